@@ -1,0 +1,1 @@
+"""qsession-widget: see and steer a quantum session from the notebook."""

@@ -1,0 +1,48 @@
+"""Names that both sides of HTTP spell the same way."""
+
+from __future__ import annotations
+
+API_PREFIX = "/api/v1"
+"""Path of the REST API below the server's root."""
+
+API_VERSION = "2026-04-15"
+"""Value of the `IBM-API-Version` header: the revision of IBM's REST API that we speak."""
+
+IDEMPOTENCY_KEY = "Idempotency-Key"
+"""Header of a POST: the same key again gives the first answer again, and changes nothing."""
+
+PREFER = "Prefer"
+"""Header of a waiting GET, `Prefer: wait=SECONDS` (RFC 7240)."""
+
+PREFERENCE_APPLIED = "Preference-Applied"
+"""Header of the answer of a server that waited."""
+
+EXTRA = "qsession"
+"""Key of our own additions inside session and job JSON, and first path segment of our own API."""
+
+PROGRAMS = ("sampler", "estimator")
+"""Programs that the local runtime runs."""
+
+MAX_WAIT_SECONDS = 30.0
+"""The longest that the local runtime holds a request."""
+
+
+def wait_preference(header: str | None) -> float:
+    """Read the seconds of a `Prefer: wait=N` header.
+
+    Args:
+        header: the header's text, or None where there is none.
+
+    Returns:
+        Seconds to wait, between 0 and `MAX_WAIT_SECONDS`; 0 where nothing readable is asked for,
+        since RFC 7240 lets a server ignore a preference.
+    """
+    for part in (header or "").split(","):
+        name, _, value = part.partition("=")
+        if name.strip().lower() == "wait":
+            try:
+                seconds = float(value.strip())
+            except ValueError:
+                return 0.0
+            return min(max(seconds, 0.0), MAX_WAIT_SECONDS)
+    return 0.0

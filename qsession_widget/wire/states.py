@@ -1,0 +1,79 @@
+"""The states of sessions and jobs as the REST API spells them."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+
+class SessionState(StrEnum):
+    """`state` of a session (IBM Quantum session documentation; client source for `pending_*`)."""
+
+    OPEN = "open"
+    ACTIVE = "active"
+    PENDING_INACTIVE = "pending_inactive"
+    INACTIVE = "inactive"
+    PENDING_CLOSED = "pending_closed"
+    CLOSED = "closed"
+
+
+class Mode(StrEnum):
+    """`mode` of a session: exclusive, or prioritised only."""
+
+    DEDICATED = "dedicated"
+    BATCH = "batch"
+
+
+class JobState(StrEnum):
+    """`state.status` of a job."""
+
+    QUEUED = "Queued"
+    RUNNING = "Running"
+    COMPLETED = "Completed"
+    FAILED = "Failed"
+    CANCELLED = "Cancelled"
+
+    @property
+    def final(self) -> bool:
+        """Whether the job will never change again."""
+        return self in FINAL_JOB_STATES
+
+
+FINAL_JOB_STATES = frozenset({JobState.COMPLETED, JobState.FAILED, JobState.CANCELLED})
+
+RAN_TOO_LONG = 1305
+"""`state.reason_code` of a job that was stopped at its time limit; a client treats it as failed."""
+
+JOB_STATUS = {
+    JobState.QUEUED: "QUEUED",
+    JobState.RUNNING: "RUNNING",
+    JobState.COMPLETED: "DONE",
+    JobState.FAILED: "ERROR",
+    JobState.CANCELLED: "CANCELLED",
+}
+"""What `job.status()` says for each state of the wire (qiskit-ibm-runtime's words)."""
+
+FINAL_JOB_STATUS = frozenset(JOB_STATUS[state] for state in FINAL_JOB_STATES)
+
+
+def session_status(state: str, *, accepting_jobs: bool) -> str:
+    """Say a session's state in the words of `Session.status()`.
+
+    Args:
+        state: `state` of the session's JSON.
+        accepting_jobs: `accepting_jobs` of the same.
+
+    Returns:
+        "Pending", "In progress, accepting new jobs", "In progress, not accepting new jobs",
+        "Closed", or, for a state that is not known here, that state with a capital.
+    """
+    match state:
+        case SessionState.OPEN | SessionState.INACTIVE:
+            return "Pending"
+        case SessionState.PENDING_INACTIVE:
+            return "In progress, accepting new jobs"
+        case SessionState.PENDING_CLOSED:
+            return "In progress, not accepting new jobs"
+        case SessionState.ACTIVE:
+            return f"In progress, {'' if accepting_jobs else 'not '}accepting new jobs"
+        case _:
+            return state.capitalize()
