@@ -10,8 +10,9 @@ import base64
 import io
 import json
 import zlib
+from collections.abc import Callable
 from datetime import datetime
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from qiskit import QuantumCircuit, qpy
@@ -26,9 +27,6 @@ from qiskit.primitives.containers.observables_array import ObservablesArray
 from qiskit.qpy.common import QPY_VERSION
 
 from qsession_widget.errors import CodecError
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
 
 SERVICE_QPY_VERSION = 17
 """Newest circuit format that IBM's service takes (SERVICE_MAX_SUPPORTED_QPY_VERSION)."""
@@ -75,41 +73,54 @@ def _unpack(text: str) -> io.BytesIO:
     return io.BytesIO(zlib.decompress(base64.b64decode(text)))
 
 
+def _encode_array(value: np.ndarray[Any, Any]) -> dict[str, Any]:
+    if value.dtype == object:
+        return _tagged("ndarray", value.tolist())
+    return _tagged("ndarray", _pack(lambda out: np.save(out, value, allow_pickle=False)))
+
+
+def _encode_circuit(value: QuantumCircuit) -> dict[str, Any]:
+    version = min(SERVICE_QPY_VERSION, QPY_VERSION)
+    return _tagged("QuantumCircuit", _pack(lambda out: qpy.dump(value, out, version=version)))
+
+
+def _encode_data_bin(value: DataBin) -> dict[str, Any]:
+    fields = dict(value.items())
+    return _tagged("DataBin", {"field_names": list(fields), "shape": value.shape, "fields": fields})
+
+
+def _encode_pub_result(value: PubResult) -> dict[str, Any]:
+    name = "SamplerPubResult" if isinstance(value, SamplerPubResult) else "PubResult"
+    return _tagged(name, {"data": value.data, "metadata": value.metadata})
+
+
+_ENCODERS: tuple[tuple[type, Callable[[Any], Any]], ...] = (
+    (QuantumCircuit, _encode_circuit),
+    (np.ndarray, _encode_array),
+    (np.generic, lambda value: value.item()),
+    (complex, lambda value: _tagged("complex", [value.real, value.imag])),
+    (datetime, lambda value: _tagged("datetime", value.isoformat())),
+    (set, lambda value: _tagged("set", list(value))),
+    (ObservablesArray, lambda value: _tagged("ObservablesArray", value.tolist())),
+    (
+        BitArray,
+        lambda value: _tagged("BitArray", {"array": value.array, "num_bits": value.num_bits}),
+    ),
+    (DataBin, _encode_data_bin),
+    (PubResult, _encode_pub_result),
+    (
+        PrimitiveResult,
+        lambda value: _tagged(
+            "PrimitiveResult", {"pub_results": list(value), "metadata": value.metadata}
+        ),
+    ),
+)
+
+
 def _encode(value: Any) -> Any:
-    match value:
-        case QuantumCircuit():
-            version = min(SERVICE_QPY_VERSION, QPY_VERSION)
-            return _tagged(
-                "QuantumCircuit", _pack(lambda out: qpy.dump(value, out, version=version))
-            )
-        case np.ndarray() if value.dtype == object:
-            return _tagged("ndarray", value.tolist())
-        case np.ndarray():
-            return _tagged("ndarray", _pack(lambda out: np.save(out, value, allow_pickle=False)))
-        case np.generic():
-            return value.item()
-        case complex():
-            return _tagged("complex", [value.real, value.imag])
-        case datetime():
-            return _tagged("datetime", value.isoformat())
-        case set():
-            return _tagged("set", list(value))
-        case ObservablesArray():
-            return _tagged("ObservablesArray", value.tolist())
-        case BitArray():
-            return _tagged("BitArray", {"array": value.array, "num_bits": value.num_bits})
-        case DataBin():
-            shape, fields = value.shape, dict(value.items())
-            return _tagged(
-                "DataBin", {"field_names": list(fields), "shape": shape, "fields": fields}
-            )
-        case PubResult():
-            name = "SamplerPubResult" if isinstance(value, SamplerPubResult) else "PubResult"
-            return _tagged(name, {"data": value.data, "metadata": value.metadata})
-        case PrimitiveResult():
-            return _tagged(
-                "PrimitiveResult", {"pub_results": list(value), "metadata": value.metadata}
-            )
+    for kind, encoder in _ENCODERS:
+        if isinstance(value, kind):
+            return encoder(value)
     raise CodecError(
         f"{type(value).__module__}.{type(value).__qualname__} has no form on the wire; "
         "allowed are JSON values, circuits, arrays, observables and primitive results"
