@@ -10,9 +10,8 @@ import base64
 import io
 import json
 import zlib
-from collections.abc import Callable
 from datetime import datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from qiskit import QuantumCircuit, qpy
@@ -27,6 +26,9 @@ from qiskit.primitives.containers.observables_array import ObservablesArray
 from qiskit.qpy.common import QPY_VERSION
 
 from qsession_widget.errors import CodecError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 SERVICE_QPY_VERSION = 17
 """Newest circuit format that IBM's service takes (SERVICE_MAX_SUPPORTED_QPY_VERSION)."""
