@@ -1,4 +1,4 @@
-"""Carries out what lifecycle and scheduler decide: the only place where the runtime's state changes.
+"""Carries out what lifecycle and scheduler decide; here alone the runtime's state changes.
 
 Everything runs in the event loop. Memory holds the sessions and jobs that have not ended; each
 change is handed to the store in order, and whoever asked for it is answered when it is on disk.
@@ -23,7 +23,7 @@ from qsession_widget.runtime.store import Write
 from qsession_widget.wire.states import JOB_FAILED, RAN_TOO_LONG, JobState
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Coroutine
+    from collections.abc import Callable, Coroutine, Iterable
     from datetime import datetime
     from typing import Any
 
@@ -187,18 +187,23 @@ class Coordinator:
         await self.cancel_job(job_id)
         await self._store.write(Write(deleted_job=job_id))
 
-    def queue_position(self, job_id: str) -> int | None:
-        """Give the place of a queued job on its device, 1 being the next; else None."""
-        job = self._jobs.get(job_id)
-        if job is None or job.state is not JobState.QUEUED:
-            return None
-        waiting = [
-            each
-            for each in self._jobs.values()
-            if each.state is JobState.QUEUED and each.backend == job.backend
-        ]
-        order = scheduler.start_order(waiting, self._sessions)
-        return 1 + next(place for place, each in enumerate(order) if each.id == job_id)
+    def queue_positions(self, jobs: Iterable[Job]) -> dict[str, int]:
+        """Give the place of each queued job on its device, 1 being the next to start."""
+        positions: dict[str, int] = {}
+        for backend in {job.backend for job in jobs if job.state is JobState.QUEUED}:
+            waiting = [
+                job
+                for job in self._jobs.values()
+                if job.state is JobState.QUEUED and job.backend == backend
+            ]
+            order = scheduler.start_order(waiting, self._sessions)
+            positions |= {job.id: place for place, job in enumerate(order, start=1)}
+        return positions
+
+    @property
+    def session_count(self) -> int:
+        """How many sessions are not closed."""
+        return len(self._sessions)
 
     def queue_length(self, backend: str) -> int:
         """Count the jobs of a device that have not ended."""
@@ -403,7 +408,7 @@ class Coordinator:
         """Store a change, and wake who watches what it changed once it is on disk."""
 
         def written(done: asyncio.Future[None]) -> None:
-            if done.exception() is None:
+            if not done.cancelled() and done.exception() is None:
                 self.changes.notify(change.keys())
 
         future = self._store.write(change)

@@ -32,6 +32,11 @@ class Device:
         """Whether it is ideal, and therefore has no sessions."""
         return self.folder is None
 
+    @property
+    def qubits(self) -> int:
+        """How many qubits it has."""
+        return int(self.configuration["n_qubits"])
+
     @cached_property
     def configuration(self) -> dict[str, Any]:
         """JSON of GET /backends/{name}/configuration."""
