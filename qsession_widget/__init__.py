@@ -1,1 +1,93 @@
-"""qsession-widget: see and steer a quantum session from the notebook."""
+"""qsession-widget: see and steer a quantum session from the notebook.
+
+The names below are loaded at their first use, so that importing the package costs next to nothing.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from importlib.metadata import version
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from qsession_widget.errors import (
+        BackendNotFoundError,
+        CodecError,
+        ConflictError,
+        InvalidInputError,
+        JobCancelledError,
+        JobError,
+        JobFailedError,
+        JobTimeoutError,
+        NotAuthorizedError,
+        NotFoundError,
+        QSessionError,
+        RuntimeStartError,
+        ServiceError,
+        ServiceUnavailableError,
+        SessionClosedError,
+        UnsupportedError,
+    )
+    from qsession_widget.job import RuntimeJob
+    from qsession_widget.options import Options, RuntimeOptions
+    from qsession_widget.panel import SessionPanel, watch
+    from qsession_widget.primitives import Estimator, Sampler
+    from qsession_widget.service import QiskitRuntimeService
+    from qsession_widget.session import Batch, Session
+
+__all__ = [
+    "BackendNotFoundError",
+    "Batch",
+    "CodecError",
+    "ConflictError",
+    "Estimator",
+    "InvalidInputError",
+    "JobCancelledError",
+    "JobError",
+    "JobFailedError",
+    "JobTimeoutError",
+    "NotAuthorizedError",
+    "NotFoundError",
+    "Options",
+    "QSessionError",
+    "QiskitRuntimeService",
+    "RuntimeJob",
+    "RuntimeOptions",
+    "RuntimeStartError",
+    "Sampler",
+    "ServiceError",
+    "ServiceUnavailableError",
+    "Session",
+    "SessionClosedError",
+    "SessionPanel",
+    "UnsupportedError",
+    "watch",
+]
+
+_MODULES = {
+    "Batch": "session",
+    "Estimator": "primitives",
+    "Options": "options",
+    "QiskitRuntimeService": "service",
+    "RuntimeJob": "job",
+    "RuntimeOptions": "options",
+    "Sampler": "primitives",
+    "Session": "session",
+    "SessionPanel": "panel",
+    "watch": "panel",
+}
+"""Where each public name lives; those that are not here are errors."""
+
+
+def __getattr__(name: str) -> object:
+    if name == "__version__":
+        return version("qsession-widget")
+    if name not in __all__:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = getattr(import_module(f"{__name__}.{_MODULES.get(name, 'errors')}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__, "__version__"})

@@ -19,6 +19,10 @@ class BackendNotFoundError(InvalidInputError):
     """No backend of that name. The message lists the names that exist."""
 
 
+class UnsupportedError(QSessionError, NotImplementedError):
+    """Something that Qiskit's interfaces name and that is done in another way here."""
+
+
 class CodecError(InvalidInputError):
     """A value that has no form on the wire, or text from the wire that cannot be read."""
 

@@ -1,0 +1,189 @@
+"""A device of a service: its configuration, its properties, and Qiskit's target made of them."""
+
+from __future__ import annotations
+
+import threading
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, NoReturn
+
+from qiskit.providers import BackendV2
+from qiskit.providers import Options as BackendOptions
+
+from qsession_widget.errors import InvalidInputError, UnsupportedError
+from qsession_widget.wire.target import build_target
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from qiskit.transpiler import Target
+
+    from qsession_widget.service import QiskitRuntimeService
+
+NANOSECOND = 1e-9
+
+
+@dataclass(frozen=True)
+class BackendStatus:
+    """How a device is at the moment (GET /backends/{name}/status).
+
+    Attributes:
+        backend_name: which device.
+        backend_version: version of its configuration.
+        operational: whether it takes jobs.
+        pending_jobs: jobs that are waiting or running on it, everybody's.
+        status_msg: the service's word for its state, "active" where all is well.
+    """
+
+    backend_name: str
+    backend_version: str
+    operational: bool
+    pending_jobs: int
+    status_msg: str
+
+
+class Backend(BackendV2):  # type: ignore[misc] # qiskit has no types
+    """A device, or a simulator, of a service. Made by `QiskitRuntimeService.backend(name)`.
+
+    It can be handed to Qiskit's transpiler, and to a Session, Sampler or Estimator.
+    """
+
+    def __init__(self, service: QiskitRuntimeService, configuration: Mapping[str, Any]) -> None:
+        super().__init__(
+            provider=service,
+            name=configuration["backend_name"],
+            description=configuration.get("description"),
+            online_date=configuration.get("online_date"),
+            backend_version=configuration["backend_version"],
+        )
+        self._service = service
+        self._configuration = dict(configuration)
+        self._properties: dict[str, Any] | None = None
+        self._target: Target | None = None
+        self._lock = threading.Lock()
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__}({self.name!r}, {self.num_qubits} qubits)>"
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Backend:
+        # A device is known by its name and connection: a copy would be the same one.
+        return self
+
+    @property
+    def service(self) -> QiskitRuntimeService:
+        """The service that the device belongs to."""
+        return self._service
+
+    @property
+    def num_qubits(self) -> int:
+        """How many qubits it has, faulty ones included."""
+        return int(self._configuration["n_qubits"])
+
+    @property
+    def simulator(self) -> bool:
+        """Whether it is a simulator, which has no sessions on the service."""
+        return bool(self._configuration["simulator"])
+
+    @property
+    def max_circuits(self) -> None:
+        """No limit on the pubs of a job is known."""
+        return
+
+    @property
+    def target(self) -> Target:
+        """What the device can do, with errors and durations, for Qiskit's transpiler."""
+        with self._lock:
+            if self._target is None:
+                self._target = build_target(self._configuration, self._fetched_properties())
+            return self._target
+
+    @property
+    def dtm(self) -> float:
+        """Time resolution of its output signals, in seconds.
+
+        Raises:
+            NotImplementedError: where the configuration does not say.
+        """
+        if "dtm" not in self._configuration:
+            raise UnsupportedError(f"the configuration of {self.name} names no dtm")
+        return float(self._configuration["dtm"]) * NANOSECOND
+
+    @property
+    def meas_map(self) -> list[list[int]]:
+        """Groups of qubits that are measured together.
+
+        Raises:
+            NotImplementedError: where the configuration does not say.
+        """
+        if "meas_map" not in self._configuration:
+            raise UnsupportedError(f"the configuration of {self.name} names no meas_map")
+        groups: list[list[int]] = self._configuration["meas_map"]
+        return groups
+
+    def configuration(self) -> dict[str, Any]:
+        """Give the JSON of GET /backends/{name}/configuration, in the wire's units."""
+        return dict(self._configuration)
+
+    def properties(self) -> dict[str, Any] | None:
+        """Give the JSON of GET /backends/{name}/properties; None where the device has none."""
+        with self._lock:
+            found = self._fetched_properties()
+            return dict(found) if found else None
+
+    def status(self) -> BackendStatus:
+        """Ask how the device is now.
+
+        Raises:
+            ServiceUnavailableError: where the service cannot be reached.
+        """
+        found = self._service.api.backend_status(self.name)
+        return BackendStatus(
+            backend_name=self.name,
+            backend_version=str(found.get("backend_version", "0.0.0")),
+            operational=bool(found["state"]),
+            pending_jobs=max(int(found.get("length_queue", 0)), 0),
+            status_msg=str(found.get("status", "")),
+        )
+
+    def run(self, run_input: object, **options: object) -> NoReturn:
+        """Refuse: jobs go through the primitives.
+
+        Raises:
+            UnsupportedError: always.
+        """
+        del run_input, options
+        raise UnsupportedError(
+            f"a backend runs no circuits by itself; use Sampler(mode=backend).run([circuit]) or "
+            f"Estimator(mode=backend), with backend={self!r}"
+        )
+
+    @classmethod
+    def _default_options(cls) -> BackendOptions:
+        return BackendOptions()
+
+    def _fetched_properties(self) -> dict[str, Any]:
+        """Give the properties, fetched once. The caller holds the lock."""
+        if self._properties is None:
+            fetch = not self.simulator
+            self._properties = self._service.api.properties(self.name) if fetch else {}
+        return self._properties
+
+
+def backend_name(backend: object) -> str:
+    """Take the name of a device from what users pass as a backend.
+
+    Args:
+        backend: a name, a backend of ours, or one of qiskit-ibm-runtime (a real one, or one of
+            the fake provider, which the local runtime serves under the same name).
+
+    Raises:
+        InvalidInputError: for anything else.
+    """
+    if isinstance(backend, str) and backend:
+        return backend
+    official = type(backend).__module__.startswith("qiskit_ibm_runtime.")
+    if isinstance(backend, Backend) or (official and isinstance(backend, BackendV2)):
+        return str(backend.name)
+    raise InvalidInputError(
+        f"backend={backend!r} is not a device of a service; allowed are a name such as "
+        "'fake_manila', an object from service.backend(name), and a backend of qiskit-ibm-runtime"
+    )

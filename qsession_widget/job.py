@@ -1,0 +1,333 @@
+"""A job on a service: its status, its result, and what can be done with it."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any, Protocol
+
+from qiskit.primitives import BasePrimitiveJob
+
+from qsession_widget.errors import (
+    ConflictError,
+    JobCancelledError,
+    JobFailedError,
+    JobTimeoutError,
+    NotFoundError,
+    ServiceError,
+)
+from qsession_widget.wire import codec
+from qsession_widget.wire.fields import EXTRA
+from qsession_widget.wire.states import FINAL_JOB_STATUS, job_status
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from qsession_widget.backend import Backend
+    from qsession_widget.service import QiskitRuntimeService
+
+logger = logging.getLogger(__name__)
+
+_HELD_SECONDS = 25.0
+_FIRST_PAUSE_SECONDS = 0.1
+_LONGEST_PAUSE_SECONDS = 2.0
+_PAUSE_GROWTH = 1.5
+
+
+class ResultDecoder(Protocol):
+    """What may be given as `result_decoder`: a class, or an object, with this method."""
+
+    def decode(self, text: str) -> Any:
+        """Turn the text of GET /jobs/{id}/results into a result."""
+
+
+class RuntimeJob(BasePrimitiveJob):  # type: ignore[misc] # qiskit has no types
+    """A job on a service. Made by `run` of a primitive or session, or by `service.job(id)`.
+
+    A job that is over never changes, so its status and result are kept and not asked for again.
+    """
+
+    def __init__(
+        self,
+        service: QiskitRuntimeService,
+        job_id: str,
+        *,
+        data: Mapping[str, Any] | None = None,
+        result_decoder: type[ResultDecoder] | ResultDecoder | None = None,
+    ) -> None:
+        super().__init__(job_id)
+        self._service = service
+        self._decoder = result_decoder
+        self._lock = threading.Lock()
+        self._data = data
+        self._etag: str | None = None
+        self._result: tuple[object, Any] | None = None
+
+    def __repr__(self) -> str:
+        data = self._data
+        known = f", {data['program']['id']!r}, {job_status(data)}" if data else ""
+        return f"<{type(self).__name__}({self._job_id!r}{known})>"
+
+    # What it is
+
+    @property
+    def service(self) -> QiskitRuntimeService:
+        """The service that it runs on."""
+        return self._service
+
+    @property
+    def program_id(self) -> str:
+        """Its program, for example "sampler" (`program.id`)."""
+        return str(self._known()["program"]["id"])
+
+    @property
+    def session_id(self) -> str | None:
+        """Its session; None outside of sessions (`session_id`)."""
+        return self._known().get("session_id")
+
+    @property
+    def tags(self) -> list[str]:
+        """Its tags (`tags`)."""
+        return list(self._known().get("tags") or [])
+
+    @property
+    def creation_date(self) -> datetime:
+        """When the service took it, in UTC (`created`)."""
+        created = datetime.fromisoformat(self._known()["created"])
+        return created if created.tzinfo else created.replace(tzinfo=UTC)
+
+    @property
+    def inputs(self) -> dict[str, Any]:
+        """The inputs that it was given, decoded; empty where the service keeps none (`params`)."""
+        found: dict[str, Any] = codec.loads(self._service.api.job_with_inputs(self._job_id))
+        return found.get("params") or {}
+
+    def backend(self) -> Backend:
+        """Give the device that it runs on.
+
+        Raises:
+            BackendNotFoundError: where the service has it no more.
+        """
+        return self._service.backend(self._known()["backend"])
+
+    # How it is
+
+    def status(self) -> str:
+        """Ask how it is.
+
+        Returns:
+            "QUEUED", "RUNNING", "DONE", "ERROR" or "CANCELLED"; a state of the service that is
+            none of these comes in capitals as it is (`state.status`).
+        """
+        if not self._over():
+            self._refresh()
+        return job_status(self._known())
+
+    def queued(self) -> bool:
+        """Whether it waits for its device."""
+        return self.status() == "QUEUED"
+
+    def running(self) -> bool:
+        """Whether it is being executed."""
+        return self.status() == "RUNNING"
+
+    def done(self) -> bool:
+        """Whether it ended with a result."""
+        return self.status() == "DONE"
+
+    def errored(self) -> bool:
+        """Whether it failed, or was stopped at its time limit."""
+        return self.status() == "ERROR"
+
+    def cancelled(self) -> bool:
+        """Whether it was cancelled."""
+        return self.status() == "CANCELLED"
+
+    def in_final_state(self) -> bool:
+        """Whether it is over: done, failed or cancelled."""
+        return self.status() in FINAL_JOB_STATUS
+
+    @property
+    def queue_position(self) -> int | None:
+        """Its place among those that wait, 1 for the next; None where the service says none."""
+        if not self._over():
+            self._refresh()
+        position = (self._known().get(EXTRA) or {}).get("queue_position")
+        return None if position is None else int(position)
+
+    def error_message(self) -> str | None:
+        """Say why it failed, in the service's words with its code; None where it did not fail."""
+        if self.status() != "ERROR":
+            return None
+        state = self._known()["state"]
+        reason = state.get("reason") or self._traceback() or "the service gives no reason"
+        code = state.get("reason_code", state.get("reasonCode"))
+        solution = state.get("reason_solution")
+        return " ".join(
+            filter(None, [f"Error code {code};" if code else "", reason, solution])
+        ).strip()
+
+    def metrics(self) -> dict[str, Any]:
+        """Give the service's figures: timestamps, usage, versions (GET /jobs/{id}/metrics)."""
+        return self._service.api.metrics(self._job_id)
+
+    def usage(self) -> float | None:
+        """Give the seconds of device time that it used; None while the service has no figure.
+
+        Source: `usage.qpu_charge_time_seconds` of GET /jobs/{id}/metrics.
+        """
+        usage = self.metrics().get("usage") or {}
+        seconds = usage.get("qpu_charge_time_seconds")
+        return None if usage.get("status") == "pending" or seconds is None else float(seconds)
+
+    def logs(self) -> str:
+        """Give what it logged; empty where there is nothing (GET /jobs/{id}/logs)."""
+        try:
+            return self._service.api.logs(self._job_id)
+        except NotFoundError:
+            return ""
+
+    # What to do with it
+
+    def wait_for_final_state(self, timeout: float | None = None) -> None:
+        """Wait until it is over, however it ends.
+
+        Args:
+            timeout: seconds to wait at most; None waits as long as it takes.
+
+        Raises:
+            JobTimeoutError: where it is not over by then. It goes on.
+            ServiceUnavailableError: where the service cannot be reached. It goes on.
+        """
+        deadline = None if timeout is None else time.monotonic() + timeout
+        pause = _FIRST_PAUSE_SECONDS
+        held = 0.0
+        while not self._over():
+            asked_before = self._etag is not None
+            waited = self._refresh(held)
+            if self._over():
+                return
+            left = _HELD_SECONDS if deadline is None else deadline - time.monotonic()
+            if left <= 0:
+                raise JobTimeoutError(
+                    f"job {self._job_id} was not over after {timeout} s; it goes on, and "
+                    f"service.job({self._job_id!r}) gives it back",
+                    job_id=self._job_id,
+                )
+            held = min(left, _HELD_SECONDS)
+            # A server that holds requests needs no pauses; whether it does shows from the second.
+            if not waited and (asked_before or self._etag is None):
+                self._service.api.transport.pause(min(pause, left))
+                pause = min(pause * _PAUSE_GROWTH, _LONGEST_PAUSE_SECONDS)
+
+    def result(
+        self,
+        timeout: float | None = None,
+        decoder: type[ResultDecoder] | ResultDecoder | None = None,
+    ) -> Any:
+        """Wait for its result.
+
+        A KeyboardInterrupt ends the waiting, not the job.
+
+        Args:
+            timeout: seconds to wait at most; None waits as long as it takes.
+            decoder: class with `decode(text)`; None takes the one given to `run`, else the wire's.
+
+        Returns:
+            For sampler and estimator a PrimitiveResult with one PubResult for each pub. None where
+            the service has no result any more (a private job's is given once).
+
+        Raises:
+            JobFailedError: where it failed; the message holds the service's reason.
+            JobCancelledError: where it was cancelled.
+            JobTimeoutError: where it is not over in time. It goes on.
+            CodecError: where the result cannot be decoded.
+        """
+        try:
+            self.wait_for_final_state(timeout)
+        except KeyboardInterrupt as interrupt:
+            interrupt.add_note(
+                f"Job {self._job_id} goes on. service.job({self._job_id!r}) gives it back, "
+                "its cancel() ends it."
+            )
+            raise
+        match job_status(self._known()):
+            case "ERROR":
+                raise JobFailedError(
+                    f"job {self._job_id} failed: {self.error_message()}", job_id=self._job_id
+                )
+            case "CANCELLED":
+                raise JobCancelledError(
+                    f"job {self._job_id} was cancelled and has no result", job_id=self._job_id
+                )
+        wanted = decoder or self._decoder
+        with self._lock:
+            if self._result is None or self._result[0] is not wanted:
+                text = self._service.api.results(self._job_id)
+                self._result = (wanted, None if text is None else self.decode(text, wanted))
+            return self._result[1]
+
+    def cancel(self) -> bool:
+        """Cancel it. A running one may take a moment to end.
+
+        Returns:
+            True: it is cancelled, or on its way there; also where it had been cancelled before.
+
+        Raises:
+            ConflictError: where it is over already, with or without a result.
+        """
+        try:
+            self._service.api.cancel_job(self._job_id)
+        except ConflictError as error:
+            status = self.status()
+            if status == "CANCELLED":
+                return True
+            raise ConflictError(
+                f"job {self._job_id} cannot be cancelled: it is {status}",
+                status_code=error.status_code,
+                code=error.code,
+            ) from error
+        return True
+
+    def decode(self, text: str, decoder: type[ResultDecoder] | ResultDecoder | None = None) -> Any:
+        """Decode text of the service as this job's results are decoded.
+
+        Args:
+            text: the text.
+            decoder: class or object with `decode(text)`; None takes the job's own.
+        """
+        chosen = decoder or self._decoder
+        if chosen is None:
+            return codec.loads(text)
+        return (chosen() if isinstance(chosen, type) else chosen).decode(text)
+
+    # Inside
+
+    def _known(self) -> Mapping[str, Any]:
+        """Give its JSON as last seen, and fetch it where it was never seen."""
+        if self._data is None:
+            self._refresh()
+        if self._data is None:
+            raise ServiceError(
+                f"job {self._job_id}: no answer to a first question", status_code=304
+            )
+        return self._data
+
+    def _over(self) -> bool:
+        return self._data is not None and job_status(self._data) in FINAL_JOB_STATUS
+
+    def _refresh(self, held_seconds: float = 0.0) -> bool:
+        """Ask for its JSON, and say whether the server held the request."""
+        polled = self._service.api.job(self._job_id, etag=self._etag, wait_seconds=held_seconds)
+        with self._lock:
+            # Answers of two threads may come in any order: what is over stays over.
+            if polled.body is not None and not self._over():
+                self._data, self._etag = polled.body, polled.etag
+        return polled.waited
+
+    def _traceback(self) -> str:
+        """Give the last traceback of a failed job, which IBM sends in the place of its result."""
+        text = self._service.api.results(self._job_id) or ""
+        return text[text.rfind("Traceback") :] if "Traceback" in text else text

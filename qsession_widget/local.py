@@ -1,0 +1,181 @@
+"""Finds the local runtime's process, or starts it.
+
+The process announces itself in a small file (`wire.discovery`), which a probe over HTTP confirms.
+"""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import threading
+import time
+from typing import TYPE_CHECKING, Any
+
+import requests
+from filelock import FileLock, Timeout
+
+from qsession_widget.errors import RuntimeStartError, ServiceUnavailableError
+from qsession_widget.transport.auth import BearerAuth
+from qsession_widget.wire.discovery import Discovery, home
+from qsession_widget.wire.fields import API_PREFIX, EXTRA
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+START_DEADLINE_SECONDS = 30.0
+ALREADY_RUNNING_STATUS = 3
+"""Exit status of a runtime that finds another one holding the folder."""
+
+_POLL_SECONDS = 0.05
+_PAUSE_BETWEEN_STARTS_SECONDS = 0.5
+_PROBE_TIMEOUT_SECONDS = 2.0
+_STOP_TIMEOUT_SECONDS = 10.0
+_LOG_LINES = 12
+
+_starting = threading.Lock()
+_children: list[subprocess.Popen[bytes]] = []
+"""What this process started: kept so that a dead one is reaped and does not stay as a zombie."""
+
+
+def endpoint(*, start: bool = True, folder: Path | None = None) -> Discovery:
+    """Find the local runtime, and start it where it does not run.
+
+    Args:
+        start: whether to start it.
+        folder: where it keeps its files; None is `wire.discovery.home()`.
+
+    Raises:
+        RuntimeStartError: where it cannot be started; the message holds the end of its log.
+        ServiceUnavailableError: where it does not run and is not to be started.
+    """
+    folder = folder or home()
+    found = _answering(folder)
+    if found is not None:
+        return found
+    if not start:
+        raise ServiceUnavailableError(f"no local runtime answers for {folder}")
+    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    try:
+        # The first lock is for our threads, the second for everybody's processes.
+        with _starting, FileLock(folder / "start.lock", timeout=START_DEADLINE_SECONDS):
+            return _answering(folder) or _start(folder)
+    except Timeout as error:
+        raise RuntimeStartError(
+            f"another process has been starting the local runtime in {folder} for more than "
+            f"{START_DEADLINE_SECONDS:.0f} s"
+        ) from error
+
+
+def status(*, folder: Path | None = None) -> dict[str, Any] | None:
+    """Ask the local runtime about itself.
+
+    Returns:
+        The JSON of GET /qsession with `url` and `pid` added; None where no runtime answers.
+    """
+    found = Discovery.read(folder or home())
+    if found is None:
+        return None
+    try:
+        return {**_ask(found), "url": found.url, "pid": found.pid}
+    except (requests.RequestException, ValueError):
+        return None
+
+
+def stop(*, folder: Path | None = None, timeout_seconds: float = START_DEADLINE_SECONDS) -> bool:
+    """End the local runtime and wait until it is gone.
+
+    Returns:
+        True if it was running, False if there was nothing to end.
+
+    Raises:
+        ServiceUnavailableError: where it does not end in time.
+    """
+    folder = folder or home()
+    found = _answering(folder)
+    if found is None:
+        return False
+    late = f"the local runtime (process {found.pid}) did not end"
+    try:
+        _send("POST", found, "/shutdown", _STOP_TIMEOUT_SECONDS).raise_for_status()
+        # The process holds this lock for its whole life: who gets it knows that it is gone.
+        with FileLock(folder / "server.lock", timeout=timeout_seconds, poll_interval=_POLL_SECONDS):
+            return True
+    except requests.RequestException as error:
+        raise ServiceUnavailableError(f"{late}: {error}") from error
+    except Timeout as error:
+        raise ServiceUnavailableError(f"{late} in {timeout_seconds:.0f} s") from error
+
+
+def _answering(folder: Path) -> Discovery | None:
+    """Give the runtime of a folder if it answers and is what it says it is."""
+    found = Discovery.read(folder)
+    try:
+        return found if found and "features" in _ask(found) else None
+    except (requests.RequestException, ValueError):
+        return None
+
+
+def _ask(found: Discovery) -> dict[str, Any]:
+    answer = _send("GET", found, "", _PROBE_TIMEOUT_SECONDS)
+    answer.raise_for_status()
+    body = answer.json()
+    if not isinstance(body, dict):
+        # After a crash the port may be anybody's.
+        raise ValueError("not a local runtime")  # noqa: TRY004 - as for text that is not JSON
+    return body
+
+
+def _send(method: str, found: Discovery, path: str, timeout: float) -> requests.Response:
+    with requests.Session() as session:
+        # Neither proxies nor .netrc may get between us and loopback.
+        session.trust_env = False
+        return session.request(
+            method,
+            f"{found.url}{API_PREFIX}/{EXTRA}{path}",
+            auth=BearerAuth(found.token),
+            timeout=timeout,
+        )
+
+
+def _start(folder: Path) -> Discovery:
+    log = folder / "runtime.log"
+    deadline = time.monotonic() + START_DEADLINE_SECONDS
+    child = _spawn(folder, log)
+    while time.monotonic() < deadline:
+        exit_status = child.poll()
+        found = _answering(folder)
+        if found is not None:
+            return found
+        if exit_status == ALREADY_RUNNING_STATUS:
+            # Somebody else's is on its way up or down: wait for it, or take its place.
+            time.sleep(_PAUSE_BETWEEN_STARTS_SECONDS)
+            child = _spawn(folder, log)
+        elif exit_status is not None:
+            raise RuntimeStartError(
+                f"the local runtime ended with status {exit_status}; {_end_of(log)}"
+            )
+        time.sleep(_POLL_SECONDS)
+    raise RuntimeStartError(
+        f"the local runtime did not answer within {START_DEADLINE_SECONDS:.0f} s; {_end_of(log)}"
+    )
+
+
+def _spawn(folder: Path, log: Path) -> subprocess.Popen[bytes]:
+    _children[:] = [child for child in _children if child.poll() is None]
+    with log.open("ab") as output:
+        child = subprocess.Popen(  # noqa: S603 - our own interpreter and module, no shell
+            # -P keeps files of the present folder from passing for modules of the runtime.
+            [sys.executable, "-P", "-m", "qsession_widget.runtime", "--home", str(folder)],
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=output,
+            # Ctrl-C in this process is not meant for the runtime, which outlives it.
+            start_new_session=True,
+        )
+    _children.append(child)
+    return child
+
+
+def _end_of(log: Path) -> str:
+    lines = log.read_text(errors="replace").splitlines()[-_LOG_LINES:]
+    return "\n".join([f"the end of its log, {log}:", *lines])

@@ -1,0 +1,389 @@
+"""The way to a service: its devices, its jobs, and programs to run on it."""
+
+from __future__ import annotations
+
+import difflib
+import threading
+import uuid
+from typing import TYPE_CHECKING, Any, Self
+
+from qsession_widget import local
+from qsession_widget.accounts import IBM_CHANNELS, LOCAL, Account, find_account
+from qsession_widget.backend import Backend, backend_name
+from qsession_widget.errors import BackendNotFoundError, InvalidInputError, NotFoundError
+from qsession_widget.follow import follow
+from qsession_widget.job import RuntimeJob
+from qsession_widget.options import RuntimeOptions
+from qsession_widget.transport.api import RuntimeApi
+from qsession_widget.transport.auth import BearerAuth, IAMAuth
+from qsession_widget.transport.http import Endpoint, Transport
+from qsession_widget.wire import codec
+from qsession_widget.wire.fields import API_PREFIX, EXTRA
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+    from datetime import datetime
+    from types import TracebackType
+
+    from qsession_widget.job import ResultDecoder
+
+_PAGE = 100
+_FIRST_CHOICE = "fake_manila"
+"""Which of equally busy devices is taken first: the small one, whose jobs are over soonest."""
+
+
+class QiskitRuntimeService:
+    """A connection to the local runtime, or to IBM Quantum. It may be shared by threads.
+
+    Without arguments: the account of the `QISKIT_IBM_*` variables; else the default account that
+    qiskit-ibm-runtime saved in `~/.qiskit/qiskit-ibm.json`; else the local runtime, which is
+    started where it does not run.
+
+    Args:
+        channel: "local", "ibm_quantum_platform" or "ibm_cloud". None: "ibm_quantum_platform" where
+            a token is given, else as above.
+        token: API key of IBM; for channel "local" with a url, somebody else's runtime's token.
+        url: root of the service, for example "http://127.0.0.1:41234".
+        instance: CRN of the instance at IBM.
+        verify: whether to check the server's certificate; None is the account's choice.
+        proxies: addresses of proxies by scheme, such as {"https": "http://proxy:3128"}.
+
+    Raises:
+        InvalidInputError: for arguments that do not fit together.
+        RuntimeStartError: where the local runtime cannot be started.
+    """
+
+    def __init__(
+        self,
+        channel: str | None = None,
+        token: str | None = None,
+        url: str | None = None,
+        instance: str | None = None,
+        *,
+        verify: bool | None = None,
+        proxies: Mapping[str, str] | None = None,
+    ) -> None:
+        if token is None and url is None and instance is None:
+            account = find_account(channel)
+        else:
+            account = Account(channel or IBM_CHANNELS[0], token, url, instance)
+        if verify is not None or proxies is not None:
+            account = account.with_network(verify=verify, proxies=proxies)
+        self._account = account
+        self._transport = _connect(account)
+        self.api = RuntimeApi(self._transport)
+        """The REST API, one method for each endpoint."""
+        self._lock = threading.Lock()
+        self._features: frozenset[str] | None = None
+        self._configurations: dict[str, Mapping[str, Any]] = {}
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__}(channel={self.channel!r}, url={self._transport.url!r})>"
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Self:
+        # A connection is shared, never doubled.
+        return self
+
+    @property
+    def channel(self) -> str:
+        """The kind of service: "local", "ibm_quantum_platform" or "ibm_cloud"."""
+        return self._account.channel
+
+    @property
+    def closed(self) -> bool:
+        """Whether `close` was called."""
+        return self._transport.closed
+
+    @property
+    def features(self) -> frozenset[str]:
+        """What the service can do beyond IBM's REST API; empty at IBM (GET /qsession)."""
+        with self._lock:
+            if self._features is None:
+                try:
+                    self._features = frozenset(self.api.about()["features"])
+                except NotFoundError:
+                    self._features = frozenset()
+            return self._features
+
+    def close(self) -> None:
+        """Close the connections. The local runtime goes on."""
+        self._transport.close()
+
+    def active_account(self) -> dict[str, Any]:
+        """Give the account in use, without its token."""
+        return {
+            "channel": self.channel,
+            "url": self._account.url or self._transport.url.removesuffix(API_PREFIX),
+            "instance": self._account.instance,
+            "verify": self._account.verify,
+        }
+
+    # Devices
+
+    def backends(
+        self,
+        name: str | None = None,
+        min_num_qubits: int | None = None,
+        simulator: bool | None = None,
+        operational: bool | None = None,
+        filters: Callable[[Backend], bool] | None = None,
+    ) -> list[Backend]:
+        """List devices, in the service's order.
+
+        Args:
+            name: only the one of this name.
+            min_num_qubits: only those with at least so many qubits.
+            simulator: only simulators (True) or only devices (False).
+            operational: only those that take jobs now (True) or do not (False).
+            filters: only those for which this function is true.
+        """
+        return [
+            backend
+            for entry in self.api.backends()
+            if (name is None or entry["name"] == name)
+            and (operational is None or _operational(entry) == operational)
+            and (backend := self._fitting(entry, min_num_qubits, simulator, filters))
+        ]
+
+    def backend(self, name: str) -> Backend:
+        """Give one device.
+
+        Raises:
+            BackendNotFoundError: where there is none of that name; the message lists those that
+                there are, the nearest names first.
+        """
+        wanted = backend_name(name)
+        configuration = self._configurations.get(wanted)
+        if configuration is None:
+            try:
+                configuration = self.api.configuration(wanted)
+            except NotFoundError as error:
+                names = sorted(
+                    (entry["name"] for entry in self.api.backends()),
+                    key=lambda other: (-_likeness(wanted, other), other),
+                )
+                raise BackendNotFoundError(
+                    f"no backend {wanted!r}; there are {', '.join(names) or 'none'}"
+                ) from error
+            self._configurations[wanted] = configuration
+        return Backend(self, configuration)
+
+    def least_busy(
+        self,
+        min_num_qubits: int | None = None,
+        simulator: bool | None = None,
+        filters: Callable[[Backend], bool] | None = None,
+    ) -> Backend:
+        """Give the operational device with the fewest waiting jobs.
+
+        Of several, the first by name, but before all others `fake_manila`.
+
+        Args:
+            min_num_qubits: only those with at least so many qubits.
+            simulator: only simulators (True) or only devices (False).
+            filters: only those for which this function is true.
+
+        Raises:
+            BackendNotFoundError: where none fits.
+        """
+        entries = self.api.backends()
+        for entry in sorted(filter(_operational, entries), key=_busyness):
+            backend = self._fitting(entry, min_num_qubits, simulator, filters)
+            if backend is not None:
+                return backend
+        raise BackendNotFoundError(
+            f"no operational backend fits min_num_qubits={min_num_qubits}, simulator={simulator}"
+            f"{', filters' if filters else ''}; there are "
+            f"{', '.join(entry['name'] for entry in entries) or 'none'}"
+        )
+
+    def _fitting(
+        self,
+        entry: Mapping[str, Any],
+        min_num_qubits: int | None,
+        simulator: bool | None,
+        filters: Callable[[Backend], bool] | None,
+    ) -> Backend | None:
+        backend = self.backend(entry["name"])
+        fits = (
+            (min_num_qubits is None or backend.num_qubits >= min_num_qubits)
+            and (simulator is None or backend.simulator == simulator)
+            and (filters is None or filters(backend))
+        )
+        return backend if fits else None
+
+    # Jobs
+
+    def run(  # noqa: PLR0917 - the order of qiskit-ibm-runtime
+        self,
+        program_id: str,
+        inputs: Mapping[str, Any],
+        options: RuntimeOptions | Mapping[str, Any] | None = None,
+        callback: Callable[[str, Any], object] | None = None,
+        result_decoder: type[ResultDecoder] | ResultDecoder | None = None,
+        session_id: str | None = None,
+        *,
+        optimization_level: int | None = None,
+    ) -> RuntimeJob:
+        """Run a program (POST /jobs). Most users want a Sampler or an Estimator instead.
+
+        Args:
+            program_id: the program, for example "sampler".
+            inputs: its inputs: JSON values, circuits, arrays and observables.
+            options: where and how to run it; its backend is required.
+            callback: called on a thread of ours as `callback(job_id, result)`, see `follow.follow`.
+            result_decoder: class with `decode(text)`, in the place of the wire's own.
+            session_id: the session to run it in.
+            optimization_level: how hard the local runtime transpiles circuits that are not in the
+                device's instruction set, 0 to 3. IBM takes no such circuits.
+
+        Raises:
+            InvalidInputError: for options or inputs that cannot be used.
+            NotFoundError: for an unknown program or session.
+            ConflictError: where the session takes no more jobs.
+        """
+        chosen = RuntimeOptions.of(options)
+        if chosen.backend is None:
+            raise InvalidInputError("options name no backend; give options={'backend': NAME}")
+        if chosen.instance not in {None, self._account.instance}:
+            raise InvalidInputError(
+                f"instance={chosen.instance!r} is not this service's, {self._account.instance!r}"
+            )
+        if not isinstance(program_id, str) or not program_id:
+            raise InvalidInputError(f"program_id={program_id!r} is not the name of a program")
+        name = backend_name(chosen.backend)
+        body = {
+            "program_id": program_id,
+            "params": inputs,
+            "backend": name,
+            **({"session_id": session_id} if session_id else {}),
+            **chosen.on_the_wire(),
+        }
+        if optimization_level is not None and "transpile" in self.features:
+            body[EXTRA] = {"optimization_level": optimization_level}
+        answer = self.api.create_job(codec.dumps(body), key=str(uuid.uuid4()))
+        job = RuntimeJob(self, answer["id"], result_decoder=result_decoder)
+        if callback is not None:
+            follow(job, callback)
+        return job
+
+    def job(self, job_id: str) -> RuntimeJob:
+        """Give a job that was run before, by anybody with this account.
+
+        Raises:
+            NotFoundError: where there is none of that id.
+        """
+        job = RuntimeJob(self, job_id)
+        job.status()
+        return job
+
+    def jobs(  # noqa: PLR0917 - the order of qiskit-ibm-runtime
+        self,
+        limit: int | None = 10,
+        skip: int = 0,
+        backend_name: str | None = None,
+        pending: bool | None = None,
+        program_id: str | None = None,
+        session_id: str | None = None,
+        job_tags: Sequence[str] | None = None,
+        created_after: datetime | None = None,
+        created_before: datetime | None = None,
+        descending: bool = True,
+    ) -> list[RuntimeJob]:
+        """List jobs, the newest first, each once.
+
+        Args:
+            limit: at most so many; None is all.
+            skip: leave out the first so many.
+            backend_name: only those of this device.
+            pending: only those that are queued or running (True) or over (False).
+            program_id: only those of this program.
+            session_id: only those of this session.
+            job_tags: only those with all of these tags.
+            created_after: only those since then; a time without a zone is in local time.
+            created_before: only those until then.
+            descending: whether the newest come first.
+        """
+        query = {
+            "backend": backend_name,
+            "pending": None if pending is None else str(pending).lower(),
+            "program": program_id,
+            "session_id": session_id,
+            "tags": list(job_tags) if job_tags else None,
+            "created_after": created_after and created_after.astimezone().isoformat(),
+            "created_before": created_before and created_before.astimezone().isoformat(),
+            "sort": None if descending else "ASC",
+        }
+        found: dict[str, RuntimeJob] = {}
+        offset = skip
+        while limit is None or len(found) < limit:
+            size = _PAGE if limit is None else min(limit - len(found), _PAGE)
+            page = self.api.jobs(limit=size, offset=offset, **query)["jobs"]
+            # A job that arrives between two pages pushes one that was seen onto the next page.
+            found.update({job["id"]: RuntimeJob(self, job["id"], data=job) for job in page})
+            if len(page) < size:
+                break
+            offset += len(page)
+        return list(found.values())[:limit]
+
+    def delete_job(self, job_id: str) -> None:
+        """Delete a job with its result.
+
+        Raises:
+            NotFoundError: where there is none of that id.
+        """
+        self.api.delete_job(job_id)
+
+
+_default_lock = threading.Lock()
+_default: list[QiskitRuntimeService] = []
+
+
+def default_service() -> QiskitRuntimeService:
+    """Give this process's service for those who name none, made at the first call."""
+    with _default_lock:
+        if not _default or _default[0].closed:
+            _default[:] = [QiskitRuntimeService()]
+        return _default[0]
+
+
+def _connect(account: Account) -> Transport:
+    verify, proxies = account.verify, account.proxies
+    if account.channel != LOCAL:
+        auth = IAMAuth(account.token or "", account.instance or "", verify=verify, proxies=proxies)
+        return Transport(Endpoint(account.ibm_api_url(), auth), verify=verify, proxies=proxies)
+    if account.url is not None:
+        there = Endpoint(
+            account.url.rstrip("/").removesuffix(API_PREFIX) + API_PREFIX,
+            BearerAuth(account.token or ""),
+        )
+        return Transport(there, honours_keys=True, verify=verify, proxies=proxies)
+
+    def find() -> Endpoint:
+        found = local.endpoint()
+        return Endpoint(found.url + API_PREFIX, BearerAuth(found.token))
+
+    return Transport(find(), recover=find, honours_keys=True)
+
+
+def _operational(entry: Mapping[str, Any]) -> bool:
+    return bool((entry.get("status") or {}).get("name", "online") == "online")
+
+
+def _busyness(entry: Mapping[str, Any]) -> tuple[int, bool, str]:
+    return entry.get("queue_length") or 0, entry["name"] != _FIRST_CHOICE, entry["name"]
+
+
+def _likeness(one: str, other: str) -> float:
+    return difflib.SequenceMatcher(None, one.lower(), other.lower()).ratio()

@@ -1,0 +1,1 @@
+"""HTTP: connections, authentication, retries, and one method for each endpoint."""

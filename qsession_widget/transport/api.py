@@ -1,0 +1,216 @@
+"""One method for each endpoint of the REST API: JSON in, JSON out, and no policy.
+
+Endpoints under `/qsession` are the local runtime's own additions; IBM answers them with 404.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
+
+from qsession_widget.errors import InvalidInputError, ServiceError
+from qsession_widget.wire.fields import EXTRA, PREFER, PREFERENCE_APPLIED
+
+if TYPE_CHECKING:
+    import requests
+
+    from qsession_widget.transport.http import Transport
+
+Json = dict[str, Any]
+"""A JSON object of the wire."""
+
+_NO_CONTENT = 204
+_NOT_MODIFIED = 304
+
+
+@dataclass(frozen=True)
+class Polled:
+    """The answer of a conditional GET.
+
+    Attributes:
+        body: the JSON, None where nothing changed (304).
+        etag: what to ask with next time, None where the server sends none.
+        waited: whether the server held the request, so that the next one needs no pause.
+    """
+
+    body: Json | None
+    etag: str | None
+    waited: bool
+
+
+class RuntimeApi:
+    """IBM's Qiskit Runtime REST API, as far as we use it, with the local runtime's additions.
+
+    Every method raises the errors of `Transport.request`.
+    """
+
+    def __init__(self, transport: Transport) -> None:
+        self.transport = transport
+
+    # Devices
+
+    def backends(self) -> list[Json]:
+        """GET /backends: the devices' names, states and queues."""
+        devices: list[Json] = self._json("/backends")["devices"]
+        return devices
+
+    def configuration(self, name: str) -> Json:
+        """GET /backends/{name}/configuration."""
+        return self._json(f"/backends/{_part(name)}/configuration")
+
+    def properties(self, name: str) -> Json:
+        """GET /backends/{name}/properties; empty where the device has none."""
+        return self._json(f"/backends/{_part(name)}/properties") or {}
+
+    def backend_status(self, name: str) -> Json:
+        """GET /backends/{name}/status."""
+        return self._json(f"/backends/{_part(name)}/status")
+
+    # Sessions
+
+    def create_session(self, body: Json, *, key: str) -> Json:
+        """POST /sessions."""
+        return _read(self.transport.request("POST", "/sessions", body=body, key=key))
+
+    def session(self, session_id: str) -> Json:
+        """GET /sessions/{id}."""
+        return self._json(f"/sessions/{_part(session_id)}")
+
+    def close_session(self, session_id: str) -> None:
+        """PATCH /sessions/{id}: no new jobs, those that are there finish."""
+        self.transport.request(
+            "PATCH",
+            f"/sessions/{_part(session_id)}",
+            body={"accepting_jobs": False},
+            repeatable=True,
+        )
+
+    def cancel_session(self, session_id: str) -> None:
+        """DELETE /sessions/{id}/close: no new jobs, queued ones are cancelled."""
+        self.transport.request("DELETE", f"/sessions/{_part(session_id)}/close")
+
+    # Jobs
+
+    def create_job(self, text: str, *, key: str) -> Json:
+        """POST /jobs; the text is the body, encoded by the wire's codec."""
+        return _read(self.transport.request("POST", "/jobs", body=text, key=key))
+
+    def jobs(self, **query: Any) -> Json:
+        """GET /jobs: one page, without the jobs' inputs."""
+        return self._json("/jobs", exclude_params="true", **query)
+
+    def job(self, job_id: str, *, etag: str | None = None, wait_seconds: float = 0.0) -> Polled:
+        """GET /jobs/{id} without its inputs; with an ETag, held until it changes where possible."""
+        return self._poll(f"/jobs/{_part(job_id)}", {"exclude_params": "true"}, etag, wait_seconds)
+
+    def job_with_inputs(self, job_id: str) -> str:
+        """GET /jobs/{id} as text, since the inputs are for the wire's codec."""
+        return self.transport.request("GET", f"/jobs/{_part(job_id)}").text
+
+    def delete_job(self, job_id: str) -> None:
+        """DELETE /jobs/{id}."""
+        self.transport.request("DELETE", f"/jobs/{_part(job_id)}")
+
+    def cancel_job(self, job_id: str) -> None:
+        """POST /jobs/{id}/cancel. Doing it twice gives at worst a 409."""
+        self.transport.request("POST", f"/jobs/{_part(job_id)}/cancel", repeatable=True)
+
+    def results(self, job_id: str) -> str | None:
+        """GET /jobs/{id}/results as text; None where there is no result (any more)."""
+        answer = self.transport.request("GET", f"/jobs/{_part(job_id)}/results")
+        return None if answer.status_code == _NO_CONTENT or not answer.content else answer.text
+
+    def logs(self, job_id: str) -> str:
+        """GET /jobs/{id}/logs."""
+        return self.transport.request("GET", f"/jobs/{_part(job_id)}/logs").text
+
+    def metrics(self, job_id: str) -> Json:
+        """GET /jobs/{id}/metrics."""
+        return self._json(f"/jobs/{_part(job_id)}/metrics")
+
+    # The local runtime's own
+
+    def about(self) -> Json:
+        """GET /qsession: name, version and features of a local runtime."""
+        return self._json(f"/{EXTRA}")
+
+    def watch(self, session_id: str, *, since: int = 0, wait_seconds: float = 0.0) -> Json | None:
+        """GET /qsession/watch: the session and the jobs that changed since a revision.
+
+        Returns:
+            `{"revision", "session", "jobs", "now"}`, or None where nothing changed in the time.
+        """
+        answer = self.transport.request(
+            "GET",
+            f"/{EXTRA}/watch",
+            params={"session_id": session_id, "since": since},
+            headers=_prefer(wait_seconds),
+            held_seconds=wait_seconds,
+        )
+        return None if answer.status_code == _NOT_MODIFIED else _read(answer)
+
+    def interim(self, job_id: str, *, after: int = 0, wait_seconds: float = 0.0) -> Json:
+        """GET /qsession/jobs/{id}/interim: results of pubs after the first so many.
+
+        Returns:
+            `{"interim": [text], "next": int, "final": bool}`.
+        """
+        answer = self.transport.request(
+            "GET",
+            f"/{EXTRA}/jobs/{_part(job_id)}/interim",
+            params={"after": after},
+            headers=_prefer(wait_seconds),
+            held_seconds=wait_seconds,
+        )
+        if answer.status_code == _NOT_MODIFIED:
+            return {"interim": [], "next": after, "final": False}
+        return _read(answer)
+
+    def cancel_queued(self, session_id: str) -> list[str]:
+        """POST /qsession/sessions/{id}/cancel_queued: ids of the jobs that this cancelled."""
+        path = f"/{EXTRA}/sessions/{_part(session_id)}/cancel_queued"
+        cancelled: list[str] = _read(self.transport.request("POST", path, repeatable=True))[
+            "cancelled"
+        ]
+        return cancelled
+
+    def shut_down(self) -> None:
+        """POST /qsession/shutdown: ends the runtime's process."""
+        self.transport.request("POST", f"/{EXTRA}/shutdown")
+
+    def _json(self, path: str, **query: Any) -> Json:
+        return _read(self.transport.request("GET", path, params=query))
+
+    def _poll(self, path: str, query: Json, etag: str | None, wait_seconds: float) -> Polled:
+        headers = {} if etag is None else {"If-None-Match": etag, **_prefer(wait_seconds)}
+        answer = self.transport.request(
+            "GET", path, params=query, headers=headers, held_seconds=wait_seconds
+        )
+        return Polled(
+            body=None if answer.status_code == _NOT_MODIFIED else _read(answer),
+            etag=answer.headers.get("ETag", etag),
+            waited="wait" in answer.headers.get(PREFERENCE_APPLIED, ""),
+        )
+
+
+def _prefer(wait_seconds: float) -> dict[str, str]:
+    return {PREFER: f"wait={wait_seconds:g}"} if wait_seconds > 0 else {}
+
+
+def _part(name: str) -> str:
+    """Make one segment of a path out of any text, so that no id reaches another endpoint."""
+    if not name.strip("."):
+        raise InvalidInputError(f"{name!r} is no id or name")
+    return quote(name, safe="")
+
+
+def _read(answer: requests.Response) -> Json:
+    try:
+        body: Json = answer.json()
+    except ValueError as error:
+        raise ServiceError(
+            f"{answer.request.method} {answer.request.path_url}: the answer is not JSON",
+            status_code=answer.status_code,
+        ) from error
+    return body

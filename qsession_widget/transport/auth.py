@@ -1,0 +1,154 @@
+"""How requests prove who they are: a bearer token, or IBM Cloud's exchange of an API key."""
+
+from __future__ import annotations
+
+import hmac
+import logging
+import os
+import threading
+import time
+from typing import TYPE_CHECKING, Any
+
+import requests
+from requests.auth import AuthBase
+
+from qsession_widget.errors import NotAuthorizedError, ServiceUnavailableError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+logger = logging.getLogger(__name__)
+
+IAM_URL = "https://iam.cloud.ibm.com"
+IAM_URL_VARIABLE = "IAM_URL"
+TOKEN_PATH = "/identity/token"  # noqa: S105 - a path of the REST API, no secret
+
+_TIMEOUT_SECONDS = (5.0, 10.0)
+_REFRESH_AT = 0.8
+"""Part of a token's life after which the next one is fetched (IBM's own client does the same)."""
+_EXPIRY_MARGIN_SECONDS = 10.0
+_PAUSE_AFTER_FAILURE_SECONDS = 10.0
+_BAD_KEY = frozenset({400, 401, 403})
+
+
+class BearerAuth(AuthBase):
+    """A fixed token, as the local runtime wants it."""
+
+    def __init__(self, token: str) -> None:
+        self._token = token
+
+    def __call__(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
+        """Add the headers (requests.auth.AuthBase)."""
+        request.headers["Authorization"] = f"Bearer {self._token}"
+        return request
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, BearerAuth) and hmac.compare_digest(
+            self._token.encode(), other._token.encode()
+        )
+
+    def __hash__(self) -> int:
+        return hash(self._token)
+
+    def __repr__(self) -> str:
+        return "BearerAuth(...)"
+
+
+class IAMAuth(AuthBase):
+    """An IBM Cloud API key, exchanged for short-lived tokens at `POST {iam}/identity/token`.
+
+    A token is renewed ahead of its end. While one is valid, a failing renewal costs nothing: the
+    next attempt comes some seconds later, and no request waits for it.
+    """
+
+    def __init__(
+        self,
+        key: str,
+        instance: str,
+        *,
+        iam_url: str | None = None,
+        verify: bool = True,
+        proxies: Mapping[str, str] | None = None,
+    ) -> None:
+        base = (iam_url or os.environ.get(IAM_URL_VARIABLE) or IAM_URL).rstrip("/")
+        self._url = base.removesuffix(TOKEN_PATH) + TOKEN_PATH
+        self._key = key
+        self._instance = instance
+        self._verify = verify
+        self._proxies = dict(proxies or {})
+        self._lock = threading.Lock()
+        self._token = ""
+        self._renew_at = 0.0
+        self._ends_at = 0.0
+
+    def __call__(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
+        """Add the headers (requests.auth.AuthBase)."""
+        request.headers["Authorization"] = f"Bearer {self.token()}"
+        request.headers["Service-CRN"] = self._instance
+        return request
+
+    def __repr__(self) -> str:
+        return f"IAMAuth({self._instance!r}, ...)"
+
+    def token(self) -> str:
+        """Give a token that is valid now.
+
+        Raises:
+            NotAuthorizedError: where IAM refuses the API key.
+            ServiceUnavailableError: where IAM cannot be reached and no token is valid.
+        """
+        with self._lock:
+            now = time.monotonic()
+            if now < self._renew_at:
+                return self._token
+            try:
+                self._renew(now)
+            except ServiceUnavailableError:
+                if now >= self._ends_at:
+                    raise
+                logger.warning("Renewing the IBM Cloud token failed; the present one still works")
+                self._renew_at = min(now + _PAUSE_AFTER_FAILURE_SECONDS, self._ends_at)
+            return self._token
+
+    def _renew(self, now: float) -> None:
+        try:
+            answer = requests.post(
+                self._url,
+                data={
+                    "grant_type": "urn:ibm:params:oauth:grant-type:apikey",
+                    "apikey": self._key,
+                    "response_type": "cloud_iam",
+                },
+                headers={"Accept": "application/json"},
+                timeout=_TIMEOUT_SECONDS,
+                verify=self._verify,
+                proxies=self._proxies,
+            )
+        except requests.RequestException as error:
+            raise ServiceUnavailableError(
+                f"IBM Cloud's IAM at {self._url} cannot be reached: {type(error).__name__}"
+            ) from error
+        if answer.status_code in _BAD_KEY:
+            raise NotAuthorizedError(
+                f"IBM Cloud's IAM refuses the API key: {_reason(answer)}",
+                status_code=answer.status_code,
+            )
+        try:
+            answer.raise_for_status()
+            body = answer.json()
+            self._token, life = str(body["access_token"]), float(body["expires_in"])
+        except (requests.RequestException, ValueError, KeyError, TypeError) as error:
+            raise ServiceUnavailableError(
+                f"IBM Cloud's IAM at {self._url} answers {answer.status_code} without a token"
+            ) from error
+        self._renew_at = now + life * _REFRESH_AT
+        self._ends_at = now + life - _EXPIRY_MARGIN_SECONDS
+
+
+def _reason(answer: requests.Response) -> str:
+    """Read IAM's own words, which never repeat the key."""
+    try:
+        body: Any = answer.json()
+        return str(body["errorMessage"])
+    except (ValueError, KeyError, TypeError):
+        return f"HTTP {answer.status_code}"

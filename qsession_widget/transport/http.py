@@ -1,0 +1,325 @@
+"""One pooled HTTP connection to a service: timeouts, retries where they are safe, typed errors."""
+
+from __future__ import annotations
+
+import email.utils
+import json
+import logging
+import random
+import threading
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+
+import requests
+from requests.adapters import HTTPAdapter
+from requests.exceptions import ChunkedEncodingError
+from urllib3.exceptions import NewConnectionError
+
+from qsession_widget.errors import (
+    ConflictError,
+    NotAuthorizedError,
+    NotFoundError,
+    QSessionError,
+    ServiceError,
+    ServiceUnavailableError,
+)
+from qsession_widget.wire.fields import API_VERSION, IDEMPOTENCY_KEY
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from requests.auth import AuthBase
+
+logger = logging.getLogger(__name__)
+
+RETRY_STATUSES = frozenset({500, 502, 503, 504, 520, 521, 522, 524})
+"""Answers of a server, or of what stands before it, that may be better a moment later."""
+
+_ATTEMPTS = 5
+_FIRST_PAUSE_SECONDS = 0.25
+_LONGEST_PAUSE_SECONDS = 8.0
+_LONGEST_RETRY_AFTER_SECONDS = 60.0
+_CONNECT_TIMEOUT_SECONDS = 5.0
+_READ_TIMEOUT_SECONDS = 60.0
+_POOL_SIZE = 32
+_LONGEST_TEXT = 500
+_REPEATABLE_METHODS = frozenset({"GET", "PUT", "DELETE"})
+_LOOPBACK = frozenset({"127.0.0.1", "::1", "localhost"})
+_FIRST_ERROR = 400
+_UNAUTHORIZED = 401
+
+_ERRORS: Mapping[int, type[ServiceError]] = {
+    401: NotAuthorizedError,
+    404: NotFoundError,
+    409: ConflictError,
+}
+
+
+@dataclass(frozen=True)
+class Endpoint:
+    """Where the REST API is, and how to prove who we are there."""
+
+    url: str
+    auth: AuthBase
+
+
+class Transport:
+    """A connection to one REST API, to be shared by any number of threads.
+
+    Args:
+        endpoint: where the API is.
+        recover: asked for the endpoint of the moment when a connection breaks or the token is
+            refused. The local runtime starts its process again there. None where nothing helps.
+        honours_keys: whether the server knows `Idempotency-Key`. Only then is a POST repeated
+            after it may have arrived.
+        verify: whether to check the server's certificate.
+        proxies: addresses of proxies by scheme, as requests takes them.
+    """
+
+    def __init__(
+        self,
+        endpoint: Endpoint,
+        *,
+        recover: Callable[[], Endpoint] | None = None,
+        honours_keys: bool = False,
+        verify: bool = True,
+        proxies: Mapping[str, str] | None = None,
+    ) -> None:
+        self._endpoint = endpoint
+        self._recover = recover
+        self._honours_keys = honours_keys
+        self._closed = threading.Event()
+        self._session = requests.Session()
+        # Against loopback neither proxies nor .netrc may get in between.
+        self._session.trust_env = urlsplit(endpoint.url).hostname not in _LOOPBACK
+        self._session.verify = verify
+        self._session.proxies.update(proxies or {})
+        self._session.headers.update({"Accept": "application/json", "IBM-API-Version": API_VERSION})
+        adapter = HTTPAdapter(pool_connections=4, pool_maxsize=_POOL_SIZE)
+        self._session.mount("http://", adapter)
+        self._session.mount("https://", adapter)
+
+    def __repr__(self) -> str:
+        return f"Transport({self.url!r})"
+
+    @property
+    def url(self) -> str:
+        """Base of the REST API at this moment."""
+        return self._endpoint.url
+
+    @property
+    def closed(self) -> bool:
+        """Whether `close` was called."""
+        return self._closed.is_set()
+
+    def close(self) -> None:
+        """Close the connections. Requests that come later, or that pause between tries, fail."""
+        self._closed.set()
+        self._session.close()
+
+    def pause(self, seconds: float) -> None:
+        """Sleep, but end at once when the connection is closed.
+
+        Raises:
+            ServiceUnavailableError: where it was closed.
+        """
+        if self._closed.wait(seconds):
+            raise ServiceUnavailableError(f"the connection to {self.url} was closed")
+
+    def request(
+        self,
+        method: str,
+        path: str,
+        *,
+        params: Mapping[str, Any] | None = None,
+        body: Mapping[str, Any] | str | None = None,
+        headers: Mapping[str, str] | None = None,
+        key: str | None = None,
+        held_seconds: float = 0.0,
+        repeatable: bool = False,
+    ) -> requests.Response:
+        """Send a request and give its answer, 2xx or 304.
+
+        Args:
+            method: HTTP method.
+            path: path below the API's base, with its first slash.
+            params: query; lists are repeated keys, None is left out.
+            body: JSON object, or text that is JSON already.
+            headers: further headers.
+            key: `Idempotency-Key` of a POST; sent, and trusted for repeating, only where the
+                server knows it.
+            held_seconds: how long the server may hold the request by agreement.
+            repeatable: whether doing it twice is the same as once, for a method whose name does
+                not say so.
+
+        Raises:
+            NotAuthorizedError, NotFoundError, ConflictError, ServiceError: what the server refused.
+            ServiceUnavailableError: where it cannot be reached or keeps failing.
+        """
+        if self._honours_keys and key:
+            headers = {**(headers or {}), IDEMPOTENCY_KEY: key}
+        call = _Call(
+            method=method,
+            path=path,
+            params={name: value for name, value in (params or {}).items() if value is not None},
+            # Encoded once, so that a repetition is the same to the byte.
+            data=_encoded(body),
+            headers={
+                **(headers or {}),
+                **({"Content-Type": "application/json"} if body is not None else {}),
+            },
+            read_timeout=_READ_TIMEOUT_SECONDS + held_seconds,
+            repeatable=repeatable
+            or method in _REPEATABLE_METHODS
+            or (self._honours_keys and key is not None),
+        )
+        problem: QSessionError
+        for attempt in range(1, _ATTEMPTS + 1):
+            endpoint = self._endpoint
+            try:
+                response = self._once(endpoint, call)
+            except (requests.ConnectionError, requests.Timeout, ChunkedEncodingError) as error:
+                problem = self._broken(call, error, last=attempt == _ATTEMPTS)
+                if self._recover is not None:
+                    self._endpoint = self._recover()
+                    if attempt == 1:
+                        continue
+                pause = _backoff(attempt)
+            else:
+                if response.status_code < _FIRST_ERROR:
+                    return response
+                if response.status_code == _UNAUTHORIZED and self._renewed(endpoint):
+                    continue
+                problem = _refusal(response, call)
+                pause = max(_backoff(attempt), _retry_after(response))
+                if (
+                    response.status_code not in RETRY_STATUSES
+                    or not call.repeatable
+                    or attempt == _ATTEMPTS
+                    or pause > _LONGEST_RETRY_AFTER_SECONDS
+                ):
+                    raise problem
+            logger.info("Trying again in %.1f s: %s", pause, problem)
+            self.pause(pause)
+        raise problem
+
+    def _once(self, endpoint: Endpoint, call: _Call) -> requests.Response:
+        self.pause(0.0)
+        try:
+            return self._session.request(
+                call.method,
+                endpoint.url + call.path,
+                params=call.params,
+                data=call.data,
+                headers=call.headers,
+                auth=endpoint.auth,
+                timeout=(_CONNECT_TIMEOUT_SECONDS, call.read_timeout),
+            )
+        except (requests.ConnectionError, requests.Timeout, ChunkedEncodingError):
+            raise
+        except requests.RequestException as error:
+            raise ServiceUnavailableError(
+                f"{call.method} {self.url}{call.path}: {error}"
+            ) from error
+
+    def _broken(
+        self, call: _Call, error: requests.RequestException, *, last: bool
+    ) -> ServiceUnavailableError:
+        """Give what to say about a broken connection, or raise it where a repetition is no use."""
+        problem = ServiceUnavailableError(
+            f"{call.method} {self.url}{call.path}: {_innermost(error)}"
+        )
+        hopeless = isinstance(error, requests.exceptions.SSLError)
+        if last or hopeless or not (call.repeatable or _never_sent(error)):
+            raise problem from error
+        return problem
+
+    def _renewed(self, refused: Endpoint) -> bool:
+        """Look whether the token was refused because the runtime is another one by now."""
+        if self._recover is None:
+            return False
+        self._endpoint = self._recover()
+        return self._endpoint != refused
+
+
+@dataclass(frozen=True)
+class _Call:
+    """A request that can be sent again."""
+
+    method: str
+    path: str
+    params: Mapping[str, Any]
+    data: bytes | None
+    headers: Mapping[str, str]
+    read_timeout: float
+    repeatable: bool
+
+
+def _encoded(body: Mapping[str, Any] | str | None) -> bytes | None:
+    if body is None:
+        return None
+    return (body if isinstance(body, str) else json.dumps(body)).encode()
+
+
+def _backoff(attempt: int) -> float:
+    longest = min(_FIRST_PAUSE_SECONDS * 2.0 ** (attempt - 1), _LONGEST_PAUSE_SECONDS)
+    spread = random.uniform(0.5, 1.0)  # noqa: S311 - spreads clients out, keeps no secret
+    return longest * spread
+
+
+def _retry_after(response: requests.Response) -> float:
+    """Read `Retry-After`: seconds, or a date (RFC 9110); 0 where there is nothing readable."""
+    text = response.headers.get("Retry-After", "").strip()
+    if text.isdecimal():
+        return float(text)
+    try:
+        moment = email.utils.parsedate_to_datetime(text)
+    except ValueError:
+        return 0.0
+    # A date without a zone is in UTC, by RFC 9110.
+    return max((moment.replace(tzinfo=moment.tzinfo or UTC) - datetime.now(UTC)).total_seconds(), 0)
+
+
+def _never_sent(error: requests.RequestException) -> bool:
+    """Whether the connection failed before the request could have reached a server."""
+    if isinstance(error, requests.ConnectTimeout):
+        return True
+    outer = error.args[0] if error.args else None
+    return isinstance(getattr(outer, "reason", None), NewConnectionError)
+
+
+def _innermost(error: BaseException) -> str:
+    """Say what happened, without the layers of urllib3 around it."""
+    outer = error.args[0] if error.args else None
+    reason = getattr(outer, "reason", None)
+    return str(reason or error)
+
+
+def _refusal(response: requests.Response, call: _Call) -> ServiceError | ServiceUnavailableError:
+    """Turn an answer of 400 or more into the error of our tree that it means."""
+    status = response.status_code
+    text, code = _reason(response)
+    where = f"{call.method} {call.path}, HTTP {status}" + ("" if code is None else f", code {code}")
+    message = f"{text} ({where})"
+    if status in RETRY_STATUSES:
+        return ServiceUnavailableError(message)
+    return _ERRORS.get(status, ServiceError)(message, status_code=status, code=code)
+
+
+def _reason(response: requests.Response) -> tuple[str, int | None]:
+    """Read the server's words and code from either shape of error body, or from plain text."""
+    try:
+        body = response.json()
+    except ValueError:
+        body = None
+    match body:
+        case {"errors": [{"message": str(message), **rest}, *_]} | {
+            "error": {"message": str(message), **rest}
+        }:
+            solution, code = rest.get("solution"), rest.get("code")
+            text = f"{message} {solution}" if solution else message
+            return text, code if isinstance(code, int) else None
+        case _:
+            return response.text[:_LONGEST_TEXT].strip() or str(response.reason), None
