@@ -8,6 +8,7 @@ export default defineConfig({
       "preact",
       "preact/hooks",
       "preact/jsx-runtime",
+      "@jupyterlab/statusbar",
       "@lumino/signaling",
       "@lumino/widgets",
     ],
