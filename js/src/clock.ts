@@ -24,7 +24,7 @@ export function firstPulse(beat: Beat | undefined, now: number): Pulse {
     return { seen: null, from: now, offset: 0, every: beat?.every ?? 1, lost: false };
   }
   const seen = Math.min(now, beat.now);
-  return { seen, from: seen, offset: beat.now - now, every: beat.every, lost: false };
+  return { seen, from: seen, offset: beat.now - seen, every: beat.every, lost: false };
 }
 
 export function pulseOf(beat: Beat, now: number): Pulse {

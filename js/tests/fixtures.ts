@@ -176,7 +176,10 @@ export const STATES: Readonly<Record<string, () => Partial<Traits>>> = {
         text: "Job d3k1f2s0v6qs73a8r0e5 was not cancelled: 503 Service Unavailable",
       },
     }),
-  stale: () => live({ beat: { n: 9, now: Date.now() - 12_000, every: 1 } }),
+  stale: () => {
+    const lastBeat = Date.now() - 12_000;
+    return live({ ...jobTraits(MIXED, lastBeat), beat: { n: 9, now: lastBeat, every: 1 } });
+  },
   ended: () =>
     live({
       head: head({ status: "Closed", state: "closed", accepting_jobs: false }),

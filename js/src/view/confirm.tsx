@@ -1,4 +1,4 @@
-import { useEffect, useRef } from "preact/hooks";
+import { useLayoutEffect, useRef } from "preact/hooks";
 import { count } from "./format";
 import type { Counts } from "./jobs";
 import { OWN_KEYS } from "./keys";
@@ -8,6 +8,10 @@ export type SessionCommand = "close" | "cancel";
 export const COMMAND_NAMES: Readonly<Record<SessionCommand, string>> = {
   close: "Close session",
   cancel: "Cancel session",
+};
+export const PENDING_NAMES: Readonly<Record<SessionCommand, string>> = {
+  close: "Closing…",
+  cancel: "Cancelling…",
 };
 
 /** What the command will do to how many jobs. */
@@ -32,7 +36,7 @@ interface ConfirmProps {
 export function Confirm({ command, counts, disabled, onConfirm, onDismiss }: ConfirmProps) {
   const dismiss = useRef<HTMLButtonElement>(null);
   // The harmless answer gets the focus.
-  useEffect(() => dismiss.current?.focus({ preventScroll: true }), [command]);
+  useLayoutEffect(() => dismiss.current?.focus({ preventScroll: true }), [command]);
   const onKeyDown = (event: KeyboardEvent) => {
     if (event.key === "Escape") {
       onDismiss();

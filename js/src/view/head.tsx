@@ -42,7 +42,7 @@ const LINK_WORDS: Readonly<Record<Link["state"], string>> = {
 };
 const LINK_ICONS: Readonly<Record<Link["state"], IconName>> = {
   connecting: "queued",
-  live: "accepting",
+  live: "live",
   retrying: "retrying",
   ended: "completed",
 };
@@ -106,6 +106,9 @@ interface FactsProps {
 export function Facts({ head, counts, serverNow }: FactsProps) {
   const time = timeLeft(head, serverNow);
   const jobs = countWords(counts);
+  if (head.session_id === null && head.mode === null && !jobs) {
+    return null;
+  }
   return (
     <dl class="qsw-facts">
       {head.session_id !== null && (

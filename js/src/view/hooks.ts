@@ -1,4 +1,4 @@
-import { useEffect, useMemo, useReducer, useRef, useState } from "preact/hooks";
+import { useEffect, useLayoutEffect, useMemo, useReducer, useRef, useState } from "preact/hooks";
 import { firstPulse, type Pulse, pulseOf } from "../clock";
 import { type Command, type Model, TRAITS } from "../contract";
 import { read, type Snapshot } from "./model";
@@ -8,7 +8,8 @@ import { isAnswered, type Sent, sent } from "./pending";
 export function useSession(model: Model): { snapshot: Snapshot; pulse: Pulse } {
   const [version, changed] = useReducer((n: number) => n + 1, 0);
   const [pulse, setPulse] = useState(() => firstPulse(model.get("beat"), Date.now()));
-  useEffect(() => {
+  // Before the page is drawn, or what comes in between would be missed.
+  useLayoutEffect(() => {
     const onChange = () => changed(undefined);
     const onBeat = () => {
       const beat = model.get("beat");

@@ -29,7 +29,7 @@ export interface Columns {
 }
 
 export function statusAt(states: DataView | undefined, index: number): JobStatus {
-  if (!states || index >= states.byteLength) {
+  if (!states || index < 0 || index >= states.byteLength) {
     return "unknown";
   }
   return BY_CODE[states.getUint8(index) & 0x0f] ?? "unknown";

@@ -1,8 +1,9 @@
 import { useRef, useState } from "preact/hooks";
 import { isStale } from "../clock";
 import { CLOSED, type Model } from "../contract";
-import { COMMAND_NAMES, Confirm, type SessionCommand } from "./confirm";
+import { COMMAND_NAMES, Confirm, PENDING_NAMES, type SessionCommand } from "./confirm";
 import { Details } from "./details";
+import { Empty } from "./empty";
 import { Announcer, Facts, LinkBadge, Status } from "./head";
 import { useCommands, useNow, useSession } from "./hooks";
 import { keepPlainKeys, OWN_KEYS } from "./keys";
@@ -24,10 +25,13 @@ export function Panel({ model }: { model: Model }) {
 
   const commands = useCommands(model, snapshot, stale);
   const [asked, setAsked] = useState<SessionCommand | null>(null);
+  const root = useRef<HTMLElement>(null);
   const openers = useRef<Partial<Record<SessionCommand, HTMLButtonElement | null>>>({});
   const closed = head.status === CLOSED;
   const busy = commands.isPending("close") || commands.isPending("cancel");
   const disabled = stale || closed || busy || head.session_id === null;
+  const isDisabled = (command: SessionCommand) =>
+    disabled || (command === "close" && head.accepting_jobs === false);
 
   const dismiss = () => {
     setAsked(null);
@@ -37,15 +41,20 @@ export function Panel({ model }: { model: Model }) {
   };
   const confirm = (command: SessionCommand) => {
     commands.send({ do: command });
-    dismiss();
+    setAsked(null);
+    // All buttons rest now; the focus must not fall back to the notebook's cell.
+    root.current?.focus({ preventScroll: true });
   };
 
   return (
     <section
-      class="qsw-panel"
+      class={stale ? "qsw-panel qsw-stale" : "qsw-panel"}
       data-testid="qsw-panel"
+      ref={root}
+      tabIndex={-1}
       aria-label={head.session_id === null ? "Quantum jobs" : `Session ${head.session_id}`}
       onKeyDown={keepPlainKeys}
+      {...OWN_KEYS}
     >
       <Announcer head={head} />
       <header class="qsw-head">
@@ -53,30 +62,6 @@ export function Panel({ model }: { model: Model }) {
           {head.backend_name ?? "no backend yet"}
         </strong>
         <Status head={head} />
-        {!head.simulator && (
-          <div class="qsw-actions">
-            {SESSION_COMMANDS.map((command) => (
-              <button
-                key={command}
-                type="button"
-                class="qsw-button"
-                data-testid={`qsw-${command}`}
-                aria-expanded={asked === command}
-                ref={(element) => {
-                  openers.current[command] = element;
-                }}
-                disabled={disabled}
-                onClick={() => setAsked(asked === command ? null : command)}
-                {...OWN_KEYS}
-              >
-                {COMMAND_NAMES[command]}
-              </button>
-            ))}
-          </div>
-        )}
-      </header>
-      <div class="qsw-subhead">
-        <Facts head={head} counts={counts} serverNow={serverNow} />
         <div class="qsw-connection">
           <LinkBadge link={link} pulse={pulse} stale={stale} now={now} />
           {(stale || link.state === "retrying") && (
@@ -91,12 +76,34 @@ export function Panel({ model }: { model: Model }) {
             </button>
           )}
         </div>
-      </div>
+        {!head.simulator && (
+          <div class="qsw-actions">
+            {SESSION_COMMANDS.map((command) => (
+              <button
+                key={command}
+                type="button"
+                class="qsw-button"
+                data-testid={`qsw-${command}`}
+                aria-expanded={asked === command}
+                ref={(element) => {
+                  openers.current[command] = element;
+                }}
+                disabled={isDisabled(command)}
+                onClick={() => setAsked(asked === command ? null : command)}
+                {...OWN_KEYS}
+              >
+                {(commands.isPending(command) ? PENDING_NAMES : COMMAND_NAMES)[command]}
+              </button>
+            ))}
+          </div>
+        )}
+      </header>
+      <Facts head={head} counts={counts} serverNow={serverNow} />
       {asked !== null && !closed && (
         <Confirm
           command={asked}
           counts={counts}
-          disabled={disabled}
+          disabled={isDisabled(asked)}
           onConfirm={() => confirm(asked)}
           onDismiss={dismiss}
         />
@@ -105,10 +112,7 @@ export function Panel({ model }: { model: Model }) {
       <NoticeStrip notice={notice} />
       <Details details={head.details} serverNow={serverNow} />
       {columns.jobs.ids.length === 0 ? (
-        <p class="qsw-empty">
-          <strong>No jobs yet.</strong> Run a sampler or an estimator in this session and its jobs
-          appear here.
-        </p>
+        <Empty connecting={link.state === "connecting"} closed={closed} />
       ) : (
         <JobTable columns={columns} commands={commands} disabled={stale} serverNow={serverNow} />
       )}

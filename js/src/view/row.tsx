@@ -12,9 +12,21 @@ export function durationOf(job: Job, serverNow: number): string {
     return duration(serverNow - job.created - job.waited);
   }
   if (job.status === "queued" && job.created !== null) {
-    return `waiting ${duration(serverNow - job.created)}`;
+    return duration(serverNow - job.created);
   }
   return NONE;
+}
+
+const TAIL = 6;
+
+/** Ids of one account begin alike: where room is short, the middle goes. */
+function Id({ id }: { id: string }) {
+  return (
+    <span class="qsw-id-parts">
+      <span class="qsw-clip">{id.slice(0, -TAIL)}</span>
+      <span class="qsw-clip qsw-tail">{id.slice(-TAIL)}</span>
+    </span>
+  );
 }
 
 function Reason({ job, open, onToggle }: { job: Job; open: boolean; onToggle: () => void }) {
@@ -52,8 +64,8 @@ interface RowProps {
 export function JobRow({ job, position, open, disabled, serverNow, onToggle, onCancel }: RowProps) {
   return (
     <tr class="qsw-row" aria-rowindex={position + 2} data-job-id={job.id} data-status={job.status}>
-      <td class="qsw-clip qsw-id" title={job.id}>
-        {job.id}
+      <td class="qsw-id" title={job.id}>
+        <Id id={job.id} />
       </td>
       <td class="qsw-clip qsw-wide" title={job.program}>
         {job.program}
@@ -74,7 +86,10 @@ export function JobRow({ job, position, open, disabled, serverNow, onToggle, onC
           </time>
         )}
       </td>
-      <td class="qsw-duration">{durationOf(job, serverNow)}</td>
+      <td class="qsw-duration">
+        {job.status === "queued" && <span class="qsw-wide">waiting </span>}
+        {durationOf(job, serverNow)}
+      </td>
       <td class="qsw-cancel">
         {!isFinal(job.status) && (
           <button
@@ -101,12 +116,14 @@ export function JobRow({ job, position, open, disabled, serverNow, onToggle, onC
 export function ReasonRow({ reason }: { reason: string }) {
   return (
     <tr class="qsw-reason-row">
-      <td colSpan={6}>
+      <td colSpan={4}>
         {/* biome-ignore lint/a11y/noNoninteractiveTabindex: a long reason is scrolled by keys */}
         <section class="qsw-reason" aria-label="Reason" tabIndex={0} {...OWN_KEYS}>
           {reason}
         </section>
       </td>
+      {/* Its columns go where room is short; one cell across all would keep them. */}
+      <td class="qsw-wide" colSpan={2} />
     </tr>
   );
 }
