@@ -58,9 +58,9 @@ def _status() -> int:
     if found is None:
         sys.stdout.write("The local runtime does not run; the first session starts it.\n")
         return 1
+    process = f"process {found['pid']}, version {found['version']}"
     lines = [
-        f"The local runtime runs at {found['url']} (process {found['pid']}, "
-        f"version {found['version']}).",
+        f"The local runtime runs at {found['url']} ({process}).",
         f"Open sessions: {found['sessions']}",
         *(f"{name}: {jobs} jobs" for name, jobs in sorted(found["queues"].items())),
     ]

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from qsession_widget.session import Session
 
 BACKEND = "fake_manila"
-VQE_STEPS = 12
+VQE_STEPS = 40
 FOLDER = Path("qsession-demo")
 NOTEBOOK = "quickstart.ipynb"
 
@@ -55,19 +55,18 @@ def show_session(console: Console) -> None:
     from qsession_widget.panel.terminal import live  # noqa: PLC0415
     from qsession_widget.session import Session  # noqa: PLC0415
 
-    with Session(backend=BACKEND, max_time="30m") as session:
-        with live(session, console) as view:
-            view.say("A Bell circuit, measured 4096 times with the device's noise ...")
-            counts = bell_counts(session)
-            view.say(f"Bell: {counts}\nNow a VQE loop: the ground state energy of H2 ...")
-            energy = vqe_energy(
-                session,
-                lambda step, energy: view.say(
-                    f"Bell: {counts}\nVQE, step {step} of {VQE_STEPS}: {energy:+.4f} hartree"
-                ),
-            )
-            session.close()
-            view.say(f"Bell: {counts}\nVQE: {energy:+.4f} hartree (exact: -1.8573)")
+    with Session(backend=BACKEND, max_time="30m") as session, live(session, console) as view:
+        view.say("A Bell circuit, measured 4096 times with the device's noise ...")
+        counts = bell_counts(session)
+        view.say(f"Bell: {counts}\nNow a VQE loop: the ground state energy of H2 ...")
+        energy = vqe_energy(
+            session,
+            lambda step, energy: view.say(
+                f"Bell: {counts}\nVQE, step {step} of {VQE_STEPS}: {energy:+.4f} hartree"
+            ),
+        )
+        session.close()
+        view.say(f"Bell: {counts}\nVQE: {energy:+.4f} hartree (exact: -1.8573)")
 
 
 def bell_counts(session: Session) -> dict[str, int]:

@@ -128,10 +128,10 @@ class Monitor:
             self._thread.start()
             threading.Thread(target=self._obey, name=f"{name}-commands", daemon=True).start()
 
-    def first(self, timeout_seconds: float) -> Snapshot:
-        """Wait for the first look at the service, but not longer than a time; give the snapshot."""
+    def wait_for(self, seen: Callable[[Snapshot], bool], timeout_seconds: float) -> Snapshot:
+        """Wait until a snapshot is as wanted, or the time is over; give the last snapshot."""
         with self._looked:
-            self._looked.wait_for(lambda: self.snapshot.beat > 0, timeout_seconds)
+            self._looked.wait_for(lambda: seen(self.snapshot), timeout_seconds)
             return self.snapshot
 
     # -- commands: any thread may give them; they run on a thread of their own ----------------
@@ -204,9 +204,9 @@ class Monitor:
 
     def _look(self) -> bool:
         """Take a new snapshot; on a fault, keep what was known and say what is wrong."""
-        last = self.snapshot
+        last, round_seconds = self.snapshot, self._round_seconds()
         try:
-            found = self._source.look(last, self._round_seconds())
+            found = self._source.look(last, round_seconds)
             link = Link(LinkState.ENDED if found.ended else LinkState.LIVE, datetime.now(UTC))
         except QSessionError as error:
             found, link = last, Link(LinkState.RETRYING, datetime.now(UTC), str(error))
@@ -219,7 +219,7 @@ class Monitor:
             link = last.link
         with self._looked:
             self.snapshot = replace(
-                found, link=link, beat=last.beat + 1, every_seconds=self._round_seconds()
+                found, link=link, beat=last.beat + 1, every_seconds=round_seconds
             )
             self._looked.notify_all()
         return link.state is not LinkState.RETRYING

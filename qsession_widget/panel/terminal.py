@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from qsession_widget.snapshot import Notice, Snapshot
 
 MOST_JOBS = 10
+_LAST_LOOK_SECONDS = 3.0
+"""How long to wait for a session to be over, so that the last picture is the true one."""
 
 _STYLES = {
     JobState.QUEUED: "yellow",
@@ -61,7 +63,7 @@ def live(session: Session, console: Console | None = None) -> Iterator[TerminalV
             yield view
         finally:
             monitor.remove(view)
-            view.show(monitor.snapshot)
+            view.show(monitor.wait_for(lambda seen: seen.ended, _LAST_LOOK_SECONDS))
 
 
 class TerminalView:

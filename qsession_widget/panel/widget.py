@@ -74,7 +74,7 @@ class SessionPanel(anywidget.AnyWidget):
             )
         self._monitor = Monitor.of(session)
         self._monitor.start()
-        snapshot = self._monitor.first(_FIRST_LOOK_SECONDS)
+        snapshot = self._monitor.wait_for(lambda seen: seen.beat > 0, _FIRST_LOOK_SECONDS)
         # Complete from the first message on, since the browser may draw before the next one.
         super().__init__(
             head=_head(snapshot),
