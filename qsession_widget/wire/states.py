@@ -44,6 +44,9 @@ class JobState(StrEnum):
 
 FINAL_JOB_STATES = frozenset({JobState.COMPLETED, JobState.FAILED, JobState.CANCELLED})
 
+JOB_FAILED = 1517
+"""`state.reason_code` of a job that failed for the reason that stands beside it."""
+
 RAN_TOO_LONG = 1305
 """`state.reason_code` of a job that was stopped at its time limit; a client treats it as failed."""
 

@@ -1,0 +1,36 @@
+import { copyFile, mkdir } from "node:fs/promises";
+import { build } from "esbuild";
+
+const STATIC = "../qsession_widget/panel/static";
+
+await mkdir(STATIC, { recursive: true });
+await Promise.all([
+  build({
+    entryPoints: { widget: "src/view/widget.ts" },
+    outdir: STATIC,
+    bundle: true,
+    minify: true,
+    format: "esm",
+    target: "es2022",
+    logLevel: "warning",
+  }),
+  build({
+    entryPoints: { widget: "src/view/panel.css" },
+    outdir: STATIC,
+    minify: true,
+    target: "chrome123",
+    logLevel: "warning",
+  }),
+  // jupyter-builder takes JavaScript; what JupyterLab has in memory stays an import.
+  build({
+    entryPoints: { lab: "src/lab/index.ts" },
+    outdir: "build",
+    bundle: true,
+    packages: "external",
+    format: "esm",
+    target: "es2022",
+    logLevel: "warning",
+  }),
+  // Preact is in widget.js; its licence asks to be with it.
+  copyFile("node_modules/preact/LICENSE", `${STATIC}/LICENSE-preact.txt`),
+]);

@@ -1,0 +1,46 @@
+// Builds the gallery and photographs it: node gallery/shoot.mjs [OUTPUT FOLDER]
+import { copyFile, mkdir } from "node:fs/promises";
+import { pathToFileURL } from "node:url";
+import { build } from "esbuild";
+import { chromium } from "playwright";
+
+const PAGE = "build/gallery";
+const output = process.argv[2] ?? PAGE;
+
+await mkdir(PAGE, { recursive: true });
+await mkdir(output, { recursive: true });
+await build({
+  entryPoints: {
+    gallery: "gallery/gallery.ts",
+    widget: "src/view/panel.css",
+  },
+  outdir: PAGE,
+  bundle: true,
+  format: "esm",
+  target: "es2022",
+  jsx: "automatic",
+  jsxImportSource: "preact",
+});
+await copyFile("gallery/index.html", `${PAGE}/index.html`);
+await copyFile("gallery/gallery.css", `${PAGE}/gallery.css`);
+
+const browser = await chromium.launch({
+  executablePath: process.env.CHROMIUM_PATH ?? "/usr/bin/chromium",
+  // A module script of a file:// page counts as foreign to it.
+  args: ["--no-sandbox", "--disable-gpu", "--disable-quic", "--allow-file-access-from-files"],
+});
+for (const theme of ["light", "dark", "none"]) {
+  for (const width of [960, 340]) {
+    const page = await browser.newPage({ viewport: { width, height: 800 } });
+    page.on("pageerror", (error) => console.error(error));
+    await page.goto(`${pathToFileURL(`${PAGE}/index.html`)}?theme=${theme}`);
+    await page.locator("#live summary").click();
+    for (const button of await page.locator("#live [data-testid=qsw-reason-button]").all()) {
+      await button.click();
+    }
+    await page.locator("#draining [data-testid=qsw-cancel]").click();
+    await page.screenshot({ path: `${output}/${theme}-${width}.png`, fullPage: true });
+    await page.close();
+  }
+}
+await browser.close();

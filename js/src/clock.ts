@@ -1,0 +1,39 @@
+import type { Beat, Link } from "./contract";
+
+/** When the kernel was last heard, and how its server's clock differs from the browser's. */
+export interface Pulse {
+  /** Browser time in ms; null if the kernel has never been heard. */
+  seen: number | null;
+  /** Browser time in ms from which silence is counted. */
+  from: number;
+  /** Server time minus browser time, in ms. */
+  offset: number;
+  every: number;
+  /** The comm was reported dead and nothing has come since. */
+  lost: boolean;
+}
+
+const PATIENCE_MS = 4000;
+
+/**
+ * The pulse of a model that was there before us. Its beat may be from a notebook saved days ago,
+ * so it counts as heard when it was sent; the next beat settles clocks that disagree.
+ */
+export function firstPulse(beat: Beat | undefined, now: number): Pulse {
+  if (!beat?.now) {
+    return { seen: null, from: now, offset: 0, every: beat?.every ?? 1, lost: false };
+  }
+  const seen = Math.min(now, beat.now);
+  return { seen, from: seen, offset: beat.now - seen, every: beat.every, lost: false };
+}
+
+export function pulseOf(beat: Beat, now: number): Pulse {
+  return { seen: now, from: now, offset: beat.now - now, every: beat.every, lost: false };
+}
+
+export function isStale(pulse: Pulse, link: Link["state"], now: number): boolean {
+  if (link === "ended") {
+    return false;
+  }
+  return pulse.lost || now - pulse.from > Math.max(PATIENCE_MS, 3000 * pulse.every);
+}

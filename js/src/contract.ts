@@ -1,0 +1,77 @@
+/** What the kernel sends and what it understands. The browser never writes a trait. */
+
+export type Mode = "dedicated" | "batch";
+
+export interface Head {
+  key: string;
+  session_id: string | null;
+  backend_name: string | null;
+  simulator: boolean;
+  mode: Mode | null;
+  status: string | null;
+  state: string | null;
+  accepting_jobs: boolean | null;
+  details: Record<string, unknown>;
+}
+
+export interface Jobs {
+  ids: string[];
+  programs: string[];
+  created: number[];
+}
+
+export interface Beat {
+  n: number;
+  now: number;
+  every: number;
+}
+
+export interface Link {
+  state: "connecting" | "live" | "retrying" | "ended";
+  error: string | null;
+  since: number;
+}
+
+export interface Notice {
+  n: number;
+  level: "info" | "error";
+  text: string;
+}
+
+export interface Traits {
+  head: Head;
+  jobs: Jobs;
+  states: DataView;
+  times: DataView;
+  reasons: Record<string, string>;
+  beat: Beat;
+  link: Link;
+  notice: Notice;
+}
+
+export const TRAITS = [
+  "head",
+  "jobs",
+  "states",
+  "times",
+  "reasons",
+  "beat",
+  "link",
+  "notice",
+] as const satisfies readonly (keyof Traits)[];
+
+export type Command =
+  | { do: "close" }
+  | { do: "cancel" }
+  | { do: "cancel_job"; job_id: string }
+  | { do: "refresh" };
+
+/** The part of a front-end model that every host offers and that we use. */
+export interface Model {
+  get<K extends keyof Traits>(name: K): Traits[K] | undefined;
+  on(event: string, callback: () => void): void;
+  off(event: string, callback: () => void): void;
+  send(message: Command): void;
+}
+
+export const CLOSED = "Closed";

@@ -1,0 +1,3 @@
+import { statusItem } from "./status";
+
+export default [statusItem];

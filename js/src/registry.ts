@@ -1,0 +1,42 @@
+import type { Model } from "./contract";
+
+/**
+ * The page-wide meeting point of panels (whose code comes from a kernel) and the JupyterLab
+ * extension (whose code comes from the server). Their versions may differ and either may come
+ * first, so it holds plain data only: a set, and an event target that tells of its changes.
+ */
+export interface Entry {
+  readonly model: Model;
+  /** Draws the panel into an element; returns what removes it again. */
+  readonly mount: (element: HTMLElement) => () => void;
+}
+
+export interface Registry {
+  readonly entries: Set<Entry>;
+  readonly changes: EventTarget;
+}
+
+const KEY = Symbol.for("qsession-widget.registry/1");
+
+type Page = typeof globalThis & { [KEY]?: Registry };
+
+export function registry(): Registry {
+  const page = globalThis as Page;
+  page[KEY] ??= { entries: new Set(), changes: new EventTarget() };
+  return page[KEY];
+}
+
+export function announce(entry: Entry): void {
+  const { entries, changes } = registry();
+  if (!entries.has(entry)) {
+    entries.add(entry);
+    changes.dispatchEvent(new Event("change"));
+  }
+}
+
+export function withdraw(entry: Entry): void {
+  const { entries, changes } = registry();
+  if (entries.delete(entry)) {
+    changes.dispatchEvent(new Event("change"));
+  }
+}

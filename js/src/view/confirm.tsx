@@ -1,0 +1,79 @@
+import { useLayoutEffect, useRef } from "preact/hooks";
+import { count } from "./format";
+import type { Counts } from "./jobs";
+import { OWN_KEYS } from "./keys";
+
+export type SessionCommand = "close" | "cancel";
+
+export const COMMAND_NAMES: Readonly<Record<SessionCommand, string>> = {
+  close: "Close session",
+  cancel: "Cancel session",
+};
+export const PENDING_NAMES: Readonly<Record<SessionCommand, string>> = {
+  close: "Closing…",
+  cancel: "Cancelling…",
+};
+
+/** What the command will do to how many jobs. */
+export function consequence(command: SessionCommand, { queued, running }: Counts): string {
+  if (command === "close") {
+    const verb = queued + running === 1 ? "finishes" : "finish";
+    return `Takes no new jobs; ${queued} queued and ${count(running, "running job")} ${verb}.`;
+  }
+  const cancelled = `${count(queued, "queued job")} ${queued === 1 ? "is" : "are"} cancelled`;
+  const finish = `${count(running, "running job")} ${running === 1 ? "finishes" : "finish"}`;
+  return `${cancelled}, ${finish}, no new jobs.`;
+}
+
+interface ConfirmProps {
+  command: SessionCommand;
+  counts: Counts;
+  disabled: boolean;
+  onConfirm: () => void;
+  onDismiss: () => void;
+}
+
+export function Confirm({ command, counts, disabled, onConfirm, onDismiss }: ConfirmProps) {
+  const dismiss = useRef<HTMLButtonElement>(null);
+  // The harmless answer gets the focus.
+  useLayoutEffect(() => dismiss.current?.focus({ preventScroll: true }), [command]);
+  const onKeyDown = (event: KeyboardEvent) => {
+    if (event.key === "Escape") {
+      onDismiss();
+    }
+  };
+  return (
+    <fieldset
+      class="qsw-strip qsw-confirm"
+      data-testid="qsw-confirm-strip"
+      aria-label={COMMAND_NAMES[command]}
+      onKeyDown={onKeyDown}
+    >
+      <p>
+        <strong>{COMMAND_NAMES[command]}?</strong> {consequence(command, counts)}
+      </p>
+      <div class="qsw-actions">
+        <button
+          type="button"
+          class="qsw-button"
+          data-testid="qsw-dismiss-confirm"
+          ref={dismiss}
+          onClick={onDismiss}
+          {...OWN_KEYS}
+        >
+          Keep open
+        </button>
+        <button
+          type="button"
+          class="qsw-button qsw-danger"
+          data-testid="qsw-confirm"
+          disabled={disabled}
+          onClick={onConfirm}
+          {...OWN_KEYS}
+        >
+          {COMMAND_NAMES[command]}
+        </button>
+      </div>
+    </fieldset>
+  );
+}

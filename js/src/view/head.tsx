@@ -1,0 +1,147 @@
+import { useEffect, useState } from "preact/hooks";
+import type { Pulse } from "../clock";
+import { CLOSED, type Head, type Link } from "../contract";
+import { relative, span } from "./format";
+import { Icon, type IconName } from "./icons";
+import type { Counts, JobStatus } from "./jobs";
+import { OWN_KEYS } from "./keys";
+import { timeLeft } from "./timeleft";
+
+const STATUS_ICONS: Readonly<Record<string, IconName>> = {
+  Pending: "queued",
+  "In progress, accepting new jobs": "accepting",
+  "In progress, not accepting new jobs": "draining",
+  [CLOSED]: "closed",
+};
+
+export function Status({ head }: { head: Head }) {
+  const icon = head.simulator ? "simulator" : (STATUS_ICONS[head.status ?? ""] ?? "unknown");
+  const words = head.simulator ? "simulator: no session" : (head.status ?? "status not known yet");
+  return (
+    <span class="qsw-status" data-testid="qsw-status" title={words}>
+      <Icon name={icon} />
+      <span class="qsw-clip">{words}</span>
+    </span>
+  );
+}
+
+/** The only text that is read aloud without being asked for. */
+export function Announcer({ head }: { head: Head }) {
+  return (
+    <span class="qsw-unseen" role="status">
+      {head.status}
+    </span>
+  );
+}
+
+const LINK_WORDS: Readonly<Record<Link["state"], string>> = {
+  connecting: "connecting",
+  live: "live",
+  retrying: "retrying",
+  ended: "final state",
+};
+const LINK_ICONS: Readonly<Record<Link["state"], IconName>> = {
+  connecting: "queued",
+  live: "live",
+  retrying: "retrying",
+  ended: "completed",
+};
+
+interface LinkProps {
+  link: Link;
+  pulse: Pulse;
+  stale: boolean;
+  now: number;
+}
+
+export function LinkBadge({ link, pulse, stale, now }: LinkProps) {
+  const lastSeen =
+    pulse.seen === null ? "nothing seen yet" : `last seen ${relative(pulse.seen, now)}`;
+  return (
+    <span class="qsw-link" data-testid="qsw-link" data-link={stale ? "stale" : link.state}>
+      <Icon name={stale ? "offline" : LINK_ICONS[link.state]} />
+      {stale ? `no connection: ${lastSeen}` : LINK_WORDS[link.state]}
+    </span>
+  );
+}
+
+const COUNTED: readonly JobStatus[] = ["running", "queued", "completed", "failed", "cancelled"];
+
+function countWords(counts: Counts): string {
+  const parts = COUNTED.filter((status) => counts[status] > 0);
+  return parts.map((status) => `${counts[status]} ${status}`).join(", ");
+}
+
+function CopyButton({ text }: { text: string }) {
+  const [copied, setCopied] = useState(false);
+  useEffect(() => {
+    if (copied) {
+      const timer = setTimeout(() => setCopied(false), 1500);
+      return () => clearTimeout(timer);
+    }
+  }, [copied]);
+  // Without a secure context there is no clipboard; the id can still be selected by hand.
+  const copy = () => navigator.clipboard?.writeText(text).then(() => setCopied(true), console.warn);
+  return (
+    <button
+      type="button"
+      class="qsw-icon-button"
+      data-testid="qsw-copy"
+      aria-label={copied ? "Session id copied" : "Copy session id"}
+      title={copied ? "Copied" : "Copy session id"}
+      onClick={copy}
+      {...OWN_KEYS}
+    >
+      <Icon name={copied ? "completed" : "copy"} />
+    </button>
+  );
+}
+
+interface FactsProps {
+  head: Head;
+  counts: Counts;
+  serverNow: number;
+}
+
+export function Facts({ head, counts, serverNow }: FactsProps) {
+  const time = timeLeft(head, serverNow);
+  const jobs = countWords(counts);
+  if (head.session_id === null && head.mode === null && !jobs) {
+    return null;
+  }
+  return (
+    <dl class="qsw-facts">
+      {head.session_id !== null && (
+        <div>
+          <dt>Session</dt>
+          <dd>
+            <code class="qsw-clip" title={head.session_id}>
+              {head.session_id}
+            </code>
+            <CopyButton text={head.session_id} />
+          </dd>
+        </div>
+      )}
+      {head.mode !== null && (
+        <div>
+          <dt>Mode</dt>
+          <dd>{head.mode}</dd>
+        </div>
+      )}
+      {time && (
+        <div class={time.short ? "qsw-short" : undefined}>
+          <dt>Time left</dt>
+          <dd data-testid="qsw-time-left">
+            {span(time.left)} of {span(time.max)}
+          </dd>
+        </div>
+      )}
+      {jobs && (
+        <div>
+          <dt>Jobs</dt>
+          <dd>{jobs}</dd>
+        </div>
+      )}
+    </dl>
+  );
+}

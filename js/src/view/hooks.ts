@@ -1,0 +1,74 @@
+import { useEffect, useLayoutEffect, useMemo, useReducer, useRef, useState } from "preact/hooks";
+import { firstPulse, type Pulse, pulseOf } from "../clock";
+import { type Command, type Model, TRAITS } from "../contract";
+import { read, type Snapshot } from "./model";
+import { isAnswered, type Sent, sent } from "./pending";
+
+/** The model's state, and when it was last heard. Traits of one message cause one drawing. */
+export function useSession(model: Model): { snapshot: Snapshot; pulse: Pulse } {
+  const [version, changed] = useReducer((n: number) => n + 1, 0);
+  const [pulse, setPulse] = useState(() => firstPulse(model.get("beat"), Date.now()));
+  // Before the page is drawn, or what comes in between would be missed.
+  useLayoutEffect(() => {
+    const onChange = () => changed(undefined);
+    const onBeat = () => {
+      const beat = model.get("beat");
+      if (beat) {
+        setPulse(pulseOf(beat, Date.now()));
+      }
+    };
+    const onCommLost = () => setPulse((last) => ({ ...last, lost: true }));
+    for (const name of TRAITS) {
+      model.on(`change:${name}`, onChange);
+    }
+    model.on("change:beat", onBeat);
+    model.on("comm_live_update", onCommLost);
+    return () => {
+      for (const name of TRAITS) {
+        model.off(`change:${name}`, onChange);
+      }
+      model.off("change:beat", onBeat);
+      model.off("comm_live_update", onCommLost);
+    };
+  }, [model]);
+  // The version stands for the traits.
+  const snapshot = useMemo(() => read(model), [model, version]);
+  return { snapshot, pulse };
+}
+
+/** The browser's time, drawn anew at this interval while someone can see it. */
+export function useNow(interval: number): number {
+  const [, tick] = useReducer((n: number) => n + 1, 0);
+  useEffect(() => {
+    const timer = setInterval(() => document.hidden || tick(undefined), interval);
+    return () => clearInterval(timer);
+  }, [interval]);
+  return Date.now();
+}
+
+export interface Commands {
+  send(command: Command): void;
+  isPending(kind: Command["do"], jobId?: string): boolean;
+}
+
+/** Sends commands and remembers those unanswered. Of those sent before a silence nobody knows. */
+export function useCommands(model: Model, snapshot: Snapshot, stale: boolean): Commands {
+  const [, redraw] = useReducer((n: number) => n + 1, 0);
+  const waiting = useRef<Sent[]>([]);
+  waiting.current = stale ? [] : waiting.current.filter((each) => !isAnswered(each, snapshot));
+  return {
+    send(command) {
+      if (command.do !== "refresh") {
+        waiting.current.push(sent(command, snapshot));
+      }
+      model.send(command);
+      redraw(undefined);
+    },
+    isPending(kind, jobId) {
+      return waiting.current.some(
+        ({ command }) =>
+          command.do === kind && (command.do !== "cancel_job" || command.job_id === jobId),
+      );
+    },
+  };
+}

@@ -1,0 +1,121 @@
+import { useRef, useState } from "preact/hooks";
+import { isStale } from "../clock";
+import { CLOSED, type Model } from "../contract";
+import { COMMAND_NAMES, Confirm, PENDING_NAMES, type SessionCommand } from "./confirm";
+import { Details } from "./details";
+import { Empty } from "./empty";
+import { Announcer, Facts, LinkBadge, Status } from "./head";
+import { useCommands, useNow, useSession } from "./hooks";
+import { keepPlainKeys, OWN_KEYS } from "./keys";
+import { NoticeStrip, RetryStrip } from "./strips";
+import { JobTable } from "./table";
+
+const FAST_MS = 200;
+const SLOW_MS = 1000;
+const SESSION_COMMANDS: readonly SessionCommand[] = ["close", "cancel"];
+
+export function Panel({ model }: { model: Model }) {
+  const { snapshot, pulse } = useSession(model);
+  const { head, columns, counts, link, notice } = snapshot;
+  const moving = link.state !== "ended" && counts.running + counts.queued > 0;
+  const now = useNow(moving ? FAST_MS : SLOW_MS);
+  const stale = isStale(pulse, link.state, now);
+  // Nothing is counted on while nobody knows whether it still goes on.
+  const serverNow = (stale ? pulse.from : now) + pulse.offset;
+
+  const commands = useCommands(model, snapshot, stale);
+  const [asked, setAsked] = useState<SessionCommand | null>(null);
+  const root = useRef<HTMLElement>(null);
+  const openers = useRef<Partial<Record<SessionCommand, HTMLButtonElement | null>>>({});
+  const closed = head.status === CLOSED;
+  const busy = commands.isPending("close") || commands.isPending("cancel");
+  const disabled = stale || closed || busy || head.session_id === null;
+  const isDisabled = (command: SessionCommand) =>
+    disabled || (command === "close" && head.accepting_jobs === false);
+
+  const dismiss = () => {
+    setAsked(null);
+    if (asked !== null) {
+      openers.current[asked]?.focus({ preventScroll: true });
+    }
+  };
+  const confirm = (command: SessionCommand) => {
+    commands.send({ do: command });
+    setAsked(null);
+    // All buttons rest now; the focus must not fall back to the notebook's cell.
+    root.current?.focus({ preventScroll: true });
+  };
+
+  return (
+    <section
+      class={stale ? "qsw-panel qsw-stale" : "qsw-panel"}
+      data-testid="qsw-panel"
+      ref={root}
+      tabIndex={-1}
+      aria-label={head.session_id === null ? "Quantum jobs" : `Session ${head.session_id}`}
+      onKeyDown={keepPlainKeys}
+      {...OWN_KEYS}
+    >
+      <Announcer head={head} />
+      <header class="qsw-head">
+        <strong class="qsw-backend qsw-clip" title={head.backend_name ?? undefined}>
+          {head.backend_name ?? "no backend yet"}
+        </strong>
+        <Status head={head} />
+        <div class="qsw-connection">
+          <LinkBadge link={link} pulse={pulse} stale={stale} now={now} />
+          {(stale || link.state === "retrying") && (
+            <button
+              type="button"
+              class="qsw-button qsw-small"
+              data-testid="qsw-refresh"
+              onClick={() => commands.send({ do: "refresh" })}
+              {...OWN_KEYS}
+            >
+              Refresh
+            </button>
+          )}
+        </div>
+        {!head.simulator && (
+          <div class="qsw-actions">
+            {SESSION_COMMANDS.map((command) => (
+              <button
+                key={command}
+                type="button"
+                class="qsw-button"
+                data-testid={`qsw-${command}`}
+                aria-expanded={asked === command}
+                ref={(element) => {
+                  openers.current[command] = element;
+                }}
+                disabled={isDisabled(command)}
+                onClick={() => setAsked(asked === command ? null : command)}
+                {...OWN_KEYS}
+              >
+                {(commands.isPending(command) ? PENDING_NAMES : COMMAND_NAMES)[command]}
+              </button>
+            ))}
+          </div>
+        )}
+      </header>
+      <Facts head={head} counts={counts} serverNow={serverNow} />
+      {asked !== null && !closed && (
+        <Confirm
+          command={asked}
+          counts={counts}
+          disabled={isDisabled(asked)}
+          onConfirm={() => confirm(asked)}
+          onDismiss={dismiss}
+        />
+      )}
+      {link.state === "retrying" && <RetryStrip link={link} />}
+      <NoticeStrip notice={notice} />
+      <Details details={head.details} serverNow={serverNow} />
+      {columns.jobs.ids.length === 0 ? (
+        <Empty connecting={link.state === "connecting"} closed={closed} />
+      ) : (
+        <JobTable columns={columns} commands={commands} disabled={stale} serverNow={serverNow} />
+      )}
+    </section>
+  );
+}

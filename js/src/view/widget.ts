@@ -1,0 +1,24 @@
+import type { Model } from "../contract";
+import { announce, type Entry, withdraw } from "../registry";
+import { mount } from "./mount";
+
+function initialize({ model }: { model: Model }): () => void {
+  const entry: Entry = { model, mount: (element) => mount(model, element) };
+  const onBeat = () => announce(entry);
+  // The kernel is gone, or was: the next beat tells.
+  const onCommLost = () => withdraw(entry);
+  model.on("change:beat", onBeat);
+  model.on("comm_live_update", onCommLost);
+  announce(entry);
+  return () => {
+    model.off("change:beat", onBeat);
+    model.off("comm_live_update", onCommLost);
+    withdraw(entry);
+  };
+}
+
+function render({ model, el }: { model: Model; el: HTMLElement }): () => void {
+  return mount(model, el);
+}
+
+export default { initialize, render };

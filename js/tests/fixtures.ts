@@ -1,0 +1,210 @@
+import type { Head, Link, Traits } from "../src/contract";
+import type { JobStatus } from "../src/view/jobs";
+
+const CODES: Readonly<Record<JobStatus, number>> = {
+  queued: 0,
+  running: 1,
+  completed: 2,
+  failed: 3,
+  cancelled: 4,
+  unknown: 15,
+};
+const NOT_KNOWN = 0xffffffff;
+
+export interface JobSpec {
+  id: string;
+  status: JobStatus;
+  program?: string;
+  /** Seconds before now. */
+  age?: number;
+  waited?: number;
+  ran?: number;
+  reason?: string;
+}
+
+type JobTraits = Pick<Traits, "jobs" | "states" | "times" | "reasons">;
+
+/** The four traits of a list of jobs, oldest first. */
+export function jobTraits(specs: readonly JobSpec[], now = Date.now()): JobTraits {
+  const states = new DataView(new ArrayBuffer(specs.length));
+  const times = new DataView(new ArrayBuffer(specs.length * 8));
+  const ms = (seconds: number | undefined) =>
+    seconds === undefined ? NOT_KNOWN : Math.round(seconds * 1000);
+  specs.forEach(({ status, waited, ran }, index) => {
+    states.setUint8(index, CODES[status]);
+    times.setUint32(index * 8, ms(waited), true);
+    times.setUint32(index * 8 + 4, ms(ran), true);
+  });
+  return {
+    jobs: {
+      ids: specs.map(({ id }) => id),
+      programs: specs.map(({ program }) => program ?? "sampler"),
+      created: specs.map(({ age }) => (age === undefined ? 0 : now - age * 1000)),
+    },
+    states,
+    times,
+    reasons: Object.fromEntries(
+      specs.flatMap(({ id, reason }) => (reason === undefined ? [] : [[id, reason]])),
+    ),
+  };
+}
+
+export const MIXED: readonly JobSpec[] = [
+  { id: "d3k1f2s0v6qs73a8r0a1", status: "completed", age: 512, waited: 0.8, ran: 4.21 },
+  {
+    id: "d3k1f2s0v6qs73a8r0b2",
+    status: "failed",
+    program: "estimator",
+    age: 430,
+    waited: 1.2,
+    ran: 0.35,
+    reason:
+      "The circuit needs 7 qubits and the device has 5.\nTranspile it for this backend, or choose a wider one: " +
+      "least_busy(min_num_qubits=7) finds it.\nCircuit 3 of 12 was the first that does not fit.",
+  },
+  { id: "d3k1f2s0v6qs73a8r0c3", status: "completed", age: 402, waited: 2.5, ran: 75 },
+  {
+    id: "d3k1f2s0v6qs73a8r0d4",
+    status: "cancelled",
+    age: 310,
+    reason: "Cancelled by its owner.",
+  },
+  { id: "d3k1f2s0v6qs73a8r0e5", status: "running", program: "estimator", age: 42, waited: 3.1 },
+  { id: "d3k1f2s0v6qs73a8r0f6", status: "queued", age: 12.3 },
+  { id: "d3k1f2s0v6qs73a8r0g7", status: "queued", age: 3.2 },
+];
+
+export const ACCEPTING = "In progress, accepting new jobs";
+export const DRAINING = "In progress, not accepting new jobs";
+
+export function head(changes: Partial<Head> = {}, now = Date.now()): Head {
+  const iso = (secondsAgo: number) => new Date(now - secondsAgo * 1000).toISOString();
+  return {
+    key: "k1",
+    session_id: "d3k1emq0v6qs73a8qzz0",
+    backend_name: "fake_manila",
+    simulator: false,
+    mode: "dedicated",
+    status: ACCEPTING,
+    state: "active",
+    accepting_jobs: true,
+    details: {
+      id: "d3k1emq0v6qs73a8qzz0",
+      backend_name: "fake_manila",
+      interactive_timeout: 300,
+      max_time: 28800,
+      active_timeout: 28270,
+      state: "active",
+      accepting_jobs: true,
+      last_job_started: iso(39),
+      last_job_completed: iso(325),
+      started_at: iso(530),
+      closed_at: null,
+      activated_at: iso(511),
+      mode: "dedicated",
+      usage_time: 79.56,
+      timestamps: [
+        { status: "open", timestamp: iso(530) },
+        { status: "active", timestamp: iso(511) },
+      ],
+    },
+    ...changes,
+  };
+}
+
+export function link(changes: Partial<Link> = {}): Link {
+  return { state: "live", error: null, since: Date.now() - 60_000, ...changes };
+}
+
+/** A session in full swing. */
+export function live(changes: Partial<Traits> = {}): Traits {
+  return {
+    head: head(),
+    ...jobTraits(MIXED),
+    beat: { n: 1, now: Date.now(), every: 1 },
+    link: link(),
+    notice: { n: 0, level: "info", text: "" },
+    ...changes,
+  };
+}
+
+/** One job of each code in turn, so that every window of the table has all kinds. */
+export function manyJobs(count: number): JobSpec[] {
+  const statuses: readonly JobStatus[] = ["completed", "completed", "failed", "queued", "running"];
+  return Array.from({ length: count }, (_, i) => ({
+    id: `job-${String(i).padStart(5, "0")}`,
+    status: statuses[i % statuses.length] ?? "unknown",
+    age: (count - i) * 2,
+    waited: 1,
+  }));
+}
+
+export const HOSTILE = '<img src=x onerror="globalThis.pwned = true">';
+
+/** The states that the gallery shows and the tests go through. */
+export const STATES: Readonly<Record<string, () => Partial<Traits>>> = {
+  live: () => live(),
+  simulator: () =>
+    live({
+      head: head({
+        session_id: null,
+        simulator: true,
+        mode: null,
+        status: null,
+        state: null,
+        accepting_jobs: null,
+        backend_name: "ibmq_qasm_simulator",
+        details: {},
+      }),
+    }),
+  empty: () => live({ head: head({ status: "Pending", state: "open" }), ...jobTraits([]) }),
+  connecting: () => ({ link: link({ state: "connecting" }) }),
+  draining: () =>
+    live({
+      head: head({ status: DRAINING, accepting_jobs: false }),
+      notice: { n: 1, level: "info", text: "Takes no new jobs; 3 jobs finish." },
+    }),
+  retrying: () =>
+    live({
+      link: link({
+        state: "retrying",
+        error: "GET https://quantum.example/api/v1/sessions/d3k1emq0: 503 Service Unavailable",
+      }),
+      notice: {
+        n: 2,
+        level: "error",
+        text: "Job d3k1f2s0v6qs73a8r0e5 was not cancelled: 503 Service Unavailable",
+      },
+    }),
+  stale: () => {
+    const lastBeat = Date.now() - 12_000;
+    return live({ ...jobTraits(MIXED, lastBeat), beat: { n: 9, now: lastBeat, every: 1 } });
+  },
+  ended: () =>
+    live({
+      head: head({ status: "Closed", state: "closed", accepting_jobs: false }),
+      ...jobTraits(
+        MIXED.map((job) =>
+          job.status === "queued" || job.status === "running"
+            ? { ...job, status: "completed", waited: 3.1, ran: 12.34 }
+            : job,
+        ),
+      ),
+      link: link({ state: "ended" }),
+    }),
+  many: () => live(jobTraits(manyJobs(10_000))),
+  hostile: () =>
+    live({
+      head: head({
+        session_id: HOSTILE,
+        backend_name: `${HOSTILE}${"x".repeat(200)}`,
+        status: HOSTILE,
+        details: { [HOSTILE]: HOSTILE, started_at: HOSTILE, timestamps: HOSTILE },
+      }),
+      ...jobTraits([
+        { id: HOSTILE, status: "failed", program: HOSTILE, age: 1, reason: HOSTILE.repeat(20) },
+        { id: "__proto__", status: "queued", age: 1 },
+      ]),
+      notice: { n: 3, level: "error", text: HOSTILE },
+    }),
+};

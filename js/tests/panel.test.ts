@@ -1,0 +1,285 @@
+import { afterEach, describe, expect, test, vi } from "vitest";
+import { page, userEvent } from "vitest/browser";
+import type { Command } from "../src/contract";
+import { mount } from "../src/view/mount";
+import { draw } from "./draw";
+import { FakeModel } from "./fake-model";
+import { DRAINING, HOSTILE, head, jobTraits, link, live, MIXED, STATES } from "./fixtures";
+
+const close = page.getByTestId("qsw-close");
+const cancel = page.getByTestId("qsw-cancel");
+const confirm = page.getByTestId("qsw-confirm");
+const dismiss = page.getByTestId("qsw-dismiss-confirm");
+const linkBadge = page.getByTestId("qsw-link");
+const status = page.getByTestId("qsw-status");
+const notice = page.getByTestId("qsw-notice");
+
+const state = (name: string) => STATES[name]?.() ?? {};
+
+afterEach(() => {
+  vi.useRealTimers();
+});
+
+test.each(Object.keys(STATES))("draws %s and goes without a trace", (name) => {
+  const element = document.createElement("div");
+  const model = new FakeModel(state(name));
+  const unmount = mount(model, element);
+  expect(element.querySelector("[data-testid=qsw-panel]")).not.toBeNull();
+  unmount();
+  expect(element.childElementCount).toBe(0);
+  expect(model.listenerCount).toBe(0);
+});
+
+describe("a live session", () => {
+  test("shows what it is and how it is", async () => {
+    draw(live());
+    await expect.element(status).toHaveTextContent("In progress, accepting new jobs");
+    await expect.element(linkBadge).toHaveTextContent("live");
+    await expect.element(page.getByTitle("d3k1emq0v6qs73a8qzz0")).toBeVisible();
+    await expect
+      .element(page.getByTestId("qsw-time-left"))
+      .toHaveTextContent(/^7 h 51 min of 8 h$/);
+    await expect
+      .element(page.getByText("1 running, 2 queued, 2 completed, 1 failed, 1 cancelled"))
+      .toBeVisible();
+    await expect.element(close).toBeEnabled();
+    await expect.element(cancel).toBeEnabled();
+  });
+
+  test("shows all details with their units", async () => {
+    draw(live());
+    await page.getByText("Details", { exact: true }).click();
+    const details = page.getByTestId("qsw-details");
+    await expect.element(details).toHaveTextContent("Maximum time8 h (28800 s)");
+    await expect.element(details).toHaveTextContent("Accepts jobsyes");
+    await expect.element(details).toHaveTextContent("Closed–");
+    await expect.element(details).toHaveTextContent("Usage1 min 19 s (79.56 s)");
+    await expect.element(details).toHaveTextContent(/Historyopen 8 min agoactive 8 min ago/);
+    expect(details.element().querySelector("time")?.title).not.toBe("");
+  });
+
+  test("tells only of a new session status", async () => {
+    const { model, element } = draw(live());
+    const announcer = element.querySelector("[role=status]");
+    const changes: string[] = [];
+    const observer = new MutationObserver(() => changes.push(announcer?.textContent ?? ""));
+    observer.observe(announcer ?? element, { childList: true, characterData: true, subtree: true });
+    model.beat();
+    model.receive(jobTraits(MIXED.slice(0, 3)));
+    await expect.element(page.getByText("2 completed, 1 failed")).toBeVisible();
+    expect(changes).toEqual([]);
+    model.receive({ head: head({ status: DRAINING, accepting_jobs: false }) });
+    await expect.poll(() => changes).toEqual([DRAINING]);
+    expect(element.querySelectorAll("[role=status], [aria-live]")).toHaveLength(1);
+  });
+
+  test("copies its id", async () => {
+    const written = vi.spyOn(navigator.clipboard, "writeText").mockResolvedValue();
+    draw(live());
+    await page.getByTestId("qsw-copy").click();
+    expect(written).toHaveBeenCalledWith("d3k1emq0v6qs73a8qzz0");
+    await expect.element(page.getByLabelText("Session id copied")).toBeVisible();
+  });
+});
+
+test("a simulator has jobs and no session to close", async () => {
+  draw(state("simulator"));
+  await expect.element(status).toHaveTextContent("simulator: no session");
+  await expect.element(close).not.toBeInTheDocument();
+  await expect.element(cancel).not.toBeInTheDocument();
+  await expect.element(page.getByTestId("qsw-cancel-job").first()).toBeEnabled();
+});
+
+describe("without jobs", () => {
+  test("says how to get some", async () => {
+    draw(state("empty"));
+    await expect.element(page.getByText("No jobs yet")).toBeVisible();
+  });
+
+  test("does not claim so before it knows", async () => {
+    draw(state("connecting"));
+    await expect.element(page.getByText("Waiting for the first answer")).toBeVisible();
+    await expect.element(close).toBeDisabled();
+  });
+});
+
+describe("a connection that fails", () => {
+  test("goes stale in silence and comes back with a beat", async () => {
+    vi.useFakeTimers({ toFake: ["Date", "setInterval", "clearInterval"] });
+    const { model } = draw(live());
+    await expect.element(linkBadge).toHaveTextContent("live");
+    vi.advanceTimersByTime(12_000);
+    await expect.element(linkBadge).toHaveTextContent("no connection: last seen 12 s ago");
+    await expect.element(close).toBeDisabled();
+    await expect.element(cancel).toBeDisabled();
+    await expect.element(page.getByTestId("qsw-cancel-job").first()).toBeDisabled();
+    model.beat();
+    await expect.element(linkBadge).toHaveTextContent("live");
+    await expect.element(close).toBeEnabled();
+  });
+
+  test("counts on only while someone counts", async () => {
+    vi.useFakeTimers({ toFake: ["Date", "setInterval", "clearInterval"] });
+    const { element } = draw(live(jobTraits([{ id: "r", status: "running", age: 5, waited: 1 }])));
+    const cell = () => element.querySelector("td.qsw-duration")?.textContent;
+    await expect.poll(cell).toBe("4.0 s");
+    vi.advanceTimersByTime(2000);
+    await expect.poll(cell).toMatch(/^6/);
+    vi.advanceTimersByTime(60_000);
+    await expect.poll(cell).toBe("4.0 s");
+  });
+
+  test("a dead comm shows at once", async () => {
+    const { model } = draw(live());
+    model.emit("comm_live_update");
+    await expect.element(linkBadge).toHaveTextContent("no connection");
+  });
+
+  test("old state from a saved notebook is not live", async () => {
+    draw(state("stale"));
+    await expect.element(linkBadge).toHaveTextContent("no connection: last seen 12 s ago");
+    await expect.element(close).toBeDisabled();
+  });
+
+  test("shows why it tries again, and can be asked to", async () => {
+    const { model } = draw(state("retrying"));
+    await expect.element(linkBadge).toHaveTextContent("retrying");
+    await expect
+      .element(page.getByTestId("qsw-link-error"))
+      .toHaveTextContent("503 Service Unavailable");
+    await page.getByTestId("qsw-refresh").click();
+    expect(model.sent).toEqual([{ do: "refresh" }]);
+  });
+});
+
+test("an ended session is closed, silent and not stale", async () => {
+  vi.useFakeTimers({ toFake: ["Date", "setInterval", "clearInterval"] });
+  draw(state("ended"));
+  vi.advanceTimersByTime(3_600_000);
+  await expect.element(linkBadge).toHaveTextContent("final state");
+  await expect.element(status).toHaveTextContent("Closed");
+  await expect.element(close).toBeDisabled();
+  await expect.element(cancel).toBeDisabled();
+  await expect.element(page.getByTestId("qsw-cancel-job")).not.toBeInTheDocument();
+});
+
+describe("closing and cancelling", () => {
+  test.each([
+    [close, { do: "close" }, "Takes no new jobs; 2 queued and 1 running job finish."],
+    [cancel, { do: "cancel" }, "2 queued jobs are cancelled, 1 running job finishes, no new jobs."],
+  ] satisfies [typeof close, Command, string][])("is asked, then sent once", async (...each) => {
+    const [button, message, consequence] = each;
+    const { model } = draw(live());
+    await button.click();
+    await expect.element(page.getByText(consequence)).toBeVisible();
+    expect(model.sent).toEqual([]);
+    await confirm.click();
+    expect(model.sent).toEqual([message]);
+    await expect.element(confirm).not.toBeInTheDocument();
+    await expect.element(close).toBeDisabled();
+    await expect.element(cancel).toBeDisabled();
+    model.receive({ notice: { n: 1, level: "error", text: "the service said no" } });
+    await expect.element(cancel).toBeEnabled();
+    await expect.element(close).toBeEnabled();
+  });
+
+  test("can be thought better of, by click and by key", async () => {
+    const { model } = draw(live());
+    await close.click();
+    await expect.element(dismiss).toHaveFocus();
+    await dismiss.click();
+    await expect.element(confirm).not.toBeInTheDocument();
+    await expect.element(close).toHaveFocus();
+    await cancel.click();
+    await userEvent.keyboard("{Escape}");
+    await expect.element(confirm).not.toBeInTheDocument();
+    await expect.element(cancel).toHaveFocus();
+    expect(model.sent).toEqual([]);
+  });
+
+  test("keeps the focus in the panel", async () => {
+    draw(live());
+    await close.click();
+    await confirm.click();
+    await expect.element(page.getByTestId("qsw-panel")).toHaveFocus();
+  });
+
+  test("is not sent into silence", async () => {
+    const { model } = draw(live());
+    await close.click();
+    model.emit("comm_live_update");
+    await expect.element(confirm).toBeDisabled();
+  });
+
+  test("what was sent before a silence is not waited for after it", async () => {
+    const { model } = draw(live());
+    await cancel.click();
+    await confirm.click();
+    await expect.element(cancel).toBeDisabled();
+    model.emit("comm_live_update");
+    await expect.element(linkBadge).toHaveTextContent("no connection");
+    model.beat();
+    await expect.element(cancel).toBeEnabled();
+  });
+
+  test("the question goes when the session is closed by others", async () => {
+    const { model } = draw(live());
+    await close.click();
+    model.receive({ head: head({ status: "Closed" }), link: link({ state: "ended" }) });
+    await expect.element(confirm).not.toBeInTheDocument();
+  });
+
+  test("a session that takes no jobs can only be cancelled", async () => {
+    draw(state("draining"));
+    await expect.element(close).toBeDisabled();
+    await expect.element(cancel).toBeEnabled();
+  });
+});
+
+test("a notice stays until dismissed, and a new one shows again", async () => {
+  const { model } = draw(live());
+  await expect.element(notice).not.toBeInTheDocument();
+  model.receive({ notice: { n: 1, level: "error", text: "It did not work." } });
+  await expect.element(notice).toHaveTextContent("It did not work.");
+  await page.getByLabelText("Dismiss").click();
+  await expect.element(notice).not.toBeInTheDocument();
+  model.receive({ notice: { n: 2, level: "info", text: "Now it did." } });
+  await expect.element(notice).toHaveTextContent("Now it did.");
+});
+
+test("text from the wire stays text", async () => {
+  const { element } = draw(state("hostile"));
+  await page.getByText("Details", { exact: true }).click();
+  await page.getByTestId("qsw-reason-button").click();
+  await expect.element(page.getByRole("region", { name: "Reason" })).toHaveTextContent(HOSTILE);
+  await expect.element(status).toHaveTextContent(HOSTILE);
+  expect(element.querySelector("img, script")).toBeNull();
+  expect(Reflect.has(globalThis, "pwned")).toBe(false);
+});
+
+describe("keys", () => {
+  test("everything that can have the focus keeps its plain keys", async () => {
+    const { element } = draw(state("retrying"));
+    await page.getByText("Details", { exact: true }).click();
+    await page.getByTestId("qsw-reason-button").first().click();
+    await cancel.click();
+    const focusable = element.querySelectorAll<HTMLElement>("button, summary, [tabindex]");
+    expect(focusable.length).toBeGreaterThan(10);
+    for (const each of focusable) {
+      expect(each.dataset.lmSuppressShortcuts, each.outerHTML).toBe("true");
+    }
+  });
+
+  test("plain keys do not leave the panel, those with a modifier do", async () => {
+    draw(live());
+    const heard: string[] = [];
+    const listen = (event: KeyboardEvent) => heard.push(event.key);
+    document.addEventListener("keydown", listen);
+    (cancel.element() as HTMLElement).focus();
+    await userEvent.keyboard("dd");
+    page.getByRole("region", { name: "Jobs", exact: true }).element().focus();
+    await userEvent.keyboard("dd{Control>}s{/Control}");
+    document.removeEventListener("keydown", listen);
+    expect(heard.filter((key) => key !== "Control")).toEqual(["s"]);
+  });
+});

@@ -1,0 +1,244 @@
+import { describe, expect, test } from "vitest";
+import { firstPulse, isStale, pulseOf } from "../src/clock";
+import { consequence } from "../src/view/confirm";
+import { count, duration, epoch, moment, relative, span } from "../src/view/format";
+import { countJobs, jobAt, statusAt } from "../src/view/jobs";
+import { read } from "../src/view/model";
+import { isAnswered, sent } from "../src/view/pending";
+import { durationOf } from "../src/view/row";
+import { timeLeft } from "../src/view/timeleft";
+import { REASON_HEIGHT, ROW_HEIGHT, rowWindow } from "../src/view/window";
+import { FakeModel } from "./fake-model";
+import { DRAINING, head, jobTraits, live, MIXED } from "./fixtures";
+
+const NOW = Date.UTC(2026, 0, 5, 12, 0, 0);
+const EMPTY = new DataView(new ArrayBuffer(0));
+
+describe("times in words", () => {
+  test.each([
+    [-5, "0.0 s"],
+    [349, "0.3 s"],
+    [59_999, "59.9 s"],
+    [60_000, "1 min"],
+    [75_000, "1 min 15 s"],
+    [3_599_999, "59 min 59 s"],
+    [3_600_000, "1 h"],
+    [9_660_000, "2 h 41 min"],
+    [183_600_000, "2 d 3 h"],
+  ])("%i ms last %s", (ms, words) => {
+    expect(duration(ms)).toBe(words);
+  });
+
+  test("what is configured has no tenths", () => {
+    expect(span(59_999)).toBe("59 s");
+    expect(span(28_800_000)).toBe("8 h");
+  });
+
+  test.each([
+    [0, "just now"],
+    [12_000, "12 s ago"],
+    [119_000, "1 min ago"],
+    [7_200_000, "2 h ago"],
+    [86_400_000, "24 h ago"],
+    [3 * 86_400_000, "3 days ago"],
+    [-60_000, "in 1 min"],
+  ])("%i ms before are %s", (ms, words) => {
+    expect(relative(NOW - ms, NOW)).toBe(words);
+  });
+
+  test("another day has its date", () => {
+    expect(moment(NOW - 1000, NOW)).not.toContain("Jan");
+    expect(moment(NOW - 2 * 86_400_000, NOW)).toContain("Jan");
+  });
+
+  test("only ISO text is a time", () => {
+    expect(epoch("2026-01-05T12:00:00Z")).toBe(NOW);
+    expect(epoch("<img>")).toBeNull();
+    expect(epoch(5)).toBeNull();
+  });
+
+  test("one job, two jobs", () => {
+    expect([count(0, "job"), count(1, "job"), count(2, "job")]).toEqual([
+      "0 jobs",
+      "1 job",
+      "2 jobs",
+    ]);
+  });
+});
+
+describe("the pulse", () => {
+  test("silence of 4 s or three beats is too long", () => {
+    const slow = { n: 1, now: NOW, every: 10 };
+    expect(isStale(pulseOf({ ...slow, every: 1 }, NOW), "live", NOW + 4000)).toBe(false);
+    expect(isStale(pulseOf({ ...slow, every: 1 }, NOW), "live", NOW + 4001)).toBe(true);
+    expect(isStale(pulseOf(slow, NOW), "live", NOW + 30_000)).toBe(false);
+    expect(isStale(pulseOf(slow, NOW), "retrying", NOW + 30_001)).toBe(true);
+  });
+
+  test("a session that has ended owes no beats", () => {
+    const pulse = { ...pulseOf({ n: 1, now: NOW, every: 1 }, NOW), lost: true };
+    expect(isStale(pulse, "ended", NOW + 1e9)).toBe(false);
+    expect(isStale(pulse, "live", NOW)).toBe(true);
+  });
+
+  test("a beat sets the clock", () => {
+    expect(pulseOf({ n: 2, now: NOW + 7000, every: 1 }, NOW).offset).toBe(7000);
+  });
+
+  test("a saved beat is as old as it says", () => {
+    const pulse = firstPulse({ n: 9, now: NOW - 86_400_000, every: 1 }, NOW);
+    expect(isStale(pulse, "live", NOW)).toBe(true);
+    expect(pulse.from + pulse.offset).toBe(NOW - 86_400_000);
+  });
+
+  test("before the first beat, patience counts from now", () => {
+    const pulse = firstPulse(undefined, NOW);
+    expect(pulse.seen).toBeNull();
+    expect(isStale(pulse, "connecting", NOW + 4000)).toBe(false);
+    expect(isStale(pulse, "connecting", NOW + 4001)).toBe(true);
+    expect(firstPulse({ n: 0, now: 0, every: 2 }, NOW)).toMatchObject({ seen: null, every: 2 });
+  });
+});
+
+describe("the columns of jobs", () => {
+  const columns = jobTraits(MIXED, NOW);
+
+  test("every code has its word, and high bits mean nothing yet", () => {
+    const states = new DataView(new Uint8Array([0, 1, 2, 3, 4, 15, 0xf1, 9]).buffer);
+    expect(Array.from({ length: 9 }, (_, i) => statusAt(states, i))).toEqual([
+      "queued",
+      "running",
+      "completed",
+      "failed",
+      "cancelled",
+      "unknown",
+      "running",
+      "unknown",
+      "unknown",
+    ]);
+  });
+
+  test("a row is read from all columns", () => {
+    expect(jobAt(columns, 1)).toMatchObject({
+      id: MIXED[1]?.id,
+      program: "estimator",
+      status: "failed",
+      created: NOW - 430_000,
+      waited: 1200,
+      ran: 350,
+      reason: MIXED[1]?.reason,
+    });
+    expect(jobAt(columns, 5)).toMatchObject({ waited: null, ran: null, reason: null });
+  });
+
+  test("a column that lags behind costs only its values", () => {
+    const late = { ...columns, states: undefined, times: EMPTY };
+    expect(jobAt(late, 0)).toMatchObject({ status: "unknown", waited: null, ran: null });
+    expect(countJobs(late).unknown).toBe(MIXED.length);
+    expect(countJobs({ ...columns, jobs: { ids: ["a"], programs: [], created: [] } })).toEqual({
+      ...countJobs({ ...columns, jobs: { ids: [], programs: [], created: [] } }),
+      completed: 1,
+    });
+    const short = { jobs: { ids: ["a"], programs: [], created: [] }, states: EMPTY, times: EMPTY };
+    expect(jobAt({ ...short, reasons: {} }, 0)).toMatchObject({ program: "", created: null });
+  });
+
+  test("a view into a longer buffer is read from its own start", () => {
+    const padded = new Uint8Array([9, 9, 1]);
+    expect(statusAt(new DataView(padded.buffer, 2, 1), 0)).toBe("running");
+  });
+
+  test("an id that every object has is no reason", () => {
+    const jobs = { ids: ["constructor"], programs: [], created: [] };
+    expect(jobAt({ ...columns, jobs }, 0).reason).toBeNull();
+  });
+
+  test.each([
+    ["queued", 5, "12.3 s"],
+    ["running", 4, "38.9 s"],
+    ["completed", 2, "1 min 15 s"],
+    ["cancelled before its start", 3, "–"],
+  ])("duration of a job that is %s", (_, index, words) => {
+    expect(durationOf(jobAt(columns, index), NOW)).toBe(words);
+  });
+});
+
+test("time left is counted on the server's clock", () => {
+  const session = head({}, NOW);
+  expect(timeLeft(session, NOW)).toEqual({ left: 28_270_000, max: 28_800_000, short: false });
+  expect(timeLeft(session, NOW + 28_000_000)).toMatchObject({ left: 270_000, short: true });
+  expect(timeLeft(session, NOW + 1e9)?.left).toBe(0);
+  expect(timeLeft({ ...session, status: "Closed" }, NOW)).toBeNull();
+  expect(timeLeft({ ...session, details: {} }, NOW)).toBeNull();
+});
+
+describe("which rows are in the page", () => {
+  const total = (count: number, topRow: number, opened: number | null) => {
+    const { first, last, above, below } = rowWindow(count, topRow, opened);
+    const open = opened !== null && opened >= first && opened < last ? REASON_HEIGHT : 0;
+    return above + below + open + (last - first) * ROW_HEIGHT;
+  };
+
+  test("few rows are all there", () => {
+    expect(rowWindow(3, 0, null)).toEqual({ first: 0, last: 3, above: 0, below: 0 });
+    expect(rowWindow(0, 0, null)).toEqual({ first: 0, last: 0, above: 0, below: 0 });
+  });
+
+  test("of many only a window", () => {
+    const { first, last } = rowWindow(10_000, 5000, null);
+    expect(first).toBeLessThanOrEqual(5000);
+    expect(last).toBeGreaterThan(5010);
+    expect(last - first).toBeLessThan(20);
+  });
+
+  test.each([null, 0, 4999, 5003, 9999])("the height never changes, opened: %s", (opened) => {
+    const height = 10_000 * ROW_HEIGHT + (opened === null ? 0 : REASON_HEIGHT);
+    for (const topRow of [0, 2, 4998, 5000, 9990, 12_000]) {
+      expect(total(10_000, topRow, opened)).toBe(height);
+    }
+  });
+});
+
+describe("what answers a command", () => {
+  const first = read(new FakeModel(live()));
+  const changed = (changes: Parameters<typeof live>[0]) => read(new FakeModel(live(changes)));
+
+  test("a beat does not", () => {
+    const beaten = changed({ beat: { n: 2, now: NOW, every: 1 } });
+    expect(isAnswered(sent({ do: "close" }, first), beaten)).toBe(false);
+  });
+
+  test("a notice does", () => {
+    const noticed = changed({ notice: { n: 1, level: "error", text: "no" } });
+    expect(isAnswered(sent({ do: "close" }, first), noticed)).toBe(true);
+    expect(isAnswered(sent({ do: "cancel_job", job_id: "x" }, first), noticed)).toBe(true);
+  });
+
+  test("the session's new state does", () => {
+    const draining = changed({ head: head({ status: DRAINING, accepting_jobs: false }) });
+    expect(isAnswered(sent({ do: "cancel" }, first), draining)).toBe(true);
+  });
+
+  test("only its own job's state does", () => {
+    const cancelled = (index: number) =>
+      changed(
+        jobTraits(MIXED.map((job, i) => (i === index ? { ...job, status: "cancelled" } : job))),
+      );
+    const command = sent({ do: "cancel_job", job_id: MIXED[6]?.id ?? "" }, first);
+    expect(isAnswered(command, cancelled(5))).toBe(false);
+    expect(isAnswered(command, cancelled(6))).toBe(true);
+  });
+});
+
+test("the question says what will happen to how many jobs", () => {
+  const counts = { queued: 2, running: 1, completed: 5, failed: 0, cancelled: 0, unknown: 0 };
+  expect(consequence("close", counts)).toBe(
+    "Takes no new jobs; 2 queued and 1 running job finish.",
+  );
+  expect(consequence("close", { ...counts, queued: 0 })).toBe(
+    "Takes no new jobs; 0 queued and 1 running job finishes.",
+  );
+  expect(consequence("cancel", counts)).toBe(
+    "2 queued jobs are cancelled, 1 running job finishes, no new jobs.",
+  );
+});

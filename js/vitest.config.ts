@@ -1,0 +1,31 @@
+import { playwright } from "@vitest/browser-playwright";
+import { defineConfig } from "vitest/config";
+
+export default defineConfig({
+  oxc: { jsx: { runtime: "automatic", importSource: "preact" } },
+  optimizeDeps: {
+    include: [
+      "preact",
+      "preact/hooks",
+      "preact/jsx-runtime",
+      "@jupyterlab/statusbar",
+      "@lumino/signaling",
+      "@lumino/widgets",
+    ],
+  },
+  test: {
+    include: ["tests/**/*.test.ts"],
+    browser: {
+      enabled: true,
+      headless: true,
+      screenshotFailures: false,
+      provider: playwright({
+        launchOptions: {
+          executablePath: process.env.CHROMIUM_PATH ?? "/usr/bin/chromium",
+          args: ["--no-sandbox", "--disable-gpu", "--disable-quic"],
+        },
+      }),
+      instances: [{ browser: "chromium", viewport: { width: 960, height: 720 } }],
+    },
+  },
+});

@@ -1,0 +1,100 @@
+"""`python -m qsession_widget.runtime`: what `qsession serve` and the client start."""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import sys
+from dataclasses import fields
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from qsession_widget.runtime.server import AlreadyRunningError, serve
+from qsession_widget.runtime.settings import Settings
+
+if TYPE_CHECKING:
+    from qsession_widget.wire.discovery import Discovery
+
+ALREADY_RUNNING_STATUS = 3
+
+
+def main(arguments: list[str] | None = None, prog: str = "qsession serve") -> int:
+    """Run a runtime in the foreground.
+
+    Returns:
+        Exit status: 0 after a clean end, 3 when another runtime holds the folder, 1 when the
+        port is taken.
+    """
+    defaults = Settings()
+    parser = argparse.ArgumentParser(
+        prog=prog,
+        description="Run the local runtime: Qiskit Runtime's REST API with jobs on Qiskit Aer.",
+        formatter_class=argparse.ArgumentDefaultsHelpFormatter,
+    )
+    add = parser.add_argument
+    add("--home", type=Path, default=defaults.home, help="folder of its files")
+    add("--port", type=int, default=defaults.port, help="port on 127.0.0.1; 0 takes a free one")
+    add("--workers", type=int, default=defaults.workers, help="processes that run jobs")
+    add(
+        "--max-session-seconds",
+        type=int,
+        default=defaults.max_session_seconds,
+        help="longest maximum time of a session",
+    )
+    add(
+        "--interactive-seconds",
+        type=int,
+        default=defaults.interactive_seconds,
+        help="how long an active session may idle before it becomes inactive",
+    )
+    add(
+        "--first-job-seconds",
+        type=int,
+        default=defaults.first_job_seconds,
+        help="how long a session without any job stays open",
+    )
+    add(
+        "--max-job-seconds",
+        type=int,
+        default=defaults.max_job_seconds,
+        help="longest time that a job may run",
+    )
+    add(
+        "--min-job-seconds",
+        type=float,
+        default=defaults.min_job_seconds,
+        help="shortest time that a job lasts, so that a lesson can watch it",
+    )
+    add(
+        "--idle-exit-seconds",
+        type=int,
+        default=defaults.idle_exit_seconds,
+        help="end after so long without anything to do; 0 never",
+    )
+    options = parser.parse_args(arguments)
+    logging.basicConfig(
+        level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s"
+    )
+    chosen = {
+        item.name: getattr(options, item.name)
+        for item in fields(Settings)
+        if hasattr(options, item.name)
+    }
+    try:
+        serve(Settings(**chosen), _say_where)
+    except AlreadyRunningError as error:
+        sys.stderr.write(f"{error}\n")
+        return ALREADY_RUNNING_STATUS
+    except OSError as error:
+        sys.stderr.write(f"cannot serve on port {options.port}: {error}\n")
+        return 1
+    return 0
+
+
+def _say_where(discovery: Discovery) -> None:
+    sys.stdout.write(f"The local runtime serves at {discovery.url} (Ctrl-C ends it).\n")
+    sys.stdout.flush()
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

@@ -1,0 +1,164 @@
+"""The ASGI application: authentication, routes, start and end of all parts."""
+
+from __future__ import annotations
+
+import asyncio
+import hmac
+import logging
+import time
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING
+
+from starlette.applications import Starlette
+from starlette.authentication import (
+    AuthCredentials,
+    AuthenticationBackend,
+    AuthenticationError,
+    BaseUser,
+    SimpleUser,
+)
+from starlette.middleware import Middleware
+from starlette.middleware.authentication import AuthenticationMiddleware
+from starlette.routing import Mount
+
+from qsession_widget.runtime import problems
+from qsession_widget.runtime.coordinator import Coordinator
+from qsession_widget.runtime.devices import Catalog
+from qsession_widget.runtime.routes import Api
+from qsession_widget.runtime.store import Store
+from qsession_widget.wire.fields import API_PREFIX
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Callable
+
+    from starlette.requests import HTTPConnection, Request
+    from starlette.responses import Response
+    from starlette.types import ASGIApp, Receive, Scope, Send
+
+    from qsession_widget.runtime.clock import Clock
+    from qsession_widget.runtime.settings import Settings
+
+log = logging.getLogger(__name__)
+
+OWNER = "owner"
+"""Name of the one user that a runtime has until others are added."""
+
+
+class TokenAuthentication(AuthenticationBackend):
+    """Takes `Authorization: Bearer TOKEN`, and nothing else."""
+
+    def __init__(self, token: str) -> None:
+        self._token = token.encode()
+
+    async def authenticate(self, conn: HTTPConnection) -> tuple[AuthCredentials, BaseUser]:
+        """Say whose token it is, in constant time.
+
+        Raises:
+            AuthenticationError: for a missing or wrong token.
+        """
+        scheme, _, given = conn.headers.get("Authorization", "").partition(" ")
+        if scheme.lower() != "bearer" or not hmac.compare_digest(given.encode(), self._token):
+            raise AuthenticationError
+        return AuthCredentials(), SimpleUser(OWNER)
+
+
+def create_app(
+    settings: Settings,
+    clock: Clock,
+    token: str,
+    version: str,
+    *,
+    on_ready: Callable[[], None],
+    shut_down: Callable[[], None],
+) -> Starlette:
+    """Build the application.
+
+    Args:
+        settings: of the runtime.
+        clock: for the times of sessions and jobs.
+        token: the owner's bearer token.
+        version: of the package, for the clients.
+        on_ready: is called when requests can be answered.
+        shut_down: ends the server.
+    """
+    store = Store(settings.home / "runtime.db")
+    coordinator = Coordinator(store, clock, settings)
+    api = Api(settings, clock, Catalog(), store, coordinator, version, shut_down)
+    activity = _Activity()
+
+    @asynccontextmanager
+    async def lifespan(_app: Starlette) -> AsyncIterator[None]:
+        coordinator.start()
+        watchdog = asyncio.create_task(_end_when_idle(settings, coordinator, activity, shut_down))
+        on_ready()
+        try:
+            yield
+        finally:
+            watchdog.cancel()
+            coordinator.stop()
+            await asyncio.to_thread(store.close)
+
+    return Starlette(
+        routes=[Mount(API_PREFIX, routes=api.routes())],
+        middleware=[
+            Middleware(activity.middleware),
+            Middleware(
+                AuthenticationMiddleware,
+                backend=TokenAuthentication(token),
+                on_error=_refuse,
+            ),
+        ],
+        exception_handlers={problems.Problem: problems.answer, Exception: _fault},
+        lifespan=lifespan,
+    )
+
+
+class _Activity:
+    """When the last request came and how many are being answered."""
+
+    def __init__(self) -> None:
+        self._running = 0
+        self._last = time.monotonic()
+
+    @property
+    def quiet_seconds(self) -> float:
+        """For how long there has been no request; 0 while one is being answered."""
+        return 0.0 if self._running else time.monotonic() - self._last
+
+    def middleware(self, app: ASGIApp) -> ASGIApp:
+        """Wrap an application so that its requests are seen."""
+
+        async def observed(scope: Scope, receive: Receive, send: Send) -> None:
+            self._running += 1
+            try:
+                await app(scope, receive, send)
+            finally:
+                self._running -= 1
+                self._last = time.monotonic()
+
+        return observed
+
+
+async def _end_when_idle(
+    settings: Settings,
+    coordinator: Coordinator,
+    activity: _Activity,
+    shut_down: Callable[[], None],
+) -> None:
+    limit = settings.idle_exit_seconds
+    while limit:
+        await asyncio.sleep(min(limit, 60))
+        if coordinator.idle and activity.quiet_seconds >= limit:
+            log.info("nothing to do for %s s: the runtime ends", limit)
+            shut_down()
+            return
+
+
+def _refuse(_connection: HTTPConnection, _error: AuthenticationError) -> Response:
+    return problems.as_response(problems.unauthorized())
+
+
+async def _fault(request: Request, error: Exception) -> Response:
+    log.error("%s %s failed", request.method, request.url.path, exc_info=error)
+    message = f"The runtime failed: {type(error).__name__}. Its log says more."
+    return problems.as_response(problems.Problem(500, 1000, message))

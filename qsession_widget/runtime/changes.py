@@ -1,0 +1,52 @@
+"""Wakes held requests when what they watch has changed."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import defaultdict
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+
+class Changes:
+    """Who waits for which key; a key is the id of a session or a job."""
+
+    def __init__(self) -> None:
+        self._waiting: defaultdict[str, set[asyncio.Event]] = defaultdict(set)
+        self._closed = False
+
+    @contextmanager
+    def watch(self, key: str) -> Iterator[asyncio.Event]:
+        """Give an event that is set at the next change of a key; look after entering, not before.
+
+        Whoever goes on watching clears the event before looking again.
+        """
+        event = asyncio.Event()
+        if self._closed:
+            event.set()
+        self._waiting[key].add(event)
+        try:
+            yield event
+        finally:
+            self._waiting[key].discard(event)
+            if not self._waiting[key]:
+                del self._waiting[key]
+
+    def notify(self, keys: Iterable[str]) -> None:
+        """Say that something changed."""
+        for key in keys:
+            for event in self._waiting.get(key, ()):
+                event.set()
+
+    def close(self) -> None:
+        """Wake everybody, now and from now on: the runtime ends."""
+        self._closed = True
+        self.notify(list(self._waiting))
+
+    @property
+    def closed(self) -> bool:
+        """Whether the runtime is ending."""
+        return self._closed

@@ -1,0 +1,439 @@
+"""Carries out what lifecycle and scheduler decide; here alone the runtime's state changes.
+
+Everything runs in the event loop. Memory holds the sessions and jobs that have not ended; each
+change is handed to the store in order, and whoever asked for it is answered when it is on disk.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import secrets
+import uuid
+from dataclasses import replace
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+from qsession_widget.runtime import lifecycle, scheduler
+from qsession_widget.runtime.changes import Changes
+from qsession_widget.runtime.executor import Done, Event, Failed, Interim, LocalExecutor, Lost, Task
+from qsession_widget.runtime.job import MAX_ATTEMPTS, Job
+from qsession_widget.runtime.lifecycle import Session
+from qsession_widget.runtime.store import Write
+from qsession_widget.wire.states import JOB_FAILED, RAN_TOO_LONG, JobState
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Coroutine, Iterable
+    from datetime import datetime
+    from typing import Any
+
+    from qsession_widget.runtime.clock import Clock
+    from qsession_widget.runtime.settings import Settings
+    from qsession_widget.runtime.store import Store
+    from qsession_widget.wire.states import Mode
+
+log = logging.getLogger(__name__)
+
+_JOB_ID_ALPHABET = "0123456789abcdefghijklmnopqrstuv"
+_LONGEST_SLEEP_SECONDS = 30.0
+
+
+class Coordinator:
+    """The sessions and jobs of a runtime, and what happens to them."""
+
+    def __init__(self, store: Store, clock: Clock, settings: Settings) -> None:
+        self.changes = Changes()
+        self._store = store
+        self._clock = clock
+        self._settings = settings
+        self._executor = LocalExecutor(settings.workers, self._on_event)
+        self._sessions: dict[str, Session] = {}
+        self._jobs: dict[str, Job] = {}
+        self._interim: dict[str, list[str]] = {}
+        self._stored: set[str] = set()
+        self._creating: dict[tuple[str, str, str], asyncio.Task[str]] = {}
+        self._revision = 0
+        self._handing_over = 0
+        self._poked = False
+        self._timer: asyncio.TimerHandle | None = None
+        self._background: set[asyncio.Task[None]] = set()
+
+    @property
+    def now(self) -> datetime:
+        """The runtime's time."""
+        return self._clock.now()
+
+    @property
+    def idle(self) -> bool:
+        """Whether there is no session that is open and no job that has not ended."""
+        return not self._sessions and not self._jobs
+
+    def start(self) -> None:
+        """Go on where the last runtime on this store stopped, by whatever death."""
+        sessions, jobs, self._revision = self._store.unfinished()
+        self._sessions = {session.id: session for session in sessions}
+        self._jobs = {job.id: job for job in jobs}
+        self._stored = set(self._jobs)
+        self._executor.start()
+        for job in jobs:
+            if job.state is JobState.RUNNING:
+                log.info("job %s goes back to its queue: its runtime died", job.id)
+                self._requeue(job)
+        self._advance()
+
+    def stop(self) -> None:
+        """End the workers. Jobs that were running are run again by the next runtime."""
+        if self._timer is not None:
+            self._timer.cancel()
+        self.changes.close()
+        self._executor.stop()
+
+    async def create_session(
+        self, owner: str, backend: str, mode: Mode, max_seconds: int, key: str | None
+    ) -> str:
+        """Open a session; returns its id once it is on disk."""
+
+        async def create() -> str:
+            session = lifecycle.create(
+                Session(
+                    id=str(uuid.uuid4()),
+                    owner=owner,
+                    backend=backend,
+                    mode=mode,
+                    max_seconds=max_seconds,
+                    interactive_seconds=self._settings.interactive_seconds,
+                    active_seconds=max_seconds,
+                    first_job_seconds=self._settings.first_job_seconds,
+                    created_at=self.now,
+                    revision=self._next_revision(),
+                )
+            )
+            await self._store.write(Write(new_session=(session, key)))
+            self._sessions[session.id] = session
+            self._poke()
+            return session.id
+
+        return await self._once("session", owner, key, self._store.session_by_key, create)
+
+    async def submit(self, job: Job, params: str, key: str | None) -> str:
+        """Take a job; returns its id once it is on disk.
+
+        Args:
+            job: the job as asked for; it gets its id and its time here.
+            params: JSON text of its payload.
+            key: the request's idempotency key.
+
+        Raises:
+            lifecycle.NotAcceptingJobsError: the job's session takes no more jobs.
+        """
+
+        async def create() -> str:
+            new = replace(
+                job,
+                id="".join(secrets.choice(_JOB_ID_ALPHABET) for _ in range(20)),
+                created_at=self.now,
+                revision=self._next_revision(),
+            )
+            session = None
+            if new.session_id is not None:
+                session = self._sessions.get(new.session_id)
+                if session is None:
+                    raise lifecycle.NotAcceptingJobsError(new.session_id)
+                session = self._put_session(lifecycle.submit(session, new.id))
+            self._jobs[new.id] = new
+            sessions = (session,) if session is not None else ()
+            try:
+                await self._write(Write(new_job=(new, params, key), sessions=sessions))
+            except Exception:
+                self._forget(new)
+                raise
+            self._stored.add(new.id)
+            self._poke()
+            return new.id
+
+        return await self._once("job", job.owner, key, self._store.job_by_key, create)
+
+    async def close_session(self, session_id: str) -> None:
+        """Take no more jobs into a session. Does nothing to one that is closed."""
+        session = self._sessions.get(session_id)
+        if session is not None:
+            await self._apply(lifecycle.Step(lifecycle.close(session, self.now)))
+
+    async def cancel_session(self, session_id: str) -> None:
+        """Take no more jobs and cancel the queued ones. Does nothing to a closed session."""
+        session = self._sessions.get(session_id)
+        if session is not None:
+            await self._apply(lifecycle.cancel(session, self.now))
+
+    async def cancel_queued(self, session_id: str) -> list[str]:
+        """Cancel a session's queued jobs; returns their ids."""
+        session = self._sessions.get(session_id)
+        if session is None:
+            return []
+        step = lifecycle.cancel_queued(session, self.now)
+        await self._apply(step)
+        return sorted(job_id for ended in step.ended for job_id in ended.job_ids)
+
+    async def cancel_job(self, job_id: str) -> bool:
+        """Cancel a job, killing its worker if it runs; False if it has ended already."""
+        job = self._jobs.get(job_id)
+        if job is None:
+            return False
+        await self._end(job, JobState.CANCELLED, reason="Cancelled by its user.")
+        return True
+
+    async def delete_job(self, job_id: str) -> None:
+        """Cancel a job if need be, and remove it with all that belongs to it."""
+        await self.cancel_job(job_id)
+        await self._store.write(Write(deleted_job=job_id))
+
+    def queue_positions(self, jobs: Iterable[Job]) -> dict[str, int]:
+        """Give the place of each queued job on its device, 1 being the next to start."""
+        positions: dict[str, int] = {}
+        for backend in {job.backend for job in jobs if job.state is JobState.QUEUED}:
+            waiting = [
+                job
+                for job in self._jobs.values()
+                if job.state is JobState.QUEUED and job.backend == backend
+            ]
+            order = scheduler.start_order(waiting, self._sessions)
+            positions |= {job.id: place for place, job in enumerate(order, start=1)}
+        return positions
+
+    @property
+    def session_count(self) -> int:
+        """How many sessions are not closed."""
+        return len(self._sessions)
+
+    def queue_length(self, backend: str) -> int:
+        """Count the jobs of a device that have not ended."""
+        return sum(job.backend == backend for job in self._jobs.values())
+
+    def interim(self, job_id: str) -> list[str]:
+        """Give what a running job has finished so far, one encoded result for each pub."""
+        return self._interim.get(job_id, [])
+
+    # -- what happens by itself ------------------------------------------------------------
+
+    def _poke(self) -> None:
+        """Look, as soon as the present change is complete, what follows from it."""
+        if not self._poked:
+            self._poked = True
+            asyncio.get_running_loop().call_soon(self._advance)
+
+    def _advance(self) -> None:
+        """Let timers run out, start what can start, and plan the next look."""
+        self._poked = False
+        now = self.now
+        for session in list(self._sessions.values()):
+            deadline = lifecycle.next_deadline(session)
+            if deadline is not None and deadline <= now:
+                self._apply(lifecycle.tick(session, now))
+        for job in list(self._jobs.values()):
+            limit = self._time_limit(job)
+            if limit is not None and limit <= now:
+                reason = f"Ran longer than its limit of {self._limit_seconds(job)} s."
+                self._end(job, JobState.CANCELLED, reason=reason, reason_code=RAN_TOO_LONG)
+        self._dispatch()
+        self._plan()
+
+    def _dispatch(self) -> None:
+        waiting = [
+            job
+            for job in self._jobs.values()
+            if job.state is JobState.QUEUED and job.id in self._stored
+        ]
+        busy = {job.backend for job in self._jobs.values() if job.state is JobState.RUNNING}
+        slots = self._executor.free - self._handing_over
+        for job in scheduler.startable(waiting, self._sessions, busy=busy, slots=slots):
+            self._start(job)
+
+    def _plan(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+        deadlines = [lifecycle.next_deadline(session) for session in self._sessions.values()]
+        deadlines += [self._time_limit(job) for job in self._jobs.values()]
+        waits = [(when - self.now).total_seconds() for when in deadlines if when is not None]
+        if waits:
+            # The cap bounds how late a timer can be when the machine's clock is set.
+            delay = min(max(min(waits), 0.0), _LONGEST_SLEEP_SECONDS)
+            self._timer = asyncio.get_running_loop().call_later(delay, self._advance)
+
+    def _start(self, job: Job) -> None:
+        started = self._put_job(job.start(self.now))
+        session = self._session_of(job)
+        if session is not None:
+            session = self._put_session(lifecycle.start(session, job.id, self.now))
+        self._write(Write(jobs=(started,), sessions=(session,) if session else ()))
+        self._handing_over += 1
+        task = asyncio.create_task(self._hand_over(started))
+        self._background.add(task)
+        task.add_done_callback(self._background.discard)
+
+    async def _hand_over(self, job: Job) -> None:
+        """Give a job to a worker, unless it ended while its payload was read."""
+        try:
+            params = await self._store.params(job.id)
+        finally:
+            self._handing_over -= 1
+        if self._jobs.get(job.id) is not job:
+            self._poke()
+            return
+        self._executor.submit(
+            Task(
+                job_id=job.id,
+                affinity=job.session_id or job.backend,
+                program_id=job.program_id,
+                params=params,
+                backend=job.backend,
+                optimization_level=job.optimization_level,
+                min_seconds=self._settings.min_job_seconds,
+            )
+        )
+
+    def _on_event(self, job_id: str, event: Event) -> None:
+        """Take what a worker says. What it says of a job that has ended is of no interest."""
+        job = self._jobs.get(job_id)
+        if job is not None and job.state is JobState.RUNNING:
+            match event:
+                case Interim(text):
+                    self._interim.setdefault(job_id, []).append(text)
+                    self.changes.notify([job_id])
+                    return
+                case Done(result, busy_seconds):
+                    self._end(job, JobState.COMPLETED, result=result, busy_seconds=busy_seconds)
+                case Failed(reason, traceback):
+                    log.info("job %s failed: %s\n%s", job_id, reason, traceback)
+                    self._end(job, JobState.FAILED, reason=reason, reason_code=JOB_FAILED)
+                case Lost(status) if job.attempts < MAX_ATTEMPTS:
+                    log.warning("the worker of job %s died with status %s", job_id, status)
+                    self._requeue(job)
+                case Lost(status):
+                    reason = (
+                        f"Its worker process died {job.attempts} times, last with status {status}; "
+                        "too little memory is the usual cause."
+                    )
+                    self._end(job, JobState.FAILED, reason=reason, reason_code=JOB_FAILED)
+        self._poke()
+
+    # -- changes of state ------------------------------------------------------------------
+
+    def _end(
+        self,
+        job: Job,
+        state: JobState,
+        *,
+        reason: str | None = None,
+        reason_code: int | None = None,
+        result: str | None = None,
+        busy_seconds: float | None = None,
+    ) -> asyncio.Future[None]:
+        now = self.now
+        if job.state is JobState.RUNNING and state is JobState.CANCELLED:
+            self._executor.kill(job.id)
+        ended = self._put_job(
+            job.end(state, now, reason=reason, reason_code=reason_code, busy_seconds=busy_seconds)
+        )
+        session = self._session_of(job)
+        if session is not None:
+            on_device = (now - job.started_at).total_seconds() if job.started_at else 0.0
+            session = self._put_session(lifecycle.end(session, job.id, now, on_device))
+        self._poke()
+        return self._write(
+            Write(
+                jobs=(ended,),
+                sessions=(session,) if session else (),
+                result=None if result is None else (job.id, result),
+            )
+        )
+
+    def _requeue(self, job: Job) -> None:
+        again = self._put_job(job.requeue())
+        session = self._session_of(job)
+        if session is not None:
+            session = self._put_session(lifecycle.requeue(session, job.id, self.now))
+        self._interim.pop(job.id, None)
+        self._write(Write(jobs=(again,), sessions=(session,) if session else ()))
+        self._poke()
+
+    def _apply(self, step: lifecycle.Step) -> asyncio.Future[None]:
+        """Take a session's new state, and end the jobs that it ends."""
+        session = self._put_session(step.session)
+        jobs = tuple(
+            self._put_job(self._jobs[job_id].end(ended.state, self.now, reason=ended.reason))
+            for ended in step.ended
+            for job_id in ended.job_ids
+        )
+        self._poke()
+        return self._write(Write(sessions=(session,), jobs=jobs))
+
+    def _put_job(self, job: Job) -> Job:
+        job = replace(job, revision=self._next_revision())
+        if job.state.final:
+            self._forget(job)
+        else:
+            self._jobs[job.id] = job
+        return job
+
+    def _put_session(self, session: Session) -> Session:
+        session = replace(session, revision=self._next_revision())
+        if session.closed_at is None:
+            self._sessions[session.id] = session
+        else:
+            self._sessions.pop(session.id, None)
+        return session
+
+    def _forget(self, job: Job) -> None:
+        self._jobs.pop(job.id, None)
+        self._interim.pop(job.id, None)
+        self._stored.discard(job.id)
+
+    def _session_of(self, job: Job) -> Session | None:
+        return None if job.session_id is None else self._sessions.get(job.session_id)
+
+    def _next_revision(self) -> int:
+        self._revision += 1
+        return self._revision
+
+    def _limit_seconds(self, job: Job) -> int:
+        limit = self._settings.max_job_seconds
+        return limit if job.cost_seconds is None else min(job.cost_seconds, limit)
+
+    def _time_limit(self, job: Job) -> datetime | None:
+        if job.state is not JobState.RUNNING or job.started_at is None:
+            return None
+        return job.started_at + timedelta(seconds=self._limit_seconds(job))
+
+    def _write(self, change: Write) -> asyncio.Future[None]:
+        """Store a change, and wake who watches what it changed once it is on disk."""
+
+        def written(done: asyncio.Future[None]) -> None:
+            if not done.cancelled() and done.exception() is None:
+                self.changes.notify(change.keys())
+
+        future = self._store.write(change)
+        future.add_done_callback(written)
+        return future
+
+    async def _once(
+        self,
+        kind: str,
+        owner: str,
+        key: str | None,
+        find: Callable[[str, str], Coroutine[Any, Any, str | None]],
+        create: Callable[[], Coroutine[Any, Any, str]],
+    ) -> str:
+        """Create something once for each idempotency key, however often it is asked for."""
+        if key is None:
+            return await create()
+
+        async def find_or_create() -> str:
+            return await find(owner, key) or await create()
+
+        place = (kind, owner, key)
+        task = self._creating.get(place)
+        if task is None:
+            task = self._creating[place] = asyncio.create_task(find_or_create())
+            task.add_done_callback(lambda _: self._creating.pop(place))
+        # A client that hangs up must not undo what another request for the same key waits for.
+        return await asyncio.shield(task)

@@ -1,0 +1,143 @@
+"""Sessions, jobs and devices as the JSON of the REST API."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+from qsession_widget.wire.fields import EXTRA
+from qsession_widget.wire.states import FINAL_JOB_STATES, JobState
+
+if TYPE_CHECKING:
+    from qsession_widget.runtime.devices import Device
+    from qsession_widget.runtime.job import Job
+    from qsession_widget.runtime.lifecycle import Session
+
+
+def instant(when: datetime | None) -> str | None:
+    """Write a time as RFC 3339 in UTC, ending in Z."""
+    if when is None:
+        return None
+    return when.astimezone(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
+
+
+def session_document(session: Session, *, now: datetime, rate: float) -> dict[str, Any]:
+    """Give the JSON of GET /sessions/{id}, with our own additions under one key."""
+    return {
+        "id": session.id,
+        "backend_name": session.backend,
+        "mode": session.mode.value,
+        "state": session.state.value,
+        "state_reason": session.state_reason,
+        "accepting_jobs": session.accepting_jobs,
+        "max_ttl": session.max_seconds,
+        "active_ttl": session.active_seconds,
+        "interactive_ttl": session.interactive_seconds,
+        "elapsed_time": round(session.usage_seconds(now), 3),
+        "user_id": session.owner,
+        "started_at": instant(session.started_at),
+        "activated_at": instant(session.activated_at),
+        "closed_at": instant(session.closed_at),
+        "last_job_started": instant(session.last_job_started),
+        "last_job_completed": instant(session.last_job_completed),
+        "timestamps": [
+            {"status": state.value, "timestamp": instant(when)}
+            for state, when in session.transitions
+        ],
+        EXTRA: {
+            "now": instant(now),
+            "rate": rate,
+            "created_at": instant(session.created_at),
+            "queued": len(session.queued),
+            "running": len(session.running),
+        },
+    }
+
+
+def job_document(job: Job, *, queue_position: int | None) -> dict[str, Any]:
+    """Give the JSON of GET /jobs/{id} without `params`."""
+    state: dict[str, Any] = {"status": job.state.value}
+    if job.reason is not None:
+        state["reason"] = job.reason
+    if job.reason_code is not None:
+        state["reason_code"] = job.reason_code
+    document: dict[str, Any] = {
+        "id": job.id,
+        "backend": job.backend,
+        "program": {"id": job.program_id},
+        "created": instant(job.created_at),
+        "state": state,
+        "status": job.state.value,
+        "user_id": job.owner,
+        "tags": list(job.tags),
+        "usage": _usage(job),
+        EXTRA: {
+            "queue_position": queue_position,
+            "running_at": instant(job.started_at),
+            "finished_at": instant(job.ended_at),
+            "attempts": job.attempts,
+        },
+    }
+    optional = {
+        "session_id": job.session_id,
+        "cost": job.cost_seconds,
+        "runtime": job.image,
+        "private": job.private or None,
+    }
+    return document | {name: value for name, value in optional.items() if value is not None}
+
+
+def metrics_document(job: Job) -> dict[str, Any]:
+    """Give the JSON of GET /jobs/{id}/metrics."""
+    return {
+        "timestamps": {
+            "created": instant(job.created_at),
+            "running": instant(job.started_at),
+            "finished": instant(job.ended_at),
+        },
+        "usage": _usage(job),
+    }
+
+
+def _usage(job: Job) -> dict[str, Any]:
+    """Say how long the job held its device; pending until it has ended."""
+    seconds = 0.0
+    if job.started_at is not None and job.ended_at is not None:
+        seconds = round((job.ended_at - job.started_at).total_seconds(), 3)
+    return {
+        "qpu_charge_time_seconds": seconds,
+        "status": "complete" if job.state in FINAL_JOB_STATES else "pending",
+    }
+
+
+def device_document(device: Device, *, queue_length: int) -> dict[str, Any]:
+    """Give an item of GET /backends."""
+    return {
+        "name": device.name,
+        "status": {"name": "online"},
+        "queue_length": queue_length,
+        "qubits": device.qubits,
+        "is_simulator": device.simulator,
+    }
+
+
+def device_status_document(device: Device, *, queue_length: int) -> dict[str, Any]:
+    """Give the JSON of GET /backends/{name}/status."""
+    return {
+        "state": True,
+        "status": "active",
+        "message": "",
+        "length_queue": queue_length,
+        "backend_version": device.configuration["backend_version"],
+    }
+
+
+def log_text(job: Job) -> str:
+    """Give the text of GET /jobs/{id}/logs: what the runtime knows of the job's course."""
+    lines = [f"{instant(job.created_at)} created for {job.backend}"]
+    if job.started_at is not None:
+        lines.append(f"{instant(job.started_at)} started (attempt {job.attempts})")
+    if job.ended_at is not None:
+        reason = f": {job.reason}" if job.reason else ""
+        lines.append(f"{instant(job.ended_at)} {JobState(job.state).value.lower()}{reason}")
+    return "\n".join(lines) + "\n"

@@ -1,0 +1,248 @@
+"""Gives jobs to worker processes on this machine, and kills those whose job must stop.
+
+The interface is four calls (`start`, `submit`, `kill`, `stop`), `free` and one callback, so that
+another engine can take its place. Each worker has a thread that waits on its pipe; the callback
+runs in the event loop.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+import multiprocessing
+import os
+import queue
+import threading
+import time
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any
+
+from qsession_widget.runtime import worker
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from multiprocessing.connection import Connection
+    from multiprocessing.context import ForkServerContext
+    from multiprocessing.process import BaseProcess
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Task:
+    """What a worker needs to know of a job.
+
+    Attributes:
+        affinity: tasks of the same affinity (session or device) go to the same worker where
+            possible, since its caches are warm.
+        min_seconds: the task lasts at least so long.
+    """
+
+    job_id: str
+    affinity: str
+    program_id: str
+    params: str
+    backend: str
+    optimization_level: int
+    min_seconds: float
+
+
+@dataclass(frozen=True)
+class Interim:
+    """A part of the result, of one pub."""
+
+    text: str
+
+
+@dataclass(frozen=True)
+class Done:
+    """The result, and how long the simulation took."""
+
+    result: str
+    busy_seconds: float
+
+
+@dataclass(frozen=True)
+class Failed:
+    """Why there is no result."""
+
+    reason: str
+    traceback: str = ""
+
+
+@dataclass(frozen=True)
+class Lost:
+    """The worker died, by itself or because it was killed; `exit_code` as of the process."""
+
+    exit_code: int | None
+
+
+Event = Interim | Done | Failed | Lost
+
+
+class LocalExecutor:
+    """Worker processes, one task each at a time."""
+
+    def __init__(self, workers: int, on_event: Callable[[str, Event], None]) -> None:
+        """Prepare, start nothing.
+
+        Args:
+            workers: how many processes.
+            on_event: is called in the event loop with a job's id and what happened to it; after
+                Done, Failed or Lost its worker is free.
+        """
+        # Spinning OpenMP threads slow each other down badly where cores are shared.
+        os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+        context = multiprocessing.get_context("forkserver")
+        context.set_forkserver_preload(["qsession_widget.runtime.simulation"])
+        self._workers = [_Worker(context, index) for index in range(workers)]
+        self._on_event = on_event
+        self._by_job: dict[str, _Worker] = {}
+
+    @property
+    def free(self) -> int:
+        """How many tasks can be submitted now."""
+        return sum(each.job_id is None for each in self._workers)
+
+    def start(self) -> None:
+        """Start the processes; returns at once."""
+        loop = asyncio.get_running_loop()
+        for each in self._workers:
+            each.start(loop, self._receive)
+
+    def submit(self, task: Task) -> None:
+        """Give a task to a free worker, best to one that knows its session."""
+        idle = [each for each in self._workers if each.job_id is None]
+        chosen = min(idle, key=lambda each: (each.affinity != task.affinity, each.last_used))
+        self._by_job[task.job_id] = chosen
+        chosen.give(task)
+
+    def kill(self, job_id: str) -> None:
+        """End the process that runs a job; Lost follows. Unknown jobs are ignored."""
+        running = self._by_job.get(job_id)
+        if running is not None:
+            running.kill()
+
+    def stop(self) -> None:
+        """End all processes; no event follows."""
+        for each in self._workers:
+            each.stop()
+
+    def _receive(self, source: _Worker, job_id: str, event: Event) -> None:
+        if not isinstance(event, Interim):
+            source.job_id = None
+            self._by_job.pop(job_id, None)
+        self._on_event(job_id, event)
+
+
+class _Worker:
+    """A place for a process, and the thread that waits on its pipe."""
+
+    def __init__(self, context: ForkServerContext, index: int) -> None:
+        self.job_id: str | None = None
+        self.affinity = ""
+        self.last_used = 0.0
+        self._context = context
+        self._name = f"worker-{index}"
+        self._tasks: queue.SimpleQueue[Task | None] = queue.SimpleQueue()
+        self._link: _Link | None = None
+        self._condemned: str | None = None
+        self._stopping = False
+
+    def start(
+        self, loop: asyncio.AbstractEventLoop, receive: Callable[[_Worker, str, Event], None]
+    ) -> None:
+        self._loop, self._receive = loop, receive
+        threading.Thread(target=self._serve, name=self._name, daemon=True).start()
+
+    def give(self, task: Task) -> None:
+        self.job_id, self.affinity, self.last_used = task.job_id, task.affinity, time.monotonic()
+        self._tasks.put(task)
+
+    def kill(self) -> None:
+        self._condemned = self.job_id
+        if self._link is not None:
+            self._link.process.kill()
+
+    def stop(self) -> None:
+        self._stopping = True
+        self._tasks.put(None)
+        self.kill()
+
+    def _serve(self) -> None:
+        """Keep a process ready, hand tasks to it, and replace it when it dies."""
+        self._renew()
+        while (task := self._tasks.get()) is not None and not self._stopping:
+            event = self._attempt(task)
+            if isinstance(event, Lost):
+                self._renew()
+                if self._condemned not in {None, task.job_id}:
+                    # The kill was meant for the task before this one, and came too late for it.
+                    event = self._attempt(task)
+            self._condemned = None
+            self._report(task, event)
+
+    def _renew(self) -> None:
+        if self._link is not None:
+            self._link.close()
+            self._link = None
+        if self._stopping:
+            return
+        try:
+            self._link = _Link.open(self._context, self._name)
+        except OSError:
+            log.exception("%s could not be started", self._name)
+
+    def _attempt(self, task: Task) -> Event:
+        if self._link is None:
+            return Lost(None)
+        try:
+            self._link.pipe.send_bytes(json.dumps(asdict(task)).encode())
+            while True:
+                event = _event(json.loads(self._link.pipe.recv_bytes()))
+                if not isinstance(event, Interim):
+                    return event
+                self._report(task, event)
+        except (EOFError, OSError):
+            self._link.process.join()
+            return Lost(self._link.process.exitcode)
+
+    def _report(self, task: Task, event: Event) -> None:
+        if not self._stopping:
+            self._loop.call_soon_threadsafe(self._receive, self, task.job_id, event)
+
+
+@dataclass(frozen=True)
+class _Link:
+    """A running process with the server's ends of its two pipes."""
+
+    process: BaseProcess
+    pipe: Connection
+    lifeline: Connection
+
+    @classmethod
+    def open(cls, context: ForkServerContext, name: str) -> _Link:
+        pipe, their_pipe = context.Pipe()
+        lifeline, their_lifeline = context.Pipe()
+        process = context.Process(
+            target=worker.main, args=(their_pipe, their_lifeline), name=name, daemon=True
+        )
+        process.start()
+        their_pipe.close()
+        their_lifeline.close()
+        return cls(process, pipe, lifeline)
+
+    def close(self) -> None:
+        self.pipe.close()
+        self.lifeline.close()
+
+
+def _event(answer: dict[str, Any]) -> Event:
+    match answer["kind"]:
+        case "interim":
+            return Interim(answer["text"])
+        case "done":
+            return Done(answer["result"], answer["busy_seconds"])
+        case _:
+            return Failed(answer["reason"], answer.get("traceback", ""))

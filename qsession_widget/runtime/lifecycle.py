@@ -1,0 +1,284 @@
+"""The life of a session: pure functions of (session, what happened, now).
+
+No function sleeps, reads a clock or does I/O. Rules: IBM's documents on execution modes and
+maximum execution time; where they disagree, a parameter decides. Times are UTC datetimes.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from datetime import timedelta
+from typing import TYPE_CHECKING, NamedTuple
+
+from qsession_widget.wire.states import JobState, Mode, SessionState
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from datetime import datetime
+
+MAX_TIME_REASON = "The session reached its maximum time before this job started."
+CANCELLED_REASON = "The session was cancelled before this job started."
+QUEUE_CANCELLED_REASON = "The session's queued jobs were cancelled."
+
+
+@dataclass(frozen=True)
+class Session:
+    """One session. `queued` and `running` hold the ids of its jobs that have not ended.
+
+    Attributes:
+        max_seconds: limit that counts from the start of the first job and never pauses.
+        interactive_seconds: how long it may idle before it becomes inactive.
+        active_seconds: longest stretch of activity, from `activated_at`.
+        first_job_seconds: how long it stays open without any job.
+        used_seconds: usage up to the last time that it stopped being active; a batch's is the
+            time of its jobs on the device.
+        idle_since: since when it has been active with nothing queued or running.
+        transitions: each state that it entered, and when.
+    """
+
+    id: str
+    owner: str
+    backend: str
+    mode: Mode
+    max_seconds: int
+    interactive_seconds: int
+    active_seconds: int
+    first_job_seconds: int
+    created_at: datetime
+    state: SessionState = SessionState.OPEN
+    state_reason: str = ""
+    accepting_jobs: bool = True
+    started_at: datetime | None = None
+    activated_at: datetime | None = None
+    closed_at: datetime | None = None
+    last_job_started: datetime | None = None
+    last_job_completed: datetime | None = None
+    idle_since: datetime | None = None
+    used_seconds: float = 0.0
+    transitions: tuple[tuple[SessionState, datetime], ...] = ()
+    queued: frozenset[str] = frozenset()
+    running: frozenset[str] = frozenset()
+    revision: int = 0
+
+    @property
+    def holds_device(self) -> bool:
+        """Whether nobody else's job may start on its device (IBM: dedicated mode)."""
+        return self.mode is Mode.DEDICATED and self.state in _ACTIVE
+
+    @property
+    def prioritised(self) -> bool:
+        """Whether its jobs go ahead of the normal queue."""
+        return self.state is SessionState.ACTIVE
+
+    def usage_seconds(self, now: datetime) -> float:
+        """Usage so far: a session's active time, a batch's time of jobs on the device."""
+        if self.mode is Mode.BATCH or self.activated_at is None or self.state not in _ACTIVE:
+            return self.used_seconds
+        return self.used_seconds + (now - self.activated_at).total_seconds()
+
+
+_ACTIVE = frozenset(
+    {SessionState.ACTIVE, SessionState.PENDING_INACTIVE, SessionState.PENDING_CLOSED}
+)
+
+
+class Ended(NamedTuple):
+    """Jobs that a change of their session ends, and how."""
+
+    job_ids: frozenset[str]
+    state: JobState
+    reason: str
+
+
+class Step(NamedTuple):
+    """A session after a change, and the jobs that the change ends."""
+
+    session: Session
+    ended: tuple[Ended, ...] = ()
+
+
+class NotAcceptingJobsError(ValueError):
+    """The session takes no more jobs."""
+
+
+def create(session: Session) -> Session:
+    """Give a session its first entry in the list of transitions."""
+    return replace(session, transitions=((session.state, session.created_at),))
+
+
+def submit(session: Session, job_id: str) -> Session:
+    """Take a job into the session's queue."""
+    if not session.accepting_jobs:
+        raise NotAcceptingJobsError(session.id)
+    return replace(session, queued=session.queued | {job_id}, idle_since=None)
+
+
+def start(session: Session, job_id: str, now: datetime) -> Session:
+    """Start one of its queued jobs; from open and inactive this activates the session."""
+    if job_id not in session.queued or not may_start(session):
+        raise ValueError(f"job {job_id} cannot start in session {session.id} ({session.state})")
+    session = replace(
+        session,
+        queued=session.queued - {job_id},
+        running=session.running | {job_id},
+        started_at=session.started_at or now,
+        last_job_started=now,
+        idle_since=None,
+    )
+    if session.state is SessionState.ACTIVE:
+        return session
+    return _enter(replace(session, activated_at=now), SessionState.ACTIVE, now, "")
+
+
+def may_start(session: Session) -> bool:
+    """Whether one of its queued jobs may start now; a pending transition must come first."""
+    return session.state in {SessionState.OPEN, SessionState.INACTIVE, SessionState.ACTIVE}
+
+
+def requeue(session: Session, job_id: str, now: datetime) -> Session:
+    """Put a running job back into the queue, since whoever ran it died."""
+    session = replace(session, running=session.running - {job_id}, queued=session.queued | {job_id})
+    if session.state is SessionState.PENDING_CLOSED:
+        # It was only waiting for running jobs; this one has to run again before it can close.
+        session = _enter(session, SessionState.ACTIVE, now, session.state_reason)
+    return _settle(session, now)
+
+
+def end(session: Session, job_id: str, now: datetime, device_seconds: float = 0.0) -> Session:
+    """Take out a job that ended, wherever it was.
+
+    Args:
+        session: the job's session.
+        job_id: the job.
+        now: when it ended.
+        device_seconds: how long it held the device; 0 for one that never started.
+    """
+    ran = job_id in session.running
+    session = replace(
+        session,
+        queued=session.queued - {job_id},
+        running=session.running - {job_id},
+        last_job_completed=now if ran else session.last_job_completed,
+        used_seconds=session.used_seconds + (device_seconds if session.mode is Mode.BATCH else 0.0),
+    )
+    return _settle(session, now)
+
+
+def close(session: Session, now: datetime) -> Session:
+    """Take no more jobs; those that it has go on (PATCH accepting_jobs=false). Idempotent."""
+    if not session.accepting_jobs:
+        return session
+    return _settle(replace(session, accepting_jobs=False, state_reason="closed by its user"), now)
+
+
+def cancel(session: Session, now: datetime) -> Step:
+    """Take no more jobs, cancel the queued ones, let running ones finish (DELETE .../close)."""
+    if session.state is SessionState.CLOSED:
+        return Step(session)
+    session = replace(session, accepting_jobs=False, state_reason="cancelled by its user")
+    return _drop_queued(session, JobState.CANCELLED, CANCELLED_REASON, now)
+
+
+def cancel_queued(session: Session, now: datetime) -> Step:
+    """Cancel the queued jobs and leave the session as it is otherwise."""
+    return _drop_queued(session, JobState.CANCELLED, QUEUE_CANCELLED_REASON, now)
+
+
+def next_deadline(session: Session) -> datetime | None:
+    """Say when `tick` has something to do if nothing else happens before."""
+    return min((when for when, _ in _deadlines(session)), default=None)
+
+
+def tick(session: Session, now: datetime) -> Step:
+    """Apply every timer that has run out by `now`, in their order, each at its own time."""
+    ended: tuple[Ended, ...] = ()
+    while due := sorted(
+        (deadline for deadline in _deadlines(session) if deadline[0] <= now),
+        key=lambda deadline: deadline[0],
+    ):
+        when, what = due[0]
+        session, dropped = what(session, when)
+        ended += dropped
+    return Step(session, ended)
+
+
+def _enter(session: Session, state: SessionState, now: datetime, reason: str) -> Session:
+    if session.state is state:
+        return session
+    if session.state in _ACTIVE and state not in _ACTIVE:
+        session = replace(session, used_seconds=session.usage_seconds(now))
+    return replace(
+        session,
+        state=state,
+        state_reason=reason,
+        closed_at=now if state is SessionState.CLOSED else session.closed_at,
+        idle_since=session.idle_since if state in _ACTIVE else None,
+        transitions=(*session.transitions, (state, now)),
+    )
+
+
+def _settle(session: Session, now: datetime) -> Session:
+    """Draw the consequences of having, or no longer having, jobs."""
+    if session.state is SessionState.CLOSED:
+        return session
+    if not session.accepting_jobs and not session.queued:
+        state = SessionState.PENDING_CLOSED if session.running else SessionState.CLOSED
+        return _enter(session, state, now, session.state_reason)
+    if session.state is SessionState.PENDING_INACTIVE and not session.running:
+        return _enter(session, SessionState.INACTIVE, now, session.state_reason)
+    idle = session.state is SessionState.ACTIVE and not session.queued and not session.running
+    return replace(session, idle_since=(session.idle_since or now) if idle else None)
+
+
+def _drop_queued(session: Session, state: JobState, reason: str, now: datetime) -> Step:
+    dropped = session.queued
+    session = _settle(replace(session, queued=frozenset()), now)
+    return Step(session, (Ended(dropped, state, reason),) if dropped else ())
+
+
+def _time_out_unused(session: Session, now: datetime) -> Step:
+    minutes = session.first_job_seconds / 60
+    reason = f"no job was submitted for {minutes:g} min"
+    session = replace(session, accepting_jobs=False)
+    return Step(_enter(session, SessionState.CLOSED, now, reason))
+
+
+def _time_out_idle(session: Session, now: datetime) -> Step:
+    reason = f"no job for {session.interactive_seconds} s (interactive timeout)"
+    return Step(_enter(session, SessionState.INACTIVE, now, reason))
+
+
+def _time_out_active(session: Session, now: datetime) -> Step:
+    reason = f"active for {session.active_seconds} s (active timeout)"
+    state = SessionState.PENDING_INACTIVE if session.running else SessionState.INACTIVE
+    return Step(_enter(session, state, now, reason))
+
+
+def _time_out(session: Session, now: datetime) -> Step:
+    reason = f"open for {session.max_seconds} s (maximum time)"
+    session = replace(session, accepting_jobs=False, state_reason=reason)
+    return _drop_queued(session, JobState.FAILED, MAX_TIME_REASON, now)
+
+
+def _deadlines(session: Session) -> list[tuple[datetime, Callable[[Session, datetime], Step]]]:
+    """Give every timer that is running, with what happens when it runs out."""
+    found: list[tuple[datetime, Callable[[Session, datetime], Step]]] = []
+    if session.state is SessionState.CLOSED:
+        return found
+    if session.started_at is None:
+        # A job that was submitted, and perhaps cancelled since, does not stop this timer's rule:
+        # the session has still never had one to run.
+        if not session.queued and session.accepting_jobs:
+            limit = timedelta(seconds=session.first_job_seconds)
+            found.append((session.created_at + limit, _time_out_unused))
+        return found
+    if session.accepting_jobs or session.queued:
+        found.append((session.started_at + timedelta(seconds=session.max_seconds), _time_out))
+    if session.state is SessionState.ACTIVE:
+        if session.idle_since is not None:
+            limit = timedelta(seconds=session.interactive_seconds)
+            found.append((session.idle_since + limit, _time_out_idle))
+        if session.activated_at is not None:
+            limit = timedelta(seconds=session.active_seconds)
+            found.append((session.activated_at + limit, _time_out_active))
+    return found

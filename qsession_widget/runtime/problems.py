@@ -1,0 +1,102 @@
+"""What the REST API answers when it cannot do what was asked: one exception, one JSON shape."""
+
+from __future__ import annotations
+
+import uuid
+from typing import TYPE_CHECKING
+
+from starlette.responses import JSONResponse
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from starlette.requests import Request
+
+
+class Problem(Exception):  # noqa: N818  an answer to the client, not an error of the server
+    """An answer with a 4xx status.
+
+    Attributes:
+        status: HTTP status.
+        code: the service's own code.
+        message: what is wrong; names the value.
+        solution: what is allowed, or what to do.
+    """
+
+    def __init__(self, status: int, code: int, message: str, solution: str = "") -> None:
+        super().__init__(message)
+        self.status = status
+        self.code = code
+        self.message = message
+        self.solution = solution
+
+
+def bad_request(message: str, solution: str = "") -> Problem:
+    """The request's own content is wrong."""
+    return Problem(400, 1200, message, solution)
+
+
+def unauthorized() -> Problem:
+    """The token is wrong or missing."""
+    return Problem(
+        401,
+        1217,
+        "The token is missing or wrong.",
+        "Take the token of the runtime's discovery file, or ask its owner for one.",
+    )
+
+
+def session_not_found(session_id: str) -> Problem:
+    """No such session, or somebody else's."""
+    return Problem(404, 1291, f"Session not found: {session_id}", "Check the session id.")
+
+
+def job_not_found(job_id: str) -> Problem:
+    """No such job, or somebody else's."""
+    return Problem(404, 1291, f"Job not found: {job_id}", "Check the job id.")
+
+
+def backend_not_found(name: str, known: Iterable[str]) -> Problem:
+    """No device of that name."""
+    return Problem(404, 1216, f"Backend not found: {name}", f"Known are {', '.join(known)}.")
+
+
+def program_not_found(name: str, known: Iterable[str]) -> Problem:
+    """No program of that name."""
+    return Problem(404, 1207, f"Program not found: {name}", f"Known are {', '.join(known)}.")
+
+
+def session_closed(session_id: str) -> Problem:
+    """The session takes no more jobs."""
+    return Problem(
+        409, 1211, f"Session {session_id} takes no more jobs.", "Open a new session for them."
+    )
+
+
+def job_is_final(job_id: str, state: str) -> Problem:
+    """The job has ended."""
+    return Problem(409, 1230, f"Job {job_id} cannot be cancelled: it is {state}.")
+
+
+def body_too_large(limit: int) -> Problem:
+    """The request's body is larger than this runtime takes."""
+    return Problem(413, 1213, f"The request is larger than {limit} bytes.", "Send smaller jobs.")
+
+
+def as_response(problem: Problem) -> JSONResponse:
+    """Write a problem in the shape of IBM's current API."""
+    error = {
+        "code": problem.code,
+        "message": problem.message,
+        "solution": problem.solution,
+        "more_info": "",
+    }
+    body = {"trace": uuid.uuid4().hex, "errors": [error]}
+    return JSONResponse(body, status_code=problem.status)
+
+
+async def answer(_request: Request, problem: Exception) -> JSONResponse:
+    """Answer with the Problem that an endpoint raised."""
+    if not isinstance(problem, Problem):
+        raise problem
+    return as_response(problem)

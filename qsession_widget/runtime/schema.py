@@ -1,0 +1,121 @@
+"""Tables of the runtime's store. A change of them needs a migration, in `migrations/`."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING
+
+from sqlalchemy import (
+    JSON,
+    BigInteger,
+    Boolean,
+    Column,
+    Float,
+    ForeignKey,
+    Index,
+    Integer,
+    MetaData,
+    String,
+    Table,
+    Text,
+    UniqueConstraint,
+)
+from sqlalchemy.types import TypeDecorator
+
+if TYPE_CHECKING:
+    from sqlalchemy import Dialect
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_MICROSECOND = timedelta(microseconds=1)
+
+
+class Instant(TypeDecorator[datetime]):
+    """A UTC datetime, kept as microseconds since 1970: exact, and sorted as time is."""
+
+    impl = BigInteger
+    cache_ok = True
+
+    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> int | None:
+        """Turn a datetime into microseconds."""
+        del dialect
+        return None if value is None else (value - _EPOCH) // _MICROSECOND
+
+    def process_result_value(self, value: int | None, dialect: Dialect) -> datetime | None:
+        """Turn microseconds into a datetime."""
+        del dialect
+        return None if value is None else _EPOCH + value * _MICROSECOND
+
+
+metadata = MetaData()
+
+sessions = Table(
+    "sessions",
+    metadata,
+    Column("id", String(36), primary_key=True),
+    Column("owner", String, nullable=False),
+    Column("idempotency_key", String),
+    Column("backend", String, nullable=False),
+    Column("mode", String, nullable=False),
+    Column("max_seconds", Integer, nullable=False),
+    Column("interactive_seconds", Integer, nullable=False),
+    Column("active_seconds", Integer, nullable=False),
+    Column("first_job_seconds", Integer, nullable=False),
+    Column("created_at", Instant, nullable=False),
+    Column("state", String, nullable=False),
+    Column("state_reason", String, nullable=False),
+    Column("accepting_jobs", Boolean, nullable=False),
+    Column("started_at", Instant),
+    Column("activated_at", Instant),
+    Column("closed_at", Instant),
+    Column("last_job_started", Instant),
+    Column("last_job_completed", Instant),
+    Column("idle_since", Instant),
+    Column("used_seconds", Float, nullable=False),
+    Column("transitions", JSON, nullable=False),
+    Column("revision", Integer, nullable=False),
+    UniqueConstraint("owner", "idempotency_key"),
+)
+
+jobs = Table(
+    "jobs",
+    metadata,
+    Column("id", String(36), primary_key=True),
+    Column("owner", String, nullable=False),
+    Column("idempotency_key", String),
+    Column("session_id", String(36), ForeignKey("sessions.id")),
+    Column("backend", String, nullable=False),
+    Column("program_id", String, nullable=False),
+    Column("created_at", Instant, nullable=False),
+    Column("state", String, nullable=False),
+    Column("reason", Text),
+    Column("reason_code", Integer),
+    Column("started_at", Instant),
+    Column("ended_at", Instant),
+    Column("attempts", Integer, nullable=False),
+    Column("busy_seconds", Float),
+    Column("cost_seconds", Integer),
+    Column("optimization_level", Integer, nullable=False),
+    Column("private", Boolean, nullable=False),
+    Column("image", String),
+    Column("log_level", String),
+    Column("tags", JSON, nullable=False),
+    Column("revision", Integer, nullable=False),
+    UniqueConstraint("owner", "idempotency_key"),
+    Index("jobs_by_owner", "owner", "created_at"),
+    Index("jobs_by_session", "session_id", "revision"),
+    Index("jobs_by_state", "state"),
+)
+
+payloads = Table(
+    "payloads",
+    metadata,
+    Column("job_id", String(36), ForeignKey("jobs.id", ondelete="CASCADE"), primary_key=True),
+    Column("params", Text, nullable=False),
+)
+
+results = Table(
+    "results",
+    metadata,
+    Column("job_id", String(36), ForeignKey("jobs.id", ondelete="CASCADE"), primary_key=True),
+    Column("body", Text, nullable=False),
+)

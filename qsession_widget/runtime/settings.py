@@ -1,0 +1,42 @@
+"""What an operator can choose about a local runtime."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from qsession_widget.wire import discovery
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Settings of a local runtime. Times are in seconds.
+
+    Attributes:
+        home: folder that holds all its files.
+        port: TCP port on the loopback interface; 0 takes the previous one, or any that is free.
+        workers: processes that run jobs.
+        max_session_seconds: longest `max_ttl` of a session, and the default (IBM: 8 hours).
+        interactive_seconds: how long an active session may idle (IBM: one minute).
+        first_job_seconds: how long a session without any job stays open (IBM: 30 minutes).
+        max_job_seconds: longest time that a job may run (IBM: 3 hours).
+        min_job_seconds: shortest time that a job lasts, so that a lesson can watch it.
+        idle_exit_seconds: the runtime ends after so long without request, session or job;
+            0 means never.
+        max_body_bytes: largest request body.
+    """
+
+    home: Path = field(default_factory=discovery.home)
+    port: int = 0
+    workers: int = field(default_factory=lambda: max(2, os.cpu_count() or 2))
+    max_session_seconds: int = 28_800
+    interactive_seconds: int = 60
+    first_job_seconds: int = 1_800
+    max_job_seconds: int = 10_800
+    min_job_seconds: float = 0.0
+    idle_exit_seconds: int = 3_600
+    max_body_bytes: int = 64 * 2**20

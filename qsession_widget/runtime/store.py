@@ -1,0 +1,398 @@
+"""Durable storage: SQLite with write-ahead log, one writer thread with group commit.
+
+A write is done when its future is: then it is on disk, even if the process or machine dies.
+Reads see only what is committed, and run on connections of their own.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import queue
+import threading
+from dataclasses import dataclass, field, fields, replace
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from alembic import command
+from alembic.config import Config
+from sqlalchemy import Connection, create_engine, delete, event, func, insert, select, update
+
+from qsession_widget.runtime import schema
+from qsession_widget.runtime.job import Job
+from qsession_widget.runtime.lifecycle import Session
+from qsession_widget.wire.states import FINAL_JOB_STATES, JobState, Mode, SessionState
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from sqlalchemy import Engine, Row, Select, Table
+
+T = TypeVar("T")
+
+log = logging.getLogger(__name__)
+
+_FINAL = [state.value for state in FINAL_JOB_STATES]
+
+
+@dataclass(frozen=True)
+class Write:
+    """One change of the store: all of it happens, or nothing.
+
+    Attributes:
+        new_session: a session to add, with its idempotency key.
+        new_job: a job to add, with its payload's JSON text and its idempotency key.
+        sessions: sessions that changed.
+        jobs: jobs that changed.
+        result: a finished job's id and its result's text.
+        deleted_job: a job to remove, with payload and result.
+    """
+
+    new_session: tuple[Session, str | None] | None = None
+    new_job: tuple[Job, str, str | None] | None = None
+    sessions: tuple[Session, ...] = ()
+    jobs: tuple[Job, ...] = ()
+    result: tuple[str, str] | None = None
+    deleted_job: str | None = None
+
+    def keys(self) -> set[str]:
+        """Ids of the sessions and jobs that change."""
+        jobs = (*self.jobs, *((self.new_job[0],) if self.new_job else ()))
+        sessions = (*self.sessions, *((self.new_session[0],) if self.new_session else ()))
+        found = {job.id for job in jobs} | {session.id for session in sessions}
+        return found | {job.session_id for job in jobs if job.session_id is not None}
+
+
+@dataclass(frozen=True)
+class JobFilter:
+    """Which jobs of an owner to list; None means any."""
+
+    backend: str | None = None
+    session_id: str | None = None
+    program_id: str | None = None
+    pending: bool | None = None
+    tags: tuple[str, ...] = ()
+    created_after: datetime | None = None
+    created_before: datetime | None = None
+    ascending: bool = False
+    limit: int = 20
+    offset: int = 0
+
+
+@dataclass
+class _Pending:
+    write: Write
+    done: Callable[[BaseException | None], None] = field(repr=False)
+
+
+class Store:
+    """Sessions and jobs in one SQLite file."""
+
+    def __init__(self, path: Path) -> None:
+        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        self._engine = _engine(path)
+        self._migrate()
+        self._queue: queue.SimpleQueue[_Pending | None] = queue.SimpleQueue()
+        self._writer = threading.Thread(target=self._write_loop, name="store-writer")
+        self._writer.start()
+
+    def close(self) -> None:
+        """Write what is waiting, then release the file."""
+        self._queue.put(None)
+        self._writer.join()
+        self._engine.dispose()
+
+    def write(self, change: Write) -> asyncio.Future[None]:
+        """Queue a change; the future is done when it is on disk. Changes keep their order."""
+        loop = asyncio.get_running_loop()
+        future: asyncio.Future[None] = loop.create_future()
+
+        def settle(error: BaseException | None) -> None:
+            if future.cancelled():
+                return
+            if error is None:
+                future.set_result(None)
+            else:
+                future.set_exception(error)
+
+        def done(error: BaseException | None) -> None:
+            loop.call_soon_threadsafe(settle, error)
+
+        self._queue.put(_Pending(change, done))
+        return future
+
+    async def session(self, owner: str, session_id: str) -> Session | None:
+        """Read one session, with the ids of its jobs that have not ended."""
+        return await self._read(_read_session, owner, session_id)
+
+    async def session_by_key(self, owner: str, key: str) -> str | None:
+        """Find the session that was created with an idempotency key."""
+        return await self._read(_id_by_key, schema.sessions, owner, key)
+
+    async def job_by_key(self, owner: str, key: str) -> str | None:
+        """Find the job that was created with an idempotency key."""
+        return await self._read(_id_by_key, schema.jobs, owner, key)
+
+    async def job(self, owner: str, job_id: str) -> Job | None:
+        """Read one job."""
+        return await self._read(_read_job, owner, job_id)
+
+    async def params(self, job_id: str) -> str:
+        """Read a job's payload, as JSON text."""
+        table = schema.payloads
+        statement = select(table.c.params).where(table.c.job_id == job_id)
+        return str(await self._read(_scalar, statement))
+
+    async def result(self, job_id: str) -> str | None:
+        """Read a job's result, None where it has none."""
+        table = schema.results
+        statement = select(table.c.body).where(table.c.job_id == job_id)
+        found = await self._read(_scalar, statement)
+        return None if found is None else str(found)
+
+    async def jobs(self, owner: str, wanted: JobFilter) -> tuple[list[Job], int]:
+        """Read a page of an owner's jobs, and how many there are on all pages."""
+        return await self._read(_read_jobs, owner, wanted)
+
+    async def changed(
+        self, owner: str, session_id: str, since: int
+    ) -> tuple[Session | None, list[Job]]:
+        """Read a session, and those of its jobs that changed after a revision, oldest first."""
+        return await self._read(_read_changed, owner, session_id, since)
+
+    def unfinished(self) -> tuple[list[Session], list[Job], int]:
+        """Read what a starting runtime goes on with: sessions, jobs, and the last revision."""
+        with self._engine.connect() as connection:
+            return _read_unfinished(connection)
+
+    async def _read(self, read: Callable[..., T], *arguments: Any) -> T:
+        def run() -> T:
+            with self._engine.connect() as connection:
+                return read(connection, *arguments)
+
+        return await asyncio.to_thread(run)
+
+    def _migrate(self) -> None:
+        config = Config()
+        config.set_main_option("script_location", str(Path(__file__).with_name("migrations")))
+        with self._engine.begin() as connection:
+            config.attributes["connection"] = connection
+            command.upgrade(config, "head")
+
+    def _write_loop(self) -> None:
+        while (first := self._queue.get()) is not None:
+            batch, last = [first], False
+            while not self._queue.empty():
+                following = self._queue.get()
+                if following is None:
+                    last = True
+                    break
+                batch.append(following)
+            self._commit(batch)
+            if last:
+                return
+
+    def _commit(self, batch: list[_Pending]) -> None:
+        """Commit a batch in one transaction; when that fails, each change in one of its own."""
+        try:
+            with self._engine.begin() as connection:
+                for pending in batch:
+                    _apply(connection, pending.write)
+        except Exception as error:
+            if len(batch) > 1:
+                for pending in batch:
+                    self._commit([pending])
+                return
+            log.exception("a change could not be stored")
+            batch[0].done(error)
+            return
+        for pending in batch:
+            pending.done(None)
+
+
+def _engine(path: Path) -> Engine:
+    engine = create_engine(f"sqlite:///{path}", pool_size=8, max_overflow=-1)
+
+    def configure(connection: Any, _record: Any) -> None:
+        cursor = connection.cursor()
+        for pragma in (
+            "journal_mode=WAL",
+            "synchronous=FULL",
+            "foreign_keys=ON",
+            "busy_timeout=5000",
+        ):
+            cursor.execute(f"PRAGMA {pragma}")
+        cursor.close()
+
+    event.listen(engine, "connect", configure)
+    path.touch(mode=0o600, exist_ok=True)
+    return engine
+
+
+_SESSION_COLUMNS = [item.name for item in fields(Session) if item.name in schema.sessions.c]
+_JOB_COLUMNS = [item.name for item in fields(Job) if item.name in schema.jobs.c]
+
+
+def _session_row(session: Session) -> dict[str, Any]:
+    row = {name: getattr(session, name) for name in _SESSION_COLUMNS}
+    row["transitions"] = [[state, when.isoformat()] for state, when in session.transitions]
+    return row
+
+
+def _job_row(job: Job) -> dict[str, Any]:
+    return {**{name: getattr(job, name) for name in _JOB_COLUMNS}, "tags": list(job.tags)}
+
+
+def _apply(connection: Connection, change: Write) -> None:
+    if change.new_session is not None:
+        session, key = change.new_session
+        connection.execute(
+            insert(schema.sessions), {**_session_row(session), "idempotency_key": key}
+        )
+    if change.new_job is not None:
+        job, params, key = change.new_job
+        connection.execute(insert(schema.jobs), {**_job_row(job), "idempotency_key": key})
+        connection.execute(insert(schema.payloads), {"job_id": job.id, "params": params})
+    for session in change.sessions:
+        connection.execute(
+            update(schema.sessions).where(schema.sessions.c.id == session.id),
+            _session_row(session),
+        )
+    for job in change.jobs:
+        connection.execute(update(schema.jobs).where(schema.jobs.c.id == job.id), _job_row(job))
+    if change.result is not None:
+        job_id, body = change.result
+        connection.execute(insert(schema.results), {"job_id": job_id, "body": body})
+    if change.deleted_job is not None:
+        connection.execute(delete(schema.jobs).where(schema.jobs.c.id == change.deleted_job))
+
+
+def _session_from(row: Row[Any]) -> Session:
+    from_row = {name: getattr(row, name) for name in _SESSION_COLUMNS}
+    from_row["mode"] = Mode(row.mode)
+    from_row["state"] = SessionState(row.state)
+    from_row["transitions"] = tuple(
+        (SessionState(state), datetime.fromisoformat(when)) for state, when in row.transitions
+    )
+    return Session(**from_row)
+
+
+def _job_from(row: Row[Any]) -> Job:
+    from_row = {name: getattr(row, name) for name in _JOB_COLUMNS}
+    from_row["state"] = JobState(row.state)
+    from_row["tags"] = tuple(row.tags)
+    return Job(**from_row)
+
+
+def _with_jobs(connection: Connection, session: Session) -> Session:
+    table = schema.jobs
+    live = connection.execute(
+        select(table.c.id, table.c.state)
+        .where(table.c.session_id == session.id)
+        .where(table.c.state.not_in(_FINAL))
+    ).all()
+    ids = {
+        state: frozenset(row.id for row in live if row.state == state.value)
+        for state in (JobState.QUEUED, JobState.RUNNING)
+    }
+    return replace(session, queued=ids[JobState.QUEUED], running=ids[JobState.RUNNING])
+
+
+def _read_session(connection: Connection, owner: str, session_id: str) -> Session | None:
+    table = schema.sessions
+    row = connection.execute(
+        select(table).where(table.c.id == session_id).where(table.c.owner == owner)
+    ).one_or_none()
+    return None if row is None else _with_jobs(connection, _session_from(row))
+
+
+def _read_job(connection: Connection, owner: str, job_id: str) -> Job | None:
+    table = schema.jobs
+    row = connection.execute(
+        select(table).where(table.c.id == job_id).where(table.c.owner == owner)
+    ).one_or_none()
+    return None if row is None else _job_from(row)
+
+
+def _id_by_key(connection: Connection, table: Table, owner: str, key: str) -> str | None:
+    statement = (
+        select(table.c.id).where(table.c.owner == owner).where(table.c.idempotency_key == key)
+    )
+    return connection.execute(statement).scalar_one_or_none()
+
+
+def _scalar(connection: Connection, statement: Select[Any]) -> Any:
+    return connection.execute(statement).scalar_one_or_none()
+
+
+def _read_jobs(connection: Connection, owner: str, wanted: JobFilter) -> tuple[list[Job], int]:
+    table = schema.jobs
+    where = [table.c.owner == owner]
+    for name in ("backend", "session_id", "program_id"):
+        value = getattr(wanted, name)
+        if value is not None:
+            where.append(table.c[name] == value)
+    if wanted.pending is not None:
+        final = table.c.state.in_(_FINAL)
+        where.append(~final if wanted.pending else final)
+    if wanted.created_after is not None:
+        where.append(table.c.created_at >= wanted.created_after)
+    if wanted.created_before is not None:
+        where.append(table.c.created_at <= wanted.created_before)
+    for tag in wanted.tags:
+        each = func.json_each(table.c.tags).table_valued("value")
+        where.append(select(each.c.value).where(each.c.value == tag).exists())
+    total = connection.execute(select(func.count()).select_from(table).where(*where)).scalar_one()
+    order = [table.c.created_at, table.c.id]
+    statement = (
+        select(table)
+        .where(*where)
+        .order_by(*(order if wanted.ascending else [column.desc() for column in order]))
+        .limit(wanted.limit)
+        .offset(wanted.offset)
+    )
+    return [_job_from(row) for row in connection.execute(statement)], total
+
+
+def _read_changed(
+    connection: Connection, owner: str, session_id: str, since: int
+) -> tuple[Session | None, list[Job]]:
+    # One snapshot for both: a revision that the session has reached must not hide an older one
+    # of a job.
+    connection.exec_driver_sql("BEGIN")
+    session = _read_session(connection, owner, session_id)
+    if session is None:
+        return None, []
+    table = schema.jobs
+    statement = (
+        select(table)
+        .where(table.c.session_id == session_id)
+        .where(table.c.revision > since)
+        .order_by(table.c.created_at, table.c.id)
+    )
+    return session, [_job_from(row) for row in connection.execute(statement)]
+
+
+def _read_unfinished(connection: Connection) -> tuple[list[Session], list[Job], int]:
+    closed = SessionState.CLOSED.value
+    sessions = [
+        _with_jobs(connection, _session_from(row))
+        for row in connection.execute(
+            select(schema.sessions).where(schema.sessions.c.state != closed)
+        )
+    ]
+    table = schema.jobs
+    jobs = [
+        _job_from(row)
+        for row in connection.execute(
+            select(table)
+            .where(table.c.state.not_in(_FINAL))
+            .order_by(table.c.created_at, table.c.id)
+        )
+    ]
+    last = max(
+        connection.execute(select(func.max(each.c.revision))).scalar_one() or 0
+        for each in (schema.sessions, schema.jobs)
+    )
+    return sessions, jobs, last

@@ -1,0 +1,75 @@
+"""The loop of a worker process: one task after the other from a pipe, answers to the same pipe.
+
+Frames are JSON, never pickle. A worker ends when the server does: its lifeline pipe then closes,
+and the kernel ends it by a signal, which works even while Aer holds the interpreter.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import signal
+import time
+import traceback
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from multiprocessing.connection import Connection
+
+
+def main(pipe: Connection, lifeline: Connection) -> None:
+    """Serve tasks until the server goes away.
+
+    Args:
+        pipe: tasks come from here and answers go here.
+        lifeline: nothing ever comes from here; it closes when the server dies.
+    """
+    _die_with(lifeline)
+    # The server decides when a worker ends; Ctrl-C in its terminal is not meant for this process.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    while True:
+        try:
+            task = json.loads(pipe.recv_bytes())
+            _send(pipe, _run(pipe, task))
+        except (EOFError, BrokenPipeError):
+            return
+
+
+def _die_with(lifeline: Connection) -> None:
+    descriptor = lifeline.fileno()
+    signal.signal(signal.SIGIO, signal.SIG_DFL)
+    fcntl.fcntl(descriptor, fcntl.F_SETOWN, os.getpid())
+    flags = fcntl.fcntl(descriptor, fcntl.F_GETFL)
+    fcntl.fcntl(descriptor, fcntl.F_SETFL, flags | os.O_ASYNC)
+    if lifeline.poll():
+        # The server died before the signal was armed.
+        raise SystemExit(1)
+
+
+def _send(pipe: Connection, answer: dict[str, Any]) -> None:
+    pipe.send_bytes(json.dumps(answer).encode())
+
+
+def _run(pipe: Connection, task: dict[str, Any]) -> dict[str, Any]:
+    # Here, not above: the server imports this module, and must not import qiskit with it.
+    from qsession_widget.runtime import simulation  # noqa: PLC0415
+
+    began = time.monotonic()
+    try:
+        outcome = simulation.run(
+            task["program_id"],
+            task["params"],
+            task["backend"],
+            optimization_level=task["optimization_level"],
+            on_interim=lambda text: _send(pipe, {"kind": "interim", "text": text}),
+        )
+    except simulation.RejectedError as error:
+        return {"kind": "failed", "reason": str(error)}
+    except Exception as error:  # noqa: BLE001  a user's circuit may fail anywhere in Qiskit or Aer
+        reason = f"{type(error).__name__}: {getattr(error, 'message', None) or error}"
+        return {"kind": "failed", "reason": reason, "traceback": traceback.format_exc()}
+    rest = task["min_seconds"] - (time.monotonic() - began)
+    if rest > 0:
+        time.sleep(rest)
+    return {"kind": "done", "result": outcome.result, "busy_seconds": outcome.busy_seconds}
