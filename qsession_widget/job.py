@@ -78,6 +78,11 @@ class RuntimeJob(BasePrimitiveJob):  # type: ignore[misc] # qiskit has no types
         return self._service
 
     @property
+    def data(self) -> Mapping[str, Any]:
+        """What the service said of it last: JSON of GET /jobs/{id}, without its inputs."""
+        return self._known()
+
+    @property
     def program_id(self) -> str:
         """Its program, for example "sampler" (`program.id`)."""
         return str(self._known()["program"]["id"])

@@ -56,6 +56,15 @@ _DETAILS = {
 }
 """Key of `details()`, and where it stands in the JSON of GET /sessions/{id}."""
 
+
+def details_of(found: Mapping[str, Any]) -> dict[str, Any]:
+    """Read the JSON of GET /sessions/{id} into the dict of `Session.details()`."""
+    return {
+        **{key: found.get(field) for key, field in _DETAILS.items()},
+        "timestamps": found.get("timestamps") or [],
+    }
+
+
 _surrounding: contextvars.ContextVar[Session | None] = contextvars.ContextVar(
     "qsession_widget_session", default=None
 )
@@ -266,12 +275,10 @@ class Session:
         """Display as the panel, where the widget libraries are there."""
         try:
             # Panels import sessions; this is the one import in the other direction.
-            from qsession_widget.panel import SessionPanel  # noqa: PLC0415
+            from qsession_widget.panel import panel_of  # noqa: PLC0415
         except ImportError:
             return {"text/plain": repr(self)}
-        bundle: dict[str, Any] = SessionPanel(self)._repr_mimebundle_(
-            include=include, exclude=exclude
-        )
+        bundle: dict[str, Any] = panel_of(self)._repr_mimebundle_(include=include, exclude=exclude)
         return bundle
 
     # How it is
@@ -312,11 +319,7 @@ class Session:
         """
         if self._session_id is None:
             return None
-        found = self._json()
-        return {
-            **{key: found.get(field) for key, field in _DETAILS.items()},
-            "timestamps": found.get("timestamps") or [],
-        }
+        return details_of(self._json())
 
     def usage(self) -> float | None:
         """Give the seconds that it has cost so far (`elapsed_time` of GET /sessions/{id}).
@@ -492,6 +495,17 @@ class Batch(Session):
     """
 
     _MODE: ClassVar[Mode] = Mode.BATCH
+
+
+def find_session(session_id: str, service: QiskitRuntimeService | None = None) -> Session:
+    """Give the session or batch that has an id, whichever of the two it is.
+
+    Raises:
+        NotFoundError: where there is none.
+    """
+    service = service or default_service()
+    batch = service.api.session(session_id)["mode"] == Mode.BATCH
+    return (Batch if batch else Session).from_id(session_id, service)
 
 
 def _service_for(

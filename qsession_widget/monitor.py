@@ -1,0 +1,320 @@
+"""One polling thread for each session: takes snapshots, shows them, and carries out commands.
+
+Any number of panels share a monitor. The polling thread is the only one that calls them, since
+ipywidgets loses updates when two threads set traits. Commands run on a second thread, for the
+first one may sit in a held request, which their effect on the service then ends.
+"""
+
+from __future__ import annotations
+
+import logging
+import queue
+import threading
+import weakref
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol
+
+from qsession_widget.errors import ConflictError, QSessionError
+from qsession_widget.session import Session, details_of
+from qsession_widget.snapshot import JobRow, Link, LinkState, Notice, Snapshot, parse_time
+from qsession_widget.wire.states import session_status
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+logger = logging.getLogger(__name__)
+
+WATCHED_SECONDS = 2.0
+"""Length of a round while somebody looks: at the latest then comes a sign of life."""
+
+UNWATCHED_SECONDS = 10.0
+"""Length of a round while nobody looks."""
+
+SHORTEST_PAUSE_SECONDS = 0.05
+"""Pause between held requests: bounds how often a panel is drawn when much happens."""
+
+BUSY_SECONDS = 0.5
+"""Pause between polls of a service that cannot hold requests, while a job has not ended."""
+
+LONGEST_PAUSE_SECONDS = 15.0
+"""Longest pause between tries while the service cannot be reached."""
+
+
+class Listener(Protocol):
+    """What a monitor shows its snapshots to."""
+
+    @property
+    def looked_at(self) -> bool:
+        """Whether a person may be looking."""
+
+    def show(self, snapshot: Snapshot) -> None:
+        """Draw a snapshot. Called on the monitor's thread only."""
+
+    def tell(self, notice: Notice) -> None:
+        """Say what became of a command. Called on the monitor's thread only."""
+
+
+class Monitor:
+    """Watches one session. Get it with `Monitor.of(session)`.
+
+    Attributes:
+        session: the session.
+        snapshot: the last one.
+    """
+
+    _all: ClassVar[weakref.WeakValueDictionary[str, Monitor]] = weakref.WeakValueDictionary()
+    _all_lock = threading.Lock()
+
+    def __init__(self, session: Session) -> None:
+        self.session = session
+        self.snapshot = Snapshot(
+            key=session.key,
+            session_id=session.session_id,
+            backend_name=session.backend(),
+            simulator=session.simulator,
+            link=Link(LinkState.CONNECTING, since=datetime.now(UTC)),
+        )
+        watchable = session.session_id is not None
+        self._source = _Watching(session) if watchable else _OwnJobs(session)
+        self._listeners: weakref.WeakSet[Listener] = weakref.WeakSet()
+        self._lock = threading.Lock()
+        self._looked = threading.Condition(self._lock)
+        self._wake = threading.Event()
+        self._commands: queue.SimpleQueue[Callable[[], Notice] | None] = queue.SimpleQueue()
+        self._notices: queue.SimpleQueue[Notice] = queue.SimpleQueue()
+        self._thread: threading.Thread | None = None
+
+    @classmethod
+    def of(cls, session: Session) -> Monitor:
+        """Give the one monitor of a session, made at the first call."""
+        key = session.session_id or session.key
+        with cls._all_lock:
+            monitor = cls._all.get(key)
+            if monitor is None:
+                monitor = cls._all[key] = cls(session)
+            return monitor
+
+    @property
+    def listeners(self) -> list[Listener]:
+        """Those who are shown the snapshots."""
+        with self._lock:
+            return list(self._listeners)
+
+    @property
+    def alive(self) -> bool:
+        """Whether the polling thread runs."""
+        thread = self._thread
+        return thread is not None and thread.is_alive()
+
+    def add(self, listener: Listener) -> None:
+        """Show every further snapshot to a listener, which is held weakly."""
+        with self._lock:
+            self._listeners.add(listener)
+        self.start()
+
+    def remove(self, listener: Listener) -> None:
+        """Show it nothing more."""
+        with self._lock:
+            self._listeners.discard(listener)
+
+    def start(self) -> None:
+        """Start the threads if they do not run and there is something to watch."""
+        with self._lock:
+            if self._thread is not None or self.snapshot.link.state is LinkState.ENDED:
+                return
+            name = f"qsession-monitor-{self.session.session_id or self.session.key}"
+            self._thread = threading.Thread(target=self._watch, name=name, daemon=True)
+            self._thread.start()
+            threading.Thread(target=self._obey, name=f"{name}-commands", daemon=True).start()
+
+    def first(self, timeout_seconds: float) -> Snapshot:
+        """Wait for the first look at the service, but not longer than a time; give the snapshot."""
+        with self._looked:
+            self._looked.wait_for(lambda: self.snapshot.beat > 0, timeout_seconds)
+            return self.snapshot
+
+    # -- commands: any thread may give them; they run on a thread of their own ----------------
+
+    def close_session(self) -> None:
+        """Close the session: no new jobs, those that it has finish."""
+
+        def close() -> Notice:
+            self.session.close()
+            return Notice("info", "Closed: the session takes no new jobs.")
+
+        self._command(close)
+
+    def cancel_session(self) -> None:
+        """Cancel the session: no new jobs, queued ones are cancelled, running ones finish."""
+
+        def cancel() -> Notice:
+            self.session.cancel()
+            return Notice("info", "Cancelled: the session takes no new jobs.")
+
+        self._command(cancel)
+
+    def cancel_job(self, job_id: str) -> None:
+        """Cancel one job of the session."""
+
+        def cancel() -> Notice:
+            try:
+                self.session.service.api.cancel_job(job_id)
+            except ConflictError:
+                return Notice("info", f"Job {job_id} had already ended.")
+            return Notice("info", f"Job {job_id} was cancelled.")
+
+        self._command(cancel)
+
+    def refresh(self) -> None:
+        """Look at the service now."""
+        self._wake.set()
+
+    def _command(self, command: Callable[[], Notice]) -> None:
+        self._commands.put(command)
+        self.start()
+
+    def _obey(self) -> None:
+        while (command := self._commands.get()) is not None:
+            try:
+                notice = command()
+            except QSessionError as error:
+                notice = Notice("error", str(error))
+            except Exception as error:
+                # A fault of ours must not take the thread with it: later commands need it.
+                logger.exception("a command on %r failed", self.session)
+                notice = Notice("error", f"internal error: {type(error).__name__}: {error}")
+            self._notices.put(notice)
+            self._wake.set()
+
+    # -- the polling thread --------------------------------------------------------------------
+
+    def _watch(self) -> None:
+        failures = 0
+        while True:
+            self._wake.clear()
+            failures = 0 if self._look() else failures + 1
+            self._show()
+            if self.snapshot.link.state is LinkState.ENDED and self._notices.empty():
+                break
+            self._wake.wait(self._pause_seconds(failures))
+        self._commands.put(None)
+        with self._lock:
+            self._thread = None
+
+    def _look(self) -> bool:
+        """Take a new snapshot; on a fault, keep what was known and say what is wrong."""
+        last = self.snapshot
+        try:
+            found = self._source.look(last, self._round_seconds())
+            link = Link(LinkState.ENDED if found.ended else LinkState.LIVE, datetime.now(UTC))
+        except QSessionError as error:
+            found, link = last, Link(LinkState.RETRYING, datetime.now(UTC), str(error))
+        except Exception as error:
+            # Whatever a service sends, this thread goes on: it is what tells people of the fault.
+            logger.exception("watching %r failed", self.session)
+            text = f"internal error: {type(error).__name__}: {error}"
+            found, link = last, Link(LinkState.RETRYING, datetime.now(UTC), text)
+        if (link.state, link.error) == (last.link.state, last.link.error):
+            link = last.link
+        with self._looked:
+            self.snapshot = replace(
+                found, link=link, beat=last.beat + 1, every_seconds=self._round_seconds()
+            )
+            self._looked.notify_all()
+        return link.state is not LinkState.RETRYING
+
+    def _show(self) -> None:
+        notices = []
+        while not self._notices.empty():
+            notices.append(self._notices.get())
+        for listener in self.listeners:
+            try:
+                listener.show(self.snapshot)
+                for notice in notices:
+                    listener.tell(notice)
+            except Exception:
+                # One panel that cannot be drawn must not keep the others from being drawn.
+                logger.exception("%r could not show a snapshot", listener)
+
+    def _round_seconds(self) -> float:
+        looked_at = any(listener.looked_at for listener in self.listeners)
+        return WATCHED_SECONDS if looked_at else UNWATCHED_SECONDS
+
+    def _pause_seconds(self, failures: int) -> float:
+        if failures:
+            return float(min(2 ** (failures - 1), LONGEST_PAUSE_SECONDS))
+        return self._source.pause_seconds(self.snapshot, self._round_seconds())
+
+
+class _Watching:
+    """A session on a service: by one held request where it can hold one, else by polls."""
+
+    def __init__(self, session: Session) -> None:
+        self._session = session
+        self._revision = 0
+        self._jobs: dict[str, JobRow] = {}
+        self._holds = False
+        self._clock_ahead = timedelta(0)
+
+    def look(self, last: Snapshot, wait_seconds: float) -> Snapshot:
+        self._holds = "watch" in self._session.service.features
+        if self._holds:
+            return self._watch(last, wait_seconds)
+        found = self._session.service.api.session(last.session_id or "")
+        rows = (JobRow.from_json(job.data) for job in self._session.jobs())
+        self._jobs.update({row.id: row for row in rows})
+        return self._seen(last, found, datetime.now(UTC))
+
+    def pause_seconds(self, snapshot: Snapshot, round_seconds: float) -> float:
+        """Pause as long as needed where the request itself does not wait."""
+        if self._holds:
+            return SHORTEST_PAUSE_SECONDS
+        busy = any(not job.final for job in snapshot.jobs)
+        return BUSY_SECONDS if busy else round_seconds
+
+    def _watch(self, last: Snapshot, wait_seconds: float) -> Snapshot:
+        found = self._session.service.api.watch(
+            last.session_id or "",
+            since=self._revision,
+            # The first look answers at once: somebody waits for the panel to appear.
+            wait_seconds=wait_seconds if self._revision else 0.0,
+        )
+        if found is None:
+            return replace(last, now=datetime.now(UTC) + self._clock_ahead)
+        self._revision = found["revision"]
+        self._jobs.update({job["id"]: JobRow.from_json(job) for job in found["jobs"]})
+        now = parse_time(found["now"]) or datetime.now(UTC)
+        self._clock_ahead = now - datetime.now(UTC)
+        return self._seen(last, found["session"], now)
+
+    def _seen(self, last: Snapshot, found: dict[str, Any], now: datetime) -> Snapshot:
+        return replace(
+            last,
+            backend_name=found.get("backend_name") or last.backend_name,
+            status=session_status(found["state"], accepting_jobs=bool(found["accepting_jobs"])),
+            details=details_of(found),
+            jobs=tuple(self._jobs.values()),
+            now=now,
+        )
+
+
+class _OwnJobs:
+    """A simulator: there is no session, only the jobs that went through this object."""
+
+    def __init__(self, session: Session) -> None:
+        self._session = session
+        self._rows: dict[str, JobRow] = {}
+
+    def look(self, last: Snapshot, wait_seconds: float) -> Snapshot:
+        del wait_seconds
+        for job in self._session.jobs():
+            row = self._rows.get(job.job_id())
+            if row is None or not row.final:
+                found = self._session.service.api.job(job.job_id()).body or {}
+                self._rows[job.job_id()] = JobRow.from_json(found)
+        return replace(last, jobs=tuple(self._rows.values()), now=datetime.now(UTC))
+
+    def pause_seconds(self, snapshot: Snapshot, round_seconds: float) -> float:
+        busy = any(not job.final for job in snapshot.jobs)
+        return BUSY_SECONDS if busy else min(round_seconds, WATCHED_SECONDS)

@@ -1,0 +1,29 @@
+"""A session as plain text: for terminals without widgets, logs, and the text of a notebook."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from qsession_widget.panel.words import clock_time, duration, headline, job_counts
+
+if TYPE_CHECKING:
+    from qsession_widget.snapshot import Snapshot
+
+MOST_JOBS = 20
+
+
+def as_text(snapshot: Snapshot) -> str:
+    """Write a snapshot as a few lines: the session, then its last jobs, newest first."""
+    lines = [headline(snapshot)]
+    if snapshot.link.error is not None:
+        lines.append(f"  no answer from the service: {snapshot.link.error}")
+    if snapshot.time_left_seconds is not None:
+        lines.append(f"  time left: {duration(snapshot.time_left_seconds)}")
+    lines.append(f"  {job_counts(snapshot.jobs)}, as of {clock_time(snapshot.now)}")
+    for job in reversed(snapshot.jobs[-MOST_JOBS:]):
+        ran = duration(job.duration_seconds(snapshot.now))
+        reason = f"  {job.reason}" if job.reason else ""
+        lines.append(f"  {job.id}  {job.program_id:<9}  {job.state:<9}  {ran:>8}{reason}")
+    if len(snapshot.jobs) > MOST_JOBS:
+        lines.append(f"  and {len(snapshot.jobs) - MOST_JOBS} older jobs")
+    return "\n".join(lines)

@@ -1,0 +1,210 @@
+"""The panel as a Jupyter widget. Traits flow to the browser, messages come back: never both ways.
+
+`js/src/contract.ts` is the other side of this file.
+"""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import anywidget
+import traitlets
+
+from qsession_widget.errors import InvalidInputError
+from qsession_widget.monitor import Monitor
+from qsession_widget.panel import columns
+from qsession_widget.panel.static_html import as_html
+from qsession_widget.panel.text import as_text
+from qsession_widget.session import Session, find_session
+
+if TYPE_CHECKING:
+    from qsession_widget.snapshot import Notice, Snapshot
+
+logger = logging.getLogger(__name__)
+
+_STATIC = Path(__file__).with_name("static")
+_FIRST_LOOK_SECONDS = 2.0
+
+
+class SessionPanel(anywidget.AnyWidget):
+    """A live panel of a session: status, details, jobs, and buttons that act on it.
+
+    Panels of one session share one polling thread, which is the only writer of their traits. The
+    browser reads them and sends commands as messages.
+
+    Args:
+        session: the session to show. A simulator has none on the service; its panel shows the
+            jobs that went through the session object.
+
+    Raises:
+        InvalidInputError: `session` is no Session or Batch of this package.
+    """
+
+    _esm = _STATIC / "widget.js"
+    _css = _STATIC / "widget.css"
+    # Any minor version of anywidget in the server's environment draws this; asking for the
+    # kernel's own would fail on hubs where the two differ.
+    _model_module_version = traitlets.Unicode("*").tag(sync=True)
+    _view_module_version = traitlets.Unicode("*").tag(sync=True)
+
+    head = traitlets.Dict().tag(sync=True)
+    """What the session is and how it is: id, backend, mode, status, details."""
+    jobs = traitlets.Dict().tag(sync=True)
+    """Columns that never change for a job: `ids`, `programs`, `created` (ms since 1970)."""
+    states = traitlets.Bytes().tag(sync=True)
+    """One byte for each job, its state's code: 10,000 jobs cost 10 kB an update."""
+    times = traitlets.Bytes().tag(sync=True)
+    """Two uint32 for each job: ms from creation to start, ms from start to end."""
+    reasons = traitlets.Dict().tag(sync=True)
+    """Why jobs failed or were cancelled, by job id."""
+    beat = traitlets.Dict().tag(sync=True)
+    """The monitor's sign of life: `n` counts, `now` is the service's time, `every` in seconds."""
+    link = traitlets.Dict().tag(sync=True)
+    """How monitor and service get on: `state`, `error`, `since`."""
+    notice = traitlets.Dict().tag(sync=True)
+    """What became of the last command: `n`, `level`, `text`."""
+
+    def __init__(self, session: Session) -> None:
+        if not isinstance(session, Session):
+            raise InvalidInputError(
+                f"{session!r} is no session; SessionPanel takes a Session or Batch, and "
+                "watch() also takes a session's id"
+            )
+        self._monitor = Monitor.of(session)
+        self._monitor.start()
+        snapshot = self._monitor.first(_FIRST_LOOK_SECONDS)
+        # Complete from the first message on, since the browser may draw before the next one.
+        super().__init__(
+            head=_head(snapshot),
+            jobs=columns.static_columns(snapshot.jobs),
+            states=columns.state_bytes(snapshot.jobs),
+            times=columns.time_bytes(snapshot.jobs),
+            reasons=columns.reasons(snapshot.jobs),
+            beat=_beat(snapshot),
+            link=_link(snapshot),
+            notice={"n": 0, "level": "info", "text": ""},
+            # None would mean that nobody counts the views.
+            _view_count=0,
+        )
+        self.on_msg(self._on_message)
+        self._take_messages_on_any_shell()
+        self._monitor.add(self)
+
+    @property
+    def session(self) -> Session:
+        """The session that it shows."""
+        return self._monitor.session
+
+    @property
+    def looked_at(self) -> bool:
+        """Whether it is on some screen."""
+        return bool(self._view_count)
+
+    @property
+    def closed(self) -> bool:
+        """Whether `close` was called, so that it shows nothing any more."""
+        return self.comm is None
+
+    def show(self, snapshot: Snapshot) -> None:
+        """Send a snapshot to the browser. The monitor's thread calls this, and nothing else may."""
+        with self.hold_sync():
+            if len(snapshot.jobs) != len(self.states):
+                self.jobs = columns.static_columns(snapshot.jobs)
+            self.head = _head(snapshot)
+            self.states = columns.state_bytes(snapshot.jobs)
+            self.times = columns.time_bytes(snapshot.jobs)
+            self.reasons = columns.reasons(snapshot.jobs)
+            self.link = _link(snapshot)
+            self.beat = _beat(snapshot)
+
+    def tell(self, notice: Notice) -> None:
+        """Send what became of a command. The monitor's thread calls this, and nothing else may."""
+        self.notice = {"n": self.notice["n"] + 1, "level": notice.level, "text": notice.text}
+
+    def close(self) -> None:
+        """Take the panel off every screen. The session goes on."""
+        self._monitor.remove(self)
+        super().close()
+
+    def __repr__(self) -> str:
+        return as_text(self._monitor.snapshot)
+
+    def _repr_mimebundle_(self, **kwargs: Any) -> Any:
+        """Display as the widget, with text and static HTML for where there are no widgets."""
+        bundle = super()._repr_mimebundle_(**kwargs)
+        if bundle is None:
+            return None
+        data, metadata = bundle
+        data["text/plain"] = as_text(self._monitor.snapshot)
+        data["text/html"] = as_html(self._monitor.snapshot)
+        return data, metadata
+
+    def _on_message(self, _widget: SessionPanel, content: Any, _buffers: Any) -> None:
+        """Queue a command of the browser; whichever thread this is must not wait."""
+        match content:
+            case {"do": "close"}:
+                self._monitor.close_session()
+            case {"do": "cancel"}:
+                self._monitor.cancel_session()
+            case {"do": "cancel_job", "job_id": str(job_id)}:
+                self._monitor.cancel_job(job_id)
+            case {"do": "refresh"}:
+                self._monitor.refresh()
+            case _:
+                logger.warning("the panel got a message that it does not know: %.200r", content)
+
+    def _take_messages_on_any_shell(self) -> None:
+        """Let ipykernel 7.4 handle clicks while a cell runs.
+
+        It routes a comm's messages to the shell that last published on it, which for a widget
+        made in a cell is the busy one; without the attribute it uses the comm's own subshell.
+        """
+        if self.comm is not None:
+            self.comm._reply_subshell_for = None  # noqa: SLF001  ipykernel has no public switch
+
+
+def panel_of(session: Session) -> SessionPanel:
+    """Give the panel that a session is displayed as: the same one as long as it is not closed."""
+    for listener in Monitor.of(session).listeners:
+        if isinstance(listener, SessionPanel) and not listener.closed:
+            return listener
+    return SessionPanel(session)
+
+
+def watch(session: Session | str) -> SessionPanel:
+    """Give a panel for a session, also one that was opened elsewhere.
+
+    Args:
+        session: a Session or Batch, or the id of one on the default service.
+
+    Raises:
+        NotFoundError: no session has this id.
+    """
+    return SessionPanel(find_session(session) if isinstance(session, str) else session)
+
+
+def _head(snapshot: Snapshot) -> dict[str, Any]:
+    return {
+        "key": snapshot.key,
+        "session_id": snapshot.session_id,
+        "backend_name": snapshot.backend_name,
+        "simulator": snapshot.simulator,
+        "mode": snapshot.details.get("mode"),
+        "status": snapshot.status,
+        "state": snapshot.details.get("state"),
+        "accepting_jobs": snapshot.details.get("accepting_jobs"),
+        "details": snapshot.details,
+    }
+
+
+def _beat(snapshot: Snapshot) -> dict[str, Any]:
+    now = round(snapshot.now.timestamp() * 1000)
+    return {"n": snapshot.beat, "now": now, "every": snapshot.every_seconds}
+
+
+def _link(snapshot: Snapshot) -> dict[str, Any]:
+    link = snapshot.link
+    since = round(link.since.timestamp() * 1000)
+    return {"state": link.state.value, "error": link.error, "since": since}

@@ -1,0 +1,60 @@
+"""How figures, times and states are said to people, in every view that Python draws."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import TYPE_CHECKING
+
+from qsession_widget.wire.states import JobState
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from datetime import datetime
+
+    from qsession_widget.snapshot import JobRow, Snapshot
+
+UNKNOWN = "\N{EN DASH}"
+_MINUTE = 60
+_HOUR = 3600
+
+
+def duration(seconds: float | None) -> str:
+    """Say a length of time: "0.04 s", "12.3 s", "2 min 05 s", "1 h 03 min"."""
+    if seconds is None:
+        return UNKNOWN
+    if seconds < 1:
+        return f"{seconds:.2f} s"
+    if seconds < _MINUTE:
+        return f"{seconds:.1f} s"
+    whole = round(seconds)
+    if whole < _HOUR:
+        return f"{whole // _MINUTE} min {whole % _MINUTE:02d} s"
+    return f"{whole // _HOUR} h {whole % _HOUR // _MINUTE:02d} min"
+
+
+def clock_time(when: datetime | None) -> str:
+    """Say a time in UTC, to the second."""
+    return UNKNOWN if when is None else f"{when:%Y-%m-%d %H:%M:%S} UTC"
+
+
+def status(snapshot: Snapshot) -> str:
+    """Say how a session is, in the words of `Session.status()`."""
+    if snapshot.simulator:
+        return "simulator: no session"
+    return snapshot.status or "status not known yet"
+
+
+def headline(snapshot: Snapshot) -> str:
+    """Say which session it is and how it is."""
+    name = "Jobs" if snapshot.simulator else f"Session {snapshot.session_id}"
+    backend = snapshot.backend_name or "a backend that is not known yet"
+    return f"{name} on {backend}: {status(snapshot)}"
+
+
+def job_counts(jobs: Sequence[JobRow]) -> str:
+    """Say how many jobs there are, and how many of each state."""
+    if not jobs:
+        return "no jobs yet"
+    counts = Counter(job.state for job in jobs)
+    parts = [f"{counts[state]} {state.lower()}" for state in JobState if counts[state]]
+    return f"{len(jobs)} job{'s' if len(jobs) > 1 else ''} ({', '.join(parts)})"
