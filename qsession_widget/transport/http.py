@@ -321,7 +321,7 @@ def _reason(response: requests.Response) -> tuple[str, int | None]:
             "error": {"message": str(message), **rest}
         }:
             solution, code = rest.get("solution"), rest.get("code")
-            text = f"{message} {solution}" if solution else message
+            text = f"{message.rstrip('.')}. {solution}" if solution else message
             return text, code if isinstance(code, int) else None
         case _:
             return response.text[:_LONGEST_TEXT].strip() or str(response.reason), None
