@@ -56,6 +56,10 @@ class Account:
             )
         if self.url is not None and urlsplit(self.url).scheme not in {"http", "https"}:
             raise InvalidInputError(f"url={self.url!r} is not an http or https address")
+        for what in ("token", "instance"):
+            # Both become headers. Their values are secrets, or long: the message leaves them out.
+            if not all("!" <= letter <= "~" for letter in getattr(self, what) or ""):
+                raise InvalidInputError(f"the {what} has blanks, line ends or other odd letters")
         if self.channel == LOCAL:
             if (self.token is None) != (self.url is None):
                 raise InvalidInputError(

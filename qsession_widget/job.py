@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import threading
 import time
@@ -106,7 +107,7 @@ class RuntimeJob(BasePrimitiveJob):  # type: ignore[misc] # qiskit has no types
     @property
     def inputs(self) -> dict[str, Any]:
         """The inputs that it was given, decoded; empty where the service keeps none (`params`)."""
-        found: dict[str, Any] = codec.loads(self._service.api.job_with_inputs(self._job_id))
+        found: dict[str, Any] = _decoded(self._service.api.job_with_inputs(self._job_id))
         return found.get("params") or {}
 
     def backend(self) -> Backend:
@@ -305,7 +306,7 @@ class RuntimeJob(BasePrimitiveJob):  # type: ignore[misc] # qiskit has no types
         """
         chosen = decoder or self._decoder
         if chosen is None:
-            return codec.loads(text)
+            return _decoded(text)
         return (chosen() if isinstance(chosen, type) else chosen).decode(text)
 
     # Inside
@@ -336,3 +337,13 @@ class RuntimeJob(BasePrimitiveJob):  # type: ignore[misc] # qiskit has no types
         """Give the last traceback of a failed job, which IBM sends in the place of its result."""
         text = self._service.api.results(self._job_id) or ""
         return text[text.rfind("Traceback") :] if "Traceback" in text else text
+
+
+def _decoded(text: str) -> Any:
+    try:
+        return codec.loads(text)
+    except codec.UnknownTypeError:
+        # IBM's results hold execution spans and more, of types that only its package has.
+        from qiskit_ibm_runtime import RuntimeDecoder  # noqa: PLC0415 - takes more than a second
+
+        return json.loads(text, cls=RuntimeDecoder)

@@ -74,7 +74,7 @@ class _Primitive:
         if "transpile" not in backend.service.features:
             pubs = [self._for_device(pub, backend) for pub in pubs]
         inputs = {
-            "pubs": [self._on_the_wire(pub) for pub in pubs],
+            "pubs": pubs,
             "options": self.options.on_the_wire(),
             "version": _PARAMS_VERSION,
             "support_qiskit": True,
@@ -96,9 +96,6 @@ class _Primitive:
 
     def _more_inputs(self) -> dict[str, Any]:
         return {}
-
-    def _on_the_wire(self, pub: Any) -> list[Any]:
-        raise NotImplementedError
 
     def _for_device(self, pub: Any, backend: Backend) -> Any:
         raise NotImplementedError
@@ -164,10 +161,6 @@ class Sampler(_Primitive, BaseSamplerV2):  # type: ignore[misc] # qiskit has no 
             coerced.append(checked)
         return self._send(coerced)
 
-    def _on_the_wire(self, pub: SamplerPub) -> list[Any]:
-        values = pub.parameter_values.as_array(pub.circuit.parameters)
-        return [pub.circuit, values, pub.shots]
-
     def _for_device(self, pub: SamplerPub, backend: Backend) -> SamplerPub:
         if _is_isa(pub.circuit, backend):
             return pub
@@ -227,10 +220,6 @@ class Estimator(_Primitive, BaseEstimatorV2):  # type: ignore[misc] # qiskit has
 
     def _more_inputs(self) -> dict[str, Any]:
         return {"resilience_level": self.options.resilience_level}
-
-    def _on_the_wire(self, pub: EstimatorPub) -> list[Any]:
-        values = pub.parameter_values.as_array(pub.circuit.parameters)
-        return [pub.circuit, pub.observables.tolist(), values, pub.precision]
 
     def _for_device(self, pub: EstimatorPub, backend: Backend) -> EstimatorPub:
         if _is_isa(pub.circuit, backend):

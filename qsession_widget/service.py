@@ -215,6 +215,11 @@ class QiskitRuntimeService:
         simulator: bool | None,
         filters: Callable[[Backend], bool] | None,
     ) -> Backend | None:
+        # What the list says already saves asking for the whole configuration.
+        if entry.get("qubits", min_num_qubits or 0) < (min_num_qubits or 0):
+            return None
+        if simulator is not None and entry.get("is_simulator", simulator) != simulator:
+            return None
         backend = self.backend(entry["name"])
         fits = (
             (min_num_qubits is None or backend.num_qubits >= min_num_qubits)

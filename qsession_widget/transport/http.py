@@ -94,7 +94,7 @@ class Transport:
         self._session = requests.Session()
         # Against loopback neither proxies nor .netrc may get in between.
         self._session.trust_env = urlsplit(endpoint.url).hostname not in _LOOPBACK
-        self._session.verify = verify
+        self._verify = verify
         self._session.proxies.update(proxies or {})
         self._session.headers.update({"Accept": "application/json", "IBM-API-Version": API_VERSION})
         adapter = HTTPAdapter(pool_connections=4, pool_maxsize=_POOL_SIZE)
@@ -216,6 +216,8 @@ class Transport:
                 headers=call.headers,
                 auth=endpoint.auth,
                 timeout=(_CONNECT_TIMEOUT_SECONDS, call.read_timeout),
+                # Said here, since requests lets REQUESTS_CA_BUNDLE win over a session's False.
+                verify=self._verify,
             )
         except (requests.ConnectionError, requests.Timeout, ChunkedEncodingError):
             raise
@@ -319,7 +321,7 @@ def _reason(response: requests.Response) -> tuple[str, int | None]:
             "error": {"message": str(message), **rest}
         }:
             solution, code = rest.get("solution"), rest.get("code")
-            text = f"{message} {solution}" if solution else message
+            text = f"{message.rstrip('.')}. {solution}" if solution else message
             return text, code if isinstance(code, int) else None
         case _:
             return response.text[:_LONGEST_TEXT].strip() or str(response.reason), None

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from qiskit import QuantumCircuit, qpy
+from qiskit.exceptions import QiskitError
 from qiskit.primitives import (
     BitArray,
     DataBin,
@@ -22,7 +23,9 @@ from qiskit.primitives import (
     PubResult,
     SamplerPubResult,
 )
+from qiskit.primitives.containers.estimator_pub import EstimatorPub
 from qiskit.primitives.containers.observables_array import ObservablesArray
+from qiskit.primitives.containers.sampler_pub import SamplerPub
 from qiskit.qpy.common import QPY_VERSION
 
 from qsession_widget.errors import CodecError
@@ -34,28 +37,42 @@ SERVICE_QPY_VERSION = 17
 """Newest circuit format that IBM's service takes (SERVICE_MAX_SUPPORTED_QPY_VERSION)."""
 
 
+class UnknownTypeError(CodecError):
+    """Text of the wire that names a type which sampler and estimator jobs do not have."""
+
+
 def dumps(value: Any) -> str:
     """Encode a value as the wire's JSON text.
 
     Args:
         value: JSON values, circuits, numpy arrays and scalars, complex numbers, datetimes,
-            observables and primitive results, nested in any way.
+            observables, pubs and primitive results, nested in any way.
 
     Raises:
         CodecError: for an object that has no form on the wire.
     """
-    return json.dumps(value, default=_encode, separators=(",", ":"))
+    try:
+        return json.dumps(value, default=_encode, separators=(",", ":"))
+    except CodecError:
+        raise
+    # JSON's own limits (keys, circles, depth) and circuits that QPY of this version cannot hold.
+    except (TypeError, ValueError, RecursionError, QiskitError) as error:
+        raise CodecError(f"has no form on the wire: {error}") from error
 
 
 def loads(text: str | bytes) -> Any:
     """Decode the wire's JSON text.
 
     Raises:
-        CodecError: for text that is not JSON, a type that is not known, or damaged contents.
+        UnknownTypeError: for a type that is not known here.
+        CodecError: for text that is not JSON, and for damaged contents.
     """
     try:
         return json.loads(text, object_hook=_decode)
-    except json.JSONDecodeError as error:
+    except CodecError:
+        raise
+    # Text that is not JSON, bytes that are no text, and numbers that are too long to be read.
+    except ValueError as error:
         raise CodecError(f"not JSON: {error}") from error
     except RecursionError as error:
         raise CodecError("not readable: nested too deeply") from error
@@ -83,7 +100,20 @@ def _encode_array(value: np.ndarray[Any, Any]) -> dict[str, Any]:
 
 def _encode_circuit(value: QuantumCircuit) -> dict[str, Any]:
     version = min(SERVICE_QPY_VERSION, QPY_VERSION)
-    return _tagged("QuantumCircuit", _pack(lambda out: qpy.dump(value, out, version=version)))
+    return _tagged(
+        "QuantumCircuit",
+        _pack(lambda out: qpy.dump(value, out, _MetadataEncoder, version=version)),
+    )
+
+
+def _encode_sampler_pub(value: SamplerPub) -> list[Any]:
+    values = value.parameter_values.as_array(value.circuit.parameters)
+    return [value.circuit, values, value.shots]
+
+
+def _encode_estimator_pub(value: EstimatorPub) -> list[Any]:
+    values = value.parameter_values.as_array(value.circuit.parameters)
+    return [value.circuit, value.observables.tolist(), values, value.precision]
 
 
 def _encode_data_bin(value: DataBin) -> dict[str, Any]:
@@ -108,6 +138,8 @@ _ENCODERS: tuple[tuple[type, Callable[[Any], Any]], ...] = (
         BitArray,
         lambda value: _tagged("BitArray", {"array": value.array, "num_bits": value.num_bits}),
     ),
+    (SamplerPub, _encode_sampler_pub),
+    (EstimatorPub, _encode_estimator_pub),
     (DataBin, _encode_data_bin),
     (PubResult, _encode_pub_result),
     (
@@ -130,7 +162,7 @@ def _encode(value: Any) -> Any:
 
 
 def _decode_circuit(value: str) -> QuantumCircuit:
-    (circuit,) = qpy.load(_unpack(value))
+    (circuit,) = qpy.load(_unpack(value), _MetadataDecoder)
     return circuit
 
 
@@ -165,11 +197,25 @@ def _decode(obj: dict[str, Any]) -> Any:
     name = obj.get("__type__")
     if name is None:
         return obj
-    decoder = _DECODERS.get(name)
+    decoder = _DECODERS.get(name) if isinstance(name, str) else None
     if decoder is None:
-        raise CodecError(f"unknown type {name!r}; known are {', '.join(sorted(_DECODERS))}")
+        raise UnknownTypeError(f"unknown type {name!r}; known are {', '.join(sorted(_DECODERS))}")
     try:
         return decoder(obj["__value__"])
     # Damaged contents surface as whatever numpy, zlib or QPY stumble over.
     except Exception as error:
         raise CodecError(f"a {name} that cannot be read: {error}") from error
+
+
+class _MetadataEncoder(json.JSONEncoder):
+    """What QPY wants for a circuit's metadata: our own encoding, as a class."""
+
+    def default(self, o: Any) -> Any:
+        return _encode(o)
+
+
+class _MetadataDecoder(json.JSONDecoder):
+    """The way back."""
+
+    def __init__(self, **settings: Any) -> None:
+        super().__init__(**{**settings, "object_hook": _decode})

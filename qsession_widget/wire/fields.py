@@ -44,5 +44,6 @@ def wait_preference(header: str | None) -> float:
                 seconds = float(value.strip())
             except ValueError:
                 return 0.0
-            return min(max(seconds, 0.0), MAX_WAIT_SECONDS)
+            # In this order a NaN is no time at all.
+            return min(seconds, MAX_WAIT_SECONDS) if seconds > 0 else 0.0
     return 0.0
