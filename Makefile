@@ -60,7 +60,7 @@ $(VENV)/.dev: $(VENV)/.installed
 
 # A browser for the tests: the one that is there, else Debian's, else Playwright's own.
 $(VENV)/.chromium: $(VENV)/.dev
-	$(PYTHON) tests/browser/ensure_chromium.py
+	$(PYTHON) -m tests.browser.chromium
 	touch $@
 
 clean:
