@@ -69,6 +69,10 @@ class Notebook:
     def wait_until_idle(self) -> None:
         """Wait until the kernel is there and no cell runs or waits."""
         self.page.wait_for_function(_IDLE, timeout=TIMEOUT_MS)
+        # A kernel says that it is idle before it answers; cells that are run then are lost.
+        self.page.evaluate(
+            "() => window.jupyterapp.shell.currentWidget.sessionContext.session.kernel.info"
+        )
 
     @property
     def is_idle(self) -> bool:
@@ -93,14 +97,17 @@ class Notebook:
         self.page.wait_for_selector(
             f"body[data-jp-theme-light='{light}']", state="attached", timeout=TIMEOUT_MS
         )
+        # The old theme stays on the screen under a splash until the new one is there.
+        self.page.wait_for_selector("#jupyterlab-splash", state="detached", timeout=TIMEOUT_MS)
 
 
 _IDLE = """() => {
-  const panel = window.jupyterapp?.shell.currentWidget;
-  const kernel = panel?.sessionContext?.session?.kernel;
+  const context = window.jupyterapp?.shell.currentWidget?.sessionContext;
+  const kernel = context?.session?.kernel;
   const waiting = document.querySelectorAll('.jp-Notebook .jp-InputPrompt');
   const pending = [...waiting].some((prompt) => prompt.textContent.includes('*'));
-  return kernel?.status === 'idle' && !pending;
+  const ready = context?.isReady && kernel?.connectionStatus === 'connected';
+  return ready && kernel.status === 'idle' && !pending;
 }"""
 
 
@@ -117,17 +124,20 @@ def lab(python: Path, folder: Path, home: Path, environment: Mapping[str, str]) 
     token, port = secrets.token_hex(16), _free_port()
     work = folder / "notebooks"
     work.mkdir()
-    # The servers' own extensions fetch news and extensions from afar unless told not to.
+    settings = folder / "settings"
+    no_news = settings / "@jupyterlab" / "apputils-extension" / "notification.jupyterlab-settings"
+    no_news.parent.mkdir(parents=True)
+    no_news.write_text('{"fetchNews": "false"}')
     command = [
         *(str(python), "-m", "jupyterlab", "--no-browser", "--allow-root"),
         *(f"--port={port}", "--ServerApp.port_retries=0", f"--IdentityProvider.token={token}"),
         *(f"--ServerApp.root_dir={work}", "--LabApp.expose_app_in_browser=True"),
         "--LabApp.extension_manager=readonly",
-        "--LabApp.news_url=None",
     ]
     own = {
         "HOME": str(folder),
         "JUPYTER_CONFIG_DIR": str(folder / "config"),
+        "JUPYTERLAB_SETTINGS_DIR": str(settings),
         "JUPYTER_DATA_DIR": str(folder / "data"),
         "JUPYTER_RUNTIME_DIR": str(folder / "runtime"),
         "IPYTHONDIR": str(folder / "ipython"),

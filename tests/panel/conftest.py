@@ -11,8 +11,6 @@ import pytest
 from comm.base_comm import BaseComm
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from qsession_widget import SessionPanel
 
 
@@ -45,7 +43,7 @@ class Wire:
 
 
 @pytest.fixture
-def wire(monkeypatch: pytest.MonkeyPatch) -> Iterator[Wire]:
+def wire(monkeypatch: pytest.MonkeyPatch) -> Wire:
     """Record what every widget sends."""
     recorded = Wire()
 
@@ -55,7 +53,7 @@ def wire(monkeypatch: pytest.MonkeyPatch) -> Iterator[Wire]:
             recorded.messages.append(Message(msg_type, dict(data or {}), thread))
 
     monkeypatch.setattr(comm, "create_comm", RecordingComm)
-    yield recorded
+    return recorded
 
 
 def click(panel: SessionPanel, content: object) -> None:
