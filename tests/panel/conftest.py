@@ -10,8 +10,10 @@ import comm
 import pytest
 from comm.base_comm import BaseComm
 
+from qsession_widget import SessionPanel
+
 if TYPE_CHECKING:
-    from qsession_widget import SessionPanel
+    from qsession_widget import Session
 
 
 @dataclass(frozen=True)
@@ -34,9 +36,9 @@ class Wire:
         return [message for message in self.messages if message.kind == "comm_msg"]
 
     def opened(self) -> list[dict[str, Any]]:
-        """Give the first state of each widget of ours."""
+        """Give the first state of each widget of ours; what travels as bytes is named only."""
         return [
-            message.data["state"]
+            {**message.data["state"], **{path[0]: ... for path in message.data["buffer_paths"]}}
             for message in self.messages
             if message.kind == "comm_open" and "head" in message.data["state"]
         ]
@@ -54,6 +56,14 @@ def wire(monkeypatch: pytest.MonkeyPatch) -> Wire:
 
     monkeypatch.setattr(comm, "create_comm", RecordingComm)
     return recorded
+
+
+def shown(session: Session) -> SessionPanel:
+    """Give a panel that is on a screen, as the browser says it."""
+    panel = SessionPanel(session)
+    update = {"method": "update", "state": {"_view_count": 1}, "buffer_paths": []}
+    panel._handle_msg({"content": {"data": update}, "buffers": []})
+    return panel
 
 
 def click(panel: SessionPanel, content: object) -> None:
