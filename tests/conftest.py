@@ -1,0 +1,104 @@
+"""Real local runtimes for tests, each with its own folder."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import threading
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from qsession_widget import local
+from qsession_widget.errors import ServiceUnavailableError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+DEADLINE_SECONDS = 60.0
+"""Longest that anything in a test may take before the test fails; no test measures time by it."""
+
+
+def eventually(condition: Callable[[], Any], what: str = "the condition") -> Any:
+    """Wait until a condition holds, and give what it gave."""
+    tick = threading.Event()
+    for _ in range(int(DEADLINE_SECONDS / 0.02)):
+        found = condition()
+        if found:
+            return found
+        tick.wait(0.02)
+    pytest.fail(f"{what} did not come about in {DEADLINE_SECONDS} s")
+
+
+@contextmanager
+def running(folder: Path, *arguments: str) -> Iterator[Path]:
+    """Run a runtime with arguments of its own, and give its folder."""
+    folder.mkdir(parents=True, exist_ok=True)
+    command = [sys.executable, "-m", "qsession_widget.runtime", "--home", str(folder)]
+    with (folder / "runtime.log").open("ab") as log:
+        child = subprocess.Popen([*command, *arguments], stdout=log, stderr=log)  # noqa: S603 - ours
+
+        def answers() -> bool:
+            assert child.poll() is None, (folder / "runtime.log").read_text()
+            try:
+                return bool(local.endpoint(start=False, folder=folder))
+            except ServiceUnavailableError:
+                return False
+
+        try:
+            eventually(answers, "a runtime")
+            yield folder
+        finally:
+            child.terminate()
+            child.wait(DEADLINE_SECONDS)
+
+
+@pytest.fixture(scope="session")
+def runtime_home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """Give the folder of a runtime that all tests share; it is ended after the last one."""
+    folder = tmp_path_factory.mktemp("runtime")
+    yield folder
+    local.stop(folder=folder)
+
+
+@pytest.fixture
+def runtime(runtime_home: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Make the shared runtime this process's local runtime; it starts at its first use."""
+    use(runtime_home, monkeypatch)
+    return runtime_home
+
+
+@pytest.fixture
+def own_runtime(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """Make a fresh folder this process's, for tests that stop and kill; nothing runs yet."""
+    use(tmp_path, monkeypatch)
+    yield tmp_path
+    local.stop(folder=tmp_path)
+
+
+@pytest.fixture(scope="session")
+def slow_home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """Run a runtime whose jobs take an hour: a running one is sure to be running still."""
+    folder = tmp_path_factory.mktemp("slow")
+    with running(folder, "--min-job-seconds", "3600", "--workers", "4"):
+        yield folder
+
+
+@pytest.fixture
+def slow_runtime(slow_home: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Make the slow runtime this process's local runtime."""
+    use(slow_home, monkeypatch)
+    return slow_home
+
+
+def use(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Make a folder the one of this process's local runtime, and forget every saved account."""
+    from qsession_widget import accounts, service  # noqa: PLC0415 - qiskit, which not all need
+
+    monkeypatch.setenv("QSESSION_HOME", str(folder))
+    monkeypatch.setattr(accounts, "account_file", lambda: folder / "no-accounts.json")
+    monkeypatch.setattr(service, "_default", [])
+    for name in ("TOKEN", "URL", "INSTANCE", "CHANNEL"):
+        monkeypatch.delenv(f"QISKIT_IBM_{name}", raising=False)
