@@ -25,11 +25,14 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-WATCHED_SECONDS = 2.0
-"""Length of a round while somebody looks: at the latest then comes a sign of life."""
+WATCHED_SECONDS = 1.0
+"""Length of a round while somebody looks: at the latest then comes a sign of life.
+
+It is also how long the answer to a command may wait behind a held request.
+"""
 
 UNWATCHED_SECONDS = 10.0
-"""Length of a round while nobody looks."""
+"""Length of a round while nobody looks; most of it is a pause that a command ends."""
 
 SHORTEST_PAUSE_SECONDS = 0.05
 """Pause between held requests: bounds how often a panel is drawn when much happens."""
@@ -128,10 +131,10 @@ class Monitor:
             self._thread.start()
             threading.Thread(target=self._obey, name=f"{name}-commands", daemon=True).start()
 
-    def first(self, timeout_seconds: float) -> Snapshot:
-        """Wait for the first look at the service, but not longer than a time; give the snapshot."""
+    def wait_for(self, seen: Callable[[Snapshot], bool], timeout_seconds: float) -> Snapshot:
+        """Wait until a snapshot is as wanted, or the time is over; give the last snapshot."""
         with self._looked:
-            self._looked.wait_for(lambda: self.snapshot.beat > 0, timeout_seconds)
+            self._looked.wait_for(lambda: seen(self.snapshot), timeout_seconds)
             return self.snapshot
 
     # -- commands: any thread may give them; they run on a thread of their own ----------------
@@ -204,9 +207,9 @@ class Monitor:
 
     def _look(self) -> bool:
         """Take a new snapshot; on a fault, keep what was known and say what is wrong."""
-        last = self.snapshot
+        last, round_seconds = self.snapshot, self._round_seconds()
         try:
-            found = self._source.look(last, self._round_seconds())
+            found = self._source.look(last)
             link = Link(LinkState.ENDED if found.ended else LinkState.LIVE, datetime.now(UTC))
         except QSessionError as error:
             found, link = last, Link(LinkState.RETRYING, datetime.now(UTC), str(error))
@@ -219,7 +222,7 @@ class Monitor:
             link = last.link
         with self._looked:
             self.snapshot = replace(
-                found, link=link, beat=last.beat + 1, every_seconds=self._round_seconds()
+                found, link=link, beat=last.beat + 1, every_seconds=round_seconds
             )
             self._looked.notify_all()
         return link.state is not LinkState.RETRYING
@@ -257,10 +260,10 @@ class _Watching:
         self._holds = False
         self._clock_ahead = timedelta(0)
 
-    def look(self, last: Snapshot, wait_seconds: float) -> Snapshot:
+    def look(self, last: Snapshot) -> Snapshot:
         self._holds = "watch" in self._session.service.features
         if self._holds:
-            return self._watch(last, wait_seconds)
+            return self._watch(last)
         found = self._session.service.api.session(last.session_id or "")
         rows = (JobRow.from_json(job.data) for job in self._session.jobs())
         self._jobs.update({row.id: row for row in rows})
@@ -269,16 +272,16 @@ class _Watching:
     def pause_seconds(self, snapshot: Snapshot, round_seconds: float) -> float:
         """Pause as long as needed where the request itself does not wait."""
         if self._holds:
-            return SHORTEST_PAUSE_SECONDS
+            return max(round_seconds - WATCHED_SECONDS, SHORTEST_PAUSE_SECONDS)
         busy = any(not job.final for job in snapshot.jobs)
         return BUSY_SECONDS if busy else round_seconds
 
-    def _watch(self, last: Snapshot, wait_seconds: float) -> Snapshot:
+    def _watch(self, last: Snapshot) -> Snapshot:
         found = self._session.service.api.watch(
             last.session_id or "",
             since=self._revision,
             # The first look answers at once: somebody waits for the panel to appear.
-            wait_seconds=wait_seconds if self._revision else 0.0,
+            wait_seconds=WATCHED_SECONDS if self._revision else 0.0,
         )
         if found is None:
             return replace(last, now=datetime.now(UTC) + self._clock_ahead)
@@ -306,8 +309,7 @@ class _OwnJobs:
         self._session = session
         self._rows: dict[str, JobRow] = {}
 
-    def look(self, last: Snapshot, wait_seconds: float) -> Snapshot:
-        del wait_seconds
+    def look(self, last: Snapshot) -> Snapshot:
         for job in self._session.jobs():
             row = self._rows.get(job.job_id())
             if row is None or not row.final:

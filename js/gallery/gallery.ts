@@ -14,6 +14,7 @@ for (const [name, traits] of Object.entries(STATES)) {
   title.textContent = name;
   const element = document.createElement("div");
   element.id = name;
+  element.className = "jp-OutputArea-output";
   document.body.append(title, element);
   const model = new FakeModel(traits());
   mount(model, element);

@@ -283,3 +283,19 @@ describe("keys", () => {
     expect(heard.filter((key) => key !== "Control")).toEqual(["s"]);
   });
 });
+
+test("the host's lists are not the panel's", () => {
+  const { element } = draw(live());
+  const style = element.appendChild(document.createElement("style"));
+  element.classList.add("host");
+  style.textContent = `
+    .host dl, .host dt, .host dd { display: block; overflow: hidden; }
+    .host dt, .host dd { float: left; width: 50%; font-weight: bold; }`;
+  for (const each of element.querySelectorAll("dt, dd")) {
+    expect(getComputedStyle(each)).toMatchObject({ float: "none", overflow: "visible" });
+    expect(getComputedStyle(each).fontWeight).not.toBe("700");
+  }
+  for (const each of element.querySelectorAll(".qsw-facts, .qsw-facts dd")) {
+    expect(getComputedStyle(each).display).toBe("flex");
+  }
+});

@@ -16,8 +16,8 @@ const EMPTY = new DataView(new ArrayBuffer(0));
 
 describe("times in words", () => {
   test.each([
-    [-5, "0.0 s"],
-    [349, "0.3 s"],
+    [-5, "0.00 s"],
+    [349, "0.34 s"],
     [59_999, "59.9 s"],
     [60_000, "1 min"],
     [75_000, "1 min 15 s"],

@@ -74,7 +74,7 @@ class SessionPanel(anywidget.AnyWidget):
             )
         self._monitor = Monitor.of(session)
         self._monitor.start()
-        snapshot = self._monitor.first(_FIRST_LOOK_SECONDS)
+        snapshot = self._monitor.wait_for(lambda seen: seen.beat > 0, _FIRST_LOOK_SECONDS)
         # Complete from the first message on, since the browser may draw before the next one.
         super().__init__(
             head=_head(snapshot),
@@ -89,6 +89,8 @@ class SessionPanel(anywidget.AnyWidget):
             _view_count=0,
         )
         self.on_msg(self._on_message)
+        # Whoever begins to look shall not see what was true a while ago.
+        self.observe(lambda _change: self._monitor.refresh(), "_view_count")
         self._take_messages_on_any_shell()
         self._monitor.add(self)
 
@@ -125,7 +127,10 @@ class SessionPanel(anywidget.AnyWidget):
 
     def close(self) -> None:
         """Take the panel off every screen. The session goes on."""
-        self._monitor.remove(self)
+        # ipywidgets also closes what its constructor refused, which has no monitor.
+        monitor: Monitor | None = self.__dict__.get("_monitor")
+        if monitor is not None:
+            monitor.remove(self)
         super().close()
 
     def __repr__(self) -> str:

@@ -24,7 +24,7 @@ def duration(seconds: float | None) -> str:
         return UNKNOWN
     if seconds < 1:
         return f"{seconds:.2f} s"
-    if seconds < _MINUTE:
+    if round(seconds, 1) < _MINUTE:
         return f"{seconds:.1f} s"
     whole = round(seconds)
     if whole < _HOUR:

@@ -101,7 +101,7 @@ export function Details({ details, serverNow }: DetailsProps) {
         <Icon name="chevron" />
         Details
       </summary>
-      <dl>
+      <dl class="qsw-entries">
         {entries.map(([key, value]) => (
           <div key={key}>
             <dt>{LABELS[key] ?? key}</dt>

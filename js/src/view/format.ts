@@ -20,9 +20,12 @@ function long(ms: number): string {
   return ms < DAY ? pair(ms, HOUR, "h", MINUTE, "min") : pair(ms, DAY, "d", HOUR, "h");
 }
 
-/** A length that is being counted or was measured: tenths of a second while they matter. */
+/** A length that is being counted or was measured: fractions of a second while they matter. */
 export function duration(ms: number): string {
   const length = Math.max(0, ms);
+  if (length < SECOND) {
+    return `${(Math.floor(length / 10) / 100).toFixed(2)} s`;
+  }
   return length < MINUTE ? `${(Math.floor(length / 100) / 10).toFixed(1)} s` : long(length);
 }
 

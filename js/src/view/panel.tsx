@@ -58,23 +58,25 @@ export function Panel({ model }: { model: Model }) {
     >
       <Announcer head={head} />
       <header class="qsw-head">
-        <strong class="qsw-backend qsw-clip" title={head.backend_name ?? undefined}>
-          {head.backend_name ?? "no backend yet"}
-        </strong>
-        <Status head={head} />
-        <div class="qsw-connection">
-          <LinkBadge link={link} pulse={pulse} stale={stale} now={now} />
-          {(stale || link.state === "retrying") && (
-            <button
-              type="button"
-              class="qsw-button qsw-small"
-              data-testid="qsw-refresh"
-              onClick={() => commands.send({ do: "refresh" })}
-              {...OWN_KEYS}
-            >
-              Refresh
-            </button>
-          )}
+        <div class="qsw-titles">
+          <strong class="qsw-backend qsw-clip" title={head.backend_name ?? undefined}>
+            {head.backend_name ?? "no backend yet"}
+          </strong>
+          <Status head={head} />
+          <div class="qsw-connection">
+            <LinkBadge link={link} pulse={pulse} stale={stale} now={now} />
+            {(stale || link.state === "retrying") && (
+              <button
+                type="button"
+                class="qsw-button qsw-small"
+                data-testid="qsw-refresh"
+                onClick={() => commands.send({ do: "refresh" })}
+                {...OWN_KEYS}
+              >
+                Refresh
+              </button>
+            )}
+          </div>
         </div>
         {!head.simulator && (
           <div class="qsw-actions">

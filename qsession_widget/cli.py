@@ -1,0 +1,82 @@
+"""`qsession`: serve, status, stop, demo."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+
+from qsession_widget.errors import QSessionError
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run a command.
+
+    Returns:
+        Exit status: 0 when it did what was asked for, 1 when not, 2 for a wrong command line.
+    """
+    arguments = sys.argv[1:] if arguments is None else arguments
+    if arguments[:1] == ["serve"]:
+        _serve(arguments[1:])
+    parser = argparse.ArgumentParser(
+        prog="qsession", description="See and steer quantum sessions; run them locally."
+    )
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    commands.add_parser("serve", help="run the local runtime in the foreground", add_help=False)
+    commands.add_parser("status", help="say whether the local runtime runs, and what it does")
+    commands.add_parser("stop", help="end the local runtime; jobs go on at its next start")
+    demo = commands.add_parser("demo", help="run a session, live, then open the notebook")
+    demo.add_argument(
+        "--headless",
+        action="store_true",
+        help="execute the notebook and write it as HTML instead of opening JupyterLab",
+    )
+    options = parser.parse_args(arguments)
+    try:
+        match options.command:
+            case "status":
+                return _status()
+            case "stop":
+                return _stop()
+            case _:
+                return _demo(headless=options.headless or not sys.stdout.isatty())
+    except QSessionError as error:
+        sys.stderr.write(f"qsession: {error}\n")
+        return 1
+
+
+def _serve(arguments: list[str]) -> None:
+    """Become the runtime: client and runtime share no process."""
+    command = [sys.executable, "-P", "-m", "qsession_widget.runtime", *arguments]
+    os.execv(sys.executable, command)  # noqa: S606  our own interpreter and module, no shell
+
+
+def _status() -> int:
+    from qsession_widget import local  # noqa: PLC0415  requests is not needed for --help
+
+    found = local.status()
+    if found is None:
+        sys.stdout.write("The local runtime does not run; the first session starts it.\n")
+        return 1
+    process = f"process {found['pid']}, version {found['version']}"
+    lines = [
+        f"The local runtime runs at {found['url']} ({process}).",
+        f"Open sessions: {found['sessions']}",
+        *(f"{name}: {jobs} jobs" for name, jobs in sorted(found["queues"].items())),
+    ]
+    sys.stdout.write("\n".join(lines) + "\n")
+    return 0
+
+
+def _stop() -> int:
+    from qsession_widget import local  # noqa: PLC0415  requests is not needed for --help
+
+    stopped = local.stop()
+    sys.stdout.write("Stopped.\n" if stopped else "The local runtime does not run.\n")
+    return 0
+
+
+def _demo(*, headless: bool) -> int:
+    from qsession_widget import demo  # noqa: PLC0415  rich is not needed for the other commands
+
+    return demo.run(headless=headless)

@@ -1,0 +1,50 @@
+"""Prints where a Chromium is, and installs one where there is none: Debian's, else Playwright's."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
+
+
+def find() -> str | None:
+    """Give the path of a Chromium that is installed: `$CHROMIUM_PATH` first."""
+    named = os.environ.get("CHROMIUM_PATH")
+    if named:
+        return named
+    on_path = next((path for name in NAMES if (path := shutil.which(name))), None)
+    return on_path or _from_playwright()
+
+
+def install() -> None:
+    """Install a Chromium; what the installer says goes to standard error."""
+    if os.geteuid() == 0 and shutil.which("apt-get"):
+        _run("apt-get", "update")
+        _run("apt-get", "install", "--yes", "--no-install-recommends", "chromium")
+    else:
+        _run(sys.executable, "-m", "playwright", "install", "chromium")
+
+
+def _from_playwright() -> str | None:
+    from playwright.sync_api import sync_playwright  # noqa: PLC0415  slow, and seldom needed
+
+    with sync_playwright() as playwright:
+        path = playwright.chromium.executable_path
+    return path if Path(path).exists() else None
+
+
+def _run(*command: str) -> None:
+    subprocess.run(command, check=True, stdout=sys.stderr)  # noqa: S603  fixed commands
+
+
+if __name__ == "__main__":
+    if find() is None:
+        install()
+    found = find()
+    if found is None:
+        raise SystemExit("no Chromium could be found or installed; set CHROMIUM_PATH to one")
+    sys.stdout.write(f"{found}\n")

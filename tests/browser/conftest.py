@@ -1,0 +1,63 @@
+"""A real browser and a real JupyterLab."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+from playwright.sync_api import expect, sync_playwright
+
+from qsession_widget import local
+from tests.browser import chromium, jupyter
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from playwright.sync_api import Browser, Page
+
+ARTIFACTS = Path(__file__).parents[1] / "artifacts"
+VIEWPORT = {"width": 1280, "height": 1000}
+
+expect.set_options(timeout=jupyter.TIMEOUT_MS)
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Browser]:
+    """Start a headless Chromium."""
+    with sync_playwright() as playwright:
+        started = playwright.chromium.launch(
+            executable_path=chromium.find(),
+            # As root, as in containers, Chromium's sandbox cannot start.
+            args=["--no-sandbox", "--disable-gpu", "--disable-quic", "--disable-sync"],
+        )
+        yield started
+        started.close()
+
+
+@pytest.fixture
+def page(browser: Browser) -> Iterator[Page]:
+    """Give a page of its own profile."""
+    context = browser.new_context(viewport=VIEWPORT)  # type: ignore[arg-type]
+    context.set_default_timeout(jupyter.TIMEOUT_MS)
+    yield context.new_page()
+    context.close()
+
+
+@pytest.fixture
+def lab(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[jupyter.Lab]:
+    """Run JupyterLab; its kernels and this process share a local runtime."""
+    home = tmp_path / "qsession"
+    monkeypatch.setenv("QSESSION_HOME", str(home))
+    with jupyter.lab(Path(sys.executable), tmp_path, home, dict(os.environ)) as running:
+        yield running
+    local.stop(folder=home)
+
+
+@pytest.fixture
+def artifacts() -> Path:
+    """Give the folder, ignored by git, for what a person should look at."""
+    ARTIFACTS.mkdir(exist_ok=True)
+    return ARTIFACTS

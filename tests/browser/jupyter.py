@@ -1,0 +1,175 @@
+"""A real JupyterLab in a folder of its own, and the few things that tests do in it."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import shutil
+import socket
+import subprocess
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import requests
+
+from tests.conftest import DEADLINE_SECONDS, eventually
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+    from pathlib import Path
+
+    from playwright.sync_api import Locator, Page
+
+TIMEOUT_MS = DEADLINE_SECONDS * 1000
+
+
+@dataclass(frozen=True)
+class Lab:
+    """A JupyterLab that runs.
+
+    Attributes:
+        url: its root.
+        folder: what it shows in its file browser.
+        token: opens it.
+    """
+
+    url: str
+    folder: Path
+    token: str
+
+    def open(self, page: Page, notebook: Path) -> Notebook:
+        """Open a copy of a notebook and wait for its kernel."""
+        shutil.copy(notebook, self.folder / notebook.name)
+        page.goto(f"{self.url}/lab/tree/{notebook.name}?reset&token={self.token}")
+        page.wait_for_selector(".jp-Notebook .jp-Cell", timeout=TIMEOUT_MS)
+        opened = Notebook(page)
+        opened.wait_until_idle()
+        return opened
+
+
+@dataclass(frozen=True)
+class Notebook:
+    """A notebook that is open in a page."""
+
+    page: Page
+
+    def run_all(self) -> None:
+        """Run all cells and wait for the last."""
+        self.execute("notebook:run-all-cells")
+        self.wait_until_idle()
+
+    def execute(self, command: str, arguments: Mapping[str, Any] | None = None) -> None:
+        """Execute one of JupyterLab's commands."""
+        self.page.evaluate(
+            "([id, args]) => window.jupyterapp.commands.execute(id, args).then(() => null)",
+            [command, dict(arguments or {})],
+        )
+
+    def wait_until_idle(self) -> None:
+        """Wait until the kernel is there and no cell runs or waits."""
+        self.page.wait_for_function(_IDLE, timeout=TIMEOUT_MS)
+        # A kernel says that it is idle before it answers; cells that are run then are lost.
+        self.page.evaluate(
+            "() => window.jupyterapp.shell.currentWidget.sessionContext.session.kernel.info"
+        )
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether no cell runs or waits."""
+        return bool(self.page.evaluate(_IDLE))
+
+    def errors(self) -> list[str]:
+        """Give the text of every traceback in the notebook."""
+        return self.page.locator(
+            ".jp-Notebook [data-mime-type='application/vnd.jupyter.stderr']"
+        ).all_inner_texts()
+
+    @property
+    def panel(self) -> Locator:
+        """The session's panel."""
+        return self.page.locator(".jp-Notebook").get_by_test_id("qsw-panel").first
+
+    def theme(self, name: str) -> None:
+        """Choose a theme and wait until it is drawn."""
+        self.execute("apputils:change-theme", {"theme": name})
+        light = str("Light" in name).lower()
+        self.page.wait_for_selector(
+            f"body[data-jp-theme-light='{light}']", state="attached", timeout=TIMEOUT_MS
+        )
+        # The old theme stays on the screen under a splash until the new one is there.
+        self.page.wait_for_selector("#jupyterlab-splash", state="detached", timeout=TIMEOUT_MS)
+
+
+_IDLE = """() => {
+  const context = window.jupyterapp?.shell.currentWidget?.sessionContext;
+  const kernel = context?.session?.kernel;
+  const waiting = document.querySelectorAll('.jp-Notebook .jp-InputPrompt');
+  const pending = [...waiting].some((prompt) => prompt.textContent.includes('*'));
+  const ready = context?.isReady && kernel?.connectionStatus === 'connected';
+  return ready && kernel.status === 'idle' && !pending;
+}"""
+
+
+@contextmanager
+def lab(python: Path, folder: Path, home: Path, environment: Mapping[str, str]) -> Iterator[Lab]:
+    """Run JupyterLab.
+
+    Args:
+        python: interpreter in whose environment JupyterLab and the package are installed.
+        folder: for notebooks, settings and log; everything that JupyterLab writes goes here.
+        home: of the local runtime that its kernels use.
+        environment: in which it runs; the rest is set here.
+    """
+    token, port = secrets.token_hex(16), _free_port()
+    work = folder / "notebooks"
+    work.mkdir()
+    settings = folder / "settings"
+    no_news = settings / "@jupyterlab" / "apputils-extension" / "notification.jupyterlab-settings"
+    no_news.parent.mkdir(parents=True)
+    no_news.write_text('{"fetchNews": "false"}')
+    command = [
+        *(str(python), "-m", "jupyterlab", "--no-browser", "--allow-root"),
+        *(f"--port={port}", "--ServerApp.port_retries=0", f"--IdentityProvider.token={token}"),
+        *(f"--ServerApp.root_dir={work}", "--LabApp.expose_app_in_browser=True"),
+        "--LabApp.extension_manager=readonly",
+    ]
+    own = {
+        "HOME": str(folder),
+        "JUPYTER_CONFIG_DIR": str(folder / "config"),
+        "JUPYTERLAB_SETTINGS_DIR": str(settings),
+        "JUPYTER_DATA_DIR": str(folder / "data"),
+        "JUPYTER_RUNTIME_DIR": str(folder / "runtime"),
+        "IPYTHONDIR": str(folder / "ipython"),
+        "QSESSION_HOME": str(home),
+    }
+    with (folder / "lab.log").open("wb") as log:
+        server = subprocess.Popen(  # noqa: S603  our own command
+            command, env={**environment, **own}, stdout=log, stderr=log, cwd=folder
+        )
+        running = Lab(f"http://127.0.0.1:{port}", work, token)
+        try:
+            eventually(lambda: _answers(running, server, folder), "JupyterLab")
+            yield running
+        finally:
+            server.terminate()
+            server.wait(DEADLINE_SECONDS)
+
+
+def _answers(running: Lab, server: subprocess.Popen[bytes], folder: Path) -> bool:
+    assert server.poll() is None, (folder / "lab.log").read_text()
+    try:
+        return requests.get(f"{running.url}/api", timeout=2).ok
+    except requests.RequestException:
+        return False
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def environment_without(*names: str) -> dict[str, str]:
+    """Give this process's environment without some variables."""
+    return {name: value for name, value in os.environ.items() if name not in names}

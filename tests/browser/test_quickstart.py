@@ -1,0 +1,87 @@
+"""The main job: a newcomer runs the quickstart notebook, sees the session live, and steers it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+from playwright.sync_api import expect
+from qiskit import QuantumCircuit
+from qiskit.circuit import Parameter
+
+from qsession_widget import QiskitRuntimeService, RuntimeJob, Sampler, Session
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Page
+
+    from tests.browser.jupyter import Lab
+
+QUICKSTART = Path(__file__).parents[2] / "examples" / "quickstart.ipynb"
+
+
+def long_job(session: Session, bindings: int) -> RuntimeJob:
+    """Send a job whose length grows with the number of bindings; 5000 take minutes."""
+    angle = Parameter("angle")
+    circuit = QuantumCircuit(5, name="long")
+    for qubit in range(5):
+        circuit.ry(angle, qubit)
+        circuit.cx(qubit, (qubit + 1) % 5)
+    circuit.measure_all()
+    values = np.linspace(0, 3, bindings).reshape(bindings, 1)
+    return Sampler(mode=session).run([(circuit, values)], shots=20_000)
+
+
+def test_a_session_is_seen_and_steered(lab: Lab, page: Page, artifacts: Path) -> None:
+    notebook = lab.open(page, QUICKSTART)
+    notebook.run_all()
+    assert notebook.errors() == []
+    panel = notebook.panel
+    expect(panel.get_by_test_id("qsw-status")).to_contain_text("In progress, accepting new jobs")
+    expect(page.locator(".qsw-statusbar")).to_have_text("Sessions: 1")
+    # Columns that the head shows are of the session that the notebook opened.
+    service = QiskitRuntimeService(channel="local")
+    (session_id,) = {job.session_id for job in service.jobs(limit=None)}
+    assert session_id is not None
+    expect(panel).to_contain_text(session_id)
+    expect(panel).to_contain_text("fake_manila")
+    for job in service.jobs(limit=5):
+        expect(panel.locator(f"[data-job-id='{job.job_id()}']")).to_have_attribute(
+            "data-status", "completed"
+        )
+
+    # A job of another process appears, runs and ends, while no cell runs.
+    session = Session.from_id(session_id, service)
+    short = long_job(session, bindings=40)
+    row = panel.locator(f"[data-job-id='{short.job_id()}']")
+    expect(row).to_have_attribute("data-status", "running")
+    assert notebook.is_idle
+    expect(row).to_have_attribute("data-status", "completed")
+    assert short.status() == "DONE"
+
+    # A click cancels a job that runs for minutes.
+    running, queued = long_job(session, bindings=5000), long_job(session, bindings=5000)
+    row = panel.locator(f"[data-job-id='{running.job_id()}']")
+    expect(row).to_have_attribute("data-status", "running")
+    panel.scroll_into_view_if_needed()
+    for theme in ("JupyterLab Light", "JupyterLab Dark"):
+        notebook.theme(theme)
+        page.screenshot(path=artifacts / f"quickstart-{theme.split()[1].lower()}.png")
+    row.get_by_test_id("qsw-cancel-job").click()
+    expect(row).to_have_attribute("data-status", "cancelled")
+    assert running.status() == "CANCELLED"
+    assert session.status() == "In progress, accepting new jobs"
+
+    # So does one for a job that is queued or has just begun.
+    row = panel.locator(f"[data-job-id='{queued.job_id()}']")
+    row.get_by_test_id("qsw-cancel-job").click()
+    expect(row).to_have_attribute("data-status", "cancelled")
+    assert queued.status() == "CANCELLED"
+
+    # A click, confirmed, closes the session.
+    panel.get_by_test_id("qsw-close").click()
+    panel.get_by_test_id("qsw-confirm").click()
+    expect(panel.get_by_test_id("qsw-status")).to_contain_text("Closed")
+    assert session.status() == "Closed"
+    expect(page.locator(".qsw-statusbar")).to_be_hidden()
+    page.screenshot(path=artifacts / "quickstart-closed-dark.png")

@@ -1,0 +1,72 @@
+"""A comm that records what a widget sends to the browser, and on which thread."""
+
+from __future__ import annotations
+
+import threading
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import comm
+import pytest
+from comm.base_comm import BaseComm
+
+from qsession_widget import SessionPanel
+
+if TYPE_CHECKING:
+    from qsession_widget import Session
+
+
+@dataclass(frozen=True)
+class Message:
+    """One message of a widget to the browser."""
+
+    kind: str
+    data: dict[str, Any]
+    thread: str
+
+
+@dataclass
+class Wire:
+    """All messages of all widgets of a test, in order."""
+
+    messages: list[Message] = field(default_factory=list)
+
+    def updates(self) -> list[Message]:
+        """Give the messages that came after a widget was opened."""
+        return [message for message in self.messages if message.kind == "comm_msg"]
+
+    def opened(self) -> list[dict[str, Any]]:
+        """Give the first state of each widget of ours; what travels as bytes is named only."""
+        return [
+            {**message.data["state"], **{path[0]: ... for path in message.data["buffer_paths"]}}
+            for message in self.messages
+            if message.kind == "comm_open" and "head" in message.data["state"]
+        ]
+
+
+@pytest.fixture
+def wire(monkeypatch: pytest.MonkeyPatch) -> Wire:
+    """Record what every widget sends."""
+    recorded = Wire()
+
+    class RecordingComm(BaseComm):  # type: ignore[misc]  # comm has no types
+        def publish_msg(self, msg_type: str, data: Any = None, **_rest: Any) -> None:
+            thread = threading.current_thread().name
+            recorded.messages.append(Message(msg_type, dict(data or {}), thread))
+
+    monkeypatch.setattr(comm, "create_comm", RecordingComm)
+    return recorded
+
+
+def shown(session: Session) -> SessionPanel:
+    """Give a panel that is on a screen, as the browser says it."""
+    panel = SessionPanel(session)
+    update = {"method": "update", "state": {"_view_count": 1}, "buffer_paths": []}
+    panel._handle_msg({"content": {"data": update}, "buffers": []})
+    return panel
+
+
+def click(panel: SessionPanel, content: object) -> None:
+    """Send a message to the panel as the browser does."""
+    message = {"content": {"data": {"method": "custom", "content": content}}, "buffers": []}
+    panel._handle_msg(message)

@@ -1,0 +1,144 @@
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from rich.console import Console
+
+from qsession_widget.panel import columns, words
+from qsession_widget.panel.static_html import as_html
+from qsession_widget.panel.terminal import render
+from qsession_widget.panel.text import as_text
+from qsession_widget.snapshot import JobRow, Link, LinkState, Snapshot
+
+NOON = datetime(2026, 11, 22, 12, tzinfo=UTC)
+HOSTILE = "<img src=x onerror=alert(1)>"
+
+
+def job(name: str, state: str = "Completed", **changes: object) -> JobRow:
+    row = JobRow(
+        id=name,
+        program_id="sampler",
+        state=state,
+        created_at=NOON,
+        started_at=NOON + timedelta(seconds=1),
+        ended_at=NOON + timedelta(seconds=3.5),
+    )
+    return replace(row, **changes)  # type: ignore[arg-type]
+
+
+def snapshot(*jobs: JobRow, **changes: object) -> Snapshot:
+    seen = Snapshot(
+        key="k",
+        session_id="s-1",
+        backend_name="fake_manila",
+        simulator=False,
+        link=Link(LinkState.LIVE, NOON),
+        status="In progress, accepting new jobs",
+        details={"max_time": 600, "started_at": "2026-11-22T12:00:00Z", "state": "active"},
+        jobs=jobs,
+        now=NOON + timedelta(seconds=60),
+    )
+    return replace(seen, **changes)  # type: ignore[arg-type]
+
+
+def test_text_says_what_there_is() -> None:
+    text = as_text(snapshot(job("j-1"), job("j-2", "Failed", reason="too wide")))
+    assert "Session s-1 on fake_manila: In progress, accepting new jobs" in text
+    assert "time left: 9 min 00 s" in text
+    assert "2 jobs (1 completed, 1 failed), as of 2026-11-22 12:01:00 UTC" in text
+    assert text.index("j-2") < text.index("j-1")
+    assert "2.5 s" in text
+    assert "too wide" in text
+
+
+def test_text_of_many_jobs_is_short() -> None:
+    text = as_text(snapshot(*(job(f"j-{number}") for number in range(100))))
+    assert "and 80 older jobs" in text
+
+
+def test_text_says_what_is_wrong() -> None:
+    link = Link(LinkState.RETRYING, NOON, "no route")
+    assert "no answer from the service: no route" in as_text(snapshot(link=link))
+
+
+def test_html_escapes_all_that_comes_from_the_service() -> None:
+    hostile = job(HOSTILE, program_id=HOSTILE, state=HOSTILE, reason=HOSTILE)
+    seen = snapshot(
+        hostile,
+        session_id=HOSTILE,
+        backend_name=HOSTILE,
+        status=HOSTILE,
+        details={HOSTILE: HOSTILE},
+        link=Link(LinkState.RETRYING, NOON, HOSTILE),
+    )
+    html = as_html(seen)
+    assert "<img" not in html
+    assert html.count("&lt;img src=x onerror=alert(1)&gt;") == 10
+
+
+def test_html_says_when_it_was_true() -> None:
+    html = as_html(snapshot(job("j-1")))
+    assert "as of 2026-11-22 12:01:00 UTC" in html
+    assert "<code>j-1</code>" in html
+
+
+def test_terminal_draws_what_there_is() -> None:
+    console = Console(width=100, record=True, file=None, quiet=False)
+    with console.capture() as captured:
+        console.print(render(snapshot(job("j-1"), job("j-2", "Mystery")), "[bold]a note"))
+    drawn = captured.get()
+    assert "In progress, accepting new jobs" in drawn
+    assert "Mystery" in drawn
+    assert "[bold]a note" in drawn
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [
+        (None, "\N{EN DASH}"),
+        (0, "0.00 s"),
+        (0.04, "0.04 s"),
+        (12.34, "12.3 s"),
+        (59.96, "1 min 00 s"),
+        (60, "1 min 00 s"),
+        (125, "2 min 05 s"),
+        (3599.9, "1 h 00 min"),
+        (3780, "1 h 03 min"),
+    ],
+)
+def test_durations(seconds: float | None, text: str) -> None:
+    assert words.duration(seconds) == text
+
+
+def test_columns() -> None:
+    rows = [
+        job("j-1"),
+        job("j-2", "Queued", started_at=None, ended_at=None),
+        job("j-3", "Mystery", created_at=None, reason="r" * 5000),
+    ]
+    assert columns.static_columns(rows) == {
+        "ids": ["j-1", "j-2", "j-3"],
+        "programs": ["sampler"] * 3,
+        "created": [round(NOON.timestamp() * 1000)] * 2 + [0],
+    }
+    assert columns.state_bytes(rows) == bytes([2, 0, 15])
+    assert columns.time_bytes(rows)[:8] == (1000).to_bytes(4, "little") + (2500).to_bytes(
+        4, "little"
+    )
+    assert columns.time_bytes(rows)[8:16] == b"\xff" * 8
+    assert len(columns.reasons(rows)["j-3"]) == 600
+
+
+def test_a_clock_that_goes_back_gives_no_negative_time() -> None:
+    late = job("j", created_at=NOON + timedelta(hours=1))
+    assert columns.time_bytes([late])[:4] == bytes(4)
+
+
+def test_ended() -> None:
+    closed = {"state": "closed"}
+    assert snapshot(job("j"), details=closed).ended
+    assert not snapshot(job("j", "Running"), details=closed).ended
+    assert not snapshot(job("j")).ended
+    assert not snapshot(job("j"), details={}, simulator=True).ended

@@ -1,0 +1,228 @@
+from __future__ import annotations
+
+import json
+import logging
+import threading
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from qiskit import QuantumCircuit
+
+from qsession_widget import InvalidInputError, NotFoundError, Sampler, Session, SessionPanel, watch
+from qsession_widget.monitor import Monitor
+from qsession_widget.panel import panel_of
+from qsession_widget.wire.discovery import Discovery
+from tests.conftest import eventually
+from tests.panel.conftest import Wire, click, shown
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+TRAITS = {"head", "jobs", "states", "times", "reasons", "beat", "link", "notice"}
+COMPLETED, CANCELLED = 2, 4
+
+
+@pytest.fixture
+def session(runtime: Path) -> Iterator[Session]:
+    """Open a session that does not outlive the test, since it holds its device."""
+    del runtime
+    opened = Session(backend="fake_manila", max_time=600)
+    yield opened
+    opened.cancel()
+
+
+def bell() -> QuantumCircuit:
+    circuit = QuantumCircuit(2, name="bell")
+    circuit.h(0)
+    circuit.cx(0, 1)
+    circuit.measure_all()
+    return circuit
+
+
+def status_of(panel: SessionPanel) -> Any:
+    return panel.head["status"]
+
+
+def test_the_first_message_is_complete(session: Session, wire: Wire) -> None:
+    job = Sampler(mode=session).run([bell()], shots=10)
+    job.result()
+    SessionPanel(session)
+    (state,) = wire.opened()
+    assert set(state) >= TRAITS
+    assert state["head"]["session_id"] == session.session_id
+    assert state["head"]["backend_name"] == "fake_manila"
+    assert state["head"]["status"] == "In progress, accepting new jobs"
+    assert state["head"]["details"]["max_time"] == 600
+    assert state["jobs"]["ids"] == [job.job_id()]
+    assert state["jobs"]["programs"] == ["sampler"]
+    assert state["link"]["state"] == "live"
+
+
+def test_jobs_appear_and_end_by_themselves(session: Session, wire: Wire) -> None:
+    del wire
+    panel = shown(session)
+    job = Sampler(mode=session).run([bell()], shots=10)
+    eventually(lambda: list(panel.states) == [COMPLETED])
+    assert panel.jobs["ids"] == [job.job_id()]
+    waited, ran = (int.from_bytes(panel.times[at : at + 4], "little") for at in (0, 4))
+    assert waited < 60_000
+    assert 0 < ran < 60_000
+
+
+def test_only_the_monitor_writes(session: Session, wire: Wire) -> None:
+    panel = shown(session)
+    Sampler(mode=session).run([bell()], shots=10).result()
+    click(panel, {"do": "refresh"})
+    eventually(lambda: list(panel.states) == [COMPLETED])
+    click(panel, {"do": "close"})
+    eventually(lambda: status_of(panel) == "Closed" and panel.notice["n"] == 1)
+    # The echo of what the browser itself has set is no state of ours.
+    ours = [each for each in wire.updates() if each.data["method"] == "update"]
+    assert {each.thread for each in ours} == {f"qsession-monitor-{session.session_id}"}
+
+
+def test_static_columns_travel_once(session: Session, wire: Wire) -> None:
+    panel = shown(session)
+    Sampler(mode=session).run([bell()], shots=10).result()
+    eventually(lambda: list(panel.states) == [COMPLETED])
+    sent = [message for message in wire.updates() if "jobs" in message.data.get("state", {})]
+    assert len(sent) == 1
+
+
+def test_a_click_closes_the_session(session: Session, wire: Wire) -> None:
+    del wire
+    panel = shown(session)
+    click(panel, {"do": "close"})
+    eventually(lambda: status_of(panel) == "Closed")
+    assert session.status() == "Closed"
+    eventually(lambda: panel.link["state"] == "ended")
+    assert panel.notice["level"] == "info"
+
+
+def test_a_click_cancels_the_session(slow_runtime: Path, wire: Wire) -> None:
+    del slow_runtime, wire
+    session = Session(backend="fake_lima")
+    panel = shown(session)
+    running, queued = (Sampler(mode=session).run([bell()]) for _ in range(2))
+    eventually(running.running)
+    click(panel, {"do": "cancel"})
+    eventually(lambda: status_of(panel) == "In progress, not accepting new jobs")
+    eventually(lambda: panel.states[-1] == CANCELLED)
+    assert panel.reasons[queued.job_id()]
+    assert queued.status() == "CANCELLED"
+    assert running.status() == "RUNNING"
+    running.cancel()
+    eventually(lambda: status_of(panel) == "Closed")
+
+
+def test_a_click_cancels_a_running_job(slow_runtime: Path, wire: Wire) -> None:
+    del slow_runtime, wire
+    session = Session(backend="fake_quito")
+    panel = shown(session)
+    job = Sampler(mode=session).run([bell()])
+    eventually(job.running)
+    click(panel, {"do": "cancel_job", "job_id": job.job_id()})
+    eventually(lambda: list(panel.states) == [CANCELLED])
+    assert job.status() == "CANCELLED"
+    assert job.job_id() in panel.notice["text"]
+    click(panel, {"do": "cancel_job", "job_id": job.job_id()})
+    eventually(lambda: "already ended" in panel.notice["text"])
+    session.close()
+
+
+def test_a_refused_command_is_said_and_ends_nothing(session: Session, wire: Wire) -> None:
+    del wire
+    panel = shown(session)
+    click(panel, {"do": "cancel_job", "job_id": "no-such-job"})
+    eventually(lambda: panel.notice["level"] == "error")
+    assert "no-such-job" in panel.notice["text"]
+    click(panel, {"do": "close"})
+    eventually(lambda: status_of(panel) == "Closed")
+
+
+@pytest.mark.parametrize(
+    "content",
+    [None, [], "close", {}, {"do": 1}, {"do": "cancel_job"}, {"do": "cancel_job", "job_id": 3}],
+)
+def test_a_message_that_is_not_known_is_logged(
+    session: Session, wire: Wire, caplog: pytest.LogCaptureFixture, content: object
+) -> None:
+    del wire
+    panel = shown(session)
+    with caplog.at_level(logging.WARNING):
+        click(panel, content)
+    assert "does not know" in caplog.text
+    assert session.status() == "Pending"
+
+
+def test_a_session_displays_as_its_panel(session: Session, wire: Wire) -> None:
+    del wire
+    data, _metadata = session._repr_mimebundle_()
+    view = data["application/vnd.jupyter.widget-view+json"]
+    assert session.session_id is not None
+    assert session.session_id in data["text/plain"]
+    assert session.session_id in data["text/html"]
+    again, _metadata = session._repr_mimebundle_()
+    assert again["application/vnd.jupyter.widget-view+json"] == view
+
+
+def test_running_a_cell_again_and_again_grows_nothing(session: Session, wire: Wire) -> None:
+    session._repr_mimebundle_()
+    threads = threading.active_count()
+    for _ in range(10):
+        session._repr_mimebundle_()
+    assert threading.active_count() == threads
+    assert len(wire.opened()) == 1
+
+
+def test_panels_of_one_session_share_a_monitor(session: Session, wire: Wire) -> None:
+    del wire
+    first, second = shown(session), watch(str(session.session_id))
+    names = [thread.name for thread in threading.enumerate()]
+    assert names.count(f"qsession-monitor-{session.session_id}") == 1
+    Sampler(mode=session).run([bell()], shots=10)
+    eventually(lambda: list(first.states) == list(second.states) == [COMPLETED])
+
+
+def test_a_closed_panel_is_shown_nothing_and_replaced(session: Session, wire: Wire) -> None:
+    del wire
+    panel = panel_of(session)
+    assert panel_of(session) is panel
+    panel.close()
+    assert Monitor.of(session).listeners == []
+    assert panel_of(session) is not panel
+
+
+def test_a_simulator_has_a_panel(runtime: Path, wire: Wire) -> None:
+    del runtime, wire
+    session = Session(backend="aer_simulator")
+    panel = shown(session)
+    assert panel.head["simulator"] is True
+    assert panel.head["session_id"] is None
+    assert panel.head["status"] is None
+    assert panel.head["details"] == {}
+    job = Sampler(mode=session).run([bell()], shots=10)
+    eventually(lambda: list(panel.states) == [COMPLETED])
+    assert panel.jobs["ids"] == [job.job_id()]
+    assert "simulator: no session" in repr(panel)
+
+
+def test_no_secret_is_in_the_state(session: Session, runtime: Path, wire: Wire) -> None:
+    panel = shown(session)
+    click(panel, {"do": "cancel_job", "job_id": "no-such-job"})
+    eventually(lambda: panel.notice["n"] == 1)
+    found = Discovery.read(runtime)
+    assert found is not None
+    for message in wire.messages:
+        assert found.token not in json.dumps(message.data, default=repr)
+    assert found.token not in repr(panel)
+    assert found.token not in json.dumps(session._repr_mimebundle_())
+
+
+def test_what_is_no_session_has_no_panel(runtime: Path) -> None:
+    del runtime
+    with pytest.raises(InvalidInputError, match="'fake_manila' is no session"):
+        SessionPanel("fake_manila")
+    with pytest.raises(NotFoundError, match="no-such-session"):
+        watch("no-such-session")
