@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import threading
 from functools import partial
@@ -40,17 +41,24 @@ def follow(job: RuntimeJob, callback: Callback) -> threading.Thread:
 
 def _follow(job: RuntimeJob, callback: Callback) -> None:
     try:
-        if "interim" in job.service.features:
-            _interim(job, callback)
+        interim = "interim" in _patiently(job, lambda: job.service.features)
+        seen = _hand_over_interim(job, callback) if interim else 0
         _patiently(job, job.wait_for_final_state)
-        _hand_over(job, callback, job.result())
+        result = _patiently(job, job.result)
+        if interim:
+            # The runtime forgets them at the end, and the end may come before we have asked.
+            text = _patiently(job, lambda: job.service.api.results(job.job_id()))
+            for pub in json.loads(text)["__value__"]["pub_results"][seen:]:
+                _hand_over(job, callback, job.decode(json.dumps(pub)))
+        _hand_over(job, callback, result)
     except JobError as error:
         logger.info("No final result for the callback: %s", error)
     except QSessionError:
         logger.exception("The callback of job %s gets no more results", job.job_id())
 
 
-def _interim(job: RuntimeJob, callback: Callback) -> None:
+def _hand_over_interim(job: RuntimeJob, callback: Callback) -> int:
+    """Hand over results of pubs until the job is over, and give how many they were."""
     seen, final = 0, False
     while not final:
         ask = partial(job.service.api.interim, after=seen, wait_seconds=_HELD_SECONDS)
@@ -58,6 +66,7 @@ def _interim(job: RuntimeJob, callback: Callback) -> None:
         for text in found["interim"]:
             _hand_over(job, callback, job.decode(text))
         seen, final = found["next"], found["final"]
+    return seen
 
 
 def _patiently(job: RuntimeJob, ask: Callable[[], Any]) -> Any:

@@ -110,18 +110,23 @@ def _answering(folder: Path) -> Discovery | None:
     """Give the runtime of a folder if it answers and is what it says it is."""
     found = Discovery.read(folder)
     try:
-        return found if found and "features" in _ask(found) else None
+        if found is None:
+            return None
+        _ask(found)
     except (requests.RequestException, ValueError):
         return None
+    # A new process takes the port and token that a dead one has left behind, so it may be the one
+    # that answers; it has written its own file by then.
+    return found if Discovery.read(folder) == found else None
 
 
 def _ask(found: Discovery) -> dict[str, Any]:
     answer = _send("GET", found, "", _PROBE_TIMEOUT_SECONDS)
     answer.raise_for_status()
     body = answer.json()
-    if not isinstance(body, dict):
+    if not isinstance(body, dict) or "features" not in body:
         # After a crash the port may be anybody's.
-        raise ValueError("not a local runtime")  # noqa: TRY004 - as for text that is not JSON
+        raise ValueError("not a local runtime")
     return body
 
 

@@ -319,7 +319,13 @@ class QiskitRuntimeService:
             created_after: only those since then; a time without a zone is in local time.
             created_before: only those until then.
             descending: whether the newest come first.
+
+        Raises:
+            InvalidInputError: for a limit or skip that is no count.
         """
+        for name, count in (("limit", 0 if limit is None else limit), ("skip", skip)):
+            if not isinstance(count, int) or count < 0:
+                raise InvalidInputError(f"{name}={count!r} is not allowed; allowed is 0 and more")
         query = {
             "backend": backend_name,
             "pending": None if pending is None else str(pending).lower(),

@@ -37,6 +37,9 @@ from qsession_widget.wire import codec
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    Dumps = Callable[[Any], str]
+    Loads = Callable[[str], Any]
+
 
 def official_dumps(value: Any) -> str:
     return json.dumps(value, cls=RuntimeEncoder)
@@ -54,8 +57,6 @@ directions = pytest.mark.parametrize(
         pytest.param(codec.dumps, codec.loads, id="ours-ours"),
     ],
 )
-Dumps = "Callable[[Any], str]"
-Loads = "Callable[[str], Any]"
 
 
 def bell() -> QuantumCircuit:
@@ -300,7 +301,7 @@ def test_damaged_text(text: str | bytes) -> None:
 
 
 def test_pickles_are_not_opened() -> None:
-    opened = []
+    opened: list[int] = []
 
     class Trap:
         def __reduce__(self) -> tuple[Any, ...]:

@@ -1,0 +1,23 @@
+"""Circuits that many tests run."""
+
+from __future__ import annotations
+
+from qiskit import ClassicalRegister, QuantumCircuit, QuantumRegister
+from qiskit.circuit import Parameter
+
+
+def bell() -> QuantumCircuit:
+    """Give the seed's example: named registers and a named circuit."""
+    circuit = QuantumCircuit(QuantumRegister(2, "qr"), ClassicalRegister(2, "cr"), name="bell")
+    circuit.h(0)
+    circuit.cx(0, 1)
+    circuit.measure([0, 1], [0, 1])
+    return circuit
+
+
+def rotated() -> QuantumCircuit:
+    """Give cos(a/2)|0> + sin(a/2)|1>, then a phase b: <Z> = cos a, <X> = sin a cos b."""
+    circuit = QuantumCircuit(1)
+    circuit.ry(Parameter("a"), 0)
+    circuit.rz(Parameter("b"), 0)
+    return circuit

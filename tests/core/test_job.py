@@ -1,0 +1,347 @@
+"""Jobs: their status, waiting, results and ends."""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from qiskit.primitives import BasePrimitiveJob
+from starlette.responses import JSONResponse, PlainTextResponse, Response
+
+from qsession_widget import (
+    ConflictError,
+    JobCancelledError,
+    JobFailedError,
+    JobTimeoutError,
+    NotFoundError,
+    QiskitRuntimeService,
+    Sampler,
+    Session,
+)
+from qsession_widget.service import default_service
+from qsession_widget.transport.http import Transport
+from tests.conftest import eventually
+from tests.core.circuits import bell
+from tests.core.spy import requests_seen
+from tests.core.throwaway import Script, serving
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from qsession_widget import RuntimeJob
+
+
+@pytest.fixture
+def running_job(slow_runtime: object) -> Iterator[RuntimeJob]:
+    """Give a job that is sure to be running still."""
+    assert slow_runtime
+    job = Sampler("fake_manila").run(bell())
+    eventually(job.running, "a running job")
+    yield job
+    if not job.in_final_state():
+        job.cancel()
+
+
+# Against the runtime
+
+
+@pytest.mark.usefixtures("runtime")
+def test_a_job_that_is_done() -> None:
+    before = datetime.now(UTC)
+    job = Sampler("fake_manila").run(bell(), shots=10)
+    assert isinstance(job, BasePrimitiveJob)
+    job.wait_for_final_state()
+    assert job.status() == "DONE"
+    answers = [job.done(), job.in_final_state(), job.queued(), job.running()]
+    assert answers == [True, True, False, False]
+    assert (job.errored(), job.cancelled(), job.error_message()) == (False, False, None)
+    assert abs(job.creation_date - before) < timedelta(minutes=5)
+    assert job.creation_date.utcoffset() == timedelta(0)
+    assert job.backend().name == "fake_manila"
+    assert (job.program_id, job.session_id, job.tags) == ("sampler", None, [])
+    assert job.queue_position is None
+    assert job.metrics()["timestamps"]["finished"]
+    used = job.usage()
+    assert used is not None
+    assert used > 0
+    assert "completed" in job.logs()
+    assert job.inputs["pubs"][0][0] == bell()
+    assert repr(job) == f"<RuntimeJob({job.job_id()!r}, 'sampler', DONE)>"
+
+
+@pytest.mark.usefixtures("runtime")
+def test_what_is_over_is_not_asked_for_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    job = Sampler("fake_manila").run(bell(), shots=10)
+    first = job.result()
+    seen = requests_seen(monkeypatch)
+    assert job.result() is first
+    assert job.status() == "DONE"
+    job.wait_for_final_state()
+    assert seen == []
+
+
+@pytest.mark.usefixtures("runtime")
+def test_a_job_is_found_again_from_elsewhere() -> None:
+    job = Sampler("fake_manila").run(bell(), shots=10)
+    again = QiskitRuntimeService().job(job.job_id())
+    assert again.result()[0].data.cr == job.result()[0].data.cr
+    with pytest.raises(NotFoundError, match="nobody"):
+        QiskitRuntimeService().job("nobody")
+
+
+@pytest.mark.usefixtures("runtime")
+def test_a_job_that_fails() -> None:
+    job = default_service().run("sampler", {"pubs": 3}, {"backend": "fake_manila"})
+    with pytest.raises(JobFailedError, match=job.job_id()) as caught:
+        job.result()
+    message = job.error_message()
+    assert message
+    assert message in str(caught.value)
+    assert caught.value.job_id == job.job_id()
+    assert job.errored()
+    assert job.status() == "ERROR"
+
+
+def test_waiting_in_the_queue(running_job: RuntimeJob) -> None:
+    first, second = [Sampler("fake_manila").run(bell()) for _ in range(2)]
+    assert (first.status(), second.status()) == ("QUEUED", "QUEUED")
+    assert (first.queue_position, second.queue_position) == (1, 2)
+    first.cancel()
+    assert (first.queue_position, second.queue_position) == (None, 1)
+    second.cancel()
+    assert running_job.queue_position is None
+
+
+def test_a_queued_job_is_cancelled(running_job: RuntimeJob) -> None:
+    job = Sampler("fake_manila").run(bell())
+    assert running_job.running()
+    assert job.cancel() is True
+    assert job.status() == "CANCELLED"
+    assert job.cancel() is True, "cancelling again is what was asked for already"
+    with pytest.raises(JobCancelledError, match=job.job_id()) as caught:
+        job.result()
+    assert isinstance(caught.value, RuntimeError)
+
+
+def test_a_running_job_is_cancelled(running_job: RuntimeJob) -> None:
+    assert running_job.cancel() is True
+    with pytest.raises(JobCancelledError):
+        running_job.result(timeout=60)
+    assert running_job.cancelled()
+
+
+@pytest.mark.usefixtures("runtime")
+def test_what_is_over_cannot_be_cancelled() -> None:
+    job = Sampler("fake_manila").run(bell(), shots=10)
+    job.result()
+    with pytest.raises(ConflictError, match=f"{job.job_id()} cannot be cancelled: it is DONE"):
+        job.cancel()
+
+
+def test_a_timeout_ends_the_waiting_and_not_the_job(running_job: RuntimeJob) -> None:
+    for timeout in (0, 0.2):
+        with pytest.raises(JobTimeoutError, match=f"after {timeout} s; it goes on") as caught:
+            running_job.result(timeout=timeout)
+        assert isinstance(caught.value, TimeoutError)
+    assert running_job.status() == "RUNNING"
+
+
+def test_waiting_is_a_few_held_requests(
+    running_job: RuntimeJob, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    paused: list[float] = []
+    pause = Transport.pause
+
+    def noted(transport: Transport, seconds: float) -> None:
+        paused.append(seconds)
+        pause(transport, seconds)
+
+    monkeypatch.setattr(Transport, "pause", noted)
+    seen = requests_seen(monkeypatch)
+    with pytest.raises(JobTimeoutError):
+        running_job.wait_for_final_state(timeout=2)
+    assert len(seen) <= 3
+    assert not any(paused), "no pauses where the server holds requests"
+
+
+def test_a_held_request_ends_with_the_job(running_job: RuntimeJob) -> None:
+    ended = threading.Event()
+
+    def wait() -> None:
+        running_job.wait_for_final_state()
+        ended.set()
+
+    thread = threading.Thread(target=wait)
+    thread.start()
+    QiskitRuntimeService().job(running_job.job_id()).cancel()
+    assert ended.wait(20), "sooner than a held request ends by itself"
+    thread.join()
+
+
+def test_an_interrupt_detaches(running_job: RuntimeJob, monkeypatch: pytest.MonkeyPatch) -> None:
+    seen = requests_seen(monkeypatch)
+
+    def interrupt() -> None:
+        eventually(lambda: any(rest.get("held_seconds") for _, _, rest in seen), "a held request")
+        os.kill(os.getpid(), signal.SIGINT)
+
+    thread = threading.Thread(target=interrupt)
+    thread.start()
+    with pytest.raises(KeyboardInterrupt) as caught:
+        running_job.result()
+    thread.join()
+    (note,) = caught.value.__notes__
+    assert f"service.job({running_job.job_id()!r}) gives it back" in note
+    assert running_job.status() == "RUNNING"
+
+
+def test_an_interrupt_in_a_session_leaves_both(slow_runtime: object) -> None:
+    assert slow_runtime
+    session = Session(backend="fake_torino")
+    job = Sampler(session).run(bell())
+    eventually(job.running)
+    thread = threading.Timer(0.1, os.kill, [os.getpid(), signal.SIGINT])
+    thread.start()
+    with pytest.raises(KeyboardInterrupt), session:
+        job.result()
+    thread.join()
+    assert job.status() == "RUNNING"
+    assert session.status() == "In progress, accepting new jobs"
+    job.cancel()
+    session.cancel()
+
+
+# Against servers that do other things
+
+
+def job_json(state_status: str, **more: Any) -> dict[str, Any]:
+    return {
+        "id": "j",
+        "backend": "b",
+        "created": "2026-09-22T11:26:48.24885Z",
+        "program": {"id": "sampler"},
+        "state": {"status": state_status, **more.pop("state", {})},
+        **more,
+    }
+
+
+class Service(Script):
+    """Answers for one job: a status for each question, then the last one for ever."""
+
+    def __init__(self, *states: dict[str, Any], results: Response | None = None) -> None:
+        super().__init__(*(JSONResponse(state) for state in states))
+        self.results = results or PlainTextResponse("[1, 2]")
+
+    async def answer(self, request: Any) -> Response:
+        if request.url.path.endswith("/results"):
+            return self.results
+        return await super().answer(request)
+
+
+def job_of(root: str) -> RuntimeJob:
+    service = QiskitRuntimeService("local", "t", root)
+    return service.job("j")
+
+
+@pytest.fixture
+def pauses(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    """Give the lengths of pauses, which take no time here."""
+    noted: list[float] = []
+    monkeypatch.setattr(
+        Transport, "pause", lambda _, seconds: noted.append(seconds) if seconds else None
+    )
+    return noted
+
+
+def test_a_server_that_cannot_hold_requests_is_asked_less_and_less_often(
+    pauses: list[float],
+) -> None:
+    states = [job_json("Queued")] * 10 + [job_json("Running")] * 30 + [job_json("Completed")]
+    script = Service(*states)
+    with serving(script.app) as root:
+        assert job_of(root).result() == [1, 2]
+    assert len(script.asked) == len(states)
+    assert pauses == sorted(pauses)
+    assert (pauses[0], pauses[-1]) == (0.1, 2.0)
+
+
+@pytest.mark.usefixtures("pauses")
+@pytest.mark.parametrize(
+    ("last", "kind", "said"),
+    [
+        (
+            job_json("Cancelled", state={"reason": "Ran too long", "reason_code": 1305}),
+            JobFailedError,
+            "Error code 1305; Ran too long",
+        ),
+        (job_json("Cancelled - Ran too long"), JobFailedError, ""),
+        (job_json("Expired", status="Failed"), JobFailedError, ""),
+        (job_json("Expired", status="Cancelled"), JobCancelledError, ""),
+        (
+            job_json(
+                "Failed",
+                state={"reason": "No.", "reason_code": 1517, "reason_solution": "Change it."},
+            ),
+            JobFailedError,
+            "Error code 1517; No. Change it.",
+        ),
+    ],
+)
+def test_ends_that_ibm_knows(last: dict[str, Any], kind: type[Exception], said: str) -> None:
+    with (
+        serving(Service(job_json("Running"), last).app) as root,
+        pytest.raises(kind, match=said),
+    ):
+        job_of(root).result()
+
+
+def test_the_traceback_of_a_job_without_a_reason() -> None:
+    results = PlainTextResponse("noise\nTraceback: one\nTraceback: two")
+    with serving(Service(job_json("Failed"), results=results).app) as root:
+        assert job_of(root).error_message() == "Traceback: two"
+
+
+@pytest.mark.usefixtures("pauses")
+def test_a_state_that_nobody_knows_is_waited_for_as_long_as_was_asked() -> None:
+    with serving(Service(job_json("Validating")).app) as root:
+        job = job_of(root)
+        assert job.status() == "VALIDATING"
+        with pytest.raises(JobTimeoutError):
+            job.result(timeout=0.2)
+
+
+@pytest.mark.parametrize("answer", [Response(status_code=204), Response("")])
+def test_a_result_that_is_gone_is_none(answer: Response) -> None:
+    with serving(Service(job_json("Completed"), results=answer).app) as root:
+        assert job_of(root).result() is None
+
+
+def test_types_that_only_ibm_has_are_decoded_by_its_package() -> None:
+    from qiskit_ibm_runtime.execution_span import ExecutionSpans  # noqa: PLC0415 - slow
+
+    text = '{"__type__": "ExecutionSpans", "__value__": {"spans": []}}'
+    with serving(Service(job_json("Completed"), results=PlainTextResponse(text)).app) as root:
+        assert isinstance(job_of(root).result(), ExecutionSpans)
+
+
+def test_dates_of_ibm_are_read() -> None:
+    with serving(Service(job_json("Completed")).app) as root:
+        created = job_of(root).creation_date
+    assert created == datetime(2026, 9, 22, 11, 26, 48, 248850, UTC)
+
+
+class Upper:
+    def decode(self, text: str) -> str:
+        return text.upper()
+
+
+@pytest.mark.parametrize("decoder", [Upper, Upper()])
+def test_a_decoder_of_ones_own(decoder: Any) -> None:
+    with serving(Service(job_json("Completed"), results=PlainTextResponse('"a"')).app) as root:
+        job = job_of(root)
+        assert job.result(decoder=decoder) == '"A"'
+        assert job.result() == "a"

@@ -1,0 +1,306 @@
+"""The service: devices, accounts, lists of jobs."""
+
+from __future__ import annotations
+
+import copy
+import threading
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from qsession_widget import (
+    BackendNotFoundError,
+    InvalidInputError,
+    NotAuthorizedError,
+    NotFoundError,
+    QiskitRuntimeService,
+    Sampler,
+    ServiceUnavailableError,
+    Session,
+    UnsupportedError,
+    local,
+)
+from qsession_widget import service as service_module
+from qsession_widget.service import default_service
+from tests.conftest import eventually
+from tests.core.circuits import bell
+from tests.core.spy import requests_seen
+from tests.core.throwaway import nobody_there
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+
+@pytest.fixture
+def service(runtime: Path) -> Iterator[QiskitRuntimeService]:
+    assert runtime
+    with QiskitRuntimeService("local") as found:
+        yield found
+
+
+# Ways in
+
+
+def test_without_an_account_it_is_the_local_runtime(runtime: Path) -> None:
+    service = QiskitRuntimeService()
+    found = local.endpoint(start=False, folder=runtime)
+    assert service.active_account() == {
+        "channel": "local",
+        "url": found.url,
+        "instance": None,
+        "verify": True,
+    }
+    assert found.token not in repr(service) + str(service.active_account())
+
+
+def test_somebody_elses_runtime_is_joined(
+    runtime: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found = local.endpoint(folder=runtime)
+    monkeypatch.setenv("QSESSION_HOME", str(tmp_path / "mine"))
+    for url in (found.url, found.url + "/", found.url + "/api/v1"):
+        service = QiskitRuntimeService("local", found.token, url)
+        assert service.backend("fake_manila").num_qubits == 5
+    assert not (tmp_path / "mine").exists(), "nothing of one's own is started"
+
+
+def test_a_wrong_token(runtime: Path) -> None:
+    url = local.endpoint(folder=runtime).url
+    service = QiskitRuntimeService("local", "wr0ng", url)
+    with pytest.raises(NotAuthorizedError, match="401") as caught:
+        service.backends()
+    assert "wr0ng" not in str(caught.value)
+
+
+def test_a_server_that_is_not_there(runtime: Path) -> None:
+    assert runtime
+    url = nobody_there()
+    with pytest.raises(ServiceUnavailableError, match="refused") as caught:
+        Session(QiskitRuntimeService("local", "t", url), "fake_manila")
+    assert url in str(caught.value)
+
+
+def test_a_closed_service(service: QiskitRuntimeService) -> None:
+    assert not service.closed
+    service.close()
+    service.close()
+    assert service.closed
+    with pytest.raises(ServiceUnavailableError, match="was closed"):
+        service.backends()
+
+
+def test_the_default_service_is_one_for_all_threads(runtime: Path) -> None:
+    assert runtime
+    found: list[QiskitRuntimeService] = []
+    threads = [threading.Thread(target=lambda: found.append(default_service())) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(found) == 8
+    assert len(set(map(id, found))) == 1
+    found[0].close()
+    assert default_service() is not found[0], "one that somebody closed is replaced"
+
+
+def test_features_are_asked_for_once(
+    service: QiskitRuntimeService, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen = requests_seen(monkeypatch)
+    assert {"watch", "interim", "transpile"} <= service.features
+    assert "watch" in service.features
+    assert len(seen) == 1
+
+
+def test_a_copy_is_the_same_connection(service: QiskitRuntimeService) -> None:
+    backend = service.backend("fake_manila")
+    assert copy.deepcopy({"a": backend})["a"] is backend
+    assert copy.deepcopy(service) is service
+
+
+# Devices
+
+
+def names(backends: list[Any]) -> set[str]:
+    return {backend.name for backend in backends}
+
+
+def test_devices_are_filtered(service: QiskitRuntimeService) -> None:
+    everything = service.backends()
+    devices = {"fake_manila", "fake_torino"}
+    simulators = {"aer_simulator", "ibmq_qasm_simulator"}
+    assert devices | simulators <= names(everything)
+    assert names(service.backends("fake_manila")) == {"fake_manila"}
+    assert service.backends("nobody") == []
+    assert names(service.backends(simulator=True)) == simulators
+    assert not simulators & names(service.backends(simulator=False))
+    wide = service.backends(min_num_qubits=100, simulator=False)
+    assert "fake_torino" in names(wide)
+    assert all(backend.num_qubits >= 100 for backend in wide)
+    assert service.backends(operational=False) == []
+    assert len(service.backends(operational=True)) == len(everything)
+    assert names(service.backends(filters=lambda backend: backend.name.endswith("manila"))) == {
+        "fake_manila"
+    }
+
+
+def test_a_device(service: QiskitRuntimeService) -> None:
+    manila = service.backend("fake_manila")
+    assert (manila.name, manila.num_qubits, manila.simulator) == ("fake_manila", 5, False)
+    assert repr(manila) == "<Backend('fake_manila', 5 qubits)>"
+    assert manila.service is service
+    assert manila.max_circuits is None
+    assert manila.configuration()["n_qubits"] == 5
+    properties = manila.properties()
+    assert properties is not None
+    assert len(properties["qubits"]) == 5
+    assert "cx" in manila.target.operation_names
+    assert manila.target is manila.target
+    assert manila.dt == pytest.approx(0.2222e-9, rel=1e-3)
+    assert manila.dtm == pytest.approx(0.2222e-9, rel=1e-3)
+    assert [0, 1, 2, 3, 4] in manila.meas_map
+    status = manila.status()
+    assert (status.backend_name, status.operational) == ("fake_manila", True)
+    assert (status.pending_jobs, status.status_msg) == (0, "active")
+
+
+def test_a_simulator(service: QiskitRuntimeService, monkeypatch: pytest.MonkeyPatch) -> None:
+    seen = requests_seen(monkeypatch)
+    simulator = service.backend("aer_simulator")
+    assert simulator.simulator
+    assert simulator.properties() is None
+    assert simulator.target.num_qubits == simulator.num_qubits
+    assert not [path for _, path, _ in seen if path.endswith("/properties")]
+
+
+def test_a_backend_runs_nothing_by_itself(service: QiskitRuntimeService) -> None:
+    with pytest.raises(UnsupportedError, match=r"Sampler\(mode=backend\)"):
+        service.backend("fake_manila").run(bell())
+
+
+@pytest.mark.parametrize("name", ["fake_manilla", "Fake_Manila", "manila", "../jobs"])
+def test_an_unknown_device(service: QiskitRuntimeService, name: str) -> None:
+    with pytest.raises(BackendNotFoundError) as caught:
+        service.backend(name)
+    start = f"no backend {name!r}; there are "
+    assert str(caught.value).startswith(start)
+    listed = str(caught.value).removeprefix(start).split(", ")
+    assert set(listed) == names(service.backends())
+    if "manil" in name.lower():
+        assert listed[0] == "fake_manila"
+
+
+def test_the_least_busy_device(slow_runtime: Path) -> None:
+    assert slow_runtime
+    service = default_service()
+    assert service.least_busy().name == "fake_manila"
+    job = Sampler("fake_manila").run(bell())
+    eventually(lambda: service.backend("fake_manila").status().pending_jobs)
+    other = service.least_busy(simulator=False)
+    assert other.name != "fake_manila"
+    assert not other.simulator
+    assert service.least_busy(min_num_qubits=150).num_qubits >= 150
+    assert service.least_busy(simulator=True).simulator
+    named = service.least_busy(filters=lambda backend: backend.name == "fake_oslo")
+    assert named.name == "fake_oslo"
+    job.cancel()
+    with pytest.raises(BackendNotFoundError, match=r"min_num_qubits=5000.*fake_manila"):
+        service.least_busy(min_num_qubits=5000)
+
+
+# Jobs
+
+
+def test_run_needs_a_backend_that_exists(service: QiskitRuntimeService) -> None:
+    with pytest.raises(InvalidInputError, match="options name no backend"):
+        service.run("sampler", {})
+    with pytest.raises(NotFoundError, match="nobody"):
+        service.run("sampler", {}, {"backend": "nobody"})
+    with pytest.raises(NotFoundError, match=r"spectroscopy.*sampler, estimator"):
+        service.run("spectroscopy", {}, {"backend": "fake_manila"})
+    with pytest.raises(InvalidInputError, match="program_id=''"):
+        service.run("", {}, {"backend": "fake_manila"})
+    with pytest.raises(InvalidInputError, match="not this service's"):
+        service.run("sampler", {}, {"backend": "fake_manila", "instance": "crn:other"})
+
+
+def send(service: QiskitRuntimeService, tag: str, count: int) -> list[str]:
+    options = {"backend": "aer_simulator", "job_tags": [tag]}
+    inputs = {"pubs": [[bell(), [], 1]]}
+    return [service.run("sampler", inputs, options).job_id() for _ in range(count)]
+
+
+def test_jobs_are_listed_newest_first(service: QiskitRuntimeService) -> None:
+    sent = send(service, "listed", 5)
+    listed = [job.job_id() for job in service.jobs(job_tags=["listed"])]
+    assert listed == sent[::-1]
+    oldest_first = service.jobs(job_tags=["listed"], descending=False)
+    assert [job.job_id() for job in oldest_first] == sent
+    assert [job.job_id() for job in service.jobs(2, 1, job_tags=["listed"])] == sent[3:1:-1]
+    assert service.jobs(job_tags=["listed"], skip=5) == []
+    assert service.jobs(limit=0) == []
+    assert service.jobs(job_tags=["listed", "more"]) == []
+    assert service.jobs(job_tags=["listed"], backend_name="fake_torino") == []
+    assert service.jobs(job_tags=["listed"], program_id="estimator") == []
+    for job in oldest_first:
+        job.wait_for_final_state()
+    assert service.jobs(job_tags=["listed"], pending=True) == []
+    assert len(service.jobs(job_tags=["listed"], pending=False)) == 5
+    now = datetime.now(UTC)
+    assert len(service.jobs(job_tags=["listed"], created_after=now - timedelta(hours=1))) == 5
+    assert service.jobs(job_tags=["listed"], created_before=now - timedelta(hours=1)) == []
+
+
+@pytest.mark.parametrize("arguments", [{"limit": -1}, {"skip": -1}, {"limit": 1.5}])
+def test_counts_that_are_none(service: QiskitRuntimeService, arguments: dict[str, Any]) -> None:
+    with pytest.raises(InvalidInputError, match=f"{next(iter(arguments))}="):
+        service.jobs(**arguments)
+
+
+def test_pages_repeat_nothing_when_jobs_arrive_between_them(
+    service: QiskitRuntimeService, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(service_module, "_PAGE", 4)
+    sent = send(service, "paged", 10)
+    ask = service.api.jobs
+    late: list[str] = []
+
+    def asked(**query: Any) -> Any:
+        page = ask(**query)
+        if len(late) < 2:
+            late.extend(send(service, "paged", 1))
+        return page
+
+    monkeypatch.setattr(service.api, "jobs", asked)
+    listed = [job.job_id() for job in service.jobs(limit=None, job_tags=["paged"])]
+    assert len(listed) == len(set(listed))
+    assert set(sent) <= set(listed)
+
+
+def test_pages_end_when_jobs_vanish_between_them(
+    service: QiskitRuntimeService, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(service_module, "_PAGE", 4)
+    sent = send(service, "vanishing", 10)
+    ask = service.api.jobs
+    left = list(sent)
+
+    def asked(**query: Any) -> Any:
+        page = ask(**query)
+        for _ in range(min(4, len(left))):
+            service.delete_job(left.pop())
+        return page
+
+    monkeypatch.setattr(service.api, "jobs", asked)
+    listed = [job.job_id() for job in service.jobs(limit=None, job_tags=["vanishing"])]
+    assert listed == sent[:5:-1], "what was there when it was asked"
+
+
+def test_a_deleted_job_is_gone(service: QiskitRuntimeService) -> None:
+    (job_id,) = send(service, "deleted", 1)
+    service.delete_job(job_id)
+    for what in (service.job, service.delete_job):
+        with pytest.raises(NotFoundError, match=job_id):
+            what(job_id)

@@ -1,0 +1,541 @@
+"""Sessions against a real runtime."""
+
+from __future__ import annotations
+
+import inspect
+import logging
+import sys
+import threading
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from qiskit import QuantumCircuit
+from qiskit_ibm_runtime.fake_provider import FakeManilaV2
+
+from qsession_widget import (
+    BackendNotFoundError,
+    Batch,
+    Estimator,
+    InvalidInputError,
+    NotFoundError,
+    Options,
+    QiskitRuntimeService,
+    RuntimeOptions,
+    Sampler,
+    Session,
+    SessionClosedError,
+)
+from qsession_widget.service import default_service
+from qsession_widget.session import surrounding_session
+from qsession_widget.wire.discovery import Discovery
+from tests.conftest import eventually
+from tests.core.circuits import bell
+from tests.core.spy import requests_seen
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from qsession_widget import RuntimeJob
+
+PENDING = "Pending"
+ACCEPTING = "In progress, accepting new jobs"
+NOT_ACCEPTING = "In progress, not accepting new jobs"
+
+
+@pytest.fixture
+def busy(slow_runtime: Path) -> Iterator[tuple[Session, RuntimeJob, RuntimeJob]]:
+    """Give a session with a job that is sure to be running still, and one that waits behind it."""
+    assert Discovery.read(slow_runtime)
+    session = Session(backend="fake_manila")
+    sampler = Sampler(mode=session)
+    first, second = sampler.run(bell()), sampler.run(bell())
+    eventually(first.running, "a running job")
+    yield session, first, second
+    for job in session.jobs():
+        if not job.in_final_state():
+            job.cancel()
+    session.cancel()
+    eventually(lambda: session.status() == "Closed", "the end of the session")
+
+
+# The seed
+
+
+@pytest.mark.usefixtures("runtime")
+def test_the_seeds_example(capsys: pytest.CaptureFixture[str]) -> None:
+    example = """
+from qiskit import QuantumCircuit, QuantumRegister, ClassicalRegister
+from qsession_widget import Session, Sampler, Options
+
+qr = QuantumRegister(2, name="qr")
+cr = ClassicalRegister(2, name="cr")
+qc = QuantumCircuit(qr, cr, name="bell")
+qc.h(qr[0])
+qc.cx(qr[0], qr[1])
+qc.measure(qr, cr)
+
+options = Options(optimization_level=3)
+
+with Session(backend="ibmq_qasm_simulator") as session:
+    sampler = Sampler(session=session, options=options)
+    job = sampler.run(qc)
+    print(f"Sampler job ID: {job.job_id()}")
+    print(f"Sampler job result: {job.result()}")
+"""
+    names: dict[str, Any] = {}
+    exec(example, names)  # noqa: S102 - the documented example, as a user types it
+    printed = capsys.readouterr().out
+    assert f"Sampler job ID: {names['job'].job_id()}" in printed
+    assert "cr=BitArray(<shape=(), num_shots=4096, num_bits=2>)" in printed
+    counts = names["job"].result()[0].data.cr.get_counts()
+    assert set(counts) == {"00", "11"}
+
+
+@pytest.mark.parametrize(
+    ("method", "parameters"),
+    [
+        (Session, ["service", "backend", "max_time"]),
+        (Session.from_id, ["session_id", "service", "backend"]),
+        (Session.run, ["self", "program_id", "inputs", "options", "callback", "result_decoder"]),
+    ],
+)
+def test_signatures_begin_as_the_seeds(method: Any, parameters: list[str]) -> None:
+    signature = inspect.signature(method).parameters
+    assert list(signature)[: len(parameters)] == parameters
+    assert all(
+        each.kind is each.KEYWORD_ONLY for each in list(signature.values())[len(parameters) :]
+    )
+
+
+# Construction
+
+
+@pytest.mark.usefixtures("runtime")
+def test_a_new_session() -> None:
+    session = Session(backend="fake_manila", max_time="1.5h", name="lesson 3")
+    assert session.service is default_service()
+    assert session.backend() == "fake_manila"
+    assert session.status() == PENDING
+    assert session.simulator is False
+    details = session.details()
+    assert details is not None
+    assert list(details) == [
+        *("id", "backend_name", "interactive_timeout", "max_time", "active_timeout", "state"),
+        *("accepting_jobs", "last_job_started", "last_job_completed", "started_at", "closed_at"),
+        *("activated_at", "mode", "usage_time", "timestamps"),
+    ]
+    assert details["id"] == session.session_id
+    assert (details["backend_name"], details["mode"]) == ("fake_manila", "dedicated")
+    assert (details["state"], details["accepting_jobs"]) == ("open", True)
+    assert details["max_time"] == 5400
+    assert details["started_at"] is None
+    assert [entry["status"] for entry in details["timestamps"]] == ["open"]
+    assert repr(session) == (
+        f"<Session({session.session_id!r}, backend='fake_manila', name='lesson 3')>"
+    )
+    session.close()
+
+
+@pytest.mark.usefixtures("runtime")
+def test_details_follow_a_session_to_its_end() -> None:
+    with Session(backend="fake_manila") as session:
+        Sampler(mode=session).run(bell(), shots=10).result()
+        assert session.status() == ACCEPTING
+        used = session.usage()
+        assert used is not None
+        assert used > 0
+    assert session.status() == "Closed"
+    details = session.details()
+    assert details is not None
+    assert details["accepting_jobs"] is False
+    assert details["closed_at"] > details["last_job_completed"] > details["last_job_started"]
+    assert details["last_job_started"] >= details["activated_at"] == details["started_at"]
+    assert details["usage_time"] >= used
+
+
+@pytest.mark.usefixtures("runtime")
+def test_a_batch() -> None:
+    with Batch(backend="fake_manila") as batch:
+        Sampler().run(bell(), shots=10).result()
+        details = batch.details()
+        assert details is not None
+        assert details["mode"] == "batch"
+    assert repr(batch).startswith("<Batch(")
+
+
+@pytest.mark.usefixtures("runtime")
+@pytest.mark.parametrize("given", ["object", "name of a service", "official"])
+def test_backends_in_every_form(given: str) -> None:
+    service = QiskitRuntimeService()
+    manila = service.backend("fake_manila")
+    session = {
+        "object": lambda: Session(backend=manila),
+        "name of a service": lambda: Session(service, "fake_manila"),
+        "official": lambda: Session(backend=FakeManilaV2()),
+    }[given]()
+    assert session.backend() == "fake_manila"
+    assert session.service is (default_service() if given == "official" else service)
+    session.close()
+
+
+@pytest.mark.usefixtures("runtime")
+def test_the_backend_is_chosen_where_none_is_named() -> None:
+    with Session() as session:
+        assert session.backend() == "fake_manila"
+        assert session.session_id
+
+
+@pytest.mark.usefixtures("runtime")
+@pytest.mark.parametrize(
+    ("arguments", "kind", "said"),
+    [
+        (
+            {"backend": "fake_manilla"},
+            BackendNotFoundError,
+            "'fake_manilla'; there are fake_manila,",
+        ),
+        ({"max_time": "soon"}, InvalidInputError, "max_time='soon'"),
+        ({"max_time": "10m10m"}, InvalidInputError, "max_time='10m10m'"),
+        ({"max_time": 0}, InvalidInputError, "max_time=0"),
+        ({"max_time": 28_801}, InvalidInputError, "28801.*1 to 28800"),
+        ({"max_time": "100d"}, InvalidInputError, "8640000.*1 to 28800"),
+        ({"backend": 3}, InvalidInputError, "backend=3"),
+        ({"backend": ""}, InvalidInputError, "backend=''"),
+        ({"service": "fake_manila"}, InvalidInputError, r"Session\(backend=...\)"),
+        ({"on_error": "panic"}, InvalidInputError, "on_error='panic'.*cancel, close, leave"),
+        ({"tags": "a"}, InvalidInputError, "tags='a'"),
+    ],
+    ids=str,
+)
+def test_bad_arguments(arguments: dict[str, Any], kind: type[Exception], said: str) -> None:
+    with pytest.raises(kind, match=said) as caught:
+        Session(**{"backend": "fake_manila", **arguments})
+    assert isinstance(caught.value, ValueError), "as Qiskit's documentation says"
+
+
+@pytest.mark.usefixtures("runtime")
+def test_bad_arguments_are_seen_before_anything_is_asked(monkeypatch: pytest.MonkeyPatch) -> None:
+    default_service()
+    seen = requests_seen(monkeypatch)
+    for arguments in ({"max_time": "soon"}, {"on_error": "panic"}, {"tags": [1]}):
+        with pytest.raises(InvalidInputError):
+            Session(backend="fake_manila", **arguments)
+    assert seen == []
+
+
+# Simulators
+
+
+@pytest.mark.usefixtures("runtime")
+def test_a_simulator_has_no_session(monkeypatch: pytest.MonkeyPatch) -> None:
+    seen = requests_seen(monkeypatch)
+    with Session(backend="aer_simulator", max_time="1h") as session:
+        jobs = [Sampler().run(bell(), shots=10), Estimator().run((bell(), "ZZ"))]
+        for job in jobs:
+            job.result()
+            assert job.session_id is None
+        nothing = [session.session_id, session.status(), session.details(), session.usage()]
+        assert nothing == [None] * 4
+        assert session.simulator is True
+        assert session.jobs() == jobs
+    assert not [path for _, path, _ in seen if "sessions" in path]
+    with pytest.raises(SessionClosedError):
+        Sampler(mode=session).run(bell())
+    assert repr(session) == "<Session(simulator: no session, backend='aer_simulator')>"
+
+
+@pytest.mark.usefixtures("slow_runtime")
+def test_cancelling_on_a_simulator_cancels_what_waits() -> None:
+    session = Session(backend="aer_simulator")
+    first, second = [Sampler(mode=session).run(bell()) for _ in range(2)]
+    eventually(first.running, "a running job")
+    session.cancel()
+    assert (first.status(), second.status()) == ("RUNNING", "CANCELLED")
+    first.cancel()
+
+
+# Running
+
+
+@pytest.mark.usefixtures("runtime")
+def test_run_takes_options_and_a_decoder() -> None:
+    class Length:
+        def decode(self, text: str) -> int:
+            return len(text)
+
+    with Session(backend="fake_manila", tags=["lesson"]) as session:
+        job = session.run(
+            "sampler",
+            {"pubs": [[bell(), [], 10]]},
+            RuntimeOptions(job_tags=["bell"], max_execution_time="5m", log_level="debug"),
+            None,
+            Length,
+        )
+        assert job.result() > 100
+        assert job.tags == ["lesson", "bell"]
+        assert job.data["cost"] == 300
+        assert job.session_id == session.session_id
+        with pytest.raises(InvalidInputError, match=r"'fake_torino'.*'fake_manila'"):
+            session.run("sampler", {}, {"backend": "fake_torino"})
+        with pytest.raises(InvalidInputError, match="did you mean job_tags"):
+            session.run("sampler", {}, {"job_tag": ["a"]})
+        with pytest.raises(NotFoundError, match=r"spectroscopy.*sampler, estimator"):
+            session.run("spectroscopy", {})
+        with pytest.raises(InvalidInputError, match="no form on the wire"):
+            session.run("sampler", {"pubs": [object()]})
+
+
+@pytest.mark.usefixtures("runtime")
+def test_a_callback_gets_each_pub_and_then_the_whole(caplog: pytest.LogCaptureFixture) -> None:
+    got: list[tuple[str, Any, str]] = []
+    over = threading.Event()
+
+    def callback(job_id: str, result: Any) -> None:
+        got.append((job_id, result, threading.current_thread().name))
+        if len(got) == 1:
+            raise ZeroDivisionError("the user's own mistake")
+        if len(got) == 4:
+            over.set()
+
+    with Session(backend="fake_manila") as session:
+        inputs = {"pubs": [[bell(), [], shots] for shots in (10, 20, 30)]}
+        job = session.run("sampler", inputs, callback=callback)
+        assert over.wait(60)
+    assert [result.data.cr.num_shots for _, result, _ in got[:3]] == [10, 20, 30]
+    assert [pub.data.cr.num_shots for pub in got[3][1]] == [10, 20, 30]
+    assert {job_id for job_id, _, _ in got} == {job.job_id()}
+    assert {name for _, _, name in got} == {f"qsession-callback-{job.job_id()}"}
+    assert "the user's own mistake" in caplog.text, "an exception is told, and ends nothing"
+
+
+@pytest.mark.usefixtures("runtime")
+def test_a_callback_of_a_job_that_fails_ends(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO)
+    got: list[Any] = []
+    with Session(backend="fake_manila") as session:
+        job = session.run("sampler", {}, callback=lambda *result: got.append(result))
+        eventually(lambda: "No final result for the callback" in caplog.text)
+        assert job.errored()
+    assert got == []
+
+
+def test_a_job_to_a_session_that_was_closed_elsewhere(
+    busy: tuple[Session, RuntimeJob, RuntimeJob],
+) -> None:
+    session, _, _ = busy
+    assert session.session_id
+    Session.from_id(session.session_id).close()
+    with pytest.raises(SessionClosedError, match=session.session_id) as caught:
+        Sampler(mode=session).run(bell())
+    assert isinstance(caught.value, RuntimeError)
+
+
+@pytest.mark.usefixtures("runtime")
+def test_jobs_are_complete_and_in_order() -> None:
+    with Session(backend="fake_manila") as session:
+        assert session.session_id
+        other = Session.from_id(session.session_id, on_error="leave")
+        sent = [Sampler(mode=mode).run(bell(), shots=1) for mode in (session, other) * 12]
+        assert [job.job_id() for job in session.jobs()] == [job.job_id() for job in sent]
+        sent[-1].wait_for_final_state()
+
+
+# Ending
+
+
+def test_closing_lets_jobs_finish(busy: tuple[Session, RuntimeJob, RuntimeJob]) -> None:
+    session, first, second = busy
+    for _ in range(2):
+        session.close()
+        assert session.status() == NOT_ACCEPTING
+        assert (first.status(), second.status()) == ("RUNNING", "QUEUED")
+    with pytest.raises(SessionClosedError):
+        Sampler(mode=session).run(bell())
+
+
+def test_cancelling_ends_what_waits(busy: tuple[Session, RuntimeJob, RuntimeJob]) -> None:
+    session, first, second = busy
+    for _ in range(2):
+        session.cancel()
+        assert session.status() == NOT_ACCEPTING
+        assert (first.status(), second.status()) == ("RUNNING", "CANCELLED")
+    first.cancel()
+    eventually(lambda: session.status() == "Closed")
+    session.cancel()
+    session.close()
+
+
+def test_cancelling_queued_jobs_leaves_the_session_open(
+    busy: tuple[Session, RuntimeJob, RuntimeJob],
+) -> None:
+    session, first, second = busy
+    assert session.cancel_queued_jobs() == [second.job_id()]
+    assert session.cancel_queued_jobs() == []
+    assert (first.status(), second.status()) == ("RUNNING", "CANCELLED")
+    assert session.status() == ACCEPTING
+    assert Sampler(mode=session).run(bell()).queued()
+
+
+def test_cancelling_queued_jobs_at_ibm(
+    busy: tuple[Session, RuntimeJob, RuntimeJob], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    session, first, second = busy
+    monkeypatch.setattr(session.service, "_features", frozenset())
+    seen = requests_seen(monkeypatch)
+    assert session.cancel_queued_jobs() == [second.job_id()]
+    assert not [path for _, path, _ in seen if "qsession" in path], "nothing of our own is used"
+    assert (first.status(), second.status()) == ("RUNNING", "CANCELLED")
+
+
+# with
+
+
+@pytest.mark.usefixtures("runtime")
+def test_nested_blocks_restore_the_outer_session() -> None:
+    assert surrounding_session() is None
+    with Session(backend="fake_manila") as outer:
+        assert Sampler().mode is outer
+        with Session(backend="aer_simulator") as inner:
+            assert Sampler().mode is inner
+            with outer:
+                assert Sampler().mode is outer
+            assert Sampler().mode is inner
+        assert Sampler().mode is outer
+    assert surrounding_session() is None
+    assert Sampler().mode is None
+
+
+@pytest.mark.parametrize(
+    ("on_error", "status", "second_status"),
+    [
+        ("cancel", NOT_ACCEPTING, "CANCELLED"),
+        ("close", NOT_ACCEPTING, "QUEUED"),
+        ("leave", ACCEPTING, "QUEUED"),
+    ],
+)
+def test_an_exception_in_the_block(
+    busy: tuple[Session, RuntimeJob, RuntimeJob], on_error: Any, status: str, second_status: str
+) -> None:
+    session, first, second = busy
+    assert session.session_id
+    again = Session.from_id(session.session_id, on_error=on_error)
+    with pytest.raises(ZeroDivisionError), again:
+        raise ZeroDivisionError
+    assert session.status() == status
+    assert (first.status(), second.status()) == ("RUNNING", second_status)
+    assert surrounding_session() is None
+
+
+def test_cancel_is_what_an_exception_does_if_nothing_else_is_said(
+    busy: tuple[Session, RuntimeJob, RuntimeJob],
+) -> None:
+    session, _, second = busy
+    with pytest.raises(ZeroDivisionError), session:
+        raise ZeroDivisionError
+    assert second.status() == "CANCELLED"
+
+
+@pytest.mark.parametrize("on_error", ["cancel", "close", "leave"])
+def test_an_interrupt_always_leaves(
+    busy: tuple[Session, RuntimeJob, RuntimeJob], on_error: Any
+) -> None:
+    session, _, second = busy
+    assert session.session_id
+    again = Session.from_id(session.session_id, on_error=on_error)
+    with pytest.raises(KeyboardInterrupt) as caught, again:
+        raise KeyboardInterrupt
+    assert session.status() == ACCEPTING
+    assert second.status() == "QUEUED"
+    (note,) = caught.value.__notes__
+    assert session.session_id in note
+    assert "stays open" in note
+
+
+@pytest.mark.usefixtures("runtime")
+def test_trouble_while_ending_does_not_hide_the_exception(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    service = QiskitRuntimeService()
+    session = Session(service, "fake_manila")
+    session.__enter__()
+    service.close()
+    error = ZeroDivisionError()
+    session.__exit__(ZeroDivisionError, error, None)
+    (note,) = error.__notes__
+    assert "could not be ended" in note
+    assert "was closed" in caplog.text
+    assert session.session_id
+    Session.from_id(session.session_id).close()
+
+
+# from_id
+
+
+@pytest.mark.usefixtures("runtime")
+def test_from_id_creates_and_changes_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    session = Session(backend="fake_manila", max_time=600)
+    assert session.session_id
+    seen = requests_seen(monkeypatch)
+    again = Session.from_id(session.session_id, backend="fake_manila")
+    assert {method for method, _, _ in seen} == {"GET"}
+    assert again.details() == session.details()
+    assert again.backend() == "fake_manila"
+    assert again.key != session.key
+    assert Sampler(mode=again).run(bell(), shots=1).result()
+    session.close()
+
+
+@pytest.mark.usefixtures("runtime")
+def test_from_id_of_a_closed_session_is_for_reading() -> None:
+    with Session(backend="fake_manila") as session:
+        job = Sampler().run(bell(), shots=1)
+        job.result()
+    assert session.session_id
+    again = Session.from_id(session.session_id)
+    assert again.status() == "Closed"
+    assert again.details() == session.details()
+    assert [each.job_id() for each in again.jobs()] == [job.job_id()]
+    with pytest.raises(SessionClosedError):
+        Sampler(mode=again).run(bell())
+    again.close()
+    again.cancel()
+
+
+@pytest.mark.usefixtures("runtime")
+def test_from_id_checks() -> None:
+    with Session(backend="fake_manila") as session, Batch(backend="fake_torino") as batch:
+        assert session.session_id
+        assert batch.session_id
+        with pytest.raises(InvalidInputError, match=r"'dedicated'.*'batch'; use Session\.from_id"):
+            Batch.from_id(session.session_id)
+        with pytest.raises(InvalidInputError, match=r"'batch'.*'dedicated'; use Batch\.from_id"):
+            Session.from_id(batch.session_id)
+        with pytest.raises(ValueError, match=r"'fake_manila', not on 'fake_torino'"):
+            Session.from_id(session.session_id, backend="fake_torino")
+        assert Batch.from_id(batch.session_id).backend() == "fake_torino"
+    with pytest.raises(NotFoundError, match="Session not found: nobody"):
+        Session.from_id("nobody")
+
+
+# Display
+
+
+@pytest.mark.usefixtures("runtime")
+def test_is_text_where_the_widget_libraries_are_not(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "qsession_widget.panel", None)
+    with Session(backend="aer_simulator") as session:
+        assert session._repr_mimebundle_() == {"text/plain": repr(session)}
+
+
+@pytest.mark.usefixtures("runtime")
+def test_options_travel_with_a_sampler_in_a_session() -> None:
+    circuit = QuantumCircuit(1)
+    circuit.h(0)
+    circuit.measure_all()
+    with Session(backend="fake_manila") as session:
+        options = Options(default_shots=50, seed=3)
+        one, other = [Sampler(mode=session, options=options).run(circuit) for _ in range(2)]
+        bits = one.result()[0].data.meas
+        assert bits.num_shots == 50
+        assert bits == other.result()[0].data.meas, "the same seed, the same shots"
