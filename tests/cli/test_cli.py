@@ -1,0 +1,113 @@
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from typing import TYPE_CHECKING
+
+import pytest
+
+from qsession_widget import Session, local
+from qsession_widget.cli import main
+from tests.conftest import DEADLINE_SECONDS
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+QSESSION = [sys.executable, "-P", "-c", "from qsession_widget.cli import main; exit(main())"]
+
+
+@pytest.fixture
+def demo_folder(tmp_path: Path) -> Iterator[Path]:
+    """Give an empty folder to run the demo in, with a runtime of its own in it."""
+    yield tmp_path
+    local.stop(folder=tmp_path / "qsession")
+
+
+def test_status_and_stop(own_runtime: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["status"]) == 1
+    assert "does not run" in capsys.readouterr().out
+    assert main(["stop"]) == 0
+    assert "does not run" in capsys.readouterr().out
+
+    session = Session(backend="fake_manila")
+    found = local.status(folder=own_runtime)
+    assert found is not None
+    assert main(["status"]) == 0
+    said = capsys.readouterr().out
+    assert found["url"] in said
+    assert "Open sessions: 1" in said
+    session.close()
+
+    assert main(["stop"]) == 0
+    assert "Stopped" in capsys.readouterr().out
+    assert main(["status"]) == 1
+
+
+def test_serve_runs_in_the_foreground_until_terminated(own_runtime: Path) -> None:
+    served = subprocess.Popen(  # noqa: S603  ours
+        [*QSESSION, "serve", "--workers", "1"], stdout=subprocess.PIPE, text=True
+    )
+    try:
+        assert served.stdout is not None
+        assert "serves at http://127.0.0.1:" in served.stdout.readline()
+        found = local.status(folder=own_runtime)
+        assert found is not None
+        assert found["pid"] == served.pid
+    finally:
+        served.terminate()
+        served.wait(DEADLINE_SECONDS)
+    assert served.returncode == 0
+    assert local.status(folder=own_runtime) is None
+
+
+@pytest.mark.parametrize("arguments", [[], ["dance"], ["status", "--loudly"]])
+def test_a_wrong_command_line_is_refused(
+    arguments: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main(arguments)
+    assert ended.value.code == 2
+    assert "usage: qsession" in capsys.readouterr().err
+
+
+def test_serve_explains_itself() -> None:
+    explained = subprocess.run(  # noqa: S603  ours
+        [*QSESSION, "serve", "--help"], capture_output=True, text=True, check=True
+    )
+    assert "usage: qsession serve" in explained.stdout
+    for option in ("--port", "--workers", "--min-job-seconds", "--idle-exit-seconds"):
+        assert option in explained.stdout
+
+
+def test_the_demo_runs_a_session_and_writes_the_notebook_as_a_page(demo_folder: Path) -> None:
+    environment = {**os.environ, "QSESSION_HOME": str(demo_folder / "qsession")}
+    # Its output is no terminal, so it must not open JupyterLab.
+    shown = subprocess.run(  # noqa: S603  ours
+        [*QSESSION, "demo"],
+        cwd=demo_folder,
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=4 * DEADLINE_SECONDS,
+    )
+    assert shown.returncode == 0, shown.stderr
+    page = demo_folder / "qsession-demo" / "quickstart.html"
+    assert page.as_uri() in shown.stdout
+    for line in ("fake_manila", "Closed", "estimator", "sampler", "VQE: -1."):
+        assert line in shown.stdout
+    html = page.read_text()
+    # The session is there as static HTML, which needs neither script nor network.
+    assert "In progress, accepting new jobs" in html
+    assert "application/vnd.jupyter.widget-view+json" not in html
+
+
+def test_the_demo_without_jupyterlab_says_how_to_get_it(
+    monkeypatch: pytest.MonkeyPatch, runtime: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    del runtime
+    monkeypatch.setattr("qsession_widget.demo.find_spec", lambda _name: None)
+    assert main(["demo"]) == 1
+    assert "qsession-widget[lab]" in capsys.readouterr().out

@@ -1,0 +1,102 @@
+"""For users who do not clone: `pip install` of the wheel gives the same panel, without node."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import subprocess
+from pathlib import Path
+from typing import TYPE_CHECKING
+from zipfile import ZipFile
+
+import pytest
+from playwright.sync_api import expect
+
+from qsession_widget import QiskitRuntimeService, Session, local
+from tests.browser.jupyter import lab
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Page
+
+ROOT = Path(__file__).parents[2]
+QUICKSTART = ROOT / "examples" / "quickstart.ipynb"
+LABEXTENSION = "share/jupyter/labextensions/qsession-widget"
+
+
+@pytest.fixture
+def no_node(installed: Path) -> dict[str, str]:
+    """Give an environment in which the new one's programs are all that can be found."""
+    environment = {**os.environ, "PATH": str(installed)}
+    assert shutil.which("node", path=environment["PATH"]) is None
+    for name in ("PYTHONPATH", "VIRTUAL_ENV"):
+        environment.pop(name, None)
+    return environment
+
+
+def test_contents(wheel: Path) -> None:
+    with ZipFile(wheel) as archive:
+        names = archive.namelist()
+        data = next(name for name in names if name.endswith("install.json")).split("/")[0]
+        for built in ("widget.js", "widget.css"):
+            shipped = archive.read(f"qsession_widget/panel/static/{built}")
+            # A stale build would ship silently: what is in the wheel is what is in the tree.
+            assert shipped == (ROOT / "qsession_widget/panel/static" / built).read_bytes()
+        prefix = f"{data}/data/{LABEXTENSION}"
+        extension = json.loads(archive.read(f"{prefix}/package.json"))
+        install = json.loads(archive.read(f"{prefix}/install.json"))
+    assert extension["jupyterlab"]["_build"]["load"] in {
+        name.removeprefix(f"{prefix}/") for name in names
+    }
+    assert install["packageName"] == "qsession-widget"
+    needed = {
+        "qsession_widget/py.typed",
+        "qsession_widget/examples/quickstart.ipynb",
+        "qsession_widget/runtime/simulator.json",
+        "qsession_widget/runtime/migrations/env.py",
+        "qsession_widget/runtime/migrations/versions/0001_sessions_and_jobs.py",
+    }
+    assert needed <= set(names)
+    foreign = [
+        name for name in names if re.match(r"(js|tests|docs|benchmarks|node_modules)/", name)
+    ]
+    assert foreign == []
+
+
+def test_jupyterlab_finds_the_extension(installed: Path, no_node: dict[str, str]) -> None:
+    command = [str(installed / "jupyter"), "labextension", "list"]
+    listed = subprocess.run(  # noqa: S603  ours
+        command, env=no_node, capture_output=True, text=True, check=True
+    )
+    plain = re.sub(r"\x1b\[\d+m", "", listed.stdout + listed.stderr)
+    assert re.search(r"qsession-widget v\S+ enabled OK", plain), plain
+
+
+def test_the_panel_is_live(
+    installed: Path,
+    no_node: dict[str, str],
+    page: Page,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    home = tmp_path / "qsession"
+    monkeypatch.setenv("QSESSION_HOME", str(home))
+    with lab(installed / "python", tmp_path, home, no_node) as running:
+        notebook = running.open(page, QUICKSTART)
+        notebook.run_all()
+        assert notebook.errors() == []
+        status = notebook.panel.get_by_test_id("qsw-status")
+        expect(status).to_contain_text("In progress, accepting new jobs")
+        expect(page.locator(".qsw-statusbar")).to_have_text("Sessions: 1")
+        service = QiskitRuntimeService(channel="local")
+        (session_id,) = {job.session_id for job in service.jobs(limit=None)}
+        assert session_id is not None
+        notebook.panel.get_by_test_id("qsw-close").click()
+        notebook.panel.get_by_test_id("qsw-confirm").click()
+        expect(status).to_contain_text("Closed")
+        assert Session.from_id(session_id, service).status() == "Closed"
+    found = local.status(folder=home)
+    assert found is not None
+    assert str(installed) in Path(f"/proc/{found['pid']}/cmdline").read_text().split("\0")[0]
+    local.stop(folder=home)
