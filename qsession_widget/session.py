@@ -271,14 +271,16 @@ class Session:
 
     def _repr_mimebundle_(
         self, include: object = None, exclude: object = None
-    ) -> dict[str, Any] | tuple[dict[str, Any], dict[str, Any]]:
+    ) -> tuple[dict[str, Any], dict[str, Any]]:
         """Display as the panel, where the widget libraries are there."""
         try:
             # Panels import sessions; this is the one import in the other direction.
             from qsession_widget.panel import panel_of  # noqa: PLC0415
         except ImportError:
-            return {"text/plain": repr(self)}
-        bundle: dict[str, Any] = panel_of(self)._repr_mimebundle_(include=include, exclude=exclude)
+            return {"text/plain": repr(self)}, {}
+        bundle: tuple[dict[str, Any], dict[str, Any]] = panel_of(self)._repr_mimebundle_(
+            include=include, exclude=exclude
+        )
         return bundle
 
     # How it is

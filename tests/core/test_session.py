@@ -525,7 +525,7 @@ def test_from_id_checks() -> None:
 def test_is_text_where_the_widget_libraries_are_not(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "qsession_widget.panel", None)
     with Session(backend="aer_simulator") as session:
-        assert session._repr_mimebundle_() == {"text/plain": repr(session)}
+        assert session._repr_mimebundle_() == ({"text/plain": repr(session)}, {})
 
 
 @pytest.mark.usefixtures("runtime")
