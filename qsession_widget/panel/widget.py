@@ -25,6 +25,9 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 _STATIC = Path(__file__).with_name("static")
+if not (_STATIC / "widget.js").is_file():
+    # Only a clone can be without; a session then shows itself as text.
+    raise ImportError("the panel's front end is not built; run `make build`")
 _FIRST_LOOK_SECONDS = 2.0
 
 
