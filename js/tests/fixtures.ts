@@ -108,6 +108,8 @@ export function head(changes: Partial<Head> = {}, now = Date.now()): Head {
         { status: "active", timestamp: iso(511) },
       ],
     },
+    details_at: now,
+    countdowns: [{ kind: "max", label: "Time left", ends: now + 28_270_000, total: 28_800_000 }],
     ...changes,
   };
 }
@@ -121,7 +123,7 @@ export function live(changes: Partial<Traits> = {}): Traits {
   return {
     head: head(),
     ...jobTraits(MIXED),
-    beat: { n: 1, now: Date.now(), every: 1 },
+    beat: { n: 1, now: Date.now(), rate: 1, every: 1 },
     link: link(),
     notice: { n: 0, level: "info", text: "" },
     ...changes,
@@ -155,9 +157,41 @@ export const STATES: Readonly<Record<string, () => Partial<Traits>>> = {
         accepting_jobs: null,
         backend_name: "ibmq_qasm_simulator",
         details: {},
+        countdowns: [],
       }),
     }),
-  empty: () => live({ head: head({ status: "Pending", state: "open" }), ...jobTraits([]) }),
+  empty: () =>
+    live({
+      head: head({
+        status: "Pending",
+        state: "open",
+        details: { max_time: 28800, interactive_timeout: 60, usage_time: 0 },
+        countdowns: [
+          {
+            kind: "first_job",
+            label: "Time to first job",
+            ends: Date.now() + 1_500_000,
+            total: 1_800_000,
+          },
+        ],
+      }),
+      ...jobTraits([]),
+    }),
+  idle: () =>
+    live({
+      head: head({
+        countdowns: [
+          {
+            kind: "interactive",
+            label: "Idle time left",
+            ends: Date.now() + 14_000,
+            total: 60_000,
+          },
+          { kind: "max", label: "Time left", ends: Date.now() + 120_000, total: 1_800_000 },
+        ],
+      }),
+      ...jobTraits(MIXED.slice(0, 4)),
+    }),
   connecting: () => ({ link: link({ state: "connecting" }) }),
   draining: () =>
     live({
@@ -178,11 +212,14 @@ export const STATES: Readonly<Record<string, () => Partial<Traits>>> = {
     }),
   stale: () => {
     const lastBeat = Date.now() - 12_000;
-    return live({ ...jobTraits(MIXED, lastBeat), beat: { n: 9, now: lastBeat, every: 1 } });
+    return live({
+      ...jobTraits(MIXED, lastBeat),
+      beat: { n: 9, now: lastBeat, rate: 1, every: 1 },
+    });
   },
   ended: () =>
     live({
-      head: head({ status: "Closed", state: "closed", accepting_jobs: false }),
+      head: head({ status: "Closed", state: "closed", accepting_jobs: false, countdowns: [] }),
       ...jobTraits(
         MIXED.map((job) =>
           job.status === "queued" || job.status === "running"

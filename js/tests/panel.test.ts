@@ -8,6 +8,7 @@ import { DRAINING, HOSTILE, head, jobTraits, link, live, MIXED, STATES } from ".
 
 const close = page.getByTestId("qsw-close");
 const cancel = page.getByTestId("qsw-cancel");
+const cancelQueued = page.getByTestId("qsw-cancel-queued");
 const confirm = page.getByTestId("qsw-confirm");
 const dismiss = page.getByTestId("qsw-dismiss-confirm");
 const linkBadge = page.getByTestId("qsw-link");
@@ -167,6 +168,11 @@ describe("closing and cancelling", () => {
   test.each([
     [close, { do: "close" }, "Takes no new jobs; 2 queued and 1 running job finish."],
     [cancel, { do: "cancel" }, "2 queued jobs are cancelled, 1 running job finishes, no new jobs."],
+    [
+      cancelQueued,
+      { do: "cancel_queued" },
+      "2 queued jobs are cancelled, 1 running job goes on, and new jobs are still taken.",
+    ],
   ] satisfies [typeof close, Command, string][])("is asked, then sent once", async (...each) => {
     const [button, message, consequence] = each;
     const { model } = draw(live());
