@@ -15,6 +15,15 @@ export interface Head {
   /** Epoch ms on the service's clock when it sent the details; 0 if it sends no time. */
   details_at: number;
   countdowns: readonly Countdown[];
+  why: Why | null;
+}
+
+/** Why the session is as it is, and what says so. */
+export interface Why {
+  /** Pieces of the sentence: text, and times in epoch ms. */
+  parts: readonly (string | number)[];
+  fields: readonly string[];
+  document: string;
 }
 
 /** A deadline that the kernel knows; the view counts. */

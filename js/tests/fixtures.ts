@@ -110,6 +110,11 @@ export function head(changes: Partial<Head> = {}, now = Date.now()): Head {
     },
     details_at: now,
     countdowns: [{ kind: "max", label: "Time left", ends: now + 28_270_000, total: 28_800_000 }],
+    why: {
+      parts: ["In progress: a job runs since ", now - 39_000, "; 2 jobs follow; usage goes on."],
+      fields: ["state", "mode"],
+      document: "https://example.com/execution-modes",
+    },
     ...changes,
   };
 }
@@ -158,6 +163,7 @@ export const STATES: Readonly<Record<string, () => Partial<Traits>>> = {
         backend_name: "ibmq_qasm_simulator",
         details: {},
         countdowns: [],
+        why: null,
       }),
     }),
   empty: () =>
@@ -166,6 +172,11 @@ export const STATES: Readonly<Record<string, () => Partial<Traits>>> = {
         status: "Pending",
         state: "open",
         details: { max_time: 28800, interactive_timeout: 60, usage_time: 0 },
+        why: {
+          parts: ["Pending: no job has been submitted yet; usage has not begun."],
+          fields: ["state"],
+          document: "https://example.com/run-jobs-session",
+        },
         countdowns: [
           {
             kind: "first_job",
@@ -180,6 +191,17 @@ export const STATES: Readonly<Record<string, () => Partial<Traits>>> = {
   idle: () =>
     live({
       head: head({
+        why: {
+          parts: [
+            "In progress: the last job ended at ",
+            Date.now() - 46_000,
+            "; without another one the session goes idle at ",
+            Date.now() + 14_000,
+            ", and usage goes on until then.",
+          ],
+          fields: ["state", "mode", "interactive_ttl", "last_job_completed"],
+          document: "https://example.com/run-jobs-session",
+        },
         countdowns: [
           {
             kind: "interactive",
@@ -219,7 +241,17 @@ export const STATES: Readonly<Record<string, () => Partial<Traits>>> = {
   },
   ended: () =>
     live({
-      head: head({ status: "Closed", state: "closed", accepting_jobs: false, countdowns: [] }),
+      head: head({
+        status: "Closed",
+        state: "closed",
+        accepting_jobs: false,
+        countdowns: [],
+        why: {
+          parts: ["Closed at ", Date.now() - 60_000, ": closed by its user."],
+          fields: ["state", "state_reason", "closed_at"],
+          document: "https://example.com/run-jobs-session",
+        },
+      }),
       ...jobTraits(
         MIXED.map((job) =>
           job.status === "queued" || job.status === "running"
@@ -236,6 +268,11 @@ export const STATES: Readonly<Record<string, () => Partial<Traits>>> = {
         session_id: HOSTILE,
         backend_name: `${HOSTILE}${"x".repeat(200)}`,
         status: HOSTILE,
+        why: {
+          parts: [HOSTILE, Number.NaN, 1e300],
+          fields: [HOSTILE],
+          document: "javascript:globalThis.pwned=true",
+        },
         details: { [HOSTILE]: HOSTILE, started_at: HOSTILE, timestamps: HOSTILE },
       }),
       ...jobTraits([

@@ -59,6 +59,14 @@ describe("a live session", () => {
     expect(details.element().querySelector("time")?.title).not.toBe("");
   });
 
+  test("explains itself, with its source", async () => {
+    const { element } = draw(live());
+    await expect.element(page.getByTestId("qsw-why")).toHaveTextContent(/a job runs since \d/);
+    const source = element.querySelector<HTMLAnchorElement>(".qsw-why a");
+    expect(source?.href).toBe("https://example.com/execution-modes");
+    expect(source?.title).toBe("From state, mode");
+  });
+
   test("tells only of a new session status", async () => {
     const { model, element } = draw(live());
     const announcer = element.querySelector("[role=status]");
@@ -259,7 +267,7 @@ test("text from the wire stays text", async () => {
   await page.getByTestId("qsw-reason-button").click();
   await expect.element(page.getByRole("region", { name: "Reason" })).toHaveTextContent(HOSTILE);
   await expect.element(status).toHaveTextContent(HOSTILE);
-  expect(element.querySelector("img, script")).toBeNull();
+  expect(element.querySelector("img, script, .qsw-why a")).toBeNull();
   expect(Reflect.has(globalThis, "pwned")).toBe(false);
 });
 
@@ -269,7 +277,7 @@ describe("keys", () => {
     await page.getByText("Details", { exact: true }).click();
     await page.getByTestId("qsw-reason-button").first().click();
     await cancel.click();
-    const focusable = element.querySelectorAll<HTMLElement>("button, summary, [tabindex]");
+    const focusable = element.querySelectorAll<HTMLElement>("a, button, summary, [tabindex]");
     expect(focusable.length).toBeGreaterThan(10);
     for (const each of focusable) {
       expect(each.dataset.lmSuppressShortcuts, each.outerHTML).toBe("true");

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from qsession_widget.panel.countdowns import countdowns
+from qsession_widget.panel.why import why
 from qsession_widget.panel.words import clock_time, countdown, duration, headline, job_counts
 
 if TYPE_CHECKING:
@@ -16,6 +17,9 @@ MOST_JOBS = 20
 def as_text(snapshot: Snapshot) -> str:
     """Write a snapshot as a few lines: the session, then its last jobs, newest first."""
     lines = [headline(snapshot)]
+    explained = why(snapshot)
+    if explained is not None:
+        lines.append(f"  {explained}")
     if snapshot.link.error is not None:
         lines.append(f"  no answer from the service: {snapshot.link.error}")
     lines.extend(

@@ -19,6 +19,7 @@ from qsession_widget.panel.columns import milliseconds
 from qsession_widget.panel.countdowns import countdowns
 from qsession_widget.panel.static_html import as_html
 from qsession_widget.panel.text import as_text
+from qsession_widget.panel.why import why
 from qsession_widget.session import Session, find_session
 
 if TYPE_CHECKING:
@@ -213,6 +214,7 @@ def _head(snapshot: Snapshot) -> dict[str, Any]:
         "state": snapshot.details.get("state"),
         "accepting_jobs": snapshot.details.get("accepting_jobs"),
         "details": snapshot.details,
+        "why": _why(snapshot),
         "details_at": milliseconds(snapshot.details_at),
         "countdowns": [
             {
@@ -224,6 +226,14 @@ def _head(snapshot: Snapshot) -> dict[str, Any]:
             for each in countdowns(snapshot)
         ],
     }
+
+
+def _why(snapshot: Snapshot) -> dict[str, Any] | None:
+    found = why(snapshot)
+    if found is None:
+        return None
+    parts = [part if isinstance(part, str) else milliseconds(part) for part in found.parts]
+    return {"parts": parts, "fields": list(found.fields), "document": found.document}
 
 
 def _beat(snapshot: Snapshot) -> dict[str, Any]:

@@ -1,5 +1,5 @@
 import type { Countdown } from "../contract";
-import { absolute, span } from "./format";
+import { absolute, isTime, span } from "./format";
 
 /** How near an end is: less than a quarter is left, less than a tenth. */
 export type Nearness = "far" | "near" | "close";
@@ -37,7 +37,7 @@ export function Countdowns({ countdowns, serverNow }: CountdownsProps) {
             key={countdown.kind}
             data-testid={`qsw-countdown-${countdown.kind}`}
             data-nearness={nearness}
-            title={`Until ${absolute(countdown.ends)}`}
+            title={isTime(countdown.ends) ? `Until ${absolute(countdown.ends)}` : undefined}
           >
             <dt>{countdown.label}</dt>
             <dd data-testid={countdown.kind === "max" ? "qsw-time-left" : undefined}>

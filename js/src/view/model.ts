@@ -23,6 +23,7 @@ const NO_HEAD: Head = {
   details: {},
   details_at: 0,
   countdowns: [],
+  why: null,
 };
 const NO_JOBS = { ids: [], programs: [], created: [] };
 const NO_LINK: Link = { state: "connecting", error: null, since: 0 };

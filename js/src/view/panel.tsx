@@ -10,6 +10,7 @@ import { useCommands, useNow, useSession } from "./hooks";
 import { keepPlainKeys, OWN_KEYS } from "./keys";
 import { NoticeStrip, RetryStrip } from "./strips";
 import { JobTable } from "./table";
+import { WhyLine } from "./why";
 
 const FAST_MS = 200;
 const SLOW_MS = 1000;
@@ -105,6 +106,7 @@ export function Panel({ model }: { model: Model }) {
           ))}
         </div>
       </header>
+      {head.why && <WhyLine why={head.why} serverNow={serverNow} />}
       <Facts head={head} tally={tally} serverNow={serverNow} />
       <Countdowns countdowns={head.countdowns} serverNow={serverNow} />
       {asked !== null && !closed && (
