@@ -34,7 +34,7 @@ def run(*, headless: bool) -> int:
     Returns:
         Exit status.
     """
-    console = Console()
+    console = Console(markup=False)
     console.print("Opening a session on the local runtime, which is started if need be.\n")
     show_session(console)
     if find_spec("jupyterlab") is None:

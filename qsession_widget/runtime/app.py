@@ -17,6 +17,7 @@ from starlette.authentication import (
     BaseUser,
     SimpleUser,
 )
+from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.middleware.authentication import AuthenticationMiddleware
 from starlette.routing import Mount
@@ -25,7 +26,7 @@ from qsession_widget.runtime import problems
 from qsession_widget.runtime.coordinator import Coordinator
 from qsession_widget.runtime.devices import Catalog
 from qsession_widget.runtime.routes import Api
-from qsession_widget.runtime.store import Store
+from qsession_widget.runtime.store import Store, StoreUnavailableError
 from qsession_widget.wire.fields import API_PREFIX
 
 if TYPE_CHECKING:
@@ -81,24 +82,25 @@ def create_app(
         on_ready: is called when requests can be answered.
         shut_down: ends the server.
     """
+    catalog = Catalog()
     store = Store(settings.home / "runtime.db")
     coordinator = Coordinator(store, clock, settings)
-    api = Api(settings, clock, Catalog(), store, coordinator, version, shut_down)
+    api = Api(settings, clock, catalog, store, coordinator, version, shut_down)
     activity = _Activity()
 
     @asynccontextmanager
     async def lifespan(_app: Starlette) -> AsyncIterator[None]:
-        coordinator.start()
-        watchdog = asyncio.create_task(_end_when_idle(settings, coordinator, activity, shut_down))
-        on_ready()
         try:
+            coordinator.start()
+            idle = asyncio.create_task(_end_when_idle(settings, coordinator, activity, shut_down))
+            on_ready()
             yield
+            idle.cancel()
         finally:
-            watchdog.cancel()
             coordinator.stop()
             await asyncio.to_thread(store.close)
 
-    return Starlette(
+    app = Starlette(
         routes=[Mount(API_PREFIX, routes=api.routes())],
         middleware=[
             Middleware(activity.middleware),
@@ -108,9 +110,16 @@ def create_app(
                 on_error=_refuse,
             ),
         ],
-        exception_handlers={problems.Problem: problems.answer, Exception: _fault},
+        exception_handlers={
+            problems.Problem: problems.answer,
+            HTTPException: _no_such_route,
+            StoreUnavailableError: _unavailable,
+            Exception: _fault,
+        },
         lifespan=lifespan,
     )
+    app.state.release = coordinator.changes.close
+    return app
 
 
 class _Activity:
@@ -129,6 +138,10 @@ class _Activity:
         """Wrap an application so that its requests are seen."""
 
         async def observed(scope: Scope, receive: Receive, send: Send) -> None:
+            if scope["type"] == "lifespan":
+                # It lasts as long as the runtime, and asks for nothing.
+                await app(scope, receive, send)
+                return
             self._running += 1
             try:
                 await app(scope, receive, send)
@@ -156,6 +169,17 @@ async def _end_when_idle(
 
 def _refuse(_connection: HTTPConnection, _error: AuthenticationError) -> Response:
     return problems.as_response(problems.unauthorized())
+
+
+async def _no_such_route(request: Request, error: Exception) -> Response:
+    status = error.status_code if isinstance(error, HTTPException) else 404
+    what = f"{request.method} {request.url.path}"
+    message = f"{what} does not exist." if status == 404 else f"{what}: {error}"  # noqa: PLR2004
+    return problems.as_response(problems.Problem(status, 1200, message))
+
+
+async def _unavailable(_request: Request, error: Exception) -> Response:
+    return problems.as_response(problems.store_unavailable(str(error)))
 
 
 async def _fault(request: Request, error: Exception) -> Response:
