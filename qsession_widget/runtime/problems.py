@@ -5,6 +5,7 @@ from __future__ import annotations
 import uuid
 from typing import TYPE_CHECKING
 
+from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse
 
 if TYPE_CHECKING:
@@ -100,3 +101,13 @@ async def answer(_request: Request, problem: Exception) -> JSONResponse:
     if not isinstance(problem, Problem):
         raise problem
     return as_response(problem)
+
+
+async def answer_unrouted(request: Request, problem: Exception) -> JSONResponse:
+    """Answer for a path or method that no endpoint has."""
+    if not isinstance(problem, HTTPException):
+        raise problem
+    message = f"{request.method} {request.url.path}: {problem.detail}"
+    found = as_response(Problem(problem.status_code, 1100, message))
+    found.headers.update(problem.headers or {})
+    return found
