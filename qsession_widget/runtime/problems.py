@@ -5,7 +5,6 @@ from __future__ import annotations
 import uuid
 from typing import TYPE_CHECKING
 
-from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse
 
 if TYPE_CHECKING:
@@ -15,7 +14,7 @@ if TYPE_CHECKING:
 
 
 class Problem(Exception):  # noqa: N818  an answer to the client, not an error of the server
-    """An answer with a 4xx status.
+    """An answer with a status from 400.
 
     Attributes:
         status: HTTP status.
@@ -49,22 +48,22 @@ def unauthorized() -> Problem:
 
 def session_not_found(session_id: str) -> Problem:
     """No such session, or somebody else's."""
-    return Problem(404, 1291, f"Session not found: {session_id}", "Check the session id.")
+    return Problem(404, 1291, f"Session not found: {session_id:.80}", "Check the session id.")
 
 
 def job_not_found(job_id: str) -> Problem:
     """No such job, or somebody else's."""
-    return Problem(404, 1291, f"Job not found: {job_id}", "Check the job id.")
+    return Problem(404, 1291, f"Job not found: {job_id:.80}", "Check the job id.")
 
 
 def backend_not_found(name: str, known: Iterable[str]) -> Problem:
     """No device of that name."""
-    return Problem(404, 1216, f"Backend not found: {name}", f"Known are {', '.join(known)}.")
+    return Problem(404, 1216, f"Backend not found: {name:.80}", f"Known are {', '.join(known)}.")
 
 
 def program_not_found(name: str, known: Iterable[str]) -> Problem:
     """No program of that name."""
-    return Problem(404, 1207, f"Program not found: {name}", f"Known are {', '.join(known)}.")
+    return Problem(404, 1207, f"Program not found: {name:.80}", f"Known are {', '.join(known)}.")
 
 
 def session_closed(session_id: str) -> Problem:
@@ -84,6 +83,16 @@ def body_too_large(limit: int) -> Problem:
     return Problem(413, 1213, f"The request is larger than {limit} bytes.", "Send smaller jobs.")
 
 
+def store_unavailable(detail: str) -> Problem:
+    """The runtime cannot store what is new; nothing was done, so it can be sent again."""
+    return Problem(
+        503,
+        1000,
+        f"The runtime cannot store this at the moment: {detail}.",
+        "Look whether its disk is full, or another program holds its file.",
+    )
+
+
 def as_response(problem: Problem) -> JSONResponse:
     """Write a problem in the shape of IBM's current API."""
     error = {
@@ -101,13 +110,3 @@ async def answer(_request: Request, problem: Exception) -> JSONResponse:
     if not isinstance(problem, Problem):
         raise problem
     return as_response(problem)
-
-
-async def answer_unrouted(request: Request, problem: Exception) -> JSONResponse:
-    """Answer for a path or method that no endpoint has."""
-    if not isinstance(problem, HTTPException):
-        raise problem
-    message = f"{request.method} {request.url.path}: {problem.detail}"
-    found = as_response(Problem(problem.status_code, 1100, message))
-    found.headers.update(problem.headers or {})
-    return found

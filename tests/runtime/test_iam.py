@@ -122,7 +122,7 @@ def test_unknown_path_and_method_are_answered_in_the_services_shape(runtime: Pat
     found = local.endpoint(folder=runtime)
     headers = {"Authorization": f"Bearer {found.token}"}
     nowhere = requests.get(f"{found.url}/api/v1/nothing", headers=headers, timeout=30)
-    assert (nowhere.status_code, nowhere.json()["errors"][0]["code"]) == (404, 1100)
+    assert (nowhere.status_code, nowhere.json()["errors"][0]["code"]) == (404, 1200)
     wrong = requests.put(f"{found.url}/api/v1/backends", headers=headers, timeout=30)
     assert wrong.status_code == 405
     assert "GET" in wrong.headers["Allow"]
