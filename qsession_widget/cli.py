@@ -8,6 +8,9 @@ import sys
 
 from qsession_widget.errors import QSessionError
 
+INTERRUPTED_STATUS = 130
+"""What shells report for a program that Ctrl-C has ended."""
+
 
 def main(arguments: list[str] | None = None) -> int:
     """Run a command.
@@ -52,6 +55,10 @@ def main(arguments: list[str] | None = None) -> int:
     except QSessionError as error:
         sys.stderr.write(f"qsession: {error}\n")
         return 1
+    except KeyboardInterrupt as interrupt:
+        notes = "".join(f"\n{note}" for note in getattr(interrupt, "__notes__", ()))
+        sys.stderr.write(f"qsession: interrupted{notes}\n")
+        return INTERRUPTED_STATUS
 
 
 def _serve(arguments: list[str]) -> None:

@@ -159,7 +159,8 @@ class RuntimeJob(BasePrimitiveJob):  # type: ignore[misc] # qiskit has no types
     def queue_position(self) -> int | None:
         """Its place among those that wait, 1 for the next; None where the service says none."""
         if not self._over():
-            self._refresh()
+            # Not by the ETag: a job does not change when those before it go.
+            self._refresh(changed_only=False)
         position = (self._known().get(EXTRA) or {}).get("queue_position")
         return None if position is None else int(position)
 
@@ -209,10 +210,11 @@ class RuntimeJob(BasePrimitiveJob):  # type: ignore[misc] # qiskit has no types
         """
         deadline = None if timeout is None else time.monotonic() + timeout
         pause = _FIRST_PAUSE_SECONDS
-        held = 0.0
+        left = _HELD_SECONDS if timeout is None else timeout
         while not self._over():
-            asked_before = self._etag is not None
-            waited = self._refresh(held)
+            # A request can be held only where there is something to compare with.
+            asked_to_hold = self._etag is not None
+            waited = self._refresh(min(left, _HELD_SECONDS) if asked_to_hold else 0.0)
             if self._over():
                 return
             left = _HELD_SECONDS if deadline is None else deadline - time.monotonic()
@@ -222,9 +224,7 @@ class RuntimeJob(BasePrimitiveJob):  # type: ignore[misc] # qiskit has no types
                     f"service.job({self._job_id!r}) gives it back",
                     job_id=self._job_id,
                 )
-            held = min(left, _HELD_SECONDS)
-            # A server that holds requests needs no pauses; whether it does shows from the second.
-            if not waited and (asked_before or self._etag is None):
+            if not waited and (asked_to_hold or self._etag is None):
                 self._service.api.transport.pause(min(pause, left))
                 pause = min(pause * _PAUSE_GROWTH, _LONGEST_PAUSE_SECONDS)
 
@@ -324,9 +324,10 @@ class RuntimeJob(BasePrimitiveJob):  # type: ignore[misc] # qiskit has no types
     def _over(self) -> bool:
         return self._data is not None and job_status(self._data) in FINAL_JOB_STATUS
 
-    def _refresh(self, held_seconds: float = 0.0) -> bool:
+    def _refresh(self, held_seconds: float = 0.0, *, changed_only: bool = True) -> bool:
         """Ask for its JSON, and say whether the server held the request."""
-        polled = self._service.api.job(self._job_id, etag=self._etag, wait_seconds=held_seconds)
+        known = self._etag if changed_only else None
+        polled = self._service.api.job(self._job_id, etag=known, wait_seconds=held_seconds)
         with self._lock:
             # Answers of two threads may come in any order: what is over stays over.
             if polled.body is not None and not self._over():

@@ -97,11 +97,13 @@ def test_the_demo_runs_a_session_and_writes_the_notebook_as_a_page(demo_folder: 
     assert shown.returncode == 0, shown.stderr
     page = demo_folder / "qsession-demo" / "quickstart.html"
     assert page.as_uri() in shown.stdout
-    for line in ("fake_manila", "Closed", "estimator", "sampler", "VQE: -1."):
+    for line in ("fake_manila", "Closed", "estimator", "Bell: {'00'", "VQE: -1."):
         assert line in shown.stdout
     html = page.read_text()
     # The session is there as static HTML, which needs neither script nor network.
     assert "In progress, accepting new jobs" in html
+    assert "<td" in html
+    assert "estimator</td>" in html
     assert "application/vnd.jupyter.widget-view+json" not in html
 
 

@@ -163,7 +163,10 @@ def test_a_session_displays_as_its_panel(session: Session, wire: Wire) -> None:
     assert session.session_id is not None
     assert session.session_id in data["text/plain"]
     assert session.session_id in data["text/html"]
+    Sampler(mode=session).run([bell()], shots=10).result()
     again, _metadata = session._repr_mimebundle_()
+    assert "1 job (1 completed)" in again["text/plain"]
+    assert "1 job (1 completed)" in again["text/html"]
     assert again["application/vnd.jupyter.widget-view+json"] == view
 
 
