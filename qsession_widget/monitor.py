@@ -26,6 +26,7 @@ from qsession_widget.snapshot import (
     Snapshot,
     parse_time,
 )
+from qsession_widget.transport.http import unattended
 from qsession_widget.wire.fields import EXTRA
 from qsession_widget.wire.states import session_status
 
@@ -232,6 +233,7 @@ class Monitor:
 
     # -- the polling thread --------------------------------------------------------------------
 
+    @unattended()
     def _watch(self) -> None:
         failures = 0
         while True:

@@ -9,7 +9,7 @@ from dataclasses import fields
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from qsession_widget.runtime.server import AlreadyRunningError, serve
+from qsession_widget.runtime.server import AlreadyRunningError, StartError, serve
 from qsession_widget.runtime.settings import Settings
 
 if TYPE_CHECKING:
@@ -22,8 +22,8 @@ def main(arguments: list[str] | None = None, prog: str = "qsession serve") -> in
     """Run a runtime in the foreground.
 
     Returns:
-        Exit status: 0 after a clean end, 3 when another runtime holds the folder, 1 when the
-        port is taken.
+        Exit status: 0 after a clean end, 3 when another runtime holds the folder, 1 when it
+        cannot start for another reason, such as a port that is taken.
     """
     defaults = Settings()
     parser = argparse.ArgumentParser(
@@ -34,7 +34,7 @@ def main(arguments: list[str] | None = None, prog: str = "qsession serve") -> in
     add = parser.add_argument
     add("--home", type=Path, default=defaults.home, help="folder of its files")
     add("--port", type=int, default=defaults.port, help="port on 127.0.0.1; 0 takes a free one")
-    add("--workers", type=int, default=defaults.workers, help="processes that run jobs")
+    add("--workers", type=_at_least_one, default=defaults.workers, help="processes that run jobs")
     add(
         "--max-session-seconds",
         type=int,
@@ -85,10 +85,17 @@ def main(arguments: list[str] | None = None, prog: str = "qsession serve") -> in
     except AlreadyRunningError as error:
         sys.stderr.write(f"{error}\n")
         return ALREADY_RUNNING_STATUS
-    except OSError as error:
-        sys.stderr.write(f"cannot serve on port {options.port}: {error}\n")
+    except (StartError, OSError) as error:
+        sys.stderr.write(f"{error}\n")
         return 1
     return 0
+
+
+def _at_least_one(text: str) -> int:
+    number = int(text)
+    if number < 1:
+        raise argparse.ArgumentTypeError(f"{number} is too few; there must be at least one")
+    return number
 
 
 def _say_where(discovery: Discovery) -> None:

@@ -3,34 +3,28 @@
 from __future__ import annotations
 
 import asyncio
-import hmac
 import logging
 import time
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
 from starlette.applications import Starlette
-from starlette.authentication import (
-    AuthCredentials,
-    AuthenticationBackend,
-    AuthenticationError,
-    BaseUser,
-    SimpleUser,
-)
+from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.middleware.authentication import AuthenticationMiddleware
-from starlette.routing import Mount
 
 from qsession_widget.runtime import problems
 from qsession_widget.runtime.coordinator import Coordinator
 from qsession_widget.runtime.devices import Catalog
+from qsession_widget.runtime.iam import Cloud, TokenAuthentication, Tokens
+from qsession_widget.runtime.prefix import AnyPrefix
 from qsession_widget.runtime.routes import Api
-from qsession_widget.runtime.store import Store
-from qsession_widget.wire.fields import API_PREFIX
+from qsession_widget.runtime.store import Store, StoreUnavailableError
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
 
+    from starlette.authentication import AuthenticationError
     from starlette.requests import HTTPConnection, Request
     from starlette.responses import Response
     from starlette.types import ASGIApp, Receive, Scope, Send
@@ -42,24 +36,6 @@ log = logging.getLogger(__name__)
 
 OWNER = "owner"
 """Name of the one user that a runtime has until others are added."""
-
-
-class TokenAuthentication(AuthenticationBackend):
-    """Takes `Authorization: Bearer TOKEN`, and nothing else."""
-
-    def __init__(self, token: str) -> None:
-        self._token = token.encode()
-
-    async def authenticate(self, conn: HTTPConnection) -> tuple[AuthCredentials, BaseUser]:
-        """Say whose token it is, in constant time.
-
-        Raises:
-            AuthenticationError: for a missing or wrong token.
-        """
-        scheme, _, given = conn.headers.get("Authorization", "").partition(" ")
-        if scheme.lower() != "bearer" or not hmac.compare_digest(given.encode(), self._token):
-            raise AuthenticationError
-        return AuthCredentials(), SimpleUser(OWNER)
 
 
 def create_app(
@@ -81,36 +57,47 @@ def create_app(
         on_ready: is called when requests can be answered.
         shut_down: ends the server.
     """
+    catalog = Catalog()
     store = Store(settings.home / "runtime.db")
     coordinator = Coordinator(store, clock, settings)
-    api = Api(settings, clock, Catalog(), store, coordinator, version, shut_down)
+    api = Api(settings, clock, catalog, store, coordinator, version, shut_down)
+    tokens = Tokens(token, OWNER)
+    routes = [*api.routes(), *Cloud(tokens).routes()]
     activity = _Activity()
 
     @asynccontextmanager
     async def lifespan(_app: Starlette) -> AsyncIterator[None]:
-        coordinator.start()
-        watchdog = asyncio.create_task(_end_when_idle(settings, coordinator, activity, shut_down))
-        on_ready()
         try:
+            coordinator.start()
+            idle = asyncio.create_task(_end_when_idle(settings, coordinator, activity, shut_down))
+            on_ready()
             yield
+            idle.cancel()
         finally:
-            watchdog.cancel()
             coordinator.stop()
             await asyncio.to_thread(store.close)
 
-    return Starlette(
-        routes=[Mount(API_PREFIX, routes=api.routes())],
+    app = Starlette(
+        routes=routes,
         middleware=[
             Middleware(activity.middleware),
+            Middleware(AnyPrefix, routes=routes),
             Middleware(
                 AuthenticationMiddleware,
-                backend=TokenAuthentication(token),
+                backend=TokenAuthentication(tokens),
                 on_error=_refuse,
             ),
         ],
-        exception_handlers={problems.Problem: problems.answer, Exception: _fault},
+        exception_handlers={
+            problems.Problem: problems.answer,
+            HTTPException: _no_such_route,
+            StoreUnavailableError: _unavailable,
+            Exception: _fault,
+        },
         lifespan=lifespan,
     )
+    app.state.release = coordinator.changes.close
+    return app
 
 
 class _Activity:
@@ -129,6 +116,10 @@ class _Activity:
         """Wrap an application so that its requests are seen."""
 
         async def observed(scope: Scope, receive: Receive, send: Send) -> None:
+            if scope["type"] == "lifespan":
+                # It lasts as long as the runtime, and asks for nothing.
+                await app(scope, receive, send)
+                return
             self._running += 1
             try:
                 await app(scope, receive, send)
@@ -156,6 +147,20 @@ async def _end_when_idle(
 
 def _refuse(_connection: HTTPConnection, _error: AuthenticationError) -> Response:
     return problems.as_response(problems.unauthorized())
+
+
+async def _no_such_route(request: Request, error: Exception) -> Response:
+    status = error.status_code if isinstance(error, HTTPException) else 404
+    what = f"{request.method} {request.url.path}"
+    message = f"{what} does not exist." if status == 404 else f"{what}: {error}"  # noqa: PLR2004
+    answer = problems.as_response(problems.Problem(status, 1200, message))
+    # Of a wrong method: which ones are allowed.
+    answer.headers.update(getattr(error, "headers", None) or {})
+    return answer
+
+
+async def _unavailable(_request: Request, error: Exception) -> Response:
+    return problems.as_response(problems.store_unavailable(str(error)))
 
 
 async def _fault(request: Request, error: Exception) -> Response:

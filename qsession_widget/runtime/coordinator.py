@@ -12,6 +12,7 @@ import secrets
 import uuid
 from dataclasses import replace
 from datetime import timedelta
+from functools import partial
 from typing import TYPE_CHECKING
 
 from qsession_widget.runtime import lifecycle, scheduler
@@ -70,7 +71,9 @@ class Coordinator:
 
     def start(self) -> None:
         """Go on where the last runtime on this store stopped, by whatever death."""
-        sessions, jobs, self._revision = self._store.unfinished()
+        sessions, jobs, revision = self._store.unfinished()
+        # Clients may know higher revisions than the store, of jobs that were deleted since.
+        self._revision = max(revision, int(self.now.timestamp() * 1000))
         self._sessions = {session.id: session for session in sessions}
         self._jobs = {job.id: job for job in jobs}
         self._stored = set(self._jobs)
@@ -78,7 +81,7 @@ class Coordinator:
         for job in jobs:
             if job.state is JobState.RUNNING:
                 log.info("job %s goes back to its queue: its runtime died", job.id)
-                self._requeue(job)
+                self._requeue(job, attempts=job.attempts - 1)
         self._advance()
 
     def stop(self) -> None:
@@ -136,7 +139,7 @@ class Coordinator:
             )
             session = None
             if new.session_id is not None:
-                session = self._sessions.get(new.session_id)
+                session = self._current(new.session_id)
                 if session is None:
                     raise lifecycle.NotAcceptingJobsError(new.session_id)
                 session = self._put_session(lifecycle.submit(session, new.id))
@@ -145,9 +148,11 @@ class Coordinator:
             try:
                 await self._write(Write(new_job=(new, params, key), sessions=sessions))
             except Exception:
-                self._forget(new)
+                self._withdraw(new)
                 raise
-            self._stored.add(new.id)
+            if new.id in self._jobs:
+                # Else it has ended while it was stored: its session was cancelled.
+                self._stored.add(new.id)
             self._poke()
             return new.id
 
@@ -155,19 +160,19 @@ class Coordinator:
 
     async def close_session(self, session_id: str) -> None:
         """Take no more jobs into a session. Does nothing to one that is closed."""
-        session = self._sessions.get(session_id)
+        session = self._current(session_id)
         if session is not None:
             await self._apply(lifecycle.Step(lifecycle.close(session, self.now)))
 
     async def cancel_session(self, session_id: str) -> None:
         """Take no more jobs and cancel the queued ones. Does nothing to a closed session."""
-        session = self._sessions.get(session_id)
+        session = self._current(session_id)
         if session is not None:
             await self._apply(lifecycle.cancel(session, self.now))
 
     async def cancel_queued(self, session_id: str) -> list[str]:
         """Cancel a session's queued jobs; returns their ids."""
-        session = self._sessions.get(session_id)
+        session = self._current(session_id)
         if session is None:
             return []
         step = lifecycle.cancel_queued(session, self.now)
@@ -177,6 +182,9 @@ class Coordinator:
     async def cancel_job(self, job_id: str) -> bool:
         """Cancel a job, killing its worker if it runs; False if it has ended already."""
         job = self._jobs.get(job_id)
+        if job is not None and job.session_id is not None:
+            self._current(job.session_id)
+            job = self._jobs.get(job_id)
         if job is None:
             return False
         await self._end(job, JobState.CANCELLED, reason="Cancelled by its user.")
@@ -185,7 +193,7 @@ class Coordinator:
     async def delete_job(self, job_id: str) -> None:
         """Cancel a job if need be, and remove it with all that belongs to it."""
         await self.cancel_job(job_id)
-        await self._store.write(Write(deleted_job=job_id))
+        await self._write(Write(deleted_job=job_id))
 
     def queue_positions(self, jobs: Iterable[Job]) -> dict[str, int]:
         """Give the place of each queued job on its device, 1 being the next to start."""
@@ -224,18 +232,36 @@ class Coordinator:
     def _advance(self) -> None:
         """Let timers run out, start what can start, and plan the next look."""
         self._poked = False
+        if self.changes.closed:
+            return
+        steps: list[Callable[[], object]] = [
+            *(partial(self._current, session_id) for session_id in self._sessions),
+            *(partial(self._stop_overdue, job) for job in self._jobs.values()),
+            self._dispatch,
+        ]
+        failed = [step for step in steps if not _safely(step)]
+        self._plan(shortest=_LONGEST_SLEEP_SECONDS if failed else 0.0)
+
+    def _current(self, session_id: str) -> Session | None:
+        """Give a session after every timer that has run out, None if it is closed.
+
+        Whoever changes a session asks here first: a timer that is late (the machine slept) still
+        comes before what happens now.
+        """
+        session = self._sessions.get(session_id)
+        if session is None:
+            return None
         now = self.now
-        for session in list(self._sessions.values()):
-            deadline = lifecycle.next_deadline(session)
-            if deadline is not None and deadline <= now:
-                self._apply(lifecycle.tick(session, now))
-        for job in list(self._jobs.values()):
-            limit = self._time_limit(job)
-            if limit is not None and limit <= now:
-                reason = f"Ran longer than its limit of {self._limit_seconds(job)} s."
-                self._end(job, JobState.CANCELLED, reason=reason, reason_code=RAN_TOO_LONG)
-        self._dispatch()
-        self._plan()
+        deadline = lifecycle.next_deadline(session)
+        if deadline is not None and deadline <= now:
+            self._apply(lifecycle.tick(session, now))
+        return self._sessions.get(session_id)
+
+    def _stop_overdue(self, job: Job) -> None:
+        limit = self._time_limit(job)
+        if limit is not None and limit <= self.now and self._jobs.get(job.id) is job:
+            reason = f"Ran longer than its limit of {self._limit_seconds(job)} s."
+            self._end(job, JobState.CANCELLED, reason=reason, reason_code=RAN_TOO_LONG)
 
     def _dispatch(self) -> None:
         waiting = [
@@ -248,7 +274,7 @@ class Coordinator:
         for job in scheduler.startable(waiting, self._sessions, busy=busy, slots=slots):
             self._start(job)
 
-    def _plan(self) -> None:
+    def _plan(self, shortest: float) -> None:
         if self._timer is not None:
             self._timer.cancel()
         deadlines = [lifecycle.next_deadline(session) for session in self._sessions.values()]
@@ -256,14 +282,15 @@ class Coordinator:
         waits = [(when - self.now).total_seconds() for when in deadlines if when is not None]
         if waits:
             # The cap bounds how late a timer can be when the machine's clock is set.
-            delay = min(max(min(waits), 0.0), _LONGEST_SLEEP_SECONDS)
+            delay = min(max(min(waits), shortest), _LONGEST_SLEEP_SECONDS)
             self._timer = asyncio.get_running_loop().call_later(delay, self._advance)
 
     def _start(self, job: Job) -> None:
-        started = self._put_job(job.start(self.now))
+        now = self.now
         session = self._session_of(job)
         if session is not None:
-            session = self._put_session(lifecycle.start(session, job.id, self.now))
+            session = self._put_session(lifecycle.start(session, job.id, now))
+        started = self._put_job(job.start(now))
         self._write(Write(jobs=(started,), sessions=(session,) if session else ()))
         self._handing_over += 1
         task = asyncio.create_task(self._hand_over(started))
@@ -272,12 +299,21 @@ class Coordinator:
 
     async def _hand_over(self, job: Job) -> None:
         """Give a job to a worker, unless it ended while its payload was read."""
+        problem: Exception | None = None
+        params = None
         try:
             params = await self._store.params(job.id)
+        except Exception as error:
+            log.exception("the payload of job %s cannot be read", job.id)
+            problem = error
         finally:
             self._handing_over -= 1
         if self._jobs.get(job.id) is not job:
             self._poke()
+            return
+        if params is None:
+            reason = f"Its payload cannot be read: {problem or 'it is not there'}."
+            self._end(job, JobState.FAILED, reason=reason, reason_code=JOB_FAILED)
             return
         self._executor.submit(
             Task(
@@ -293,8 +329,12 @@ class Coordinator:
 
     def _on_event(self, job_id: str, event: Event) -> None:
         """Take what a worker says. What it says of a job that has ended is of no interest."""
+        # The worker is free, whatever becomes of this.
+        self._poke()
         job = self._jobs.get(job_id)
         if job is not None and job.state is JobState.RUNNING:
+            if job.session_id is not None:
+                _safely(partial(self._current, job.session_id))
             match event:
                 case Interim(text):
                     self._interim.setdefault(job_id, []).append(text)
@@ -307,14 +347,13 @@ class Coordinator:
                     self._end(job, JobState.FAILED, reason=reason, reason_code=JOB_FAILED)
                 case Lost(status) if job.attempts < MAX_ATTEMPTS:
                     log.warning("the worker of job %s died with status %s", job_id, status)
-                    self._requeue(job)
+                    self._requeue(job, attempts=job.attempts)
                 case Lost(status):
                     reason = (
                         f"Its worker process died {job.attempts} times, last with status {status}; "
                         "too little memory is the usual cause."
                     )
                     self._end(job, JobState.FAILED, reason=reason, reason_code=JOB_FAILED)
-        self._poke()
 
     # -- changes of state ------------------------------------------------------------------
 
@@ -339,16 +378,35 @@ class Coordinator:
             on_device = (now - job.started_at).total_seconds() if job.started_at else 0.0
             session = self._put_session(lifecycle.end(session, job.id, now, on_device))
         self._poke()
-        return self._write(
-            Write(
-                jobs=(ended,),
-                sessions=(session,) if session else (),
-                result=None if result is None else (job.id, result),
-            )
+        change = Write(
+            jobs=(ended,),
+            sessions=(session,) if session else (),
+            result=None if result is None else (job.id, result),
         )
+        future = self._write(change)
+        if result is not None:
+            future.add_done_callback(lambda done: self._check_stored(change, done))
+        return future
 
-    def _requeue(self, job: Job) -> None:
-        again = self._put_job(job.requeue())
+    def _check_stored(self, change: Write, done: asyncio.Future[None]) -> None:
+        """End a job as Failed whose result can never be stored: it must not look unfinished."""
+        error = None if done.cancelled() else done.exception()
+        if error is None:
+            return
+        (job,) = change.jobs
+        failed = replace(
+            job,
+            state=JobState.FAILED,
+            reason=f"Its result cannot be stored: {type(error).__name__}.",
+            reason_code=JOB_FAILED,
+            revision=self._next_revision(),
+        )
+        session = self._session_of(job)
+        sessions = change.sessions if session is None else (self._put_session(session),)
+        self._write(Write(jobs=(failed,), sessions=sessions))
+
+    def _requeue(self, job: Job, *, attempts: int) -> None:
+        again = self._put_job(job.requeue(attempts=attempts))
         session = self._session_of(job)
         if session is not None:
             session = self._put_session(lifecycle.requeue(session, job.id, self.now))
@@ -360,9 +418,9 @@ class Coordinator:
         """Take a session's new state, and end the jobs that it ends."""
         session = self._put_session(step.session)
         jobs = tuple(
-            self._put_job(self._jobs[job_id].end(ended.state, self.now, reason=ended.reason))
+            self._put_job(self._jobs[job_id].end(ended.state, ended.when, reason=ended.reason))
             for ended in step.ended
-            for job_id in ended.job_ids
+            for job_id in sorted(ended.job_ids)
         )
         self._poke()
         return self._write(Write(sessions=(session,), jobs=jobs))
@@ -382,6 +440,15 @@ class Coordinator:
         else:
             self._sessions.pop(session.id, None)
         return session
+
+    def _withdraw(self, job: Job) -> None:
+        """Undo the taking of a job that could not be stored."""
+        if job.id not in self._jobs:
+            return
+        self._forget(job)
+        session = self._session_of(job)
+        if session is not None:
+            self._apply(lifecycle.Step(lifecycle.end(session, job.id, self.now)))
 
     def _forget(self, job: Job) -> None:
         self._jobs.pop(job.id, None)
@@ -437,3 +504,13 @@ class Coordinator:
             task.add_done_callback(lambda _: self._creating.pop(place))
         # A client that hangs up must not undo what another request for the same key waits for.
         return await asyncio.shield(task)
+
+
+def _safely(step: Callable[[], object]) -> bool:
+    """Take a step of the event loop's; what goes wrong with it must not stop the next ones."""
+    try:
+        step()
+    except Exception:
+        log.exception("a step of the runtime failed")
+        return False
+    return True

@@ -147,7 +147,7 @@ class _Worker:
         self._name = f"worker-{index}"
         self._tasks: queue.SimpleQueue[Task | None] = queue.SimpleQueue()
         self._link: _Link | None = None
-        self._condemned: str | None = None
+        self._unwanted: str | None = None
         self._stopping = False
 
     def start(
@@ -161,9 +161,10 @@ class _Worker:
         self._tasks.put(task)
 
     def kill(self) -> None:
-        self._condemned = self.job_id
-        if self._link is not None:
-            self._link.process.kill()
+        link, self._unwanted = self._link, self.job_id
+        if link is not None:
+            link.killed_for = self.job_id
+            link.process.kill()
 
     def stop(self) -> None:
         self._stopping = True
@@ -174,14 +175,22 @@ class _Worker:
         """Keep a process ready, hand tasks to it, and replace it when it dies."""
         self._renew()
         while (task := self._tasks.get()) is not None and not self._stopping:
+            self._report(task, self._outcome(task))
+        if self._link is not None:
+            self._link.close()
+
+    def _outcome(self, task: Task) -> Event:
+        # A task may be killed while its process is still on its way up.
+        while self._unwanted != task.job_id:
+            link = self._link
             event = self._attempt(task)
-            if isinstance(event, Lost):
-                self._renew()
-                if self._condemned not in {None, task.job_id}:
-                    # The kill was meant for the task before this one, and came too late for it.
-                    event = self._attempt(task)
-            self._condemned = None
-            self._report(task, event)
+            if not isinstance(event, Lost):
+                return event
+            self._renew()
+            if link is None or link.killed_for in {None, task.job_id}:
+                return event
+            # The kill was meant for the task before this one, and came too late for it.
+        return Lost(None)
 
     def _renew(self) -> None:
         if self._link is not None:
@@ -191,7 +200,8 @@ class _Worker:
             return
         try:
             self._link = _Link.open(self._context, self._name)
-        except OSError:
+        except (OSError, EOFError):
+            # EOFError: the process from which all workers are forked died at this moment.
             log.exception("%s could not be started", self._name)
 
     def _attempt(self, task: Task) -> Event:
@@ -204,7 +214,9 @@ class _Worker:
                 if not isinstance(event, Interim):
                     return event
                 self._report(task, event)
-        except (EOFError, OSError):
+        except (EOFError, OSError, ValueError):
+            # ValueError: an answer that is no JSON; whoever sends that has lost its way.
+            self._link.process.kill()
             self._link.process.join()
             return Lost(self._link.process.exitcode)
 
@@ -213,13 +225,18 @@ class _Worker:
             self._loop.call_soon_threadsafe(self._receive, self, task.job_id, event)
 
 
-@dataclass(frozen=True)
+@dataclass
 class _Link:
-    """A running process with the server's ends of its two pipes."""
+    """A running process with the server's ends of its two pipes.
+
+    Attributes:
+        killed_for: the job for whose sake the process was killed.
+    """
 
     process: BaseProcess
     pipe: Connection
     lifeline: Connection
+    killed_for: str | None = None
 
     @classmethod
     def open(cls, context: ForkServerContext, name: str) -> _Link:
@@ -245,4 +262,4 @@ def _event(answer: dict[str, Any]) -> Event:
         case "done":
             return Done(answer["result"], answer["busy_seconds"])
         case _:
-            return Failed(answer["reason"], answer.get("traceback", ""))
+            return Failed(answer["reason"], answer["traceback"])

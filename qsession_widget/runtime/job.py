@@ -19,7 +19,8 @@ class Job:
     """One job, without its payload and result.
 
     Attributes:
-        attempts: how often it was started.
+        attempts: how often a worker had it; one that the runtime's own end took away from its
+            worker does not count.
         busy_seconds: time that the simulation itself took.
         cost_seconds: `cost` of the request: its own limit of running time, or None.
         optimization_level: how a circuit that is not in the device's instruction set is
@@ -51,9 +52,9 @@ class Job:
         """Give the job as it is once a worker has it."""
         return replace(self, state=JobState.RUNNING, started_at=now, attempts=self.attempts + 1)
 
-    def requeue(self) -> Job:
+    def requeue(self, *, attempts: int) -> Job:
         """Give the job as it is after its worker, or the whole runtime, died under it."""
-        return replace(self, state=JobState.QUEUED, started_at=None)
+        return replace(self, state=JobState.QUEUED, started_at=None, attempts=attempts)
 
     def end(
         self,

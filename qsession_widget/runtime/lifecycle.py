@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from datetime import datetime
 
-MAX_TIME_REASON = "The session reached its maximum time before this job started."
+MAX_TIME_REASON = "The session reached its maximum time while this job was queued."
 CANCELLED_REASON = "The session was cancelled before this job started."
 QUEUE_CANCELLED_REASON = "The session's queued jobs were cancelled."
 
@@ -32,7 +32,7 @@ class Session:
         first_job_seconds: how long it stays open without any job.
         used_seconds: usage up to the last time that it stopped being active; a batch's is the
             time of its jobs on the device.
-        idle_since: since when it has been active with nothing queued or running.
+        idle_since: since when it has been open or active with nothing queued or running.
         transitions: each state that it entered, and when.
     """
 
@@ -74,7 +74,8 @@ class Session:
         """Usage so far: a session's active time, a batch's time of jobs on the device."""
         if self.mode is Mode.BATCH or self.activated_at is None or self.state not in _ACTIVE:
             return self.used_seconds
-        return self.used_seconds + (now - self.activated_at).total_seconds()
+        # The machine's clock may have been set back since.
+        return self.used_seconds + max(0.0, (now - self.activated_at).total_seconds())
 
 
 _ACTIVE = frozenset(
@@ -83,11 +84,12 @@ _ACTIVE = frozenset(
 
 
 class Ended(NamedTuple):
-    """Jobs that a change of their session ends, and how."""
+    """Jobs that a change of their session ends, how, and when."""
 
     job_ids: frozenset[str]
     state: JobState
     reason: str
+    when: datetime
 
 
 class Step(NamedTuple):
@@ -102,8 +104,9 @@ class NotAcceptingJobsError(ValueError):
 
 
 def create(session: Session) -> Session:
-    """Give a session its first entry in the list of transitions."""
-    return replace(session, transitions=((session.state, session.created_at),))
+    """Give a session its first entry in the list of transitions, and start its first timer."""
+    first = (session.state, session.created_at)
+    return replace(session, transitions=(first,), idle_since=session.created_at)
 
 
 def submit(session: Session, job_id: str) -> Session:
@@ -197,7 +200,9 @@ def tick(session: Session, now: datetime) -> Step:
         key=lambda deadline: deadline[0],
     ):
         when, what = due[0]
-        session, dropped = what(session, when)
+        # A timer that came back to life (a job that ran on past the maximum time has to run
+        # again) is later than what happened since.
+        session, dropped = what(session, max(when, session.transitions[-1][1]))
         ended += dropped
     return Step(session, ended)
 
@@ -226,14 +231,15 @@ def _settle(session: Session, now: datetime) -> Session:
         return _enter(session, state, now, session.state_reason)
     if session.state is SessionState.PENDING_INACTIVE and not session.running:
         return _enter(session, SessionState.INACTIVE, now, session.state_reason)
-    idle = session.state is SessionState.ACTIVE and not session.queued and not session.running
+    waiting = session.state in {SessionState.OPEN, SessionState.ACTIVE}
+    idle = waiting and not session.queued and not session.running
     return replace(session, idle_since=(session.idle_since or now) if idle else None)
 
 
 def _drop_queued(session: Session, state: JobState, reason: str, now: datetime) -> Step:
     dropped = session.queued
     session = _settle(replace(session, queued=frozenset()), now)
-    return Step(session, (Ended(dropped, state, reason),) if dropped else ())
+    return Step(session, (Ended(dropped, state, reason, now),) if dropped else ())
 
 
 def _time_out_unused(session: Session, now: datetime) -> Step:
@@ -266,11 +272,9 @@ def _deadlines(session: Session) -> list[tuple[datetime, Callable[[Session, date
     if session.state is SessionState.CLOSED:
         return found
     if session.started_at is None:
-        # A job that was submitted, and perhaps cancelled since, does not stop this timer's rule:
-        # the session has still never had one to run.
-        if not session.queued and session.accepting_jobs:
+        if session.idle_since is not None:
             limit = timedelta(seconds=session.first_job_seconds)
-            found.append((session.created_at + limit, _time_out_unused))
+            found.append((session.idle_since + limit, _time_out_unused))
         return found
     if session.accepting_jobs or session.queued:
         found.append((session.started_at + timedelta(seconds=session.max_seconds), _time_out))

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 class Problem(Exception):  # noqa: N818  an answer to the client, not an error of the server
-    """An answer with a 4xx status.
+    """An answer with a status from 400.
 
     Attributes:
         status: HTTP status.
@@ -48,22 +48,22 @@ def unauthorized() -> Problem:
 
 def session_not_found(session_id: str) -> Problem:
     """No such session, or somebody else's."""
-    return Problem(404, 1291, f"Session not found: {session_id}", "Check the session id.")
+    return Problem(404, 1291, f"Session not found: {session_id:.80}", "Check the session id.")
 
 
 def job_not_found(job_id: str) -> Problem:
     """No such job, or somebody else's."""
-    return Problem(404, 1291, f"Job not found: {job_id}", "Check the job id.")
+    return Problem(404, 1291, f"Job not found: {job_id:.80}", "Check the job id.")
 
 
 def backend_not_found(name: str, known: Iterable[str]) -> Problem:
     """No device of that name."""
-    return Problem(404, 1216, f"Backend not found: {name}", f"Known are {', '.join(known)}.")
+    return Problem(404, 1216, f"Backend not found: {name:.80}", f"Known are {', '.join(known)}.")
 
 
 def program_not_found(name: str, known: Iterable[str]) -> Problem:
     """No program of that name."""
-    return Problem(404, 1207, f"Program not found: {name}", f"Known are {', '.join(known)}.")
+    return Problem(404, 1207, f"Program not found: {name:.80}", f"Known are {', '.join(known)}.")
 
 
 def session_closed(session_id: str) -> Problem:
@@ -81,6 +81,16 @@ def job_is_final(job_id: str, state: str) -> Problem:
 def body_too_large(limit: int) -> Problem:
     """The request's body is larger than this runtime takes."""
     return Problem(413, 1213, f"The request is larger than {limit} bytes.", "Send smaller jobs.")
+
+
+def store_unavailable(detail: str) -> Problem:
+    """The runtime cannot store what is new; nothing was done, so it can be sent again."""
+    return Problem(
+        503,
+        1000,
+        f"The runtime cannot store this at the moment: {detail}.",
+        "Look whether its disk is full, or another program holds its file.",
+    )
 
 
 def as_response(problem: Problem) -> JSONResponse:

@@ -42,6 +42,8 @@ T = TypeVar("T")
 MAX_PAGE = 200
 DEFAULT_PAGE = 20
 MAX_OPTIMIZATION_LEVEL = 3
+LARGEST = 2**53 - 1
+"""Largest whole number that every reader of JSON, and the store, holds exactly."""
 
 
 @dataclass(frozen=True)
@@ -148,7 +150,8 @@ class Api:
         mode = _text(body, "mode", Mode.DEDICATED.value)
         if mode not in set(Mode):
             raise problems.bad_request(
-                f"mode is {mode!r}.", f"Allowed are {', '.join(repr(each.value) for each in Mode)}."
+                f"mode is {mode!r:.80}.",
+                f"Allowed are {', '.join(repr(each.value) for each in Mode)}.",
             )
         session_id = await self.coordinator.create_session(
             _owner(request),
@@ -169,7 +172,7 @@ class Api:
         body = await self._body(request)
         if body.get("accepting_jobs") is not False:
             raise problems.bad_request(
-                f"accepting_jobs is {body.get('accepting_jobs')!r}.",
+                f"accepting_jobs is {body.get('accepting_jobs')!r:.80}.",
                 "Only false is allowed: a session cannot be opened again.",
             )
         await self.coordinator.close_session(session.id)
@@ -207,11 +210,11 @@ class Api:
             cost_seconds=_optional_seconds(body, "cost"),
             optimization_level=_optimization_level(body),
             private=body.get("private") is True,
-            image=body.get("runtime"),
-            log_level=body.get("log_level"),
+            image=_optional_text(body, "runtime"),
+            log_level=_optional_text(body, "log_level"),
             tags=_tags(body),
         )
-        params = json.dumps(body["params"], separators=(",", ":"))
+        params = _as_json(body["params"])
         try:
             job_id = await self.coordinator.submit(
                 job, params, request.headers.get(IDEMPOTENCY_KEY)
@@ -237,7 +240,7 @@ class Api:
             created_before=_time(query.get("created_before")),
             ascending=query.get("sort", "").upper() == "ASC",
             limit=_count(query.get("limit"), "limit", DEFAULT_PAGE, MAX_PAGE),
-            offset=_count(query.get("offset"), "offset", 0, None),
+            offset=_count(query.get("offset"), "offset", 0, LARGEST),
         )
         jobs, total = await self.store.jobs(_owner(request), wanted)
         return JSONResponse(
@@ -266,9 +269,15 @@ class Api:
         if job is None:
             return Response(status_code=304, headers={**headers, "ETag": known or ""})
         (document,) = self._job_documents([job])
-        if request.query_params.get("exclude_params") != "true" and not job.private:
-            document["params"] = json.loads(await self.store.params(job.id))
-        return JSONResponse(document, headers={**headers, "ETag": _etag(job)})
+        headers = {**headers, "ETag": _etag(job)}
+        if request.query_params.get("exclude_params") == "true" or job.private:
+            return JSONResponse(document, headers=headers)
+        params = await self.store.params(job.id)
+        if params is None:
+            raise problems.job_not_found(job_id)
+        # The payload goes out as it came in: it may be large, and nothing of it concerns us.
+        text = f'{json.dumps(document)[:-1]},"params":{params}}}'
+        return Response(text, headers=headers, media_type="application/json")
 
     async def delete_job(self, request: Request) -> Response:
         """DELETE /jobs/{id}: cancels it if need be."""
@@ -302,7 +311,7 @@ class Api:
 
     async def read_interim(self, request: Request) -> Response:
         """GET /qsession/jobs/{id}/interim: results of pubs that are done, after the first K."""
-        after = _count(request.query_params.get("after"), "after", 0, None)
+        after = _count(request.query_params.get("after"), "after", 0, LARGEST)
         job_id = request.path_params["job_id"]
 
         async def look() -> Job | None:
@@ -345,7 +354,7 @@ class Api:
     async def watch(self, request: Request) -> Response:
         """GET /qsession/watch: a session and those of its jobs that changed since a revision."""
         session_id = request.query_params.get("session_id", "")
-        since = _count(request.query_params.get("since"), "since", 0, None)
+        since = _count(request.query_params.get("since"), "since", 0, LARGEST)
         owner = _owner(request)
 
         async def look() -> tuple[Session, list[Job]] | None:
@@ -447,7 +456,7 @@ class Api:
         seconds = body.get("max_ttl", limit)
         if not isinstance(seconds, int) or isinstance(seconds, bool) or not 1 <= seconds <= limit:
             raise problems.bad_request(
-                f"max_ttl is {seconds!r}.", f"Allowed are whole seconds from 1 to {limit}."
+                f"max_ttl is {seconds!r:.80}.", f"Allowed are whole seconds from 1 to {limit}."
             )
         return seconds
 
@@ -459,9 +468,12 @@ class Api:
             if len(raw) > limit:
                 raise problems.body_too_large(limit)
         try:
-            body = json.loads(raw)
+            body = json.loads(raw, parse_constant=_refuse_constant)
+            if b"\\ud" in raw.lower():
+                # Half a surrogate pair is JSON, but no text that can be stored or sent.
+                json.dumps(body, ensure_ascii=False).encode()
         except (ValueError, RecursionError) as error:
-            raise problems.bad_request(f"The body is not JSON: {error}") from error
+            raise problems.bad_request(f"The body is not JSON: {_printable(error)}") from error
         if not isinstance(body, dict):
             raise problems.bad_request("The body is no JSON object.")
         return body
@@ -478,16 +490,38 @@ def _etag(job: Job) -> str:
 def _text(body: dict[str, Any], name: str, default: Any = None) -> str:
     value = body.get(name, default)
     if not isinstance(value, str) or not value:
-        raise problems.bad_request(f"{name} is {value!r}.", "It has to be a text.")
+        raise problems.bad_request(f"{name} is {value!r:.80}.", "It has to be a text.")
     return value
+
+
+def _optional_text(body: dict[str, Any], name: str) -> str | None:
+    return None if body.get(name) is None else _text(body, name)
+
+
+def _as_json(params: dict[str, Any]) -> str:
+    try:
+        return json.dumps(params, separators=(",", ":"), allow_nan=False)
+    # What can just be read may be nested too deeply to be written; 1e999 is read as infinity.
+    except (ValueError, RecursionError) as error:
+        raise problems.bad_request(f"params cannot be kept: {error}") from error
+
+
+def _refuse_constant(name: str) -> None:
+    raise ValueError(f"{name} is no number of JSON")
+
+
+def _printable(error: Exception) -> str:
+    return str(error).encode(errors="backslashreplace").decode()
 
 
 def _optional_seconds(body: dict[str, Any], name: str) -> int | None:
     value = body.get(name)
     if value is None:
         return None
-    if not isinstance(value, int) or isinstance(value, bool) or value < 1:
-        raise problems.bad_request(f"{name} is {value!r}.", "Allowed are whole seconds from 1.")
+    if not isinstance(value, int) or isinstance(value, bool) or not 1 <= value <= LARGEST:
+        raise problems.bad_request(
+            f"{name} is {value!r:.80}.", f"Allowed are whole seconds from 1 to {LARGEST}."
+        )
     return value
 
 
@@ -496,7 +530,7 @@ def _optimization_level(body: dict[str, Any]) -> int:
     level = extra.get("optimization_level", 1) if isinstance(extra, dict) else extra
     if type(level) is not int or not 0 <= level <= MAX_OPTIMIZATION_LEVEL:
         raise problems.bad_request(
-            f"optimization_level is {level!r}.", f"Allowed are 0 to {MAX_OPTIMIZATION_LEVEL}."
+            f"optimization_level is {level!r:.80}.", f"Allowed are 0 to {MAX_OPTIMIZATION_LEVEL}."
         )
     return level
 
@@ -508,7 +542,7 @@ def _tags(body: dict[str, Any]) -> tuple[str, ...]:
     return tuple(tags)
 
 
-def _count(text: str | None, name: str, default: int, limit: int | None) -> int:
+def _count(text: str | None, name: str, default: int, limit: int) -> int:
     if text is None:
         return default
     try:
@@ -517,7 +551,7 @@ def _count(text: str | None, name: str, default: int, limit: int | None) -> int:
         value = -1
     if value < 0:
         raise problems.bad_request(f"{name} is {text!r}.", "It has to be a whole number from 0.")
-    return value if limit is None else min(value, limit)
+    return min(value, limit)
 
 
 def _time(text: str | None) -> datetime | None:

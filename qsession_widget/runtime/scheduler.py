@@ -59,7 +59,7 @@ def startable(
     for backend, jobs in by_device.items():
         holder = holders.get(backend)
         for job in start_order(jobs, sessions):
-            if len(chosen) == slots:
+            if len(chosen) >= slots:
                 return chosen
             session = sessions.get(job.session_id or "")
             if holder is not None and job.session_id != holder:

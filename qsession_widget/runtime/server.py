@@ -5,7 +5,9 @@ from __future__ import annotations
 import logging
 import os
 import secrets
+import signal
 import socket
+from contextlib import contextmanager
 from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING
 
@@ -17,7 +19,7 @@ from qsession_widget.runtime.clock import WallClock
 from qsession_widget.wire.discovery import Discovery
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from qsession_widget.runtime.settings import Settings
 
@@ -28,7 +30,14 @@ KEEP_ALIVE_SECONDS = 120
 """Longer than a client's pool keeps a connection that it does not use."""
 
 
-class AlreadyRunningError(RuntimeError):
+_SIGNALS = (signal.SIGINT, signal.SIGTERM)
+
+
+class StartError(RuntimeError):
+    """The runtime cannot start."""
+
+
+class AlreadyRunningError(StartError):
     """Another runtime holds this home folder."""
 
 
@@ -41,7 +50,7 @@ def serve(settings: Settings, on_ready: Callable[[Discovery], None] | None = Non
 
     Raises:
         AlreadyRunningError: another runtime holds the home folder.
-        OSError: the port is taken.
+        StartError: the port is taken, or the store cannot be opened.
     """
     settings.home.mkdir(parents=True, exist_ok=True, mode=0o700)
     lock = FileLock(settings.home / "server.lock")
@@ -60,10 +69,13 @@ def _serve(settings: Settings, on_ready: Callable[[Discovery], None] | None) -> 
     # A file that is there although we hold the lock was left by a runtime that was killed: its
     # clients know its port and token, so this one takes over both.
     previous = Discovery.read(settings.home)
-    token = previous.token if previous else secrets.token_urlsafe(32)
     listener = _listen(settings.port, previous)
+    url = f"http://{LOOPBACK}:{listener.getsockname()[1]}"
+    # On another port the old one may be somebody else's by now, whom clients have shown the token.
+    same = previous is not None and previous.url == url
+    token = previous.token if previous and same else secrets.token_urlsafe(32)
     discovery = Discovery(
-        url=f"http://{LOOPBACK}:{listener.getsockname()[1]}",
+        url=url,
         pid=os.getpid(),
         version=_version(),
         token=token,
@@ -81,19 +93,48 @@ def _serve(settings: Settings, on_ready: Callable[[Discovery], None] | None) -> 
     app = create_app(
         settings, WallClock(), token, discovery.version, on_ready=ready, shut_down=shut_down
     )
-    server = uvicorn.Server(
+    server = _Server(
         uvicorn.Config(
             app,
             log_config=None,
             access_log=False,
             timeout_keep_alive=KEEP_ALIVE_SECONDS,
             timeout_graceful_shutdown=3,
-        )
+        ),
+        release=app.state.release,
     )
     with listener:
-        server.run(sockets=[listener])
+        try:
+            server.run(sockets=[listener])
+        except SystemExit:
+            raise StartError(
+                f"the runtime could not start in {settings.home}; its log says why"
+            ) from None
     Discovery.path(settings.home).unlink(missing_ok=True)
     log.info("ended")
+
+
+class _Server(uvicorn.Server):
+    """Uvicorn's server, with an end that leaves nothing undone."""
+
+    def __init__(self, config: uvicorn.Config, release: Callable[[], None]) -> None:
+        super().__init__(config)
+        self._release = release
+
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """End on a signal, and go on afterwards: uvicorn's own would have it kill the process."""
+        handlers = {each: signal.signal(each, self.handle_exit) for each in _SIGNALS}
+        try:
+            yield
+        finally:
+            for each, handler in handlers.items():
+                signal.signal(each, handler)
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Answer the requests that are held, then end."""
+        self._release()
+        await super().shutdown(sockets)
 
 
 def _listen(port: int, previous: Discovery | None) -> socket.socket:
@@ -101,9 +142,12 @@ def _listen(port: int, previous: Discovery | None) -> socket.socket:
     if port == 0 and previous is not None:
         try:
             return _bind(int(previous.url.rpartition(":")[2]))
-        except (OSError, ValueError):
+        except (OSError, ValueError, OverflowError):
             log.info("the previous port is taken; another one will do")
-    return _bind(port)
+    try:
+        return _bind(port)
+    except (OSError, OverflowError) as error:
+        raise StartError(f"cannot serve on port {port}: {error}") from error
 
 
 def _bind(port: int) -> socket.socket:

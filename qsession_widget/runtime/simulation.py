@@ -7,10 +7,13 @@ from __future__ import annotations
 
 import math
 import time
+from contextlib import contextmanager
 from functools import cache, lru_cache
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
+from qiskit.circuit import ControlFlowOp, QuantumCircuit
+from qiskit.exceptions import QiskitError
 from qiskit.primitives import BackendEstimatorV2, BackendSamplerV2, PrimitiveResult, PubResult
 from qiskit.primitives.containers.data_bin import DataBin
 from qiskit.primitives.containers.estimator_pub import EstimatorPub
@@ -25,9 +28,9 @@ from qsession_widget.wire import codec
 from qsession_widget.wire.target import build_target
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Sequence
 
-    from qiskit import QuantumCircuit
+    from qiskit.primitives.containers.observables_array import ObservablesArray
     from qiskit.transpiler import PassManager
 
 DEFAULT_SHOTS = 4096
@@ -97,9 +100,15 @@ def run(
     """
     try:
         inputs = codec.loads(params)
-        pubs, options = inputs["pubs"], inputs.get("options") or {}
-    except (CodecError, KeyError, TypeError, AttributeError) as error:
+    except CodecError as error:
         raise RejectedError(f"The job's params cannot be read: {error}") from error
+    if not isinstance(inputs, dict):
+        raise RejectedError(f"params is {inputs!r:.80}; it has to be an object.")
+    pubs, options = inputs.get("pubs"), inputs.get("options") or {}
+    if not isinstance(pubs, list) or not pubs:
+        raise RejectedError(f"pubs is {pubs!r:.80}; it has to be a list of at least one pub.")
+    if not isinstance(options, dict) or not isinstance(options.get("simulator", {}), dict):
+        raise RejectedError(f"options is {options!r:.80}; options are objects with names.")
     runners = {"sampler": _sample, "estimator": _estimate}
     started = time.perf_counter()
     results = []
@@ -133,12 +142,31 @@ class _Device:
 
     def check_shots(self, shots: int) -> None:
         """Refuse a number of shots that the device does not take."""
+        if shots < 1:
+            raise RejectedError(f"{shots} shots asked for; the least is 1.")
         if self._max_shots is not None and shots > self._max_shots:
             raise RejectedError(f"{shots} shots asked for; {self.name} takes {self._max_shots}.")
 
-    def simulator(self, circuit: QuantumCircuit) -> AerSimulator:
-        """Give a simulator with the noise of the qubits that the circuit uses."""
-        active = frozenset(
+    def check_precision(self, precision: float) -> None:
+        """Refuse a precision for which the device does not take enough shots."""
+        if not precision > 0:
+            raise RejectedError(f"Precision {precision} asked for; it has to be more than 0.")
+        if self._max_shots is not None and 1 / precision**2 > self._max_shots:
+            raise RejectedError(
+                f"Precision {precision} asked for, which takes {1 / precision**2:.0f} shots; "
+                f"{self.name} takes {self._max_shots}."
+            )
+
+    def simulator(
+        self, circuit: QuantumCircuit, observed: frozenset[int] = frozenset()
+    ) -> AerSimulator:
+        """Give a simulator with the noise of the qubits that are used.
+
+        Args:
+            circuit: uses the qubits on which it has instructions.
+            observed: qubits that are measured besides.
+        """
+        active = observed.union(
             circuit.find_bit(qubit).index
             for instruction in circuit.data
             if instruction.operation.name not in NOT_A_GATE
@@ -150,8 +178,12 @@ class _Device:
 def _sample(pubs: list[Any], options: dict[str, Any], device: _Device) -> Iterator[PubResult]:
     for raw in pubs:
         circuit, values, shots = _parts(raw, 3)
-        shots = shots or options.get("default_shots") or DEFAULT_SHOTS
-        pub = SamplerPub.coerce((circuit, values), shots)
+        if shots is None:
+            shots = options.get("default_shots")
+        if shots is None:
+            shots = DEFAULT_SHOTS
+        with _reading_pub():
+            pub = SamplerPub.coerce((circuit, values), shots)
         device.check_shots(pub.shots)
         prepared = SamplerPub(device.prepare(pub.circuit), pub.parameter_values, pub.shots)
         sampler = BackendSamplerV2(
@@ -163,15 +195,18 @@ def _sample(pubs: list[Any], options: dict[str, Any], device: _Device) -> Iterat
 def _estimate(pubs: list[Any], options: dict[str, Any], device: _Device) -> Iterator[PubResult]:
     for raw in pubs:
         circuit, observables, values, precision = _parts(raw, 4)
-        precision = precision or _default_precision(options)
-        pub = EstimatorPub.coerce((circuit, observables, values), precision)
-        device.check_shots(math.ceil(1 / pub.precision**2))
+        with _reading_pub():
+            if precision is None:
+                precision = _default_precision(options)
+            pub = EstimatorPub.coerce((circuit, observables, values), precision)
+        device.check_precision(pub.precision)
         prepared = device.prepare(pub.circuit)
         if prepared is not pub.circuit:
             laid_out = pub.observables.apply_layout(prepared.layout)
             pub = EstimatorPub(prepared, laid_out, pub.parameter_values, pub.precision)
         estimator = BackendEstimatorV2(
-            backend=device.simulator(prepared), options={"seed_simulator": _seed(options)}
+            backend=device.simulator(prepared, _support(pub.observables)),
+            options={"seed_simulator": _seed(options)},
         )
         yield _as_arrays(estimator.run([pub]).result()[0])
 
@@ -180,7 +215,30 @@ def _parts(raw: Any, count: int) -> list[Any]:
     """Take a pub apart; what it leaves out at its end is None."""
     if not isinstance(raw, list) or not 0 < len(raw) <= count:
         raise RejectedError(f"A pub is a list of one to {count} items, not {raw!r:.80}.")
+    if not isinstance(raw[0], QuantumCircuit):
+        raise RejectedError(f"A pub begins with a circuit, not with {raw[0]!r:.80}.")
     return [*raw, *[None] * (count - len(raw))]
+
+
+@contextmanager
+def _reading_pub() -> Iterator[None]:
+    """Refuse what Qiskit's own checks refuse, in their words."""
+    try:
+        yield
+    except (QiskitError, ValueError, TypeError, ArithmeticError) as error:
+        message = getattr(error, "message", None) or error
+        raise RejectedError(f"A pub that cannot be read: {message}") from error
+
+
+def _support(observables: ObservablesArray) -> frozenset[int]:
+    """Give the qubits on which one of the observables is not the identity."""
+    return frozenset(
+        index
+        for observable in observables.ravel().tolist()
+        for term in observable
+        for index, pauli in enumerate(reversed(term))
+        if pauli != "I"
+    )
 
 
 def _seed(options: dict[str, Any]) -> int | None:
@@ -189,9 +247,9 @@ def _seed(options: dict[str, Any]) -> int | None:
 
 
 def _default_precision(options: dict[str, Any]) -> float:
-    if options.get("default_precision"):
+    if options.get("default_precision") is not None:
         return float(options["default_precision"])
-    if options.get("default_shots"):
+    if options.get("default_shots") is not None:
         return 1 / math.sqrt(options["default_shots"])
     return DEFAULT_PRECISION
 
@@ -207,14 +265,23 @@ def _as_arrays(result: PubResult) -> PubResult:
 
 def _in_instruction_set(circuit: QuantumCircuit, target: Target) -> bool:
     """Whether each instruction exists on the qubits that it is applied to."""
-    return all(
-        instruction.operation.name in NOT_A_GATE
-        or target.instruction_supported(
-            instruction.operation.name,
-            tuple(circuit.find_bit(qubit).index for qubit in instruction.qubits),
-        )
-        for instruction in circuit.data
-    )
+    return _supported(circuit, range(circuit.num_qubits), target)
+
+
+def _supported(circuit: QuantumCircuit, places: Sequence[int], target: Target) -> bool:
+    """Check a circuit, or a block inside one, whose qubits are at these places of the device."""
+    for instruction in circuit.data:
+        operation = instruction.operation
+        if operation.name in NOT_A_GATE:
+            continue
+        where = tuple(places[circuit.find_bit(qubit).index] for qubit in instruction.qubits)
+        if not target.instruction_supported(operation.name, where):
+            return False
+        if isinstance(operation, ControlFlowOp) and not all(
+            _supported(block, where, target) for block in operation.blocks
+        ):
+            return False
+    return True
 
 
 @cache

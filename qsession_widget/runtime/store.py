@@ -1,7 +1,9 @@
 """Durable storage: SQLite with write-ahead log, one writer thread with group commit.
 
 A write is done when its future is: then it is on disk, even if the process or machine dies.
-Reads see only what is committed, and run on connections of their own.
+While the file cannot be written (disk full, locked), something new is refused, and what has
+happened already is kept and tried again in its order. Reads see only what is committed, each
+from one snapshot, and run on connections of their own.
 """
 
 from __future__ import annotations
@@ -18,6 +20,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from alembic import command
 from alembic.config import Config
 from sqlalchemy import Connection, create_engine, delete, event, func, insert, select, update
+from sqlalchemy.exc import OperationalError
 
 from qsession_widget.runtime import schema
 from qsession_widget.runtime.job import Job
@@ -33,7 +36,17 @@ T = TypeVar("T")
 
 log = logging.getLogger(__name__)
 
+BUSY_MILLISECONDS = 5_000
+"""How long a write waits for another program that holds the file."""
+
+RETRY_SECONDS = 1.0
+"""Pause between two tries to write to a file that cannot be written."""
+
 _FINAL = [state.value for state in FINAL_JOB_STATES]
+
+
+class StoreUnavailableError(Exception):
+    """The file cannot be written at the moment; nothing was stored."""
 
 
 @dataclass(frozen=True)
@@ -56,12 +69,18 @@ class Write:
     result: tuple[str, str] | None = None
     deleted_job: str | None = None
 
+    @property
+    def refusable(self) -> bool:
+        """Whether it only adds something, for somebody who can be told that it was not added."""
+        return self.new_session is not None or self.new_job is not None
+
     def keys(self) -> set[str]:
         """Ids of the sessions and jobs that change."""
         jobs = (*self.jobs, *((self.new_job[0],) if self.new_job else ()))
         sessions = (*self.sessions, *((self.new_session[0],) if self.new_session else ()))
         found = {job.id for job in jobs} | {session.id for session in sessions}
-        return found | {job.session_id for job in jobs if job.session_id is not None}
+        found |= {job.session_id for job in jobs if job.session_id is not None}
+        return found | ({self.deleted_job} if self.deleted_job is not None else set())
 
 
 @dataclass(frozen=True)
@@ -94,6 +113,7 @@ class Store:
         self._engine = _engine(path)
         self._migrate()
         self._queue: queue.SimpleQueue[_Pending | None] = queue.SimpleQueue()
+        self._unavailable = False
         self._writer = threading.Thread(target=self._write_loop, name="store-writer")
         self._writer.start()
 
@@ -104,7 +124,11 @@ class Store:
         self._engine.dispose()
 
     def write(self, change: Write) -> asyncio.Future[None]:
-        """Queue a change; the future is done when it is on disk. Changes keep their order."""
+        """Queue a change; the future is done when it is on disk. Changes keep their order.
+
+        The future fails with StoreUnavailableError for something new while the file cannot be
+        written, and with another error for a change that can never be written.
+        """
         loop = asyncio.get_running_loop()
         future: asyncio.Future[None] = loop.create_future()
 
@@ -138,11 +162,12 @@ class Store:
         """Read one job."""
         return await self._read(_read_job, owner, job_id)
 
-    async def params(self, job_id: str) -> str:
-        """Read a job's payload, as JSON text."""
+    async def params(self, job_id: str) -> str | None:
+        """Read a job's payload, as JSON text; None where the job was deleted."""
         table = schema.payloads
         statement = select(table.c.params).where(table.c.job_id == job_id)
-        return str(await self._read(_scalar, statement))
+        found = await self._read(_scalar, statement)
+        return None if found is None else str(found)
 
     async def result(self, job_id: str) -> str | None:
         """Read a job's result, None where it has none."""
@@ -164,11 +189,15 @@ class Store:
     def unfinished(self) -> tuple[list[Session], list[Job], int]:
         """Read what a starting runtime goes on with: sessions, jobs, and the last revision."""
         with self._engine.connect() as connection:
+            connection.exec_driver_sql("BEGIN")
             return _read_unfinished(connection)
 
     async def _read(self, read: Callable[..., T], *arguments: Any) -> T:
         def run() -> T:
             with self._engine.connect() as connection:
+                # One snapshot for all that is read: a job must not be seen without its session's
+                # change, nor the count of a list without its items.
+                connection.exec_driver_sql("BEGIN")
                 return read(connection, *arguments)
 
         return await asyncio.to_thread(run)
@@ -177,38 +206,71 @@ class Store:
         config = Config()
         config.set_main_option("script_location", str(Path(__file__).with_name("migrations")))
         with self._engine.begin() as connection:
+            # Python's sqlite3 commits after each CREATE TABLE unless a transaction is open; a
+            # runtime that is killed between two tables could never start again.
+            connection.exec_driver_sql("BEGIN IMMEDIATE")
             config.attributes["connection"] = connection
             command.upgrade(config, "head")
 
     def _write_loop(self) -> None:
-        while (first := self._queue.get()) is not None:
-            batch, last = [first], False
-            while not self._queue.empty():
-                following = self._queue.get()
-                if following is None:
-                    last = True
-                    break
-                batch.append(following)
-            self._commit(batch)
-            if last:
-                return
+        unwritten: list[_Pending] = []
+        closing = False
+        while not closing:
+            closing = self._collect(unwritten)
+            unwritten = self._commit(unwritten)
+        if unwritten:
+            log.error("the runtime ends, and %d changes could not be stored", len(unwritten))
 
-    def _commit(self, batch: list[_Pending]) -> None:
-        """Commit a batch in one transaction; when that fails, each change in one of its own."""
+    def _collect(self, unwritten: list[_Pending]) -> bool:
+        """Add what is queued, and say whether that was the last; waits for something to do."""
+        try:
+            following = self._queue.get(timeout=RETRY_SECONDS if unwritten else None)
+            while following is not None:
+                unwritten.append(following)
+                following = self._queue.get_nowait()
+        except queue.Empty:
+            return False
+        return True
+
+    def _commit(self, batch: list[_Pending]) -> list[_Pending]:
+        """Commit a batch in one transaction; gives what has to be tried again, in its order.
+
+        Where one change of several can never be written, each gets a transaction of its own.
+        """
+        if not batch:
+            return []
         try:
             with self._engine.begin() as connection:
                 for pending in batch:
                     _apply(connection, pending.write)
+        except OperationalError as error:
+            return self._postpone(batch, error)
         except Exception as error:
-            if len(batch) > 1:
-                for pending in batch:
-                    self._commit([pending])
-                return
-            log.exception("a change could not be stored")
-            batch[0].done(error)
-            return
+            if len(batch) == 1:
+                log.exception("a change cannot be stored")
+                batch[0].done(error)
+                return []
+            for index, pending in enumerate(batch):
+                left = self._commit([pending])
+                if left:
+                    return [*left, *batch[index + 1 :]]
+            return []
+        if self._unavailable:
+            log.warning("the store can be written again")
+            self._unavailable = False
         for pending in batch:
             pending.done(None)
+        return []
+
+    def _postpone(self, batch: list[_Pending], error: OperationalError) -> list[_Pending]:
+        """Refuse what is new, and keep what has happened until the file can be written."""
+        if not self._unavailable:
+            log.error("the store cannot be written, trying again and again: %s", error.orig)
+            self._unavailable = True
+        for pending in batch:
+            if pending.write.refusable:
+                pending.done(StoreUnavailableError(str(error.orig)))
+        return [pending for pending in batch if not pending.write.refusable]
 
 
 def _engine(path: Path) -> Engine:
@@ -220,7 +282,7 @@ def _engine(path: Path) -> Engine:
             "journal_mode=WAL",
             "synchronous=FULL",
             "foreign_keys=ON",
-            "busy_timeout=5000",
+            f"busy_timeout={BUSY_MILLISECONDS}",
         ):
             cursor.execute(f"PRAGMA {pragma}")
         cursor.close()
@@ -358,9 +420,6 @@ def _read_jobs(connection: Connection, owner: str, wanted: JobFilter) -> tuple[l
 def _read_changed(
     connection: Connection, owner: str, session_id: str, since: int
 ) -> tuple[Session | None, list[Job]]:
-    # One snapshot for both: a revision that the session has reached must not hide an older one
-    # of a job.
-    connection.exec_driver_sql("BEGIN")
     session = _read_session(connection, owner, session_id)
     if session is None:
         return None, []

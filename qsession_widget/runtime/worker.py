@@ -18,6 +18,10 @@ if TYPE_CHECKING:
     from multiprocessing.connection import Connection
 
 
+MAX_REASON_CHARACTERS = 2_000
+"""Longest reason of a failure; Qiskit's messages may print whole arrays."""
+
+
 def main(pipe: Connection, lifeline: Connection) -> None:
     """Serve tasks until the server goes away.
 
@@ -32,7 +36,7 @@ def main(pipe: Connection, lifeline: Connection) -> None:
         try:
             task = json.loads(pipe.recv_bytes())
             _send(pipe, _run(pipe, task))
-        except (EOFError, BrokenPipeError):
+        except (EOFError, ConnectionError):
             return
 
 
@@ -45,6 +49,15 @@ def _die_with(lifeline: Connection) -> None:
     if lifeline.poll():
         # The server died before the signal was armed.
         raise SystemExit(1)
+
+
+def _failed(reason: str, traceback_text: str = "") -> dict[str, Any]:
+    """Say why there is no result, in a text that can be stored whatever the payload held."""
+    # Half a surrogate pair, which JSON can carry, has no form in UTF-8.
+    text = reason.encode(errors="replace").decode()
+    if len(text) > MAX_REASON_CHARACTERS:
+        text = f"{text[:MAX_REASON_CHARACTERS]} ..."
+    return {"kind": "failed", "reason": text, "traceback": traceback_text}
 
 
 def _send(pipe: Connection, answer: dict[str, Any]) -> None:
@@ -65,10 +78,10 @@ def _run(pipe: Connection, task: dict[str, Any]) -> dict[str, Any]:
             on_interim=lambda text: _send(pipe, {"kind": "interim", "text": text}),
         )
     except simulation.RejectedError as error:
-        return {"kind": "failed", "reason": str(error)}
+        return _failed(str(error))
     except Exception as error:  # noqa: BLE001  a user's circuit may fail anywhere in Qiskit or Aer
         reason = f"{type(error).__name__}: {getattr(error, 'message', None) or error}"
-        return {"kind": "failed", "reason": reason, "traceback": traceback.format_exc()}
+        return _failed(reason, traceback.format_exc())
     rest = task["min_seconds"] - (time.monotonic() - began)
     if rest > 0:
         time.sleep(rest)

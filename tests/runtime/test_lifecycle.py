@@ -1,0 +1,500 @@
+"""The life of a session, row by row of the table in IBM's documents, and in random histories."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from hypothesis import HealthCheck, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
+
+from qsession_widget.runtime import lifecycle
+from qsession_widget.runtime.lifecycle import NotAcceptingJobsError, Session
+from qsession_widget.wire.states import JobState, Mode, SessionState
+
+OPEN = SessionState.OPEN
+ACTIVE = SessionState.ACTIVE
+PENDING_INACTIVE = SessionState.PENDING_INACTIVE
+INACTIVE = SessionState.INACTIVE
+PENDING_CLOSED = SessionState.PENDING_CLOSED
+CLOSED = SessionState.CLOSED
+
+
+def at(hour: int, minute: int = 0, second: int = 0) -> datetime:
+    return datetime(2026, 11, 22, hour, minute, second, tzinfo=UTC)
+
+
+NOON = at(12)
+
+
+def opened(mode: Mode = Mode.DEDICATED, *, max_hours: int = 8, active_hours: int = 8) -> Session:
+    """Open a session at noon, with IBM's timers."""
+    return lifecycle.create(
+        Session(
+            id="s",
+            owner="o",
+            backend="fake_manila",
+            mode=mode,
+            max_seconds=max_hours * 3600,
+            interactive_seconds=60,
+            active_seconds=active_hours * 3600,
+            first_job_seconds=1800,
+            created_at=NOON,
+        )
+    )
+
+
+def running(mode: Mode = Mode.DEDICATED, *, max_hours: int = 8, active_hours: int = 8) -> Session:
+    """Have job `a` of such a session running since 12:10."""
+    session = lifecycle.submit(opened(mode, max_hours=max_hours, active_hours=active_hours), "a")
+    return lifecycle.start(session, "a", at(12, 10))
+
+
+def names(*job_ids: str) -> frozenset[str]:
+    return frozenset(job_ids)
+
+
+def history(session: Session) -> list[tuple[SessionState, datetime]]:
+    return list(session.transitions)
+
+
+# -- A2.1, one test for each row -----------------------------------------------------------
+
+
+def test_post_sessions_opens_one_that_accepts_jobs() -> None:
+    session = opened()
+    assert session.accepting_jobs
+    assert history(session) == [(OPEN, NOON)]
+    assert session.started_at is None
+    assert session.usage_seconds(at(13)) == 0
+
+
+def test_no_job_submitted_for_30_minutes_closes() -> None:
+    session = opened()
+    assert lifecycle.tick(session, at(12, 29, 59)).session == session
+    assert lifecycle.next_deadline(session) == at(12, 30)
+    closed = lifecycle.tick(session, at(12, 30)).session
+    assert history(closed) == [(OPEN, NOON), (CLOSED, at(12, 30))]
+    assert (closed.closed_at, closed.accepting_jobs) == (at(12, 30), False)
+    assert "30 min" in closed.state_reason
+
+
+def test_first_job_dequeued_activates_and_starts_the_clock_of_max_time() -> None:
+    session = lifecycle.submit(opened(), "a")
+    assert lifecycle.next_deadline(session) is None, "a session waits for its turn without limit"
+    session = lifecycle.start(session, "a", at(15))
+    assert history(session) == [(OPEN, NOON), (ACTIVE, at(15))]
+    assert session.started_at == session.activated_at == session.last_job_started == at(15)
+    assert lifecycle.next_deadline(session) == at(23), "8 h from the first job, not from noon"
+
+
+def test_the_clock_of_max_time_never_pauses() -> None:
+    session = lifecycle.end(running(), "a", at(12, 11))
+    session = lifecycle.tick(session, at(12, 30)).session
+    assert session.state is INACTIVE
+    assert lifecycle.next_deadline(session) == at(20, 10), "12:10 and 8 h, inactive or not"
+    assert lifecycle.tick(session, at(20, 10)).session.state is CLOSED
+
+
+def test_job_ends_and_nothing_is_queued_starts_the_interactive_timer() -> None:
+    session = lifecycle.end(running(), "a", at(12, 11))
+    assert (session.state, session.idle_since) == (ACTIVE, at(12, 11))
+    assert session.last_job_completed == at(12, 11)
+    assert lifecycle.next_deadline(session) == at(12, 12)
+
+
+def test_a_queued_job_keeps_the_interactive_timer_from_starting() -> None:
+    session = lifecycle.end(lifecycle.submit(running(), "b"), "a", at(12, 11))
+    assert session.idle_since is None
+    assert lifecycle.next_deadline(session) == at(20, 10)
+
+
+def test_a_new_job_stops_the_interactive_timer() -> None:
+    session = lifecycle.submit(lifecycle.end(running(), "a", at(12, 11)), "b")
+    assert lifecycle.tick(session, at(12, 30)).session.state is ACTIVE
+
+
+def test_interactive_timer_elapses_makes_inactive_and_stops_usage() -> None:
+    session = lifecycle.end(running(), "a", at(12, 11))
+    assert lifecycle.tick(session, at(12, 11, 59)).session.state is ACTIVE
+    session = lifecycle.tick(session, at(12, 12)).session
+    assert history(session)[-1] == (INACTIVE, at(12, 12))
+    assert session.accepting_jobs
+    assert session.usage_seconds(at(19)) == 120, "12:10 to 12:12, idle tail included"
+
+
+def test_active_time_elapses_while_a_job_runs_is_pending_inactive() -> None:
+    session = running(active_hours=1)
+    session = lifecycle.tick(session, at(13, 10)).session
+    assert history(session)[-1] == (PENDING_INACTIVE, at(13, 10))
+    assert session.accepting_jobs
+    assert session.holds_device, "its job is on the device still"
+    session = lifecycle.end(session, "a", at(13, 20))
+    assert history(session)[-1] == (INACTIVE, at(13, 20))
+    assert session.usage_seconds(at(20)) == 70 * 60
+
+
+def test_active_time_elapses_with_only_queued_jobs_is_inactive() -> None:
+    session = lifecycle.end(lifecycle.submit(running(active_hours=1), "b"), "a", at(13))
+    session = lifecycle.tick(session, at(13, 10)).session
+    assert (session.state, session.queued) == (INACTIVE, names("b"))
+
+
+def test_job_submitted_while_inactive_waits_in_the_normal_queue() -> None:
+    session = lifecycle.tick(lifecycle.end(running(), "a", at(12, 11)), at(12, 12)).session
+    session = lifecycle.submit(session, "b")
+    assert session.state is INACTIVE
+    assert not session.prioritised
+    assert not session.holds_device
+    session = lifecycle.start(session, "b", at(14))
+    assert (session.state, session.activated_at, session.started_at) == (
+        ACTIVE,
+        at(14),
+        at(12, 10),
+    )
+    assert session.usage_seconds(at(14, 5)) == 120 + 300, "the gap is not counted"
+
+
+def test_close_lets_running_and_queued_jobs_finish() -> None:
+    session = lifecycle.close(lifecycle.submit(running(), "b"), at(12, 11))
+    assert (session.state, session.accepting_jobs) == (ACTIVE, False)
+    assert (session.queued, session.running) == (names("b"), names("a"))
+    session = lifecycle.end(session, "a", at(12, 12))
+    assert session.state is ACTIVE
+    session = lifecycle.start(session, "b", at(12, 12))
+    session = lifecycle.end(session, "b", at(12, 13))
+    assert history(session)[-1] == (CLOSED, at(12, 13))
+
+
+def test_close_with_a_running_job_only_is_pending_closed() -> None:
+    session = lifecycle.close(running(), at(12, 11))
+    assert session.state is PENDING_CLOSED
+    assert lifecycle.end(session, "a", at(12, 12)).closed_at == at(12, 12)
+
+
+def test_close_of_an_unused_session_closes_at_once() -> None:
+    session = lifecycle.close(opened(), at(12, 1))
+    assert history(session) == [(OPEN, NOON), (CLOSED, at(12, 1))]
+    assert lifecycle.close(session, at(12, 5)) == session, "twice is the same as once"
+
+
+def test_queued_jobs_of_a_closed_session_have_until_max_time() -> None:
+    session = lifecycle.close(lifecycle.submit(running(max_hours=1), "b"), at(12, 11))
+    step = lifecycle.tick(session, at(14))
+    assert step.session.state is PENDING_CLOSED
+    assert [(ended.job_ids, ended.state) for ended in step.ended] == [(names("b"), JobState.FAILED)]
+
+
+def test_cancel_cancels_queued_jobs_and_lets_running_ones_finish() -> None:
+    session = lifecycle.submit(lifecycle.submit(running(), "b"), "c")
+    session, ended = lifecycle.cancel(session, at(12, 11))
+    (dropped,) = ended
+    assert (dropped.job_ids, dropped.state, dropped.when) == (
+        names("b", "c"),
+        JobState.CANCELLED,
+        at(12, 11),
+    )
+    assert (session.state, session.accepting_jobs) == (PENDING_CLOSED, False)
+    with pytest.raises(NotAcceptingJobsError):
+        lifecycle.submit(session, "d")
+    session = lifecycle.end(session, "a", at(12, 12))
+    assert history(session)[-1] == (CLOSED, at(12, 12))
+    assert lifecycle.cancel(session, at(13)) == (session, ()), "twice is the same as once"
+
+
+def test_cancel_after_close_still_cancels_what_is_queued() -> None:
+    session = lifecycle.close(lifecycle.submit(running(), "b"), at(12, 11))
+    session, ended = lifecycle.cancel(session, at(12, 12))
+    assert [each.job_ids for each in ended] == [names("b")]
+    assert session.state is PENDING_CLOSED
+
+
+def test_cancel_queued_jobs_leaves_the_session_open() -> None:
+    session, ended = lifecycle.cancel_queued(lifecycle.submit(running(), "b"), at(12, 11))
+    assert [(each.job_ids, each.state) for each in ended] == [(names("b"), JobState.CANCELLED)]
+    assert (session.state, session.accepting_jobs, session.running) == (ACTIVE, True, names("a"))
+    assert lifecycle.cancel_queued(session, at(12, 12)).ended == ()
+
+
+def test_max_time_lets_running_jobs_go_on_and_fails_queued_ones() -> None:
+    session = lifecycle.submit(running(), "b")
+    assert lifecycle.tick(session, at(20, 9, 59)) == (session, ())
+    session, ended = lifecycle.tick(session, at(20, 10))
+    (dropped,) = ended
+    assert (dropped.job_ids, dropped.state, dropped.when) == (
+        names("b"),
+        JobState.FAILED,
+        at(20, 10),
+    )
+    assert "maximum time" in dropped.reason
+    assert (session.state, session.accepting_jobs) == (PENDING_CLOSED, False)
+    assert "28800 s" in session.state_reason
+    session = lifecycle.end(session, "a", at(20, 30))
+    assert session.closed_at == at(20, 30)
+    assert session.usage_seconds(at(23)) == (8 * 60 + 20) * 60
+
+
+def test_max_time_of_an_idle_session_closes_it() -> None:
+    session = lifecycle.end(running(max_hours=1), "a", at(13, 9, 30))
+    assert history(lifecycle.tick(session, at(14)).session)[-1] == (CLOSED, at(13, 10))
+
+
+def test_a_closed_session_takes_and_starts_nothing() -> None:
+    closed = lifecycle.close(opened(), at(12, 1))
+    with pytest.raises(NotAcceptingJobsError, match="s"):
+        lifecycle.submit(closed, "a")
+    with pytest.raises(ValueError, match="closed"):
+        lifecycle.start(replace(closed, queued=frozenset("a")), "a", at(12, 2))
+    assert lifecycle.next_deadline(closed) is None
+    assert not closed.holds_device
+
+
+# -- usage, downtimes, requeueing ----------------------------------------------------------
+
+
+def test_usage_of_a_batch_is_the_time_of_its_jobs_on_the_device() -> None:
+    session = lifecycle.end(running(Mode.BATCH), "a", at(12, 40), device_seconds=1800)
+    assert session.usage_seconds(at(12, 41)) == 1800
+    assert lifecycle.tick(session, at(13)).session.usage_seconds(at(19)) == 1800
+    assert not session.holds_device
+    assert session.prioritised
+
+
+def test_usage_never_falls_when_the_machines_clock_is_set_back() -> None:
+    assert running().usage_seconds(at(11)) == 0
+    session = lifecycle.close(running(), at(11))
+    assert lifecycle.end(session, "a", at(11, 30)).used_seconds == 0
+
+
+def test_timers_after_a_downtime_run_out_in_their_order_each_at_its_own_time() -> None:
+    session = lifecycle.end(running(), "a", at(12, 11))
+    session, ended = lifecycle.tick(session, at(23))
+    assert ended == ()
+    assert history(session) == [
+        (OPEN, NOON),
+        (ACTIVE, at(12, 10)),
+        (INACTIVE, at(12, 12)),
+        (CLOSED, at(20, 10)),
+    ]
+    assert session.usage_seconds(at(23)) == 120
+
+
+def test_a_job_that_was_queued_at_max_time_failed_then_not_after_the_downtime() -> None:
+    session = lifecycle.end(lifecycle.submit(running(max_hours=1), "b"), "a", at(12, 11))
+    session, (ended,) = lifecycle.tick(session, at(19))
+    assert ended.when == session.closed_at == at(13, 10)
+
+
+def test_a_first_job_that_was_cancelled_gives_the_session_another_30_minutes() -> None:
+    session = lifecycle.submit(opened(), "a")
+    session = lifecycle.end(session, "a", at(13))
+    assert lifecycle.tick(session, at(13)).session.state is OPEN, "it had a job until now"
+    assert history(lifecycle.tick(session, at(14)).session)[-1] == (CLOSED, at(13, 30))
+
+
+def test_requeue_from_active_waits_again_and_is_not_idle() -> None:
+    session = lifecycle.requeue(running(), "a", at(12, 11))
+    assert (session.state, session.queued, session.running) == (ACTIVE, names("a"), names())
+    assert session.idle_since is None
+    assert lifecycle.start(session, "a", at(12, 12)).activated_at == at(12, 10)
+
+
+def test_requeue_from_pending_inactive_goes_through_the_normal_queue() -> None:
+    session = lifecycle.tick(running(active_hours=1), at(13, 10)).session
+    session = lifecycle.requeue(session, "a", at(13, 20))
+    assert (session.state, session.queued) == (INACTIVE, names("a"))
+    assert session.usage_seconds(at(15)) == 70 * 60
+    assert lifecycle.start(session, "a", at(15)).activated_at == at(15)
+
+
+def test_requeue_from_pending_closed_runs_again_and_closes_then() -> None:
+    session = lifecycle.close(running(), at(12, 11))
+    session = lifecycle.requeue(session, "a", at(12, 12))
+    assert (session.state, session.accepting_jobs) == (ACTIVE, False)
+    session = lifecycle.end(lifecycle.start(session, "a", at(12, 13)), "a", at(12, 14))
+    assert history(session)[-1] == (CLOSED, at(12, 14))
+
+
+def test_requeue_after_max_time_fails_the_job_and_time_does_not_run_back() -> None:
+    session = lifecycle.tick(running(max_hours=1), at(13, 10)).session
+    assert session.state is PENDING_CLOSED
+    session = lifecycle.requeue(session, "a", at(14))
+    session, (ended,) = lifecycle.tick(session, at(14))
+    assert (ended.job_ids, ended.state) == (names("a"), JobState.FAILED)
+    assert history(session)[-2:] == [(ACTIVE, at(14)), (CLOSED, at(14))]
+
+
+# -- random histories ----------------------------------------------------------------------
+
+
+class Histories(RuleBasedStateMachine):
+    """Whatever happens to a session, in any order, at any time."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.now = NOON
+        self.session = opened()
+        self.live: dict[str, JobState] = {}
+        self.ended: dict[str, JobState] = {}
+        self.count = 0
+        self.began: dict[str, datetime] = {}
+        self.device_seconds = 0.0
+        self.promised = lifecycle.next_deadline(self.session)
+
+    def take(self, step: lifecycle.Step) -> None:
+        for ended in step.ended:
+            for job_id in ended.job_ids:
+                assert self.live[job_id] is JobState.QUEUED, "only queued jobs are dropped"
+                self.finish(job_id, ended.state)
+        self.put(step.session)
+
+    def put(self, session: Session) -> None:
+        self.session = session
+        self.promised = lifecycle.next_deadline(session)
+
+    def finish(self, job_id: str, state: JobState) -> None:
+        assert job_id not in self.ended
+        del self.live[job_id]
+        self.ended[job_id] = state
+
+    def pick(self, data: st.DataObject, state: JobState) -> str:
+        return data.draw(st.sampled_from([key for key, each in self.live.items() if each is state]))
+
+    @property
+    def has_queued(self) -> bool:
+        return JobState.QUEUED in self.live.values()
+
+    @property
+    def has_running(self) -> bool:
+        return JobState.RUNNING in self.live.values()
+
+    @rule(batch=st.booleans(), active_hours=st.sampled_from([1, 8]))
+    @precondition(lambda self: not self.live and not self.ended and self.session.state is OPEN)
+    def choose(self, batch: bool, active_hours: int) -> None:
+        mode = Mode.BATCH if batch else Mode.DEDICATED
+        created = replace(
+            self.session, mode=mode, active_seconds=active_hours * 3600, max_seconds=3 * 3600
+        )
+        self.put(created)
+
+    @rule(seconds=st.sampled_from([1, 30, 60, 600, 3600, 4 * 3600]))
+    def wait(self, seconds: int) -> None:
+        self.now += timedelta(seconds=seconds)
+        before = self.session
+        step = lifecycle.tick(before, self.now)
+        if step.session != before:
+            assert self.promised is not None
+            assert self.promised <= self.now, "no timer early"
+            new = step.session.transitions[len(before.transitions) :]
+            assert all(self.promised <= when <= self.now for _, when in new)
+        self.take(step)
+        assert self.promised is None or self.promised > self.now, "no timer late"
+
+    @rule()
+    def submit(self) -> None:
+        self.count += 1
+        job_id = str(self.count)
+        if self.session.accepting_jobs:
+            self.put(lifecycle.submit(self.session, job_id))
+            self.live[job_id] = JobState.QUEUED
+        else:
+            with pytest.raises(NotAcceptingJobsError):
+                lifecycle.submit(self.session, job_id)
+
+    @rule(data=st.data())
+    @precondition(lambda self: self.has_queued and lifecycle.may_start(self.session))
+    def start(self, data: st.DataObject) -> None:
+        job_id = self.pick(data, JobState.QUEUED)
+        self.put(lifecycle.start(self.session, job_id, self.now))
+        self.live[job_id], self.began[job_id] = JobState.RUNNING, self.now
+        assert self.session.state is ACTIVE
+
+    @rule(data=st.data())
+    @precondition(lambda self: self.has_running)
+    def complete(self, data: st.DataObject) -> None:
+        job_id = self.pick(data, JobState.RUNNING)
+        seconds = (self.now - self.began[job_id]).total_seconds()
+        self.device_seconds += seconds
+        self.put(lifecycle.end(self.session, job_id, self.now, seconds))
+        self.finish(job_id, JobState.COMPLETED)
+
+    @rule(data=st.data())
+    @precondition(lambda self: self.has_queued)
+    def cancel_job(self, data: st.DataObject) -> None:
+        job_id = self.pick(data, JobState.QUEUED)
+        self.put(lifecycle.end(self.session, job_id, self.now))
+        self.finish(job_id, JobState.CANCELLED)
+
+    @rule(data=st.data())
+    @precondition(lambda self: self.has_running)
+    def lose_worker(self, data: st.DataObject) -> None:
+        job_id = self.pick(data, JobState.RUNNING)
+        self.put(lifecycle.requeue(self.session, job_id, self.now))
+        self.live[job_id] = JobState.QUEUED
+        # As the runtime does after every change: a timer that is alive again has run out.
+        self.take(lifecycle.tick(self.session, self.now))
+
+    @rule()
+    def close(self) -> None:
+        self.put(lifecycle.close(self.session, self.now))
+
+    @rule()
+    def cancel(self) -> None:
+        self.take(lifecycle.cancel(self.session, self.now))
+        assert not self.session.queued
+
+    @rule()
+    def cancel_queued(self) -> None:
+        self.take(lifecycle.cancel_queued(self.session, self.now))
+
+    @invariant()
+    def no_job_is_lost(self) -> None:
+        assert self.session.queued == {
+            job_id for job_id, state in self.live.items() if state is JobState.QUEUED
+        }
+        assert self.session.running == {
+            job_id for job_id, state in self.live.items() if state is JobState.RUNNING
+        }
+
+    @invariant()
+    def a_closed_session_is_over(self) -> None:
+        closed = self.session.state is CLOSED
+        assert closed == (self.session.closed_at is not None)
+        if closed:
+            assert not self.live
+            assert not self.session.accepting_jobs
+            assert not lifecycle.may_start(self.session)
+
+    @invariant()
+    def a_session_without_jobs_that_takes_none_is_closed(self) -> None:
+        if not self.live and not self.session.accepting_jobs:
+            assert self.session.state is CLOSED
+
+    @invariant()
+    def usage_is_active_time_or_device_time(self) -> None:
+        if self.session.mode is Mode.BATCH:
+            assert self.session.usage_seconds(self.now) == pytest.approx(self.device_seconds)
+            return
+        active = timedelta()
+        ends = [when for _, when in self.session.transitions[1:]] + [self.now]
+        for (state, since), until in zip(self.session.transitions, ends, strict=True):
+            if state in {ACTIVE, PENDING_INACTIVE, PENDING_CLOSED}:
+                active += until - since
+        assert self.session.usage_seconds(self.now) == pytest.approx(active.total_seconds())
+
+    @invariant()
+    def transitions_are_in_order(self) -> None:
+        times = [when for _, when in self.session.transitions]
+        assert times == sorted(times)
+
+
+TestHistories = Histories.TestCase
+TestHistories.settings = settings(
+    max_examples=300,
+    stateful_step_count=40,
+    deadline=None,
+    derandomize=True,
+    suppress_health_check=[HealthCheck.too_slow],
+)

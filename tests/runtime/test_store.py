@@ -1,0 +1,409 @@
+"""The store on real SQLite files."""
+
+from __future__ import annotations
+
+import asyncio
+import sqlite3
+import stat
+from contextlib import closing, contextmanager
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from alembic.autogenerate import compare_metadata
+from alembic.migration import MigrationContext
+from sqlalchemy import create_engine, event
+from sqlalchemy.exc import IntegrityError
+
+from qsession_widget.runtime import lifecycle, schema, store
+from qsession_widget.runtime.job import Job
+from qsession_widget.runtime.lifecycle import Session
+from qsession_widget.runtime.store import JobFilter, Store, StoreUnavailableError, Write
+from qsession_widget.wire.states import JobState, Mode, SessionState
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+NOON = datetime(2026, 11, 22, 12, 0, 0, 123456, tzinfo=UTC)
+
+
+def a_session(name: str = "s", **fields: Any) -> Session:
+    given: dict[str, Any] = {
+        "id": name,
+        "owner": "o",
+        "backend": "fake_manila",
+        "mode": Mode.DEDICATED,
+        "max_seconds": 100,
+        "interactive_seconds": 60,
+        "active_seconds": 90,
+        "first_job_seconds": 1_800,
+        "created_at": NOON,
+        "revision": 1,
+    }
+    return lifecycle.create(Session(**(given | fields)))
+
+
+def a_job(name: str = "j", **fields: Any) -> Job:
+    given: dict[str, Any] = {
+        "id": name,
+        "owner": "o",
+        "backend": "fake_manila",
+        "program_id": "sampler",
+        "created_at": NOON,
+        "revision": 1,
+    }
+    return Job(**(given | fields))
+
+
+def new(job: Job, key: str | None = None, params: str = "{}") -> Write:
+    return Write(new_job=(job, params, key))
+
+
+@contextmanager
+def opened(folder: Path) -> Iterator[Store]:
+    with closing(Store(folder / "runtime.db")) as found:
+        yield found
+
+
+def rows(folder: Path, query: str) -> list[Any]:
+    with closing(sqlite3.connect(folder / "runtime.db")) as connection:
+        return connection.execute(query).fetchall()
+
+
+def outcomes(*futures: asyncio.Future[None]) -> Any:
+    return asyncio.gather(*futures, return_exceptions=True)
+
+
+# -- schema --------------------------------------------------------------------------------
+
+
+def test_migrations_from_empty_lead_to_the_schema(tmp_path: Path) -> None:
+    with opened(tmp_path):
+        pass
+    engine = create_engine(f"sqlite:///{tmp_path / 'runtime.db'}")
+    with engine.connect() as connection:
+        context = MigrationContext.configure(connection, opts={"compare_type": True})
+        assert compare_metadata(context, schema.metadata) == []
+        assert set(schema.metadata.tables) == {"sessions", "jobs", "payloads", "results"}
+    engine.dispose()
+
+
+def test_a_second_start_migrates_nothing(tmp_path: Path) -> None:
+    with opened(tmp_path):
+        pass
+    before = rows(tmp_path, "select name, sql from sqlite_master order by name")
+    statements: list[str] = []
+
+    def note(_c: Any, _cursor: Any, statement: str, *_rest: Any) -> None:
+        statements.append(statement)
+
+    engine_of = store._engine
+
+    def watched(path: Path) -> Any:
+        engine = engine_of(path)
+        event.listen(engine, "before_cursor_execute", note)
+        return engine
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(store, "_engine", watched)
+        with opened(tmp_path):
+            pass
+    assert rows(tmp_path, "select name, sql from sqlite_master order by name") == before
+    assert statements, "the second start looked"
+    assert not [each for each in statements if each.lstrip().upper().startswith("CREATE")]
+
+
+def test_a_migration_that_is_interrupted_leaves_nothing_half_done(tmp_path: Path) -> None:
+    engine_of = store._engine
+
+    def failing(path: Path) -> Any:
+        engine = engine_of(path)
+
+        def fail(_c: Any, _cursor: Any, statement: str, *_rest: Any) -> None:
+            if "CREATE TABLE results" in statement:
+                raise KeyboardInterrupt
+
+        event.listen(engine, "before_cursor_execute", fail)
+        return engine
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(store, "_engine", failing)
+        with pytest.raises(KeyboardInterrupt):
+            Store(tmp_path / "runtime.db")
+    assert rows(tmp_path, "select name from sqlite_master") == []
+    with opened(tmp_path) as found:
+        assert found.unfinished() == ([], [], 0)
+
+
+def test_files_are_for_their_owner_only(tmp_path: Path) -> None:
+    async def write(found: Store) -> None:
+        await found.write(new(a_job()))
+        for path in home.iterdir():
+            assert stat.S_IMODE(path.stat().st_mode) == 0o600, path
+        assert {path.name for path in home.iterdir()} >= {"runtime.db", "runtime.db-wal"}
+
+    home = tmp_path / "home"
+    with opened(home) as found:
+        assert stat.S_IMODE(home.stat().st_mode) == 0o700
+        asyncio.run(write(found))
+
+
+# -- what is acknowledged is there ---------------------------------------------------------
+
+
+def test_what_is_written_comes_back_the_same(tmp_path: Path) -> None:
+    session = a_session(
+        state=SessionState.ACTIVE,
+        started_at=NOON,
+        activated_at=NOON,
+        last_job_started=NOON + timedelta(microseconds=1),
+        used_seconds=1.25,
+        revision=7,
+    )
+    job = a_job(
+        session_id="s",
+        state=JobState.RUNNING,
+        started_at=NOON,
+        attempts=2,
+        cost_seconds=5,
+        optimization_level=3,
+        private=True,
+        image="a:b",
+        log_level="DEBUG",
+        tags=("x", "ü"),
+        revision=9,
+    )
+
+    async def write(found: Store) -> None:
+        await found.write(Write(new_session=(session, None)))
+        await found.write(new(job, params='{"pubs":[]}'))
+
+    async def read(found: Store) -> None:
+        assert await found.job("o", "j") == job
+        assert await found.session("o", "s") == replace(session, running=frozenset({"j"}))
+        assert await found.params("j") == '{"pubs":[]}'
+        assert await found.result("j") is None
+
+    with opened(tmp_path) as found:
+        asyncio.run(write(found))
+        asyncio.run(read(found))
+    with opened(tmp_path) as found:
+        asyncio.run(read(found))
+        sessions, jobs, revision = found.unfinished()
+        assert (sessions, jobs, revision) == (
+            [replace(session, running=frozenset({"j"}))],
+            [job],
+            9,
+        )
+
+
+def test_what_is_acknowledged_is_on_disk_before_the_store_is_closed(tmp_path: Path) -> None:
+    async def write(found: Store) -> None:
+        for number in range(20):
+            await found.write(new(a_job(str(number))))
+            ((count,),) = rows(tmp_path, "select count(*) from jobs")
+            assert count == number + 1
+
+    with opened(tmp_path) as found:
+        asyncio.run(write(found))
+        ((mode,),) = rows(tmp_path, "pragma journal_mode")
+        assert mode == "wal"
+        with found._engine.connect() as connection:
+            assert connection.exec_driver_sql("pragma synchronous").scalar() == 2, "FULL"
+
+
+def test_ended_jobs_and_closed_sessions_are_not_taken_up_again(tmp_path: Path) -> None:
+    async def write(found: Store) -> None:
+        session = a_session()
+        closed = lifecycle.close(session, NOON)
+        job = a_job()
+        await found.write(Write(new_session=(session, None)))
+        await found.write(new(job))
+        done = replace(job, state=JobState.COMPLETED, ended_at=NOON, revision=5)
+        await found.write(
+            Write(sessions=(replace(closed, revision=4),), jobs=(done,), result=("j", "{}"))
+        )
+        assert await found.result("j") == "{}"
+
+    with opened(tmp_path) as found:
+        asyncio.run(write(found))
+    with opened(tmp_path) as found:
+        assert found.unfinished() == ([], [], 5)
+
+
+def test_closing_writes_what_is_waiting(tmp_path: Path) -> None:
+    async def queue(found: Store) -> None:
+        futures = [found.write(new(a_job(str(number)))) for number in range(500)]
+        await asyncio.to_thread(found.close)
+        await asyncio.gather(*futures)
+
+    asyncio.run(queue(Store(tmp_path / "runtime.db")))
+    assert rows(tmp_path, "select count(*) from jobs") == [(500,)]
+
+
+# -- group commit and faults ---------------------------------------------------------------
+
+
+def test_one_bad_change_does_not_spoil_the_good_ones_of_its_group(tmp_path: Path) -> None:
+    async def write(found: Store) -> None:
+        await found.write(new(a_job("taken")))
+        commits = []
+        event.listen(found._engine, "commit", lambda _: commits.append(1))
+        changes = [new(a_job(str(number))) for number in range(50)]
+        changes[25] = new(a_job("taken"))
+        changes[30] = Write(new_job=(a_job("unhomed", session_id="nowhere"), "{}", None))
+        results = await outcomes(*[found.write(each) for each in changes])
+        assert isinstance(results[25], IntegrityError)
+        assert isinstance(results[30], IntegrityError)
+        assert [each for each in results if each is not None] == [results[25], results[30]]
+        assert not rows(tmp_path, "select 1 from payloads where job_id = 'unhomed'"), "all or none"
+
+    with opened(tmp_path) as found:
+        asyncio.run(write(found))
+    assert rows(tmp_path, "select count(*) from jobs") == [(49,)]
+
+
+def test_many_changes_share_a_commit(tmp_path: Path) -> None:
+    async def write(found: Store) -> None:
+        commits = []
+        event.listen(found._engine, "commit", lambda _: commits.append(1))
+        await asyncio.gather(*[found.write(new(a_job(str(number)))) for number in range(400)])
+        assert 1 <= len(commits) < 100
+
+    with opened(tmp_path) as found:
+        asyncio.run(write(found))
+
+
+def test_while_the_file_cannot_be_written_nothing_that_happened_is_lost(tmp_path: Path) -> None:
+    """A real lock of another connection: what is new is refused, the rest waits in its order."""
+
+    async def write(found: Store) -> None:
+        job = a_job()
+        await found.write(new(job))
+        with closing(sqlite3.connect(tmp_path / "runtime.db", isolation_level=None)) as other:
+            other.execute("BEGIN IMMEDIATE")
+            running = replace(job, state=JobState.RUNNING, revision=2)
+            first = found.write(Write(jobs=(running,)))
+            offer = found.write(new(a_job("late"), key="k"))
+            with pytest.raises(StoreUnavailableError, match="locked"):
+                await offer
+            assert not first.done()
+            done = replace(running, state=JobState.COMPLETED, revision=3)
+            second = found.write(Write(jobs=(done,), result=("j", "the result")))
+            with pytest.raises(StoreUnavailableError):
+                await found.write(new(a_job("later")))
+            assert not second.done()
+            other.execute("ROLLBACK")
+        await asyncio.gather(first, second)
+        assert await found.job("o", "j") == done
+        assert await found.result("j") == "the result"
+        assert await found.job_by_key("o", "k") is None
+        await found.write(new(a_job("late"), key="k"))
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(store, "BUSY_MILLISECONDS", 20)
+        patch.setattr(store, "RETRY_SECONDS", 0.02)
+        with opened(tmp_path) as found:
+            asyncio.run(write(found))
+
+
+# -- reading -------------------------------------------------------------------------------
+
+
+def test_idempotency_keys_are_one_for_each_owner_and_kind(tmp_path: Path) -> None:
+    async def write(found: Store) -> None:
+        await found.write(new(a_job("a"), key="k"))
+        await found.write(new(a_job("b", owner="p"), key="k"))
+        await found.write(Write(new_session=(a_session(), "k")))
+        assert await found.job_by_key("o", "k") == "a"
+        assert await found.job_by_key("p", "k") == "b"
+        assert await found.session_by_key("o", "k") == "s"
+        assert await found.job_by_key("o", "other") is None
+        with pytest.raises(IntegrityError):
+            await found.write(new(a_job("c"), key="k"))
+        await found.write(new(a_job("d")))
+        await found.write(new(a_job("e")))
+
+    with opened(tmp_path) as found:
+        asyncio.run(write(found))
+
+
+def test_others_see_nothing(tmp_path: Path) -> None:
+    async def read(found: Store) -> None:
+        await found.write(Write(new_session=(a_session(), None)))
+        await found.write(new(a_job(session_id="s")))
+        assert await found.job("p", "j") is None
+        assert await found.session("p", "s") is None
+        assert await found.jobs("p", JobFilter()) == ([], 0)
+        assert await found.changed("p", "s", 0) == (None, [])
+
+    with opened(tmp_path) as found:
+        asyncio.run(read(found))
+
+
+def test_filters(tmp_path: Path) -> None:
+    async def read(found: Store) -> None:
+        await found.write(Write(new_session=(a_session(), None)))
+        hour = timedelta(hours=1)
+        for job in (
+            a_job("a", tags=("x", "y")),
+            a_job("b", created_at=NOON + hour, tags=("x",), session_id="s"),
+            a_job("c", created_at=NOON + 2 * hour, backend="fake_torino"),
+            a_job("d", created_at=NOON + 3 * hour, program_id="estimator", tags=("xy",)),
+            a_job("e", created_at=NOON + 4 * hour),
+        ):
+            await found.write(new(job))
+        done = a_job("e", created_at=NOON + 4 * hour, state=JobState.FAILED)
+        await found.write(Write(jobs=(done,)))
+
+        async def names(**wanted: Any) -> str:
+            jobs, total = await found.jobs("o", JobFilter(**wanted))
+            assert total == len(jobs)
+            return "".join(job.id for job in jobs)
+
+        assert await names() == "edcba"
+        assert await names(ascending=True) == "abcde"
+        assert await names(tags=("x",)) == "ba", "a tag is the whole tag"
+        assert await names(tags=("x", "y")) == "a", "all of them"
+        assert await names(tags=("z",)) == ""
+        assert await names(backend="fake_torino") == "c"
+        assert await names(session_id="s") == "b"
+        assert await names(program_id="estimator") == "d"
+        assert await names(pending=True) == "dcba"
+        assert await names(pending=False) == "e"
+        assert await names(created_after=NOON + hour, created_before=NOON + 3 * hour) == "dcb"
+        page, total = await found.jobs("o", JobFilter(limit=2, offset=1))
+        assert ([job.id for job in page], total) == (["d", "c"], 5)
+
+    with opened(tmp_path) as found:
+        asyncio.run(read(found))
+
+
+def test_changes_since_a_revision(tmp_path: Path) -> None:
+    async def read(found: Store) -> None:
+        await found.write(Write(new_session=(a_session(), None)))
+        for number in range(3):
+            job = a_job(str(number), session_id="s", revision=10 + number)
+            await found.write(new(job))
+        session, jobs = await found.changed("o", "s", 10)
+        assert session is not None
+        assert session.queued == {"0", "1", "2"}
+        assert [job.id for job in jobs] == ["1", "2"]
+
+    with opened(tmp_path) as found:
+        asyncio.run(read(found))
+
+
+def test_deleting_takes_payload_and_result_along(tmp_path: Path) -> None:
+    async def write(found: Store) -> None:
+        await found.write(new(a_job()))
+        await found.write(Write(result=("j", "{}")))
+        await found.write(Write(deleted_job="j"))
+        assert await found.params("j") is None
+        assert await found.result("j") is None
+
+    with opened(tmp_path) as found:
+        asyncio.run(write(found))
+    assert rows(tmp_path, "select * from payloads union all select * from results") == []
