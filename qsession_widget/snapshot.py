@@ -55,6 +55,7 @@ class JobRow:
     started_at: datetime | None = None
     ended_at: datetime | None = None
     reason: str | None = None
+    tags: tuple[str, ...] = ()
 
     @classmethod
     def from_json(cls, job: Mapping[str, Any]) -> JobRow:
@@ -69,6 +70,7 @@ class JobRow:
             started_at=parse_time(extra.get("running_at")),
             ended_at=parse_time(extra.get("finished_at")),
             reason=state.get("reason"),
+            tags=tuple(map(str, job.get("tags") or ())),
         )
 
     @property

@@ -1,10 +1,9 @@
-import { useEffect, useState } from "preact/hooks";
 import type { Pulse } from "../clock";
 import { CLOSED, type Head, type Link } from "../contract";
+import { CopyButton } from "./copy";
 import { relative } from "./format";
 import { Icon, type IconName } from "./icons";
 import type { Counts, JobStatus, Tally } from "./jobs";
-import { OWN_KEYS } from "./keys";
 import { usageOf, usageWords } from "./usage";
 
 const STATUS_ICONS: Readonly<Record<string, IconName>> = {
@@ -72,31 +71,6 @@ function countWords(counts: Counts): string {
   return parts.map((status) => `${counts[status]} ${status}`).join(", ");
 }
 
-function CopyButton({ text }: { text: string }) {
-  const [copied, setCopied] = useState(false);
-  useEffect(() => {
-    if (copied) {
-      const timer = setTimeout(() => setCopied(false), 1500);
-      return () => clearTimeout(timer);
-    }
-  }, [copied]);
-  // Without a secure context there is no clipboard; the id can still be selected by hand.
-  const copy = () => navigator.clipboard?.writeText(text).then(() => setCopied(true), console.warn);
-  return (
-    <button
-      type="button"
-      class="qsw-icon-button"
-      data-testid="qsw-copy"
-      aria-label={copied ? "Session id copied" : "Copy session id"}
-      title={copied ? "Copied" : "Copy session id"}
-      onClick={copy}
-      {...OWN_KEYS}
-    >
-      <Icon name={copied ? "completed" : "copy"} />
-    </button>
-  );
-}
-
 interface FactsProps {
   head: Head;
   tally: Tally;
@@ -118,7 +92,7 @@ export function Facts({ head, tally, serverNow }: FactsProps) {
             <code class="qsw-clip" title={head.session_id}>
               {head.session_id}
             </code>
-            <CopyButton text={head.session_id} />
+            <CopyButton text={head.session_id} what="session id" testId="qsw-copy" />
           </dd>
         </div>
       )}
