@@ -16,6 +16,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
 from qsession_widget.errors import ConflictError, QSessionError
+from qsession_widget.privacy import without_secrets
 from qsession_widget.session import Session, details_of
 from qsession_widget.snapshot import (
     JobRow,
@@ -259,7 +260,7 @@ class Monitor:
                 logger.exception("a command on %r failed", self.session)
                 notice = Notice("error", f"internal error: {type(error).__name__}: {error}")
             if notice is not None:
-                self._notices.put(notice)
+                self._notices.put(replace(notice, text=without_secrets(notice.text)))
             with self._lock:
                 self._unanswered -= 1
             self._wake.set()
@@ -273,7 +274,7 @@ class Monitor:
             # Whoever has woken this thread wants an answer now, not when something changes.
             hold = not self._wake.is_set()
             self._wake.clear()
-            failures = 0 if self._look(hold=hold) else failures + 1
+            failures = 0 if self._look(failures, hold=hold) else failures + 1
             self._show()
             with self._lock:
                 # A command that ends the session is answered after the end is seen.
@@ -284,21 +285,27 @@ class Monitor:
                     return
             self._wake.wait(self._pause_seconds(failures))
 
-    def _look(self, *, hold: bool) -> bool:
+    def _look(self, failures: int, *, hold: bool) -> bool:
         """Take a new snapshot; on a fault, keep what was known and say what is wrong."""
         last, round_seconds = self.snapshot, self._round_seconds()
+        trouble: str | None = None
         try:
             found = self._source.look(last, hold=hold)
-            link = Link(LinkState.ENDED if found.ended else LinkState.LIVE, datetime.now(UTC))
         except QSessionError as error:
-            found, link = last, Link(LinkState.RETRYING, datetime.now(UTC), str(error))
+            found, trouble = last, str(error)
         except Exception as error:
             # Whatever a service sends, this thread goes on: it is what tells people of the fault.
             logger.exception("watching %r failed", self.session)
-            text = f"internal error: {type(error).__name__}: {error}"
-            found, link = last, Link(LinkState.RETRYING, datetime.now(UTC), text)
+            found, trouble = last, f"internal error: {type(error).__name__}: {error}"
+        if trouble is None:
+            link = Link(LinkState.ENDED if found.ended else LinkState.LIVE, datetime.now(UTC))
+        else:
+            pause = self._pause_seconds(failures + 1)
+            round_seconds = max(round_seconds, pause)
+            text = without_secrets(trouble)
+            link = Link(LinkState.RETRYING, datetime.now(UTC), text, pause)
         if (link.state, link.error) == (last.link.state, last.link.error):
-            link = last.link
+            link = replace(link, since=last.link.since)
         with self._looked:
             self.snapshot = replace(
                 found, link=link, beat=last.beat + 1, every_seconds=round_seconds
@@ -385,7 +392,7 @@ class _Watching:
             details_at=parse_time(extra.get("now")),
             created_at=parse_time(extra.get("created_at")),
             first_job_seconds=extra.get("first_job_ttl"),
-            state_reason=found.get("state_reason") or None,
+            state_reason=without_secrets(found.get("state_reason") or "") or None,
         )
 
 

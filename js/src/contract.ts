@@ -70,7 +70,7 @@ export interface Link {
   state: "connecting" | "live" | "retrying" | "ended";
   error: string | null;
   since: number;
-  /** Epoch ms of the kernel's clock at which it tries again. */
+  /** Seconds after the last beat, at which it tries again. */
   retry: number | null;
 }
 

@@ -297,6 +297,7 @@ export const STATES: Readonly<Record<string, () => Partial<Traits>>> = {
     live({
       link: link({
         state: "retrying",
+        retry: 8,
         error: "GET https://quantum.example/api/v1/sessions/d3k1emq0: 503 Service Unavailable",
       }),
       notice: {

@@ -64,10 +64,12 @@ describe("the table", () => {
     expect(element.querySelectorAll(".qsw-detail")).toHaveLength(1);
     await buttons.first().click();
     await expect.element(reason).not.toBeInTheDocument();
-    expect(model.sent).toEqual([
-      { do: "peek", job_id: MIXED[1]?.id },
-      { do: "peek", job_id: MIXED[3]?.id },
-    ]);
+    await expect
+      .poll(() => model.sent)
+      .toEqual([
+        { do: "peek", job_id: MIXED[1]?.id },
+        { do: "peek", job_id: MIXED[3]?.id },
+      ]);
   });
 
   test("bears pages that lag behind", async () => {
@@ -125,7 +127,7 @@ describe("the table", () => {
     const open = page.getByRole("button", { name: `Job ${MIXED[2]?.id}`, exact: true });
     await open.click();
     await expect.element(page.getByText("Fetching…")).toBeVisible();
-    expect(model.sent).toEqual([{ do: "peek", job_id: MIXED[2]?.id }]);
+    await expect.poll(() => model.sent).toEqual([{ do: "peek", job_id: MIXED[2]?.id }]);
     model.emit("msg:custom", { peek: { job_id: "of another view" } });
     model.emit("msg:custom", peek());
     const detail = page.getByRole("region", { name: `Job ${MIXED[2]?.id}` });
@@ -142,6 +144,7 @@ describe("the table", () => {
   test("says what a job that cannot be read is", async () => {
     const { model } = draw(live());
     await page.getByTestId("qsw-open").first().click();
+    await expect.poll(() => model.sent).toHaveLength(1);
     model.emit("msg:custom", { peek: { job_id: MIXED[6]?.id, error: "404 Not Found" } });
     await expect.element(page.getByText(/could not be read: 404 Not Found/)).toBeVisible();
     for (const message of [null, 5, {}, { peek: null }, { peek: { job_id: 3 } }]) {

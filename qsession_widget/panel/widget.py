@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -20,8 +21,10 @@ from qsession_widget.panel.columns import milliseconds
 from qsession_widget.panel.countdowns import countdowns
 from qsession_widget.panel.peek import LONGEST_TEXT, peek
 from qsession_widget.panel.static_html import as_html
+from qsession_widget.panel.still import Still
 from qsession_widget.panel.text import as_text
 from qsession_widget.panel.why import why
+from qsession_widget.privacy import without_secrets
 from qsession_widget.session import Session, find_session
 
 if TYPE_CHECKING:
@@ -76,7 +79,7 @@ class SessionPanel(anywidget.AnyWidget):
     `now` is what the service's clock showed, `rate` how fast it goes.
     """
     link = traitlets.Dict().tag(sync=True)
-    """How monitor and service get on: `state`, `error`, `since`."""
+    """How monitor and service get on: `state`, `error`, `since`, `retry` in seconds."""
     notice = traitlets.Dict().tag(sync=True)
     """What became of the last command: `n`, `level`, `text`."""
 
@@ -125,6 +128,10 @@ class SessionPanel(anywidget.AnyWidget):
     def closed(self) -> bool:
         """Whether `close` was called, so that it shows nothing any more."""
         return self.comm is None
+
+    def snapshot(self) -> Still:
+        """Give the session as it is now, to keep: displayed, it stays in a saved notebook."""
+        return Still(self._monitor.look_now(_LOOK_SECONDS))
 
     def show(self, snapshot: Snapshot) -> None:
         """Send a snapshot to the browser. The monitor's thread calls this, and nothing else may."""
@@ -206,7 +213,7 @@ class SessionPanel(anywidget.AnyWidget):
             if not isinstance(error, QSessionError):
                 logger.exception("job %r could not be shown", job_id)
             found = {"job_id": job_id, "error": f"{type(error).__name__}: {error}"[:LONGEST_TEXT]}
-        return {"peek": found}
+        return {"peek": json.loads(without_secrets(json.dumps(found)))}
 
     def _make_room(self) -> None:
         """Have a trait for each page, made in growing lots, since each lot makes a class."""
@@ -306,4 +313,5 @@ def _link(snapshot: Snapshot) -> dict[str, Any]:
         "state": link.state.value,
         "error": link.error,
         "since": milliseconds(link.since),
+        "retry": link.retry_seconds,
     }

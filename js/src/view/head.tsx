@@ -1,7 +1,7 @@
 import type { Pulse } from "../clock";
 import { CLOSED, type Head, type Link } from "../contract";
 import { CopyButton } from "./copy";
-import { relative } from "./format";
+import { absolute, isTime, relative } from "./format";
 import { Icon, type IconName } from "./icons";
 import type { Counts, JobStatus, Tally } from "./jobs";
 import { usageOf, usageWords } from "./usage";
@@ -53,13 +53,28 @@ interface LinkProps {
   now: number;
 }
 
+/** Why nothing is heard, as far as the browser can tell. */
+function silence(pulse: Pulse): string {
+  if (!navigator.onLine) {
+    return "browser offline";
+  }
+  return pulse.lost ? "kernel gone" : "no connection";
+}
+
 export function LinkBadge({ link, pulse, stale, now }: LinkProps) {
   const lastSeen =
     pulse.seen === null ? "nothing seen yet" : `last seen ${relative(pulse.seen, now)}`;
   return (
-    <span class="qsw-link" data-testid="qsw-link" data-link={stale ? "stale" : link.state}>
+    <span
+      class="qsw-link"
+      data-testid="qsw-link"
+      data-link={stale ? "stale" : link.state}
+      title={
+        pulse.seen !== null && isTime(pulse.seen) ? `Last seen ${absolute(pulse.seen)}` : undefined
+      }
+    >
       <Icon name={stale ? "offline" : LINK_ICONS[link.state]} />
-      {stale ? `no connection: ${lastSeen}` : LINK_WORDS[link.state]}
+      {stale ? `${silence(pulse)}: ${lastSeen}` : LINK_WORDS[link.state]}
     </span>
   );
 }

@@ -138,7 +138,7 @@ export function Panel({ model }: { model: Model }) {
           onDismiss={dismiss}
         />
       )}
-      {link.state === "retrying" && <RetryStrip link={link} />}
+      {link.state === "retrying" && <RetryStrip link={link} age={now - pulse.from} />}
       <NoticeStrip notice={notice} />
       <Details details={head.details} serverNow={serverNow} />
       {jobs.count === 0 ? (
