@@ -1,16 +1,23 @@
 from __future__ import annotations
 
+import io
+from contextlib import redirect_stdout
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING
 
 import pytest
 from rich.console import Console
 
+from qsession_widget import Session
 from qsession_widget.panel import words
 from qsession_widget.panel.static_html import as_html
 from qsession_widget.panel.terminal import render
 from qsession_widget.panel.text import as_text
 from qsession_widget.snapshot import JobRow, Link, LinkState, Snapshot
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 NOON = datetime(2026, 11, 22, 12, tzinfo=UTC)
 HOSTILE = "<img src=x onerror=alert(1)>"
@@ -92,6 +99,19 @@ def test_terminal_draws_what_there_is() -> None:
     assert "In progress, accepting new jobs" in drawn
     assert "Mystery" in drawn
     assert "[bold]a note" in drawn
+
+
+def test_a_session_draws_itself_in_a_terminal(
+    runtime: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    del runtime
+    monkeypatch.setenv("COLUMNS", "100")
+    session = Session(backend="fake_manila")
+    drawn = io.StringIO()
+    with redirect_stdout(drawn), session.live():
+        session.close()
+    assert str(session.session_id) in drawn.getvalue()
+    assert "closed by its user" in drawn.getvalue()
 
 
 @pytest.mark.parametrize(
