@@ -34,8 +34,10 @@ for (const theme of ["light", "dark", "none"]) {
     const page = await browser.newPage({ viewport: { width, height: 800 } });
     page.on("pageerror", (error) => console.error(error));
     await page.goto(`${pathToFileURL(`${PAGE}/index.html`)}?theme=${theme}`);
-    await page.locator("#live summary").click();
+    await page.locator("#live summary").first().click();
     await page.locator("#live [data-testid=qsw-reason-button]").last().click();
+    await page.locator("#idle [data-testid=qsw-timeline] summary").click();
+    await page.locator("#ended [data-testid=qsw-timeline] summary").click();
     await page.locator("#idle [data-testid=qsw-open]").nth(1).click();
     await page.locator("#draining [data-testid=qsw-cancel]").click();
     await page.locator("#idle .qsw-chart").first().waitFor();

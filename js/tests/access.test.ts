@@ -34,6 +34,8 @@ test.each(THEMES)("nor from what is opened, in %s", async (theme) => {
   await expect.poll(() => model.sent).toHaveLength(1);
   model.emit("msg:custom", peek());
   await expect.element(page.getByText("default_shots")).toBeInTheDocument();
+  await page.getByText("Timeline", { exact: true }).click();
+  await expect.element(page.getByRole("slider")).toBeVisible();
   await page.getByTestId("qsw-cancel").click();
   expect(await violations(element)).toEqual([]);
 });

@@ -1,6 +1,7 @@
 import { useRef, useState } from "preact/hooks";
 import { isStale, serverTime } from "../clock";
 import { CLOSED, type Command, type Model } from "../contract";
+import { TimelineSection } from "./chart";
 import {
   COMMAND_NAMES,
   Confirm,
@@ -141,6 +142,7 @@ export function Panel({ model }: { model: Model }) {
       {link.state === "retrying" && <RetryStrip link={link} age={now - pulse.from} />}
       <NoticeStrip notice={notice} />
       <Details details={head.details} serverNow={serverNow} />
+      {jobs.count > 0 && <TimelineSection head={head} jobs={jobs} serverNow={serverNow} />}
       {jobs.count === 0 ? (
         <Empty connecting={link.state === "connecting"} closed={closed} />
       ) : (
