@@ -8,6 +8,8 @@ export default defineConfig({
       "preact",
       "preact/hooks",
       "preact/jsx-runtime",
+      "@jupyterlab/application",
+      "@jupyterlab/apputils",
       "@jupyterlab/statusbar",
       "@lumino/signaling",
       "@lumino/widgets",

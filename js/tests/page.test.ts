@@ -1,5 +1,7 @@
+import { Widget } from "@lumino/widgets";
 import { afterEach, expect, onTestFinished, test, vi } from "vitest";
 import type { Traits } from "../src/contract";
+import { SessionsPanel } from "../src/lab/sidepanel";
 import { StatusItem } from "../src/lab/status";
 import { registry } from "../src/registry";
 import widget from "../src/view/widget";
@@ -108,4 +110,35 @@ test("what is disposed listens no more", () => {
   expect(model.listenerCount).toBeGreaterThan(before);
   item.dispose();
   expect(model.listenerCount).toBe(before);
+});
+
+test("the side panel shows each session once, as long as it is seen", () => {
+  open();
+  const { close } = open(second());
+  open();
+  const panel = new SessionsPanel();
+  onTestFinished(() => panel.dispose());
+  const shown = () => panel.node.querySelectorAll("[data-testid=qsw-panel]").length;
+  expect(shown()).toBe(0);
+  Widget.attach(panel, document.body);
+  expect(shown()).toBe(2);
+  const [first] = panel.node.querySelectorAll("[data-testid=qsw-panel]");
+  close();
+  expect(shown()).toBe(1);
+  expect(panel.node.querySelector("[data-testid=qsw-panel]")).toBe(first);
+  panel.hide();
+  expect(shown()).toBe(0);
+  panel.show();
+  expect(shown()).toBe(1);
+});
+
+test("the side panel says that there is nothing, and leaves nothing", () => {
+  const panel = new SessionsPanel();
+  Widget.attach(panel, document.body);
+  expect(panel.node.textContent).toContain("No session is shown");
+  const { model } = open();
+  const before = model.listenerCount;
+  expect(panel.node.querySelector("p")?.hidden).toBe(true);
+  panel.dispose();
+  expect(model.listenerCount).toBeLessThan(before);
 });

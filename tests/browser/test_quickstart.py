@@ -50,6 +50,15 @@ def test_a_session_is_seen_and_steered(lab: Lab, page: Page, artifacts: Path) ->
             "data-status", "completed"
         )
 
+    # The side panel shows the same session, and goes again.
+    notebook.execute("qsession:show-sessions")
+    side = page.locator("#qsession-sessions").get_by_test_id("qsw-panel")
+    expect(side).to_have_count(1)
+    expect(side).to_contain_text(session_id)
+    page.screenshot(path=artifacts / "sidepanel-light.png")
+    notebook.execute("application:toggle-right-area")
+    expect(side).to_have_count(0)
+
     # A job of another process appears, runs and ends, while no cell runs.
     session = Session.from_id(session_id, service)
     short = long_job(session, bindings=40)

@@ -1,3 +1,4 @@
+import { sidePanel } from "./sidepanel";
 import { statusItem } from "./status";
 
-export default [statusItem];
+export default [statusItem, sidePanel];

@@ -23,7 +23,7 @@ export interface Timeline {
 const LABELS: Readonly<Record<LaneName, string>> = {
   waiting: "In the queue",
   running: "Jobs run",
-  idle: "Idle, counted as usage",
+  idle: "Idle (usage)",
   inactive: "Inactive",
 };
 /** Spans nearer to each other than this part of the whole cannot be told apart. */
