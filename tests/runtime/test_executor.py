@@ -220,6 +220,22 @@ def test_a_worker_that_dies_by_itself_is_reported_and_replaced() -> None:
     with_bench(1, body)
 
 
+def test_a_worker_that_died_while_idle_costs_the_next_job_nothing() -> None:
+    async def body(bench: Bench) -> None:
+        bench.executor.submit(task("a"))
+        assert isinstance(await bench.end_of("a"), Done)
+        link = bench.executor._workers[0]._link
+        assert link is not None
+        pid = link.process.pid
+        assert pid is not None
+        os.kill(pid, signal.SIGKILL)
+        await asyncio.to_thread(eventually, lambda: gone(pid), "the end of a worker")
+        bench.executor.submit(task("b"))
+        assert isinstance(await bench.end_of("b"), Done)
+
+    with_bench(1, body)
+
+
 def test_the_process_from_which_workers_are_forked_may_die_too() -> None:
     async def body(bench: Bench) -> None:
         bench.executor.submit(task("a", lasts=FOR_EVER))
@@ -284,9 +300,7 @@ def test_workers_die_with_their_server_even_while_aer_computes(tmp_path: Any) ->
             workers = [psutil.Process(int(each)) for each in server.stdout.readline().split()]
             assert len(workers) == 2
             # Nothing but Aer takes this long; decoding the circuit takes a fraction of it.
-            eventually(
-                lambda: any(each.cpu_times().user > 2 for each in workers), "a computation"
-            )
+            eventually(lambda: any(each.cpu_times().user > 2 for each in workers), "a computation")
             assert not any(gone(each.pid) for each in workers)
         finally:
             server.kill()
