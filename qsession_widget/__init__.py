@@ -6,7 +6,6 @@ The names below are loaded at their first use, so that importing the package cos
 from __future__ import annotations
 
 from importlib import import_module
-from importlib.metadata import version
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -21,6 +20,7 @@ if TYPE_CHECKING:
         JobTimeoutError,
         NotAuthorizedError,
         NotFoundError,
+        PlanError,
         QSessionError,
         RuntimeStartError,
         ServiceError,
@@ -49,6 +49,7 @@ __all__ = [
     "NotAuthorizedError",
     "NotFoundError",
     "Options",
+    "PlanError",
     "QSessionError",
     "QiskitRuntimeService",
     "RuntimeJob",
@@ -81,6 +82,9 @@ _MODULES = {
 
 def __getattr__(name: str) -> object:
     if name == "__version__":
+        # Reading the installation's metadata takes most of the time that an import would.
+        from importlib.metadata import version  # noqa: PLC0415
+
         return version("qsession-widget")
     if name not in __all__:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

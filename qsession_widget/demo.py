@@ -9,7 +9,7 @@ import sys
 from importlib import resources
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NoReturn
 
 from rich.console import Console
 
@@ -34,19 +34,19 @@ def run(*, headless: bool) -> int:
     Returns:
         Exit status.
     """
-    console = Console()
+    console = Console(markup=False)
     console.print("Opening a session on the local runtime, which is started if need be.\n")
     show_session(console)
     if find_spec("jupyterlab") is None:
         console.print("\nFor the notebook: pip install 'qsession-widget[lab]'.")
         return 1
     notebook = _notebook()
-    if headless:
-        page = execute(notebook, FOLDER.resolve() / "quickstart.html")
-        console.print(f"\nThe notebook was executed; see {page.as_uri()}", soft_wrap=True)
-        return 0
-    console.print(f"\nOpening JupyterLab on {notebook}. Ctrl-C ends it.", soft_wrap=True)
-    return subprocess.call([sys.executable, "-m", "jupyterlab", str(notebook)])  # noqa: S603
+    if not headless:
+        console.print(f"\nOpening JupyterLab on {notebook}. Ctrl-C ends it.", soft_wrap=True)
+        _become_jupyterlab(notebook)
+    page = execute(notebook, FOLDER.resolve() / "quickstart.html")
+    console.print(f"\nThe notebook was executed; see {page.as_uri()}", soft_wrap=True)
+    return 0
 
 
 def show_session(console: Console) -> None:
@@ -132,6 +132,12 @@ def execute(notebook: Path, page: Path) -> Path:
         env={**os.environ, "JUPYTER_PLATFORM_DIRS": "1"},
     )
     return page
+
+
+def _become_jupyterlab(notebook: Path) -> NoReturn:
+    """Start JupyterLab in the place of this process: Ctrl-C and the terminal are its own then."""
+    command = [sys.executable, "-m", "jupyterlab", str(notebook)]
+    os.execv(sys.executable, command)  # noqa: S606  our own interpreter and module, no shell
 
 
 def _notebook() -> Path:

@@ -15,6 +15,7 @@ import requests
 from filelock import FileLock, Timeout
 
 from qsession_widget.errors import RuntimeStartError, ServiceUnavailableError
+from qsession_widget.official import Connection
 from qsession_widget.transport.auth import BearerAuth
 from qsession_widget.wire.discovery import Discovery, home
 from qsession_widget.wire.fields import API_PREFIX, EXTRA
@@ -37,11 +38,14 @@ _children: list[subprocess.Popen[bytes]] = []
 """What this process started: kept so that a dead one is reaped and does not stay as a zombie."""
 
 
-def endpoint(*, start: bool = True, folder: Path | None = None) -> Discovery:
+def endpoint(
+    *, start: bool = True, revive_only: bool = False, folder: Path | None = None
+) -> Discovery:
     """Find the local runtime, and start it where it does not run.
 
     Args:
         start: whether to start it.
+        revive_only: start it only where it died, and not where it was ended or never ran.
         folder: where it keeps its files; None is `wire.discovery.home()`.
 
     Raises:
@@ -52,7 +56,7 @@ def endpoint(*, start: bool = True, folder: Path | None = None) -> Discovery:
     found = _answering(folder)
     if found is not None:
         return found
-    if not start:
+    if not start or (revive_only and not _died(folder)):
         raise ServiceUnavailableError(f"no local runtime answers for {folder}")
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
     try:
@@ -64,6 +68,33 @@ def endpoint(*, start: bool = True, folder: Path | None = None) -> Discovery:
             f"another process has been starting the local runtime in {folder} for more than "
             f"{START_DEADLINE_SECONDS:.0f} s"
         ) from error
+
+
+def connection(*, folder: Path | None = None) -> Connection:
+    """Give what IBM's own client needs to use the local runtime, which is started if need be.
+
+    Args:
+        folder: where it keeps its files; None is `wire.discovery.home()`.
+
+    Raises:
+        RuntimeStartError: where it cannot be started.
+    """
+    return Connection(endpoint(folder=folder))
+
+
+def official_service(*, folder: Path | None = None) -> Any:
+    """Give a `QiskitRuntimeService` of qiskit-ibm-runtime that uses the local runtime.
+
+    It is the genuine class, and this process's accounts at IBM are left alone. It keeps the
+    runtime's address: where the runtime was stopped and started again, make a new one.
+
+    Args:
+        folder: where the runtime keeps its files; None is `wire.discovery.home()`.
+
+    Raises:
+        RuntimeStartError: where the runtime cannot be started.
+    """
+    return connection(folder=folder).service()
 
 
 def status(*, folder: Path | None = None) -> dict[str, Any] | None:
@@ -118,6 +149,18 @@ def _answering(folder: Path) -> Discovery | None:
     # A new process takes the port and token that a dead one has left behind, so it may be the one
     # that answers; it has written its own file by then.
     return found if Discovery.read(folder) == found else None
+
+
+def _died(folder: Path) -> bool:
+    """Whether a runtime has left its file behind: one that ends takes the file along."""
+    if Discovery.read(folder) is None:
+        return False
+    try:
+        # The process holds this lock for its whole life: one that is ending has it still.
+        with FileLock(folder / "server.lock", timeout=0):
+            return Discovery.read(folder) is not None
+    except Timeout:
+        return False
 
 
 def _ask(found: Discovery) -> dict[str, Any]:

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 from qsession_widget.errors import ConflictError, QSessionError
 from qsession_widget.session import Session, details_of
 from qsession_widget.snapshot import JobRow, Link, LinkState, Notice, Snapshot, parse_time
+from qsession_widget.transport.http import unattended
 from qsession_widget.wire.states import session_status
 
 if TYPE_CHECKING:
@@ -131,6 +132,15 @@ class Monitor:
             self._thread.start()
             threading.Thread(target=self._obey, name=f"{name}-commands", daemon=True).start()
 
+    def look_now(self, timeout_seconds: float) -> Snapshot:
+        """Look at the service, and give what is seen, or after the time what was seen last."""
+        self.start()
+        before = self.snapshot.beat
+        self.refresh()
+        return self.wait_for(
+            lambda seen: seen.beat > before or seen.link.state is LinkState.ENDED, timeout_seconds
+        )
+
     def wait_for(self, seen: Callable[[Snapshot], bool], timeout_seconds: float) -> Snapshot:
         """Wait until a snapshot is as wanted, or the time is over; give the last snapshot."""
         with self._looked:
@@ -192,11 +202,14 @@ class Monitor:
 
     # -- the polling thread --------------------------------------------------------------------
 
+    @unattended()
     def _watch(self) -> None:
         failures = 0
         while True:
+            # Whoever has woken this thread wants an answer now, not when something changes.
+            hold = not self._wake.is_set()
             self._wake.clear()
-            failures = 0 if self._look() else failures + 1
+            failures = 0 if self._look(hold=hold) else failures + 1
             self._show()
             if self.snapshot.link.state is LinkState.ENDED and self._notices.empty():
                 break
@@ -205,11 +218,11 @@ class Monitor:
         with self._lock:
             self._thread = None
 
-    def _look(self) -> bool:
+    def _look(self, *, hold: bool) -> bool:
         """Take a new snapshot; on a fault, keep what was known and say what is wrong."""
         last, round_seconds = self.snapshot, self._round_seconds()
         try:
-            found = self._source.look(last)
+            found = self._source.look(last, hold=hold)
             link = Link(LinkState.ENDED if found.ended else LinkState.LIVE, datetime.now(UTC))
         except QSessionError as error:
             found, link = last, Link(LinkState.RETRYING, datetime.now(UTC), str(error))
@@ -260,10 +273,10 @@ class _Watching:
         self._holds = False
         self._clock_ahead = timedelta(0)
 
-    def look(self, last: Snapshot) -> Snapshot:
+    def look(self, last: Snapshot, *, hold: bool) -> Snapshot:
         self._holds = "watch" in self._session.service.features
         if self._holds:
-            return self._watch(last)
+            return self._watch(last, hold=hold)
         found = self._session.service.api.session(last.session_id or "")
         rows = (JobRow.from_json(job.data) for job in self._session.jobs())
         self._jobs.update({row.id: row for row in rows})
@@ -276,12 +289,12 @@ class _Watching:
         busy = any(not job.final for job in snapshot.jobs)
         return BUSY_SECONDS if busy else round_seconds
 
-    def _watch(self, last: Snapshot) -> Snapshot:
+    def _watch(self, last: Snapshot, *, hold: bool) -> Snapshot:
         found = self._session.service.api.watch(
             last.session_id or "",
             since=self._revision,
             # The first look answers at once: somebody waits for the panel to appear.
-            wait_seconds=WATCHED_SECONDS if self._revision else 0.0,
+            wait_seconds=WATCHED_SECONDS if hold and self._revision else 0.0,
         )
         if found is None:
             return replace(last, now=datetime.now(UTC) + self._clock_ahead)
@@ -309,7 +322,8 @@ class _OwnJobs:
         self._session = session
         self._rows: dict[str, JobRow] = {}
 
-    def look(self, last: Snapshot) -> Snapshot:
+    def look(self, last: Snapshot, *, hold: bool) -> Snapshot:
+        del hold
         for job in self._session.jobs():
             row = self._rows.get(job.job_id())
             if row is None or not row.final:

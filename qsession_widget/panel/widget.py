@@ -25,7 +25,11 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 _STATIC = Path(__file__).with_name("static")
-_FIRST_LOOK_SECONDS = 2.0
+if not (_STATIC / "widget.js").is_file():
+    # Only a clone can be without; a session then shows itself as text.
+    raise ImportError("the panel's front end is not built; run `make build`")
+_LOOK_SECONDS = 2.0
+"""How long a cell waits for the service when it displays a session."""
 
 
 class SessionPanel(anywidget.AnyWidget):
@@ -73,8 +77,7 @@ class SessionPanel(anywidget.AnyWidget):
                 "watch() also takes a session's id"
             )
         self._monitor = Monitor.of(session)
-        self._monitor.start()
-        snapshot = self._monitor.wait_for(lambda seen: seen.beat > 0, _FIRST_LOOK_SECONDS)
+        snapshot = self._monitor.look_now(_LOOK_SECONDS)
         # Complete from the first message on, since the browser may draw before the next one.
         super().__init__(
             head=_head(snapshot),
@@ -142,8 +145,10 @@ class SessionPanel(anywidget.AnyWidget):
         if bundle is None:
             return None
         data, metadata = bundle
-        data["text/plain"] = as_text(self._monitor.snapshot)
-        data["text/html"] = as_html(self._monitor.snapshot)
+        # The widget brings itself up to date; what is saved beside it cannot.
+        snapshot = self._monitor.look_now(_LOOK_SECONDS)
+        data["text/plain"] = as_text(snapshot)
+        data["text/html"] = as_html(snapshot)
         return data, metadata
 
     def _on_message(self, _widget: SessionPanel, content: Any, _buffers: Any) -> None:

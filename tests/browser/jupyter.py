@@ -66,6 +66,11 @@ class Notebook:
             [command, dict(arguments or {})],
         )
 
+    def run_next(self, *, wait: bool = True) -> None:
+        """Run the selected cell and select the next one."""
+        run = "window.jupyterapp.commands.execute('notebook:run-cell-and-select-next')"
+        self.page.evaluate(f"() => {run}.then(() => null)" if wait else f"() => {{ {run}; }}")
+
     def wait_until_idle(self) -> None:
         """Wait until the kernel is there and no cell runs or waits."""
         self.page.wait_for_function(_IDLE, timeout=TIMEOUT_MS)

@@ -66,7 +66,9 @@ def test_a_session_is_seen_and_steered(lab: Lab, page: Page, artifacts: Path) ->
     panel.scroll_into_view_if_needed()
     for theme in ("JupyterLab Light", "JupyterLab Dark"):
         notebook.theme(theme)
-        page.screenshot(path=artifacts / f"quickstart-{theme.split()[1].lower()}.png")
+        shade = theme.split()[1].lower()
+        page.screenshot(path=artifacts / f"quickstart-{shade}.png")
+        panel.screenshot(path=artifacts / f"panel-{shade}.png")
     row.get_by_test_id("qsw-cancel-job").click()
     expect(row).to_have_attribute("data-status", "cancelled")
     assert running.status() == "CANCELLED"

@@ -9,6 +9,7 @@ import sys
 import pytest
 
 import qsession_widget
+from qsession_widget import errors
 
 
 def test_importing_loads_nothing_heavy() -> None:
@@ -39,14 +40,11 @@ def test_every_public_name_is_there_and_described(name: str) -> None:
     assert name in dir(qsession_widget)
 
 
-def test_all_errors_are_of_one_tree() -> None:
-    errors = [
-        value
-        for name in qsession_widget.__all__
-        if inspect.isclass(value := getattr(qsession_widget, name)) and issubclass(value, Exception)
-    ]
-    assert len(errors) > 10
-    assert all(issubclass(error, qsession_widget.QSessionError) for error in errors)
+def test_all_errors_are_public_and_of_one_tree() -> None:
+    found = [value for value in vars(errors).values() if inspect.isclass(value)]
+    assert len(found) > 10
+    assert all(issubclass(error, qsession_widget.QSessionError) for error in found)
+    assert {error.__name__ for error in found} <= set(qsession_widget.__all__)
 
 
 def test_what_is_not_public_is_an_attribute_error() -> None:

@@ -49,8 +49,16 @@ def wire(monkeypatch: pytest.MonkeyPatch) -> Wire:
     """Record what every widget sends."""
     recorded = Wire()
 
-    class RecordingComm(BaseComm):  # type: ignore[misc]  # comm has no types
-        def publish_msg(self, msg_type: str, data: Any = None, **_rest: Any) -> None:
+    class RecordingComm(BaseComm):
+        def publish_msg(
+            self,
+            msg_type: str,
+            data: dict[str, Any] | None = None,
+            metadata: dict[str, Any] | None = None,
+            buffers: list[bytes] | None = None,
+            **keys: Any,
+        ) -> None:
+            del metadata, buffers, keys
             thread = threading.current_thread().name
             recorded.messages.append(Message(msg_type, dict(data or {}), thread))
 

@@ -163,7 +163,10 @@ def test_a_session_displays_as_its_panel(session: Session, wire: Wire) -> None:
     assert session.session_id is not None
     assert session.session_id in data["text/plain"]
     assert session.session_id in data["text/html"]
+    Sampler(mode=session).run([bell()], shots=10).result()
     again, _metadata = session._repr_mimebundle_()
+    assert "1 job (1 completed)" in again["text/plain"]
+    assert "1 job (1 completed)" in again["text/html"]
     assert again["application/vnd.jupyter.widget-view+json"] == view
 
 
@@ -223,6 +226,6 @@ def test_no_secret_is_in_the_state(session: Session, runtime: Path, wire: Wire) 
 def test_what_is_no_session_has_no_panel(runtime: Path) -> None:
     del runtime
     with pytest.raises(InvalidInputError, match="'fake_manila' is no session"):
-        SessionPanel("fake_manila")
+        SessionPanel("fake_manila")  # type: ignore[arg-type]  # that is the point
     with pytest.raises(NotFoundError, match="no-such-session"):
         watch("no-such-session")

@@ -1,0 +1,112 @@
+"""The panel while things go wrong around it."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+from typing import TYPE_CHECKING
+
+from playwright.sync_api import expect
+
+from qsession_widget import QiskitRuntimeService, Session, local
+from tests.browser.test_quickstart import long_job
+from tests.conftest import eventually
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from playwright.sync_api import Page
+
+    from tests.browser.jupyter import Lab
+
+OPEN = 'from qsession_widget import Session\nsession = Session(backend="fake_manila")'
+
+
+def notebook_of(folder: Path, *cells: str) -> Path:
+    """Write a notebook of code cells."""
+    path = folder / "cells.ipynb"
+    code: list[dict[str, object]] = [
+        {
+            "cell_type": "code",
+            "source": cell,
+            "metadata": {},
+            "outputs": [],
+            "execution_count": None,
+        }
+        for cell in cells
+    ]
+    kernel = {"name": "python3", "display_name": "Python 3"}
+    content = {
+        "cells": code,
+        "metadata": {"kernelspec": kernel},
+        "nbformat": 4,
+        "nbformat_minor": 4,
+    }
+    path.write_text(json.dumps(content))
+    return path
+
+
+def the_session() -> Session:
+    """Give the session that the notebook has opened, by its one job."""
+    service = QiskitRuntimeService(channel="local")
+    (job,) = eventually(lambda: service.jobs(limit=None))
+    assert job.session_id is not None
+    return Session.from_id(job.session_id, service)
+
+
+RUN = """from qiskit import QuantumCircuit
+from qsession_widget import Sampler
+circuit = QuantumCircuit(1)
+circuit.measure_all()
+job = Sampler(mode=session).run([circuit])"""
+
+
+def test_the_panel_survives_the_death_of_the_server(lab: Lab, page: Page, tmp_path: Path) -> None:
+    notebook = lab.open(page, notebook_of(tmp_path, OPEN, "session", RUN))
+    notebook.run_all()
+    session = the_session()
+    found = local.status()
+    assert found is not None
+    os.kill(found["pid"], signal.SIGKILL)
+    # Whoever asks next starts it again, this process or the panel.
+    job = long_job(session, bindings=5)
+    row = notebook.panel.locator(f"[data-job-id='{job.job_id()}']")
+    expect(row).to_have_attribute("data-status", "completed")
+    again = local.status()
+    assert again is not None
+    assert again["pid"] != found["pid"]
+    assert again["url"] == found["url"]
+
+
+def test_a_click_acts_while_a_cell_blocks(lab: Lab, page: Page, tmp_path: Path) -> None:
+    wait = "while session.status() != 'Closed':\n    pass"
+    notebook = lab.open(page, notebook_of(tmp_path, OPEN, "session", RUN, wait))
+    for _ in range(3):
+        notebook.run_next()
+    session = the_session()
+    running = long_job(session, bindings=5000)
+    row = notebook.panel.locator(f"[data-job-id='{running.job_id()}']")
+    expect(row).to_have_attribute("data-status", "running")
+    notebook.run_next(wait=False)
+    expect(page.locator(".jp-InputPrompt", has_text="[*]")).to_be_visible()
+    row.get_by_test_id("qsw-cancel-job").click()
+    expect(row).to_have_attribute("data-status", "cancelled")
+    notebook.panel.get_by_test_id("qsw-close").click()
+    notebook.panel.get_by_test_id("qsw-confirm").click()
+    # Only this ends the cell: had the click waited for the cell, both would wait for ever.
+    notebook.wait_until_idle()
+    assert session.status() == "Closed"
+
+
+def test_a_kernel_that_is_gone_is_said(lab: Lab, page: Page, tmp_path: Path) -> None:
+    notebook = lab.open(page, notebook_of(tmp_path, OPEN, "session", RUN))
+    notebook.run_all()
+    session = the_session()
+    expect(notebook.panel.get_by_test_id("qsw-link")).to_contain_text("live")
+    page.evaluate("() => window.jupyterapp.shell.currentWidget.sessionContext.shutdown()")
+    expect(notebook.panel.get_by_test_id("qsw-link")).to_contain_text("no connection")
+    expect(notebook.panel.get_by_test_id("qsw-close")).to_be_disabled()
+    expect(page.locator(".qsw-statusbar")).to_be_hidden()
+    # The session is the runtime's, not the kernel's.
+    assert session.status() == "In progress, accepting new jobs"
