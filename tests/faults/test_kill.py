@@ -12,6 +12,7 @@ import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import psutil
@@ -45,13 +46,15 @@ def bell() -> QuantumCircuit:
     return circuit
 
 
+def gone(process: psutil.Process) -> bool:
+    return not process.is_running() or process.status() == psutil.STATUS_ZOMBIE
+
+
 def kill(pid: int) -> None:
     """Kill a process and wait until it is gone; its parent may be this process or not."""
     process = psutil.Process(pid)
     process.kill()
-    eventually(
-        lambda: not process.is_running() or process.status() == psutil.STATUS_ZOMBIE, "its end"
-    )
+    eventually(partial(gone, process), "its end")
 
 
 def rows(folder: Path, query: str) -> list[Any]:
@@ -128,19 +131,12 @@ def test_a_server_that_is_killed_in_the_middle_of_a_queue_loses_nothing(folder: 
 
 def test_workers_do_not_outlive_a_server_that_is_killed(folder: Path) -> None:
     found = local.endpoint(folder=folder)
-    children = []
-
-    def complete() -> bool:
-        children[:] = psutil.Process(found.pid).children(recursive=True)
-        return len(children) >= 4
-
-    eventually(complete, "its workers")
+    process = psutil.Process(found.pid)
+    eventually(lambda: len(process.children(recursive=True)) >= 4, "its workers")
+    children = process.children(recursive=True)
     kill(found.pid)
     for child in children:
-        eventually(
-            lambda child=child: not child.is_running() or child.status() == psutil.STATUS_ZOMBIE,
-            "the end of a worker",
-        )
+        eventually(partial(gone, child), "the end of a worker")
 
 
 def test_a_session_goes_on_after_the_kill_where_it_was(folder: Path) -> None:
