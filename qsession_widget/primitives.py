@@ -16,7 +16,7 @@ from qsession_widget.backend import Backend, backend_name
 from qsession_widget.errors import InvalidInputError
 from qsession_widget.options import Options
 from qsession_widget.service import default_service
-from qsession_widget.session import Session, surrounding_session
+from qsession_widget.session import Session, find_session, service_of, surrounding_session
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -53,8 +53,10 @@ class _Primitive:
             self._mode = given
         elif given is None:
             self._mode = surrounding_session()
+        elif hasattr(given, "session_id"):
+            self._mode = find_session(given)
         else:
-            self._mode = default_service().backend(backend_name(given))
+            self._mode = service_of(given).backend(backend_name(given))
 
     @property
     def mode(self) -> Session | Backend | None:
