@@ -12,6 +12,7 @@ import uuid
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, ParamSpec, Self, TypeVar, cast, get_args
 
+from qsession_widget import checked
 from qsession_widget.backend import Backend, backend_name
 from qsession_widget.duration import parse_duration
 from qsession_widget.errors import (
@@ -24,7 +25,7 @@ from qsession_widget.errors import (
     SessionClosedError,
 )
 from qsession_widget.job import RuntimeJob
-from qsession_widget.options import RuntimeOptions, check_tags
+from qsession_widget.options import RuntimeOptions
 from qsession_widget.service import (
     QiskitRuntimeService,
     adopted_service,
@@ -232,7 +233,7 @@ class Session:
         """A name for people to know it by."""
         self._service = service
         self._on_error: OnError = on_error
-        self._tags = check_tags("tags", tags) if tags is not None else []
+        self._tags = checked.tags("tags", tags) if tags is not None else []
         self._device = None
         self._session_id = None
         self._active = True
@@ -428,6 +429,7 @@ class Session:
             [*self._tags, *(given.job_tags or [])] or None,
             given.max_execution_time,
             given.session_time,
+            private=given.private,
         )
         try:
             job = self._service.run(
