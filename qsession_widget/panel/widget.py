@@ -191,16 +191,18 @@ def panel_of(session: Session) -> SessionPanel:
     return SessionPanel(session)
 
 
-def watch(session: Session | str) -> SessionPanel:
+def watch(session: Any) -> SessionPanel:
     """Give a panel for a session, also one that was opened elsewhere.
 
     Args:
-        session: a Session or Batch, or the id of one on the default service.
+        session: a Session or Batch of ours or of qiskit-ibm-runtime, or the id of one on the
+            default service.
 
     Raises:
+        InvalidInputError: it is none of these.
         NotFoundError: no session has this id.
     """
-    return SessionPanel(find_session(session) if isinstance(session, str) else session)
+    return SessionPanel(find_session(session))
 
 
 def _head(snapshot: Snapshot) -> dict[str, Any]:
