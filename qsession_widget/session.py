@@ -36,6 +36,7 @@ from qsession_widget.wire.states import Mode, SessionState, session_status
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
+    from contextlib import AbstractContextManager
     from datetime import timedelta
     from types import TracebackType
 
@@ -303,6 +304,13 @@ class Session:
             include=include, exclude=exclude
         )
         return bundle
+
+    def live(self) -> AbstractContextManager[object]:
+        """Draw it in the terminal, live, as long as a `with` block runs."""
+        # Panels import sessions, as above.
+        from qsession_widget.panel.terminal import live  # noqa: PLC0415
+
+        return live(self)
 
     # How it is
 
