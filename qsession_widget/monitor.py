@@ -280,7 +280,7 @@ class _Watching:
         found = self._session.service.api.session(last.session_id or "")
         rows = (JobRow.from_json(job.data) for job in self._session.jobs())
         self._jobs.update({row.id: row for row in rows})
-        return self._seen(last, found, datetime.now(UTC))
+        return self._seen(last, found, self._session.service.server_time())
 
     def pause_seconds(self, snapshot: Snapshot, round_seconds: float) -> float:
         """Pause as long as needed where the request itself does not wait."""

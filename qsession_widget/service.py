@@ -280,6 +280,14 @@ class QiskitRuntimeService:
         """Close the connections. The local runtime goes on."""
         self._transport.close()
 
+    def server_time(self) -> datetime:
+        """Give the time that it is at the service now, in UTC, from the answers seen so far.
+
+        Source: the `Date` headers. Exact to a second after one answer, better after several. It is
+        this machine's own time before the first answer.
+        """
+        return self._transport.server_time.now()
+
     def active_account(self) -> dict[str, Any]:
         """Give the account in use, without its token."""
         return {
