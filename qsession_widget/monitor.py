@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 from qsession_widget.errors import ConflictError, QSessionError
 from qsession_widget.session import Session, details_of
 from qsession_widget.snapshot import JobRow, Link, LinkState, Notice, Snapshot, parse_time
+from qsession_widget.transport.http import unattended
 from qsession_widget.wire.states import session_status
 
 if TYPE_CHECKING:
@@ -201,6 +202,7 @@ class Monitor:
 
     # -- the polling thread --------------------------------------------------------------------
 
+    @unattended()
     def _watch(self) -> None:
         failures = 0
         while True:

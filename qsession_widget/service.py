@@ -16,7 +16,7 @@ from qsession_widget.job import RuntimeJob
 from qsession_widget.options import RuntimeOptions
 from qsession_widget.transport.api import RuntimeApi
 from qsession_widget.transport.auth import BearerAuth, IAMAuth, check_iam
-from qsession_widget.transport.http import Endpoint, Transport
+from qsession_widget.transport.http import Endpoint, Transport, is_unattended
 from qsession_widget.wire import codec
 from qsession_widget.wire.fields import API_PREFIX, EXTRA
 
@@ -383,7 +383,7 @@ def _connect(account: Account) -> Transport:
         return Transport(there, honours_keys=True, verify=verify, proxies=proxies)
 
     def find() -> Endpoint:
-        found = local.endpoint()
+        found = local.endpoint(revive_only=is_unattended())
         return Endpoint(found.url + API_PREFIX, BearerAuth(found.token))
 
     return Transport(find(), recover=find, honours_keys=True)

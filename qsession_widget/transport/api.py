@@ -108,6 +108,10 @@ class RuntimeApi:
         """GET /jobs/{id} as text, since the inputs are for the wire's codec."""
         return self.transport.request("GET", f"/jobs/{_part(job_id)}").text
 
+    def update_tags(self, job_id: str, tags: list[str]) -> None:
+        """PUT /jobs/{id}/tags: these in the place of those it has."""
+        self.transport.request("PUT", f"/jobs/{_part(job_id)}/tags", body={"tags": tags})
+
     def delete_job(self, job_id: str) -> None:
         """DELETE /jobs/{id}."""
         self.transport.request("DELETE", f"/jobs/{_part(job_id)}")

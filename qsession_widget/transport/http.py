@@ -7,6 +7,8 @@ import json
 import logging
 import random
 import threading
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
@@ -28,7 +30,7 @@ from qsession_widget.errors import (
 from qsession_widget.wire.fields import API_VERSION, IDEMPOTENCY_KEY
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterator, Mapping
 
     from requests.auth import AuthBase
 
@@ -55,6 +57,27 @@ _ERRORS: Mapping[int, type[ServiceError]] = {
     404: NotFoundError,
     409: ConflictError,
 }
+
+
+_unattended: ContextVar[bool] = ContextVar("qsession_widget_unattended", default=False)
+
+
+@contextmanager
+def unattended() -> Iterator[None]:
+    """Mark the requests of a block as asked by nobody: polls of a thread of ours.
+
+    They revive a local runtime that died, but start none that somebody has ended.
+    """
+    token = _unattended.set(True)
+    try:
+        yield
+    finally:
+        _unattended.reset(token)
+
+
+def is_unattended() -> bool:
+    """Whether this code runs in an `unattended` block."""
+    return _unattended.get()
 
 
 @dataclass(frozen=True)
