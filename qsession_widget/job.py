@@ -52,6 +52,12 @@ class RuntimeJob(BasePrimitiveJob):  # type: ignore[misc] # qiskit has no types
     """A job on a service. Made by `run` of a primitive or session, or by `service.job(id)`.
 
     A job that is over never changes, so its status and result are kept and not asked for again.
+
+    Args:
+        service: the service that it runs on.
+        job_id: its id.
+        data: JSON of GET /jobs/{id}, where it is known already.
+        result_decoder: class with `decode(text)`, in the place of the wire's own.
     """
 
     def __init__(

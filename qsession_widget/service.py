@@ -31,6 +31,8 @@ if TYPE_CHECKING:
     from pathlib import Path
     from types import TracebackType
 
+    import qiskit_ibm_runtime as official_package
+
     from qsession_widget.job import ResultDecoder
     from qsession_widget.transport.http import Transport
 
@@ -227,7 +229,7 @@ class QiskitRuntimeService:
         """
         return self.api.usage()
 
-    def ibm(self) -> Any:
+    def ibm(self) -> official_package.QiskitRuntimeService:
         """Give a genuine `qiskit_ibm_runtime.QiskitRuntimeService` for the same account.
 
         For the local runtime it keeps the runtime's address: where that was stopped and started
@@ -259,7 +261,7 @@ class QiskitRuntimeService:
 
     @property
     def channel(self) -> str:
-        """The kind of service: "local", "ibm_quantum_platform" or "ibm_cloud"."""
+        """What kind of service it is, "local", "ibm_quantum_platform" or "ibm_cloud"."""
         return self._account.channel
 
     @property
@@ -617,7 +619,9 @@ _adopted: dict[tuple[str, Account], QiskitRuntimeService] = {}
 """Services of ours for those of qiskit-ibm-runtime, by address and account."""
 
 
-def adopted_service(official: Any, instance: str | None = None) -> QiskitRuntimeService:
+def adopted_service(
+    official: official_package.QiskitRuntimeService, instance: str | None = None
+) -> QiskitRuntimeService:
     """Give a service of ours that talks to the same servers as one of qiskit-ibm-runtime.
 
     Args:
