@@ -19,8 +19,9 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from alembic import command
 from alembic.config import Config
+from alembic.util.exc import CommandError
 from sqlalchemy import Connection, create_engine, delete, event, func, insert, select, update
-from sqlalchemy.exc import OperationalError
+from sqlalchemy.exc import DatabaseError, OperationalError
 
 from qsession_widget.runtime import schema
 from qsession_widget.runtime.job import Job
@@ -47,6 +48,10 @@ _FINAL = [state.value for state in FINAL_JOB_STATES]
 
 class StoreUnavailableError(Exception):
     """The file cannot be written at the moment; nothing was stored."""
+
+
+class StoreUnreadableError(Exception):
+    """The file is none of ours, is damaged, or was written by a newer version."""
 
 
 @dataclass(frozen=True)
@@ -113,7 +118,11 @@ class Store:
     def __init__(self, path: Path) -> None:
         path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         self._engine = _engine(path)
-        self._migrate()
+        try:
+            self._migrate()
+        except (DatabaseError, CommandError) as error:
+            detail = getattr(error, "orig", None) or error
+            raise StoreUnreadableError(f"the store {path} cannot be opened: {detail}") from error
         self._queue: queue.SimpleQueue[_Pending | None] = queue.SimpleQueue()
         self._unavailable = False
         self._writer = threading.Thread(target=self._write_loop, name="store-writer")
