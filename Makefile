@@ -13,7 +13,7 @@ BUILT := qsession_widget/panel/static/widget.js qsession_widget/labextension/pac
 demo: $(VENV)/.installed ## run a real session, live in the terminal, then open JupyterLab
 	$(VENV)/bin/qsession demo
 
-test: lint js-tests python-tests wheel-tests ## everything that CI runs
+test: lint docs js-tests python-tests wheel-tests ## everything that CI runs
 
 lint: $(VENV)/.dev
 	$(PYTHON) -m ruff format --check .
