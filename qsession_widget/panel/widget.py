@@ -28,6 +28,8 @@ from qsession_widget.privacy import without_secrets
 from qsession_widget.session import Session, find_session
 
 if TYPE_CHECKING:
+    from qiskit_ibm_runtime import Session as OfficialSession
+
     from qsession_widget.snapshot import Notice, Snapshot
 
 logger = logging.getLogger(__name__)
@@ -241,7 +243,7 @@ def panel_of(session: Session) -> SessionPanel:
     return SessionPanel(session)
 
 
-def watch(session: Any) -> SessionPanel:
+def watch(session: Session | OfficialSession | str) -> SessionPanel:
     """Give a panel for a session, also one that was opened elsewhere.
 
     Args:

@@ -36,7 +36,9 @@ class Task:
     Attributes:
         affinity: tasks of the same affinity (session or device) go to the same worker where
             possible, since its caches are warm.
+        backend: name under which the device is served.
         min_seconds: the task lasts at least so long.
+        device: name under which the device was recorded; empty where that is the same.
     """
 
     job_id: str
@@ -46,6 +48,7 @@ class Task:
     backend: str
     optimization_level: int
     min_seconds: float
+    device: str = ""
 
 
 @dataclass(frozen=True)

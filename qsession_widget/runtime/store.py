@@ -65,6 +65,7 @@ class Write:
         jobs: jobs that changed.
         result: a finished job's id and its result's text.
         deleted_job: a job to remove, with payload and result.
+        spent_result: a job whose result is to be removed.
     """
 
     new_session: tuple[Session, str | None] | None = None
@@ -73,6 +74,7 @@ class Write:
     jobs: tuple[Job, ...] = ()
     result: tuple[str, str] | None = None
     deleted_job: str | None = None
+    spent_result: str | None = None
 
     @property
     def refusable(self) -> bool:
@@ -200,6 +202,10 @@ class Store:
         with self._engine.connect() as connection:
             connection.exec_driver_sql("BEGIN")
             return _read_unfinished(connection)
+
+    async def read(self, read: Callable[..., T], *arguments: Any) -> T:
+        """Read by a function of a connection and arguments, away from the event loop."""
+        return await self._read(read, *arguments)
 
     async def _read(self, read: Callable[..., T], *arguments: Any) -> T:
         def run() -> T:
@@ -335,6 +341,9 @@ def _apply(connection: Connection, change: Write) -> None:
     if change.result is not None:
         job_id, body = change.result
         connection.execute(insert(schema.results), {"job_id": job_id, "body": body})
+    if change.spent_result is not None:
+        table = schema.results
+        connection.execute(delete(table).where(table.c.job_id == change.spent_result))
     if change.deleted_job is not None:
         connection.execute(delete(schema.jobs).where(schema.jobs.c.id == change.deleted_job))
 
