@@ -380,7 +380,7 @@ class _Watching:
 
     def _seen(self, last: Snapshot, found: dict[str, Any]) -> Snapshot:
         extra = found.get(EXTRA) or {}
-        self._clock = ServiceClock.read(found)
+        self._clock = ServiceClock.read(found, self._session.service.server_time())
         return replace(
             last,
             backend_name=found.get("backend_name") or last.backend_name,

@@ -170,10 +170,10 @@ class ServiceClock:
     rate: float = 1.0
 
     @classmethod
-    def read(cls, session: Mapping[str, Any]) -> ServiceClock:
-        """Read the JSON of a session; a service that sends no time is taken to have ours."""
+    def read(cls, session: Mapping[str, Any], otherwise: datetime) -> ServiceClock:
+        """Read the JSON of a session; `otherwise` is for a service that sends no time in it."""
         extra = session.get(EXTRA) or {}
-        shown = parse_time(extra.get("now")) or datetime.now(UTC)
+        shown = parse_time(extra.get("now")) or otherwise
         return cls(shown, time.monotonic(), float(extra.get("rate") or 1.0))
 
     def now(self) -> datetime:

@@ -28,6 +28,8 @@ from qsession_widget.privacy import without_secrets
 from qsession_widget.session import Session, find_session
 
 if TYPE_CHECKING:
+    from qiskit_ibm_runtime import Session as OfficialSession
+
     from qsession_widget.snapshot import Notice, Snapshot
 
 logger = logging.getLogger(__name__)
@@ -241,16 +243,18 @@ def panel_of(session: Session) -> SessionPanel:
     return SessionPanel(session)
 
 
-def watch(session: Session | str) -> SessionPanel:
+def watch(session: Session | OfficialSession | str) -> SessionPanel:
     """Give a panel for a session, also one that was opened elsewhere.
 
     Args:
-        session: a Session or Batch, or the id of one on the default service.
+        session: a Session or Batch of ours or of qiskit-ibm-runtime, or the id of one on the
+            default service.
 
     Raises:
+        InvalidInputError: it is none of these.
         NotFoundError: no session has this id.
     """
-    return SessionPanel(find_session(session) if isinstance(session, str) else session)
+    return SessionPanel(find_session(session))
 
 
 def _page_name(at: int) -> str:

@@ -23,7 +23,8 @@ from qiskit.transpiler import Target, generate_preset_pass_manager
 from qiskit_aer import AerSimulator
 
 from qsession_widget.errors import CodecError
-from qsession_widget.runtime.devices import Catalog, Device
+from qsession_widget.runtime.devices import Catalog
+from qsession_widget.runtime.devices import Device as Recording
 from qsession_widget.wire import codec
 from qsession_widget.wire.target import build_target
 
@@ -112,7 +113,7 @@ def run(
     runners = {"sampler": _sample, "estimator": _estimate}
     started = time.perf_counter()
     results = []
-    for result in runners[program_id](pubs, options, _Device(backend, optimization_level)):
+    for result in runners[program_id](pubs, options, Device(backend, optimization_level)):
         results.append(result)
         on_interim(codec.dumps(result))
     busy_seconds = time.perf_counter() - started
@@ -120,7 +121,7 @@ def run(
     return Outcome(text, busy_seconds)
 
 
-class _Device:
+class Device:
     """A device as the programs below use it."""
 
     def __init__(self, name: str, optimization_level: int) -> None:
@@ -132,13 +133,26 @@ class _Device:
     def prepare(self, circuit: QuantumCircuit) -> QuantumCircuit:
         """Give a circuit that the device can run: the same, or transpiled."""
         if circuit.num_qubits > self._target.num_qubits:
-            raise RejectedError(
-                f"Circuit {circuit.name!r} has {circuit.num_qubits} qubits; "
-                f"{self.name} has {self._target.num_qubits}."
-            )
+            raise self._too_wide(circuit)
         if _in_instruction_set(circuit, self._target):
             return circuit
         return _pass_manager(self.name, self._level).run(circuit)
+
+    def check(self, circuit: QuantumCircuit) -> None:
+        """Refuse a circuit that the device cannot run as it is."""
+        if circuit.num_qubits > self._target.num_qubits:
+            raise self._too_wide(circuit)
+        if not _in_instruction_set(circuit, self._target):
+            raise RejectedError(
+                f"Circuit {circuit.name!r} is not in the instruction set of {self.name}, which is "
+                f"{', '.join(sorted(self._target.operation_names))}."
+            )
+
+    def _too_wide(self, circuit: QuantumCircuit) -> RejectedError:
+        return RejectedError(
+            f"Circuit {circuit.name!r} has {circuit.num_qubits} qubits; "
+            f"{self.name} has {self._target.num_qubits}."
+        )
 
     def check_shots(self, shots: int) -> None:
         """Refuse a number of shots that the device does not take."""
@@ -158,16 +172,17 @@ class _Device:
             )
 
     def simulator(
-        self, circuit: QuantumCircuit, observed: frozenset[int] = frozenset()
+        self, *circuits: QuantumCircuit, observed: frozenset[int] = frozenset()
     ) -> AerSimulator:
         """Give a simulator with the noise of the qubits that are used.
 
         Args:
-            circuit: uses the qubits on which it has instructions.
+            circuits: use the qubits on which they have instructions.
             observed: qubits that are measured besides.
         """
         active = observed.union(
             circuit.find_bit(qubit).index
+            for circuit in circuits
             for instruction in circuit.data
             if instruction.operation.name not in NOT_A_GATE
             for qubit in instruction.qubits
@@ -175,7 +190,7 @@ class _Device:
         return _simulator(self.name, active)
 
 
-def _sample(pubs: list[Any], options: dict[str, Any], device: _Device) -> Iterator[PubResult]:
+def _sample(pubs: list[Any], options: dict[str, Any], device: Device) -> Iterator[PubResult]:
     for raw in pubs:
         circuit, values, shots = _parts(raw, 3)
         if shots is None:
@@ -192,12 +207,16 @@ def _sample(pubs: list[Any], options: dict[str, Any], device: _Device) -> Iterat
         yield _as_arrays(sampler.run([prepared]).result()[0])
 
 
-def _estimate(pubs: list[Any], options: dict[str, Any], device: _Device) -> Iterator[PubResult]:
+def _estimate(pubs: list[Any], options: dict[str, Any], device: Device) -> Iterator[PubResult]:
     for raw in pubs:
         circuit, observables, values, precision = _parts(raw, 4)
         with _reading_pub():
             if precision is None:
                 precision = _default_precision(options)
+            shots = _twirled_shots(options)
+            if shots is not None:
+                # A little less, so that the estimator's rounding up does not add a shot.
+                precision = (1 + 1e-12) / math.sqrt(shots)
             pub = EstimatorPub.coerce((circuit, observables, values), precision)
         device.check_precision(pub.precision)
         prepared = device.prepare(pub.circuit)
@@ -205,7 +224,7 @@ def _estimate(pubs: list[Any], options: dict[str, Any], device: _Device) -> Iter
             laid_out = pub.observables.apply_layout(prepared.layout)
             pub = EstimatorPub(prepared, laid_out, pub.parameter_values, pub.precision)
         estimator = BackendEstimatorV2(
-            backend=device.simulator(prepared, _support(pub.observables)),
+            backend=device.simulator(prepared, observed=_support(pub.observables)),
             options={"seed_simulator": _seed(options)},
         )
         yield _as_arrays(estimator.run([pub]).result()[0])
@@ -244,6 +263,24 @@ def _support(observables: ObservablesArray) -> frozenset[int]:
 def _seed(options: dict[str, Any]) -> int | None:
     simulator = options.get("simulator") or {}
     return simulator.get("seed_simulator", options.get("seed_estimator"))
+
+
+def _twirled_shots(options: dict[str, Any]) -> int | None:
+    """Give the shots that twirling asks for, which go before all others; None if it does not.
+
+    The twirling itself is left out: averaged over randomizations it would turn the device's noise
+    into Pauli noise of the same strength.
+    """
+    twirling = options.get("twirling") or {}
+    if not (twirling.get("enable_gates") or twirling.get("enable_measure")):
+        return None
+    randomizations, shots = (
+        twirling.get(name) for name in ("num_randomizations", "shots_per_randomization")
+    )
+    # Either may be "auto".
+    if not isinstance(randomizations, int) or not isinstance(shots, int):
+        return None
+    return randomizations * shots
 
 
 def _default_precision(options: dict[str, Any]) -> float:
@@ -295,7 +332,7 @@ def _target(name: str) -> Target:
     return build_target(device.configuration, device.properties)
 
 
-def _device(name: str) -> Device:
+def _device(name: str) -> Recording:
     device = _catalog.get(name)
     if device is None:
         raise RejectedError(f"No device {name!r}.")

@@ -66,15 +66,12 @@ def _send(pipe: Connection, answer: dict[str, Any]) -> None:
 
 def _run(pipe: Connection, task: dict[str, Any]) -> dict[str, Any]:
     # Here, not above: the server imports this module, and must not import qiskit with it.
-    from qsession_widget.runtime import simulation  # noqa: PLC0415
+    from qsession_widget.runtime import programs, simulation  # noqa: PLC0415
 
     began = time.monotonic()
     try:
-        outcome = simulation.run(
-            task["program_id"],
-            task["params"],
-            task["backend"],
-            optimization_level=task["optimization_level"],
+        outcome = programs.run(
+            task,
             on_interim=lambda text: _send(pipe, {"kind": "interim", "text": text}),
         )
     except simulation.RejectedError as error:

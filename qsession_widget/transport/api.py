@@ -67,6 +67,10 @@ class RuntimeApi:
         """GET /backends/{name}/status."""
         return self._json(f"/backends/{_part(name)}/status")
 
+    def usage(self) -> Json:
+        """GET /instances/usage."""
+        return self._json("/instances/usage")
+
     # Sessions
 
     def create_session(self, body: Json, *, key: str) -> Json:
@@ -178,6 +182,10 @@ class RuntimeApi:
             "cancelled"
         ]
         return cancelled
+
+    def workloads(self, **query: Any) -> Json:
+        """GET /workloads: one page of sessions, batches and jobs outside of them."""
+        return self._json("/workloads", **query)
 
     def shut_down(self) -> None:
         """POST /qsession/shutdown: ends the runtime's process."""

@@ -271,7 +271,7 @@ def test_gates_inside_a_branch_have_to_be_the_devices_too() -> None:
 
 
 def test_the_devices_own_circuits_pass_untouched() -> None:
-    device = simulation._Device(LARGE, 1)
+    device = simulation.Device(LARGE, 1)
     circuit = isa(LARGE, ghz)
     assert device.prepare(circuit) is circuit
     bare = ghz()
