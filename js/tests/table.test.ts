@@ -167,9 +167,18 @@ describe("the table", () => {
     await expect.element(open.first()).toHaveFocus();
   });
 
-  test("keeps all columns within a narrow panel", async () => {
+  test.each([230, 320, 400, 570, 600, 690, 830, 1010])("has its ids at %i px", (width) => {
     const { element } = draw(live());
-    element.style.width = "320px";
+    element.style.width = `${width}px`;
+    const id = element.querySelector(".qsw-tail");
+    const cell = element.querySelector("td.qsw-id")?.getBoundingClientRect();
+    expect(id?.getBoundingClientRect().width).toBeGreaterThan(40);
+    expect(id?.getBoundingClientRect().right).toBeLessThanOrEqual((cell?.right ?? 0) + 1);
+  });
+
+  test.each([230, 320])("keeps all columns within a panel of %i px", async (width) => {
+    const { element } = draw(live());
+    element.style.width = `${width}px`;
     await page.getByTestId("qsw-reason-button").last().click();
     const panel = element.querySelector(".qsw-panel")?.getBoundingClientRect();
     for (const part of element.querySelectorAll(".qsw-table, .qsw-detail, .qsw-button")) {

@@ -74,7 +74,7 @@ export function JobRow(props: RowProps) {
           <Id id={job.id} />
         </button>
       </td>
-      <td class="qsw-clip qsw-wide" title={job.program}>
+      <td class="qsw-clip qsw-wider" title={job.program}>
         {job.program}
       </td>
       <td>
@@ -106,7 +106,7 @@ export function JobRow(props: RowProps) {
       <td class="qsw-clip qsw-widest" title={job.tags.join(", ")}>
         {job.tags.join(", ")}
       </td>
-      <td class="qsw-wide">
+      <td class="qsw-roomy">
         <When ms={job.created} serverNow={serverNow} />
       </td>
       <td class="qsw-length qsw-wide">{length(waitingOf(job, serverNow))}</td>

@@ -192,7 +192,9 @@ export function JobTable({ jobs, commands, peeks, disabled, serverNow, ask }: Ta
             <Detail job={job} peeks={peeks} disabled={disabled} />
           </td>
           {/* These columns go where room is short; one cell across all would keep them. */}
-          <td class="qsw-wide" colSpan={3} />
+          <td class="qsw-wide" />
+          <td class="qsw-wider" />
+          <td class="qsw-roomy" />
           <td class="qsw-widest" />
         </tr>,
       );
@@ -240,7 +242,7 @@ export function JobTable({ jobs, commands, peeks, disabled, serverNow, ask }: Ta
                 />
               </th>
               <th scope="col">Job</th>
-              <Heading sortKey="program" class="qsw-wide qsw-program" {...headings}>
+              <Heading sortKey="program" class="qsw-wider qsw-program" {...headings}>
                 Program
               </Heading>
               <Heading sortKey="status" class="qsw-state" {...headings}>
@@ -249,7 +251,7 @@ export function JobTable({ jobs, commands, peeks, disabled, serverNow, ask }: Ta
               <th scope="col" class="qsw-widest qsw-tags">
                 Tags
               </th>
-              <Heading sortKey="created" class="qsw-wide qsw-created" {...headings}>
+              <Heading sortKey="created" class="qsw-roomy qsw-created" {...headings}>
                 Created
               </Heading>
               <Heading sortKey="waiting" class="qsw-wide qsw-length" {...headings}>
