@@ -1,4 +1,4 @@
-"""`qsession`: serve, status, stop, demo."""
+"""`qsession`: serve, status, stop, connect, demo."""
 
 from __future__ import annotations
 
@@ -28,6 +28,13 @@ def main(arguments: list[str] | None = None) -> int:
     commands.add_parser("serve", help="run the local runtime in the foreground", add_help=False)
     commands.add_parser("status", help="say whether the local runtime runs, and what it does")
     commands.add_parser("stop", help="end the local runtime; jobs go on at its next start")
+    connect = commands.add_parser("connect", help="lead IBM's own client to the local runtime")
+    connect.add_argument(
+        "--format",
+        choices=("env", "python", "account"),
+        default="env",
+        help="lines for a shell, or for Python, or save the account 'local' (default: %(default)s)",
+    )
     demo = commands.add_parser("demo", help="run a session, live, then open the notebook")
     demo.add_argument(
         "--headless",
@@ -41,6 +48,8 @@ def main(arguments: list[str] | None = None) -> int:
                 return _status()
             case "stop":
                 return _stop()
+            case "connect":
+                return _connect(options.format)
             case _:
                 return _demo(headless=options.headless or not sys.stdout.isatty())
     except QSessionError as error:
@@ -80,6 +89,24 @@ def _stop() -> int:
 
     stopped = local.stop()
     sys.stdout.write("Stopped.\n" if stopped else "The local runtime does not run.\n")
+    return 0
+
+
+def _connect(how: str) -> int:
+    from qsession_widget import local  # noqa: PLC0415  requests is not needed for --help
+
+    found = local.connection()
+    match how:
+        case "account":
+            found.save()
+            sys.stdout.write(
+                "# Saved as the account 'local' of qiskit-ibm-runtime. It works where these are "
+                f"set:\n{found.cloud_text()}"
+            )
+        case "python":
+            sys.stdout.write(found.python_text())
+        case _:
+            sys.stdout.write(found.shell_text())
     return 0
 
 

@@ -15,6 +15,7 @@ import requests
 from filelock import FileLock, Timeout
 
 from qsession_widget.errors import RuntimeStartError, ServiceUnavailableError
+from qsession_widget.official import Connection
 from qsession_widget.transport.auth import BearerAuth
 from qsession_widget.wire.discovery import Discovery, home
 from qsession_widget.wire.fields import API_PREFIX, EXTRA
@@ -64,6 +65,33 @@ def endpoint(*, start: bool = True, folder: Path | None = None) -> Discovery:
             f"another process has been starting the local runtime in {folder} for more than "
             f"{START_DEADLINE_SECONDS:.0f} s"
         ) from error
+
+
+def connection(*, folder: Path | None = None) -> Connection:
+    """Give what IBM's own client needs to use the local runtime, which is started if need be.
+
+    Args:
+        folder: where it keeps its files; None is `wire.discovery.home()`.
+
+    Raises:
+        RuntimeStartError: where it cannot be started.
+    """
+    return Connection(endpoint(folder=folder))
+
+
+def official_service(*, folder: Path | None = None) -> Any:
+    """Give a `QiskitRuntimeService` of qiskit-ibm-runtime that uses the local runtime.
+
+    It is the genuine class, and this process's accounts at IBM are left alone. It keeps the
+    runtime's address: where the runtime was stopped and started again, make a new one.
+
+    Args:
+        folder: where the runtime keeps its files; None is `wire.discovery.home()`.
+
+    Raises:
+        RuntimeStartError: where the runtime cannot be started.
+    """
+    return connection(folder=folder).service()
 
 
 def status(*, folder: Path | None = None) -> dict[str, Any] | None:

@@ -15,7 +15,7 @@ from qsession_widget.follow import follow
 from qsession_widget.job import RuntimeJob
 from qsession_widget.options import RuntimeOptions
 from qsession_widget.transport.api import RuntimeApi
-from qsession_widget.transport.auth import BearerAuth, IAMAuth
+from qsession_widget.transport.auth import BearerAuth, IAMAuth, check_iam
 from qsession_widget.transport.http import Endpoint, Transport
 from qsession_widget.wire import codec
 from qsession_widget.wire.fields import API_PREFIX, EXTRA
@@ -372,6 +372,7 @@ def default_service() -> QiskitRuntimeService:
 def _connect(account: Account) -> Transport:
     verify, proxies = account.verify, account.proxies
     if account.channel != LOCAL:
+        check_iam(account.ibm_api_url())
         auth = IAMAuth(account.token or "", account.instance or "", verify=verify, proxies=proxies)
         return Transport(Endpoint(account.ibm_api_url(), auth), verify=verify, proxies=proxies)
     if account.url is not None:

@@ -3,35 +3,28 @@
 from __future__ import annotations
 
 import asyncio
-import hmac
 import logging
 import time
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
 from starlette.applications import Starlette
-from starlette.authentication import (
-    AuthCredentials,
-    AuthenticationBackend,
-    AuthenticationError,
-    BaseUser,
-    SimpleUser,
-)
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.middleware.authentication import AuthenticationMiddleware
-from starlette.routing import Mount
 
 from qsession_widget.runtime import problems
 from qsession_widget.runtime.coordinator import Coordinator
 from qsession_widget.runtime.devices import Catalog
+from qsession_widget.runtime.iam import Cloud, TokenAuthentication, Tokens
+from qsession_widget.runtime.prefix import AnyPrefix
 from qsession_widget.runtime.routes import Api
 from qsession_widget.runtime.store import Store, StoreUnavailableError
-from qsession_widget.wire.fields import API_PREFIX
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
 
+    from starlette.authentication import AuthenticationError
     from starlette.requests import HTTPConnection, Request
     from starlette.responses import Response
     from starlette.types import ASGIApp, Receive, Scope, Send
@@ -43,24 +36,6 @@ log = logging.getLogger(__name__)
 
 OWNER = "owner"
 """Name of the one user that a runtime has until others are added."""
-
-
-class TokenAuthentication(AuthenticationBackend):
-    """Takes `Authorization: Bearer TOKEN`, and nothing else."""
-
-    def __init__(self, token: str) -> None:
-        self._token = token.encode()
-
-    async def authenticate(self, conn: HTTPConnection) -> tuple[AuthCredentials, BaseUser]:
-        """Say whose token it is, in constant time.
-
-        Raises:
-            AuthenticationError: for a missing or wrong token.
-        """
-        scheme, _, given = conn.headers.get("Authorization", "").partition(" ")
-        if scheme.lower() != "bearer" or not hmac.compare_digest(given.encode(), self._token):
-            raise AuthenticationError
-        return AuthCredentials(), SimpleUser(OWNER)
 
 
 def create_app(
@@ -86,6 +61,8 @@ def create_app(
     store = Store(settings.home / "runtime.db")
     coordinator = Coordinator(store, clock, settings)
     api = Api(settings, clock, catalog, store, coordinator, version, shut_down)
+    tokens = Tokens(token, OWNER)
+    routes = [*api.routes(), *Cloud(tokens).routes()]
     activity = _Activity()
 
     @asynccontextmanager
@@ -101,12 +78,13 @@ def create_app(
             await asyncio.to_thread(store.close)
 
     app = Starlette(
-        routes=[Mount(API_PREFIX, routes=api.routes())],
+        routes=routes,
         middleware=[
             Middleware(activity.middleware),
+            Middleware(AnyPrefix, routes=routes),
             Middleware(
                 AuthenticationMiddleware,
-                backend=TokenAuthentication(token),
+                backend=TokenAuthentication(tokens),
                 on_error=_refuse,
             ),
         ],
@@ -175,7 +153,10 @@ async def _no_such_route(request: Request, error: Exception) -> Response:
     status = error.status_code if isinstance(error, HTTPException) else 404
     what = f"{request.method} {request.url.path}"
     message = f"{what} does not exist." if status == 404 else f"{what}: {error}"  # noqa: PLR2004
-    return problems.as_response(problems.Problem(status, 1200, message))
+    answer = problems.as_response(problems.Problem(status, 1200, message))
+    # Of a wrong method: which ones are allowed.
+    answer.headers.update(getattr(error, "headers", None) or {})
+    return answer
 
 
 async def _unavailable(_request: Request, error: Exception) -> Response:

@@ -7,12 +7,14 @@ import logging
 import os
 import threading
 import time
+from ipaddress import ip_address
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
 import requests
 from requests.auth import AuthBase
 
-from qsession_widget.errors import NotAuthorizedError, ServiceUnavailableError
+from qsession_widget.errors import InvalidInputError, NotAuthorizedError, ServiceUnavailableError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -29,6 +31,33 @@ _REFRESH_AT = 0.8
 _EXPIRY_MARGIN_SECONDS = 10.0
 _PAUSE_AFTER_FAILURE_SECONDS = 10.0
 _BAD_KEY = frozenset({400, 401, 403})
+
+
+def check_iam(api_url: str) -> None:
+    """Refuse to send an API key of a far service to an IAM on this machine.
+
+    The variable that leads IBM's own client to a local runtime would hand it every other key too.
+
+    Args:
+        api_url: address of the service for which the key is.
+
+    Raises:
+        InvalidInputError: where that would happen.
+    """
+    named = os.environ.get(IAM_URL_VARIABLE)
+    if named and _is_here(named) and not _is_here(api_url):
+        raise InvalidInputError(
+            f"{IAM_URL_VARIABLE}={named!r} points at this machine, but the account is for "
+            f"{api_url}: its API key would go to the wrong server. Unset {IAM_URL_VARIABLE}."
+        )
+
+
+def _is_here(url: str) -> bool:
+    host = urlsplit(url).hostname or ""
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost" or host.endswith(".localhost")
 
 
 class BearerAuth(AuthBase):

@@ -5,6 +5,15 @@ from __future__ import annotations
 API_PREFIX = "/api/v1"
 """Path of the REST API below the server's root."""
 
+OFFICIAL_PREFIX = "/experimental/api/v1"
+"""Path of the same API for the official client, which leaves only such an address as it is."""
+
+INSTANCE_NAME = "local"
+"""Name of the one instance that a local runtime has, as IBM's accounts have instances."""
+
+INSTANCE_CRN = "crn:v1:bluemix:public:quantum-computing:us-east:a/local:qsession::"
+"""The instance's cloud resource name, which the official client needs."""
+
 API_VERSION = "2026-04-15"
 """Value of the `IBM-API-Version` header: the revision of IBM's REST API that we speak."""
 

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -7,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from qsession_widget import Session, local
+from qsession_widget import Session, accounts, local
 from qsession_widget.cli import main
 from tests.conftest import DEADLINE_SECONDS
 
@@ -113,3 +114,35 @@ def test_the_demo_without_jupyterlab_says_how_to_get_it(
     monkeypatch.setattr("qsession_widget.demo.find_spec", lambda _name: None)
     assert main(["demo"]) == 1
     assert "qsession-widget[lab]" in capsys.readouterr().out
+
+
+def test_connect_prints_what_the_official_client_needs(
+    runtime: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    found = local.endpoint(folder=runtime)
+    assert main(["connect"]) == 0
+    lines = dict(
+        line.removeprefix("export ").split("=", 1) for line in capsys.readouterr().out.splitlines()
+    )
+    assert lines["IAM_URL"] == lines["GLOBAL_SEARCH_URL"] == found.url
+    assert lines["QISKIT_IBM_URL"] == f"{found.url}/experimental/api/v1"
+    assert lines["QISKIT_IBM_TOKEN"] == found.token
+    assert main(["connect", "--format", "python"]) == 0
+    compile(capsys.readouterr().out, "printed", "exec")
+    environment = {**os.environ, "QSESSION_HOME": str(runtime), "HOME": str(tmp_path)}
+    saved = subprocess.run(  # noqa: S603  ours
+        [*QSESSION, "connect", "--format", "account"],
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=DEADLINE_SECONDS,
+    )
+    assert f"export IAM_URL={found.url}" in saved.stdout
+    account = json.loads((tmp_path / ".qiskit" / "qiskit-ibm.json").read_text())["local"]
+    assert account["token"] == found.token
+    monkeypatch.setattr(accounts, "account_file", lambda: tmp_path / ".qiskit" / "qiskit-ibm.json")
+    assert accounts.find_account().channel == "local"

@@ -8,10 +8,10 @@ from urllib.parse import parse_qs
 import pytest
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 
-from qsession_widget.errors import NotAuthorizedError, ServiceUnavailableError
+from qsession_widget.errors import InvalidInputError, NotAuthorizedError, ServiceUnavailableError
 from qsession_widget.service import QiskitRuntimeService
 from qsession_widget.transport import auth
-from qsession_widget.transport.auth import IAMAuth
+from qsession_widget.transport.auth import IAMAuth, check_iam
 from tests.core.throwaway import Script, nobody_there, serving
 
 KEY = "an-api-key"
@@ -137,3 +137,15 @@ def test_the_service_at_ibm(monkeypatch: pytest.MonkeyPatch) -> None:
     ]
     assert asked[1].headers["authorization"] == "Bearer short-lived"
     assert asked[1].headers["service-crn"] == CRN
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1:8000", "localhost:8000", "[::1]:8000"])
+def test_key_of_a_far_service_never_goes_to_an_iam_on_this_machine(
+    host: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("IAM_URL", f"http://{host}")
+    with pytest.raises(InvalidInputError, match="Unset IAM_URL"):
+        check_iam("https://quantum.cloud.ibm.com/api/v1")
+    check_iam("http://127.0.0.1:9000/experimental/api/v1")
+    monkeypatch.setenv("IAM_URL", "https://iam.test.cloud.ibm.com")
+    check_iam("https://quantum.cloud.ibm.com/api/v1")
