@@ -8,7 +8,7 @@ export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 JS_SOURCES := $(shell find js/src js/build.mjs js/package.json js/tsconfig.json -type f)
 BUILT := qsession_widget/panel/static/widget.js qsession_widget/labextension/package.json
 
-.PHONY: demo test lint python-tests js-tests wheel-tests build clean
+.PHONY: demo test lint python-tests js-tests wheel-tests bench build clean
 
 demo: $(VENV)/.installed ## run a real session, live in the terminal, then open JupyterLab
 	$(VENV)/bin/qsession demo
@@ -31,6 +31,9 @@ python-tests: $(VENV)/.dev $(VENV)/.chromium
 wheel-tests: $(VENV)/.dev $(VENV)/.chromium
 	rm -rf dist && $(PYTHON) -m build --wheel --outdir dist
 	$(PYTHON) -m pytest tests/wheel
+
+bench: $(VENV)/.dev ## every benchmark in its short form
+	$(PYTHON) -m benchmarks.iterate --short
 
 build: $(BUILT)
 
