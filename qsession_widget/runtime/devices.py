@@ -37,6 +37,15 @@ class Device:
         """How many qubits it has."""
         return int(self.configuration["n_qubits"])
 
+    @property
+    def stamp(self) -> tuple[int, ...]:
+        """What changes when its files do, as by a new calibration."""
+        if self.folder is None:
+            return ()
+        name = self.folder.name
+        files = (self.folder / f"conf_{name}.json", self.folder / f"props_{name}.json")
+        return tuple(file.stat().st_mtime_ns for file in files if file.exists())
+
     @cached_property
     def configuration(self) -> dict[str, Any]:
         """JSON of GET /backends/{name}/configuration."""
@@ -59,6 +68,10 @@ class Catalog:
     """The devices by name, found on disk once and read when they are asked for."""
 
     def __init__(self) -> None:
+        self.reread()
+
+    def reread(self) -> None:
+        """Find the devices again, and forget what was read of them."""
         self._devices = {name: Device(name) for name in SIMULATORS}
         for folder in sorted(_recorded_devices().iterdir()):
             if (folder / f"conf_{folder.name}.json").is_file():

@@ -8,30 +8,30 @@ from __future__ import annotations
 import math
 import time
 from contextlib import contextmanager
-from functools import cache, lru_cache
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from qiskit.circuit import ControlFlowOp, QuantumCircuit
 from qiskit.exceptions import QiskitError
-from qiskit.primitives import BackendEstimatorV2, BackendSamplerV2, PrimitiveResult, PubResult
+from qiskit.primitives import PrimitiveResult, PubResult, SamplerPubResult
 from qiskit.primitives.containers.data_bin import DataBin
 from qiskit.primitives.containers.estimator_pub import EstimatorPub
 from qiskit.primitives.containers.sampler_pub import SamplerPub
-from qiskit.providers import BackendV2, Options
-from qiskit.transpiler import Target, generate_preset_pass_manager
+from qiskit.transpiler import PassManager, Target, generate_preset_pass_manager
 from qiskit_aer import AerSimulator
 
 from qsession_widget.errors import CodecError
-from qsession_widget.runtime.devices import Catalog, Device
+from qsession_widget.runtime import bits, caching, expectation, noise
+from qsession_widget.runtime.caching import Cache
+from qsession_widget.runtime.circuits import Circuits
+from qsession_widget.runtime.devices import Catalog
+from qsession_widget.runtime.devices import Device as Recording
+from qsession_widget.runtime.engine import Prepared, Run
 from qsession_widget.wire import codec
 from qsession_widget.wire.target import build_target
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
-
-    from qiskit.primitives.containers.observables_array import ObservablesArray
-    from qiskit.transpiler import PassManager
+    from collections.abc import Callable, Hashable, Iterator, Sequence
 
 DEFAULT_SHOTS = 4096
 DEFAULT_PRECISION = 0.015625
@@ -45,37 +45,46 @@ class RejectedError(Exception):
 
 
 class Outcome(NamedTuple):
-    """A finished program: its encoded result, and how long the simulation took."""
+    """A finished program: its encoded result, how long it took, and what the caches did."""
 
     result: str
     busy_seconds: float
+    cache: caching.Figures
 
 
-class _NoisyDevice(BackendV2):  # type: ignore[misc]
-    """A target with the interface from which Aer derives a device's noise."""
+class Runnable(NamedTuple):
+    """A circuit as the device runs it.
 
-    def __init__(self, target: Target) -> None:
-        super().__init__(name="device")
-        self._target = target
+    Attributes:
+        circuit: in the device's instruction set.
+        key: what the caches know it by.
+        columns: place of each of its parameters among those of the circuit that was given.
+        transpiled: whether it is another one than was given.
+    """
 
-    @property
-    def target(self) -> Target:
-        return self._target
+    circuit: QuantumCircuit
+    key: Hashable
+    columns: list[int]
+    transpiled: bool
 
-    @property
-    def max_circuits(self) -> None:
-        return None
 
-    @classmethod
-    def _default_options(cls) -> Options:
-        return Options()
+class Estimation(NamedTuple):
+    """Circuits that measure observables, by the set of observables, and their place together."""
 
-    def run(self, run_input: Any, **options: Any) -> None:
-        """Refuse: only Aer, built from this, runs circuits."""
-        raise NotImplementedError
+    groups: dict[frozenset[str], list[expectation.Group]]
+    first: dict[frozenset[str], int]
+    prepared: Prepared
 
 
 _catalog = Catalog()
+_calibrations: dict[str, Hashable] = {}
+_circuits = Circuits()
+_targets: Cache[Target] = Cache(16)
+_managers: Cache[PassManager] = Cache(16)
+_simulators: Cache[AerSimulator] = Cache(64)
+_runnable: Cache[Runnable] = Cache(256)
+_prepared: Cache[Prepared] = Cache(128)
+_estimations: Cache[Estimation] = Cache(128)
 
 
 def run(
@@ -98,8 +107,10 @@ def run(
     Raises:
         RejectedError: for a payload that cannot be read or run on this device.
     """
+    caching.start()
+    _circuits.release()
     try:
-        inputs = codec.loads(params)
+        inputs = codec.loads(params, circuit=_circuits.decode)
     except CodecError as error:
         raise RejectedError(f"The job's params cannot be read: {error}") from error
     if not isinstance(inputs, dict):
@@ -112,33 +123,73 @@ def run(
     runners = {"sampler": _sample, "estimator": _estimate}
     started = time.perf_counter()
     results = []
-    for result in runners[program_id](pubs, options, _Device(backend, optimization_level)):
+    for result in runners[program_id](pubs, options, Device(backend, optimization_level)):
         results.append(result)
         on_interim(codec.dumps(result))
     busy_seconds = time.perf_counter() - started
     text = codec.dumps(PrimitiveResult(results, metadata={"version": 2}))
-    return Outcome(text, busy_seconds)
+    return Outcome(text, busy_seconds, caching.figures)
 
 
-class _Device:
+class Device:
     """A device as the programs below use it."""
 
     def __init__(self, name: str, optimization_level: int) -> None:
+        _forget_if_recalibrated(name)
         self.name = name
         self._level = optimization_level
         self._target = _target(name)
-        self._max_shots = _configuration(name).get("max_shots")
+        self._max_shots = _device(name).configuration.get("max_shots")
 
     def prepare(self, circuit: QuantumCircuit) -> QuantumCircuit:
         """Give a circuit that the device can run: the same, or transpiled."""
+        return self._prepare(circuit, None).circuit
+
+    def runnable(self, circuit: QuantumCircuit) -> Runnable:
+        """Give what the device runs for a circuit; what it gives may come from an equal one."""
+        key = (self.name, self._level, _circuits.key(circuit))
+        return _runnable.get(key, lambda: self._prepare(circuit, key))
+
+    def _prepare(self, circuit: QuantumCircuit, key: Hashable) -> Runnable:
         if circuit.num_qubits > self._target.num_qubits:
             raise RejectedError(
                 f"Circuit {circuit.name!r} has {circuit.num_qubits} qubits; "
                 f"{self.name} has {self._target.num_qubits}."
             )
         if _in_instruction_set(circuit, self._target):
-            return circuit
-        return _pass_manager(self.name, self._level).run(circuit)
+            return Runnable(circuit, key, list(range(circuit.num_parameters)), transpiled=False)
+        found = _pass_manager(self.name, self._level).run(circuit)
+        places = {parameter: index for index, parameter in enumerate(circuit.parameters)}
+        return Runnable(found, key, [places[each] for each in found.parameters], transpiled=True)
+
+    def sampling(self, runnable: Runnable) -> Prepared:
+        """Give a circuit ready to be sampled."""
+        return _prepared.get(
+            runnable.key, lambda: Prepared([runnable.circuit], self.simulator(runnable.circuit))
+        )
+
+    def estimation(self, runnable: Runnable, labels: Sequence[frozenset[str]]) -> Estimation:
+        """Give circuits ready to measure each of some sets of observables."""
+
+        def make() -> Estimation:
+            groups = {
+                each: expectation.groups(runnable.circuit, each, self._target) for each in labels
+            }
+            first: dict[frozenset[str], int] = {}
+            circuits: list[QuantumCircuit] = []
+            for each, found in groups.items():
+                first[each] = len(circuits)
+                circuits += [group.circuit for group in found]
+            support = frozenset(
+                place
+                for label in frozenset().union(*labels)
+                for place, pauli in enumerate(reversed(label))
+                if pauli != "I"
+            )
+            simulator = self.simulator(runnable.circuit, observed=support)
+            return Estimation(groups, first, Prepared(circuits, simulator))
+
+        return _estimations.get((runnable.key, tuple(labels)), make)
 
     def check_shots(self, shots: int) -> None:
         """Refuse a number of shots that the device does not take."""
@@ -158,16 +209,17 @@ class _Device:
             )
 
     def simulator(
-        self, circuit: QuantumCircuit, observed: frozenset[int] = frozenset()
+        self, *circuits: QuantumCircuit, observed: frozenset[int] = frozenset()
     ) -> AerSimulator:
         """Give a simulator with the noise of the qubits that are used.
 
         Args:
-            circuit: uses the qubits on which it has instructions.
+            circuits: use the qubits on which they have instructions.
             observed: qubits that are measured besides.
         """
         active = observed.union(
             circuit.find_bit(qubit).index
+            for circuit in circuits
             for instruction in circuit.data
             if instruction.operation.name not in NOT_A_GATE
             for qubit in instruction.qubits
@@ -175,7 +227,7 @@ class _Device:
         return _simulator(self.name, active)
 
 
-def _sample(pubs: list[Any], options: dict[str, Any], device: _Device) -> Iterator[PubResult]:
+def _sample(pubs: list[Any], options: dict[str, Any], device: Device) -> Iterator[PubResult]:
     for raw in pubs:
         circuit, values, shots = _parts(raw, 3)
         if shots is None:
@@ -185,14 +237,22 @@ def _sample(pubs: list[Any], options: dict[str, Any], device: _Device) -> Iterat
         with _reading_pub():
             pub = SamplerPub.coerce((circuit, values), shots)
         device.check_shots(pub.shots)
-        prepared = SamplerPub(device.prepare(pub.circuit), pub.parameter_values, pub.shots)
-        sampler = BackendSamplerV2(
-            backend=device.simulator(prepared.circuit), options={"seed_simulator": _seed(options)}
+        runnable = device.runnable(pub.circuit)
+        results = device.sampling(runnable).execute(
+            [Run(0, row) for row in _rows(pub, runnable)],
+            shots=pub.shots,
+            seed=_seed(options),
+            memory=True,
         )
-        yield _as_arrays(sampler.run([prepared]).result()[0])
+        memories = [each.get("memory", []) for each in results]
+        read = bits.registers(runnable.circuit, memories, pub.shape, pub.shots)
+        yield SamplerPubResult(
+            DataBin(**read, shape=pub.shape),
+            metadata={"shots": pub.shots, "circuit_metadata": pub.circuit.metadata},
+        )
 
 
-def _estimate(pubs: list[Any], options: dict[str, Any], device: _Device) -> Iterator[PubResult]:
+def _estimate(pubs: list[Any], options: dict[str, Any], device: Device) -> Iterator[PubResult]:
     for raw in pubs:
         circuit, observables, values, precision = _parts(raw, 4)
         with _reading_pub():
@@ -200,15 +260,53 @@ def _estimate(pubs: list[Any], options: dict[str, Any], device: _Device) -> Iter
                 precision = _default_precision(options)
             pub = EstimatorPub.coerce((circuit, observables, values), precision)
         device.check_precision(pub.precision)
-        prepared = device.prepare(pub.circuit)
-        if prepared is not pub.circuit:
-            laid_out = pub.observables.apply_layout(prepared.layout)
-            pub = EstimatorPub(prepared, laid_out, pub.parameter_values, pub.precision)
-        estimator = BackendEstimatorV2(
-            backend=device.simulator(prepared, _support(pub.observables)),
-            options={"seed_simulator": _seed(options)},
-        )
-        yield _as_arrays(estimator.run([pub]).result()[0])
+        runnable = device.runnable(pub.circuit)
+        if runnable.transpiled:
+            laid_out = pub.observables.apply_layout(runnable.circuit.layout)
+            pub = EstimatorPub(pub.circuit, laid_out, pub.parameter_values, pub.precision, False)
+        yield _estimated(pub, runnable, device, _seed(options))
+
+
+def _estimated(
+    pub: EstimatorPub, runnable: Runnable, device: Device, seed: int | None
+) -> PubResult:
+    shots = math.ceil(1 / pub.precision**2)
+    wanted, where, observables = expectation.wanted(pub)
+    estimation = device.estimation(runnable, list(dict.fromkeys(wanted.values())))
+    rows = dict(zip(np.ndindex(pub.parameter_values.shape), _rows(pub, runnable), strict=True))
+    plan = [
+        (index, number, group)
+        for index, labels in wanted.items()
+        for number, group in enumerate(estimation.groups[labels], estimation.first[labels])
+    ]
+    results = estimation.prepared.execute(
+        [Run(number, rows[index]) for index, number, _ in plan],
+        shots=shots,
+        seed=seed,
+        memory=False,
+    )
+    found = {
+        (index, label): value
+        for (index, _, group), result in zip(plan, results, strict=True)
+        for label, value in group.estimate(result["counts"]).items()
+    }
+    means, spreads = expectation.combined(where, observables, found)
+    return PubResult(
+        DataBin(evs=means, stds=np.asarray(spreads / math.sqrt(shots)), shape=means.shape),
+        metadata={
+            "target_precision": pub.precision,
+            "shots": shots,
+            "circuit_metadata": pub.circuit.metadata,
+        },
+    )
+
+
+def _rows(pub: SamplerPub | EstimatorPub, runnable: Runnable) -> list[list[float]]:
+    """Give the values of a circuit's parameters for each of its runs."""
+    values = pub.parameter_values.as_array(pub.circuit.parameters)
+    rows = values.reshape(math.prod(pub.parameter_values.shape), pub.circuit.num_parameters)
+    found: list[list[float]] = rows[:, runnable.columns].tolist()
+    return found
 
 
 def _parts(raw: Any, count: int) -> list[Any]:
@@ -230,17 +328,6 @@ def _reading_pub() -> Iterator[None]:
         raise RejectedError(f"A pub that cannot be read: {message}") from error
 
 
-def _support(observables: ObservablesArray) -> frozenset[int]:
-    """Give the qubits on which one of the observables is not the identity."""
-    return frozenset(
-        index
-        for observable in observables.ravel().tolist()
-        for term in observable
-        for index, pauli in enumerate(reversed(term))
-        if pauli != "I"
-    )
-
-
 def _seed(options: dict[str, Any]) -> int | None:
     simulator = options.get("simulator") or {}
     return simulator.get("seed_simulator", options.get("seed_estimator"))
@@ -252,15 +339,6 @@ def _default_precision(options: dict[str, Any]) -> float:
     if options.get("default_shots") is not None:
         return 1 / math.sqrt(options["default_shots"])
     return DEFAULT_PRECISION
-
-
-def _as_arrays(result: PubResult) -> PubResult:
-    """Make every value an array: a scalar would reach the client as a float without shape."""
-    data = {
-        name: np.asarray(value) if np.isscalar(value) else value
-        for name, value in result.data.items()
-    }
-    return type(result)(DataBin(shape=result.data.shape, **data), metadata=result.metadata)
 
 
 def _in_instruction_set(circuit: QuantumCircuit, target: Target) -> bool:
@@ -284,57 +362,46 @@ def _supported(circuit: QuantumCircuit, places: Sequence[int], target: Target) -
     return True
 
 
-@cache
-def _configuration(name: str) -> dict[str, Any]:
-    return _device(name).configuration
+def _forget_if_recalibrated(name: str) -> None:
+    """Forget all that was derived from a device's figures when they are other ones by now."""
+    recording = _catalog.get(name)
+    stamp = None if recording is None else recording.stamp
+    if _calibrations.setdefault(name, stamp) == stamp:
+        return
+    _calibrations.clear()
+    _catalog.reread()
+    for each in (_targets, _managers, _simulators, _runnable, _prepared, _estimations):
+        each.clear()
 
 
-@cache
 def _target(name: str) -> Target:
-    device = _device(name)
-    return build_target(device.configuration, device.properties)
+    def make() -> Target:
+        device = _device(name)
+        return build_target(device.configuration, device.properties)
+
+    return _targets.get(name, make)
 
 
-def _device(name: str) -> Device:
+def _device(name: str) -> Recording:
     device = _catalog.get(name)
     if device is None:
         raise RejectedError(f"No device {name!r}.")
     return device
 
 
-@lru_cache(maxsize=16)
 def _pass_manager(name: str, level: int) -> PassManager:
-    return generate_preset_pass_manager(level, target=_target(name), seed_transpiler=0)
-
-
-@lru_cache(maxsize=64)
-def _simulator(name: str, active: frozenset[int]) -> AerSimulator:
-    """Build a simulator whose noise model covers the active qubits only.
-
-    Errors elsewhere cannot touch the circuit, but building and passing them on takes seconds on
-    a large device; with the same seed the shots are the same as with the whole model.
-    """
-    if _device(name).simulator:
-        return AerSimulator()
-    return AerSimulator.from_backend(_NoisyDevice(_restricted(_target(name), active)))
-
-
-def _restricted(target: Target, active: frozenset[int]) -> Target:
-    """Copy a target without the instructions on other than the active qubits."""
-    copy = Target(
-        num_qubits=target.num_qubits,
-        dt=target.dt,
-        qubit_properties=target.qubit_properties,
-        granularity=target.granularity,
-        min_length=target.min_length,
-        pulse_alignment=target.pulse_alignment,
-        acquire_alignment=target.acquire_alignment,
+    return _managers.get(
+        (name, level),
+        lambda: generate_preset_pass_manager(level, target=_target(name), seed_transpiler=0),
     )
-    for name in target.operation_names:
-        placement = target[name]
-        if placement is None or None in placement:
-            copy.add_instruction(target.operation_from_name(name), name=name)
-        else:
-            kept = {where: what for where, what in placement.items() if active.issuperset(where)}
-            copy.add_instruction(target.operation_from_name(name), kept, name=name)
-    return copy
+
+
+def _simulator(name: str, active: frozenset[int]) -> AerSimulator:
+    """Give a simulator with the noise of the active qubits."""
+
+    def make() -> AerSimulator:
+        if _device(name).simulator:
+            return AerSimulator()
+        return noise.simulator(_target(name), active)
+
+    return _simulators.get((name, active), make)
