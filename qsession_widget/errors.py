@@ -57,6 +57,10 @@ class ConflictError(ServiceError):
     """The request does not fit the present state, for example cancelling a finished job (409)."""
 
 
+class PlanError(ServiceError):
+    """The account's plan does not include this. The message says what does."""
+
+
 class ServiceUnavailableError(QSessionError, ConnectionError):
     """The server cannot be reached, or keeps failing. Nothing is known about the request's fate."""
 

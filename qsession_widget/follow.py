@@ -9,6 +9,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from qsession_widget.errors import JobError, QSessionError, ServiceUnavailableError
+from qsession_widget.transport.http import unattended
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -39,6 +40,7 @@ def follow(job: RuntimeJob, callback: Callback) -> threading.Thread:
     return thread
 
 
+@unattended()
 def _follow(job: RuntimeJob, callback: Callback) -> None:
     try:
         interim = "interim" in _patiently(job, lambda: job.service.features)

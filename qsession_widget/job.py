@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import logging
 import threading
@@ -11,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from qiskit.primitives import BasePrimitiveJob
 
+from qsession_widget import checked
 from qsession_widget.errors import (
     ConflictError,
     JobCancelledError,
@@ -21,10 +23,10 @@ from qsession_widget.errors import (
 )
 from qsession_widget.wire import codec
 from qsession_widget.wire.fields import EXTRA
-from qsession_widget.wire.states import FINAL_JOB_STATUS, job_status
+from qsession_widget.wire.states import FINAL_JOB_STATUS, JOB_STATUS, job_status
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Generator, Mapping, Sequence
 
     from qsession_widget.backend import Backend
     from qsession_widget.service import QiskitRuntimeService
@@ -35,6 +37,8 @@ _HELD_SECONDS = 25.0
 _FIRST_PAUSE_SECONDS = 0.1
 _LONGEST_PAUSE_SECONDS = 2.0
 _PAUSE_GROWTH = 1.5
+_OWN_PROGRAMS = ("sampler", "estimator")
+"""Programs whose results our own codec reads."""
 
 
 class ResultDecoder(Protocol):
@@ -48,6 +52,12 @@ class RuntimeJob(BasePrimitiveJob):  # type: ignore[misc] # qiskit has no types
     """A job on a service. Made by `run` of a primitive or session, or by `service.job(id)`.
 
     A job that is over never changes, so its status and result are kept and not asked for again.
+
+    Args:
+        service: the service that it runs on.
+        job_id: its id.
+        data: JSON of GET /jobs/{id}, where it is known already.
+        result_decoder: class with `decode(text)`, in the place of the wire's own.
     """
 
     def __init__(
@@ -153,7 +163,7 @@ class RuntimeJob(BasePrimitiveJob):  # type: ignore[misc] # qiskit has no types
 
     def in_final_state(self) -> bool:
         """Whether it is over: done, failed or cancelled."""
-        return self.status() in FINAL_JOB_STATUS
+        return self.status() in FINAL_JOB_STATUS or self._ended_unheard_of()
 
     @property
     def queue_position(self) -> int | None:
@@ -163,6 +173,18 @@ class RuntimeJob(BasePrimitiveJob):  # type: ignore[misc] # qiskit has no types
             self._refresh(changed_only=False)
         position = (self._known().get(EXTRA) or {}).get("queue_position")
         return None if position is None else int(position)
+
+    @property
+    def sub_status(self) -> str | None:
+        """What a queued or running job is doing; None where the service does not say.
+
+        Source: `qsession.sub_status` of the local runtime's jobs. IBM has no such thing: its
+        RUNNING also covers classical preparation.
+        """
+        if not self._over():
+            self._refresh()
+        found = (self._known().get(EXTRA) or {}).get("sub_status")
+        return None if found is None else str(found)
 
     def error_message(self) -> str | None:
         """Say why it failed, in the service's words with its code; None where it did not fail."""
@@ -201,6 +223,8 @@ class RuntimeJob(BasePrimitiveJob):  # type: ignore[misc] # qiskit has no types
     def wait_for_final_state(self, timeout: float | None = None) -> None:
         """Wait until it is over, however it ends.
 
+        A KeyboardInterrupt ends the waiting, not the job; a note on it says how to get it back.
+
         Args:
             timeout: seconds to wait at most; None waits as long as it takes.
 
@@ -208,6 +232,16 @@ class RuntimeJob(BasePrimitiveJob):  # type: ignore[misc] # qiskit has no types
             JobTimeoutError: where it is not over by then. It goes on.
             ServiceUnavailableError: where the service cannot be reached. It goes on.
         """
+        try:
+            self._wait(timeout)
+        except KeyboardInterrupt as interrupt:
+            interrupt.add_note(
+                f"Job {self._job_id} goes on. service.job({self._job_id!r}) gives it back, "
+                "its cancel() ends it."
+            )
+            raise
+
+    def _wait(self, timeout: float | None) -> None:
         deadline = None if timeout is None else time.monotonic() + timeout
         pause = _FIRST_PAUSE_SECONDS
         left = _HELD_SECONDS if timeout is None else timeout
@@ -215,7 +249,7 @@ class RuntimeJob(BasePrimitiveJob):  # type: ignore[misc] # qiskit has no types
             # A request can be held only where there is something to compare with.
             asked_to_hold = self._etag is not None
             waited = self._refresh(min(left, _HELD_SECONDS) if asked_to_hold else 0.0)
-            if self._over():
+            if self._over() or self._ended_unheard_of():
                 return
             left = _HELD_SECONDS if deadline is None else deadline - time.monotonic()
             if left <= 0:
@@ -235,7 +269,7 @@ class RuntimeJob(BasePrimitiveJob):  # type: ignore[misc] # qiskit has no types
     ) -> Any:
         """Wait for its result.
 
-        A KeyboardInterrupt ends the waiting, not the job.
+        A KeyboardInterrupt ends the waiting, not the job; a note on it says how to get it back.
 
         Args:
             timeout: seconds to wait at most; None waits as long as it takes.
@@ -246,20 +280,16 @@ class RuntimeJob(BasePrimitiveJob):  # type: ignore[misc] # qiskit has no types
             the service has no result any more (a private job's is given once).
 
         Raises:
-            JobFailedError: where it failed; the message holds the service's reason.
+            JobFailedError: where it failed; the message holds the service's reason. Also where it
+                ended in a state that this version does not know.
             JobCancelledError: where it was cancelled.
             JobTimeoutError: where it is not over in time. It goes on.
             CodecError: where the result cannot be decoded.
         """
-        try:
-            self.wait_for_final_state(timeout)
-        except KeyboardInterrupt as interrupt:
-            interrupt.add_note(
-                f"Job {self._job_id} goes on. service.job({self._job_id!r}) gives it back, "
-                "its cancel() ends it."
-            )
-            raise
+        self.wait_for_final_state(timeout)
         match job_status(self._known()):
+            case "DONE":
+                pass
             case "ERROR":
                 raise JobFailedError(
                     f"job {self._job_id} failed: {self.error_message()}", job_id=self._job_id
@@ -267,6 +297,11 @@ class RuntimeJob(BasePrimitiveJob):  # type: ignore[misc] # qiskit has no types
             case "CANCELLED":
                 raise JobCancelledError(
                     f"job {self._job_id} was cancelled and has no result", job_id=self._job_id
+                )
+            case unknown:
+                raise JobFailedError(
+                    f"job {self._job_id} ended as {unknown}, which is no state that has a result",
+                    job_id=self._job_id,
                 )
         wanted = decoder or self._decoder
         with self._lock:
@@ -297,6 +332,28 @@ class RuntimeJob(BasePrimitiveJob):  # type: ignore[misc] # qiskit has no types
             ) from error
         return True
 
+    def update_tags(self, tags: Sequence[str]) -> list[str]:
+        """Give it other tags in the place of those it has (PUT /jobs/{id}/tags).
+
+        Returns:
+            Its tags as the service has them now.
+
+        Raises:
+            InvalidInputError: where they are not a list of texts.
+        """
+        self._service.api.update_tags(self._job_id, checked.tags("tags", tags))
+        with self._lock:
+            # What is over never changes, but for this.
+            self._data = self._etag = None
+        return self.tags
+
+    def __await__(self) -> Generator[Any, None, Any]:
+        """Wait for its result as `result()` does, and let other asyncio tasks run meanwhile.
+
+        Cancelling the task ends the waiting at once, not the job.
+        """
+        return self._awaited().__await__()
+
     def decode(self, text: str, decoder: type[ResultDecoder] | ResultDecoder | None = None) -> Any:
         """Decode text of the service as this job's results are decoded.
 
@@ -306,10 +363,22 @@ class RuntimeJob(BasePrimitiveJob):  # type: ignore[misc] # qiskit has no types
         """
         chosen = decoder or self._decoder
         if chosen is None:
-            return _decoded(text)
+            return _decoded(text) if self.program_id in _OWN_PROGRAMS else self._officially(text)
         return (chosen() if isinstance(chosen, type) else chosen).decode(text)
 
     # Inside
+
+    def _officially(self, text: str) -> Any:
+        """Decode results of programs that only qiskit-ibm-runtime knows, as it does."""
+        from qiskit_ibm_runtime.decoders.defaults import (  # noqa: PLC0415 - more than a second
+            DEFAULT_DECODERS,
+        )
+
+        result: Any = text
+        for decoder in DEFAULT_DECODERS.get(self.program_id, ()):
+            if decoder.is_applicable(result):
+                result = decoder.decode(result)
+        return _decoded(text) if result is text else result
 
     def _known(self) -> Mapping[str, Any]:
         """Give its JSON as last seen, and fetch it where it was never seen."""
@@ -321,8 +390,34 @@ class RuntimeJob(BasePrimitiveJob):  # type: ignore[misc] # qiskit has no types
             )
         return self._data
 
+    async def _awaited(self) -> Any:
+        # Short questions and no held ones: a thread that is held cannot be called off, and there
+        # are few of them for everybody who waits.
+        pause = _FIRST_PAUSE_SECONDS
+        while not self._over():
+            await asyncio.to_thread(self._refresh)
+            if await asyncio.to_thread(self._ended_unheard_of):
+                break
+            if not self._over():
+                await asyncio.sleep(pause)
+                pause = min(pause * _PAUSE_GROWTH, _LONGEST_PAUSE_SECONDS)
+        return await asyncio.to_thread(self.result)
+
     def _over(self) -> bool:
         return self._data is not None and job_status(self._data) in FINAL_JOB_STATUS
+
+    def _ended_unheard_of(self) -> bool:
+        """Whether it is in a state that is not known here, and yet the service calls it finished.
+
+        Words that a service brings in later must not make anybody wait for ever.
+        """
+        if job_status(self._known()) in JOB_STATUS.values():
+            return False
+        try:
+            times = self.metrics().get("timestamps") or {}
+        except ServiceError:
+            return False
+        return times.get("finished") is not None
 
     def _refresh(self, held_seconds: float = 0.0, *, changed_only: bool = True) -> bool:
         """Ask for its JSON, and say whether the server held the request."""

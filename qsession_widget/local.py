@@ -38,11 +38,14 @@ _children: list[subprocess.Popen[bytes]] = []
 """What this process started: kept so that a dead one is reaped and does not stay as a zombie."""
 
 
-def endpoint(*, start: bool = True, folder: Path | None = None) -> Discovery:
+def endpoint(
+    *, start: bool = True, revive_only: bool = False, folder: Path | None = None
+) -> Discovery:
     """Find the local runtime, and start it where it does not run.
 
     Args:
         start: whether to start it.
+        revive_only: start it only where it died, and not where it was ended or never ran.
         folder: where it keeps its files; None is `wire.discovery.home()`.
 
     Raises:
@@ -53,7 +56,7 @@ def endpoint(*, start: bool = True, folder: Path | None = None) -> Discovery:
     found = _answering(folder)
     if found is not None:
         return found
-    if not start:
+    if not start or (revive_only and not _died(folder)):
         raise ServiceUnavailableError(f"no local runtime answers for {folder}")
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
     try:
@@ -146,6 +149,18 @@ def _answering(folder: Path) -> Discovery | None:
     # A new process takes the port and token that a dead one has left behind, so it may be the one
     # that answers; it has written its own file by then.
     return found if Discovery.read(folder) == found else None
+
+
+def _died(folder: Path) -> bool:
+    """Whether a runtime has left its file behind: one that ends takes the file along."""
+    if Discovery.read(folder) is None:
+        return False
+    try:
+        # The process holds this lock for its whole life: one that is ending has it still.
+        with FileLock(folder / "server.lock", timeout=0):
+            return Discovery.read(folder) is not None
+    except Timeout:
+        return False
 
 
 def _ask(found: Discovery) -> dict[str, Any]:

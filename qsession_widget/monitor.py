@@ -12,16 +12,27 @@ import queue
 import threading
 import weakref
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
 from qsession_widget.errors import ConflictError, QSessionError
+from qsession_widget.privacy import without_secrets
 from qsession_widget.session import Session, details_of
-from qsession_widget.snapshot import JobRow, Link, LinkState, Notice, Snapshot, parse_time
+from qsession_widget.snapshot import (
+    JobRow,
+    Link,
+    LinkState,
+    Notice,
+    ServiceClock,
+    Snapshot,
+    parse_time,
+)
+from qsession_widget.transport.http import unattended
+from qsession_widget.wire.fields import EXTRA
 from qsession_widget.wire.states import session_status
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
 logger = logging.getLogger(__name__)
 
@@ -58,6 +69,13 @@ class Listener(Protocol):
         """Say what became of a command. Called on the monitor's thread only."""
 
 
+class Asker(Listener, Protocol):
+    """A listener that may also ask."""
+
+    def answer(self, answer: dict[str, Any]) -> None:
+        """Give it the answer to its question. Called on the monitor's thread only."""
+
+
 class Monitor:
     """Watches one session. Get it with `Monitor.of(session)`.
 
@@ -84,8 +102,10 @@ class Monitor:
         self._lock = threading.Lock()
         self._looked = threading.Condition(self._lock)
         self._wake = threading.Event()
-        self._commands: queue.SimpleQueue[Callable[[], Notice] | None] = queue.SimpleQueue()
+        self._commands: queue.SimpleQueue[Callable[[], Notice | None] | None] = queue.SimpleQueue()
         self._notices: queue.SimpleQueue[Notice] = queue.SimpleQueue()
+        self._answers: queue.SimpleQueue[tuple[Asker, dict[str, Any]]] = queue.SimpleQueue()
+        self._unanswered = 0
         self._thread: threading.Thread | None = None
 
     @classmethod
@@ -124,8 +144,12 @@ class Monitor:
     def start(self) -> None:
         """Start the threads if they do not run and there is something to watch."""
         with self._lock:
-            if self._thread is not None or self.snapshot.link.state is LinkState.ENDED:
-                return
+            if self.snapshot.link.state is not LinkState.ENDED:
+                self._start_threads()
+
+    def _start_threads(self) -> None:
+        """Start the threads if they do not run; the lock is held."""
+        if self._thread is None:
             name = f"qsession-monitor-{self.session.session_id or self.session.key}"
             self._thread = threading.Thread(target=self._watch, name=name, daemon=True)
             self._thread.start()
@@ -166,25 +190,64 @@ class Monitor:
 
         self._command(cancel)
 
+    def cancel_queued(self) -> None:
+        """Cancel the queued jobs, and leave the session open."""
+
+        def cancel() -> Notice:
+            count = len(self.session.cancel_queued_jobs())
+            if count == 0:
+                return Notice("info", "No job was queued any more.")
+            were = "job was" if count == 1 else "jobs were"
+            return Notice("info", f"{count} queued {were} cancelled.")
+
+        self._command(cancel)
+
     def cancel_job(self, job_id: str) -> None:
         """Cancel one job of the session."""
 
         def cancel() -> Notice:
-            try:
-                self.session.service.api.cancel_job(job_id)
-            except ConflictError:
-                return Notice("info", f"Job {job_id} had already ended.")
-            return Notice("info", f"Job {job_id} was cancelled.")
+            ended = "was cancelled" if self._cancel(job_id) else "had already ended"
+            return Notice("info", f"Job {job_id} {ended}.")
 
         self._command(cancel)
+
+    def cancel_jobs(self, job_ids: Sequence[str]) -> None:
+        """Cancel some jobs of the session."""
+
+        def cancel() -> Notice:
+            count = sum(self._cancel(job_id) for job_id in job_ids)
+            late = len(job_ids) - count
+            rest = f", {late} had already ended" if late else ""
+            return Notice("info", f"{count} of {len(job_ids)} jobs were cancelled{rest}.")
+
+        self._command(cancel)
+
+    def ask(self, asker: Asker, question: Callable[[], dict[str, Any]]) -> None:
+        """Put a question to the service, and give the answer to who asks."""
+
+        def find_out() -> None:
+            self._answers.put((asker, question()))
+
+        self._command(find_out)
 
     def refresh(self) -> None:
         """Look at the service now."""
         self._wake.set()
 
-    def _command(self, command: Callable[[], Notice]) -> None:
-        self._commands.put(command)
-        self.start()
+    def _cancel(self, job_id: str) -> bool:
+        """Cancel a job, and say whether that was still possible."""
+        try:
+            self.session.service.api.cancel_job(job_id)
+        except ConflictError:
+            return False
+        return True
+
+    def _command(self, command: Callable[[], Notice | None]) -> None:
+        with self._lock:
+            self._unanswered += 1
+            self._commands.put(command)
+            # Also where the session is over: whoever asks is told so.
+            self._start_threads()
 
     def _obey(self) -> None:
         while (command := self._commands.get()) is not None:
@@ -196,41 +259,53 @@ class Monitor:
                 # A fault of ours must not take the thread with it: later commands need it.
                 logger.exception("a command on %r failed", self.session)
                 notice = Notice("error", f"internal error: {type(error).__name__}: {error}")
-            self._notices.put(notice)
+            if notice is not None:
+                self._notices.put(replace(notice, text=without_secrets(notice.text)))
+            with self._lock:
+                self._unanswered -= 1
             self._wake.set()
 
     # -- the polling thread --------------------------------------------------------------------
 
+    @unattended()
     def _watch(self) -> None:
         failures = 0
         while True:
             # Whoever has woken this thread wants an answer now, not when something changes.
             hold = not self._wake.is_set()
             self._wake.clear()
-            failures = 0 if self._look(hold=hold) else failures + 1
+            failures = 0 if self._look(failures, hold=hold) else failures + 1
             self._show()
-            if self.snapshot.link.state is LinkState.ENDED and self._notices.empty():
-                break
+            with self._lock:
+                # A command that ends the session is answered after the end is seen.
+                answered = self._unanswered == 0 and self._notices.empty() and self._answers.empty()
+                if self.snapshot.link.state is LinkState.ENDED and answered:
+                    self._commands.put(None)
+                    self._thread = None
+                    return
             self._wake.wait(self._pause_seconds(failures))
-        self._commands.put(None)
-        with self._lock:
-            self._thread = None
 
-    def _look(self, *, hold: bool) -> bool:
+    def _look(self, failures: int, *, hold: bool) -> bool:
         """Take a new snapshot; on a fault, keep what was known and say what is wrong."""
         last, round_seconds = self.snapshot, self._round_seconds()
+        trouble: str | None = None
         try:
             found = self._source.look(last, hold=hold)
-            link = Link(LinkState.ENDED if found.ended else LinkState.LIVE, datetime.now(UTC))
         except QSessionError as error:
-            found, link = last, Link(LinkState.RETRYING, datetime.now(UTC), str(error))
+            found, trouble = last, str(error)
         except Exception as error:
             # Whatever a service sends, this thread goes on: it is what tells people of the fault.
             logger.exception("watching %r failed", self.session)
-            text = f"internal error: {type(error).__name__}: {error}"
-            found, link = last, Link(LinkState.RETRYING, datetime.now(UTC), text)
+            found, trouble = last, f"internal error: {type(error).__name__}: {error}"
+        if trouble is None:
+            link = Link(LinkState.ENDED if found.ended else LinkState.LIVE, datetime.now(UTC))
+        else:
+            pause = self._pause_seconds(failures + 1)
+            round_seconds = max(round_seconds, pause)
+            text = without_secrets(trouble)
+            link = Link(LinkState.RETRYING, datetime.now(UTC), text, pause)
         if (link.state, link.error) == (last.link.state, last.link.error):
-            link = last.link
+            link = replace(link, since=last.link.since)
         with self._looked:
             self.snapshot = replace(
                 found, link=link, beat=last.beat + 1, every_seconds=round_seconds
@@ -250,6 +325,9 @@ class Monitor:
             except Exception:
                 # One panel that cannot be drawn must not keep the others from being drawn.
                 logger.exception("%r could not show a snapshot", listener)
+        while not self._answers.empty():
+            asker, answer = self._answers.get()
+            asker.answer(answer)
 
     def _round_seconds(self) -> float:
         looked_at = any(listener.looked_at for listener in self.listeners)
@@ -269,7 +347,7 @@ class _Watching:
         self._revision = 0
         self._jobs: dict[str, JobRow] = {}
         self._holds = False
-        self._clock_ahead = timedelta(0)
+        self._clock: ServiceClock | None = None
 
     def look(self, last: Snapshot, *, hold: bool) -> Snapshot:
         self._holds = "watch" in self._session.service.features
@@ -278,7 +356,7 @@ class _Watching:
         found = self._session.service.api.session(last.session_id or "")
         rows = (JobRow.from_json(job.data) for job in self._session.jobs())
         self._jobs.update({row.id: row for row in rows})
-        return self._seen(last, found, datetime.now(UTC))
+        return self._seen(last, found)
 
     def pause_seconds(self, snapshot: Snapshot, round_seconds: float) -> float:
         """Pause as long as needed where the request itself does not wait."""
@@ -295,21 +373,26 @@ class _Watching:
             wait_seconds=WATCHED_SECONDS if hold and self._revision else 0.0,
         )
         if found is None:
-            return replace(last, now=datetime.now(UTC) + self._clock_ahead)
+            return last if self._clock is None else replace(last, now=self._clock.now())
         self._revision = found["revision"]
         self._jobs.update({job["id"]: JobRow.from_json(job) for job in found["jobs"]})
-        now = parse_time(found["now"]) or datetime.now(UTC)
-        self._clock_ahead = now - datetime.now(UTC)
-        return self._seen(last, found["session"], now)
+        return self._seen(last, found["session"])
 
-    def _seen(self, last: Snapshot, found: dict[str, Any], now: datetime) -> Snapshot:
+    def _seen(self, last: Snapshot, found: dict[str, Any]) -> Snapshot:
+        extra = found.get(EXTRA) or {}
+        self._clock = ServiceClock.read(found, self._session.service.server_time())
         return replace(
             last,
             backend_name=found.get("backend_name") or last.backend_name,
             status=session_status(found["state"], accepting_jobs=bool(found["accepting_jobs"])),
             details=details_of(found),
             jobs=tuple(self._jobs.values()),
-            now=now,
+            now=self._clock.shown,
+            rate=self._clock.rate,
+            details_at=parse_time(extra.get("now")),
+            created_at=parse_time(extra.get("created_at")),
+            first_job_seconds=extra.get("first_job_ttl"),
+            state_reason=without_secrets(found.get("state_reason") or "") or None,
         )
 
 

@@ -2,33 +2,46 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextvars
+import functools
+import inspect
 import logging
 import threading
 import uuid
-from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self, get_args
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, ParamSpec, Self, TypeVar, cast, get_args
 
+from qsession_widget import checked
 from qsession_widget.backend import Backend, backend_name
 from qsession_widget.duration import parse_duration
 from qsession_widget.errors import (
     ConflictError,
     InvalidInputError,
     NotFoundError,
+    PlanError,
     QSessionError,
     ServiceError,
     SessionClosedError,
 )
 from qsession_widget.job import RuntimeJob
-from qsession_widget.options import RuntimeOptions, check_tags
-from qsession_widget.service import QiskitRuntimeService, default_service
+from qsession_widget.options import RuntimeOptions
+from qsession_widget.service import (
+    QiskitRuntimeService,
+    adopted_service,
+    default_service,
+    local_service,
+)
 from qsession_widget.wire.states import Mode, SessionState, session_status
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from contextlib import AbstractContextManager
     from datetime import timedelta
     from types import TracebackType
 
     from qiskit.providers import BackendV2
+    from qiskit_ibm_runtime import Session as OfficialSession
 
     from qsession_widget.job import ResultDecoder
 
@@ -37,6 +50,11 @@ logger = logging.getLogger(__name__)
 OnError = Literal["cancel", "close", "leave"]
 
 _BAD_REQUEST = 400
+_NO_SESSIONS_IN_PLAN = 1352
+"""IBM's error code: "You are not authorized to run a session when using the open plan"."""
+
+_P = ParamSpec("_P")
+_R = TypeVar("_R")
 
 _DETAILS = {
     "id": "id",
@@ -65,22 +83,24 @@ def details_of(found: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-_surrounding: contextvars.ContextVar[Session | None] = contextvars.ContextVar(
-    "qsession_widget_session", default=None
+_surrounding: contextvars.ContextVar[tuple[Session, ...]] = contextvars.ContextVar(
+    "qsession_widget_sessions", default=()
 )
+"""The sessions of the `with` blocks that this code runs in, the innermost last."""
 
 
 def surrounding_session() -> Session | None:
     """Give the session of the innermost `with` block that this code runs in."""
-    return _surrounding.get()
+    return next(reversed(_surrounding.get()), None)
 
 
 class Session:
     """A session: its jobs run one after another on a device that nobody else uses meanwhile.
 
-    As a context manager it closes itself at the end of the block. What happens when an exception
-    ends the block is `on_error`; a KeyboardInterrupt always leaves the session open, so that an
-    interrupted cell loses nothing.
+    As a context manager, `with` or `async with`, it closes itself at the end of the block. What
+    happens when an exception ends the block is `on_error`; a KeyboardInterrupt, or the
+    cancellation of an asyncio task, always leaves the session open, so that an interrupted cell
+    loses nothing.
 
     On a simulator there is no session on the service: `session_id` is None, and the jobs run
     without one.
@@ -99,6 +119,7 @@ class Session:
     Raises:
         InvalidInputError: a ValueError, for arguments that cannot be used, and where the service
             refuses them.
+        PlanError: where the account's plan has no sessions, as IBM's open plan.
         BackendNotFoundError: also a ValueError, for an unknown backend.
     """
 
@@ -133,9 +154,7 @@ class Session:
                 key=self.key,
             )
         except ServiceError as error:
-            if error.status_code != _BAD_REQUEST:
-                raise
-            raise InvalidInputError(f"the service refuses this session: {error}") from error
+            raise self._refused(error, max_time) from error
         self._session_id = str(created["id"])
 
     @classmethod
@@ -216,13 +235,12 @@ class Session:
         """A name for people to know it by."""
         self._service = service
         self._on_error: OnError = on_error
-        self._tags = check_tags("tags", tags) if tags is not None else []
+        self._tags = checked.tags("tags", tags) if tags is not None else []
         self._device = None
         self._session_id = None
         self._active = True
         self._lock = threading.Lock()
         self._own_jobs: list[RuntimeJob] = []
-        self._outer: list[Session | None] = []
 
     # What it is
 
@@ -235,6 +253,11 @@ class Session:
     def session_id(self) -> str | None:
         """Its id on the service; None if the backend is a simulator."""
         return self._session_id
+
+    @property
+    def tags(self) -> list[str]:
+        """What is added to the tags of every job that goes through this object."""
+        return list(self._tags)
 
     @property
     def simulator(self) -> bool:
@@ -282,6 +305,13 @@ class Session:
             include=include, exclude=exclude
         )
         return bundle
+
+    def live(self) -> AbstractContextManager[object]:
+        """Draw it in the terminal, live, as long as a `with` block runs."""
+        # Panels import sessions, as above.
+        from qsession_widget.panel.terminal import live  # noqa: PLC0415
+
+        return live(self)
 
     # How it is
 
@@ -346,6 +376,23 @@ class Session:
             return [RuntimeJob(self._service, job["id"], data=job) for job in found["jobs"]]
         return self._service.jobs(limit=None, session_id=self._session_id, descending=False)
 
+    def ibm(self) -> OfficialSession:
+        """Give a genuine `qiskit_ibm_runtime.Session`, or `Batch`, on the same id.
+
+        For the primitives of qiskit-ibm-runtime, which take no other: jobs that they send run in
+        this session. Either object ends it for both.
+
+        Raises:
+            InvalidInputError: if the backend is a simulator, which has no session on the service.
+        """
+        if self._session_id is None:
+            raise InvalidInputError(f"{self!r} has no id that qiskit-ibm-runtime could use")
+        import qiskit_ibm_runtime  # noqa: PLC0415 - takes more than a second
+
+        batch = self._MODE is Mode.BATCH
+        official = qiskit_ibm_runtime.Batch if batch else qiskit_ibm_runtime.Session
+        return official.from_id(self._session_id, self._service.ibm())
+
     # What to do with it
 
     def run(
@@ -391,6 +438,7 @@ class Session:
             [*self._tags, *(given.job_tags or [])] or None,
             given.max_execution_time,
             given.session_time,
+            private=given.private,
         )
         try:
             job = self._service.run(
@@ -409,11 +457,18 @@ class Session:
                 self._own_jobs.append(job)
         return job
 
-    def close(self) -> None:
+    def close(self) -> str:
         """Take no more jobs. Queued and running ones finish, then the session is over.
 
         Doing it again changes nothing.
+
+        Returns:
+            What became of it, in words.
         """
+        self._close()
+        return self._how_it_ended()
+
+    def _close(self) -> None:
         self._active = False
         if self._session_id is None:
             return
@@ -423,11 +478,18 @@ class Session:
             # The service forgets sessions that are long over.
             logger.info("Session %s is not on the service any more", self._session_id)
 
-    def cancel(self) -> None:
+    def cancel(self) -> str:
         """Take no more jobs, and cancel the queued ones. Running ones finish.
 
         Doing it again changes nothing.
+
+        Returns:
+            What became of it, in words.
         """
+        self._cancel()
+        return self._how_it_ended()
+
+    def _cancel(self) -> None:
         self._active = False
         if self._session_id is None:
             self.cancel_queued_jobs()
@@ -444,9 +506,41 @@ class Session:
             return self._service.api.cancel_queued(self._session_id)
         return [job.job_id() for job in self.jobs() if job.queued() and _cancelled(job)]
 
+    def bind(self, function: Callable[_P, _R]) -> Callable[_P, _R]:
+        """Give a function that runs as if in this session's `with` block, on whatever thread.
+
+        A new thread does not know the blocks of the one that starts it:
+        `executor.map(session.bind(work), data)`. The session is not closed at its end.
+
+        Args:
+            function: a function or a coroutine function.
+        """
+        if inspect.iscoroutinefunction(function):
+
+            @functools.wraps(function)
+            async def bound_coroutine(*args: _P.args, **kwargs: _P.kwargs) -> Any:
+                with self._surrounding():
+                    return await function(*args, **kwargs)
+
+            return cast("Callable[_P, _R]", bound_coroutine)
+
+        @functools.wraps(function)
+        def bound(*args: _P.args, **kwargs: _P.kwargs) -> _R:
+            with self._surrounding():
+                return function(*args, **kwargs)
+
+        return bound
+
+    @contextmanager
+    def _surrounding(self) -> Iterator[None]:
+        token = _surrounding.set((*_surrounding.get(), self))
+        try:
+            yield
+        finally:
+            _surrounding.reset(token)
+
     def __enter__(self) -> Self:
-        self._outer.append(_surrounding.get())
-        _surrounding.set(self)
+        _surrounding.set((*_surrounding.get(), self))
         return self
 
     def __exit__(
@@ -455,10 +549,33 @@ class Session:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        _surrounding.set(self._outer.pop())
+        self._leave_block()
+        self._end(error)
+
+    async def __aenter__(self) -> Self:
+        return self.__enter__()
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self._leave_block()
+        await asyncio.to_thread(self._end, error)
+
+    def _leave_block(self) -> None:
+        stack = _surrounding.get()
+        if self in stack:
+            # The innermost of its own: a generator's block may end after that of its caller.
+            place = len(stack) - 1 - stack[::-1].index(self)
+            _surrounding.set((*stack[:place], *stack[place + 1 :]))
+
+    def _end(self, error: BaseException | None) -> None:
+        """Do what the end of the block means for the session."""
         if error is None:
-            self.close()
-        elif isinstance(error, KeyboardInterrupt):
+            self._close()
+        elif isinstance(error, (KeyboardInterrupt, asyncio.CancelledError)):
             error.add_note(
                 f"{self!r} stays open, and its jobs go on. Its cancel() or close() ends it"
                 + (
@@ -469,7 +586,7 @@ class Session:
             )
         elif self._on_error != "leave":
             try:
-                self.cancel() if self._on_error == "cancel" else self.close()
+                self._cancel() if self._on_error == "cancel" else self._close()
             except QSessionError as problem:
                 # The first exception is the one that matters; this one must not hide it.
                 logger.exception("%r could not be ended", self)
@@ -481,6 +598,37 @@ class Session:
         if self._session_id is None:
             return {}
         return self._service.api.session(self._session_id)
+
+    def _refused(
+        self, error: ServiceError, max_time: int | str | timedelta | None
+    ) -> QSessionError:
+        """Say what a refused session means in the words of who asked for it."""
+        if error.code == _NO_SESSIONS_IN_PLAN or "open plan" in str(error).lower():
+            return PlanError(
+                f"this account's plan has no sessions: {error}. A Batch, or jobs without either, "
+                "may do; and the local runtime has sessions for everybody: "
+                "Session(QiskitRuntimeService('local'), backend='fake_torino')",
+                status_code=error.status_code,
+                code=error.code,
+            )
+        if error.status_code != _BAD_REQUEST:
+            return error
+        given = "" if max_time is None else f" with max_time={max_time!r}"
+        return InvalidInputError(f"the service refuses this session{given}: {error}")
+
+    def _how_it_ended(self) -> str:
+        """Count the jobs that are left. The ending itself stands, whether this works or not."""
+        if self._session_id is None:
+            return "takes no more jobs"
+        try:
+            page = self._service.api.jobs(session_id=self._session_id, pending="true", limit=1)
+        except QSessionError:
+            logger.info("Session %s: its jobs cannot be counted", self._session_id, exc_info=True)
+            return "takes no more jobs"
+        left = int(page["count"])
+        if not left:
+            return "closed: all its jobs are over"
+        return f"takes no more jobs; {left} of them {'goes' if left == 1 else 'go'} on to the end"
 
     def _closed_error(self) -> SessionClosedError:
         return SessionClosedError(
@@ -499,22 +647,65 @@ class Batch(Session):
     _MODE: ClassVar[Mode] = Mode.BATCH
 
 
-def find_session(session_id: str, service: QiskitRuntimeService | None = None) -> Session:
-    """Give the session or batch that has an id, whichever of the two it is.
+def find_session(
+    session: Session | OfficialSession | str, service: QiskitRuntimeService | None = None
+) -> Session:
+    """Give the session or batch that is meant, whichever of the two it is.
+
+    Args:
+        session: its id; or a session or batch of qiskit-ibm-runtime, opened by whomever; or one
+            of ours, which is given back.
+        service: where to look for an id; None is the default service.
 
     Raises:
-        NotFoundError: where there is none.
+        NotFoundError: where there is none of that id.
+        InvalidInputError: for anything else, and for sessions of qiskit-ibm-runtime's local testing
+            mode, which are on no service.
     """
-    service = service or default_service()
+    if isinstance(session, Session):
+        return session
+    if isinstance(session, str):
+        session_id, service = session, service or default_service()
+    else:
+        session_id, service = _adopted(session)
     batch = service.api.session(session_id)["mode"] == Mode.BATCH
     return (Batch if batch else Session).from_id(session_id, service)
+
+
+def _adopted(official: OfficialSession) -> tuple[str, QiskitRuntimeService]:
+    """Read id and service of a session of qiskit-ibm-runtime."""
+    session_id = getattr(official, "session_id", None)
+    if not type(official).__module__.startswith("qiskit_ibm_runtime.") or session_id is None:
+        raise InvalidInputError(
+            f"{official!r} is no session on a service; allowed are an id, a Session or Batch of "
+            "qsession_widget, and one of qiskit-ibm-runtime that is not in local testing mode"
+        )
+    return str(session_id), adopted_service(official.service, getattr(official, "_instance", None))
+
+
+def service_of(backend: str | BackendV2 | None) -> QiskitRuntimeService:
+    """Give the service that a backend is on, where nobody names one.
+
+    Args:
+        backend: of ours; of qiskit-ibm-runtime, whose servers are used; of its fake provider, which
+            the local runtime serves under the same name. A name, or None, is on the default one.
+    """
+    if isinstance(backend, Backend):
+        return backend.service
+    module = type(backend).__module__
+    if module.startswith("qiskit_ibm_runtime.fake_provider"):
+        return local_service()
+    official = getattr(backend, "service", None) if module.startswith("qiskit_ibm_") else None
+    if official is not None:
+        return adopted_service(official, getattr(backend, "_instance", None))
+    return default_service()
 
 
 def _service_for(
     service: QiskitRuntimeService | None, backend: str | BackendV2 | None
 ) -> QiskitRuntimeService:
     if service is None:
-        return backend.service if isinstance(backend, Backend) else default_service()
+        return service_of(backend)
     if not isinstance(service, QiskitRuntimeService):
         raise InvalidInputError(
             f"service={service!r} is not a QiskitRuntimeService of qsession_widget; "

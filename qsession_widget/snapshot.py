@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
+from qsession_widget.privacy import without_secrets
 from qsession_widget.wire.fields import EXTRA
-from qsession_widget.wire.states import FINAL_JOB_STATES
+from qsession_widget.wire.states import FINAL_JOB_STATES, JobState
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -31,11 +33,13 @@ class Link:
         state: `ended` means that there is nothing left to watch: closed, and all jobs final.
         error: what went wrong at the last try, None where nothing did.
         since: since when it is so.
+        retry_seconds: how long after this moment it tries again, None where nothing went wrong.
     """
 
     state: LinkState
     since: datetime
     error: str | None = None
+    retry_seconds: float | None = None
 
 
 @dataclass(frozen=True)
@@ -54,12 +58,14 @@ class JobRow:
     started_at: datetime | None = None
     ended_at: datetime | None = None
     reason: str | None = None
+    tags: tuple[str, ...] = ()
 
     @classmethod
     def from_json(cls, job: Mapping[str, Any]) -> JobRow:
         """Read the JSON of GET /jobs/{id}; the times of running are the local runtime's only."""
         extra = job.get(EXTRA) or {}
         state = job.get("state") or {}
+        reason = state.get("reason")
         return cls(
             id=str(job["id"]),
             program_id=str((job.get("program") or {}).get("id", "")),
@@ -67,7 +73,8 @@ class JobRow:
             created_at=parse_time(job.get("created")),
             started_at=parse_time(extra.get("running_at")),
             ended_at=parse_time(extra.get("finished_at")),
-            reason=state.get("reason"),
+            reason=without_secrets(str(reason)) if reason else None,
+            tags=tuple(map(str, job.get("tags") or ())),
         )
 
     @property
@@ -95,6 +102,11 @@ class Snapshot:
         details: as `Session.details()`; empty on a simulator, or as long as not known.
         jobs: oldest first.
         now: the service's time.
+        rate: how many seconds of the service's clock pass in one.
+        details_at: the service's time when it sent `details`; None where it sends no time.
+        created_at: when it was opened; None where the service does not say.
+        first_job_seconds: how long it stays open without any job; likewise.
+        state_reason: why it is in its state, in the service's words; likewise.
         beat: counts the monitor's rounds.
         every_seconds: how long a round takes at most.
     """
@@ -108,6 +120,11 @@ class Snapshot:
     details: dict[str, Any] = field(default_factory=dict)
     jobs: tuple[JobRow, ...] = ()
     now: datetime = field(default_factory=lambda: datetime.now(UTC))
+    rate: float = 1.0
+    details_at: datetime | None = None
+    created_at: datetime | None = None
+    first_job_seconds: float | None = None
+    state_reason: str | None = None
     beat: int = 0
     every_seconds: float = 2.0
 
@@ -117,14 +134,13 @@ class Snapshot:
         closed = not self.simulator and self.details.get("state") == "closed"
         return closed and all(job.final for job in self.jobs)
 
-    @property
-    def time_left_seconds(self) -> float | None:
-        """Seconds until the session's maximum time, None where it does not count (yet)."""
-        started_at = parse_time(self.details.get("started_at"))
-        max_time = self.details.get("max_time")
-        if started_at is None or max_time is None or self.details.get("closed_at"):
-            return None
-        return max(0.0, float(max_time) - (self.now - started_at).total_seconds())
+    def count(self, state: JobState) -> int:
+        """Give how many jobs are in a state."""
+        return sum(job.state == state for job in self.jobs)
+
+    def time(self, name: str) -> datetime | None:
+        """Give one of the times in `details`."""
+        return parse_time(self.details.get(name))
 
 
 @dataclass(frozen=True)
@@ -137,6 +153,32 @@ class Notice:
 
     level: str
     text: str
+
+
+@dataclass(frozen=True)
+class ServiceClock:
+    """What a service's clock showed at one moment, and how fast it goes.
+
+    Attributes:
+        shown: what it showed.
+        at: when, on this process's monotonic clock.
+        rate: how many of its seconds pass in one.
+    """
+
+    shown: datetime
+    at: float
+    rate: float = 1.0
+
+    @classmethod
+    def read(cls, session: Mapping[str, Any], otherwise: datetime) -> ServiceClock:
+        """Read the JSON of a session; `otherwise` is for a service that sends no time in it."""
+        extra = session.get(EXTRA) or {}
+        shown = parse_time(extra.get("now")) or otherwise
+        return cls(shown, time.monotonic(), float(extra.get("rate") or 1.0))
+
+    def now(self) -> datetime:
+        """Give what it shows now."""
+        return self.shown + timedelta(seconds=(time.monotonic() - self.at) * self.rate)
 
 
 def parse_time(text: str | None) -> datetime | None:

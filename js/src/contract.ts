@@ -12,17 +12,57 @@ export interface Head {
   state: string | null;
   accepting_jobs: boolean | null;
   details: Record<string, unknown>;
+  /** Epoch ms on the service's clock when it sent the details; 0 if it sends no time. */
+  details_at: number;
+  countdowns: readonly Countdown[];
+  why: Why | null;
+}
+
+/** Why the session is as it is, and what says so. */
+export interface Why {
+  /** Pieces of the sentence: text, and times in epoch ms. */
+  parts: readonly (string | number)[];
+  fields: readonly string[];
+  document: string;
+}
+
+/** A deadline that the kernel knows; the view counts. */
+export interface Countdown {
+  kind: "first_job" | "interactive" | "max";
+  label: string;
+  /** Epoch ms on the service's clock. */
+  ends: number;
+  /** ms */
+  total: number;
 }
 
 export interface Jobs {
-  ids: string[];
-  programs: string[];
-  created: number[];
+  count: number;
+  /** How many jobs make a page. */
+  page: number;
 }
+
+/** Consecutive jobs; sent again only if one of them changes. */
+export interface Page {
+  ids: readonly string[];
+  /** Runs of a value and how many jobs in a row have it. */
+  programs: readonly (readonly [string, number])[];
+  tags: readonly (readonly [readonly string[], number])[];
+  /** Epoch ms: the first, then differences. */
+  created: readonly (number | null)[];
+  /** ms from creation to start, and from start to end. */
+  waited: readonly (number | null)[];
+  ran: readonly (number | null)[];
+}
+
+/** A text, the first job that has it, and how many in a row have it. */
+export type Reason = readonly [text: string, first: number, count: number];
 
 export interface Beat {
   n: number;
   now: number;
+  /** Seconds of the service's clock in one. */
+  rate: number;
   every: number;
 }
 
@@ -30,6 +70,8 @@ export interface Link {
   state: "connecting" | "live" | "retrying" | "ended";
   error: string | null;
   since: number;
+  /** Seconds after the last beat, at which it tries again. */
+  retry: number | null;
 }
 
 export interface Notice {
@@ -41,9 +83,10 @@ export interface Notice {
 export interface Traits {
   head: Head;
   jobs: Jobs;
+  /** Bytes: see `readStates`. */
   states: DataView;
-  times: DataView;
-  reasons: Record<string, string>;
+  reasons: readonly Reason[];
+  [page: `page${number}`]: Page;
   beat: Beat;
   link: Link;
   notice: Notice;
@@ -53,7 +96,6 @@ export const TRAITS = [
   "head",
   "jobs",
   "states",
-  "times",
   "reasons",
   "beat",
   "link",
@@ -63,14 +105,42 @@ export const TRAITS = [
 export type Command =
   | { do: "close" }
   | { do: "cancel" }
+  | { do: "cancel_queued" }
   | { do: "cancel_job"; job_id: string }
+  | { do: "cancel_jobs"; job_ids: readonly string[] }
+  | { do: "peek"; job_id: string }
   | { do: "refresh" };
+
+/** What the kernel found when it looked into a job. */
+export interface Peek {
+  job_id: string;
+  error?: string;
+  code?: string;
+  reason?: string | null;
+  tags?: readonly string[];
+  /** Seconds on the device. */
+  usage?: number | null;
+  pubs?: number | null;
+  options?: readonly (readonly [string, string])[];
+  results?: readonly Result[];
+}
+
+export interface Result {
+  pub: number;
+  name: string;
+  /** Rows that are left out. */
+  more: number;
+  shots?: number;
+  counts?: readonly (readonly [string, number])[];
+  /** Place in the array, value, standard error. */
+  values?: readonly (readonly [string, number | null, number | null])[];
+}
 
 /** The part of a front-end model that every host offers and that we use. */
 export interface Model {
   get<K extends keyof Traits>(name: K): Traits[K] | undefined;
-  on(event: string, callback: () => void): void;
-  off(event: string, callback: () => void): void;
+  on(event: string, callback: (message: unknown) => void): void;
+  off(event: string, callback: (message: unknown) => void): void;
   send(message: Command): void;
 }
 

@@ -9,6 +9,7 @@ from dataclasses import fields
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from qsession_widget.runtime.devices import Catalog, UnknownDeviceError
 from qsession_widget.runtime.server import AlreadyRunningError, StartError, serve
 from qsession_widget.runtime.settings import Settings
 
@@ -71,7 +72,35 @@ def main(arguments: list[str] | None = None, prog: str = "qsession serve") -> in
         default=defaults.idle_exit_seconds,
         help="end after so long without anything to do; 0 never",
     )
+    add(
+        "--copies",
+        action="append",
+        type=_copies,
+        default=[],
+        metavar="NAME=N",
+        help="serve a device N times: NAME, NAME_2, ...; a session holds its device to itself",
+    )
+    add(
+        "--alias",
+        action="append",
+        type=_pair,
+        default=[],
+        dest="aliases",
+        metavar="NEW=NAME",
+        help="serve a device under a further name",
+    )
+    add(
+        "--hold-quick-polls",
+        action=argparse.BooleanOptionalAction,
+        default=defaults.hold_quick_polls,
+        help="answer the quick polls of IBM's own client when the job changes, or after a second",
+    )
     options = parser.parse_args(arguments)
+    options.copies, options.aliases = dict(options.copies), dict(options.aliases)
+    try:
+        Catalog(options.copies, options.aliases)
+    except UnknownDeviceError as error:
+        parser.error(str(error))
     logging.basicConfig(
         level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s"
     )
@@ -96,6 +125,18 @@ def _at_least_one(text: str) -> int:
     if number < 1:
         raise argparse.ArgumentTypeError(f"{number} is too few; there must be at least one")
     return number
+
+
+def _pair(text: str) -> tuple[str, str]:
+    name, _, value = text.partition("=")
+    if not name or not value:
+        raise argparse.ArgumentTypeError(f"{text!r} is not of the form NAME=VALUE")
+    return name, value
+
+
+def _copies(text: str) -> tuple[str, int]:
+    name, value = _pair(text)
+    return name, _at_least_one(value)
 
 
 def _say_where(discovery: Discovery) -> None:

@@ -17,6 +17,7 @@ from qsession_widget.runtime import problems
 from qsession_widget.runtime.coordinator import Coordinator
 from qsession_widget.runtime.devices import Catalog
 from qsession_widget.runtime.iam import Cloud, TokenAuthentication, Tokens
+from qsession_widget.runtime.listing import Listing
 from qsession_widget.runtime.prefix import AnyPrefix
 from qsession_widget.runtime.routes import Api
 from qsession_widget.runtime.store import Store, StoreUnavailableError
@@ -57,12 +58,12 @@ def create_app(
         on_ready: is called when requests can be answered.
         shut_down: ends the server.
     """
-    catalog = Catalog()
+    catalog = Catalog(settings.copies, settings.aliases)
     store = Store(settings.home / "runtime.db")
     coordinator = Coordinator(store, clock, settings)
     api = Api(settings, clock, catalog, store, coordinator, version, shut_down)
     tokens = Tokens(token, OWNER)
-    routes = [*api.routes(), *Cloud(tokens).routes()]
+    routes = [*api.routes(), *Listing(clock, store, coordinator).routes(), *Cloud(tokens).routes()]
     activity = _Activity()
 
     @asynccontextmanager

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 
 from qsession_widget.runtime import lifecycle, scheduler
 from qsession_widget.runtime.changes import Changes
+from qsession_widget.runtime.devices import Catalog
 from qsession_widget.runtime.executor import Done, Event, Failed, Interim, LocalExecutor, Lost, Task
 from qsession_widget.runtime.job import MAX_ATTEMPTS, Job
 from qsession_widget.runtime.lifecycle import Session
@@ -48,6 +49,7 @@ class Coordinator:
         self._clock = clock
         self._settings = settings
         self._executor = LocalExecutor(settings.workers, self._on_event)
+        self._catalog = Catalog(settings.copies, settings.aliases)
         self._sessions: dict[str, Session] = {}
         self._jobs: dict[str, Job] = {}
         self._interim: dict[str, list[str]] = {}
@@ -190,6 +192,15 @@ class Coordinator:
         await self._end(job, JobState.CANCELLED, reason="Cancelled by its user.")
         return True
 
+    async def set_tags(self, job: Job, tags: tuple[str, ...]) -> None:
+        """Give a job other tags, whether it has ended or not."""
+        known = self._jobs.get(job.id)
+        if known is not None:
+            changed = self._put_job(replace(known, tags=tags))
+        else:
+            changed = replace(job, tags=tags, revision=self._next_revision())
+        await self._write(Write(jobs=(changed,)))
+
     async def delete_job(self, job_id: str) -> None:
         """Cancel a job if need be, and remove it with all that belongs to it."""
         await self.cancel_job(job_id)
@@ -315,6 +326,7 @@ class Coordinator:
             reason = f"Its payload cannot be read: {problem or 'it is not there'}."
             self._end(job, JobState.FAILED, reason=reason, reason_code=JOB_FAILED)
             return
+        device = self._catalog.get(job.backend)
         self._executor.submit(
             Task(
                 job_id=job.id,
@@ -324,6 +336,7 @@ class Coordinator:
                 backend=job.backend,
                 optimization_level=job.optimization_level,
                 min_seconds=self._settings.min_job_seconds,
+                device=device.recorded_name if device else "",
             )
         )
 

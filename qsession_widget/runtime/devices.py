@@ -7,12 +7,19 @@ from __future__ import annotations
 
 import importlib.util
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 SIMULATORS = ("aer_simulator", "ibmq_qasm_simulator")
+
+
+class UnknownDeviceError(ValueError):
+    """A setting names a device that does not exist."""
 
 
 @dataclass(frozen=True)
@@ -22,10 +29,19 @@ class Device:
     Attributes:
         name: name under which it is served.
         folder: recorded files of a device; None for a simulator.
+        recorded_name: the device whose recording this is; its own name unless it is a copy, an
+            alias or a mock.
+        mock: whether it is the twin of a device, for dry runs.
     """
 
     name: str
     folder: Path | None = None
+    recorded_name: str = ""
+    mock: bool = False
+
+    def __post_init__(self) -> None:
+        if not self.recorded_name:
+            object.__setattr__(self, "recorded_name", self.name)
 
     @property
     def simulator(self) -> bool:
@@ -65,26 +81,53 @@ class Device:
 
 
 class Catalog:
-    """The devices by name, found on disk once and read when they are asked for."""
+    """The devices by name, found on disk once and read when they are asked for.
 
-    def __init__(self) -> None:
-        self.reread()
+    Beside each device `fake_x` there is its twin `mock_x`, to which the official client sends dry
+    runs. Nothing lists the twins unless it is asked to.
+    """
 
-    def reread(self) -> None:
-        """Find the devices again, and forget what was read of them."""
+    def __init__(
+        self, copies: Mapping[str, int] | None = None, aliases: Mapping[str, str] | None = None
+    ) -> None:
+        """Find the devices.
+
+        Args:
+            copies: how many there are of a device: with 3, `fake_x`, `fake_x_2` and `fake_x_3`.
+            aliases: further names, and the device that each stands for.
+
+        Raises:
+            UnknownDeviceError: for a copy or an alias of what does not exist.
+        """
+        self._mocks: dict[str, Device] = {}
         self._devices = {name: Device(name) for name in SIMULATORS}
         for folder in sorted(_recorded_devices().iterdir()):
             if (folder / f"conf_{folder.name}.json").is_file():
                 device = Device(f"fake_{folder.name}", folder)
                 self._devices[device.name] = device
+        for name, count in (copies or {}).items():
+            for number in range(2, count + 1):
+                self._add(f"{name}_{number}", name)
+        for alias, name in (aliases or {}).items():
+            self._add(alias, name)
+        for device in list(self._devices.values()):
+            if not device.simulator:
+                twin = "mock_" + device.name.partition("_")[2]
+                self._mocks.setdefault(twin, replace(device, name=twin, mock=True))
 
-    def names(self) -> list[str]:
-        """Every name, sorted."""
-        return sorted(self._devices)
+    def names(self, *, mocks: bool = False) -> list[str]:
+        """Every name, sorted; those of the mocks only if they are asked for."""
+        return sorted([*self._devices, *(self._mocks if mocks else ())])
 
     def get(self, name: str) -> Device | None:
         """One device, or None."""
-        return self._devices.get(name)
+        return self._devices.get(name) or self._mocks.get(name)
+
+    def _add(self, name: str, of: str) -> None:
+        original = self._devices.get(of)
+        if original is None:
+            raise UnknownDeviceError(f"no device {of!r}; known are {', '.join(self.names())}")
+        self._devices[name] = replace(original, name=name)
 
 
 def _recorded_devices() -> Path:

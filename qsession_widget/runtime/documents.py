@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from functools import cache
+from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
 from qsession_widget.wire.fields import EXTRA
@@ -87,7 +89,7 @@ def job_document(job: Job, *, queue_position: int | None) -> dict[str, Any]:
     return document | {name: value for name, value in optional.items() if value is not None}
 
 
-def metrics_document(job: Job) -> dict[str, Any]:
+def metrics_document(job: Job, *, queue_position: int | None) -> dict[str, Any]:
     """Give the JSON of GET /jobs/{id}/metrics."""
     return {
         "timestamps": {
@@ -96,7 +98,15 @@ def metrics_document(job: Job) -> dict[str, Any]:
             "finished": instant(job.ended_at),
         },
         "usage": _usage(job),
+        "qiskit_version": _qiskit_version(),
+        "position_in_queue": queue_position,
     }
+
+
+@cache
+def _qiskit_version() -> str:
+    """Say which Qiskit runs the jobs, without importing it."""
+    return version("qiskit")
 
 
 def _usage(job: Job) -> dict[str, Any]:
@@ -112,13 +122,15 @@ def _usage(job: Job) -> dict[str, Any]:
 
 def device_document(device: Device, *, queue_length: int) -> dict[str, Any]:
     """Give an item of GET /backends."""
-    return {
+    document = {
         "name": device.name,
         "status": {"name": "online"},
         "queue_length": queue_length,
         "qubits": device.qubits,
+        "physical_qubits": device.qubits,
         "is_simulator": device.simulator,
     }
+    return document | ({"class": "mock"} if device.mock else {})
 
 
 def device_status_document(device: Device, *, queue_length: int) -> dict[str, Any]:

@@ -36,7 +36,9 @@ class Task:
     Attributes:
         affinity: tasks of the same affinity (session or device) go to the same worker where
             possible, since its caches are warm.
+        backend: name under which the device is served.
         min_seconds: the task lasts at least so long.
+        device: name under which the device was recorded; empty where that is the same.
     """
 
     job_id: str
@@ -46,6 +48,7 @@ class Task:
     backend: str
     optimization_level: int
     min_seconds: float
+    device: str = ""
 
 
 @dataclass(frozen=True)
@@ -180,6 +183,9 @@ class _Worker:
             self._link.close()
 
     def _outcome(self, task: Task) -> Event:
+        if self._link is None or self._link.pipe.poll():
+            # An idle process says nothing, so this is its end: not this task's fault.
+            self._renew()
         # A task may be killed while its process is still on its way up.
         while self._unwanted != task.job_id:
             link = self._link

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
 MAX_TIME_REASON = "The session reached its maximum time while this job was queued."
+CANCELLED_BY_USER = "cancelled by its user"
 CANCELLED_REASON = "The session was cancelled before this job started."
 QUEUE_CANCELLED_REASON = "The session's queued jobs were cancelled."
 
@@ -178,7 +179,7 @@ def cancel(session: Session, now: datetime) -> Step:
     """Take no more jobs, cancel the queued ones, let running ones finish (DELETE .../close)."""
     if session.state is SessionState.CLOSED:
         return Step(session)
-    session = replace(session, accepting_jobs=False, state_reason="cancelled by its user")
+    session = replace(session, accepting_jobs=False, state_reason=CANCELLED_BY_USER)
     return _drop_queued(session, JobState.CANCELLED, CANCELLED_REASON, now)
 
 

@@ -61,6 +61,16 @@ def backend_not_found(name: str, known: Iterable[str]) -> Problem:
     return Problem(404, 1216, f"Backend not found: {name:.80}", f"Known are {', '.join(known)}.")
 
 
+def calibration_not_found(name: str, calibration_id: str) -> Problem:
+    """The device was recorded once."""
+    return Problem(
+        404,
+        1216,
+        f"Calibration not found: {calibration_id} of {name}",
+        "A recorded device has one calibration, which needs no id.",
+    )
+
+
 def program_not_found(name: str, known: Iterable[str]) -> Problem:
     """No program of that name."""
     return Problem(404, 1207, f"Program not found: {name:.80}", f"Known are {', '.join(known)}.")

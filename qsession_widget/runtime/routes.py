@@ -4,19 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import json
-from dataclasses import dataclass
-from datetime import UTC, datetime
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
 
-from qsession_widget.runtime import documents, problems
+from qsession_widget.runtime import documents, problems, reading
 from qsession_widget.runtime.job import Job
 from qsession_widget.runtime.lifecycle import NotAcceptingJobsError
-from qsession_widget.runtime.store import JobFilter
+from qsession_widget.runtime.polls import HOLD_SECONDS, QuickPolls
+from qsession_widget.runtime.store import JobFilter, Write
 from qsession_widget.wire.fields import (
-    EXTRA,
     IDEMPOTENCY_KEY,
     PREFER,
     PREFERENCE_APPLIED,
@@ -39,12 +38,6 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-MAX_PAGE = 200
-DEFAULT_PAGE = 20
-MAX_OPTIMIZATION_LEVEL = 3
-LARGEST = 2**53 - 1
-"""Largest whole number that every reader of JSON, and the store, holds exactly."""
-
 
 @dataclass(frozen=True)
 class Api:
@@ -53,6 +46,8 @@ class Api:
     Attributes:
         version: of the package.
         shut_down: asks the server to end.
+        polls: who asks again and again, and is held.
+        private_results: is held by who takes a private job's result.
     """
 
     settings: Settings
@@ -62,6 +57,8 @@ class Api:
     coordinator: Coordinator
     version: str
     shut_down: Callable[[], None]
+    polls: QuickPolls = field(default_factory=QuickPolls)
+    private_results: asyncio.Lock = field(default_factory=asyncio.Lock)
 
     def routes(self) -> list[Route]:
         """Give every route, relative to the API's prefix."""
@@ -70,7 +67,6 @@ class Api:
             Route("/backends/{name}/configuration", self.read_configuration),
             Route("/backends/{name}/properties", self.read_properties),
             Route("/backends/{name}/status", self.read_status),
-            Route("/instances/usage", self.read_usage),
             Route("/sessions", self.create_session, methods=["POST"]),
             Route("/sessions/{session_id}", self.read_session),
             Route("/sessions/{session_id}", self.patch_session, methods=["PATCH"]),
@@ -96,28 +92,30 @@ class Api:
 
     # -- devices ---------------------------------------------------------------------------
 
-    async def list_backends(self, _request: Request) -> Response:
+    async def list_backends(self, request: Request) -> Response:
         """GET /backends."""
+        mocks = request.query_params.get("include_mocks", "").lower() == "true"
+        names = self.catalog.names(mocks=mocks)
 
         def describe() -> list[dict[str, Any]]:
-            found = (self.catalog.get(name) for name in self.catalog.names())
+            found = (self.catalog.get(name) for name in names)
             return [
                 documents.device_document(device, queue_length=lengths[device.name])
                 for device in found
                 if device is not None
             ]
 
-        lengths = {name: self.coordinator.queue_length(name) for name in self.catalog.names()}
+        lengths = {name: self.coordinator.queue_length(name) for name in names}
         # The first call reads the devices' files.
         return JSONResponse({"devices": await asyncio.to_thread(describe)})
 
     async def read_configuration(self, request: Request) -> Response:
         """GET /backends/{name}/configuration."""
-        return JSONResponse(self._device(request.path_params["name"]).configuration)
+        return JSONResponse(self._calibrated(request).configuration)
 
     async def read_properties(self, request: Request) -> Response:
         """GET /backends/{name}/properties."""
-        return JSONResponse(self._device(request.path_params["name"]).properties)
+        return JSONResponse(self._calibrated(request).properties)
 
     async def read_status(self, request: Request) -> Response:
         """GET /backends/{name}/status."""
@@ -125,36 +123,25 @@ class Api:
         length = self.coordinator.queue_length(device.name)
         return JSONResponse(documents.device_status_document(device, queue_length=length))
 
-    async def read_usage(self, _request: Request) -> Response:
-        """GET /instances/usage: the local runtime costs nothing and has no limit."""
-        return JSONResponse(
-            {
-                "instance_id": "local",
-                "plan_id": "local",
-                "usage_consumed_seconds": 0,
-                "usage_limit_reached": False,
-            }
-        )
-
     # -- sessions --------------------------------------------------------------------------
 
     async def create_session(self, request: Request) -> Response:
         """POST /sessions."""
-        body = await self._body(request)
-        device = self._device(_text(body, "backend", body.get("backend_name")))
+        body = await reading.body(request, self.settings.max_body_bytes)
+        device = self._device(reading.required_text(body, "backend", body.get("backend_name")))
         if device.simulator:
             raise problems.bad_request(
                 f"{device.name} is a simulator; simulators have no sessions.",
                 "Send its jobs without a session.",
             )
-        mode = _text(body, "mode", Mode.DEDICATED.value)
+        mode = reading.required_text(body, "mode", Mode.DEDICATED.value)
         if mode not in set(Mode):
             raise problems.bad_request(
                 f"mode is {mode!r:.80}.",
                 f"Allowed are {', '.join(repr(each.value) for each in Mode)}.",
             )
         session_id = await self.coordinator.create_session(
-            _owner(request),
+            reading.owner(request),
             device.name,
             Mode(mode),
             self._max_seconds(body),
@@ -169,7 +156,7 @@ class Api:
     async def patch_session(self, request: Request) -> Response:
         """PATCH /sessions/{id} with `{"accepting_jobs": false}`: closes it."""
         session = await self._session(request)
-        body = await self._body(request)
+        body = await reading.body(request, self.settings.max_body_bytes)
         if body.get("accepting_jobs") is not False:
             raise problems.bad_request(
                 f"accepting_jobs is {body.get('accepting_jobs')!r:.80}.",
@@ -193,28 +180,34 @@ class Api:
 
     async def create_job(self, request: Request) -> Response:
         """POST /jobs."""
-        body = await self._body(request)
-        program_id = _text(body, "program_id")
+        body = await reading.body(request, self.settings.max_body_bytes)
+        program_id = reading.required_text(body, "program_id")
         if program_id not in PROGRAMS:
             raise problems.program_not_found(program_id, PROGRAMS)
         if not isinstance(body.get("params"), dict):
             raise problems.bad_request("params is missing or no object.", "Send the pubs in it.")
-        device = self._device(_text(body, "backend"))
+        device = self._device(reading.required_text(body, "backend"))
+        calibration_id = reading.optional_text(body, "calibration_id")
+        if calibration_id is not None:
+            raise problems.bad_request(
+                f"calibration_id is {calibration_id!r:.80}.",
+                f"{device.name} has the calibration that was recorded, and no other: send none.",
+            )
         job = Job(
             id="",
-            owner=_owner(request),
+            owner=reading.owner(request),
             backend=device.name,
             program_id=program_id,
             created_at=self.clock.now(),
             session_id=await self._job_session(request, body, device),
-            cost_seconds=_optional_seconds(body, "cost"),
-            optimization_level=_optimization_level(body),
+            cost_seconds=reading.optional_seconds(body, "cost"),
+            optimization_level=reading.optimization_level(body),
             private=body.get("private") is True,
-            image=_optional_text(body, "runtime"),
-            log_level=_optional_text(body, "log_level"),
-            tags=_tags(body),
+            image=reading.optional_text(body, "runtime"),
+            log_level=reading.optional_text(body, "log_level"),
+            tags=reading.tags(body),
         )
-        params = _as_json(body["params"])
+        params = reading.as_json(body["params"])
         try:
             job_id = await self.coordinator.submit(
                 job, params, request.headers.get(IDEMPOTENCY_KEY)
@@ -236,13 +229,15 @@ class Api:
             program_id=query.get("program"),
             pending=pending,
             tags=tuple(query.getlist("tags")),
-            created_after=_time(query.get("created_after")),
-            created_before=_time(query.get("created_before")),
+            created_after=reading.time(query.get("created_after")),
+            created_before=reading.time(query.get("created_before")),
             ascending=query.get("sort", "").upper() == "ASC",
-            limit=_count(query.get("limit"), "limit", DEFAULT_PAGE, MAX_PAGE),
-            offset=_count(query.get("offset"), "offset", 0, LARGEST),
+            limit=reading.count(
+                query.get("limit"), "limit", reading.DEFAULT_PAGE, reading.MAX_PAGE
+            ),
+            offset=reading.count(query.get("offset"), "offset", 0, reading.LARGEST),
         )
-        jobs, total = await self.store.jobs(_owner(request), wanted)
+        jobs, total = await self.store.jobs(reading.owner(request), wanted)
         return JSONResponse(
             {
                 "jobs": self._job_documents(jobs),
@@ -257,17 +252,31 @@ class Api:
     async def read_job(self, request: Request) -> Response:
         """GET /jobs/{id}; `Prefer: wait` with `If-None-Match` holds it until the job changes."""
         known = request.headers.get("If-None-Match")
-        owner, job_id = _owner(request), request.path_params["job_id"]
+        owner, job_id = reading.owner(request), request.path_params["job_id"]
 
-        async def look() -> Job | None:
+        async def read() -> Job:
             job = await self.store.job(owner, job_id)
             if job is None:
                 raise problems.job_not_found(job_id)
+            return job
+
+        async def look() -> Job | None:
+            job = await read()
             return None if _etag(job) == known else job
 
-        job, headers = await self._held(request, job_id, look)
-        if job is None:
-            return Response(status_code=304, headers={**headers, "ETag": known or ""})
+        told = None
+        if known is None and PREFER not in request.headers and self.settings.hold_quick_polls:
+            told = self.polls.known(request.client, job_id)
+        if told is None:
+            job, headers = await self._held(request, job_id, look)
+            if job is None:
+                return Response(status_code=304, headers={**headers, "ETag": known or ""})
+        else:
+            job, headers = await self._polled(job_id, read, told), {}
+        if job.state.final:
+            self.polls.forget(request.client, job_id)
+        else:
+            self.polls.answered(request.client, job_id, _etag(job))
         (document,) = self._job_documents([job])
         headers = {**headers, "ETag": _etag(job)}
         if request.query_params.get("exclude_params") == "true" or job.private:
@@ -278,6 +287,15 @@ class Api:
         # The payload goes out as it came in: it may be large, and nothing of it concerns us.
         text = f'{json.dumps(document)[:-1]},"params":{params}}}'
         return Response(text, headers=headers, media_type="application/json")
+
+    async def _polled(self, job_id: str, look: Callable[[], Awaitable[Job]], told: str) -> Job:
+        """Hold a quick poll until the job is another one than the client was told of."""
+
+        async def changed() -> Job | None:
+            job = await look()
+            return None if _etag(job) == told else job
+
+        return await self._hold(job_id, changed, HOLD_SECONDS) or await look()
 
     async def delete_job(self, request: Request) -> Response:
         """DELETE /jobs/{id}: cancels it if need be."""
@@ -294,11 +312,20 @@ class Api:
         return Response(status_code=204)
 
     async def read_results(self, request: Request) -> Response:
-        """GET /jobs/{id}/results: the program's own text; of a failed job, its reason."""
+        """GET /jobs/{id}/results: the program's own text; of a failed job, its reason.
+
+        Of a private job the result is given once.
+        """
         job = await self._job(request)
         if job.state is JobState.FAILED:
             return PlainTextResponse(job.reason or "")
-        text = await self.store.result(job.id)
+        if job.private:
+            async with self.private_results:
+                text = await self.store.result(job.id)
+                if text is not None:
+                    await self.store.write(Write(spent_result=job.id))
+        else:
+            text = await self.store.result(job.id)
         return Response(status_code=204) if text is None else PlainTextResponse(text)
 
     async def read_logs(self, request: Request) -> Response:
@@ -307,11 +334,13 @@ class Api:
 
     async def read_metrics(self, request: Request) -> Response:
         """GET /jobs/{id}/metrics."""
-        return JSONResponse(documents.metrics_document(await self._job(request)))
+        job = await self._job(request)
+        position = self.coordinator.queue_positions([job]).get(job.id)
+        return JSONResponse(documents.metrics_document(job, queue_position=position))
 
     async def read_interim(self, request: Request) -> Response:
         """GET /qsession/jobs/{id}/interim: results of pubs that are done, after the first K."""
-        after = _count(request.query_params.get("after"), "after", 0, LARGEST)
+        after = reading.count(request.query_params.get("after"), "after", 0, reading.LARGEST)
         job_id = request.path_params["job_id"]
 
         async def look() -> Job | None:
@@ -354,8 +383,8 @@ class Api:
     async def watch(self, request: Request) -> Response:
         """GET /qsession/watch: a session and those of its jobs that changed since a revision."""
         session_id = request.query_params.get("session_id", "")
-        since = _count(request.query_params.get("since"), "since", 0, LARGEST)
-        owner = _owner(request)
+        since = reading.count(request.query_params.get("since"), "since", 0, reading.LARGEST)
+        owner = reading.owner(request)
 
         async def look() -> tuple[Session, list[Job]] | None:
             session, jobs = await self.store.changed(owner, session_id, since)
@@ -392,7 +421,12 @@ class Api:
         seconds = wait_preference(request.headers.get(PREFER))
         if not seconds:
             return await look(), {}
-        headers = {PREFERENCE_APPLIED: "wait"}
+        return await self._hold(key, look, seconds), {PREFERENCE_APPLIED: "wait"}
+
+    async def _hold(
+        self, key: str, look: Callable[[], Awaitable[T | None]], seconds: float
+    ) -> T | None:
+        """Look until there is something, at most for so long."""
         with self.coordinator.changes.watch(key) as changed:
             try:
                 async with asyncio.timeout(seconds):
@@ -400,8 +434,16 @@ class Api:
                         await changed.wait()
                         changed.clear()
             except TimeoutError:
-                return None, headers
-        return found, headers
+                return None
+        return found
+
+    def _calibrated(self, request: Request) -> Device:
+        """Give a device as it was recorded: there is no other calibration of it."""
+        device = self._device(request.path_params["name"])
+        calibration_id = request.query_params.get("calibration_id")
+        if calibration_id is not None:
+            raise problems.calibration_not_found(device.name, calibration_id)
+        return device
 
     def _device(self, name: str) -> Device:
         device = self.catalog.get(name)
@@ -411,13 +453,13 @@ class Api:
 
     async def _session(self, request: Request) -> Session:
         session_id = request.path_params["session_id"]
-        session = await self.store.session(_owner(request), session_id)
+        session = await self.store.session(reading.owner(request), session_id)
         if session is None:
             raise problems.session_not_found(session_id)
         return session
 
     async def _session_answer(self, request: Request, session_id: str) -> Response:
-        session = await self.store.session(_owner(request), session_id)
+        session = await self.store.session(reading.owner(request), session_id)
         if session is None:
             raise problems.session_not_found(session_id)
         document = documents.session_document(session, now=self.clock.now(), rate=self.clock.rate)
@@ -425,7 +467,7 @@ class Api:
 
     async def _job(self, request: Request) -> Job:
         job_id = request.path_params["job_id"]
-        job = await self.store.job(_owner(request), job_id)
+        job = await self.store.job(reading.owner(request), job_id)
         if job is None:
             raise problems.job_not_found(job_id)
         return job
@@ -441,7 +483,7 @@ class Api:
         session_id = body.get("session_id")
         if session_id is None:
             return None
-        session = await self.store.session(_owner(request), str(session_id))
+        session = await self.store.session(reading.owner(request), str(session_id))
         if session is None:
             raise problems.session_not_found(str(session_id))
         if session.backend != device.name:
@@ -460,105 +502,6 @@ class Api:
             )
         return seconds
 
-    async def _body(self, request: Request) -> dict[str, Any]:
-        limit = self.settings.max_body_bytes
-        raw = bytearray()
-        async for chunk in request.stream():
-            raw += chunk
-            if len(raw) > limit:
-                raise problems.body_too_large(limit)
-        try:
-            body = json.loads(raw, parse_constant=_refuse_constant)
-            if b"\\ud" in raw.lower():
-                # Half a surrogate pair is JSON, but no text that can be stored or sent.
-                json.dumps(body, ensure_ascii=False).encode()
-        except (ValueError, RecursionError) as error:
-            raise problems.bad_request(f"The body is not JSON: {_printable(error)}") from error
-        if not isinstance(body, dict):
-            raise problems.bad_request("The body is no JSON object.")
-        return body
-
-
-def _owner(request: Request) -> str:
-    return str(request.user.username)
-
 
 def _etag(job: Job) -> str:
     return f'"{job.revision}"'
-
-
-def _text(body: dict[str, Any], name: str, default: Any = None) -> str:
-    value = body.get(name, default)
-    if not isinstance(value, str) or not value:
-        raise problems.bad_request(f"{name} is {value!r:.80}.", "It has to be a text.")
-    return value
-
-
-def _optional_text(body: dict[str, Any], name: str) -> str | None:
-    return None if body.get(name) is None else _text(body, name)
-
-
-def _as_json(params: dict[str, Any]) -> str:
-    try:
-        return json.dumps(params, separators=(",", ":"), allow_nan=False)
-    # What can just be read may be nested too deeply to be written; 1e999 is read as infinity.
-    except (ValueError, RecursionError) as error:
-        raise problems.bad_request(f"params cannot be kept: {error}") from error
-
-
-def _refuse_constant(name: str) -> None:
-    raise ValueError(f"{name} is no number of JSON")
-
-
-def _printable(error: Exception) -> str:
-    return str(error).encode(errors="backslashreplace").decode()
-
-
-def _optional_seconds(body: dict[str, Any], name: str) -> int | None:
-    value = body.get(name)
-    if value is None:
-        return None
-    if not isinstance(value, int) or isinstance(value, bool) or not 1 <= value <= LARGEST:
-        raise problems.bad_request(
-            f"{name} is {value!r:.80}.", f"Allowed are whole seconds from 1 to {LARGEST}."
-        )
-    return value
-
-
-def _optimization_level(body: dict[str, Any]) -> int:
-    extra = body.get(EXTRA, {})
-    level = extra.get("optimization_level", 1) if isinstance(extra, dict) else extra
-    if type(level) is not int or not 0 <= level <= MAX_OPTIMIZATION_LEVEL:
-        raise problems.bad_request(
-            f"optimization_level is {level!r:.80}.", f"Allowed are 0 to {MAX_OPTIMIZATION_LEVEL}."
-        )
-    return level
-
-
-def _tags(body: dict[str, Any]) -> tuple[str, ...]:
-    tags = body.get("tags") or []
-    if not isinstance(tags, list) or not all(isinstance(tag, str) for tag in tags):
-        raise problems.bad_request(f"tags is {tags!r:.80}.", "It has to be a list of texts.")
-    return tuple(tags)
-
-
-def _count(text: str | None, name: str, default: int, limit: int) -> int:
-    if text is None:
-        return default
-    try:
-        value = int(text)
-    except ValueError:
-        value = -1
-    if value < 0:
-        raise problems.bad_request(f"{name} is {text!r}.", "It has to be a whole number from 0.")
-    return min(value, limit)
-
-
-def _time(text: str | None) -> datetime | None:
-    if text is None:
-        return None
-    try:
-        when = datetime.fromisoformat(text)
-    except ValueError as error:
-        raise problems.bad_request(f"{text!r} is no time.", "Use ISO 8601.") from error
-    return when if when.tzinfo else when.replace(tzinfo=UTC)

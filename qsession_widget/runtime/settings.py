@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from qsession_widget.wire import discovery
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from pathlib import Path
 
 
@@ -28,6 +29,10 @@ class Settings:
         idle_exit_seconds: the runtime ends after so long without request, session or job;
             0 means never.
         max_body_bytes: largest request body.
+        hold_quick_polls: whether the second and later polls of an unfinished job, by a client
+            that cannot ask for it, are answered when the job changes, or after a second.
+        copies: how many there are of a device, where it is not one.
+        aliases: further names of devices.
     """
 
     home: Path = field(default_factory=discovery.home)
@@ -40,3 +45,6 @@ class Settings:
     min_job_seconds: float = 0.0
     idle_exit_seconds: int = 3_600
     max_body_bytes: int = 64 * 2**20
+    hold_quick_polls: bool = True
+    copies: Mapping[str, int] = field(default_factory=dict)
+    aliases: Mapping[str, str] = field(default_factory=dict)

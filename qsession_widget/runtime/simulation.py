@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 import time
 from contextlib import contextmanager
+from functools import cache
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -21,7 +22,7 @@ from qiskit.transpiler import PassManager, Target, generate_preset_pass_manager
 from qiskit_aer import AerSimulator
 
 from qsession_widget.errors import CodecError
-from qsession_widget.runtime import bits, caching, expectation, noise
+from qsession_widget.runtime import bits, expectation, noise
 from qsession_widget.runtime.caching import Cache
 from qsession_widget.runtime.circuits import Circuits
 from qsession_widget.runtime.devices import Catalog
@@ -45,11 +46,10 @@ class RejectedError(Exception):
 
 
 class Outcome(NamedTuple):
-    """A finished program: its encoded result, how long it took, and what the caches did."""
+    """A finished program: its encoded result, and how long the simulation took."""
 
     result: str
     busy_seconds: float
-    cache: caching.Figures
 
 
 class Runnable(NamedTuple):
@@ -76,7 +76,6 @@ class Estimation(NamedTuple):
     prepared: Prepared
 
 
-_catalog = Catalog()
 _calibrations: dict[str, Hashable] = {}
 _circuits = Circuits()
 _targets: Cache[Target] = Cache(16)
@@ -107,7 +106,6 @@ def run(
     Raises:
         RejectedError: for a payload that cannot be read or run on this device.
     """
-    caching.start()
     _circuits.release()
     try:
         inputs = codec.loads(params, circuit=_circuits.decode)
@@ -128,7 +126,7 @@ def run(
         on_interim(codec.dumps(result))
     busy_seconds = time.perf_counter() - started
     text = codec.dumps(PrimitiveResult(results, metadata={"version": 2}))
-    return Outcome(text, busy_seconds, caching.figures)
+    return Outcome(text, busy_seconds)
 
 
 class Device:
@@ -152,10 +150,7 @@ class Device:
 
     def _prepare(self, circuit: QuantumCircuit, key: Hashable) -> Runnable:
         if circuit.num_qubits > self._target.num_qubits:
-            raise RejectedError(
-                f"Circuit {circuit.name!r} has {circuit.num_qubits} qubits; "
-                f"{self.name} has {self._target.num_qubits}."
-            )
+            raise self._too_wide(circuit)
         if _in_instruction_set(circuit, self._target):
             return Runnable(circuit, key, list(range(circuit.num_parameters)), transpiled=False)
         found = _pass_manager(self.name, self._level).run(circuit)
@@ -190,6 +185,22 @@ class Device:
             return Estimation(groups, first, Prepared(circuits, simulator))
 
         return _estimations.get((runnable.key, tuple(labels)), make)
+
+    def check(self, circuit: QuantumCircuit) -> None:
+        """Refuse a circuit that the device cannot run as it is."""
+        if circuit.num_qubits > self._target.num_qubits:
+            raise self._too_wide(circuit)
+        if not _in_instruction_set(circuit, self._target):
+            raise RejectedError(
+                f"Circuit {circuit.name!r} is not in the instruction set of {self.name}, which is "
+                f"{', '.join(sorted(self._target.operation_names))}."
+            )
+
+    def _too_wide(self, circuit: QuantumCircuit) -> RejectedError:
+        return RejectedError(
+            f"Circuit {circuit.name!r} has {circuit.num_qubits} qubits; "
+            f"{self.name} has {self._target.num_qubits}."
+        )
 
     def check_shots(self, shots: int) -> None:
         """Refuse a number of shots that the device does not take."""
@@ -258,6 +269,10 @@ def _estimate(pubs: list[Any], options: dict[str, Any], device: Device) -> Itera
         with _reading_pub():
             if precision is None:
                 precision = _default_precision(options)
+            shots = _twirled_shots(options)
+            if shots is not None:
+                # A little less, so that the estimator's rounding up does not add a shot.
+                precision = (1 + 1e-12) / math.sqrt(shots)
             pub = EstimatorPub.coerce((circuit, observables, values), precision)
         device.check_precision(pub.precision)
         runnable = device.runnable(pub.circuit)
@@ -333,6 +348,24 @@ def _seed(options: dict[str, Any]) -> int | None:
     return simulator.get("seed_simulator", options.get("seed_estimator"))
 
 
+def _twirled_shots(options: dict[str, Any]) -> int | None:
+    """Give the shots that twirling asks for, which go before all others; None if it does not.
+
+    The twirling itself is left out: averaged over randomizations it would turn the device's noise
+    into Pauli noise of the same strength.
+    """
+    twirling = options.get("twirling") or {}
+    if not (twirling.get("enable_gates") or twirling.get("enable_measure")):
+        return None
+    randomizations, shots = (
+        twirling.get(name) for name in ("num_randomizations", "shots_per_randomization")
+    )
+    # Either may be "auto".
+    if not isinstance(randomizations, int) or not isinstance(shots, int):
+        return None
+    return randomizations * shots
+
+
 def _default_precision(options: dict[str, Any]) -> float:
     if options.get("default_precision") is not None:
         return float(options["default_precision"])
@@ -362,14 +395,19 @@ def _supported(circuit: QuantumCircuit, places: Sequence[int], target: Target) -
     return True
 
 
+@cache
+def _catalog() -> Catalog:
+    return Catalog()
+
+
 def _forget_if_recalibrated(name: str) -> None:
     """Forget all that was derived from a device's figures when they are other ones by now."""
-    recording = _catalog.get(name)
+    recording = _catalog().get(name)
     stamp = None if recording is None else recording.stamp
     if _calibrations.setdefault(name, stamp) == stamp:
         return
     _calibrations.clear()
-    _catalog.reread()
+    _catalog.cache_clear()
     for each in (_targets, _managers, _simulators, _runnable, _prepared, _estimations):
         each.clear()
 
@@ -383,7 +421,7 @@ def _target(name: str) -> Target:
 
 
 def _device(name: str) -> Recording:
-    device = _catalog.get(name)
+    device = _catalog().get(name)
     if device is None:
         raise RejectedError(f"No device {name!r}.")
     return device

@@ -19,8 +19,9 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from alembic import command
 from alembic.config import Config
+from alembic.util.exc import CommandError
 from sqlalchemy import Connection, create_engine, delete, event, func, insert, select, update
-from sqlalchemy.exc import OperationalError
+from sqlalchemy.exc import DatabaseError, OperationalError
 
 from qsession_widget.runtime import schema
 from qsession_widget.runtime.job import Job
@@ -49,6 +50,10 @@ class StoreUnavailableError(Exception):
     """The file cannot be written at the moment; nothing was stored."""
 
 
+class StoreUnreadableError(Exception):
+    """The file is none of ours, is damaged, or was written by a newer version."""
+
+
 @dataclass(frozen=True)
 class Write:
     """One change of the store: all of it happens, or nothing.
@@ -60,6 +65,7 @@ class Write:
         jobs: jobs that changed.
         result: a finished job's id and its result's text.
         deleted_job: a job to remove, with payload and result.
+        spent_result: a job whose result is to be removed.
     """
 
     new_session: tuple[Session, str | None] | None = None
@@ -68,6 +74,7 @@ class Write:
     jobs: tuple[Job, ...] = ()
     result: tuple[str, str] | None = None
     deleted_job: str | None = None
+    spent_result: str | None = None
 
     @property
     def refusable(self) -> bool:
@@ -111,7 +118,11 @@ class Store:
     def __init__(self, path: Path) -> None:
         path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         self._engine = _engine(path)
-        self._migrate()
+        try:
+            self._migrate()
+        except (DatabaseError, CommandError) as error:
+            detail = getattr(error, "orig", None) or error
+            raise StoreUnreadableError(f"the store {path} cannot be opened: {detail}") from error
         self._queue: queue.SimpleQueue[_Pending | None] = queue.SimpleQueue()
         self._unavailable = False
         self._writer = threading.Thread(target=self._write_loop, name="store-writer")
@@ -191,6 +202,10 @@ class Store:
         with self._engine.connect() as connection:
             connection.exec_driver_sql("BEGIN")
             return _read_unfinished(connection)
+
+    async def read(self, read: Callable[..., T], *arguments: Any) -> T:
+        """Read by a function of a connection and arguments, away from the event loop."""
+        return await self._read(read, *arguments)
 
     async def _read(self, read: Callable[..., T], *arguments: Any) -> T:
         def run() -> T:
@@ -326,6 +341,9 @@ def _apply(connection: Connection, change: Write) -> None:
     if change.result is not None:
         job_id, body = change.result
         connection.execute(insert(schema.results), {"job_id": job_id, "body": body})
+    if change.spent_result is not None:
+        table = schema.results
+        connection.execute(delete(table).where(table.c.job_id == change.spent_result))
     if change.deleted_job is not None:
         connection.execute(delete(schema.jobs).where(schema.jobs.c.id == change.deleted_job))
 

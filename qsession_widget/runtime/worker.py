@@ -12,7 +12,10 @@ import os
 import signal
 import time
 import traceback
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
+
+from qsession_widget.runtime import caching
 
 if TYPE_CHECKING:
     from multiprocessing.connection import Connection
@@ -66,15 +69,13 @@ def _send(pipe: Connection, answer: dict[str, Any]) -> None:
 
 def _run(pipe: Connection, task: dict[str, Any]) -> dict[str, Any]:
     # Here, not above: the server imports this module, and must not import qiskit with it.
-    from qsession_widget.runtime import simulation  # noqa: PLC0415
+    from qsession_widget.runtime import programs, simulation  # noqa: PLC0415
 
     began = time.monotonic()
+    caching.start()
     try:
-        outcome = simulation.run(
-            task["program_id"],
-            task["params"],
-            task["backend"],
-            optimization_level=task["optimization_level"],
+        outcome = programs.run(
+            task,
             on_interim=lambda text: _send(pipe, {"kind": "interim", "text": text}),
         )
     except simulation.RejectedError as error:
@@ -85,4 +86,9 @@ def _run(pipe: Connection, task: dict[str, Any]) -> dict[str, Any]:
     rest = task["min_seconds"] - (time.monotonic() - began)
     if rest > 0:
         time.sleep(rest)
-    return {"kind": "done", "result": outcome.result, "busy_seconds": outcome.busy_seconds}
+    return {
+        "kind": "done",
+        "result": outcome.result,
+        "busy_seconds": outcome.busy_seconds,
+        "cache": asdict(caching.figures),
+    }

@@ -67,6 +67,10 @@ class RuntimeApi:
         """GET /backends/{name}/status."""
         return self._json(f"/backends/{_part(name)}/status")
 
+    def usage(self) -> Json:
+        """GET /instances/usage."""
+        return self._json("/instances/usage")
+
     # Sessions
 
     def create_session(self, body: Json, *, key: str) -> Json:
@@ -107,6 +111,10 @@ class RuntimeApi:
     def job_with_inputs(self, job_id: str) -> str:
         """GET /jobs/{id} as text, since the inputs are for the wire's codec."""
         return self.transport.request("GET", f"/jobs/{_part(job_id)}").text
+
+    def update_tags(self, job_id: str, tags: list[str]) -> None:
+        """PUT /jobs/{id}/tags: these in the place of those it has."""
+        self.transport.request("PUT", f"/jobs/{_part(job_id)}/tags", body={"tags": tags})
 
     def delete_job(self, job_id: str) -> None:
         """DELETE /jobs/{id}."""
@@ -174,6 +182,10 @@ class RuntimeApi:
             "cancelled"
         ]
         return cancelled
+
+    def workloads(self, **query: Any) -> Json:
+        """GET /workloads: one page of sessions, batches and jobs outside of them."""
+        return self._json("/workloads", **query)
 
     def shut_down(self) -> None:
         """POST /qsession/shutdown: ends the runtime's process."""

@@ -7,6 +7,9 @@ import json
 import logging
 import random
 import threading
+import time
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
@@ -25,10 +28,11 @@ from qsession_widget.errors import (
     ServiceError,
     ServiceUnavailableError,
 )
+from qsession_widget.transport.server_time import ServerTime
 from qsession_widget.wire.fields import API_VERSION, IDEMPOTENCY_KEY
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterator, Mapping
 
     from requests.auth import AuthBase
 
@@ -55,6 +59,27 @@ _ERRORS: Mapping[int, type[ServiceError]] = {
     404: NotFoundError,
     409: ConflictError,
 }
+
+
+_unattended: ContextVar[bool] = ContextVar("qsession_widget_unattended", default=False)
+
+
+@contextmanager
+def unattended() -> Iterator[None]:
+    """Mark the requests of a block as asked by nobody: polls of a thread of ours.
+
+    They revive a local runtime that died, but start none that somebody has ended.
+    """
+    token = _unattended.set(True)
+    try:
+        yield
+    finally:
+        _unattended.reset(token)
+
+
+def is_unattended() -> bool:
+    """Whether this code runs in an `unattended` block."""
+    return _unattended.get()
 
 
 @dataclass(frozen=True)
@@ -91,6 +116,8 @@ class Transport:
         self._recover = recover
         self._honours_keys = honours_keys
         self._closed = threading.Event()
+        self.server_time = ServerTime()
+        """The server's clock, as far as its answers have shown it."""
         self._session = requests.Session()
         # Against loopback neither proxies nor .netrc may get in between.
         self._session.trust_env = urlsplit(endpoint.url).hostname not in _LOOPBACK
@@ -207,8 +234,9 @@ class Transport:
 
     def _once(self, endpoint: Endpoint, call: _Call) -> requests.Response:
         self.pause(0.0)
+        asked_at = time.monotonic()
         try:
-            return self._session.request(
+            response = self._session.request(
                 call.method,
                 endpoint.url + call.path,
                 params=call.params,
@@ -225,6 +253,9 @@ class Transport:
             raise ServiceUnavailableError(
                 f"{call.method} {self.url}{call.path}: {error}"
             ) from error
+        # A caller that was held was not asking all the time, but that only widens the estimate.
+        self.server_time.learn(response.headers.get("Date"), asked_at, time.monotonic())
+        return response
 
     def _broken(
         self, call: _Call, error: requests.RequestException, *, last: bool

@@ -29,7 +29,10 @@ PREFERENCE_APPLIED = "Preference-Applied"
 EXTRA = "qsession"
 """Key of our own additions inside session and job JSON, and first path segment of our own API."""
 
-PROGRAMS = ("sampler", "estimator")
+EXECUTOR = "executor"
+"""The program behind the official client's newer primitives."""
+
+PROGRAMS = ("sampler", "estimator", EXECUTOR)
 """Programs that the local runtime runs."""
 
 MAX_WAIT_SECONDS = 30.0

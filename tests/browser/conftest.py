@@ -24,7 +24,8 @@ VIEWPORT = {"width": 1280, "height": 1000}
 expect.set_options(timeout=jupyter.TIMEOUT_MS)
 
 
-@pytest.fixture(scope="session")
+# Playwright keeps an event loop running in this thread, which tests of other folders may not have.
+@pytest.fixture(scope="package")
 def browser() -> Iterator[Browser]:
     """Start a headless Chromium."""
     with sync_playwright() as playwright:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import signal
 import threading
@@ -14,6 +15,7 @@ from starlette.responses import JSONResponse, PlainTextResponse, Response
 
 from qsession_widget import (
     ConflictError,
+    InvalidInputError,
     JobCancelledError,
     JobFailedError,
     JobTimeoutError,
@@ -215,6 +217,63 @@ def test_an_interrupt_in_a_session_leaves_both(slow_runtime: object) -> None:
     session.cancel()
 
 
+@pytest.mark.usefixtures("runtime")
+def test_tags_are_replaced() -> None:
+    job = Sampler("aer_simulator", {"environment": {"job_tags": ["old"]}}).run(bell(), shots=1)
+    job.wait_for_final_state()
+    assert job.tags == ["old"]
+    assert job.update_tags(["new", "more"]) == ["new", "more"]
+    assert QiskitRuntimeService().job(job.job_id()).tags == ["new", "more"]
+    assert job.update_tags([]) == []
+    with pytest.raises(InvalidInputError, match="tags='text'"):
+        job.update_tags("text")
+
+
+@pytest.mark.usefixtures("runtime")
+def test_a_private_job_gives_its_result_once() -> None:
+    job = Sampler("aer_simulator", {"environment": {"private": True}}).run(bell(), shots=7)
+    assert job.result()[0].data.cr.num_shots == 7
+    assert job.result()[0].data.cr.num_shots == 7, "this object keeps it"
+    again = QiskitRuntimeService().job(job.job_id())
+    assert again.inputs == {}
+    assert again.result() is None
+
+
+async def awaited(*jobs: RuntimeJob) -> list[Any]:
+    return await asyncio.gather(*jobs)
+
+
+@pytest.mark.usefixtures("runtime")
+def test_jobs_can_be_awaited() -> None:
+    jobs = [Sampler("aer_simulator").run(bell(), shots=shots) for shots in (10, 20)]
+    results = asyncio.run(awaited(*jobs))
+    assert [result[0].data.cr.num_shots for result in results] == [10, 20]
+
+
+def test_calling_off_an_await_leaves_the_job(running_job: RuntimeJob) -> None:
+    async def call_off() -> None:
+        waiting = asyncio.ensure_future(awaited(running_job))
+        await asyncio.to_thread(running_job.status)
+        waiting.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await waiting
+
+    asyncio.run(call_off())
+    assert running_job.status() == "RUNNING"
+
+
+@pytest.mark.usefixtures("runtime")
+def test_what_the_service_does_not_know_is_none() -> None:
+    job = Sampler("fake_manila").run(bell(), shots=1)
+    job.wait_for_final_state()
+    assert (job.sub_status, job.queue_position) == (None, None)
+    with serving(Service(job_json("Running", qsession={"sub_status": "simulating"})).app) as root:
+        assert job_of(root).sub_status == "simulating"
+    with serving(Service(job_json("Running")).app) as root:
+        at_ibm = job_of(root)
+        assert (at_ibm.sub_status, at_ibm.queue_position) == (None, None)
+
+
 # Against servers that do other things
 
 
@@ -232,13 +291,21 @@ def job_json(state_status: str, **more: Any) -> dict[str, Any]:
 class Service(Script):
     """Answers for one job: a status for each question, then the last one for ever."""
 
-    def __init__(self, *states: dict[str, Any], results: Response | None = None) -> None:
+    def __init__(
+        self,
+        *states: dict[str, Any],
+        results: Response | None = None,
+        metrics: dict[str, Any] | None = None,
+    ) -> None:
         super().__init__(*(JSONResponse(state) for state in states))
         self.results = results or PlainTextResponse("[1, 2]")
+        self.metrics = JSONResponse(metrics or {})
 
     async def answer(self, request: Any) -> Response:
         if request.url.path.endswith("/results"):
             return self.results
+        if request.url.path.endswith("/metrics"):
+            return self.metrics
         return await super().answer(request)
 
 
@@ -312,6 +379,18 @@ def test_a_state_that_nobody_knows_is_waited_for_as_long_as_was_asked() -> None:
         assert job.status() == "VALIDATING"
         with pytest.raises(JobTimeoutError):
             job.result(timeout=0.2)
+
+
+@pytest.mark.usefixtures("pauses")
+@pytest.mark.parametrize("wait", ["result", "await"])
+def test_a_state_that_nobody_knows_ends_the_waiting_where_the_job_is_finished(wait: str) -> None:
+    finished = {"timestamps": {"finished": "2026-09-22T11:26:51Z"}}
+    script = Service(job_json("Running"), job_json("Evaporated"), metrics=finished)
+    with serving(script.app) as root:
+        job = job_of(root)
+        with pytest.raises(JobFailedError, match="ended as EVAPORATED"):
+            job.result() if wait == "result" else asyncio.run(awaited(job))
+        assert job.in_final_state()
 
 
 @pytest.mark.parametrize("answer", [Response(status_code=204), Response("")])

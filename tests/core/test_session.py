@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-import inspect
+import asyncio
 import logging
 import sys
 import threading
+from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from qiskit import QuantumCircuit
 from qiskit_ibm_runtime.fake_provider import FakeManilaV2
+from starlette.responses import JSONResponse
 
 from qsession_widget import (
     BackendNotFoundError,
@@ -19,6 +21,7 @@ from qsession_widget import (
     InvalidInputError,
     NotFoundError,
     Options,
+    PlanError,
     QiskitRuntimeService,
     RuntimeOptions,
     Sampler,
@@ -31,6 +34,7 @@ from qsession_widget.wire.discovery import Discovery
 from tests.conftest import eventually
 from tests.core.circuits import bell
 from tests.core.spy import requests_seen
+from tests.core.throwaway import Script, serving
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -90,22 +94,6 @@ with Session(backend="ibmq_qasm_simulator") as session:
     assert "cr=BitArray(<shape=(), num_shots=4096, num_bits=2>)" in printed
     counts = names["job"].result()[0].data.cr.get_counts()
     assert set(counts) == {"00", "11"}
-
-
-@pytest.mark.parametrize(
-    ("method", "parameters"),
-    [
-        (Session, ["service", "backend", "max_time"]),
-        (Session.from_id, ["session_id", "service", "backend"]),
-        (Session.run, ["self", "program_id", "inputs", "options", "callback", "result_decoder"]),
-    ],
-)
-def test_signatures_begin_as_the_seeds(method: Any, parameters: list[str]) -> None:
-    signature = inspect.signature(method).parameters
-    assert list(signature)[: len(parameters)] == parameters
-    assert all(
-        each.kind is each.KEYWORD_ONLY for each in list(signature.values())[len(parameters) :]
-    )
 
 
 # Construction
@@ -198,8 +186,8 @@ def test_the_backend_is_chosen_where_none_is_named() -> None:
         ({"max_time": "soon"}, InvalidInputError, "max_time='soon'"),
         ({"max_time": "10m10m"}, InvalidInputError, "max_time='10m10m'"),
         ({"max_time": 0}, InvalidInputError, "max_time=0"),
-        ({"max_time": 28_801}, InvalidInputError, "28801.*1 to 28800"),
-        ({"max_time": "100d"}, InvalidInputError, "8640000.*1 to 28800"),
+        ({"max_time": 28_801}, InvalidInputError, "max_time=28801: .*1 to 28800"),
+        ({"max_time": "100d"}, InvalidInputError, "max_time='100d': .*8640000.*1 to 28800"),
         ({"backend": 3}, InvalidInputError, "backend=3"),
         ({"backend": ""}, InvalidInputError, "backend=''"),
         ({"service": "fake_manila"}, InvalidInputError, r"Session\(backend=...\)"),
@@ -222,6 +210,33 @@ def test_bad_arguments_are_seen_before_anything_is_asked(monkeypatch: pytest.Mon
         with pytest.raises(InvalidInputError):
             Session(backend="fake_manila", **arguments)
     assert seen == []
+
+
+CONFIGURATION = {
+    "backend_name": "ibm_x",
+    "backend_version": "1.0",
+    "n_qubits": 2,
+    "simulator": False,
+}
+
+
+@pytest.mark.parametrize(
+    ("status", "error"),
+    [
+        (400, {"code": 1352, "message": "You are not authorized to run a session."}),
+        (403, {"code": 1, "message": "Sessions are not part of the Open Plan."}),
+    ],
+)
+def test_a_plan_without_sessions(status: int, error: dict[str, Any]) -> None:
+    script = Script(
+        JSONResponse(CONFIGURATION), JSONResponse({"errors": [error]}, status_code=status)
+    )
+    with serving(script.app) as root, pytest.raises(PlanError, match="no sessions") as caught:
+        Session(QiskitRuntimeService("local", "t", root), "ibm_x")
+    assert error["message"].rstrip(".") in str(caught.value)
+    assert "Batch" in str(caught.value)
+    assert "QiskitRuntimeService('local')" in str(caught.value)
+    assert caught.value.status_code == status
 
 
 # Simulators
@@ -347,7 +362,7 @@ def test_jobs_are_complete_and_in_order() -> None:
 def test_closing_lets_jobs_finish(busy: tuple[Session, RuntimeJob, RuntimeJob]) -> None:
     session, first, second = busy
     for _ in range(2):
-        session.close()
+        assert session.close() == "takes no more jobs; 2 of them go on to the end"
         assert session.status() == NOT_ACCEPTING
         assert (first.status(), second.status()) == ("RUNNING", "QUEUED")
     with pytest.raises(SessionClosedError):
@@ -357,13 +372,12 @@ def test_closing_lets_jobs_finish(busy: tuple[Session, RuntimeJob, RuntimeJob]) 
 def test_cancelling_ends_what_waits(busy: tuple[Session, RuntimeJob, RuntimeJob]) -> None:
     session, first, second = busy
     for _ in range(2):
-        session.cancel()
+        assert session.cancel() == "takes no more jobs; 1 of them goes on to the end"
         assert session.status() == NOT_ACCEPTING
         assert (first.status(), second.status()) == ("RUNNING", "CANCELLED")
     first.cancel()
     eventually(lambda: session.status() == "Closed")
-    session.cancel()
-    session.close()
+    assert session.cancel() == session.close() == "closed: all its jobs are over"
 
 
 def test_cancelling_queued_jobs_leaves_the_session_open(
@@ -404,6 +418,82 @@ def test_nested_blocks_restore_the_outer_session() -> None:
         assert Sampler().mode is outer
     assert surrounding_session() is None
     assert Sampler().mode is None
+
+
+@pytest.mark.usefixtures("runtime")
+def test_blocks_of_one_session_on_many_threads_keep_apart() -> None:
+    with Session(backend="aer_simulator") as session:
+        barrier = threading.Barrier(4, timeout=60)
+
+        def work(number: int) -> list[Session | None]:
+            seen = [surrounding_session()]
+            with Session(backend="aer_simulator", name=f"own {number}"), session:
+                barrier.wait()
+                seen.append(surrounding_session())
+                barrier.wait()
+            seen.append(surrounding_session())
+            return seen
+
+        with ThreadPoolExecutor(4) as pool:
+            assert list(pool.map(work, range(4))) == [[None, session, None]] * 4
+        assert surrounding_session() is session
+
+
+@pytest.mark.usefixtures("runtime")
+def test_a_function_that_is_bound_sees_the_session() -> None:
+    def place(number: int, *, more: int = 0) -> tuple[Any, int]:
+        """Where am I."""
+        return Sampler().mode, number + more
+
+    async def place_later() -> Any:
+        await asyncio.sleep(0)
+        return Sampler().mode
+
+    with Session(backend="aer_simulator") as session:
+        bound = session.bind(place)
+        with ThreadPoolExecutor(2) as pool:
+            assert list(pool.map(bound, [1, 2])) == [(session, 1), (session, 2)]
+            assert pool.submit(place, 1).result() == (None, 1)
+        assert (bound.__name__, bound.__doc__) == ("place", "Where am I.")
+        with Session(backend="aer_simulator") as inner:
+            assert bound(1, more=1) == (session, 2)
+            assert surrounding_session() is inner
+    assert asyncio.run(session.bind(place_later)()) is session
+    assert surrounding_session() is None
+
+
+@pytest.mark.usefixtures("runtime")
+def test_async_with() -> None:
+    async def lesson() -> tuple[Session, Any]:
+        async with Session(backend="fake_manila") as session:
+            other = asyncio.create_task(elsewhere())
+            assert surrounding_session() is session
+            result = await Sampler().run(bell(), shots=10)
+            assert await other == session, "a task sees the block that it was made in"
+        assert surrounding_session() is None
+        return session, result
+
+    async def elsewhere() -> Session | None:
+        return surrounding_session()
+
+    session, result = asyncio.run(lesson())
+    assert result[0].data.cr.num_shots == 10
+    assert session.status() == "Closed"
+
+
+def test_exceptions_in_async_blocks(busy: tuple[Session, RuntimeJob, RuntimeJob]) -> None:
+    session, _, second = busy
+
+    async def block(error: BaseException) -> None:
+        async with session:
+            raise error
+
+    with pytest.raises(asyncio.CancelledError):
+        asyncio.run(block(asyncio.CancelledError()))
+    assert session.status() == ACCEPTING, "what is called off loses nothing"
+    with pytest.raises(ZeroDivisionError):
+        asyncio.run(block(ZeroDivisionError()))
+    assert (session.status(), second.status()) == (NOT_ACCEPTING, "CANCELLED")
 
 
 @pytest.mark.parametrize(

@@ -1,9 +1,11 @@
 from __future__ import annotations
 
+import os
+import signal
 import threading
 from typing import TYPE_CHECKING
 
-from qsession_widget import QiskitRuntimeService, Session
+from qsession_widget import QiskitRuntimeService, Session, local
 from qsession_widget.monitor import Monitor
 from qsession_widget.snapshot import LinkState
 from qsession_widget.wire.discovery import Discovery
@@ -66,6 +68,39 @@ def test_a_server_that_goes_away_is_said_and_comes_back(tmp_path: Path) -> None:
         assert monitor.alive
 
 
+def test_a_poll_starts_no_runtime_that_somebody_ended(own_runtime: Path) -> None:
+    session = Session(backend="fake_manila")
+    monitor, view = Monitor.of(session), View()
+    monitor.add(view)
+    eventually(lambda: monitor.snapshot.link.state is LinkState.LIVE)
+    assert local.stop(folder=own_runtime)
+    eventually(lambda: monitor.snapshot.link.state is LinkState.RETRYING)
+    beat = monitor.snapshot.beat
+    eventually(lambda: monitor.snapshot.beat > beat + 1)
+    assert Discovery.read(own_runtime) is None
+    assert "no local runtime" in (monitor.snapshot.link.error or "")
+
+    assert session.status() == "Pending", "an explicit call starts it"
+    monitor.refresh()
+    eventually(lambda: monitor.snapshot.link.state is LinkState.LIVE)
+    session.close()
+    eventually(lambda: not monitor.alive)
+
+
+def test_a_poll_revives_a_runtime_that_died(own_runtime: Path) -> None:
+    session = Session(backend="fake_manila")
+    monitor, view = Monitor.of(session), View()
+    monitor.add(view)
+    eventually(lambda: monitor.snapshot.link.state is LinkState.LIVE)
+    died = Discovery.read(own_runtime)
+    assert died is not None
+    os.kill(died.pid, signal.SIGKILL)
+    eventually(lambda: Discovery.read(own_runtime) not in {None, died})
+    eventually(lambda: monitor.snapshot.link.state is LinkState.LIVE)
+    session.close()
+    eventually(lambda: not monitor.alive)
+
+
 def test_the_threads_end_with_the_session(runtime: Path) -> None:
     del runtime
     session = Session(backend="fake_manila")
@@ -103,6 +138,19 @@ def test_polls_where_the_service_cannot_hold_requests(runtime: Path) -> None:
     eventually(lambda: monitor.snapshot.status == "Pending")
     session.close()
     eventually(lambda: monitor.snapshot.status == "Closed")
+    eventually(lambda: not monitor.alive)
+
+
+def test_a_command_is_answered_also_after_the_end(runtime: Path) -> None:
+    del runtime
+    session = Session(backend="fake_manila")
+    monitor, view = Monitor.of(session), View()
+    monitor.add(view)
+    monitor.close_session()
+    eventually(lambda: len(view.notices) == 1)
+    eventually(lambda: not monitor.alive)
+    monitor.cancel_session()
+    eventually(lambda: len(view.notices) == 2)
     eventually(lambda: not monitor.alive)
 
 

@@ -52,6 +52,7 @@ def forget() -> None:
 def run(program: str, device: str, pub: list[Any], seed: int | None = SEED) -> Any:
     options = {} if seed is None else {"simulator": {"seed_simulator": seed}}
     text = codec.dumps({"pubs": [pub], "options": options})
+    caching.start()
     outcome = simulation.run(
         program, text, device, optimization_level=1, on_interim=lambda _text: None
     )

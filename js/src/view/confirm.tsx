@@ -1,18 +1,30 @@
 import { useLayoutEffect, useRef } from "preact/hooks";
+import type { Command } from "../contract";
 import { count } from "./format";
 import type { Counts } from "./jobs";
 import { OWN_KEYS } from "./keys";
 
-export type SessionCommand = "close" | "cancel";
+export type SessionCommand = "close" | "cancel" | "cancel_queued";
 
 export const COMMAND_NAMES: Readonly<Record<SessionCommand, string>> = {
   close: "Close session",
   cancel: "Cancel session",
+  cancel_queued: "Cancel queued",
 };
 export const PENDING_NAMES: Readonly<Record<SessionCommand, string>> = {
   close: "Closing…",
   cancel: "Cancelling…",
+  cancel_queued: "Cancelling…",
 };
+
+/** What is asked before a command is sent. */
+export interface Question {
+  command: Command;
+  name: string;
+  consequence: string;
+  /** The harmless answer. */
+  keep: string;
+}
 
 /** What the command will do to how many jobs. */
 export function consequence(command: SessionCommand, { queued, running }: Counts): string {
@@ -21,22 +33,26 @@ export function consequence(command: SessionCommand, { queued, running }: Counts
     return `Takes no new jobs; ${queued} queued and ${count(running, "running job")} ${verb}.`;
   }
   const cancelled = `${count(queued, "queued job")} ${queued === 1 ? "is" : "are"} cancelled`;
+  if (command === "cancel_queued") {
+    const goOn = `${count(running, "running job")} ${running === 1 ? "goes" : "go"} on`;
+    return `${cancelled}, ${goOn}, and new jobs are still taken.`;
+  }
   const finish = `${count(running, "running job")} ${running === 1 ? "finishes" : "finish"}`;
   return `${cancelled}, ${finish}, no new jobs.`;
 }
 
 interface ConfirmProps {
-  command: SessionCommand;
-  counts: Counts;
+  question: Question;
   disabled: boolean;
   onConfirm: () => void;
   onDismiss: () => void;
 }
 
-export function Confirm({ command, counts, disabled, onConfirm, onDismiss }: ConfirmProps) {
+export function Confirm({ question, disabled, onConfirm, onDismiss }: ConfirmProps) {
+  const { name, keep } = question;
   const dismiss = useRef<HTMLButtonElement>(null);
   // The harmless answer gets the focus.
-  useLayoutEffect(() => dismiss.current?.focus({ preventScroll: true }), [command]);
+  useLayoutEffect(() => dismiss.current?.focus({ preventScroll: true }), [name]);
   const onKeyDown = (event: KeyboardEvent) => {
     if (event.key === "Escape") {
       onDismiss();
@@ -46,11 +62,11 @@ export function Confirm({ command, counts, disabled, onConfirm, onDismiss }: Con
     <fieldset
       class="qsw-strip qsw-confirm"
       data-testid="qsw-confirm-strip"
-      aria-label={COMMAND_NAMES[command]}
+      aria-label={name}
       onKeyDown={onKeyDown}
     >
       <p>
-        <strong>{COMMAND_NAMES[command]}?</strong> {consequence(command, counts)}
+        <strong>{name}?</strong> {question.consequence}
       </p>
       <div class="qsw-actions">
         <button
@@ -61,7 +77,7 @@ export function Confirm({ command, counts, disabled, onConfirm, onDismiss }: Con
           onClick={onDismiss}
           {...OWN_KEYS}
         >
-          Keep open
+          {keep}
         </button>
         <button
           type="button"
@@ -71,7 +87,7 @@ export function Confirm({ command, counts, disabled, onConfirm, onDismiss }: Con
           onClick={onConfirm}
           {...OWN_KEYS}
         >
-          {COMMAND_NAMES[command]}
+          {name}
         </button>
       </div>
     </fieldset>

@@ -1,11 +1,10 @@
-import { useEffect, useState } from "preact/hooks";
 import type { Pulse } from "../clock";
 import { CLOSED, type Head, type Link } from "../contract";
-import { relative, span } from "./format";
+import { CopyButton } from "./copy";
+import { absolute, isTime, relative } from "./format";
 import { Icon, type IconName } from "./icons";
-import type { Counts, JobStatus } from "./jobs";
-import { OWN_KEYS } from "./keys";
-import { timeLeft } from "./timeleft";
+import type { Counts, JobStatus, Tally } from "./jobs";
+import { usageOf, usageWords } from "./usage";
 
 const STATUS_ICONS: Readonly<Record<string, IconName>> = {
   Pending: "queued",
@@ -54,13 +53,28 @@ interface LinkProps {
   now: number;
 }
 
+/** Why nothing is heard, as far as the browser can tell. */
+function silence(pulse: Pulse): string {
+  if (!navigator.onLine) {
+    return "browser offline";
+  }
+  return pulse.lost ? "kernel gone" : "no connection";
+}
+
 export function LinkBadge({ link, pulse, stale, now }: LinkProps) {
   const lastSeen =
     pulse.seen === null ? "nothing seen yet" : `last seen ${relative(pulse.seen, now)}`;
   return (
-    <span class="qsw-link" data-testid="qsw-link" data-link={stale ? "stale" : link.state}>
+    <span
+      class="qsw-link"
+      data-testid="qsw-link"
+      data-link={stale ? "stale" : link.state}
+      title={
+        pulse.seen !== null && isTime(pulse.seen) ? `Last seen ${absolute(pulse.seen)}` : undefined
+      }
+    >
       <Icon name={stale ? "offline" : LINK_ICONS[link.state]} />
-      {stale ? `no connection: ${lastSeen}` : LINK_WORDS[link.state]}
+      {stale ? `${silence(pulse)}: ${lastSeen}` : LINK_WORDS[link.state]}
     </span>
   );
 }
@@ -72,40 +86,15 @@ function countWords(counts: Counts): string {
   return parts.map((status) => `${counts[status]} ${status}`).join(", ");
 }
 
-function CopyButton({ text }: { text: string }) {
-  const [copied, setCopied] = useState(false);
-  useEffect(() => {
-    if (copied) {
-      const timer = setTimeout(() => setCopied(false), 1500);
-      return () => clearTimeout(timer);
-    }
-  }, [copied]);
-  // Without a secure context there is no clipboard; the id can still be selected by hand.
-  const copy = () => navigator.clipboard?.writeText(text).then(() => setCopied(true), console.warn);
-  return (
-    <button
-      type="button"
-      class="qsw-icon-button"
-      data-testid="qsw-copy"
-      aria-label={copied ? "Session id copied" : "Copy session id"}
-      title={copied ? "Copied" : "Copy session id"}
-      onClick={copy}
-      {...OWN_KEYS}
-    >
-      <Icon name={copied ? "completed" : "copy"} />
-    </button>
-  );
-}
-
 interface FactsProps {
   head: Head;
-  counts: Counts;
+  tally: Tally;
   serverNow: number;
 }
 
-export function Facts({ head, counts, serverNow }: FactsProps) {
-  const time = timeLeft(head, serverNow);
-  const jobs = countWords(counts);
+export function Facts({ head, tally, serverNow }: FactsProps) {
+  const usage = usageOf(head, tally, serverNow);
+  const jobs = countWords(tally.counts);
   if (head.session_id === null && head.mode === null && !jobs) {
     return null;
   }
@@ -118,7 +107,7 @@ export function Facts({ head, counts, serverNow }: FactsProps) {
             <code class="qsw-clip" title={head.session_id}>
               {head.session_id}
             </code>
-            <CopyButton text={head.session_id} />
+            <CopyButton text={head.session_id} what="session id" testId="qsw-copy" />
           </dd>
         </div>
       )}
@@ -128,12 +117,10 @@ export function Facts({ head, counts, serverNow }: FactsProps) {
           <dd>{head.mode}</dd>
         </div>
       )}
-      {time && (
-        <div class={time.short ? "qsw-short" : undefined}>
-          <dt>Time left</dt>
-          <dd data-testid="qsw-time-left">
-            {span(time.left)} of {span(time.max)}
-          </dd>
+      {usage && (
+        <div>
+          <dt>Usage</dt>
+          <dd data-testid="qsw-usage">{usageWords(usage)}</dd>
         </div>
       )}
       {jobs && (

@@ -1,0 +1,151 @@
+"""Endpoints that list and label: workloads, tags, and what an account has used."""
+
+from __future__ import annotations
+
+import base64
+import json
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+
+from qsession_widget.runtime import documents, problems, reading, workloads
+from qsession_widget.wire.fields import INSTANCE_CRN
+
+if TYPE_CHECKING:
+    from starlette.requests import Request
+
+    from qsession_widget.runtime.clock import Clock
+    from qsession_widget.runtime.coordinator import Coordinator
+    from qsession_widget.runtime.store import Store
+
+NO_LIMIT_SECONDS = 2**31 - 1
+"""The client wants a whole number for what is left; the local runtime has no limit."""
+
+
+@dataclass(frozen=True)
+class Listing:
+    """The endpoints."""
+
+    clock: Clock
+    store: Store
+    coordinator: Coordinator
+
+    def routes(self) -> list[Route]:
+        """Give every route, relative to the API's prefix."""
+        return [
+            Route("/workloads", self.list_workloads),
+            Route("/jobs/{job_id}/tags", self.put_tags, methods=["PUT"]),
+            Route("/instances/usage", self.read_usage),
+        ]
+
+    async def list_workloads(self, request: Request) -> Response:
+        """GET /workloads: sessions, batches, and jobs outside of them."""
+        query = request.query_params
+        wanted = workloads.Wanted(
+            modes=_modes(query.getlist("mode")),
+            statuses=_among(query.getlist("status"), "status", workloads.STATUSES),
+            backend=query.get("backend"),
+            search=query.get("search"),
+            tags=query.getlist("tags"),
+            created_after=reading.time(query.get("created_after")),
+            created_before=reading.time(query.get("created_before")),
+            ascending=query.get("sort", "").upper() == "ASC",
+            limit=reading.count(
+                query.get("limit"), "limit", reading.DEFAULT_PAGE, reading.MAX_PAGE
+            ),
+            offset=_offset(query.get("next") or query.get("previous")),
+        )
+        owner = reading.owner(request)
+        rows, total = await self.store.read(workloads.read, owner, wanted)
+        answer: dict[str, Any] = {
+            "workloads": [_document(row, owner) for row in rows],
+            "total_count": total,
+            "limit": wanted.limit,
+        }
+        if wanted.offset + len(rows) < total and rows:
+            answer["next"] = _cursor(wanted.offset + len(rows))
+        if wanted.offset:
+            answer["previous"] = _cursor(max(0, wanted.offset - wanted.limit))
+        return JSONResponse(answer)
+
+    async def put_tags(self, request: Request) -> Response:
+        """PUT /jobs/{id}/tags."""
+        job_id = request.path_params["job_id"]
+        tags = reading.tags(await reading.body(request, reading.MAX_TAGS_BYTES))
+        job = await self.store.job(reading.owner(request), job_id)
+        if job is None:
+            raise problems.job_not_found(job_id)
+        await self.coordinator.set_tags(job, tags)
+        return Response(status_code=204)
+
+    async def read_usage(self, request: Request) -> Response:
+        """GET /instances/usage: how long this account's jobs have held devices."""
+        used = int(await self.store.read(workloads.used_seconds, reading.owner(request)))
+        return JSONResponse(
+            {
+                "instance_id": INSTANCE_CRN,
+                "plan_id": "local",
+                "usage_consumed_seconds": used,
+                "usage_limit_seconds": NO_LIMIT_SECONDS,
+                "usage_limit_reached": False,
+            }
+        )
+
+
+def _document(row: Any, owner: str) -> dict[str, Any]:
+    ended = row.ended_at is not None
+    document = {
+        "id": row.id,
+        "mode": _SESSION if row.mode == "dedicated" else row.mode,
+        "status": row.status,
+        "status_reason": row.reason or "",
+        "backend": row.backend,
+        "instance": INSTANCE_CRN,
+        "user_id": owner,
+        "created": documents.instant(row.created_at),
+        "ended": documents.instant(row.ended_at),
+        "tags": json.loads(row.tags),
+        "usage": {
+            "qpu_charge_time_seconds": round(row.seconds, 3),
+            "status": "complete" if ended else "pending",
+        },
+    }
+    if row.accepting_jobs is not None:
+        document["accepting_jobs"] = bool(row.accepting_jobs)
+    return document
+
+
+_SESSION = "session"
+
+
+def _modes(asked: list[str]) -> list[str]:
+    """Read modes as the wire spells them: a dedicated session is called "session" here."""
+    allowed = (workloads.JOB, _SESSION, "batch")
+    return ["dedicated" if mode == _SESSION else mode for mode in _among(asked, "mode", allowed)]
+
+
+def _among(asked: list[str], name: str, allowed: tuple[str, ...]) -> list[str]:
+    for value in asked:
+        if value not in allowed:
+            raise problems.bad_request(
+                f"{name} is {value!r}.", f"Allowed are {', '.join(map(repr, allowed))}."
+            )
+    return asked
+
+
+def _cursor(offset: int) -> str:
+    return base64.urlsafe_b64encode(str(offset).encode()).decode("ascii")
+
+
+def _offset(cursor: str | None) -> int:
+    if not cursor:
+        return 0
+    try:
+        text = base64.b64decode(cursor, altchars=b"-_", validate=True).decode("ascii")
+        return reading.count(text, "next", 0, reading.LARGEST)
+    except ValueError as error:
+        raise problems.bad_request(
+            f"next is {cursor!r:.80}.", "Use what the page before gave as `next` or `previous`."
+        ) from error

@@ -1,0 +1,133 @@
+"""Reads what is in requests, and refuses what cannot be meant."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+from qsession_widget.runtime import problems
+from qsession_widget.wire.fields import EXTRA
+
+if TYPE_CHECKING:
+    from starlette.requests import Request
+
+MAX_PAGE = 200
+DEFAULT_PAGE = 20
+MAX_OPTIMIZATION_LEVEL = 3
+MAX_TAGS_BYTES = 64 * 1024
+LARGEST = 2**53 - 1
+"""Largest whole number that every reader of JSON, and the store, holds exactly."""
+
+
+async def body(request: Request, limit: int) -> dict[str, Any]:
+    """Read a request's body, which has to be a JSON object."""
+    raw = bytearray()
+    async for chunk in request.stream():
+        raw += chunk
+        if len(raw) > limit:
+            raise problems.body_too_large(limit)
+    try:
+        found = json.loads(raw, parse_constant=_refuse_constant)
+        if b"\\ud" in raw.lower():
+            # Half a surrogate pair is JSON, but no text that can be stored or sent.
+            json.dumps(found, ensure_ascii=False).encode()
+    except (ValueError, RecursionError) as error:
+        raise problems.bad_request(f"The body is not JSON: {_printable(error)}") from error
+    if not isinstance(found, dict):
+        raise problems.bad_request("The body is no JSON object.")
+    return found
+
+
+def owner(request: Request) -> str:
+    """Say whose request it is."""
+    return str(request.user.username)
+
+
+def required_text(body: dict[str, Any], name: str, default: Any = None) -> str:
+    """Read a text that has to be there."""
+    value = body.get(name, default)
+    if not isinstance(value, str) or not value:
+        raise problems.bad_request(f"{name} is {value!r:.80}.", "It has to be a text.")
+    return value
+
+
+def optional_text(body: dict[str, Any], name: str) -> str | None:
+    """Read a text that may be missing."""
+    return None if body.get(name) is None else required_text(body, name)
+
+
+def as_json(params: dict[str, Any]) -> str:
+    """Write a payload as it is kept."""
+    try:
+        return json.dumps(params, separators=(",", ":"), allow_nan=False)
+    # What can just be read may be nested too deeply to be written; 1e999 is read as infinity.
+    except (ValueError, RecursionError) as error:
+        raise problems.bad_request(f"params cannot be kept: {error}") from error
+
+
+def _refuse_constant(name: str) -> None:
+    raise ValueError(f"{name} is no number of JSON")
+
+
+def _printable(error: Exception) -> str:
+    return str(error).encode(errors="backslashreplace").decode()
+
+
+def optional_seconds(body: dict[str, Any], name: str) -> int | None:
+    """Read whole seconds that may be missing."""
+    value = body.get(name)
+    if value is None:
+        return None
+    if not isinstance(value, int) or isinstance(value, bool) or not 1 <= value <= LARGEST:
+        raise problems.bad_request(
+            f"{name} is {value!r:.80}.", f"Allowed are whole seconds from 1 to {LARGEST}."
+        )
+    return value
+
+
+def optimization_level(body: dict[str, Any]) -> int:
+    """Read our own addition to a job: how bare circuits are transpiled."""
+    extra = body.get(EXTRA, {})
+    if not isinstance(extra, dict):
+        raise problems.bad_request(
+            f"{EXTRA} is {extra!r:.80}.", "It has to be an object, such as with optimization_level."
+        )
+    level = extra.get("optimization_level", 1)
+    if type(level) is not int or not 0 <= level <= MAX_OPTIMIZATION_LEVEL:
+        raise problems.bad_request(
+            f"optimization_level is {level!r:.80}.", f"Allowed are 0 to {MAX_OPTIMIZATION_LEVEL}."
+        )
+    return level
+
+
+def tags(body: dict[str, Any]) -> tuple[str, ...]:
+    """Read a list of tags."""
+    found = body.get("tags") or []
+    if not isinstance(found, list) or not all(isinstance(tag, str) for tag in found):
+        raise problems.bad_request(f"tags is {found!r:.80}.", "It has to be a list of texts.")
+    return tuple(found)
+
+
+def count(text: str | None, name: str, default: int, limit: int) -> int:
+    """Read a number of a query; what is over the limit counts as the limit."""
+    if text is None:
+        return default
+    try:
+        value = int(text)
+    except ValueError:
+        value = -1
+    if value < 0:
+        raise problems.bad_request(f"{name} is {text!r}.", "It has to be a whole number from 0.")
+    return min(value, limit)
+
+
+def time(text: str | None) -> datetime | None:
+    """Read a time of a query; without a zone it is UTC."""
+    if text is None:
+        return None
+    try:
+        when = datetime.fromisoformat(text)
+    except ValueError as error:
+        raise problems.bad_request(f"{text!r} is no time.", "Use ISO 8601.") from error
+    return when if when.tzinfo else when.replace(tzinfo=UTC)

@@ -1,0 +1,494 @@
+"""The coordinator with a real store and real workers: races, faults, and what is left behind."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import sqlite3
+from contextlib import asynccontextmanager, closing
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from qiskit import QuantumCircuit
+
+from qsession_widget.runtime import lifecycle, store
+from qsession_widget.runtime.coordinator import Coordinator
+from qsession_widget.runtime.job import Job
+from qsession_widget.runtime.lifecycle import NotAcceptingJobsError, Session
+from qsession_widget.runtime.settings import Settings
+from qsession_widget.runtime.store import Store, StoreUnavailableError
+from qsession_widget.wire import codec
+from qsession_widget.wire.states import JOB_FAILED, RAN_TOO_LONG, JobState, Mode, SessionState
+from tests.conftest import DEADLINE_SECONDS
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Callable, Coroutine
+    from pathlib import Path
+
+NOON = datetime(2026, 11, 22, 12, tzinfo=UTC)
+FOR_EVER = 3_600.0
+
+
+def coin() -> str:
+    circuit = QuantumCircuit(1)
+    circuit.x(0)
+    circuit.measure_all()
+    return codec.dumps({"pubs": [[circuit, [], 10]]})
+
+
+COIN = coin()
+
+
+class HandClock:
+    """A clock that only moves by hand."""
+
+    rate = 1.0
+
+    def __init__(self) -> None:
+        self.time = NOON
+
+    def now(self) -> datetime:
+        return self.time
+
+    def moves(self, **by: float) -> None:
+        self.time += timedelta(**by)
+
+
+class Bench:
+    """A coordinator on a store of its own."""
+
+    def __init__(self, folder: Path, **settings: Any) -> None:
+        self.folder = folder
+        self.clock = HandClock()
+        self.store = Store(folder / "runtime.db")
+        self.coordinator = Coordinator(
+            self.store, self.clock, Settings(home=folder, **{"workers": 2, **settings})
+        )
+
+    async def opens(self, mode: Mode = Mode.DEDICATED, seconds: int = 3_600) -> str:
+        return await self.coordinator.create_session("o", "fake_manila", mode, seconds, None)
+
+    async def submits(self, session_id: str | None = None, **fields: Any) -> str:
+        given: dict[str, Any] = {
+            "id": "",
+            "owner": "o",
+            "backend": "fake_manila",
+            "program_id": "sampler",
+            "created_at": NOON,
+            "session_id": session_id,
+        }
+        params = fields.pop("params", COIN)
+        return await self.coordinator.submit(Job(**(given | fields)), params, None)
+
+    async def job(self, job_id: str) -> Job:
+        found = await self.store.job("o", job_id)
+        assert found is not None
+        return found
+
+    async def session(self, session_id: str) -> Session:
+        found = await self.store.session("o", session_id)
+        assert found is not None
+        return found
+
+    async def until(self, job_id: str, condition: Callable[[Job], bool]) -> Job:
+        async with asyncio.timeout(DEADLINE_SECONDS):
+            with self.coordinator.changes.watch(job_id) as changed:
+                while not condition(job := await self.job(job_id)):
+                    await changed.wait()
+                    changed.clear()
+        return job
+
+    async def closed(self, session_id: str) -> Session:
+        async with asyncio.timeout(DEADLINE_SECONDS):
+            with self.coordinator.changes.watch(session_id) as changed:
+                while (session := await self.session(session_id)).closed_at is None:
+                    await changed.wait()
+                    changed.clear()
+        return session
+
+    async def ended(self, job_id: str) -> Job:
+        return await self.until(job_id, lambda job: job.state.final)
+
+    async def running(self, job_id: str, attempt: int = 1) -> int:
+        """Wait until a job only waits for its time, in its so-manieth attempt; give its process."""
+        await self.until(
+            job_id, lambda job: job.state is JobState.RUNNING and job.attempts == attempt
+        )
+        async with asyncio.timeout(DEADLINE_SECONDS):
+            with self.coordinator.changes.watch(job_id) as changed:
+                while not self.coordinator.interim(job_id):
+                    await changed.wait()
+                    changed.clear()
+        link = self.coordinator._executor._by_job[job_id]._link
+        assert link is not None
+        assert link.process.pid is not None
+        return link.process.pid
+
+    def nothing_left(self) -> None:
+        """Nothing of a job that has ended stays in memory."""
+        inside = self.coordinator
+        assert (inside._jobs, inside._interim, inside._stored) == ({}, {}, set())
+        assert (inside._creating, inside._handing_over) == ({}, 0)
+        assert not inside.changes._waiting
+
+
+async def settles(condition: Callable[[], bool]) -> None:
+    """Let the event loop go on until something inside is so."""
+    async with asyncio.timeout(DEADLINE_SECONDS):
+        while not condition():  # noqa: ASYNC110 - what is waited for tells nobody
+            await asyncio.sleep(0.005)
+
+
+@asynccontextmanager
+async def going(bench: Bench) -> AsyncIterator[Bench]:
+    bench.coordinator.start()
+    try:
+        yield bench
+    finally:
+        bench.coordinator.stop()
+        await asyncio.to_thread(bench.store.close)
+
+
+def with_bench(
+    folder: Path, body: Callable[[Bench], Coroutine[Any, Any, None]], **settings: Any
+) -> None:
+    async def main() -> None:
+        async with going(Bench(folder, **settings)) as bench:
+            await body(bench)
+
+    asyncio.run(main())
+
+
+def test_a_job_runs_and_leaves_nothing_behind(tmp_path: Path) -> None:
+    async def body(bench: Bench) -> None:
+        session_id = await bench.opens()
+        job_ids = [await bench.submits(session_id) for _ in range(5)]
+        jobs = [await bench.ended(job_id) for job_id in job_ids]
+        assert {job.state for job in jobs} == {JobState.COMPLETED}
+        text = await bench.store.result(job_ids[0])
+        assert text is not None
+        assert codec.loads(text)[0].data.meas.num_shots == 10
+        assert (await bench.session(session_id)).state is SessionState.ACTIVE
+        await bench.coordinator.close_session(session_id)
+        assert (await bench.session(session_id)).state is SessionState.CLOSED
+        bench.nothing_left()
+        assert bench.coordinator.idle
+
+    with_bench(tmp_path, body)
+
+
+def test_one_job_at_a_time_on_a_device(tmp_path: Path) -> None:
+    async def body(bench: Bench) -> None:
+        first, second = await bench.submits(), await bench.submits()
+        other = await bench.submits(backend="fake_torino")
+        await bench.running(first)
+        await bench.running(other)
+        assert (await bench.job(second)).state is JobState.QUEUED
+        jobs = [await bench.job(second)]
+        assert bench.coordinator.queue_positions(jobs) == {second: 1}
+        await bench.coordinator.cancel_job(first)
+        await bench.running(second)
+
+    with_bench(tmp_path, body, min_job_seconds=FOR_EVER, workers=3)
+
+
+# -- workers -------------------------------------------------------------------------------
+
+
+def test_a_job_whose_worker_dies_is_tried_once_more_and_then_failed(tmp_path: Path) -> None:
+    async def body(bench: Bench) -> None:
+        session_id = await bench.opens()
+        job_id = await bench.submits(session_id)
+        waiting = await bench.submits(session_id)
+        os.kill(await bench.running(job_id), signal.SIGSEGV)
+        os.kill(await bench.running(job_id, attempt=2), signal.SIGSEGV)
+        job = await bench.ended(job_id)
+        assert (job.state, job.reason_code) == (JobState.FAILED, JOB_FAILED)
+        assert job.reason is not None
+        assert f"died 2 times, last with status {-signal.SIGSEGV}" in job.reason
+        await bench.running(waiting)
+
+    with_bench(tmp_path, body, min_job_seconds=FOR_EVER)
+
+
+def test_the_retry_succeeds_and_keeps_its_place_in_the_queue(tmp_path: Path) -> None:
+    async def body(bench: Bench) -> None:
+        job_id, second = await bench.submits(), await bench.submits()
+        os.kill(await bench.running(job_id), signal.SIGKILL)
+        job = await bench.ended(job_id)
+        assert (job.state, job.attempts) == (JobState.COMPLETED, 2)
+        assert (await bench.ended(second)).started_at is not None
+        bench.nothing_left()
+
+    with_bench(tmp_path, body, min_job_seconds=0.3)
+
+
+def test_the_runtimes_own_end_does_not_count_as_an_attempt(tmp_path: Path) -> None:
+    async def main() -> None:
+        async with going(Bench(tmp_path, min_job_seconds=FOR_EVER)) as bench:
+            job_id = await bench.submits()
+            await bench.running(job_id)
+        async with going(Bench(tmp_path, min_job_seconds=FOR_EVER)) as bench:
+            os.kill(await bench.running(job_id), signal.SIGKILL)
+            await bench.running(job_id, attempt=2)
+
+    asyncio.run(main())
+
+
+def test_a_job_beyond_its_limit_is_stopped(tmp_path: Path) -> None:
+    async def body(bench: Bench) -> None:
+        job_id = await bench.submits(cost_seconds=100)
+        await bench.running(job_id)
+        bench.clock.moves(seconds=99)
+        bench.coordinator._advance()
+        assert (await bench.job(job_id)).state is JobState.RUNNING
+        bench.clock.moves(seconds=1)
+        bench.coordinator._advance()
+        job = await bench.ended(job_id)
+        assert (job.state, job.reason_code) == (JobState.CANCELLED, RAN_TOO_LONG)
+        assert "100 s" in str(job.reason)
+
+    with_bench(tmp_path, body, min_job_seconds=FOR_EVER)
+
+
+# -- races ---------------------------------------------------------------------------------
+
+
+def test_a_job_can_be_cancelled_at_every_moment_of_its_way(tmp_path: Path) -> None:
+    async def body(bench: Bench) -> None:
+        for turns in range(40):
+            job_id = await bench.submits()
+            for _ in range(turns):
+                await asyncio.sleep(0)
+            assert await bench.coordinator.cancel_job(job_id)
+            assert (await bench.job(job_id)).state is JobState.CANCELLED
+            assert not await bench.coordinator.cancel_job(job_id), "it has ended already"
+        last = await bench.submits()
+        await bench.running(last)
+        assert await bench.coordinator.cancel_job(last)
+        bench.nothing_left()
+        executor = bench.coordinator._executor
+        await settles(lambda: executor.free == 2)
+
+    with_bench(tmp_path, body, min_job_seconds=FOR_EVER)
+
+
+def test_cancelling_a_session_while_a_job_is_being_stored_ends_that_job(tmp_path: Path) -> None:
+    async def body(bench: Bench) -> None:
+        session_id = await bench.opens()
+        submitting = asyncio.create_task(bench.submits(session_id))
+        await asyncio.sleep(0)
+        assert not submitting.done()
+        await bench.coordinator.cancel_session(session_id)
+        job_id = await submitting
+        assert (await bench.job(job_id)).state is JobState.CANCELLED
+        session = await bench.session(session_id)
+        assert (session.state, session.queued) == (SessionState.CLOSED, frozenset())
+        bench.nothing_left()
+
+    with_bench(tmp_path, body)
+
+
+def test_closing_a_session_while_a_job_is_being_stored_lets_that_job_run(tmp_path: Path) -> None:
+    async def body(bench: Bench) -> None:
+        session_id = await bench.opens()
+        submitting = asyncio.create_task(bench.submits(session_id))
+        await asyncio.sleep(0)
+        await bench.coordinator.close_session(session_id)
+        with pytest.raises(NotAcceptingJobsError):
+            await bench.submits(session_id)
+        assert (await bench.ended(await submitting)).state is JobState.COMPLETED
+        assert (await bench.session(session_id)).state is SessionState.CLOSED
+
+    with_bench(tmp_path, body)
+
+
+def test_a_running_job_can_be_deleted(tmp_path: Path) -> None:
+    async def body(bench: Bench) -> None:
+        job_id = await bench.submits()
+        await bench.running(job_id)
+        with bench.coordinator.changes.watch(job_id) as changed:
+            await bench.coordinator.delete_job(job_id)
+            assert changed.is_set()
+        assert await bench.store.job("o", job_id) is None
+        assert await bench.store.params(job_id) is None
+        bench.nothing_left()
+        await bench.running(await bench.submits())
+
+    with_bench(tmp_path, body, min_job_seconds=FOR_EVER)
+
+
+def test_revisions_do_not_come_again_after_deletions_and_a_restart(tmp_path: Path) -> None:
+    async def main() -> None:
+        async with going(Bench(tmp_path)) as bench:
+            session_id = await bench.opens()
+            job_id = await bench.submits(session_id)
+            await bench.ended(job_id)
+            known = (await bench.job(job_id)).revision
+            await bench.coordinator.delete_job(job_id)
+        bench = Bench(tmp_path)
+        bench.clock.moves(seconds=1)
+        async with going(bench):
+            new = await bench.submits(session_id)
+            assert (await bench.job(new)).revision > known
+
+    asyncio.run(main())
+
+
+# -- late timers ---------------------------------------------------------------------------
+
+
+def test_a_session_whose_time_is_over_takes_no_job_however_late_its_timer(tmp_path: Path) -> None:
+    """The machine slept past the maximum time; the request is the first thing that happens."""
+
+    async def body(bench: Bench) -> None:
+        session_id = await bench.opens(seconds=600)
+        await bench.ended(await bench.submits(session_id))
+        bench.clock.moves(hours=1)
+        with pytest.raises(NotAcceptingJobsError):
+            await bench.submits(session_id)
+        session = await bench.closed(session_id)
+        assert session.closed_at == NOON + timedelta(seconds=600)
+
+    with_bench(tmp_path, body)
+
+
+def test_a_job_that_ran_past_max_time_completes_and_closes_its_session_then(tmp_path: Path) -> None:
+    async def body(bench: Bench) -> None:
+        session_id = await bench.opens(seconds=600)
+        job_id = await bench.submits(session_id)
+        queued = await bench.submits(session_id)
+        await bench.until(job_id, lambda job: job.state is JobState.RUNNING)
+        bench.clock.moves(hours=1)
+        assert (await bench.ended(job_id)).state is JobState.COMPLETED
+        dropped = await bench.ended(queued)
+        assert (dropped.state, dropped.ended_at) == (JobState.FAILED, NOON + timedelta(seconds=600))
+        session = await bench.session(session_id)
+        assert session.closed_at == NOON + timedelta(hours=1)
+        assert [state for state, _ in session.transitions] == [
+            SessionState.OPEN,
+            SessionState.ACTIVE,
+            SessionState.PENDING_CLOSED,
+            SessionState.CLOSED,
+        ]
+
+    with_bench(tmp_path, body, min_job_seconds=0.3)
+
+
+def test_timers_that_ran_out_while_the_runtime_was_down_count_from_their_time(
+    tmp_path: Path,
+) -> None:
+    async def main() -> None:
+        async with going(Bench(tmp_path)) as bench:
+            session_id = await bench.opens()
+            await bench.ended(await bench.submits(session_id))
+        bench = Bench(tmp_path)
+        bench.clock.moves(minutes=30)
+        async with going(bench):
+            await bench.opens()
+            async with asyncio.timeout(DEADLINE_SECONDS):
+                with bench.coordinator.changes.watch(session_id) as changed:
+                    while len((session := await bench.session(session_id)).transitions) < 3:
+                        await changed.wait()
+                        changed.clear()
+            assert session.transitions[-1] == (
+                SessionState.INACTIVE,
+                NOON + timedelta(seconds=60),
+            )
+            assert session.used_seconds == 60
+
+    asyncio.run(main())
+
+
+# -- faults --------------------------------------------------------------------------------
+
+
+def test_one_session_that_cannot_be_dealt_with_does_not_stop_the_others(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def body(bench: Bench) -> None:
+        poisoned, sound = await bench.opens(), await bench.opens()
+        tick = lifecycle.tick
+
+        def failing(session: Session, now: datetime) -> lifecycle.Step:
+            if session.id == poisoned:
+                raise RuntimeError("poisoned")
+            return tick(session, now)
+
+        monkeypatch.setattr(lifecycle, "tick", failing)
+        bench.clock.moves(hours=1)
+        assert (await bench.ended(await bench.submits())).state is JobState.COMPLETED
+        await bench.closed(sound)
+        assert bench.coordinator._timer is not None, "and time goes on"
+
+    with_bench(tmp_path, body)
+
+
+def test_a_result_that_can_never_be_stored_fails_its_job_by_name(tmp_path: Path) -> None:
+    async def body(bench: Bench) -> None:
+        with closing(sqlite3.connect(tmp_path / "runtime.db")) as other:
+            other.execute(
+                "create trigger refuse before insert on results "
+                "begin select raise(abort, 'no room'); end"
+            )
+        session_id = await bench.opens()
+        job_id = await bench.submits(session_id)
+        job = await bench.ended(job_id)
+        assert (job.state, job.reason_code) == (JobState.FAILED, JOB_FAILED)
+        assert "cannot be stored" in str(job.reason)
+        assert (await bench.session(session_id)).queued == frozenset()
+        with closing(sqlite3.connect(tmp_path / "runtime.db")) as other:
+            other.execute("drop trigger refuse")
+        assert (await bench.ended(await bench.submits(session_id))).state is JobState.COMPLETED
+        bench.nothing_left()
+
+    with_bench(tmp_path, body)
+
+
+def test_a_result_waits_until_the_store_can_be_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(store, "BUSY_MILLISECONDS", 20)
+    monkeypatch.setattr(store, "RETRY_SECONDS", 0.02)
+
+    async def body(bench: Bench) -> None:
+        session_id = await bench.opens()
+        job_id = await bench.submits(session_id)
+        await bench.until(job_id, lambda job: job.state is JobState.RUNNING)
+        with closing(sqlite3.connect(tmp_path / "runtime.db", isolation_level=None)) as other:
+            other.execute("begin immediate")
+            await settles(lambda: not bench.coordinator._jobs)
+            with pytest.raises(StoreUnavailableError):
+                await bench.submits(session_id)
+            assert (await bench.job(job_id)).state is JobState.RUNNING, "nobody was told otherwise"
+            other.execute("rollback")
+        assert (await bench.ended(job_id)).state is JobState.COMPLETED
+        assert await bench.store.result(job_id) is not None
+        await bench.coordinator.close_session(session_id)
+        session = await bench.session(session_id)
+        assert session.state is SessionState.CLOSED, "no ghost of the refused job holds it open"
+        bench.nothing_left()
+
+    with_bench(tmp_path, body, min_job_seconds=0.3)
+
+
+def test_a_payload_that_cannot_be_read_fails_its_job_and_frees_the_device(tmp_path: Path) -> None:
+    async def body(bench: Bench) -> None:
+        with closing(sqlite3.connect(tmp_path / "runtime.db")) as other:
+            other.execute(
+                "create trigger lose after insert on payloads "
+                "begin delete from payloads where job_id = new.job_id; end"
+            )
+        job = await bench.ended(await bench.submits())
+        assert (job.state, job.reason) == (
+            JobState.FAILED,
+            "Its payload cannot be read: it is not there.",
+        )
+        with closing(sqlite3.connect(tmp_path / "runtime.db")) as other:
+            other.execute("drop trigger lose")
+        assert (await bench.ended(await bench.submits())).state is JobState.COMPLETED
+        bench.nothing_left()
+
+    with_bench(tmp_path, body)

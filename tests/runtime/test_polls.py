@@ -1,0 +1,77 @@
+"""Quick polls of an unfinished job are held; everything else is answered at once."""
+
+from __future__ import annotations
+
+import threading
+from typing import TYPE_CHECKING
+
+from starlette.datastructures import Address
+
+from qsession_widget.runtime import polls
+from qsession_widget.runtime.polls import QUICK_SECONDS, QuickPolls
+from tests.runtime.test_listing import Client
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    import pytest
+
+HERE, THERE = Address("127.0.0.1", 1), Address("127.0.0.1", 2)
+
+
+class Clock:
+    now = 100.0
+
+    def monotonic(self) -> float:
+        return self.now
+
+
+def test_only_a_quick_second_poll_of_the_same_client_is_known(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    clock = Clock()
+    monkeypatch.setattr(polls, "time", clock)
+    seen = QuickPolls()
+    assert seen.known(HERE, "job") is None
+    seen.answered(HERE, "job", '"7"')
+    assert seen.known(HERE, "job") == '"7"'
+    assert seen.known(THERE, "job") is None
+    assert seen.known(HERE, "other") is None
+    clock.now += QUICK_SECONDS
+    assert seen.known(HERE, "job") == '"7"'
+    clock.now += 0.01
+    assert seen.known(HERE, "job") is None
+    seen.answered(HERE, "job", '"8"')
+    seen.forget(HERE, "job")
+    assert seen.known(HERE, "job") is None
+
+
+def test_what_nobody_asks_for_any_more_is_forgotten() -> None:
+    seen = QuickPolls()
+    for number in range(2000):
+        seen.answered(HERE, str(number), '"1"')
+    assert len(seen._answers) == 1024
+    assert seen.known(HERE, "0") is None
+
+
+def test_a_held_poll_is_answered_when_the_job_ends(slow_home: Path) -> None:
+    client, other = Client(slow_home), Client(slow_home)
+    job_id = client.submit(backend="fake_belem")
+    path = f"/jobs/{job_id}?exclude_params=true"
+    told: list[str] = []
+
+    def poll() -> None:
+        # Two or more polls: the second one waits for the change that the other client makes.
+        while not told or told[-1] in {"Queued", "Running"}:
+            told.append(client.ask("GET", path).json()["status"])
+            asked.set()
+
+    asked = threading.Event()
+    thread = threading.Thread(target=poll)
+    thread.start()
+    assert asked.wait(30)
+    assert other.ask("POST", f"/jobs/{job_id}/cancel").status_code == 204
+    thread.join(30)
+    assert told[-1] == "Cancelled"
+    # Held, the polls are few; unheld, there would be hundreds in the time that a cancel takes.
+    assert len(told) <= 5
