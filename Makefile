@@ -35,8 +35,9 @@ wheel-tests: $(VENV)/.dev $(VENV)/.chromium dist/.built
 docs: $(VENV)/.dev ## the API's pages; every warning is an error
 	$(PYTHON) -m sphinx -W --keep-going -q -b html docs docs/_build/html
 
-bench: $(VENV)/.dev ## ratios against peers
+bench: $(VENV)/.dev ## ratios against peers, each in its short form
 	$(PYTHON) benchmarks/imports.py
+	$(PYTHON) -m benchmarks.iterate --short
 
 build: $(VENV)/.built
 

@@ -53,6 +53,15 @@ class Device:
         """How many qubits it has."""
         return int(self.configuration["n_qubits"])
 
+    @property
+    def stamp(self) -> tuple[int, ...]:
+        """What changes when its files do, as by a new calibration."""
+        if self.folder is None:
+            return ()
+        name = self.folder.name
+        files = (self.folder / f"conf_{name}.json", self.folder / f"props_{name}.json")
+        return tuple(file.stat().st_mtime_ns for file in files if file.exists())
+
     @cached_property
     def configuration(self) -> dict[str, Any]:
         """JSON of GET /backends/{name}/configuration."""

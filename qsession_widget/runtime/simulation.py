@@ -8,31 +8,31 @@ from __future__ import annotations
 import math
 import time
 from contextlib import contextmanager
-from functools import cache, lru_cache
+from functools import cache
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from qiskit.circuit import ControlFlowOp, QuantumCircuit
 from qiskit.exceptions import QiskitError
-from qiskit.primitives import BackendEstimatorV2, BackendSamplerV2, PrimitiveResult, PubResult
+from qiskit.primitives import PrimitiveResult, PubResult, SamplerPubResult
 from qiskit.primitives.containers.data_bin import DataBin
 from qiskit.primitives.containers.estimator_pub import EstimatorPub
 from qiskit.primitives.containers.sampler_pub import SamplerPub
-from qiskit.providers import BackendV2, Options
-from qiskit.transpiler import Target, generate_preset_pass_manager
+from qiskit.transpiler import PassManager, Target, generate_preset_pass_manager
 from qiskit_aer import AerSimulator
 
 from qsession_widget.errors import CodecError
+from qsession_widget.runtime import bits, expectation, noise
+from qsession_widget.runtime.caching import Cache
+from qsession_widget.runtime.circuits import Circuits
 from qsession_widget.runtime.devices import Catalog
 from qsession_widget.runtime.devices import Device as Recording
+from qsession_widget.runtime.engine import Prepared, Run
 from qsession_widget.wire import codec
 from qsession_widget.wire.target import build_target
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
-
-    from qiskit.primitives.containers.observables_array import ObservablesArray
-    from qiskit.transpiler import PassManager
+    from collections.abc import Callable, Hashable, Iterator, Sequence
 
 DEFAULT_SHOTS = 4096
 DEFAULT_PRECISION = 0.015625
@@ -52,31 +52,38 @@ class Outcome(NamedTuple):
     busy_seconds: float
 
 
-class _NoisyDevice(BackendV2):  # type: ignore[misc]
-    """A target with the interface from which Aer derives a device's noise."""
+class Runnable(NamedTuple):
+    """A circuit as the device runs it.
 
-    def __init__(self, target: Target) -> None:
-        super().__init__(name="device")
-        self._target = target
+    Attributes:
+        circuit: in the device's instruction set.
+        key: what the caches know it by.
+        columns: place of each of its parameters among those of the circuit that was given.
+        transpiled: whether it is another one than was given.
+    """
 
-    @property
-    def target(self) -> Target:
-        return self._target
-
-    @property
-    def max_circuits(self) -> None:
-        return None
-
-    @classmethod
-    def _default_options(cls) -> Options:
-        return Options()
-
-    def run(self, run_input: Any, **options: Any) -> None:
-        """Refuse: only Aer, built from this, runs circuits."""
-        raise NotImplementedError
+    circuit: QuantumCircuit
+    key: Hashable
+    columns: list[int]
+    transpiled: bool
 
 
-_catalog = Catalog()
+class Estimation(NamedTuple):
+    """Circuits that measure observables, by the set of observables, and their place together."""
+
+    groups: dict[frozenset[str], list[expectation.Group]]
+    first: dict[frozenset[str], int]
+    prepared: Prepared
+
+
+_calibrations: dict[str, Hashable] = {}
+_circuits = Circuits()
+_targets: Cache[Target] = Cache(16)
+_managers: Cache[PassManager] = Cache(16)
+_simulators: Cache[AerSimulator] = Cache(64)
+_runnable: Cache[Runnable] = Cache(256)
+_prepared: Cache[Prepared] = Cache(128)
+_estimations: Cache[Estimation] = Cache(128)
 
 
 def run(
@@ -99,8 +106,9 @@ def run(
     Raises:
         RejectedError: for a payload that cannot be read or run on this device.
     """
+    _circuits.release()
     try:
-        inputs = codec.loads(params)
+        inputs = codec.loads(params, circuit=_circuits.decode)
     except CodecError as error:
         raise RejectedError(f"The job's params cannot be read: {error}") from error
     if not isinstance(inputs, dict):
@@ -125,18 +133,58 @@ class Device:
     """A device as the programs below use it."""
 
     def __init__(self, name: str, optimization_level: int) -> None:
+        _forget_if_recalibrated(name)
         self.name = name
         self._level = optimization_level
         self._target = _target(name)
-        self._max_shots = _configuration(name).get("max_shots")
+        self._max_shots = _device(name).configuration.get("max_shots")
 
     def prepare(self, circuit: QuantumCircuit) -> QuantumCircuit:
         """Give a circuit that the device can run: the same, or transpiled."""
+        return self._prepare(circuit, None).circuit
+
+    def runnable(self, circuit: QuantumCircuit) -> Runnable:
+        """Give what the device runs for a circuit; what it gives may come from an equal one."""
+        key = (self.name, self._level, _circuits.key(circuit))
+        return _runnable.get(key, lambda: self._prepare(circuit, key))
+
+    def _prepare(self, circuit: QuantumCircuit, key: Hashable) -> Runnable:
         if circuit.num_qubits > self._target.num_qubits:
             raise self._too_wide(circuit)
         if _in_instruction_set(circuit, self._target):
-            return circuit
-        return _pass_manager(self.name, self._level).run(circuit)
+            return Runnable(circuit, key, list(range(circuit.num_parameters)), transpiled=False)
+        found = _pass_manager(self.name, self._level).run(circuit)
+        places = {parameter: index for index, parameter in enumerate(circuit.parameters)}
+        return Runnable(found, key, [places[each] for each in found.parameters], transpiled=True)
+
+    def sampling(self, runnable: Runnable) -> Prepared:
+        """Give a circuit ready to be sampled."""
+        return _prepared.get(
+            runnable.key, lambda: Prepared([runnable.circuit], self.simulator(runnable.circuit))
+        )
+
+    def estimation(self, runnable: Runnable, labels: Sequence[frozenset[str]]) -> Estimation:
+        """Give circuits ready to measure each of some sets of observables."""
+
+        def make() -> Estimation:
+            groups = {
+                each: expectation.groups(runnable.circuit, each, self._target) for each in labels
+            }
+            first: dict[frozenset[str], int] = {}
+            circuits: list[QuantumCircuit] = []
+            for each, found in groups.items():
+                first[each] = len(circuits)
+                circuits += [group.circuit for group in found]
+            support = frozenset(
+                place
+                for label in frozenset().union(*labels)
+                for place, pauli in enumerate(reversed(label))
+                if pauli != "I"
+            )
+            simulator = self.simulator(runnable.circuit, observed=support)
+            return Estimation(groups, first, Prepared(circuits, simulator))
+
+        return _estimations.get((runnable.key, tuple(labels)), make)
 
     def check(self, circuit: QuantumCircuit) -> None:
         """Refuse a circuit that the device cannot run as it is."""
@@ -200,11 +248,19 @@ def _sample(pubs: list[Any], options: dict[str, Any], device: Device) -> Iterato
         with _reading_pub():
             pub = SamplerPub.coerce((circuit, values), shots)
         device.check_shots(pub.shots)
-        prepared = SamplerPub(device.prepare(pub.circuit), pub.parameter_values, pub.shots)
-        sampler = BackendSamplerV2(
-            backend=device.simulator(prepared.circuit), options={"seed_simulator": _seed(options)}
+        runnable = device.runnable(pub.circuit)
+        results = device.sampling(runnable).execute(
+            [Run(0, row) for row in _rows(pub, runnable)],
+            shots=pub.shots,
+            seed=_seed(options),
+            memory=True,
         )
-        yield _as_arrays(sampler.run([prepared]).result()[0])
+        memories = [each.get("memory", []) for each in results]
+        read = bits.registers(runnable.circuit, memories, pub.shape, pub.shots)
+        yield SamplerPubResult(
+            DataBin(**read, shape=pub.shape),
+            metadata={"shots": pub.shots, "circuit_metadata": pub.circuit.metadata},
+        )
 
 
 def _estimate(pubs: list[Any], options: dict[str, Any], device: Device) -> Iterator[PubResult]:
@@ -219,15 +275,53 @@ def _estimate(pubs: list[Any], options: dict[str, Any], device: Device) -> Itera
                 precision = (1 + 1e-12) / math.sqrt(shots)
             pub = EstimatorPub.coerce((circuit, observables, values), precision)
         device.check_precision(pub.precision)
-        prepared = device.prepare(pub.circuit)
-        if prepared is not pub.circuit:
-            laid_out = pub.observables.apply_layout(prepared.layout)
-            pub = EstimatorPub(prepared, laid_out, pub.parameter_values, pub.precision)
-        estimator = BackendEstimatorV2(
-            backend=device.simulator(prepared, observed=_support(pub.observables)),
-            options={"seed_simulator": _seed(options)},
-        )
-        yield _as_arrays(estimator.run([pub]).result()[0])
+        runnable = device.runnable(pub.circuit)
+        if runnable.transpiled:
+            laid_out = pub.observables.apply_layout(runnable.circuit.layout)
+            pub = EstimatorPub(pub.circuit, laid_out, pub.parameter_values, pub.precision, False)
+        yield _estimated(pub, runnable, device, _seed(options))
+
+
+def _estimated(
+    pub: EstimatorPub, runnable: Runnable, device: Device, seed: int | None
+) -> PubResult:
+    shots = math.ceil(1 / pub.precision**2)
+    wanted, where, observables = expectation.wanted(pub)
+    estimation = device.estimation(runnable, list(dict.fromkeys(wanted.values())))
+    rows = dict(zip(np.ndindex(pub.parameter_values.shape), _rows(pub, runnable), strict=True))
+    plan = [
+        (index, number, group)
+        for index, labels in wanted.items()
+        for number, group in enumerate(estimation.groups[labels], estimation.first[labels])
+    ]
+    results = estimation.prepared.execute(
+        [Run(number, rows[index]) for index, number, _ in plan],
+        shots=shots,
+        seed=seed,
+        memory=False,
+    )
+    found = {
+        (index, label): value
+        for (index, _, group), result in zip(plan, results, strict=True)
+        for label, value in group.estimate(result["counts"]).items()
+    }
+    means, spreads = expectation.combined(where, observables, found)
+    return PubResult(
+        DataBin(evs=means, stds=np.asarray(spreads / math.sqrt(shots)), shape=means.shape),
+        metadata={
+            "target_precision": pub.precision,
+            "shots": shots,
+            "circuit_metadata": pub.circuit.metadata,
+        },
+    )
+
+
+def _rows(pub: SamplerPub | EstimatorPub, runnable: Runnable) -> list[list[float]]:
+    """Give the values of a circuit's parameters for each of its runs."""
+    values = pub.parameter_values.as_array(pub.circuit.parameters)
+    rows = values.reshape(math.prod(pub.parameter_values.shape), pub.circuit.num_parameters)
+    found: list[list[float]] = rows[:, runnable.columns].tolist()
+    return found
 
 
 def _parts(raw: Any, count: int) -> list[Any]:
@@ -247,17 +341,6 @@ def _reading_pub() -> Iterator[None]:
     except (QiskitError, ValueError, TypeError, ArithmeticError) as error:
         message = getattr(error, "message", None) or error
         raise RejectedError(f"A pub that cannot be read: {message}") from error
-
-
-def _support(observables: ObservablesArray) -> frozenset[int]:
-    """Give the qubits on which one of the observables is not the identity."""
-    return frozenset(
-        index
-        for observable in observables.ravel().tolist()
-        for term in observable
-        for index, pauli in enumerate(reversed(term))
-        if pauli != "I"
-    )
 
 
 def _seed(options: dict[str, Any]) -> int | None:
@@ -291,15 +374,6 @@ def _default_precision(options: dict[str, Any]) -> float:
     return DEFAULT_PRECISION
 
 
-def _as_arrays(result: PubResult) -> PubResult:
-    """Make every value an array: a scalar would reach the client as a float without shape."""
-    data = {
-        name: np.asarray(value) if np.isscalar(value) else value
-        for name, value in result.data.items()
-    }
-    return type(result)(DataBin(shape=result.data.shape, **data), metadata=result.metadata)
-
-
 def _in_instruction_set(circuit: QuantumCircuit, target: Target) -> bool:
     """Whether each instruction exists on the qubits that it is applied to."""
     return _supported(circuit, range(circuit.num_qubits), target)
@@ -322,56 +396,50 @@ def _supported(circuit: QuantumCircuit, places: Sequence[int], target: Target) -
 
 
 @cache
-def _configuration(name: str) -> dict[str, Any]:
-    return _device(name).configuration
+def _catalog() -> Catalog:
+    return Catalog()
 
 
-@cache
+def _forget_if_recalibrated(name: str) -> None:
+    """Forget all that was derived from a device's figures when they are other ones by now."""
+    recording = _catalog().get(name)
+    stamp = None if recording is None else recording.stamp
+    if _calibrations.setdefault(name, stamp) == stamp:
+        return
+    _calibrations.clear()
+    _catalog.cache_clear()
+    for each in (_targets, _managers, _simulators, _runnable, _prepared, _estimations):
+        each.clear()
+
+
 def _target(name: str) -> Target:
-    device = _device(name)
-    return build_target(device.configuration, device.properties)
+    def make() -> Target:
+        device = _device(name)
+        return build_target(device.configuration, device.properties)
+
+    return _targets.get(name, make)
 
 
 def _device(name: str) -> Recording:
-    device = _catalog.get(name)
+    device = _catalog().get(name)
     if device is None:
         raise RejectedError(f"No device {name!r}.")
     return device
 
 
-@lru_cache(maxsize=16)
 def _pass_manager(name: str, level: int) -> PassManager:
-    return generate_preset_pass_manager(level, target=_target(name), seed_transpiler=0)
-
-
-@lru_cache(maxsize=64)
-def _simulator(name: str, active: frozenset[int]) -> AerSimulator:
-    """Build a simulator whose noise model covers the active qubits only.
-
-    Errors elsewhere cannot touch the circuit, but building and passing them on takes seconds on
-    a large device; with the same seed the shots are the same as with the whole model.
-    """
-    if _device(name).simulator:
-        return AerSimulator()
-    return AerSimulator.from_backend(_NoisyDevice(_restricted(_target(name), active)))
-
-
-def _restricted(target: Target, active: frozenset[int]) -> Target:
-    """Copy a target without the instructions on other than the active qubits."""
-    copy = Target(
-        num_qubits=target.num_qubits,
-        dt=target.dt,
-        qubit_properties=target.qubit_properties,
-        granularity=target.granularity,
-        min_length=target.min_length,
-        pulse_alignment=target.pulse_alignment,
-        acquire_alignment=target.acquire_alignment,
+    return _managers.get(
+        (name, level),
+        lambda: generate_preset_pass_manager(level, target=_target(name), seed_transpiler=0),
     )
-    for name in target.operation_names:
-        placement = target[name]
-        if placement is None or None in placement:
-            copy.add_instruction(target.operation_from_name(name), name=name)
-        else:
-            kept = {where: what for where, what in placement.items() if active.issuperset(where)}
-            copy.add_instruction(target.operation_from_name(name), kept, name=name)
-    return copy
+
+
+def _simulator(name: str, active: frozenset[int]) -> AerSimulator:
+    """Give a simulator with the noise of the active qubits."""
+
+    def make() -> AerSimulator:
+        if _device(name).simulator:
+            return AerSimulator()
+        return noise.simulator(_target(name), active)
+
+    return _simulators.get((name, active), make)

@@ -12,7 +12,10 @@ import os
 import signal
 import time
 import traceback
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
+
+from qsession_widget.runtime import caching
 
 if TYPE_CHECKING:
     from multiprocessing.connection import Connection
@@ -69,6 +72,7 @@ def _run(pipe: Connection, task: dict[str, Any]) -> dict[str, Any]:
     from qsession_widget.runtime import programs, simulation  # noqa: PLC0415
 
     began = time.monotonic()
+    caching.start()
     try:
         outcome = programs.run(
             task,
@@ -82,4 +86,9 @@ def _run(pipe: Connection, task: dict[str, Any]) -> dict[str, Any]:
     rest = task["min_seconds"] - (time.monotonic() - began)
     if rest > 0:
         time.sleep(rest)
-    return {"kind": "done", "result": outcome.result, "busy_seconds": outcome.busy_seconds}
+    return {
+        "kind": "done",
+        "result": outcome.result,
+        "busy_seconds": outcome.busy_seconds,
+        "cache": asdict(caching.figures),
+    }

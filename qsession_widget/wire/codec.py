@@ -11,6 +11,7 @@ import io
 import json
 import zlib
 from datetime import datetime
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -60,15 +61,25 @@ def dumps(value: Any) -> str:
         raise CodecError(f"has no form on the wire: {error}") from error
 
 
-def loads(text: str | bytes) -> Any:
+def decode_circuit(text: str) -> QuantumCircuit:
+    """Decode the text that stands for a circuit, its `__value__`."""
+    (circuit,) = qpy.load(_unpack(text), _MetadataDecoder)
+    return circuit
+
+
+def loads(text: str | bytes, *, circuit: Callable[[str], QuantumCircuit] = decode_circuit) -> Any:
     """Decode the wire's JSON text.
+
+    Args:
+        text: the text.
+        circuit: decodes the text of a circuit; for who keeps decoded ones.
 
     Raises:
         UnknownTypeError: for a type that is not known here.
         CodecError: for text that is not JSON, and for damaged contents.
     """
     try:
-        return json.loads(text, object_hook=_decode)
+        return json.loads(text, object_hook=partial(_decode, circuit=circuit))
     except CodecError:
         raise
     # Text that is not JSON, bytes that are no text, and numbers that are too long to be read.
@@ -161,11 +172,6 @@ def _encode(value: Any) -> Any:
     )
 
 
-def _decode_circuit(value: str) -> QuantumCircuit:
-    (circuit,) = qpy.load(_unpack(value), _MetadataDecoder)
-    return circuit
-
-
 def _decode_array(value: Any) -> Any:
     if isinstance(value, str):
         return np.load(_unpack(value), allow_pickle=False)
@@ -177,7 +183,7 @@ def _decode_data_bin(value: dict[str, Any]) -> DataBin:
 
 
 _DECODERS: dict[str, Callable[[Any], Any]] = {
-    "QuantumCircuit": _decode_circuit,
+    "QuantumCircuit": decode_circuit,
     "ndarray": _decode_array,
     "complex": lambda value: complex(*value),
     "datetime": datetime.fromisoformat,
@@ -193,13 +199,15 @@ _DECODERS: dict[str, Callable[[Any], Any]] = {
 }
 
 
-def _decode(obj: dict[str, Any]) -> Any:
+def _decode(obj: dict[str, Any], circuit: Callable[[str], QuantumCircuit] = decode_circuit) -> Any:
     name = obj.get("__type__")
     if name is None:
         return obj
     decoder = _DECODERS.get(name) if isinstance(name, str) else None
     if decoder is None:
         raise UnknownTypeError(f"unknown type {name!r}; known are {', '.join(sorted(_DECODERS))}")
+    if name == "QuantumCircuit":
+        decoder = circuit
     try:
         return decoder(obj["__value__"])
     # Damaged contents surface as whatever numpy, zlib or QPY stumble over.

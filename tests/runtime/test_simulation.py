@@ -13,7 +13,7 @@ from qiskit.primitives import BackendEstimatorV2, BackendSamplerV2, PrimitiveRes
 from qiskit.quantum_info import SparsePauliOp, Statevector
 from qiskit_aer import AerSimulator
 
-from qsession_widget.runtime import simulation
+from qsession_widget.runtime import noise, simulation
 from qsession_widget.runtime.simulation import RejectedError
 from qsession_widget.wire import codec
 
@@ -57,7 +57,7 @@ def estimate(backend: str, *pubs: list[Any], seed: int = 7, **settings: Any) -> 
 @cache
 def whole_device(name: str) -> AerSimulator:
     """Give Aer with the noise of the whole device, in the plain way."""
-    return AerSimulator.from_backend(simulation._NoisyDevice(simulation._target(name)))
+    return AerSimulator.from_backend(noise.NoisyDevice(simulation._target(name)))
 
 
 @cache
@@ -299,7 +299,7 @@ def test_a_circuit_that_is_too_wide_names_both_numbers() -> None:
 
 
 def test_too_many_shots_name_both_numbers() -> None:
-    limit = simulation._configuration(SMALL)["max_shots"]
+    limit = simulation._device(SMALL).configuration["max_shots"]
     with pytest.raises(RejectedError, match=f"{limit + 1} shots asked for; .* takes {limit}"):
         sample(SMALL, [ghz(), [], limit + 1])
     assert sample(SMALL, [isa(SMALL, ghz), [], limit])[0].data.meas.num_shots == limit

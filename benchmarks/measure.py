@@ -1,0 +1,162 @@
+"""Takes times in turn, so that what slows the machine down slows every contestant, and compares."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import platform
+import statistics
+import tempfile
+import time
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from rich.console import Console
+from rich.table import Table
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping, Sequence
+
+_PACKAGES = ("qsession-widget", "qiskit", "qiskit-aer", "qiskit-ibm-runtime", "numpy", "uvicorn")
+
+
+@dataclass
+class Samples:
+    """Times of one contestant in milliseconds, with the round in which each was taken."""
+
+    name: str
+    milliseconds: dict[int, float] = field(default_factory=dict)
+
+    @property
+    def median(self) -> float:
+        """The middle one."""
+        return statistics.median(self.milliseconds.values())
+
+    @property
+    def spread(self) -> tuple[float, float]:
+        """Between which times eight of ten lie."""
+        times = sorted(self.milliseconds.values())
+        return times[len(times) // 10], times[(len(times) * 9) // 10]
+
+    def ratio(self, other: Samples) -> float:
+        """How many times as long as another one it takes: median of the rounds that both ran."""
+        both = self.milliseconds.keys() & other.milliseconds.keys()
+        return statistics.median(
+            self.milliseconds[each] / other.milliseconds[each] for each in both
+        )
+
+
+def in_turn(
+    contestants: Mapping[str, Callable[[int], object]],
+    *,
+    rounds: int,
+    seconds_each: float,
+    warm_up: int = 2,
+) -> list[Samples]:
+    """Time one call of each contestant in every round.
+
+    Args:
+        contestants: by name; each is given the number of the round.
+        rounds: how many.
+        seconds_each: a contestant that has used up so much time sits out the other rounds, but
+            has three at least.
+        warm_up: rounds before the first one that counts; slow contestants take one.
+    """
+    samples = [Samples(name) for name in contestants]
+    for call in contestants.values():
+        for number in range(-warm_up, 0):
+            started = time.perf_counter()
+            call(number)
+            if time.perf_counter() - started > seconds_each / 10:
+                break
+    for number in range(rounds):
+        for each in samples:
+            spent = sum(each.milliseconds.values()) / 1000
+            if spent > seconds_each and len(each.milliseconds) >= min(3, rounds):
+                continue
+            started = time.perf_counter()
+            contestants[each.name](number)
+            each.milliseconds[number] = (time.perf_counter() - started) * 1000
+    return samples
+
+
+def compare(title: str, samples: Sequence[Samples], against: str) -> None:
+    """Print a table: medians, spread, and how many times as long as one of them each takes."""
+    table = Table(title=title, title_justify="left")
+    table.add_column("")
+    for head in ("median ms", "p10 .. p90", "n", f"ratio to {against}"):
+        table.add_column(head, justify="right")
+    base = next(each for each in samples if each.name == against)
+    for each in samples:
+        low, high = each.spread
+        table.add_row(
+            each.name,
+            f"{each.median:.2f}",
+            f"{low:.2f} .. {high:.2f}",
+            str(len(each.milliseconds)),
+            f"{each.ratio(base):.2f}",
+        )
+    Console(width=110).print(table)
+
+
+def as_json(samples: Sequence[Samples]) -> list[dict[str, Any]]:
+    """Give samples with their medians, for a file."""
+    return [{**asdict(each), "median": each.median, "spread": each.spread} for each in samples]
+
+
+def arguments(description: str) -> argparse.ArgumentParser:
+    """Give the options that every benchmark has."""
+    parser = argparse.ArgumentParser(description=description)
+    parser.add_argument("--json", type=Path, help="also write the figures to this file")
+    parser.add_argument("--short", action="store_true", help="fewer cases and rounds")
+    return parser
+
+
+def write(path: Path | None, figures: Any) -> None:
+    """Write figures and the machine that they come from, if a file is named."""
+    if path is not None:
+        path.write_text(json.dumps({"machine": machine(), "figures": figures}, indent=1))
+
+
+def machine() -> dict[str, Any]:
+    """Describe where this runs."""
+    return {
+        "processor": _processor(),
+        "cores": os.cpu_count(),
+        "system": f"{platform.system()} {platform.release()}",
+        "python": platform.python_version(),
+        **{name: _version(name) for name in _PACKAGES},
+    }
+
+
+def _processor() -> str:
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+    except OSError:
+        return platform.processor()
+    names = (line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
+    return next(names, platform.processor())
+
+
+def _version(package: str) -> str:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return "not installed"
+
+
+@contextmanager
+def own_runtime() -> Iterator[Path]:
+    """Make a folder of its own this process's runtime, and end what runs in it afterwards."""
+    from qsession_widget import local  # noqa: PLC0415 - parts of this are measured
+
+    with tempfile.TemporaryDirectory(prefix="qsession-benchmark-") as name:
+        os.environ["QSESSION_HOME"] = name
+        try:
+            yield Path(name)
+        finally:
+            local.stop(folder=Path(name))

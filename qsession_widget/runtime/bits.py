@@ -1,0 +1,57 @@
+"""Shots as Aer gives them, turned into the arrays of a sampler's result."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+from qiskit.primitives import BitArray
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from qiskit import QuantumCircuit
+    from qiskit.circuit import ClassicalRegister
+
+
+def registers(
+    circuit: QuantumCircuit, memories: Sequence[Sequence[str]], shape: tuple[int, ...], shots: int
+) -> dict[str, BitArray]:
+    """Give what each classical register of a circuit read.
+
+    Args:
+        circuit: the circuit.
+        memories: of each run, what each shot read, as hexadecimal numbers; empty where nothing
+            is measured.
+        shape: of the runs.
+        shots: of each run.
+    """
+    filled = [memory or ["0x0"] * shots for memory in memories]
+    # Few outcomes and many shots are the rule.
+    outcomes = {text: int(text, 16) for memory in filled for text in memory}
+    found = {}
+    for register in circuit.cregs:
+        size = -(-register.size // 8)
+        places = _places(circuit, register)
+        packed = {
+            text: _read(outcome, places).to_bytes(size, "big") for text, outcome in outcomes.items()
+        }
+        data = b"".join(packed[text] for memory in filled for text in memory)
+        array = np.frombuffer(data, dtype=np.uint8).reshape(*shape, shots, size)
+        found[register.name] = BitArray(array.copy(), register.size)
+    return found
+
+
+def _places(circuit: QuantumCircuit, register: ClassicalRegister) -> range | list[int]:
+    """Give the places of a register's bits among all of the circuit's."""
+    places = [circuit.find_bit(bit).index for bit in register]
+    if not places:
+        return range(0)
+    together = range(places[0], places[0] + len(places))
+    return together if places == list(together) else places
+
+
+def _read(outcome: int, places: range | list[int]) -> int:
+    if isinstance(places, range):
+        return (outcome >> places.start) & ((1 << len(places)) - 1)
+    return sum(((outcome >> place) & 1) << index for index, place in enumerate(places))

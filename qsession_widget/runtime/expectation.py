@@ -1,0 +1,133 @@
+"""Expectation values from counts, as Qiskit's BackendEstimatorV2 estimates them.
+
+That class binds and composes its circuits anew at each run; here the circuits that measure keep
+their parameters, so that they can be kept.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import defaultdict
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from qiskit.circuit import ClassicalRegister, QuantumCircuit
+from qiskit.quantum_info import Pauli, PauliList
+from qiskit.transpiler import PassManager
+from qiskit.transpiler.passes import Optimize1qGatesDecomposition
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from qiskit.primitives.containers.estimator_pub import EstimatorPub
+    from qiskit.transpiler import Target
+
+REGISTER = "__c"
+"""Name of the register that measurements go to."""
+
+
+@dataclass(frozen=True)
+class Group:
+    """Observables that one circuit measures.
+
+    Attributes:
+        circuit: the circuit with their measurement.
+        masks: by observable, the bits of the measurement whose parity it is.
+    """
+
+    circuit: QuantumCircuit
+    masks: Mapping[str, int]
+
+    def estimate(self, counts: Mapping[str, int]) -> dict[str, tuple[float, float]]:
+        """Give each observable's mean, and the spread of a single shot."""
+        offset = self.circuit.num_clbits - self.circuit.cregs[-1].size
+        outcomes = [(int(text, 16) >> offset, count) for text, count in counts.items()]
+        shots = sum(count for _, count in outcomes)
+        found = {}
+        for label, mask in self.masks.items():
+            odd = sum(count for outcome, count in outcomes if (outcome & mask).bit_count() & 1)
+            mean = (shots - 2 * odd) / shots
+            found[label] = mean, math.sqrt(1 - mean**2)
+        return found
+
+
+def wanted(pub: EstimatorPub) -> tuple[dict[tuple[int, ...], frozenset[str]], Any, Any]:
+    """Say which observables are to be measured at which of a pub's parameter values.
+
+    Returns:
+        By index of the parameter values the observables; and for each element of the result, the
+        index and the observable (a dict of terms) that belong to it.
+    """
+    shape = pub.parameter_values.shape
+    indices = np.fromiter(np.ndindex(shape), dtype=object).reshape(shape)
+    where: Any
+    where, observables = np.broadcast_arrays(indices, np.asarray(pub.observables))
+    found: defaultdict[tuple[int, ...], set[str]] = defaultdict(set)
+    for place in np.ndindex(*where.shape):
+        found[where[place]].update(observables[place])
+    return {index: frozenset(labels) for index, labels in found.items()}, where, observables
+
+
+def groups(circuit: QuantumCircuit, labels: frozenset[str], target: Target) -> list[Group]:
+    """Give circuits that measure observables, as few as measuring qubit by qubit allows.
+
+    Args:
+        circuit: prepares the state; may have parameters.
+        labels: Pauli strings as wide as the circuit.
+        target: in whose instructions to turn qubits before they are measured.
+    """
+    # Sorted, so that the order, and with it every seed, is always the same.
+    observables = PauliList(sorted(labels))
+    turns = PassManager(
+        [Optimize1qGatesDecomposition(basis=list(target.operation_names), target=target)]
+    )
+    found = []
+    for commuting in observables.group_commuting(qubit_wise=True):
+        basis = Pauli((np.logical_or.reduce(commuting.z), np.logical_or.reduce(commuting.x)))
+        measured = np.flatnonzero(basis.z | basis.x).tolist() or [0]
+        bits = {qubit: index for index, qubit in enumerate(measured)}
+        masks = {
+            pauli.to_label(): sum(
+                1 << bits[qubit] for qubit in np.flatnonzero(pauli.z | pauli.x).tolist()
+            )
+            for pauli in commuting
+        }
+        measurement = turns.run(_measurement(circuit.num_qubits, basis, measured))
+        found.append(Group(_measuring(circuit, measurement), masks))
+    return found
+
+
+def _measurement(qubits: int, basis: Pauli, measured: Sequence[int]) -> QuantumCircuit:
+    register = ClassicalRegister(len(measured), REGISTER)
+    circuit = QuantumCircuit(qubits)
+    circuit.add_register(register)
+    for index, qubit in enumerate(measured):
+        if basis.x[qubit]:
+            if basis.z[qubit]:
+                circuit.sdg(qubit)
+            circuit.h(qubit)
+        circuit.measure(qubit, register[index])
+    return circuit
+
+
+def _measuring(circuit: QuantumCircuit, measurement: QuantumCircuit) -> QuantumCircuit:
+    whole = circuit.copy()
+    (register,) = measurement.cregs
+    whole.add_register(register)
+    whole.compose(measurement, clbits=register, inplace=True)
+    return whole
+
+
+def combined(
+    where: Any, observables: Any, found: Mapping[tuple[tuple[int, ...], str], tuple[float, float]]
+) -> tuple[Any, Any]:
+    """Add up the terms of each observable: means, and spreads of a single shot."""
+    means = np.zeros(where.shape, dtype=float)
+    spreads = np.zeros(where.shape, dtype=float)
+    for place in np.ndindex(*where.shape):
+        for label, coefficient in observables[place].items():
+            mean, spread = found[where[place], label]
+            means[place] += mean * coefficient
+            spreads[place] += abs(coefficient) * spread
+    return means, spreads

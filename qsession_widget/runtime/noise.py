@@ -1,0 +1,110 @@
+"""The noise of a device, as far as a circuit can feel it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from qiskit.providers import BackendV2, Options
+from qiskit.quantum_info import Kraus, SuperOp
+from qiskit.transpiler import Target
+from qiskit_aer import AerSimulator
+from qiskit_aer.noise import NoiseModel, QuantumError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from qiskit import QuantumCircuit
+
+Use = tuple[str, tuple[int, ...]]
+"""An instruction, by the name that noise goes by, and the qubits that it is applied to."""
+
+
+class NoisyDevice(BackendV2):  # type: ignore[misc]
+    """A target with the interface from which Aer derives a device's noise."""
+
+    def __init__(self, target: Target) -> None:
+        super().__init__(name="device")
+        self._target = target
+
+    @property
+    def target(self) -> Target:
+        """What the device can do, and how badly."""
+        return self._target
+
+    @property
+    def max_circuits(self) -> None:
+        """As many as there are."""
+        return None
+
+    @classmethod
+    def _default_options(cls) -> Options:
+        return Options()
+
+    def run(self, run_input: Any, **options: Any) -> None:
+        """Refuse: only Aer, built from this, runs circuits."""
+        raise NotImplementedError
+
+
+def simulator(target: Target, active: frozenset[int]) -> AerSimulator:
+    """Build a simulator whose noise model covers the active qubits only.
+
+    Errors elsewhere cannot touch the circuit, but building and passing them on takes seconds on
+    a large device; with the same seed the shots are the same as with the whole model.
+    """
+    return AerSimulator.from_backend(NoisyDevice(_restricted(target, active)))
+
+
+def uses(circuits: Iterable[QuantumCircuit]) -> set[Use]:
+    """Give the instructions of circuits, without control flow, that noise may follow."""
+    return {
+        (
+            instruction.label or instruction.name,
+            tuple(circuit.find_bit(qubit).index for qubit in instruction.qubits),
+        )
+        for circuit in circuits
+        for instruction in circuit.data
+    }
+
+
+def collapse(model: NoiseModel, used: set[Use]) -> NoiseModel:
+    """Copy a noise model with each error as one Kraus map, and only those that are used.
+
+    They are the same maps, but Aer reads and applies one operation in the place of dozens. Its
+    random numbers fall differently.
+    """
+    copy = NoiseModel(model.basis_gates)
+    for name, error in model._default_quantum_errors.items():  # noqa: SLF001 - no public reader
+        copy.add_all_qubit_quantum_error(_collapsed(error), name)
+    for name, places in model._local_quantum_errors.items():  # noqa: SLF001 - no public reader
+        for qubits, error in places.items():
+            if (name, qubits) in used:
+                copy.add_quantum_error(_collapsed(error), name, qubits, warnings=False)
+    for qubits, error in model._local_readout_errors.items():  # noqa: SLF001 - no public reader
+        if ("measure", qubits) in used:
+            copy.add_readout_error(error, qubits, warnings=False)
+    return copy
+
+
+def _collapsed(error: QuantumError) -> QuantumError:
+    return QuantumError(Kraus(SuperOp(error)))
+
+
+def _restricted(target: Target, active: frozenset[int]) -> Target:
+    """Copy a target without the instructions on other than the active qubits."""
+    copy = Target(
+        num_qubits=target.num_qubits,
+        dt=target.dt,
+        qubit_properties=target.qubit_properties,
+        granularity=target.granularity,
+        min_length=target.min_length,
+        pulse_alignment=target.pulse_alignment,
+        acquire_alignment=target.acquire_alignment,
+    )
+    for name in target.operation_names:
+        placement = target[name]
+        if placement is None or None in placement:
+            copy.add_instruction(target.operation_from_name(name), name=name)
+        else:
+            kept = {where: what for where, what in placement.items() if active.issuperset(where)}
+            copy.add_instruction(target.operation_from_name(name), kept, name=name)
+    return copy
