@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 MOST_JOBS = 10
 _LAST_LOOK_SECONDS = 3.0
-"""How long to wait for a session to be over, so that the last picture is the true one."""
+"""How long to wait for the service at the end, so that the last picture is the true one."""
 
 _STYLES = {
     JobState.QUEUED: "yellow",
@@ -68,8 +68,11 @@ def live(session: Session, console: Console | None = None) -> Iterator[TerminalV
         try:
             yield view
         finally:
+            # A look that is under way may have begun before the block's last word; the next one
+            # has not.
+            monitor.look_now(_LAST_LOOK_SECONDS)
+            view.show(monitor.look_now(_LAST_LOOK_SECONDS))
             monitor.remove(view)
-            view.show(monitor.wait_for(lambda seen: seen.ended, _LAST_LOOK_SECONDS))
 
 
 class TerminalView:
