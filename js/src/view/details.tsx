@@ -57,8 +57,8 @@ function isStamp(value: unknown): value is Stamp {
 function History({ stamps, now }: { stamps: readonly Stamp[]; now: number }) {
   return (
     <ol class="qsw-history">
-      {stamps.map(({ status, timestamp }) => (
-        <li key={`${status} ${timestamp}`}>
+      {[...stamps.entries()].map(([at, { status, timestamp }]) => (
+        <li key={at}>
           {String(status)} <Time value={String(timestamp)} now={now} />
         </li>
       ))}

@@ -72,7 +72,7 @@ export function isTime(ms: number): boolean {
 }
 
 export function absolute(ms: number): string {
-  return ABSOLUTE.format(ms);
+  return isTime(ms) ? ABSOLUTE.format(ms) : NONE;
 }
 
 const CLOCK = new Intl.DateTimeFormat(undefined, {
@@ -89,6 +89,9 @@ const DATE_AND_CLOCK = new Intl.DateTimeFormat(undefined, {
 
 /** The time of day; with the date if that was not today. */
 export function moment(ms: number, now: number): string {
+  if (!isTime(ms)) {
+    return NONE;
+  }
   const sameDay = new Date(ms).toDateString() === new Date(now).toDateString();
   return (sameDay ? CLOCK : DATE_AND_CLOCK).format(ms);
 }

@@ -3,16 +3,17 @@ import { firstPulse, type Pulse, pulseOf } from "../clock";
 import { type Command, type Model, TRAITS } from "../contract";
 import { reader, type Snapshot } from "./model";
 import { isAnswered, type Sent, sent } from "./pending";
+import { beatOf } from "./shape";
 
 /** The model's state, and when it was last heard. Traits of one message cause one drawing. */
 export function useSession(model: Model): { snapshot: Snapshot; pulse: Pulse } {
   const [version, changed] = useReducer((n: number) => n + 1, 0);
-  const [pulse, setPulse] = useState(() => firstPulse(model.get("beat"), Date.now()));
+  const [pulse, setPulse] = useState(() => firstPulse(beatOf(model.get("beat")), Date.now()));
   // Before the page is drawn, or what comes in between would be missed.
   useLayoutEffect(() => {
     const onChange = () => changed(undefined);
     const onBeat = () => {
-      const beat = model.get("beat");
+      const beat = beatOf(model.get("beat"));
       if (beat) {
         setPulse(pulseOf(beat, Date.now()));
       }

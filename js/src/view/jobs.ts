@@ -1,11 +1,10 @@
-import type { Page, Reason } from "../contract";
+import type { Reason } from "../contract";
+import { pageOf } from "./shape";
 
 export type JobStatus = "queued" | "running" | "completed" | "failed" | "cancelled" | "unknown";
 
 const BY_CODE: readonly JobStatus[] = ["queued", "running", "completed", "failed", "cancelled"];
 const RUN = 0x80;
-/** More than anybody has: bounds what a wrong count can cost. */
-const MOST_JOBS = 1_000_000;
 
 export interface Job {
   /** Its place in the order in which the jobs came, from 0. */
@@ -42,7 +41,7 @@ export function isFinal(status: JobStatus): boolean {
 /** One status for each job, from bytes in which equal neighbours are a run. */
 export function readStates(bytes: DataView | undefined, count: number): Uint8Array {
   const states = new Uint8Array(count).fill(0x0f);
-  if (!bytes) {
+  if (!(bytes instanceof DataView)) {
     return states;
   }
   let job = 0;
@@ -73,37 +72,32 @@ interface Columns {
 }
 
 /** Pages never change, they are replaced: each is read once. */
-const read = new WeakMap<Page, Columns>();
+const read = new WeakMap<object, Columns>();
 
-function expand<T>(runs: readonly (readonly [T, number])[] | undefined, most: number): T[] {
-  return (runs ?? []).flatMap(([value, count]) =>
-    new Array<T>(Math.max(0, Math.min(count, most))).fill(value),
-  );
+function expand<T>(runs: readonly (readonly [T, number])[]): T[] {
+  return runs.flatMap(([value, count]) => new Array<T>(count).fill(value));
 }
 
-function columnsOf(page: Page): Columns {
-  let columns = read.get(page);
+function columnsOf(raw: unknown): Columns | null {
+  if (typeof raw !== "object" || raw === null) {
+    return null;
+  }
+  let columns = read.get(raw);
   if (!columns) {
-    const ids = page.ids ?? [];
+    const page = pageOf(raw);
     let last = 0;
     columns = {
-      ids,
-      programs: expand(page.programs, ids.length),
-      tags: expand(page.tags, ids.length),
-      created: (page.created ?? []).map((step) => {
+      ...page,
+      programs: expand(page.programs),
+      tags: expand(page.tags),
+      created: page.created.map((step) => {
         last += step ?? 0;
         return step === null ? null : last;
       }),
-      waited: page.waited ?? [],
-      ran: page.ran ?? [],
     };
-    read.set(page, columns);
+    read.set(raw, columns);
   }
   return columns;
-}
-
-function numberOf(value: number | null | undefined): number | null {
-  return typeof value === "number" && Number.isFinite(value) ? value : null;
 }
 
 /** All jobs of a session. They may be incomplete while messages are under way. */
@@ -111,19 +105,19 @@ export class JobList {
   readonly count: number;
   readonly #states: Uint8Array;
   readonly #pageSize: number;
-  readonly #pages: readonly (Page | undefined)[];
+  readonly #pages: readonly unknown[];
   readonly #reasons: readonly Reason[];
   #tally: Tally | undefined;
 
   constructor(
     count: number,
     pageSize: number,
-    pages: readonly (Page | undefined)[],
+    pages: readonly unknown[],
     states: DataView | undefined,
     reasons: readonly Reason[],
   ) {
-    this.count = Math.min(MOST_JOBS, Math.max(0, Math.floor(count) || 0));
-    this.#pageSize = Math.max(1, Math.floor(pageSize) || 1);
+    this.count = count;
+    this.#pageSize = pageSize;
     this.#pages = pages;
     this.#states = readStates(states, this.count);
     this.#reasons = reasons;
@@ -134,30 +128,29 @@ export class JobList {
   }
 
   at(index: number): Job {
-    const page = this.#pages[Math.floor(index / this.#pageSize)];
-    const columns = page && columnsOf(page);
+    const columns = columnsOf(this.#pages[Math.floor(index / this.#pageSize)]);
     const place = index % this.#pageSize;
     return {
       index,
-      id: String(columns?.ids[place] ?? ""),
-      program: String(columns?.programs[place] ?? ""),
+      id: columns?.ids[place] ?? "",
+      program: columns?.programs[place] ?? "",
       status: this.statusAt(index),
       tags: columns?.tags[place] ?? [],
-      created: numberOf(columns?.created[place]),
-      waited: numberOf(columns?.waited[place]),
-      ran: numberOf(columns?.ran[place]),
+      created: columns?.created[place] ?? null,
+      waited: columns?.waited[place] ?? null,
+      ran: columns?.ran[place] ?? null,
       reason: this.#reasonAt(index),
     };
   }
 
   idAt(index: number): string {
-    const page = this.#pages[Math.floor(index / this.#pageSize)];
-    return String((page && columnsOf(page).ids[index % this.#pageSize]) ?? "");
+    const columns = columnsOf(this.#pages[Math.floor(index / this.#pageSize)]);
+    return columns?.ids[index % this.#pageSize] ?? "";
   }
 
   indexOf(id: string): number {
     for (const [number, page] of this.#pages.entries()) {
-      const place = page ? columnsOf(page).ids.indexOf(id) : -1;
+      const place = columnsOf(page)?.ids.indexOf(id) ?? -1;
       if (place >= 0) {
         return number * this.#pageSize + place;
       }
@@ -181,7 +174,7 @@ export class JobList {
 
   #reasonAt(index: number): string | null {
     const found = this.#reasons.find(([, first, count]) => index >= first && index < first + count);
-    return found ? String(found[0]) : null;
+    return found?.[0] ?? null;
   }
 
   #count(): Tally {

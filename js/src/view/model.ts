@@ -1,5 +1,6 @@
-import type { Head, Link, Model, Notice, Page } from "../contract";
+import type { Head, Link, Model, Notice } from "../contract";
 import { JobList } from "./jobs";
+import { headOf, linkOf, noticeOf, numberOr, reasonsOf } from "./shape";
 
 /** All traits at one moment. */
 export interface Snapshot {
@@ -9,45 +10,34 @@ export interface Snapshot {
   notice: Notice;
 }
 
-const NO_HEAD: Head = {
-  key: "",
-  session_id: null,
-  backend_name: null,
-  simulator: false,
-  mode: null,
-  status: null,
-  state: null,
-  accepting_jobs: null,
-  details: {},
-  details_at: 0,
-  countdowns: [],
-  why: null,
-};
-const NO_LINK: Link = { state: "connecting", error: null, since: 0, retry: null };
-const NO_NOTICE: Notice = { n: 0, level: "info", text: "" };
+/** More than anybody has: bounds what a wrong number can cost. */
+const MOST_JOBS = 1_000_000;
+const MOST_PAGES = 20_000;
 
 /** Reads a model; the list of jobs is the same object as long as no job is another one. */
 export function reader(model: Model): () => Snapshot {
   let parts: readonly unknown[] = [];
   let jobs = new JobList(0, 1, [], undefined, []);
   return () => {
-    const { count, page: size } = { count: 0, page: 1, ...model.get("jobs") };
-    const pages: (Page | undefined)[] = [];
-    for (let at = 0; at * Math.max(1, size) < count && at < 20_000; at++) {
+    const found = model.get("jobs");
+    const count = Math.min(MOST_JOBS, Math.max(0, Math.floor(numberOr(found?.count, 0))));
+    const size = Math.max(1, Math.floor(numberOr(found?.page, 1)));
+    const pages: unknown[] = [];
+    for (let at = 0; at * size < count && at < MOST_PAGES; at++) {
       pages.push(model.get(`page${at}`));
     }
     const states = model.get("states");
-    const reasons = model.get("reasons") ?? [];
-    const found = [count, size, states, reasons, ...pages];
-    if (found.length !== parts.length || found.some((part, at) => part !== parts[at])) {
-      parts = found;
-      jobs = new JobList(count, size, pages, states, reasons);
+    const reasons = model.get("reasons");
+    const now = [count, size, states, reasons, ...pages];
+    if (now.length !== parts.length || now.some((part, at) => part !== parts[at])) {
+      parts = now;
+      jobs = new JobList(count, size, pages, states, reasonsOf(reasons));
     }
     return {
-      head: { ...NO_HEAD, ...model.get("head") },
+      head: headOf(model.get("head")),
       jobs,
-      link: { ...NO_LINK, ...model.get("link") },
-      notice: { ...NO_NOTICE, ...model.get("notice") },
+      link: linkOf(model.get("link")),
+      notice: noticeOf(model.get("notice")),
     };
   };
 }

@@ -1,16 +1,12 @@
 import { useEffect, useRef, useState } from "preact/hooks";
 import type { Model, Peek } from "../contract";
+import { peekOf } from "./shape";
 
 const MOST_KEPT = 50;
 
 export interface Peeks {
   get(jobId: string): Peek | undefined;
   ask(jobId: string): void;
-}
-
-function peekOf(message: unknown): Peek | null {
-  const peek = (message as { peek?: Peek } | null)?.peek;
-  return typeof peek?.job_id === "string" ? peek : null;
 }
 
 /** Looks into jobs on demand; the last ones are kept. */

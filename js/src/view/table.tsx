@@ -172,7 +172,7 @@ export function JobTable({ jobs, commands, peeks, disabled, serverNow, ask }: Ta
     const isOpen = position === opened;
     rows.push(
       <JobRow
-        key={job.id}
+        key={job.index}
         job={job}
         position={position}
         queuePosition={job.status === "queued" ? jobs.queuePosition(job.index) : null}
@@ -187,7 +187,7 @@ export function JobTable({ jobs, commands, peeks, disabled, serverNow, ask }: Ta
     );
     if (isOpen) {
       rows.push(
-        <tr class="qsw-detail-row" key={`detail of ${job.id}`}>
+        <tr class="qsw-detail-row" key={`detail of ${job.index}`}>
           <td colSpan={5}>
             <Detail job={job} peeks={peeks} disabled={disabled} />
           </td>

@@ -12,8 +12,8 @@ export function WhyLine({ why, serverNow }: WhyProps) {
   const { parts, fields, document } = why;
   return (
     <p class="qsw-why" data-testid="qsw-why">
-      {parts.map((part) =>
-        typeof part === "string" ? part : <When key={part} ms={part} serverNow={serverNow} />,
+      {[...parts.entries()].map(([at, part]) =>
+        typeof part === "string" ? part : <When key={at} ms={part} serverNow={serverNow} />,
       )}{" "}
       {document.startsWith("https://") && (
         <a
