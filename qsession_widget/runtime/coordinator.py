@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from datetime import datetime
     from typing import Any
 
+    from qsession_widget.runtime.caching import Figures
     from qsession_widget.runtime.clock import Clock
     from qsession_widget.runtime.settings import Settings
     from qsession_widget.runtime.store import Store
@@ -228,6 +229,11 @@ class Coordinator:
         """Count the jobs of a device that have not ended."""
         return sum(job.backend == backend for job in self._jobs.values())
 
+    def unfinished(self, owner: str, job_id: str) -> bool:
+        """Whether it is an owner's job that has not ended."""
+        job = self._jobs.get(job_id)
+        return job is not None and job.owner == owner
+
     def interim(self, job_id: str) -> list[str]:
         """Give what a running job has finished so far, one encoded result for each pub."""
         return self._interim.get(job_id, [])
@@ -353,7 +359,8 @@ class Coordinator:
                     self._interim.setdefault(job_id, []).append(text)
                     self.changes.notify([job_id])
                     return
-                case Done(result, busy_seconds):
+                case Done(result, busy_seconds, cache):
+                    self._count(job, cache)
                     self._end(job, JobState.COMPLETED, result=result, busy_seconds=busy_seconds)
                 case Failed(reason, traceback):
                     log.info("job %s failed: %s\n%s", job_id, reason, traceback)
@@ -417,6 +424,19 @@ class Coordinator:
         session = self._session_of(job)
         sessions = change.sessions if session is None else (self._put_session(session),)
         self._write(Write(jobs=(failed,), sessions=sessions))
+
+    def _count(self, job: Job, cache: Figures) -> None:
+        """Add what caches did for a job to its session; stored with the job's end."""
+        session = self._session_of(job)
+        if session is not None:
+            self._put_session(
+                replace(
+                    session,
+                    cache_hits=session.cache_hits + cache.hits,
+                    cache_misses=session.cache_misses + cache.misses,
+                    cache_seconds_saved=session.cache_seconds_saved + cache.seconds_saved,
+                )
+            )
 
     def _requeue(self, job: Job, *, attempts: int) -> None:
         again = self._put_job(job.requeue(attempts=attempts))

@@ -82,6 +82,7 @@ class Api:
             Route("/qsession", self.read_runtime),
             Route("/qsession/watch", self.watch),
             Route("/qsession/jobs/{job_id}/interim", self.read_interim),
+            Route("/qsession/jobs/{job_id}/outcome", self.read_outcome),
             Route(
                 "/qsession/sessions/{session_id}/cancel_queued",
                 self.cancel_queued,
@@ -359,6 +360,30 @@ class Api:
             headers=headers,
         )
 
+    async def read_outcome(self, request: Request) -> Response:
+        """GET /qsession/jobs/{id}/outcome: a job that has ended, and its result's text with it.
+
+        `Prefer: wait` holds it until the job has ended. A private job's result is not in it.
+        """
+        owner, job_id = reading.owner(request), request.path_params["job_id"]
+
+        async def look() -> tuple[Job, str | None] | None:
+            # Most wakes are of a job that goes on: the store need not be asked.
+            if self.coordinator.unfinished(owner, job_id):
+                return None
+            found = await self.store.outcome(owner, job_id)
+            if found is None:
+                raise problems.job_not_found(job_id)
+            return found if found[0].state.final else None
+
+        found, headers = await self._held(request, job_id, look)
+        if found is None:
+            return Response(status_code=304, headers=headers)
+        job, result = found
+        (document,) = self._job_documents([job])
+        answer = {"job": document, "etag": _etag(job), "result": result}
+        return JSONResponse(answer, headers=headers)
+
     # -- the runtime itself ----------------------------------------------------------------
 
     async def read_runtime(self, _request: Request) -> Response:
@@ -367,7 +392,7 @@ class Api:
             {
                 "name": "qsession-widget",
                 "version": self.version,
-                "features": ["interim", "transpile", "wait", "watch"],
+                "features": ["interim", "outcome", "transpile", "wait", "watch"],
                 "max_session_seconds": self.settings.max_session_seconds,
                 "now": documents.instant(self.clock.now()),
                 "rate": self.clock.rate,
