@@ -40,6 +40,9 @@ log = logging.getLogger(__name__)
 _JOB_ID_ALPHABET = "0123456789abcdefghijklmnopqrstuv"
 _LONGEST_SLEEP_SECONDS = 30.0
 
+_PAYLOADS_AT_HAND = 32
+_LARGEST_PAYLOAD_AT_HAND = 2**18
+
 
 class Coordinator:
     """The sessions and jobs of a runtime, and what happens to them."""
@@ -55,6 +58,7 @@ class Coordinator:
         self._jobs: dict[str, Job] = {}
         self._interim: dict[str, list[str]] = {}
         self._stored: set[str] = set()
+        self._payloads: dict[str, str] = {}
         self._creating: dict[tuple[str, str, str], asyncio.Task[str]] = {}
         self._revision = 0
         self._handing_over = 0
@@ -156,6 +160,7 @@ class Coordinator:
             if new.id in self._jobs:
                 # Else it has ended while it was stored: its session was cancelled.
                 self._stored.add(new.id)
+                self._keep_at_hand(new.id, params)
             self._poke()
             return new.id
 
@@ -228,6 +233,11 @@ class Coordinator:
     def queue_length(self, backend: str) -> int:
         """Count the jobs of a device that have not ended."""
         return sum(job.backend == backend for job in self._jobs.values())
+
+    def session(self, owner: str, session_id: str) -> Session | None:
+        """Give a session of an owner's that is not closed."""
+        session = self._current(session_id)
+        return session if session is not None and session.owner == owner else None
 
     def unfinished(self, owner: str, job_id: str) -> bool:
         """Whether it is an owner's job that has not ended."""
@@ -319,7 +329,7 @@ class Coordinator:
         problem: Exception | None = None
         params = None
         try:
-            params = await self._store.params(job.id)
+            params = self._payloads.pop(job.id, None) or await self._store.params(job.id)
         except Exception as error:
             log.exception("the payload of job %s cannot be read", job.id)
             problem = error
@@ -474,6 +484,11 @@ class Coordinator:
             self._sessions.pop(session.id, None)
         return session
 
+    def _keep_at_hand(self, job_id: str, params: str) -> None:
+        """Spare a job that starts at once the reading of what it has just stored."""
+        if len(self._payloads) < _PAYLOADS_AT_HAND and len(params) <= _LARGEST_PAYLOAD_AT_HAND:
+            self._payloads[job_id] = params
+
     def _withdraw(self, job: Job) -> None:
         """Undo the taking of a job that could not be stored."""
         if job.id not in self._jobs:
@@ -487,6 +502,7 @@ class Coordinator:
         self._jobs.pop(job.id, None)
         self._interim.pop(job.id, None)
         self._stored.discard(job.id)
+        self._payloads.pop(job.id, None)
 
     def _session_of(self, job: Job) -> Session | None:
         return None if job.session_id is None else self._sessions.get(job.session_id)

@@ -508,7 +508,10 @@ class Api:
         session_id = body.get("session_id")
         if session_id is None:
             return None
-        session = await self.store.session(reading.owner(request), str(session_id))
+        owner = reading.owner(request)
+        session = self.coordinator.session(owner, str(session_id)) or await self.store.session(
+            owner, str(session_id)
+        )
         if session is None:
             raise problems.session_not_found(str(session_id))
         if session.backend != device.name:
