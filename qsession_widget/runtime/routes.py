@@ -13,7 +13,7 @@ from starlette.routing import Route
 from qsession_widget.runtime import documents, problems, reading
 from qsession_widget.runtime.job import Job
 from qsession_widget.runtime.lifecycle import NotAcceptingJobsError
-from qsession_widget.runtime.polls import HOLD_SECONDS, QuickPolls
+from qsession_widget.runtime.polls import FIRST_HOLD_SECONDS, HOLD_SECONDS, SENT, QuickPolls
 from qsession_widget.runtime.store import JobFilter, Write
 from qsession_widget.wire.fields import (
     IDEMPOTENCY_KEY,
@@ -215,6 +215,9 @@ class Api:
             )
         except NotAcceptingJobsError as error:
             raise problems.session_closed(str(error)) from error
+        if IDEMPOTENCY_KEY not in request.headers:
+            # Clients that send one know better ways to wait.
+            self.polls.answered(request.client, job_id, SENT)
         answer = {"id": job_id, "backend": job.backend}
         if job.session_id is not None:
             answer["session_id"] = job.session_id
@@ -294,9 +297,11 @@ class Api:
 
         async def changed() -> Job | None:
             job = await look()
-            return None if _etag(job) == told else job
+            same = not job.state.final if told == SENT else _etag(job) == told
+            return None if same else job
 
-        return await self._hold(job_id, changed, HOLD_SECONDS) or await look()
+        longest = FIRST_HOLD_SECONDS if told == SENT else HOLD_SECONDS
+        return await self._hold(job_id, changed, longest) or await look()
 
     async def delete_job(self, request: Request) -> Response:
         """DELETE /jobs/{id}: cancels it if need be."""
