@@ -85,7 +85,7 @@ def plain_simulator(name: str) -> AerSimulator:
     return AerSimulator.from_backend(official_device(name))
 
 
-def contestants(case: Case, home: Path) -> dict[str, Any]:
+def contestants(case: Case, home: Path, session: Session) -> dict[str, Any]:
     """Give everybody who can run a case."""
     bare = real_amplitudes(case.qubits, reps=2)
     observable = _hamiltonian(case.qubits)
@@ -119,7 +119,6 @@ def contestants(case: Case, home: Path) -> dict[str, Any]:
     sampler = case.program == "sampler"
     run = sampled if sampler else estimated
     simulator = plain_simulator(case.device)
-    session = Session(QiskitRuntimeService(channel="local"), case.device)
     ours = (Sampler if sampler else Estimator)(mode=session)
     official = SamplerV2 if sampler else EstimatorV2
     local_mode = official(mode=OfficialSession(backend=device))
@@ -173,9 +172,10 @@ def main() -> None:
             if given.only not in case.title:
                 continue
             rounds = given.rounds or (10 if given.short else case.rounds)
-            samples: list[Samples] = in_turn(
-                contestants(case, home), rounds=rounds, seconds_each=seconds
-            )
+            # Closed at the end: a session holds its device, and the next case may want it.
+            with Session(QiskitRuntimeService(channel="local"), case.device) as session:
+                callers = contestants(case, home, session)
+                samples: list[Samples] = in_turn(callers, rounds=rounds, seconds_each=seconds)
             compare(case.title, samples, OURS)
             figures[case.title] = as_json(samples)
     write(given.json, figures)

@@ -74,6 +74,7 @@ class RuntimeJob(BasePrimitiveJob):  # type: ignore[misc] # qiskit has no types
         self._lock = threading.Lock()
         self._data = data
         self._etag: str | None = None
+        self._text: str | None = None
         self._result: tuple[object, Any] | None = None
 
     def __repr__(self) -> str:
@@ -246,9 +247,13 @@ class RuntimeJob(BasePrimitiveJob):  # type: ignore[misc] # qiskit has no types
         pause = _FIRST_PAUSE_SECONDS
         left = _HELD_SECONDS if timeout is None else timeout
         while not self._over():
-            # A request can be held only where there is something to compare with.
-            asked_to_hold = self._etag is not None
-            waited = self._refresh(min(left, _HELD_SECONDS) if asked_to_hold else 0.0)
+            if self._service.known_to_offer("outcome"):
+                self._await_outcome(min(left, _HELD_SECONDS))
+                asked_to_hold = waited = True
+            else:
+                # A request can be held only where there is something to compare with.
+                asked_to_hold = self._etag is not None
+                waited = self._refresh(min(left, _HELD_SECONDS) if asked_to_hold else 0.0)
             if self._over() or self._ended_unheard_of():
                 return
             left = _HELD_SECONDS if deadline is None else deadline - time.monotonic()
@@ -306,7 +311,9 @@ class RuntimeJob(BasePrimitiveJob):  # type: ignore[misc] # qiskit has no types
         wanted = decoder or self._decoder
         with self._lock:
             if self._result is None or self._result[0] is not wanted:
-                text = self._service.api.results(self._job_id)
+                # It came with the last answer where the service can do that.
+                text = self._text or self._service.api.results(self._job_id)
+                self._text = None
                 self._result = (wanted, None if text is None else self.decode(text, wanted))
             return self._result[1]
 
@@ -418,6 +425,13 @@ class RuntimeJob(BasePrimitiveJob):  # type: ignore[misc] # qiskit has no types
         except ServiceError:
             return False
         return times.get("finished") is not None
+
+    def _await_outcome(self, held_seconds: float) -> None:
+        """Ask for its JSON and its result once it is over."""
+        found = self._service.api.outcome(self._job_id, wait_seconds=held_seconds)
+        with self._lock:
+            if found is not None and not self._over():
+                self._data, self._etag, self._text = found["job"], found["etag"], found["result"]
 
     def _refresh(self, held_seconds: float = 0.0, *, changed_only: bool = True) -> bool:
         """Ask for its JSON, and say whether the server held the request."""

@@ -280,6 +280,11 @@ class QiskitRuntimeService:
                     self._features = frozenset()
             return self._features
 
+    def known_to_offer(self, feature: str) -> bool:
+        """Say whether the service has said that it can do something, without asking it."""
+        with self._lock:
+            return feature in (self._features or ())
+
     def close(self) -> None:
         """Close the connections. The local runtime goes on."""
         self._transport.close()

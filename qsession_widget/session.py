@@ -32,6 +32,7 @@ from qsession_widget.service import (
     default_service,
     local_service,
 )
+from qsession_widget.wire.fields import EXTRA
 from qsession_widget.wire.states import Mode, SessionState, session_status
 
 if TYPE_CHECKING:
@@ -361,6 +362,17 @@ class Session:
             None where the service has no figure, and if the backend is a simulator.
         """
         return None if self._session_id is None else self._json().get("elapsed_time")
+
+    def cache_info(self) -> dict[str, Any] | None:
+        """Give what the runtime kept for it, so that its iterations are fast.
+
+        Returns:
+            `{"hits", "misses", "seconds_saved"}`: how often its jobs found something that was kept
+            (circuits, transpiled ones, noise), how often it had to be made, and how long the making
+            had taken of what was found. None at services that do not say, and if the backend is a
+            simulator.
+        """
+        return None if self._session_id is None else (self._json().get(EXTRA) or {}).get("cache")
 
     def jobs(self) -> list[RuntimeJob]:
         """List its jobs, the oldest first, each once, also those that others have sent.

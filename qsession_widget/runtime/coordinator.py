@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from datetime import datetime
     from typing import Any
 
+    from qsession_widget.runtime.caching import Figures
     from qsession_widget.runtime.clock import Clock
     from qsession_widget.runtime.settings import Settings
     from qsession_widget.runtime.store import Store
@@ -38,6 +39,9 @@ log = logging.getLogger(__name__)
 
 _JOB_ID_ALPHABET = "0123456789abcdefghijklmnopqrstuv"
 _LONGEST_SLEEP_SECONDS = 30.0
+
+_PAYLOADS_AT_HAND = 32
+_LARGEST_PAYLOAD_AT_HAND = 2**18
 
 
 class Coordinator:
@@ -54,6 +58,7 @@ class Coordinator:
         self._jobs: dict[str, Job] = {}
         self._interim: dict[str, list[str]] = {}
         self._stored: set[str] = set()
+        self._payloads: dict[str, str] = {}
         self._creating: dict[tuple[str, str, str], asyncio.Task[str]] = {}
         self._revision = 0
         self._handing_over = 0
@@ -155,6 +160,7 @@ class Coordinator:
             if new.id in self._jobs:
                 # Else it has ended while it was stored: its session was cancelled.
                 self._stored.add(new.id)
+                self._keep_at_hand(new.id, params)
             self._poke()
             return new.id
 
@@ -227,6 +233,16 @@ class Coordinator:
     def queue_length(self, backend: str) -> int:
         """Count the jobs of a device that have not ended."""
         return sum(job.backend == backend for job in self._jobs.values())
+
+    def session(self, owner: str, session_id: str) -> Session | None:
+        """Give a session of an owner's that is not closed."""
+        session = self._current(session_id)
+        return session if session is not None and session.owner == owner else None
+
+    def unfinished(self, owner: str, job_id: str) -> bool:
+        """Whether it is an owner's job that has not ended."""
+        job = self._jobs.get(job_id)
+        return job is not None and job.owner == owner
 
     def interim(self, job_id: str) -> list[str]:
         """Give what a running job has finished so far, one encoded result for each pub."""
@@ -313,7 +329,7 @@ class Coordinator:
         problem: Exception | None = None
         params = None
         try:
-            params = await self._store.params(job.id)
+            params = self._payloads.pop(job.id, None) or await self._store.params(job.id)
         except Exception as error:
             log.exception("the payload of job %s cannot be read", job.id)
             problem = error
@@ -353,7 +369,8 @@ class Coordinator:
                     self._interim.setdefault(job_id, []).append(text)
                     self.changes.notify([job_id])
                     return
-                case Done(result, busy_seconds):
+                case Done(result, busy_seconds, cache):
+                    self._count(job, cache)
                     self._end(job, JobState.COMPLETED, result=result, busy_seconds=busy_seconds)
                 case Failed(reason, traceback):
                     log.info("job %s failed: %s\n%s", job_id, reason, traceback)
@@ -418,6 +435,19 @@ class Coordinator:
         sessions = change.sessions if session is None else (self._put_session(session),)
         self._write(Write(jobs=(failed,), sessions=sessions))
 
+    def _count(self, job: Job, cache: Figures) -> None:
+        """Add what caches did for a job to its session; stored with the job's end."""
+        session = self._session_of(job)
+        if session is not None:
+            self._put_session(
+                replace(
+                    session,
+                    cache_hits=session.cache_hits + cache.hits,
+                    cache_misses=session.cache_misses + cache.misses,
+                    cache_seconds_saved=session.cache_seconds_saved + cache.seconds_saved,
+                )
+            )
+
     def _requeue(self, job: Job, *, attempts: int) -> None:
         again = self._put_job(job.requeue(attempts=attempts))
         session = self._session_of(job)
@@ -454,6 +484,11 @@ class Coordinator:
             self._sessions.pop(session.id, None)
         return session
 
+    def _keep_at_hand(self, job_id: str, params: str) -> None:
+        """Spare a job that starts at once the reading of what it has just stored."""
+        if len(self._payloads) < _PAYLOADS_AT_HAND and len(params) <= _LARGEST_PAYLOAD_AT_HAND:
+            self._payloads[job_id] = params
+
     def _withdraw(self, job: Job) -> None:
         """Undo the taking of a job that could not be stored."""
         if job.id not in self._jobs:
@@ -467,6 +502,7 @@ class Coordinator:
         self._jobs.pop(job.id, None)
         self._interim.pop(job.id, None)
         self._stored.discard(job.id)
+        self._payloads.pop(job.id, None)
 
     def _session_of(self, job: Job) -> Session | None:
         return None if job.session_id is None else self._sessions.get(job.session_id)

@@ -52,6 +52,11 @@ def session_document(session: Session, *, now: datetime, rate: float) -> dict[st
             "created_at": instant(session.created_at),
             "queued": len(session.queued),
             "running": len(session.running),
+            "cache": {
+                "hits": session.cache_hits,
+                "misses": session.cache_misses,
+                "seconds_saved": round(session.cache_seconds_saved, 6),
+            },
         },
     }
 

@@ -15,10 +15,11 @@ import os
 import queue
 import threading
 import time
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from qsession_widget.runtime import worker
+from qsession_widget.runtime.caching import Figures
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -60,10 +61,11 @@ class Interim:
 
 @dataclass(frozen=True)
 class Done:
-    """The result, and how long the simulation took."""
+    """The result, how long the simulation took, and what the worker's caches did."""
 
     result: str
     busy_seconds: float
+    cache: Figures = field(default_factory=Figures)
 
 
 @dataclass(frozen=True)
@@ -266,6 +268,6 @@ def _event(answer: dict[str, Any]) -> Event:
         case "interim":
             return Interim(answer["text"])
         case "done":
-            return Done(answer["result"], answer["busy_seconds"])
+            return Done(answer["result"], answer["busy_seconds"], Figures(**answer["cache"]))
         case _:
             return Failed(answer["reason"], answer["traceback"])

@@ -35,6 +35,9 @@ class Session:
             time of its jobs on the device.
         idle_since: since when it has been open or active with nothing queued or running.
         transitions: each state that it entered, and when.
+        cache_hits: how often its jobs found something that the worker had kept.
+        cache_misses: how often it had to be made.
+        cache_seconds_saved: time that the making had taken of what was found.
     """
 
     id: str
@@ -59,6 +62,9 @@ class Session:
     transitions: tuple[tuple[SessionState, datetime], ...] = ()
     queued: frozenset[str] = frozenset()
     running: frozenset[str] = frozenset()
+    cache_hits: int = 0
+    cache_misses: int = 0
+    cache_seconds_saved: float = 0.0
     revision: int = 0
 
     @property

@@ -3,6 +3,8 @@
 The official client asks for a job's state every tenth of a second, with no way to say that it
 would rather wait. Its first question is answered at once, so that a single `job.status()` never
 waits; when the same connection asks again soon after, the answer may take until the job changes.
+Whoever asks right after sending a job is about to wait for it, and pauses for a tenth of a second
+if it goes on: such a first answer may take as long, for most jobs have ended by then.
 """
 
 from __future__ import annotations
@@ -16,6 +18,12 @@ if TYPE_CHECKING:
 
 HOLD_SECONDS = 1.0
 """The longest that such a poll is held."""
+
+FIRST_HOLD_SECONDS = 0.1
+"""The longest that the first question after a job was sent is held: the client's own pause."""
+
+SENT = "sent"
+"""What is known, in the place of an ETag, by who has sent a job and asked for nothing yet."""
 
 QUICK_SECONDS = 0.75
 """A poll is quick if it comes so soon after the last answer: the client pauses up to 0.5 s."""

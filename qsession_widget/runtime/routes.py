@@ -13,7 +13,7 @@ from starlette.routing import Route
 from qsession_widget.runtime import documents, problems, reading
 from qsession_widget.runtime.job import Job
 from qsession_widget.runtime.lifecycle import NotAcceptingJobsError
-from qsession_widget.runtime.polls import HOLD_SECONDS, QuickPolls
+from qsession_widget.runtime.polls import FIRST_HOLD_SECONDS, HOLD_SECONDS, SENT, QuickPolls
 from qsession_widget.runtime.store import JobFilter, Write
 from qsession_widget.wire.fields import (
     IDEMPOTENCY_KEY,
@@ -82,6 +82,7 @@ class Api:
             Route("/qsession", self.read_runtime),
             Route("/qsession/watch", self.watch),
             Route("/qsession/jobs/{job_id}/interim", self.read_interim),
+            Route("/qsession/jobs/{job_id}/outcome", self.read_outcome),
             Route(
                 "/qsession/sessions/{session_id}/cancel_queued",
                 self.cancel_queued,
@@ -214,6 +215,9 @@ class Api:
             )
         except NotAcceptingJobsError as error:
             raise problems.session_closed(str(error)) from error
+        if IDEMPOTENCY_KEY not in request.headers:
+            # Clients that send one know better ways to wait.
+            self.polls.answered(request.client, job_id, SENT)
         answer = {"id": job_id, "backend": job.backend}
         if job.session_id is not None:
             answer["session_id"] = job.session_id
@@ -293,9 +297,11 @@ class Api:
 
         async def changed() -> Job | None:
             job = await look()
-            return None if _etag(job) == told else job
+            same = not job.state.final if told == SENT else _etag(job) == told
+            return None if same else job
 
-        return await self._hold(job_id, changed, HOLD_SECONDS) or await look()
+        longest = FIRST_HOLD_SECONDS if told == SENT else HOLD_SECONDS
+        return await self._hold(job_id, changed, longest) or await look()
 
     async def delete_job(self, request: Request) -> Response:
         """DELETE /jobs/{id}: cancels it if need be."""
@@ -359,6 +365,30 @@ class Api:
             headers=headers,
         )
 
+    async def read_outcome(self, request: Request) -> Response:
+        """GET /qsession/jobs/{id}/outcome: a job that has ended, and its result's text with it.
+
+        `Prefer: wait` holds it until the job has ended. A private job's result is not in it.
+        """
+        owner, job_id = reading.owner(request), request.path_params["job_id"]
+
+        async def look() -> tuple[Job, str | None] | None:
+            # Most wakes are of a job that goes on: the store need not be asked.
+            if self.coordinator.unfinished(owner, job_id):
+                return None
+            found = await self.store.outcome(owner, job_id)
+            if found is None:
+                raise problems.job_not_found(job_id)
+            return found if found[0].state.final else None
+
+        found, headers = await self._held(request, job_id, look)
+        if found is None:
+            return Response(status_code=304, headers=headers)
+        job, result = found
+        (document,) = self._job_documents([job])
+        answer = {"job": document, "etag": _etag(job), "result": result}
+        return JSONResponse(answer, headers=headers)
+
     # -- the runtime itself ----------------------------------------------------------------
 
     async def read_runtime(self, _request: Request) -> Response:
@@ -367,7 +397,7 @@ class Api:
             {
                 "name": "qsession-widget",
                 "version": self.version,
-                "features": ["interim", "transpile", "wait", "watch"],
+                "features": ["interim", "outcome", "transpile", "wait", "watch"],
                 "max_session_seconds": self.settings.max_session_seconds,
                 "now": documents.instant(self.clock.now()),
                 "rate": self.clock.rate,
@@ -483,7 +513,10 @@ class Api:
         session_id = body.get("session_id")
         if session_id is None:
             return None
-        session = await self.store.session(reading.owner(request), str(session_id))
+        owner = reading.owner(request)
+        session = self.coordinator.session(owner, str(session_id)) or await self.store.session(
+            owner, str(session_id)
+        )
         if session is None:
             raise problems.session_not_found(str(session_id))
         if session.backend != device.name:

@@ -72,6 +72,9 @@ sessions = Table(
     Column("idle_since", Instant),
     Column("used_seconds", Float, nullable=False),
     Column("transitions", JSON, nullable=False),
+    Column("cache_hits", Integer, nullable=False, server_default="0"),
+    Column("cache_misses", Integer, nullable=False, server_default="0"),
+    Column("cache_seconds_saved", Float, nullable=False, server_default="0"),
     Column("revision", Integer, nullable=False),
     UniqueConstraint("owner", "idempotency_key"),
 )

@@ -187,6 +187,10 @@ class Store:
         found = await self._read(_scalar, statement)
         return None if found is None else str(found)
 
+    async def outcome(self, owner: str, job_id: str) -> tuple[Job, str | None] | None:
+        """Read a job and its result; a private job's result is left where it is."""
+        return await self._read(_read_outcome, owner, job_id)
+
     async def jobs(self, owner: str, wanted: JobFilter) -> tuple[list[Job], int]:
         """Read a page of an owner's jobs, and how many there are on all pages."""
         return await self._read(_read_jobs, owner, wanted)
@@ -393,6 +397,14 @@ def _read_job(connection: Connection, owner: str, job_id: str) -> Job | None:
         select(table).where(table.c.id == job_id).where(table.c.owner == owner)
     ).one_or_none()
     return None if row is None else _job_from(row)
+
+
+def _read_outcome(connection: Connection, owner: str, job_id: str) -> tuple[Job, str | None] | None:
+    job = _read_job(connection, owner, job_id)
+    if job is None or job.private:
+        return None if job is None else (job, None)
+    table = schema.results
+    return job, _scalar(connection, select(table.c.body).where(table.c.job_id == job_id))
 
 
 def _id_by_key(connection: Connection, table: Table, owner: str, key: str) -> str | None:

@@ -175,6 +175,20 @@ class RuntimeApi:
             return {"interim": [], "next": after, "final": False}
         return _read(answer)
 
+    def outcome(self, job_id: str, *, wait_seconds: float = 0.0) -> Json | None:
+        """GET /qsession/jobs/{id}/outcome: a job that has ended, with its result.
+
+        Returns:
+            `{"job": JSON of the job, "etag": str, "result": text or None}`; None while it goes on.
+        """
+        answer = self.transport.request(
+            "GET",
+            f"/{EXTRA}/jobs/{_part(job_id)}/outcome",
+            headers=_prefer(wait_seconds),
+            held_seconds=wait_seconds,
+        )
+        return None if answer.status_code == _NOT_MODIFIED else _read(answer)
+
     def cancel_queued(self, session_id: str) -> list[str]:
         """POST /qsession/sessions/{id}/cancel_queued: ids of the jobs that this cancelled."""
         path = f"/{EXTRA}/sessions/{_part(session_id)}/cancel_queued"

@@ -87,6 +87,21 @@ def test_what_is_over_is_not_asked_for_again(monkeypatch: pytest.MonkeyPatch) ->
 
 
 @pytest.mark.usefixtures("runtime")
+def test_a_result_takes_one_request_to_send_and_one_to_get(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    sampler = Sampler("fake_manila")
+    sampler.run(bell(), shots=10).result()
+    seen = requests_seen(monkeypatch)
+    job = sampler.run(bell(), shots=10)
+    assert job.result()[0].data.cr.num_shots == 10
+    assert [(method, path) for method, path, _ in seen] == [
+        ("POST", "/jobs"),
+        ("GET", f"/qsession/jobs/{job.job_id()}/outcome"),
+    ]
+
+
+@pytest.mark.usefixtures("runtime")
 def test_a_job_is_found_again_from_elsewhere() -> None:
     job = Sampler("fake_manila").run(bell(), shots=10)
     again = QiskitRuntimeService().job(job.job_id())

@@ -629,3 +629,17 @@ def test_options_travel_with_a_sampler_in_a_session() -> None:
         bits = one.result()[0].data.meas
         assert bits.num_shots == 50
         assert bits == other.result()[0].data.meas, "the same seed, the same shots"
+
+
+def test_a_session_says_what_the_runtime_kept_for_it(runtime: Path) -> None:
+    assert runtime
+    with Session(backend="fake_manila") as session:
+        assert session.cache_info() == {"hits": 0, "misses": 0, "seconds_saved": 0.0}
+        sampler = Sampler(mode=session)
+        for _ in range(2):
+            sampler.run(bell()).result()
+        found = session.cache_info()
+        assert found is not None
+        assert found["hits"] >= 2
+        assert found["seconds_saved"] > 0
+    assert Session(backend="aer_simulator").cache_info() is None

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from qiskit import QuantumCircuit
 
-from qsession_widget.runtime import lifecycle, store
+from qsession_widget.runtime import coordinator, lifecycle, store
 from qsession_widget.runtime.coordinator import Coordinator
 from qsession_widget.runtime.job import Job
 from qsession_widget.runtime.lifecycle import NotAcceptingJobsError, Session
@@ -474,7 +474,12 @@ def test_a_result_waits_until_the_store_can_be_written(
     with_bench(tmp_path, body, min_job_seconds=0.3)
 
 
-def test_a_payload_that_cannot_be_read_fails_its_job_and_frees_the_device(tmp_path: Path) -> None:
+def test_a_payload_that_cannot_be_read_fails_its_job_and_frees_the_device(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Large ones are always read from the store; here everything is large.
+    monkeypatch.setattr(coordinator, "_LARGEST_PAYLOAD_AT_HAND", 0)
+
     async def body(bench: Bench) -> None:
         with closing(sqlite3.connect(tmp_path / "runtime.db")) as other:
             other.execute(

@@ -9,6 +9,7 @@ from starlette.datastructures import Address
 
 from qsession_widget.runtime import polls
 from qsession_widget.runtime.polls import QUICK_SECONDS, QuickPolls
+from tests.conftest import running
 from tests.runtime.test_listing import Client
 
 if TYPE_CHECKING:
@@ -52,6 +53,19 @@ def test_what_nobody_asks_for_any_more_is_forgotten() -> None:
         seen.answered(HERE, str(number), '"1"')
     assert len(seen._answers) == 1024
     assert seen.known(HERE, "0") is None
+
+
+def test_the_first_question_after_sending_may_wait_for_the_end_and_the_next_ones_too(
+    tmp_path: Path,
+) -> None:
+    with running(tmp_path):
+        client = Client(tmp_path)
+        job_id = client.submit(backend="fake_belem")
+        told: list[str] = []
+        while not told or told[-1] in {"Queued", "Running"}:
+            told.append(client.ask("GET", f"/jobs/{job_id}?exclude_params=true").json()["status"])
+        assert told[-1] == "Completed"
+        assert len(told) <= 5, "held, the polls are few"
 
 
 def test_a_held_poll_is_answered_when_the_job_ends(slow_home: Path) -> None:
