@@ -284,9 +284,7 @@ def test_workers_die_with_their_server_even_while_aer_computes(tmp_path: Any) ->
             workers = [psutil.Process(int(each)) for each in server.stdout.readline().split()]
             assert len(workers) == 2
             # Nothing but Aer takes this long; decoding the circuit takes a fraction of it.
-            eventually(
-                lambda: any(each.cpu_times().user > 2 for each in workers), "a computation"
-            )
+            eventually(lambda: any(each.cpu_times().user > 2 for each in workers), "a computation")
             assert not any(gone(each.pid) for each in workers)
         finally:
             server.kill()
