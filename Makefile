@@ -6,7 +6,7 @@ PYTHON := $(VENV)/bin/python
 export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 
 JS_SOURCES := $(shell find js/src js/build.mjs js/package.json js/tsconfig.json -type f)
-BUILT := qsession_widget/panel/static/widget.js qsession_widget/labextension/package.json
+PY_SOURCES := $(shell find qsession_widget examples -type f -not -path '*/__pycache__/*')
 
 .PHONY: demo test lint python-tests js-tests wheel-tests build clean
 
@@ -15,24 +15,24 @@ demo: $(VENV)/.installed ## run a real session, live in the terminal, then open 
 
 test: lint js-tests python-tests wheel-tests ## everything that CI runs
 
-lint: $(VENV)/.dev
+lint: $(VENV)/.dev dist/.built
 	$(PYTHON) -m ruff format --check .
 	$(PYTHON) -m ruff check .
 	$(PYTHON) -m mypy
 	$(VENV)/bin/lint-imports
 	npm --prefix js run lint
+	$(PYTHON) -m pytest --quiet tests/wheel/test_contents.py
 
 js-tests: js/node_modules/.installed $(VENV)/.chromium
-	npm --prefix js test
+	CHROMIUM_PATH="$$($(PYTHON) -m tests.browser.chromium)" npm --prefix js test
 
 python-tests: $(VENV)/.dev $(VENV)/.chromium
 	$(PYTHON) -m pytest --ignore tests/wheel
 
-wheel-tests: $(VENV)/.dev $(VENV)/.chromium
-	rm -rf dist && $(PYTHON) -m build --wheel --outdir dist
-	$(PYTHON) -m pytest tests/wheel
+wheel-tests: $(VENV)/.dev $(VENV)/.chromium dist/.built
+	$(PYTHON) -m pytest tests/wheel/test_installed.py
 
-build: $(BUILT)
+build: $(VENV)/.built
 
 $(PYTHON):
 	python3 -m venv $(VENV)
@@ -41,21 +41,26 @@ js/node_modules/.installed: js/package-lock.json
 	npm --prefix js ci --no-audit --no-fund
 	touch $@
 
-$(BUILT) &: js/node_modules/.installed $(JS_SOURCES) | $(VENV)/.builder
+$(VENV)/.built: js/node_modules/.installed $(JS_SOURCES) | $(VENV)/.builder
 	npm --prefix js run build
+	touch $@
 
 # The tool that makes the JupyterLab extension comes from PyPI, and npm calls it.
 $(VENV)/.builder: | $(PYTHON)
 	$(PYTHON) -m pip install --quiet "jupyter-builder>=1.2,<2"
 	touch $@
 
-$(VENV)/.installed: pyproject.toml install.json $(BUILT)
+$(VENV)/.installed: pyproject.toml install.json $(VENV)/.built
 	$(PYTHON) -m pip install --quiet --editable ".[lab]"
 	touch $@
 
 $(VENV)/.dev: $(VENV)/.installed
 	$(PYTHON) -m pip install --quiet "pip>=25.1"
 	$(PYTHON) -m pip install --quiet --group dev
+	touch $@
+
+dist/.built: $(VENV)/.dev $(PY_SOURCES)
+	rm -rf dist && $(PYTHON) -m build --wheel --outdir dist
 	touch $@
 
 # A browser for the tests: the one that is there, else Debian's, else Playwright's own.

@@ -4,23 +4,23 @@ from __future__ import annotations
 
 import json
 import os
+import tempfile
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from urllib.parse import urlsplit
 
 from qsession_widget.errors import InvalidInputError
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
 
 LOCAL = "local"
 IBM_CHANNELS = ("ibm_quantum_platform", "ibm_cloud")
 CHANNELS = (LOCAL, *IBM_CHANNELS)
 IBM_URL = "https://cloud.ibm.com"
 
+_CRN_CNAME = 2
 _CRN_REGION = 5
 _CRN_FIELDS = 8
+_REGIONS = ("us-east", "eu-de")
 _DEFAULT_NAMES = {
     "ibm_quantum_platform": "default-ibm-quantum-platform",
     "ibm_cloud": "default-ibm-cloud",
@@ -35,10 +35,13 @@ class Account:
         channel: "local", "ibm_quantum_platform" or "ibm_cloud".
         token: API key at IBM, bearer token of somebody else's local runtime; None for one's own.
         url: root of the service; None for the channel's own.
-        instance: CRN of the instance at IBM.
+        instance: CRN or name of the instance at IBM; None, and "auto", choose one.
         verify: whether to check the server's certificate.
         private_endpoint: whether to use IBM's private network.
         proxies: addresses of proxies by scheme.
+        region: where an instance is chosen: only in this region.
+        plans_preference: likewise: only with these plans, the first ones first.
+        tags: likewise: only with all of these tags.
     """
 
     channel: str
@@ -47,7 +50,10 @@ class Account:
     instance: str | None = None
     verify: bool = True
     private_endpoint: bool = False
-    proxies: dict[str, str] = field(default_factory=dict, repr=False)
+    proxies: dict[str, str] = field(default_factory=dict, repr=False, hash=False)
+    region: str | None = None
+    plans_preference: tuple[str, ...] = ()
+    tags: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if self.channel not in CHANNELS:
@@ -58,7 +64,8 @@ class Account:
             raise InvalidInputError(f"url={self.url!r} is not an http or https address")
         for what in ("token", "instance"):
             # Both become headers. Their values are secrets, or long: the message leaves them out.
-            if not all("!" <= letter <= "~" for letter in getattr(self, what) or ""):
+            value = self.crn if what == "instance" else self.token
+            if not all("!" <= letter <= "~" for letter in value or ""):
                 raise InvalidInputError(f"the {what} has blanks, line ends or other odd letters")
         if self.channel == LOCAL:
             if (self.token is None) != (self.url is None):
@@ -69,20 +76,47 @@ class Account:
             return
         if not self.token:
             raise InvalidInputError(f"channel={self.channel!r} takes a token, your API key")
-        fields = (self.instance or "").split(":")
-        if fields[0] != "crn" or len(fields) < _CRN_FIELDS:
+        if self.region not in {None, *_REGIONS}:
             raise InvalidInputError(
-                f"instance={self.instance!r} is not the CRN of an instance; it begins with 'crn:' "
-                "and stands on the instance's page at https://quantum.cloud.ibm.com/instances"
+                f"region={self.region!r} is not known; allowed are {', '.join(_REGIONS)}"
+            )
+        fields = (self.instance or "").split(":")
+        if fields[0] == "crn" and len(fields) < _CRN_FIELDS:
+            raise InvalidInputError(
+                f"instance={self.instance!r} is not a whole CRN; it stands on the instance's page "
+                "at https://quantum.cloud.ibm.com/instances"
             )
 
-    def with_network(self, *, verify: bool | None, proxies: Mapping[str, str] | None) -> Account:
-        """Give this account with another way through the network; None leaves its own."""
+    @property
+    def crn(self) -> str | None:
+        """CRN of the instance; None where a name stands in its place, or nothing."""
+        named = self.instance or ""
+        return named if named.startswith("crn:") else None
+
+    def with_changes(self, **changes: Any) -> Account:
+        """Give this account with other values; None leaves its own."""
         return replace(
-            self,
-            verify=self.verify if verify is None else verify,
-            proxies=self.proxies if proxies is None else dict(proxies),
+            self, **{name: value for name, value in changes.items() if value is not None}
         )
+
+    def iam_url(self) -> str:
+        """Derive IAM's address as qiskit-ibm-runtime does; the `IAM_URL` variable comes before."""
+        parts = urlsplit(self.url or IBM_URL)
+        if self.crn is None:
+            return f"{parts.scheme}://iam.{parts.hostname}"
+        private = "private." if self.private_endpoint else ""
+        staging = "test." if self.crn.split(":")[_CRN_CNAME] == "staging" else ""
+        return f"https://{private}iam.{staging}cloud.ibm.com"
+
+    def search_url(self) -> str:
+        """Derive Global Search's address, which lists the account's instances."""
+        parts = urlsplit(self.url or IBM_URL)
+        return f"{parts.scheme}://api.global-search-tagging.{parts.hostname}"
+
+    def catalog_url(self) -> str:
+        """Derive Global Catalog's address, which describes plans."""
+        parts = urlsplit(self.url or IBM_URL)
+        return f"{parts.scheme}://globalcatalog.{parts.hostname}/api/v1"
 
     def ibm_api_url(self) -> str:
         """Derive the REST API's base at IBM from url and CRN, as qiskit-ibm-runtime does."""
@@ -105,7 +139,9 @@ def account_file() -> Path:
     return Path.home() / ".qiskit" / "qiskit-ibm.json"
 
 
-def find_account(channel: str | None = None) -> Account:
+def find_account(
+    channel: str | None = None, *, name: str | None = None, filename: str | Path | None = None
+) -> Account:
     """Find the account to use when no token is given.
 
     The `QISKIT_IBM_*` variables come first, then the saved account that is marked as default,
@@ -114,11 +150,22 @@ def find_account(channel: str | None = None) -> Account:
 
     Args:
         channel: look for this one only; None is any.
+        name: take the saved account of this name, and look nowhere else.
+        filename: another file than qiskit-ibm-runtime's.
 
     Raises:
-        InvalidInputError: where the channel has no account, or the file cannot be understood.
+        InvalidInputError: where there is no such account, or the file cannot be understood.
     """
-    if channel == LOCAL:
+    path = _path(filename)
+    if name is not None and name != LOCAL:
+        named = _saved(path).get(name)
+        if named is None or (channel and named.get("channel") != channel):
+            raise InvalidInputError(
+                f"no account name={name!r}{f' for channel={channel!r}' if channel else ''} in "
+                f"{path}; there are {', '.join(_saved(path)) or 'none'}"
+            )
+        return _account(named)
+    if LOCAL in {channel, name}:
         return Account(LOCAL)
     token = os.environ.get("QISKIT_IBM_TOKEN")
     if token:
@@ -130,7 +177,7 @@ def find_account(channel: str | None = None) -> Account:
         )
     saved = {
         name: entry
-        for name, entry in _saved().items()
+        for name, entry in _saved(path).items()
         if name != LOCAL and entry.get("channel") in ((channel,) if channel else IBM_CHANNELS)
     }
     if saved:
@@ -139,8 +186,113 @@ def find_account(channel: str | None = None) -> Account:
         return Account(LOCAL)
     raise InvalidInputError(
         f"no account for channel={channel!r}: give a token, set QISKIT_IBM_TOKEN, or save one "
-        f"with qiskit-ibm-runtime in {account_file()}"
+        f"with QiskitRuntimeService.save_account in {path}"
     )
+
+
+def save_account(
+    account: Account,
+    *,
+    name: str | None = None,
+    filename: str | Path | None = None,
+    overwrite: bool = False,
+    set_as_default: bool = False,
+) -> str:
+    """Save an account in the file and form of qiskit-ibm-runtime, which finds it there too.
+
+    Args:
+        account: the account; one of channel "local" without a url needs no saving.
+        name: what to call it; None is the channel's default name.
+        filename: another file than qiskit-ibm-runtime's.
+        overwrite: whether it may take the place of one of that name, and of another default.
+        set_as_default: whether it is what is used where nothing is named.
+
+    Returns:
+        Its name.
+
+    Raises:
+        InvalidInputError: where there is one of that name, or another default, already.
+    """
+    if account.channel == LOCAL:
+        raise InvalidInputError("channel='local' needs no account: it is there without one")
+    path, name = _path(filename), name or _DEFAULT_NAMES[account.channel]
+    saved = _saved(path)
+    others = [other for other, entry in saved.items() if entry.get("is_default_account")]
+    in_the_way = [name] if name in saved else others if set_as_default else []
+    if in_the_way and not overwrite:
+        raise InvalidInputError(
+            f"account {in_the_way[0]!r} is {'the default' if name not in saved else 'saved'} "
+            "already; overwrite=True replaces it"
+        )
+    if set_as_default:
+        for other in others:
+            saved[other].pop("is_default_account")
+    saved[name] = _entry(account, default=set_as_default)
+    _write(path, saved)
+    return name
+
+
+def saved_accounts(
+    *, channel: str | None = None, name: str | None = None, filename: str | Path | None = None
+) -> dict[str, dict[str, Any]]:
+    """Give what is saved, by name, without the tokens: they are for no eyes."""
+    return {
+        each: {key: value for key, value in entry.items() if key != "token"}
+        for each, entry in _saved(_path(filename)).items()
+        if channel in {None, entry.get("channel")} and name in {None, each}
+    }
+
+
+def delete_account(
+    *, name: str | None = None, channel: str | None = None, filename: str | Path | None = None
+) -> bool:
+    """Delete a saved account.
+
+    Args:
+        name: which; None is the one with the channel's default name.
+        channel: whose default name; None is "ibm_quantum_platform".
+        filename: another file than qiskit-ibm-runtime's.
+
+    Returns:
+        Whether there was one.
+    """
+    path = _path(filename)
+    saved = _saved(path)
+    if saved.pop(name or _DEFAULT_NAMES[channel or IBM_CHANNELS[0]], None) is None:
+        return False
+    _write(path, saved)
+    return True
+
+
+def _path(filename: str | Path | None) -> Path:
+    return account_file() if filename is None else Path(filename).expanduser()
+
+
+def _write(path: Path, saved: dict[str, dict[str, Any]]) -> None:
+    """Write the file in one step, readable by its owner only: it holds keys."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}-")
+    with os.fdopen(handle, "w", encoding="utf-8") as file:
+        json.dump(saved, file, sort_keys=True, indent=4)
+    Path(name).replace(path)
+
+
+def _entry(account: Account, *, default: bool) -> dict[str, Any]:
+    """Write an account as qiskit-ibm-runtime does."""
+    entry = {
+        "channel": account.channel,
+        "token": account.token,
+        "url": account.url or IBM_URL,
+        "instance": account.instance,
+        "verify": account.verify,
+        "private_endpoint": account.private_endpoint,
+        "proxies": {"urls": account.proxies} if account.proxies else None,
+        "region": account.region,
+        "plans_preference": list(account.plans_preference) or None,
+        "tags": list(account.tags) or None,
+        "is_default_account": True if default else None,
+    }
+    return {key: value for key, value in entry.items() if value is not None}
 
 
 def _preference(saved: tuple[str, dict[str, Any]]) -> tuple[bool, bool, int, str]:
@@ -154,8 +306,7 @@ def _preference(saved: tuple[str, dict[str, Any]]) -> tuple[bool, bool, int, str
     )
 
 
-def _saved() -> dict[str, dict[str, Any]]:
-    path = account_file()
+def _saved(path: Path) -> dict[str, dict[str, Any]]:
     try:
         found: dict[str, dict[str, Any]] = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
@@ -176,4 +327,7 @@ def _account(entry: dict[str, Any]) -> Account:
         verify=entry.get("verify") is not False,
         private_endpoint=bool(entry.get("private_endpoint")),
         proxies=dict((entry.get("proxies") or {}).get("urls") or {}),
+        region=entry.get("region"),
+        plans_preference=tuple(entry.get("plans_preference") or ()),
+        tags=tuple(entry.get("tags") or ()),
     )

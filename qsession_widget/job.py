@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from qiskit.primitives import BasePrimitiveJob
 
+from qsession_widget import checked
 from qsession_widget.errors import (
     ConflictError,
     JobCancelledError,
@@ -20,7 +21,6 @@ from qsession_widget.errors import (
     NotFoundError,
     ServiceError,
 )
-from qsession_widget.options import check_tags
 from qsession_widget.wire import codec
 from qsession_widget.wire.fields import EXTRA
 from qsession_widget.wire.states import FINAL_JOB_STATUS, JOB_STATUS, job_status
@@ -333,7 +333,7 @@ class RuntimeJob(BasePrimitiveJob):  # type: ignore[misc] # qiskit has no types
         Raises:
             InvalidInputError: where they are not a list of texts.
         """
-        self._service.api.update_tags(self._job_id, check_tags("tags", tags))
+        self._service.api.update_tags(self._job_id, checked.tags("tags", tags))
         with self._lock:
             # What is over never changes, but for this.
             self._data = self._etag = None

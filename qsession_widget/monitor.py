@@ -12,13 +12,22 @@ import queue
 import threading
 import weakref
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
 from qsession_widget.errors import ConflictError, QSessionError
 from qsession_widget.session import Session, details_of
-from qsession_widget.snapshot import JobRow, Link, LinkState, Notice, Snapshot, parse_time
+from qsession_widget.snapshot import (
+    JobRow,
+    Link,
+    LinkState,
+    Notice,
+    ServiceClock,
+    Snapshot,
+    parse_time,
+)
 from qsession_widget.transport.http import unattended
+from qsession_widget.wire.fields import EXTRA
 from qsession_widget.wire.states import session_status
 
 if TYPE_CHECKING:
@@ -87,6 +96,7 @@ class Monitor:
         self._wake = threading.Event()
         self._commands: queue.SimpleQueue[Callable[[], Notice] | None] = queue.SimpleQueue()
         self._notices: queue.SimpleQueue[Notice] = queue.SimpleQueue()
+        self._unanswered = 0
         self._thread: threading.Thread | None = None
 
     @classmethod
@@ -125,8 +135,12 @@ class Monitor:
     def start(self) -> None:
         """Start the threads if they do not run and there is something to watch."""
         with self._lock:
-            if self._thread is not None or self.snapshot.link.state is LinkState.ENDED:
-                return
+            if self.snapshot.link.state is not LinkState.ENDED:
+                self._start_threads()
+
+    def _start_threads(self) -> None:
+        """Start the threads if they do not run; the lock is held."""
+        if self._thread is None:
             name = f"qsession-monitor-{self.session.session_id or self.session.key}"
             self._thread = threading.Thread(target=self._watch, name=name, daemon=True)
             self._thread.start()
@@ -167,6 +181,18 @@ class Monitor:
 
         self._command(cancel)
 
+    def cancel_queued(self) -> None:
+        """Cancel the queued jobs, and leave the session open."""
+
+        def cancel() -> Notice:
+            count = len(self.session.cancel_queued_jobs())
+            if count == 0:
+                return Notice("info", "No job was queued any more.")
+            were = "job was" if count == 1 else "jobs were"
+            return Notice("info", f"{count} queued {were} cancelled.")
+
+        self._command(cancel)
+
     def cancel_job(self, job_id: str) -> None:
         """Cancel one job of the session."""
 
@@ -184,8 +210,11 @@ class Monitor:
         self._wake.set()
 
     def _command(self, command: Callable[[], Notice]) -> None:
-        self._commands.put(command)
-        self.start()
+        with self._lock:
+            self._unanswered += 1
+            self._commands.put(command)
+            # Also where the session is over: whoever asks is told so.
+            self._start_threads()
 
     def _obey(self) -> None:
         while (command := self._commands.get()) is not None:
@@ -198,6 +227,8 @@ class Monitor:
                 logger.exception("a command on %r failed", self.session)
                 notice = Notice("error", f"internal error: {type(error).__name__}: {error}")
             self._notices.put(notice)
+            with self._lock:
+                self._unanswered -= 1
             self._wake.set()
 
     # -- the polling thread --------------------------------------------------------------------
@@ -211,12 +242,14 @@ class Monitor:
             self._wake.clear()
             failures = 0 if self._look(hold=hold) else failures + 1
             self._show()
-            if self.snapshot.link.state is LinkState.ENDED and self._notices.empty():
-                break
+            with self._lock:
+                # A command that ends the session is answered after the end is seen.
+                answered = self._unanswered == 0 and self._notices.empty()
+                if self.snapshot.link.state is LinkState.ENDED and answered:
+                    self._commands.put(None)
+                    self._thread = None
+                    return
             self._wake.wait(self._pause_seconds(failures))
-        self._commands.put(None)
-        with self._lock:
-            self._thread = None
 
     def _look(self, *, hold: bool) -> bool:
         """Take a new snapshot; on a fault, keep what was known and say what is wrong."""
@@ -271,7 +304,7 @@ class _Watching:
         self._revision = 0
         self._jobs: dict[str, JobRow] = {}
         self._holds = False
-        self._clock_ahead = timedelta(0)
+        self._clock: ServiceClock | None = None
 
     def look(self, last: Snapshot, *, hold: bool) -> Snapshot:
         self._holds = "watch" in self._session.service.features
@@ -280,7 +313,7 @@ class _Watching:
         found = self._session.service.api.session(last.session_id or "")
         rows = (JobRow.from_json(job.data) for job in self._session.jobs())
         self._jobs.update({row.id: row for row in rows})
-        return self._seen(last, found, datetime.now(UTC))
+        return self._seen(last, found)
 
     def pause_seconds(self, snapshot: Snapshot, round_seconds: float) -> float:
         """Pause as long as needed where the request itself does not wait."""
@@ -297,21 +330,26 @@ class _Watching:
             wait_seconds=WATCHED_SECONDS if hold and self._revision else 0.0,
         )
         if found is None:
-            return replace(last, now=datetime.now(UTC) + self._clock_ahead)
+            return last if self._clock is None else replace(last, now=self._clock.now())
         self._revision = found["revision"]
         self._jobs.update({job["id"]: JobRow.from_json(job) for job in found["jobs"]})
-        now = parse_time(found["now"]) or datetime.now(UTC)
-        self._clock_ahead = now - datetime.now(UTC)
-        return self._seen(last, found["session"], now)
+        return self._seen(last, found["session"])
 
-    def _seen(self, last: Snapshot, found: dict[str, Any], now: datetime) -> Snapshot:
+    def _seen(self, last: Snapshot, found: dict[str, Any]) -> Snapshot:
+        extra = found.get(EXTRA) or {}
+        self._clock = ServiceClock.read(found)
         return replace(
             last,
             backend_name=found.get("backend_name") or last.backend_name,
             status=session_status(found["state"], accepting_jobs=bool(found["accepting_jobs"])),
             details=details_of(found),
             jobs=tuple(self._jobs.values()),
-            now=now,
+            now=self._clock.shown,
+            rate=self._clock.rate,
+            details_at=parse_time(extra.get("now")),
+            created_at=parse_time(extra.get("created_at")),
+            first_job_seconds=extra.get("first_job_ttl"),
+            state_reason=found.get("state_reason") or None,
         )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from typing import TYPE_CHECKING, Any
 
 from qiskit import QuantumCircuit
@@ -10,13 +11,14 @@ from qiskit.exceptions import QiskitError
 from qiskit.primitives import BaseEstimatorV2, BaseSamplerV2
 from qiskit.primitives.containers.estimator_pub import EstimatorPub
 from qiskit.primitives.containers.sampler_pub import SamplerPub
-from qiskit.transpiler import generate_preset_pass_manager
 
+from qsession_widget.accounts import LOCAL
 from qsession_widget.backend import Backend, backend_name
 from qsession_widget.errors import InvalidInputError
 from qsession_widget.options import Options
 from qsession_widget.service import default_service
-from qsession_widget.session import Session, surrounding_session
+from qsession_widget.session import Session, find_session, service_of, surrounding_session
+from qsession_widget.transpiling import transpiled_circuits
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -53,8 +55,10 @@ class _Primitive:
             self._mode = given
         elif given is None:
             self._mode = surrounding_session()
+        elif hasattr(given, "session_id"):
+            self._mode = find_session(given)
         else:
-            self._mode = default_service().backend(backend_name(given))
+            self._mode = service_of(given).backend(backend_name(given))
 
     @property
     def mode(self) -> Session | Backend | None:
@@ -71,20 +75,29 @@ class _Primitive:
         session, backend = self._place()
         for number, pub in enumerate(pubs):
             _check_width(number, pub.circuit, backend)
-        if "transpile" not in backend.service.features:
+        features = backend.service.features
+        if "transpile" not in features:
             pubs = [self._for_device(pub, backend) for pub in pubs]
+        if backend.service.channel == LOCAL and (unheard := self.options.mitigates()):
+            warnings.warn(
+                f"the local runtime does nothing against errors: {', '.join(unheard)} changes "
+                "nothing there",
+                UserWarning,
+                stacklevel=3,
+            )
         inputs = {
             "pubs": pubs,
-            "options": self.options.on_the_wire(),
+            "options": self.options.on_the_wire(self._program_id),
             "version": _PARAMS_VERSION,
             "support_qiskit": True,
             **self._more_inputs(),
         }
         level = self.options.optimization_level
+        run = self.options.for_the_run()
         if session is not None:
-            return session.run(self._program_id, inputs, optimization_level=level)
+            return session.run(self._program_id, inputs, run, optimization_level=level)
         return backend.service.run(
-            self._program_id, inputs, {"backend": backend}, optimization_level=level
+            self._program_id, inputs, {"backend": backend, **run}, optimization_level=level
         )
 
     def _place(self) -> tuple[Session | None, Backend]:
@@ -101,10 +114,7 @@ class _Primitive:
         raise NotImplementedError
 
     def _transpiled(self, circuit: QuantumCircuit, backend: Backend) -> QuantumCircuit:
-        manager = generate_preset_pass_manager(
-            optimization_level=self.options.optimization_level, backend=backend
-        )
-        return manager.run(circuit)
+        return transpiled_circuits.get(circuit, backend, self.options.optimization_level)
 
 
 class Sampler(_Primitive, BaseSamplerV2):  # type: ignore[misc] # qiskit has no types
@@ -219,7 +229,8 @@ class Estimator(_Primitive, BaseEstimatorV2):  # type: ignore[misc] # qiskit has
         return self._send(coerced)
 
     def _more_inputs(self) -> dict[str, Any]:
-        return {"resilience_level": self.options.resilience_level}
+        level = self.options.resilience_level
+        return {} if level is None else {"resilience_level": level}
 
     def _for_device(self, pub: EstimatorPub, backend: Backend) -> EstimatorPub:
         if _is_isa(pub.circuit, backend):

@@ -5,27 +5,32 @@ from __future__ import annotations
 import difflib
 import threading
 import uuid
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any, Self
 
-from qsession_widget import local
+from qsession_widget import accounts, connection
 from qsession_widget.accounts import IBM_CHANNELS, LOCAL, Account, find_account
 from qsession_widget.backend import Backend, backend_name
-from qsession_widget.errors import BackendNotFoundError, InvalidInputError, NotFoundError
+from qsession_widget.errors import (
+    BackendNotFoundError,
+    InvalidInputError,
+    NotFoundError,
+)
 from qsession_widget.follow import follow
 from qsession_widget.job import RuntimeJob
 from qsession_widget.options import RuntimeOptions
 from qsession_widget.transport.api import RuntimeApi
-from qsession_widget.transport.auth import BearerAuth, IAMAuth, check_iam
-from qsession_widget.transport.http import Endpoint, Transport, is_unattended
 from qsession_widget.wire import codec
 from qsession_widget.wire.fields import API_PREFIX, EXTRA
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
     from datetime import datetime
+    from pathlib import Path
     from types import TracebackType
 
     from qsession_widget.job import ResultDecoder
+    from qsession_widget.transport.http import Transport
 
 _PAGE = 100
 _FIRST_CHOICE = "fake_manila"
@@ -44,12 +49,21 @@ class QiskitRuntimeService:
             a token is given, else as above.
         token: API key of IBM; for channel "local" with a url, somebody else's runtime's token.
         url: root of the service, for example "http://127.0.0.1:41234".
-        instance: CRN of the instance at IBM.
+        instance: CRN or name of the instance at IBM. None, and "auto", take the first that fits
+            the arguments below, free plans before others.
+        name: the saved account of this name.
+        filename: another file of saved accounts than qiskit-ibm-runtime's.
         verify: whether to check the server's certificate; None is the account's choice.
-        proxies: addresses of proxies by scheme, such as {"https": "http://proxy:3128"}.
+        proxies: addresses of proxies by scheme, such as {"https": "http://proxy:3128"}; also in
+            qiskit-ibm-runtime's form, {"urls": {...}}.
+        private_endpoint: whether to use IBM's private network.
+        region: only an instance in this region, "us-east" or "eu-de".
+        plans_preference: only an instance with one of these plans, the first ones first.
+        tags: only an instance with all of these tags.
 
     Raises:
-        InvalidInputError: for arguments that do not fit together.
+        InvalidInputError: for arguments that do not fit together, and where no instance fits.
+        NotAuthorizedError: where instances have to be looked up, and the API key is refused.
         RuntimeStartError: where the local runtime cannot be started.
     """
 
@@ -60,22 +74,168 @@ class QiskitRuntimeService:
         url: str | None = None,
         instance: str | None = None,
         *,
+        name: str | None = None,
+        filename: str | Path | None = None,
         verify: bool | None = None,
-        proxies: Mapping[str, str] | None = None,
+        proxies: Mapping[str, Any] | None = None,
+        private_endpoint: bool | None = None,
+        region: str | None = None,
+        plans_preference: Sequence[str] | None = None,
+        tags: Sequence[str] | None = None,
     ) -> None:
-        if token is None and url is None and instance is None:
-            account = find_account(channel)
+        if token is None and url is None:
+            account = find_account(channel, name=name, filename=filename)
+            if account.channel == LOCAL and instance is not None:
+                raise InvalidInputError(
+                    f"instance={instance!r} is for an account at IBM, and there is none: give a "
+                    "token, or save one with QiskitRuntimeService.save_account"
+                )
         else:
-            account = Account(channel or IBM_CHANNELS[0], token, url, instance)
-        if verify is not None or proxies is not None:
-            account = account.with_network(verify=verify, proxies=proxies)
+            account = Account(channel or IBM_CHANNELS[0], token, url)
+        account = account.with_changes(
+            instance=instance,
+            verify=verify,
+            proxies=connection.proxies_of(proxies),
+            private_endpoint=private_endpoint,
+            region=region,
+            plans_preference=None if plans_preference is None else tuple(plans_preference),
+            tags=None if tags is None else tuple(tags),
+        )
+        if account.channel != LOCAL and account.crn is None:
+            account = account.with_changes(instance=connection.choose_instance(account))
+        self._set_up(account, connection.connect(account))
+
+    def _set_up(self, account: Account, transport: Transport) -> None:
         self._account = account
-        self._transport = _connect(account)
+        self._transport = transport
         self.api = RuntimeApi(self._transport)
         """The REST API, one method for each endpoint."""
         self._lock = threading.Lock()
         self._features: frozenset[str] | None = None
         self._configurations: dict[str, Mapping[str, Any]] = {}
+        self._official: Any = None
+
+    # Accounts
+
+    @staticmethod
+    def save_account(  # noqa: PLR0917 - the order of qiskit-ibm-runtime
+        token: str | None = None,
+        url: str | None = None,
+        instance: str | None = None,
+        channel: str | None = None,
+        filename: str | Path | None = None,
+        name: str | None = None,
+        proxies: Mapping[str, Any] | None = None,
+        verify: bool | None = None,
+        *,
+        overwrite: bool = False,
+        set_as_default: bool = False,
+        private_endpoint: bool | None = None,
+        region: str | None = None,
+        plans_preference: Sequence[str] | None = None,
+        tags: Sequence[str] | None = None,
+    ) -> str:
+        """Save an account where qiskit-ibm-runtime saves and finds its own.
+
+        Args:
+            token: API key of IBM.
+            url: root of the service; None is IBM's.
+            instance: CRN or name of the instance, or "auto".
+            channel: "ibm_quantum_platform", which is also what None means, or "ibm_cloud".
+            filename: another file than qiskit-ibm-runtime's.
+            name: what to call it; None is the channel's default name.
+            proxies: as for the constructor.
+            verify: as for the constructor.
+            overwrite: whether it may take the place of one of that name, and of another default.
+            set_as_default: whether it is what is used where nothing is named.
+            private_endpoint: as for the constructor.
+            region: as for the constructor.
+            plans_preference: as for the constructor.
+            tags: as for the constructor.
+
+        Returns:
+            Its name.
+
+        Raises:
+            InvalidInputError: for an account that cannot be used, and where one is in the way.
+        """
+        account = Account(channel or IBM_CHANNELS[0], token, url, instance).with_changes(
+            proxies=connection.proxies_of(proxies),
+            verify=verify,
+            private_endpoint=private_endpoint,
+            region=region,
+            plans_preference=None if plans_preference is None else tuple(plans_preference),
+            tags=None if tags is None else tuple(tags),
+        )
+        return accounts.save_account(
+            account,
+            name=name,
+            filename=filename,
+            overwrite=overwrite,
+            set_as_default=set_as_default,
+        )
+
+    @staticmethod
+    def saved_accounts(
+        channel: str | None = None, filename: str | Path | None = None, name: str | None = None
+    ) -> dict[str, dict[str, Any]]:
+        """Give the saved accounts by name, without their tokens.
+
+        Args:
+            channel: only those of this channel.
+            filename: another file than qiskit-ibm-runtime's.
+            name: only the one of this name.
+        """
+        return accounts.saved_accounts(channel=channel, name=name, filename=filename)
+
+    @staticmethod
+    def delete_account(
+        filename: str | Path | None = None, name: str | None = None, channel: str | None = None
+    ) -> bool:
+        """Delete a saved account, and say whether there was one.
+
+        Args:
+            filename: another file than qiskit-ibm-runtime's.
+            name: which; None is the one with the channel's default name.
+            channel: whose default name.
+        """
+        return accounts.delete_account(name=name, channel=channel, filename=filename)
+
+    def active_instance(self) -> str | None:
+        """Give the CRN of the instance in use; None on the local runtime."""
+        return self._account.crn
+
+    def instances(self) -> list[dict[str, Any]]:
+        """List the instances of the account; none on the local runtime.
+
+        Returns:
+            For each a dict with `crn`, `name`, `plan`, `pricing_type` and `tags`, from IBM Cloud's
+            Global Search and Global Catalog.
+        """
+        if self.channel == LOCAL:
+            return []
+        found = connection.list_instances(self._account)
+        return [{**asdict(each), "tags": list(each.tags)} for each in found]
+
+    def usage(self) -> dict[str, Any]:
+        """Ask what the instance has used and may use (GET /instances/usage).
+
+        Returns:
+            The JSON as it is. Its keys differ between plans; their names end in their units.
+        """
+        return self.api.usage()
+
+    def ibm(self) -> Any:
+        """Give a genuine `qiskit_ibm_runtime.QiskitRuntimeService` for the same account.
+
+        For the local runtime it keeps the runtime's address: where that was stopped and started
+        again on another port, the next call makes a new one.
+        """
+        with self._lock:
+            url = self._transport.url
+            if self._official is None or self._official[0] != url:
+                self._official = (url, connection.official_service(self._account, url))
+            return self._official[1]
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__}(channel={self.channel!r}, url={self._transport.url!r})>"
@@ -369,24 +529,40 @@ def default_service() -> QiskitRuntimeService:
         return _default[0]
 
 
-def _connect(account: Account) -> Transport:
-    verify, proxies = account.verify, account.proxies
-    if account.channel != LOCAL:
-        check_iam(account.ibm_api_url())
-        auth = IAMAuth(account.token or "", account.instance or "", verify=verify, proxies=proxies)
-        return Transport(Endpoint(account.ibm_api_url(), auth), verify=verify, proxies=proxies)
-    if account.url is not None:
-        there = Endpoint(
-            account.url.rstrip("/").removesuffix(API_PREFIX) + API_PREFIX,
-            BearerAuth(account.token or ""),
-        )
-        return Transport(there, honours_keys=True, verify=verify, proxies=proxies)
+def local_service() -> QiskitRuntimeService:
+    """Give this process's service on the local runtime, whatever account is the default."""
+    service = default_service()
+    if service.channel == LOCAL:
+        return service
+    with _default_lock:
+        if len(_default) == 1 or _default[1].closed:
+            _default[1:] = [QiskitRuntimeService(LOCAL)]
+        return _default[1]
 
-    def find() -> Endpoint:
-        found = local.endpoint(revive_only=is_unattended())
-        return Endpoint(found.url + API_PREFIX, BearerAuth(found.token))
 
-    return Transport(find(), recover=find, honours_keys=True)
+_adopted: dict[tuple[str, Account], QiskitRuntimeService] = {}
+"""Services of ours for those of qiskit-ibm-runtime, by address and account."""
+
+
+def adopted_service(official: Any, instance: str | None = None) -> QiskitRuntimeService:
+    """Give a service of ours that talks to the same servers as one of qiskit-ibm-runtime.
+
+    Args:
+        official: a `qiskit_ibm_runtime.QiskitRuntimeService`.
+        instance: CRN of the instance; None is the official service's active one.
+
+    Raises:
+        InvalidInputError: for anything else, its local testing mode included.
+    """
+    account, transport = connection.of_official(official, instance)
+    with _default_lock:
+        known = _adopted.get((transport.url, account))
+        if known is None or known.closed:
+            known = QiskitRuntimeService.__new__(QiskitRuntimeService)
+            known._set_up(account, transport)  # noqa: SLF001 - a second constructor
+            known._official = (transport.url, official)  # noqa: SLF001 - of ours, just made
+            _adopted[transport.url, account] = known
+        return known
 
 
 def _operational(entry: Mapping[str, Any]) -> bool:

@@ -12,6 +12,7 @@ import uuid
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, ParamSpec, Self, TypeVar, cast, get_args
 
+from qsession_widget import checked
 from qsession_widget.backend import Backend, backend_name
 from qsession_widget.duration import parse_duration
 from qsession_widget.errors import (
@@ -24,8 +25,13 @@ from qsession_widget.errors import (
     SessionClosedError,
 )
 from qsession_widget.job import RuntimeJob
-from qsession_widget.options import RuntimeOptions, check_tags
-from qsession_widget.service import QiskitRuntimeService, default_service
+from qsession_widget.options import RuntimeOptions
+from qsession_widget.service import (
+    QiskitRuntimeService,
+    adopted_service,
+    default_service,
+    local_service,
+)
 from qsession_widget.wire.states import Mode, SessionState, session_status
 
 if TYPE_CHECKING:
@@ -227,7 +233,7 @@ class Session:
         """A name for people to know it by."""
         self._service = service
         self._on_error: OnError = on_error
-        self._tags = check_tags("tags", tags) if tags is not None else []
+        self._tags = checked.tags("tags", tags) if tags is not None else []
         self._device = None
         self._session_id = None
         self._active = True
@@ -361,6 +367,23 @@ class Session:
             return [RuntimeJob(self._service, job["id"], data=job) for job in found["jobs"]]
         return self._service.jobs(limit=None, session_id=self._session_id, descending=False)
 
+    def ibm(self) -> Any:
+        """Give a genuine `qiskit_ibm_runtime.Session`, or `Batch`, on the same id.
+
+        For the primitives of qiskit-ibm-runtime, which take no other: jobs that they send run in
+        this session. Either object ends it for both.
+
+        Raises:
+            InvalidInputError: if the backend is a simulator, which has no session on the service.
+        """
+        if self._session_id is None:
+            raise InvalidInputError(f"{self!r} has no id that qiskit-ibm-runtime could use")
+        import qiskit_ibm_runtime  # noqa: PLC0415 - takes more than a second
+
+        batch = self._MODE is Mode.BATCH
+        official = qiskit_ibm_runtime.Batch if batch else qiskit_ibm_runtime.Session
+        return official.from_id(self._session_id, self._service.ibm())
+
     # What to do with it
 
     def run(
@@ -406,6 +429,7 @@ class Session:
             [*self._tags, *(given.job_tags or [])] or None,
             given.max_execution_time,
             given.session_time,
+            private=given.private,
         )
         try:
             job = self._service.run(
@@ -614,22 +638,63 @@ class Batch(Session):
     _MODE: ClassVar[Mode] = Mode.BATCH
 
 
-def find_session(session_id: str, service: QiskitRuntimeService | None = None) -> Session:
-    """Give the session or batch that has an id, whichever of the two it is.
+def find_session(session: Any, service: QiskitRuntimeService | None = None) -> Session:
+    """Give the session or batch that is meant, whichever of the two it is.
+
+    Args:
+        session: its id; or a session or batch of qiskit-ibm-runtime, opened by whomever; or one
+            of ours, which is given back.
+        service: where to look for an id; None is the default service.
 
     Raises:
-        NotFoundError: where there is none.
+        NotFoundError: where there is none of that id.
+        InvalidInputError: for anything else, and for sessions of qiskit-ibm-runtime's local testing
+            mode, which are on no service.
     """
-    service = service or default_service()
+    if isinstance(session, Session):
+        return session
+    if isinstance(session, str):
+        session_id, service = session, service or default_service()
+    else:
+        session_id, service = _adopted(session)
     batch = service.api.session(session_id)["mode"] == Mode.BATCH
     return (Batch if batch else Session).from_id(session_id, service)
+
+
+def _adopted(official: Any) -> tuple[str, QiskitRuntimeService]:
+    """Read id and service of a session of qiskit-ibm-runtime."""
+    session_id = getattr(official, "session_id", None)
+    if not type(official).__module__.startswith("qiskit_ibm_runtime.") or session_id is None:
+        raise InvalidInputError(
+            f"{official!r} is no session on a service; allowed are an id, a Session or Batch of "
+            "qsession_widget, and one of qiskit-ibm-runtime that is not in local testing mode"
+        )
+    return str(session_id), adopted_service(official.service, getattr(official, "_instance", None))
+
+
+def service_of(backend: str | BackendV2 | None) -> QiskitRuntimeService:
+    """Give the service that a backend is on, where nobody names one.
+
+    Args:
+        backend: of ours; of qiskit-ibm-runtime, whose servers are used; of its fake provider, which
+            the local runtime serves under the same name. A name, or None, is on the default one.
+    """
+    if isinstance(backend, Backend):
+        return backend.service
+    module = type(backend).__module__
+    if module.startswith("qiskit_ibm_runtime.fake_provider"):
+        return local_service()
+    official = getattr(backend, "service", None) if module.startswith("qiskit_ibm_") else None
+    if official is not None:
+        return adopted_service(official, getattr(backend, "_instance", None))
+    return default_service()
 
 
 def _service_for(
     service: QiskitRuntimeService | None, backend: str | BackendV2 | None
 ) -> QiskitRuntimeService:
     if service is None:
-        return backend.service if isinstance(backend, Backend) else default_service()
+        return service_of(backend)
     if not isinstance(service, QiskitRuntimeService):
         raise InvalidInputError(
             f"service={service!r} is not a QiskitRuntimeService of qsession_widget; "

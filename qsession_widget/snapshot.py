@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
 from qsession_widget.wire.fields import EXTRA
-from qsession_widget.wire.states import FINAL_JOB_STATES
+from qsession_widget.wire.states import FINAL_JOB_STATES, JobState
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -95,6 +96,11 @@ class Snapshot:
         details: as `Session.details()`; empty on a simulator, or as long as not known.
         jobs: oldest first.
         now: the service's time.
+        rate: how many seconds of the service's clock pass in one.
+        details_at: the service's time when it sent `details`; None where it sends no time.
+        created_at: when it was opened; None where the service does not say.
+        first_job_seconds: how long it stays open without any job; likewise.
+        state_reason: why it is in its state, in the service's words; likewise.
         beat: counts the monitor's rounds.
         every_seconds: how long a round takes at most.
     """
@@ -108,6 +114,11 @@ class Snapshot:
     details: dict[str, Any] = field(default_factory=dict)
     jobs: tuple[JobRow, ...] = ()
     now: datetime = field(default_factory=lambda: datetime.now(UTC))
+    rate: float = 1.0
+    details_at: datetime | None = None
+    created_at: datetime | None = None
+    first_job_seconds: float | None = None
+    state_reason: str | None = None
     beat: int = 0
     every_seconds: float = 2.0
 
@@ -117,14 +128,13 @@ class Snapshot:
         closed = not self.simulator and self.details.get("state") == "closed"
         return closed and all(job.final for job in self.jobs)
 
-    @property
-    def time_left_seconds(self) -> float | None:
-        """Seconds until the session's maximum time, None where it does not count (yet)."""
-        started_at = parse_time(self.details.get("started_at"))
-        max_time = self.details.get("max_time")
-        if started_at is None or max_time is None or self.details.get("closed_at"):
-            return None
-        return max(0.0, float(max_time) - (self.now - started_at).total_seconds())
+    def count(self, state: JobState) -> int:
+        """Give how many jobs are in a state."""
+        return sum(job.state == state for job in self.jobs)
+
+    def time(self, name: str) -> datetime | None:
+        """Give one of the times in `details`."""
+        return parse_time(self.details.get(name))
 
 
 @dataclass(frozen=True)
@@ -137,6 +147,32 @@ class Notice:
 
     level: str
     text: str
+
+
+@dataclass(frozen=True)
+class ServiceClock:
+    """What a service's clock showed at one moment, and how fast it goes.
+
+    Attributes:
+        shown: what it showed.
+        at: when, on this process's monotonic clock.
+        rate: how many of its seconds pass in one.
+    """
+
+    shown: datetime
+    at: float
+    rate: float = 1.0
+
+    @classmethod
+    def read(cls, session: Mapping[str, Any]) -> ServiceClock:
+        """Read the JSON of a session; a service that sends no time is taken to have ours."""
+        extra = session.get(EXTRA) or {}
+        shown = parse_time(extra.get("now")) or datetime.now(UTC)
+        return cls(shown, time.monotonic(), float(extra.get("rate") or 1.0))
+
+    def now(self) -> datetime:
+        """Give what it shows now."""
+        return self.shown + timedelta(seconds=(time.monotonic() - self.at) * self.rate)
 
 
 def parse_time(text: str | None) -> datetime | None:

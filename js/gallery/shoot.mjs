@@ -30,7 +30,7 @@ const browser = await chromium.launch({
   args: ["--no-sandbox", "--disable-gpu", "--disable-quic", "--allow-file-access-from-files"],
 });
 for (const theme of ["light", "dark", "none"]) {
-  for (const width of [960, 340]) {
+  for (const width of [960, 320, 1600]) {
     const page = await browser.newPage({ viewport: { width, height: 800 } });
     page.on("pageerror", (error) => console.error(error));
     await page.goto(`${pathToFileURL(`${PAGE}/index.html`)}?theme=${theme}`);

@@ -6,8 +6,9 @@ export interface Pulse {
   seen: number | null;
   /** Browser time in ms from which silence is counted. */
   from: number;
-  /** Server time minus browser time, in ms. */
-  offset: number;
+  /** Server time in ms at `from`, and how fast it goes. */
+  server: number;
+  rate: number;
   every: number;
   /** The comm was reported dead and nothing has come since. */
   lost: boolean;
@@ -21,14 +22,26 @@ const PATIENCE_MS = 4000;
  */
 export function firstPulse(beat: Beat | undefined, now: number): Pulse {
   if (!beat?.now) {
-    return { seen: null, from: now, offset: 0, every: beat?.every ?? 1, lost: false };
+    return { seen: null, from: now, server: now, rate: 1, every: beat?.every ?? 1, lost: false };
   }
   const seen = Math.min(now, beat.now);
-  return { seen, from: seen, offset: beat.now - seen, every: beat.every, lost: false };
+  return pulseOf(beat, seen);
 }
 
 export function pulseOf(beat: Beat, now: number): Pulse {
-  return { seen: now, from: now, offset: beat.now - now, every: beat.every, lost: false };
+  return {
+    seen: now,
+    from: now,
+    server: beat.now,
+    rate: beat.rate,
+    every: beat.every,
+    lost: false,
+  };
+}
+
+/** What the server's clock shows at a browser's time. */
+export function serverTime(pulse: Pulse, now: number): number {
+  return pulse.server + (now - pulse.from) * pulse.rate;
 }
 
 export function isStale(pulse: Pulse, link: Link["state"], now: number): boolean {

@@ -12,6 +12,28 @@ export interface Head {
   state: string | null;
   accepting_jobs: boolean | null;
   details: Record<string, unknown>;
+  /** Epoch ms on the service's clock when it sent the details; 0 if it sends no time. */
+  details_at: number;
+  countdowns: readonly Countdown[];
+  why: Why | null;
+}
+
+/** Why the session is as it is, and what says so. */
+export interface Why {
+  /** Pieces of the sentence: text, and times in epoch ms. */
+  parts: readonly (string | number)[];
+  fields: readonly string[];
+  document: string;
+}
+
+/** A deadline that the kernel knows; the view counts. */
+export interface Countdown {
+  kind: "first_job" | "interactive" | "max";
+  label: string;
+  /** Epoch ms on the service's clock. */
+  ends: number;
+  /** ms */
+  total: number;
 }
 
 export interface Jobs {
@@ -23,6 +45,8 @@ export interface Jobs {
 export interface Beat {
   n: number;
   now: number;
+  /** Seconds of the service's clock in one. */
+  rate: number;
   every: number;
 }
 
@@ -63,6 +87,7 @@ export const TRAITS = [
 export type Command =
   | { do: "close" }
   | { do: "cancel" }
+  | { do: "cancel_queued" }
   | { do: "cancel_job"; job_id: string }
   | { do: "refresh" };
 

@@ -38,7 +38,9 @@ export class FakeModel implements Model {
   /** A round of the polling thread. */
   beat(): void {
     const last = this.#traits.beat;
-    this.receive({ beat: { n: (last?.n ?? 0) + 1, now: Date.now(), every: last?.every ?? 1 } });
+    this.receive({
+      beat: { n: (last?.n ?? 0) + 1, now: Date.now(), rate: 1, every: last?.every ?? 1 },
+    });
   }
 
   emit(event: string): void {

@@ -108,6 +108,13 @@ export function head(changes: Partial<Head> = {}, now = Date.now()): Head {
         { status: "active", timestamp: iso(511) },
       ],
     },
+    details_at: now,
+    countdowns: [{ kind: "max", label: "Time left", ends: now + 28_270_000, total: 28_800_000 }],
+    why: {
+      parts: ["In progress: a job runs since ", now - 39_000, "; 2 jobs follow; usage goes on."],
+      fields: ["state", "mode"],
+      document: "https://example.com/execution-modes",
+    },
     ...changes,
   };
 }
@@ -121,7 +128,7 @@ export function live(changes: Partial<Traits> = {}): Traits {
   return {
     head: head(),
     ...jobTraits(MIXED),
-    beat: { n: 1, now: Date.now(), every: 1 },
+    beat: { n: 1, now: Date.now(), rate: 1, every: 1 },
     link: link(),
     notice: { n: 0, level: "info", text: "" },
     ...changes,
@@ -155,9 +162,58 @@ export const STATES: Readonly<Record<string, () => Partial<Traits>>> = {
         accepting_jobs: null,
         backend_name: "ibmq_qasm_simulator",
         details: {},
+        countdowns: [],
+        why: null,
       }),
     }),
-  empty: () => live({ head: head({ status: "Pending", state: "open" }), ...jobTraits([]) }),
+  empty: () =>
+    live({
+      head: head({
+        status: "Pending",
+        state: "open",
+        details: { max_time: 28800, interactive_timeout: 60, usage_time: 0 },
+        why: {
+          parts: ["Pending: no job has been submitted yet; usage has not begun."],
+          fields: ["state"],
+          document: "https://example.com/run-jobs-session",
+        },
+        countdowns: [
+          {
+            kind: "first_job",
+            label: "Time to first job",
+            ends: Date.now() + 1_500_000,
+            total: 1_800_000,
+          },
+        ],
+      }),
+      ...jobTraits([]),
+    }),
+  idle: () =>
+    live({
+      head: head({
+        why: {
+          parts: [
+            "In progress: the last job ended at ",
+            Date.now() - 46_000,
+            "; without another one the session goes idle at ",
+            Date.now() + 14_000,
+            ", and usage goes on until then.",
+          ],
+          fields: ["state", "mode", "interactive_ttl", "last_job_completed"],
+          document: "https://example.com/run-jobs-session",
+        },
+        countdowns: [
+          {
+            kind: "interactive",
+            label: "Idle time left",
+            ends: Date.now() + 14_000,
+            total: 60_000,
+          },
+          { kind: "max", label: "Time left", ends: Date.now() + 120_000, total: 1_800_000 },
+        ],
+      }),
+      ...jobTraits(MIXED.slice(0, 4)),
+    }),
   connecting: () => ({ link: link({ state: "connecting" }) }),
   draining: () =>
     live({
@@ -178,11 +234,24 @@ export const STATES: Readonly<Record<string, () => Partial<Traits>>> = {
     }),
   stale: () => {
     const lastBeat = Date.now() - 12_000;
-    return live({ ...jobTraits(MIXED, lastBeat), beat: { n: 9, now: lastBeat, every: 1 } });
+    return live({
+      ...jobTraits(MIXED, lastBeat),
+      beat: { n: 9, now: lastBeat, rate: 1, every: 1 },
+    });
   },
   ended: () =>
     live({
-      head: head({ status: "Closed", state: "closed", accepting_jobs: false }),
+      head: head({
+        status: "Closed",
+        state: "closed",
+        accepting_jobs: false,
+        countdowns: [],
+        why: {
+          parts: ["Closed at ", Date.now() - 60_000, ": closed by its user."],
+          fields: ["state", "state_reason", "closed_at"],
+          document: "https://example.com/run-jobs-session",
+        },
+      }),
       ...jobTraits(
         MIXED.map((job) =>
           job.status === "queued" || job.status === "running"
@@ -199,6 +268,11 @@ export const STATES: Readonly<Record<string, () => Partial<Traits>>> = {
         session_id: HOSTILE,
         backend_name: `${HOSTILE}${"x".repeat(200)}`,
         status: HOSTILE,
+        why: {
+          parts: [HOSTILE, Number.NaN, 1e300],
+          fields: [HOSTILE],
+          document: "javascript:globalThis.pwned=true",
+        },
         details: { [HOSTILE]: HOSTILE, started_at: HOSTILE, timestamps: HOSTILE },
       }),
       ...jobTraits([

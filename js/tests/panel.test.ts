@@ -8,6 +8,7 @@ import { DRAINING, HOSTILE, head, jobTraits, link, live, MIXED, STATES } from ".
 
 const close = page.getByTestId("qsw-close");
 const cancel = page.getByTestId("qsw-cancel");
+const cancelQueued = page.getByTestId("qsw-cancel-queued");
 const confirm = page.getByTestId("qsw-confirm");
 const dismiss = page.getByTestId("qsw-dismiss-confirm");
 const linkBadge = page.getByTestId("qsw-link");
@@ -56,6 +57,14 @@ describe("a live session", () => {
     await expect.element(details).toHaveTextContent("Usage1 min 19 s (79.56 s)");
     await expect.element(details).toHaveTextContent(/Historyopen 8 min agoactive 8 min ago/);
     expect(details.element().querySelector("time")?.title).not.toBe("");
+  });
+
+  test("explains itself, with its source", async () => {
+    const { element } = draw(live());
+    await expect.element(page.getByTestId("qsw-why")).toHaveTextContent(/a job runs since \d/);
+    const source = element.querySelector<HTMLAnchorElement>(".qsw-why a");
+    expect(source?.href).toBe("https://example.com/execution-modes");
+    expect(source?.title).toBe("From state, mode");
   });
 
   test("tells only of a new session status", async () => {
@@ -167,6 +176,11 @@ describe("closing and cancelling", () => {
   test.each([
     [close, { do: "close" }, "Takes no new jobs; 2 queued and 1 running job finish."],
     [cancel, { do: "cancel" }, "2 queued jobs are cancelled, 1 running job finishes, no new jobs."],
+    [
+      cancelQueued,
+      { do: "cancel_queued" },
+      "2 queued jobs are cancelled, 1 running job goes on, and new jobs are still taken.",
+    ],
   ] satisfies [typeof close, Command, string][])("is asked, then sent once", async (...each) => {
     const [button, message, consequence] = each;
     const { model } = draw(live());
@@ -253,7 +267,7 @@ test("text from the wire stays text", async () => {
   await page.getByTestId("qsw-reason-button").click();
   await expect.element(page.getByRole("region", { name: "Reason" })).toHaveTextContent(HOSTILE);
   await expect.element(status).toHaveTextContent(HOSTILE);
-  expect(element.querySelector("img, script")).toBeNull();
+  expect(element.querySelector("img, script, .qsw-why a")).toBeNull();
   expect(Reflect.has(globalThis, "pwned")).toBe(false);
 });
 
@@ -263,7 +277,7 @@ describe("keys", () => {
     await page.getByText("Details", { exact: true }).click();
     await page.getByTestId("qsw-reason-button").first().click();
     await cancel.click();
-    const focusable = element.querySelectorAll<HTMLElement>("button, summary, [tabindex]");
+    const focusable = element.querySelectorAll<HTMLElement>("a, button, summary, [tabindex]");
     expect(focusable.length).toBeGreaterThan(10);
     for (const each of focusable) {
       expect(each.dataset.lmSuppressShortcuts, each.outerHTML).toBe("true");

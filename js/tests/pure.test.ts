@@ -1,12 +1,13 @@
 import { describe, expect, test } from "vitest";
-import { firstPulse, isStale, pulseOf } from "../src/clock";
+import { firstPulse, isStale, pulseOf, serverTime } from "../src/clock";
 import { consequence } from "../src/view/confirm";
+import { leftOf } from "../src/view/countdowns";
 import { count, duration, epoch, moment, relative, span } from "../src/view/format";
-import { countJobs, jobAt, statusAt } from "../src/view/jobs";
+import { jobAt, statusAt, tallyOf } from "../src/view/jobs";
 import { read } from "../src/view/model";
 import { isAnswered, sent } from "../src/view/pending";
 import { durationOf } from "../src/view/row";
-import { timeLeft } from "../src/view/timeleft";
+import { usageOf, usageWords } from "../src/view/usage";
 import { REASON_HEIGHT, ROW_HEIGHT, rowWindow } from "../src/view/window";
 import { FakeModel } from "./fake-model";
 import { DRAINING, head, jobTraits, live, MIXED } from "./fixtures";
@@ -68,7 +69,7 @@ describe("times in words", () => {
 
 describe("the pulse", () => {
   test("silence of 4 s or three beats is too long", () => {
-    const slow = { n: 1, now: NOW, every: 10 };
+    const slow = { n: 1, now: NOW, rate: 1, every: 10 };
     expect(isStale(pulseOf({ ...slow, every: 1 }, NOW), "live", NOW + 4000)).toBe(false);
     expect(isStale(pulseOf({ ...slow, every: 1 }, NOW), "live", NOW + 4001)).toBe(true);
     expect(isStale(pulseOf(slow, NOW), "live", NOW + 30_000)).toBe(false);
@@ -76,19 +77,25 @@ describe("the pulse", () => {
   });
 
   test("a session that has ended owes no beats", () => {
-    const pulse = { ...pulseOf({ n: 1, now: NOW, every: 1 }, NOW), lost: true };
+    const pulse = { ...pulseOf({ n: 1, now: NOW, rate: 1, every: 1 }, NOW), lost: true };
     expect(isStale(pulse, "ended", NOW + 1e9)).toBe(false);
     expect(isStale(pulse, "live", NOW)).toBe(true);
   });
 
   test("a beat sets the clock", () => {
-    expect(pulseOf({ n: 2, now: NOW + 7000, every: 1 }, NOW).offset).toBe(7000);
+    const pulse = pulseOf({ n: 2, now: NOW + 7000, rate: 1, every: 1 }, NOW);
+    expect(serverTime(pulse, NOW + 100)).toBe(NOW + 7100);
+  });
+
+  test("a clock that goes faster is followed", () => {
+    const pulse = pulseOf({ n: 2, now: NOW, rate: 60, every: 1 }, NOW);
+    expect(serverTime(pulse, NOW + 1000)).toBe(NOW + 60_000);
   });
 
   test("a saved beat is as old as it says", () => {
-    const pulse = firstPulse({ n: 9, now: NOW - 86_400_000, every: 1 }, NOW);
+    const pulse = firstPulse({ n: 9, now: NOW - 86_400_000, rate: 1, every: 1 }, NOW);
     expect(isStale(pulse, "live", NOW)).toBe(true);
-    expect(pulse.from + pulse.offset).toBe(NOW - 86_400_000);
+    expect(serverTime(pulse, pulse.from)).toBe(NOW - 86_400_000);
   });
 
   test("before the first beat, patience counts from now", () => {
@@ -96,7 +103,10 @@ describe("the pulse", () => {
     expect(pulse.seen).toBeNull();
     expect(isStale(pulse, "connecting", NOW + 4000)).toBe(false);
     expect(isStale(pulse, "connecting", NOW + 4001)).toBe(true);
-    expect(firstPulse({ n: 0, now: 0, every: 2 }, NOW)).toMatchObject({ seen: null, every: 2 });
+    expect(firstPulse({ n: 0, now: 0, rate: 1, every: 2 }, NOW)).toMatchObject({
+      seen: null,
+      every: 2,
+    });
   });
 });
 
@@ -134,11 +144,9 @@ describe("the columns of jobs", () => {
   test("a column that lags behind costs only its values", () => {
     const late = { ...columns, states: undefined, times: EMPTY };
     expect(jobAt(late, 0)).toMatchObject({ status: "unknown", waited: null, ran: null });
-    expect(countJobs(late).unknown).toBe(MIXED.length);
-    expect(countJobs({ ...columns, jobs: { ids: ["a"], programs: [], created: [] } })).toEqual({
-      ...countJobs({ ...columns, jobs: { ids: [], programs: [], created: [] } }),
-      completed: 1,
-    });
+    expect(tallyOf(late).counts.unknown).toBe(MIXED.length);
+    const one = { ids: ["a"], programs: [], created: [] };
+    expect(tallyOf({ ...columns, jobs: one }).counts).toMatchObject({ completed: 1, unknown: 0 });
     const short = { jobs: { ids: ["a"], programs: [], created: [] }, states: EMPTY, times: EMPTY };
     expect(jobAt({ ...short, reasons: {} }, 0)).toMatchObject({ program: "", created: null });
   });
@@ -163,13 +171,41 @@ describe("the columns of jobs", () => {
   });
 });
 
-test("time left is counted on the server's clock", () => {
-  const session = head({}, NOW);
-  expect(timeLeft(session, NOW)).toEqual({ left: 28_270_000, max: 28_800_000, short: false });
-  expect(timeLeft(session, NOW + 28_000_000)).toMatchObject({ left: 270_000, short: true });
-  expect(timeLeft(session, NOW + 1e9)?.left).toBe(0);
-  expect(timeLeft({ ...session, status: "Closed" }, NOW)).toBeNull();
-  expect(timeLeft({ ...session, details: {} }, NOW)).toBeNull();
+test("a countdown warns in time", () => {
+  const countdown = { kind: "max", label: "Time left", ends: NOW + 1000, total: 1000 } as const;
+  expect(leftOf(countdown, NOW)).toEqual({ left: 1000, share: 1, nearness: "far" });
+  expect(leftOf(countdown, NOW - 500).left).toBe(1000);
+  expect(leftOf(countdown, NOW + 751).nearness).toBe("near");
+  expect(leftOf(countdown, NOW + 901).nearness).toBe("close");
+  expect(leftOf(countdown, NOW + 1e9)).toMatchObject({ left: 0, nearness: "close" });
+});
+
+describe("usage", () => {
+  const session = head({ details: { usage_time: 100 } }, NOW);
+  const tally = tallyOf(jobTraits(MIXED, NOW));
+
+  test("of an active session goes on, and is told apart from its idle time", () => {
+    const usage = usageOf(session, tally, NOW + 10_000);
+    expect(usage).toEqual({ total: 110_000, inJobs: null });
+    const done = tallyOf(jobTraits(MIXED.slice(0, 4), NOW));
+    const told = usageOf(session, done, NOW);
+    expect(told).toEqual({ total: 100_000, inJobs: 79_560 });
+    expect(told && usageWords(told)).toBe("1 min 40 s (1 min 19 s in jobs, 20 s idle)");
+  });
+
+  test("of a session that rests stands still", () => {
+    const idle = { ...session, state: "inactive" };
+    expect(usageOf(idle, tally, NOW + 10_000)?.total).toBe(100_000);
+    expect(usageOf({ ...session, details_at: 0 }, tally, NOW + 10_000)?.total).toBe(100_000);
+  });
+
+  test("is only said where it is known", () => {
+    expect(usageOf(head({ details: {} }), tally, NOW)).toBeNull();
+    const ibm = tallyOf(jobTraits([{ id: "a", status: "completed" }], NOW));
+    expect(usageOf(session, ibm, NOW)).toEqual({ total: 100_000, inJobs: null });
+    const batch = usageOf({ ...session, mode: "batch" }, tally, NOW);
+    expect(batch && usageWords(batch)).toBe("1 min 40 s");
+  });
 });
 
 describe("which rows are in the page", () => {
@@ -204,7 +240,7 @@ describe("what answers a command", () => {
   const changed = (changes: Parameters<typeof live>[0]) => read(new FakeModel(live(changes)));
 
   test("a beat does not", () => {
-    const beaten = changed({ beat: { n: 2, now: NOW, every: 1 } });
+    const beaten = changed({ beat: { n: 2, now: NOW, rate: 1, every: 1 } });
     expect(isAnswered(sent({ do: "close" }, first), beaten)).toBe(false);
   });
 
@@ -237,6 +273,9 @@ test("the question says what will happen to how many jobs", () => {
   );
   expect(consequence("close", { ...counts, queued: 0 })).toBe(
     "Takes no new jobs; 0 queued and 1 running job finishes.",
+  );
+  expect(consequence("cancel_queued", counts)).toBe(
+    "2 queued jobs are cancelled, 1 running job goes on, and new jobs are still taken.",
   );
   expect(consequence("cancel", counts)).toBe(
     "2 queued jobs are cancelled, 1 running job finishes, no new jobs.",

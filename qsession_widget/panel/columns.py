@@ -25,7 +25,7 @@ def static_columns(jobs: Iterable[JobRow]) -> dict[str, list[Any]]:
     return {
         "ids": [row.id for row in rows],
         "programs": [row.program_id for row in rows],
-        "created": [_milliseconds(row.created_at) for row in rows],
+        "created": [milliseconds(row.created_at) for row in rows],
     }
 
 
@@ -48,7 +48,8 @@ def reasons(jobs: Iterable[JobRow]) -> dict[str, str]:
     return {row.id: row.reason[:_LONGEST_REASON] for row in jobs if row.reason}
 
 
-def _milliseconds(when: datetime | None) -> int:
+def milliseconds(when: datetime | None) -> int:
+    """Give a time in ms since 1970, 0 for none."""
     return 0 if when is None else round(when.timestamp() * 1000)
 
 

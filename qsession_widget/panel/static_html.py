@@ -5,7 +5,16 @@ from __future__ import annotations
 from html import escape
 from typing import TYPE_CHECKING
 
-from qsession_widget.panel.words import UNKNOWN, clock_time, duration, job_counts, status
+from qsession_widget.panel.countdowns import countdowns
+from qsession_widget.panel.why import why
+from qsession_widget.panel.words import (
+    UNKNOWN,
+    clock_time,
+    countdown,
+    duration,
+    job_counts,
+    status,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -29,10 +38,16 @@ def as_html(snapshot: Snapshot) -> str:
     backend = escape(snapshot.backend_name or UNKNOWN)
     error = snapshot.link.error
     problem = f"<div>No answer from the service: {escape(error)}</div>" if error else ""
-    seen = escape(f"{job_counts(snapshot.jobs)}, as of {clock_time(snapshot.now)}")
+    reason = why(snapshot)
+    explained = f"<div>{escape(str(reason))}</div>" if reason else ""
+    left = (
+        f"{each.label.lower()}: {countdown(each, snapshot.now)}" for each in countdowns(snapshot)
+    )
+    known = ", ".join((job_counts(snapshot.jobs), *left))
+    seen = escape(f"{known}, as of {clock_time(snapshot.now)}")
     return (
         f"<div><div><b>{escape(status(snapshot))}</b> · {backend} · <code>{title}</code></div>"
-        f"{problem}<div {_QUIET}>{seen}</div>{_facts(snapshot)}{_jobs(snapshot)}</div>"
+        f"{explained}{problem}<div {_QUIET}>{seen}</div>{_facts(snapshot)}{_jobs(snapshot)}</div>"
     )
 
 

@@ -12,7 +12,9 @@ from rich.table import Table
 from rich.text import Text
 
 from qsession_widget.monitor import Monitor
-from qsession_widget.panel.words import duration, job_counts, status
+from qsession_widget.panel.countdowns import countdowns
+from qsession_widget.panel.why import why
+from qsession_widget.panel.words import countdown, duration, job_counts, status
 from qsession_widget.wire.states import JobState
 
 if TYPE_CHECKING:
@@ -38,7 +40,11 @@ def render(snapshot: Snapshot, note: str = "") -> RenderableType:
     """Draw a snapshot: how the session is, time left, and its last jobs, newest first."""
     facts = Table.grid(padding=(0, 2))
     facts.add_row("Status", Text(status(snapshot), style="bold"))
-    facts.add_row("Time left", duration(snapshot.time_left_seconds))
+    reason = why(snapshot)
+    if reason is not None:
+        facts.add_row("Why", Text(str(reason)))
+    for each in countdowns(snapshot):
+        facts.add_row(each.label, countdown(each, snapshot.now))
     facts.add_row("Usage", duration(snapshot.details.get("usage_time")))
     facts.add_row("Jobs", job_counts(snapshot.jobs))
     if snapshot.link.error is not None:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from qsession_widget.panel.words import clock_time, duration, headline, job_counts
+from qsession_widget.panel.countdowns import countdowns
+from qsession_widget.panel.why import why
+from qsession_widget.panel.words import clock_time, countdown, duration, headline, job_counts
 
 if TYPE_CHECKING:
     from qsession_widget.snapshot import Snapshot
@@ -15,10 +17,14 @@ MOST_JOBS = 20
 def as_text(snapshot: Snapshot) -> str:
     """Write a snapshot as a few lines: the session, then its last jobs, newest first."""
     lines = [headline(snapshot)]
+    explained = why(snapshot)
+    if explained is not None:
+        lines.append(f"  {explained}")
     if snapshot.link.error is not None:
         lines.append(f"  no answer from the service: {snapshot.link.error}")
-    if snapshot.time_left_seconds is not None:
-        lines.append(f"  time left: {duration(snapshot.time_left_seconds)}")
+    lines.extend(
+        f"  {each.label.lower()}: {countdown(each, snapshot.now)}" for each in countdowns(snapshot)
+    )
     lines.append(f"  {job_counts(snapshot.jobs)}, as of {clock_time(snapshot.now)}")
     for job in reversed(snapshot.jobs[-MOST_JOBS:]):
         ran = duration(job.duration_seconds(snapshot.now))

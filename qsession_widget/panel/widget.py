@@ -15,8 +15,11 @@ import traitlets
 from qsession_widget.errors import InvalidInputError
 from qsession_widget.monitor import Monitor
 from qsession_widget.panel import columns
+from qsession_widget.panel.columns import milliseconds
+from qsession_widget.panel.countdowns import countdowns
 from qsession_widget.panel.static_html import as_html
 from qsession_widget.panel.text import as_text
+from qsession_widget.panel.why import why
 from qsession_widget.session import Session, find_session
 
 if TYPE_CHECKING:
@@ -54,7 +57,7 @@ class SessionPanel(anywidget.AnyWidget):
     _view_module_version = traitlets.Unicode("*").tag(sync=True)
 
     head = traitlets.Dict().tag(sync=True)
-    """What the session is and how it is: id, backend, mode, status, details."""
+    """What the session is and how it is: id, backend, mode, status, details, deadlines."""
     jobs = traitlets.Dict().tag(sync=True)
     """Columns that never change for a job: `ids`, `programs`, `created` (ms since 1970)."""
     states = traitlets.Bytes().tag(sync=True)
@@ -64,7 +67,10 @@ class SessionPanel(anywidget.AnyWidget):
     reasons = traitlets.Dict().tag(sync=True)
     """Why jobs failed or were cancelled, by job id."""
     beat = traitlets.Dict().tag(sync=True)
-    """The monitor's sign of life: `n` counts, `now` is the service's time, `every` in seconds."""
+    """The monitor's sign of life: `n` counts, `every` is in seconds.
+
+    `now` is what the service's clock showed, `rate` how fast it goes.
+    """
     link = traitlets.Dict().tag(sync=True)
     """How monitor and service get on: `state`, `error`, `since`."""
     notice = traitlets.Dict().tag(sync=True)
@@ -158,6 +164,8 @@ class SessionPanel(anywidget.AnyWidget):
                 self._monitor.close_session()
             case {"do": "cancel"}:
                 self._monitor.cancel_session()
+            case {"do": "cancel_queued"}:
+                self._monitor.cancel_queued()
             case {"do": "cancel_job", "job_id": str(job_id)}:
                 self._monitor.cancel_job(job_id)
             case {"do": "refresh"}:
@@ -183,16 +191,18 @@ def panel_of(session: Session) -> SessionPanel:
     return SessionPanel(session)
 
 
-def watch(session: Session | str) -> SessionPanel:
+def watch(session: Any) -> SessionPanel:
     """Give a panel for a session, also one that was opened elsewhere.
 
     Args:
-        session: a Session or Batch, or the id of one on the default service.
+        session: a Session or Batch of ours or of qiskit-ibm-runtime, or the id of one on the
+            default service.
 
     Raises:
+        InvalidInputError: it is none of these.
         NotFoundError: no session has this id.
     """
-    return SessionPanel(find_session(session) if isinstance(session, str) else session)
+    return SessionPanel(find_session(session))
 
 
 def _head(snapshot: Snapshot) -> dict[str, Any]:
@@ -206,15 +216,41 @@ def _head(snapshot: Snapshot) -> dict[str, Any]:
         "state": snapshot.details.get("state"),
         "accepting_jobs": snapshot.details.get("accepting_jobs"),
         "details": snapshot.details,
+        "why": _why(snapshot),
+        "details_at": milliseconds(snapshot.details_at),
+        "countdowns": [
+            {
+                "kind": each.kind,
+                "label": each.label,
+                "ends": milliseconds(each.ends_at),
+                "total": round(each.seconds * 1000),
+            }
+            for each in countdowns(snapshot)
+        ],
     }
 
 
+def _why(snapshot: Snapshot) -> dict[str, Any] | None:
+    found = why(snapshot)
+    if found is None:
+        return None
+    parts = [part if isinstance(part, str) else milliseconds(part) for part in found.parts]
+    return {"parts": parts, "fields": list(found.fields), "document": found.document}
+
+
 def _beat(snapshot: Snapshot) -> dict[str, Any]:
-    now = round(snapshot.now.timestamp() * 1000)
-    return {"n": snapshot.beat, "now": now, "every": snapshot.every_seconds}
+    return {
+        "n": snapshot.beat,
+        "now": milliseconds(snapshot.now),
+        "rate": snapshot.rate,
+        "every": snapshot.every_seconds,
+    }
 
 
 def _link(snapshot: Snapshot) -> dict[str, Any]:
     link = snapshot.link
-    since = round(link.since.timestamp() * 1000)
-    return {"state": link.state.value, "error": link.error, "since": since}
+    return {
+        "state": link.state.value,
+        "error": link.error,
+        "since": milliseconds(link.since),
+    }

@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from datetime import datetime
 
+    from qsession_widget.panel.countdowns import Countdown
     from qsession_widget.snapshot import JobRow, Snapshot
 
 UNKNOWN = "\N{EN DASH}"
@@ -30,6 +31,23 @@ def duration(seconds: float | None) -> str:
     if whole < _HOUR:
         return f"{whole // _MINUTE} min {whole % _MINUTE:02d} s"
     return f"{whole // _HOUR} h {whole % _HOUR // _MINUTE:02d} min"
+
+
+def whole_duration(seconds: float | None) -> str:
+    """Say a length of time that was chosen: "60 s", "30 min", "8 h"."""
+    if seconds is None:
+        return UNKNOWN
+    whole = round(seconds)
+    if whole and whole % _HOUR == 0:
+        return f"{whole // _HOUR} h"
+    if whole > _MINUTE and whole % _MINUTE == 0:
+        return f"{whole // _MINUTE} min"
+    return f"{whole} s" if whole <= _MINUTE else duration(seconds)
+
+
+def countdown(deadline: Countdown, now: datetime) -> str:
+    """Say how much of a time is left."""
+    return f"{duration(deadline.left_seconds(now))} of {duration(deadline.seconds)}"
 
 
 def clock_time(when: datetime | None) -> str:

@@ -183,6 +183,9 @@ class _Worker:
             self._link.close()
 
     def _outcome(self, task: Task) -> Event:
+        if self._link is None or self._link.pipe.poll():
+            # An idle process says nothing, so this is its end: not this task's fault.
+            self._renew()
         # A task may be killed while its process is still on its way up.
         while self._unwanted != task.job_id:
             link = self._link

@@ -89,7 +89,11 @@ def optional_seconds(body: dict[str, Any], name: str) -> int | None:
 def optimization_level(body: dict[str, Any]) -> int:
     """Read our own addition to a job: how bare circuits are transpiled."""
     extra = body.get(EXTRA, {})
-    level = extra.get("optimization_level", 1) if isinstance(extra, dict) else extra
+    if not isinstance(extra, dict):
+        raise problems.bad_request(
+            f"{EXTRA} is {extra!r:.80}.", "It has to be an object, such as with optimization_level."
+        )
+    level = extra.get("optimization_level", 1)
     if type(level) is not int or not 0 <= level <= MAX_OPTIMIZATION_LEVEL:
         raise problems.bad_request(
             f"optimization_level is {level!r:.80}.", f"Allowed are 0 to {MAX_OPTIMIZATION_LEVEL}."

@@ -16,6 +16,7 @@ from filelock import FileLock, Timeout
 
 from qsession_widget.runtime.app import create_app
 from qsession_widget.runtime.clock import WallClock
+from qsession_widget.runtime.store import StoreUnreadableError
 from qsession_widget.wire.discovery import Discovery
 
 if TYPE_CHECKING:
@@ -90,9 +91,13 @@ def _serve(settings: Settings, on_ready: Callable[[Discovery], None] | None) -> 
     def shut_down() -> None:
         server.should_exit = True
 
-    app = create_app(
-        settings, WallClock(), token, discovery.version, on_ready=ready, shut_down=shut_down
-    )
+    try:
+        app = create_app(
+            settings, WallClock(), token, discovery.version, on_ready=ready, shut_down=shut_down
+        )
+    except StoreUnreadableError as error:
+        listener.close()
+        raise StartError(str(error)) from error
     server = _Server(
         uvicorn.Config(
             app,

@@ -19,10 +19,12 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from alembic import command
 from alembic.config import Config
+from alembic.util.exc import CommandError
 from sqlalchemy import Connection, create_engine, delete, event, func, insert, select, update
-from sqlalchemy.exc import OperationalError
+from sqlalchemy.exc import DatabaseError, OperationalError
 
 from qsession_widget.runtime import schema
+from qsession_widget.runtime.devices import MOCK_PREFIX
 from qsession_widget.runtime.job import Job
 from qsession_widget.runtime.lifecycle import Session
 from qsession_widget.wire.states import FINAL_JOB_STATES, JobState, Mode, SessionState
@@ -47,6 +49,10 @@ _FINAL = [state.value for state in FINAL_JOB_STATES]
 
 class StoreUnavailableError(Exception):
     """The file cannot be written at the moment; nothing was stored."""
+
+
+class StoreUnreadableError(Exception):
+    """The file is none of ours, is damaged, or was written by a newer version."""
 
 
 @dataclass(frozen=True)
@@ -96,6 +102,7 @@ class JobFilter:
     tags: tuple[str, ...] = ()
     created_after: datetime | None = None
     created_before: datetime | None = None
+    mocks: bool = True
     ascending: bool = False
     limit: int = 20
     offset: int = 0
@@ -113,7 +120,11 @@ class Store:
     def __init__(self, path: Path) -> None:
         path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         self._engine = _engine(path)
-        self._migrate()
+        try:
+            self._migrate()
+        except (DatabaseError, CommandError) as error:
+            detail = getattr(error, "orig", None) or error
+            raise StoreUnreadableError(f"the store {path} cannot be opened: {detail}") from error
         self._queue: queue.SimpleQueue[_Pending | None] = queue.SimpleQueue()
         self._unavailable = False
         self._writer = threading.Thread(target=self._write_loop, name="store-writer")
@@ -404,6 +415,8 @@ def _read_jobs(connection: Connection, owner: str, wanted: JobFilter) -> tuple[l
         value = getattr(wanted, name)
         if value is not None:
             where.append(table.c[name] == value)
+    if not wanted.mocks:
+        where.append(~table.c.backend.startswith(MOCK_PREFIX, autoescape=True))
     if wanted.pending is not None:
         final = table.c.state.in_(_FINAL)
         where.append(~final if wanted.pending else final)

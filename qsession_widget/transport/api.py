@@ -67,6 +67,10 @@ class RuntimeApi:
         """GET /backends/{name}/status."""
         return self._json(f"/backends/{_part(name)}/status")
 
+    def usage(self) -> Json:
+        """GET /instances/usage."""
+        return self._json("/instances/usage")
+
     # Sessions
 
     def create_session(self, body: Json, *, key: str) -> Json:

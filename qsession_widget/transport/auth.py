@@ -33,22 +33,23 @@ _PAUSE_AFTER_FAILURE_SECONDS = 10.0
 _BAD_KEY = frozenset({400, 401, 403})
 
 
-def check_iam(api_url: str) -> None:
-    """Refuse to send an API key of a far service to an IAM on this machine.
+def check_iam(api_url: str, variable: str = IAM_URL_VARIABLE) -> None:
+    """Refuse to send an API key, or a token, of a far service to this machine.
 
-    The variable that leads IBM's own client to a local runtime would hand it every other key too.
+    The variables that lead IBM's own client to a local runtime would hand it every other key too.
 
     Args:
         api_url: address of the service for which the key is.
+        variable: the variable to look at.
 
     Raises:
         InvalidInputError: where that would happen.
     """
-    named = os.environ.get(IAM_URL_VARIABLE)
+    named = os.environ.get(variable)
     if named and _is_here(named) and not _is_here(api_url):
         raise InvalidInputError(
-            f"{IAM_URL_VARIABLE}={named!r} points at this machine, but the account is for "
-            f"{api_url}: its API key would go to the wrong server. Unset {IAM_URL_VARIABLE}."
+            f"{variable}={named!r} points at this machine, but the account is for "
+            f"{api_url}: its API key would go to the wrong server. Unset {variable}."
         )
 
 
@@ -113,7 +114,8 @@ class IAMAuth(AuthBase):
     def __call__(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
         """Add the headers (requests.auth.AuthBase)."""
         request.headers["Authorization"] = f"Bearer {self.token()}"
-        request.headers["Service-CRN"] = self._instance
+        if self._instance:
+            request.headers["Service-CRN"] = self._instance
         return request
 
     def __repr__(self) -> str:

@@ -50,11 +50,10 @@ RUNTIME_OPTIONS = (
     *("--min-job-seconds", "0.6"),
     *("--workers", "2"),
     # Devices that tests look for by name: any that begins with "test_eagle", a twin of the first
-    # mock device, and two with fractional gates.
+    # mock device, and one with fractional gates.
     *("--alias", "test_eagle=fake_manila"),
     *("--alias", "ibm_aachen=fake_aachen"),
     *("--alias", "alt_fez=fake_fractional"),
-    *("--alias", "ibm_miami=fake_fractional"),
 )
 # 76 tests of the client's own local mode, which never reach a server and simulate for minutes.
 LOCAL_TESTS = "TestFakeBackends"

@@ -21,8 +21,10 @@ from qsession_widget import (
     Options,
     Sampler,
     Session,
+    primitives,
 )
 from qsession_widget.service import default_service
+from qsession_widget.transpiling import TranspiledCircuits
 from tests.core.circuits import bell, rotated
 from tests.core.spy import requests_seen
 
@@ -262,12 +264,12 @@ def test_what_goes_over_the_wire(monkeypatch: pytest.MonkeyPatch) -> None:
     Estimator(SIMULATOR, options).run((rotated(), "Z", [1, 2])).result()
     sampler, estimator = sent_bodies(seen)
     settings = {"default_shots": 10, "default_precision": 0.5, "simulator": {"seed_simulator": 4}}
-    rest = {"options": settings, "version": 2, "support_qiskit": True}
+    rest = {"version": 2, "support_qiskit": True}
     ((circuit, values, shots),) = sampler["params"].pop("pubs")
     assert (circuit["__type__"], values["__type__"], shots) == ("QuantumCircuit", "ndarray", None)
     assert sampler == {
         "program_id": "sampler",
-        "params": rest,
+        "params": {**rest, "options": {k: settings[k] for k in ("default_shots", "simulator")}},
         "backend": "fake_manila",
         "qsession": {"optimization_level": 2},
     }
@@ -275,10 +277,33 @@ def test_what_goes_over_the_wire(monkeypatch: pytest.MonkeyPatch) -> None:
     assert (observables, precision) == ({"Z": 1.0}, None)
     assert estimator == {
         "program_id": "estimator",
-        "params": {**rest, "resilience_level": 0},
+        "params": {**rest, "options": settings},
         "backend": SIMULATOR,
         "qsession": {"optimization_level": 2},
     }
+
+
+def test_options_of_a_job_as_a_whole(monkeypatch: pytest.MonkeyPatch) -> None:
+    seen = requests_seen(monkeypatch)
+    environment = {"job_tags": ["a"], "log_level": "debug"}
+    options = {"environment": environment, "max_execution_time": "5m", "resilience_level": 0}
+    with Session(backend="fake_manila", tags=["lesson"]):
+        job = Estimator(options=options).run((rotated(), "Z", [1, 2]))
+    assert job.tags == ["lesson", "a"]
+    (body,) = sent_bodies(seen)
+    assert (body["cost"], body["log_level"]) == (300, "DEBUG")
+    assert body["params"]["resilience_level"] == 0
+    assert body["params"]["options"] == {}
+
+
+@pytest.mark.parametrize(
+    "options", [{"resilience_level": 1}, {"resilience": {"zne_mitigation": True}}]
+)
+def test_the_local_runtime_says_that_it_mitigates_nothing(options: dict[str, Any]) -> None:
+    with pytest.warns(UserWarning, match="nothing against errors") as warned:
+        Estimator(SIMULATOR, options).run((rotated(), "Z", [1, 2]))
+    assert warned[0].filename == __file__, "where the user's code is"
+    assert next(iter(options)) in str(warned[0].message)
 
 
 # IBM takes only circuits in the device's instruction set: the same server, asked as IBM is.
@@ -299,6 +324,24 @@ def test_at_ibm_circuits_are_transpiled_here(monkeypatch: pytest.MonkeyPatch) ->
     assert circuit.num_qubits == 5
     assert set(circuit.count_ops()) <= {"rz", "sx", "x", "cx", "measure", "barrier"}
     assert "qsession" not in sent_bodies(seen)[0]
+
+
+@pytest.mark.usefixtures("as_at_ibm")
+def test_at_ibm_a_circuit_is_transpiled_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    found = TranspiledCircuits(size=2)
+    monkeypatch.setattr(primitives, "transpiled_circuits", found)
+    ansatz = efficient_su2(2, reps=1)
+    estimator = Estimator("fake_manila", {"optimization_level": 2})
+    values = np.linspace(0, 1, ansatz.num_parameters)
+    jobs = [estimator.run((ansatz, "ZZ", values)) for _ in range(3)]
+    assert found.hits == 2
+    layouts = [job.inputs["pubs"][0][0] for job in jobs]
+    assert layouts[0] == layouts[1] == layouts[2]
+    Estimator("fake_manila", {"optimization_level": 1}).run((ansatz, "ZZ", values))
+    Estimator("fake_quito", {"optimization_level": 2}).run((ansatz, "ZZ", values))
+    assert found.hits == 2, "another level, and another device, are other circuits"
+    estimator.run((ansatz, "ZZ", values))
+    assert found.hits == 2, "the oldest went when there were too many"
 
 
 @pytest.mark.usefixtures("as_at_ibm")

@@ -141,6 +141,19 @@ def test_polls_where_the_service_cannot_hold_requests(runtime: Path) -> None:
     eventually(lambda: not monitor.alive)
 
 
+def test_a_command_is_answered_also_after_the_end(runtime: Path) -> None:
+    del runtime
+    session = Session(backend="fake_manila")
+    monitor, view = Monitor.of(session), View()
+    monitor.add(view)
+    monitor.close_session()
+    eventually(lambda: len(view.notices) == 1)
+    eventually(lambda: not monitor.alive)
+    monitor.cancel_session()
+    eventually(lambda: len(view.notices) == 2)
+    eventually(lambda: not monitor.alive)
+
+
 def test_listeners_are_held_weakly(runtime: Path) -> None:
     del runtime
     session = Session(backend="fake_manila")

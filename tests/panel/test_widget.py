@@ -116,6 +116,23 @@ def test_a_click_cancels_the_session(slow_runtime: Path, wire: Wire) -> None:
     eventually(lambda: status_of(panel) == "Closed")
 
 
+def test_a_click_cancels_the_queued_jobs_only(slow_runtime: Path, wire: Wire) -> None:
+    del slow_runtime, wire
+    session = Session(backend="fake_belem")
+    panel = shown(session)
+    running, *queued = (Sampler(mode=session).run([bell()]) for _ in range(3))
+    eventually(running.running)
+    click(panel, {"do": "cancel_queued"})
+    eventually(lambda: panel.notice["text"] == "2 queued jobs were cancelled.")
+    assert [job.status() for job in queued] == ["CANCELLED", "CANCELLED"]
+    assert running.status() == "RUNNING"
+    assert session.status() == "In progress, accepting new jobs"
+    click(panel, {"do": "cancel_queued"})
+    eventually(lambda: panel.notice["text"] == "No job was queued any more.")
+    running.cancel()
+    session.cancel()
+
+
 def test_a_click_cancels_a_running_job(slow_runtime: Path, wire: Wire) -> None:
     del slow_runtime, wire
     session = Session(backend="fake_quito")

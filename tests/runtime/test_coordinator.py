@@ -134,6 +134,13 @@ class Bench:
         assert not inside.changes._waiting
 
 
+async def settles(condition: Callable[[], bool]) -> None:
+    """Let the event loop go on until something inside is so."""
+    async with asyncio.timeout(DEADLINE_SECONDS):
+        while not condition():  # noqa: ASYNC110 - what is waited for tells nobody
+            await asyncio.sleep(0.005)
+
+
 @asynccontextmanager
 async def going(bench: Bench) -> AsyncIterator[Bench]:
     bench.coordinator.start()
@@ -262,10 +269,8 @@ def test_a_job_can_be_cancelled_at_every_moment_of_its_way(tmp_path: Path) -> No
         await bench.running(last)
         assert await bench.coordinator.cancel_job(last)
         bench.nothing_left()
-        free = bench.coordinator._executor
-        async with asyncio.timeout(DEADLINE_SECONDS):
-            while free.free < 2:
-                await asyncio.sleep(0)
+        executor = bench.coordinator._executor
+        await settles(lambda: executor.free == 2)
 
     with_bench(tmp_path, body, min_job_seconds=FOR_EVER)
 
@@ -454,9 +459,7 @@ def test_a_result_waits_until_the_store_can_be_written(
         await bench.until(job_id, lambda job: job.state is JobState.RUNNING)
         with closing(sqlite3.connect(tmp_path / "runtime.db", isolation_level=None)) as other:
             other.execute("begin immediate")
-            async with asyncio.timeout(DEADLINE_SECONDS):
-                while bench.coordinator._jobs:
-                    await asyncio.sleep(0.01)
+            await settles(lambda: not bench.coordinator._jobs)
             with pytest.raises(StoreUnavailableError):
                 await bench.submits(session_id)
             assert (await bench.job(job_id)).state is JobState.RUNNING, "nobody was told otherwise"

@@ -18,9 +18,9 @@ DIST = Path(__file__).parents[2] / "dist"
 
 @pytest.fixture(scope="session")
 def wheel() -> Path:
-    """Give the wheel that `make wheel-tests` has built."""
+    """Give the wheel that `make` has built."""
     found = list(DIST.glob("*.whl"))
-    assert len(found) == 1, f"`make wheel-tests` builds the one wheel that belongs in {DIST}"
+    assert len(found) == 1, f"`make lint` builds the one wheel that belongs in {DIST}"
     return found[0]
 
 

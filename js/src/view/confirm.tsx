@@ -3,15 +3,17 @@ import { count } from "./format";
 import type { Counts } from "./jobs";
 import { OWN_KEYS } from "./keys";
 
-export type SessionCommand = "close" | "cancel";
+export type SessionCommand = "close" | "cancel" | "cancel_queued";
 
 export const COMMAND_NAMES: Readonly<Record<SessionCommand, string>> = {
   close: "Close session",
   cancel: "Cancel session",
+  cancel_queued: "Cancel queued",
 };
 export const PENDING_NAMES: Readonly<Record<SessionCommand, string>> = {
   close: "Closing…",
   cancel: "Cancelling…",
+  cancel_queued: "Cancelling…",
 };
 
 /** What the command will do to how many jobs. */
@@ -21,6 +23,10 @@ export function consequence(command: SessionCommand, { queued, running }: Counts
     return `Takes no new jobs; ${queued} queued and ${count(running, "running job")} ${verb}.`;
   }
   const cancelled = `${count(queued, "queued job")} ${queued === 1 ? "is" : "are"} cancelled`;
+  if (command === "cancel_queued") {
+    const goOn = `${count(running, "running job")} ${running === 1 ? "goes" : "go"} on`;
+    return `${cancelled}, ${goOn}, and new jobs are still taken.`;
+  }
   const finish = `${count(running, "running job")} ${running === 1 ? "finishes" : "finish"}`;
   return `${cancelled}, ${finish}, no new jobs.`;
 }
@@ -61,7 +67,7 @@ export function Confirm({ command, counts, disabled, onConfirm, onDismiss }: Con
           onClick={onDismiss}
           {...OWN_KEYS}
         >
-          Keep open
+          {command === "cancel_queued" ? "Keep them" : "Keep open"}
         </button>
         <button
           type="button"

@@ -64,6 +64,13 @@ const ABSOLUTE = new Intl.DateTimeFormat(undefined, {
   timeZoneName: "short",
 });
 
+const LAST_TIME = 8.64e15;
+
+/** Whether a number can be shown as a date at all. */
+export function isTime(ms: number): boolean {
+  return Math.abs(ms) <= LAST_TIME;
+}
+
 export function absolute(ms: number): string {
   return ABSOLUTE.format(ms);
 }

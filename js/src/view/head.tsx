@@ -1,11 +1,11 @@
 import { useEffect, useState } from "preact/hooks";
 import type { Pulse } from "../clock";
 import { CLOSED, type Head, type Link } from "../contract";
-import { relative, span } from "./format";
+import { relative } from "./format";
 import { Icon, type IconName } from "./icons";
-import type { Counts, JobStatus } from "./jobs";
+import type { Counts, JobStatus, Tally } from "./jobs";
 import { OWN_KEYS } from "./keys";
-import { timeLeft } from "./timeleft";
+import { usageOf, usageWords } from "./usage";
 
 const STATUS_ICONS: Readonly<Record<string, IconName>> = {
   Pending: "queued",
@@ -99,13 +99,13 @@ function CopyButton({ text }: { text: string }) {
 
 interface FactsProps {
   head: Head;
-  counts: Counts;
+  tally: Tally;
   serverNow: number;
 }
 
-export function Facts({ head, counts, serverNow }: FactsProps) {
-  const time = timeLeft(head, serverNow);
-  const jobs = countWords(counts);
+export function Facts({ head, tally, serverNow }: FactsProps) {
+  const usage = usageOf(head, tally, serverNow);
+  const jobs = countWords(tally.counts);
   if (head.session_id === null && head.mode === null && !jobs) {
     return null;
   }
@@ -128,12 +128,10 @@ export function Facts({ head, counts, serverNow }: FactsProps) {
           <dd>{head.mode}</dd>
         </div>
       )}
-      {time && (
-        <div class={time.short ? "qsw-short" : undefined}>
-          <dt>Time left</dt>
-          <dd data-testid="qsw-time-left">
-            {span(time.left)} of {span(time.max)}
-          </dd>
+      {usage && (
+        <div>
+          <dt>Usage</dt>
+          <dd data-testid="qsw-usage">{usageWords(usage)}</dd>
         </div>
       )}
       {jobs && (

@@ -57,12 +57,32 @@ export function jobAt(columns: Columns, index: number): Job {
   };
 }
 
-export function countJobs({ jobs, states }: Columns): Counts {
+/** What is counted over all jobs. */
+export interface Tally {
+  counts: Counts;
+  /** ms that the jobs which have ended ran. */
+  ran: number;
+  /** Epoch ms at which those that run began. */
+  starts: number[];
+  /** Whether the times of all that ran or run are known. */
+  timed: boolean;
+}
+
+export function tallyOf(columns: Columns): Tally {
   const counts = { queued: 0, running: 0, completed: 0, failed: 0, cancelled: 0, unknown: 0 };
-  for (let i = 0; i < jobs.ids.length; i++) {
-    counts[statusAt(states, i)] += 1;
+  const tally: Tally = { counts, ran: 0, starts: [], timed: true };
+  for (let i = 0; i < columns.jobs.ids.length; i++) {
+    const { status, created, waited, ran } = jobAt(columns, i);
+    counts[status] += 1;
+    if (ran !== null) {
+      tally.ran += ran;
+    } else if (status === "running" && created !== null && waited !== null) {
+      tally.starts.push(created + waited);
+    } else if (status === "completed" || status === "running") {
+      tally.timed = false;
+    }
   }
-  return counts;
+  return tally;
 }
 
 export function isFinal(status: JobStatus): boolean {

@@ -1,11 +1,11 @@
 import type { Beat, Head, Link, Model, Notice } from "../contract";
-import { type Columns, type Counts, countJobs } from "./jobs";
+import { type Columns, type Tally, tallyOf } from "./jobs";
 
 /** All traits at one moment, with what is counted from them. */
 export interface Snapshot {
   head: Head;
   columns: Columns;
-  counts: Counts;
+  tally: Tally;
   beat: Beat | undefined;
   link: Link;
   notice: Notice;
@@ -21,6 +21,9 @@ const NO_HEAD: Head = {
   state: null,
   accepting_jobs: null,
   details: {},
+  details_at: 0,
+  countdowns: [],
+  why: null,
 };
 const NO_JOBS = { ids: [], programs: [], created: [] };
 const NO_LINK: Link = { state: "connecting", error: null, since: 0 };
@@ -36,7 +39,7 @@ export function read(model: Model): Snapshot {
   return {
     head: { ...NO_HEAD, ...model.get("head") },
     columns,
-    counts: countJobs(columns),
+    tally: tallyOf(columns),
     beat: model.get("beat"),
     link: { ...NO_LINK, ...model.get("link") },
     notice: { ...NO_NOTICE, ...model.get("notice") },

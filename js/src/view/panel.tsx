@@ -1,7 +1,8 @@
 import { useRef, useState } from "preact/hooks";
-import { isStale } from "../clock";
+import { isStale, serverTime } from "../clock";
 import { CLOSED, type Model } from "../contract";
 import { COMMAND_NAMES, Confirm, PENDING_NAMES, type SessionCommand } from "./confirm";
+import { Countdowns } from "./countdowns";
 import { Details } from "./details";
 import { Empty } from "./empty";
 import { Announcer, Facts, LinkBadge, Status } from "./head";
@@ -9,29 +10,36 @@ import { useCommands, useNow, useSession } from "./hooks";
 import { keepPlainKeys, OWN_KEYS } from "./keys";
 import { NoticeStrip, RetryStrip } from "./strips";
 import { JobTable } from "./table";
+import { WhyLine } from "./why";
 
 const FAST_MS = 200;
 const SLOW_MS = 1000;
-const SESSION_COMMANDS: readonly SessionCommand[] = ["close", "cancel"];
+const SESSION_COMMANDS: readonly SessionCommand[] = ["cancel_queued", "close", "cancel"];
+const SIMULATOR_COMMANDS: readonly SessionCommand[] = ["cancel_queued"];
 
 export function Panel({ model }: { model: Model }) {
   const { snapshot, pulse } = useSession(model);
-  const { head, columns, counts, link, notice } = snapshot;
+  const { head, columns, tally, link, notice } = snapshot;
+  const { counts } = tally;
   const moving = link.state !== "ended" && counts.running + counts.queued > 0;
   const now = useNow(moving ? FAST_MS : SLOW_MS);
   const stale = isStale(pulse, link.state, now);
   // Nothing is counted on while nobody knows whether it still goes on.
-  const serverNow = (stale ? pulse.from : now) + pulse.offset;
+  const serverNow = serverTime(pulse, stale ? pulse.from : now);
 
   const commands = useCommands(model, snapshot, stale);
   const [asked, setAsked] = useState<SessionCommand | null>(null);
   const root = useRef<HTMLElement>(null);
   const openers = useRef<Partial<Record<SessionCommand, HTMLButtonElement | null>>>({});
   const closed = head.status === CLOSED;
-  const busy = commands.isPending("close") || commands.isPending("cancel");
-  const disabled = stale || closed || busy || head.session_id === null;
+  const busy = SESSION_COMMANDS.some((command) => commands.isPending(command));
   const isDisabled = (command: SessionCommand) =>
-    disabled || (command === "close" && head.accepting_jobs === false);
+    stale ||
+    closed ||
+    busy ||
+    (command === "cancel_queued"
+      ? counts.queued === 0
+      : head.session_id === null || (command === "close" && head.accepting_jobs === false));
 
   const dismiss = () => {
     setAsked(null);
@@ -78,29 +86,29 @@ export function Panel({ model }: { model: Model }) {
             )}
           </div>
         </div>
-        {!head.simulator && (
-          <div class="qsw-actions">
-            {SESSION_COMMANDS.map((command) => (
-              <button
-                key={command}
-                type="button"
-                class="qsw-button"
-                data-testid={`qsw-${command}`}
-                aria-expanded={asked === command}
-                ref={(element) => {
-                  openers.current[command] = element;
-                }}
-                disabled={isDisabled(command)}
-                onClick={() => setAsked(asked === command ? null : command)}
-                {...OWN_KEYS}
-              >
-                {(commands.isPending(command) ? PENDING_NAMES : COMMAND_NAMES)[command]}
-              </button>
-            ))}
-          </div>
-        )}
+        <div class="qsw-actions">
+          {(head.simulator ? SIMULATOR_COMMANDS : SESSION_COMMANDS).map((command) => (
+            <button
+              key={command}
+              type="button"
+              class="qsw-button"
+              data-testid={`qsw-${command.replace("_", "-")}`}
+              aria-expanded={asked === command}
+              ref={(element) => {
+                openers.current[command] = element;
+              }}
+              disabled={isDisabled(command)}
+              onClick={() => setAsked(asked === command ? null : command)}
+              {...OWN_KEYS}
+            >
+              {(commands.isPending(command) ? PENDING_NAMES : COMMAND_NAMES)[command]}
+            </button>
+          ))}
+        </div>
       </header>
-      <Facts head={head} counts={counts} serverNow={serverNow} />
+      {head.why && <WhyLine why={head.why} serverNow={serverNow} />}
+      <Facts head={head} tally={tally} serverNow={serverNow} />
+      <Countdowns countdowns={head.countdowns} serverNow={serverNow} />
       {asked !== null && !closed && (
         <Confirm
           command={asked}

@@ -8,11 +8,11 @@ export interface Sent {
   before: string;
 }
 
-function outlook(command: Command, { head, columns, counts, notice }: Snapshot): string {
+function outlook(command: Command, { head, columns, tally, notice }: Snapshot): string {
   const subject =
     command.do === "cancel_job"
       ? statusAt(columns.states, columns.jobs.ids.indexOf(command.job_id))
-      : [head.status, head.state, head.accepting_jobs, counts.queued === 0];
+      : [head.status, head.state, head.accepting_jobs, tally.counts.queued === 0];
   return JSON.stringify([notice.n, subject]);
 }
 

@@ -1,7 +1,8 @@
-import { absolute, duration, moment, NONE } from "./format";
+import { duration, NONE } from "./format";
 import { Icon } from "./icons";
 import { isFinal, type Job } from "./jobs";
 import { OWN_KEYS } from "./keys";
+import { When } from "./when";
 
 /** How long the job ran, runs or waits. */
 export function durationOf(job: Job, serverNow: number): string {
@@ -78,13 +79,7 @@ export function JobRow({ job, position, open, disabled, serverNow, onToggle, onC
         </span>
       </td>
       <td class="qsw-wide">
-        {job.created === null ? (
-          NONE
-        ) : (
-          <time dateTime={new Date(job.created).toISOString()} title={absolute(job.created)}>
-            {moment(job.created, serverNow)}
-          </time>
-        )}
+        <When ms={job.created} serverNow={serverNow} />
       </td>
       <td class="qsw-duration">
         {job.status === "queued" && <span class="qsw-wide">waiting </span>}

@@ -1,0 +1,240 @@
+"""Dataclasses whose every assignment is checked, and the checks."""
+
+from __future__ import annotations
+
+import difflib
+import math
+import operator
+import re
+from collections.abc import Mapping
+from dataclasses import MISSING, fields
+from typing import TYPE_CHECKING, Any, ClassVar, Self
+
+from qsession_widget.duration import parse_duration
+from qsession_widget.errors import InvalidInputError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    Check = Callable[[str, Any], Any]
+
+_IMAGE = re.compile(r"[a-zA-Z0-9]+([/.\-_][a-zA-Z0-9]+)*:[a-zA-Z0-9]+([.\-_][a-zA-Z0-9]+)*")
+_LOG_LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")
+
+
+class Checked:
+    """Base of the option classes: every assignment is checked, at construction and later."""
+
+    _CHECKS: ClassVar[Mapping[str, Check]]
+
+    def __new__(cls, *_: Any, **named: Any) -> Self:
+        """Refuse an unknown name by ours and not by Python's message."""
+        for name in named:
+            cls._known(name)
+        return super().__new__(cls)
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        self._known(name)
+        # None is "as if it had not been said".
+        given = self._default(name) if value is None else self._CHECKS[name](name, value)
+        super().__setattr__(name, given)
+
+    @classmethod
+    def of(cls, value: Self | Mapping[str, Any] | None) -> Self:
+        """Take options as an instance, as a dict, or None for the defaults.
+
+        Raises:
+            InvalidInputError: for a name or value that is not allowed.
+        """
+        if value is None:
+            return cls()
+        if isinstance(value, cls):
+            return value
+        if isinstance(value, Mapping):
+            return cls(**value)
+        raise InvalidInputError(
+            f"options={value!r} is not allowed; allowed is a dict or {cls.__name__}"
+        )
+
+    def update(self, **changes: Any) -> None:
+        """Change several options at once; a dict changes a part of a group.
+
+        Raises:
+            InvalidInputError: for a name or value that is not allowed.
+        """
+        for name, value in changes.items():
+            self._known(name)
+            present = getattr(self, name)
+            if isinstance(present, Checked) and isinstance(value, Mapping):
+                present.update(**value)
+            else:
+                setattr(self, name, value)
+
+    def set_values(self) -> dict[str, Any]:
+        """Give what was set, and nothing else: options by name, groups as dicts."""
+        found: dict[str, Any] = {}
+        for field in self._fields():
+            value = getattr(self, field)
+            if isinstance(value, Checked):
+                value = value.set_values() or None
+            if value is not None:
+                found[field] = value
+        return found
+
+    @classmethod
+    def _fields(cls) -> list[str]:
+        return list(cls._CHECKS)
+
+    @classmethod
+    def _default(cls, name: str) -> Any:
+        # Every class that is derived from this one is a dataclass.
+        (found,) = (field for field in fields(cls) if field.name == name)  # type: ignore[arg-type]
+        return found.default if found.default_factory is MISSING else found.default_factory()
+
+    @classmethod
+    def _known(cls, name: str) -> None:
+        known = cls._fields()
+        if name not in known:
+            near = difflib.get_close_matches(name, known, n=1)
+            hint = f", did you mean {near[0]}?" if near else ""
+            raise InvalidInputError(
+                f"{cls.__name__} has no option {name!r}{hint} (allowed: {', '.join(known)})"
+            )
+
+
+def whole(low: int, high: int | None = None) -> Check:
+    """Allow whole numbers from a lowest to a highest one."""
+    allowed = f"a whole number from {low}" + ("" if high is None else f" to {high}")
+
+    def check(name: str, value: Any) -> int:
+        try:
+            number = operator.index(value)
+        except TypeError:
+            number = low - 1
+        if isinstance(value, bool) or number < low or (high is not None and number > high):
+            raise refusal(name, value, allowed)
+        return number
+
+    return check
+
+
+def number(low: float, *, above: bool = False) -> Check:
+    """Allow finite numbers from a lowest one, or above it."""
+    allowed = f"a number {'above' if above else 'from'} {low:g}{'' if above else ' up'}"
+
+    def check(name: str, value: Any) -> float:
+        usual = isinstance(value, (int, float)) and not isinstance(value, bool)
+        given = value if usual else math.nan
+        if not math.isfinite(given) or given < low or (above and given == low):
+            raise refusal(name, value, allowed)
+        return float(given)
+
+    return check
+
+
+def either(*checks: Check) -> Check:
+    """Allow what any of these allows; the last one's message is shown."""
+    *others, last = checks
+
+    def check(name: str, value: Any) -> Any:
+        for other in others:
+            try:
+                return other(name, value)
+            except InvalidInputError:
+                continue
+        return last(name, value)
+
+    return check
+
+
+def one_of(*allowed: str) -> Check:
+    """Allow one of these texts."""
+
+    def check(name: str, value: Any) -> str:
+        if not isinstance(value, str) or value not in allowed:
+            raise refusal(name, value, ", ".join(allowed))
+        return value
+
+    return check
+
+
+def list_of(each: Check) -> Check:
+    """Allow a sequence, each element of which is allowed."""
+
+    def check(name: str, value: Any) -> list[Any]:
+        if isinstance(value, (str, Mapping)) or not hasattr(value, "__iter__"):
+            raise refusal(name, value, "a list")
+        return [each(f"{name}[{place}]", entry) for place, entry in enumerate(value)]
+
+    return check
+
+
+def group(kind: type[Checked]) -> Check:
+    """Allow a group of options: an instance, or a dict of the same names."""
+
+    def check(name: str, value: Any) -> Checked:
+        if not isinstance(value, (kind, Mapping)):
+            raise refusal(name, value, f"a dict or {kind.__name__}")
+        return kind.of(value)
+
+    return check
+
+
+def boolean(name: str, value: Any) -> bool:
+    """Allow True and False."""
+    if not isinstance(value, bool):
+        raise refusal(name, value, "True or False")
+    return value
+
+
+def text(name: str, value: Any) -> str:
+    """Allow a text that is not empty."""
+    if not isinstance(value, str) or not value:
+        raise refusal(name, value, "a text")
+    return value
+
+
+def mapping(name: str, value: Any) -> dict[str, Any]:
+    """Allow a dict."""
+    if not isinstance(value, Mapping):
+        raise refusal(name, value, "a dict")
+    return dict(value)
+
+
+def anything(_name: str, value: Any) -> Any:
+    """Allow whatever it is: somebody else checks it."""
+    return value
+
+
+def image(name: str, value: Any) -> str:
+    """Allow the name of a runtime image."""
+    if not isinstance(value, str) or not _IMAGE.fullmatch(value):
+        raise refusal(name, value, '"image_name:tag"')
+    return value
+
+
+def log_level(name: str, value: Any) -> str:
+    """Allow a level of logging, in any case."""
+    level = value.upper() if isinstance(value, str) else None
+    if level not in _LOG_LEVELS:
+        raise refusal(name, value, ", ".join(_LOG_LEVELS))
+    return level
+
+
+def tags(name: str, value: Any) -> list[str]:
+    """Allow a list of texts."""
+    # A single text is a sequence of texts as well, and never what is meant.
+    listed = [] if isinstance(value, str) or not hasattr(value, "__iter__") else list(value)
+    if (not listed and value != []) or not all(isinstance(tag, str) and tag for tag in listed):
+        raise refusal(name, value, "a list of texts")
+    return listed
+
+
+def seconds(name: str, value: Any) -> int:
+    """Allow a length of time (`duration.parse_duration`)."""
+    return parse_duration(value, name=name)
+
+
+def refusal(name: str, value: object, allowed: str) -> InvalidInputError:
+    """Give the error for a value that is not allowed."""
+    return InvalidInputError(f"{name}={value!r} is not allowed; allowed: {allowed}")

@@ -1,0 +1,179 @@
+"""Connections to the service of an account, from ours and from qiskit-ibm-runtime's side."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING, Any
+
+from qsession_widget import local
+from qsession_widget.accounts import IBM_URL, LOCAL, Account
+from qsession_widget.errors import InvalidInputError
+from qsession_widget.official import Connection
+from qsession_widget.transport.auth import IAM_URL_VARIABLE, BearerAuth, IAMAuth, check_iam
+from qsession_widget.transport.cloud import (
+    CATALOG_URL_VARIABLE,
+    SEARCH_URL_VARIABLE,
+    Cloud,
+    Instance,
+    choose,
+)
+from qsession_widget.transport.http import Endpoint, Transport, is_unattended
+from qsession_widget.wire.discovery import Discovery
+from qsession_widget.wire.fields import API_PREFIX
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+
+def connect(account: Account) -> Transport:
+    """Connect to the service of an account; the local runtime is started where it does not run.
+
+    Args:
+        account: the account; at IBM with the CRN of its instance.
+
+    Raises:
+        InvalidInputError: where a variable would lead the account's key to a wrong server.
+        RuntimeStartError: where the local runtime cannot be started.
+    """
+    verify, proxies = account.verify, account.proxies
+    if account.channel != LOCAL:
+        url = account.ibm_api_url()
+        check_iam(url)
+        return Transport(Endpoint(url, _iam(account)), verify=verify, proxies=proxies)
+    if account.url is not None:
+        there = Endpoint(
+            account.url.rstrip("/").removesuffix(API_PREFIX) + API_PREFIX,
+            BearerAuth(account.token or ""),
+        )
+        return Transport(there, honours_keys=True, verify=verify, proxies=proxies)
+
+    def find() -> Endpoint:
+        found = local.endpoint(revive_only=is_unattended())
+        return Endpoint(found.url + API_PREFIX, BearerAuth(found.token))
+
+    return Transport(find(), recover=find, honours_keys=True)
+
+
+def list_instances(account: Account) -> list[Instance]:
+    """List the instances of an account at IBM.
+
+    Raises:
+        InvalidInputError: where a variable would lead the account's key to a wrong server.
+        NotAuthorizedError, ServiceError, ServiceUnavailableError: as `Transport.request`.
+    """
+    for variable in (IAM_URL_VARIABLE, SEARCH_URL_VARIABLE, CATALOG_URL_VARIABLE):
+        check_iam(account.url or IBM_URL, variable)
+    cloud = Cloud(
+        account.search_url(),
+        account.catalog_url(),
+        _iam(account.with_changes(instance="")),
+        verify=account.verify,
+        proxies=account.proxies,
+    )
+    try:
+        return cloud.instances()
+    finally:
+        cloud.close()
+
+
+def choose_instance(account: Account) -> str:
+    """Give the CRN of the instance that an account without one means.
+
+    Raises:
+        InvalidInputError: where none fits, and as `list_instances`.
+    """
+    chosen = choose(
+        list_instances(account),
+        name=None if account.instance == "auto" else account.instance,
+        region=account.region,
+        plans_preference=account.plans_preference,
+        tags=account.tags,
+    )
+    return chosen.crn
+
+
+def official_service(account: Account, url: str) -> Any:
+    """Make a genuine `qiskit_ibm_runtime.QiskitRuntimeService` for an account.
+
+    Args:
+        account: the account.
+        url: base of its REST API at this moment.
+    """
+    if account.channel == LOCAL:
+        if account.url is None:
+            return local.official_service()
+        there = Discovery(url.removesuffix(API_PREFIX), 0, "", account.token or "")
+        return Connection(there).service()
+    from qiskit_ibm_runtime import QiskitRuntimeService  # noqa: PLC0415 - more than a second
+
+    return QiskitRuntimeService(
+        channel=account.channel,
+        token=account.token,
+        url=account.url,
+        instance=account.instance,
+        proxies={"urls": account.proxies} if account.proxies else None,
+        verify=account.verify,
+        private_endpoint=account.private_endpoint,
+    )
+
+
+def of_official(official: Any, instance: str | None = None) -> tuple[Account, Transport]:
+    """Connect to the very servers that a service of qiskit-ibm-runtime talks to.
+
+    Args:
+        official: a `qiskit_ibm_runtime.QiskitRuntimeService`.
+        instance: CRN of the instance; None is the official service's active one.
+
+    Raises:
+        InvalidInputError: for anything else, its local testing mode included.
+    """
+    try:
+        # Only its clients know where resolvers and variables have led them; nothing public does.
+        client = official._get_api_client(instance)._session  # noqa: SLF001
+        key, crn, iam_url = client.auth.api_key, client.auth.crn, client.auth.tm.url
+        channel, api_url = official.channel, client.base_url.rstrip("/")
+        url = official.active_account()["url"]
+    except AttributeError as error:
+        raise InvalidInputError(
+            f"{official!r} has no sessions on a service; qiskit-ibm-runtime's local testing mode "
+            "has none at all"
+        ) from error
+    account = Account(
+        channel,
+        key,
+        url,
+        crn,
+        verify=bool(client.verify),
+        proxies=dict(client.proxies or {}),
+    )
+    auth = IAMAuth(key, crn, iam_url=iam_url, verify=account.verify, proxies=account.proxies)
+    there = Endpoint(api_url, auth)
+    return account, Transport(there, verify=account.verify, proxies=account.proxies)
+
+
+def proxies_of(given: Mapping[str, Any] | None) -> dict[str, str] | None:
+    """Take proxies in requests' form, or in qiskit-ibm-runtime's, {"urls": {...}}.
+
+    Raises:
+        InvalidInputError: for NTLM names and passwords, which are not supported.
+    """
+    if given is None:
+        return None
+    if "urls" not in given:
+        return dict(given)
+    more = sorted(set(given) - {"urls"})
+    if more:
+        raise InvalidInputError(
+            f"proxies with {', '.join(more)} are not supported; allowed are addresses by scheme"
+        )
+    return dict(given["urls"])
+
+
+def _iam(account: Account) -> IAMAuth:
+    return IAMAuth(
+        account.token or "",
+        account.crn or "",
+        iam_url=os.environ.get(IAM_URL_VARIABLE) or account.iam_url(),
+        verify=account.verify,
+        proxies=account.proxies,
+    )

@@ -1,0 +1,90 @@
+"""What a session's clock is running towards: every deadline that is known, and none that is not."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING
+
+from qsession_widget.wire.states import JobState, SessionState
+
+if TYPE_CHECKING:
+    from qsession_widget.snapshot import Snapshot
+
+
+@dataclass(frozen=True)
+class Countdown:
+    """A deadline.
+
+    Attributes:
+        kind: "first_job", "interactive" or "max".
+        ends_at: when, on the service's clock.
+        seconds: how long it was when it began.
+    """
+
+    kind: str
+    ends_at: datetime
+    seconds: float
+
+    @property
+    def label(self) -> str:
+        """Its name for people."""
+        return LABELS[self.kind]
+
+    def left_seconds(self, now: datetime) -> float:
+        """Give the seconds that are left."""
+        return min(max((self.ends_at - now).total_seconds(), 0.0), self.seconds)
+
+
+LABELS = {
+    "first_job": "Time to first job",
+    "interactive": "Idle time left",
+    "max": "Time left",
+}
+
+
+def countdowns(snapshot: Snapshot) -> list[Countdown]:
+    """Give the deadlines of a session, the nearest consequence first."""
+    if snapshot.simulator or snapshot.details.get("state") == SessionState.CLOSED:
+        return []
+    found = (_to_first_job(snapshot), _to_idle(snapshot), _to_max_time(snapshot))
+    return [countdown for countdown in found if countdown is not None]
+
+
+def idle_since(snapshot: Snapshot) -> datetime | None:
+    """Give since when the session is active with nothing to do, None where it is not.
+
+    The service sends the end of the last job that ran. One that was cancelled in the queue after
+    that had kept the session busy until then.
+    """
+    busy = snapshot.count(JobState.QUEUED) or snapshot.count(JobState.RUNNING)
+    if busy or snapshot.details.get("state") != SessionState.ACTIVE:
+        return None
+    ends = [job.ended_at for job in snapshot.jobs]
+    known = [when for when in (snapshot.time("last_job_completed"), *ends) if when is not None]
+    return max(known, default=None)
+
+
+def _to_first_job(snapshot: Snapshot) -> Countdown | None:
+    if (
+        snapshot.time("started_at") is not None
+        or snapshot.count(JobState.QUEUED)
+        or not snapshot.details.get("accepting_jobs")
+    ):
+        return None
+    return _from("first_job", snapshot.created_at, snapshot.first_job_seconds)
+
+
+def _to_idle(snapshot: Snapshot) -> Countdown | None:
+    seconds = snapshot.details.get("interactive_timeout")
+    return _from("interactive", idle_since(snapshot), seconds)
+
+
+def _to_max_time(snapshot: Snapshot) -> Countdown | None:
+    return _from("max", snapshot.time("started_at"), snapshot.details.get("max_time"))
+
+
+def _from(kind: str, start: datetime | None, seconds: float | None) -> Countdown | None:
+    if start is None or seconds is None or seconds <= 0:
+        return None
+    return Countdown(kind, start + timedelta(seconds=seconds), float(seconds))
