@@ -8,12 +8,12 @@ export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 JS_SOURCES := $(shell find js/src js/build.mjs js/package.json js/tsconfig.json -type f)
 PY_SOURCES := $(shell find qsession_widget examples -type f -not -path '*/__pycache__/*')
 
-.PHONY: demo test lint python-tests js-tests wheel-tests build clean
+.PHONY: bench docs demo test lint python-tests js-tests wheel-tests build clean
 
 demo: $(VENV)/.installed ## run a real session, live in the terminal, then open JupyterLab
 	$(VENV)/bin/qsession demo
 
-test: lint js-tests python-tests wheel-tests ## everything that CI runs
+test: lint docs js-tests python-tests wheel-tests ## everything that CI runs
 
 lint: $(VENV)/.dev dist/.built
 	$(PYTHON) -m ruff format --check .
@@ -31,6 +31,12 @@ python-tests: $(VENV)/.dev $(VENV)/.chromium
 
 wheel-tests: $(VENV)/.dev $(VENV)/.chromium dist/.built
 	$(PYTHON) -m pytest tests/wheel/test_installed.py
+
+docs: $(VENV)/.dev ## the API's pages; every warning is an error
+	$(PYTHON) -m sphinx -W --keep-going -q -b html docs docs/_build/html
+
+bench: $(VENV)/.dev ## ratios against peers
+	$(PYTHON) benchmarks/imports.py
 
 build: $(VENV)/.built
 

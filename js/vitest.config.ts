@@ -11,6 +11,7 @@ export default defineConfig({
       "@jupyterlab/statusbar",
       "@lumino/signaling",
       "@lumino/widgets",
+      "axe-core",
     ],
   },
   test: {

@@ -28,12 +28,14 @@ if TYPE_CHECKING:
         SessionClosedError,
         UnsupportedError,
     )
+    from qsession_widget.executor import Executor
     from qsession_widget.job import RuntimeJob
     from qsession_widget.options import Options, RuntimeOptions
     from qsession_widget.panel import SessionPanel, watch
     from qsession_widget.primitives import Estimator, Sampler
     from qsession_widget.service import QiskitRuntimeService
     from qsession_widget.session import Batch, Session
+    from qsession_widget.sessions import SessionSummary
 
 __all__ = [
     "BackendNotFoundError",
@@ -41,6 +43,7 @@ __all__ = [
     "CodecError",
     "ConflictError",
     "Estimator",
+    "Executor",
     "InvalidInputError",
     "JobCancelledError",
     "JobError",
@@ -61,6 +64,7 @@ __all__ = [
     "Session",
     "SessionClosedError",
     "SessionPanel",
+    "SessionSummary",
     "UnsupportedError",
     "watch",
 ]
@@ -68,6 +72,7 @@ __all__ = [
 _MODULES = {
     "Batch": "session",
     "Estimator": "primitives",
+    "Executor": "executor",
     "Options": "options",
     "QiskitRuntimeService": "service",
     "RuntimeJob": "job",
@@ -75,6 +80,7 @@ _MODULES = {
     "Sampler": "primitives",
     "Session": "session",
     "SessionPanel": "panel",
+    "SessionSummary": "sessions",
     "watch": "panel",
 }
 """Where each public name lives; those that are not here are errors."""

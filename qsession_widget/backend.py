@@ -45,6 +45,10 @@ class Backend(BackendV2):  # type: ignore[misc] # qiskit has no types
     """A device, or a simulator, of a service. Made by `QiskitRuntimeService.backend(name)`.
 
     It can be handed to Qiskit's transpiler, and to a Session, Sampler or Estimator.
+
+    Args:
+        service: the service that the device belongs to.
+        configuration: JSON of GET /backends/{name}/configuration.
     """
 
     def __init__(self, service: QiskitRuntimeService, configuration: Mapping[str, Any]) -> None:

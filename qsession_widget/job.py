@@ -37,6 +37,8 @@ _HELD_SECONDS = 25.0
 _FIRST_PAUSE_SECONDS = 0.1
 _LONGEST_PAUSE_SECONDS = 2.0
 _PAUSE_GROWTH = 1.5
+_OWN_PROGRAMS = ("sampler", "estimator")
+"""Programs whose results our own codec reads."""
 
 
 class ResultDecoder(Protocol):
@@ -50,6 +52,12 @@ class RuntimeJob(BasePrimitiveJob):  # type: ignore[misc] # qiskit has no types
     """A job on a service. Made by `run` of a primitive or session, or by `service.job(id)`.
 
     A job that is over never changes, so its status and result are kept and not asked for again.
+
+    Args:
+        service: the service that it runs on.
+        job_id: its id.
+        data: JSON of GET /jobs/{id}, where it is known already.
+        result_decoder: class with `decode(text)`, in the place of the wire's own.
     """
 
     def __init__(
@@ -355,10 +363,22 @@ class RuntimeJob(BasePrimitiveJob):  # type: ignore[misc] # qiskit has no types
         """
         chosen = decoder or self._decoder
         if chosen is None:
-            return _decoded(text)
+            return _decoded(text) if self.program_id in _OWN_PROGRAMS else self._officially(text)
         return (chosen() if isinstance(chosen, type) else chosen).decode(text)
 
     # Inside
+
+    def _officially(self, text: str) -> Any:
+        """Decode results of programs that only qiskit-ibm-runtime knows, as it does."""
+        from qiskit_ibm_runtime.decoders.defaults import (  # noqa: PLC0415 - more than a second
+            DEFAULT_DECODERS,
+        )
+
+        result: Any = text
+        for decoder in DEFAULT_DECODERS.get(self.program_id, ()):
+            if decoder.is_applicable(result):
+                result = decoder.decode(result)
+        return _decoded(text) if result is text else result
 
     def _known(self) -> Mapping[str, Any]:
         """Give its JSON as last seen, and fetch it where it was never seen."""

@@ -16,6 +16,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
 from qsession_widget.errors import ConflictError, QSessionError
+from qsession_widget.privacy import without_secrets
 from qsession_widget.session import Session, details_of
 from qsession_widget.snapshot import (
     JobRow,
@@ -31,7 +32,7 @@ from qsession_widget.wire.fields import EXTRA
 from qsession_widget.wire.states import session_status
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
 logger = logging.getLogger(__name__)
 
@@ -68,6 +69,13 @@ class Listener(Protocol):
         """Say what became of a command. Called on the monitor's thread only."""
 
 
+class Asker(Listener, Protocol):
+    """A listener that may also ask."""
+
+    def answer(self, answer: dict[str, Any]) -> None:
+        """Give it the answer to its question. Called on the monitor's thread only."""
+
+
 class Monitor:
     """Watches one session. Get it with `Monitor.of(session)`.
 
@@ -94,8 +102,9 @@ class Monitor:
         self._lock = threading.Lock()
         self._looked = threading.Condition(self._lock)
         self._wake = threading.Event()
-        self._commands: queue.SimpleQueue[Callable[[], Notice] | None] = queue.SimpleQueue()
+        self._commands: queue.SimpleQueue[Callable[[], Notice | None] | None] = queue.SimpleQueue()
         self._notices: queue.SimpleQueue[Notice] = queue.SimpleQueue()
+        self._answers: queue.SimpleQueue[tuple[Asker, dict[str, Any]]] = queue.SimpleQueue()
         self._unanswered = 0
         self._thread: threading.Thread | None = None
 
@@ -197,19 +206,43 @@ class Monitor:
         """Cancel one job of the session."""
 
         def cancel() -> Notice:
-            try:
-                self.session.service.api.cancel_job(job_id)
-            except ConflictError:
-                return Notice("info", f"Job {job_id} had already ended.")
-            return Notice("info", f"Job {job_id} was cancelled.")
+            ended = "was cancelled" if self._cancel(job_id) else "had already ended"
+            return Notice("info", f"Job {job_id} {ended}.")
 
         self._command(cancel)
+
+    def cancel_jobs(self, job_ids: Sequence[str]) -> None:
+        """Cancel some jobs of the session."""
+
+        def cancel() -> Notice:
+            count = sum(self._cancel(job_id) for job_id in job_ids)
+            late = len(job_ids) - count
+            rest = f", {late} had already ended" if late else ""
+            return Notice("info", f"{count} of {len(job_ids)} jobs were cancelled{rest}.")
+
+        self._command(cancel)
+
+    def ask(self, asker: Asker, question: Callable[[], dict[str, Any]]) -> None:
+        """Put a question to the service, and give the answer to who asks."""
+
+        def find_out() -> None:
+            self._answers.put((asker, question()))
+
+        self._command(find_out)
 
     def refresh(self) -> None:
         """Look at the service now."""
         self._wake.set()
 
-    def _command(self, command: Callable[[], Notice]) -> None:
+    def _cancel(self, job_id: str) -> bool:
+        """Cancel a job, and say whether that was still possible."""
+        try:
+            self.session.service.api.cancel_job(job_id)
+        except ConflictError:
+            return False
+        return True
+
+    def _command(self, command: Callable[[], Notice | None]) -> None:
         with self._lock:
             self._unanswered += 1
             self._commands.put(command)
@@ -226,7 +259,8 @@ class Monitor:
                 # A fault of ours must not take the thread with it: later commands need it.
                 logger.exception("a command on %r failed", self.session)
                 notice = Notice("error", f"internal error: {type(error).__name__}: {error}")
-            self._notices.put(notice)
+            if notice is not None:
+                self._notices.put(replace(notice, text=without_secrets(notice.text)))
             with self._lock:
                 self._unanswered -= 1
             self._wake.set()
@@ -240,32 +274,38 @@ class Monitor:
             # Whoever has woken this thread wants an answer now, not when something changes.
             hold = not self._wake.is_set()
             self._wake.clear()
-            failures = 0 if self._look(hold=hold) else failures + 1
+            failures = 0 if self._look(failures, hold=hold) else failures + 1
             self._show()
             with self._lock:
                 # A command that ends the session is answered after the end is seen.
-                answered = self._unanswered == 0 and self._notices.empty()
+                answered = self._unanswered == 0 and self._notices.empty() and self._answers.empty()
                 if self.snapshot.link.state is LinkState.ENDED and answered:
                     self._commands.put(None)
                     self._thread = None
                     return
             self._wake.wait(self._pause_seconds(failures))
 
-    def _look(self, *, hold: bool) -> bool:
+    def _look(self, failures: int, *, hold: bool) -> bool:
         """Take a new snapshot; on a fault, keep what was known and say what is wrong."""
         last, round_seconds = self.snapshot, self._round_seconds()
+        trouble: str | None = None
         try:
             found = self._source.look(last, hold=hold)
-            link = Link(LinkState.ENDED if found.ended else LinkState.LIVE, datetime.now(UTC))
         except QSessionError as error:
-            found, link = last, Link(LinkState.RETRYING, datetime.now(UTC), str(error))
+            found, trouble = last, str(error)
         except Exception as error:
             # Whatever a service sends, this thread goes on: it is what tells people of the fault.
             logger.exception("watching %r failed", self.session)
-            text = f"internal error: {type(error).__name__}: {error}"
-            found, link = last, Link(LinkState.RETRYING, datetime.now(UTC), text)
+            found, trouble = last, f"internal error: {type(error).__name__}: {error}"
+        if trouble is None:
+            link = Link(LinkState.ENDED if found.ended else LinkState.LIVE, datetime.now(UTC))
+        else:
+            pause = self._pause_seconds(failures + 1)
+            round_seconds = max(round_seconds, pause)
+            text = without_secrets(trouble)
+            link = Link(LinkState.RETRYING, datetime.now(UTC), text, pause)
         if (link.state, link.error) == (last.link.state, last.link.error):
-            link = last.link
+            link = replace(link, since=last.link.since)
         with self._looked:
             self.snapshot = replace(
                 found, link=link, beat=last.beat + 1, every_seconds=round_seconds
@@ -285,6 +325,9 @@ class Monitor:
             except Exception:
                 # One panel that cannot be drawn must not keep the others from being drawn.
                 logger.exception("%r could not show a snapshot", listener)
+        while not self._answers.empty():
+            asker, answer = self._answers.get()
+            asker.answer(answer)
 
     def _round_seconds(self) -> float:
         looked_at = any(listener.looked_at for listener in self.listeners)
@@ -337,7 +380,7 @@ class _Watching:
 
     def _seen(self, last: Snapshot, found: dict[str, Any]) -> Snapshot:
         extra = found.get(EXTRA) or {}
-        self._clock = ServiceClock.read(found)
+        self._clock = ServiceClock.read(found, self._session.service.server_time())
         return replace(
             last,
             backend_name=found.get("backend_name") or last.backend_name,
@@ -349,7 +392,7 @@ class _Watching:
             details_at=parse_time(extra.get("now")),
             created_at=parse_time(extra.get("created_at")),
             first_job_seconds=extra.get("first_job_ttl"),
-            state_reason=found.get("state_reason") or None,
+            state_reason=without_secrets(found.get("state_reason") or "") or None,
         )
 
 

@@ -33,22 +33,23 @@ _PARAMS_VERSION = 2
 """`params.version`: pubs, and not the first version's separate lists of circuits and values."""
 
 
-class _Primitive:
-    """What Sampler and Estimator share: where they run, their options, and how a job is sent."""
+class Placed:
+    """What all that send jobs share: where the jobs run.
 
-    _program_id: str
+    Args:
+        mode: a Session, a Batch, a backend or its name. None is the session of the surrounding
+            `with` block, else the least busy device.
+        session: another name for mode.
+    """
 
     def __init__(
         self,
         mode: Session | str | BackendV2 | None = None,
-        options: Options | Mapping[str, Any] | None = None,
         *,
         session: Session | str | BackendV2 | None = None,
     ) -> None:
         if mode is not None and session is not None:
             raise InvalidInputError("mode= and session= are two names for the same: give one")
-        self.options = Options.of(options)
-        """Options of every job; they may be changed, and are checked then."""
         given = mode if mode is not None else session
         self._mode: Session | Backend | None
         if isinstance(given, (Session, Backend)):
@@ -67,6 +68,30 @@ class _Primitive:
         That is the session of the `with` block around the run, else the least busy device.
         """
         return self._mode
+
+    def _place(self) -> tuple[Session | None, Backend]:
+        """Give the session, if any, and the device that a job goes to now."""
+        mode = self._mode or surrounding_session()
+        if isinstance(mode, Session):
+            return mode, mode.device
+        return None, mode or default_service().least_busy(simulator=False)
+
+
+class _Primitive(Placed):
+    """What Sampler and Estimator share: their options, and how a job is sent."""
+
+    _program_id: str
+
+    def __init__(
+        self,
+        mode: Session | str | BackendV2 | None = None,
+        options: Options | Mapping[str, Any] | None = None,
+        *,
+        session: Session | str | BackendV2 | None = None,
+    ) -> None:
+        super().__init__(mode, session=session)
+        self.options = Options.of(options)
+        """Options of every job; they may be changed, and are checked then."""
 
     def _send(self, pubs: list[Any]) -> RuntimeJob:
         """Send checked pubs as one job."""
@@ -99,13 +124,6 @@ class _Primitive:
         return backend.service.run(
             self._program_id, inputs, {"backend": backend, **run}, optimization_level=level
         )
-
-    def _place(self) -> tuple[Session | None, Backend]:
-        """Give the session, if any, and the device that a job goes to now."""
-        mode = self._mode or surrounding_session()
-        if isinstance(mode, Session):
-            return mode, mode.device
-        return None, mode or default_service().least_busy(simulator=False)
 
     def _more_inputs(self) -> dict[str, Any]:
         return {}

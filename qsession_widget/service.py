@@ -19,15 +19,19 @@ from qsession_widget.errors import (
 from qsession_widget.follow import follow
 from qsession_widget.job import RuntimeJob
 from qsession_widget.options import RuntimeOptions
+from qsession_widget.sessions import SessionSummary
 from qsession_widget.transport.api import RuntimeApi
 from qsession_widget.wire import codec
 from qsession_widget.wire.fields import API_PREFIX, EXTRA
+from qsession_widget.wire.states import Mode
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
     from datetime import datetime
     from pathlib import Path
     from types import TracebackType
+
+    import qiskit_ibm_runtime as official_package
 
     from qsession_widget.job import ResultDecoder
     from qsession_widget.transport.http import Transport
@@ -225,7 +229,7 @@ class QiskitRuntimeService:
         """
         return self.api.usage()
 
-    def ibm(self) -> Any:
+    def ibm(self) -> official_package.QiskitRuntimeService:
         """Give a genuine `qiskit_ibm_runtime.QiskitRuntimeService` for the same account.
 
         For the local runtime it keeps the runtime's address: where that was stopped and started
@@ -257,7 +261,7 @@ class QiskitRuntimeService:
 
     @property
     def channel(self) -> str:
-        """The kind of service: "local", "ibm_quantum_platform" or "ibm_cloud"."""
+        """What kind of service it is, "local", "ibm_quantum_platform" or "ibm_cloud"."""
         return self._account.channel
 
     @property
@@ -279,6 +283,14 @@ class QiskitRuntimeService:
     def close(self) -> None:
         """Close the connections. The local runtime goes on."""
         self._transport.close()
+
+    def server_time(self) -> datetime:
+        """Give the time that it is at the service now, in UTC, from the answers seen so far.
+
+        Source: the `Date` headers. Exact to a second after one answer, better after several. It is
+        this machine's own time before the first answer.
+        """
+        return self._transport.server_time.now()
 
     def active_account(self) -> dict[str, Any]:
         """Give the account in use, without its token."""
@@ -483,9 +495,8 @@ class QiskitRuntimeService:
         Raises:
             InvalidInputError: for a limit or skip that is no count.
         """
-        for name, count in (("limit", 0 if limit is None else limit), ("skip", skip)):
-            if not isinstance(count, int) or count < 0:
-                raise InvalidInputError(f"{name}={count!r} is not allowed; allowed is 0 and more")
+        _check_count("limit", limit)
+        _check_count("skip", skip)
         query = {
             "backend": backend_name,
             "pending": None if pending is None else str(pending).lower(),
@@ -508,6 +519,65 @@ class QiskitRuntimeService:
             offset += len(page)
         return list(found.values())[:limit]
 
+    def sessions(
+        self,
+        limit: int | None = 10,
+        *,
+        backend_name: str | None = None,
+        pending: bool | None = None,
+        mode: str | None = None,
+        created_after: datetime | None = None,
+        created_before: datetime | None = None,
+    ) -> list[SessionSummary]:
+        """List sessions and batches, the newest first, each once (GET /workloads).
+
+        Also those that nobody has a handle on any more: `Session.from_id(found.id).close()` ends
+        one that was left open.
+
+        Args:
+            limit: at most so many; None is all.
+            backend_name: only those on this device.
+            pending: only those that are not over (True) or are (False).
+            mode: only sessions ("dedicated") or only batches ("batch").
+            created_after: only those since then; a time without a zone is in local time.
+            created_before: only those until then.
+
+        Raises:
+            InvalidInputError: for a limit that is no count, and for an unknown mode.
+        """
+        _check_count("limit", limit)
+        if mode not in {None, *Mode}:
+            raise InvalidInputError(
+                f"mode={mode!r} is not known; allowed are {', '.join(map(repr, Mode))}"
+            )
+        over = {True: ["pending", "in_progress"], False: ["completed", "canceled", "failed"]}
+        query: dict[str, Any] = {
+            # The listing has a word of its own for dedicated sessions.
+            "mode": [
+                "session" if each == Mode.DEDICATED else each.value
+                for each in Mode
+                if mode in {None, each}
+            ],
+            "status": None if pending is None else over[pending],
+            "backend": backend_name,
+            "created_after": created_after and created_after.astimezone().isoformat(),
+            "created_before": created_before and created_before.astimezone().isoformat(),
+        }
+        found: dict[str, SessionSummary] = {}
+        cursors: set[str] = set()
+        cursor: str | None = None
+        while limit is None or len(found) < limit:
+            size = _PAGE if limit is None else min(limit - len(found), _PAGE)
+            page = self.api.workloads(limit=size, next=cursor, **query)
+            listed = map(SessionSummary.from_json, page["workloads"])
+            found.update({each.id: each for each in listed})
+            cursor = page.get("next")
+            # A cursor that comes again would go round in circles.
+            if not cursor or cursor in cursors or not page["workloads"]:
+                break
+            cursors.add(cursor)
+        return list(found.values())[:limit]
+
     def delete_job(self, job_id: str) -> None:
         """Delete a job with its result.
 
@@ -515,6 +585,11 @@ class QiskitRuntimeService:
             NotFoundError: where there is none of that id.
         """
         self.api.delete_job(job_id)
+
+
+def _check_count(name: str, count: int | None) -> None:
+    if count is not None and (not isinstance(count, int) or count < 0):
+        raise InvalidInputError(f"{name}={count!r} is not allowed; allowed is 0 and more")
 
 
 _default_lock = threading.Lock()
@@ -544,7 +619,9 @@ _adopted: dict[tuple[str, Account], QiskitRuntimeService] = {}
 """Services of ours for those of qiskit-ibm-runtime, by address and account."""
 
 
-def adopted_service(official: Any, instance: str | None = None) -> QiskitRuntimeService:
+def adopted_service(
+    official: official_package.QiskitRuntimeService, instance: str | None = None
+) -> QiskitRuntimeService:
     """Give a service of ours that talks to the same servers as one of qiskit-ibm-runtime.
 
     Args:

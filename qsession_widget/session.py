@@ -36,10 +36,12 @@ from qsession_widget.wire.states import Mode, SessionState, session_status
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
+    from contextlib import AbstractContextManager
     from datetime import timedelta
     from types import TracebackType
 
     from qiskit.providers import BackendV2
+    from qiskit_ibm_runtime import Session as OfficialSession
 
     from qsession_widget.job import ResultDecoder
 
@@ -304,6 +306,13 @@ class Session:
         )
         return bundle
 
+    def live(self) -> AbstractContextManager[object]:
+        """Draw it in the terminal, live, as long as a `with` block runs."""
+        # Panels import sessions, as above.
+        from qsession_widget.panel.terminal import live  # noqa: PLC0415
+
+        return live(self)
+
     # How it is
 
     def status(self) -> str | None:
@@ -367,7 +376,7 @@ class Session:
             return [RuntimeJob(self._service, job["id"], data=job) for job in found["jobs"]]
         return self._service.jobs(limit=None, session_id=self._session_id, descending=False)
 
-    def ibm(self) -> Any:
+    def ibm(self) -> OfficialSession:
         """Give a genuine `qiskit_ibm_runtime.Session`, or `Batch`, on the same id.
 
         For the primitives of qiskit-ibm-runtime, which take no other: jobs that they send run in
@@ -638,7 +647,9 @@ class Batch(Session):
     _MODE: ClassVar[Mode] = Mode.BATCH
 
 
-def find_session(session: Any, service: QiskitRuntimeService | None = None) -> Session:
+def find_session(
+    session: Session | OfficialSession | str, service: QiskitRuntimeService | None = None
+) -> Session:
     """Give the session or batch that is meant, whichever of the two it is.
 
     Args:
@@ -661,7 +672,7 @@ def find_session(session: Any, service: QiskitRuntimeService | None = None) -> S
     return (Batch if batch else Session).from_id(session_id, service)
 
 
-def _adopted(official: Any) -> tuple[str, QiskitRuntimeService]:
+def _adopted(official: OfficialSession) -> tuple[str, QiskitRuntimeService]:
     """Read id and service of a session of qiskit-ibm-runtime."""
     session_id = getattr(official, "session_id", None)
     if not type(official).__module__.startswith("qiskit_ibm_runtime.") or session_id is None:

@@ -8,6 +8,7 @@ from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
+from qsession_widget.privacy import without_secrets
 from qsession_widget.wire.fields import EXTRA
 from qsession_widget.wire.states import FINAL_JOB_STATES, JobState
 
@@ -32,11 +33,13 @@ class Link:
         state: `ended` means that there is nothing left to watch: closed, and all jobs final.
         error: what went wrong at the last try, None where nothing did.
         since: since when it is so.
+        retry_seconds: how long after this moment it tries again, None where nothing went wrong.
     """
 
     state: LinkState
     since: datetime
     error: str | None = None
+    retry_seconds: float | None = None
 
 
 @dataclass(frozen=True)
@@ -55,12 +58,14 @@ class JobRow:
     started_at: datetime | None = None
     ended_at: datetime | None = None
     reason: str | None = None
+    tags: tuple[str, ...] = ()
 
     @classmethod
     def from_json(cls, job: Mapping[str, Any]) -> JobRow:
         """Read the JSON of GET /jobs/{id}; the times of running are the local runtime's only."""
         extra = job.get(EXTRA) or {}
         state = job.get("state") or {}
+        reason = state.get("reason")
         return cls(
             id=str(job["id"]),
             program_id=str((job.get("program") or {}).get("id", "")),
@@ -68,7 +73,8 @@ class JobRow:
             created_at=parse_time(job.get("created")),
             started_at=parse_time(extra.get("running_at")),
             ended_at=parse_time(extra.get("finished_at")),
-            reason=state.get("reason"),
+            reason=without_secrets(str(reason)) if reason else None,
+            tags=tuple(map(str, job.get("tags") or ())),
         )
 
     @property
@@ -164,10 +170,10 @@ class ServiceClock:
     rate: float = 1.0
 
     @classmethod
-    def read(cls, session: Mapping[str, Any]) -> ServiceClock:
-        """Read the JSON of a session; a service that sends no time is taken to have ours."""
+    def read(cls, session: Mapping[str, Any], otherwise: datetime) -> ServiceClock:
+        """Read the JSON of a session; `otherwise` is for a service that sends no time in it."""
         extra = session.get(EXTRA) or {}
-        shown = parse_time(extra.get("now")) or datetime.now(UTC)
+        shown = parse_time(extra.get("now")) or otherwise
         return cls(shown, time.monotonic(), float(extra.get("rate") or 1.0))
 
     def now(self) -> datetime:

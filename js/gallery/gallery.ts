@@ -1,6 +1,17 @@
+import type { Command } from "../src/contract";
 import { mount } from "../src/view/mount";
 import { FakeModel } from "../tests/fake-model";
-import { STATES } from "../tests/fixtures";
+import { peek, STATES } from "../tests/fixtures";
+
+/** Answers looks into jobs. */
+class Kernel extends FakeModel {
+  override send(message: Command): void {
+    super.send(message);
+    if (message.do === "peek") {
+      setTimeout(() => this.emit("msg:custom", peek({ job_id: message.job_id })));
+    }
+  }
+}
 
 const BEAT_MS = 1000;
 const SILENT = new Set(["stale", "connecting", "ended"]);
@@ -14,9 +25,10 @@ for (const [name, traits] of Object.entries(STATES)) {
   title.textContent = name;
   const element = document.createElement("div");
   element.id = name;
+  element.dataset.state = name;
   element.className = "jp-OutputArea-output";
   document.body.append(title, element);
-  const model = new FakeModel(traits());
+  const model = new Kernel(traits());
   mount(model, element);
   if (!SILENT.has(name)) {
     setInterval(() => model.beat(), BEAT_MS);

@@ -35,11 +35,15 @@ for (const theme of ["light", "dark", "none"]) {
     page.on("pageerror", (error) => console.error(error));
     await page.goto(`${pathToFileURL(`${PAGE}/index.html`)}?theme=${theme}`);
     await page.locator("#live summary").click();
-    for (const button of await page.locator("#live [data-testid=qsw-reason-button]").all()) {
-      await button.click();
-    }
+    await page.locator("#live [data-testid=qsw-reason-button]").last().click();
+    await page.locator("#idle [data-testid=qsw-open]").nth(1).click();
     await page.locator("#draining [data-testid=qsw-cancel]").click();
+    await page.locator("#idle .qsw-chart").first().waitFor();
     await page.screenshot({ path: `${output}/${theme}-${width}.png`, fullPage: true });
+    for (const state of await page.locator("[data-state]").all()) {
+      const name = await state.getAttribute("data-state");
+      await state.screenshot({ path: `${output}/${theme}-${width}-${name}.png` });
+    }
     await page.close();
   }
 }

@@ -37,10 +37,26 @@ export interface Countdown {
 }
 
 export interface Jobs {
-  ids: string[];
-  programs: string[];
-  created: number[];
+  count: number;
+  /** How many jobs make a page. */
+  page: number;
 }
+
+/** Consecutive jobs; sent again only if one of them changes. */
+export interface Page {
+  ids: readonly string[];
+  /** Runs of a value and how many jobs in a row have it. */
+  programs: readonly (readonly [string, number])[];
+  tags: readonly (readonly [readonly string[], number])[];
+  /** Epoch ms: the first, then differences. */
+  created: readonly (number | null)[];
+  /** ms from creation to start, and from start to end. */
+  waited: readonly (number | null)[];
+  ran: readonly (number | null)[];
+}
+
+/** A text, the first job that has it, and how many in a row have it. */
+export type Reason = readonly [text: string, first: number, count: number];
 
 export interface Beat {
   n: number;
@@ -54,6 +70,8 @@ export interface Link {
   state: "connecting" | "live" | "retrying" | "ended";
   error: string | null;
   since: number;
+  /** Seconds after the last beat, at which it tries again. */
+  retry: number | null;
 }
 
 export interface Notice {
@@ -65,9 +83,10 @@ export interface Notice {
 export interface Traits {
   head: Head;
   jobs: Jobs;
+  /** Bytes: see `readStates`. */
   states: DataView;
-  times: DataView;
-  reasons: Record<string, string>;
+  reasons: readonly Reason[];
+  [page: `page${number}`]: Page;
   beat: Beat;
   link: Link;
   notice: Notice;
@@ -77,7 +96,6 @@ export const TRAITS = [
   "head",
   "jobs",
   "states",
-  "times",
   "reasons",
   "beat",
   "link",
@@ -89,13 +107,40 @@ export type Command =
   | { do: "cancel" }
   | { do: "cancel_queued" }
   | { do: "cancel_job"; job_id: string }
+  | { do: "cancel_jobs"; job_ids: readonly string[] }
+  | { do: "peek"; job_id: string }
   | { do: "refresh" };
+
+/** What the kernel found when it looked into a job. */
+export interface Peek {
+  job_id: string;
+  error?: string;
+  code?: string;
+  reason?: string | null;
+  tags?: readonly string[];
+  /** Seconds on the device. */
+  usage?: number | null;
+  pubs?: number | null;
+  options?: readonly (readonly [string, string])[];
+  results?: readonly Result[];
+}
+
+export interface Result {
+  pub: number;
+  name: string;
+  /** Rows that are left out. */
+  more: number;
+  shots?: number;
+  counts?: readonly (readonly [string, number])[];
+  /** Place in the array, value, standard error. */
+  values?: readonly (readonly [string, number | null, number | null])[];
+}
 
 /** The part of a front-end model that every host offers and that we use. */
 export interface Model {
   get<K extends keyof Traits>(name: K): Traits[K] | undefined;
-  on(event: string, callback: () => void): void;
-  off(event: string, callback: () => void): void;
+  on(event: string, callback: (message: unknown) => void): void;
+  off(event: string, callback: (message: unknown) => void): void;
   send(message: Command): void;
 }
 

@@ -4,7 +4,7 @@ import type { Command, Model, Traits } from "../src/contract";
 export class FakeModel implements Model {
   readonly sent: Command[] = [];
   readonly #traits: Partial<Traits>;
-  readonly #listeners = new Map<string, Set<() => void>>();
+  readonly #listeners = new Map<string, Set<(message: unknown) => void>>();
 
   constructor(traits: Partial<Traits>) {
     this.#traits = { ...traits };
@@ -14,12 +14,12 @@ export class FakeModel implements Model {
     return this.#traits[name];
   }
 
-  on(event: string, callback: () => void): void {
+  on(event: string, callback: (message: unknown) => void): void {
     const listeners = this.#listeners.get(event) ?? new Set();
     this.#listeners.set(event, listeners.add(callback));
   }
 
-  off(event: string, callback: () => void): void {
+  off(event: string, callback: (message: unknown) => void): void {
     this.#listeners.get(event)?.delete(callback);
   }
 
@@ -43,9 +43,9 @@ export class FakeModel implements Model {
     });
   }
 
-  emit(event: string): void {
+  emit(event: string, message?: unknown): void {
     for (const callback of this.#listeners.get(event) ?? []) {
-      callback();
+      callback(message);
     }
   }
 

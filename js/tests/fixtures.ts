@@ -1,5 +1,7 @@
-import type { Head, Link, Traits } from "../src/contract";
-import type { JobStatus } from "../src/view/jobs";
+import type { Head, Link, Page, Peek, Reason, Traits } from "../src/contract";
+import type { JobList, JobStatus } from "../src/view/jobs";
+import { reader } from "../src/view/model";
+import { FakeModel } from "./fake-model";
 
 const CODES: Readonly<Record<JobStatus, number>> = {
   queued: 0,
@@ -9,12 +11,13 @@ const CODES: Readonly<Record<JobStatus, number>> = {
   cancelled: 4,
   unknown: 15,
 };
-const NOT_KNOWN = 0xffffffff;
+const PAGE = 64;
 
 export interface JobSpec {
   id: string;
   status: JobStatus;
   program?: string;
+  tags?: readonly string[];
   /** Seconds before now. */
   age?: number;
   waited?: number;
@@ -22,31 +25,50 @@ export interface JobSpec {
   reason?: string;
 }
 
-type JobTraits = Pick<Traits, "jobs" | "states" | "times" | "reasons">;
+type JobTraits = Pick<Traits, "jobs" | "states" | "reasons"> & Record<`page${number}`, Page>;
 
-/** The four traits of a list of jobs, oldest first. */
+function page(specs: readonly JobSpec[], now: number): Page {
+  const ms = (seconds: number | undefined) =>
+    seconds === undefined ? null : Math.round(seconds * 1000);
+  let last = 0;
+  return {
+    ids: specs.map(({ id }) => id),
+    programs: specs.map(({ program }) => [program ?? "sampler", 1] as const),
+    tags: specs.map(({ tags }) => [tags ?? [], 1] as const),
+    created: specs.map(({ age }) => {
+      if (age === undefined) {
+        return null;
+      }
+      const step = now - age * 1000 - last;
+      last += step;
+      return step;
+    }),
+    waited: specs.map(({ waited }) => ms(waited)),
+    ran: specs.map(({ ran }) => ms(ran)),
+  };
+}
+
+/** The traits of a list of jobs, oldest first. */
 export function jobTraits(specs: readonly JobSpec[], now = Date.now()): JobTraits {
   const states = new DataView(new ArrayBuffer(specs.length));
-  const times = new DataView(new ArrayBuffer(specs.length * 8));
-  const ms = (seconds: number | undefined) =>
-    seconds === undefined ? NOT_KNOWN : Math.round(seconds * 1000);
-  specs.forEach(({ status, waited, ran }, index) => {
-    states.setUint8(index, CODES[status]);
-    times.setUint32(index * 8, ms(waited), true);
-    times.setUint32(index * 8 + 4, ms(ran), true);
-  });
-  return {
-    jobs: {
-      ids: specs.map(({ id }) => id),
-      programs: specs.map(({ program }) => program ?? "sampler"),
-      created: specs.map(({ age }) => (age === undefined ? 0 : now - age * 1000)),
-    },
+  const traits: JobTraits = {
+    jobs: { count: specs.length, page: PAGE },
     states,
-    times,
-    reasons: Object.fromEntries(
-      specs.flatMap(({ id, reason }) => (reason === undefined ? [] : [[id, reason]])),
+    reasons: specs.flatMap(({ reason }, at): Reason[] =>
+      reason === undefined ? [] : [[reason, at, 1]],
     ),
   };
+  specs.forEach(({ status }, at) => {
+    states.setUint8(at, CODES[status]);
+  });
+  for (let at = 0; at < specs.length; at += PAGE) {
+    traits[`page${at / PAGE}`] = page(specs.slice(at, at + PAGE), now);
+  }
+  return traits;
+}
+
+export function jobList(specs: readonly JobSpec[], now = Date.now()): JobList {
+  return reader(new FakeModel(jobTraits(specs, now)))().jobs;
 }
 
 export const MIXED: readonly JobSpec[] = [
@@ -69,7 +91,14 @@ export const MIXED: readonly JobSpec[] = [
     age: 310,
     reason: "Cancelled by its owner.",
   },
-  { id: "d3k1f2s0v6qs73a8r0e5", status: "running", program: "estimator", age: 42, waited: 3.1 },
+  {
+    id: "d3k1f2s0v6qs73a8r0e5",
+    status: "running",
+    program: "estimator",
+    tags: ["vqe", "h2"],
+    age: 42,
+    waited: 3.1,
+  },
   { id: "d3k1f2s0v6qs73a8r0f6", status: "queued", age: 12.3 },
   { id: "d3k1f2s0v6qs73a8r0g7", status: "queued", age: 3.2 },
 ];
@@ -120,7 +149,7 @@ export function head(changes: Partial<Head> = {}, now = Date.now()): Head {
 }
 
 export function link(changes: Partial<Link> = {}): Link {
-  return { state: "live", error: null, since: Date.now() - 60_000, ...changes };
+  return { state: "live", error: null, since: Date.now() - 60_000, retry: null, ...changes };
 }
 
 /** A session in full swing. */
@@ -147,6 +176,50 @@ export function manyJobs(count: number): JobSpec[] {
 }
 
 export const HOSTILE = '<img src=x onerror="globalThis.pwned = true">';
+
+/** What the kernel answers to a look into a job. */
+export function peek(changes: Partial<Peek> = {}): { peek: Peek } {
+  const id = MIXED[2]?.id ?? "";
+  return {
+    peek: {
+      job_id: id,
+      code: `service.job('${id}').result()`,
+      reason: null,
+      tags: ["vqe"],
+      usage: 4.2,
+      pubs: 2,
+      options: [
+        ["default_shots", "4096"],
+        ["dynamical_decoupling.enable", "False"],
+      ],
+      results: [
+        {
+          pub: 0,
+          name: "meas",
+          shots: 4096,
+          more: 0,
+          counts: [
+            ["00", 2014],
+            ["11", 1930],
+            ["01", 88],
+            ["10", 64],
+          ],
+        },
+        {
+          pub: 1,
+          name: "evs",
+          more: 3,
+          values: [
+            ["0", -1.8573, 0.02],
+            ["1", 0.4, 0.05],
+            ["2", null, null],
+          ],
+        },
+      ],
+      ...changes,
+    },
+  };
+}
 
 /** The states that the gallery shows and the tests go through. */
 export const STATES: Readonly<Record<string, () => Partial<Traits>>> = {
@@ -224,6 +297,7 @@ export const STATES: Readonly<Record<string, () => Partial<Traits>>> = {
     live({
       link: link({
         state: "retrying",
+        retry: 8,
         error: "GET https://quantum.example/api/v1/sessions/d3k1emq0: 503 Service Unavailable",
       }),
       notice: {

@@ -1,19 +1,27 @@
 import { describe, expect, test } from "vitest";
 import { firstPulse, isStale, pulseOf, serverTime } from "../src/clock";
+import type { Page } from "../src/contract";
 import { consequence } from "../src/view/confirm";
 import { leftOf } from "../src/view/countdowns";
 import { count, duration, epoch, moment, relative, span } from "../src/view/format";
-import { jobAt, statusAt, tallyOf } from "../src/view/jobs";
-import { read } from "../src/view/model";
+import { JobList, readStates } from "../src/view/jobs";
+import { reader } from "../src/view/model";
+import {
+  EVERYTHING,
+  type Filter,
+  NEWEST_FIRST,
+  order,
+  runningOf,
+  type SortKey,
+  waitingOf,
+} from "../src/view/order";
 import { isAnswered, sent } from "../src/view/pending";
-import { durationOf } from "../src/view/row";
 import { usageOf, usageWords } from "../src/view/usage";
-import { REASON_HEIGHT, ROW_HEIGHT, rowWindow } from "../src/view/window";
+import { DETAIL_HEIGHT, ROW_HEIGHT, rowWindow } from "../src/view/window";
 import { FakeModel } from "./fake-model";
-import { DRAINING, head, jobTraits, live, MIXED } from "./fixtures";
+import { DRAINING, head, jobList, jobTraits, live, MIXED } from "./fixtures";
 
 const NOW = Date.UTC(2026, 0, 5, 12, 0, 0);
-const EMPTY = new DataView(new ArrayBuffer(0));
 
 describe("times in words", () => {
   test.each([
@@ -110,12 +118,13 @@ describe("the pulse", () => {
   });
 });
 
-describe("the columns of jobs", () => {
-  const columns = jobTraits(MIXED, NOW);
+describe("the list of jobs", () => {
+  const jobs = jobList(MIXED, NOW);
+  const states = (...bytes: number[]) => new DataView(new Uint8Array(bytes).buffer);
 
   test("every code has its word, and high bits mean nothing yet", () => {
-    const states = new DataView(new Uint8Array([0, 1, 2, 3, 4, 15, 0xf1, 9]).buffer);
-    expect(Array.from({ length: 9 }, (_, i) => statusAt(states, i))).toEqual([
+    const list = new JobList(8, 64, [], states(0, 1, 2, 3, 4, 15, 0x71, 9), []);
+    expect(Array.from({ length: 9 }, (_, i) => list.statusAt(i))).toEqual([
       "queued",
       "running",
       "completed",
@@ -128,8 +137,16 @@ describe("the columns of jobs", () => {
     ]);
   });
 
+  test("a run of equal states takes three bytes", () => {
+    const bytes = states(2, 0x80, 0x10, 0x27, 1);
+    const read = readStates(bytes, 10_002);
+    expect([read[0], read[1], read[10_000], read[10_001]]).toEqual([2, 0, 0, 1]);
+    expect(Array.from(readStates(bytes, 3))).toEqual([2, 0, 0]);
+    expect(Array.from(readStates(states(0x82, 9), 3))).toEqual([2, 9, 15]);
+  });
+
   test("a row is read from all columns", () => {
-    expect(jobAt(columns, 1)).toMatchObject({
+    expect(jobs.at(1)).toMatchObject({
       id: MIXED[1]?.id,
       program: "estimator",
       status: "failed",
@@ -138,36 +155,74 @@ describe("the columns of jobs", () => {
       ran: 350,
       reason: MIXED[1]?.reason,
     });
-    expect(jobAt(columns, 5)).toMatchObject({ waited: null, ran: null, reason: null });
+    expect(jobs.at(4).tags).toEqual(["vqe", "h2"]);
+    expect(jobs.at(5)).toMatchObject({ waited: null, ran: null, reason: null });
+    expect(jobs.indexOf(MIXED[6]?.id ?? "")).toBe(6);
+    expect(jobs.indexOf("no such job")).toBe(-1);
+    expect([jobs.queuePosition(5), jobs.queuePosition(6)]).toEqual([1, 2]);
   });
 
-  test("a column that lags behind costs only its values", () => {
-    const late = { ...columns, states: undefined, times: EMPTY };
-    expect(jobAt(late, 0)).toMatchObject({ status: "unknown", waited: null, ran: null });
-    expect(tallyOf(late).counts.unknown).toBe(MIXED.length);
-    const one = { ids: ["a"], programs: [], created: [] };
-    expect(tallyOf({ ...columns, jobs: one }).counts).toMatchObject({ completed: 1, unknown: 0 });
-    const short = { jobs: { ids: ["a"], programs: [], created: [] }, states: EMPTY, times: EMPTY };
-    expect(jobAt({ ...short, reasons: {} }, 0)).toMatchObject({ program: "", created: null });
+  test("a page that lags behind costs only its values", () => {
+    const late = new JobList(70, 64, [], undefined, []);
+    expect(late.at(69)).toMatchObject({ id: "", status: "unknown", created: null, waited: null });
+    expect(late.tally.counts.unknown).toBe(70);
+    const wrong = { ids: ["a"], programs: [["x", 1e9]], created: [], waited: [], ran: [] };
+    const list = new JobList(2, 64, [wrong as unknown as Page], undefined, []);
+    expect(list.at(0)).toMatchObject({ id: "a", program: "x", tags: [], created: null });
   });
 
   test("a view into a longer buffer is read from its own start", () => {
     const padded = new Uint8Array([9, 9, 1]);
-    expect(statusAt(new DataView(padded.buffer, 2, 1), 0)).toBe("running");
+    expect(readStates(new DataView(padded.buffer, 2, 1), 1)[0]).toBe(1);
   });
 
-  test("an id that every object has is no reason", () => {
-    const jobs = { ids: ["constructor"], programs: [], created: [] };
-    expect(jobAt({ ...columns, jobs }, 0).reason).toBeNull();
+  test("it is the same as long as no job is another", () => {
+    const model = new FakeModel(live());
+    const read = reader(model);
+    const before = read().jobs;
+    model.beat();
+    expect(read().jobs).toBe(before);
+    model.receive({ states: states(0) });
+    expect(read().jobs).not.toBe(before);
   });
 
-  test.each([
-    ["queued", 5, "12.3 s"],
-    ["running", 4, "38.9 s"],
-    ["completed", 2, "1 min 15 s"],
-    ["cancelled before its start", 3, "–"],
-  ])("duration of a job that is %s", (_, index, words) => {
-    expect(durationOf(jobAt(columns, index), NOW)).toBe(words);
+  test("how long each waited and ran", () => {
+    const lengths = MIXED.map((_, at) => [
+      waitingOf(jobs.at(at), NOW),
+      runningOf(jobs.at(at), NOW),
+    ]);
+    expect(lengths.slice(2)).toEqual([
+      [2500, 75_000],
+      [null, null],
+      [3100, 38_900],
+      [12_300, null],
+      [3200, null],
+    ]);
+  });
+});
+
+describe("the order of jobs", () => {
+  const jobs = jobList(MIXED, NOW);
+  const by = (key: SortKey, descending = false) =>
+    order(jobs, { key, descending }, EVERYTHING, NOW);
+  const only = (filter: Partial<Filter>) =>
+    order(jobs, NEWEST_FIRST, { ...EVERYTHING, ...filter }, NOW);
+
+  test("newest first, or as asked; what is not known is last", () => {
+    expect(only({})).toEqual([6, 5, 4, 3, 2, 1, 0]);
+    expect(by("created")).toEqual([0, 1, 2, 3, 4, 5, 6]);
+    expect(by("running", true).slice(0, 4)).toEqual([2, 4, 0, 1]);
+    expect(by("waiting").at(-1)).toBe(3);
+    expect(by("program").slice(0, 2)).toEqual([4, 1]);
+    expect(by("status")[0]).toBe(4);
+  });
+
+  test("by status and by text", () => {
+    expect(only({ status: "queued" })).toEqual([6, 5]);
+    expect(only({ text: " VQE" })).toEqual([4]);
+    expect(only({ text: "transpile it" })).toEqual([1]);
+    expect(only({ text: "r0c3" })).toEqual([2]);
+    expect(only({ status: "failed", text: "sampler" })).toEqual([]);
   });
 });
 
@@ -182,12 +237,12 @@ test("a countdown warns in time", () => {
 
 describe("usage", () => {
   const session = head({ details: { usage_time: 100 } }, NOW);
-  const tally = tallyOf(jobTraits(MIXED, NOW));
+  const tally = jobList(MIXED, NOW).tally;
 
   test("of an active session goes on, and is told apart from its idle time", () => {
     const usage = usageOf(session, tally, NOW + 10_000);
     expect(usage).toEqual({ total: 110_000, inJobs: null });
-    const done = tallyOf(jobTraits(MIXED.slice(0, 4), NOW));
+    const done = jobList(MIXED.slice(0, 4), NOW).tally;
     const told = usageOf(session, done, NOW);
     expect(told).toEqual({ total: 100_000, inJobs: 79_560 });
     expect(told && usageWords(told)).toBe("1 min 40 s (1 min 19 s in jobs, 20 s idle)");
@@ -201,7 +256,7 @@ describe("usage", () => {
 
   test("is only said where it is known", () => {
     expect(usageOf(head({ details: {} }), tally, NOW)).toBeNull();
-    const ibm = tallyOf(jobTraits([{ id: "a", status: "completed" }], NOW));
+    const ibm = jobList([{ id: "a", status: "completed" }], NOW).tally;
     expect(usageOf(session, ibm, NOW)).toEqual({ total: 100_000, inJobs: null });
     const batch = usageOf({ ...session, mode: "batch" }, tally, NOW);
     expect(batch && usageWords(batch)).toBe("1 min 40 s");
@@ -211,7 +266,7 @@ describe("usage", () => {
 describe("which rows are in the page", () => {
   const total = (count: number, topRow: number, opened: number | null) => {
     const { first, last, above, below } = rowWindow(count, topRow, opened);
-    const open = opened !== null && opened >= first && opened < last ? REASON_HEIGHT : 0;
+    const open = opened !== null && opened >= first && opened < last ? DETAIL_HEIGHT : 0;
     return above + below + open + (last - first) * ROW_HEIGHT;
   };
 
@@ -228,7 +283,7 @@ describe("which rows are in the page", () => {
   });
 
   test.each([null, 0, 4999, 5003, 9999])("the height never changes, opened: %s", (opened) => {
-    const height = 10_000 * ROW_HEIGHT + (opened === null ? 0 : REASON_HEIGHT);
+    const height = 10_000 * ROW_HEIGHT + (opened === null ? 0 : DETAIL_HEIGHT);
     for (const topRow of [0, 2, 4998, 5000, 9990, 12_000]) {
       expect(total(10_000, topRow, opened)).toBe(height);
     }
@@ -236,8 +291,8 @@ describe("which rows are in the page", () => {
 });
 
 describe("what answers a command", () => {
-  const first = read(new FakeModel(live()));
-  const changed = (changes: Parameters<typeof live>[0]) => read(new FakeModel(live(changes)));
+  const first = reader(new FakeModel(live()))();
+  const changed = (changes: Parameters<typeof live>[0]) => reader(new FakeModel(live(changes)))();
 
   test("a beat does not", () => {
     const beaten = changed({ beat: { n: 2, now: NOW, rate: 1, every: 1 } });

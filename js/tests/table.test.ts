@@ -1,7 +1,7 @@
 import { describe, expect, test } from "vitest";
-import { page } from "vitest/browser";
+import { page, userEvent } from "vitest/browser";
 import { draw } from "./draw";
-import { jobTraits, live, MIXED, manyJobs } from "./fixtures";
+import { jobTraits, live, MIXED, manyJobs, peek } from "./fixtures";
 
 const cancelJobs = page.getByTestId("qsw-cancel-job");
 
@@ -19,20 +19,22 @@ function scroller(element: HTMLElement): HTMLElement {
 }
 
 describe("the table", () => {
-  test("has the newest job first, with its state", () => {
+  test("has the newest job first, with its state", async () => {
     const { element } = draw(live());
     expect(rows(element)).toEqual(MIXED.map(({ id }) => id).reverse());
     const states = element.querySelectorAll<HTMLElement>("[data-job-id]");
     expect(Array.from(states, ({ dataset }) => dataset.status)).toEqual(
       MIXED.map(({ status }) => status).reverse(),
     );
-    expect(states[0]?.textContent).toContain("waiting 3.2 s");
+    const waiting = page.getByRole("row", { name: /r0g7/ }).getByRole("cell", { name: "3.2 s" });
+    await expect.element(waiting).toBeVisible();
+    await expect.element(page.getByText("#2")).toBeVisible();
   });
 
   test("is a table for those who cannot see it", async () => {
     draw(live());
     await expect.element(page.getByRole("table")).toHaveAttribute("aria-rowcount", "8");
-    await expect.element(page.getByRole("columnheader", { name: "Duration" })).toBeVisible();
+    await expect.element(page.getByRole("columnheader", { name: "Running" })).toBeVisible();
     await expect
       .element(page.getByRole("button", { name: `Cancel job ${MIXED[6]?.id}` }))
       .toBeVisible();
@@ -51,20 +53,26 @@ describe("the table", () => {
     await expect.poll(() => cancelJobs.elements().length).toBe(2);
   });
 
-  test("opens one reason at a time", async () => {
-    const { element } = draw(live());
+  test("opens one job at a time", async () => {
+    const { model, element } = draw(live());
     const buttons = page.getByTestId("qsw-reason-button");
     await buttons.last().click();
-    const reason = page.getByRole("region", { name: "Reason" });
+    const reason = page.getByTestId("qsw-reason");
     await expect.element(reason).toHaveTextContent("Transpile it for this backend");
     await buttons.first().click();
     await expect.element(reason).toHaveTextContent("Cancelled by its owner.");
-    expect(element.querySelectorAll(".qsw-reason")).toHaveLength(1);
+    expect(element.querySelectorAll(".qsw-detail")).toHaveLength(1);
     await buttons.first().click();
     await expect.element(reason).not.toBeInTheDocument();
+    await expect
+      .poll(() => model.sent)
+      .toEqual([
+        { do: "peek", job_id: MIXED[1]?.id },
+        { do: "peek", job_id: MIXED[3]?.id },
+      ]);
   });
 
-  test("bears columns that lag behind", async () => {
+  test("bears pages that lag behind", async () => {
     const { model, element } = draw(live(jobTraits(MIXED.slice(0, 5))));
     model.receive({ jobs: jobTraits(MIXED).jobs });
     await expect.poll(() => rows(element)).toHaveLength(7);
@@ -73,12 +81,98 @@ describe("the table", () => {
     await expect.poll(() => element.querySelectorAll("[data-status=queued]")).toHaveLength(2);
   });
 
+  test("is sorted by its headings", async () => {
+    const { element } = draw(live());
+    await page.getByRole("button", { name: "Running" }).click();
+    expect(rows(element)[0]).toBe(MIXED[2]?.id);
+    const heading = page.getByRole("columnheader", { name: "Running" });
+    await expect.element(heading).toHaveAttribute("aria-sort", "descending");
+    await page.getByRole("button", { name: "Running" }).click();
+    await expect.element(heading).toHaveAttribute("aria-sort", "ascending");
+    expect(rows(element)[0]).toBe(MIXED[1]?.id);
+  });
+
+  test("is filtered by status and by text", async () => {
+    const { element } = draw(live());
+    await page.getByTestId("qsw-filter-status").selectOptions("queued");
+    await expect.poll(() => rows(element)).toEqual([MIXED[6]?.id, MIXED[5]?.id]);
+    await expect.element(page.getByTestId("qsw-shown")).toHaveTextContent("2 of 7 jobs");
+    await page.getByTestId("qsw-filter-text").fill("r0f");
+    await expect.poll(() => rows(element)).toEqual([MIXED[5]?.id]);
+    await page.getByTestId("qsw-filter-text").fill("nothing like this");
+    await expect.poll(() => rows(element)).toEqual([]);
+  });
+
+  test("cancels what is selected, after a question", async () => {
+    const { model } = draw(live());
+    const cancelSelected = page.getByTestId("qsw-cancel-selected");
+    await expect.element(cancelSelected).toBeDisabled();
+    await page.getByLabelText("Select all jobs that have not ended").click();
+    await expect.element(cancelSelected).toHaveTextContent("Cancel selected (3)");
+    await page.getByLabelText(`Select job ${MIXED[4]?.id}`).click();
+    await cancelSelected.click();
+    await expect.element(page.getByText("2 jobs are cancelled, also if running")).toBeVisible();
+    expect(model.sent).toEqual([]);
+    await page.getByTestId("qsw-confirm").click();
+    expect(model.sent).toEqual([{ do: "cancel_jobs", job_ids: [MIXED[6]?.id, MIXED[5]?.id] }]);
+    // What has ended is selected no more.
+    model.receive(
+      jobTraits(MIXED.map((job, i) => (i >= 5 ? { ...job, status: "cancelled" } : job))),
+    );
+    await expect.element(cancelSelected).toBeDisabled();
+  });
+
+  test("shows the result of a job that is opened", async () => {
+    const { model } = draw(live());
+    const open = page.getByRole("button", { name: `Job ${MIXED[2]?.id}`, exact: true });
+    await open.click();
+    await expect.element(page.getByText("Fetching…")).toBeVisible();
+    await expect.poll(() => model.sent).toEqual([{ do: "peek", job_id: MIXED[2]?.id }]);
+    model.emit("msg:custom", { peek: { job_id: "of another view" } });
+    model.emit("msg:custom", peek());
+    const detail = page.getByRole("region", { name: `Job ${MIXED[2]?.id}` });
+    await expect.element(detail).toHaveTextContent(/Pub 0: meas, 4096 shots.*002014.*112?1930/);
+    await expect.element(detail).toHaveTextContent("evs[0]-1.8573 ± 0.0200");
+    await expect.element(detail).toHaveTextContent("evs[2]–");
+    await expect.element(detail).toHaveTextContent("and 3 more");
+    await expect.element(detail).toHaveTextContent("default_shots4096");
+    await expect.element(detail).toHaveTextContent(peek().peek.code ?? "");
+    await open.click();
+    await expect.element(detail).not.toBeInTheDocument();
+  });
+
+  test("says what a job that cannot be read is", async () => {
+    const { model } = draw(live());
+    await page.getByTestId("qsw-open").first().click();
+    await expect.poll(() => model.sent).toHaveLength(1);
+    model.emit("msg:custom", { peek: { job_id: MIXED[6]?.id, error: "404 Not Found" } });
+    await expect.element(page.getByText(/could not be read: 404 Not Found/)).toBeVisible();
+    for (const message of [null, 5, {}, { peek: null }, { peek: { job_id: 3 } }]) {
+      model.emit("msg:custom", message);
+    }
+    await expect.element(page.getByText(/404 Not Found/)).toBeVisible();
+  });
+
+  test("is walked through by keys", async () => {
+    const { element } = draw(live());
+    const open = page.getByTestId("qsw-open");
+    (open.first().element() as HTMLElement).focus();
+    await userEvent.keyboard("{ArrowDown}{ArrowDown}");
+    await expect.element(open.nth(2)).toHaveFocus();
+    await userEvent.keyboard("{End}");
+    await expect.element(open.last()).toHaveFocus();
+    await userEvent.keyboard("{ArrowDown}{ArrowUp}{Enter}");
+    expect(element.querySelector(".qsw-detail")?.ariaLabel).toBe(`Job ${MIXED[1]?.id}`);
+    await userEvent.keyboard("{Home}");
+    await expect.element(open.first()).toHaveFocus();
+  });
+
   test("keeps all columns within a narrow panel", async () => {
     const { element } = draw(live());
     element.style.width = "320px";
     await page.getByTestId("qsw-reason-button").last().click();
     const panel = element.querySelector(".qsw-panel")?.getBoundingClientRect();
-    for (const part of element.querySelectorAll(".qsw-table, .qsw-reason, .qsw-button")) {
+    for (const part of element.querySelectorAll(".qsw-table, .qsw-detail, .qsw-button")) {
       expect(part.getBoundingClientRect().right).toBeLessThanOrEqual(panel?.right ?? 0);
     }
   });
@@ -103,6 +197,17 @@ describe("10,000 jobs", () => {
     );
     expect(drawn[0]?.top).toBeLessThan(view.top);
     expect(drawn.at(-1)?.bottom).toBeGreaterThan(view.bottom);
+  });
+
+  test("are walked through by keys, far beyond the rows in the page", async () => {
+    const { element } = draw(many());
+    (page.getByTestId("qsw-open").first().element() as HTMLElement).focus();
+    const focused = () => document.activeElement?.closest<HTMLElement>("[data-job-id]")?.dataset;
+    await userEvent.keyboard("{End}");
+    await expect.poll(() => focused()?.jobId).toBe("job-00000");
+    await userEvent.keyboard("{PageUp}");
+    await expect.poll(() => focused()?.jobId).toBe("job-00010");
+    expect(rows(element).length).toBeLessThan(20);
   });
 
   test("do not move under the reader when new ones come", async () => {

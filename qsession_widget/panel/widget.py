@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,17 +13,23 @@ from typing import TYPE_CHECKING, Any
 import anywidget
 import traitlets
 
-from qsession_widget.errors import InvalidInputError
+from qsession_widget.errors import InvalidInputError, QSessionError
+from qsession_widget.job import RuntimeJob
 from qsession_widget.monitor import Monitor
 from qsession_widget.panel import columns
 from qsession_widget.panel.columns import milliseconds
 from qsession_widget.panel.countdowns import countdowns
+from qsession_widget.panel.peek import LONGEST_TEXT, peek
 from qsession_widget.panel.static_html import as_html
+from qsession_widget.panel.still import Still
 from qsession_widget.panel.text import as_text
 from qsession_widget.panel.why import why
+from qsession_widget.privacy import without_secrets
 from qsession_widget.session import Session, find_session
 
 if TYPE_CHECKING:
+    from qiskit_ibm_runtime import Session as OfficialSession
+
     from qsession_widget.snapshot import Notice, Snapshot
 
 logger = logging.getLogger(__name__)
@@ -31,6 +38,7 @@ _STATIC = Path(__file__).with_name("static")
 if not (_STATIC / "widget.js").is_file():
     # Only a clone can be without; a session then shows itself as text.
     raise ImportError("the panel's front end is not built; run `make build`")
+_FIRST_PAGES = 8
 _LOOK_SECONDS = 2.0
 """How long a cell waits for the service when it displays a session."""
 
@@ -59,20 +67,21 @@ class SessionPanel(anywidget.AnyWidget):
     head = traitlets.Dict().tag(sync=True)
     """What the session is and how it is: id, backend, mode, status, details, deadlines."""
     jobs = traitlets.Dict().tag(sync=True)
-    """Columns that never change for a job: `ids`, `programs`, `created` (ms since 1970)."""
+    """How many jobs there are (`count`), and how many make a page (`page`).
+
+    The pages are in traits of their own, `page0` and so on, made as they are needed.
+    """
     states = traitlets.Bytes().tag(sync=True)
-    """One byte for each job, its state's code: 10,000 jobs cost 10 kB an update."""
-    times = traitlets.Bytes().tag(sync=True)
-    """Two uint32 for each job: ms from creation to start, ms from start to end."""
-    reasons = traitlets.Dict().tag(sync=True)
-    """Why jobs failed or were cancelled, by job id."""
+    """The states of all jobs (`columns.state_bytes`)."""
+    reasons: traitlets.List[Any] = traitlets.List().tag(sync=True)
+    """Why the newest of the jobs that failed or were cancelled did so (`columns.reasons`)."""
     beat = traitlets.Dict().tag(sync=True)
     """The monitor's sign of life: `n` counts, `every` is in seconds.
 
     `now` is what the service's clock showed, `rate` how fast it goes.
     """
     link = traitlets.Dict().tag(sync=True)
-    """How monitor and service get on: `state`, `error`, `since`."""
+    """How monitor and service get on: `state`, `error`, `since`, `retry` in seconds."""
     notice = traitlets.Dict().tag(sync=True)
     """What became of the last command: `n`, `level`, `text`."""
 
@@ -84,12 +93,16 @@ class SessionPanel(anywidget.AnyWidget):
             )
         self._monitor = Monitor.of(session)
         snapshot = self._monitor.look_now(_LOOK_SECONDS)
+        self._shown = snapshot
+        self._pages = columns.pages(snapshot.jobs)
+        self._room = 0
+        self._make_room()
         # Complete from the first message on, since the browser may draw before the next one.
         super().__init__(
             head=_head(snapshot),
-            jobs=columns.static_columns(snapshot.jobs),
+            **{_page_name(at): columns.page(rows) for at, rows in enumerate(self._pages)},
+            jobs=_jobs(snapshot),
             states=columns.state_bytes(snapshot.jobs),
-            times=columns.time_bytes(snapshot.jobs),
             reasons=columns.reasons(snapshot.jobs),
             beat=_beat(snapshot),
             link=_link(snapshot),
@@ -118,21 +131,38 @@ class SessionPanel(anywidget.AnyWidget):
         """Whether `close` was called, so that it shows nothing any more."""
         return self.comm is None
 
+    def snapshot(self) -> Still:
+        """Give the session as it is now, to keep: displayed, it stays in a saved notebook."""
+        return Still(self._monitor.look_now(_LOOK_SECONDS))
+
     def show(self, snapshot: Snapshot) -> None:
         """Send a snapshot to the browser. The monitor's thread calls this, and nothing else may."""
+        last, self._shown = self._shown, snapshot
+        new_jobs = snapshot.jobs is not last.jobs
+        before = self._pages
+        if new_jobs:
+            self._pages = columns.pages(snapshot.jobs)
+            self._make_room()
         with self.hold_sync():
-            if len(snapshot.jobs) != len(self.states):
-                self.jobs = columns.static_columns(snapshot.jobs)
-            self.head = _head(snapshot)
-            self.states = columns.state_bytes(snapshot.jobs)
-            self.times = columns.time_bytes(snapshot.jobs)
-            self.reasons = columns.reasons(snapshot.jobs)
+            if new_jobs:
+                for at, rows in enumerate(self._pages):
+                    if at >= len(before) or rows != before[at]:
+                        self.set_trait(_page_name(at), columns.page(rows))
+                self.jobs = _jobs(snapshot)
+                self.states = columns.state_bytes(snapshot.jobs)
+                self.reasons = columns.reasons(snapshot.jobs)
+            if new_jobs or snapshot.details is not last.details:
+                self.head = _head(snapshot)
             self.link = _link(snapshot)
             self.beat = _beat(snapshot)
 
     def tell(self, notice: Notice) -> None:
         """Send what became of a command. The monitor's thread calls this, and nothing else may."""
         self.notice = {"n": self.notice["n"] + 1, "level": notice.level, "text": notice.text}
+
+    def answer(self, answer: dict[str, Any]) -> None:
+        """Send what the browser asked for. Only the monitor's thread may call this."""
+        self.send(answer)
 
     def close(self) -> None:
         """Take the panel off every screen. The session goes on."""
@@ -168,10 +198,32 @@ class SessionPanel(anywidget.AnyWidget):
                 self._monitor.cancel_queued()
             case {"do": "cancel_job", "job_id": str(job_id)}:
                 self._monitor.cancel_job(job_id)
+            case {"do": "cancel_jobs", "job_ids": list(job_ids)} if _are_texts(job_ids):
+                self._monitor.cancel_jobs(job_ids)
+            case {"do": "peek", "job_id": str(job_id)}:
+                self._monitor.ask(self, lambda: self._peek(job_id))
             case {"do": "refresh"}:
                 self._monitor.refresh()
             case _:
                 logger.warning("the panel got a message that it does not know: %.200r", content)
+
+    def _peek(self, job_id: str) -> dict[str, Any]:
+        try:
+            found = peek(RuntimeJob(self.session.service, job_id))
+        except Exception as error:
+            # Whatever a result holds that this cannot read, the panel says so beside the job.
+            if not isinstance(error, QSessionError):
+                logger.exception("job %r could not be shown", job_id)
+            found = {"job_id": job_id, "error": f"{type(error).__name__}: {error}"[:LONGEST_TEXT]}
+        return {"peek": json.loads(without_secrets(json.dumps(found)))}
+
+    def _make_room(self) -> None:
+        """Have a trait for each page, made in growing lots, since each lot makes a class."""
+        while self._room < len(self._pages):
+            lot = max(self._room, _FIRST_PAGES)
+            names = [_page_name(at) for at in range(self._room, self._room + lot)]
+            self.add_traits(**{name: traitlets.Dict().tag(sync=True) for name in names})
+            self._room += lot
 
     def _take_messages_on_any_shell(self) -> None:
         """Let ipykernel 7.4 handle clicks while a cell runs.
@@ -191,7 +243,7 @@ def panel_of(session: Session) -> SessionPanel:
     return SessionPanel(session)
 
 
-def watch(session: Any) -> SessionPanel:
+def watch(session: Session | OfficialSession | str) -> SessionPanel:
     """Give a panel for a session, also one that was opened elsewhere.
 
     Args:
@@ -203,6 +255,18 @@ def watch(session: Any) -> SessionPanel:
         NotFoundError: no session has this id.
     """
     return SessionPanel(find_session(session))
+
+
+def _page_name(at: int) -> str:
+    return f"page{at}"
+
+
+def _are_texts(values: list[Any]) -> bool:
+    return all(isinstance(value, str) for value in values)
+
+
+def _jobs(snapshot: Snapshot) -> dict[str, Any]:
+    return {"count": len(snapshot.jobs), "page": columns.PAGE_JOBS}
 
 
 def _head(snapshot: Snapshot) -> dict[str, Any]:
@@ -253,4 +317,5 @@ def _link(snapshot: Snapshot) -> dict[str, Any]:
         "state": link.state.value,
         "error": link.error,
         "since": milliseconds(link.since),
+        "retry": link.retry_seconds,
     }

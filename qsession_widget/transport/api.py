@@ -183,6 +183,10 @@ class RuntimeApi:
         ]
         return cancelled
 
+    def workloads(self, **query: Any) -> Json:
+        """GET /workloads: one page of sessions, batches and jobs outside of them."""
+        return self._json("/workloads", **query)
+
     def shut_down(self) -> None:
         """POST /qsession/shutdown: ends the runtime's process."""
         self.transport.request("POST", f"/{EXTRA}/shutdown")

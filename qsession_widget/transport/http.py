@@ -7,6 +7,7 @@ import json
 import logging
 import random
 import threading
+import time
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
@@ -27,6 +28,7 @@ from qsession_widget.errors import (
     ServiceError,
     ServiceUnavailableError,
 )
+from qsession_widget.transport.server_time import ServerTime
 from qsession_widget.wire.fields import API_VERSION, IDEMPOTENCY_KEY
 
 if TYPE_CHECKING:
@@ -114,6 +116,8 @@ class Transport:
         self._recover = recover
         self._honours_keys = honours_keys
         self._closed = threading.Event()
+        self.server_time = ServerTime()
+        """The server's clock, as far as its answers have shown it."""
         self._session = requests.Session()
         # Against loopback neither proxies nor .netrc may get in between.
         self._session.trust_env = urlsplit(endpoint.url).hostname not in _LOOPBACK
@@ -230,8 +234,9 @@ class Transport:
 
     def _once(self, endpoint: Endpoint, call: _Call) -> requests.Response:
         self.pause(0.0)
+        asked_at = time.monotonic()
         try:
-            return self._session.request(
+            response = self._session.request(
                 call.method,
                 endpoint.url + call.path,
                 params=call.params,
@@ -248,6 +253,9 @@ class Transport:
             raise ServiceUnavailableError(
                 f"{call.method} {self.url}{call.path}: {error}"
             ) from error
+        # A caller that was held was not asking all the time, but that only widens the estimate.
+        self.server_time.learn(response.headers.get("Date"), asked_at, time.monotonic())
+        return response
 
     def _broken(
         self, call: _Call, error: requests.RequestException, *, last: bool

@@ -120,9 +120,7 @@ def main() -> int:
             (each.name for each in (suite / "test" / "integration").glob("test_*.py")),
             key=lambda name: -(suite / "test" / "integration" / name).stat().st_size,
         )
-        outcomes = _run(
-            suite, files, Path(folder), options.workers, everything=options.everything
-        )
+        outcomes = _run(suite, files, Path(folder), options.workers, everything=options.everything)
     wrong = _compare(outcomes, complete=not options.files)
     for line in wrong:
         sys.stdout.write(f"{line}\n")
@@ -173,9 +171,7 @@ def _run(
                     name = waiting.get_nowait()
                 except queue.Empty:
                     return
-                _run_file(
-                    suite, name, place, environment, outcomes, everything=everything
-                )
+                _run_file(suite, name, place, environment, outcomes, everything=everything)
 
     threads = [threading.Thread(target=work, args=(index,)) for index in range(workers)]
     for each in threads:

@@ -2,14 +2,24 @@
 
 from __future__ import annotations
 
+import dataclasses
 import inspect
+import re
 import subprocess
 import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 import qsession_widget
-from qsession_widget import errors
+from qsession_widget import Batch, Session, errors, session, suboptions
+from qsession_widget.backend import Backend, BackendStatus
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+PAGE = Path(__file__).parents[2] / "docs" / "api.rst"
 
 
 def test_importing_loads_nothing_heavy() -> None:
@@ -50,3 +60,113 @@ def test_all_errors_are_public_and_of_one_tree() -> None:
 def test_what_is_not_public_is_an_attribute_error() -> None:
     with pytest.raises(AttributeError, match="no attribute 'nothing'"):
         _ = qsession_widget.nothing
+
+
+def documented() -> Iterator[tuple[str, Any]]:
+    """Give every public function, class, method and property, with its full name."""
+    named = {name: getattr(qsession_widget, name) for name in qsession_widget.__all__}
+    groups = {
+        name: value
+        for name, value in vars(suboptions).items()
+        if dataclasses.is_dataclass(value) and value.__module__ == suboptions.__name__
+    }
+    for name, value in (named | groups | {"Backend": Backend, "Status": BackendStatus}).items():
+        yield name, value
+        members = vars(value).items() if inspect.isclass(value) else ()
+        for member, found in members:
+            if not member.startswith("_"):
+                unwrapped = getattr(found, "__func__", found)
+                if inspect.isfunction(unwrapped) or isinstance(unwrapped, property):
+                    yield f"{name}.{member}", unwrapped
+
+
+def parameters_of(value: Any) -> list[str]:
+    """Give the parameters that a description has to name; nobody but us makes our errors."""
+    if isinstance(value, property) or (inspect.isclass(value) and issubclass(value, Exception)):
+        return []
+    if dataclasses.is_dataclass(value):
+        return [field.name for field in dataclasses.fields(value)]
+    return list_of_parameters(value)
+
+
+def test_everything_public_is_described_with_every_parameter() -> None:
+    silent = []
+    for name, value in documented():
+        bases = getattr(value, "__mro__", (value,))
+        text = "\n".join(base.__doc__ or "" for base in bases)
+        if not value.__doc__:
+            silent.append(name)
+        parameters = parameters_of(value)
+        if len(parameters) == 1 and "Args:" not in text:
+            # One alone may be in the first line.
+            continue
+        silent += [
+            f"{name}({parameter})"
+            for parameter in parameters
+            if not re.search(rf"^\s*{parameter}\b.*:", text, re.MULTILINE)
+        ]
+    assert silent == []
+    assert len(list(documented())) > 100
+
+
+def list_of_parameters(function: Any) -> list[str]:
+    """Give the names of a function's parameters, but for self, cls and those of no names."""
+    return [
+        name
+        for name, parameter in inspect.signature(function).parameters.items()
+        if name not in {"self", "cls"}
+        and parameter.kind not in {parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD}
+    ]
+
+
+def test_the_api_page_names_everything_public() -> None:
+    page = PAGE.read_text()
+    named = set(
+        re.findall(r"^\.\. auto\w+:: (?:qsession_widget\.\w+\.)?(\w+)$", page, re.MULTILINE)
+    )
+    groups = {
+        name
+        for name, value in vars(suboptions).items()
+        if dataclasses.is_dataclass(value) and value.__module__ == suboptions.__name__
+    }
+    assert named == set(qsession_widget.__all__) | groups | {"Backend", "BackendStatus"}
+
+
+EMPTY = inspect.Parameter.empty
+SEED: dict[str, dict[str, Any]] = {
+    "__init__": {"service": None, "backend": None, "max_time": None},
+    "backend": {},
+    "cancel": {},
+    "close": {},
+    "details": {},
+    "from_id": {"session_id": EMPTY, "service": None, "backend": None},
+    "run": {
+        "program_id": EMPTY,
+        "inputs": EMPTY,
+        "options": None,
+        "callback": None,
+        "result_decoder": None,
+    },
+    "status": {},
+}
+
+
+@pytest.mark.parametrize("kind", [Session, Batch])
+@pytest.mark.parametrize("method", SEED)
+def test_signatures_begin_with_exactly_the_seeds(kind: type[Session], method: str) -> None:
+    signature = inspect.signature(getattr(kind, method)).parameters
+    found = {name: each for name, each in signature.items() if name != "self"}
+    seeds = SEED[method]
+    assert {name: found[name].default for name in list(found)[: len(seeds)]} == seeds
+    assert list(found)[: len(seeds)] == list(seeds)
+    assert all(each.kind is each.KEYWORD_ONLY for each in list(found.values())[len(seeds) :])
+
+
+def test_the_seeds_attributes_are_there() -> None:
+    for name in ("service", "session_id"):
+        assert isinstance(inspect.getattr_static(Session, name), property)
+    assert session.Session is Session
+
+
+def test_the_package_is_typed() -> None:
+    assert Path(qsession_widget.__file__).with_name("py.typed").is_file()

@@ -15,6 +15,7 @@ from starlette.responses import JSONResponse, PlainTextResponse, Response
 
 from qsession_widget import (
     ConflictError,
+    InvalidInputError,
     JobCancelledError,
     JobFailedError,
     JobTimeoutError,
@@ -214,6 +215,28 @@ def test_an_interrupt_in_a_session_leaves_both(slow_runtime: object) -> None:
     assert session.status() == "In progress, accepting new jobs"
     job.cancel()
     session.cancel()
+
+
+@pytest.mark.usefixtures("runtime")
+def test_tags_are_replaced() -> None:
+    job = Sampler("aer_simulator", {"environment": {"job_tags": ["old"]}}).run(bell(), shots=1)
+    job.wait_for_final_state()
+    assert job.tags == ["old"]
+    assert job.update_tags(["new", "more"]) == ["new", "more"]
+    assert QiskitRuntimeService().job(job.job_id()).tags == ["new", "more"]
+    assert job.update_tags([]) == []
+    with pytest.raises(InvalidInputError, match="tags='text'"):
+        job.update_tags("text")
+
+
+@pytest.mark.usefixtures("runtime")
+def test_a_private_job_gives_its_result_once() -> None:
+    job = Sampler("aer_simulator", {"environment": {"private": True}}).run(bell(), shots=7)
+    assert job.result()[0].data.cr.num_shots == 7
+    assert job.result()[0].data.cr.num_shots == 7, "this object keeps it"
+    again = QiskitRuntimeService().job(job.job_id())
+    assert again.inputs == {}
+    assert again.result() is None
 
 
 async def awaited(*jobs: RuntimeJob) -> list[Any]:

@@ -8,9 +8,11 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from starlette.responses import JSONResponse
 
 from qsession_widget import (
     BackendNotFoundError,
+    Batch,
     InvalidInputError,
     NotAuthorizedError,
     NotFoundError,
@@ -26,7 +28,7 @@ from qsession_widget.service import default_service
 from tests.conftest import eventually
 from tests.core.circuits import bell
 from tests.core.spy import requests_seen
-from tests.core.throwaway import nobody_there
+from tests.core.throwaway import Script, nobody_there, serving
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -307,3 +309,53 @@ def test_a_deleted_job_is_gone(service: QiskitRuntimeService) -> None:
     for what in (service.job, service.delete_job):
         with pytest.raises(NotFoundError, match=job_id):
             what(job_id)
+
+
+# Sessions
+
+
+def test_sessions_are_listed(
+    service: QiskitRuntimeService, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(service_module, "_PAGE", 2)
+    since = datetime.now(UTC)
+    opened = [kind(service, "fake_manila") for kind in (Session, Batch, Session, Session, Batch)]
+    opened[0].close()
+    Session(service, "fake_torino").close()
+
+    def ids(**wanted: Any) -> list[str]:
+        found = service.sessions(**{"limit": None, "created_after": since, **wanted})
+        return [each.id for each in found]
+
+    newest_first = [str(session.session_id) for session in opened[::-1]]
+    assert ids(backend_name="fake_manila") == newest_first
+    assert ids(backend_name="fake_manila", limit=3) == newest_first[:3]
+    assert ids(backend_name="fake_manila", pending=True) == newest_first[:-1]
+    assert ids(backend_name="fake_manila", pending=False) == newest_first[-1:]
+    assert ids(mode="batch") == [newest_first[0], newest_first[3]]
+    assert ids(created_before=since) == ids(limit=0) == []
+    newest = service.sessions(1, backend_name="fake_manila")[0]
+    assert (newest.mode, newest.status, newest.accepting_jobs) == ("batch", "pending", True)
+    assert newest.created_at is not None
+    assert newest.created_at >= since - timedelta(seconds=1)
+    assert (newest.ended_at, newest.usage_seconds) == (None, 0)
+    assert Batch.from_id(newest.id, service).close() == "closed: all its jobs are over"
+    assert service.sessions(1, backend_name="fake_manila")[0].ended_at is not None
+    for session in opened:
+        session.close()
+
+
+@pytest.mark.parametrize("arguments", [{"limit": -1}, {"mode": "session"}])
+def test_lists_of_sessions_that_cannot_be(
+    service: QiskitRuntimeService, arguments: dict[str, Any]
+) -> None:
+    with pytest.raises(InvalidInputError, match=f"{next(iter(arguments))}="):
+        service.sessions(**arguments)
+
+
+def test_a_list_of_sessions_that_goes_round_in_circles_ends() -> None:
+    page = {"workloads": [{"id": "s", "mode": "session", "status": "pending"}], "next": "again"}
+    with serving(Script(JSONResponse(page)).app) as root:
+        (found,) = QiskitRuntimeService("local", "t", root).sessions(limit=None)
+    unknown = (found.backend_name, found.accepting_jobs, found.usage_seconds, found.created_at)
+    assert unknown == (None,) * 4

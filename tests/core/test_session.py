@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import inspect
 import logging
 import sys
 import threading
@@ -95,22 +94,6 @@ with Session(backend="ibmq_qasm_simulator") as session:
     assert "cr=BitArray(<shape=(), num_shots=4096, num_bits=2>)" in printed
     counts = names["job"].result()[0].data.cr.get_counts()
     assert set(counts) == {"00", "11"}
-
-
-@pytest.mark.parametrize(
-    ("method", "parameters"),
-    [
-        (Session, ["service", "backend", "max_time"]),
-        (Session.from_id, ["session_id", "service", "backend"]),
-        (Session.run, ["self", "program_id", "inputs", "options", "callback", "result_decoder"]),
-    ],
-)
-def test_signatures_begin_as_the_seeds(method: Any, parameters: list[str]) -> None:
-    signature = inspect.signature(method).parameters
-    assert list(signature)[: len(parameters)] == parameters
-    assert all(
-        each.kind is each.KEYWORD_ONLY for each in list(signature.values())[len(parameters) :]
-    )
 
 
 # Construction

@@ -23,6 +23,7 @@ class Message:
     kind: str
     data: dict[str, Any]
     thread: str
+    buffer_bytes: int
 
 
 @dataclass
@@ -58,9 +59,10 @@ def wire(monkeypatch: pytest.MonkeyPatch) -> Wire:
             buffers: list[bytes] | None = None,
             **keys: Any,
         ) -> None:
-            del metadata, buffers, keys
+            del metadata, keys
             thread = threading.current_thread().name
-            recorded.messages.append(Message(msg_type, dict(data or {}), thread))
+            size = sum(len(buffer) for buffer in buffers or ())
+            recorded.messages.append(Message(msg_type, dict(data or {}), thread, size))
 
     monkeypatch.setattr(comm, "create_comm", RecordingComm)
     return recorded
@@ -72,6 +74,12 @@ def shown(session: Session) -> SessionPanel:
     update = {"method": "update", "state": {"_view_count": 1}, "buffer_paths": []}
     panel._handle_msg({"content": {"data": update}, "buffers": []})
     return panel
+
+
+def answers(wire: Wire) -> list[Any]:
+    """Give what a panel has answered to the browser's questions."""
+    custom = [each.data for each in wire.updates() if each.data["method"] == "custom"]
+    return [data["content"]["peek"] for data in custom]
 
 
 def click(panel: SessionPanel, content: object) -> None:

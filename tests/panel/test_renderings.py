@@ -1,16 +1,23 @@
 from __future__ import annotations
 
+import io
+from contextlib import redirect_stdout
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING
 
 import pytest
 from rich.console import Console
 
-from qsession_widget.panel import columns, words
+from qsession_widget import Session
+from qsession_widget.panel import words
 from qsession_widget.panel.static_html import as_html
 from qsession_widget.panel.terminal import render
 from qsession_widget.panel.text import as_text
 from qsession_widget.snapshot import JobRow, Link, LinkState, Snapshot
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 NOON = datetime(2026, 11, 22, 12, tzinfo=UTC)
 HOSTILE = "<img src=x onerror=alert(1)>"
@@ -94,6 +101,19 @@ def test_terminal_draws_what_there_is() -> None:
     assert "[bold]a note" in drawn
 
 
+def test_a_session_draws_itself_in_a_terminal(
+    runtime: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    del runtime
+    monkeypatch.setenv("COLUMNS", "100")
+    session = Session(backend="fake_manila")
+    drawn = io.StringIO()
+    with redirect_stdout(drawn), session.live():
+        session.close()
+    assert str(session.session_id) in drawn.getvalue()
+    assert "closed by its user" in drawn.getvalue()
+
+
 @pytest.mark.parametrize(
     ("seconds", "text"),
     [
@@ -110,30 +130,6 @@ def test_terminal_draws_what_there_is() -> None:
 )
 def test_durations(seconds: float | None, text: str) -> None:
     assert words.duration(seconds) == text
-
-
-def test_columns() -> None:
-    rows = [
-        job("j-1"),
-        job("j-2", "Queued", started_at=None, ended_at=None),
-        job("j-3", "Mystery", created_at=None, reason="r" * 5000),
-    ]
-    assert columns.static_columns(rows) == {
-        "ids": ["j-1", "j-2", "j-3"],
-        "programs": ["sampler"] * 3,
-        "created": [round(NOON.timestamp() * 1000)] * 2 + [0],
-    }
-    assert columns.state_bytes(rows) == bytes([2, 0, 15])
-    assert columns.time_bytes(rows)[:8] == (1000).to_bytes(4, "little") + (2500).to_bytes(
-        4, "little"
-    )
-    assert columns.time_bytes(rows)[8:16] == b"\xff" * 8
-    assert len(columns.reasons(rows)["j-3"]) == 600
-
-
-def test_a_clock_that_goes_back_gives_no_negative_time() -> None:
-    late = job("j", created_at=NOON + timedelta(hours=1))
-    assert columns.time_bytes([late])[:4] == bytes(4)
 
 
 def test_ended() -> None:

@@ -13,13 +13,13 @@ from qsession_widget.monitor import Monitor
 from qsession_widget.panel import panel_of
 from qsession_widget.wire.discovery import Discovery
 from tests.conftest import eventually
-from tests.panel.conftest import Wire, click, shown
+from tests.panel.conftest import Wire, answers, click, shown
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-TRAITS = {"head", "jobs", "states", "times", "reasons", "beat", "link", "notice"}
+TRAITS = {"head", "jobs", "page0", "states", "reasons", "beat", "link", "notice"}
 COMPLETED, CANCELLED = 2, 4
 
 
@@ -40,6 +40,10 @@ def bell() -> QuantumCircuit:
     return circuit
 
 
+def page_of(panel: SessionPanel) -> Any:
+    return panel.get_state()["page0"]
+
+
 def status_of(panel: SessionPanel) -> Any:
     return panel.head["status"]
 
@@ -54,8 +58,9 @@ def test_the_first_message_is_complete(session: Session, wire: Wire) -> None:
     assert state["head"]["backend_name"] == "fake_manila"
     assert state["head"]["status"] == "In progress, accepting new jobs"
     assert state["head"]["details"]["max_time"] == 600
-    assert state["jobs"]["ids"] == [job.job_id()]
-    assert state["jobs"]["programs"] == ["sampler"]
+    assert state["jobs"] == {"count": 1, "page": 64}
+    assert state["page0"]["ids"] == [job.job_id()]
+    assert state["page0"]["programs"] == [["sampler", 1]]
     assert state["link"]["state"] == "live"
 
 
@@ -64,10 +69,9 @@ def test_jobs_appear_and_end_by_themselves(session: Session, wire: Wire) -> None
     panel = shown(session)
     job = Sampler(mode=session).run([bell()], shots=10)
     eventually(lambda: list(panel.states) == [COMPLETED])
-    assert panel.jobs["ids"] == [job.job_id()]
-    waited, ran = (int.from_bytes(panel.times[at : at + 4], "little") for at in (0, 4))
-    assert waited < 60_000
-    assert 0 < ran < 60_000
+    assert page_of(panel)["ids"] == [job.job_id()]
+    assert page_of(panel)["waited"][0] < 60_000
+    assert 0 < page_of(panel)["ran"][0] < 60_000
 
 
 def test_only_the_monitor_writes(session: Session, wire: Wire) -> None:
@@ -82,12 +86,56 @@ def test_only_the_monitor_writes(session: Session, wire: Wire) -> None:
     assert {each.thread for each in ours} == {f"qsession-monitor-{session.session_id}"}
 
 
-def test_static_columns_travel_once(session: Session, wire: Wire) -> None:
+def test_only_what_changes_travels(session: Session, wire: Wire) -> None:
     panel = shown(session)
     Sampler(mode=session).run([bell()], shots=10).result()
     eventually(lambda: list(panel.states) == [COMPLETED])
-    sent = [message for message in wire.updates() if "jobs" in message.data.get("state", {})]
-    assert len(sent) == 1
+    before, beat = len(wire.updates()), panel.beat["n"]
+    click(panel, {"do": "refresh"})
+    eventually(lambda: panel.beat["n"] > beat)
+    sent = [message.data["state"] for message in wire.updates()[before:]]
+    assert sent
+    assert all(set(state) == {"beat"} for state in sent)
+
+
+def test_a_job_that_is_opened_shows_its_result(session: Session, wire: Wire) -> None:
+    panel = shown(session)
+    job = Sampler(mode=session).run([bell()], shots=100)
+    job.result()
+    click(panel, {"do": "peek", "job_id": job.job_id()})
+    eventually(lambda: answers(wire))
+    (found,) = answers(wire)
+    assert found["job_id"] == job.job_id()
+    assert found["code"] == f"service.job('{job.job_id()}').result()"
+    assert found["pubs"] == 1
+    (result,) = found["results"]
+    assert result["shots"] == 100
+    assert sum(count for _, count in result["counts"]) == 100
+    (message,) = [each for each in wire.updates() if each.data["method"] == "custom"]
+    assert message.thread == f"qsession-monitor-{session.session_id}"
+
+
+def test_a_job_that_cannot_be_read_is_said_so(session: Session, wire: Wire) -> None:
+    panel = shown(session)
+    click(panel, {"do": "peek", "job_id": "no-such-job"})
+    eventually(lambda: answers(wire))
+    (found,) = answers(wire)
+    assert found["job_id"] == "no-such-job"
+    assert "NotFoundError" in found["error"]
+    assert panel.notice["n"] == 0
+
+
+def test_a_click_cancels_some_jobs(slow_runtime: Path, wire: Wire) -> None:
+    del slow_runtime, wire
+    session = Session(backend="fake_bogota")
+    panel = shown(session)
+    first, second, third = (Sampler(mode=session).run([bell()]) for _ in range(3))
+    third.cancel()
+    click(panel, {"do": "cancel_jobs", "job_ids": [job.job_id() for job in (first, second, third)]})
+    eventually(lambda: panel.notice["n"] == 1)
+    assert panel.notice["text"] == "2 of 3 jobs were cancelled, 1 had already ended."
+    assert {job.status() for job in (first, second, third)} == {"CANCELLED"}
+    session.close()
 
 
 def test_a_click_closes_the_session(session: Session, wire: Wire) -> None:
@@ -109,7 +157,7 @@ def test_a_click_cancels_the_session(slow_runtime: Path, wire: Wire) -> None:
     click(panel, {"do": "cancel"})
     eventually(lambda: status_of(panel) == "In progress, not accepting new jobs")
     eventually(lambda: panel.states[-1] == CANCELLED)
-    assert panel.reasons[queued.job_id()]
+    assert panel.reasons[0][1:] == [1, 1]
     assert queued.status() == "CANCELLED"
     assert running.status() == "RUNNING"
     running.cancel()
@@ -160,7 +208,16 @@ def test_a_refused_command_is_said_and_ends_nothing(session: Session, wire: Wire
 
 @pytest.mark.parametrize(
     "content",
-    [None, [], "close", {}, {"do": 1}, {"do": "cancel_job"}, {"do": "cancel_job", "job_id": 3}],
+    [
+        None,
+        [],
+        "close",
+        {},
+        {"do": 1},
+        {"do": "cancel_job"},
+        {"do": "cancel_job", "job_id": 3},
+        {"do": "cancel_jobs", "job_ids": ["a", 1]},
+    ],
 )
 def test_a_message_that_is_not_known_is_logged(
     session: Session, wire: Wire, caplog: pytest.LogCaptureFixture, content: object
@@ -224,7 +281,7 @@ def test_a_simulator_has_a_panel(runtime: Path, wire: Wire) -> None:
     assert panel.head["details"] == {}
     job = Sampler(mode=session).run([bell()], shots=10)
     eventually(lambda: list(panel.states) == [COMPLETED])
-    assert panel.jobs["ids"] == [job.job_id()]
+    assert page_of(panel)["ids"] == [job.job_id()]
     assert "simulator: no session" in repr(panel)
 
 

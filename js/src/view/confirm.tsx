@@ -1,4 +1,5 @@
 import { useLayoutEffect, useRef } from "preact/hooks";
+import type { Command } from "../contract";
 import { count } from "./format";
 import type { Counts } from "./jobs";
 import { OWN_KEYS } from "./keys";
@@ -16,6 +17,15 @@ export const PENDING_NAMES: Readonly<Record<SessionCommand, string>> = {
   cancel_queued: "Cancelling…",
 };
 
+/** What is asked before a command is sent. */
+export interface Question {
+  command: Command;
+  name: string;
+  consequence: string;
+  /** The harmless answer. */
+  keep: string;
+}
+
 /** What the command will do to how many jobs. */
 export function consequence(command: SessionCommand, { queued, running }: Counts): string {
   if (command === "close") {
@@ -32,17 +42,17 @@ export function consequence(command: SessionCommand, { queued, running }: Counts
 }
 
 interface ConfirmProps {
-  command: SessionCommand;
-  counts: Counts;
+  question: Question;
   disabled: boolean;
   onConfirm: () => void;
   onDismiss: () => void;
 }
 
-export function Confirm({ command, counts, disabled, onConfirm, onDismiss }: ConfirmProps) {
+export function Confirm({ question, disabled, onConfirm, onDismiss }: ConfirmProps) {
+  const { name, keep } = question;
   const dismiss = useRef<HTMLButtonElement>(null);
   // The harmless answer gets the focus.
-  useLayoutEffect(() => dismiss.current?.focus({ preventScroll: true }), [command]);
+  useLayoutEffect(() => dismiss.current?.focus({ preventScroll: true }), [name]);
   const onKeyDown = (event: KeyboardEvent) => {
     if (event.key === "Escape") {
       onDismiss();
@@ -52,11 +62,11 @@ export function Confirm({ command, counts, disabled, onConfirm, onDismiss }: Con
     <fieldset
       class="qsw-strip qsw-confirm"
       data-testid="qsw-confirm-strip"
-      aria-label={COMMAND_NAMES[command]}
+      aria-label={name}
       onKeyDown={onKeyDown}
     >
       <p>
-        <strong>{COMMAND_NAMES[command]}?</strong> {consequence(command, counts)}
+        <strong>{name}?</strong> {question.consequence}
       </p>
       <div class="qsw-actions">
         <button
@@ -67,7 +77,7 @@ export function Confirm({ command, counts, disabled, onConfirm, onDismiss }: Con
           onClick={onDismiss}
           {...OWN_KEYS}
         >
-          {command === "cancel_queued" ? "Keep them" : "Keep open"}
+          {keep}
         </button>
         <button
           type="button"
@@ -77,7 +87,7 @@ export function Confirm({ command, counts, disabled, onConfirm, onDismiss }: Con
           onClick={onConfirm}
           {...OWN_KEYS}
         >
-          {COMMAND_NAMES[command]}
+          {name}
         </button>
       </div>
     </fieldset>

@@ -1,10 +1,9 @@
-import { useEffect, useState } from "preact/hooks";
 import type { Pulse } from "../clock";
 import { CLOSED, type Head, type Link } from "../contract";
-import { relative } from "./format";
+import { CopyButton } from "./copy";
+import { absolute, isTime, relative } from "./format";
 import { Icon, type IconName } from "./icons";
 import type { Counts, JobStatus, Tally } from "./jobs";
-import { OWN_KEYS } from "./keys";
 import { usageOf, usageWords } from "./usage";
 
 const STATUS_ICONS: Readonly<Record<string, IconName>> = {
@@ -54,13 +53,28 @@ interface LinkProps {
   now: number;
 }
 
+/** Why nothing is heard, as far as the browser can tell. */
+function silence(pulse: Pulse): string {
+  if (!navigator.onLine) {
+    return "browser offline";
+  }
+  return pulse.lost ? "kernel gone" : "no connection";
+}
+
 export function LinkBadge({ link, pulse, stale, now }: LinkProps) {
   const lastSeen =
     pulse.seen === null ? "nothing seen yet" : `last seen ${relative(pulse.seen, now)}`;
   return (
-    <span class="qsw-link" data-testid="qsw-link" data-link={stale ? "stale" : link.state}>
+    <span
+      class="qsw-link"
+      data-testid="qsw-link"
+      data-link={stale ? "stale" : link.state}
+      title={
+        pulse.seen !== null && isTime(pulse.seen) ? `Last seen ${absolute(pulse.seen)}` : undefined
+      }
+    >
       <Icon name={stale ? "offline" : LINK_ICONS[link.state]} />
-      {stale ? `no connection: ${lastSeen}` : LINK_WORDS[link.state]}
+      {stale ? `${silence(pulse)}: ${lastSeen}` : LINK_WORDS[link.state]}
     </span>
   );
 }
@@ -70,31 +84,6 @@ const COUNTED: readonly JobStatus[] = ["running", "queued", "completed", "failed
 function countWords(counts: Counts): string {
   const parts = COUNTED.filter((status) => counts[status] > 0);
   return parts.map((status) => `${counts[status]} ${status}`).join(", ");
-}
-
-function CopyButton({ text }: { text: string }) {
-  const [copied, setCopied] = useState(false);
-  useEffect(() => {
-    if (copied) {
-      const timer = setTimeout(() => setCopied(false), 1500);
-      return () => clearTimeout(timer);
-    }
-  }, [copied]);
-  // Without a secure context there is no clipboard; the id can still be selected by hand.
-  const copy = () => navigator.clipboard?.writeText(text).then(() => setCopied(true), console.warn);
-  return (
-    <button
-      type="button"
-      class="qsw-icon-button"
-      data-testid="qsw-copy"
-      aria-label={copied ? "Session id copied" : "Copy session id"}
-      title={copied ? "Copied" : "Copy session id"}
-      onClick={copy}
-      {...OWN_KEYS}
-    >
-      <Icon name={copied ? "completed" : "copy"} />
-    </button>
-  );
 }
 
 interface FactsProps {
@@ -118,7 +107,7 @@ export function Facts({ head, tally, serverNow }: FactsProps) {
             <code class="qsw-clip" title={head.session_id}>
               {head.session_id}
             </code>
-            <CopyButton text={head.session_id} />
+            <CopyButton text={head.session_id} what="session id" testId="qsw-copy" />
           </dd>
         </div>
       )}

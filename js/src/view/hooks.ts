@@ -1,7 +1,7 @@
 import { useEffect, useLayoutEffect, useMemo, useReducer, useRef, useState } from "preact/hooks";
 import { firstPulse, type Pulse, pulseOf } from "../clock";
 import { type Command, type Model, TRAITS } from "../contract";
-import { read, type Snapshot } from "./model";
+import { reader, type Snapshot } from "./model";
 import { isAnswered, type Sent, sent } from "./pending";
 
 /** The model's state, and when it was last heard. Traits of one message cause one drawing. */
@@ -31,8 +31,9 @@ export function useSession(model: Model): { snapshot: Snapshot; pulse: Pulse } {
       model.off("comm_live_update", onCommLost);
     };
   }, [model]);
+  const read = useMemo(() => reader(model), [model]);
   // The version stands for the traits.
-  const snapshot = useMemo(() => read(model), [model, version]);
+  const snapshot = useMemo(read, [read, version]);
   return { snapshot, pulse };
 }
 
@@ -58,7 +59,7 @@ export function useCommands(model: Model, snapshot: Snapshot, stale: boolean): C
   waiting.current = stale ? [] : waiting.current.filter((each) => !isAnswered(each, snapshot));
   return {
     send(command) {
-      if (command.do !== "refresh") {
+      if (command.do !== "refresh" && command.do !== "peek") {
         waiting.current.push(sent(command, snapshot));
       }
       model.send(command);

@@ -1,13 +1,21 @@
 import { useRef, useState } from "preact/hooks";
 import { isStale, serverTime } from "../clock";
-import { CLOSED, type Model } from "../contract";
-import { COMMAND_NAMES, Confirm, PENDING_NAMES, type SessionCommand } from "./confirm";
+import { CLOSED, type Command, type Model } from "../contract";
+import {
+  COMMAND_NAMES,
+  Confirm,
+  consequence,
+  PENDING_NAMES,
+  type Question,
+  type SessionCommand,
+} from "./confirm";
 import { Countdowns } from "./countdowns";
 import { Details } from "./details";
 import { Empty } from "./empty";
 import { Announcer, Facts, LinkBadge, Status } from "./head";
 import { useCommands, useNow, useSession } from "./hooks";
 import { keepPlainKeys, OWN_KEYS } from "./keys";
+import { usePeeks } from "./peeks";
 import { NoticeStrip, RetryStrip } from "./strips";
 import { JobTable } from "./table";
 import { WhyLine } from "./why";
@@ -19,7 +27,8 @@ const SIMULATOR_COMMANDS: readonly SessionCommand[] = ["cancel_queued"];
 
 export function Panel({ model }: { model: Model }) {
   const { snapshot, pulse } = useSession(model);
-  const { head, columns, tally, link, notice } = snapshot;
+  const { head, jobs, link, notice } = snapshot;
+  const { tally } = jobs;
   const { counts } = tally;
   const moving = link.state !== "ended" && counts.running + counts.queued > 0;
   const now = useNow(moving ? FAST_MS : SLOW_MS);
@@ -28,9 +37,10 @@ export function Panel({ model }: { model: Model }) {
   const serverNow = serverTime(pulse, stale ? pulse.from : now);
 
   const commands = useCommands(model, snapshot, stale);
-  const [asked, setAsked] = useState<SessionCommand | null>(null);
+  const [asked, setAsked] = useState<Question | null>(null);
+  const peeks = usePeeks(model);
   const root = useRef<HTMLElement>(null);
-  const openers = useRef<Partial<Record<SessionCommand, HTMLButtonElement | null>>>({});
+  const openers = useRef<Partial<Record<Command["do"], HTMLButtonElement | null>>>({});
   const closed = head.status === CLOSED;
   const busy = SESSION_COMMANDS.some((command) => commands.isPending(command));
   const isDisabled = (command: SessionCommand) =>
@@ -43,16 +53,23 @@ export function Panel({ model }: { model: Model }) {
 
   const dismiss = () => {
     setAsked(null);
-    if (asked !== null) {
-      openers.current[asked]?.focus({ preventScroll: true });
-    }
+    const opener = asked && openers.current[asked.command.do];
+    (opener ?? root.current)?.focus({ preventScroll: true });
   };
-  const confirm = (command: SessionCommand) => {
-    commands.send({ do: command });
+  const confirm = ({ command }: Question) => {
+    commands.send(command);
     setAsked(null);
     // All buttons rest now; the focus must not fall back to the notebook's cell.
     root.current?.focus({ preventScroll: true });
   };
+
+  const question = (command: SessionCommand): Question => ({
+    command: { do: command },
+    name: COMMAND_NAMES[command],
+    consequence: consequence(command, counts),
+    keep: command === "cancel_queued" ? "Keep them" : "Keep open",
+  });
+  const isAsked = (command: SessionCommand) => asked?.command.do === command;
 
   return (
     <section
@@ -93,12 +110,12 @@ export function Panel({ model }: { model: Model }) {
               type="button"
               class="qsw-button"
               data-testid={`qsw-${command.replace("_", "-")}`}
-              aria-expanded={asked === command}
+              aria-expanded={isAsked(command)}
               ref={(element) => {
                 openers.current[command] = element;
               }}
               disabled={isDisabled(command)}
-              onClick={() => setAsked(asked === command ? null : command)}
+              onClick={() => setAsked(isAsked(command) ? null : question(command))}
               {...OWN_KEYS}
             >
               {(commands.isPending(command) ? PENDING_NAMES : COMMAND_NAMES)[command]}
@@ -111,20 +128,30 @@ export function Panel({ model }: { model: Model }) {
       <Countdowns countdowns={head.countdowns} serverNow={serverNow} />
       {asked !== null && !closed && (
         <Confirm
-          command={asked}
-          counts={counts}
-          disabled={isDisabled(asked)}
+          question={asked}
+          disabled={
+            asked.command.do in COMMAND_NAMES
+              ? isDisabled(asked.command.do as SessionCommand)
+              : stale
+          }
           onConfirm={() => confirm(asked)}
           onDismiss={dismiss}
         />
       )}
-      {link.state === "retrying" && <RetryStrip link={link} />}
+      {link.state === "retrying" && <RetryStrip link={link} age={now - pulse.from} />}
       <NoticeStrip notice={notice} />
       <Details details={head.details} serverNow={serverNow} />
-      {columns.jobs.ids.length === 0 ? (
+      {jobs.count === 0 ? (
         <Empty connecting={link.state === "connecting"} closed={closed} />
       ) : (
-        <JobTable columns={columns} commands={commands} disabled={stale} serverNow={serverNow} />
+        <JobTable
+          jobs={jobs}
+          commands={commands}
+          peeks={peeks}
+          disabled={stale}
+          serverNow={serverNow}
+          ask={setAsked}
+        />
       )}
     </section>
   );

@@ -1,5 +1,4 @@
 import type { Command } from "../contract";
-import { statusAt } from "./jobs";
 import type { Snapshot } from "./model";
 
 /** A command on its way, and how the things looked that its answer will change. */
@@ -8,11 +7,11 @@ export interface Sent {
   before: string;
 }
 
-function outlook(command: Command, { head, columns, tally, notice }: Snapshot): string {
+function outlook(command: Command, { head, jobs, notice }: Snapshot): string {
   const subject =
     command.do === "cancel_job"
-      ? statusAt(columns.states, columns.jobs.ids.indexOf(command.job_id))
-      : [head.status, head.state, head.accepting_jobs, tally.counts.queued === 0];
+      ? jobs.statusAt(jobs.indexOf(command.job_id))
+      : [head.status, head.state, head.accepting_jobs, jobs.tally.counts.queued === 0];
   return JSON.stringify([notice.n, subject]);
 }
 

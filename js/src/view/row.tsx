@@ -2,21 +2,8 @@ import { duration, NONE } from "./format";
 import { Icon } from "./icons";
 import { isFinal, type Job } from "./jobs";
 import { OWN_KEYS } from "./keys";
+import { runningOf, waitingOf } from "./order";
 import { When } from "./when";
-
-/** How long the job ran, runs or waits. */
-export function durationOf(job: Job, serverNow: number): string {
-  if (job.ran !== null) {
-    return duration(job.ran);
-  }
-  if (job.status === "running" && job.created !== null && job.waited !== null) {
-    return duration(serverNow - job.created - job.waited);
-  }
-  if (job.status === "queued" && job.created !== null) {
-    return duration(serverNow - job.created);
-  }
-  return NONE;
-}
 
 const TAIL = 6;
 
@@ -30,43 +17,62 @@ function Id({ id }: { id: string }) {
   );
 }
 
-function Reason({ job, open, onToggle }: { job: Job; open: boolean; onToggle: () => void }) {
-  if (job.reason === null) {
-    return null;
-  }
-  return (
-    <button
-      type="button"
-      class="qsw-reason-button"
-      data-testid="qsw-reason-button"
-      aria-expanded={open}
-      aria-label={`Why: ${job.reason}`}
-      title={open ? undefined : job.reason}
-      onClick={onToggle}
-      {...OWN_KEYS}
-    >
-      <Icon name="chevron" />
-      <span class="qsw-wide qsw-clip">{job.reason}</span>
-    </button>
-  );
+function length(ms: number | null): string {
+  return ms === null ? NONE : duration(ms);
 }
 
 interface RowProps {
   job: Job;
-  /** 0 is the newest. */
+  /** Its place in the table as it is sorted. */
   position: number;
+  /** Its place among those of the session that wait; null if it does not. */
+  queuePosition: number | null;
   open: boolean;
+  selected: boolean;
   disabled: boolean;
   serverNow: number;
   onToggle: () => void;
+  onSelect: () => void;
   onCancel: () => void;
 }
 
-export function JobRow({ job, position, open, disabled, serverNow, onToggle, onCancel }: RowProps) {
+export function JobRow(props: RowProps) {
+  const { job, position, queuePosition, open, selected, disabled, serverNow } = props;
+  const final = isFinal(job.status);
+  const waits = job.status === "queued";
   return (
-    <tr class="qsw-row" aria-rowindex={position + 2} data-job-id={job.id} data-status={job.status}>
+    <tr
+      class="qsw-row"
+      aria-rowindex={position + 2}
+      data-position={position}
+      data-job-id={job.id}
+      data-status={job.status}
+    >
+      <td class="qsw-check">
+        {!final && (
+          <input
+            type="checkbox"
+            data-testid="qsw-select-job"
+            aria-label={`Select job ${job.id}`}
+            checked={selected}
+            onChange={props.onSelect}
+            {...OWN_KEYS}
+          />
+        )}
+      </td>
       <td class="qsw-id" title={job.id}>
-        <Id id={job.id} />
+        <button
+          type="button"
+          class="qsw-open"
+          data-testid="qsw-open"
+          aria-expanded={open}
+          aria-label={`Job ${job.id}`}
+          onClick={props.onToggle}
+          {...OWN_KEYS}
+        >
+          <Icon name="chevron" />
+          <Id id={job.id} />
+        </button>
       </td>
       <td class="qsw-clip qsw-wide" title={job.program}>
         {job.program}
@@ -75,18 +81,41 @@ export function JobRow({ job, position, open, disabled, serverNow, onToggle, onC
         <span class="qsw-state-cell">
           <Icon name={job.status} />
           {job.status}
-          <Reason job={job} open={open} onToggle={onToggle} />
+          {queuePosition !== null && (
+            <span class="qsw-quiet qsw-wide" title="Place among the jobs of this session that wait">
+              #{queuePosition}
+            </span>
+          )}
+          {job.reason !== null && (
+            <button
+              type="button"
+              class="qsw-reason-button"
+              data-testid="qsw-reason-button"
+              aria-expanded={open}
+              aria-label={`Why: ${job.reason}`}
+              title={open ? undefined : job.reason}
+              onClick={props.onToggle}
+              {...OWN_KEYS}
+            >
+              <span class="qsw-wide qsw-clip">{job.reason}</span>
+              <span class="qsw-narrow">why?</span>
+            </button>
+          )}
         </span>
+      </td>
+      <td class="qsw-clip qsw-widest" title={job.tags.join(", ")}>
+        {job.tags.join(", ")}
       </td>
       <td class="qsw-wide">
         <When ms={job.created} serverNow={serverNow} />
       </td>
-      <td class="qsw-duration">
-        {job.status === "queued" && <span class="qsw-wide">waiting </span>}
-        {durationOf(job, serverNow)}
+      <td class="qsw-length qsw-wide">{length(waitingOf(job, serverNow))}</td>
+      <td class="qsw-length">
+        {waits && <span class="qsw-narrow qsw-quiet">{length(waitingOf(job, serverNow))}</span>}
+        <span class={waits ? "qsw-wide" : undefined}>{length(runningOf(job, serverNow))}</span>
       </td>
       <td class="qsw-cancel">
-        {!isFinal(job.status) && (
+        {!final && (
           <button
             type="button"
             class="qsw-button qsw-small"
@@ -94,7 +123,7 @@ export function JobRow({ job, position, open, disabled, serverNow, onToggle, onC
             aria-label={`Cancel job ${job.id}`}
             title="Cancel this job"
             disabled={disabled}
-            onClick={onCancel}
+            onClick={props.onCancel}
             {...OWN_KEYS}
           >
             <span class="qsw-wide">Cancel</span>
@@ -104,21 +133,6 @@ export function JobRow({ job, position, open, disabled, serverNow, onToggle, onC
           </button>
         )}
       </td>
-    </tr>
-  );
-}
-
-export function ReasonRow({ reason }: { reason: string }) {
-  return (
-    <tr class="qsw-reason-row">
-      <td colSpan={4}>
-        {/* biome-ignore lint/a11y/noNoninteractiveTabindex: a long reason is scrolled by keys */}
-        <section class="qsw-reason" aria-label="Reason" tabIndex={0} {...OWN_KEYS}>
-          {reason}
-        </section>
-      </td>
-      {/* Its columns go where room is short; one cell across all would keep them. */}
-      <td class="qsw-wide" colSpan={2} />
     </tr>
   );
 }

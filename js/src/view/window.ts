@@ -1,7 +1,7 @@
 /** Which rows of a long table are in the page. All rows have one height, one may be opened. */
 
 export const ROW_HEIGHT = 28;
-export const REASON_HEIGHT = 76;
+export const DETAIL_HEIGHT = 236;
 export const VISIBLE_ROWS = 10;
 const OVERSCAN = 3;
 
@@ -15,14 +15,19 @@ export interface RowWindow {
 }
 
 export function rowWindow(count: number, topRow: number, opened: number | null): RowWindow {
-  const slack = opened === null ? 0 : Math.ceil(REASON_HEIGHT / ROW_HEIGHT);
+  const slack = opened === null ? 0 : Math.ceil(DETAIL_HEIGHT / ROW_HEIGHT);
   const last = Math.min(count, topRow + VISIBLE_ROWS + 1 + OVERSCAN);
   const first = Math.max(0, Math.min(topRow - slack - OVERSCAN, last));
-  const extra = (hidden: boolean) => (hidden ? REASON_HEIGHT : 0);
+  const extra = (hidden: boolean) => (hidden ? DETAIL_HEIGHT : 0);
   return {
     first,
     last,
     above: first * ROW_HEIGHT + extra(opened !== null && opened < first),
     below: (count - last) * ROW_HEIGHT + extra(opened !== null && opened >= last),
   };
+}
+
+/** Where a row begins, in px below the header. */
+export function rowTop(position: number, opened: number | null): number {
+  return position * ROW_HEIGHT + (opened !== null && opened < position ? DETAIL_HEIGHT : 0);
 }

@@ -1,0 +1,38 @@
+import { useEffect, useState } from "preact/hooks";
+import { Icon } from "./icons";
+import { OWN_KEYS } from "./keys";
+
+const THANKS_MS = 1500;
+
+interface CopyProps {
+  text: string;
+  /** What it is, as in "Copy session id". */
+  what: string;
+  testId?: string;
+}
+
+export function CopyButton({ text, what, testId }: CopyProps) {
+  const [copied, setCopied] = useState(false);
+  useEffect(() => {
+    if (copied) {
+      const timer = setTimeout(() => setCopied(false), THANKS_MS);
+      return () => clearTimeout(timer);
+    }
+  }, [copied]);
+  // Without a secure context there is no clipboard; the text can still be selected by hand.
+  const copy = () => navigator.clipboard?.writeText(text).then(() => setCopied(true), console.warn);
+  const name = `${what.charAt(0).toUpperCase()}${what.slice(1)}`;
+  return (
+    <button
+      type="button"
+      class="qsw-icon-button"
+      data-testid={testId}
+      aria-label={copied ? `${name} copied` : `Copy ${what}`}
+      title={copied ? "Copied" : `Copy ${what}`}
+      onClick={copy}
+      {...OWN_KEYS}
+    >
+      <Icon name={copied ? "completed" : "copy"} />
+    </button>
+  );
+}

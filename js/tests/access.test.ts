@@ -1,0 +1,39 @@
+import axe from "axe-core";
+import { expect, test } from "vitest";
+import { page } from "vitest/browser";
+import "../gallery/gallery.css";
+import { draw } from "./draw";
+import { peek, STATES } from "./fixtures";
+
+const THEMES = ["light", "dark"] as const;
+
+/** What axe finds against WCAG 2.2 AA, as text that says where. */
+async function violations(element: HTMLElement): Promise<string[]> {
+  const found = await axe.run(element, {
+    runOnly: ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa"],
+  });
+  return found.violations.flatMap(({ id, nodes }) =>
+    nodes.map(({ html, failureSummary }) => `${id}: ${html.slice(0, 160)} ${failureSummary}`),
+  );
+}
+
+test.each(
+  Object.keys(STATES).flatMap((name) => THEMES.map((theme) => [name, theme] as const)),
+)("nobody is kept from the state %s in %s", async (name, theme) => {
+  document.documentElement.lang = "en";
+  document.documentElement.dataset.jpThemeLight = String(theme === "light");
+  const { element } = draw(STATES[name]?.() ?? {});
+  expect(await violations(element)).toEqual([]);
+});
+
+test.each(THEMES)("nor from what is opened, in %s", async (theme) => {
+  document.documentElement.dataset.jpThemeLight = String(theme === "light");
+  const { model, element } = draw(STATES.live?.() ?? {});
+  await page.getByText("Details", { exact: true }).click();
+  await page.getByRole("button", { name: /r0c3$/ }).click();
+  await expect.poll(() => model.sent).toHaveLength(1);
+  model.emit("msg:custom", peek());
+  await expect.element(page.getByText("default_shots")).toBeInTheDocument();
+  await page.getByTestId("qsw-cancel").click();
+  expect(await violations(element)).toEqual([]);
+});

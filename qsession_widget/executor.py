@@ -1,0 +1,95 @@
+"""Executor: runs the quantum programs of qiskit-ibm-runtime as jobs of a service."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from qsession_widget.errors import InvalidInputError
+from qsession_widget.primitives import Placed
+from qsession_widget.wire.fields import EXECUTOR
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from qiskit.providers import BackendV2
+
+    from qsession_widget.job import RuntimeJob
+    from qsession_widget.session import Session
+
+_SCHEMA_VERSION = "v2.0"
+"""Newest form of the program's inputs (ibm-quantum-schemas, `executor`)."""
+
+
+class Executor(Placed):
+    """Runs a `QuantumProgram`: circuits, and templates of random circuits, as they are.
+
+    Args:
+        mode: a Session, a Batch, a backend or its name. None is the session of the surrounding
+            `with` block, else the least busy device.
+        options: `ExecutorOptions` of qiskit-ibm-runtime, or a dict of the same names.
+        session: another name for mode.
+
+    Raises:
+        InvalidInputError: for a mode or an option that cannot be used.
+    """
+
+    def __init__(
+        self,
+        mode: Session | str | BackendV2 | None = None,
+        options: Any | Mapping[str, Any] | None = None,
+        *,
+        session: Session | str | BackendV2 | None = None,
+    ) -> None:
+        super().__init__(mode, session=session)
+        self.options = _official_options(options)
+        """`ExecutorOptions` of qiskit-ibm-runtime, checked by it."""
+
+    def run(self, program: Any) -> RuntimeJob:
+        """Send a program. Its circuits must be in the device's instruction set.
+
+        Args:
+            program: a `qiskit_ibm_runtime.QuantumProgram`, or one of samplomatic.
+
+        Returns:
+            A job. Its result is a `QuantumProgramResult` of qiskit-ibm-runtime.
+
+        Raises:
+            InvalidInputError: for anything else.
+            SessionClosedError: where the session takes no more jobs.
+        """
+        from qiskit_ibm_runtime.quantum_program import (  # noqa: PLC0415 - takes a second
+            QuantumProgram,
+            params_converters,
+        )
+
+        if not isinstance(program, QuantumProgram):
+            try:
+                program = QuantumProgram.from_(program)
+            except (TypeError, ValueError, AttributeError) as error:
+                raise InvalidInputError(
+                    f"{program!r} is not a QuantumProgram of qiskit-ibm-runtime"
+                ) from error
+        convert = params_converters.QUANTUM_PROGRAM_PARAMS_CONVERTERS[_SCHEMA_VERSION]
+        inputs = convert.encoder(program, self.options).model_dump(mode="json")
+        environment = self.options.environment
+        run = {
+            "log_level": environment.log_level,
+            "job_tags": environment.job_tags or None,
+            "private": environment.private or None,
+            "max_execution_time": self.options.max_execution_time,
+        }
+        session, backend = self._place()
+        if session is not None:
+            return session.run(EXECUTOR, inputs, run)
+        return backend.service.run(EXECUTOR, inputs, {"backend": backend, **run})
+
+
+def _official_options(given: Any) -> Any:
+    from qiskit_ibm_runtime.options_models import ExecutorOptions  # noqa: PLC0415 - takes a second
+
+    if isinstance(given, ExecutorOptions):
+        return given
+    try:
+        return ExecutorOptions(**(given or {}))
+    except (TypeError, ValueError) as error:
+        raise InvalidInputError(f"options={given!r} is not allowed: {error}") from error

@@ -1,0 +1,62 @@
+"""What a service lists of its sessions and batches."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+from qsession_widget.wire.states import Mode
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+
+@dataclass(frozen=True)
+class SessionSummary:
+    """A session or batch, as GET /workloads lists it. `Session.from_id(id)` gives the whole.
+
+    Attributes:
+        id: its id.
+        mode: "dedicated" for a session, "batch" for a batch.
+        backend_name: its device; None where the service does not say.
+        status: "pending", "in_progress", "completed", "canceled" or "failed".
+        accepting_jobs: whether it takes jobs; None where the service does not say.
+        created_at: when it was opened, in UTC.
+        ended_at: when it ended, in UTC; None while it has not.
+        usage_seconds: what it has cost so far, in seconds; None where the service does not say.
+        tags: its tags.
+    """
+
+    id: str
+    mode: str
+    backend_name: str | None
+    status: str
+    accepting_jobs: bool | None
+    created_at: datetime | None
+    ended_at: datetime | None
+    usage_seconds: float | None
+    tags: tuple[str, ...] = ()
+
+    @classmethod
+    def from_json(cls, found: Mapping[str, Any]) -> SessionSummary:
+        """Read an entry of GET /workloads."""
+        usage = (found.get("usage") or {}).get("qpu_charge_time_seconds")
+        return cls(
+            id=str(found["id"]),
+            mode=Mode.BATCH.value if found.get("mode") == Mode.BATCH else Mode.DEDICATED.value,
+            backend_name=found.get("backend"),
+            status=str(found.get("status", "")),
+            accepting_jobs=found.get("accepting_jobs"),
+            created_at=_time(found.get("created")),
+            ended_at=_time(found.get("ended")),
+            usage_seconds=None if usage is None else float(usage),
+            tags=tuple(found.get("tags") or ()),
+        )
+
+
+def _time(text: str | None) -> datetime | None:
+    if not text:
+        return None
+    when = datetime.fromisoformat(text)
+    return when if when.tzinfo else when.replace(tzinfo=UTC)

@@ -1,0 +1,89 @@
+from __future__ import annotations
+
+import random
+from datetime import timedelta
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from qsession_widget.panel import columns
+from qsession_widget.wire.states import JobState
+from tests.panel.test_renderings import NOON, job
+
+
+def states_of(encoded: bytes) -> list[int]:
+    """Read what `state_bytes` wrote, as the browser does."""
+    found: list[int] = []
+    at = 0
+    while at < len(encoded):
+        if encoded[at] < 0x80:
+            found.append(encoded[at])
+            at += 1
+        else:
+            length = int.from_bytes(encoded[at + 1 : at + 3], "little")
+            found += [encoded[at] & 0x0F] * length
+            at += 3
+    return found
+
+
+def test_a_page_has_what_a_row_shows() -> None:
+    rows = [
+        job("j-1", tags=("a", "b")),
+        job(
+            "j-2", "Queued", created_at=NOON + timedelta(seconds=5), started_at=None, ended_at=None
+        ),
+        job("j-3", "Mystery", created_at=None),
+    ]
+    noon = round(NOON.timestamp() * 1000)
+    assert columns.page(rows) == {
+        "ids": ["j-1", "j-2", "j-3"],
+        "programs": [["sampler", 3]],
+        "tags": [[["a", "b"], 1], [[], 2]],
+        "created": [noon, 5000, None],
+        "waited": [1000, None, None],
+        "ran": [2500, None, 2500],
+    }
+    assert columns.state_bytes(rows) == bytes([2, 0, 15])
+
+
+def test_what_is_long_is_cut() -> None:
+    (cut,) = columns.page([job("j", tags=("t" * 10_000,) * 100, program_id="p" * 10_000)])["tags"]
+    assert cut == [["t" * 40] * 8, 1]
+    assert len(columns.reasons([job("j", reason="r" * 5000)])[0][0]) == 600
+
+
+def test_a_clock_that_goes_back_gives_no_negative_time() -> None:
+    late = job("j", created_at=NOON + timedelta(hours=1))
+    assert columns.page([late])["waited"] == [0]
+
+
+@given(st.lists(st.sampled_from([*JobState, "Mystery"]), max_size=300))
+def test_states_are_read_as_they_were_written(states: list[str]) -> None:
+    encoded = columns.state_bytes(job(str(at), state) for at, state in enumerate(states))
+    codes = [list(JobState).index(JobState(s)) if s in set(JobState) else 15 for s in states]
+    assert states_of(encoded) == codes
+    assert len(encoded) <= len(states)
+
+
+def test_a_long_run_of_states_is_short() -> None:
+    rows = [job(str(at), "Queued") for at in range(200_000)]
+    encoded = columns.state_bytes(rows)
+    assert len(encoded) == 12
+    assert states_of(encoded) == [0] * 200_000
+
+
+def test_equal_reasons_travel_once() -> None:
+    cancelled = [job(str(at), "Cancelled", reason="The session was cancelled.") for at in range(99)]
+    assert columns.reasons([job("a"), *cancelled]) == [["The session was cancelled.", 1, 99]]
+
+
+def test_the_newest_reasons_travel_as_far_as_there_is_space() -> None:
+    failed = [job(str(at), "Failed", reason=f"{at}: {'x' * 500}") for at in range(100)]
+    found = columns.reasons(failed)
+    assert [first for _, first, _ in found] == [99, 98, 97]
+
+
+def test_no_order_of_states_takes_more_than_a_byte_for_each_job() -> None:
+    chosen = random.Random(1)  # noqa: S311  not for secrets
+    rows = [job(str(at), chosen.choice(["Completed", "Failed"])) for at in range(10_000)]
+    assert len(columns.state_bytes(rows)) <= 10_000

@@ -1,0 +1,65 @@
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+import numpy as np
+from qiskit import QuantumCircuit
+from qiskit.primitives import BitArray
+from qiskit.quantum_info import SparsePauliOp
+
+from qsession_widget import Estimator, RuntimeJob, Sampler, Session
+from qsession_widget.panel import peek as module
+from qsession_widget.panel.peek import peek
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+def test_expectation_values_with_their_errors(runtime: Path) -> None:
+    del runtime
+    with Session(backend="fake_manila") as session:
+        circuit = QuantumCircuit(1)
+        circuit.h(0)
+        job = Estimator(mode=session).run(
+            [(circuit, [SparsePauliOp("X"), SparsePauliOp("Z")])], precision=0.1
+        )
+        job.result()
+        found = peek(RuntimeJob(session.service, job.job_id()))
+    (result,) = found["results"]
+    assert result["name"] == "evs"
+    assert [at for at, _, _ in result["values"]] == ["0", "1"]
+    assert abs(result["values"][0][1]) > 0.5
+    assert all(error >= 0 for _, _, error in result["values"])
+    assert json.loads(json.dumps(found)) == found
+
+
+def test_a_job_without_a_result_has_its_reason_and_options(slow_runtime: Path) -> None:
+    del slow_runtime
+    with Session(backend="fake_ourense") as session:
+        circuit = QuantumCircuit(1)
+        circuit.measure_all()
+        job = Sampler(mode=session, options={"default_shots": 77}).run([circuit])
+        job.cancel()
+        job.wait_for_final_state()
+        found = peek(RuntimeJob(session.service, job.job_id()))
+    assert ["default_shots", "77"] in found["options"]
+    assert found["reason"]
+    assert found["results"] == []
+
+
+def test_however_much_there_is_the_answer_is_small() -> None:
+    bits = BitArray(np.arange(2**16, dtype=">u4").view(np.uint8).reshape(-1, 4), 32)
+    counts = module._counts(bits)
+    assert len(counts["counts"]) == module.MOST_ROWS
+    assert counts["more"] == 2**16 - module.MOST_ROWS
+    values = module._values(np.zeros((300, 300)), np.ones((300, 300)))
+    assert values["values"][1] == ["0, 1", 0.0, 1.0]
+    assert values["more"] == 90_000 - module.MOST_ROWS
+    options = {"a": {"b" * 1000: "c" * 10_000}}
+    assert [len(part) for part in next(module._flat(options))] == [40, 40]
+
+
+def test_what_is_no_number_is_none() -> None:
+    assert module._values(np.array(np.nan), None)["values"] == [["", None, None]]
+    assert module._values(np.array([1.0]), np.array([np.inf]))["values"] == [["0", 1.0, None]]

@@ -1,0 +1,103 @@
+"""A scanner over everything that a notebook may save."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+from qiskit import QuantumCircuit
+
+from qsession_widget import QiskitRuntimeService, Sampler, Session
+from qsession_widget.errors import ServiceError
+from qsession_widget.privacy import HIDDEN, without_secrets
+from qsession_widget.snapshot import JobRow
+from qsession_widget.wire.discovery import Discovery
+from tests.conftest import eventually
+from tests.panel.conftest import Wire, click, shown
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    import pytest
+
+ACCOUNT = "a1b2c3d4e5f60718293a4b5c6d7e8f90"
+CRN = f"crn:v1:bluemix:public:quantum-computing:us-east:a/{ACCOUNT}:0f0e0d0c-1111-2222::"
+SECRETS = ("crn:v1", ACCOUNT, "Bearer ey")
+
+
+def found_in(saved: Any, *secrets: str) -> list[str]:
+    """Give the secrets that stand anywhere in something that is saved."""
+    text = json.dumps(saved, default=repr)
+    return [secret for secret in (*SECRETS, *secrets) if secret.lower() in text.lower()]
+
+
+def test_nothing_that_is_saved_identifies_the_account(
+    runtime: Path, wire: Wire, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    Session(backend="fake_manila").cancel()
+    runtime_found = Discovery.read(runtime)
+    assert runtime_found is not None
+    token = runtime_found.token
+    service = QiskitRuntimeService(channel="local", url=runtime_found.url, token=token)
+    session = Session(service, backend="fake_manila", tags=["innocent"])
+    circuit = QuantumCircuit(1)
+    circuit.measure_all()
+    job = Sampler(mode=session).run([circuit])
+    job.result()
+    panel = shown(session)
+    click(panel, {"do": "peek", "job_id": job.job_id()})
+    eventually(lambda: any(each.data["method"] == "custom" for each in wire.updates()))
+
+    def refuses(*_arguments: object, **_named: object) -> None:
+        raise ServiceError(
+            f"no access to {CRN}, Authorization: Bearer eyJhbG {token}", status_code=403
+        )
+
+    # What a service says when it refuses is what holds the account most often.
+    monkeypatch.setattr(service.api, "cancel_job", refuses)
+    click(panel, {"do": "cancel_job", "job_id": job.job_id()})
+    eventually(lambda: panel.notice["level"] == "error")
+    with monkeypatch.context() as patch:
+        patch.setattr(service.api, "watch", refuses)
+        click(panel, {"do": "refresh"})
+        eventually(lambda: panel.link["state"] == "retrying")
+        saved = {
+            "state": panel.get_state(),
+            "sent": [message.data for message in wire.messages],
+            "shown": panel._repr_mimebundle_(),
+            "text": repr(panel),
+            "still": panel.snapshot().html,
+        }
+    assert HIDDEN in panel.link["error"]
+    assert HIDDEN in panel.notice["text"]
+    assert found_in(saved, token) == []
+    # The scanner itself finds what is there.
+    assert found_in({"deep": [CRN.upper(), token]}, token) == ["crn:v1", ACCOUNT, token]
+    session.cancel()
+
+
+def test_a_reason_is_cleaned() -> None:
+    job = {"id": "j", "state": {"status": "Failed", "reason": f"instance {CRN} has no access"}}
+    assert JobRow.from_json(job).reason == f"instance {HIDDEN} has no access"
+
+
+def test_what_is_no_secret_stays() -> None:
+    for text in (
+        "Job d3k1f2s0v6qs73a8r0a1 was cancelled.",
+        "f47ac10b-58cc-4372-a567-0e02b2c3d479",
+        "0" * 127,
+        "GET https://quantum.example/api/v1/sessions/d3k1emq0: 503 Service Unavailable",
+    ):
+        assert without_secrets(text) == text
+    key = "k" * 20 + "7" + "-" * 23
+    assert without_secrets(f"key '{key}' is not known") == f"key '{HIDDEN}' is not known"
+
+
+def test_a_still_is_what_the_panel_shows(runtime: Path, wire: Wire) -> None:
+    del runtime, wire
+    session = Session(backend="fake_manila")
+    still = shown(session).snapshot()
+    assert str(session.session_id) in still.html
+    assert "as of" in still._repr_html_()
+    assert repr(still) == still.text
+    session.cancel()
