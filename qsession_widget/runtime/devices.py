@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+MOCK_PREFIX = "mock_"
 SIMULATORS = ("aer_simulator", "ibmq_qasm_simulator")
 
 
@@ -112,7 +113,7 @@ class Catalog:
             self._add(alias, name)
         for device in list(self._devices.values()):
             if not device.simulator:
-                twin = "mock_" + device.name.partition("_")[2]
+                twin = MOCK_PREFIX + device.name.partition("_")[2]
                 self._mocks.setdefault(twin, replace(device, name=twin, mock=True))
 
     def names(self, *, mocks: bool = False) -> list[str]:

@@ -50,6 +50,7 @@ def session_document(session: Session, *, now: datetime, rate: float) -> dict[st
             "now": instant(now),
             "rate": rate,
             "created_at": instant(session.created_at),
+            "first_job_ttl": session.first_job_seconds,
             "queued": len(session.queued),
             "running": len(session.running),
             "cache": {

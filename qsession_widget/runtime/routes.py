@@ -11,9 +11,10 @@ from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
 
 from qsession_widget.runtime import documents, problems, reading
+from qsession_widget.runtime.devices import MOCK_PREFIX
 from qsession_widget.runtime.job import Job
 from qsession_widget.runtime.lifecycle import NotAcceptingJobsError
-from qsession_widget.runtime.polls import FIRST_HOLD_SECONDS, HOLD_SECONDS, SENT, QuickPolls
+from qsession_widget.runtime.polls import QuickPolls, Told
 from qsession_widget.runtime.store import JobFilter, Write
 from qsession_widget.wire.fields import (
     IDEMPOTENCY_KEY,
@@ -95,7 +96,7 @@ class Api:
 
     async def list_backends(self, request: Request) -> Response:
         """GET /backends."""
-        mocks = request.query_params.get("include_mocks", "").lower() == "true"
+        mocks = _true(request.query_params.get("include_mocks"))
         names = self.catalog.names(mocks=mocks)
 
         def describe() -> list[dict[str, Any]]:
@@ -215,9 +216,6 @@ class Api:
             )
         except NotAcceptingJobsError as error:
             raise problems.session_closed(str(error)) from error
-        if IDEMPOTENCY_KEY not in request.headers:
-            # Clients that send one know better ways to wait.
-            self.polls.answered(request.client, job_id, SENT)
         answer = {"id": job_id, "backend": job.backend}
         if job.session_id is not None:
             answer["session_id"] = job.session_id
@@ -233,6 +231,9 @@ class Api:
             program_id=query.get("program"),
             pending=pending,
             tags=tuple(query.getlist("tags")),
+            # Whoever names a mock means it.
+            mocks=_true(query.get("include_mocks"))
+            or (query.get("backend") or "").startswith(MOCK_PREFIX),
             created_after=reading.time(query.get("created_after")),
             created_before=reading.time(query.get("created_before")),
             ascending=query.get("sort", "").upper() == "ASC",
@@ -280,7 +281,7 @@ class Api:
         if job.state.final:
             self.polls.forget(request.client, job_id)
         else:
-            self.polls.answered(request.client, job_id, _etag(job))
+            self.polls.answered(request.client, job_id, _etag(job), quick=told is not None)
         (document,) = self._job_documents([job])
         headers = {**headers, "ETag": _etag(job)}
         if request.query_params.get("exclude_params") == "true" or job.private:
@@ -292,16 +293,14 @@ class Api:
         text = f'{json.dumps(document)[:-1]},"params":{params}}}'
         return Response(text, headers=headers, media_type="application/json")
 
-    async def _polled(self, job_id: str, look: Callable[[], Awaitable[Job]], told: str) -> Job:
+    async def _polled(self, job_id: str, look: Callable[[], Awaitable[Job]], told: Told) -> Job:
         """Hold a quick poll until the job is another one than the client was told of."""
 
         async def changed() -> Job | None:
             job = await look()
-            same = not job.state.final if told == SENT else _etag(job) == told
-            return None if same else job
+            return None if _etag(job) == told.etag else job
 
-        longest = FIRST_HOLD_SECONDS if told == SENT else HOLD_SECONDS
-        return await self._hold(job_id, changed, longest) or await look()
+        return await self._hold(job_id, changed, told.hold_seconds) or await look()
 
     async def delete_job(self, request: Request) -> Response:
         """DELETE /jobs/{id}: cancels it if need be."""
@@ -538,3 +537,7 @@ class Api:
 
 def _etag(job: Job) -> str:
     return f'"{job.revision}"'
+
+
+def _true(text: str | None) -> bool:
+    return (text or "").lower() == "true"

@@ -228,14 +228,18 @@ class Device:
             circuits: use the qubits on which they have instructions.
             observed: qubits that are measured besides.
         """
-        active = observed.union(
-            circuit.find_bit(qubit).index
-            for circuit in circuits
-            for instruction in circuit.data
-            if instruction.operation.name not in NOT_A_GATE
-            for qubit in instruction.qubits
-        )
+        active = observed.union(*map(active_qubits, circuits))
         return _simulator(self.name, active)
+
+
+def active_qubits(circuit: QuantumCircuit) -> frozenset[int]:
+    """Give the qubits on which a circuit has instructions."""
+    return frozenset(
+        circuit.find_bit(qubit).index
+        for instruction in circuit.data
+        if instruction.operation.name not in NOT_A_GATE
+        for qubit in instruction.qubits
+    )
 
 
 def _sample(pubs: list[Any], options: dict[str, Any], device: Device) -> Iterator[PubResult]:

@@ -24,6 +24,7 @@ from sqlalchemy import Connection, create_engine, delete, event, func, insert, s
 from sqlalchemy.exc import DatabaseError, OperationalError
 
 from qsession_widget.runtime import schema
+from qsession_widget.runtime.devices import MOCK_PREFIX
 from qsession_widget.runtime.job import Job
 from qsession_widget.runtime.lifecycle import Session
 from qsession_widget.wire.states import FINAL_JOB_STATES, JobState, Mode, SessionState
@@ -101,6 +102,7 @@ class JobFilter:
     tags: tuple[str, ...] = ()
     created_after: datetime | None = None
     created_before: datetime | None = None
+    mocks: bool = True
     ascending: bool = False
     limit: int = 20
     offset: int = 0
@@ -425,6 +427,8 @@ def _read_jobs(connection: Connection, owner: str, wanted: JobFilter) -> tuple[l
         value = getattr(wanted, name)
         if value is not None:
             where.append(table.c[name] == value)
+    if not wanted.mocks:
+        where.append(~table.c.backend.startswith(MOCK_PREFIX, autoescape=True))
     if wanted.pending is not None:
         final = table.c.state.in_(_FINAL)
         where.append(~final if wanted.pending else final)

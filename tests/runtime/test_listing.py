@@ -162,8 +162,11 @@ def test_copies_aliases_and_mocks_are_devices_of_their_own(client: Client) -> No
     for name in ("test_eagle", "mock_manila_2"):
         assert client.json(f"/backends/{name}/configuration")["backend_name"] == name
         assert client.json(f"/backends/{name}/properties")["backend_name"] == name
-    job = client.json(f"/jobs/{client.run(backend='mock_eagle')}")
-    assert job["backend"] == "mock_eagle"
+    dry = client.run(backend="mock_eagle")
+    assert client.json(f"/jobs/{dry}")["backend"] == "mock_eagle"
+    assert dry not in [job["id"] for job in client.json("/jobs")["jobs"]]
+    for query in ({"include_mocks": "True"}, {"backend": "mock_eagle"}):
+        assert dry in [job["id"] for job in client.json("/jobs", **query)["jobs"]]
 
 
 def test_an_unknown_calibration_is_refused(client: Client) -> None:

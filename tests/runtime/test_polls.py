@@ -9,7 +9,6 @@ from starlette.datastructures import Address
 
 from qsession_widget.runtime import polls
 from qsession_widget.runtime.polls import QUICK_SECONDS, QuickPolls
-from tests.conftest import running
 from tests.runtime.test_listing import Client
 
 if TYPE_CHECKING:
@@ -34,38 +33,40 @@ def test_only_a_quick_second_poll_of_the_same_client_is_known(
     monkeypatch.setattr(polls, "time", clock)
     seen = QuickPolls()
     assert seen.known(HERE, "job") is None
-    seen.answered(HERE, "job", '"7"')
-    assert seen.known(HERE, "job") == '"7"'
+    seen.answered(HERE, "job", '"7"', quick=False)
+    assert seen.known(HERE, "job") == ('"7"', 0.0)
     assert seen.known(THERE, "job") is None
     assert seen.known(HERE, "other") is None
     clock.now += QUICK_SECONDS
-    assert seen.known(HERE, "job") == '"7"'
+    assert seen.known(HERE, "job") == ('"7"', QUICK_SECONDS)
     clock.now += 0.01
     assert seen.known(HERE, "job") is None
-    seen.answered(HERE, "job", '"8"')
+    seen.answered(HERE, "job", '"8"', quick=False)
     seen.forget(HERE, "job")
     assert seen.known(HERE, "job") is None
+
+
+def test_a_poll_is_held_as_long_as_the_client_has_been_asking(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    clock = Clock()
+    monkeypatch.setattr(polls, "time", clock)
+    seen = QuickPolls()
+    seen.answered(HERE, "job", '"1"', quick=False)
+    for passed, held in ((0.25, 0.25), (0.5, 0.75), (0.5, 1.0)):
+        clock.now += passed
+        assert seen.known(HERE, "job") == ('"1"', held)
+        seen.answered(HERE, "job", '"1"', quick=True)
+    seen.answered(HERE, "job", '"1"', quick=False)
+    assert seen.known(HERE, "job") == ('"1"', 0.0)
 
 
 def test_what_nobody_asks_for_any_more_is_forgotten() -> None:
     seen = QuickPolls()
     for number in range(2000):
-        seen.answered(HERE, str(number), '"1"')
-    assert len(seen._answers) == 1024
+        seen.answered(HERE, str(number), '"1"', quick=False)
+    assert len(seen._asking) == 1024
     assert seen.known(HERE, "0") is None
-
-
-def test_the_first_question_after_sending_may_wait_for_the_end_and_the_next_ones_too(
-    tmp_path: Path,
-) -> None:
-    with running(tmp_path):
-        client = Client(tmp_path)
-        job_id = client.submit(backend="fake_belem")
-        told: list[str] = []
-        while not told or told[-1] in {"Queued", "Running"}:
-            told.append(client.ask("GET", f"/jobs/{job_id}?exclude_params=true").json()["status"])
-        assert told[-1] == "Completed"
-        assert len(told) <= 5, "held, the polls are few"
 
 
 def test_a_held_poll_is_answered_when_the_job_ends(slow_home: Path) -> None:
@@ -87,5 +88,5 @@ def test_a_held_poll_is_answered_when_the_job_ends(slow_home: Path) -> None:
     assert other.ask("POST", f"/jobs/{job_id}/cancel").status_code == 204
     thread.join(30)
     assert told[-1] == "Cancelled"
-    # Held, the polls are few; unheld, there would be hundreds in the time that a cancel takes.
-    assert len(told) <= 5
+    # Each one is held twice as long as the one before; unheld, there would be hundreds.
+    assert len(told) <= 25
