@@ -9,15 +9,21 @@ from __future__ import annotations
 
 import os
 import shlex
+import socket
 import threading
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any
+
+from requests.adapters import HTTPAdapter
 
 from qsession_widget.wire.fields import INSTANCE_CRN, OFFICIAL_PREFIX
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    import requests
 
     from qsession_widget.wire.discovery import Discovery
 
@@ -117,7 +123,23 @@ class Connection:
                 client._session.auth = PinnedAuth(  # noqa: SLF001 - reaches a client's session
                     api_key=self.runtime.token, crn=INSTANCE_CRN
                 )
+                _send_at_once(client._session)  # noqa: SLF001 - reaches a client's session
         return service
+
+
+def _send_at_once(session: requests.Session) -> None:
+    """Set TCP_NODELAY on connections through a proxy too, where urllib3 leaves it out.
+
+    Without it the body of each POST waits 40 ms until the runtime's kernel acknowledges its head.
+    """
+    options = [(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)]
+    for adapter in session.adapters.values():
+        if isinstance(adapter, HTTPAdapter):
+            # Those that are there already were made without it.
+            adapter.proxy_manager.clear()
+            adapter.proxy_manager_for = partial(  # type: ignore[method-assign]
+                adapter.proxy_manager_for, socket_options=options
+            )
 
 
 def _exports(variables: dict[str, str]) -> str:
