@@ -8,6 +8,7 @@ import threading
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
+import psutil
 import pytest
 
 from qsession_widget import local
@@ -30,6 +31,15 @@ def eventually(condition: Callable[[], Any], what: str = "the condition") -> Any
             return found
         tick.wait(0.02)
     pytest.fail(f"{what} did not come about in {DEADLINE_SECONDS} s")
+
+
+def gone(pid: int) -> bool:
+    """Whether a process has ended, be it that its parent has not looked yet."""
+    # Asked once: it may end between any two questions about it.
+    try:
+        return bool(psutil.Process(pid).status() == psutil.STATUS_ZOMBIE)
+    except psutil.NoSuchProcess:
+        return True
 
 
 @contextmanager

@@ -26,7 +26,7 @@ from starlette.routing import Route
 from qsession_widget import QiskitRuntimeService, Sampler, Session, local
 from qsession_widget.wire.discovery import Discovery
 from qsession_widget.wire.fields import API_PREFIX
-from tests.conftest import DEADLINE_SECONDS, eventually, running
+from tests.conftest import DEADLINE_SECONDS, eventually, gone, running
 from tests.core.throwaway import serving
 
 if TYPE_CHECKING:
@@ -46,15 +46,10 @@ def bell() -> QuantumCircuit:
     return circuit
 
 
-def gone(process: psutil.Process) -> bool:
-    return not process.is_running() or process.status() == psutil.STATUS_ZOMBIE
-
-
 def kill(pid: int) -> None:
     """Kill a process and wait until it is gone; its parent may be this process or not."""
-    process = psutil.Process(pid)
-    process.kill()
-    eventually(partial(gone, process), "its end")
+    os.kill(pid, signal.SIGKILL)
+    eventually(partial(gone, pid), "its end")
 
 
 def rows(folder: Path, query: str) -> list[Any]:
@@ -136,7 +131,7 @@ def test_workers_do_not_outlive_a_server_that_is_killed(folder: Path) -> None:
     children = process.children(recursive=True)
     kill(found.pid)
     for child in children:
-        eventually(partial(gone, child), "the end of a worker")
+        eventually(partial(gone, child.pid), "the end of a worker")
 
 
 def test_a_session_goes_on_after_the_kill_where_it_was(folder: Path) -> None:

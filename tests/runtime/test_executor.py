@@ -26,7 +26,7 @@ from qsession_widget.runtime.executor import (
     Task,
 )
 from qsession_widget.wire import codec
-from tests.conftest import DEADLINE_SECONDS, eventually
+from tests.conftest import DEADLINE_SECONDS, eventually, gone
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
@@ -116,10 +116,6 @@ def with_bench(workers: int, body: Callable[[Bench], Coroutine[Any, Any, None]])
             bench.executor.stop()
 
     asyncio.run(main())
-
-
-def gone(pid: int) -> bool:
-    return not psutil.pid_exists(pid) or psutil.Process(pid).status() == psutil.STATUS_ZOMBIE
 
 
 def test_a_task_gives_its_parts_and_then_its_result() -> None:
@@ -247,7 +243,7 @@ def test_the_process_from_which_workers_are_forked_may_die_too() -> None:
         assert parent is not None
         parent.kill()
         # Not psutil's wait: it would reap the process behind multiprocessing's back.
-        await asyncio.to_thread(eventually, lambda: gone(parent.pid), "the end of the parent")
+        await asyncio.to_thread(eventually, partial(gone, parent.pid), "the end of the parent")
         worker.kill()
         assert isinstance(await bench.end_of("a"), Lost)
         bench.executor.submit(task("b"))
