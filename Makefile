@@ -8,7 +8,7 @@ export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 JS_SOURCES := $(shell find js/src js/build.mjs js/package.json js/tsconfig.json -type f)
 PY_SOURCES := $(shell find qsession_widget examples -type f -not -path '*/__pycache__/*')
 
-.PHONY: bench docs demo test lint python-tests js-tests wheel-tests build clean
+.PHONY: bench conformance docs demo soak test lint python-tests js-tests wheel-tests build clean
 
 demo: $(VENV)/.installed ## run a real session, live in the terminal, then open JupyterLab
 	$(VENV)/bin/qsession demo
@@ -31,6 +31,13 @@ python-tests: $(VENV)/.dev $(VENV)/.chromium
 
 wheel-tests: $(VENV)/.dev $(VENV)/.chromium dist/.built
 	$(PYTHON) -m pytest tests/wheel/test_installed.py
+
+conformance: $(VENV)/.conformance ## the official client's own tests, against local runtimes
+	$(PYTHON) -m tests.conformance.official
+
+soak: $(VENV)/.conformance ## by hand: what takes too long for every change
+	$(PYTHON) -m tests.conformance.official --everything
+	QSESSION_EXAMPLES=300 $(PYTHON) -m pytest tests/runtime/test_openapi.py
 
 docs: $(VENV)/.dev ## the API's pages; every warning is an error
 	$(PYTHON) -m sphinx -W --keep-going -q -b html docs docs/_build/html
@@ -68,6 +75,11 @@ $(VENV)/.dev: $(VENV)/.installed
 
 dist/.built: $(VENV)/.dev $(PY_SOURCES)
 	rm -rf dist && $(PYTHON) -m build --wheel --outdir dist
+	touch $@
+
+# The client at the release whose tests are run, and what they need.
+$(VENV)/.conformance: $(VENV)/.dev
+	$(PYTHON) -m pip install --quiet --group conformance
 	touch $@
 
 # A browser for the tests: the one that is there, else Debian's, else Playwright's own.

@@ -12,8 +12,9 @@ from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.middleware.authentication import AuthenticationMiddleware
+from starlette.routing import Match
 
-from qsession_widget.runtime import problems
+from qsession_widget.runtime import openapi, problems
 from qsession_widget.runtime.coordinator import Coordinator
 from qsession_widget.runtime.devices import Catalog
 from qsession_widget.runtime.iam import Cloud, TokenAuthentication, Tokens
@@ -63,7 +64,12 @@ def create_app(
     coordinator = Coordinator(store, clock, settings)
     api = Api(settings, clock, catalog, store, coordinator, version, shut_down)
     tokens = Tokens(token, OWNER)
-    routes = [*api.routes(), *Listing(clock, store, coordinator).routes(), *Cloud(tokens).routes()]
+    routes = [
+        *api.routes(),
+        *Listing(clock, store, coordinator).routes(),
+        *Cloud(tokens).routes(),
+    ]
+    routes.append(openapi.route(routes, settings.max_session_seconds))
     activity = _Activity()
 
     @asynccontextmanager
@@ -155,8 +161,15 @@ async def _no_such_route(request: Request, error: Exception) -> Response:
     what = f"{request.method} {request.url.path}"
     message = f"{what} does not exist." if status == 404 else f"{what}: {error}"  # noqa: PLR2004
     answer = problems.as_response(problems.Problem(status, 1200, message))
-    # Of a wrong method: which ones are allowed.
-    answer.headers.update(getattr(error, "headers", None) or {})
+    methods = {
+        method
+        for route in request.app.routes
+        if route.matches(request.scope)[0] is not Match.NONE
+        for method in route.methods
+    }
+    if methods:
+        # Starlette itself names those of one route only.
+        answer.headers["Allow"] = ", ".join(sorted(methods))
     return answer
 
 

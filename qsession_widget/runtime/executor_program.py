@@ -9,7 +9,6 @@ from __future__ import annotations
 import json
 import math
 import time
-from copy import deepcopy
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
@@ -18,22 +17,12 @@ from qiskit_ibm_runtime.fake_provider.executor.run_quantum_program import run_qu
 from qiskit_ibm_runtime.options_models.simulator import SimulatorOptions
 from qiskit_ibm_runtime.quantum_program.params_converters import QUANTUM_PROGRAM_PARAMS_CONVERTERS
 
-from qsession_widget.runtime.simulation import (
-    Device,
-    Outcome,
-    RejectedError,
-    active_qubits,
-)
+from qsession_widget.runtime.simulation import Device, Outcome, RejectedError
 
 if TYPE_CHECKING:
     from qiskit_ibm_runtime.quantum_program import QuantumProgram
 
 SCHEMA_VERSION = "v2.0"
-MAX_STATEVECTOR_QUBITS = 20
-"""Circuits on more qubits are simulated as matrix product states.
-
-The primitives that make these programs measure the whole device, but entangle little of it.
-"""
 
 
 def run(params: str, device_name: str) -> Outcome:
@@ -68,13 +57,10 @@ def run(params: str, device_name: str) -> Outcome:
         device.check(circuit)
     device.check_shots(program.shots)
     seed = (options.experimental or {}).get("seed_simulator")
-    simulator = device.simulator(*circuits)
-    if any(len(active_qubits(circuit)) > MAX_STATEVECTOR_QUBITS for circuit in circuits):
-        # Others share the simulator.
-        simulator = deepcopy(simulator)
-        simulator.set_options(method="matrix_product_state")
     started, began = datetime.now(UTC), time.perf_counter()
-    result = run_quantum_program(simulator, program, SimulatorOptions(seed_simulator=seed))
+    result = run_quantum_program(
+        device.simulator(*circuits), program, SimulatorOptions(seed_simulator=seed)
+    )
     busy_seconds = time.perf_counter() - began
     quantum_program = inputs["quantum_program"]
     document = {

@@ -26,7 +26,7 @@ from starlette.authentication import (
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from qsession_widget.runtime import problems
+from qsession_widget.runtime import problems, reading
 from qsession_widget.wire.fields import INSTANCE_CRN, INSTANCE_NAME
 
 if TYPE_CHECKING:
@@ -37,7 +37,7 @@ PLAN_ID = "qsession-local-plan"
 TOKEN_SECONDS = 3600
 GRANT_TYPE = "urn:ibm:params:oauth:grant-type:apikey"
 
-_MAX_FORM_BYTES = 64 * 1024
+_MAX_BYTES = 64 * 1024
 
 
 class Tokens:
@@ -138,8 +138,8 @@ class Cloud:
         raw = bytearray()
         async for chunk in request.stream():
             raw += chunk
-            if len(raw) > _MAX_FORM_BYTES:
-                raise problems.body_too_large(_MAX_FORM_BYTES)
+            if len(raw) > _MAX_BYTES:
+                raise problems.body_too_large(_MAX_BYTES)
         form = parse_qs(raw.decode("ascii", "replace"))
         owner = self._tokens.owner_of("".join(form.get("apikey", [])))
         if form.get("grant_type") != [GRANT_TYPE] or owner is None:
@@ -158,8 +158,9 @@ class Cloud:
             )
         return JSONResponse(self._tokens.issue(owner, time.time()))
 
-    async def search(self, _request: Request) -> Response:
+    async def search(self, request: Request) -> Response:
         """POST /v3/resources/search: the one instance."""
+        await reading.body(request, _MAX_BYTES)
         item = {
             "crn": INSTANCE_CRN,
             "name": INSTANCE_NAME,

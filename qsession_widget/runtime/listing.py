@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -14,6 +13,7 @@ from qsession_widget.runtime import documents, problems, reading, workloads
 from qsession_widget.wire.fields import INSTANCE_CRN
 
 if TYPE_CHECKING:
+    from starlette.datastructures import QueryParams
     from starlette.requests import Request
 
     from qsession_widget.runtime.clock import Clock
@@ -51,11 +51,11 @@ class Listing:
             tags=query.getlist("tags"),
             created_after=reading.time(query.get("created_after")),
             created_before=reading.time(query.get("created_before")),
-            ascending=query.get("sort", "").upper() == "ASC",
+            ascending=reading.ascending(query.get("sort")),
             limit=reading.count(
                 query.get("limit"), "limit", reading.DEFAULT_PAGE, reading.MAX_PAGE
             ),
-            offset=_offset(query.get("next") or query.get("previous")),
+            offset=_cursor(query, "next") or _cursor(query, "previous"),
         )
         owner = reading.owner(request)
         rows, total = await self.store.read(workloads.read, owner, wanted)
@@ -65,9 +65,9 @@ class Listing:
             "limit": wanted.limit,
         }
         if wanted.offset + len(rows) < total and rows:
-            answer["next"] = _cursor(wanted.offset + len(rows))
+            answer["next"] = str(wanted.offset + len(rows))
         if wanted.offset:
-            answer["previous"] = _cursor(max(0, wanted.offset - wanted.limit))
+            answer["previous"] = str(max(0, wanted.offset - wanted.limit))
         return JSONResponse(answer)
 
     async def put_tags(self, request: Request) -> Response:
@@ -135,17 +135,5 @@ def _among(asked: list[str], name: str, allowed: tuple[str, ...]) -> list[str]:
     return asked
 
 
-def _cursor(offset: int) -> str:
-    return base64.urlsafe_b64encode(str(offset).encode()).decode("ascii")
-
-
-def _offset(cursor: str | None) -> int:
-    if not cursor:
-        return 0
-    try:
-        text = base64.b64decode(cursor, altchars=b"-_", validate=True).decode("ascii")
-        return reading.count(text, "next", 0, reading.LARGEST)
-    except ValueError as error:
-        raise problems.bad_request(
-            f"next is {cursor!r:.80}.", "Use what the page before gave as `next` or `previous`."
-        ) from error
+def _cursor(query: QueryParams, name: str) -> int:
+    return reading.count(query.get(name), name, 0, reading.LARGEST)

@@ -18,6 +18,13 @@ if TYPE_CHECKING:
 Use = tuple[str, tuple[int, ...]]
 """An instruction, by the name that noise goes by, and the qubits that it is applied to."""
 
+MAX_STATEVECTOR_QUBITS = 20
+"""Noisy circuits on more qubits are simulated as matrix product states.
+
+Each shot of a noisy circuit is a run of its own: as state vectors of so many qubits, some thousand
+of them take hours. What measures a whole device usually entangles little of it.
+"""
+
 
 class NoisyDevice(BackendV2):  # type: ignore[misc]
     """A target with the interface from which Aer derives a device's noise."""
@@ -51,7 +58,8 @@ def simulator(target: Target, active: frozenset[int]) -> AerSimulator:
     Errors elsewhere cannot touch the circuit, but building and passing them on takes seconds on
     a large device; with the same seed the shots are the same as with the whole model.
     """
-    return AerSimulator.from_backend(NoisyDevice(_restricted(target, active)))
+    method = "automatic" if len(active) <= MAX_STATEVECTOR_QUBITS else "matrix_product_state"
+    return AerSimulator.from_backend(NoisyDevice(_restricted(target, active)), method=method)
 
 
 def uses(circuits: Iterable[QuantumCircuit]) -> set[Use]:

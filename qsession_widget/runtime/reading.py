@@ -131,3 +131,21 @@ def time(text: str | None) -> datetime | None:
     except ValueError as error:
         raise problems.bad_request(f"{text!r} is no time.", "Use ISO 8601.") from error
     return when if when.tzinfo else when.replace(tzinfo=UTC)
+
+
+def flag(text: str | None, name: str) -> bool | None:
+    """Read "true" or "false" of a query, in any case; None where it is not there."""
+    if text is None:
+        return None
+    value = {"true": True, "false": False}.get(text.lower())
+    if value is None:
+        raise problems.bad_request(f"{name} is {text!r:.80}.", "Allowed are 'true' and 'false'.")
+    return value
+
+
+def ascending(text: str | None) -> bool:
+    """Read a query's order of time; without one, the newest comes first."""
+    value = {"ASC": True, "DESC": False}.get((text or "DESC").upper())
+    if value is None:
+        raise problems.bad_request(f"sort is {text!r:.80}.", "Allowed are 'ASC' and 'DESC'.")
+    return value

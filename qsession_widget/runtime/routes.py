@@ -96,7 +96,7 @@ class Api:
 
     async def list_backends(self, request: Request) -> Response:
         """GET /backends."""
-        mocks = _true(request.query_params.get("include_mocks"))
+        mocks = reading.flag(request.query_params.get("include_mocks"), "include_mocks") is True
         names = self.catalog.names(mocks=mocks)
 
         def describe() -> list[dict[str, Any]]:
@@ -117,6 +117,8 @@ class Api:
 
     async def read_properties(self, request: Request) -> Response:
         """GET /backends/{name}/properties."""
+        # It was recorded once, so that what is asked for is all there is before any time.
+        reading.time(request.query_params.get("updated_before"))
         return JSONResponse(self._calibrated(request).properties)
 
     async def read_status(self, request: Request) -> Response:
@@ -224,19 +226,18 @@ class Api:
     async def list_jobs(self, request: Request) -> Response:
         """GET /jobs."""
         query = request.query_params
-        pending = {"true": True, "false": False}.get(query.get("pending", "").lower())
+        mocks = reading.flag(query.get("include_mocks"), "include_mocks")
         wanted = JobFilter(
             backend=query.get("backend"),
             session_id=query.get("session_id"),
             program_id=query.get("program"),
-            pending=pending,
+            pending=reading.flag(query.get("pending"), "pending"),
             tags=tuple(query.getlist("tags")),
             # Whoever names a mock means it.
-            mocks=_true(query.get("include_mocks"))
-            or (query.get("backend") or "").startswith(MOCK_PREFIX),
+            mocks=mocks or (query.get("backend") or "").startswith(MOCK_PREFIX),
             created_after=reading.time(query.get("created_after")),
             created_before=reading.time(query.get("created_before")),
-            ascending=query.get("sort", "").upper() == "ASC",
+            ascending=reading.ascending(query.get("sort")),
             limit=reading.count(
                 query.get("limit"), "limit", reading.DEFAULT_PAGE, reading.MAX_PAGE
             ),
@@ -257,6 +258,7 @@ class Api:
     async def read_job(self, request: Request) -> Response:
         """GET /jobs/{id}; `Prefer: wait` with `If-None-Match` holds it until the job changes."""
         known = request.headers.get("If-None-Match")
+        without_params = reading.flag(request.query_params.get("exclude_params"), "exclude_params")
         owner, job_id = reading.owner(request), request.path_params["job_id"]
 
         async def read() -> Job:
@@ -284,7 +286,7 @@ class Api:
             self.polls.answered(request.client, job_id, _etag(job), quick=told is not None)
         (document,) = self._job_documents([job])
         headers = {**headers, "ETag": _etag(job)}
-        if request.query_params.get("exclude_params") == "true" or job.private:
+        if without_params or job.private:
             return JSONResponse(document, headers=headers)
         params = await self.store.params(job.id)
         if params is None:
@@ -537,7 +539,3 @@ class Api:
 
 def _etag(job: Job) -> str:
     return f'"{job.revision}"'
-
-
-def _true(text: str | None) -> bool:
-    return (text or "").lower() == "true"

@@ -228,11 +228,11 @@ class Device:
             circuits: use the qubits on which they have instructions.
             observed: qubits that are measured besides.
         """
-        active = observed.union(*map(active_qubits, circuits))
+        active = observed.union(*map(_active_qubits, circuits))
         return _simulator(self.name, active)
 
 
-def active_qubits(circuit: QuantumCircuit) -> frozenset[int]:
+def _active_qubits(circuit: QuantumCircuit) -> frozenset[int]:
     """Give the qubits on which a circuit has instructions."""
     return frozenset(
         circuit.find_bit(qubit).index

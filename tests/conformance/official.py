@@ -46,8 +46,8 @@ QPU_OF = {
     "test_noise_learner_v3.py": "fake_manila",
 }
 RUNTIME_OPTIONS = (
-    # Tests look for jobs while they run, and for results that take longer than 0.1 s.
-    *("--min-job-seconds", "0.6"),
+    # Tests look for jobs while they run, and give up while they do.
+    *("--min-job-seconds", "1.2"),
     *("--workers", "2"),
     # Devices that tests look for by name: any that begins with "test_eagle", a twin of the first
     # mock device, and one with fractional gates.

@@ -115,7 +115,15 @@ def test_workloads_come_in_pages(client: Client) -> None:
 
 
 @pytest.mark.parametrize(
-    "query", [{"mode": "dance"}, {"status": "ok"}, {"next": "!"}, {"next": "eHg="}, {"limit": "x"}]
+    "query",
+    [
+        {"mode": "dance"},
+        {"status": "ok"},
+        {"next": "!"},
+        {"previous": "-1"},
+        {"sort": "up"},
+        {"limit": "x"},
+    ],
 )
 def test_workloads_refuse_what_they_do_not_know(client: Client, query: dict[str, str]) -> None:
     answer = client.ask("GET", "/workloads", params=query)
