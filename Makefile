@@ -27,12 +27,13 @@ js-tests: js/node_modules/.installed $(VENV)/.chromium
 	CHROMIUM_PATH="$$($(PYTHON) -m tests.browser.chromium)" npm --prefix js test
 
 python-tests: $(VENV)/.dev $(VENV)/.chromium
-	$(PYTHON) -m pytest --ignore tests/wheel
+	$(PYTHON) -m pytest --ignore tests/wheel --ignore tests/conformance
 
 wheel-tests: $(VENV)/.dev $(VENV)/.chromium dist/.built
 	$(PYTHON) -m pytest tests/wheel/test_installed.py
 
 conformance: $(VENV)/.conformance ## the official client's own tests, against local runtimes
+	$(PYTHON) -m pytest tests/conformance
 	$(PYTHON) -m tests.conformance.official
 
 soak: $(VENV)/.conformance ## by hand: what takes too long for every change
@@ -45,6 +46,7 @@ docs: $(VENV)/.dev ## the API's pages; every warning is an error
 bench: $(VENV)/.dev ## ratios against peers, each in its short form
 	$(PYTHON) benchmarks/imports.py
 	$(PYTHON) -m benchmarks.iterate --short
+	$(PYTHON) benchmarks/official_client.py
 
 build: $(VENV)/.built
 

@@ -3,8 +3,8 @@
 The official client asks for a job's state every tenth of a second, with no way to say that it
 would rather wait. Its first question is answered at once, so that a single `job.status()` never
 waits; when the same connection asks again soon after, the answer may take until the job changes.
-It may take as long as the client has been asking, and a second at most: a client that gives up
-after a tenth of a second must not sit here for a whole one.
+It may take about as long as the client has been asking, and a second at most: a client that gives
+up after a tenth of a second must not sit here for a whole one.
 """
 
 from __future__ import annotations
@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING, NamedTuple
 if TYPE_CHECKING:
     from starlette.datastructures import Address
 
-HOLD_SECONDS = 1.0
-"""The longest that such a poll is held."""
+SHORTEST_HOLD_SECONDS = 0.25
+LONGEST_HOLD_SECONDS = 1.0
 
 QUICK_SECONDS = 0.75
 """A poll is quick if it comes so soon after the last answer: the client pauses up to 0.5 s."""
@@ -25,22 +25,9 @@ QUICK_SECONDS = 0.75
 _MOST = 1024
 
 
-class Told(NamedTuple):
-    """What a client was told a moment ago.
-
-    Attributes:
-        etag: of the job as it was then.
-        hold_seconds: how long its next question may be held.
-    """
-
-    etag: str
-    hold_seconds: float
-
-
 class _Asking(NamedTuple):
     since: float
     last: float
-    etag: str
 
 
 class QuickPolls:
@@ -49,18 +36,18 @@ class QuickPolls:
     def __init__(self) -> None:
         self._asking: OrderedDict[tuple[Address | None, str], _Asking] = OrderedDict()
 
-    def known(self, client: Address | None, job_id: str) -> Told | None:
-        """Say what a client was told a moment ago; None if it was not."""
+    def hold_seconds(self, client: Address | None, job_id: str) -> float:
+        """Say how long a client may be held; 0 if it did not ask a moment ago."""
         found, now = self._asking.get((client, job_id)), time.monotonic()
         if found is None or now - found.last > QUICK_SECONDS:
-            return None
-        return Told(found.etag, min(now - found.since, HOLD_SECONDS))
+            return 0.0
+        return min(max(now - found.since, SHORTEST_HOLD_SECONDS), LONGEST_HOLD_SECONDS)
 
-    def answered(self, client: Address | None, job_id: str, etag: str, *, quick: bool) -> None:
-        """Note what a client was told, and whether it had asked shortly before."""
+    def answered(self, client: Address | None, job_id: str, *, quick: bool) -> None:
+        """Note that a client was answered, and whether it had asked shortly before."""
         place, now = (client, job_id), time.monotonic()
         before = self._asking.get(place) if quick else None
-        self._asking[place] = _Asking(before.since if before else now, now, etag)
+        self._asking[place] = _Asking(before.since if before else now, now)
         self._asking.move_to_end(place)
         if len(self._asking) > _MOST:
             self._asking.popitem(last=False)

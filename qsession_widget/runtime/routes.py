@@ -14,7 +14,7 @@ from qsession_widget.runtime import documents, problems, reading
 from qsession_widget.runtime.devices import MOCK_PREFIX
 from qsession_widget.runtime.job import Job
 from qsession_widget.runtime.lifecycle import NotAcceptingJobsError
-from qsession_widget.runtime.polls import QuickPolls, Told
+from qsession_widget.runtime.polls import QuickPolls
 from qsession_widget.runtime.store import JobFilter, Write
 from qsession_widget.wire.fields import (
     IDEMPOTENCY_KEY,
@@ -271,19 +271,19 @@ class Api:
             job = await read()
             return None if _etag(job) == known else job
 
-        told = None
+        hold_seconds = 0.0
         if known is None and PREFER not in request.headers and self.settings.hold_quick_polls:
-            told = self.polls.known(request.client, job_id)
-        if told is None:
+            hold_seconds = self.polls.hold_seconds(request.client, job_id)
+        if not hold_seconds:
             job, headers = await self._held(request, job_id, look)
             if job is None:
                 return Response(status_code=304, headers={**headers, "ETag": known or ""})
         else:
-            job, headers = await self._polled(job_id, read, told), {}
+            job, headers = await self._polled(job_id, read, hold_seconds), {}
         if job.state.final:
             self.polls.forget(request.client, job_id)
         else:
-            self.polls.answered(request.client, job_id, _etag(job), quick=told is not None)
+            self.polls.answered(request.client, job_id, quick=hold_seconds > 0)
         (document,) = self._job_documents([job])
         headers = {**headers, "ETag": _etag(job)}
         if without_params or job.private:
@@ -295,14 +295,17 @@ class Api:
         text = f'{json.dumps(document)[:-1]},"params":{params}}}'
         return Response(text, headers=headers, media_type="application/json")
 
-    async def _polled(self, job_id: str, look: Callable[[], Awaitable[Job]], told: Told) -> Job:
-        """Hold a quick poll until the job is another one than the client was told of."""
+    async def _polled(
+        self, job_id: str, look: Callable[[], Awaitable[Job]], hold_seconds: float
+    ) -> Job:
+        """Hold a quick poll until the job changes or has ended."""
+        asked_at = await look()
 
         async def changed() -> Job | None:
             job = await look()
-            return None if _etag(job) == told.etag else job
+            return job if job.state.final or _etag(job) != _etag(asked_at) else None
 
-        return await self._hold(job_id, changed, told.hold_seconds) or await look()
+        return await self._hold(job_id, changed, hold_seconds) or await look()
 
     async def delete_job(self, request: Request) -> Response:
         """DELETE /jobs/{id}: cancels it if need be."""

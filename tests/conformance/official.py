@@ -114,7 +114,7 @@ def main() -> int:
         return 2
     began = time.monotonic()
     with tempfile.TemporaryDirectory(prefix="qsession-") as folder:
-        suite = _unpack(_download(), Path(folder) / "suite")
+        suite = _unpack(download(), Path(folder) / "suite")
         files = options.files or sorted(
             # The longest ones first, so that no worker is left with one of them at the end.
             (each.name for each in (suite / "test" / "integration").glob("test_*.py")),
@@ -132,7 +132,7 @@ def main() -> int:
     return 1 if wrong else 0
 
 
-def _download() -> Path:
+def download() -> Path:
     """Give the source distribution, from the registry or from where it was left the last time."""
     CACHE.mkdir(exist_ok=True)
     wanted = CACHE / f"{PACKAGE.replace('-', '_')}-{PINNED}.tar.gz"

@@ -32,18 +32,18 @@ def test_only_a_quick_second_poll_of_the_same_client_is_known(
     clock = Clock()
     monkeypatch.setattr(polls, "time", clock)
     seen = QuickPolls()
-    assert seen.known(HERE, "job") is None
-    seen.answered(HERE, "job", '"7"', quick=False)
-    assert seen.known(HERE, "job") == ('"7"', 0.0)
-    assert seen.known(THERE, "job") is None
-    assert seen.known(HERE, "other") is None
+    assert not seen.hold_seconds(HERE, "job")
+    seen.answered(HERE, "job", quick=False)
+    assert seen.hold_seconds(HERE, "job") == 0.25
+    assert not seen.hold_seconds(THERE, "job")
+    assert not seen.hold_seconds(HERE, "other")
     clock.now += QUICK_SECONDS
-    assert seen.known(HERE, "job") == ('"7"', QUICK_SECONDS)
+    assert seen.hold_seconds(HERE, "job") == QUICK_SECONDS
     clock.now += 0.01
-    assert seen.known(HERE, "job") is None
-    seen.answered(HERE, "job", '"8"', quick=False)
+    assert not seen.hold_seconds(HERE, "job")
+    seen.answered(HERE, "job", quick=False)
     seen.forget(HERE, "job")
-    assert seen.known(HERE, "job") is None
+    assert not seen.hold_seconds(HERE, "job")
 
 
 def test_a_poll_is_held_as_long_as_the_client_has_been_asking(
@@ -52,21 +52,21 @@ def test_a_poll_is_held_as_long_as_the_client_has_been_asking(
     clock = Clock()
     monkeypatch.setattr(polls, "time", clock)
     seen = QuickPolls()
-    seen.answered(HERE, "job", '"1"', quick=False)
-    for passed, held in ((0.25, 0.25), (0.5, 0.75), (0.5, 1.0)):
+    seen.answered(HERE, "job", quick=False)
+    for passed, held in ((0.125, 0.25), (0.5, 0.625), (0.5, 1.0)):
         clock.now += passed
-        assert seen.known(HERE, "job") == ('"1"', held)
-        seen.answered(HERE, "job", '"1"', quick=True)
-    seen.answered(HERE, "job", '"1"', quick=False)
-    assert seen.known(HERE, "job") == ('"1"', 0.0)
+        assert seen.hold_seconds(HERE, "job") == held
+        seen.answered(HERE, "job", quick=True)
+    seen.answered(HERE, "job", quick=False)
+    assert seen.hold_seconds(HERE, "job") == 0.25
 
 
 def test_what_nobody_asks_for_any_more_is_forgotten() -> None:
     seen = QuickPolls()
     for number in range(2000):
-        seen.answered(HERE, str(number), '"1"', quick=False)
+        seen.answered(HERE, str(number), quick=False)
     assert len(seen._asking) == 1024
-    assert seen.known(HERE, "0") is None
+    assert not seen.hold_seconds(HERE, "0")
 
 
 def test_a_held_poll_is_answered_when_the_job_ends(slow_home: Path) -> None:
