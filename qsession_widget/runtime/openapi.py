@@ -337,6 +337,11 @@ OPERATIONS: dict[tuple[str, str], Operation] = {
         query={"after": FROM_ZERO},
         refuses=(400, 404),
     ),
+    ("GET", "/qsession/jobs/{job_id}/outcome"): Operation(
+        _object({"job": _ref("Job"), "etag": TEXT, "result": _or_null(TEXT)}),
+        also=(304,),
+        refuses=_NOT_FOUND,
+    ),
     ("POST", "/qsession/sessions/{session_id}/cancel_queued"): Operation(
         _object({"cancelled": _list(TEXT)}), refuses=_NOT_FOUND
     ),
@@ -372,10 +377,9 @@ def route(routes: list[Route], max_session_seconds: int) -> Route:
 
     async def read_description(_request: Request) -> Response:
         """GET /qsession/openapi.json: this description."""
-        return served
+        return JSONResponse(describe([*routes, own], max_session_seconds))
 
     own = Route(PATH, read_description)
-    served = JSONResponse(describe([*routes, own], max_session_seconds))
     return own
 
 
