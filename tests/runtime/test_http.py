@@ -317,11 +317,24 @@ def test_queries_that_cannot_be_read(server: Server, query: str) -> None:
         "created_after=0001-01-01T00:00:00%2B23:59",
         "created_before=9999-12-31T23:59:59-23:59",
         "tags=%ff&tags=%00",
-        "sort=SIDEWAYS&pending=perhaps",
     ],
 )
 def test_odd_queries_are_answered(server: Server, query: str) -> None:
     assert server.get(f"/jobs?{query}").status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("query", "said"),
+    [
+        ("sort=SIDEWAYS", "sort is 'SIDEWAYS'"),
+        ("pending=perhaps", "pending is 'perhaps'"),
+        ("include_mocks=2", "include_mocks is '2'"),
+    ],
+)
+def test_queries_that_cannot_be_meant_are_refused(server: Server, query: str, said: str) -> None:
+    answer = server.get(f"/jobs?{query}")
+    assert answer.status_code == 400
+    assert said in answer.json()["errors"][0]["message"]
 
 
 def test_a_watch_from_the_far_future_waits_for_nothing(server: Server) -> None:
