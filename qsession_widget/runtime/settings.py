@@ -31,6 +31,9 @@ class Settings:
         max_body_bytes: largest request body.
         hold_quick_polls: whether the second and later polls of an unfinished job, by a client
             that cannot ask for it, are answered when the job changes, or after a second.
+        hold_new_jobs_seconds: how long the answer to a new job that can start at once may wait for
+            the job's end, for a client that cannot ask for it and pauses for longer than this
+            after its first poll; 0 means not at all.
         copies: how many there are of a device, where it is not one.
         aliases: further names of devices.
     """
@@ -46,5 +49,6 @@ class Settings:
     idle_exit_seconds: int = 3_600
     max_body_bytes: int = 64 * 2**20
     hold_quick_polls: bool = True
+    hold_new_jobs_seconds: float = 0.05
     copies: Mapping[str, int] = field(default_factory=dict)
     aliases: Mapping[str, str] = field(default_factory=dict)
