@@ -61,8 +61,7 @@ def list_instances(account: Account) -> list[Instance]:
         InvalidInputError: where a variable would lead the account's key to a wrong server.
         NotAuthorizedError, ServiceError, ServiceUnavailableError: as `Transport.request`.
     """
-    for variable in (IAM_URL_VARIABLE, SEARCH_URL_VARIABLE, CATALOG_URL_VARIABLE):
-        check_iam(account.url or IBM_URL, variable)
+    _check_variables(account)
     cloud = Cloud(
         account.search_url(),
         account.catalog_url(),
@@ -98,12 +97,17 @@ def official_service(account: Account, url: str) -> Any:
     Args:
         account: the account.
         url: base of its REST API at this moment.
+
+    Raises:
+        InvalidInputError: where a variable would lead the account's key to a wrong server.
     """
     if account.channel == LOCAL:
         if account.url is None:
             return local.official_service()
         there = Discovery(url.removesuffix(API_PREFIX), 0, "", account.token or "")
         return Connection(there).service()
+    # What was right when our own client connected may have been set since.
+    _check_variables(account)
     from qiskit_ibm_runtime import QiskitRuntimeService  # noqa: PLC0415 - more than a second
 
     return QiskitRuntimeService(
@@ -167,6 +171,11 @@ def proxies_of(given: Mapping[str, Any] | None) -> dict[str, str] | None:
             f"proxies with {', '.join(more)} are not supported; allowed are addresses by scheme"
         )
     return dict(given["urls"])
+
+
+def _check_variables(account: Account) -> None:
+    for variable in (IAM_URL_VARIABLE, SEARCH_URL_VARIABLE, CATALOG_URL_VARIABLE):
+        check_iam(account.url or IBM_URL, variable)
 
 
 def _iam(account: Account) -> IAMAuth:
