@@ -48,6 +48,8 @@ bench: $(VENV)/.dev ## ratios against peers, each in its short form
 	$(PYTHON) benchmarks/imports.py
 	$(PYTHON) -m benchmarks.iterate --short
 	$(PYTHON) -m benchmarks.official_client --short
+	$(PYTHON) -m benchmarks.poll --short
+	$(PYTHON) -m benchmarks.server --short
 
 build: $(VENV)/.built
 
