@@ -20,6 +20,7 @@ from qsession_widget.runtime.devices import Catalog
 from qsession_widget.runtime.iam import Cloud, TokenAuthentication, Tokens
 from qsession_widget.runtime.listing import Listing
 from qsession_widget.runtime.prefix import AnyPrefix
+from qsession_widget.runtime.replays import Replays
 from qsession_widget.runtime.routes import Api
 from qsession_widget.runtime.store import Store, StoreUnavailableError
 
@@ -94,6 +95,7 @@ def create_app(
                 backend=TokenAuthentication(tokens),
                 on_error=_refuse,
             ),
+            Middleware(Replays, max_body_bytes=settings.max_body_bytes),
         ],
         exception_handlers={
             problems.Problem: problems.answer,
