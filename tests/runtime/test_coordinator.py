@@ -129,7 +129,8 @@ class Bench:
     def nothing_left(self) -> None:
         """Nothing of a job that has ended stays in memory."""
         inside = self.coordinator
-        assert (inside._jobs, inside._interim, inside._stored) == ({}, {}, set())
+        assert (inside._jobs, inside._interim, inside._scheduler._jobs) == ({}, {}, {})
+        assert inside._timers.next() is None or inside._sessions
         assert (inside._creating, inside._handing_over) == ({}, 0)
         assert not inside.changes._waiting
 
