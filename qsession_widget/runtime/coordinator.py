@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
     from qsession_widget.runtime.caching import Figures
     from qsession_widget.runtime.clock import Clock
-    from qsession_widget.runtime.settings import Settings
+    from qsession_widget.runtime.settings import Policy, Settings
     from qsession_widget.runtime.store import Store
     from qsession_widget.wire.states import Mode
 
@@ -49,14 +49,29 @@ _LARGEST_PAYLOAD_AT_HAND = 2**18
 class Coordinator:
     """The sessions and jobs of a runtime, and what happens to them."""
 
-    def __init__(self, store: Store, clock: Clock, settings: Settings) -> None:
+    def __init__(
+        self,
+        store: Store,
+        clock: Clock,
+        settings: Settings,
+        several_owners: Callable[[], bool] = lambda: False,
+    ) -> None:
+        """Prepare, start nothing.
+
+        Args:
+            store: of the runtime.
+            clock: for the times of sessions and jobs.
+            settings: of the runtime.
+            several_owners: whether there is more than one at the moment.
+        """
         self.changes = Changes()
         self._store = store
         self._clock = clock
         self._settings = settings
         self._executor = LocalExecutor(settings.workers, self._on_event)
         self._catalog = Catalog(settings.copies, settings.aliases)
-        self._scheduler = Scheduler()
+        self._several_owners = several_owners
+        self._scheduler = Scheduler(lanes=settings.lanes, shared=self.policy == "shared")
         self._timers = Timers()
         self._sessions: dict[str, Session] = {}
         self._jobs: dict[str, Job] = {}
@@ -73,6 +88,13 @@ class Coordinator:
     def now(self) -> datetime:
         """The runtime's time."""
         return self._clock.now()
+
+    @property
+    def policy(self) -> Policy:
+        """Whether an active session has its device to itself, or only goes first."""
+        if self._settings.policy is not None:
+            return self._settings.policy
+        return "shared" if self._several_owners() else "dedicated"
 
     @property
     def idle(self) -> bool:
@@ -298,6 +320,7 @@ class Coordinator:
             self._end(job, JobState.CANCELLED, reason=reason, reason_code=RAN_TOO_LONG)
 
     def _dispatch(self) -> None:
+        self._scheduler.shared = self.policy == "shared"
         while self._executor.free > self._handing_over:
             job_id = self._scheduler.start_next(self.now)
             if job_id is None:
