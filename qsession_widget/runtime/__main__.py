@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from qsession_widget.runtime.devices import Catalog, UnknownDeviceError
 from qsession_widget.runtime.server import AlreadyRunningError, StartError, serve
-from qsession_widget.runtime.settings import Settings
+from qsession_widget.runtime.settings import POLICIES, Settings
 
 if TYPE_CHECKING:
     from qsession_widget.wire.discovery import Discovery
@@ -71,6 +71,13 @@ def main(arguments: list[str] | None = None, prog: str = "qsession serve") -> in
         type=int,
         default=defaults.idle_exit_seconds,
         help="end after so long without anything to do; 0 never",
+    )
+    add(
+        "--policy",
+        choices=POLICIES,
+        default=defaults.policy,
+        help="whether an active session has its device to itself, or only goes first; "
+        "without this: shared while there are several owners",
     )
     add(
         "--copies",

@@ -15,13 +15,15 @@ from datetime import timedelta
 from functools import partial
 from typing import TYPE_CHECKING
 
-from qsession_widget.runtime import lifecycle, scheduler
+from qsession_widget.runtime import lifecycle
 from qsession_widget.runtime.changes import Changes
 from qsession_widget.runtime.devices import Catalog
 from qsession_widget.runtime.executor import Done, Event, Failed, Interim, LocalExecutor, Lost, Task
 from qsession_widget.runtime.job import MAX_ATTEMPTS, Job
 from qsession_widget.runtime.lifecycle import Session
+from qsession_widget.runtime.scheduler import Scheduler
 from qsession_widget.runtime.store import Write
+from qsession_widget.runtime.timers import Timers
 from qsession_widget.wire.states import JOB_FAILED, RAN_TOO_LONG, JobState
 
 if TYPE_CHECKING:
@@ -31,7 +33,7 @@ if TYPE_CHECKING:
 
     from qsession_widget.runtime.caching import Figures
     from qsession_widget.runtime.clock import Clock
-    from qsession_widget.runtime.settings import Settings
+    from qsession_widget.runtime.settings import Policy, Settings
     from qsession_widget.runtime.store import Store
     from qsession_widget.wire.states import Mode
 
@@ -47,17 +49,33 @@ _LARGEST_PAYLOAD_AT_HAND = 2**18
 class Coordinator:
     """The sessions and jobs of a runtime, and what happens to them."""
 
-    def __init__(self, store: Store, clock: Clock, settings: Settings) -> None:
+    def __init__(
+        self,
+        store: Store,
+        clock: Clock,
+        settings: Settings,
+        several_owners: Callable[[], bool] = lambda: False,
+    ) -> None:
+        """Prepare, start nothing.
+
+        Args:
+            store: of the runtime.
+            clock: for the times of sessions and jobs.
+            settings: of the runtime.
+            several_owners: whether there is more than one at the moment.
+        """
         self.changes = Changes()
         self._store = store
         self._clock = clock
         self._settings = settings
         self._executor = LocalExecutor(settings.workers, self._on_event)
         self._catalog = Catalog(settings.copies, settings.aliases)
+        self._several_owners = several_owners
+        self._scheduler = Scheduler(lanes=settings.lanes, shared=self.policy == "shared")
+        self._timers = Timers()
         self._sessions: dict[str, Session] = {}
         self._jobs: dict[str, Job] = {}
         self._interim: dict[str, list[str]] = {}
-        self._stored: set[str] = set()
         self._payloads: dict[str, str] = {}
         self._creating: dict[tuple[str, str, str], asyncio.Task[str]] = {}
         self._revision = 0
@@ -72,6 +90,13 @@ class Coordinator:
         return self._clock.now()
 
     @property
+    def policy(self) -> Policy:
+        """Whether an active session has its device to itself, or only goes first."""
+        if self._settings.policy is not None:
+            return self._settings.policy
+        return "shared" if self._several_owners() else "dedicated"
+
+    @property
     def idle(self) -> bool:
         """Whether there is no session that is open and no job that has not ended."""
         return not self._sessions and not self._jobs
@@ -81,9 +106,11 @@ class Coordinator:
         sessions, jobs, revision = self._store.unfinished()
         # Clients may know higher revisions than the store, of jobs that were deleted since.
         self._revision = max(revision, int(self.now.timestamp() * 1000))
-        self._sessions = {session.id: session for session in sessions}
-        self._jobs = {job.id: job for job in jobs}
-        self._stored = set(self._jobs)
+        for session in sessions:
+            self._keep_session(session)
+        for job in jobs:
+            self._jobs[job.id] = job
+            self._enqueue(job)
         self._executor.start()
         for job in jobs:
             if job.state is JobState.RUNNING:
@@ -119,7 +146,7 @@ class Coordinator:
                 )
             )
             await self._store.write(Write(new_session=(session, key)))
-            self._sessions[session.id] = session
+            self._keep_session(session)
             self._poke()
             return session.id
 
@@ -159,7 +186,7 @@ class Coordinator:
                 raise
             if new.id in self._jobs:
                 # Else it has ended while it was stored: its session was cancelled.
-                self._stored.add(new.id)
+                self._enqueue(new)
                 self._keep_at_hand(new.id, params)
             self._poke()
             return new.id
@@ -214,16 +241,8 @@ class Coordinator:
 
     def queue_positions(self, jobs: Iterable[Job]) -> dict[str, int]:
         """Give the place of each queued job on its device, 1 being the next to start."""
-        positions: dict[str, int] = {}
-        for backend in {job.backend for job in jobs if job.state is JobState.QUEUED}:
-            waiting = [
-                job
-                for job in self._jobs.values()
-                if job.state is JobState.QUEUED and job.backend == backend
-            ]
-            order = scheduler.start_order(waiting, self._sessions)
-            positions |= {job.id: place for place, job in enumerate(order, start=1)}
-        return positions
+        places = ((job.id, self._scheduler.position(job.id)) for job in jobs)
+        return {job_id: place for job_id, place in places if place is not None}
 
     @property
     def session_count(self) -> int:
@@ -232,7 +251,7 @@ class Coordinator:
 
     def queue_length(self, backend: str) -> int:
         """Count the jobs of a device that have not ended."""
-        return sum(job.backend == backend for job in self._jobs.values())
+        return self._scheduler.length(backend)
 
     def session(self, owner: str, session_id: str) -> Session | None:
         """Give a session of an owner's that is not closed."""
@@ -261,13 +280,23 @@ class Coordinator:
         self._poked = False
         if self.changes.closed:
             return
-        steps: list[Callable[[], object]] = [
-            *(partial(self._current, session_id) for session_id in self._sessions),
-            *(partial(self._stop_overdue, job) for job in self._jobs.values()),
-            self._dispatch,
-        ]
-        failed = [step for step in steps if not _safely(step)]
-        self._plan(shortest=_LONGEST_SLEEP_SECONDS if failed else 0.0)
+        failed = []
+        while (due := self._timers.take_due(self.now)) is not None:
+            if not _safely(partial(self._look_at, due)):
+                failed.append(due)
+        if not _safely(self._dispatch) or failed:
+            later = self.now + timedelta(seconds=_LONGEST_SLEEP_SECONDS)
+            for each in failed or [""]:
+                self._timers.set(each, later)
+        self._plan()
+
+    def _look_at(self, due: str) -> None:
+        """Let a session's or a job's time run out."""
+        job = self._jobs.get(due)
+        if job is not None:
+            self._stop_overdue(job)
+        else:
+            self._current(due)
 
     def _current(self, session_id: str) -> Session | None:
         """Give a session after every timer that has run out, None if it is closed.
@@ -286,30 +315,30 @@ class Coordinator:
 
     def _stop_overdue(self, job: Job) -> None:
         limit = self._time_limit(job)
-        if limit is not None and limit <= self.now and self._jobs.get(job.id) is job:
+        if limit is not None and limit <= self.now:
             reason = f"Ran longer than its limit of {self._limit_seconds(job)} s."
             self._end(job, JobState.CANCELLED, reason=reason, reason_code=RAN_TOO_LONG)
 
     def _dispatch(self) -> None:
-        waiting = [
-            job
-            for job in self._jobs.values()
-            if job.state is JobState.QUEUED and job.id in self._stored
-        ]
-        busy = {job.backend for job in self._jobs.values() if job.state is JobState.RUNNING}
-        slots = self._executor.free - self._handing_over
-        for job in scheduler.startable(waiting, self._sessions, busy=busy, slots=slots):
-            self._start(job)
+        self._scheduler.shared = self.policy == "shared"
+        while self._executor.free > self._handing_over:
+            job_id = self._scheduler.start_next(self.now)
+            if job_id is None:
+                return
+            try:
+                self._start(self._jobs[job_id])
+            except Exception:
+                self._scheduler.requeue(job_id)
+                raise
 
-    def _plan(self, shortest: float) -> None:
+    def _plan(self) -> None:
         if self._timer is not None:
             self._timer.cancel()
-        deadlines = [lifecycle.next_deadline(session) for session in self._sessions.values()]
-        deadlines += [self._time_limit(job) for job in self._jobs.values()]
-        waits = [(when - self.now).total_seconds() for when in deadlines if when is not None]
-        if waits:
+        following = self._timers.next()
+        if following is not None:
             # The cap bounds how late a timer can be when the machine's clock is set.
-            delay = min(max(min(waits), shortest), _LONGEST_SLEEP_SECONDS)
+            wait = max(0.0, (following - self.now).total_seconds())
+            delay = min(wait, _LONGEST_SLEEP_SECONDS)
             self._timer = asyncio.get_running_loop().call_later(delay, self._advance)
 
     def _start(self, job: Job) -> None:
@@ -450,6 +479,7 @@ class Coordinator:
 
     def _requeue(self, job: Job, *, attempts: int) -> None:
         again = self._put_job(job.requeue(attempts=attempts))
+        self._scheduler.requeue(job.id)
         session = self._session_of(job)
         if session is not None:
             session = self._put_session(lifecycle.requeue(session, job.id, self.now))
@@ -458,13 +488,13 @@ class Coordinator:
         self._poke()
 
     def _apply(self, step: lifecycle.Step) -> asyncio.Future[None]:
-        """Take a session's new state, and end the jobs that it ends."""
-        session = self._put_session(step.session)
+        """End the jobs that a session's change ends, and take its new state."""
         jobs = tuple(
             self._put_job(self._jobs[job_id].end(ended.state, ended.when, reason=ended.reason))
             for ended in step.ended
             for job_id in sorted(ended.job_ids)
         )
+        session = self._put_session(step.session)
         self._poke()
         return self._write(Write(sessions=(session,), jobs=jobs))
 
@@ -474,15 +504,24 @@ class Coordinator:
             self._forget(job)
         else:
             self._jobs[job.id] = job
+            self._timers.set(job.id, self._time_limit(job))
         return job
 
     def _put_session(self, session: Session) -> Session:
         session = replace(session, revision=self._next_revision())
+        self._keep_session(session)
+        return session
+
+    def _keep_session(self, session: Session) -> None:
         if session.closed_at is None:
             self._sessions[session.id] = session
         else:
             self._sessions.pop(session.id, None)
-        return session
+        self._timers.set(session.id, lifecycle.next_deadline(session))
+        self._scheduler.update(session, self.now)
+
+    def _enqueue(self, job: Job) -> None:
+        self._scheduler.wait(job.id, device=job.backend, owner=job.owner, session_id=job.session_id)
 
     def _keep_at_hand(self, job_id: str, params: str) -> None:
         """Spare a job that starts at once the reading of what it has just stored."""
@@ -501,7 +540,14 @@ class Coordinator:
     def _forget(self, job: Job) -> None:
         self._jobs.pop(job.id, None)
         self._interim.pop(job.id, None)
-        self._stored.discard(job.id)
+        self._timers.set(job.id, None)
+        started, ended = job.started_at, job.ended_at
+        self._scheduler.leave(
+            job.id,
+            self.now,
+            device_seconds=max(0.0, (ended - started).total_seconds()) if started and ended else 0,
+            completed=job.state is JobState.COMPLETED,
+        )
         self._payloads.pop(job.id, None)
 
     def _session_of(self, job: Job) -> Session | None:

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from qsession_widget.runtime.devices import Device
     from qsession_widget.runtime.job import Job
     from qsession_widget.runtime.lifecycle import Session
+    from qsession_widget.runtime.settings import Policy
 
 
 def instant(when: datetime | None) -> str | None:
@@ -23,7 +24,9 @@ def instant(when: datetime | None) -> str | None:
     return when.astimezone(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
 
 
-def session_document(session: Session, *, now: datetime, rate: float) -> dict[str, Any]:
+def session_document(
+    session: Session, *, now: datetime, rate: float, policy: Policy
+) -> dict[str, Any]:
     """Give the JSON of GET /sessions/{id}, with our own additions under one key."""
     return {
         "id": session.id,
@@ -49,6 +52,7 @@ def session_document(session: Session, *, now: datetime, rate: float) -> dict[st
         EXTRA: {
             "now": instant(now),
             "rate": rate,
+            "policy": policy,
             "created_at": instant(session.created_at),
             "first_job_ttl": session.first_job_seconds,
             "queued": len(session.queued),

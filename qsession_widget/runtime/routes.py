@@ -405,6 +405,7 @@ class Api:
                 "max_session_seconds": self.settings.max_session_seconds,
                 "now": documents.instant(self.clock.now()),
                 "rate": self.clock.rate,
+                "policy": self.coordinator.policy,
                 "queues": {
                     name: length
                     for name in self.catalog.names()
@@ -430,13 +431,12 @@ class Api:
         if found is None:
             return Response(status_code=304, headers=headers)
         session, jobs = found
-        now = self.clock.now()
         return JSONResponse(
             {
                 "revision": max([session.revision, *(job.revision for job in jobs)]),
-                "session": documents.session_document(session, now=now, rate=self.clock.rate),
+                "session": self._session_document(session),
                 "jobs": self._job_documents(jobs),
-                "now": documents.instant(now),
+                "now": documents.instant(self.clock.now()),
             },
             headers=headers,
         )
@@ -496,8 +496,15 @@ class Api:
         session = await self.store.session(reading.owner(request), session_id)
         if session is None:
             raise problems.session_not_found(session_id)
-        document = documents.session_document(session, now=self.clock.now(), rate=self.clock.rate)
-        return JSONResponse(document)
+        return JSONResponse(self._session_document(session))
+
+    def _session_document(self, session: Session) -> dict[str, Any]:
+        return documents.session_document(
+            session,
+            now=self.clock.now(),
+            rate=self.clock.rate,
+            policy=self.coordinator.policy,
+        )
 
     async def _job(self, request: Request) -> Job:
         job_id = request.path_params["job_id"]

@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal, get_args
 
 from qsession_widget.wire import discovery
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
+
+
+Policy = Literal["dedicated", "shared"]
+POLICIES: tuple[Policy, ...] = get_args(Policy)
 
 
 @dataclass(frozen=True)
@@ -31,6 +35,10 @@ class Settings:
         max_body_bytes: largest request body.
         hold_quick_polls: whether the second and later polls of an unfinished job, by a client
             that cannot ask for it, are answered when the job changes, or after a second.
+        policy: whether an active session has its device to itself ("dedicated", as at IBM) or only
+            goes first ("shared"); None is "shared" while the runtime has several owners.
+        lanes: how many jobs of one device may be in work at once, one of them on the device and the
+            others before it or after it (IBM: 5).
         copies: how many there are of a device, where it is not one.
         aliases: further names of devices.
     """
@@ -46,5 +54,7 @@ class Settings:
     idle_exit_seconds: int = 3_600
     max_body_bytes: int = 64 * 2**20
     hold_quick_polls: bool = True
+    policy: Policy | None = None
+    lanes: int = 1
     copies: Mapping[str, int] = field(default_factory=dict)
     aliases: Mapping[str, str] = field(default_factory=dict)

@@ -62,9 +62,13 @@ class Bench:
     def __init__(self, folder: Path, **settings: Any) -> None:
         self.folder = folder
         self.clock = HandClock()
+        self.owners = 1
         self.store = Store(folder / "runtime.db")
         self.coordinator = Coordinator(
-            self.store, self.clock, Settings(home=folder, **{"workers": 2, **settings})
+            self.store,
+            self.clock,
+            Settings(home=folder, **{"workers": 2, **settings}),
+            several_owners=lambda: self.owners > 1,
         )
 
     async def opens(self, mode: Mode = Mode.DEDICATED, seconds: int = 3_600) -> str:
@@ -82,8 +86,8 @@ class Bench:
         params = fields.pop("params", COIN)
         return await self.coordinator.submit(Job(**(given | fields)), params, None)
 
-    async def job(self, job_id: str) -> Job:
-        found = await self.store.job("o", job_id)
+    async def job(self, job_id: str, owner: str = "o") -> Job:
+        found = await self.store.job(owner, job_id)
         assert found is not None
         return found
 
@@ -92,10 +96,10 @@ class Bench:
         assert found is not None
         return found
 
-    async def until(self, job_id: str, condition: Callable[[Job], bool]) -> Job:
+    async def until(self, job_id: str, condition: Callable[[Job], bool], owner: str = "o") -> Job:
         async with asyncio.timeout(DEADLINE_SECONDS):
             with self.coordinator.changes.watch(job_id) as changed:
-                while not condition(job := await self.job(job_id)):
+                while not condition(job := await self.job(job_id, owner)):
                     await changed.wait()
                     changed.clear()
         return job
@@ -129,7 +133,8 @@ class Bench:
     def nothing_left(self) -> None:
         """Nothing of a job that has ended stays in memory."""
         inside = self.coordinator
-        assert (inside._jobs, inside._interim, inside._stored) == ({}, {}, set())
+        assert (inside._jobs, inside._interim, inside._scheduler._jobs) == ({}, {}, {})
+        assert inside._timers.next() is None or inside._sessions
         assert (inside._creating, inside._handing_over) == ({}, 0)
         assert not inside.changes._waiting
 
@@ -497,3 +502,32 @@ def test_a_payload_that_cannot_be_read_fails_its_job_and_frees_the_device(
         bench.nothing_left()
 
     with_bench(tmp_path, body)
+
+
+# -- policies ------------------------------------------------------------------------------
+
+
+def test_a_session_reserves_its_device_until_there_are_several_owners(tmp_path: Path) -> None:
+    async def body(bench: Bench) -> None:
+        session_id = await bench.opens()
+        mine = await bench.submits(session_id)
+        await bench.running(mine)
+        single = await bench.submits(owner="p")
+        await bench.coordinator.cancel_job(mine)
+        await settles(lambda: not bench.coordinator._poked)
+        assert bench.coordinator.policy == "dedicated"
+        assert (await bench.job(single, "p")).state is JobState.QUEUED
+        bench.owners = 2
+        await bench.submits(owner="p")
+        await bench.until(single, lambda job: job.state is JobState.RUNNING, "p")
+
+    with_bench(tmp_path, body, min_job_seconds=FOR_EVER)
+
+
+@pytest.mark.parametrize("policy", ["dedicated", "shared"])
+def test_a_policy_that_is_set_stands_whoever_there_is(tmp_path: Path, policy: str) -> None:
+    async def body(bench: Bench) -> None:
+        for bench.owners in (1, 2):
+            assert bench.coordinator.policy == policy
+
+    with_bench(tmp_path, body, policy=policy)
