@@ -20,8 +20,10 @@ from qsession_widget.runtime.devices import Catalog
 from qsession_widget.runtime.iam import Cloud, TokenAuthentication, Tokens
 from qsession_widget.runtime.listing import Listing
 from qsession_widget.runtime.prefix import AnyPrefix
+from qsession_widget.runtime.registry import Registry
 from qsession_widget.runtime.routes import Api
 from qsession_widget.runtime.store import Store, StoreUnavailableError
+from qsession_widget.runtime.users import Users
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
@@ -35,9 +37,6 @@ if TYPE_CHECKING:
     from qsession_widget.runtime.settings import Settings
 
 log = logging.getLogger(__name__)
-
-OWNER = "owner"
-"""Name of the one user that a runtime has until others are added."""
 
 
 def create_app(
@@ -54,7 +53,7 @@ def create_app(
     Args:
         settings: of the runtime.
         clock: for the times of sessions and jobs.
-        token: the owner's bearer token.
+        token: the administrator's bearer token.
         version: of the package, for the clients.
         on_ready: is called when requests can be answered.
         shut_down: ends the server.
@@ -63,11 +62,13 @@ def create_app(
     store = Store(settings.home / "runtime.db")
     coordinator = Coordinator(store, clock, settings)
     api = Api(settings, clock, catalog, store, coordinator, version, shut_down)
-    tokens = Tokens(token, OWNER)
+    registry = Registry(token, store.users())
+    tokens = Tokens(token, registry)
     routes = [
         *api.routes(),
         *Listing(clock, store, coordinator).routes(),
-        *Cloud(tokens).routes(),
+        *Cloud(registry, tokens).routes(),
+        *Users(registry, store, coordinator).routes(),
     ]
     routes.append(openapi.route(routes, settings.max_session_seconds))
     activity = _Activity()
@@ -91,7 +92,7 @@ def create_app(
             Middleware(AnyPrefix, routes=routes),
             Middleware(
                 AuthenticationMiddleware,
-                backend=TokenAuthentication(tokens),
+                backend=TokenAuthentication(registry, tokens),
                 on_error=_refuse,
             ),
         ],

@@ -198,6 +198,13 @@ class Coordinator:
         await self._end(job, JobState.CANCELLED, reason="Cancelled by its user.")
         return True
 
+    async def cancel_all(self, owner: str) -> None:
+        """Cancel an owner's jobs, running or not, and his sessions with them."""
+        for session in [each for each in self._sessions.values() if each.owner == owner]:
+            await self.cancel_session(session.id)
+        for job in [each for each in self._jobs.values() if each.owner == owner]:
+            await self.cancel_job(job.id)
+
     async def set_tags(self, job: Job, tags: tuple[str, ...]) -> None:
         """Give a job other tags, whether it has ended or not."""
         known = self._jobs.get(job.id)
@@ -225,10 +232,9 @@ class Coordinator:
             positions |= {job.id: place for place, job in enumerate(order, start=1)}
         return positions
 
-    @property
-    def session_count(self) -> int:
-        """How many sessions are not closed."""
-        return len(self._sessions)
+    def sessions(self, owner: str | None = None) -> list[Session]:
+        """Give the sessions that are not closed: an owner's, or all."""
+        return [each for each in self._sessions.values() if owner in {None, each.owner}]
 
     def queue_length(self, backend: str) -> int:
         """Count the jobs of a device that have not ended."""

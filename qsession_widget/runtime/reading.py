@@ -40,7 +40,13 @@ async def body(request: Request, limit: int) -> dict[str, Any]:
 
 
 def owner(request: Request) -> str:
-    """Say whose request it is."""
+    """Say whose request it is.
+
+    Raises:
+        problems.Problem: 401 where he was removed while the request came in or was held.
+    """
+    if not request.user.is_authenticated:
+        raise problems.unauthorized()
     return str(request.user.username)
 
 
