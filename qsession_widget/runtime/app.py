@@ -15,7 +15,7 @@ from starlette.middleware.authentication import AuthenticationMiddleware
 from starlette.routing import Match
 
 from qsession_widget.runtime import openapi, problems
-from qsession_widget.runtime.coordinator import Coordinator
+from qsession_widget.runtime.coordinator import Coordinator, TooManyError
 from qsession_widget.runtime.devices import Catalog
 from qsession_widget.runtime.iam import Cloud, TokenAuthentication, Tokens
 from qsession_widget.runtime.listing import Listing
@@ -99,6 +99,7 @@ def create_app(
         exception_handlers={
             problems.Problem: problems.answer,
             HTTPException: _no_such_route,
+            TooManyError: _too_many,
             StoreUnavailableError: _unavailable,
             Exception: _fault,
         },
@@ -172,6 +173,12 @@ async def _no_such_route(request: Request, error: Exception) -> Response:
         # Starlette itself names those of one route only.
         answer.headers["Allow"] = ", ".join(sorted(methods))
     return answer
+
+
+async def _too_many(_request: Request, error: Exception) -> Response:
+    if not isinstance(error, TooManyError):
+        raise error
+    return problems.as_response(problems.too_many(error.count, error.limit, error.what))
 
 
 async def _unavailable(_request: Request, error: Exception) -> Response:

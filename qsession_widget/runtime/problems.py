@@ -115,6 +115,16 @@ def body_too_large(limit: int) -> Problem:
     return Problem(413, 1213, f"The request is larger than {limit} bytes.", "Send smaller jobs.")
 
 
+def too_many(count: int, limit: int, what: str) -> Problem:
+    """There are as many as there may be; IBM's own status, code and words where it is jobs."""
+    return Problem(
+        400,
+        3458,
+        f"You have reached the limit of {limit} {what}: there are {count}.",
+        "Wait until one has ended, or cancel one.",
+    )
+
+
 def store_unavailable(detail: str) -> Problem:
     """The runtime cannot store what is new; nothing was done, so it can be sent again."""
     return Problem(

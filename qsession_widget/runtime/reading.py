@@ -63,6 +63,26 @@ def optional_text(body: dict[str, Any], name: str) -> str | None:
     return None if body.get(name) is None else required_text(body, name)
 
 
+def check_circuits(params: dict[str, Any], limit: int) -> None:
+    """Refuse a payload of too many circuits, under whatever name its program has them.
+
+    Raises:
+        problems.Problem: 400.
+    """
+    program = params.get("quantum_program")
+    items = program.get("items") if isinstance(program, dict) else None
+    for name, found in (
+        ("pubs", params.get("pubs")),
+        ("circuits", params.get("circuits")),
+        ("items", items),
+    ):
+        if isinstance(found, list) and len(found) > limit:
+            raise problems.bad_request(
+                f"The job has {len(found)} {name}; this runtime takes {limit}.",
+                "Send them in several jobs.",
+            )
+
+
 def as_json(params: dict[str, Any]) -> str:
     """Write a payload as it is kept."""
     try:

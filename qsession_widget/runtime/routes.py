@@ -193,6 +193,7 @@ class Api:
             raise problems.program_not_found(program_id, PROGRAMS)
         if not isinstance(body.get("params"), dict):
             raise problems.bad_request("params is missing or no object.", "Send the pubs in it.")
+        reading.check_circuits(body["params"], self.settings.max_circuits)
         device = self._device(reading.required_text(body, "backend"))
         calibration_id = reading.optional_text(body, "calibration_id")
         if calibration_id is not None:
