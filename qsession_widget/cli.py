@@ -1,15 +1,25 @@
-"""`qsession`: serve, status, stop, connect, demo."""
+"""`qsession`: serve, status, stop, connect, user, demo."""
 
 from __future__ import annotations
 
 import argparse
 import os
 import sys
+from typing import TYPE_CHECKING
 
 from qsession_widget.errors import QSessionError
 
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
 INTERRUPTED_STATUS = 130
 """What shells report for a program that Ctrl-C has ended."""
+
+
+_ABOUT_USERS = (
+    "Each user has a token of his own, and can neither see nor touch what is another's. Who may "
+    "read the runtime's folder is its administrator."
+)
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -35,6 +45,15 @@ def main(arguments: list[str] | None = None) -> int:
         default="env",
         help="lines for a shell, or for Python, or save the account 'local' (default: %(default)s)",
     )
+    user = commands.add_parser(
+        "user", help="let others use the local runtime; it has to run", description=_ABOUT_USERS
+    )
+    actions = user.add_subparsers(dest="action", required=True, metavar="ACTION")
+    adding = actions.add_parser("add", help="let somebody in, and print his token, this once")
+    removing = actions.add_parser("remove", help="void his token; what he has going is cancelled")
+    for action in (adding, removing):
+        action.add_argument("name", metavar="NAME")
+    actions.add_parser("list", help="say who was added, and when")
     demo = commands.add_parser("demo", help="run a session, live, then open the notebook")
     demo.add_argument(
         "--headless",
@@ -43,15 +62,7 @@ def main(arguments: list[str] | None = None) -> int:
     )
     options = parser.parse_args(arguments)
     try:
-        match options.command:
-            case "status":
-                return _status()
-            case "stop":
-                return _stop()
-            case "connect":
-                return _connect(options.format)
-            case _:
-                return _demo(headless=options.headless or not sys.stdout.isatty())
+        return _RUN[options.command](options)
     except QSessionError as error:
         sys.stderr.write(f"qsession: {error}\n")
         return 1
@@ -67,7 +78,7 @@ def _serve(arguments: list[str]) -> None:
     os.execv(sys.executable, command)  # noqa: S606  our own interpreter and module, no shell
 
 
-def _status() -> int:
+def _status(_options: argparse.Namespace) -> int:
     from qsession_widget import local  # noqa: PLC0415  requests is not needed for --help
 
     found = local.status()
@@ -84,7 +95,7 @@ def _status() -> int:
     return 0
 
 
-def _stop() -> int:
+def _stop(_options: argparse.Namespace) -> int:
     from qsession_widget import local  # noqa: PLC0415  requests is not needed for --help
 
     stopped = local.stop()
@@ -92,11 +103,11 @@ def _stop() -> int:
     return 0
 
 
-def _connect(how: str) -> int:
+def _connect(options: argparse.Namespace) -> int:
     from qsession_widget import local  # noqa: PLC0415  requests is not needed for --help
 
     found = local.connection()
-    match how:
+    match options.format:
         case "account":
             found.save()
             sys.stdout.write(
@@ -110,7 +121,36 @@ def _connect(how: str) -> int:
     return 0
 
 
-def _demo(*, headless: bool) -> int:
+def _user(options: argparse.Namespace) -> int:
+    from qsession_widget.administration import Administration  # noqa: PLC0415  as above
+
+    runtime = Administration()
+    match options.action:
+        case "add":
+            token = runtime.add_user(options.name)
+            sys.stdout.write(
+                f"{token}\n\nThis is the token of {options.name}, shown this once. It goes into\n"
+                f'QiskitRuntimeService(channel="local", url="{runtime.url}", token="...")\n'
+            )
+        case "remove":
+            runtime.remove_user(options.name)
+            sys.stdout.write(f"Removed {options.name}.\n")
+        case _:
+            for each in runtime.users():
+                sys.stdout.write(f"{each['name']}  since {each['created_at']}\n")
+    return 0
+
+
+def _demo(options: argparse.Namespace) -> int:
     from qsession_widget import demo  # noqa: PLC0415  rich is not needed for the other commands
 
-    return demo.run(headless=headless)
+    return demo.run(headless=options.headless or not sys.stdout.isatty())
+
+
+_RUN: dict[str, Callable[[argparse.Namespace], int]] = {
+    "status": _status,
+    "stop": _stop,
+    "connect": _connect,
+    "user": _user,
+    "demo": _demo,
+}

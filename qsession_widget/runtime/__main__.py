@@ -7,13 +7,15 @@ import logging
 import sys
 from dataclasses import fields
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from qsession_widget.runtime.devices import Catalog, UnknownDeviceError
 from qsession_widget.runtime.server import AlreadyRunningError, StartError, serve
 from qsession_widget.runtime.settings import POLICIES, Settings
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from qsession_widget.wire.discovery import Discovery
 
 ALREADY_RUNNING_STATUS = 3
@@ -29,57 +31,30 @@ def main(arguments: list[str] | None = None, prog: str = "qsession serve") -> in
     defaults = Settings()
     parser = argparse.ArgumentParser(
         prog=prog,
+        usage=f"{prog} [OPTION ...]",
         description="Run the local runtime: Qiskit Runtime's REST API with jobs on Qiskit Aer.",
         formatter_class=argparse.ArgumentDefaultsHelpFormatter,
     )
-    add = parser.add_argument
-    add("--home", type=Path, default=defaults.home, help="folder of its files")
-    add("--port", type=int, default=defaults.port, help="port on 127.0.0.1; 0 takes a free one")
-    add("--workers", type=_at_least_one, default=defaults.workers, help="processes that run jobs")
-    add(
-        "--max-session-seconds",
-        type=int,
-        default=defaults.max_session_seconds,
-        help="longest maximum time of a session",
-    )
-    add(
-        "--interactive-seconds",
-        type=int,
-        default=defaults.interactive_seconds,
-        help="how long an active session may idle before it becomes inactive",
-    )
-    add(
-        "--first-job-seconds",
-        type=int,
-        default=defaults.first_job_seconds,
-        help="how long a session without any job stays open",
-    )
-    add(
-        "--max-job-seconds",
-        type=int,
-        default=defaults.max_job_seconds,
-        help="longest time that a job may run",
-    )
-    add(
-        "--min-job-seconds",
-        type=float,
-        default=defaults.min_job_seconds,
-        help="shortest time that a job lasts, so that a lesson can watch it",
-    )
-    add(
-        "--idle-exit-seconds",
-        type=int,
-        default=defaults.idle_exit_seconds,
-        help="end after so long without anything to do; 0 never",
-    )
-    add(
+    for title, description, flags in _GROUPS:
+        group = parser.add_argument_group(title, description)
+        for name, kind, text in flags:
+            group.add_argument(
+                f"--{name.replace('_', '-')}",
+                type=kind,
+                default=getattr(defaults, name),
+                metavar=_METAVARS.get(name.rpartition("_")[2], "N"),
+                help=text,
+            )
+    order = parser.add_argument_group("order", "Whose turn it is on a device.")
+    order.add_argument(
         "--policy",
         choices=POLICIES,
         default=defaults.policy,
         help="whether an active session has its device to itself, or only goes first; "
         "without this: shared while there are several owners",
     )
-    add(
+    devices = parser.add_argument_group("devices", "What the runtime serves besides the recorded.")
+    devices.add_argument(
         "--copies",
         action="append",
         type=_copies,
@@ -87,7 +62,7 @@ def main(arguments: list[str] | None = None, prog: str = "qsession serve") -> in
         metavar="NAME=N",
         help="serve a device N times: NAME, NAME_2, ...; a session holds its device to itself",
     )
-    add(
+    devices.add_argument(
         "--alias",
         action="append",
         type=_pair,
@@ -96,7 +71,7 @@ def main(arguments: list[str] | None = None, prog: str = "qsession serve") -> in
         metavar="NEW=NAME",
         help="serve a device under a further name",
     )
-    add(
+    parser.add_argument(
         "--hold-quick-polls",
         action=argparse.BooleanOptionalAction,
         default=defaults.hold_quick_polls,
@@ -127,6 +102,13 @@ def main(arguments: list[str] | None = None, prog: str = "qsession serve") -> in
     return 0
 
 
+def _from_zero(text: str) -> int:
+    number = int(text)
+    if number < 0:
+        raise argparse.ArgumentTypeError(f"{number} is too few; the least is 0")
+    return number
+
+
 def _at_least_one(text: str) -> int:
     number = int(text)
     if number < 1:
@@ -150,6 +132,63 @@ def _say_where(discovery: Discovery) -> None:
     sys.stdout.write(f"The local runtime serves at {discovery.url} (Ctrl-C ends it).\n")
     sys.stdout.flush()
 
+
+_METAVARS = {"home": "FOLDER", "seconds": "SECONDS", "bytes": "BYTES"}
+"""What stands for a value, by the last word of the flag's name."""
+
+_GROUPS: tuple[tuple[str, str, tuple[tuple[str, Callable[[str], Any], str], ...]], ...] = (
+    (
+        "the runtime itself",
+        "Where it is, and how much of the machine it takes.",
+        (
+            ("home", Path, "folder of its files"),
+            ("port", int, "port on 127.0.0.1; 0 takes a free one"),
+            ("workers", _at_least_one, "processes that run jobs"),
+            ("idle_exit_seconds", int, "end after so long without anything to do; 0 never"),
+        ),
+    ),
+    (
+        "times of sessions and jobs",
+        "In seconds; the defaults are IBM's.",
+        (
+            ("max_session_seconds", int, "longest maximum time of a session"),
+            (
+                "interactive_seconds",
+                int,
+                "how long an active session may idle before it becomes inactive",
+            ),
+            ("first_job_seconds", int, "how long a session without any job stays open"),
+            ("max_job_seconds", int, "longest time that a job may run"),
+            (
+                "min_job_seconds",
+                float,
+                "shortest time that a job lasts, so that a lesson can watch it",
+            ),
+        ),
+    ),
+    (
+        "limits",
+        "What goes beyond one is refused, or its job fails, with a reason that names it.",
+        (
+            ("max_body_bytes", _at_least_one, "largest request"),
+            ("max_circuits", _at_least_one, "most circuits (pubs) of a job"),
+            ("max_qubits", _from_zero, "most qubits that a circuit may use; 0: its device's"),
+            ("max_shots", _from_zero, "most shots of a circuit; 0: its device's"),
+            (
+                "max_job_memory_bytes",
+                _from_zero,
+                "most memory that a job may take, on Linux; 0 without limit",
+            ),
+            ("max_pending_jobs", _at_least_one, "most jobs of one user that have not ended"),
+            (
+                "max_pending_jobs_in_total",
+                _at_least_one,
+                "most jobs of all users that have not ended",
+            ),
+            ("max_open_sessions", _at_least_one, "most sessions of one user that are not closed"),
+        ),
+    ),
+)
 
 if __name__ == "__main__":
     raise SystemExit(main())

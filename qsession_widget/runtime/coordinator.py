@@ -10,6 +10,7 @@ import asyncio
 import logging
 import secrets
 import uuid
+from collections import Counter
 from dataclasses import replace
 from datetime import timedelta
 from functools import partial
@@ -21,6 +22,7 @@ from qsession_widget.runtime.devices import Catalog
 from qsession_widget.runtime.executor import Done, Event, Failed, Interim, LocalExecutor, Lost, Task
 from qsession_widget.runtime.job import MAX_ATTEMPTS, Job
 from qsession_widget.runtime.lifecycle import Session
+from qsession_widget.runtime.limits import Limits
 from qsession_widget.runtime.scheduler import Scheduler
 from qsession_widget.runtime.store import Write
 from qsession_widget.runtime.timers import Timers
@@ -44,6 +46,14 @@ _LONGEST_SLEEP_SECONDS = 30.0
 
 _PAYLOADS_AT_HAND = 32
 _LARGEST_PAYLOAD_AT_HAND = 2**18
+
+
+class TooManyError(Exception):
+    """There are as many of something as there may be."""
+
+    def __init__(self, count: int, limit: int, what: str) -> None:
+        super().__init__(f"{count} {what}")
+        self.count, self.limit, self.what = count, limit, what
 
 
 class Coordinator:
@@ -75,6 +85,7 @@ class Coordinator:
         self._timers = Timers()
         self._sessions: dict[str, Session] = {}
         self._jobs: dict[str, Job] = {}
+        self._pending: Counter[str] = Counter()
         self._interim: dict[str, list[str]] = {}
         self._payloads: dict[str, str] = {}
         self._creating: dict[tuple[str, str, str], asyncio.Task[str]] = {}
@@ -111,6 +122,7 @@ class Coordinator:
         for job in jobs:
             self._jobs[job.id] = job
             self._enqueue(job)
+        self._pending = Counter(job.owner for job in jobs)
         self._executor.start()
         for job in jobs:
             if job.state is JobState.RUNNING:
@@ -128,9 +140,16 @@ class Coordinator:
     async def create_session(
         self, owner: str, backend: str, mode: Mode, max_seconds: int, key: str | None
     ) -> str:
-        """Open a session; returns its id once it is on disk."""
+        """Open a session; returns its id once it is on disk.
+
+        Raises:
+            TooManyError: where its owner has as many already as he may.
+        """
 
         async def create() -> str:
+            count, limit = len(self.sessions(owner)), self._settings.max_open_sessions
+            if count >= limit:
+                raise TooManyError(count, limit, "open sessions")
             session = lifecycle.create(
                 Session(
                     id=str(uuid.uuid4()),
@@ -162,9 +181,11 @@ class Coordinator:
 
         Raises:
             lifecycle.NotAcceptingJobsError: the job's session takes no more jobs.
+            TooManyError: where as many jobs as may be have not ended.
         """
 
         async def create() -> str:
+            self._check_pending(job.owner)
             new = replace(
                 job,
                 id="".join(secrets.choice(_JOB_ID_ALPHABET) for _ in range(20)),
@@ -178,6 +199,7 @@ class Coordinator:
                     raise lifecycle.NotAcceptingJobsError(new.session_id)
                 session = self._put_session(lifecycle.submit(session, new.id))
             self._jobs[new.id] = new
+            self._pending[new.owner] += 1
             sessions = (session,) if session is not None else ()
             try:
                 await self._write(Write(new_job=(new, params, key), sessions=sessions))
@@ -192,6 +214,15 @@ class Coordinator:
             return new.id
 
         return await self._once("job", job.owner, key, self._store.job_by_key, create)
+
+    def _check_pending(self, owner: str) -> None:
+        settings = self._settings
+        if self._pending[owner] >= settings.max_pending_jobs:
+            raise TooManyError(self._pending[owner], settings.max_pending_jobs, "pending jobs")
+        if len(self._jobs) >= settings.max_pending_jobs_in_total:
+            raise TooManyError(
+                len(self._jobs), settings.max_pending_jobs_in_total, "pending jobs of all users"
+            )
 
     async def close_session(self, session_id: str) -> None:
         """Take no more jobs into a session. Does nothing to one that is closed."""
@@ -225,6 +256,13 @@ class Coordinator:
         await self._end(job, JobState.CANCELLED, reason="Cancelled by its user.")
         return True
 
+    async def cancel_all(self, owner: str) -> None:
+        """Cancel an owner's jobs, running or not, and his sessions with them."""
+        for session in [each for each in self._sessions.values() if each.owner == owner]:
+            await self.cancel_session(session.id)
+        for job in [each for each in self._jobs.values() if each.owner == owner]:
+            await self.cancel_job(job.id)
+
     async def set_tags(self, job: Job, tags: tuple[str, ...]) -> None:
         """Give a job other tags, whether it has ended or not."""
         known = self._jobs.get(job.id)
@@ -244,10 +282,9 @@ class Coordinator:
         places = ((job.id, self._scheduler.position(job.id)) for job in jobs)
         return {job_id: place for job_id, place in places if place is not None}
 
-    @property
-    def session_count(self) -> int:
-        """How many sessions are not closed."""
-        return len(self._sessions)
+    def sessions(self, owner: str | None = None) -> list[Session]:
+        """Give the sessions that are not closed: an owner's, or all."""
+        return [each for each in self._sessions.values() if owner in {None, each.owner}]
 
     def queue_length(self, backend: str) -> int:
         """Count the jobs of a device that have not ended."""
@@ -382,6 +419,11 @@ class Coordinator:
                 optimization_level=job.optimization_level,
                 min_seconds=self._settings.min_job_seconds,
                 device=device.recorded_name if device else "",
+                limits=Limits(
+                    qubits=self._settings.max_qubits,
+                    shots=self._settings.max_shots,
+                    memory_bytes=self._settings.max_job_memory_bytes,
+                ),
             )
         )
 
@@ -410,7 +452,8 @@ class Coordinator:
                 case Lost(status):
                     reason = (
                         f"Its worker process died {job.attempts} times, last with status {status}; "
-                        "too little memory is the usual cause."
+                        "too little memory is the usual cause; a job may take "
+                        f"{self._settings.max_job_memory_bytes} bytes."
                     )
                     self._end(job, JobState.FAILED, reason=reason, reason_code=JOB_FAILED)
 
@@ -538,7 +581,8 @@ class Coordinator:
             self._apply(lifecycle.Step(lifecycle.end(session, job.id, self.now)))
 
     def _forget(self, job: Job) -> None:
-        self._jobs.pop(job.id, None)
+        if self._jobs.pop(job.id, None) is not None:
+            self._pending[job.owner] -= 1
         self._interim.pop(job.id, None)
         self._timers.set(job.id, None)
         started, ended = job.started_at, job.ended_at

@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any
 
 from qsession_widget.runtime import worker
 from qsession_widget.runtime.caching import Figures
+from qsession_widget.runtime.limits import Limits
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -40,6 +41,7 @@ class Task:
         backend: name under which the device is served.
         min_seconds: the task lasts at least so long.
         device: name under which the device was recorded; empty where that is the same.
+        limits: what the job may ask of the process.
     """
 
     job_id: str
@@ -50,6 +52,7 @@ class Task:
     optimization_level: int
     min_seconds: float
     device: str = ""
+    limits: Limits = field(default_factory=Limits)
 
 
 @dataclass(frozen=True)
@@ -218,7 +221,11 @@ class _Worker:
         try:
             self._link.pipe.send_bytes(json.dumps(asdict(task)).encode())
             while True:
-                event = _event(json.loads(self._link.pipe.recv_bytes()))
+                answer = json.loads(self._link.pipe.recv_bytes())
+                event = _event(answer)
+                if answer.get("retires"):
+                    # Before the next task can be given to a process that is on its way out.
+                    self._renew()
                 if not isinstance(event, Interim):
                     return event
                 self._report(task, event)

@@ -15,6 +15,7 @@ from starlette.routing import Route
 
 from qsession_widget.runtime.iam import PLAN_ID
 from qsession_widget.runtime.reading import LARGEST, MAX_OPTIMIZATION_LEVEL
+from qsession_widget.runtime.users import NAME_PATTERN
 from qsession_widget.runtime.workloads import STATUSES
 from qsession_widget.wire.fields import API_PREFIX, PROGRAMS
 from qsession_widget.wire.states import JobState, Mode, SessionState
@@ -345,7 +346,16 @@ OPERATIONS: dict[tuple[str, str], Operation] = {
     ("POST", "/qsession/sessions/{session_id}/cancel_queued"): Operation(
         _object({"cancelled": _list(TEXT)}), refuses=_NOT_FOUND
     ),
-    ("POST", "/qsession/shutdown"): Operation(status=202),
+    ("POST", "/qsession/shutdown"): Operation(status=202, refuses=(403,)),
+    ("GET", "/qsession/users"): Operation(
+        _object({"users": _list(_object({"name": TEXT, "created_at": INSTANT}))}), refuses=(403,)
+    ),
+    ("POST", "/qsession/users"): Operation(
+        _object({"name": TEXT, "token": TEXT}),
+        takes=_object({"name": {**TEXT, "pattern": f"^{NAME_PATTERN}$"}}),
+        refuses=(400, 403, 409, 413),
+    ),
+    ("DELETE", "/qsession/users/{name}"): Operation(status=204, refuses=(403, 404)),
     ("POST", "/identity/token"): Operation(
         _object(
             {
@@ -476,6 +486,7 @@ def _responses(known: Operation) -> dict[str, Any]:
 _MEANING = {
     400: "The request cannot be meant.",
     401: "The token is missing or wrong.",
+    403: "That is for the runtime's administrator.",
     404: "There is no such thing, or it is somebody else's.",
     409: "Its state does not allow that.",
     413: "The request is too large.",

@@ -46,6 +46,28 @@ def unauthorized() -> Problem:
     )
 
 
+def forbidden(what: str) -> Problem:
+    """Only the administrator may do that."""
+    return Problem(
+        403,
+        1200,
+        f"{what:.120} is for the runtime's administrator.",
+        "His token is in the runtime's discovery file.",
+    )
+
+
+def user_exists(name: str) -> Problem:
+    """The name is taken."""
+    return Problem(
+        409, 1200, f"There is a user {name} already.", "For a new token, remove and add him again."
+    )
+
+
+def user_not_found(name: str) -> Problem:
+    """Nobody of that name was added."""
+    return Problem(404, 1200, f"User not found: {name:.80}", "`qsession user list` says who is.")
+
+
 def session_not_found(session_id: str) -> Problem:
     """No such session, or somebody else's."""
     return Problem(404, 1291, f"Session not found: {session_id:.80}", "Check the session id.")
@@ -91,6 +113,16 @@ def job_is_final(job_id: str, state: str) -> Problem:
 def body_too_large(limit: int) -> Problem:
     """The request's body is larger than this runtime takes."""
     return Problem(413, 1213, f"The request is larger than {limit} bytes.", "Send smaller jobs.")
+
+
+def too_many(count: int, limit: int, what: str) -> Problem:
+    """There are as many as there may be; IBM's own status, code and words where it is jobs."""
+    return Problem(
+        400,
+        3458,
+        f"You have reached the limit of {limit} {what}: there are {count}.",
+        "Wait until one has ended, or cancel one.",
+    )
 
 
 def store_unavailable(detail: str) -> Problem:

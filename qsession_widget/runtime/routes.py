@@ -7,6 +7,7 @@ import json
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from starlette.authentication import has_required_scope
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
 
@@ -15,7 +16,9 @@ from qsession_widget.runtime.devices import MOCK_PREFIX
 from qsession_widget.runtime.job import Job
 from qsession_widget.runtime.lifecycle import NotAcceptingJobsError
 from qsession_widget.runtime.polls import QuickPolls
+from qsession_widget.runtime.registry import ADMINISTRATOR
 from qsession_widget.runtime.store import JobFilter, Write
+from qsession_widget.runtime.users import require_administrator
 from qsession_widget.wire.fields import (
     IDEMPOTENCY_KEY,
     PREFER,
@@ -190,6 +193,7 @@ class Api:
             raise problems.program_not_found(program_id, PROGRAMS)
         if not isinstance(body.get("params"), dict):
             raise problems.bad_request("params is missing or no object.", "Send the pubs in it.")
+        reading.check_circuits(body["params"], self.settings.max_circuits)
         device = self._device(reading.required_text(body, "backend"))
         calibration_id = reading.optional_text(body, "calibration_id")
         if calibration_id is not None:
@@ -279,7 +283,7 @@ class Api:
             if job is None:
                 return Response(status_code=304, headers={**headers, "ETag": known or ""})
         else:
-            job, headers = await self._polled(job_id, read, hold_seconds), {}
+            job, headers = await self._polled(request, job_id, read, hold_seconds), {}
         if job.state.final:
             self.polls.forget(request.client, job_id)
         else:
@@ -296,7 +300,11 @@ class Api:
         return Response(text, headers=headers, media_type="application/json")
 
     async def _polled(
-        self, job_id: str, look: Callable[[], Awaitable[Job]], hold_seconds: float
+        self,
+        request: Request,
+        job_id: str,
+        look: Callable[[], Awaitable[Job]],
+        hold_seconds: float,
     ) -> Job:
         """Hold a quick poll until the job changes or has ended."""
         asked_at = await look()
@@ -305,7 +313,7 @@ class Api:
             job = await look()
             return job if job.state.final or _etag(job) != _etag(asked_at) else None
 
-        return await self._hold(job_id, changed, hold_seconds) or await look()
+        return await self._hold(request, job_id, changed, hold_seconds) or await look()
 
     async def delete_job(self, request: Request) -> Response:
         """DELETE /jobs/{id}: cancels it if need be."""
@@ -395,8 +403,10 @@ class Api:
 
     # -- the runtime itself ----------------------------------------------------------------
 
-    async def read_runtime(self, _request: Request) -> Response:
+    async def read_runtime(self, request: Request) -> Response:
         """GET /qsession: who we are and what we can do beyond IBM's API."""
+        # The number of others' sessions is for the administrator alone.
+        owner = None if has_required_scope(request, [ADMINISTRATOR]) else reading.owner(request)
         return JSONResponse(
             {
                 "name": "qsession-widget",
@@ -411,7 +421,7 @@ class Api:
                     for name in self.catalog.names()
                     if (length := self.coordinator.queue_length(name))
                 },
-                "sessions": self.coordinator.session_count,
+                "sessions": len(self.coordinator.sessions(owner)),
             }
         )
 
@@ -441,8 +451,9 @@ class Api:
             headers=headers,
         )
 
-    async def shutdown(self, _request: Request) -> Response:
+    async def shutdown(self, request: Request) -> Response:
         """POST /qsession/shutdown."""
+        require_administrator(request)
         self.shut_down()
         return Response(status_code=202)
 
@@ -455,10 +466,14 @@ class Api:
         seconds = wait_preference(request.headers.get(PREFER))
         if not seconds:
             return await look(), {}
-        return await self._hold(key, look, seconds), {PREFERENCE_APPLIED: "wait"}
+        return await self._hold(request, key, look, seconds), {PREFERENCE_APPLIED: "wait"}
 
     async def _hold(
-        self, key: str, look: Callable[[], Awaitable[T | None]], seconds: float
+        self,
+        request: Request,
+        key: str,
+        look: Callable[[], Awaitable[T | None]],
+        seconds: float,
     ) -> T | None:
         """Look until there is something, at most for so long."""
         with self.coordinator.changes.watch(key) as changed:
@@ -467,6 +482,8 @@ class Api:
                     while (found := await look()) is None and not self.coordinator.changes.closed:
                         await changed.wait()
                         changed.clear()
+                        # He may have been removed meanwhile.
+                        reading.owner(request)
             except TimeoutError:
                 return None
         return found

@@ -6,6 +6,7 @@ import os
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal, get_args
 
+from qsession_widget.runtime.limits import physical_memory_bytes
 from qsession_widget.wire import discovery
 
 if TYPE_CHECKING:
@@ -33,6 +34,14 @@ class Settings:
         idle_exit_seconds: the runtime ends after so long without request, session or job;
             0 means never.
         max_body_bytes: largest request body.
+        max_circuits: most circuits (pubs, items) of a job.
+        max_qubits: most qubits that a circuit may use; 0 is what its device has.
+        max_shots: most shots of a circuit; 0 is what its device takes.
+        max_job_memory_bytes: most memory that a job may take in its worker (on Linux); 0 is no
+            limit. By default half of what the machine has.
+        max_pending_jobs: most jobs of one owner that have not ended.
+        max_pending_jobs_in_total: most jobs of all owners that have not ended.
+        max_open_sessions: most sessions of one owner that are not closed.
         hold_quick_polls: whether the second and later polls of an unfinished job, by a client
             that cannot ask for it, are answered when the job changes, or after a second.
         policy: whether an active session has its device to itself ("dedicated", as at IBM) or only
@@ -53,6 +62,13 @@ class Settings:
     min_job_seconds: float = 0.0
     idle_exit_seconds: int = 3_600
     max_body_bytes: int = 64 * 2**20
+    max_circuits: int = 1_000
+    max_qubits: int = 0
+    max_shots: int = 0
+    max_job_memory_bytes: int = field(default_factory=lambda: physical_memory_bytes() // 2)
+    max_pending_jobs: int = 10_000
+    max_pending_jobs_in_total: int = 100_000
+    max_open_sessions: int = 1_000
     hold_quick_polls: bool = True
     policy: Policy | None = None
     lanes: int = 1

@@ -28,11 +28,14 @@ from qsession_widget.runtime.circuits import Circuits
 from qsession_widget.runtime.devices import Catalog
 from qsession_widget.runtime.devices import Device as Recording
 from qsession_widget.runtime.engine import Prepared, Run
+from qsession_widget.runtime.limits import NO_LIMITS
 from qsession_widget.wire import codec
 from qsession_widget.wire.target import build_target
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable, Iterator, Sequence
+
+    from qsession_widget.runtime.limits import Limits
 
 DEFAULT_SHOTS = 4096
 DEFAULT_PRECISION = 0.015625
@@ -93,6 +96,7 @@ def run(
     *,
     optimization_level: int,
     on_interim: Callable[[str], None],
+    limits: Limits = NO_LIMITS,
 ) -> Outcome:
     """Run a sampler or estimator program.
 
@@ -102,6 +106,7 @@ def run(
         backend: name of the device.
         optimization_level: for circuits that are not in the device's instruction set.
         on_interim: is given each pub's encoded result as soon as there is one.
+        limits: of the runtime, besides the device's own.
 
     Raises:
         RejectedError: for a payload that cannot be read or run on this device.
@@ -121,7 +126,7 @@ def run(
     runners = {"sampler": _sample, "estimator": _estimate}
     started = time.perf_counter()
     results = []
-    for result in runners[program_id](pubs, options, Device(backend, optimization_level)):
+    for result in runners[program_id](pubs, options, Device(backend, optimization_level, limits)):
         results.append(result)
         on_interim(codec.dumps(result))
     busy_seconds = time.perf_counter() - started
@@ -132,8 +137,9 @@ def run(
 class Device:
     """A device as the programs below use it."""
 
-    def __init__(self, name: str, optimization_level: int) -> None:
+    def __init__(self, name: str, optimization_level: int, limits: Limits = NO_LIMITS) -> None:
         _forget_if_recalibrated(name)
+        self._limits = limits
         self.name = name
         self._level = optimization_level
         self._target = _target(name)
@@ -149,8 +155,7 @@ class Device:
         return _runnable.get(key, lambda: self._prepare(circuit, key))
 
     def _prepare(self, circuit: QuantumCircuit, key: Hashable) -> Runnable:
-        if circuit.num_qubits > self._target.num_qubits:
-            raise self._too_wide(circuit)
+        self._check_width(circuit)
         if _in_instruction_set(circuit, self._target):
             return Runnable(circuit, key, list(range(circuit.num_parameters)), transpiled=False)
         found = _pass_manager(self.name, self._level).run(circuit)
@@ -188,19 +193,25 @@ class Device:
 
     def check(self, circuit: QuantumCircuit) -> None:
         """Refuse a circuit that the device cannot run as it is."""
-        if circuit.num_qubits > self._target.num_qubits:
-            raise self._too_wide(circuit)
+        self._check_width(circuit)
         if not _in_instruction_set(circuit, self._target):
             raise RejectedError(
                 f"Circuit {circuit.name!r} is not in the instruction set of {self.name}, which is "
                 f"{', '.join(sorted(self._target.operation_names))}."
             )
 
-    def _too_wide(self, circuit: QuantumCircuit) -> RejectedError:
-        return RejectedError(
-            f"Circuit {circuit.name!r} has {circuit.num_qubits} qubits; "
-            f"{self.name} has {self._target.num_qubits}."
-        )
+    def _check_width(self, circuit: QuantumCircuit) -> None:
+        if circuit.num_qubits > self._target.num_qubits:
+            raise RejectedError(
+                f"Circuit {circuit.name!r} has {circuit.num_qubits} qubits; "
+                f"{self.name} has {self._target.num_qubits}."
+            )
+        used = len(_active_qubits(circuit))
+        if self._limits.qubits and used > self._limits.qubits:
+            raise RejectedError(
+                f"Circuit {circuit.name!r} uses {used} qubits; this runtime takes "
+                f"{self._limits.qubits}."
+            )
 
     def check_shots(self, shots: int) -> None:
         """Refuse a number of shots that the device does not take."""
@@ -208,16 +219,22 @@ class Device:
             raise RejectedError(f"{shots} shots asked for; the least is 1.")
         if self._max_shots is not None and shots > self._max_shots:
             raise RejectedError(f"{shots} shots asked for; {self.name} takes {self._max_shots}.")
+        if self._limits.shots and shots > self._limits.shots:
+            raise RejectedError(
+                f"{shots} shots asked for; this runtime takes {self._limits.shots}."
+            )
 
     def check_precision(self, precision: float) -> None:
         """Refuse a precision for which the device does not take enough shots."""
         if not precision > 0:
             raise RejectedError(f"Precision {precision} asked for; it has to be more than 0.")
-        if self._max_shots is not None and 1 / precision**2 > self._max_shots:
-            raise RejectedError(
-                f"Precision {precision} asked for, which takes {1 / precision**2:.0f} shots; "
-                f"{self.name} takes {self._max_shots}."
-            )
+        shots = 1 / precision**2
+        for taker, most in ((self.name, self._max_shots), ("this runtime", self._limits.shots)):
+            if most and shots > most:
+                raise RejectedError(
+                    f"Precision {precision} asked for, which takes {shots:.0f} shots; {taker} "
+                    f"takes {most}."
+                )
 
     def simulator(
         self, *circuits: QuantumCircuit, observed: frozenset[int] = frozenset()

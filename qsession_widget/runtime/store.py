@@ -12,7 +12,7 @@ import asyncio
 import logging
 import queue
 import threading
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import asdict, dataclass, field, fields, replace
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -27,6 +27,7 @@ from qsession_widget.runtime import schema
 from qsession_widget.runtime.devices import MOCK_PREFIX
 from qsession_widget.runtime.job import Job
 from qsession_widget.runtime.lifecycle import Session
+from qsession_widget.runtime.registry import User
 from qsession_widget.wire.states import FINAL_JOB_STATES, JobState, Mode, SessionState
 
 if TYPE_CHECKING:
@@ -67,6 +68,8 @@ class Write:
         result: a finished job's id and its result's text.
         deleted_job: a job to remove, with payload and result.
         spent_result: a job whose result is to be removed.
+        new_user: somebody to add.
+        removed_user: name of somebody to remove.
     """
 
     new_session: tuple[Session, str | None] | None = None
@@ -76,11 +79,14 @@ class Write:
     result: tuple[str, str] | None = None
     deleted_job: str | None = None
     spent_result: str | None = None
+    new_user: User | None = None
+    removed_user: str | None = None
 
     @property
     def refusable(self) -> bool:
-        """Whether it only adds something, for somebody who can be told that it was not added."""
-        return self.new_session is not None or self.new_job is not None
+        """Whether somebody asks for it who can be told that it was not done."""
+        asked = (self.new_session, self.new_job, self.new_user, self.removed_user)
+        return any(each is not None for each in asked)
 
     def keys(self) -> set[str]:
         """Ids of the sessions and jobs that change."""
@@ -202,6 +208,12 @@ class Store:
     ) -> tuple[Session | None, list[Job]]:
         """Read a session, and those of its jobs that changed after a revision, oldest first."""
         return await self._read(_read_changed, owner, session_id, since)
+
+    def users(self) -> list[User]:
+        """Read who was added to the runtime."""
+        with self._engine.connect() as connection:
+            rows = connection.execute(select(schema.users)).mappings()
+            return [User(**row) for row in rows]
 
     def unfinished(self) -> tuple[list[Session], list[Job], int]:
         """Read what a starting runtime goes on with: sessions, jobs, and the last revision."""
@@ -350,6 +362,11 @@ def _apply(connection: Connection, change: Write) -> None:
     if change.spent_result is not None:
         table = schema.results
         connection.execute(delete(table).where(table.c.job_id == change.spent_result))
+    if change.new_user is not None:
+        connection.execute(insert(schema.users), asdict(change.new_user))
+    if change.removed_user is not None:
+        table = schema.users
+        connection.execute(delete(table).where(table.c.name == change.removed_user))
     if change.deleted_job is not None:
         connection.execute(delete(schema.jobs).where(schema.jobs.c.id == change.deleted_job))
 

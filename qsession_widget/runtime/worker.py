@@ -15,7 +15,7 @@ import traceback
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
-from qsession_widget.runtime import caching
+from qsession_widget.runtime import caching, limits
 
 if TYPE_CHECKING:
     from multiprocessing.connection import Connection
@@ -23,6 +23,17 @@ if TYPE_CHECKING:
 
 MAX_REASON_CHARACTERS = 2_000
 """Longest reason of a failure; Qiskit's messages may print whole arrays."""
+
+
+class _OutOfMemoryError(Exception):
+    """A job needs more memory than it may have."""
+
+    def __init__(self, allowed_bytes: int) -> None:
+        super().__init__(
+            f"It needs more memory than the {allowed_bytes} bytes that a job may take."
+            if allowed_bytes
+            else "It needs more memory than there is."
+        )
 
 
 def main(pipe: Connection, lifeline: Connection) -> None:
@@ -40,6 +51,10 @@ def main(pipe: Connection, lifeline: Connection) -> None:
             task = json.loads(pipe.recv_bytes())
             _send(pipe, _run(pipe, task))
         except (EOFError, ConnectionError):
+            return
+        except _OutOfMemoryError as error:
+            # What the failed allocation has left behind is nobody's next job's concern.
+            _send(pipe, {**_failed(str(error)), "retires": True})
             return
 
 
@@ -73,14 +88,19 @@ def _run(pipe: Connection, task: dict[str, Any]) -> dict[str, Any]:
 
     began = time.monotonic()
     caching.start()
+    allowed = limits.Limits(**task["limits"])
     try:
-        outcome = programs.run(
-            task,
-            on_interim=lambda text: _send(pipe, {"kind": "interim", "text": text}),
-        )
-    except simulation.RejectedError as error:
-        return _failed(str(error))
-    except Exception as error:  # noqa: BLE001  a user's circuit may fail anywhere in Qiskit or Aer
+        with allowed.on_memory():
+            outcome = programs.run(
+                task,
+                on_interim=lambda text: _send(pipe, {"kind": "interim", "text": text}),
+            )
+    # A user's circuit may fail anywhere in Qiskit or Aer.
+    except Exception as error:
+        if limits.is_for_want_of_memory(error):
+            raise _OutOfMemoryError(allowed.memory_bytes) from error
+        if isinstance(error, simulation.RejectedError):
+            return _failed(str(error))
         reason = f"{type(error).__name__}: {getattr(error, 'message', None) or error}"
         return _failed(reason, traceback.format_exc())
     rest = task["min_seconds"] - (time.monotonic() - began)

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
+TABLES = ("sessions", "jobs", "payloads", "results", "users")
 NOON = datetime(2026, 11, 22, 12, 0, 0, 123456, tzinfo=UTC)
 
 
@@ -86,7 +87,7 @@ def test_migrations_from_empty_lead_to_the_schema(tmp_path: Path) -> None:
     with engine.connect() as connection:
         context = MigrationContext.configure(connection, opts={"compare_type": True})
         assert compare_metadata(context, schema.metadata) == []
-        assert set(schema.metadata.tables) == {"sessions", "jobs", "payloads", "results"}
+        assert set(schema.metadata.tables) == set(TABLES)
     engine.dispose()
 
 
