@@ -24,7 +24,7 @@ from qsession_widget.runtime.job import MAX_ATTEMPTS, Job
 from qsession_widget.runtime.lifecycle import Session
 from qsession_widget.runtime.limits import Limits
 from qsession_widget.runtime.scheduler import Scheduler
-from qsession_widget.runtime.store import Write
+from qsession_widget.runtime.store import DuplicateKeyError, StoreUnavailableError, Write
 from qsession_widget.runtime.timers import Timers
 from qsession_widget.wire.states import JOB_FAILED, RAN_TOO_LONG, JobState
 
@@ -44,8 +44,8 @@ log = logging.getLogger(__name__)
 _JOB_ID_ALPHABET = "0123456789abcdefghijklmnopqrstuv"
 _LONGEST_SLEEP_SECONDS = 30.0
 
-_PAYLOADS_AT_HAND = 32
-_LARGEST_PAYLOAD_AT_HAND = 2**18
+_AT_HAND = 32
+_LARGEST_AT_HAND = 2**18
 
 
 class TooManyError(Exception):
@@ -88,6 +88,8 @@ class Coordinator:
         self._pending: Counter[str] = Counter()
         self._interim: dict[str, list[str]] = {}
         self._payloads: dict[str, str] = {}
+        self._ending: dict[str, str] = {}
+        self._outcomes: dict[str, tuple[Job, str | None]] = {}
         self._creating: dict[tuple[str, str, str], asyncio.Task[str]] = {}
         self._revision = 0
         self._handing_over = 0
@@ -296,9 +298,20 @@ class Coordinator:
         return session if session is not None and session.owner == owner else None
 
     def unfinished(self, owner: str, job_id: str) -> bool:
-        """Whether it is an owner's job that has not ended."""
+        """Whether it is an owner's job whose end is not on disk yet."""
         job = self._jobs.get(job_id)
-        return job is not None and job.owner == owner
+        return (job.owner if job is not None else self._ending.get(job_id)) == owner
+
+    def take_outcome(self, owner: str, job_id: str) -> tuple[Job, str | None] | None:
+        """Give a job that has just ended, and its result, both on disk by now; None later on.
+
+        It is given once: whoever asks again is served from the store.
+        """
+        found = self._outcomes.get(job_id)
+        if found is None or found[0].owner != owner:
+            return None
+        del self._outcomes[job_id]
+        return found
 
     def interim(self, job_id: str) -> list[str]:
         """Give what a running job has finished so far, one encoded result for each pub."""
@@ -384,7 +397,8 @@ class Coordinator:
         if session is not None:
             session = self._put_session(lifecycle.start(session, job.id, now))
         started = self._put_job(job.start(now))
-        self._write(Write(jobs=(started,), sessions=(session,) if session else ()))
+        # It may share the commit of the job's end: a runtime that dies before runs the job again.
+        self._write(Write(jobs=(started,), sessions=(session,) if session else (), can_wait=True))
         self._handing_over += 1
         task = asyncio.create_task(self._hand_over(started))
         self._background.add(task)
@@ -485,17 +499,25 @@ class Coordinator:
             sessions=(session,) if session else (),
             result=None if result is None else (job.id, result),
         )
+        self._ending[job.id] = job.owner
         future = self._write(change)
+        future.add_done_callback(lambda _: self._ending.pop(job.id, None))
         if result is not None:
             future.add_done_callback(lambda done: self._check_stored(change, done))
         return future
 
     def _check_stored(self, change: Write, done: asyncio.Future[None]) -> None:
-        """End a job as Failed whose result can never be stored: it must not look unfinished."""
-        error = None if done.cancelled() else done.exception()
-        if error is None:
+        """Keep a stored result at hand; end its job as Failed where it can never be stored.
+
+        Such a job must not look unfinished.
+        """
+        if done.cancelled():
             return
+        error = done.exception()
         (job,) = change.jobs
+        if error is None:
+            self._keep_outcome(job, change.result)
+            return
         failed = replace(
             job,
             state=JobState.FAILED,
@@ -568,8 +590,16 @@ class Coordinator:
 
     def _keep_at_hand(self, job_id: str, params: str) -> None:
         """Spare a job that starts at once the reading of what it has just stored."""
-        if len(self._payloads) < _PAYLOADS_AT_HAND and len(params) <= _LARGEST_PAYLOAD_AT_HAND:
+        if len(self._payloads) < _AT_HAND and len(params) <= _LARGEST_AT_HAND:
             self._payloads[job_id] = params
+
+    def _keep_outcome(self, job: Job, result: tuple[str, str] | None) -> None:
+        """Spare who waits for a job's end the reading of what was just stored."""
+        if result is None or job.private or len(result[1]) > _LARGEST_AT_HAND:
+            return
+        self._outcomes[job.id] = job, result[1]
+        if len(self._outcomes) > _AT_HAND:
+            del self._outcomes[next(iter(self._outcomes))]
 
     def _withdraw(self, job: Job) -> None:
         """Undo the taking of a job that could not be stored."""
@@ -615,8 +645,11 @@ class Coordinator:
 
         def written(done: asyncio.Future[None]) -> None:
             if not done.cancelled() and done.exception() is None:
-                self.changes.notify(change.keys())
+                self.changes.notify(keys)
 
+        keys = change.keys()
+        for key in keys:
+            self._outcomes.pop(key, None)
         future = self._store.write(change)
         future.add_done_callback(written)
         return future
@@ -629,17 +662,31 @@ class Coordinator:
         find: Callable[[str, str], Coroutine[Any, Any, str | None]],
         create: Callable[[], Coroutine[Any, Any, str]],
     ) -> str:
-        """Create something once for each idempotency key, however often it is asked for."""
+        """Create something once for each idempotency key, however often it is asked for.
+
+        Nearly every key is a new one, so it is only looked for where the creating fails.
+        """
         if key is None:
             return await create()
 
-        async def find_or_create() -> str:
-            return await find(owner, key) or await create()
+        async def create_or_find() -> str:
+            try:
+                return await create()
+            except (
+                DuplicateKeyError,
+                StoreUnavailableError,
+                TooManyError,
+                lifecycle.NotAcceptingJobsError,
+            ):
+                found = await find(owner, key)
+                if found is None:
+                    raise
+                return found
 
         place = (kind, owner, key)
         task = self._creating.get(place)
         if task is None:
-            task = self._creating[place] = asyncio.create_task(find_or_create())
+            task = self._creating[place] = asyncio.create_task(create_or_find())
             task.add_done_callback(lambda _: self._creating.pop(place))
         # A client that hangs up must not undo what another request for the same key waits for.
         return await asyncio.shield(task)

@@ -388,6 +388,9 @@ class Api:
             # Most wakes are of a job that goes on: the store need not be asked.
             if self.coordinator.unfinished(owner, job_id):
                 return None
+            at_hand = self.coordinator.take_outcome(owner, job_id)
+            if at_hand is not None:
+                return at_hand
             found = await self.store.outcome(owner, job_id)
             if found is None:
                 raise problems.job_not_found(job_id)

@@ -156,7 +156,9 @@ def _listen(port: int, previous: Discovery | None) -> socket.socket:
 
 
 def _bind(port: int) -> socket.socket:
-    listener = socket.socket()
+    # asyncio sets TCP_NODELAY only where a socket names its protocol. Without it the second half of
+    # each answer waits for the client's delayed acknowledgement of the first, 40 ms.
+    listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         listener.bind((LOOPBACK, port))

@@ -12,6 +12,7 @@ import asyncio
 import logging
 import queue
 import threading
+import time
 from dataclasses import asdict, dataclass, field, fields, replace
 from datetime import datetime
 from pathlib import Path
@@ -21,7 +22,7 @@ from alembic import command
 from alembic.config import Config
 from alembic.util.exc import CommandError
 from sqlalchemy import Connection, create_engine, delete, event, func, insert, select, update
-from sqlalchemy.exc import DatabaseError, OperationalError
+from sqlalchemy.exc import DatabaseError, IntegrityError, OperationalError
 
 from qsession_widget.runtime import schema
 from qsession_widget.runtime.devices import MOCK_PREFIX
@@ -45,11 +46,18 @@ BUSY_MILLISECONDS = 5_000
 RETRY_SECONDS = 1.0
 """Pause between two tries to write to a file that cannot be written."""
 
+LINGER_SECONDS = 0.03
+"""How long a change that can wait is kept for others to share its commit."""
+
 _FINAL = [state.value for state in FINAL_JOB_STATES]
 
 
 class StoreUnavailableError(Exception):
     """The file cannot be written at the moment; nothing was stored."""
+
+
+class DuplicateKeyError(Exception):
+    """Something was created with this idempotency key before; nothing was stored."""
 
 
 class StoreUnreadableError(Exception):
@@ -70,6 +78,8 @@ class Write:
         spent_result: a job whose result is to be removed.
         new_user: somebody to add.
         removed_user: name of somebody to remove.
+        can_wait: nothing depends on when it is on disk, so that it may share the commit of what
+            follows. A short job's start then costs no commit of its own.
     """
 
     new_session: tuple[Session, str | None] | None = None
@@ -81,6 +91,7 @@ class Write:
     spent_result: str | None = None
     new_user: User | None = None
     removed_user: str | None = None
+    can_wait: bool = False
 
     @property
     def refusable(self) -> bool:
@@ -146,7 +157,8 @@ class Store:
         """Queue a change; the future is done when it is on disk. Changes keep their order.
 
         The future fails with StoreUnavailableError for something new while the file cannot be
-        written, and with another error for a change that can never be written.
+        written, with DuplicateKeyError for something new whose idempotency key is taken, and with
+        another error for a change that can never be written.
         """
         loop = asyncio.get_running_loop()
         future: asyncio.Future[None] = loop.create_future()
@@ -248,9 +260,11 @@ class Store:
     def _write_loop(self) -> None:
         unwritten: list[_Pending] = []
         closing = False
-        while not closing:
-            closing = self._collect(unwritten)
-            unwritten = self._commit(unwritten)
+        # Always the same connection: its page cache holds what it wrote.
+        with self._engine.connect() as connection:
+            while not closing:
+                closing = self._collect(unwritten)
+                unwritten = self._commit(connection, unwritten)
         if unwritten:
             log.error("the runtime ends, and %d changes could not be stored", len(unwritten))
 
@@ -258,14 +272,17 @@ class Store:
         """Add what is queued, and say whether that was the last; waits for something to do."""
         try:
             following = self._queue.get(timeout=RETRY_SECONDS if unwritten else None)
+            deadline = time.monotonic() + LINGER_SECONDS
             while following is not None:
                 unwritten.append(following)
-                following = self._queue.get_nowait()
+                patient = all(pending.write.can_wait for pending in unwritten)
+                left = deadline - time.monotonic() if patient else 0.0
+                following = self._queue.get(timeout=max(left, 0.0))
         except queue.Empty:
             return False
         return True
 
-    def _commit(self, batch: list[_Pending]) -> list[_Pending]:
+    def _commit(self, connection: Connection, batch: list[_Pending]) -> list[_Pending]:
         """Commit a batch in one transaction; gives what has to be tried again, in its order.
 
         Where one change of several can never be written, each gets a transaction of its own.
@@ -273,18 +290,17 @@ class Store:
         if not batch:
             return []
         try:
-            with self._engine.begin() as connection:
-                for pending in batch:
-                    _apply(connection, pending.write)
+            with connection.begin():
+                for change in _condensed([pending.write for pending in batch]):
+                    _apply(connection, change)
         except OperationalError as error:
             return self._postpone(batch, error)
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001 - whoever asked for the change gets it
             if len(batch) == 1:
-                log.exception("a change cannot be stored")
-                batch[0].done(error)
+                batch[0].done(_hopeless(batch[0].write, error))
                 return []
             for index, pending in enumerate(batch):
-                left = self._commit([pending])
+                left = self._commit(connection, [pending])
                 if left:
                     return [*left, *batch[index + 1 :]]
             return []
@@ -337,6 +353,32 @@ def _session_row(session: Session) -> dict[str, Any]:
 
 def _job_row(job: Job) -> dict[str, Any]:
     return {**{name: getattr(job, name) for name in _JOB_COLUMNS}, "tags": list(job.tags)}
+
+
+def _condensed(changes: list[Write]) -> list[Write]:
+    """Leave out what a later change of the same transaction overwrites: rows are written whole."""
+    jobs = {job.id: number for number, change in enumerate(changes) for job in change.jobs}
+    sessions = {
+        each.id: number for number, change in enumerate(changes) for each in change.sessions
+    }
+    return [
+        replace(
+            change,
+            jobs=tuple(job for job in change.jobs if jobs[job.id] == number),
+            sessions=tuple(each for each in change.sessions if sessions[each.id] == number),
+        )
+        for number, change in enumerate(changes)
+    ]
+
+
+def _hopeless(change: Write, error: Exception) -> Exception:
+    """Say why a change can never be stored."""
+    if isinstance(error, IntegrityError) and change.refusable:
+        text = str(error.orig)
+        if "idempotency_key" in text:
+            return DuplicateKeyError(text)
+    log.error("a change cannot be stored", exc_info=error)
+    return error
 
 
 def _apply(connection: Connection, change: Write) -> None:

@@ -135,7 +135,7 @@ class Bench:
         inside = self.coordinator
         assert (inside._jobs, inside._interim, inside._scheduler._jobs) == ({}, {}, {})
         assert inside._timers.next() is None or inside._sessions
-        assert (inside._creating, inside._handing_over) == ({}, 0)
+        assert (inside._creating, inside._ending, inside._handing_over) == ({}, {}, 0)
         assert not inside.changes._waiting
 
 
@@ -483,7 +483,7 @@ def test_a_payload_that_cannot_be_read_fails_its_job_and_frees_the_device(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # Large ones are always read from the store; here everything is large.
-    monkeypatch.setattr(coordinator, "_LARGEST_PAYLOAD_AT_HAND", 0)
+    monkeypatch.setattr(coordinator, "_LARGEST_AT_HAND", 0)
 
     async def body(bench: Bench) -> None:
         with closing(sqlite3.connect(tmp_path / "runtime.db")) as other:
