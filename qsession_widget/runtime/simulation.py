@@ -43,6 +43,9 @@ DEFAULT_PRECISION = 0.015625
 
 NOT_A_GATE = frozenset({"barrier"})
 
+LEARNED_TYPES = ("_json", "settings")
+"""How the noise learner's results are tagged, which an estimator's options may hold."""
+
 
 class RejectedError(Exception):
     """The job cannot run as it is; the message becomes its reason."""
@@ -113,7 +116,7 @@ def run(
     """
     _circuits.release()
     try:
-        inputs = codec.loads(params, circuit=_circuits.decode)
+        inputs = codec.loads(params, circuit=_circuits.decode, opaque=LEARNED_TYPES)
     except CodecError as error:
         raise RejectedError(f"The job's params cannot be read: {error}") from error
     if not isinstance(inputs, dict):
@@ -130,8 +133,18 @@ def run(
         results.append(result)
         on_interim(codec.dumps(result))
     busy_seconds = time.perf_counter() - started
-    text = codec.dumps(PrimitiveResult(results, metadata={"version": 2}))
+    text = codec.dumps(PrimitiveResult(results, metadata=_metadata(options)))
     return Outcome(text, busy_seconds)
+
+
+def _metadata(options: dict[str, Any]) -> dict[str, Any]:
+    """Describe how the job was run; as on IBM's side, with the noise model that was given."""
+    resilience = options.get("resilience")
+    learned = resilience.get("layer_noise_model") if isinstance(resilience, dict) else None
+    if learned is None:
+        return {"version": 2}
+    unused = {"zne_mitigation": False, "pec_mitigation": False}
+    return {"version": 2, "resilience": {**unused, "layer_noise_model": learned}}
 
 
 class Device:
@@ -144,6 +157,11 @@ class Device:
         self._level = optimization_level
         self._target = _target(name)
         self._max_shots = _device(name).configuration.get("max_shots")
+
+    @property
+    def target(self) -> Target:
+        """What the device can do, and how badly."""
+        return self._target
 
     def prepare(self, circuit: QuantumCircuit) -> QuantumCircuit:
         """Give a circuit that the device can run: the same, or transpiled."""

@@ -32,7 +32,7 @@ from qiskit.qpy.common import QPY_VERSION
 from qsession_widget.errors import CodecError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Collection
 
 SERVICE_QPY_VERSION = 17
 """Newest circuit format that IBM's service takes (SERVICE_MAX_SUPPORTED_QPY_VERSION)."""
@@ -67,19 +67,25 @@ def decode_circuit(text: str) -> QuantumCircuit:
     return circuit
 
 
-def loads(text: str | bytes, *, circuit: Callable[[str], QuantumCircuit] = decode_circuit) -> Any:
+def loads(
+    text: str | bytes,
+    *,
+    circuit: Callable[[str], QuantumCircuit] = decode_circuit,
+    opaque: Collection[str] = (),
+) -> Any:
     """Decode the wire's JSON text.
 
     Args:
         text: the text.
         circuit: decodes the text of a circuit; for who keeps decoded ones.
+        opaque: types whose tagged objects stay as they are, for who only hands them on.
 
     Raises:
         UnknownTypeError: for a type that is not known here.
         CodecError: for text that is not JSON, and for damaged contents.
     """
     try:
-        return json.loads(text, object_hook=partial(_decode, circuit=circuit))
+        return json.loads(text, object_hook=partial(_decode, circuit=circuit, opaque=opaque))
     except CodecError:
         raise
     # Text that is not JSON, bytes that are no text, and numbers that are too long to be read.
@@ -199,9 +205,13 @@ _DECODERS: dict[str, Callable[[Any], Any]] = {
 }
 
 
-def _decode(obj: dict[str, Any], circuit: Callable[[str], QuantumCircuit] = decode_circuit) -> Any:
+def _decode(
+    obj: dict[str, Any],
+    circuit: Callable[[str], QuantumCircuit] = decode_circuit,
+    opaque: Collection[str] = (),
+) -> Any:
     name = obj.get("__type__")
-    if name is None:
+    if name is None or name in opaque:
         return obj
     decoder = _DECODERS.get(name) if isinstance(name, str) else None
     if decoder is None:

@@ -32,7 +32,10 @@ EXTRA = "qsession"
 EXECUTOR = "executor"
 """The program behind the official client's newer primitives."""
 
-PROGRAMS = ("sampler", "estimator", EXECUTOR)
+NOISE_LEARNER = "noise-learner"
+"""The program that gives the noise of layers of gates."""
+
+PROGRAMS = ("sampler", "estimator", EXECUTOR, NOISE_LEARNER)
 """Programs that the local runtime runs."""
 
 MAX_WAIT_SECONDS = 30.0

@@ -319,6 +319,13 @@ def test_a_type_that_is_not_known_is_named() -> None:
         codec.loads(tagged("settings", {}))
 
 
+def test_a_type_can_be_handed_on_as_it_is() -> None:
+    text = tagged("settings", {"value": json.loads(tagged("complex", [1.0, 2.0]))})
+    found = codec.loads(text, opaque=("settings",))
+    assert found == {"__type__": "settings", "__value__": {"value": 1 + 2j}}
+    assert json.loads(codec.dumps(found)) == json.loads(text)
+
+
 def test_sampler_results_keep_their_class() -> None:
     result = SamplerPubResult(DataBin(cr=random_bits((3,), 2)), metadata={})
     assert type(codec.loads(codec.dumps(result))) is SamplerPubResult
