@@ -15,7 +15,7 @@ from qsession_widget.transport.cloud import (
     SEARCH_URL_VARIABLE,
     Cloud,
     Instance,
-    choose,
+    fitting,
 )
 from qsession_widget.transport.http import Endpoint, Transport, is_unattended
 from qsession_widget.wire.discovery import Discovery
@@ -76,20 +76,19 @@ def list_instances(account: Account) -> list[Instance]:
         cloud.close()
 
 
-def choose_instance(account: Account) -> str:
-    """Give the CRN of the instance that an account without one means.
+def fitting_instances(account: Account) -> list[Instance]:
+    """List the instances that an account without a CRN means, the first choice first.
 
     Raises:
         InvalidInputError: where none fits, and as `list_instances`.
     """
-    chosen = choose(
+    return fitting(
         list_instances(account),
         name=None if account.instance == "auto" else account.instance,
         region=account.region,
         plans_preference=account.plans_preference,
         tags=account.tags,
     )
-    return chosen.crn
 
 
 def official_service(account: Account, url: str) -> Any:

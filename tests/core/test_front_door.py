@@ -72,8 +72,11 @@ def documented() -> Iterator[tuple[str, Any]]:
     }
     for name, value in (named | groups | {"Backend": Backend, "Status": BackendStatus}).items():
         yield name, value
-        members = vars(value).items() if inspect.isclass(value) else ()
-        for member, found in members:
+        # Of its parts too, where a class is made of several.
+        mro = getattr(value, "__mro__", ())
+        bases = [base for base in mro if base.__module__.startswith("qsession_widget.")]
+        members = {member: found for base in bases[::-1] for member, found in vars(base).items()}
+        for member, found in members.items():
             if not member.startswith("_"):
                 unwrapped = getattr(found, "__func__", found)
                 if inspect.isfunction(unwrapped) or isinstance(unwrapped, property):
