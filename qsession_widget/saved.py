@@ -24,7 +24,7 @@ class SavedAccounts:
         filename: str | Path | None = None,
         name: str | None = None,
         proxies: Mapping[str, Any] | None = None,
-        verify: bool | None = None,
+        verify: bool | str | Path | None = None,
         *,
         overwrite: bool = False,
         set_as_default: bool = False,
@@ -59,7 +59,7 @@ class SavedAccounts:
         """
         account = Account(channel or IBM_CHANNELS[0], token, url, instance).with_changes(
             proxies=connection.proxies_of(proxies),
-            verify=verify,
+            verify=connection.verify_of(verify),
             private_endpoint=private_endpoint,
             region=region,
             plans_preference=None if plans_preference is None else tuple(plans_preference),

@@ -49,7 +49,8 @@ class QiskitRuntimeService(Devices, Listings, SavedAccounts):
             one after the other, and belongs to the service of the instance that has it.
         name: the saved account of this name.
         filename: another file of saved accounts than qiskit-ibm-runtime's.
-        verify: whether to check the server's certificate; None is the account's choice.
+        verify: whether to check the server's certificate; a path is a file, or a folder, of the
+            authorities to trust. None is the account's choice.
         proxies: addresses of proxies by scheme, such as {"https": "http://proxy:3128"}; also in
             qiskit-ibm-runtime's form, {"urls": {...}}.
         private_endpoint: whether to use IBM's private network.
@@ -72,7 +73,7 @@ class QiskitRuntimeService(Devices, Listings, SavedAccounts):
         *,
         name: str | None = None,
         filename: str | Path | None = None,
-        verify: bool | None = None,
+        verify: bool | str | Path | None = None,
         proxies: Mapping[str, Any] | None = None,
         private_endpoint: bool | None = None,
         region: str | None = None,
@@ -90,7 +91,7 @@ class QiskitRuntimeService(Devices, Listings, SavedAccounts):
             account = Account(channel or IBM_CHANNELS[0], token, url)
         account = account.with_changes(
             instance=instance,
-            verify=verify,
+            verify=connection.verify_of(verify),
             proxies=connection.proxies_of(proxies),
             private_endpoint=private_endpoint,
             region=region,

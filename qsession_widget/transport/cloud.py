@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 
     from requests.auth import AuthBase
 
+    from qsession_widget.transport.connections import Verify
+
 logger = logging.getLogger(__name__)
 
 SEARCH_URL_VARIABLE = "GLOBAL_SEARCH_URL"
@@ -63,7 +65,7 @@ class Cloud:
         catalog_url: str,
         auth: AuthBase,
         *,
-        verify: bool = True,
+        verify: Verify = True,
         proxies: Mapping[str, str] | None = None,
     ) -> None:
         search = os.environ.get(SEARCH_URL_VARIABLE) or search_url

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
 import requests
@@ -156,7 +156,7 @@ def test_every_instance_is_used_where_none_is_named(
         assert service.least_busy(min_num_qubits=100).name == "fake_torino"
         with pytest.raises(BackendNotFoundError, match="there are fake_torino, fake_manila"):
             service.backend("fake_torrino")
-        with pytest.raises(BackendNotFoundError, match="there are fake_manila$"):
+        with pytest.raises(BackendNotFoundError, match=r"there are fake_manila$"):
             service.backend("fake_torino", instance=crn("free"))
         with pytest.raises(InvalidInputError, match=r"instance='mine'.*free \(open\)"):
             service.backends(instance="mine")
