@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
 from qsession_widget.errors import ConflictError, QSessionError
 from qsession_widget.privacy import without_secrets
-from qsession_widget.session import Session, details_of
+from qsession_widget.sessions import details_of
 from qsession_widget.snapshot import (
     JobRow,
     Link,
@@ -33,6 +33,8 @@ from qsession_widget.wire.states import session_status
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
+
+    from qsession_widget.session import Session
 
 logger = logging.getLogger(__name__)
 

@@ -16,8 +16,10 @@ from qsession_widget.accounts import LOCAL
 from qsession_widget.backend import Backend, backend_name
 from qsession_widget.errors import InvalidInputError
 from qsession_widget.options import Options
+from qsession_widget.places import service_of
 from qsession_widget.service import default_service
-from qsession_widget.session import Session, find_session, service_of, surrounding_session
+from qsession_widget.session import Session, find_session
+from qsession_widget.surrounding import surrounding_session
 from qsession_widget.transpiling import transpiled_circuits
 
 if TYPE_CHECKING:

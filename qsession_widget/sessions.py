@@ -1,4 +1,4 @@
-"""What a service lists of its sessions and batches."""
+"""What a service says of its sessions and batches: one by one, and in a list."""
 
 from __future__ import annotations
 
@@ -10,6 +10,33 @@ from qsession_widget.wire.states import Mode
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
+
+_DETAILS = {
+    "id": "id",
+    "backend_name": "backend_name",
+    "interactive_timeout": "interactive_ttl",
+    "max_time": "max_ttl",
+    "active_timeout": "active_ttl",
+    "state": "state",
+    "accepting_jobs": "accepting_jobs",
+    "last_job_started": "last_job_started",
+    "last_job_completed": "last_job_completed",
+    "started_at": "started_at",
+    "closed_at": "closed_at",
+    "activated_at": "activated_at",
+    "mode": "mode",
+    "usage_time": "elapsed_time",
+}
+"""Key of `details()`, and where it stands in the JSON of GET /sessions/{id}."""
+
+
+def details_of(found: Mapping[str, Any]) -> dict[str, Any]:
+    """Read the JSON of GET /sessions/{id} into the dict of `Session.details()`."""
+    return {
+        **{key: found.get(field) for key, field in _DETAILS.items()},
+        "timestamps": found.get("timestamps") or [],
+    }
 
 
 @dataclass(frozen=True)

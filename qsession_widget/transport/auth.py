@@ -15,9 +15,12 @@ import requests
 from requests.auth import AuthBase
 
 from qsession_widget.errors import InvalidInputError, NotAuthorizedError, ServiceUnavailableError
+from qsession_widget.transport.connections import Connections
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
+    from qsession_widget.transport.connections import Verify
 
 logger = logging.getLogger(__name__)
 
@@ -97,7 +100,7 @@ class IAMAuth(AuthBase):
         instance: str,
         *,
         iam_url: str | None = None,
-        verify: bool = True,
+        verify: Verify = True,
         proxies: Mapping[str, str] | None = None,
     ) -> None:
         base = (iam_url or os.environ.get(IAM_URL_VARIABLE) or IAM_URL).rstrip("/")
@@ -143,18 +146,19 @@ class IAMAuth(AuthBase):
 
     def _renew(self, now: float) -> None:
         try:
-            answer = requests.post(
-                self._url,
-                data={
-                    "grant_type": "urn:ibm:params:oauth:grant-type:apikey",
-                    "apikey": self._key,
-                    "response_type": "cloud_iam",
-                },
-                headers={"Accept": "application/json"},
-                timeout=_TIMEOUT_SECONDS,
-                verify=self._verify,
-                proxies=self._proxies,
-            )
+            # Once in most of an hour: nothing is worth keeping open.
+            with Connections(self._url, verify=self._verify, proxies=self._proxies) as there:
+                answer = there.request(
+                    "POST",
+                    self._url,
+                    data={
+                        "grant_type": "urn:ibm:params:oauth:grant-type:apikey",
+                        "apikey": self._key,
+                        "response_type": "cloud_iam",
+                    },
+                    headers={"Accept": "application/json"},
+                    timeout=_TIMEOUT_SECONDS,
+                )
         except requests.RequestException as error:
             raise ServiceUnavailableError(
                 f"IBM Cloud's IAM at {self._url} cannot be reached: {type(error).__name__}"

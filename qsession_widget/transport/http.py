@@ -11,12 +11,10 @@ import time
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC
 from typing import TYPE_CHECKING, Any
-from urllib.parse import urlsplit
 
 import requests
-from requests.adapters import HTTPAdapter
 from requests.exceptions import ChunkedEncodingError
 from urllib3.exceptions import NewConnectionError
 
@@ -28,18 +26,25 @@ from qsession_widget.errors import (
     ServiceError,
     ServiceUnavailableError,
 )
+from qsession_widget.transport.connections import Connections, without_credentials
 from qsession_widget.transport.server_time import ServerTime
 from qsession_widget.wire.fields import API_VERSION, IDEMPOTENCY_KEY
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
+    from datetime import datetime
 
     from requests.auth import AuthBase
+
+    from qsession_widget.transport.connections import Verify
 
 logger = logging.getLogger(__name__)
 
 RETRY_STATUSES = frozenset({500, 502, 503, 504, 520, 521, 522, 524})
 """Answers of a server, or of what stands before it, that may be better a moment later."""
+
+RETRY_WHEN_TOLD = frozenset({413, 429})
+"""Refusals that pass where the server says when, in `Retry-After`; without it they stand."""
 
 _ATTEMPTS = 5
 _FIRST_PAUSE_SECONDS = 0.25
@@ -47,10 +52,9 @@ _LONGEST_PAUSE_SECONDS = 8.0
 _LONGEST_RETRY_AFTER_SECONDS = 60.0
 _CONNECT_TIMEOUT_SECONDS = 5.0
 _READ_TIMEOUT_SECONDS = 60.0
-_POOL_SIZE = 32
 _LONGEST_TEXT = 500
 _REPEATABLE_METHODS = frozenset({"GET", "PUT", "DELETE"})
-_LOOPBACK = frozenset({"127.0.0.1", "::1", "localhost"})
+_HEADERS = {"Accept": "application/json", "IBM-API-Version": API_VERSION}
 _FIRST_ERROR = 400
 _UNAUTHORIZED = 401
 
@@ -99,7 +103,7 @@ class Transport:
             refused. The local runtime starts its process again there. None where nothing helps.
         honours_keys: whether the server knows `Idempotency-Key`. Only then is a POST repeated
             after it may have arrived.
-        verify: whether to check the server's certificate.
+        verify: whether to check the server's certificate; a path is that of the authorities.
         proxies: addresses of proxies by scheme, as requests takes them.
     """
 
@@ -109,7 +113,7 @@ class Transport:
         *,
         recover: Callable[[], Endpoint] | None = None,
         honours_keys: bool = False,
-        verify: bool = True,
+        verify: Verify = True,
         proxies: Mapping[str, str] | None = None,
     ) -> None:
         self._endpoint = endpoint
@@ -118,15 +122,7 @@ class Transport:
         self._closed = threading.Event()
         self.server_time = ServerTime()
         """The server's clock, as far as its answers have shown it."""
-        self._session = requests.Session()
-        # Against loopback neither proxies nor .netrc may get in between.
-        self._session.trust_env = urlsplit(endpoint.url).hostname not in _LOOPBACK
-        self._verify = verify
-        self._session.proxies.update(proxies or {})
-        self._session.headers.update({"Accept": "application/json", "IBM-API-Version": API_VERSION})
-        adapter = HTTPAdapter(pool_connections=4, pool_maxsize=_POOL_SIZE)
-        self._session.mount("http://", adapter)
-        self._session.mount("https://", adapter)
+        self._connections = Connections(endpoint.url, verify=verify, proxies=proxies)
 
     def __repr__(self) -> str:
         return f"Transport({self.url!r})"
@@ -144,7 +140,7 @@ class Transport:
     def close(self) -> None:
         """Close the connections. Requests that come later, or that pause between tries, fail."""
         self._closed.set()
-        self._session.close()
+        self._connections.close()
 
     def pause(self, seconds: float) -> None:
         """Sleep, but end at once when the connection is closed.
@@ -194,6 +190,7 @@ class Transport:
             # Encoded once, so that a repetition is the same to the byte.
             data=_encoded(body),
             headers={
+                **_HEADERS,
                 **(headers or {}),
                 **({"Content-Type": "application/json"} if body is not None else {}),
             },
@@ -220,10 +217,13 @@ class Transport:
                 if response.status_code == _UNAUTHORIZED and self._renewed(endpoint):
                     continue
                 problem = _refusal(response, call)
-                pause = max(_backoff(attempt), _retry_after(response))
+                told = _retry_after(response, self.server_time.now())
+                pause = max(_backoff(attempt), told or 0.0)
+                passing = response.status_code in RETRY_STATUSES or (
+                    response.status_code in RETRY_WHEN_TOLD and told is not None
+                )
                 if (
-                    response.status_code not in RETRY_STATUSES
-                    or not call.repeatable
+                    not (passing and call.repeatable)
                     or attempt == _ATTEMPTS
                     or pause > _LONGEST_RETRY_AFTER_SECONDS
                 ):
@@ -236,7 +236,7 @@ class Transport:
         self.pause(0.0)
         asked_at = time.monotonic()
         try:
-            response = self._session.request(
+            response = self._connections.request(
                 call.method,
                 endpoint.url + call.path,
                 params=call.params,
@@ -244,14 +244,12 @@ class Transport:
                 headers=call.headers,
                 auth=endpoint.auth,
                 timeout=(_CONNECT_TIMEOUT_SECONDS, call.read_timeout),
-                # Said here, since requests lets REQUESTS_CA_BUNDLE win over a session's False.
-                verify=self._verify,
             )
         except (requests.ConnectionError, requests.Timeout, ChunkedEncodingError):
             raise
         except requests.RequestException as error:
             raise ServiceUnavailableError(
-                f"{call.method} {self.url}{call.path}: {error}"
+                f"{call.method} {self.url}{call.path}: {without_credentials(str(error))}"
             ) from error
         # A caller that was held was not asking all the time, but that only widens the estimate.
         self.server_time.learn(response.headers.get("Date"), asked_at, time.monotonic())
@@ -302,17 +300,22 @@ def _backoff(attempt: int) -> float:
     return longest * spread
 
 
-def _retry_after(response: requests.Response) -> float:
-    """Read `Retry-After`: seconds, or a date (RFC 9110); 0 where there is nothing readable."""
+def _retry_after(response: requests.Response, now: datetime) -> float | None:
+    """Read `Retry-After`: seconds, or a date (RFC 9110); None where there is nothing readable.
+
+    Args:
+        response: the answer.
+        now: the time at the server, which is whose date it is.
+    """
     text = response.headers.get("Retry-After", "").strip()
     if text.isdecimal():
         return float(text)
     try:
         moment = email.utils.parsedate_to_datetime(text)
     except ValueError:
-        return 0.0
+        return None
     # A date without a zone is in UTC, by RFC 9110.
-    return max((moment.replace(tzinfo=moment.tzinfo or UTC) - datetime.now(UTC)).total_seconds(), 0)
+    return max((moment.replace(tzinfo=moment.tzinfo or UTC) - now).total_seconds(), 0.0)
 
 
 def _never_sent(error: requests.RequestException) -> bool:
@@ -327,7 +330,7 @@ def _innermost(error: BaseException) -> str:
     """Say what happened, without the layers of urllib3 around it."""
     outer = error.args[0] if error.args else None
     reason = getattr(outer, "reason", None)
-    return str(reason or error)
+    return without_credentials(str(reason or error))
 
 
 def _refusal(response: requests.Response, call: _Call) -> ServiceError | ServiceUnavailableError:

@@ -24,6 +24,7 @@ from qsession_widget import (
     Sampler,
     Session,
 )
+from qsession_widget.job import Estimate
 from qsession_widget.service import default_service
 from qsession_widget.transport.http import Transport
 from tests.conftest import eventually
@@ -281,12 +282,27 @@ def test_calling_off_an_await_leaves_the_job(running_job: RuntimeJob) -> None:
 def test_what_the_service_does_not_know_is_none() -> None:
     job = Sampler("fake_manila").run(bell(), shots=1)
     job.wait_for_final_state()
-    assert (job.sub_status, job.queue_position) == (None, None)
-    with serving(Service(job_json("Running", qsession={"sub_status": "simulating"})).app) as root:
-        assert job_of(root).sub_status == "simulating"
-    with serving(Service(job_json("Running")).app) as root:
-        at_ibm = job_of(root)
-        assert (at_ibm.sub_status, at_ibm.queue_position) == (None, None)
+    assert (job.sub_status, job.queue_position, job.estimate) == (None, None, None)
+    for state in ("Queued", "Running"):
+        with serving(Service(job_json(state)).app) as root:
+            at_ibm = job_of(root)
+            unknown = (at_ibm.sub_status, at_ibm.queue_position, at_ibm.estimate)
+            assert unknown == (None, None, None)
+
+
+def test_what_the_service_knows_is_told_as_it_is_now() -> None:
+    basis = "12 jobs of this session took 0.8 s each (median)"
+    estimates = [{"start_seconds": seconds, "basis": basis} for seconds in (9.6, 8.8)]
+    queued = [job_json("Queued", qsession={"estimate": each}) for each in (*estimates, None)]
+    running = job_json("Running", qsession={"sub_status": "on_device", "estimate": None})
+    with serving(Service(queued[0], *queued, running).app) as root:
+        job = job_of(root)
+        assert [job.estimate for _ in range(3)] == [
+            Estimate(9.6, basis),
+            Estimate(8.8, basis),
+            None,
+        ]
+        assert job.sub_status == "on_device"
 
 
 # Against servers that do other things

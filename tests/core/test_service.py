@@ -21,9 +21,9 @@ from qsession_widget import (
     ServiceUnavailableError,
     Session,
     UnsupportedError,
+    listings,
     local,
 )
-from qsession_widget import service as service_module
 from qsession_widget.service import default_service
 from tests.conftest import eventually
 from tests.core.circuits import bell
@@ -225,7 +225,7 @@ def test_run_needs_a_backend_that_exists(service: QiskitRuntimeService) -> None:
         service.run("spectroscopy", {}, {"backend": "fake_manila"})
     with pytest.raises(InvalidInputError, match="program_id=''"):
         service.run("", {}, {"backend": "fake_manila"})
-    with pytest.raises(InvalidInputError, match="not this service's"):
+    with pytest.raises(InvalidInputError, match="has no instances"):
         service.run("sampler", {}, {"backend": "fake_manila", "instance": "crn:other"})
 
 
@@ -265,7 +265,7 @@ def test_counts_that_are_none(service: QiskitRuntimeService, arguments: dict[str
 def test_pages_repeat_nothing_when_jobs_arrive_between_them(
     service: QiskitRuntimeService, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(service_module, "_PAGE", 4)
+    monkeypatch.setattr(listings, "PAGE", 4)
     sent = send(service, "paged", 10)
     ask = service.api.jobs
     late: list[str] = []
@@ -285,7 +285,7 @@ def test_pages_repeat_nothing_when_jobs_arrive_between_them(
 def test_pages_end_when_jobs_vanish_between_them(
     service: QiskitRuntimeService, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(service_module, "_PAGE", 4)
+    monkeypatch.setattr(listings, "PAGE", 4)
     sent = send(service, "vanishing", 10)
     ask = service.api.jobs
     left = list(sent)
@@ -317,7 +317,7 @@ def test_a_deleted_job_is_gone(service: QiskitRuntimeService) -> None:
 def test_sessions_are_listed(
     service: QiskitRuntimeService, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(service_module, "_PAGE", 2)
+    monkeypatch.setattr(listings, "PAGE", 2)
     since = datetime.now(UTC)
     opened = [kind(service, "fake_manila") for kind in (Session, Batch, Session, Session, Batch)]
     opened[0].close()

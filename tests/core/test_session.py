@@ -29,7 +29,7 @@ from qsession_widget import (
     SessionClosedError,
 )
 from qsession_widget.service import default_service
-from qsession_widget.session import surrounding_session
+from qsession_widget.surrounding import surrounding_session
 from qsession_widget.wire.discovery import Discovery
 from tests.conftest import eventually
 from tests.core.circuits import bell
