@@ -118,6 +118,7 @@ class QiskitRuntimeService:
         self._features: frozenset[str] | None = None
         self._configurations: dict[str, Mapping[str, Any]] = {}
         self._official: Any = None
+        self._pub_counts: dict[str, int] = {}
 
     # Accounts
 
@@ -279,6 +280,10 @@ class QiskitRuntimeService:
                 except NotFoundError:
                     self._features = frozenset()
             return self._features
+
+    def pub_count(self, job_id: str) -> int | None:
+        """Give how many pubs a job has; None for one that was not sent through this object."""
+        return self._pub_counts.get(job_id)
 
     def known_to_offer(self, feature: str) -> bool:
         """Say whether the service has said that it can do something, without asking it."""
@@ -456,6 +461,8 @@ class QiskitRuntimeService:
             body[EXTRA] = {"optimization_level": optimization_level}
         answer = self.api.create_job(codec.dumps(body), key=str(uuid.uuid4()))
         job = RuntimeJob(self, answer["id"], result_decoder=result_decoder)
+        if isinstance(inputs.get("pubs"), list | tuple):
+            self._pub_counts[job.job_id()] = len(inputs["pubs"])
         if callback is not None:
             follow(job, callback)
         return job
