@@ -19,12 +19,14 @@ from qsession_widget.errors import ConflictError, QSessionError
 from qsession_widget.privacy import without_secrets
 from qsession_widget.sessions import details_of
 from qsession_widget.snapshot import (
+    CacheFigures,
     JobRow,
     Link,
     LinkState,
     Notice,
     ServiceClock,
     Snapshot,
+    UsageSplit,
     parse_time,
 )
 from qsession_widget.transport.http import unattended
@@ -32,7 +34,7 @@ from qsession_widget.wire.fields import EXTRA
 from qsession_widget.wire.states import session_status
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from qsession_widget.session import Session
 
@@ -310,7 +312,11 @@ class Monitor:
             link = replace(link, since=last.link.since)
         with self._looked:
             self.snapshot = replace(
-                found, link=link, beat=last.beat + 1, every_seconds=round_seconds
+                found,
+                link=link,
+                beat=last.beat + 1,
+                seen_at=datetime.now(UTC),
+                every_seconds=round_seconds,
             )
             self._looked.notify_all()
         return link.state is not LinkState.RETRYING
@@ -356,9 +362,7 @@ class _Watching:
         if self._holds:
             return self._watch(last, hold=hold)
         found = self._session.service.api.session(last.session_id or "")
-        rows = (JobRow.from_json(job.data) for job in self._session.jobs())
-        self._jobs.update({row.id: row for row in rows})
-        return self._seen(last, found)
+        return self._seen(last, found, [job.data for job in self._session.jobs()])
 
     def pause_seconds(self, snapshot: Snapshot, round_seconds: float) -> float:
         """Pause as long as needed where the request itself does not wait."""
@@ -374,15 +378,25 @@ class _Watching:
             # The first look answers at once: somebody waits for the panel to appear.
             wait_seconds=WATCHED_SECONDS if hold and self._revision else 0.0,
         )
+        if found is None and self._clock is not None and self._clock.rate > 0:
+            return replace(last, now=self._clock.now())
         if found is None:
-            return last if self._clock is None else replace(last, now=self._clock.now())
+            # A clock that is moved by hand moves without any change of the session.
+            session = self._session.service.api.session(last.session_id or "")
+            return self._seen(last, session, [])
         self._revision = found["revision"]
-        self._jobs.update({job["id"]: JobRow.from_json(job) for job in found["jobs"]})
-        return self._seen(last, found["session"])
+        return self._seen(last, found["session"], found["jobs"])
 
-    def _seen(self, last: Snapshot, found: dict[str, Any]) -> Snapshot:
+    def _seen(
+        self, last: Snapshot, found: dict[str, Any], changed: Iterable[Mapping[str, Any]]
+    ) -> Snapshot:
+        """Read a session, and those of its jobs that may have changed."""
+        service = self._session.service
         extra = found.get(EXTRA) or {}
-        self._clock = ServiceClock.read(found, self._session.service.server_time())
+        self._clock = ServiceClock.read(found, service.server_time())
+        for job in changed:
+            row = JobRow.from_json(job, self._clock.shown, service.pub_count(str(job["id"])))
+            self._jobs[row.id] = row
         return replace(
             last,
             backend_name=found.get("backend_name") or last.backend_name,
@@ -395,6 +409,9 @@ class _Watching:
             created_at=parse_time(extra.get("created_at")),
             first_job_seconds=extra.get("first_job_ttl"),
             state_reason=without_secrets(found.get("state_reason") or "") or None,
+            usage=UsageSplit.read(extra.get("usage")),
+            cache=CacheFigures.read(extra.get("cache")),
+            policy=extra.get("policy"),
         )
 
 
@@ -411,7 +428,8 @@ class _OwnJobs:
             row = self._rows.get(job.job_id())
             if row is None or not row.final:
                 found = self._session.service.api.job(job.job_id()).body or {}
-                self._rows[job.job_id()] = JobRow.from_json(found)
+                pubs = self._session.service.pub_count(job.job_id())
+                self._rows[job.job_id()] = JobRow.from_json(found, pubs=pubs)
         return replace(last, jobs=tuple(self._rows.values()), now=datetime.now(UTC))
 
     def pause_seconds(self, snapshot: Snapshot, round_seconds: float) -> float:

@@ -110,6 +110,7 @@ class QiskitRuntimeService(Devices, Listings, SavedAccounts):
         super()._set_up(account, transport, others)
         self._features: frozenset[str] | None = None
         self._official: Any = None
+        self._pub_counts: dict[str, int] = {}
 
     def usage(self) -> dict[str, Any]:
         """Ask what the instance has used and may use (GET /instances/usage).
@@ -169,6 +170,10 @@ class QiskitRuntimeService(Devices, Listings, SavedAccounts):
                 except NotFoundError:
                     self._features = frozenset()
             return self._features
+
+    def pub_count(self, job_id: str) -> int | None:
+        """Give how many pubs a job has; None for one that was not sent through this object."""
+        return self._pub_counts.get(job_id)
 
     def known_to_offer(self, feature: str) -> bool:
         """Say whether the service has said that it can do something, without asking it."""
@@ -250,6 +255,8 @@ class QiskitRuntimeService(Devices, Listings, SavedAccounts):
             body[EXTRA] = {"optimization_level": optimization_level}
         answer = service.api.create_job(codec.dumps(body), key=str(uuid.uuid4()))
         job = RuntimeJob(service, answer["id"], result_decoder=result_decoder)
+        if isinstance(inputs.get("pubs"), list | tuple):
+            self._pub_counts[job.job_id()] = len(inputs["pubs"])
         if callback is not None:
             follow(job, callback)
         return job

@@ -35,6 +35,7 @@ for (const theme of ["light", "dark", "none"]) {
     page.on("pageerror", (error) => console.error(error));
     await page.goto(`${pathToFileURL(`${PAGE}/index.html`)}?theme=${theme}`);
     await page.locator("#live summary").first().click();
+    await page.locator("#staged [data-testid=qsw-timeline] summary").click();
     await page.locator("#live [data-testid=qsw-reason-button]").last().click();
     await page.locator("#idle [data-testid=qsw-timeline] summary").click();
     await page.locator("#ended [data-testid=qsw-timeline] summary").click();

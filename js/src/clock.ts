@@ -24,8 +24,7 @@ export function firstPulse(beat: Beat | undefined, now: number): Pulse {
   if (!beat?.now) {
     return { seen: null, from: now, server: now, rate: 1, every: beat?.every ?? 1, lost: false };
   }
-  const seen = Math.min(now, beat.now);
-  return pulseOf(beat, seen);
+  return pulseOf(beat, Math.min(now, beat.at ?? beat.now));
 }
 
 export function pulseOf(beat: Beat, now: number): Pulse {

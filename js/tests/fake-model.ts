@@ -38,8 +38,10 @@ export class FakeModel implements Model {
   /** A round of the polling thread. */
   beat(): void {
     const last = this.#traits.beat;
+    const rate = last?.rate ?? 1;
+    const now = rate === 1 ? Date.now() : (last?.now ?? 0) + rate * 1000;
     this.receive({
-      beat: { n: (last?.n ?? 0) + 1, now: Date.now(), rate: 1, every: last?.every ?? 1 },
+      beat: { n: (last?.n ?? 0) + 1, now, rate, every: last?.every ?? 1, at: Date.now() },
     });
   }
 

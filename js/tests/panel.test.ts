@@ -82,6 +82,39 @@ describe("a live session", () => {
     expect(element.querySelectorAll("[role=status], [aria-live]")).toHaveLength(1);
   });
 
+  test("says all that its service says", async () => {
+    const { element } = draw(state("staged"));
+    await expect
+      .element(page.getByTestId("qsw-usage"))
+      .toHaveTextContent(/ on device, 2 s preparing, 35 s idle\)$/);
+    await expect
+      .element(page.getByTestId("qsw-cache"))
+      .toHaveTextContent("31 hits, 4 missed, 12.7 s saved");
+    await expect.element(page.getByTestId("qsw-stage")).toHaveTextContent("on device");
+    const estimate = page.getByTestId("qsw-estimate").last();
+    await expect.element(estimate).toHaveTextContent(/≈ 1[67] s$/);
+    expect(estimate.element().getAttribute("title")).toContain("12 jobs of this session");
+    const pubs = element.querySelectorAll("tbody .qsw-count-cell");
+    expect(Array.from(pubs, (cell) => cell.textContent)).toEqual([
+      "1",
+      "1",
+      "12",
+      "3",
+      "2",
+      "2",
+      "2",
+    ]);
+  });
+
+  test("says nothing that its service does not", () => {
+    const { element } = draw(live());
+    for (const name of ["stage", "estimate", "cache", "clock"]) {
+      expect(element.querySelector(`[data-testid=qsw-${name}]`)).toBeNull();
+    }
+    expect(element.querySelector("tbody .qsw-count-cell")?.textContent).toBe("–");
+    expect(element.querySelector("[data-testid=qsw-usage]")?.textContent).not.toContain("device");
+  });
+
   test("copies its id", async () => {
     const written = vi.spyOn(navigator.clipboard, "writeText").mockResolvedValue();
     draw(live());
@@ -137,6 +170,20 @@ describe("a connection that fails", () => {
     await expect.poll(cell).toMatch(/^6/);
     vi.advanceTimersByTime(60_000);
     await expect.poll(cell).toBe("4.0 s");
+  });
+
+  test.each([
+    [0, "moved by hand", "10 min of 10 min"],
+    [60, "60 times as fast", "6 min of 10 min"],
+  ])("follows a clock that goes %i times as fast", (rate, words, left) => {
+    vi.useFakeTimers({ toFake: ["Date", "setInterval", "clearInterval"] });
+    const noon = Date.UTC(2026, 0, 5, 12, 0, 0);
+    const ends = { kind: "max", label: "Time left", ends: noon + 600_000, total: 600_000 } as const;
+    const beat = { n: 1, at: Date.now() - 4000, now: noon, rate, every: 5 };
+    const { element } = draw(live({ head: head({ countdowns: [ends] }), beat }));
+    const shown = (name: string) => element.querySelector(`[data-testid=${name}]`)?.textContent;
+    expect(shown("qsw-time-left")).toBe(left);
+    expect(shown("qsw-clock")).toContain(words);
   });
 
   test("a dead comm shows at once", async () => {

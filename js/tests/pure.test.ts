@@ -19,8 +19,9 @@ import { isAnswered, sent } from "../src/view/pending";
 import { usageOf, usageWords } from "../src/view/usage";
 import { DETAIL_HEIGHT, ROW_HEIGHT, rowWindow } from "../src/view/window";
 import { FakeModel } from "./fake-model";
-import { DRAINING, head, jobList, jobTraits, live, MIXED } from "./fixtures";
+import { DRAINING, head, type JobSpec, jobList, jobTraits, live, MIXED, STAGED } from "./fixtures";
 
+const NONE_WAIT = { bases: [], jobs: [] };
 const NOW = Date.UTC(2026, 0, 5, 12, 0, 0);
 
 describe("times in words", () => {
@@ -107,6 +108,10 @@ describe("the pulse", () => {
   });
 
   test("before the first beat, patience counts from now", () => {
+    const virtual = { n: 1, at: NOW - 900, now: NOW - 86_400_000, rate: 60, every: 1 };
+    const heard = firstPulse(virtual, NOW);
+    expect(isStale(heard, "live", NOW)).toBe(false);
+    expect(serverTime(heard, NOW)).toBe(NOW - 86_400_000 + 54_000);
     const pulse = firstPulse(undefined, NOW);
     expect(pulse.seen).toBeNull();
     expect(isStale(pulse, "connecting", NOW + 4000)).toBe(false);
@@ -122,8 +127,8 @@ describe("the list of jobs", () => {
   const jobs = jobList(MIXED, NOW);
   const states = (...bytes: number[]) => new DataView(new Uint8Array(bytes).buffer);
 
-  test("every code has its word, and high bits mean nothing yet", () => {
-    const list = new JobList(8, 64, [], states(0, 1, 2, 3, 4, 15, 0x71, 9), []);
+  test("every code has its word, and what a job does stands above it", () => {
+    const list = new JobList(8, 64, [], states(0, 1, 2, 3, 4, 15, 0x71, 9), [], NONE_WAIT);
     expect(Array.from({ length: 9 }, (_, i) => list.statusAt(i))).toEqual([
       "queued",
       "running",
@@ -135,6 +140,17 @@ describe("the list of jobs", () => {
       "unknown",
       "unknown",
     ]);
+    const doing = new JobList(5, 64, [], states(0x11, 0x21, 0x31, 0x01, 0x22), [], NONE_WAIT);
+    expect(Array.from({ length: 5 }, (_, i) => doing.stageAt(i))).toEqual([
+      "preparing",
+      "on device",
+      "post-processing",
+      null,
+      null,
+    ]);
+    expect(doing.tally.doing).toEqual({ preparing: 1, "on device": 1, "post-processing": 1 });
+    const run = new JobList(9, 64, [], states(0xa1, 9, 0), [], NONE_WAIT);
+    expect(run.stageAt(8)).toBe("on device");
   });
 
   test("a run of equal states takes three bytes", () => {
@@ -162,12 +178,21 @@ describe("the list of jobs", () => {
     expect([jobs.queuePosition(5), jobs.queuePosition(6)]).toEqual([1, 2]);
   });
 
+  test("an estimate is of the one that waits", () => {
+    const staged = jobList(STAGED, NOW);
+    expect(staged.at(5).estimate?.starts).toBe(NOW + 17_000);
+    expect(staged.at(4)).toMatchObject({ stage: "on device", pubs: 12, estimate: null });
+    expect(staged.at(4).stages).toEqual([3100, 3400]);
+    const started = STAGED.map((job) => ({ ...job, status: "completed" as const }));
+    expect(jobList(started, NOW).at(5).estimate).toBeNull();
+  });
+
   test("a page that lags behind costs only its values", () => {
-    const late = new JobList(70, 64, [], undefined, []);
+    const late = new JobList(70, 64, [], undefined, [], NONE_WAIT);
     expect(late.at(69)).toMatchObject({ id: "", status: "unknown", created: null, waited: null });
     expect(late.tally.counts.unknown).toBe(70);
     const wrong = { ids: ["a"], programs: [["x", 1e9]], created: [], waited: [], ran: [] };
-    const list = new JobList(2, 64, [wrong as unknown as Page], undefined, []);
+    const list = new JobList(2, 64, [wrong as unknown as Page], undefined, [], NONE_WAIT);
     expect(list.at(0)).toMatchObject({ id: "a", program: "x", tags: [], created: null });
   });
 
@@ -241,11 +266,36 @@ describe("usage", () => {
 
   test("of an active session goes on, and is told apart from its idle time", () => {
     const usage = usageOf(session, tally, NOW + 10_000);
-    expect(usage).toEqual({ total: 110_000, inJobs: null });
+    expect(usage).toEqual({ total: 110_000, parts: [] });
     const done = jobList(MIXED.slice(0, 4), NOW).tally;
     const told = usageOf(session, done, NOW);
-    expect(told).toEqual({ total: 100_000, inJobs: 79_560 });
+    expect(told).toEqual({
+      total: 100_000,
+      parts: [
+        [79_560, "in jobs"],
+        [20_440, "idle"],
+      ],
+    });
     expect(told && usageWords(told)).toBe("1 min 40 s (1 min 19 s in jobs, 20 s idle)");
+  });
+
+  test("is split as the server says, and goes on where it is spent", () => {
+    const sent = { on_device: 60, preparing: 5, idle: null };
+    const parts = (jobs: readonly JobSpec[], late: number) =>
+      usageOf({ ...session, usage: sent }, jobList(jobs, NOW).tally, NOW + late)?.parts;
+    expect(parts(STAGED, 10_000)).toEqual([
+      [70_000, "on device"],
+      [5_000, "preparing"],
+    ]);
+    expect(parts([{ id: "a", status: "running", stage: "preparing" }], 2000)?.[1]).toEqual([
+      7_000,
+      "preparing",
+    ]);
+    const idle = { ...session, usage: { on_device: 60, preparing: 5, idle: 35 } };
+    const usage = usageOf(idle, jobList(MIXED.slice(0, 4), NOW).tally, NOW + 1000);
+    expect(usage && usageWords(usage)).toBe(
+      "1 min 41 s (1 min on device, 5 s preparing, 36 s idle)",
+    );
   });
 
   test("of a session that rests stands still", () => {
@@ -257,7 +307,7 @@ describe("usage", () => {
   test("is only said where it is known", () => {
     expect(usageOf(head({ details: {} }), tally, NOW)).toBeNull();
     const ibm = jobList([{ id: "a", status: "completed" }], NOW).tally;
-    expect(usageOf(session, ibm, NOW)).toEqual({ total: 100_000, inJobs: null });
+    expect(usageOf(session, ibm, NOW)).toEqual({ total: 100_000, parts: [] });
     const batch = usageOf({ ...session, mode: "batch" }, tally, NOW);
     expect(batch && usageWords(batch)).toBe("1 min 40 s");
   });

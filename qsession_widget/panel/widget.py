@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import logging
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -75,10 +76,12 @@ class SessionPanel(anywidget.AnyWidget):
     """The states of all jobs (`columns.state_bytes`)."""
     reasons: traitlets.List[Any] = traitlets.List().tag(sync=True)
     """Why the newest of the jobs that failed or were cancelled did so (`columns.reasons`)."""
+    estimates = traitlets.Dict().tag(sync=True)
+    """When the first of the jobs that wait may start (`columns.estimates`)."""
     beat = traitlets.Dict().tag(sync=True)
     """The monitor's sign of life: `n` counts, `every` is in seconds.
 
-    `now` is what the service's clock showed, `rate` how fast it goes.
+    `at` is this machine's time, `now` what the service's clock showed, `rate` how fast it goes.
     """
     link = traitlets.Dict().tag(sync=True)
     """How monitor and service get on: `state`, `error`, `since`, `retry` in seconds."""
@@ -104,6 +107,7 @@ class SessionPanel(anywidget.AnyWidget):
             jobs=_jobs(snapshot),
             states=columns.state_bytes(snapshot.jobs),
             reasons=columns.reasons(snapshot.jobs),
+            estimates=columns.estimates(snapshot.jobs),
             beat=_beat(snapshot),
             link=_link(snapshot),
             notice={"n": 0, "level": "info", "text": ""},
@@ -151,6 +155,7 @@ class SessionPanel(anywidget.AnyWidget):
                 self.jobs = _jobs(snapshot)
                 self.states = columns.state_bytes(snapshot.jobs)
                 self.reasons = columns.reasons(snapshot.jobs)
+                self.estimates = columns.estimates(snapshot.jobs)
             if new_jobs or snapshot.details is not last.details:
                 self.head = _head(snapshot)
             self.link = _link(snapshot)
@@ -276,12 +281,15 @@ def _head(snapshot: Snapshot) -> dict[str, Any]:
         "backend_name": snapshot.backend_name,
         "simulator": snapshot.simulator,
         "mode": snapshot.details.get("mode"),
+        "policy": snapshot.policy,
         "status": snapshot.status,
         "state": snapshot.details.get("state"),
         "accepting_jobs": snapshot.details.get("accepting_jobs"),
         "details": snapshot.details,
         "why": _why(snapshot),
         "details_at": milliseconds(snapshot.details_at),
+        "usage": None if snapshot.usage is None else asdict(snapshot.usage),
+        "cache": None if snapshot.cache is None else asdict(snapshot.cache),
         "countdowns": [
             {
                 "kind": each.kind,
@@ -305,6 +313,7 @@ def _why(snapshot: Snapshot) -> dict[str, Any] | None:
 def _beat(snapshot: Snapshot) -> dict[str, Any]:
     return {
         "n": snapshot.beat,
+        "at": milliseconds(snapshot.seen_at),
         "now": milliseconds(snapshot.now),
         "rate": snapshot.rate,
         "every": snapshot.every_seconds,

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-TRAITS = {"head", "jobs", "page0", "states", "reasons", "beat", "link", "notice"}
+TRAITS = {"head", "jobs", "page0", "states", "reasons", "estimates", "beat", "link", "notice"}
 COMPLETED, CANCELLED = 2, 4
 
 
@@ -61,7 +61,28 @@ def test_the_first_message_is_complete(session: Session, wire: Wire) -> None:
     assert state["jobs"] == {"count": 1, "page": 64}
     assert state["page0"]["ids"] == [job.job_id()]
     assert state["page0"]["programs"] == [["sampler", 1]]
+    assert state["page0"]["pubs"] == [[1, 1]]
     assert state["link"]["state"] == "live"
+
+
+def test_a_session_without_jobs_counts_down_to_its_first(session: Session, wire: Wire) -> None:
+    SessionPanel(session)
+    (state,) = wire.opened()
+    (first,) = state["head"]["countdowns"]
+    assert first["kind"] == "first_job"
+    assert first["total"] > 0
+    assert first["ends"] <= state["beat"]["now"] + first["total"]
+
+
+def test_what_was_kept_is_shown(session: Session, wire: Wire) -> None:
+    for _ in range(2):
+        Sampler(mode=session).run([bell()], shots=10).result()
+    SessionPanel(session)
+    (state,) = wire.opened()
+    figures = session.cache_info()
+    assert figures is not None
+    assert state["head"]["cache"] == figures
+    assert figures["hits"] > 0
 
 
 def test_jobs_appear_and_end_by_themselves(session: Session, wire: Wire) -> None:

@@ -4,7 +4,7 @@ import { CopyButton } from "./copy";
 import { absolute, isTime, relative } from "./format";
 import { Icon, type IconName } from "./icons";
 import type { Counts, JobStatus, Tally } from "./jobs";
-import { usageOf, usageWords } from "./usage";
+import { cacheWords, usageOf, usageWords } from "./usage";
 
 const STATUS_ICONS: Readonly<Record<string, IconName>> = {
   Pending: "queued",
@@ -90,9 +90,17 @@ interface FactsProps {
   head: Head;
   tally: Tally;
   serverNow: number;
+  /** Seconds of the service's clock in one. */
+  rate: number;
 }
 
-export function Facts({ head, tally, serverNow }: FactsProps) {
+/** Of a service whose clock is not the world's. */
+function clockWords(rate: number, serverNow: number): string {
+  const goes = rate === 0 ? "moved by hand" : `${rate} times as fast`;
+  return isTime(serverNow) ? `${absolute(serverNow)}, ${goes}` : goes;
+}
+
+export function Facts({ head, tally, serverNow, rate }: FactsProps) {
   const usage = usageOf(head, tally, serverNow);
   const jobs = countWords(tally.counts);
   if (head.session_id === null && head.mode === null && !jobs) {
@@ -114,13 +122,25 @@ export function Facts({ head, tally, serverNow }: FactsProps) {
       {head.mode !== null && (
         <div>
           <dt>Mode</dt>
-          <dd>{head.mode}</dd>
+          <dd>{head.policy === "shared" ? `${head.mode}, device shared` : head.mode}</dd>
         </div>
       )}
       {usage && (
         <div>
           <dt>Usage</dt>
           <dd data-testid="qsw-usage">{usageWords(usage)}</dd>
+        </div>
+      )}
+      {head.cache && (
+        <div>
+          <dt>Cache</dt>
+          <dd data-testid="qsw-cache">{cacheWords(head.cache)}</dd>
+        </div>
+      )}
+      {rate !== 1 && (
+        <div>
+          <dt>Clock</dt>
+          <dd data-testid="qsw-clock">{clockWords(rate, serverNow)}</dd>
         </div>
       )}
       {jobs && (

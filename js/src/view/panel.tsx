@@ -125,7 +125,7 @@ export function Panel({ model }: { model: Model }) {
         </div>
       </header>
       {head.why && <WhyLine why={head.why} serverNow={serverNow} />}
-      <Facts head={head} tally={tally} serverNow={serverNow} />
+      <Facts head={head} tally={tally} serverNow={serverNow} rate={pulse.rate} />
       <Countdowns countdowns={head.countdowns} serverNow={serverNow} />
       {asked !== null && !closed && (
         <Confirm
