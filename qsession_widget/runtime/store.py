@@ -66,6 +66,7 @@ class Write:
         jobs: jobs that changed.
         result: a finished job's id and its result's text.
         deleted_job: a job to remove, with payload and result.
+        clock: the runtime's time, to be gone on from.
         spent_result: a job whose result is to be removed.
     """
 
@@ -76,6 +77,7 @@ class Write:
     result: tuple[str, str] | None = None
     deleted_job: str | None = None
     spent_result: str | None = None
+    clock: datetime | None = None
 
     @property
     def refusable(self) -> bool:
@@ -212,6 +214,12 @@ class Store:
     async def read(self, read: Callable[..., T], *arguments: Any) -> T:
         """Read by a function of a connection and arguments, away from the event loop."""
         return await self._read(read, *arguments)
+
+    def read_at_start(self, read: Callable[..., T], *arguments: Any) -> T:
+        """Read by a function of a connection and arguments, before there is an event loop."""
+        with self._engine.connect() as connection:
+            connection.exec_driver_sql("BEGIN")
+            return read(connection, *arguments)
 
     async def _read(self, read: Callable[..., T], *arguments: Any) -> T:
         def run() -> T:
@@ -350,6 +358,9 @@ def _apply(connection: Connection, change: Write) -> None:
     if change.spent_result is not None:
         table = schema.results
         connection.execute(delete(table).where(table.c.job_id == change.spent_result))
+    if change.clock is not None:
+        connection.execute(delete(schema.clock))
+        connection.execute(insert(schema.clock), {"id": 1, "now": change.clock})
     if change.deleted_job is not None:
         connection.execute(delete(schema.jobs).where(schema.jobs.c.id == change.deleted_job))
 

@@ -86,7 +86,13 @@ def test_migrations_from_empty_lead_to_the_schema(tmp_path: Path) -> None:
     with engine.connect() as connection:
         context = MigrationContext.configure(connection, opts={"compare_type": True})
         assert compare_metadata(context, schema.metadata) == []
-        assert set(schema.metadata.tables) == {"sessions", "jobs", "payloads", "results"}
+        assert set(schema.metadata.tables) == {
+            "sessions",
+            "jobs",
+            "payloads",
+            "results",
+            "clock",
+        }
     engine.dispose()
 
 
@@ -160,12 +166,19 @@ def test_what_is_written_comes_back_the_same(tmp_path: Path) -> None:
         activated_at=NOON,
         last_job_started=NOON + timedelta(microseconds=1),
         used_seconds=1.25,
+        on_device_seconds=0.5,
+        preparing_seconds=0.25,
+        busy_seconds=1.0,
+        busy_since=NOON,
         revision=7,
     )
     job = a_job(
         session_id="s",
         state=JobState.RUNNING,
         started_at=NOON,
+        preparing_at=NOON,
+        on_device_at=NOON + timedelta(seconds=1),
+        post_processing_at=NOON + timedelta(seconds=2),
         attempts=2,
         cost_seconds=5,
         optimization_level=3,
