@@ -16,17 +16,26 @@ from datetime import timedelta
 from functools import partial
 from typing import TYPE_CHECKING
 
-from qsession_widget.runtime import lifecycle
+from qsession_widget.runtime import history, lifecycle
 from qsession_widget.runtime.changes import Changes
 from qsession_widget.runtime.devices import Catalog
-from qsession_widget.runtime.executor import Done, Event, Failed, Interim, LocalExecutor, Lost, Task
+from qsession_widget.runtime.executor import (
+    Done,
+    Event,
+    Failed,
+    Interim,
+    LocalExecutor,
+    Lost,
+    Reached,
+    Task,
+)
 from qsession_widget.runtime.job import MAX_ATTEMPTS, Job
 from qsession_widget.runtime.lifecycle import Session
 from qsession_widget.runtime.limits import Limits
 from qsession_widget.runtime.scheduler import Scheduler
 from qsession_widget.runtime.store import DuplicateKeyError, StoreUnavailableError, Write
 from qsession_widget.runtime.timers import Timers
-from qsession_widget.wire.states import JOB_FAILED, RAN_TOO_LONG, JobState
+from qsession_widget.wire.states import JOB_FAILED, RAN_TOO_LONG, JobState, Stage
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Iterable
@@ -35,6 +44,7 @@ if TYPE_CHECKING:
 
     from qsession_widget.runtime.caching import Figures
     from qsession_widget.runtime.clock import Clock
+    from qsession_widget.runtime.estimates import Estimate
     from qsession_widget.runtime.settings import Policy, Settings
     from qsession_widget.runtime.store import Store
     from qsession_widget.wire.states import Mode
@@ -43,6 +53,9 @@ log = logging.getLogger(__name__)
 
 _JOB_ID_ALPHABET = "0123456789abcdefghijklmnopqrstuv"
 _LONGEST_SLEEP_SECONDS = 30.0
+
+_STAGE_SHOWN_SECONDS = 0.2
+"""A stage that has lasted so long is stored and shown; a shorter one is, with the job's end."""
 
 _AT_HAND = 32
 _LARGEST_AT_HAND = 2**18
@@ -119,8 +132,13 @@ class Coordinator:
         sessions, jobs, revision = self._store.unfinished()
         # Clients may know higher revisions than the store, of jobs that were deleted since.
         self._revision = max(revision, int(self.now.timestamp() * 1000))
+        past = self._store.read_at_start(
+            partial(history.recent_use, shared=self._scheduler.shared), self.now
+        )
+        for owner, day, seconds in past:
+            self._scheduler.charge(owner, seconds, day)
         for session in sessions:
-            self._keep_session(session)
+            self._keep_session(session, counted=True)
         for job in jobs:
             self._jobs[job.id] = job
             self._enqueue(job)
@@ -284,6 +302,10 @@ class Coordinator:
         places = ((job.id, self._scheduler.position(job.id)) for job in jobs)
         return {job_id: place for job_id, place in places if place is not None}
 
+    def estimate(self, job_id: str) -> Estimate | None:
+        """Say when a queued job may start, where there is something to rest that on."""
+        return self._scheduler.estimate(job_id, self.now)
+
     def sessions(self, owner: str | None = None) -> list[Session]:
         """Give the sessions that are not closed: an owner's, or all."""
         return [each for each in self._sessions.values() if owner in {None, each.owner}]
@@ -438,6 +460,7 @@ class Coordinator:
                     shots=self._settings.max_shots,
                     memory_bytes=self._settings.max_job_memory_bytes,
                 ),
+                asks=self._settings.lanes > 1,
             )
         )
 
@@ -453,7 +476,8 @@ class Coordinator:
                 case Interim(text):
                     self._interim.setdefault(job_id, []).append(text)
                     self.changes.notify([job_id])
-                    return
+                case Reached(stage):
+                    self._on_stage(job, stage)
                 case Done(result, busy_seconds, cache):
                     self._count(job, cache)
                     self._end(job, JobState.COMPLETED, result=result, busy_seconds=busy_seconds)
@@ -469,7 +493,34 @@ class Coordinator:
                         "too little memory is the usual cause; a job may take "
                         f"{self._settings.max_job_memory_bytes} bytes."
                     )
+                    job = job.without_stages()
                     self._end(job, JobState.FAILED, reason=reason, reason_code=JOB_FAILED)
+
+    def _on_stage(self, job: Job, stage: Stage) -> None:
+        """Let a job that is prepared on the device in its turn, and the next one when it is off."""
+        if stage is Stage.ON_DEVICE:
+            if self._scheduler.ask_device(job.id):
+                self._give_device(job.id)
+        else:
+            self._reach(job, stage)
+            self._give_device(self._scheduler.give_back(job.id))
+
+    def _give_device(self, job_id: str | None) -> None:
+        """Let a job go on the device that it has from now on."""
+        if job_id is not None:
+            self._reach(self._jobs[job_id], Stage.ON_DEVICE)
+            self._executor.give_device(job_id)
+
+    def _reach(self, job: Job, stage: Stage) -> None:
+        """Take note of a job's stage, and store it if it lasts."""
+        self._jobs[job.id] = job.reach(stage, self.now)
+        loop = asyncio.get_running_loop()
+        loop.call_later(_STAGE_SHOWN_SECONDS, self._show_stage, job.id, job.attempts, stage)
+
+    def _show_stage(self, job_id: str, attempt: int, stage: Stage) -> None:
+        job = None if self.changes.closed else self._jobs.get(job_id)
+        if job is not None and (job.attempts, job.stage) == (attempt, stage):
+            self._write(Write(jobs=(self._put_job(job),)))
 
     # -- changes of state ------------------------------------------------------------------
 
@@ -491,8 +542,9 @@ class Coordinator:
         )
         session = self._session_of(job)
         if session is not None:
-            on_device = (now - job.started_at).total_seconds() if job.started_at else 0.0
-            session = self._put_session(lifecycle.end(session, job.id, now, on_device))
+            session = self._put_session(
+                lifecycle.end(session, job.id, now, ended.device_seconds, ended.preparing_seconds)
+            )
         self._poke()
         change = Write(
             jobs=(ended,),
@@ -544,7 +596,7 @@ class Coordinator:
 
     def _requeue(self, job: Job, *, attempts: int) -> None:
         again = self._put_job(job.requeue(attempts=attempts))
-        self._scheduler.requeue(job.id)
+        self._give_device(self._scheduler.requeue(job.id))
         session = self._session_of(job)
         if session is not None:
             session = self._put_session(lifecycle.requeue(session, job.id, self.now))
@@ -577,13 +629,13 @@ class Coordinator:
         self._keep_session(session)
         return session
 
-    def _keep_session(self, session: Session) -> None:
+    def _keep_session(self, session: Session, *, counted: bool = False) -> None:
         if session.closed_at is None:
             self._sessions[session.id] = session
         else:
             self._sessions.pop(session.id, None)
         self._timers.set(session.id, lifecycle.next_deadline(session))
-        self._scheduler.update(session, self.now)
+        self._scheduler.update(session, self.now, counted=counted)
 
     def _enqueue(self, job: Job) -> None:
         self._scheduler.wait(job.id, device=job.backend, owner=job.owner, session_id=job.session_id)
@@ -615,13 +667,13 @@ class Coordinator:
             self._pending[job.owner] -= 1
         self._interim.pop(job.id, None)
         self._timers.set(job.id, None)
-        started, ended = job.started_at, job.ended_at
-        self._scheduler.leave(
+        following = self._scheduler.leave(
             job.id,
             self.now,
-            device_seconds=max(0.0, (ended - started).total_seconds()) if started and ended else 0,
+            device_seconds=job.device_seconds,
             completed=job.state is JobState.COMPLETED,
         )
+        self._give_device(following)
         self._payloads.pop(job.id, None)
 
     def _session_of(self, job: Job) -> Session | None:

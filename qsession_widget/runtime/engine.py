@@ -15,7 +15,7 @@ from qiskit_aer import AerError
 from qiskit_aer.backends.aer_compiler import assemble_circuits, generate_aer_config
 from qiskit_aer.backends.backend_utils import LIBRARY_DIR
 
-from qsession_widget.runtime import noise
+from qsession_widget.runtime import noise, stages
 from qsession_widget.runtime.circuits import rebindable
 
 if TYPE_CHECKING:
@@ -66,6 +66,12 @@ class Prepared:
         """
         if not runs:
             return []
+        with stages.on_device():
+            return self._execute(runs, shots=shots, seed=seed, memory=memory)
+
+    def _execute(
+        self, runs: Sequence[Run], *, shots: int, seed: int | None, memory: bool
+    ) -> list[dict[str, Any]]:
         kept = self._assembled
         if kept is not None:
             return kept.execute(runs, shots=shots, seed=seed, memory=memory)

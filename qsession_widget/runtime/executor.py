@@ -1,8 +1,8 @@
 """Gives jobs to worker processes on this machine, and kills those whose job must stop.
 
-The interface is four calls (`start`, `submit`, `kill`, `stop`), `free` and one callback, so that
-another engine can take its place. Each worker has a thread that waits on its pipe; the callback
-runs in the event loop.
+The interface is five calls (`start`, `submit`, `give_device`, `kill`, `stop`), `free` and one
+callback, so that another engine can take its place. Each worker has a thread that waits on its
+pipe; the callback runs in the event loop.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any
 from qsession_widget.runtime import worker
 from qsession_widget.runtime.caching import Figures
 from qsession_widget.runtime.limits import Limits
+from qsession_widget.wire.states import Stage
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -42,6 +43,7 @@ class Task:
         min_seconds: the task lasts at least so long.
         device: name under which the device was recorded; empty where that is the same.
         limits: what the job may ask of the process.
+        asks: it waits for `give_device` before it goes on the device.
     """
 
     job_id: str
@@ -53,6 +55,7 @@ class Task:
     min_seconds: float
     device: str = ""
     limits: Limits = field(default_factory=Limits)
+    asks: bool = False
 
 
 @dataclass(frozen=True)
@@ -60,6 +63,13 @@ class Interim:
     """A part of the result, of one pub."""
 
     text: str
+
+
+@dataclass(frozen=True)
+class Reached:
+    """A further stage of a job."""
+
+    stage: Stage
 
 
 @dataclass(frozen=True)
@@ -86,7 +96,8 @@ class Lost:
     exit_code: int | None
 
 
-Event = Interim | Done | Failed | Lost
+Event = Interim | Reached | Done | Failed | Lost
+_GOES_ON = (Interim, Reached)
 
 
 class LocalExecutor:
@@ -126,6 +137,12 @@ class LocalExecutor:
         self._by_job[task.job_id] = chosen
         chosen.give(task)
 
+    def give_device(self, job_id: str) -> None:
+        """Let a task that asks go on the device. Unknown jobs are ignored."""
+        running = self._by_job.get(job_id)
+        if running is not None:
+            running.give_device()
+
     def kill(self, job_id: str) -> None:
         """End the process that runs a job; Lost follows. Unknown jobs are ignored."""
         running = self._by_job.get(job_id)
@@ -138,7 +155,7 @@ class LocalExecutor:
             each.stop()
 
     def _receive(self, source: _Worker, job_id: str, event: Event) -> None:
-        if not isinstance(event, Interim):
+        if not isinstance(event, _GOES_ON):
             source.job_id = None
             self._by_job.pop(job_id, None)
         self._on_event(job_id, event)
@@ -167,6 +184,16 @@ class _Worker:
     def give(self, task: Task) -> None:
         self.job_id, self.affinity, self.last_used = task.job_id, task.affinity, time.monotonic()
         self._tasks.put(task)
+
+    def give_device(self) -> None:
+        link = self._link
+        if link is not None and link.asks:
+            link.asks = False
+            try:
+                link.pipe.send_bytes(b"go")
+            except OSError:
+                # The process died meanwhile: Lost is on its way.
+                log.info("%s ended before it could go on", self._name)
 
     def kill(self) -> None:
         link, self._unwanted = self._link, self.job_id
@@ -226,8 +253,9 @@ class _Worker:
                 if answer.get("retires"):
                     # Before the next task can be given to a process that is on its way out.
                     self._renew()
-                if not isinstance(event, Interim):
+                if not isinstance(event, _GOES_ON):
                     return event
+                self._link.asks = task.asks and event == Reached(Stage.ON_DEVICE)
                 self._report(task, event)
         except (EOFError, OSError, ValueError):
             # ValueError: an answer that is no JSON; whoever sends that has lost its way.
@@ -246,12 +274,14 @@ class _Link:
 
     Attributes:
         killed_for: the job for whose sake the process was killed.
+        asks: it waits until it may go on the device.
     """
 
     process: BaseProcess
     pipe: Connection
     lifeline: Connection
     killed_for: str | None = None
+    asks: bool = False
 
     @classmethod
     def open(cls, context: ForkServerContext, name: str) -> _Link:
@@ -274,6 +304,8 @@ def _event(answer: dict[str, Any]) -> Event:
     match answer["kind"]:
         case "interim":
             return Interim(answer["text"])
+        case "reached":
+            return Reached(Stage(answer["stage"]))
         case "done":
             return Done(answer["result"], answer["busy_seconds"], Figures(**answer["cache"]))
         case _:

@@ -535,7 +535,14 @@ class Api:
 
     def _job_documents(self, jobs: list[Job]) -> list[dict[str, Any]]:
         positions = self.coordinator.queue_positions(jobs)
-        return [documents.job_document(job, queue_position=positions.get(job.id)) for job in jobs]
+        return [
+            documents.job_document(
+                job,
+                queue_position=positions.get(job.id),
+                estimate=self.coordinator.estimate(job.id) if job.id in positions else None,
+            )
+            for job in jobs
+        ]
 
     async def _job_session(
         self, request: Request, body: dict[str, Any], device: Device

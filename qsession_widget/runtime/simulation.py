@@ -22,7 +22,7 @@ from qiskit.transpiler import PassManager, Target, generate_preset_pass_manager
 from qiskit_aer import AerSimulator
 
 from qsession_widget.errors import CodecError
-from qsession_widget.runtime import bits, expectation, noise
+from qsession_widget.runtime import bits, expectation, noise, stages
 from qsession_widget.runtime.caching import Cache
 from qsession_widget.runtime.circuits import Circuits
 from qsession_widget.runtime.devices import Catalog
@@ -127,6 +127,7 @@ def run(
     if not isinstance(options, dict) or not isinstance(options.get("simulator", {}), dict):
         raise RejectedError(f"options is {options!r:.80}; options are objects with names.")
     runners = {"sampler": _sample, "estimator": _estimate}
+    stages.expect(len(pubs))
     started = time.perf_counter()
     results = []
     for result in runners[program_id](pubs, options, Device(backend, optimization_level, limits)):

@@ -75,6 +75,7 @@ class Write:
         jobs: jobs that changed.
         result: a finished job's id and its result's text.
         deleted_job: a job to remove, with payload and result.
+        clock: the runtime's time, to be gone on from.
         spent_result: a job whose result is to be removed.
         new_user: somebody to add.
         removed_user: name of somebody to remove.
@@ -92,6 +93,7 @@ class Write:
     new_user: User | None = None
     removed_user: str | None = None
     can_wait: bool = False
+    clock: datetime | None = None
 
     @property
     def refusable(self) -> bool:
@@ -236,6 +238,12 @@ class Store:
     async def read(self, read: Callable[..., T], *arguments: Any) -> T:
         """Read by a function of a connection and arguments, away from the event loop."""
         return await self._read(read, *arguments)
+
+    def read_at_start(self, read: Callable[..., T], *arguments: Any) -> T:
+        """Read by a function of a connection and arguments, before there is an event loop."""
+        with self._engine.connect() as connection:
+            connection.exec_driver_sql("BEGIN")
+            return read(connection, *arguments)
 
     async def _read(self, read: Callable[..., T], *arguments: Any) -> T:
         def run() -> T:
@@ -404,13 +412,20 @@ def _apply(connection: Connection, change: Write) -> None:
     if change.spent_result is not None:
         table = schema.results
         connection.execute(delete(table).where(table.c.job_id == change.spent_result))
+    if change.deleted_job is not None:
+        connection.execute(delete(schema.jobs).where(schema.jobs.c.id == change.deleted_job))
+    _apply_to_the_runtime(connection, change)
+
+
+def _apply_to_the_runtime(connection: Connection, change: Write) -> None:
     if change.new_user is not None:
         connection.execute(insert(schema.users), asdict(change.new_user))
     if change.removed_user is not None:
         table = schema.users
         connection.execute(delete(table).where(table.c.name == change.removed_user))
-    if change.deleted_job is not None:
-        connection.execute(delete(schema.jobs).where(schema.jobs.c.id == change.deleted_job))
+    if change.clock is not None:
+        connection.execute(delete(schema.clock))
+        connection.execute(insert(schema.clock), {"id": 1, "now": change.clock})
 
 
 def _session_from(row: Row[Any]) -> Session:

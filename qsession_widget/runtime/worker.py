@@ -16,6 +16,7 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from qsession_widget.runtime import caching, limits
+from qsession_widget.wire.states import Stage
 
 if TYPE_CHECKING:
     from multiprocessing.connection import Connection
@@ -84,11 +85,19 @@ def _send(pipe: Connection, answer: dict[str, Any]) -> None:
 
 def _run(pipe: Connection, task: dict[str, Any]) -> dict[str, Any]:
     # Here, not above: the server imports this module, and must not import qiskit with it.
-    from qsession_widget.runtime import programs, simulation  # noqa: PLC0415
+    from qsession_widget.runtime import programs, simulation, stages  # noqa: PLC0415
 
     began = time.monotonic()
     caching.start()
     allowed = limits.Limits(**task["limits"])
+
+    def tell(stage: Stage) -> None:
+        _send(pipe, {"kind": "reached", "stage": stage})
+        if task["asks"] and stage is Stage.ON_DEVICE:
+            # Another job may be on the device: whoever gave this task says when it is free.
+            pipe.recv_bytes()
+
+    stages.start(tell, stays=task["min_seconds"] > 0)
     try:
         with allowed.on_memory():
             outcome = programs.run(
@@ -106,6 +115,7 @@ def _run(pipe: Connection, task: dict[str, Any]) -> dict[str, Any]:
     rest = task["min_seconds"] - (time.monotonic() - began)
     if rest > 0:
         time.sleep(rest)
+    stages.leave_device()
     return {
         "kind": "done",
         "result": outcome.result,

@@ -20,7 +20,14 @@ from qsession_widget.runtime.lifecycle import NotAcceptingJobsError, Session
 from qsession_widget.runtime.settings import Settings
 from qsession_widget.runtime.store import Store, StoreUnavailableError
 from qsession_widget.wire import codec
-from qsession_widget.wire.states import JOB_FAILED, RAN_TOO_LONG, JobState, Mode, SessionState
+from qsession_widget.wire.states import (
+    JOB_FAILED,
+    RAN_TOO_LONG,
+    JobState,
+    Mode,
+    SessionState,
+    Stage,
+)
 from tests.conftest import DEADLINE_SECONDS
 
 if TYPE_CHECKING:
@@ -531,3 +538,120 @@ def test_a_policy_that_is_set_stands_whoever_there_is(tmp_path: Path, policy: st
             assert bench.coordinator.policy == policy
 
     with_bench(tmp_path, body, policy=policy)
+
+
+# -- stages --------------------------------------------------------------------------------
+
+
+def test_the_stages_of_a_job_are_kept_and_its_time_on_the_device_is_its_use(
+    tmp_path: Path,
+) -> None:
+    async def body(bench: Bench) -> None:
+        session_id = await bench.opens(Mode.BATCH)
+        job_id = await bench.submits(session_id)
+        await bench.running(job_id)
+        shown = await bench.until(job_id, lambda job: job.stage is Stage.ON_DEVICE)
+        assert (shown.preparing_at, shown.on_device_at) == (NOON, NOON)
+        assert shown.post_processing_at is None
+        bench.clock.moves(seconds=40)
+        await bench.coordinator.cancel_job(job_id)
+        job = await bench.job(job_id)
+        assert job.stage is None
+        assert job.on_device_at == NOON
+        assert job.device_seconds == 40, "who cancels pays for what was used"
+        assert (await bench.session(session_id)).usage_seconds(bench.clock.now()) == 40
+        assert bench.coordinator._scheduler.used_seconds("o") == 40
+
+    with_bench(tmp_path, body, min_job_seconds=FOR_EVER)
+
+
+def test_a_job_that_cannot_be_prepared_was_never_on_the_device(tmp_path: Path) -> None:
+    async def body(bench: Bench) -> None:
+        job = await bench.ended(await bench.submits(params='{"pubs": [[1]]}'))
+        assert job.state is JobState.FAILED
+        assert (job.preparing_at, job.on_device_at, job.device_seconds) == (NOON, None, 0)
+
+    with_bench(tmp_path, body)
+
+
+def test_a_worker_that_dies_costs_its_user_nothing(tmp_path: Path) -> None:
+    async def body(bench: Bench) -> None:
+        job_id = await bench.submits()
+        for attempt in (1, 2):
+            pid = await bench.running(job_id, attempt)
+            bench.clock.moves(seconds=30)
+            os.kill(pid, signal.SIGKILL)
+        job = await bench.ended(job_id)
+        assert (job.state, job.device_seconds) == (JobState.FAILED, 0)
+        assert bench.coordinator._scheduler.used_seconds("o") == 0
+
+    with_bench(tmp_path, body, min_job_seconds=FOR_EVER)
+
+
+def test_use_is_known_again_after_a_restart(tmp_path: Path) -> None:
+    async def main() -> None:
+        async with going(Bench(tmp_path, min_job_seconds=FOR_EVER)) as bench:
+            for owner, seconds in (("o", 40), ("p", 20)):
+                job_id = await bench.submits(owner=owner)
+                await bench.until(job_id, lambda job: job.stage is Stage.ON_DEVICE, owner)
+                bench.clock.moves(seconds=seconds)
+                await bench.coordinator.cancel_job(job_id)
+            session_id = await bench.opens()
+            await bench.running(await bench.submits(session_id))
+            bench.clock.moves(seconds=5)
+            await bench.coordinator.cancel_session(session_id)
+            for job_id in (await bench.session(session_id)).running:
+                await bench.coordinator.cancel_job(job_id)
+            used = {name: bench.coordinator._scheduler.used_seconds(name) for name in "op"}
+        assert used == {"o": 45, "p": 20}
+        bench = Bench(tmp_path)
+        bench.clock.moves(minutes=5)
+        async with going(bench):
+            inside = bench.coordinator._scheduler
+            assert {name: inside.used_seconds(name) for name in "op"} == used
+        bench = Bench(tmp_path)
+        bench.clock.moves(days=29)
+        async with going(bench):
+            assert bench.coordinator._scheduler.used_seconds("o") == 0
+
+    asyncio.run(main())
+
+
+def test_with_lanes_the_next_job_is_prepared_while_one_is_on_the_device(tmp_path: Path) -> None:
+    async def body(bench: Bench) -> None:
+        job_ids = [await bench.submits() for _ in range(3)]
+        inside = bench.coordinator._scheduler
+        device = inside._device("fake_manila")
+        # Whoever is prepared first has the device first.
+        await settles(lambda: device.on_device is not None and len(device.prepared) == 1)
+        first, second, third = device.on_device, device.prepared[0], job_ids[2]
+        assert {first, second} == set(job_ids[:2])
+        await bench.running(str(first))
+        waiting = await bench.job(second)
+        assert (waiting.state, waiting.stage) == (JobState.RUNNING, Stage.PREPARING)
+        assert (await bench.job(third)).state is JobState.QUEUED
+        bench.clock.moves(seconds=10)
+        await bench.coordinator.cancel_job(str(first))
+        await bench.running(second)
+        assert device.on_device == second
+        await settles(lambda: third in device.prepared)
+        os.kill(await bench.running(second), signal.SIGKILL)
+        await bench.running(third)
+        for job_id in (second, third):
+            await bench.coordinator.cancel_job(job_id)
+        assert (await bench.job(third)).device_seconds == 0
+        bench.nothing_left()
+
+    with_bench(tmp_path, body, min_job_seconds=FOR_EVER, lanes=2)
+
+
+def test_lanes_lose_nothing(tmp_path: Path) -> None:
+    async def body(bench: Bench) -> None:
+        session_id = await bench.opens(Mode.BATCH)
+        job_ids = [await bench.submits(session_id) for _ in range(12)]
+        assert {(await bench.ended(each)).state for each in job_ids} == {JobState.COMPLETED}
+        await bench.coordinator.close_session(session_id)
+        assert (await bench.session(session_id)).state is SessionState.CLOSED
+        bench.nothing_left()
+
+    with_bench(tmp_path, body, lanes=3, workers=2)

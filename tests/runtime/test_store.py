@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-TABLES = ("sessions", "jobs", "payloads", "results", "users")
+TABLES = ("sessions", "jobs", "payloads", "results", "users", "clock")
 NOON = datetime(2026, 11, 22, 12, 0, 0, 123456, tzinfo=UTC)
 
 
@@ -167,12 +167,19 @@ def test_what_is_written_comes_back_the_same(tmp_path: Path) -> None:
         activated_at=NOON,
         last_job_started=NOON + timedelta(microseconds=1),
         used_seconds=1.25,
+        on_device_seconds=0.5,
+        preparing_seconds=0.25,
+        busy_seconds=1.0,
+        busy_since=NOON,
         revision=7,
     )
     job = a_job(
         session_id="s",
         state=JobState.RUNNING,
         started_at=NOON,
+        preparing_at=NOON,
+        on_device_at=NOON + timedelta(seconds=1),
+        post_processing_at=NOON + timedelta(seconds=2),
         attempts=2,
         cost_seconds=5,
         optimization_level=3,
