@@ -26,8 +26,8 @@ class Administration:
 
     def __init__(self, *, folder: Path | None = None) -> None:
         found = local.endpoint(start=False, folder=folder)
-        self.url = found.url
-        """Root of its HTTP server."""
+        self.url = found.public_url or found.url
+        """Root of its HTTP server, as others reach it."""
         self._transport = Transport(
             Endpoint(f"{found.url}{API_PREFIX}/{EXTRA}", BearerAuth(found.token))
         )

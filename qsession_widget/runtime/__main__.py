@@ -70,6 +70,10 @@ def main(arguments: list[str] | None = None, prog: str = "qsession serve") -> in
         help="answer the quick polls of IBM's own client when the job changes, or after a second",
     )
     options = parser.parse_args(arguments)
+    if options.host is None and (options.tls_cert or options.tls_key):
+        parser.error("a certificate is for other machines: give --host ADDRESS with it")
+    if options.tls_key is not None and options.tls_cert is None:
+        parser.error("--tls-key is the key of a certificate: give --tls-cert with it")
     options.copies, options.aliases = dict(options.copies), dict(options.aliases)
     try:
         Catalog(options.copies, options.aliases)
@@ -121,11 +125,19 @@ def _copies(text: str) -> tuple[str, int]:
 
 
 def _say_where(discovery: Discovery) -> None:
-    sys.stdout.write(f"The local runtime serves at {discovery.url} (Ctrl-C ends it).\n")
+    others = f", and others at {discovery.public_url}" if discovery.public_url else ""
+    sys.stdout.write(f"The local runtime serves at {discovery.url}{others} (Ctrl-C ends it).\n")
     sys.stdout.flush()
 
 
-_METAVARS = {"home": "FOLDER", "seconds": "SECONDS", "bytes": "BYTES"}
+_METAVARS = {
+    "home": "FOLDER",
+    "host": "ADDRESS",
+    "cert": "FILE",
+    "key": "FILE",
+    "seconds": "SECONDS",
+    "bytes": "BYTES",
+}
 """What stands for a value, by the last word of the flag's name."""
 
 _GROUPS: tuple[tuple[str, str, tuple[tuple[str, Callable[[str], Any], str], ...]], ...] = (
@@ -134,9 +146,18 @@ _GROUPS: tuple[tuple[str, str, tuple[tuple[str, Callable[[str], Any], str], ...]
         "Where it is, and how much of the machine it takes.",
         (
             ("home", Path, "folder of its files"),
-            ("port", int, "port on 127.0.0.1; 0 takes a free one"),
+            ("port", int, "port on 127.0.0.1, or at --host; 0 takes a free one"),
             ("workers", _at_least_one, "processes that run jobs"),
             ("idle_exit_seconds", int, "end after so long without anything to do; 0 never"),
+        ),
+    ),
+    (
+        "others",
+        "Who is to join from another machine needs an address, and a token (`qsession user add`).",
+        (
+            ("host", str, "address at which other machines reach it, such as 0.0.0.0"),
+            ("tls_cert", Path, "certificate for that address, in PEM, with those of its issuers"),
+            ("tls_key", Path, "its key, where that is in another file"),
         ),
     ),
     (

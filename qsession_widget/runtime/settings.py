@@ -20,7 +20,11 @@ class Settings:
 
     Attributes:
         home: folder that holds all its files.
-        port: TCP port on the loopback interface; 0 takes the previous one, or any that is free.
+        host: address at which others can reach it too; None is nobody but this machine.
+        port: TCP port at that address, or else on the loopback interface; 0 takes the previous
+            one there, or any that is free.
+        tls_cert: file with the certificate for that address, in PEM, with those of its issuers.
+        tls_key: file with the certificate's key; None where it is in the same file.
         workers: processes that run jobs.
         max_session_seconds: longest `max_ttl` of a session, and the default (IBM: 8 hours).
         interactive_seconds: how long an active session may idle (IBM: one minute).
@@ -45,7 +49,10 @@ class Settings:
     """
 
     home: Path = field(default_factory=discovery.home)
+    host: str | None = None
     port: int = 0
+    tls_cert: Path | None = None
+    tls_key: Path | None = None
     workers: int = field(default_factory=lambda: max(2, os.cpu_count() or 2))
     max_session_seconds: int = 28_800
     interactive_seconds: int = 60
