@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from qsession_widget.runtime.devices import Catalog, UnknownDeviceError
+from qsession_widget.runtime.retention import MOST_DAYS
 from qsession_widget.runtime.server import AlreadyRunningError, StartError, serve
 from qsession_widget.runtime.settings import Settings
 
@@ -105,6 +106,13 @@ def _from_zero(text: str) -> int:
     return number
 
 
+def _days(text: str) -> float:
+    number = float(text)
+    if not 0 <= number <= MOST_DAYS:
+        raise argparse.ArgumentTypeError(f"{text} is not from 0 to {MOST_DAYS:g}")
+    return number
+
+
 def _at_least_one(text: str) -> int:
     number = int(text)
     if number < 1:
@@ -135,6 +143,7 @@ _METAVARS = {
     "host": "ADDRESS",
     "cert": "FILE",
     "key": "FILE",
+    "days": "DAYS",
     "seconds": "SECONDS",
     "bytes": "BYTES",
 }
@@ -199,6 +208,14 @@ _GROUPS: tuple[tuple[str, str, tuple[tuple[str, Callable[[str], Any], str], ...]
                 "most jobs of all users that have not ended",
             ),
             ("max_open_sessions", _at_least_one, "most sessions of one user that are not closed"),
+        ),
+    ),
+    (
+        "what is kept",
+        "Of jobs that have ended; params and results go, at the start and every hour.",
+        (
+            ("retention_days", _days, "how long after their end; 0 for ever"),
+            ("max_store_bytes", _from_zero, "size of the store from which on the oldest go; 0 any"),
         ),
     ),
 )

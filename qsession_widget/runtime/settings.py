@@ -42,6 +42,9 @@ class Settings:
         max_pending_jobs: most jobs of one owner that have not ended.
         max_pending_jobs_in_total: most jobs of all owners that have not ended.
         max_open_sessions: most sessions of one owner that are not closed.
+        retention_days: how long the params and results of jobs that have ended are kept; 0 is for
+            ever.
+        max_store_bytes: size of the store from which on the oldest of them go; 0 is none.
         hold_quick_polls: whether the second and later polls of an unfinished job, by a client
             that cannot ask for it, are answered when the job changes, or after a second.
         copies: how many there are of a device, where it is not one.
@@ -68,6 +71,8 @@ class Settings:
     max_pending_jobs: int = 10_000
     max_pending_jobs_in_total: int = 100_000
     max_open_sessions: int = 1_000
+    retention_days: float = 0.0
+    max_store_bytes: int = 0
     hold_quick_polls: bool = True
     copies: Mapping[str, int] = field(default_factory=dict)
     aliases: Mapping[str, str] = field(default_factory=dict)
