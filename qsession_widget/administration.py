@@ -26,11 +26,32 @@ class Administration:
 
     def __init__(self, *, folder: Path | None = None) -> None:
         found = local.endpoint(start=False, folder=folder)
-        self.url = found.url
-        """Root of its HTTP server."""
+        self.url = found.public_url or found.url
+        """Root of its HTTP server, as others reach it."""
         self._transport = Transport(
             Endpoint(f"{found.url}{API_PREFIX}/{EXTRA}", BearerAuth(found.token))
         )
+
+    def collect_garbage(
+        self, *, retention_days: float | None = None, max_store_bytes: int | None = None
+    ) -> dict[str, Any]:
+        """Remove params and results of jobs that have ended.
+
+        Args:
+            retention_days: where they ended so long ago; None is what the runtime was started with.
+            max_store_bytes: the oldest, until the store is no larger; None likewise. 0 is no bound.
+
+        Returns:
+            `jobs` and `characters` that were removed, the store's size `store_bytes`, and the
+            bounds that were used.
+
+        Raises:
+            ServiceError: for a bound that cannot be; the message says what can.
+        """
+        bounds = {"retention_days": retention_days, "max_store_bytes": max_store_bytes}
+        answer = self._transport.request("POST", "/gc", body=bounds, repeatable=True)
+        found: dict[str, Any] = answer.json()
+        return found
 
     def add_user(self, name: str) -> str:
         """Let somebody in.

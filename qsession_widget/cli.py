@@ -1,4 +1,4 @@
-"""`qsession`: serve, status, stop, connect, user, demo."""
+"""`qsession`: serve, status, stop, connect, user, gc, demo."""
 
 from __future__ import annotations
 
@@ -54,6 +54,16 @@ def main(arguments: list[str] | None = None) -> int:
     for action in (adding, removing):
         action.add_argument("name", metavar="NAME")
     actions.add_parser("list", help="say who was added, and when")
+    collect = commands.add_parser(
+        "gc",
+        help="remove params and results of jobs that have ended; the runtime has to run",
+        description="Removes params and results of jobs that have ended. Jobs of open sessions "
+        "keep theirs. Without options, the bounds are those of `qsession serve`.",
+    )
+    collect.add_argument("--retention-days", type=float, metavar="DAYS", help="older than that")
+    collect.add_argument(
+        "--max-store-bytes", type=int, metavar="BYTES", help="the oldest, until there is no more"
+    )
     demo = commands.add_parser("demo", help="run a session, live, then open the notebook")
     demo.add_argument(
         "--headless",
@@ -141,6 +151,21 @@ def _user(options: argparse.Namespace) -> int:
     return 0
 
 
+def _collect(options: argparse.Namespace) -> int:
+    from qsession_widget.administration import Administration  # noqa: PLC0415  as above
+
+    done = Administration().collect_garbage(
+        retention_days=options.retention_days, max_store_bytes=options.max_store_bytes
+    )
+    if not (done["retention_days"] or done["max_store_bytes"]):
+        sys.stdout.write("There is no bound: give --retention-days or --max-store-bytes.\n")
+    sys.stdout.write(
+        f"Removed params and results of {done['jobs']} jobs, {done['characters']:,} characters; "
+        f"the store has {done['store_bytes']:,} bytes.\n"
+    )
+    return 0
+
+
 def _demo(options: argparse.Namespace) -> int:
     from qsession_widget import demo  # noqa: PLC0415  rich is not needed for the other commands
 
@@ -152,5 +177,6 @@ _RUN: dict[str, Callable[[argparse.Namespace], int]] = {
     "stop": _stop,
     "connect": _connect,
     "user": _user,
+    "gc": _collect,
     "demo": _demo,
 }

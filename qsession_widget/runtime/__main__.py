@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from qsession_widget.runtime.devices import Catalog, UnknownDeviceError
+from qsession_widget.runtime.retention import MOST_DAYS
 from qsession_widget.runtime.server import AlreadyRunningError, StartError, serve
 from qsession_widget.runtime.settings import POLICIES, Settings
 
@@ -78,6 +79,10 @@ def main(arguments: list[str] | None = None, prog: str = "qsession serve") -> in
         help="answer the quick polls of IBM's own client when the job changes, or after a second",
     )
     options = parser.parse_args(arguments)
+    if options.host is None and (options.tls_cert or options.tls_key):
+        parser.error("a certificate is for other machines: give --host ADDRESS with it")
+    if options.tls_key is not None and options.tls_cert is None:
+        parser.error("--tls-key is the key of a certificate: give --tls-cert with it")
     options.copies, options.aliases = dict(options.copies), dict(options.aliases)
     try:
         Catalog(options.copies, options.aliases)
@@ -109,6 +114,13 @@ def _from_zero(text: str) -> int:
     return number
 
 
+def _days(text: str) -> float:
+    number = float(text)
+    if not 0 <= number <= MOST_DAYS:
+        raise argparse.ArgumentTypeError(f"{text} is not from 0 to {MOST_DAYS:g}")
+    return number
+
+
 def _at_least_one(text: str) -> int:
     number = int(text)
     if number < 1:
@@ -129,11 +141,20 @@ def _copies(text: str) -> tuple[str, int]:
 
 
 def _say_where(discovery: Discovery) -> None:
-    sys.stdout.write(f"The local runtime serves at {discovery.url} (Ctrl-C ends it).\n")
+    others = f", and others at {discovery.public_url}" if discovery.public_url else ""
+    sys.stdout.write(f"The local runtime serves at {discovery.url}{others} (Ctrl-C ends it).\n")
     sys.stdout.flush()
 
 
-_METAVARS = {"home": "FOLDER", "seconds": "SECONDS", "bytes": "BYTES"}
+_METAVARS = {
+    "home": "FOLDER",
+    "host": "ADDRESS",
+    "cert": "FILE",
+    "key": "FILE",
+    "days": "DAYS",
+    "seconds": "SECONDS",
+    "bytes": "BYTES",
+}
 """What stands for a value, by the last word of the flag's name."""
 
 _GROUPS: tuple[tuple[str, str, tuple[tuple[str, Callable[[str], Any], str], ...]], ...] = (
@@ -142,9 +163,18 @@ _GROUPS: tuple[tuple[str, str, tuple[tuple[str, Callable[[str], Any], str], ...]
         "Where it is, and how much of the machine it takes.",
         (
             ("home", Path, "folder of its files"),
-            ("port", int, "port on 127.0.0.1; 0 takes a free one"),
+            ("port", int, "port on 127.0.0.1, or at --host; 0 takes a free one"),
             ("workers", _at_least_one, "processes that run jobs"),
             ("idle_exit_seconds", int, "end after so long without anything to do; 0 never"),
+        ),
+    ),
+    (
+        "others",
+        "Who is to join from another machine needs an address, and a token (`qsession user add`).",
+        (
+            ("host", str, "address at which other machines reach it, such as 0.0.0.0"),
+            ("tls_cert", Path, "certificate for that address, in PEM, with those of its issuers"),
+            ("tls_key", Path, "its key, where that is in another file"),
         ),
     ),
     (
@@ -186,6 +216,14 @@ _GROUPS: tuple[tuple[str, str, tuple[tuple[str, Callable[[str], Any], str], ...]
                 "most jobs of all users that have not ended",
             ),
             ("max_open_sessions", _at_least_one, "most sessions of one user that are not closed"),
+        ),
+    ),
+    (
+        "what is kept",
+        "Of jobs that have ended; params and results go, at the start and every hour.",
+        (
+            ("retention_days", _days, "how long after their end; 0 for ever"),
+            ("max_store_bytes", _from_zero, "size of the store from which on the oldest go; 0 any"),
         ),
     ),
 )

@@ -21,6 +21,7 @@ from qsession_widget.runtime.iam import Cloud, TokenAuthentication, Tokens
 from qsession_widget.runtime.listing import Listing
 from qsession_widget.runtime.prefix import AnyPrefix
 from qsession_widget.runtime.registry import Registry
+from qsession_widget.runtime.retention import Retention
 from qsession_widget.runtime.routes import Api
 from qsession_widget.runtime.store import Store, StoreUnavailableError
 from qsession_widget.runtime.users import Users
@@ -64,10 +65,12 @@ def create_app(
     coordinator = Coordinator(store, clock, settings, lambda: registry.several)
     api = Api(settings, clock, catalog, store, coordinator, version, shut_down)
     tokens = Tokens(token, registry)
+    retention = Retention(store, clock, settings)
     routes = [
         *api.routes(),
         *Listing(clock, store, coordinator).routes(),
         *Cloud(registry, tokens).routes(),
+        *retention.routes(),
         *Users(registry, store, coordinator).routes(),
     ]
     routes.append(openapi.route(routes, settings.max_session_seconds))
@@ -77,10 +80,14 @@ def create_app(
     async def lifespan(_app: Starlette) -> AsyncIterator[None]:
         try:
             coordinator.start()
-            idle = asyncio.create_task(_end_when_idle(settings, coordinator, activity, shut_down))
+            background = [
+                asyncio.create_task(_end_when_idle(settings, coordinator, activity, shut_down)),
+                asyncio.create_task(retention.run()),
+            ]
             on_ready()
             yield
-            idle.cancel()
+            for each in background:
+                each.cancel()
         finally:
             coordinator.stop()
             await asyncio.to_thread(store.close)

@@ -15,6 +15,7 @@ from starlette.routing import Route
 
 from qsession_widget.runtime.iam import PLAN_ID
 from qsession_widget.runtime.reading import LARGEST, MAX_OPTIMIZATION_LEVEL
+from qsession_widget.runtime.retention import MOST_DAYS
 from qsession_widget.runtime.users import NAME_PATTERN
 from qsession_widget.runtime.workloads import STATUSES
 from qsession_widget.wire.fields import API_PREFIX, PROGRAMS
@@ -294,7 +295,7 @@ OPERATIONS: dict[tuple[str, str], Operation] = {
     ),
     ("DELETE", "/jobs/{job_id}"): _DONE,
     ("GET", "/jobs/{job_id}/results"): Operation(
-        TEXT, also=(204,), media_type="text/plain", refuses=_NOT_FOUND
+        TEXT, also=(204,), media_type="text/plain", refuses=(404, 410)
     ),
     ("POST", "/jobs/{job_id}/cancel"): Operation(status=204, refuses=(404, 409)),
     ("GET", "/jobs/{job_id}/logs"): Operation(TEXT, media_type="text/plain", refuses=_NOT_FOUND),
@@ -347,6 +348,25 @@ OPERATIONS: dict[tuple[str, str], Operation] = {
         _object({"cancelled": _list(TEXT)}), refuses=_NOT_FOUND
     ),
     ("POST", "/qsession/shutdown"): Operation(status=202, refuses=(403,)),
+    ("POST", "/qsession/gc"): Operation(
+        _object(
+            {
+                "jobs": COUNT,
+                "characters": COUNT,
+                "store_bytes": COUNT,
+                "retention_days": NUMBER,
+                "max_store_bytes": COUNT,
+            }
+        ),
+        takes=_object(
+            {},
+            {
+                "retention_days": {**NUMBER, "minimum": 0, "maximum": MOST_DAYS},
+                "max_store_bytes": COUNT,
+            },
+        ),
+        refuses=(400, 403, 413),
+    ),
     ("GET", "/qsession/users"): Operation(
         _object({"users": _list(_object({"name": TEXT, "created_at": INSTANT}))}), refuses=(403,)
     ),
@@ -489,5 +509,6 @@ _MEANING = {
     403: "That is for the runtime's administrator.",
     404: "There is no such thing, or it is somebody else's.",
     409: "Its state does not allow that.",
+    410: "It was removed.",
     413: "The request is too large.",
 }

@@ -110,6 +110,16 @@ def job_is_final(job_id: str, state: str) -> Problem:
     return Problem(409, 1230, f"Job {job_id} cannot be cancelled: it is {state}.")
 
 
+def result_removed(job_id: str) -> Problem:
+    """The result was too old, or there was too much."""
+    return Problem(
+        410,
+        1291,
+        f"The result of job {job_id} was removed: its runtime keeps results for a time only.",
+        "Run the job again; `qsession serve --help` says how to keep results longer.",
+    )
+
+
 def body_too_large(limit: int) -> Problem:
     """The request's body is larger than this runtime takes."""
     return Problem(413, 1213, f"The request is larger than {limit} bytes.", "Send smaller jobs.")

@@ -290,9 +290,11 @@ class Api:
             self.polls.answered(request.client, job_id, quick=hold_seconds > 0)
         (document,) = self._job_documents([job])
         headers = {**headers, "ETag": _etag(job)}
-        if without_params or job.private:
+        hidden = without_params or job.private
+        params = None if hidden else await self.store.params(job.id)
+        # Those of a job that has ended may have been too old, or too much.
+        if params is None and (hidden or job.state.final):
             return JSONResponse(document, headers=headers)
-        params = await self.store.params(job.id)
         if params is None:
             raise problems.job_not_found(job_id)
         # The payload goes out as it came in: it may be large, and nothing of it concerns us.
@@ -344,6 +346,8 @@ class Api:
                     await self.store.write(Write(spent_result=job.id))
         else:
             text = await self.store.result(job.id)
+            if text is None and job.state is JobState.COMPLETED:
+                raise problems.result_removed(job.id)
         return Response(status_code=204) if text is None else PlainTextResponse(text)
 
     async def read_logs(self, request: Request) -> Response:

@@ -24,7 +24,11 @@ class Settings:
 
     Attributes:
         home: folder that holds all its files.
-        port: TCP port on the loopback interface; 0 takes the previous one, or any that is free.
+        host: address at which others can reach it too; None is nobody but this machine.
+        port: TCP port at that address, or else on the loopback interface; 0 takes the previous
+            one there, or any that is free.
+        tls_cert: file with the certificate for that address, in PEM, with those of its issuers.
+        tls_key: file with the certificate's key; None where it is in the same file.
         workers: processes that run jobs.
         max_session_seconds: longest `max_ttl` of a session, and the default (IBM: 8 hours).
         interactive_seconds: how long an active session may idle (IBM: one minute).
@@ -42,6 +46,9 @@ class Settings:
         max_pending_jobs: most jobs of one owner that have not ended.
         max_pending_jobs_in_total: most jobs of all owners that have not ended.
         max_open_sessions: most sessions of one owner that are not closed.
+        retention_days: how long the params and results of jobs that have ended are kept; 0 is for
+            ever.
+        max_store_bytes: size of the store from which on the oldest of them go; 0 is none.
         hold_quick_polls: whether the second and later polls of an unfinished job, by a client
             that cannot ask for it, are answered when the job changes, or after a second.
         policy: whether an active session has its device to itself ("dedicated", as at IBM) or only
@@ -53,7 +60,10 @@ class Settings:
     """
 
     home: Path = field(default_factory=discovery.home)
+    host: str | None = None
     port: int = 0
+    tls_cert: Path | None = None
+    tls_key: Path | None = None
     workers: int = field(default_factory=lambda: max(2, os.cpu_count() or 2))
     max_session_seconds: int = 28_800
     interactive_seconds: int = 60
@@ -69,6 +79,8 @@ class Settings:
     max_pending_jobs: int = 10_000
     max_pending_jobs_in_total: int = 100_000
     max_open_sessions: int = 1_000
+    retention_days: float = 0.0
+    max_store_bytes: int = 0
     hold_quick_polls: bool = True
     policy: Policy | None = None
     lanes: int = 1

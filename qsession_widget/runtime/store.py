@@ -81,6 +81,8 @@ class Write:
         removed_user: name of somebody to remove.
         can_wait: nothing depends on when it is on disk, so that it may share the commit of what
             follows. A short job's start then costs no commit of its own.
+        spent: jobs whose params and results are to be removed.
+        freed_pages: how many pages that are free to give back to the file system.
     """
 
     new_session: tuple[Session, str | None] | None = None
@@ -94,12 +96,14 @@ class Write:
     removed_user: str | None = None
     can_wait: bool = False
     clock: datetime | None = None
+    spent: tuple[str, ...] = ()
+    freed_pages: int = 0
 
     @property
     def refusable(self) -> bool:
         """Whether somebody asks for it who can be told that it was not done."""
         asked = (self.new_session, self.new_job, self.new_user, self.removed_user)
-        return any(each is not None for each in asked)
+        return any(each is not None for each in asked) or bool(self.spent or self.freed_pages)
 
     def keys(self) -> set[str]:
         """Ids of the sessions and jobs that change."""
@@ -336,6 +340,8 @@ def _engine(path: Path) -> Engine:
     def configure(connection: Any, _record: Any) -> None:
         cursor = connection.cursor()
         for pragma in (
+            # Before the log is: the first page is written with it.
+            "auto_vacuum=INCREMENTAL",
             "journal_mode=WAL",
             "synchronous=FULL",
             "foreign_keys=ON",
@@ -390,15 +396,7 @@ def _hopeless(change: Write, error: Exception) -> Exception:
 
 
 def _apply(connection: Connection, change: Write) -> None:
-    if change.new_session is not None:
-        session, key = change.new_session
-        connection.execute(
-            insert(schema.sessions), {**_session_row(session), "idempotency_key": key}
-        )
-    if change.new_job is not None:
-        job, params, key = change.new_job
-        connection.execute(insert(schema.jobs), {**_job_row(job), "idempotency_key": key})
-        connection.execute(insert(schema.payloads), {"job_id": job.id, "params": params})
+    _add(connection, change)
     for session in change.sessions:
         connection.execute(
             update(schema.sessions).where(schema.sessions.c.id == session.id),
@@ -409,17 +407,35 @@ def _apply(connection: Connection, change: Write) -> None:
     if change.result is not None:
         job_id, body = change.result
         connection.execute(insert(schema.results), {"job_id": job_id, "body": body})
+    _remove(connection, change)
+
+
+def _add(connection: Connection, change: Write) -> None:
+    if change.new_session is not None:
+        session, key = change.new_session
+        connection.execute(
+            insert(schema.sessions), {**_session_row(session), "idempotency_key": key}
+        )
+    if change.new_job is not None:
+        job, params, key = change.new_job
+        connection.execute(insert(schema.jobs), {**_job_row(job), "idempotency_key": key})
+        connection.execute(insert(schema.payloads), {"job_id": job.id, "params": params})
+    if change.new_user is not None:
+        connection.execute(insert(schema.users), asdict(change.new_user))
+
+
+def _remove(connection: Connection, change: Write) -> None:
     if change.spent_result is not None:
         table = schema.results
         connection.execute(delete(table).where(table.c.job_id == change.spent_result))
     if change.deleted_job is not None:
         connection.execute(delete(schema.jobs).where(schema.jobs.c.id == change.deleted_job))
-    _apply_to_the_runtime(connection, change)
-
-
-def _apply_to_the_runtime(connection: Connection, change: Write) -> None:
-    if change.new_user is not None:
-        connection.execute(insert(schema.users), asdict(change.new_user))
+    if change.spent:
+        for table in (schema.payloads, schema.results):
+            connection.execute(delete(table).where(table.c.job_id.in_(change.spent)))
+    for _ in range(change.freed_pages):
+        # Python's sqlite3 takes one step of a statement without rows, and each step frees one page.
+        connection.exec_driver_sql("PRAGMA incremental_vacuum(1)")
     if change.removed_user is not None:
         table = schema.users
         connection.execute(delete(table).where(table.c.name == change.removed_user))

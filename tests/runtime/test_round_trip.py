@@ -38,7 +38,7 @@ def test_the_servers_connections_send_at_once() -> None:
             found.set_result(theirs.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY))
             writer.close()
 
-        with server._bind(0) as listener:
+        with server._bind("127.0.0.1", 0) as listener:
             async with await asyncio.start_server(accepted, sock=listener):
                 _, writer = await asyncio.open_connection(*listener.getsockname())
                 writer.close()
@@ -114,7 +114,7 @@ def test_an_iteration_costs_two_commits_and_no_reading(
             on_ready=lambda: None,
             shut_down=lambda: None,
         )
-        with server._bind(0) as listener:
+        with server._bind("127.0.0.1", 0) as listener:
             serving = uvicorn.Server(uvicorn.Config(app, log_config=None))
             task = asyncio.create_task(serving.serve(sockets=[listener]))
             try:
