@@ -21,7 +21,7 @@ from qsession_widget.runtime.devices import Catalog
 from qsession_widget.runtime.executor import Done, Event, Failed, Interim, LocalExecutor, Lost, Task
 from qsession_widget.runtime.job import MAX_ATTEMPTS, Job
 from qsession_widget.runtime.lifecycle import Session
-from qsession_widget.runtime.store import DuplicateKeyError, StoreUnavailableError, Write
+from qsession_widget.runtime.store import Write
 from qsession_widget.wire.states import JOB_FAILED, RAN_TOO_LONG, JobState
 
 if TYPE_CHECKING:
@@ -582,7 +582,8 @@ class Coordinator:
         async def create_or_find() -> str:
             try:
                 return await create()
-            except (DuplicateKeyError, StoreUnavailableError, lifecycle.NotAcceptingJobsError):
+            except Exception:
+                # Refused for its key, or for another reason that the first one did not meet.
                 found = await find(owner, key)
                 if found is None:
                     raise

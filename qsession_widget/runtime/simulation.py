@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 from qiskit.circuit import ControlFlowOp, QuantumCircuit
 from qiskit.exceptions import QiskitError
-from qiskit.primitives import PrimitiveResult, PubResult, SamplerPubResult
+from qiskit.primitives import PubResult, SamplerPubResult
 from qiskit.primitives.containers.data_bin import DataBin
 from qiskit.primitives.containers.estimator_pub import EstimatorPub
 from qiskit.primitives.containers.sampler_pub import SamplerPub
@@ -122,11 +122,10 @@ def run(
     started = time.perf_counter()
     results = []
     for result in runners[program_id](pubs, options, Device(backend, optimization_level)):
-        results.append(result)
-        on_interim(codec.dumps(result))
+        results.append(codec.dumps(result))
+        on_interim(results[-1])
     busy_seconds = time.perf_counter() - started
-    text = codec.dumps(PrimitiveResult(results, metadata={"version": 2}))
-    return Outcome(text, busy_seconds)
+    return Outcome(codec.joined(results, metadata={"version": 2}), busy_seconds)
 
 
 class Device:
