@@ -122,6 +122,7 @@ class Coordinator:
             )
             await self._store.write(Write(new_session=(session, key)))
             self._sessions[session.id] = session
+            self._executor.warm(session.id, self._recorded_name(backend))
             self._poke()
             return session.id
 
@@ -356,7 +357,6 @@ class Coordinator:
             reason = f"Its payload cannot be read: {problem or 'it is not there'}."
             self._end(job, JobState.FAILED, reason=reason, reason_code=JOB_FAILED)
             return
-        device = self._catalog.get(job.backend)
         self._executor.submit(
             Task(
                 job_id=job.id,
@@ -366,9 +366,13 @@ class Coordinator:
                 backend=job.backend,
                 optimization_level=job.optimization_level,
                 min_seconds=self._settings.min_job_seconds,
-                device=device.recorded_name if device else "",
+                device=self._recorded_name(job.backend),
             )
         )
+
+    def _recorded_name(self, backend: str) -> str:
+        device = self._catalog.get(backend)
+        return device.recorded_name if device else ""
 
     def _on_event(self, job_id: str, event: Event) -> None:
         """Take what a worker says. What it says of a job that has ended is of no interest."""

@@ -128,6 +128,18 @@ def run(
     return Outcome(codec.joined(results, metadata={"version": 2}), busy_seconds)
 
 
+def warm(backend: str) -> None:
+    """Make ready for jobs on a device: what describes it, and Aer, by a job of one shot.
+
+    Not for bare circuits: Qiskit imports all of its plugins for them, which takes more than a
+    second, and a job that comes meanwhile would have to wait for what it may not need.
+    """
+    circuit = QuantumCircuit(1, 1)
+    circuit.measure(0, 0)
+    device = Device(backend, optimization_level=1)
+    device.sampling(device.runnable(circuit)).execute([Run(0, ())], shots=1, seed=None, memory=True)
+
+
 class Device:
     """A device as the programs below use it."""
 
