@@ -422,6 +422,7 @@ def _forget_if_recalibrated(name: str) -> None:
     if _calibrations.setdefault(name, stamp) == stamp:
         return
     _calibrations.clear()
+    _calibrations[name] = stamp
     _catalog.cache_clear()
     for each in (_targets, _managers, _simulators, _runnable, _prepared, _estimations):
         each.clear()
