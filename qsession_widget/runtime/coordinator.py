@@ -33,7 +33,7 @@ from qsession_widget.runtime.job import MAX_ATTEMPTS, Job
 from qsession_widget.runtime.lifecycle import Session
 from qsession_widget.runtime.limits import Limits
 from qsession_widget.runtime.scheduler import Scheduler
-from qsession_widget.runtime.store import DuplicateKeyError, StoreUnavailableError, Write
+from qsession_widget.runtime.store import Write
 from qsession_widget.runtime.timers import Timers
 from qsession_widget.wire.states import JOB_FAILED, RAN_TOO_LONG, JobState, Stage
 
@@ -186,6 +186,7 @@ class Coordinator:
             )
             await self._store.write(Write(new_session=(session, key)))
             self._keep_session(session)
+            self._executor.warm(session.id, self._recorded_name(backend))
             self._poke()
             return session.id
 
@@ -444,7 +445,6 @@ class Coordinator:
             reason = f"Its payload cannot be read: {problem or 'it is not there'}."
             self._end(job, JobState.FAILED, reason=reason, reason_code=JOB_FAILED)
             return
-        device = self._catalog.get(job.backend)
         self._executor.submit(
             Task(
                 job_id=job.id,
@@ -454,7 +454,7 @@ class Coordinator:
                 backend=job.backend,
                 optimization_level=job.optimization_level,
                 min_seconds=self._settings.min_job_seconds,
-                device=device.recorded_name if device else "",
+                device=self._recorded_name(job.backend),
                 limits=Limits(
                     qubits=self._settings.max_qubits,
                     shots=self._settings.max_shots,
@@ -463,6 +463,10 @@ class Coordinator:
                 asks=self._settings.lanes > 1,
             )
         )
+
+    def _recorded_name(self, backend: str) -> str:
+        device = self._catalog.get(backend)
+        return device.recorded_name if device else ""
 
     def _on_event(self, job_id: str, event: Event) -> None:
         """Take what a worker says. What it says of a job that has ended is of no interest."""
@@ -724,12 +728,8 @@ class Coordinator:
         async def create_or_find() -> str:
             try:
                 return await create()
-            except (
-                DuplicateKeyError,
-                StoreUnavailableError,
-                TooManyError,
-                lifecycle.NotAcceptingJobsError,
-            ):
+            except Exception:
+                # Refused for its key, or for another reason that the first one did not meet.
                 found = await find(owner, key)
                 if found is None:
                     raise

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 from qiskit.circuit import ControlFlowOp, QuantumCircuit
 from qiskit.exceptions import QiskitError
-from qiskit.primitives import PrimitiveResult, PubResult, SamplerPubResult
+from qiskit.primitives import PubResult, SamplerPubResult
 from qiskit.primitives.containers.data_bin import DataBin
 from qiskit.primitives.containers.estimator_pub import EstimatorPub
 from qiskit.primitives.containers.sampler_pub import SamplerPub
@@ -131,11 +131,22 @@ def run(
     started = time.perf_counter()
     results = []
     for result in runners[program_id](pubs, options, Device(backend, optimization_level, limits)):
-        results.append(result)
-        on_interim(codec.dumps(result))
+        results.append(codec.dumps(result))
+        on_interim(results[-1])
     busy_seconds = time.perf_counter() - started
-    text = codec.dumps(PrimitiveResult(results, metadata=_metadata(options)))
-    return Outcome(text, busy_seconds)
+    return Outcome(codec.joined(results, metadata=_metadata(options)), busy_seconds)
+
+
+def warm(backend: str) -> None:
+    """Make ready for jobs on a device: what describes it, and Aer, by a job of one shot.
+
+    Not for bare circuits: Qiskit imports all of its plugins for them, which takes more than a
+    second, and a job that comes meanwhile would have to wait for what it may not need.
+    """
+    circuit = QuantumCircuit(1, 1)
+    circuit.measure(0, 0)
+    device = Device(backend, optimization_level=1)
+    device.sampling(device.runnable(circuit)).execute([Run(0, ())], shots=1, seed=None, memory=True)
 
 
 def _metadata(options: dict[str, Any]) -> dict[str, Any]:
@@ -447,6 +458,7 @@ def _forget_if_recalibrated(name: str) -> None:
     if _calibrations.setdefault(name, stamp) == stamp:
         return
     _calibrations.clear()
+    _calibrations[name] = stamp
     _catalog.cache_clear()
     for each in (_targets, _managers, _simulators, _runnable, _prepared, _estimations):
         each.clear()

@@ -21,7 +21,17 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from alembic import command
 from alembic.config import Config
 from alembic.util.exc import CommandError
-from sqlalchemy import Connection, create_engine, delete, event, func, insert, select, update
+from sqlalchemy import (
+    Connection,
+    bindparam,
+    create_engine,
+    delete,
+    event,
+    func,
+    insert,
+    select,
+    update,
+)
 from sqlalchemy.exc import DatabaseError, IntegrityError, OperationalError
 
 from qsession_widget.runtime import schema
@@ -395,53 +405,61 @@ def _hopeless(change: Write, error: Exception) -> Exception:
     return error
 
 
+# Made once: putting a statement together takes about as long as running it.
+_ADD_SESSION = insert(schema.sessions)
+_ADD_JOB = insert(schema.jobs)
+_ADD_PAYLOAD = insert(schema.payloads)
+_ADD_RESULT = insert(schema.results)
+_CHANGE_SESSION = update(schema.sessions).where(schema.sessions.c.id == bindparam("which"))
+_CHANGE_JOB = update(schema.jobs).where(schema.jobs.c.id == bindparam("which"))
+_DELETE_RESULT = delete(schema.results).where(schema.results.c.job_id == bindparam("which"))
+_DELETE_JOB = delete(schema.jobs).where(schema.jobs.c.id == bindparam("which"))
+
+
 def _apply(connection: Connection, change: Write) -> None:
     _add(connection, change)
+    run = connection.execute
     for session in change.sessions:
-        connection.execute(
-            update(schema.sessions).where(schema.sessions.c.id == session.id),
-            _session_row(session),
-        )
+        run(_CHANGE_SESSION, {**_session_row(session), "which": session.id})
     for job in change.jobs:
-        connection.execute(update(schema.jobs).where(schema.jobs.c.id == job.id), _job_row(job))
+        run(_CHANGE_JOB, {**_job_row(job), "which": job.id})
     if change.result is not None:
         job_id, body = change.result
-        connection.execute(insert(schema.results), {"job_id": job_id, "body": body})
+        run(_ADD_RESULT, {"job_id": job_id, "body": body})
     _remove(connection, change)
 
 
 def _add(connection: Connection, change: Write) -> None:
+    run = connection.execute
     if change.new_session is not None:
         session, key = change.new_session
-        connection.execute(
-            insert(schema.sessions), {**_session_row(session), "idempotency_key": key}
-        )
+        run(_ADD_SESSION, {**_session_row(session), "idempotency_key": key})
     if change.new_job is not None:
         job, params, key = change.new_job
-        connection.execute(insert(schema.jobs), {**_job_row(job), "idempotency_key": key})
-        connection.execute(insert(schema.payloads), {"job_id": job.id, "params": params})
+        run(_ADD_JOB, {**_job_row(job), "idempotency_key": key})
+        run(_ADD_PAYLOAD, {"job_id": job.id, "params": params})
     if change.new_user is not None:
-        connection.execute(insert(schema.users), asdict(change.new_user))
+        run(insert(schema.users), asdict(change.new_user))
 
 
 def _remove(connection: Connection, change: Write) -> None:
+    run = connection.execute
     if change.spent_result is not None:
-        table = schema.results
-        connection.execute(delete(table).where(table.c.job_id == change.spent_result))
+        run(_DELETE_RESULT, {"which": change.spent_result})
     if change.deleted_job is not None:
-        connection.execute(delete(schema.jobs).where(schema.jobs.c.id == change.deleted_job))
+        run(_DELETE_JOB, {"which": change.deleted_job})
     if change.spent:
         for table in (schema.payloads, schema.results):
-            connection.execute(delete(table).where(table.c.job_id.in_(change.spent)))
+            run(delete(table).where(table.c.job_id.in_(change.spent)))
     for _ in range(change.freed_pages):
         # Python's sqlite3 takes one step of a statement without rows, and each step frees one page.
         connection.exec_driver_sql("PRAGMA incremental_vacuum(1)")
     if change.removed_user is not None:
         table = schema.users
-        connection.execute(delete(table).where(table.c.name == change.removed_user))
+        run(delete(table).where(table.c.name == change.removed_user))
     if change.clock is not None:
-        connection.execute(delete(schema.clock))
-        connection.execute(insert(schema.clock), {"id": 1, "now": change.clock})
+        run(delete(schema.clock))
+        run(insert(schema.clock), {"id": 1, "now": change.clock})
 
 
 def _session_from(row: Row[Any]) -> Session:

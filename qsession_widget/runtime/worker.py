@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import fcntl
 import json
+import logging
 import os
 import signal
 import time
@@ -21,6 +22,7 @@ from qsession_widget.wire.states import Stage
 if TYPE_CHECKING:
     from multiprocessing.connection import Connection
 
+log = logging.getLogger(__name__)
 
 MAX_REASON_CHARACTERS = 2_000
 """Longest reason of a failure; Qiskit's messages may print whole arrays."""
@@ -50,6 +52,9 @@ def main(pipe: Connection, lifeline: Connection) -> None:
     while True:
         try:
             task = json.loads(pipe.recv_bytes())
+            if "warm" in task:
+                _get_ready(task["warm"])
+                continue
             _send(pipe, _run(pipe, task))
         except (EOFError, ConnectionError):
             return
@@ -81,6 +86,19 @@ def _failed(reason: str, traceback_text: str = "") -> dict[str, Any]:
 
 def _send(pipe: Connection, answer: dict[str, Any]) -> None:
     pipe.send_bytes(json.dumps(answer).encode())
+
+
+def _get_ready(device: str) -> None:
+    # Here, not above: as in `_run`.
+    from qsession_widget.runtime import simulation, stages  # noqa: PLC0415
+
+    # This is nobody's job: what is done now is told to nobody.
+    stages.start(lambda _stage: None, stays=False)
+    try:
+        simulation.warm(device)
+    except Exception:
+        # The first job will meet the same, and its user will be told.
+        log.exception("a worker cannot get ready for %s", device)
 
 
 def _run(pipe: Connection, task: dict[str, Any]) -> dict[str, Any]:

@@ -32,7 +32,7 @@ from qiskit.qpy.common import QPY_VERSION
 from qsession_widget.errors import CodecError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection
+    from collections.abc import Callable, Collection, Sequence
 
 SERVICE_QPY_VERSION = 17
 """Newest circuit format that IBM's service takes (SERVICE_MAX_SUPPORTED_QPY_VERSION)."""
@@ -59,6 +59,17 @@ def dumps(value: Any) -> str:
     # JSON's own limits (keys, circles, depth) and circuits that QPY of this version cannot hold.
     except (TypeError, ValueError, RecursionError, QiskitError) as error:
         raise CodecError(f"has no form on the wire: {error}") from error
+
+
+def joined(pub_results: Sequence[str], metadata: dict[str, Any]) -> str:
+    """Encode a PrimitiveResult whose pubs' results are encoded already.
+
+    Args:
+        pub_results: texts, each a PubResult as `dumps` gives it.
+        metadata: of the whole.
+    """
+    value = f'{{"pub_results":[{",".join(pub_results)}],"metadata":{dumps(metadata)}}}'
+    return f'{{"__type__":"PrimitiveResult","__value__":{value}}}'
 
 
 def decode_circuit(text: str) -> QuantumCircuit:

@@ -209,6 +209,18 @@ def test_one_job_at_a_time_on_a_device(tmp_path: Path) -> None:
 # -- workers -------------------------------------------------------------------------------
 
 
+def test_a_worker_is_told_of_a_session_when_it_is_opened(tmp_path: Path) -> None:
+    async def body(bench: Bench) -> None:
+        session_id = await bench.opens()
+        workers = bench.coordinator._executor._workers
+        assert [each.affinity for each in workers].count(session_id) == 1
+        job_id = await bench.submits(session_id)
+        await bench.ended(job_id)
+        assert [each.affinity for each in workers].count(session_id) == 1, "it got the job, too"
+
+    with_bench(tmp_path, body, workers=3)
+
+
 def test_a_job_whose_worker_dies_is_tried_once_more_and_then_failed(tmp_path: Path) -> None:
     async def body(bench: Bench) -> None:
         session_id = await bench.opens()
