@@ -48,7 +48,7 @@ docs: $(VENV)/.dev ## the API's pages; every warning is an error
 bench: $(VENV)/.dev ## ratios against peers, each in its short form
 	$(PYTHON) benchmarks/imports.py
 	$(PYTHON) -m benchmarks.iterate --short
-	$(PYTHON) benchmarks/official_client.py
+	$(PYTHON) -m benchmarks.official_client --short
 
 build: $(VENV)/.built
 

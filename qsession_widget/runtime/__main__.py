@@ -78,6 +78,12 @@ def main(arguments: list[str] | None = None, prog: str = "qsession serve") -> in
         default=defaults.hold_quick_polls,
         help="answer the quick polls of IBM's own client when the job changes, or after a second",
     )
+    add(
+        "--hold-new-jobs-seconds",
+        type=float,
+        default=defaults.hold_new_jobs_seconds,
+        help="how long IBM's own client may be held for a job that ends as soon as it is sent",
+    )
     options = parser.parse_args(arguments)
     if options.host is None and (options.tls_cert or options.tls_key):
         parser.error("a certificate is for other machines: give --host ADDRESS with it")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from starlette.authentication import has_required_scope
@@ -216,16 +217,28 @@ class Api:
             tags=reading.tags(body),
         )
         params = reading.as_json(body["params"])
+        key = request.headers.get(IDEMPOTENCY_KEY)
+        # Only our own client sends a key, and it does not poll.
+        held = key is None and not self.coordinator.queue_length(device.name)
         try:
-            job_id = await self.coordinator.submit(
-                job, params, request.headers.get(IDEMPOTENCY_KEY)
-            )
+            job_id = await self.coordinator.submit(job, params, key)
         except NotAcceptingJobsError as error:
             raise problems.session_closed(str(error)) from error
+        if held:
+            ended = partial(self._end_on_disk, job.owner, job_id)
+            await self._hold(job_id, ended, self.settings.hold_new_jobs_seconds)
         answer = {"id": job_id, "backend": job.backend}
         if job.session_id is not None:
             answer["session_id"] = job.session_id
         return JSONResponse(answer)
+
+    async def _end_on_disk(self, owner: str, job_id: str) -> bool | None:
+        """Give True once a job's end can be read; None before."""
+        # Most wakes are of a job that goes on: the store need not be asked.
+        if self.coordinator.unfinished(owner, job_id):
+            return None
+        job = await self.store.job(owner, job_id)
+        return True if job is None or job.state.final else None
 
     async def list_jobs(self, request: Request) -> Response:
         """GET /jobs."""

@@ -55,6 +55,9 @@ class Settings:
             goes first ("shared"); None is "shared" while the runtime has several owners.
         lanes: how many jobs of one device may be in work at once, one of them on the device and the
             others before it or after it (IBM: 5).
+        hold_new_jobs_seconds: how long the answer to a new job that can start at once may wait for
+            the job's end, for a client that cannot ask for it and pauses for longer than this
+            after its first poll; 0 means not at all.
         copies: how many there are of a device, where it is not one.
         aliases: further names of devices.
     """
@@ -84,5 +87,6 @@ class Settings:
     hold_quick_polls: bool = True
     policy: Policy | None = None
     lanes: int = 1
+    hold_new_jobs_seconds: float = 0.05
     copies: Mapping[str, int] = field(default_factory=dict)
     aliases: Mapping[str, str] = field(default_factory=dict)

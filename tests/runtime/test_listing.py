@@ -34,13 +34,16 @@ class Client:
         assert answer.status_code == 200, answer.text
         return answer.json()
 
-    def submit(self, **more: Any) -> str:
+    @staticmethod
+    def submission(**more: Any) -> str:
         circuit = QuantumCircuit(1, 1)
         circuit.measure(0, 0)
         params = codec.dumps({"pubs": [[circuit, [], 10]], "version": 2})
         body = {"program_id": "sampler", "backend": "fake_manila", **more}
-        text = codec.dumps(body)[:-1] + f',"params":{params}}}'
-        answer = self.ask("POST", "/jobs", data=text)
+        return codec.dumps(body)[:-1] + f',"params":{params}}}'
+
+    def submit(self, **more: Any) -> str:
+        answer = self.ask("POST", "/jobs", data=self.submission(**more))
         assert answer.status_code == 200, answer.text
         return str(answer.json()["id"])
 
