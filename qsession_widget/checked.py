@@ -40,7 +40,7 @@ class Checked:
         super().__setattr__(name, given)
 
     @classmethod
-    def of(cls, value: Self | Mapping[str, Any] | None) -> Self:
+    def of(cls, value: Self | Mapping[str, object] | None) -> Self:
         """Take options as an instance, as a dict, or None for the defaults.
 
         Raises:
@@ -56,7 +56,7 @@ class Checked:
             f"options={value!r} is not allowed; allowed is a dict or {cls.__name__}"
         )
 
-    def update(self, **changes: Any) -> None:
+    def update(self, **changes: object) -> None:
         """Change several options at once; a dict changes a part of a group.
 
         Raises:

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
     from qsession_widget.backend import Backend
     from qsession_widget.service import QiskitRuntimeService
+    from qsession_widget.sessions import CacheInfo, SessionDetails
 
 OnError = Literal["cancel", "close", "leave"]
 """What an exception does that ends the `with` block of a session."""
@@ -119,7 +120,7 @@ class Readable:
         found = self._json()
         return session_status(found["state"], accepting_jobs=bool(found["accepting_jobs"]))
 
-    def details(self) -> dict[str, Any] | None:
+    def details(self) -> SessionDetails | None:
         """Ask for all that the service knows about it (GET /sessions/{id}).
 
         Returns:
@@ -138,7 +139,7 @@ class Readable:
             * activated_at: when it became active the last time; likewise.
             * mode: "dedicated" for a session, "batch" for a batch.
             * usage_time: as `usage()`.
-            * timestamps: every change of state, a list of {"status", "timestamp"}.
+            * timestamps: every change of state, a list of {"status", "timestamp"}, times as above.
         """
         if self._session_id is None:
             return None
@@ -153,7 +154,7 @@ class Readable:
         """
         return None if self._session_id is None else self._json().get("elapsed_time")
 
-    def cache_info(self) -> dict[str, Any] | None:
+    def cache_info(self) -> CacheInfo | None:
         """Give what the runtime kept for it, so that its iterations are fast.
 
         Returns:

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
     import qiskit_ibm_runtime as official_package
 
+    from qsession_widget.accounts import ActiveAccount, Proxies
     from qsession_widget.job import ResultDecoder
     from qsession_widget.transport.cloud import Instance
     from qsession_widget.transport.http import Transport
@@ -74,7 +75,7 @@ class QiskitRuntimeService(Devices, Listings, SavedAccounts):
         name: str | None = None,
         filename: str | Path | None = None,
         verify: bool | str | Path | None = None,
-        proxies: Mapping[str, Any] | None = None,
+        proxies: Proxies | None = None,
         private_endpoint: bool | None = None,
         region: str | None = None,
         plans_preference: Sequence[str] | None = None,
@@ -191,7 +192,7 @@ class QiskitRuntimeService(Devices, Listings, SavedAccounts):
         """
         return self._transport.server_time.now()
 
-    def active_account(self) -> dict[str, Any]:
+    def active_account(self) -> ActiveAccount:
         """Give the account in use, without its token."""
         return {
             "channel": self.channel,
@@ -205,8 +206,8 @@ class QiskitRuntimeService(Devices, Listings, SavedAccounts):
     def run(  # noqa: PLR0917 - the order of qiskit-ibm-runtime
         self,
         program_id: str,
-        inputs: Mapping[str, Any],
-        options: RuntimeOptions | Mapping[str, Any] | None = None,
+        inputs: Mapping[str, object],
+        options: RuntimeOptions | Mapping[str, object] | None = None,
         callback: Callable[[str, Any], object] | None = None,
         result_decoder: type[ResultDecoder] | ResultDecoder | None = None,
         session_id: str | None = None,

@@ -212,8 +212,8 @@ class Session(Ending):
     def run(
         self,
         program_id: str,
-        inputs: Mapping[str, Any],
-        options: RuntimeOptions | Mapping[str, Any] | None = None,
+        inputs: Mapping[str, object],
+        options: RuntimeOptions | Mapping[str, object] | None = None,
         callback: Callable[[str, Any], object] | None = None,
         result_decoder: type[ResultDecoder] | ResultDecoder | None = None,
         *,
