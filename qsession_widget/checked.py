@@ -6,7 +6,7 @@ import difflib
 import math
 import operator
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import MISSING, fields
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
@@ -224,8 +224,9 @@ def log_level(name: str, value: Any) -> str:
 def tags(name: str, value: Any) -> list[str]:
     """Allow a list of texts."""
     # A single text is a sequence of texts as well, and never what is meant.
-    listed = [] if isinstance(value, str) or not hasattr(value, "__iter__") else list(value)
-    if (not listed and value != []) or not all(isinstance(tag, str) and tag for tag in listed):
+    plain = isinstance(value, Iterable) and not isinstance(value, (str, Mapping))
+    listed = list(value) if plain else []
+    if not plain or not all(isinstance(tag, str) and tag for tag in listed):
         raise refusal(name, value, "a list of texts")
     return listed
 

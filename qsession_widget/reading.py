@@ -43,7 +43,7 @@ class Readable:
             )
         self.key = str(uuid.uuid4())
         """Made by this client, so that sessions without an id on the service have one too."""
-        self.name = name
+        self.name = None if name is None else checked.text("name", name)
         """A name for people to know it by."""
         self._service = service
         self._on_error: OnError = on_error
@@ -68,8 +68,11 @@ class Readable:
 
     @property
     def tags(self) -> list[str]:
-        """What is added to the tags of every job that goes through this object."""
+        """What is added to the tags of every job that goes through this object; so is its name."""
         return list(self._tags)
+
+    def _name_as_tag(self) -> list[str]:
+        return [self.name] if self.name and self.name not in self._tags else []
 
     @property
     def simulator(self) -> bool:
