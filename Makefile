@@ -47,6 +47,7 @@ docs: $(VENV)/.dev ## the API's pages; every warning is an error
 
 bench: $(VENV)/.dev ## ratios against peers, each in its short form
 	$(PYTHON) benchmarks/imports.py
+	$(PYTHON) -m benchmarks.encoding --short
 	$(PYTHON) -m benchmarks.iterate --short
 	$(PYTHON) -m benchmarks.official_client --short
 

@@ -5,12 +5,16 @@ from __future__ import annotations
 import json
 import os
 import tempfile
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TypedDict
 from urllib.parse import urlsplit
 
 from qsession_widget.errors import InvalidInputError
+
+Proxies = Mapping[str, str] | Mapping[str, Mapping[str, str]]
+"""Addresses of proxies by scheme, or the same under "urls", as qiskit-ibm-runtime has them."""
 
 LOCAL = "local"
 IBM_CHANNELS = ("ibm_quantum_platform", "ibm_cloud")
@@ -25,6 +29,15 @@ _DEFAULT_NAMES = {
     "ibm_quantum_platform": "default-ibm-quantum-platform",
     "ibm_cloud": "default-ibm-cloud",
 }
+
+
+class ActiveAccount(TypedDict):
+    """What `QiskitRuntimeService.active_account` tells of an account: all but its token."""
+
+    channel: str
+    url: str
+    instance: str | None
+    verify: bool | str
 
 
 @dataclass(frozen=True)

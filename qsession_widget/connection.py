@@ -24,7 +24,7 @@ from qsession_widget.wire.discovery import Discovery
 from qsession_widget.wire.fields import API_PREFIX
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from qsession_widget.accounts import Proxies
 
 _PROXY_SCHEMES = frozenset({"http", "https", "socks4", "socks4a", "socks5", "socks5h"})
 
@@ -154,7 +154,7 @@ def of_official(official: Any, instance: str | None = None) -> tuple[Account, Tr
     return account, Transport(there, verify=account.verify, proxies=account.proxies)
 
 
-def proxies_of(given: Mapping[str, Any] | None) -> dict[str, str] | None:
+def proxies_of(given: Proxies | None) -> dict[str, str] | None:
     """Take proxies in requests' form, or in qiskit-ibm-runtime's, {"urls": {...}}.
 
     Raises:
@@ -163,14 +163,14 @@ def proxies_of(given: Mapping[str, Any] | None) -> dict[str, str] | None:
     """
     if given is None:
         return None
-    found = dict(given)
+    found: dict[str, Any] = dict(given)
     if "urls" in given:
         more = sorted(set(given) - {"urls"})
         if more:
             raise InvalidInputError(
                 f"proxies with {', '.join(more)} are not supported; allowed are addresses by scheme"
             )
-        found = dict(given["urls"])
+        found = dict(found["urls"])
     for scheme, address in found.items():
         if not _is_address(address):
             raise InvalidInputError(

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import logging
 import threading
-from dataclasses import asdict, replace
-from typing import TYPE_CHECKING, Any, Self, TypeVar, cast
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, Self, TypedDict, TypeVar, cast
 
 from qsession_widget import connection
 from qsession_widget.accounts import LOCAL, Account
@@ -22,6 +22,16 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 _T = TypeVar("_T")
+
+
+class InstanceDetails(TypedDict):
+    """An instance, as `QiskitRuntimeService.instances` lists it."""
+
+    crn: str
+    name: str
+    plan: str
+    pricing_type: str
+    tags: list[str]
 
 
 class Instances:
@@ -56,7 +66,7 @@ class Instances:
         """
         return self._account.crn
 
-    def instances(self) -> list[dict[str, Any]]:
+    def instances(self) -> list[InstanceDetails]:
         """List the instances of the account; none on the local runtime.
 
         Returns:
@@ -66,7 +76,16 @@ class Instances:
         if self._account.channel == LOCAL:
             return []
         found = connection.list_instances(self._account)
-        return [{**asdict(each), "tags": list(each.tags)} for each in found]
+        return [
+            {
+                "crn": each.crn,
+                "name": each.name,
+                "plan": each.plan,
+                "pricing_type": each.pricing_type,
+                "tags": list(each.tags),
+            }
+            for each in found
+        ]
 
     def uses(self, other: QiskitRuntimeService) -> bool:
         """Whether another service is this one, or that of another instance that it uses.

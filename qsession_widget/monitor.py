@@ -401,7 +401,7 @@ class _Watching:
             last,
             backend_name=found.get("backend_name") or last.backend_name,
             status=session_status(found["state"], accepting_jobs=bool(found["accepting_jobs"])),
-            details=details_of(found),
+            details=dict(details_of(found)),
             jobs=tuple(self._jobs.values()),
             now=self._clock.shown,
             rate=self._clock.rate,

@@ -87,7 +87,7 @@ class _Primitive(Placed):
     def __init__(
         self,
         mode: Session | str | BackendV2 | None = None,
-        options: Options | Mapping[str, Any] | None = None,
+        options: Options | Mapping[str, object] | None = None,
         *,
         session: Session | str | BackendV2 | None = None,
     ) -> None:

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
     from qsession_widget.backend import Backend
     from qsession_widget.service import QiskitRuntimeService
+    from qsession_widget.sessions import CacheInfo, SessionDetails
 
 OnError = Literal["cancel", "close", "leave"]
 """What an exception does that ends the `with` block of a session."""
@@ -42,7 +43,7 @@ class Readable:
             )
         self.key = str(uuid.uuid4())
         """Made by this client, so that sessions without an id on the service have one too."""
-        self.name = name
+        self.name = None if name is None else checked.text("name", name)
         """A name for people to know it by."""
         self._service = service
         self._on_error: OnError = on_error
@@ -67,8 +68,11 @@ class Readable:
 
     @property
     def tags(self) -> list[str]:
-        """What is added to the tags of every job that goes through this object."""
+        """What is added to the tags of every job that goes through this object; so is its name."""
         return list(self._tags)
+
+    def _name_as_tag(self) -> list[str]:
+        return [self.name] if self.name and self.name not in self._tags else []
 
     @property
     def simulator(self) -> bool:
@@ -119,7 +123,7 @@ class Readable:
         found = self._json()
         return session_status(found["state"], accepting_jobs=bool(found["accepting_jobs"]))
 
-    def details(self) -> dict[str, Any] | None:
+    def details(self) -> SessionDetails | None:
         """Ask for all that the service knows about it (GET /sessions/{id}).
 
         Returns:
@@ -138,7 +142,7 @@ class Readable:
             * activated_at: when it became active the last time; likewise.
             * mode: "dedicated" for a session, "batch" for a batch.
             * usage_time: as `usage()`.
-            * timestamps: every change of state, a list of {"status", "timestamp"}.
+            * timestamps: every change of state, a list of {"status", "timestamp"}, times as above.
         """
         if self._session_id is None:
             return None
@@ -153,7 +157,7 @@ class Readable:
         """
         return None if self._session_id is None else self._json().get("elapsed_time")
 
-    def cache_info(self) -> dict[str, Any] | None:
+    def cache_info(self) -> CacheInfo | None:
         """Give what the runtime kept for it, so that its iterations are fast.
 
         Returns:

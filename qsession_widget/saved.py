@@ -8,8 +8,10 @@ from qsession_widget import accounts, connection
 from qsession_widget.accounts import IBM_CHANNELS, Account
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
     from pathlib import Path
+
+    from qsession_widget.accounts import Proxies
 
 
 class SavedAccounts:
@@ -23,7 +25,7 @@ class SavedAccounts:
         channel: str | None = None,
         filename: str | Path | None = None,
         name: str | None = None,
-        proxies: Mapping[str, Any] | None = None,
+        proxies: Proxies | None = None,
         verify: bool | str | Path | None = None,
         *,
         overwrite: bool = False,

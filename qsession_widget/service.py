@@ -10,6 +10,7 @@ from qsession_widget import connection
 from qsession_widget.accounts import IBM_CHANNELS, LOCAL, Account, find_account
 from qsession_widget.backend import backend_name
 from qsession_widget.devices import Devices
+from qsession_widget.encoding import kept_circuits
 from qsession_widget.errors import InvalidInputError, NotFoundError
 from qsession_widget.follow import follow
 from qsession_widget.job import RuntimeJob
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
 
     import qiskit_ibm_runtime as official_package
 
+    from qsession_widget.accounts import ActiveAccount, Proxies
     from qsession_widget.job import ResultDecoder
     from qsession_widget.transport.cloud import Instance
     from qsession_widget.transport.http import Transport
@@ -74,7 +76,7 @@ class QiskitRuntimeService(Devices, Listings, SavedAccounts):
         name: str | None = None,
         filename: str | Path | None = None,
         verify: bool | str | Path | None = None,
-        proxies: Mapping[str, Any] | None = None,
+        proxies: Proxies | None = None,
         private_endpoint: bool | None = None,
         region: str | None = None,
         plans_preference: Sequence[str] | None = None,
@@ -196,7 +198,7 @@ class QiskitRuntimeService(Devices, Listings, SavedAccounts):
         """
         return self._transport.server_time.now()
 
-    def active_account(self) -> dict[str, Any]:
+    def active_account(self) -> ActiveAccount:
         """Give the account in use, without its token."""
         return {
             "channel": self.channel,
@@ -210,8 +212,8 @@ class QiskitRuntimeService(Devices, Listings, SavedAccounts):
     def run(  # noqa: PLR0917 - the order of qiskit-ibm-runtime
         self,
         program_id: str,
-        inputs: Mapping[str, Any],
-        options: RuntimeOptions | Mapping[str, Any] | None = None,
+        inputs: Mapping[str, object],
+        options: RuntimeOptions | Mapping[str, object] | None = None,
         callback: Callable[[str, Any], object] | None = None,
         result_decoder: type[ResultDecoder] | ResultDecoder | None = None,
         session_id: str | None = None,
@@ -253,7 +255,9 @@ class QiskitRuntimeService(Devices, Listings, SavedAccounts):
         }
         if optimization_level is not None and "transpile" in service.features:
             body[EXTRA] = {"optimization_level": optimization_level}
-        answer = service.api.create_job(codec.dumps(body), key=str(uuid.uuid4()))
+        answer = service.api.create_job(
+            codec.dumps(body, circuit=kept_circuits.text), key=str(uuid.uuid4())
+        )
         job = RuntimeJob(service, answer["id"], result_decoder=result_decoder)
         if isinstance(inputs.get("pubs"), list | tuple):
             self._pub_counts[job.job_id()] = len(inputs["pubs"])

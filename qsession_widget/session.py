@@ -65,7 +65,9 @@ class Session(Ending):
         on_error: what an exception does that ends the `with` block: "cancel" cancels queued jobs
             and takes no more, "close" takes no more, "leave" does nothing.
         tags: added to the tags of every job of the session.
-        name: a name for people to know it by; the service does not see it.
+        name: a name for people to know it by. Sessions have no names at IBM (POST /sessions takes
+            mode, backend, instance and max_ttl), so it is one more tag of every job:
+            `service.jobs(job_tags=[name])` finds them again, and by their `session_id` the session.
 
     Raises:
         InvalidInputError: a ValueError, for arguments that cannot be used, and where the service
@@ -212,8 +214,8 @@ class Session(Ending):
     def run(
         self,
         program_id: str,
-        inputs: Mapping[str, Any],
-        options: RuntimeOptions | Mapping[str, Any] | None = None,
+        inputs: Mapping[str, object],
+        options: RuntimeOptions | Mapping[str, object] | None = None,
         callback: Callable[[str, Any], object] | None = None,
         result_decoder: type[ResultDecoder] | ResultDecoder | None = None,
         *,
@@ -249,7 +251,7 @@ class Session(Ending):
             given.image,
             given.log_level,
             given.instance,
-            [*self._tags, *(given.job_tags or [])] or None,
+            [*self._tags, *self._name_as_tag(), *(given.job_tags or [])] or None,
             given.max_execution_time,
             given.session_time,
             private=given.private,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypedDict, cast
 
 from qsession_widget.wire.states import Mode
 
@@ -31,12 +31,45 @@ _DETAILS = {
 """Key of `details()`, and where it stands in the JSON of GET /sessions/{id}."""
 
 
-def details_of(found: Mapping[str, Any]) -> dict[str, Any]:
+class Change(TypedDict):
+    """A change of a session's state, and when it was (RFC 3339, in UTC)."""
+
+    status: str
+    timestamp: str
+
+
+class SessionDetails(TypedDict):
+    """The dict of `Session.details()`, which says what each key means."""
+
+    id: str
+    backend_name: str | None
+    interactive_timeout: int | None
+    max_time: int | None
+    active_timeout: int | None
+    state: str
+    accepting_jobs: bool
+    last_job_started: str | None
+    last_job_completed: str | None
+    started_at: str | None
+    closed_at: str | None
+    activated_at: str | None
+    mode: str
+    usage_time: float | None
+    timestamps: list[Change]
+
+
+class CacheInfo(TypedDict):
+    """The dict of `Session.cache_info()`, which says what each key means."""
+
+    hits: int
+    misses: int
+    seconds_saved: float
+
+
+def details_of(found: Mapping[str, Any]) -> SessionDetails:
     """Read the JSON of GET /sessions/{id} into the dict of `Session.details()`."""
-    return {
-        **{key: found.get(field) for key, field in _DETAILS.items()},
-        "timestamps": found.get("timestamps") or [],
-    }
+    values = {key: found.get(field) for key, field in _DETAILS.items()}
+    return cast("SessionDetails", {**values, "timestamps": found.get("timestamps") or []})
 
 
 @dataclass(frozen=True)

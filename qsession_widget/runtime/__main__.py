@@ -72,13 +72,14 @@ def main(arguments: list[str] | None = None, prog: str = "qsession serve") -> in
         metavar="NEW=NAME",
         help="serve a device under a further name",
     )
-    parser.add_argument(
+    polls = parser.add_argument_group("IBM's own client", "It cannot ask to be told of changes.")
+    polls.add_argument(
         "--hold-quick-polls",
         action=argparse.BooleanOptionalAction,
         default=defaults.hold_quick_polls,
         help="answer the quick polls of IBM's own client when the job changes, or after a second",
     )
-    add(
+    polls.add_argument(
         "--hold-new-jobs-seconds",
         type=float,
         default=defaults.hold_new_jobs_seconds,

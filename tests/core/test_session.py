@@ -6,13 +6,14 @@ import asyncio
 import logging
 import sys
 import threading
+import uuid
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from qiskit import QuantumCircuit
 from qiskit_ibm_runtime.fake_provider import FakeManilaV2
-from starlette.responses import JSONResponse
+from starlette.responses import JSONResponse, Response
 
 from qsession_widget import (
     BackendNotFoundError,
@@ -27,6 +28,7 @@ from qsession_widget import (
     Sampler,
     Session,
     SessionClosedError,
+    listings,
 )
 from qsession_widget.service import default_service
 from qsession_widget.surrounding import surrounding_session
@@ -137,8 +139,11 @@ def test_details_follow_a_session_to_its_end() -> None:
     details = session.details()
     assert details is not None
     assert details["accepting_jobs"] is False
-    assert details["closed_at"] > details["last_job_completed"] > details["last_job_started"]
-    assert details["last_job_started"] >= details["activated_at"] == details["started_at"]
+    ends = details["closed_at"], details["last_job_completed"], details["last_job_started"]
+    assert [text for text in ends if text] == sorted(map(str, ends), reverse=True)
+    assert ends[2] == max(str(ends[2]), str(details["activated_at"]))
+    assert details["activated_at"] == details["started_at"]
+    assert details["usage_time"] is not None
     assert details["usage_time"] >= used
 
 
@@ -223,7 +228,18 @@ CONFIGURATION = {
 @pytest.mark.parametrize(
     ("status", "error"),
     [
-        (400, {"code": 1352, "message": "You are not authorized to run a session."}),
+        # As several public programs have it from IBM: code, status, words.
+        (
+            400,
+            {
+                "code": 1352,
+                "message": "You are not authorized to run a session when using the open plan.",
+                "solution": "Create an instance of a different plan type or use a different "
+                "execution mode.",
+                "more_info": "https://cloud.ibm.com/apidocs/quantum-computing#error-handling",
+            },
+        ),
+        (400, {"code": 1352, "message": "In other words."}),
         (403, {"code": 1, "message": "Sessions are not part of the Open Plan."}),
     ],
 )
@@ -325,6 +341,28 @@ def test_a_callback_gets_each_pub_and_then_the_whole(caplog: pytest.LogCaptureFi
 
 
 @pytest.mark.usefixtures("runtime")
+def test_a_callback_at_ibm_gets_the_whole_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    got: list[tuple[str, Any]] = []
+    over = threading.Event()
+
+    def callback(job_id: str, result: Any) -> None:
+        got.append((job_id, result))
+        over.set()
+
+    with Session(backend="fake_manila") as session:
+        monkeypatch.setattr(session.service, "_features", frozenset())
+        inputs = {"pubs": [[bell(), [], shots] for shots in (10, 20)]}
+        job = session.run("sampler", inputs, callback=callback)
+        assert over.wait(60)
+        for thread in threading.enumerate():
+            if job.job_id() in thread.name:
+                thread.join(60)
+    ((job_id, result),) = got
+    assert job_id == job.job_id()
+    assert [pub.data.cr.num_shots for pub in result] == [10, 20]
+
+
+@pytest.mark.usefixtures("runtime")
 def test_a_callback_of_a_job_that_fails_ends(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO)
     got: list[Any] = []
@@ -333,6 +371,21 @@ def test_a_callback_of_a_job_that_fails_ends(caplog: pytest.LogCaptureFixture) -
         eventually(lambda: "No final result for the callback" in caplog.text)
         assert job.errored()
     assert got == []
+
+
+@pytest.mark.usefixtures("runtime")
+def test_a_session_is_found_again_by_its_name() -> None:
+    name = f"lesson {uuid.uuid4()}"
+    with Session(backend="fake_manila", name=name, tags=("course",)) as session:
+        sent = [Sampler(mode=session).run(bell(), shots=1) for _ in range(2)]
+    (newest, oldest) = QiskitRuntimeService().jobs(job_tags=[name])
+    assert [oldest.job_id(), newest.job_id()] == [job.job_id() for job in sent]
+    assert newest.session_id == oldest.session_id == session.session_id
+    assert newest.tags == ["course", name]
+    with Session(backend="aer_simulator", name=name, tags=[name]) as simulated:
+        assert Sampler(mode=simulated).run(bell(), shots=1).tags == [name], "each tag once"
+    with pytest.raises(InvalidInputError, match="name=7"):
+        Session(backend="fake_manila", name=7)  # type: ignore[arg-type] # what a user may do
 
 
 def test_a_job_to_a_session_that_was_closed_elsewhere(
@@ -356,7 +409,59 @@ def test_jobs_are_complete_and_in_order() -> None:
         sent[-1].wait_for_final_state()
 
 
+def test_jobs_at_ibm_are_complete_and_in_order(
+    slow_runtime: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Page by page, while a job that comes in between pushes the others on."""
+    assert slow_runtime
+    monkeypatch.setattr(listings, "PAGE", 2)
+    service = QiskitRuntimeService()
+    session = Session(service, "fake_manila")
+    other = Session.from_id(str(session.session_id))
+    sent = [Sampler(mode=mode).run(bell()) for mode in (session, other) * 3]
+    monkeypatch.setattr(service, "_features", frozenset())
+    ask = service.api.jobs
+    late: list[RuntimeJob] = []
+
+    def asked(**query: Any) -> Any:
+        page = ask(**query)
+        if not late:
+            late.append(Sampler(mode=other).run(bell()))
+        return page
+
+    monkeypatch.setattr(service.api, "jobs", asked)
+    found = [job.job_id() for job in session.jobs()]
+    assert found == [job.job_id() for job in [*sent, *late]]
+    for job in session.jobs():
+        job.cancel()
+    session.cancel()
+
+
 # Ending
+
+
+@pytest.mark.parametrize("end", ["close", "cancel"])
+def test_a_session_that_the_service_has_forgotten_is_over(end: str) -> None:
+    found = {"id": "s", "mode": "dedicated", "state": "active", "accepting_jobs": True}
+    script = Script(JSONResponse(found), Response(status_code=404))
+    with serving(script.app) as root:
+        session = Session.from_id("s", QiskitRuntimeService("local", "t", root))
+        for _ in range(2):
+            assert getattr(session, end)() == "takes no more jobs"
+
+
+def test_a_backend_that_the_service_names_later() -> None:
+    unnamed = {"id": "s", "mode": "dedicated", "state": "open", "accepting_jobs": True}
+    named = {**unnamed, "backend_name": "ibm_x"}
+    script = Script(*map(JSONResponse, (unnamed, unnamed, unnamed, named, CONFIGURATION)))
+    with serving(script.app) as root:
+        session = Session.from_id("s", QiskitRuntimeService("local", "t", root))
+        assert session.backend() is None
+        assert repr(session) == "<Session('s', backend=None)>"
+        with pytest.raises(InvalidInputError, match="not known yet"):
+            _ = session.device
+        assert session.backend() == "ibm_x"
+        assert session.device.num_qubits == 2
 
 
 def test_closing_lets_jobs_finish(busy: tuple[Session, RuntimeJob, RuntimeJob]) -> None:
