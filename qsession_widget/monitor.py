@@ -11,7 +11,7 @@ import logging
 import queue
 import threading
 import weakref
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
@@ -80,6 +80,21 @@ class Asker(Listener, Protocol):
         """Give it the answer to its question. Called on the monitor's thread only."""
 
 
+@dataclass(frozen=True)
+class _Command:
+    """What somebody wants to be done.
+
+    Attributes:
+        name: as the button says it.
+        run: does it and says what became of it, None where there is nothing to say.
+        ref: of whoever sent it.
+    """
+
+    name: str
+    run: Callable[[], str | None]
+    ref: str | None = None
+
+
 class Monitor:
     """Watches one session. Get it with `Monitor.of(session)`.
 
@@ -106,7 +121,7 @@ class Monitor:
         self._lock = threading.Lock()
         self._looked = threading.Condition(self._lock)
         self._wake = threading.Event()
-        self._commands: queue.SimpleQueue[Callable[[], Notice | None] | None] = queue.SimpleQueue()
+        self._commands: queue.SimpleQueue[_Command | None] = queue.SimpleQueue()
         self._notices: queue.SimpleQueue[Notice] = queue.SimpleQueue()
         self._answers: queue.SimpleQueue[tuple[Asker, dict[str, Any]]] = queue.SimpleQueue()
         self._unanswered = 0
@@ -176,55 +191,56 @@ class Monitor:
 
     # -- commands: any thread may give them; they run on a thread of their own ----------------
 
-    def close_session(self) -> None:
+    # A notice with the same `ref`, by which the sender knows it, answers each.
+
+    def close_session(self, ref: str | None = None) -> None:
         """Close the session: no new jobs, those that it has finish."""
 
-        def close() -> Notice:
+        def close() -> str:
             self.session.close()
-            return Notice("info", "Closed: the session takes no new jobs.")
+            return "The session takes no new jobs."
 
-        self._command(close)
+        self._command(_Command("Close session", close, ref))
 
-    def cancel_session(self) -> None:
+    def cancel_session(self, ref: str | None = None) -> None:
         """Cancel the session: no new jobs, queued ones are cancelled, running ones finish."""
 
-        def cancel() -> Notice:
+        def cancel() -> str:
             self.session.cancel()
-            return Notice("info", "Cancelled: the session takes no new jobs.")
+            return "The session takes no new jobs, and what was queued is cancelled."
 
-        self._command(cancel)
+        self._command(_Command("Cancel session", cancel, ref))
 
-    def cancel_queued(self) -> None:
+    def cancel_queued(self, ref: str | None = None) -> None:
         """Cancel the queued jobs, and leave the session open."""
 
-        def cancel() -> Notice:
+        def cancel() -> str:
             count = len(self.session.cancel_queued_jobs())
             if count == 0:
-                return Notice("info", "No job was queued any more.")
-            were = "job was" if count == 1 else "jobs were"
-            return Notice("info", f"{count} queued {were} cancelled.")
+                return "No job was queued any more."
+            return f"{count} queued {'job was' if count == 1 else 'jobs were'} cancelled."
 
-        self._command(cancel)
+        self._command(_Command("Cancel queued", cancel, ref))
 
-    def cancel_job(self, job_id: str) -> None:
+    def cancel_job(self, job_id: str, ref: str | None = None) -> None:
         """Cancel one job of the session."""
 
-        def cancel() -> Notice:
+        def cancel() -> str:
             ended = "was cancelled" if self._cancel(job_id) else "had already ended"
-            return Notice("info", f"Job {job_id} {ended}.")
+            return f"Job {job_id} {ended}."
 
-        self._command(cancel)
+        self._command(_Command("Cancel job", cancel, ref))
 
-    def cancel_jobs(self, job_ids: Sequence[str]) -> None:
+    def cancel_jobs(self, job_ids: Sequence[str], ref: str | None = None) -> None:
         """Cancel some jobs of the session."""
 
-        def cancel() -> Notice:
+        def cancel() -> str:
             count = sum(self._cancel(job_id) for job_id in job_ids)
             late = len(job_ids) - count
             rest = f", {late} had already ended" if late else ""
-            return Notice("info", f"{count} of {len(job_ids)} jobs were cancelled{rest}.")
+            return f"{count} of {len(job_ids)} jobs were cancelled{rest}."
 
-        self._command(cancel)
+        self._command(_Command("Cancel selected", cancel, ref))
 
     def ask(self, asker: Asker, question: Callable[[], dict[str, Any]]) -> None:
         """Put a question to the service, and give the answer to who asks."""
@@ -232,7 +248,7 @@ class Monitor:
         def find_out() -> None:
             self._answers.put((asker, question()))
 
-        self._command(find_out)
+        self._command(_Command("Look into a job", find_out))
 
     def refresh(self) -> None:
         """Look at the service now."""
@@ -246,7 +262,7 @@ class Monitor:
             return False
         return True
 
-    def _command(self, command: Callable[[], Notice | None]) -> None:
+    def _command(self, command: _Command) -> None:
         with self._lock:
             self._unanswered += 1
             self._commands.put(command)
@@ -255,16 +271,18 @@ class Monitor:
 
     def _obey(self) -> None:
         while (command := self._commands.get()) is not None:
+            level = "info"
             try:
-                notice = command()
+                text = command.run()
             except QSessionError as error:
-                notice = Notice("error", str(error))
+                level, text = "error", str(error)
             except Exception as error:
                 # A fault of ours must not take the thread with it: later commands need it.
-                logger.exception("a command on %r failed", self.session)
-                notice = Notice("error", f"internal error: {type(error).__name__}: {error}")
-            if notice is not None:
-                self._notices.put(replace(notice, text=without_secrets(notice.text)))
+                logger.exception("%r of %r failed", command.name, self.session)
+                level, text = "error", f"internal error: {type(error).__name__}: {error}"
+            if text is not None:
+                told = Notice(level, without_secrets(text), command.name, command.ref)
+                self._notices.put(told)
             with self._lock:
                 self._unanswered -= 1
             self._wake.set()
@@ -280,7 +298,8 @@ class Monitor:
             self._wake.clear()
             failures = 0 if self._look(failures, hold=hold) else failures + 1
             self._show()
-            with self._lock:
+            with self._looked:
+                self._looked.notify_all()
                 # A command that ends the session is answered after the end is seen.
                 answered = self._unanswered == 0 and self._notices.empty() and self._answers.empty()
                 if self.snapshot.link.state is LinkState.ENDED and answered:

@@ -41,7 +41,10 @@ for (const theme of ["light", "dark", "none"]) {
     await page.locator("#ended [data-testid=qsw-timeline] summary").click();
     await page.locator("#idle [data-testid=qsw-open]").nth(1).click();
     await page.locator("#draining [data-testid=qsw-cancel]").click();
+    await page.locator("#busy [data-testid=qsw-cancel-job]").first().click();
+    await page.locator("#asked [data-testid=qsw-refresh]").click();
     await page.locator("#idle .qsw-chart").first().waitFor();
+    await page.locator("#busy [data-testid=qsw-waiting]").waitFor();
     await page.screenshot({ path: `${output}/${theme}-${width}.png`, fullPage: true });
     for (const state of await page.locator("[data-state]").all()) {
       const name = await state.getAttribute("data-state");

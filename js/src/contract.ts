@@ -115,6 +115,14 @@ export interface Notice {
   n: number;
   level: "info" | "error";
   text: string;
+  /** What it answers, as the button says it. */
+  command: string;
+}
+
+/** The `ref` of the last commands that reached the kernel, and of those that are answered. */
+export interface Commands {
+  heard: readonly string[];
+  done: readonly string[];
 }
 
 export interface Traits {
@@ -128,6 +136,7 @@ export interface Traits {
   beat: Beat;
   link: Link;
   notice: Notice;
+  commands: Commands;
 }
 
 export const TRAITS = [
@@ -139,6 +148,7 @@ export const TRAITS = [
   "beat",
   "link",
   "notice",
+  "commands",
 ] as const satisfies readonly (keyof Traits)[];
 
 export type Command =
@@ -148,7 +158,10 @@ export type Command =
   | { do: "cancel_job"; job_id: string }
   | { do: "cancel_jobs"; job_ids: readonly string[] }
   | { do: "peek"; job_id: string }
-  | { do: "refresh" };
+  | { do: "refresh"; all: boolean };
+
+/** A command as it travels, with a name by which its answer is known. */
+export type Message = Command & { ref: string };
 
 /** What the kernel found when it looked into a job. */
 export interface Peek {
@@ -180,7 +193,7 @@ export interface Model {
   get<K extends keyof Traits>(name: K): Traits[K] | undefined;
   on(event: string, callback: (message: unknown) => void): void;
   off(event: string, callback: (message: unknown) => void): void;
-  send(message: Command): void;
+  send(message: Message): void;
 }
 
 export const CLOSED = "Closed";

@@ -1,8 +1,10 @@
-import type { Command, Model, Traits } from "../src/contract";
+import type { Command, Message, Model, Notice, Traits } from "../src/contract";
 
 /** A front-end model without a kernel: the four methods that we use, and a record of what was sent. */
 export class FakeModel implements Model {
+  /** Without the names that the view has made up. */
   readonly sent: Command[] = [];
+  readonly refs: string[] = [];
   readonly #traits: Partial<Traits>;
   readonly #listeners = new Map<string, Set<(message: unknown) => void>>();
 
@@ -23,8 +25,23 @@ export class FakeModel implements Model {
     this.#listeners.get(event)?.delete(callback);
   }
 
-  send(message: Command): void {
-    this.sent.push(message);
+  send({ ref, ...command }: Message): void {
+    this.sent.push(command as Command);
+    this.refs.push(ref);
+  }
+
+  /** The kernel has got all commands. */
+  hear(): void {
+    this.receive({ commands: { heard: [...this.refs], done: this.#traits.commands?.done ?? [] } });
+  }
+
+  /** The kernel has done what all commands said. */
+  answer(level: Notice["level"], text: string): void {
+    const n = (this.#traits.notice?.n ?? 0) + 1;
+    this.receive({
+      notice: { n, level, text, command: "Close session" },
+      commands: { heard: [...this.refs], done: [...this.refs] },
+    });
   }
 
   /** What the kernel does: new values, then one event for each. */

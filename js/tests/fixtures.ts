@@ -190,7 +190,8 @@ export function live(changes: Partial<Traits> = {}): Traits {
     ...jobTraits(MIXED),
     beat: { n: 1, now: Date.now(), rate: 1, every: 1 },
     link: link(),
-    notice: { n: 0, level: "info", text: "" },
+    notice: { n: 0, level: "info", text: "", command: "" },
+    commands: { heard: [], done: [] },
     ...changes,
   };
 }
@@ -354,7 +355,12 @@ export const STATES: Readonly<Record<string, () => Partial<Traits>>> = {
   draining: () =>
     live({
       head: head({ status: DRAINING, accepting_jobs: false }),
-      notice: { n: 1, level: "info", text: "Takes no new jobs; 3 jobs finish." },
+      notice: {
+        n: 1,
+        level: "info",
+        text: "The session takes no new jobs.",
+        command: "Close session",
+      },
     }),
   retrying: () =>
     live({
@@ -366,7 +372,8 @@ export const STATES: Readonly<Record<string, () => Partial<Traits>>> = {
       notice: {
         n: 2,
         level: "error",
-        text: "Job d3k1f2s0v6qs73a8r0e5 was not cancelled: 503 Service Unavailable",
+        text: "503 Service Unavailable: the service is being restarted",
+        command: "Cancel job",
       },
     }),
   stale: () => {
@@ -376,6 +383,8 @@ export const STATES: Readonly<Record<string, () => Partial<Traits>>> = {
       beat: { n: 9, now: lastBeat, rate: 1, every: 1 },
     });
   },
+  busy: () => live(),
+  asked: () => STATES.stale?.() ?? {},
   ended: () =>
     live({
       head: head({
@@ -416,6 +425,6 @@ export const STATES: Readonly<Record<string, () => Partial<Traits>>> = {
         { id: HOSTILE, status: "failed", program: HOSTILE, age: 1, reason: HOSTILE.repeat(20) },
         { id: "__proto__", status: "queued", age: 1 },
       ]),
-      notice: { n: 3, level: "error", text: HOSTILE },
+      notice: { n: 3, level: "error", text: HOSTILE, command: HOSTILE },
     }),
 };

@@ -67,6 +67,21 @@ describe("a live session", () => {
     expect(source?.title).toBe("From state, mode");
   });
 
+  test("tells of what has ended, together and not too often", async () => {
+    vi.useFakeTimers({ toFake: ["Date", "setTimeout", "clearTimeout"] });
+    const { model, element } = draw(live());
+    const said = () => element.querySelector("[role=status]")?.textContent;
+    const end = (status: "completed" | "failed", ...which: number[]) =>
+      jobTraits(MIXED.map((job, i) => (which.includes(i) ? { ...job, status } : job)));
+    model.receive(end("completed", 4));
+    await expect.poll(said).toBe("1 job done");
+    model.receive(end("completed", 4, 5));
+    model.receive(end("completed", 4, 5, 6));
+    await expect.element(page.getByText("5 completed, 1 failed, 1 cancelled")).toBeInTheDocument();
+    expect(said()).toBe("1 job done");
+    await expect.poll(said, { timeout: 20_000 }).toBe("2 jobs done");
+  });
+
   test("tells only of a new session status", async () => {
     const { model, element } = draw(live());
     const announcer = element.querySelector("[role=status]");
@@ -216,7 +231,27 @@ describe("a connection that fails", () => {
         /No answer since 1 min ago: .*503 Service Unavailable.*Next try in [78] s/,
       );
     await page.getByTestId("qsw-refresh").click();
-    expect(model.sent).toEqual([{ do: "refresh" }]);
+    expect(model.sent).toEqual([{ do: "refresh", all: false }]);
+  });
+
+  test("where nothing comes by itself, it is asked for", async () => {
+    const { model } = draw(state("stale"));
+    const refresh = page.getByTestId("qsw-refresh");
+    await refresh.click();
+    expect(model.sent).toEqual([{ do: "refresh", all: true }]);
+    model.beat();
+    await expect.element(linkBadge).toHaveTextContent(/^as of \d/);
+    await expect.element(close).toBeEnabled();
+    await expect.element(refresh).toBeVisible();
+    model.beat();
+    await expect.element(linkBadge).toHaveTextContent("live");
+    await expect.element(refresh).not.toBeInTheDocument();
+  });
+
+  test("state of a notebook saved long ago has its time", () => {
+    const { element } = draw(live({ beat: { n: 9, now: Date.now() - 864e5, rate: 1, every: 1 } }));
+    const badge = element.querySelector("[data-testid=qsw-link]");
+    expect(badge?.textContent).toMatch(/^no connection: as of .*\d/);
   });
 });
 
@@ -251,7 +286,9 @@ describe("closing and cancelling", () => {
     await expect.element(confirm).not.toBeInTheDocument();
     await expect.element(close).toBeDisabled();
     await expect.element(cancel).toBeDisabled();
-    model.receive({ notice: { n: 1, level: "error", text: "the service said no" } });
+    model.hear();
+    await expect.element(close).toBeDisabled();
+    model.answer("error", "the service said no");
     await expect.element(cancel).toBeEnabled();
     await expect.element(close).toBeEnabled();
   });
@@ -275,6 +312,28 @@ describe("closing and cancelling", () => {
     await close.click();
     await confirm.click();
     await expect.element(page.getByTestId("qsw-panel")).toHaveFocus();
+  });
+
+  test("says that it waits for the running cell where it does", async () => {
+    vi.useFakeTimers({ toFake: ["Date", "setInterval", "clearInterval"] });
+    const { model } = draw(live());
+    const waiting = page.getByTestId("qsw-waiting");
+    await page.getByTestId("qsw-cancel-job").first().click();
+    const beats = setTimeout.bind(globalThis);
+    for (let round = 0; round < 5; round++) {
+      vi.advanceTimersByTime(1000);
+      model.beat();
+      await new Promise((resolve) => beats(resolve));
+    }
+    await expect
+      .element(waiting)
+      .toHaveTextContent(`Cancel job ${MIXED[6]?.id} acts after the running cell.`);
+    await expect.element(page.getByTestId("qsw-cancel-job").first()).toBeDisabled();
+    model.hear();
+    await expect.element(waiting).not.toBeInTheDocument();
+    await expect.element(page.getByTestId("qsw-cancel-job").first()).toBeDisabled();
+    model.answer("info", "It was cancelled.");
+    await expect.element(page.getByTestId("qsw-cancel-job").first()).toBeEnabled();
   });
 
   test("is not sent into silence", async () => {
@@ -312,11 +371,13 @@ describe("closing and cancelling", () => {
 test("a notice stays until dismissed, and a new one shows again", async () => {
   const { model } = draw(live());
   await expect.element(notice).not.toBeInTheDocument();
-  model.receive({ notice: { n: 1, level: "error", text: "It did not work." } });
-  await expect.element(notice).toHaveTextContent("It did not work.");
+  model.receive({
+    notice: { n: 1, level: "error", text: "It did not work.", command: "Cancel job" },
+  });
+  await expect.element(notice).toHaveTextContent("Cancel job: It did not work.");
   await page.getByLabelText("Dismiss").click();
   await expect.element(notice).not.toBeInTheDocument();
-  model.receive({ notice: { n: 2, level: "info", text: "Now it did." } });
+  model.receive({ notice: { n: 2, level: "info", text: "Now it did.", command: "" } });
   await expect.element(notice).toHaveTextContent("Now it did.");
 });
 

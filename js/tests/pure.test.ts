@@ -1,6 +1,7 @@
 import { describe, expect, test } from "vitest";
 import { firstPulse, isStale, pulseOf, serverTime } from "../src/clock";
 import type { Page } from "../src/contract";
+import { announcement, newsOf } from "../src/view/announce";
 import { consequence } from "../src/view/confirm";
 import { leftOf } from "../src/view/countdowns";
 import { count, duration, epoch, moment, relative, span } from "../src/view/format";
@@ -15,7 +16,7 @@ import {
   type SortKey,
   waitingOf,
 } from "../src/view/order";
-import { isAnswered, sent } from "../src/view/pending";
+import { isAnswered, isUnheard, sent } from "../src/view/pending";
 import { usageOf, usageWords } from "../src/view/usage";
 import { DETAIL_HEIGHT, ROW_HEIGHT, rowWindow } from "../src/view/window";
 import { FakeModel } from "./fake-model";
@@ -260,6 +261,25 @@ test("a countdown warns in time", () => {
   expect(leftOf(countdown, NOW + 1e9)).toMatchObject({ left: 0, nearness: "close" });
 });
 
+describe("what is read aloud", () => {
+  const before = newsOf(reader(new FakeModel(live()))(), false);
+
+  test.each([
+    [{}, ""],
+    [{ completed: before.completed + 1 }, "1 job done"],
+    [{ completed: before.completed + 3, failed: before.failed + 1 }, "3 jobs done, 1 failed"],
+    [{ failed: before.failed + 2, cancelled: before.cancelled + 1 }, "2 jobs failed, 1 cancelled"],
+    [{ status: "Closed", completed: before.completed + 1 }, "Closed. 1 job done"],
+    [{ trouble: "No connection" }, "No connection"],
+  ])("%j", (changes, words) => {
+    expect(announcement(before, { ...before, ...changes })).toBe(words);
+  });
+
+  test("the end of a trouble is told as well", () => {
+    expect(announcement({ ...before, trouble: "No connection" }, before)).toBe("Connected again");
+  });
+});
+
 describe("usage", () => {
   const session = head({ details: { usage_time: 100 } }, NOW);
   const tally = jobList(MIXED, NOW).tally;
@@ -346,18 +366,33 @@ describe("what answers a command", () => {
 
   test("a beat does not", () => {
     const beaten = changed({ beat: { n: 2, now: NOW, rate: 1, every: 1 } });
-    expect(isAnswered(sent({ do: "close" }, first), beaten)).toBe(false);
+    expect(isAnswered(sent({ do: "close" }, first, NOW), beaten)).toBe(false);
   });
 
-  test("a notice does", () => {
-    const noticed = changed({ notice: { n: 1, level: "error", text: "no" } });
-    expect(isAnswered(sent({ do: "close" }, first), noticed)).toBe(true);
-    expect(isAnswered(sent({ do: "cancel_job", job_id: "x" }, first), noticed)).toBe(true);
+  test("its own answer does, and no other", () => {
+    const [close, other] = [sent({ do: "close" }, first, NOW), sent({ do: "close" }, first, NOW)];
+    const answered = changed({ commands: { heard: [], done: [close.message.ref] } });
+    expect([close, other].map((each) => isAnswered(each, answered))).toEqual([true, false]);
+  });
+
+  test("a question is answered elsewhere: here it is only heard", () => {
+    const peek = sent({ do: "peek", job_id: "x" }, first, NOW);
+    expect(isAnswered(peek, first)).toBe(false);
+    const heard = changed({ commands: { heard: [peek.message.ref], done: [] } });
+    expect(isAnswered(peek, heard)).toBe(true);
+  });
+
+  test("what is not heard for a while waits for a cell", () => {
+    const close = sent({ do: "close" }, first, NOW);
+    expect(isUnheard(close, first, NOW + 3000)).toBe(false);
+    expect(isUnheard(close, first, NOW + 3001)).toBe(true);
+    const heard = changed({ commands: { heard: [close.message.ref], done: [] } });
+    expect(isUnheard(close, heard, NOW + 60_000)).toBe(false);
   });
 
   test("the session's new state does", () => {
     const draining = changed({ head: head({ status: DRAINING, accepting_jobs: false }) });
-    expect(isAnswered(sent({ do: "cancel" }, first), draining)).toBe(true);
+    expect(isAnswered(sent({ do: "cancel" }, first, NOW), draining)).toBe(true);
   });
 
   test("only its own job's state does", () => {
@@ -365,7 +400,7 @@ describe("what answers a command", () => {
       changed(
         jobTraits(MIXED.map((job, i) => (i === index ? { ...job, status: "cancelled" } : job))),
       );
-    const command = sent({ do: "cancel_job", job_id: MIXED[6]?.id ?? "" }, first);
+    const command = sent({ do: "cancel_job", job_id: MIXED[6]?.id ?? "" }, first, NOW);
     expect(isAnswered(command, cancelled(5))).toBe(false);
     expect(isAnswered(command, cancelled(6))).toBe(true);
   });

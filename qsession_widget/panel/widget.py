@@ -27,6 +27,7 @@ from qsession_widget.panel.text import as_text
 from qsession_widget.panel.why import why
 from qsession_widget.privacy import without_secrets
 from qsession_widget.session import Session, find_session
+from qsession_widget.snapshot import LinkState
 
 if TYPE_CHECKING:
     from qiskit_ibm_runtime import Session as OfficialSession
@@ -40,6 +41,8 @@ if not (_STATIC / "widget.js").is_file():
     # Only a clone can be without; a session then shows itself as text.
     raise ImportError("the panel's front end is not built; run `make build`")
 _FIRST_PAGES = 8
+_MOST_REFS = 16
+_LONGEST_REF = 40
 _LOOK_SECONDS = 2.0
 """How long a cell waits for the service when it displays a session."""
 
@@ -86,7 +89,12 @@ class SessionPanel(anywidget.AnyWidget):
     link = traitlets.Dict().tag(sync=True)
     """How monitor and service get on: `state`, `error`, `since`, `retry` in seconds."""
     notice = traitlets.Dict().tag(sync=True)
-    """What became of the last command: `n`, `level`, `text`."""
+    """What became of the last command: `n`, `level`, `text`, and which `command` it was."""
+    commands = traitlets.Dict().tag(sync=True)
+    """The names (`ref`) of the last commands that were `heard`, and of those `done`.
+
+    While a cell runs, some kernels hear nothing: what is sent and not heard waits for the cell.
+    """
 
     def __init__(self, session: Session) -> None:
         if not isinstance(session, Session):
@@ -97,6 +105,7 @@ class SessionPanel(anywidget.AnyWidget):
         self._monitor = Monitor.of(session)
         snapshot = self._monitor.look_now(_LOOK_SECONDS)
         self._shown = snapshot
+        self._heard: tuple[str, ...] = ()
         self._pages = columns.pages(snapshot.jobs)
         self._room = 0
         self._make_room()
@@ -110,7 +119,8 @@ class SessionPanel(anywidget.AnyWidget):
             estimates=columns.estimates(snapshot.jobs),
             beat=_beat(snapshot),
             link=_link(snapshot),
-            notice={"n": 0, "level": "info", "text": ""},
+            notice={"n": 0, "level": "info", "text": "", "command": ""},
+            commands={"heard": [], "done": []},
             # None would mean that nobody counts the views.
             _view_count=0,
         )
@@ -160,10 +170,19 @@ class SessionPanel(anywidget.AnyWidget):
                 self.head = _head(snapshot)
             self.link = _link(snapshot)
             self.beat = _beat(snapshot)
+            self.commands = {**self.commands, "heard": list(self._heard)}
 
     def tell(self, notice: Notice) -> None:
         """Send what became of a command. The monitor's thread calls this, and nothing else may."""
-        self.notice = {"n": self.notice["n"] + 1, "level": notice.level, "text": notice.text}
+        self.notice = {
+            "n": self.notice["n"] + 1,
+            "level": notice.level,
+            "text": notice.text,
+            "command": notice.command,
+        }
+        if notice.ref is not None:
+            done = [*self.commands["done"], notice.ref][-_MOST_REFS:]
+            self.commands = {**self.commands, "done": done}
 
     def answer(self, answer: dict[str, Any]) -> None:
         """Send what the browser asked for. Only the monitor's thread may call this."""
@@ -194,23 +213,46 @@ class SessionPanel(anywidget.AnyWidget):
 
     def _on_message(self, _widget: SessionPanel, content: Any, _buffers: Any) -> None:
         """Queue a command of the browser; whichever thread this is must not wait."""
+        ref = _ref(content)
+        if ref is not None:
+            self._heard = (*self._heard, ref)[-_MOST_REFS:]
         match content:
             case {"do": "close"}:
-                self._monitor.close_session()
+                self._monitor.close_session(ref)
             case {"do": "cancel"}:
-                self._monitor.cancel_session()
+                self._monitor.cancel_session(ref)
             case {"do": "cancel_queued"}:
-                self._monitor.cancel_queued()
+                self._monitor.cancel_queued(ref)
             case {"do": "cancel_job", "job_id": str(job_id)}:
-                self._monitor.cancel_job(job_id)
+                self._monitor.cancel_job(job_id, ref)
             case {"do": "cancel_jobs", "job_ids": list(job_ids)} if _are_texts(job_ids):
-                self._monitor.cancel_jobs(job_ids)
+                self._monitor.cancel_jobs(job_ids, ref)
             case {"do": "peek", "job_id": str(job_id)}:
                 self._monitor.ask(self, lambda: self._peek(job_id))
+            case {"do": "refresh", "all": True}:
+                self._send_all()
             case {"do": "refresh"}:
                 self._monitor.refresh()
             case _:
                 logger.warning("the panel got a message that it does not know: %.200r", content)
+
+    def _send_all(self) -> None:
+        """Look at the service, and send everything from this thread, which sets nothing.
+
+        For hosts that only pass on what is sent while they wait for an answer (Colab): there the
+        browser asks for this when it has heard nothing for a while.
+        """
+        before = self.beat["n"]
+        self._monitor.start()
+        self._monitor.refresh()
+
+        def shown(seen: Snapshot) -> bool:
+            ended = seen.link.state is LinkState.ENDED
+            heard = self.commands["heard"] == list(self._heard)
+            return ended or (self.beat["n"] > before and heard)
+
+        self._monitor.wait_for(shown, _LOOK_SECONDS)
+        self.send_state()
 
     def _peek(self, job_id: str) -> dict[str, Any]:
         try:
@@ -264,6 +306,12 @@ def watch(session: Session | OfficialSession | str) -> SessionPanel:
 
 def _page_name(at: int) -> str:
     return f"page{at}"
+
+
+def _ref(content: object) -> str | None:
+    """Give the name that the browser gave a command."""
+    found = content.get("ref") if isinstance(content, dict) else None
+    return found[:_LONGEST_REF] if isinstance(found, str) else None
 
 
 def _are_texts(values: list[Any]) -> bool:

@@ -19,7 +19,10 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-TRAITS = {"head", "jobs", "page0", "states", "reasons", "estimates", "beat", "link", "notice"}
+TRAITS = {
+    *("head", "jobs", "page0", "states", "reasons", "estimates"),
+    *("beat", "link", "notice", "commands"),
+}
 COMPLETED, CANCELLED = 2, 4
 
 
@@ -223,8 +226,47 @@ def test_a_refused_command_is_said_and_ends_nothing(session: Session, wire: Wire
     click(panel, {"do": "cancel_job", "job_id": "no-such-job"})
     eventually(lambda: panel.notice["level"] == "error")
     assert "no-such-job" in panel.notice["text"]
+    assert panel.notice["command"] == "Cancel job"
     click(panel, {"do": "close"})
     eventually(lambda: status_of(panel) == "Closed")
+
+
+def test_a_command_is_said_to_be_heard_and_then_done(session: Session, wire: Wire) -> None:
+    del wire
+    panel = shown(session)
+    click(panel, {"do": "cancel_job", "job_id": "no-such-job", "ref": "r1"})
+    eventually(lambda: panel.commands == {"heard": ["r1"], "done": ["r1"]})
+    click(panel, {"do": "refresh", "ref": "r2"})
+    eventually(lambda: panel.commands["heard"] == ["r1", "r2"])
+    for at in range(40):
+        click(panel, {"do": "cancel_job", "job_id": "no-such-job", "ref": f"{at}" * 99})
+    eventually(lambda: panel.commands["done"][-1] == "39" * 20)
+    assert len(panel.commands["heard"]) == len(panel.commands["done"]) == 16
+
+
+def test_who_hears_nothing_by_itself_gets_everything_when_asking(
+    session: Session, wire: Wire
+) -> None:
+    panel = shown(session)
+    job = Sampler(mode=session).run([bell()], shots=10)
+    eventually(lambda: list(panel.states) == [COMPLETED])
+    before = len(wire.updates())
+    click(panel, {"do": "refresh", "all": True, "ref": "r1"})
+    me = threading.current_thread().name
+    (answer,) = [each for each in wire.updates()[before:] if each.thread == me]
+    state = answer.data["state"]
+    assert set(state) >= TRAITS - {"states"}
+    assert state["page0"]["ids"] == [job.job_id()]
+    assert state["commands"]["heard"] == ["r1"]
+
+
+def test_a_session_that_is_over_answers_as_well(session: Session, wire: Wire) -> None:
+    panel = shown(session)
+    click(panel, {"do": "close"})
+    eventually(lambda: panel.link["state"] == "ended")
+    before = len(wire.updates())
+    click(panel, {"do": "refresh", "all": True})
+    assert any("head" in each.data["state"] for each in wire.updates()[before:])
 
 
 @pytest.mark.parametrize(

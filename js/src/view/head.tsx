@@ -1,7 +1,7 @@
 import type { Pulse } from "../clock";
 import { CLOSED, type Head, type Link } from "../contract";
 import { CopyButton } from "./copy";
-import { absolute, isTime, relative } from "./format";
+import { absolute, isTime, moment, relative } from "./format";
 import { Icon, type IconName } from "./icons";
 import type { Counts, JobStatus, Tally } from "./jobs";
 import { cacheWords, usageOf, usageWords } from "./usage";
@@ -20,15 +20,6 @@ export function Status({ head }: { head: Head }) {
     <span class="qsw-status" data-testid="qsw-status" title={words}>
       <Icon name={icon} />
       <span class="qsw-clip">{words}</span>
-    </span>
-  );
-}
-
-/** The only text that is read aloud without being asked for. */
-export function Announcer({ head }: { head: Head }) {
-  return (
-    <span class="qsw-unseen" role="status">
-      {head.status}
     </span>
   );
 }
@@ -58,12 +49,25 @@ function silence(pulse: Pulse): string {
   if (!navigator.onLine) {
     return "browser offline";
   }
-  return pulse.lost ? "kernel gone" : "no connection";
+  if (pulse.lost) {
+    return "kernel gone";
+  }
+  return pulse.asked ? "no live updates" : "no connection";
+}
+
+const AGO_MS = 60_000;
+
+/** Of what age the state is; what is old, such as a saved notebook's, has its time. */
+function lastSeen({ seen }: Pulse, now: number): string {
+  if (seen === null) {
+    return "nothing seen yet";
+  }
+  return now - seen < AGO_MS ? `last seen ${relative(seen, now)}` : `as of ${moment(seen, now)}`;
 }
 
 export function LinkBadge({ link, pulse, stale, now }: LinkProps) {
-  const lastSeen =
-    pulse.seen === null ? "nothing seen yet" : `last seen ${relative(pulse.seen, now)}`;
+  const asked = pulse.asked && pulse.seen !== null && link.state === "live";
+  const words = asked ? `as of ${moment(pulse.seen ?? now, now)}` : LINK_WORDS[link.state];
   return (
     <span
       class="qsw-link"
@@ -74,7 +78,7 @@ export function LinkBadge({ link, pulse, stale, now }: LinkProps) {
       }
     >
       <Icon name={stale ? "offline" : LINK_ICONS[link.state]} />
-      {stale ? `${silence(pulse)}: ${lastSeen}` : LINK_WORDS[link.state]}
+      {stale ? `${silence(pulse)}: ${lastSeen(pulse, now)}` : words}
     </span>
   );
 }

@@ -1,6 +1,6 @@
-import type { Head, Link, Model, Notice } from "../contract";
+import type { Commands, Head, Link, Model, Notice } from "../contract";
 import { JobList } from "./jobs";
-import { estimatesOf, headOf, linkOf, noticeOf, numberOr, reasonsOf } from "./shape";
+import { commandsOf, estimatesOf, headOf, linkOf, noticeOf, numberOr, reasonsOf } from "./shape";
 
 /** All traits at one moment. */
 export interface Snapshot {
@@ -8,6 +8,7 @@ export interface Snapshot {
   jobs: JobList;
   link: Link;
   notice: Notice;
+  commands: Commands;
 }
 
 /** More than anybody has: bounds what a wrong number can cost. */
@@ -39,6 +40,7 @@ export function reader(model: Model): () => Snapshot {
       jobs,
       link: linkOf(model.get("link")),
       notice: noticeOf(model.get("notice")),
+      commands: commandsOf(model.get("commands")),
     };
   };
 }

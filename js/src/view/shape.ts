@@ -5,6 +5,7 @@
 import type {
   Beat,
   Cache,
+  Commands,
   Countdown,
   Estimates,
   Head,
@@ -149,8 +150,18 @@ export function linkOf(value: unknown): Link {
 }
 
 export function noticeOf(value: unknown): Notice {
-  const { n, level, text: words } = fields(value);
-  return { n: numberOr(n, 0), level: oneOf(level, ["info", "error"], "info"), text: text(words) };
+  const { n, level, text: words, command } = fields(value);
+  return {
+    n: numberOr(n, 0),
+    level: oneOf(level, ["info", "error"], "info"),
+    text: text(words),
+    command: text(command),
+  };
+}
+
+export function commandsOf(value: unknown): Commands {
+  const { heard, done } = fields(value);
+  return { heard: list(heard).map(text), done: list(done).map(text) };
 }
 
 export function reasonsOf(value: unknown): Reason[] {
