@@ -259,8 +259,9 @@ class QiskitRuntimeService(Devices, Listings, SavedAccounts):
             codec.dumps(body, circuit=kept_circuits.text), key=str(uuid.uuid4())
         )
         job = RuntimeJob(service, answer["id"], result_decoder=result_decoder)
-        if isinstance(inputs.get("pubs"), list | tuple):
-            self._pub_counts[job.job_id()] = len(inputs["pubs"])
+        pubs = inputs.get("pubs")
+        if isinstance(pubs, list | tuple):
+            self._pub_counts[job.job_id()] = len(pubs)
         if callback is not None:
             follow(job, callback)
         return job

@@ -226,7 +226,7 @@ class Api:
             raise problems.session_closed(str(error)) from error
         if held:
             ended = partial(self._end_on_disk, job.owner, job_id)
-            await self._hold(job_id, ended, self.settings.hold_new_jobs_seconds)
+            await self._hold(request, job_id, ended, self.settings.hold_new_jobs_seconds)
         answer = {"id": job_id, "backend": job.backend}
         if job.session_id is not None:
             answer["session_id"] = job.session_id
