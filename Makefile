@@ -47,6 +47,9 @@ docs: $(VENV)/.dev ## the API's pages; every warning is an error
 bench: $(VENV)/.dev ## ratios against peers, each in its short form
 	$(PYTHON) benchmarks/imports.py
 	$(PYTHON) -m benchmarks.iterate --short
+	$(PYTHON) -m benchmarks.first_job --short
+	$(PYTHON) -m benchmarks.stall --short
+	$(PYTHON) -m benchmarks.dispatch --short
 	$(PYTHON) benchmarks/official_client.py
 
 build: $(VENV)/.built
