@@ -50,6 +50,9 @@ bench: $(VENV)/.dev ## ratios against peers, each in its short form
 	$(PYTHON) -m benchmarks.encoding --short
 	$(PYTHON) -m benchmarks.iterate --short
 	$(PYTHON) -m benchmarks.official_client --short
+	$(PYTHON) -m benchmarks.first_job --short
+	$(PYTHON) -m benchmarks.stall --short
+	$(PYTHON) -m benchmarks.dispatch --short
 
 build: $(VENV)/.built
 

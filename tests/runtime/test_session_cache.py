@@ -434,13 +434,18 @@ def test_a_new_calibration_is_used_at_once(monkeypatch: pytest.MonkeyPatch) -> N
     assert simulation._device(SMALL) is not recording
 
 
-def test_another_calibration_changes_what_jobs_give(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    recorded = devices._recorded_devices() / "manila"
-    folder = shutil.copytree(recorded, tmp_path / "manila")
-    monkeypatch.setattr(devices, "_recorded_devices", lambda: tmp_path)
+@pytest.fixture
+def recording(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """Serve a copy of one device's recording, and nothing else; give its folder."""
+    folder = shutil.copytree(devices._recorded_devices() / "manila", tmp_path / "manila")
+    with monkeypatch.context() as patch:
+        patch.setattr(devices, "_recorded_devices", lambda: tmp_path)
+        simulation._catalog.cache_clear()
+        yield folder
     simulation._catalog.cache_clear()
+
+
+def test_another_calibration_changes_what_jobs_give(recording: Path) -> None:
     circuit = QuantumCircuit(1, 1)
     circuit.x(0)
     circuit.measure(0, 0)
@@ -449,7 +454,7 @@ def test_another_calibration_changes_what_jobs_give(
         return int(run("sampler", SMALL, [circuit, [], 1_000]).data.c.get_counts()["1"])
 
     assert ones() > 900
-    file = folder / "props_manila.json"
+    file = recording / "props_manila.json"
     properties = json.loads(file.read_text())
     for qubit in properties["qubits"]:
         for each in qubit:
