@@ -23,6 +23,7 @@ from qsession_widget.runtime.prefix import AnyPrefix
 from qsession_widget.runtime.registry import Registry
 from qsession_widget.runtime.retention import Retention
 from qsession_widget.runtime.routes import Api
+from qsession_widget.runtime.status import Status
 from qsession_widget.runtime.store import Store, StoreUnavailableError
 from qsession_widget.runtime.users import Users
 
@@ -71,6 +72,7 @@ def create_app(
         *Listing(clock, store, coordinator).routes(),
         *Cloud(registry, tokens).routes(),
         *retention.routes(),
+        *Status(clock, store, coordinator, version).routes(),
         *Users(registry, store, coordinator).routes(),
     ]
     routes.append(openapi.route(routes, settings.max_session_seconds))

@@ -19,7 +19,16 @@ from typing import TYPE_CHECKING
 from qsession_widget.runtime import lifecycle, scheduler
 from qsession_widget.runtime.changes import Changes
 from qsession_widget.runtime.devices import Catalog
-from qsession_widget.runtime.executor import Done, Event, Failed, Interim, LocalExecutor, Lost, Task
+from qsession_widget.runtime.executor import (
+    Done,
+    Event,
+    Failed,
+    Interim,
+    LocalExecutor,
+    Lost,
+    Place,
+    Task,
+)
 from qsession_widget.runtime.job import MAX_ATTEMPTS, Job
 from qsession_widget.runtime.lifecycle import Session
 from qsession_widget.runtime.limits import Limits
@@ -266,6 +275,14 @@ class Coordinator:
     def sessions(self, owner: str | None = None) -> list[Session]:
         """Give the sessions that are not closed: an owner's, or all."""
         return [each for each in self._sessions.values() if owner in {None, each.owner}]
+
+    def jobs(self) -> list[Job]:
+        """Give the jobs that have not ended."""
+        return list(self._jobs.values())
+
+    def workers(self) -> list[Place]:
+        """Say what each worker does."""
+        return self._executor.places()
 
     def queue_length(self, backend: str) -> int:
         """Count the jobs of a device that have not ended."""
