@@ -393,8 +393,8 @@ OPERATIONS: dict[tuple[str, str], Operation] = {
         takes=_object(
             {},
             {
-                "retention_days": {**NUMBER, "minimum": 0, "maximum": MOST_DAYS},
-                "max_store_bytes": COUNT,
+                "retention_days": _or_null({**NUMBER, "minimum": 0, "maximum": MOST_DAYS}),
+                "max_store_bytes": _or_null(COUNT),
             },
         ),
         refuses=(400, 403, 413),
