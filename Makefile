@@ -40,6 +40,7 @@ soak: $(VENV)/.conformance ## by hand: what takes too long for every change
 	$(PYTHON) -m tests.conformance.official --everything
 	QSESSION_EXAMPLES=300 $(PYTHON) -m pytest tests/runtime/test_openapi.py
 	QSESSION_MUTATIONS=10000 $(PYTHON) -m pytest tests/faults/test_mutations.py
+	QSESSION_KILLS=200 $(PYTHON) -m pytest -s tests/faults/test_soak.py
 
 docs: $(VENV)/.dev ## the API's pages; every warning is an error
 	$(PYTHON) -m sphinx -W --keep-going -q -b html docs docs/_build/html

@@ -394,7 +394,7 @@ OPERATIONS: dict[tuple[str, str], Operation] = {
             {},
             {
                 "retention_days": _or_null({**NUMBER, "minimum": 0, "maximum": MOST_DAYS}),
-                "max_store_bytes": _or_null(COUNT),
+                "max_store_bytes": _or_null({**NUMBER, "minimum": 0, "maximum": LARGEST}),
             },
         ),
         refuses=(400, 403, 413),

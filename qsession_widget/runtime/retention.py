@@ -94,8 +94,8 @@ class Retention:
         require_administrator(request)
         body = await reading.body(request, _MAX_BYTES)
         bounds = Bounds(
-            _bound(body, "retention_days", (int, float), MOST_DAYS, self._own.days),
-            _bound(body, "max_store_bytes", (int,), reading.LARGEST, self._own.store_bytes),
+            _bound(body, "retention_days", MOST_DAYS, self._own.days),
+            int(_bound(body, "max_store_bytes", reading.LARGEST, self._own.store_bytes)),
         )
         removed = await self.collect(bounds)
         return JSONResponse(
@@ -179,14 +179,12 @@ def _pragma(connection: Connection, name: str) -> int:
     return int(connection.exec_driver_sql(f"PRAGMA {name}").scalar_one())
 
 
-def _bound(body: dict[str, Any], name: str, kinds: tuple[type, ...], most: float, own: Any) -> Any:
+def _bound(body: dict[str, Any], name: str, most: float, own: float) -> float:
     value = body.get(name)
     if value is None:
         return own
-    if type(value) not in kinds or not 0 <= value <= most:
-        whole = "whole " if float not in kinds else ""
+    if type(value) not in {int, float} or not 0 <= value <= most:
         raise problems.bad_request(
-            f"{name} is {value!r:.80}.",
-            f"Allowed are {whole}numbers from 0, no bound, to {most:g}.",
+            f"{name} is {value!r:.80}.", f"Allowed are numbers from 0, no bound, to {most:g}."
         )
-    return value
+    return float(value)
