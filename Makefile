@@ -41,6 +41,7 @@ soak: $(VENV)/.conformance ## by hand: what takes too long for every change
 	QSESSION_EXAMPLES=300 $(PYTHON) -m pytest tests/runtime/test_openapi.py
 	QSESSION_MUTATIONS=10000 $(PYTHON) -m pytest tests/faults/test_mutations.py
 	QSESSION_ALL_SIZES=1 $(PYTHON) -m pytest tests/runtime/test_same_shots.py
+	QSESSION_KILLS=200 $(PYTHON) -m pytest -s tests/faults/test_soak.py
 
 docs: $(VENV)/.dev ## the API's pages; every warning is an error
 	$(PYTHON) -m sphinx -W --keep-going -q -b html docs docs/_build/html

@@ -26,11 +26,22 @@ class Administration:
 
     def __init__(self, *, folder: Path | None = None) -> None:
         found = local.endpoint(start=False, folder=folder)
+        self.pid = found.pid
+        """Its process."""
         self.url = found.public_url or found.url
         """Root of its HTTP server, as others reach it."""
         self._transport = Transport(
             Endpoint(f"{found.url}{API_PREFIX}/{EXTRA}", BearerAuth(found.token))
         )
+
+    def status(self) -> dict[str, Any]:
+        """Say what the runtime does: the JSON of GET /qsession/status.
+
+        Raises:
+            ServiceUnavailableError: where it does not answer any more.
+        """
+        found: dict[str, Any] = self._transport.request("GET", "/status").json()
+        return found
 
     def collect_garbage(
         self, *, retention_days: float | None = None, max_store_bytes: int | None = None

@@ -5,6 +5,8 @@ from __future__ import annotations
 import argparse
 import os
 import sys
+import time
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from qsession_widget.errors import QSessionError
@@ -12,8 +14,15 @@ from qsession_widget.errors import QSessionError
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from rich.console import Console
+
+    from qsession_widget.administration import Administration
+
 INTERRUPTED_STATUS = 130
 """What shells report for a program that Ctrl-C has ended."""
+
+_PAUSE_SECONDS = 1.0
+"""Between two pictures of `qsession status --live`."""
 
 
 _ABOUT_USERS = (
@@ -36,7 +45,12 @@ def main(arguments: list[str] | None = None) -> int:
     )
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     commands.add_parser("serve", help="run the local runtime in the foreground", add_help=False)
-    commands.add_parser("status", help="say whether the local runtime runs, and what it does")
+    status = commands.add_parser(
+        "status", help="say whether the local runtime runs, and what it does"
+    )
+    status.add_argument(
+        "--live", action="store_true", help="draw it again and again, until Ctrl-C (in a terminal)"
+    )
     commands.add_parser("stop", help="end the local runtime; jobs go on at its next start")
     connect = commands.add_parser("connect", help="lead IBM's own client to the local runtime")
     connect.add_argument(
@@ -88,20 +102,42 @@ def _serve(arguments: list[str]) -> None:
     os.execv(sys.executable, command)  # noqa: S606  our own interpreter and module, no shell
 
 
-def _status(_options: argparse.Namespace) -> int:
+def _status(options: argparse.Namespace) -> int:
     from qsession_widget import local  # noqa: PLC0415  requests is not needed for --help
 
     found = local.status()
     if found is None:
         sys.stdout.write("The local runtime does not run; the first session starts it.\n")
         return 1
+    from rich.console import Console  # noqa: PLC0415  as above
+
+    from qsession_widget.administration import Administration  # noqa: PLC0415  as above
+    from qsession_widget.overview import render  # noqa: PLC0415  as above
+
+    runtime = Administration()
     process = f"process {found['pid']}, version {found['version']}"
-    lines = [
-        f"The local runtime runs at {found['url']} ({process}).",
-        f"Open sessions: {found['sessions']}",
-        *(f"{name}: {jobs} jobs" for name, jobs in sorted(found["queues"].items())),
-    ]
-    sys.stdout.write("\n".join(lines) + "\n")
+    sys.stdout.write(f"The local runtime runs at {found['url']} ({process}).\n")
+    if runtime.url != found["url"]:
+        sys.stdout.write(f"Others reach it at {runtime.url}.\n")
+    status = runtime.status()
+    sys.stdout.write(f"Open sessions: {len(status['sessions'])}\n")
+    console = Console()
+    if not (options.live and console.is_terminal):
+        console.print(render(status))
+        return 0
+    return _watch(runtime, console)
+
+
+def _watch(runtime: Administration, console: Console) -> int:
+    """Draw again and again until Ctrl-C."""
+    from rich.live import Live  # noqa: PLC0415  as above
+
+    from qsession_widget.overview import render  # noqa: PLC0415  as above
+
+    with suppress(KeyboardInterrupt), Live(console=console, auto_refresh=False) as screen:
+        while True:
+            screen.update(render(runtime.status()), refresh=True)
+            time.sleep(_PAUSE_SECONDS)
     return 0
 
 

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import argparse
-import logging
 import sys
 from dataclasses import fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from qsession_widget.runtime import logs
 from qsession_widget.runtime.devices import Catalog, UnknownDeviceError
 from qsession_widget.runtime.retention import MOST_DAYS
 from qsession_widget.runtime.server import AlreadyRunningError, StartError, serve
@@ -85,6 +85,12 @@ def main(arguments: list[str] | None = None, prog: str = "qsession serve") -> in
         default=defaults.hold_new_jobs_seconds,
         help="how long IBM's own client may be held for a job that ends as soon as it is sent",
     )
+    parser.add_argument(
+        "--log-format",
+        choices=logs.FORMATS,
+        default="text",
+        help="form of the lines on stderr, one for each request and for what happens",
+    )
     options = parser.parse_args(arguments)
     if options.host is None and (options.tls_cert or options.tls_key):
         parser.error("a certificate is for other machines: give --host ADDRESS with it")
@@ -95,9 +101,7 @@ def main(arguments: list[str] | None = None, prog: str = "qsession serve") -> in
         Catalog(options.copies, options.aliases)
     except UnknownDeviceError as error:
         parser.error(str(error))
-    logging.basicConfig(
-        level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s"
-    )
+    logs.set_up(options.log_format)
     chosen = {
         item.name: getattr(options, item.name)
         for item in fields(Settings)

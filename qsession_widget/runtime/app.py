@@ -14,7 +14,7 @@ from starlette.middleware import Middleware
 from starlette.middleware.authentication import AuthenticationMiddleware
 from starlette.routing import Match
 
-from qsession_widget.runtime import openapi, problems
+from qsession_widget.runtime import logs, openapi, problems
 from qsession_widget.runtime.coordinator import Coordinator, TooManyError
 from qsession_widget.runtime.devices import Catalog
 from qsession_widget.runtime.iam import Cloud, TokenAuthentication, Tokens
@@ -23,6 +23,7 @@ from qsession_widget.runtime.prefix import AnyPrefix
 from qsession_widget.runtime.registry import Registry
 from qsession_widget.runtime.retention import Retention
 from qsession_widget.runtime.routes import Api
+from qsession_widget.runtime.status import Status
 from qsession_widget.runtime.store import Store, StoreUnavailableError
 from qsession_widget.runtime.users import Users
 
@@ -71,6 +72,7 @@ def create_app(
         *Listing(clock, store, coordinator).routes(),
         *Cloud(registry, tokens).routes(),
         *retention.routes(),
+        *Status(clock, store, coordinator, version).routes(),
         *Users(registry, store, coordinator).routes(),
     ]
     routes.append(openapi.route(routes, settings.max_session_seconds))
@@ -193,6 +195,13 @@ async def _unavailable(_request: Request, error: Exception) -> Response:
 
 
 async def _fault(request: Request, error: Exception) -> Response:
-    log.error("%s %s failed", request.method, request.url.path, exc_info=error)
+    log.error(
+        "%s %s %s failed",
+        logs.request_id(),
+        request.method,
+        logs.path_of(request.scope),
+        exc_info=error,
+        extra={"fields": {"request_id": logs.request_id()}},
+    )
     message = f"The runtime failed: {type(error).__name__}. Its log says more."
     return problems.as_response(problems.Problem(500, 1000, message))

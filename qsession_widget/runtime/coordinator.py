@@ -26,6 +26,7 @@ from qsession_widget.runtime.executor import (
     Interim,
     LocalExecutor,
     Lost,
+    Place,
     Reached,
     Task,
 )
@@ -310,6 +311,14 @@ class Coordinator:
     def sessions(self, owner: str | None = None) -> list[Session]:
         """Give the sessions that are not closed: an owner's, or all."""
         return [each for each in self._sessions.values() if owner in {None, each.owner}]
+
+    def jobs(self) -> list[Job]:
+        """Give the jobs that have not ended."""
+        return list(self._jobs.values())
+
+    def workers(self) -> list[Place]:
+        """Say what each worker does."""
+        return self._executor.places()
 
     def queue_length(self, backend: str) -> int:
         """Count the jobs of a device that have not ended."""

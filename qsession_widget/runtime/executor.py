@@ -108,6 +108,21 @@ Event = Interim | Reached | Done | Failed | Lost
 _GOES_ON = (Interim, Reached)
 
 
+@dataclass(frozen=True)
+class Place:
+    """What a worker does at this moment.
+
+    Attributes:
+        state: "starting", "idle" or "busy".
+        job_id: its job, if it has one.
+        pid: its process, if there is one.
+    """
+
+    state: str
+    job_id: str | None
+    pid: int | None
+
+
 class LocalExecutor:
     """Worker processes, one task each at a time."""
 
@@ -131,6 +146,10 @@ class LocalExecutor:
     def free(self) -> int:
         """How many tasks can be submitted now."""
         return sum(each.job_id is None for each in self._workers)
+
+    def places(self) -> list[Place]:
+        """Say what each worker does."""
+        return [each.place() for each in self._workers]
 
     def start(self) -> None:
         """Start the processes; returns at once."""
@@ -205,6 +224,12 @@ class _Worker:
     def warm(self, affinity: str, device: str) -> None:
         self.affinity, self.last_used = affinity, time.monotonic()
         self._tasks.put(Warm(device))
+
+    def place(self) -> Place:
+        link, job_id = self._link, self.job_id
+        if link is None:
+            return Place("starting", job_id, None)
+        return Place("idle" if job_id is None else "busy", job_id, link.process.pid)
 
     def give(self, task: Task) -> None:
         self.job_id, self.affinity, self.last_used = task.job_id, task.affinity, time.monotonic()

@@ -26,7 +26,7 @@ from starlette.authentication import (
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from qsession_widget.runtime import problems, reading
+from qsession_widget.runtime import logs, problems, reading
 from qsession_widget.runtime.registry import ADMINISTRATOR, Registry, Requester
 from qsession_widget.wire.fields import INSTANCE_CRN, INSTANCE_NAME
 
@@ -117,6 +117,7 @@ class TokenAuthentication(AuthenticationBackend):
             owner = owner or self._tokens.owner_of_issued(given, time.time())
         if owner is None:
             raise AuthenticationError
+        logs.note_owner(owner)
         scopes = [ADMINISTRATOR] if owner == ADMINISTRATOR else []
         return AuthCredentials(scopes), Requester(owner, self._registry)
 

@@ -348,6 +348,38 @@ OPERATIONS: dict[tuple[str, str], Operation] = {
         _object({"cancelled": _list(TEXT)}), refuses=_NOT_FOUND
     ),
     ("POST", "/qsession/shutdown"): Operation(status=202, refuses=(403,)),
+    ("GET", "/qsession/status"): Operation(
+        _object(
+            {
+                "version": TEXT,
+                "now": INSTANT,
+                "rate": NUMBER,
+                "policy": _one_of(["dedicated", "shared"]),
+                "workers": _list(
+                    _object(
+                        {
+                            "state": _one_of(["starting", "idle", "busy"]),
+                            "job_id": _or_null(TEXT),
+                            "device": _or_null(TEXT),
+                            "pid": _or_null(COUNT),
+                        }
+                    )
+                ),
+                "devices": _list(
+                    _object(
+                        {
+                            "name": TEXT,
+                            "queued": COUNT,
+                            "running": COUNT,
+                            "session_id": _or_null(TEXT),
+                        }
+                    )
+                ),
+                "sessions": _list(_ref("Session")),
+                "store": _object({"bytes": COUNT}),
+            }
+        )
+    ),
     ("POST", "/qsession/gc"): Operation(
         _object(
             {
@@ -361,8 +393,8 @@ OPERATIONS: dict[tuple[str, str], Operation] = {
         takes=_object(
             {},
             {
-                "retention_days": {**NUMBER, "minimum": 0, "maximum": MOST_DAYS},
-                "max_store_bytes": COUNT,
+                "retention_days": _or_null({**NUMBER, "minimum": 0, "maximum": MOST_DAYS}),
+                "max_store_bytes": _or_null({**NUMBER, "minimum": 0, "maximum": LARGEST}),
             },
         ),
         refuses=(400, 403, 413),

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import uuid
 from typing import TYPE_CHECKING
 
 from starlette.responses import JSONResponse
+
+from qsession_widget.runtime import logs
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -153,7 +154,7 @@ def as_response(problem: Problem) -> JSONResponse:
         "solution": problem.solution,
         "more_info": "",
     }
-    body = {"trace": uuid.uuid4().hex, "errors": [error]}
+    body = {"trace": logs.request_id(), "errors": [error]}
     return JSONResponse(body, status_code=problem.status)
 
 

@@ -10,11 +10,13 @@ import hashlib
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from starlette.authentication import BaseUser
+from starlette.authentication import BaseUser, has_required_scope
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
     from datetime import datetime
+
+    from starlette.requests import Request
 
 ADMINISTRATOR = "owner"
 """Name of whom the discovery file's token belongs to, and scope of what only he may do."""
@@ -102,3 +104,8 @@ class Requester(BaseUser):
     def username(self) -> str:
         """His name, as the owner of what is his."""
         return self._name
+
+
+def is_administrator(request: Request) -> bool:
+    """Whether the administrator asks."""
+    return has_required_scope(request, [ADMINISTRATOR])

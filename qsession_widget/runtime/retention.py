@@ -94,8 +94,8 @@ class Retention:
         require_administrator(request)
         body = await reading.body(request, _MAX_BYTES)
         bounds = Bounds(
-            _bound(body, "retention_days", self._own.days, MOST_DAYS),
-            int(_bound(body, "max_store_bytes", self._own.store_bytes, reading.LARGEST)),
+            _bound(body, "retention_days", MOST_DAYS, self._own.days),
+            int(_bound(body, "max_store_bytes", reading.LARGEST, self._own.store_bytes)),
         )
         removed = await self.collect(bounds)
         return JSONResponse(
@@ -179,12 +179,12 @@ def _pragma(connection: Connection, name: str) -> int:
     return int(connection.exec_driver_sql(f"PRAGMA {name}").scalar_one())
 
 
-def _bound(body: dict[str, Any], name: str, own: float, most: float) -> float:
+def _bound(body: dict[str, Any], name: str, most: float, own: float) -> float:
     value = body.get(name)
     if value is None:
         return own
-    if not isinstance(value, (int, float)) or isinstance(value, bool) or not 0 <= value <= most:
+    if type(value) not in {int, float} or not 0 <= value <= most:
         raise problems.bad_request(
-            f"{name} is {value!r:.80}.", f"Allowed are numbers from 0, which is none, to {most:g}."
+            f"{name} is {value!r:.80}.", f"Allowed are numbers from 0, no bound, to {most:g}."
         )
-    return value
+    return float(value)

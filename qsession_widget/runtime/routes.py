@@ -8,7 +8,6 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from starlette.authentication import has_required_scope
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
 
@@ -17,7 +16,7 @@ from qsession_widget.runtime.devices import MOCK_PREFIX
 from qsession_widget.runtime.job import Job
 from qsession_widget.runtime.lifecycle import NotAcceptingJobsError
 from qsession_widget.runtime.polls import QuickPolls
-from qsession_widget.runtime.registry import ADMINISTRATOR
+from qsession_widget.runtime.registry import is_administrator
 from qsession_widget.runtime.store import JobFilter, Write
 from qsession_widget.runtime.users import require_administrator
 from qsession_widget.wire.fields import (
@@ -426,7 +425,7 @@ class Api:
     async def read_runtime(self, request: Request) -> Response:
         """GET /qsession: who we are and what we can do beyond IBM's API."""
         # The number of others' sessions is for the administrator alone.
-        owner = None if has_required_scope(request, [ADMINISTRATOR]) else reading.owner(request)
+        owner = None if is_administrator(request) else reading.owner(request)
         return JSONResponse(
             {
                 "name": "qsession-widget",

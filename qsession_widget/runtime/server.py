@@ -20,6 +20,7 @@ from filelock import FileLock, Timeout
 
 from qsession_widget.runtime.app import create_app
 from qsession_widget.runtime.clock import WallClock
+from qsession_widget.runtime.logs import Logged
 from qsession_widget.runtime.store import StoreUnreadableError
 from qsession_widget.wire.discovery import Discovery
 
@@ -120,7 +121,7 @@ def _serve_at(
         )
     except StoreUnreadableError as error:
         raise StartError(str(error)) from error
-    server = _Server(_config(app), outer, release=app.state.release)
+    server = _Server(_config(Logged(app)), outer, release=app.state.release)
     try:
         server.run(sockets=[listener])
     except SystemExit:

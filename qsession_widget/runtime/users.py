@@ -9,12 +9,11 @@ import secrets
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from starlette.authentication import has_required_scope
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from qsession_widget.runtime import documents, problems, reading
-from qsession_widget.runtime.registry import ADMINISTRATOR, Registry, User, hash_of
+from qsession_widget.runtime.registry import Registry, User, hash_of, is_administrator
 from qsession_widget.runtime.store import Write
 
 if TYPE_CHECKING:
@@ -37,7 +36,7 @@ def require_administrator(request: Request) -> None:
         problems.Problem: 403.
     """
     reading.owner(request)
-    if not has_required_scope(request, [ADMINISTRATOR]):
+    if not is_administrator(request):
         raise problems.forbidden(f"{request.method} {request.url.path}")
 
 

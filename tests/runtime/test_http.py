@@ -559,13 +559,15 @@ def test_a_job_whose_worker_is_killed_is_run_again(slow: Server) -> None:
     job_id = slow.submit()
     path = f"/qsession/jobs/{job_id}/interim"
     eventually(lambda: slow.json(path)["interim"], "a busy worker")
-    before = workers(slow)
-    for pid in before:
-        # The idle ones too, since which of them is busy cannot be seen from here.
-        os.kill(pid, signal.SIGKILL)
+    (busy,) = (
+        worker["pid"]
+        for worker in slow.json("/qsession/status")["workers"]
+        if worker["job_id"] == job_id
+    )
+    os.kill(busy, signal.SIGKILL)
     eventually(lambda: slow.job(job_id)["qsession"]["attempts"] == 2, "a second attempt")
     eventually(lambda: slow.json(path)["interim"], "its work done again")
-    assert not before & workers(slow)
+    assert busy not in workers(slow)
 
 
 def workers(server: Server) -> set[int]:
