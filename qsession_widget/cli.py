@@ -1,12 +1,17 @@
-"""`qsession`: serve, status, stop, connect, demo."""
+"""`qsession`: serve, status, stop, connect, clock, demo."""
 
 from __future__ import annotations
 
 import argparse
 import os
 import sys
+from typing import TYPE_CHECKING
 
+from qsession_widget.duration import parse_duration
 from qsession_widget.errors import QSessionError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 INTERRUPTED_STATUS = 130
 """What shells report for a program that Ctrl-C has ended."""
@@ -35,6 +40,9 @@ def main(arguments: list[str] | None = None) -> int:
         default="env",
         help="lines for a shell, or for Python, or save the account 'local' (default: %(default)s)",
     )
+    clock = commands.add_parser("clock", help="let time pass on a runtime with a virtual clock")
+    clock.add_argument("what", choices=("advance",))
+    clock.add_argument("duration", metavar="TIME", help="how much: 8h, 90s, '1h 30m'")
     demo = commands.add_parser("demo", help="run a session, live, then open the notebook")
     demo.add_argument(
         "--headless",
@@ -43,15 +51,7 @@ def main(arguments: list[str] | None = None) -> int:
     )
     options = parser.parse_args(arguments)
     try:
-        match options.command:
-            case "status":
-                return _status()
-            case "stop":
-                return _stop()
-            case "connect":
-                return _connect(options.format)
-            case _:
-                return _demo(headless=options.headless or not sys.stdout.isatty())
+        return _RUN[options.command](options)
     except QSessionError as error:
         sys.stderr.write(f"qsession: {error}\n")
         return 1
@@ -67,7 +67,7 @@ def _serve(arguments: list[str]) -> None:
     os.execv(sys.executable, command)  # noqa: S606  our own interpreter and module, no shell
 
 
-def _status() -> int:
+def _status(_options: argparse.Namespace) -> int:
     from qsession_widget import local  # noqa: PLC0415  requests is not needed for --help
 
     found = local.status()
@@ -84,7 +84,7 @@ def _status() -> int:
     return 0
 
 
-def _stop() -> int:
+def _stop(_options: argparse.Namespace) -> int:
     from qsession_widget import local  # noqa: PLC0415  requests is not needed for --help
 
     stopped = local.stop()
@@ -92,11 +92,19 @@ def _stop() -> int:
     return 0
 
 
-def _connect(how: str) -> int:
+def _clock(options: argparse.Namespace) -> int:
+    from qsession_widget import local  # noqa: PLC0415  requests is not needed for --help
+
+    seconds = parse_duration(options.duration, name="TIME")
+    sys.stdout.write(f"It is {local.advance_clock(seconds)['now']} now.\n")
+    return 0
+
+
+def _connect(options: argparse.Namespace) -> int:
     from qsession_widget import local  # noqa: PLC0415  requests is not needed for --help
 
     found = local.connection()
-    match how:
+    match options.format:
         case "account":
             found.save()
             sys.stdout.write(
@@ -110,7 +118,16 @@ def _connect(how: str) -> int:
     return 0
 
 
-def _demo(*, headless: bool) -> int:
+def _demo(options: argparse.Namespace) -> int:
     from qsession_widget import demo  # noqa: PLC0415  rich is not needed for the other commands
 
-    return demo.run(headless=headless)
+    return demo.run(headless=options.headless or not sys.stdout.isatty())
+
+
+_RUN: dict[str, Callable[[argparse.Namespace], int]] = {
+    "status": _status,
+    "stop": _stop,
+    "connect": _connect,
+    "clock": _clock,
+    "demo": _demo,
+}

@@ -9,6 +9,7 @@ from dataclasses import fields
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from qsession_widget.runtime import clock
 from qsession_widget.runtime.devices import Catalog, UnknownDeviceError
 from qsession_widget.runtime.server import AlreadyRunningError, StartError, serve
 from qsession_widget.runtime.settings import POLICIES, Settings
@@ -73,6 +74,13 @@ def main(arguments: list[str] | None = None, prog: str = "qsession serve") -> in
         help="end after so long without anything to do; 0 never",
     )
     add(
+        "--clock",
+        type=_clock,
+        default=defaults.clock,
+        help="time of sessions and jobs: real, 60x (or as many times as fast as you like), or "
+        "virtual, which stands still until `qsession clock advance` lets it pass",
+    )
+    add(
         "--policy",
         choices=POLICIES,
         default=defaults.policy,
@@ -132,6 +140,13 @@ def _at_least_one(text: str) -> int:
     if number < 1:
         raise argparse.ArgumentTypeError(f"{number} is too few; there must be at least one")
     return number
+
+
+def _clock(text: str) -> str:
+    try:
+        return clock.make(text).kind
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from error
 
 
 def _pair(text: str) -> tuple[str, str]:

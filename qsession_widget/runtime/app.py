@@ -22,6 +22,7 @@ from qsession_widget.runtime.listing import Listing
 from qsession_widget.runtime.prefix import AnyPrefix
 from qsession_widget.runtime.routes import Api
 from qsession_widget.runtime.store import Store, StoreUnavailableError
+from qsession_widget.runtime.timing import Timing
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
@@ -68,6 +69,7 @@ def create_app(
         *api.routes(),
         *Listing(clock, store, coordinator).routes(),
         *Cloud(tokens).routes(),
+        *Timing(clock, coordinator).routes(),
     ]
     routes.append(openapi.route(routes, settings.max_session_seconds))
     activity = _Activity()

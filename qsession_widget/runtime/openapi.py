@@ -15,6 +15,7 @@ from starlette.routing import Route
 
 from qsession_widget.runtime.iam import PLAN_ID
 from qsession_widget.runtime.reading import LARGEST, MAX_OPTIMIZATION_LEVEL
+from qsession_widget.runtime.timing import LONGEST_ADVANCE_SECONDS
 from qsession_widget.runtime.workloads import STATUSES
 from qsession_widget.wire.fields import API_PREFIX, PROGRAMS
 from qsession_widget.wire.states import JobState, Mode, SessionState
@@ -179,6 +180,7 @@ class Operation:
 
 _PAGE = {"limit": FROM_ZERO, "created_after": INSTANT, "created_before": INSTANT, "sort": ORDER}
 _CALIBRATION = {"calibration_id": TEXT}
+_CLOCK = _object({"kind": TEXT, "now": INSTANT, "rate": NUMBER})
 _NOT_FOUND = (404,)
 _DONE = Operation(status=204, refuses=_NOT_FOUND)
 
@@ -345,6 +347,20 @@ OPERATIONS: dict[tuple[str, str], Operation] = {
     ("POST", "/qsession/sessions/{session_id}/cancel_queued"): Operation(
         _object({"cancelled": _list(TEXT)}), refuses=_NOT_FOUND
     ),
+    ("GET", "/qsession/clock"): Operation(_CLOCK),
+    ("POST", "/qsession/clock"): Operation(
+        _CLOCK,
+        takes=_object(
+            {
+                "advance_seconds": {
+                    "type": "number",
+                    "exclusiveMinimum": 0,
+                    "maximum": LONGEST_ADVANCE_SECONDS,
+                }
+            }
+        ),
+        refuses=(400, 403, 409, 413),
+    ),
     ("POST", "/qsession/shutdown"): Operation(status=202),
     ("POST", "/identity/token"): Operation(
         _object(
@@ -476,6 +492,7 @@ def _responses(known: Operation) -> dict[str, Any]:
 _MEANING = {
     400: "The request cannot be meant.",
     401: "The token is missing or wrong.",
+    403: "That is for the runtime's administrator.",
     404: "There is no such thing, or it is somebody else's.",
     409: "Its state does not allow that.",
     413: "The request is too large.",

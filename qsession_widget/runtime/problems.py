@@ -46,6 +46,16 @@ def unauthorized() -> Problem:
     )
 
 
+def forbidden(what: str) -> Problem:
+    """Only the administrator may do that."""
+    return Problem(
+        403,
+        1200,
+        f"{what:.120} is for the runtime's administrator.",
+        "His token is in the runtime's discovery file.",
+    )
+
+
 def session_not_found(session_id: str) -> Problem:
     """No such session, or somebody else's."""
     return Problem(404, 1291, f"Session not found: {session_id:.80}", "Check the session id.")
@@ -86,6 +96,16 @@ def session_closed(session_id: str) -> Problem:
 def job_is_final(job_id: str, state: str) -> Problem:
     """The job has ended."""
     return Problem(409, 1230, f"Job {job_id} cannot be cancelled: it is {state}.")
+
+
+def clock_runs_by_itself(kind: str) -> Problem:
+    """The clock is none that can be advanced."""
+    return Problem(
+        409,
+        1200,
+        f"The clock of this runtime is {kind!r}, and goes on by itself.",
+        "Only a virtual clock can be advanced: qsession serve --clock virtual.",
+    )
 
 
 def body_too_large(limit: int) -> Problem:

@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING
 import uvicorn
 from filelock import FileLock, Timeout
 
+from qsession_widget.runtime import clock
 from qsession_widget.runtime.app import create_app
-from qsession_widget.runtime.clock import WallClock
 from qsession_widget.runtime.store import StoreUnreadableError
 from qsession_widget.wire.discovery import Discovery
 
@@ -93,7 +93,12 @@ def _serve(settings: Settings, on_ready: Callable[[Discovery], None] | None) -> 
 
     try:
         app = create_app(
-            settings, WallClock(), token, discovery.version, on_ready=ready, shut_down=shut_down
+            settings,
+            clock.make(settings.clock),
+            token,
+            discovery.version,
+            on_ready=ready,
+            shut_down=shut_down,
         )
     except StoreUnreadableError as error:
         listener.close()
