@@ -8,7 +8,7 @@ from dataclasses import fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from qsession_widget.runtime import logs
+from qsession_widget.runtime import clock, logs
 from qsession_widget.runtime.devices import Catalog, UnknownDeviceError
 from qsession_widget.runtime.retention import MOST_DAYS
 from qsession_widget.runtime.server import AlreadyRunningError, StartError, serve
@@ -46,6 +46,14 @@ def main(arguments: list[str] | None = None, prog: str = "qsession serve") -> in
                 metavar=_METAVARS.get(name.rpartition("_")[2], "N"),
                 help=text,
             )
+    timing = parser.add_argument_group("time", "How fast the time of sessions goes.")
+    timing.add_argument(
+        "--clock",
+        type=_clock,
+        default=defaults.clock,
+        help="time of sessions and jobs: real, 60x (or as many times as fast as you like), or "
+        "virtual, which stands still until `qsession clock advance` lets it pass",
+    )
     order = parser.add_argument_group("order", "Whose turn it is on a device.")
     order.add_argument(
         "--policy",
@@ -137,6 +145,13 @@ def _at_least_one(text: str) -> int:
     if number < 1:
         raise argparse.ArgumentTypeError(f"{number} is too few; there must be at least one")
     return number
+
+
+def _clock(text: str) -> str:
+    try:
+        return clock.make(text).kind
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from error
 
 
 def _pair(text: str) -> tuple[str, str]:

@@ -25,6 +25,7 @@ from qsession_widget.runtime.retention import Retention
 from qsession_widget.runtime.routes import Api
 from qsession_widget.runtime.status import Status
 from qsession_widget.runtime.store import Store, StoreUnavailableError
+from qsession_widget.runtime.timing import Timing
 from qsession_widget.runtime.users import Users
 
 if TYPE_CHECKING:
@@ -74,6 +75,7 @@ def create_app(
         *retention.routes(),
         *Status(clock, store, coordinator, version).routes(),
         *Users(registry, store, coordinator).routes(),
+        *Timing(clock, coordinator).routes(),
     ]
     routes.append(openapi.route(routes, settings.max_session_seconds))
     activity = _Activity()

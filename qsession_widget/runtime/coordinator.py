@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING
 
 from qsession_widget.runtime import history, lifecycle
 from qsession_widget.runtime.changes import Changes
+from qsession_widget.runtime.clock import VirtualClock
 from qsession_widget.runtime.devices import Catalog
 from qsession_widget.runtime.executor import (
     Done,
@@ -105,10 +106,14 @@ class Coordinator:
         self._ending: dict[str, str] = {}
         self._outcomes: dict[str, tuple[Job, str | None]] = {}
         self._creating: dict[tuple[str, str, str], asyncio.Task[str]] = {}
+        self._finished: dict[str, Done] = {}
         self._revision = 0
         self._handing_over = 0
+        self._advanced = asyncio.Event()
+        self._advancing = asyncio.Lock()
         self._poked = False
         self._timer: asyncio.TimerHandle | None = None
+        self._probe: asyncio.Future[None] | None = None
         self._background: set[asyncio.Task[None]] = set()
 
     @property
@@ -130,6 +135,9 @@ class Coordinator:
 
     def start(self) -> None:
         """Go on where the last runtime on this store stopped, by whatever death."""
+        newest = self._store.read_at_start(history.newest_time)
+        if newest is not None:
+            self._clock.go_on_from(newest)
         sessions, jobs, revision = self._store.unfinished()
         # Clients may know higher revisions than the store, of jobs that were deleted since.
         self._revision = max(revision, int(self.now.timestamp() * 1000))
@@ -299,6 +307,40 @@ class Coordinator:
         await self.cancel_job(job_id)
         await self._write(Write(deleted_job=job_id))
 
+    async def advance(self, seconds: float) -> None:
+        """Let virtual time pass, and return when all that was due has happened and is on disk.
+
+        It goes from one timer to the next, so that each runs out at its own time, and stands still
+        while a worker computes: a job takes `min_job_seconds`, however long its simulation takes.
+
+        Raises:
+            TypeError: the clock is none that can be advanced.
+        """
+        if not isinstance(self._clock, VirtualClock):
+            raise TypeError(f"a {self._clock.kind} clock cannot be advanced")
+        async with self._advancing:
+            await self._settled()
+            target = self.now + timedelta(seconds=seconds)
+            following = self._timers.next()
+            # One that is due still has failed, and is tried again later.
+            while following is not None and self.now < following <= target:
+                self._clock.advance_to(following)
+                self._advance()
+                await self._settled()
+                following = self._timers.next()
+            self._clock.advance_to(target)
+            # Everybody who watches a session gets the new time with it.
+            sessions = tuple(map(self._put_session, list(self._sessions.values())))
+            await self._write(Write(clock=target, sessions=sessions))
+
+    async def _settled(self) -> None:
+        """Wait until no worker computes and nothing more follows by itself."""
+        while not self.changes.closed and (
+            self._poked or self._handing_over or self._executor.free < self._settings.workers
+        ):
+            self._advanced.clear()
+            await self._advanced.wait()
+
     def queue_positions(self, jobs: Iterable[Job]) -> dict[str, int]:
         """Give the place of each queued job on its device, 1 being the next to start."""
         places = ((job.id, self._scheduler.position(job.id)) for job in jobs)
@@ -360,25 +402,27 @@ class Coordinator:
     def _advance(self) -> None:
         """Let timers run out, start what can start, and plan the next look."""
         self._poked = False
+        self._advanced.set()
         if self.changes.closed:
             return
-        failed = []
-        while (due := self._timers.take_due(self.now)) is not None:
+        now, failed = self.now, []
+        while (due := self._timers.take_due(now)) is not None:
             if not _safely(partial(self._look_at, due)):
                 failed.append(due)
-        if not _safely(self._dispatch) or failed:
-            later = self.now + timedelta(seconds=_LONGEST_SLEEP_SECONDS)
-            for each in failed or [""]:
-                self._timers.set(each, later)
-        self._plan()
+        for each in failed:
+            self._timers.set(each, now)
+        done = _safely(self._dispatch) and not failed
+        self._plan(again_seconds=None if done else _LONGEST_SLEEP_SECONDS)
 
     def _look_at(self, due: str) -> None:
         """Let a session's or a job's time run out."""
         job = self._jobs.get(due)
-        if job is not None:
-            self._stop_overdue(job)
-        else:
+        if job is None:
             self._current(due)
+        elif due in self._finished and self._lasts_until(job) <= self.now:
+            self._complete(job, self._finished.pop(due))
+        else:
+            self._stop_overdue(job)
 
     def _current(self, session_id: str) -> Session | None:
         """Give a session after every timer that has run out, None if it is closed.
@@ -402,6 +446,9 @@ class Coordinator:
             self._end(job, JobState.CANCELLED, reason=reason, reason_code=RAN_TOO_LONG)
 
     def _dispatch(self) -> None:
+        if not self._store.available:
+            self._wait_for_store()
+            return
         self._scheduler.shared = self.policy == "shared"
         while self._executor.free > self._handing_over:
             job_id = self._scheduler.start_next(self.now)
@@ -413,14 +460,27 @@ class Coordinator:
                 self._scheduler.requeue(job_id)
                 raise
 
-    def _plan(self) -> None:
+    def _wait_for_store(self) -> None:
+        """Start nothing whose start could not be stored, and look again when the file can be."""
+        if self._probe is None:
+            self._probe = self._write(Write(clock=self.now))
+            self._probe.add_done_callback(self._store_is_back)
+
+    def _store_is_back(self, _done: asyncio.Future[None]) -> None:
+        self._probe = None
+        self._poke()
+
+    def _plan(self, again_seconds: float | None) -> None:
+        """Plan the next look: at the next timer, or so late where something could not be done."""
         if self._timer is not None:
             self._timer.cancel()
         following = self._timers.next()
-        if following is not None:
+        delay = again_seconds
+        if delay is None and following is not None and self._clock.rate:
             # The cap bounds how late a timer can be when the machine's clock is set.
-            wait = max(0.0, (following - self.now).total_seconds())
+            wait = max(0.0, (following - self.now).total_seconds()) / self._clock.rate
             delay = min(wait, _LONGEST_SLEEP_SECONDS)
+        if delay is not None:
             self._timer = asyncio.get_running_loop().call_later(delay, self._advance)
 
     def _start(self, job: Job) -> None:
@@ -462,7 +522,7 @@ class Coordinator:
                 params=params,
                 backend=job.backend,
                 optimization_level=job.optimization_level,
-                min_seconds=self._settings.min_job_seconds,
+                min_seconds=self._sleep_seconds,
                 device=self._recorded_name(job.backend),
                 limits=Limits(
                     qubits=self._settings.max_qubits,
@@ -491,9 +551,11 @@ class Coordinator:
                     self.changes.notify([job_id])
                 case Reached(stage):
                     self._on_stage(job, stage)
-                case Done(result, busy_seconds, cache):
-                    self._count(job, cache)
-                    self._end(job, JobState.COMPLETED, result=result, busy_seconds=busy_seconds)
+                case Done() if self._lasts_until(job) > self.now:
+                    self._finished[job_id] = event
+                    self._timers.set(job_id, self._next_look(job))
+                case Done():
+                    self._complete(job, event)
                 case Failed(reason, traceback):
                     log.info("job %s failed: %s\n%s", job_id, reason, traceback)
                     self._end(job, JobState.FAILED, reason=reason, reason_code=JOB_FAILED)
@@ -514,9 +576,28 @@ class Coordinator:
         if stage is Stage.ON_DEVICE:
             if self._scheduler.ask_device(job.id):
                 self._give_device(job.id)
-        else:
+        elif self._lasts_until(job) <= self.now:
             self._reach(job, stage)
             self._give_device(self._scheduler.give_back(job.id))
+
+    @property
+    def _sleep_seconds(self) -> float:
+        """How long a worker lets a job last at least; virtual time it cannot wait for."""
+        rate = self._clock.rate
+        return self._settings.min_job_seconds / rate if rate else 0.0
+
+    def _lasts_until(self, job: Job) -> datetime:
+        """Give the time before which a running job does not end."""
+        started = job.started_at or self.now
+        lasts = 0.0 if self._clock.rate else self._settings.min_job_seconds
+        return started + timedelta(seconds=lasts)
+
+    def _complete(self, job: Job, done: Done) -> None:
+        """End a job with its result."""
+        if job.stage is Stage.ON_DEVICE:
+            job = job.reach(Stage.POST_PROCESSING, self.now)
+        self._count(job, done.cache)
+        self._end(job, JobState.COMPLETED, result=done.result, busy_seconds=done.busy_seconds)
 
     def _give_device(self, job_id: str | None) -> None:
         """Let a job go on the device that it has from now on."""
@@ -634,8 +715,15 @@ class Coordinator:
             self._forget(job)
         else:
             self._jobs[job.id] = job
-            self._timers.set(job.id, self._time_limit(job))
+            self._timers.set(job.id, self._next_look(job))
         return job
+
+    def _next_look(self, job: Job) -> datetime | None:
+        """Say when a running job reaches its limit, or ends if it has its result already."""
+        limit = self._time_limit(job)
+        if limit is None or job.id not in self._finished:
+            return limit
+        return min(limit, self._lasts_until(job))
 
     def _put_session(self, session: Session) -> Session:
         session = replace(session, revision=self._next_revision())
@@ -679,6 +767,7 @@ class Coordinator:
         if self._jobs.pop(job.id, None) is not None:
             self._pending[job.owner] -= 1
         self._interim.pop(job.id, None)
+        self._finished.pop(job.id, None)
         self._timers.set(job.id, None)
         following = self._scheduler.leave(
             job.id,

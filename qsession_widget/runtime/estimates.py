@@ -12,6 +12,9 @@ KEPT = 25
 LEAST = 3
 """With fewer there is no estimate."""
 
+_WHOLE_SECONDS = 10
+"""From here on decimals say nothing."""
+
 
 class Estimate(NamedTuple):
     """When a job may start.
@@ -57,5 +60,6 @@ def estimate(known: Durations, of: str, ahead: int, running_seconds: float | Non
     """
     each = known.median_seconds
     rest = 0.0 if running_seconds is None else max(0.0, each - running_seconds)
-    basis = f"{known.count} jobs {of} took {each:.2g} s each (median)"
+    took = f"{each:.0f}" if each >= _WHOLE_SECONDS else f"{each:.2g}"
+    basis = f"{known.count} jobs {of} took {took} s each (median)"
     return Estimate(ahead * each + rest, basis)

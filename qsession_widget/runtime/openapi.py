@@ -16,6 +16,7 @@ from starlette.routing import Route
 from qsession_widget.runtime.iam import PLAN_ID
 from qsession_widget.runtime.reading import LARGEST, MAX_OPTIMIZATION_LEVEL
 from qsession_widget.runtime.retention import MOST_DAYS
+from qsession_widget.runtime.timing import LONGEST_ADVANCE_SECONDS
 from qsession_widget.runtime.users import NAME_PATTERN
 from qsession_widget.runtime.workloads import STATUSES
 from qsession_widget.wire.fields import API_PREFIX, PROGRAMS
@@ -181,6 +182,7 @@ class Operation:
 
 _PAGE = {"limit": FROM_ZERO, "created_after": INSTANT, "created_before": INSTANT, "sort": ORDER}
 _CALIBRATION = {"calibration_id": TEXT}
+_CLOCK = _object({"kind": TEXT, "now": INSTANT, "rate": NUMBER})
 _NOT_FOUND = (404,)
 _DONE = Operation(status=204, refuses=_NOT_FOUND)
 
@@ -346,6 +348,20 @@ OPERATIONS: dict[tuple[str, str], Operation] = {
     ),
     ("POST", "/qsession/sessions/{session_id}/cancel_queued"): Operation(
         _object({"cancelled": _list(TEXT)}), refuses=_NOT_FOUND
+    ),
+    ("GET", "/qsession/clock"): Operation(_CLOCK),
+    ("POST", "/qsession/clock"): Operation(
+        _CLOCK,
+        takes=_object(
+            {
+                "advance_seconds": {
+                    "type": "number",
+                    "exclusiveMinimum": 0,
+                    "maximum": LONGEST_ADVANCE_SECONDS,
+                }
+            }
+        ),
+        refuses=(400, 403, 409, 413),
     ),
     ("POST", "/qsession/shutdown"): Operation(status=202, refuses=(403,)),
     ("GET", "/qsession/status"): Operation(

@@ -18,8 +18,8 @@ from typing import TYPE_CHECKING, Any
 import uvicorn
 from filelock import FileLock, Timeout
 
+from qsession_widget.runtime import clock
 from qsession_widget.runtime.app import create_app
-from qsession_widget.runtime.clock import WallClock
 from qsession_widget.runtime.logs import Logged
 from qsession_widget.runtime.store import StoreUnreadableError
 from qsession_widget.wire.discovery import Discovery
@@ -117,7 +117,12 @@ def _serve_at(
 
     try:
         app = create_app(
-            settings, WallClock(), token, discovery.version, on_ready=ready, shut_down=shut_down
+            settings,
+            clock.make(settings.clock),
+            token,
+            discovery.version,
+            on_ready=ready,
+            shut_down=shut_down,
         )
     except StoreUnreadableError as error:
         raise StartError(str(error)) from error

@@ -193,6 +193,11 @@ class Store:
         self._queue.put(_Pending(change, done))
         return future
 
+    @property
+    def available(self) -> bool:
+        """Whether the last change that was tried could be written."""
+        return not self._unavailable
+
     async def session(self, owner: str, session_id: str) -> Session | None:
         """Read one session, with the ids of its jobs that have not ended."""
         return await self._read(_read_session, owner, session_id)

@@ -51,10 +51,14 @@ COIN = coin()
 class HandClock:
     """A clock that only moves by hand."""
 
+    kind = "by hand"
     rate = 1.0
 
     def __init__(self) -> None:
         self.time = NOON
+
+    def go_on_from(self, newest: datetime) -> None:
+        self.time = max(self.time, newest)
 
     def now(self) -> datetime:
         return self.time
@@ -667,3 +671,54 @@ def test_lanes_lose_nothing(tmp_path: Path) -> None:
         bench.nothing_left()
 
     with_bench(tmp_path, body, lanes=3, workers=2)
+
+
+# -- a store that cannot be written --------------------------------------------------------
+
+
+def test_nothing_starts_while_its_start_could_not_be_stored(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(store, "BUSY_MILLISECONDS", 20)
+    monkeypatch.setattr(store, "RETRY_SECONDS", 0.02)
+
+    async def body(bench: Bench) -> None:
+        first, second = await bench.submits(), await bench.submits()
+        await bench.until(first, lambda job: job.state is JobState.RUNNING)
+        inside = bench.coordinator
+        with closing(sqlite3.connect(tmp_path / "runtime.db", isolation_level=None)) as other:
+            other.execute("begin immediate")
+            with pytest.raises(StoreUnavailableError):
+                await bench.submits()
+            await settles(lambda: first not in inside._jobs)
+            await settles(lambda: inside._probe is not None)
+            assert inside._jobs[second].state is JobState.QUEUED
+            assert inside._executor.free == 2
+            other.execute("rollback")
+        assert (await bench.ended(second)).state is JobState.COMPLETED
+        assert inside._probe is None
+        bench.nothing_left()
+
+    with_bench(tmp_path, body, min_job_seconds=0.3)
+
+
+def test_the_clock_goes_on_from_the_store_when_the_machines_was_set_back(tmp_path: Path) -> None:
+    async def main() -> None:
+        bench = Bench(tmp_path)
+        bench.clock.moves(hours=1)
+        async with going(bench):
+            session_id = await bench.opens()
+            await bench.ended(await bench.submits(session_id))
+        # The machine came up an hour earlier.
+        bench = Bench(tmp_path)
+        async with going(bench):
+            assert bench.clock.now() == NOON + timedelta(hours=1)
+            bench.clock.moves(seconds=60)
+            assert await bench.submits(session_id)
+            session = await bench.session(session_id)
+            assert session.transitions[-1] == (
+                SessionState.INACTIVE,
+                NOON + timedelta(hours=1, seconds=60),
+            )
+
+    asyncio.run(main())
