@@ -38,6 +38,7 @@ conformance: $(VENV)/.conformance ## the official client's own tests, against lo
 
 soak: $(VENV)/.conformance ## by hand: what takes too long for every change
 	$(PYTHON) -m tests.conformance.official --everything
+	$(PYTHON) -m tests.conformance.older
 	QSESSION_EXAMPLES=300 $(PYTHON) -m pytest tests/runtime/test_openapi.py
 	QSESSION_MUTATIONS=10000 $(PYTHON) -m pytest tests/faults/test_mutations.py
 	QSESSION_ALL_SIZES=1 $(PYTHON) -m pytest tests/runtime/test_same_shots.py

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import logging
 import math
+import os
 import warnings
 from dataclasses import dataclass
 from functools import cache, partial
@@ -37,6 +38,7 @@ from benchmarks.measure import (
     write,
 )
 from qsession_widget import Estimator, QiskitRuntimeService, Sampler, Session, local
+from qsession_widget.official import NO_USAGE_DATA
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -178,6 +180,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, help="instead of each case's own number")
     parser.add_argument("--seconds", type=float, default=20.0, help="longest for a contestant")
     given = parser.parse_args()
+    os.environ.update(NO_USAGE_DATA)
     warnings.simplefilter("ignore")
     logging.disable(logging.WARNING)
     figures: dict[str, Any] = {}

@@ -9,6 +9,7 @@ comparison.
 from __future__ import annotations
 
 import logging
+import os
 import subprocess
 import sys
 import tempfile
@@ -26,6 +27,7 @@ from qiskit_ibm_runtime import Session as OfficialSession
 from benchmarks.measure import arguments, as_json, compare, in_turn, write
 from qsession_widget import QiskitRuntimeService, Sampler, Session, local
 from qsession_widget.errors import ServiceUnavailableError
+from qsession_widget.official import NO_USAGE_DATA
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -97,6 +99,7 @@ def main() -> None:
     parser = arguments(__doc__ or "")
     parser.add_argument("--rounds", type=int, default=40)
     given = parser.parse_args()
+    os.environ.update(NO_USAGE_DATA)
     warnings.simplefilter("ignore")
     logging.disable(logging.WARNING)
     rounds, seconds = (10, 5.0) if given.short else (given.rounds, 40.0)

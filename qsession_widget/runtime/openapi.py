@@ -195,6 +195,7 @@ OPERATIONS: dict[tuple[str, str], Operation] = {
     ("GET", "/backends/{name}/configuration"): Operation(
         ANYTHING, query=_CALIBRATION, refuses=_NOT_FOUND
     ),
+    ("GET", "/backends/{name}/defaults"): Operation(_object({}), refuses=_NOT_FOUND),
     ("GET", "/backends/{name}/properties"): Operation(
         ANYTHING, query={**_CALIBRATION, "updated_before": INSTANT}, refuses=(400, 404)
     ),

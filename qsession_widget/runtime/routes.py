@@ -20,6 +20,9 @@ from qsession_widget.runtime.registry import is_administrator
 from qsession_widget.runtime.store import JobFilter, Write
 from qsession_widget.runtime.users import require_administrator
 from qsession_widget.wire.fields import (
+    API_VERSION,
+    API_VERSION_HEADER,
+    DESCRIBED_DEVICES_SINCE,
     IDEMPOTENCY_KEY,
     PREFER,
     PREFERENCE_APPLIED,
@@ -70,6 +73,7 @@ class Api:
             Route("/backends", self.list_backends),
             Route("/backends/{name}/configuration", self.read_configuration),
             Route("/backends/{name}/properties", self.read_properties),
+            Route("/backends/{name}/defaults", self.read_defaults),
             Route("/backends/{name}/status", self.read_status),
             Route("/sessions", self.create_session, methods=["POST"]),
             Route("/sessions/{session_id}", self.read_session),
@@ -101,6 +105,8 @@ class Api:
         """GET /backends."""
         mocks = reading.flag(request.query_params.get("include_mocks"), "include_mocks") is True
         names = self.catalog.names(mocks=mocks)
+        if request.headers.get(API_VERSION_HEADER, API_VERSION) < DESCRIBED_DEVICES_SINCE:
+            return JSONResponse({"devices": names})
 
         def describe() -> list[dict[str, Any]]:
             found = (self.catalog.get(name) for name in names)
@@ -123,6 +129,11 @@ class Api:
         # It was recorded once, so that what is asked for is all there is before any time.
         reading.time(request.query_params.get("updated_before"))
         return JSONResponse(self._calibrated(request).properties)
+
+    async def read_defaults(self, request: Request) -> Response:
+        """GET /backends/{name}/defaults: no pulses, for older releases of IBM's client."""
+        self._device(request.path_params["name"])
+        return JSONResponse({})
 
     async def read_status(self, request: Request) -> Response:
         """GET /backends/{name}/status."""

@@ -149,6 +149,7 @@ def test_connect_prints_what_the_official_client_needs(
     assert lines["IAM_URL"] == lines["GLOBAL_SEARCH_URL"] == found.url
     assert lines["QISKIT_IBM_URL"] == f"{found.url}/experimental/api/v1"
     assert lines["QISKIT_IBM_TOKEN"] == found.token
+    assert lines["USAGE_DATA_OPT_OUT"] == "True"
     assert main(["connect", "--format", "python"]) == 0
     compile(capsys.readouterr().out, "printed", "exec")
     environment = {**os.environ, "QSESSION_HOME": str(runtime), "HOME": str(tmp_path)}
@@ -161,6 +162,7 @@ def test_connect_prints_what_the_official_client_needs(
         timeout=DEADLINE_SECONDS,
     )
     assert f"export IAM_URL={found.url}" in saved.stdout
+    assert "export USAGE_DATA_OPT_OUT=True" in saved.stdout
     account = json.loads((tmp_path / ".qiskit" / "qiskit-ibm.json").read_text())["local"]
     assert account["token"] == found.token
     monkeypatch.setattr(accounts, "account_file", lambda: tmp_path / ".qiskit" / "qiskit-ibm.json")

@@ -65,6 +65,15 @@ def client(home: Path) -> Client:
     return Client(home)
 
 
+def test_older_revisions_of_the_api_list_names(client: Client) -> None:
+    older = client.ask("GET", "/backends", headers={"IBM-API-Version": "2024-01-01"}).json()
+    newer = client.ask("GET", "/backends", headers={"IBM-API-Version": "2025-05-01"}).json()
+    assert older["devices"] == [each["name"] for each in newer["devices"]]
+    assert client.json("/backends") == newer
+    assert client.json("/backends/fake_manila/defaults") == {}
+    assert client.ask("GET", "/backends/nobody/defaults").status_code == 404
+
+
 def ids(answer: dict[str, Any]) -> list[str]:
     return [workload["id"] for workload in answer["workloads"]]
 
