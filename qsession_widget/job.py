@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import logging
 import threading
 import time
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 from qiskit.primitives import BasePrimitiveJob
 
 from qsession_widget import checked
+from qsession_widget.decoding import decode, decode_result
 from qsession_widget.errors import (
     ConflictError,
     JobCancelledError,
@@ -22,7 +22,6 @@ from qsession_widget.errors import (
     NotFoundError,
     ServiceError,
 )
-from qsession_widget.wire import codec
 from qsession_widget.wire.fields import EXTRA
 from qsession_widget.wire.states import FINAL_JOB_STATUS, JOB_STATUS, job_status
 
@@ -30,6 +29,7 @@ if TYPE_CHECKING:
     from collections.abc import Generator, Mapping, Sequence
 
     from qsession_widget.backend import Backend
+    from qsession_widget.decoding import ResultDecoder
     from qsession_widget.service import QiskitRuntimeService
 
 logger = logging.getLogger(__name__)
@@ -38,15 +38,6 @@ _HELD_SECONDS = 25.0
 _FIRST_PAUSE_SECONDS = 0.1
 _LONGEST_PAUSE_SECONDS = 2.0
 _PAUSE_GROWTH = 1.5
-_OWN_PROGRAMS = ("sampler", "estimator")
-"""Programs whose results our own codec reads."""
-
-
-class ResultDecoder(Protocol):
-    """What may be given as `result_decoder`: a class, or an object, with this method."""
-
-    def decode(self, text: str) -> Any:
-        """Turn the text of GET /jobs/{id}/results into a result."""
 
 
 @dataclass(frozen=True)
@@ -132,7 +123,7 @@ class RuntimeJob(BasePrimitiveJob):  # type: ignore[misc] # qiskit has no types
     @property
     def inputs(self) -> dict[str, Any]:
         """The inputs that it was given, decoded; empty where the service keeps none (`params`)."""
-        found: dict[str, Any] = _decoded(self._service.api.job_with_inputs(self._job_id))
+        found: dict[str, Any] = decode(self._service.api.job_with_inputs(self._job_id))
         return found.get("params") or {}
 
     def backend(self) -> Backend:
@@ -397,24 +388,9 @@ class RuntimeJob(BasePrimitiveJob):  # type: ignore[misc] # qiskit has no types
             text: the text.
             decoder: class or object with `decode(text)`; None takes the job's own.
         """
-        chosen = decoder or self._decoder
-        if chosen is None:
-            return _decoded(text) if self.program_id in _OWN_PROGRAMS else self._officially(text)
-        return (chosen() if isinstance(chosen, type) else chosen).decode(text)
+        return decode_result(text, self.program_id, decoder or self._decoder)
 
     # Inside
-
-    def _officially(self, text: str) -> Any:
-        """Decode results of programs that only qiskit-ibm-runtime knows, as it does."""
-        from qiskit_ibm_runtime.decoders.defaults import (  # noqa: PLC0415 - more than a second
-            DEFAULT_DECODERS,
-        )
-
-        result: Any = text
-        for decoder in DEFAULT_DECODERS.get(self.program_id, ()):
-            if decoder.is_applicable(result):
-                result = decoder.decode(result)
-        return _decoded(text) if result is text else result
 
     def _known(self) -> Mapping[str, Any]:
         """Give its JSON as last seen, and fetch it where it was never seen."""
@@ -476,13 +452,3 @@ class RuntimeJob(BasePrimitiveJob):  # type: ignore[misc] # qiskit has no types
         """Give the last traceback of a failed job, which IBM sends in the place of its result."""
         text = self._service.api.results(self._job_id) or ""
         return text[text.rfind("Traceback") :] if "Traceback" in text else text
-
-
-def _decoded(text: str) -> Any:
-    try:
-        return codec.loads(text)
-    except codec.UnknownTypeError:
-        # IBM's results hold execution spans and more, of types that only its package has.
-        from qiskit_ibm_runtime import RuntimeDecoder  # noqa: PLC0415 - takes more than a second
-
-        return json.loads(text, cls=RuntimeDecoder)

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     import qiskit_ibm_runtime as official_package
 
     from qsession_widget.accounts import ActiveAccount, Proxies
-    from qsession_widget.job import ResultDecoder
+    from qsession_widget.decoding import ResultDecoder
     from qsession_widget.transport.cloud import Instance
     from qsession_widget.transport.http import Transport
 

@@ -31,7 +31,8 @@ if TYPE_CHECKING:
     from qiskit.providers import BackendV2
     from qiskit_ibm_runtime import Session as OfficialSession
 
-    from qsession_widget.job import ResultDecoder, RuntimeJob
+    from qsession_widget.decoding import ResultDecoder
+    from qsession_widget.job import RuntimeJob
     from qsession_widget.reading import OnError
 
 _BAD_REQUEST = 400
