@@ -14,6 +14,7 @@ from qsession_widget.errors import (
     PlanError,
     QSessionError,
     ServiceError,
+    ServiceUnavailableError,
     SessionClosedError,
 )
 from qsession_widget.options import RuntimeOptions
@@ -109,6 +110,12 @@ class Session(Ending):
             )
         except ServiceError as error:
             raise _refused(error, max_time) from error
+        except ServiceUnavailableError as error:
+            error.add_note(
+                "Whether a session was opened is not known: service.sessions(pending=True) lists "
+                f"those that are open, and {type(self).__name__}.from_id(id).close() ends one."
+            )
+            raise
         self._session_id = str(created["id"])
 
     @classmethod

@@ -26,6 +26,7 @@ from qsession_widget.errors import (
     ServiceError,
     ServiceUnavailableError,
 )
+from qsession_widget.transport.auth import IAMAuth
 from qsession_widget.transport.connections import Connections, without_credentials
 from qsession_widget.transport.server_time import ServerTime
 from qsession_widget.wire.fields import API_VERSION, IDEMPOTENCY_KEY
@@ -214,7 +215,11 @@ class Transport:
             else:
                 if response.status_code < _FIRST_ERROR:
                     return response
-                if response.status_code == _UNAUTHORIZED and self._renewed(endpoint):
+                if (
+                    response.status_code == _UNAUTHORIZED
+                    and attempt == 1
+                    and self._renewed(endpoint, response)
+                ):
                     continue
                 problem = _refusal(response, call)
                 told = _retry_after(response, self.server_time.now())
@@ -267,8 +272,11 @@ class Transport:
             raise problem from error
         return problem
 
-    def _renewed(self, refused: Endpoint) -> bool:
-        """Look whether the token was refused because the runtime is another one by now."""
+    def _renewed(self, refused: Endpoint, response: requests.Response) -> bool:
+        """Look for another token: of IAM, or of the runtime if that is another one by now."""
+        if isinstance(refused.auth, IAMAuth):
+            refused.auth.forget(response.request.headers.get("Authorization"))
+            return True
         if self._recover is None:
             return False
         self._endpoint = self._recover()

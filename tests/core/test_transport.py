@@ -3,9 +3,11 @@ from __future__ import annotations
 import json
 import socket
 import threading
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, nullcontext
 from typing import TYPE_CHECKING
 
+import psutil
 import pytest
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 
@@ -409,6 +411,23 @@ def test_a_conditional_get() -> None:
     assert "prefer" not in script.asked[0].headers, "there is nothing to wait for at first"
     assert script.asked[1].headers["prefer"] == "wait=20"
     assert script.asked[1].headers["if-none-match"] == '"1"'
+
+
+def test_closing_leaves_no_connection() -> None:
+    with serving(Script(JSONResponse({})).app) as root:
+        port = int(root.rpartition(":")[2])
+
+        def established() -> int:
+            found = psutil.Process().net_connections("tcp")
+            mine = [each for each in found if each.raddr and each.raddr.port == port]
+            return sum(each.status == psutil.CONN_ESTABLISHED for each in mine)
+
+        transport = Transport(Endpoint(root, BearerAuth(SECRET)))
+        with ThreadPoolExecutor(4) as pool:
+            list(pool.map(lambda _: transport.request("GET", "/x"), range(8)))
+        assert 1 <= established() <= 4
+        transport.close()
+        assert established() == 0
 
 
 def test_many_threads_share_one_connection_pool() -> None:
