@@ -47,6 +47,7 @@ bench: $(VENV)/.dev ## ratios against peers, each in its short form
 	$(PYTHON) benchmarks/imports.py
 	$(PYTHON) -m benchmarks.encoding --short
 	$(PYTHON) -m benchmarks.iterate --short
+	$(PYTHON) -m benchmarks.coldstart --short
 	$(PYTHON) benchmarks/official_client.py
 
 build: $(VENV)/.built
