@@ -21,6 +21,7 @@ from qsession_widget.errors import (
     ServiceUnavailableError,
 )
 from qsession_widget.transport import http
+from qsession_widget.transport.answers import RETRY_STATUSES, RETRY_WHEN_TOLD
 from qsession_widget.transport.api import RuntimeApi
 from qsession_widget.transport.auth import BearerAuth
 from qsession_widget.transport.http import Endpoint, Transport
@@ -125,8 +126,8 @@ def test_other_shapes_of_errors(answer: Response, text: str, code: int | None) -
 
 SAFE = ["GET", "PUT", "DELETE"]
 UNSAFE = ["POST", "PATCH"]
-PASSING = sorted(http.RETRY_STATUSES)
-TOLD = sorted(http.RETRY_WHEN_TOLD)
+PASSING = sorted(RETRY_STATUSES)
+TOLD = sorted(RETRY_WHEN_TOLD)
 FINAL = [400, 401, 402, 403, 404, 405, 409, 410, 412, 415, 422, *TOLD, 451, 501, 505, 507, 508]
 
 
