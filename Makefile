@@ -55,6 +55,7 @@ bench: $(VENV)/.dev ## ratios against peers, each in its short form
 	$(PYTHON) -m benchmarks.first_job --short
 	$(PYTHON) -m benchmarks.stall --short
 	$(PYTHON) -m benchmarks.dispatch --short
+	$(PYTHON) -m benchmarks.coldstart --short
 
 build: $(VENV)/.built
 

@@ -11,7 +11,7 @@ from qsession_widget.accounts import IBM_CHANNELS, LOCAL, Account, find_account
 from qsession_widget.backend import backend_name
 from qsession_widget.devices import Devices
 from qsession_widget.encoding import kept_circuits
-from qsession_widget.errors import InvalidInputError, NotFoundError
+from qsession_widget.errors import InvalidInputError, NotFoundError, ServiceUnavailableError
 from qsession_widget.follow import follow
 from qsession_widget.job import RuntimeJob
 from qsession_widget.listings import Listings
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     import qiskit_ibm_runtime as official_package
 
     from qsession_widget.accounts import ActiveAccount, Proxies
-    from qsession_widget.job import ResultDecoder
+    from qsession_widget.decoding import ResultDecoder
     from qsession_widget.transport.cloud import Instance
     from qsession_widget.transport.http import Transport
 
@@ -255,9 +255,12 @@ class QiskitRuntimeService(Devices, Listings, SavedAccounts):
         }
         if optimization_level is not None and "transpile" in service.features:
             body[EXTRA] = {"optimization_level": optimization_level}
-        answer = service.api.create_job(
-            codec.dumps(body, circuit=kept_circuits.text), key=str(uuid.uuid4())
-        )
+        text = codec.dumps(body, circuit=kept_circuits.text)
+        try:
+            answer = service.api.create_job(text, key=str(uuid.uuid4()))
+        except ServiceUnavailableError as error:
+            error.add_note("Whether the job was taken is not known: service.jobs() lists the last.")
+            raise
         job = RuntimeJob(service, answer["id"], result_decoder=result_decoder)
         pubs = inputs.get("pubs")
         if isinstance(pubs, list | tuple):

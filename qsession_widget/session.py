@@ -14,6 +14,7 @@ from qsession_widget.errors import (
     PlanError,
     QSessionError,
     ServiceError,
+    ServiceUnavailableError,
     SessionClosedError,
 )
 from qsession_widget.options import RuntimeOptions
@@ -31,7 +32,8 @@ if TYPE_CHECKING:
     from qiskit.providers import BackendV2
     from qiskit_ibm_runtime import Session as OfficialSession
 
-    from qsession_widget.job import ResultDecoder, RuntimeJob
+    from qsession_widget.decoding import ResultDecoder
+    from qsession_widget.job import RuntimeJob
     from qsession_widget.reading import OnError
 
 _BAD_REQUEST = 400
@@ -108,6 +110,12 @@ class Session(Ending):
             )
         except ServiceError as error:
             raise _refused(error, max_time) from error
+        except ServiceUnavailableError as error:
+            error.add_note(
+                "Whether a session was opened is not known: service.sessions(pending=True) lists "
+                f"those that are open, and {type(self).__name__}.from_id(id).close() ends one."
+            )
+            raise
         self._session_id = str(created["id"])
 
     @classmethod

@@ -131,6 +131,19 @@ class IAMAuth(AuthBase):
     def __repr__(self) -> str:
         return f"IAMAuth({self._instance!r}, ...)"
 
+    def forget(self, header: str | None) -> None:
+        """Forget a token that a server refuses, so that the next request gets another one.
+
+        A token may end before its time: a machine that slept does not know how long.
+
+        Args:
+            header: the `Authorization` that was refused.
+        """
+        with self._lock:
+            # Another thread may have a newer one already.
+            if header == f"Bearer {self._token}":
+                self._renew_at = self._ends_at = 0.0
+
     def token(self) -> str:
         """Give a token that is valid now.
 

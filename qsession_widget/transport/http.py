@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import email.utils
 import json
 import logging
 import random
@@ -11,28 +10,27 @@ import time
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
-from datetime import UTC
 from typing import TYPE_CHECKING, Any
 
 import requests
 from requests.exceptions import ChunkedEncodingError
-from urllib3.exceptions import NewConnectionError
 
-from qsession_widget.errors import (
-    ConflictError,
-    NotAuthorizedError,
-    NotFoundError,
-    QSessionError,
-    ServiceError,
-    ServiceUnavailableError,
+from qsession_widget.errors import QSessionError, ServiceUnavailableError
+from qsession_widget.transport.answers import (
+    RETRY_STATUSES,
+    RETRY_WHEN_TOLD,
+    innermost,
+    never_sent,
+    refusal,
+    retry_after,
 )
+from qsession_widget.transport.auth import IAMAuth
 from qsession_widget.transport.connections import Connections, without_credentials
 from qsession_widget.transport.server_time import ServerTime
 from qsession_widget.wire.fields import API_VERSION, IDEMPOTENCY_KEY
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
-    from datetime import datetime
 
     from requests.auth import AuthBase
 
@@ -40,30 +38,16 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-RETRY_STATUSES = frozenset({500, 502, 503, 504, 520, 521, 522, 524})
-"""Answers of a server, or of what stands before it, that may be better a moment later."""
-
-RETRY_WHEN_TOLD = frozenset({413, 429})
-"""Refusals that pass where the server says when, in `Retry-After`; without it they stand."""
-
 _ATTEMPTS = 5
 _FIRST_PAUSE_SECONDS = 0.25
 _LONGEST_PAUSE_SECONDS = 8.0
 _LONGEST_RETRY_AFTER_SECONDS = 60.0
 _CONNECT_TIMEOUT_SECONDS = 5.0
 _READ_TIMEOUT_SECONDS = 60.0
-_LONGEST_TEXT = 500
 _REPEATABLE_METHODS = frozenset({"GET", "PUT", "DELETE"})
 _HEADERS = {"Accept": "application/json", "IBM-API-Version": API_VERSION}
 _FIRST_ERROR = 400
 _UNAUTHORIZED = 401
-
-_ERRORS: Mapping[int, type[ServiceError]] = {
-    401: NotAuthorizedError,
-    404: NotFoundError,
-    409: ConflictError,
-}
-
 
 _unattended: ContextVar[bool] = ContextVar("qsession_widget_unattended", default=False)
 
@@ -214,10 +198,14 @@ class Transport:
             else:
                 if response.status_code < _FIRST_ERROR:
                     return response
-                if response.status_code == _UNAUTHORIZED and self._renewed(endpoint):
+                if (
+                    response.status_code == _UNAUTHORIZED
+                    and attempt == 1
+                    and self._renewed(endpoint, response)
+                ):
                     continue
-                problem = _refusal(response, call)
-                told = _retry_after(response, self.server_time.now())
+                problem = refusal(response, call.method, call.path)
+                told = retry_after(response, self.server_time.now())
                 pause = max(_backoff(attempt), told or 0.0)
                 passing = response.status_code in RETRY_STATUSES or (
                     response.status_code in RETRY_WHEN_TOLD and told is not None
@@ -260,15 +248,18 @@ class Transport:
     ) -> ServiceUnavailableError:
         """Give what to say about a broken connection, or raise it where a repetition is no use."""
         problem = ServiceUnavailableError(
-            f"{call.method} {self.url}{call.path}: {_innermost(error)}"
+            f"{call.method} {self.url}{call.path}: {innermost(error)}"
         )
         hopeless = isinstance(error, requests.exceptions.SSLError)
-        if last or hopeless or not (call.repeatable or _never_sent(error)):
+        if last or hopeless or not (call.repeatable or never_sent(error)):
             raise problem from error
         return problem
 
-    def _renewed(self, refused: Endpoint) -> bool:
-        """Look whether the token was refused because the runtime is another one by now."""
+    def _renewed(self, refused: Endpoint, response: requests.Response) -> bool:
+        """Look for another token: of IAM, or of the runtime if that is another one by now."""
+        if isinstance(refused.auth, IAMAuth):
+            refused.auth.forget(response.request.headers.get("Authorization"))
+            return True
         if self._recover is None:
             return False
         self._endpoint = self._recover()
@@ -298,64 +289,3 @@ def _backoff(attempt: int) -> float:
     longest = min(_FIRST_PAUSE_SECONDS * 2.0 ** (attempt - 1), _LONGEST_PAUSE_SECONDS)
     spread = random.uniform(0.5, 1.0)  # noqa: S311 - spreads clients out, keeps no secret
     return longest * spread
-
-
-def _retry_after(response: requests.Response, now: datetime) -> float | None:
-    """Read `Retry-After`: seconds, or a date (RFC 9110); None where there is nothing readable.
-
-    Args:
-        response: the answer.
-        now: the time at the server, which is whose date it is.
-    """
-    text = response.headers.get("Retry-After", "").strip()
-    if text.isdecimal():
-        return float(text)
-    try:
-        moment = email.utils.parsedate_to_datetime(text)
-    except ValueError:
-        return None
-    # A date without a zone is in UTC, by RFC 9110.
-    return max((moment.replace(tzinfo=moment.tzinfo or UTC) - now).total_seconds(), 0.0)
-
-
-def _never_sent(error: requests.RequestException) -> bool:
-    """Whether the connection failed before the request could have reached a server."""
-    if isinstance(error, requests.ConnectTimeout):
-        return True
-    outer = error.args[0] if error.args else None
-    return isinstance(getattr(outer, "reason", None), NewConnectionError)
-
-
-def _innermost(error: BaseException) -> str:
-    """Say what happened, without the layers of urllib3 around it."""
-    outer = error.args[0] if error.args else None
-    reason = getattr(outer, "reason", None)
-    return without_credentials(str(reason or error))
-
-
-def _refusal(response: requests.Response, call: _Call) -> ServiceError | ServiceUnavailableError:
-    """Turn an answer of 400 or more into the error of our tree that it means."""
-    status = response.status_code
-    text, code = _reason(response)
-    where = f"{call.method} {call.path}, HTTP {status}" + ("" if code is None else f", code {code}")
-    message = f"{text} ({where})"
-    if status in RETRY_STATUSES:
-        return ServiceUnavailableError(message)
-    return _ERRORS.get(status, ServiceError)(message, status_code=status, code=code)
-
-
-def _reason(response: requests.Response) -> tuple[str, int | None]:
-    """Read the server's words and code from either shape of error body, or from plain text."""
-    try:
-        body = response.json()
-    except ValueError:
-        body = None
-    match body:
-        case {"errors": [{"message": str(message), **rest}, *_]} | {
-            "error": {"message": str(message), **rest}
-        }:
-            solution, code = rest.get("solution"), rest.get("code")
-            text = f"{message.rstrip('.')}. {solution}" if solution else message
-            return text, code if isinstance(code, int) else None
-        case _:
-            return response.text[:_LONGEST_TEXT].strip() or str(response.reason), None

@@ -200,7 +200,8 @@ def test_a_held_request_ends_with_the_job(running_job: RuntimeJob) -> None:
     thread.join()
 
 
-def test_an_interrupt_detaches(running_job: RuntimeJob, monkeypatch: pytest.MonkeyPatch) -> None:
+def interrupting(monkeypatch: pytest.MonkeyPatch) -> threading.Thread:
+    """Press Ctrl-C as soon as this thread's own waiting has begun."""
     seen = requests_seen(monkeypatch)
 
     def interrupt() -> None:
@@ -209,6 +210,11 @@ def test_an_interrupt_detaches(running_job: RuntimeJob, monkeypatch: pytest.Monk
 
     thread = threading.Thread(target=interrupt)
     thread.start()
+    return thread
+
+
+def test_an_interrupt_detaches(running_job: RuntimeJob, monkeypatch: pytest.MonkeyPatch) -> None:
+    thread = interrupting(monkeypatch)
     with pytest.raises(KeyboardInterrupt) as caught:
         running_job.result()
     thread.join()
@@ -217,13 +223,14 @@ def test_an_interrupt_detaches(running_job: RuntimeJob, monkeypatch: pytest.Monk
     assert running_job.status() == "RUNNING"
 
 
-def test_an_interrupt_in_a_session_leaves_both(slow_runtime: object) -> None:
+def test_an_interrupt_in_a_session_leaves_both(
+    slow_runtime: object, monkeypatch: pytest.MonkeyPatch
+) -> None:
     assert slow_runtime
     session = Session(backend="fake_torino")
     job = Sampler(session).run(bell())
     eventually(job.running)
-    thread = threading.Timer(0.1, os.kill, [os.getpid(), signal.SIGINT])
-    thread.start()
+    thread = interrupting(monkeypatch)
     with pytest.raises(KeyboardInterrupt), session:
         job.result()
     thread.join()

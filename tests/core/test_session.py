@@ -26,12 +26,16 @@ from qsession_widget import (
     QiskitRuntimeService,
     RuntimeOptions,
     Sampler,
+    ServiceUnavailableError,
     Session,
     SessionClosedError,
     listings,
 )
 from qsession_widget.service import default_service
 from qsession_widget.surrounding import surrounding_session
+from qsession_widget.transport.api import RuntimeApi
+from qsession_widget.transport.auth import BearerAuth
+from qsession_widget.transport.http import Endpoint, Transport
 from qsession_widget.wire.discovery import Discovery
 from tests.conftest import eventually
 from tests.core.circuits import bell
@@ -253,6 +257,35 @@ def test_a_plan_without_sessions(status: int, error: dict[str, Any]) -> None:
     assert "Batch" in str(caught.value)
     assert "QiskitRuntimeService('local')" in str(caught.value)
     assert caught.value.status_code == status
+
+
+@pytest.mark.parametrize("kind", [Session, Batch])
+def test_a_session_whose_fate_is_not_known_can_be_looked_for(kind: type[Session]) -> None:
+    script = Script(JSONResponse(CONFIGURATION), Response(status_code=504))
+    with serving(script.app) as root, pytest.raises(ServiceUnavailableError) as caught:
+        kind(known(root), "ibm_x")
+    posts = [request for request in script.asked if request.method == "POST"]
+    assert len(posts) == 1, "it is not asked for twice where that may open two"
+    (note,) = caught.value.__notes__
+    assert "service.sessions(pending=True)" in note
+    assert f"{kind.__name__}.from_id" in note
+
+
+def test_a_job_whose_fate_is_not_known_can_be_looked_for() -> None:
+    script = Script(Response(status_code=504))
+    with serving(script.app) as root, pytest.raises(ServiceUnavailableError) as caught:
+        known(root).run("sampler", {}, {"backend": "ibm_x"})
+    assert len(script.asked) == 1
+    (note,) = caught.value.__notes__
+    assert "service.jobs()" in note
+
+
+def known(root: str) -> QiskitRuntimeService:
+    """Give a service at IBM's kind of server, which does not know idempotency keys."""
+    service = QiskitRuntimeService("local", "t", root)
+    service._transport = Transport(Endpoint(root, BearerAuth("t")))
+    service.api = RuntimeApi(service._transport)
+    return service
 
 
 # Simulators

@@ -3,9 +3,11 @@ from __future__ import annotations
 import json
 import socket
 import threading
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, nullcontext
 from typing import TYPE_CHECKING
 
+import psutil
 import pytest
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 
@@ -19,6 +21,7 @@ from qsession_widget.errors import (
     ServiceUnavailableError,
 )
 from qsession_widget.transport import http
+from qsession_widget.transport.answers import RETRY_STATUSES, RETRY_WHEN_TOLD
 from qsession_widget.transport.api import RuntimeApi
 from qsession_widget.transport.auth import BearerAuth
 from qsession_widget.transport.http import Endpoint, Transport
@@ -123,8 +126,8 @@ def test_other_shapes_of_errors(answer: Response, text: str, code: int | None) -
 
 SAFE = ["GET", "PUT", "DELETE"]
 UNSAFE = ["POST", "PATCH"]
-PASSING = sorted(http.RETRY_STATUSES)
-TOLD = sorted(http.RETRY_WHEN_TOLD)
+PASSING = sorted(RETRY_STATUSES)
+TOLD = sorted(RETRY_WHEN_TOLD)
 FINAL = [400, 401, 402, 403, 404, 405, 409, 410, 412, 415, 422, *TOLD, 451, 501, 505, 507, 508]
 
 
@@ -409,6 +412,23 @@ def test_a_conditional_get() -> None:
     assert "prefer" not in script.asked[0].headers, "there is nothing to wait for at first"
     assert script.asked[1].headers["prefer"] == "wait=20"
     assert script.asked[1].headers["if-none-match"] == '"1"'
+
+
+def test_closing_leaves_no_connection() -> None:
+    with serving(Script(JSONResponse({})).app) as root:
+        port = int(root.rpartition(":")[2])
+
+        def established() -> int:
+            found = psutil.Process().net_connections("tcp")
+            mine = [each for each in found if each.raddr and each.raddr.port == port]
+            return sum(each.status == psutil.CONN_ESTABLISHED for each in mine)
+
+        transport = Transport(Endpoint(root, BearerAuth(SECRET)))
+        with ThreadPoolExecutor(4) as pool:
+            list(pool.map(lambda _: transport.request("GET", "/x"), range(8)))
+        assert 1 <= established() <= 4
+        transport.close()
+        assert established() == 0
 
 
 def test_many_threads_share_one_connection_pool() -> None:
