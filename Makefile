@@ -39,6 +39,7 @@ conformance: $(VENV)/.conformance ## the official client's own tests, against lo
 soak: $(VENV)/.conformance ## by hand: what takes too long for every change
 	$(PYTHON) -m tests.conformance.official --everything
 	QSESSION_EXAMPLES=300 $(PYTHON) -m pytest tests/runtime/test_openapi.py
+	$(PYTHON) -m tests.browser.matrix
 
 docs: $(VENV)/.dev ## the API's pages; every warning is an error
 	$(PYTHON) -m sphinx -W --keep-going -q -b html docs docs/_build/html

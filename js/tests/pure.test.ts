@@ -1,7 +1,7 @@
 import { describe, expect, test } from "vitest";
 import { firstPulse, isStale, pulseOf, serverTime } from "../src/clock";
 import type { Page } from "../src/contract";
-import { announcement, newsOf } from "../src/view/announce";
+import { announcement, newsOf, next } from "../src/view/announce";
 import { consequence } from "../src/view/confirm";
 import { leftOf } from "../src/view/countdowns";
 import { count, duration, epoch, moment, relative, span } from "../src/view/format";
@@ -273,6 +273,18 @@ describe("what is read aloud", () => {
     [{ trouble: "No connection" }, "No connection"],
   ])("%j", (changes, words) => {
     expect(announcement(before, { ...before, ...changes })).toBe(words);
+  });
+
+  test("it is told together, and not more often than every few seconds", () => {
+    const done = (count: number) => ({ ...before, completed: before.completed + count });
+    const first = next({ n: 0, text: "", at: 0, told: before }, done(1), NOW);
+    expect([first.n, first.text]).toEqual([1, "1 job done"]);
+    expect(next(first, done(1), NOW + 60_000)).toBe(first);
+    expect(next(first, done(2), NOW + 4999)).toBe(first);
+    const second = next(first, done(4), NOW + 5000);
+    expect([second.n, second.text]).toEqual([2, "3 jobs done"]);
+    // The same words again are another announcement.
+    expect(next(second, done(7), NOW + 10_000)).toMatchObject({ n: 3, text: "3 jobs done" });
   });
 
   test("the end of a trouble is told as well", () => {

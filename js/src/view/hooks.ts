@@ -2,7 +2,7 @@ import { useEffect, useLayoutEffect, useMemo, useReducer, useRef, useState } fro
 import { firstPulse, type Pulse, pulseOf } from "../clock";
 import { type Command, type Model, TRAITS } from "../contract";
 import { reader, type Snapshot } from "./model";
-import { isAnswered, isUnheard, nameOf, type Sent, sent } from "./pending";
+import { isAnswered, isUnheard, named, nameOf, type Sent, sent } from "./pending";
 import { beatOf } from "./shape";
 
 /** The model's state, and when it was last heard. Traits of one message cause one drawing. */
@@ -56,6 +56,26 @@ export function useNow(interval: number): number {
     return () => clearInterval(timer);
   }, [interval]);
   return Date.now();
+}
+
+const LOOK_MS = 20_000;
+
+/** Tells the kernel that somebody looks: not every host does, and none of a side panel. */
+export function useLooks(model: Model): void {
+  useEffect(() => {
+    const look = () => {
+      if (!document.hidden) {
+        model.send(named({ do: "look" }));
+      }
+    };
+    look();
+    const timer = setInterval(look, LOOK_MS);
+    document.addEventListener("visibilitychange", look);
+    return () => {
+      clearInterval(timer);
+      document.removeEventListener("visibilitychange", look);
+    };
+  }, [model]);
 }
 
 export interface Commands {

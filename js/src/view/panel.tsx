@@ -8,7 +8,7 @@ import { Countdowns } from "./countdowns";
 import { Details } from "./details";
 import { Empty } from "./empty";
 import { Facts, LinkBadge, Status } from "./head";
-import { useCommands, useNow, useSession } from "./hooks";
+import { useCommands, useLooks, useNow, useSession } from "./hooks";
 import { keepPlainKeys, OWN_KEYS } from "./keys";
 import { usePeeks } from "./peeks";
 import { nameOf } from "./pending";
@@ -23,6 +23,7 @@ const SIMULATOR_COMMANDS: readonly SessionCommand[] = ["cancel_queued"];
 
 export function Panel({ model }: { model: Model }) {
   const { snapshot, pulse, asks } = useSession(model);
+  useLooks(model);
   const { head, jobs, link, notice } = snapshot;
   const { tally } = jobs;
   const { counts } = tally;
@@ -37,7 +38,7 @@ export function Panel({ model }: { model: Model }) {
   const peeks = usePeeks(model, commands);
   const root = useRef<HTMLElement>(null);
   const openers = useRef<Partial<Record<Command["do"], HTMLButtonElement | null>>>({});
-  const announced = useAnnouncement(snapshot, stale);
+  const announced = useAnnouncement(snapshot, stale, now);
   const closed = head.status === CLOSED;
   const busy = SESSION_COMMANDS.some((command) => commands.isPending(command));
   const isDisabled = (command: SessionCommand) =>

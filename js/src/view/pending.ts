@@ -20,9 +20,13 @@ function outlook(command: Command, { head, jobs }: Snapshot): string {
   return JSON.stringify(subject);
 }
 
+/** Gives a command a name. */
+export function named(command: Command): Message {
+  return { ...command, ref: Math.random().toString(36).slice(2, 12) };
+}
+
 export function sent(command: Command, snapshot: Snapshot, at: number): Sent {
-  const ref = Math.random().toString(36).slice(2, 12);
-  return { message: { ...command, ref }, at, before: outlook(command, snapshot) };
+  return { message: named(command), at, before: outlook(command, snapshot) };
 }
 
 /** Whether there is an answer, or what was wanted has come about. */
@@ -51,5 +55,6 @@ const NAMES: Readonly<Record<Command["do"], string>> = {
   cancel_job: "Cancel job",
   cancel_jobs: "Cancel selected",
   peek: "Open job",
+  look: "Look",
   refresh: "Refresh",
 };
