@@ -48,6 +48,7 @@ bench: $(VENV)/.dev ## ratios against peers, each in its short form
 	$(PYTHON) benchmarks/imports.py
 	$(PYTHON) -m benchmarks.iterate --short
 	$(PYTHON) benchmarks/official_client.py
+	$(PYTHON) -m benchmarks.panel --short
 
 build: $(VENV)/.built
 
