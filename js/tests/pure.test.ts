@@ -20,7 +20,17 @@ import { isAnswered, isUnheard, sent } from "../src/view/pending";
 import { usageOf, usageWords } from "../src/view/usage";
 import { DETAIL_HEIGHT, ROW_HEIGHT, rowWindow } from "../src/view/window";
 import { FakeModel } from "./fake-model";
-import { DRAINING, head, type JobSpec, jobList, jobTraits, live, MIXED, STAGED } from "./fixtures";
+import {
+  DRAINING,
+  head,
+  type JobSpec,
+  jobList,
+  jobTraits,
+  link,
+  live,
+  MIXED,
+  STAGED,
+} from "./fixtures";
 
 const NONE_WAIT = { bases: [], jobs: [] };
 const NOW = Date.UTC(2026, 0, 5, 12, 0, 0);
@@ -378,33 +388,40 @@ describe("what answers a command", () => {
 
   test("a beat does not", () => {
     const beaten = changed({ beat: { n: 2, now: NOW, rate: 1, every: 1 } });
-    expect(isAnswered(sent({ do: "close" }, first, NOW), beaten)).toBe(false);
+    expect(isAnswered(sent({ do: "close" }, first, 1, NOW), beaten)).toBe(false);
   });
 
   test("its own answer does, and no other", () => {
-    const [close, other] = [sent({ do: "close" }, first, NOW), sent({ do: "close" }, first, NOW)];
+    const [close, other] = [
+      sent({ do: "close" }, first, 1, NOW),
+      sent({ do: "close" }, first, 1, NOW),
+    ];
     const answered = changed({ commands: { heard: [], done: [close.message.ref] } });
     expect([close, other].map((each) => isAnswered(each, answered))).toEqual([true, false]);
   });
 
   test("a question is answered elsewhere: here it is only heard", () => {
-    const peek = sent({ do: "peek", job_id: "x" }, first, NOW);
+    const peek = sent({ do: "peek", job_id: "x" }, first, 1, NOW);
     expect(isAnswered(peek, first)).toBe(false);
     const heard = changed({ commands: { heard: [peek.message.ref], done: [] } });
     expect(isAnswered(peek, heard)).toBe(true);
   });
 
   test("what is not heard for a while waits for a cell", () => {
-    const close = sent({ do: "close" }, first, NOW);
-    expect(isUnheard(close, first, NOW + 3000)).toBe(false);
-    expect(isUnheard(close, first, NOW + 3001)).toBe(true);
+    const close = sent({ do: "close" }, first, 1, NOW);
+    expect(isUnheard(close, first, 4, NOW + 3000)).toBe(false);
+    expect(isUnheard(close, first, 4, NOW + 3001)).toBe(true);
+    // A round that takes long has not told of it yet.
+    expect(isUnheard(close, first, 2, NOW + 3001)).toBe(false);
+    const troubled = changed({ link: link({ state: "retrying" }) });
+    expect(isUnheard(close, troubled, 4, NOW + 3001)).toBe(false);
     const heard = changed({ commands: { heard: [close.message.ref], done: [] } });
-    expect(isUnheard(close, heard, NOW + 60_000)).toBe(false);
+    expect(isUnheard(close, heard, 60, NOW + 60_000)).toBe(false);
   });
 
   test("the session's new state does", () => {
     const draining = changed({ head: head({ status: DRAINING, accepting_jobs: false }) });
-    expect(isAnswered(sent({ do: "cancel" }, first, NOW), draining)).toBe(true);
+    expect(isAnswered(sent({ do: "cancel" }, first, 1, NOW), draining)).toBe(true);
   });
 
   test("only its own job's state does", () => {
@@ -412,7 +429,7 @@ describe("what answers a command", () => {
       changed(
         jobTraits(MIXED.map((job, i) => (i === index ? { ...job, status: "cancelled" } : job))),
       );
-    const command = sent({ do: "cancel_job", job_id: MIXED[6]?.id ?? "" }, first, NOW);
+    const command = sent({ do: "cancel_job", job_id: MIXED[6]?.id ?? "" }, first, 1, NOW);
     expect(isAnswered(command, cancelled(5))).toBe(false);
     expect(isAnswered(command, cancelled(6))).toBe(true);
   });

@@ -159,14 +159,16 @@ def lab(
         *(f"--ServerApp.root_dir={work}", f"--{settings_name}.expose_app_in_browser=True"),
         "--LabApp.extension_manager=readonly",
     ]
-    kernel = environment.get("QSESSION_KERNEL")
-    if kernel:
-        _kernel(folder / "data" / "kernels" / "python3", kernel)
+    kernels = folder / "kernels"
+    if kernel := environment.get("QSESSION_KERNEL"):
+        _kernel(kernels / "kernels" / "python3", kernel)
     own = {
         "HOME": str(folder),
         "JUPYTER_CONFIG_DIR": str(folder / "config"),
         "JUPYTERLAB_SETTINGS_DIR": str(settings),
         "JUPYTER_DATA_DIR": str(folder / "data"),
+        # What is in there goes before what is in the environment.
+        "JUPYTER_PATH": str(kernels),
         "JUPYTER_RUNTIME_DIR": str(folder / "runtime"),
         "IPYTHONDIR": str(folder / "ipython"),
         "QSESSION_HOME": str(home),
@@ -179,6 +181,8 @@ def lab(
         running.configure("@jupyterlab/apputils-extension:notification", '{"fetchNews": "false"}')
         try:
             eventually(lambda: _answers(running, server, folder), "JupyterLab")
+            if kernel:
+                assert _interpreter(running) == kernel
             yield running
         finally:
             server.terminate()
@@ -199,6 +203,14 @@ def _kernel(folder: Path, python: str) -> None:
     start = [python, "-m", "ipykernel_launcher", "-f", "{connection_file}"]
     spec = {"argv": start, "display_name": "Python 3", "language": "python"}
     (folder / "kernel.json").write_text(json.dumps(spec))
+
+
+def _interpreter(running: Lab) -> str:
+    """Give the interpreter of the kernels that notebooks get."""
+    found = requests.get(
+        f"{running.url}/api/kernelspecs", params={"token": running.token}, timeout=DEADLINE_SECONDS
+    )
+    return str(found.json()["kernelspecs"]["python3"]["spec"]["argv"][0])
 
 
 def free_port() -> int:

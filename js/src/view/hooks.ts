@@ -61,8 +61,11 @@ export function useNow(interval: number): number {
 const LOOK_MS = 20_000;
 
 /** Tells the kernel that somebody looks: not every host does, and none of a side panel. */
-export function useLooks(model: Model): void {
+export function useLooks(model: Model, stale: boolean): void {
   useEffect(() => {
+    if (stale) {
+      return;
+    }
     const look = () => {
       if (!document.hidden) {
         model.send(named({ do: "look" }));
@@ -75,7 +78,7 @@ export function useLooks(model: Model): void {
       clearInterval(timer);
       document.removeEventListener("visibilitychange", look);
     };
-  }, [model]);
+  }, [model, stale]);
 }
 
 export interface Commands {
@@ -89,6 +92,7 @@ export interface Commands {
 export function useCommands(
   model: Model,
   snapshot: Snapshot,
+  pulse: Pulse,
   stale: boolean,
   now: number,
 ): Commands {
@@ -97,7 +101,7 @@ export function useCommands(
   waiting.current = stale ? [] : waiting.current.filter((each) => !isAnswered(each, snapshot));
   return {
     send(command) {
-      const each = sent(command, snapshot, Date.now());
+      const each = sent(command, snapshot, pulse.n, Date.now());
       waiting.current.push(each);
       model.send(each.message);
       redraw(undefined);
@@ -109,7 +113,7 @@ export function useCommands(
       );
     },
     unheard: waiting.current
-      .filter((each) => isUnheard(each, snapshot, now))
+      .filter((each) => isUnheard(each, snapshot, pulse.n, now))
       .map(({ message }) => nameOf(message)),
   };
 }

@@ -23,7 +23,6 @@ const SIMULATOR_COMMANDS: readonly SessionCommand[] = ["cancel_queued"];
 
 export function Panel({ model }: { model: Model }) {
   const { snapshot, pulse, asks } = useSession(model);
-  useLooks(model);
   const { head, jobs, link, notice } = snapshot;
   const { tally } = jobs;
   const { counts } = tally;
@@ -33,7 +32,8 @@ export function Panel({ model }: { model: Model }) {
   // Nothing is counted on while nobody knows whether it still goes on.
   const serverNow = serverTime(pulse, stale ? pulse.from : now);
 
-  const commands = useCommands(model, snapshot, stale, now);
+  useLooks(model, stale);
+  const commands = useCommands(model, snapshot, pulse, stale, now);
   const [asked, setAsked] = useState<Question | null>(null);
   const peeks = usePeeks(model, commands);
   const root = useRef<HTMLElement>(null);
