@@ -10,6 +10,7 @@ from __future__ import annotations
 import logging
 import queue
 import threading
+import time
 import weakref
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -31,7 +32,7 @@ from qsession_widget.snapshot import (
 )
 from qsession_widget.transport.http import unattended
 from qsession_widget.wire.fields import EXTRA
-from qsession_widget.wire.states import session_status
+from qsession_widget.wire.states import JobState, session_status
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -54,6 +55,12 @@ SHORTEST_PAUSE_SECONDS = 0.05
 
 BUSY_SECONDS = 0.5
 """Pause between polls of a service that cannot hold requests, while a job has not ended."""
+
+ESTIMATE_SECONDS = 1.0
+"""Shortest time between two questions when the next jobs may start."""
+
+ESTIMATED_JOBS = 16
+"""Of how many it is asked: those that are next."""
 
 LONGEST_PAUSE_SECONDS = 15.0
 """Longest pause between tries while the service cannot be reached."""
@@ -375,6 +382,8 @@ class _Watching:
         self._jobs: dict[str, JobRow] = {}
         self._holds = False
         self._clock: ServiceClock | None = None
+        self._estimates = _Estimates()
+        self._uncounted: set[str] = set()
 
     def look(self, last: Snapshot, *, hold: bool) -> Snapshot:
         self._holds = "watch" in self._session.service.features
@@ -397,25 +406,44 @@ class _Watching:
             # The first look answers at once: somebody waits for the panel to appear.
             wait_seconds=WATCHED_SECONDS if hold and self._revision else 0.0,
         )
-        if found is None and self._clock is not None and self._clock.rate > 0:
-            return replace(last, now=self._clock.now())
-        if found is None:
+        if found is not None:
+            self._revision = found["revision"]
+            self._estimates.learn(found["jobs"])
+            seen = self._seen(last, found["session"], found["jobs"])
+        elif self._clock is not None and self._clock.rate > 0:
+            seen = replace(last, now=self._clock.now())
+        else:
             # A clock that is moved by hand moves without any change of the session.
             session = self._session.service.api.session(last.session_id or "")
-            return self._seen(last, session, [])
-        self._revision = found["revision"]
-        return self._seen(last, found["session"], found["jobs"])
+            seen = self._seen(last, session, [])
+        if self._estimates.due(seen):
+            self._estimate(seen)
+        self._count_pubs()
+        jobs = tuple(self._jobs.values())
+        return seen if jobs == seen.jobs else replace(seen, jobs=jobs)
+
+    def _estimate(self, seen: Snapshot) -> None:
+        """Ask when the next jobs may start, which changes without any change of theirs."""
+        found = self._session.service.api.jobs(
+            session_id=seen.session_id, pending="true", sort="ASC", limit=ESTIMATED_JOBS
+        )
+        self._read(found["jobs"])
+
+    def _count_pubs(self) -> None:
+        """Take over what is known by now: a watched job may be seen before its POST is answered."""
+        for job_id in tuple(self._uncounted):
+            pubs = self._session.service.pub_count(job_id)
+            if pubs is not None:
+                self._jobs[job_id] = replace(self._jobs[job_id], pubs=pubs)
+                self._uncounted.discard(job_id)
 
     def _seen(
         self, last: Snapshot, found: dict[str, Any], changed: Iterable[Mapping[str, Any]]
     ) -> Snapshot:
         """Read a session, and those of its jobs that may have changed."""
-        service = self._session.service
         extra = found.get(EXTRA) or {}
-        self._clock = ServiceClock.read(found, service.server_time())
-        for job in changed:
-            row = JobRow.from_json(job, self._clock.shown, service.pub_count(str(job["id"])))
-            self._jobs[row.id] = row
+        self._clock = ServiceClock.read(found, self._session.service.server_time())
+        self._read(changed)
         return replace(
             last,
             backend_name=found.get("backend_name") or last.backend_name,
@@ -432,6 +460,39 @@ class _Watching:
             cache=CacheFigures.read(extra.get("cache")),
             policy=extra.get("policy"),
         )
+
+    def _read(self, jobs: Iterable[Mapping[str, Any]]) -> None:
+        """Read jobs as the service has just sent them."""
+        now = None if self._clock is None else self._clock.now()
+        for job in jobs:
+            pubs = self._session.service.pub_count(str(job["id"]))
+            row = JobRow.from_json(job, now, pubs)
+            self._jobs[row.id] = row
+            if row.pubs is None:
+                self._uncounted.add(row.id)
+
+
+class _Estimates:
+    """Whether it is time to ask anew when jobs may start: after a change, where any are sent."""
+
+    def __init__(self) -> None:
+        self._sent = False
+        self._outdated = False
+        self._next_at = 0.0
+
+    def learn(self, changed: Iterable[Mapping[str, Any]]) -> None:
+        """Take note of jobs that have changed."""
+        for job in changed:
+            self._outdated = True
+            self._sent = self._sent or "estimate" in (job.get(EXTRA) or {})
+
+    def due(self, seen: Snapshot) -> bool:
+        """Say so once for a change, and only if somebody waits."""
+        now = time.monotonic()
+        if not (self._sent and self._outdated) or now < self._next_at:
+            return False
+        self._outdated, self._next_at = False, now + ESTIMATE_SECONDS
+        return seen.count(JobState.QUEUED) > 0
 
 
 class _OwnJobs:

@@ -2,6 +2,8 @@ import type { Beat, Link } from "./contract";
 
 /** When the kernel was last heard, and how its server's clock differs from the browser's. */
 export interface Pulse {
+  /** The number of the last beat. */
+  n: number;
   /** Browser time in ms; null if the kernel has never been heard. */
   seen: number | null;
   /** Browser time in ms from which silence is counted. */
@@ -26,7 +28,15 @@ const ASKED_PATIENCE_MS = 30_000;
  */
 export function firstPulse(beat: Beat | undefined, now: number): Pulse {
   if (!beat?.now) {
-    const nothing = { seen: null, from: now, server: now, rate: 1, lost: false, asked: false };
+    const nothing = {
+      n: 0,
+      seen: null,
+      from: now,
+      server: now,
+      rate: 1,
+      lost: false,
+      asked: false,
+    };
     return { ...nothing, every: beat?.every ?? 1 };
   }
   return pulseOf(beat, Math.min(now, beat.at ?? beat.now));
@@ -34,6 +44,7 @@ export function firstPulse(beat: Beat | undefined, now: number): Pulse {
 
 export function pulseOf(beat: Beat, now: number, asked = false): Pulse {
   return {
+    n: beat.n,
     seen: now,
     from: now,
     server: beat.now,

@@ -158,6 +158,8 @@ export type Command =
   | { do: "cancel_job"; job_id: string }
   | { do: "cancel_jobs"; job_ids: readonly string[] }
   | { do: "peek"; job_id: string }
+  /** Somebody has the panel before their eyes. */
+  | { do: "look" }
   | { do: "refresh"; all: boolean };
 
 /** A command as it travels, with a name by which its answer is known. */
@@ -174,6 +176,8 @@ export interface Peek {
   usage?: number | null;
   pubs?: number | null;
   options?: readonly (readonly [string, string])[];
+  /** What is left out, and why. */
+  notes?: readonly string[];
   results?: readonly Result[];
 }
 

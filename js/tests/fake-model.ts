@@ -5,6 +5,7 @@ export class FakeModel implements Model {
   /** Without the names that the view has made up. */
   readonly sent: Command[] = [];
   readonly refs: string[] = [];
+  looks = 0;
   readonly #traits: Partial<Traits>;
   readonly #listeners = new Map<string, Set<(message: unknown) => void>>();
 
@@ -26,6 +27,10 @@ export class FakeModel implements Model {
   }
 
   send({ ref, ...command }: Message): void {
+    if (command.do === "look") {
+      this.looks += 1;
+      return;
+    }
     this.sent.push(command as Command);
     this.refs.push(ref);
   }

@@ -67,19 +67,14 @@ describe("a live session", () => {
     expect(source?.title).toBe("From state, mode");
   });
 
-  test("tells of what has ended, together and not too often", async () => {
-    vi.useFakeTimers({ toFake: ["Date", "setTimeout", "clearTimeout"] });
+  test("tells of what has ended", async () => {
     const { model, element } = draw(live());
     const said = () => element.querySelector("[role=status]")?.textContent;
-    const end = (status: "completed" | "failed", ...which: number[]) =>
-      jobTraits(MIXED.map((job, i) => (which.includes(i) ? { ...job, status } : job)));
-    model.receive(end("completed", 4));
+    expect(said()).toBe("In progress, accepting new jobs");
+    model.receive(
+      jobTraits(MIXED.map((job, i) => (i === 4 ? { ...job, status: "completed" } : job))),
+    );
     await expect.poll(said).toBe("1 job done");
-    model.receive(end("completed", 4, 5));
-    model.receive(end("completed", 4, 5, 6));
-    await expect.element(page.getByText("5 completed, 1 failed, 1 cancelled")).toBeInTheDocument();
-    expect(said()).toBe("1 job done");
-    await expect.poll(said, { timeout: 20_000 }).toBe("2 jobs done");
   });
 
   test("tells only of a new session status", async () => {
@@ -137,6 +132,19 @@ describe("a live session", () => {
     expect(written).toHaveBeenCalledWith("d3k1emq0v6qs73a8qzz0");
     await expect.element(page.getByLabelText("Session id copied")).toBeVisible();
   });
+});
+
+test("who looks is told to the kernel, again and again, and no more when gone", async () => {
+  vi.useFakeTimers({ toFake: ["Date", "setInterval", "clearInterval"] });
+  const element = document.body.appendChild(document.createElement("div"));
+  const model = new FakeModel(live());
+  const unmount = mount(model, element);
+  await expect.poll(() => model.looks).toBe(1);
+  vi.advanceTimersByTime(60_000);
+  expect(model.looks).toBeGreaterThanOrEqual(4);
+  unmount();
+  element.remove();
+  await expect.poll(() => vi.getTimerCount()).toBe(0);
 });
 
 test("a simulator has jobs and no session to close", async () => {

@@ -1,7 +1,7 @@
 import { describe, expect, test } from "vitest";
 import { firstPulse, isStale, pulseOf, serverTime } from "../src/clock";
 import type { Page } from "../src/contract";
-import { announcement, newsOf } from "../src/view/announce";
+import { announcement, newsOf, next } from "../src/view/announce";
 import { consequence } from "../src/view/confirm";
 import { leftOf } from "../src/view/countdowns";
 import { count, duration, epoch, moment, relative, span } from "../src/view/format";
@@ -20,7 +20,17 @@ import { isAnswered, isUnheard, sent } from "../src/view/pending";
 import { usageOf, usageWords } from "../src/view/usage";
 import { DETAIL_HEIGHT, ROW_HEIGHT, rowWindow } from "../src/view/window";
 import { FakeModel } from "./fake-model";
-import { DRAINING, head, type JobSpec, jobList, jobTraits, live, MIXED, STAGED } from "./fixtures";
+import {
+  DRAINING,
+  head,
+  type JobSpec,
+  jobList,
+  jobTraits,
+  link,
+  live,
+  MIXED,
+  STAGED,
+} from "./fixtures";
 
 const NONE_WAIT = { bases: [], jobs: [] };
 const NOW = Date.UTC(2026, 0, 5, 12, 0, 0);
@@ -275,6 +285,18 @@ describe("what is read aloud", () => {
     expect(announcement(before, { ...before, ...changes })).toBe(words);
   });
 
+  test("it is told together, and not more often than every few seconds", () => {
+    const done = (count: number) => ({ ...before, completed: before.completed + count });
+    const first = next({ n: 0, text: "", at: 0, told: before }, done(1), NOW);
+    expect([first.n, first.text]).toEqual([1, "1 job done"]);
+    expect(next(first, done(1), NOW + 60_000)).toBe(first);
+    expect(next(first, done(2), NOW + 4999)).toBe(first);
+    const second = next(first, done(4), NOW + 5000);
+    expect([second.n, second.text]).toEqual([2, "3 jobs done"]);
+    // The same words again are another announcement.
+    expect(next(second, done(7), NOW + 10_000)).toMatchObject({ n: 3, text: "3 jobs done" });
+  });
+
   test("the end of a trouble is told as well", () => {
     expect(announcement({ ...before, trouble: "No connection" }, before)).toBe("Connected again");
   });
@@ -366,33 +388,40 @@ describe("what answers a command", () => {
 
   test("a beat does not", () => {
     const beaten = changed({ beat: { n: 2, now: NOW, rate: 1, every: 1 } });
-    expect(isAnswered(sent({ do: "close" }, first, NOW), beaten)).toBe(false);
+    expect(isAnswered(sent({ do: "close" }, first, 1, NOW), beaten)).toBe(false);
   });
 
   test("its own answer does, and no other", () => {
-    const [close, other] = [sent({ do: "close" }, first, NOW), sent({ do: "close" }, first, NOW)];
+    const [close, other] = [
+      sent({ do: "close" }, first, 1, NOW),
+      sent({ do: "close" }, first, 1, NOW),
+    ];
     const answered = changed({ commands: { heard: [], done: [close.message.ref] } });
     expect([close, other].map((each) => isAnswered(each, answered))).toEqual([true, false]);
   });
 
   test("a question is answered elsewhere: here it is only heard", () => {
-    const peek = sent({ do: "peek", job_id: "x" }, first, NOW);
+    const peek = sent({ do: "peek", job_id: "x" }, first, 1, NOW);
     expect(isAnswered(peek, first)).toBe(false);
     const heard = changed({ commands: { heard: [peek.message.ref], done: [] } });
     expect(isAnswered(peek, heard)).toBe(true);
   });
 
   test("what is not heard for a while waits for a cell", () => {
-    const close = sent({ do: "close" }, first, NOW);
-    expect(isUnheard(close, first, NOW + 3000)).toBe(false);
-    expect(isUnheard(close, first, NOW + 3001)).toBe(true);
+    const close = sent({ do: "close" }, first, 1, NOW);
+    expect(isUnheard(close, first, 4, NOW + 3000)).toBe(false);
+    expect(isUnheard(close, first, 4, NOW + 3001)).toBe(true);
+    // A round that takes long has not told of it yet.
+    expect(isUnheard(close, first, 2, NOW + 3001)).toBe(false);
+    const troubled = changed({ link: link({ state: "retrying" }) });
+    expect(isUnheard(close, troubled, 4, NOW + 3001)).toBe(false);
     const heard = changed({ commands: { heard: [close.message.ref], done: [] } });
-    expect(isUnheard(close, heard, NOW + 60_000)).toBe(false);
+    expect(isUnheard(close, heard, 60, NOW + 60_000)).toBe(false);
   });
 
   test("the session's new state does", () => {
     const draining = changed({ head: head({ status: DRAINING, accepting_jobs: false }) });
-    expect(isAnswered(sent({ do: "cancel" }, first, NOW), draining)).toBe(true);
+    expect(isAnswered(sent({ do: "cancel" }, first, 1, NOW), draining)).toBe(true);
   });
 
   test("only its own job's state does", () => {
@@ -400,7 +429,7 @@ describe("what answers a command", () => {
       changed(
         jobTraits(MIXED.map((job, i) => (i === index ? { ...job, status: "cancelled" } : job))),
       );
-    const command = sent({ do: "cancel_job", job_id: MIXED[6]?.id ?? "" }, first, NOW);
+    const command = sent({ do: "cancel_job", job_id: MIXED[6]?.id ?? "" }, first, 1, NOW);
     expect(isAnswered(command, cancelled(5))).toBe(false);
     expect(isAnswered(command, cancelled(6))).toBe(true);
   });

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import logging
+import time
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -43,6 +44,8 @@ if not (_STATIC / "widget.js").is_file():
 _FIRST_PAGES = 8
 _MOST_REFS = 16
 _LONGEST_REF = 40
+_LOOK_LASTS_SECONDS = 45.0
+"""How long the browser's word holds that somebody looks; it says so every 20 s."""
 _LOOK_SECONDS = 2.0
 """How long a cell waits for the service when it displays a session."""
 
@@ -106,6 +109,7 @@ class SessionPanel(anywidget.AnyWidget):
         snapshot = self._monitor.look_now(_LOOK_SECONDS)
         self._shown = snapshot
         self._heard: tuple[str, ...] = ()
+        self._looked_at_until = 0.0
         self._pages = columns.pages(snapshot.jobs)
         self._room = 0
         self._make_room()
@@ -137,8 +141,8 @@ class SessionPanel(anywidget.AnyWidget):
 
     @property
     def looked_at(self) -> bool:
-        """Whether it is on some screen."""
-        return bool(self._view_count)
+        """Whether it is on some screen, as far as its host or the view itself says so."""
+        return bool(self._view_count) or time.monotonic() < self._looked_at_until
 
     @property
     def closed(self) -> bool:
@@ -216,6 +220,11 @@ class SessionPanel(anywidget.AnyWidget):
         ref = _ref(content)
         if ref is not None:
             self._heard = (*self._heard, ref)[-_MOST_REFS:]
+        if not self._command(content, ref) and not self._question(content):
+            logger.warning("the panel got a message that it does not know: %.200r", content)
+
+    def _command(self, content: object, ref: str | None) -> bool:
+        """Give a command to the monitor; say whether this is one."""
         match content:
             case {"do": "close"}:
                 self._monitor.close_session(ref)
@@ -227,14 +236,26 @@ class SessionPanel(anywidget.AnyWidget):
                 self._monitor.cancel_job(job_id, ref)
             case {"do": "cancel_jobs", "job_ids": list(job_ids)} if _are_texts(job_ids):
                 self._monitor.cancel_jobs(job_ids, ref)
+            case _:
+                return False
+        return True
+
+    def _question(self, content: object) -> bool:
+        """Do what changes nothing on the service; say whether this is such a message."""
+        match content:
             case {"do": "peek", "job_id": str(job_id)}:
                 self._monitor.ask(self, lambda: self._peek(job_id))
+            case {"do": "look"}:
+                if not self.looked_at:
+                    self._monitor.refresh()
+                self._looked_at_until = time.monotonic() + _LOOK_LASTS_SECONDS
             case {"do": "refresh", "all": True}:
                 self._send_all()
             case {"do": "refresh"}:
                 self._monitor.refresh()
             case _:
-                logger.warning("the panel got a message that it does not know: %.200r", content)
+                return False
+        return True
 
     def _send_all(self) -> None:
         """Look at the service, and send everything from this thread, which sets nothing.

@@ -260,6 +260,17 @@ def test_who_hears_nothing_by_itself_gets_everything_when_asking(
     assert state["commands"]["heard"] == ["r1"]
 
 
+def test_a_panel_is_looked_at_where_the_host_counts_no_views(session: Session, wire: Wire) -> None:
+    del wire
+    panel = SessionPanel(session)
+    assert not panel.looked_at
+    beat = panel.beat["n"]
+    click(panel, {"do": "look", "ref": "r1"})
+    assert panel.looked_at
+    eventually(lambda: panel.beat["n"] > beat)
+    assert panel.beat["every"] == 1
+
+
 def test_a_session_that_is_over_answers_as_well(session: Session, wire: Wire) -> None:
     panel = shown(session)
     click(panel, {"do": "close"})

@@ -1,4 +1,4 @@
-import { useEffect, useRef, useState } from "preact/hooks";
+import { useRef } from "preact/hooks";
 import type { Snapshot } from "./model";
 
 /** Nobody is interrupted more often than this. */
@@ -46,41 +46,27 @@ export function announcement(before: News, now: News): string {
 export interface Announced {
   n: number;
   text: string;
+  /** Browser time in ms, and what was the state of things then. */
+  at: number;
+  told: News;
 }
 
-/** The text for screen readers: what has come together since the last one, every few seconds. */
-export function useAnnouncement(snapshot: Snapshot, stale: boolean): Announced {
+/** The next thing to say: what has come together since the last, when it is time again. */
+export function next(last: Announced, news: News, now: number): Announced {
+  const text = announcement(last.told, news);
+  return text === "" || now - last.at < QUIET_MS
+    ? last
+    : { n: last.n + 1, text, at: now, told: news };
+}
+
+/** The text for screen readers. What there is when the panel appears is no news. */
+export function useAnnouncement(snapshot: Snapshot, stale: boolean, now: number): Announced {
   const news = newsOf(snapshot, stale);
-  const told = useRef(news);
-  const toldAt = useRef(0);
-  const latest = useRef(news);
-  latest.current = news;
-  const [announced, setAnnounced] = useState<Announced>({ n: 0, text: news.status ?? "" });
-  // What comes first is no news.
   const known = snapshot.link.state !== "connecting";
-  const wasKnown = useRef(known);
-  if (!wasKnown.current) {
-    told.current = { ...news, status: told.current.status };
-    wasKnown.current = known;
-  }
-  const pending = announcement(told.current, news);
-  useEffect(() => {
-    if (pending === "") {
-      return;
-    }
-    const tell = () => {
-      const text = announcement(told.current, latest.current);
-      setAnnounced(({ n }) => ({ n: n + 1, text }));
-      told.current = latest.current;
-      toldAt.current = Date.now();
-    };
-    const rest = toldAt.current + QUIET_MS - Date.now();
-    if (rest <= 0) {
-      tell();
-      return;
-    }
-    const timer = setTimeout(tell, rest);
-    return () => clearTimeout(timer);
-  }, [pending]);
-  return announced;
+  const last = useRef<Announced | null>(null);
+  const first = { n: 0, text: news.status ?? "", at: 0, told: news };
+  const said = useRef(known);
+  last.current = last.current && said.current ? next(last.current, news, now) : first;
+  said.current = known;
+  return last.current;
 }

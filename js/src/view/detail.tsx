@@ -156,6 +156,11 @@ export function Detail({ job, peeks, disabled, serverNow }: DetailProps) {
       {peek?.results?.map((result) => (
         <ResultView key={`${result.pub} ${result.name}`} result={result} />
       ))}
+      {peek?.notes?.map((note) => (
+        <p class="qsw-quiet" key={note}>
+          {note}
+        </p>
+      ))}
       {peek && !peek.error && <Facts peek={peek} more={known(job, serverNow)} />}
     </section>
   );

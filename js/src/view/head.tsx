@@ -77,7 +77,7 @@ export function LinkBadge({ link, pulse, stale, now }: LinkProps) {
         pulse.seen !== null && isTime(pulse.seen) ? `Last seen ${absolute(pulse.seen)}` : undefined
       }
     >
-      <Icon name={stale ? "offline" : LINK_ICONS[link.state]} />
+      <Icon name={stale ? "offline" : asked ? "queued" : LINK_ICONS[link.state]} />
       {stale ? `${silence(pulse)}: ${lastSeen(pulse, now)}` : words}
     </span>
   );

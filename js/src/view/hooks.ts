@@ -2,7 +2,7 @@ import { useEffect, useLayoutEffect, useMemo, useReducer, useRef, useState } fro
 import { firstPulse, type Pulse, pulseOf } from "../clock";
 import { type Command, type Model, TRAITS } from "../contract";
 import { reader, type Snapshot } from "./model";
-import { isAnswered, isUnheard, nameOf, type Sent, sent } from "./pending";
+import { isAnswered, isUnheard, named, nameOf, type Sent, sent } from "./pending";
 import { beatOf } from "./shape";
 
 /** The model's state, and when it was last heard. Traits of one message cause one drawing. */
@@ -58,6 +58,29 @@ export function useNow(interval: number): number {
   return Date.now();
 }
 
+const LOOK_MS = 20_000;
+
+/** Tells the kernel that somebody looks: not every host does, and none of a side panel. */
+export function useLooks(model: Model, stale: boolean): void {
+  useEffect(() => {
+    if (stale) {
+      return;
+    }
+    const look = () => {
+      if (!document.hidden) {
+        model.send(named({ do: "look" }));
+      }
+    };
+    look();
+    const timer = setInterval(look, LOOK_MS);
+    document.addEventListener("visibilitychange", look);
+    return () => {
+      clearInterval(timer);
+      document.removeEventListener("visibilitychange", look);
+    };
+  }, [model, stale]);
+}
+
 export interface Commands {
   send(command: Command): void;
   isPending(kind: Command["do"], jobId?: string): boolean;
@@ -69,6 +92,7 @@ export interface Commands {
 export function useCommands(
   model: Model,
   snapshot: Snapshot,
+  pulse: Pulse,
   stale: boolean,
   now: number,
 ): Commands {
@@ -77,7 +101,7 @@ export function useCommands(
   waiting.current = stale ? [] : waiting.current.filter((each) => !isAnswered(each, snapshot));
   return {
     send(command) {
-      const each = sent(command, snapshot, Date.now());
+      const each = sent(command, snapshot, pulse.n, Date.now());
       waiting.current.push(each);
       model.send(each.message);
       redraw(undefined);
@@ -89,7 +113,7 @@ export function useCommands(
       );
     },
     unheard: waiting.current
-      .filter((each) => isUnheard(each, snapshot, now))
+      .filter((each) => isUnheard(each, snapshot, pulse.n, now))
       .map(({ message }) => nameOf(message)),
   };
 }

@@ -8,7 +8,7 @@ import { Countdowns } from "./countdowns";
 import { Details } from "./details";
 import { Empty } from "./empty";
 import { Facts, LinkBadge, Status } from "./head";
-import { useCommands, useNow, useSession } from "./hooks";
+import { useCommands, useLooks, useNow, useSession } from "./hooks";
 import { keepPlainKeys, OWN_KEYS } from "./keys";
 import { usePeeks } from "./peeks";
 import { nameOf } from "./pending";
@@ -32,12 +32,13 @@ export function Panel({ model }: { model: Model }) {
   // Nothing is counted on while nobody knows whether it still goes on.
   const serverNow = serverTime(pulse, stale ? pulse.from : now);
 
-  const commands = useCommands(model, snapshot, stale, now);
+  useLooks(model, stale);
+  const commands = useCommands(model, snapshot, pulse, stale, now);
   const [asked, setAsked] = useState<Question | null>(null);
   const peeks = usePeeks(model, commands);
   const root = useRef<HTMLElement>(null);
   const openers = useRef<Partial<Record<Command["do"], HTMLButtonElement | null>>>({});
-  const announced = useAnnouncement(snapshot, stale);
+  const announced = useAnnouncement(snapshot, stale, now);
   const closed = head.status === CLOSED;
   const busy = SESSION_COMMANDS.some((command) => commands.isPending(command));
   const isDisabled = (command: SessionCommand) =>

@@ -7,6 +7,8 @@ const UNHEARD_MS = 3000;
 /** A command on its way, and how the things looked that its answer will change. */
 export interface Sent {
   message: Message;
+  /** The number of the kernel's last beat. */
+  beat: number;
   /** Browser time in ms. */
   at: number;
   before: string;
@@ -20,9 +22,13 @@ function outlook(command: Command, { head, jobs }: Snapshot): string {
   return JSON.stringify(subject);
 }
 
-export function sent(command: Command, snapshot: Snapshot, at: number): Sent {
-  const ref = Math.random().toString(36).slice(2, 12);
-  return { message: { ...command, ref }, at, before: outlook(command, snapshot) };
+/** Gives a command a name. */
+export function named(command: Command): Message {
+  return { ...command, ref: Math.random().toString(36).slice(2, 12) };
+}
+
+export function sent(command: Command, snapshot: Snapshot, beat: number, at: number): Sent {
+  return { message: named(command), beat, at, before: outlook(command, snapshot) };
 }
 
 /** Whether there is an answer, or what was wanted has come about. */
@@ -34,9 +40,18 @@ export function isAnswered({ message, before }: Sent, snapshot: Snapshot): boole
   return snapshot.commands.done.includes(ref) || outlook(message, snapshot) !== before;
 }
 
-/** Whether it waits for the running cell: the kernel is heard all the time, but hears nothing. */
-export function isUnheard({ message, at }: Sent, { commands }: Snapshot, now: number): boolean {
-  return now - at > UNHEARD_MS && !commands.heard.includes(message.ref);
+/**
+ * Whether it waits for the running cell: the kernel's thread has made a whole round since it was
+ * sent, and would have told of it.
+ */
+export function isUnheard(
+  { message, beat, at }: Sent,
+  { commands, link }: Snapshot,
+  lastBeat: number,
+  now: number,
+): boolean {
+  const late = lastBeat >= beat + 2 && now - at > UNHEARD_MS;
+  return late && link.state === "live" && !commands.heard.includes(message.ref);
 }
 
 /** What was sent, in the words of its button. */
@@ -51,5 +66,6 @@ const NAMES: Readonly<Record<Command["do"], string>> = {
   cancel_job: "Cancel job",
   cancel_jobs: "Cancel selected",
   peek: "Open job",
+  look: "Look",
   refresh: "Refresh",
 };

@@ -245,6 +245,7 @@ export function peekOf(message: unknown): Peek | null {
     usage: numberOr(peek.usage, null),
     pubs: numberOr(peek.pubs, null),
     options: unique(options, ([name]) => name),
+    notes: unique(list(peek.notes).map(text), (note) => note),
     results: unique(list(peek.results).map(resultOf), ({ pub, name }) => `${pub} ${name}`),
   };
 }
