@@ -18,7 +18,7 @@ from qsession_widget.runtime.reading import LARGEST, MAX_OPTIMIZATION_LEVEL
 from qsession_widget.runtime.retention import MOST_DAYS
 from qsession_widget.runtime.timing import LONGEST_ADVANCE_SECONDS
 from qsession_widget.runtime.users import NAME_PATTERN
-from qsession_widget.runtime.workloads import STATUSES
+from qsession_widget.runtime.workloads import JOB, STATUSES
 from qsession_widget.wire.fields import API_PREFIX, PROGRAMS
 from qsession_widget.wire.states import JobState, Mode, SessionState
 
@@ -222,6 +222,14 @@ OPERATIONS: dict[tuple[str, str], Operation] = {
             }
         )
     ),
+    ("GET", "/tags"): Operation(
+        _object({"tags": TAGS}),
+        query={"type": _one_of([JOB]), "search": TEXT},
+        refuses=(400,),
+    ),
+    ("GET", "/versions"): Operation(
+        _object({"versions": _list(_object({"version": TEXT, "status": TEXT}))})
+    ),
     ("GET", "/workloads"): Operation(
         _object(
             {"workloads": _list(_ref("Workload")), "total_count": COUNT, "limit": COUNT},
@@ -253,7 +261,7 @@ OPERATIONS: dict[tuple[str, str], Operation] = {
     ),
     ("DELETE", "/sessions/{session_id}/close"): _DONE,
     ("POST", "/jobs"): Operation(
-        _object({"id": TEXT, "backend": TEXT}, {"session_id": TEXT}),
+        _object({"id": TEXT, "backend": TEXT}, {"session_id": TEXT, "private": {"const": True}}),
         takes=_object(
             {"program_id": _one_of(PROGRAMS), "backend": NAME, "params": ANYTHING},
             {

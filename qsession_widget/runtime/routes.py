@@ -237,9 +237,11 @@ class Api:
         if held:
             ended = partial(self._end_on_disk, job.owner, job_id)
             await self._hold(request, job_id, ended, self.settings.hold_new_jobs_seconds)
-        answer = {"id": job_id, "backend": job.backend}
+        answer: dict[str, Any] = {"id": job_id, "backend": job.backend}
         if job.session_id is not None:
             answer["session_id"] = job.session_id
+        if job.private:
+            answer["private"] = True
         return JSONResponse(answer)
 
     async def _end_on_disk(self, owner: str, job_id: str) -> bool | None:

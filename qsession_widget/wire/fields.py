@@ -20,6 +20,9 @@ API_VERSION_HEADER = "IBM-API-Version"
 API_VERSION = "2026-04-15"
 """The revision that we speak."""
 
+OLDEST_API_VERSION = "2024-01-01"
+"""The oldest revision that the local runtime speaks too."""
+
 DESCRIBED_DEVICES_SINCE = "2025-05-01"
 """The revision from which on lists of devices describe them; before, they were names."""
 

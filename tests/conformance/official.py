@@ -64,7 +64,7 @@ LOCAL_TESTS = "TestFakeBackends"
 # Below a host's name, and not below an address, the client derives the addresses of all services
 # as it does for IBM Cloud's; a proxy leads them to the runtime.
 HOST = "http://qsession.localdomain"
-FILE_TIMEOUT_SECONDS = 400
+FILE_TIMEOUT_SECONDS = 900
 # These first, so that no worker is left with one of them at the end.
 SLOWEST = ("test_sampler_v2.py", "test_job.py", "test_ibm_job.py", "test_backend_serialization.py")
 EARLIER_JOBS = 12

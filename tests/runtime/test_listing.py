@@ -74,6 +74,23 @@ def test_older_revisions_of_the_api_list_names(client: Client) -> None:
     assert client.ask("GET", "/backends/nobody/defaults").status_code == 404
 
 
+def test_tags_and_versions_are_listed(client: Client) -> None:
+    client.submit(tags=["zebra-1", "zebra 2"])
+    client.submit(tags=["zebra 2", "horse", "100%zebra"])
+    assert client.json("/tags", type="job", search="zebra") == {
+        "tags": ["100%zebra", "zebra 2", "zebra-1"]
+    }
+    assert client.json("/tags", search="0%z") == {"tags": ["100%zebra"]}
+    assert client.ask("GET", "/tags?type=session").status_code == 400
+    versions = [each["version"] for each in client.json("/versions")["versions"]]
+    assert versions == sorted(versions) == ["2024-01-01", "2026-04-15"]
+
+
+def test_a_private_job_is_called_private_at_once(client: Client) -> None:
+    answer = client.ask("POST", "/jobs", data=client.submission(private=True)).json()
+    assert answer["private"] is True
+
+
 def ids(answer: dict[str, Any]) -> list[str]:
     return [workload["id"] for workload in answer["workloads"]]
 
