@@ -38,6 +38,7 @@ conformance: $(VENV)/.conformance ## the official client's own tests, against lo
 
 soak: $(VENV)/.conformance ## by hand: what takes too long for every change
 	$(PYTHON) -m tests.conformance.official --everything
+	QSESSION_HISTORIES=10000 $(PYTHON) -m pytest tests/runtime/test_histories.py tests/runtime/test_lifecycle.py
 	QSESSION_EXAMPLES=300 $(PYTHON) -m pytest tests/runtime/test_openapi.py
 
 docs: $(VENV)/.dev ## the API's pages; every warning is an error
@@ -47,6 +48,7 @@ bench: $(VENV)/.dev ## ratios against peers, each in its short form
 	$(PYTHON) benchmarks/imports.py
 	$(PYTHON) -m benchmarks.iterate --short
 	$(PYTHON) benchmarks/official_client.py
+	$(PYTHON) -m benchmarks.scheduler --short
 
 build: $(VENV)/.built
 
