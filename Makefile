@@ -42,6 +42,7 @@ conformance: $(VENV)/.conformance ## the official client's own tests, against lo
 soak: $(VENV)/.conformance ## by hand: what takes too long for every change
 	$(PYTHON) -m tests.conformance.official --everything
 	$(PYTHON) -m tests.conformance.older
+	QSESSION_HISTORIES=10000 $(PYTHON) -m pytest tests/runtime/test_histories.py tests/runtime/test_lifecycle.py
 	QSESSION_EXAMPLES=300 $(PYTHON) -m pytest tests/runtime/test_openapi.py
 	QSESSION_MUTATIONS=10000 $(PYTHON) -m pytest tests/faults/test_mutations.py
 	QSESSION_ALL_SIZES=1 $(PYTHON) -m pytest tests/runtime/test_same_shots.py
@@ -61,6 +62,7 @@ bench: $(VENV)/.dev ## ratios against peers, each in its short form
 	$(PYTHON) -m benchmarks.dispatch --short
 	$(PYTHON) -m benchmarks.coldstart --short
 	$(PYTHON) -m benchmarks.panel --short
+	$(PYTHON) -m benchmarks.scheduler --short
 
 build: $(VENV)/.built
 

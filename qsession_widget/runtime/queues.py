@@ -32,9 +32,14 @@ _MOST_GONE = 64
 
 
 class Numbers:
-    """The numbers of waiting jobs in their order: taken from the front, put where they belong."""
+    """The numbers of waiting jobs in their order: taken from the front, put where they belong.
+
+    Attributes:
+        first: the lowest; None where there is none.
+    """
 
     def __init__(self) -> None:
+        self.first: int | None = None
         self._items: list[int] = []
         self._start = 0
 
@@ -47,11 +52,6 @@ class Numbers:
     def __getitem__(self, place: int) -> int:
         return self._items[self._start + place]
 
-    @property
-    def first(self) -> int | None:
-        """The lowest; None where there is none."""
-        return self._items[self._start] if self else None
-
     def below(self, number: int) -> int:
         """Count those that come before a number."""
         return bisect_left(self._items, number, lo=self._start) - self._start
@@ -62,6 +62,7 @@ class Numbers:
             self._items.append(number)
         else:
             self._items.insert(bisect_left(self._items, number, lo=self._start), number)
+        self.first = self._items[self._start]
 
     def take_first(self) -> int:
         """Take the lowest one out."""
@@ -71,11 +72,16 @@ class Numbers:
         if self._start > _MOST_GONE and self._start * 2 > len(self._items):
             del self._items[: self._start]
             self._start = 0
+        self._look()
         return number
 
     def remove(self, number: int) -> None:
         """Take out a number that is there."""
         del self._items[bisect_left(self._items, number, lo=self._start)]
+        self._look()
+
+    def _look(self) -> None:
+        self.first = self._items[self._start] if len(self._items) > self._start else None
 
 
 @dataclass(eq=False)
@@ -117,7 +123,10 @@ class Share:
 
 
 class Group:
-    """Jobs that wait together: those of a session, or an owner's single jobs on a device."""
+    """Jobs that wait together: those of a session, or an owner's single jobs on a device.
+
+    Its share's heap has an entry for `offered`, the oldest job when that was last looked at.
+    """
 
     def __init__(
         self,
@@ -134,6 +143,7 @@ class Group:
         self.waiting = Numbers()
         self.durations = Durations()
         self.charged_seconds = 0.0
+        self.offered: int | None = None
         self.share: Share
 
     @property

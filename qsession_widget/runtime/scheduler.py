@@ -80,8 +80,8 @@ class Scheduler:
             seconds: how much.
             day: when, in UTC.
         """
+        # Their entries say too little from now on; that is seen when they come up.
         self._usage.add(owner, seconds, day)
-        self._resort(owner)
 
     def update(self, session: Session, now: datetime, *, counted: bool = False) -> None:
         """Take note of a session that is new or has changed.
@@ -149,6 +149,8 @@ class Scheduler:
         self._changed(group, -1)
         job.started_at = now
         job.device.in_work[job.id] = job
+        if len(job.device.in_work) >= self._lanes:
+            self._may_start.pop(job.device, None)
         return job.id
 
     def requeue(self, job_id: str) -> str | None:
@@ -338,22 +340,29 @@ class Scheduler:
 
     def _top(self, line: Line) -> Share | None:
         """Give the part of the owner whose turn it is."""
-        while line.heap:
-            usage, oldest, owner = line.heap[0]
+        heap = line.heap
+        while heap:
+            usage, oldest, owner = heap[0]
             share = line.shares.get(owner)
-            if share is not None and share.key == (usage, oldest):
+            if share is None or share.key != (usage, oldest):
+                heapq.heappop(heap)
+                continue
+            used = self._usage.of(owner)
+            if usage == used:
                 return share
-            heapq.heappop(line.heap)
+            share.key = (used, oldest)
+            heapq.heapreplace(heap, self._entry((used, oldest, owner)))
         return None
 
     def _sort(self, share: Share) -> None:
         """Give an owner's part of a line the place that it deserves now."""
-        while share.heap:
-            oldest, index = share.heap[0]
+        heap = share.heap
+        while heap:
+            oldest, index = heap[0]
             group = self._groups.get(index)
-            if group is not None and group.line is share.line and group.waiting.first == oldest:
+            if group is not None and group.share is share and group.waiting.first == oldest:
                 break
-            heapq.heappop(share.heap)
+            heapq.heappop(heap)
         else:
             if not share.groups:
                 share.line.shares.pop(share.owner, None)
@@ -430,14 +439,15 @@ class Scheduler:
         share = group.share
         share.count += by
         share.line.count += by
-        self._offer(group)
-        self._sort(share)
-        if group.session_id is None and not group.waiting:
+        if group.waiting.first != group.offered:
+            self._offer(group)
+            self._sort(share)
+        if group.session_id is None and group.waiting.first is None:
             self._drop(group)
         self._may_start[group.device] = None
 
     def _offer(self, group: Group) -> None:
-        first = group.waiting.first
+        first = group.offered = group.waiting.first
         if first is not None:
             heapq.heappush(group.share.heap, self._entry((first, group.index)))
 

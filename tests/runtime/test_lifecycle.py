@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
@@ -13,6 +14,9 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 from qsession_widget.runtime import lifecycle
 from qsession_widget.runtime.lifecycle import NotAcceptingJobsError, Session
 from qsession_widget.wire.states import JobState, Mode, SessionState
+
+HISTORIES = int(os.environ.get("QSESSION_HISTORIES", "1000"))
+"""How many random histories; `make soak` tries more."""
 
 OPEN = SessionState.OPEN
 ACTIVE = SessionState.ACTIVE
@@ -524,7 +528,7 @@ class Histories(RuleBasedStateMachine):
 
 TestHistories = Histories.TestCase
 TestHistories.settings = settings(
-    max_examples=300,
+    max_examples=HISTORIES,
     stateful_step_count=40,
     deadline=None,
     derandomize=True,
