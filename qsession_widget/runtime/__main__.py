@@ -29,53 +29,7 @@ def main(arguments: list[str] | None = None, prog: str = "qsession serve") -> in
         Exit status: 0 after a clean end, 3 when another runtime holds the folder, 1 when it
         cannot start for another reason, such as a port that is taken.
     """
-    defaults = Settings()
-    parser = argparse.ArgumentParser(
-        prog=prog,
-        usage=f"{prog} [OPTION ...]",
-        description="Run the local runtime: Qiskit Runtime's REST API with jobs on Qiskit Aer.",
-        formatter_class=argparse.ArgumentDefaultsHelpFormatter,
-    )
-    for title, description, flags in _GROUPS:
-        group = parser.add_argument_group(title, description)
-        for name, kind, text in flags:
-            group.add_argument(
-                f"--{name.replace('_', '-')}",
-                type=kind,
-                default=getattr(defaults, name),
-                metavar=_METAVARS.get(name.rpartition("_")[2], "N"),
-                help=text,
-            )
-    devices = parser.add_argument_group("devices", "What the runtime serves besides the recorded.")
-    devices.add_argument(
-        "--copies",
-        action="append",
-        type=_copies,
-        default=[],
-        metavar="NAME=N",
-        help="serve a device N times: NAME, NAME_2, ...; a session holds its device to itself",
-    )
-    devices.add_argument(
-        "--alias",
-        action="append",
-        type=_pair,
-        default=[],
-        dest="aliases",
-        metavar="NEW=NAME",
-        help="serve a device under a further name",
-    )
-    parser.add_argument(
-        "--hold-quick-polls",
-        action=argparse.BooleanOptionalAction,
-        default=defaults.hold_quick_polls,
-        help="answer the quick polls of IBM's own client when the job changes, or after a second",
-    )
-    parser.add_argument(
-        "--log-format",
-        choices=logs.FORMATS,
-        default="text",
-        help="form of the lines on stderr, one for each request and for what happens",
-    )
+    parser = _parser(prog)
     options = parser.parse_args(arguments)
     if options.host is None and (options.tls_cert or options.tls_key):
         parser.error("a certificate is for other machines: give --host ADDRESS with it")
@@ -101,6 +55,59 @@ def main(arguments: list[str] | None = None, prog: str = "qsession serve") -> in
         sys.stderr.write(f"{error}\n")
         return 1
     return 0
+
+
+def _parser(prog: str) -> argparse.ArgumentParser:
+    defaults = Settings()
+    parser = argparse.ArgumentParser(
+        prog=prog,
+        usage=f"{prog} [OPTION ...]",
+        description="Run the local runtime: Qiskit Runtime's REST API with jobs on Qiskit Aer.",
+    )
+    for title, description, flags in _GROUPS:
+        group = parser.add_argument_group(title, description)
+        for name, kind, text in flags:
+            default = getattr(defaults, name)
+            group.add_argument(
+                f"--{name.replace('_', '-')}",
+                type=kind,
+                default=default,
+                metavar=_METAVARS.get(name.rpartition("_")[2], "N"),
+                help=text if default is None else f"{text} (default: %(default)s)",
+            )
+    devices = parser.add_argument_group("devices", "What the runtime serves besides the recorded.")
+    devices.add_argument(
+        "--copies",
+        action="append",
+        type=_copies,
+        default=[],
+        metavar="NAME=N",
+        help="serve a device N times: NAME, NAME_2, ...; a session holds its device to itself",
+    )
+    devices.add_argument(
+        "--alias",
+        action="append",
+        type=_pair,
+        default=[],
+        dest="aliases",
+        metavar="NEW=NAME",
+        help="serve a device under a further name",
+    )
+    parser.add_argument(
+        "--hold-quick-polls",
+        action=argparse.BooleanOptionalAction,
+        default=defaults.hold_quick_polls,
+        help="answer the quick polls of IBM's own client when the job changes, or after a second "
+        "(default: yes)",
+    )
+    parser.add_argument(
+        "--log-format",
+        choices=logs.FORMATS,
+        default="text",
+        help="form of the lines on stderr, one for each request and for what happens (default: "
+        "%(default)s)",
+    )
+    return parser
 
 
 def _from_zero(text: str) -> int:
