@@ -20,9 +20,10 @@ _ID_CHARACTERS = 8
 
 def render(status: Mapping[str, Any]) -> RenderableType:
     """Draw the JSON of GET /qsession/status."""
-    parts = [_clock(status), _devices(status), _sessions(status), _workers(status)]
     size = Text(f"Store: {status['store']['bytes']:,} bytes")
-    return Group(*(part for part in (*parts, size) if part is not None))
+    found = (_clock(status), _devices(status), _sessions(status), _workers(status), size)
+    parts = [part for part in found if part is not None]
+    return Group(*(each for part in parts for each in (Text(), part)))
 
 
 def _clock(status: Mapping[str, Any]) -> Text | None:

@@ -29,31 +29,52 @@ def main(arguments: list[str] | None = None, prog: str = "qsession serve") -> in
         Exit status: 0 after a clean end, 3 when another runtime holds the folder, 1 when it
         cannot start for another reason, such as a port that is taken.
     """
+    parser = _parser(prog)
+    options = parser.parse_args(arguments)
+    if options.host is None and (options.tls_cert or options.tls_key):
+        parser.error("a certificate is for other machines: give --host ADDRESS with it")
+    if options.tls_key is not None and options.tls_cert is None:
+        parser.error("--tls-key is the key of a certificate: give --tls-cert with it")
+    options.copies, options.aliases = dict(options.copies), dict(options.aliases)
+    try:
+        Catalog(options.copies, options.aliases)
+    except UnknownDeviceError as error:
+        parser.error(str(error))
+    logs.set_up(options.log_format)
+    chosen = {
+        item.name: getattr(options, item.name)
+        for item in fields(Settings)
+        if hasattr(options, item.name)
+    }
+    try:
+        serve(Settings(**chosen), _say_where)
+    except AlreadyRunningError as error:
+        sys.stderr.write(f"{error}\n")
+        return ALREADY_RUNNING_STATUS
+    except (StartError, OSError) as error:
+        sys.stderr.write(f"{error}\n")
+        return 1
+    return 0
+
+
+def _parser(prog: str) -> argparse.ArgumentParser:
     defaults = Settings()
     parser = argparse.ArgumentParser(
         prog=prog,
         usage=f"{prog} [OPTION ...]",
         description="Run the local runtime: Qiskit Runtime's REST API with jobs on Qiskit Aer.",
-        formatter_class=argparse.ArgumentDefaultsHelpFormatter,
     )
     for title, description, flags in _GROUPS:
         group = parser.add_argument_group(title, description)
         for name, kind, text in flags:
+            default = getattr(defaults, name)
             group.add_argument(
                 f"--{name.replace('_', '-')}",
                 type=kind,
-                default=getattr(defaults, name),
+                default=default,
                 metavar=_METAVARS.get(name.rpartition("_")[2], "N"),
-                help=text,
+                help=text if default is None else f"{text} (default: %(default)s)",
             )
-    timing = parser.add_argument_group("time", "How fast the time of sessions goes.")
-    timing.add_argument(
-        "--clock",
-        type=_clock,
-        default=defaults.clock,
-        help="time of sessions and jobs: real, 60x (or as many times as fast as you like), or "
-        "virtual, which stands still until `qsession clock advance` lets it pass",
-    )
     order = parser.add_argument_group("order", "Whose turn it is on a device.")
     order.add_argument(
         "--policy",
@@ -85,45 +106,24 @@ def main(arguments: list[str] | None = None, prog: str = "qsession serve") -> in
         "--hold-quick-polls",
         action=argparse.BooleanOptionalAction,
         default=defaults.hold_quick_polls,
-        help="answer the quick polls of IBM's own client when the job changes, or after a second",
+        help="answer its quick polls when the job changes, or after a second (default: yes)",
     )
     polls.add_argument(
         "--hold-new-jobs-seconds",
         type=float,
         default=defaults.hold_new_jobs_seconds,
-        help="how long IBM's own client may be held for a job that ends as soon as it is sent",
+        metavar="SECONDS",
+        help="how long it may be held for a job that ends as soon as it is sent (default: "
+        "%(default)s)",
     )
     parser.add_argument(
         "--log-format",
         choices=logs.FORMATS,
         default="text",
-        help="form of the lines on stderr, one for each request and for what happens",
+        help="form of the lines on stderr, one for each request and for what happens (default: "
+        "%(default)s)",
     )
-    options = parser.parse_args(arguments)
-    if options.host is None and (options.tls_cert or options.tls_key):
-        parser.error("a certificate is for other machines: give --host ADDRESS with it")
-    if options.tls_key is not None and options.tls_cert is None:
-        parser.error("--tls-key is the key of a certificate: give --tls-cert with it")
-    options.copies, options.aliases = dict(options.copies), dict(options.aliases)
-    try:
-        Catalog(options.copies, options.aliases)
-    except UnknownDeviceError as error:
-        parser.error(str(error))
-    logs.set_up(options.log_format)
-    chosen = {
-        item.name: getattr(options, item.name)
-        for item in fields(Settings)
-        if hasattr(options, item.name)
-    }
-    try:
-        serve(Settings(**chosen), _say_where)
-    except AlreadyRunningError as error:
-        sys.stderr.write(f"{error}\n")
-        return ALREADY_RUNNING_STATUS
-    except (StartError, OSError) as error:
-        sys.stderr.write(f"{error}\n")
-        return 1
-    return 0
+    return parser
 
 
 def _from_zero(text: str) -> int:
@@ -173,6 +173,7 @@ def _say_where(discovery: Discovery) -> None:
 
 
 _METAVARS = {
+    "clock": "real|Nx|virtual",
     "home": "FOLDER",
     "host": "ADDRESS",
     "cert": "FILE",
@@ -219,6 +220,12 @@ _GROUPS: tuple[tuple[str, str, tuple[tuple[str, Callable[[str], Any], str], ...]
                 "min_job_seconds",
                 float,
                 "shortest time that a job lasts, so that a lesson can watch it",
+            ),
+            (
+                "clock",
+                _clock,
+                "real, 60x (or as many times as fast as you like), or virtual, which stands still "
+                "until `qsession clock advance` lets it pass",
             ),
         ),
     ),

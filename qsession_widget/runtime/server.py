@@ -193,6 +193,7 @@ def _config(app: Any, **more: Any) -> uvicorn.Config:
         app,
         log_config=None,
         access_log=False,
+        ws="none",
         timeout_keep_alive=KEEP_ALIVE_SECONDS,
         timeout_graceful_shutdown=3,
         **more,

@@ -97,8 +97,13 @@ def test_serve_explains_itself() -> None:
         [*QSESSION, "serve", "--help"], capture_output=True, text=True, check=True
     )
     assert "usage: qsession serve" in explained.stdout
-    for option in ("--port", "--workers", "--min-job-seconds", "--idle-exit-seconds"):
-        assert option in explained.stdout
+    said = " ".join(explained.stdout.split())
+    for option in ("--port", "--workers", "--min-job-seconds", "--idle-exit-seconds", "--tls-cert"):
+        assert option in said
+    for title in ("the runtime itself:", "others:", "limits:", "what is kept:", "devices:"):
+        assert title in said
+    assert "most jobs of one user that have not ended (default: 10000)" in said
+    assert "None" not in said
 
 
 def test_the_demo_runs_a_session_and_writes_the_notebook_as_a_page(demo_folder: Path) -> None:

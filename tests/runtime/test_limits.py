@@ -181,6 +181,18 @@ def test_a_job_that_needs_too_much_memory(
     assert not before & workers(server), "its worker was replaced"
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux limits a process's memory")
+def test_where_no_job_has_room_each_fails_by_name(tmp_path: Path) -> None:
+    """Whether Python says so, or C++ ends the process."""
+    with running(tmp_path, "--workers", "1", *flags(max_job_memory_bytes=1)) as folder:
+        server = reached(folder)
+        for backend in ("fake_torino", "aer_simulator"):
+            state = server.ended(server.submit(backend=backend, params=huge_state()))["state"]
+            assert state["status"] == "Failed"
+            assert " 1 bytes" in state["reason"]
+        assert server.get("/qsession").status_code == 200
+
+
 # -- never unpickled -----------------------------------------------------------------------
 
 
