@@ -162,7 +162,7 @@ class Instances:
                 if len(services) == 1:
                     raise
                 refusal = refusal or error
-                logger.warning("Instance %s is left out: %s", service.active_instance(), error)
+                logger.info("Instance %s is left out: %s", service.active_instance(), error)
         if refusal is not None and not answers:
             raise refusal
         return answers

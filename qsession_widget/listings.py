@@ -35,13 +35,12 @@ class Listings(Instances):
         backend_name: str | None = None,
         pending: bool | None = None,
         program_id: str | None = None,
-        session_id: str | None = None,
+        instance: str | None = None,
         job_tags: Sequence[str] | None = None,
+        session_id: str | None = None,
         created_after: datetime | None = None,
         created_before: datetime | None = None,
         descending: bool = True,
-        *,
-        instance: str | None = None,
     ) -> list[RuntimeJob]:
         """List jobs, the newest first, each once.
 
@@ -51,13 +50,13 @@ class Listings(Instances):
             backend_name: only those of this device.
             pending: only those that are queued or running (True) or over (False).
             program_id: only those of this program.
-            session_id: only those of this session.
+            instance: only those of the instance with this CRN or name; None is the service's own,
+                or all instances of the account where it was made without one.
             job_tags: only those with all of these tags.
+            session_id: only those of this session.
             created_after: only those since then; a time without a zone is in local time.
             created_before: only those until then.
             descending: whether the newest come first.
-            instance: only those of the instance with this CRN or name; None is the service's own,
-                or all instances of the account where it was made without one.
 
         Raises:
             InvalidInputError: for a limit or skip that is no count, and for an instance that there

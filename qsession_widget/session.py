@@ -254,11 +254,16 @@ class Session(Ending):
                 f"options name backend {backend_name(given.backend)!r}, and this session is on "
                 f"{device!r}"
             )
+        own = self._service.active_instance()
+        if given.instance not in {None, own}:
+            raise InvalidInputError(
+                f"options name instance {given.instance!r}, and this session is in {own!r}"
+            )
         chosen = RuntimeOptions(
             device,
             given.image,
             given.log_level,
-            given.instance,
+            own,
             [*self._tags, *self._name_as_tag(), *(given.job_tags or [])] or None,
             given.max_execution_time,
             given.session_time,

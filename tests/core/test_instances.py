@@ -141,9 +141,7 @@ def front(own_runtime: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[
         yield made, root + PREFIX
 
 
-def test_every_instance_is_used_where_none_is_named(
-    front: tuple[Front, str], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_devices_of_every_instance_are_found_where_none_is_named(front: tuple[Front, str]) -> None:
     cloud, url = front
     with QiskitRuntimeService("ibm_cloud", cloud.token, url) as service:
         # Free plans come first, and an instance that is gone costs nothing.
@@ -163,10 +161,18 @@ def test_every_instance_is_used_where_none_is_named(
         with pytest.raises(ServiceError, match="no such instance"):
             service.backends(instance=crn("gone"))
 
-        # What is found in an instance stays there, whatever is asked for meanwhile.
+
+def test_jobs_and_sessions_stay_in_their_instance_and_are_found_there(
+    front: tuple[Front, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cloud, url = front
+    with QiskitRuntimeService("ibm_cloud", cloud.token, url) as service:
         with Session(service, "fake_torino") as session:
+            # To ask for something else meanwhile switches nothing.
             service.backend("fake_manila")
             job = Sampler(mode=session).run(bell(), shots=10)
+            with pytest.raises(InvalidInputError, match=r"'crn.*free::', and this .*'crn.*paid::'"):
+                session.run("sampler", {}, {"instance": crn("free")})
             assert job.result()[0].data.cr.num_shots == 10
         assert session.service.active_instance() == crn("paid")
         with Batch(service, "fake_manila") as batch:

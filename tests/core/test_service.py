@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import inspect
 import threading
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
@@ -146,6 +147,43 @@ def test_devices_are_filtered(service: QiskitRuntimeService) -> None:
     assert names(service.backends(filters=lambda backend: backend.name.endswith("manila"))) == {
         "fake_manila"
     }
+
+
+def test_devices_are_filtered_as_with_the_official_client(service: QiskitRuntimeService) -> None:
+    five = service.backends(n_qubits=5)
+    assert "fake_manila" in names(five)
+    assert {backend.num_qubits for backend in five} == {5}
+    assert names(service.backends("fake_manila", 5, None, None, lambda _: True)) == {"fake_manila"}
+    dynamic, static = (names(service.backends(dynamic_circuits=each)) for each in (True, False))
+    assert "fake_boston" in dynamic
+    assert "fake_manila" in static
+    assert dynamic | static == names(service.backends())
+    assert not dynamic & static
+    found = service.least_busy(operational=True, simulator=False, min_num_qubits=127)
+    assert found.num_qubits >= 127
+    assert service.least_busy(5, None, lambda backend: backend.num_qubits == 7).num_qubits == 7
+    with pytest.raises(BackendNotFoundError, match=r"fits simulator=False, n_qubits=4; there are"):
+        service.least_busy(simulator=False, n_qubits=4)
+    with pytest.raises(InvalidInputError, match=r"has n_qubit; there are .*n_qubits"):
+        service.backends(n_qubit=5)
+    with pytest.raises(InvalidInputError, match="operational=False"):
+        service.least_busy(operational=False)
+
+
+def test_lists_take_their_arguments_in_the_order_of_the_official_client() -> None:
+    from qiskit_ibm_runtime import QiskitRuntimeService as Official  # noqa: PLC0415 - slow
+
+    for method in ("jobs", "backends", "least_busy", "backend"):
+        ours, theirs = (
+            [
+                name
+                for name, each in inspect.signature(getattr(kind, method)).parameters.items()
+                if each.kind is each.POSITIONAL_OR_KEYWORD
+            ]
+            for kind in (QiskitRuntimeService, Official)
+        )
+        assert ours == theirs[: len(ours)], method
+        assert len(ours) > 2
 
 
 def test_a_device(service: QiskitRuntimeService) -> None:
