@@ -224,8 +224,7 @@ _GROUPS: tuple[tuple[str, str, tuple[tuple[str, Callable[[str], Any], str], ...]
             (
                 "clock",
                 _clock,
-                "real, 60x (or as many times as fast as you like), or virtual, which stands still "
-                "until `qsession clock advance` lets it pass",
+                "real, Nx (such as 60x: as many times as fast), or virtual: `qsession clock advance`",
             ),
         ),
     ),
