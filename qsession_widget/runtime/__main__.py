@@ -224,7 +224,7 @@ _GROUPS: tuple[tuple[str, str, tuple[tuple[str, Callable[[str], Any], str], ...]
             (
                 "clock",
                 _clock,
-                "real, Nx (such as 60x: as many times as fast), or virtual: `qsession clock advance`",
+                "real, Nx (60x: so many times as fast), or virtual: `qsession clock advance`",
             ),
         ),
     ),
