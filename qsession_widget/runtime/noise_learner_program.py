@@ -35,6 +35,7 @@ from samplomatic.transpiler import generate_boxing_pass_manager
 from samplomatic.utils import undress_box
 
 from qsession_widget.runtime import lindblad
+from qsession_widget.runtime.limits import NO_LIMITS
 from qsession_widget.runtime.simulation import Device, Outcome, RejectedError
 
 if TYPE_CHECKING:
@@ -42,6 +43,8 @@ if TYPE_CHECKING:
 
     from qiskit.circuit import BoxOp, CircuitInstruction, Operation
     from qiskit_aer.noise import NoiseModel
+
+    from qsession_widget.runtime.limits import Limits
 
 DEFAULT_OPTIONS = {
     "max_layers_to_learn": 4,
@@ -81,19 +84,20 @@ class Term(NamedTuple):
     rate: float
 
 
-def run(params: str, device_name: str, served_name: str) -> Outcome:
+def run(params: str, device_name: str, served_name: str, limits: Limits = NO_LIMITS) -> Outcome:
     """Work out the noise of the layers of a job.
 
     Args:
         params: JSON text of the job's `params`: circuits, or boxes in a schema of NoiseLearnerV3.
         device_name: name of the recorded device.
         served_name: name under which the job knows it.
+        limits: of the runtime.
 
     Raises:
         RejectedError: for a payload that cannot be read or run on this device.
     """
     began = time.perf_counter()
-    device = Device(device_name, optimization_level=0)
+    device = Device(device_name, optimization_level=0, limits=limits)
     version = json.loads(params).get("schema_version")
     if version is None:
         text = _of_circuits(params, device, served_name)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 from urllib.parse import parse_qs
 
@@ -12,6 +13,7 @@ from qsession_widget.errors import InvalidInputError, NotAuthorizedError, Servic
 from qsession_widget.service import QiskitRuntimeService
 from qsession_widget.transport import auth
 from qsession_widget.transport.auth import IAMAuth, check_iam
+from qsession_widget.transport.http import Endpoint, Transport
 from tests.core.throwaway import Script, nobody_there, serving
 
 KEY = "an-api-key"
@@ -105,6 +107,47 @@ def test_an_iam_that_is_not_there_stalls_nobody() -> None:
     for _ in range(3):
         with pytest.raises(ServiceUnavailableError, match="cannot be reached"):
             iam.token()
+
+
+@pytest.mark.parametrize("method", ["GET", "POST"])
+@pytest.mark.parametrize("until", ["two", "never"])
+def test_a_token_that_ended_early_is_replaced_once(method: str, until: str) -> None:
+    """As after a machine's sleep, which its monotonic clock knows nothing of."""
+    iam_script = Script(token("one"), token("two"), token("three"))
+    taken = f"Bearer {until}"
+    script = Script(
+        lambda request: Response(
+            status_code=200 if request.headers["authorization"] == taken else 401
+        )
+    )
+    with serving(iam_script.app) as iam_root, serving(script.app) as root:
+        transport = Transport(Endpoint(root, IAMAuth(KEY, CRN, iam_url=iam_root)))
+        if until == "two":
+            assert transport.request(method, "/x").status_code == 200
+            assert transport.request(method, "/x").status_code == 200
+        else:
+            with pytest.raises(NotAuthorizedError, match="401"):
+                transport.request(method, "/x")
+        transport.close()
+    sent = [request.headers["authorization"] for request in script.asked]
+    assert sent == ["Bearer one", "Bearer two", *(["Bearer two"] if until == "two" else [])]
+    assert len(iam_script.asked) == 2
+
+
+def test_a_token_that_is_refused_to_many_threads_is_replaced_once() -> None:
+    iam_script = Script(token("one"), token("two"), token("three"))
+    script = Script(
+        lambda request: Response(
+            status_code=401 if request.headers["authorization"] == "Bearer one" else 200
+        )
+    )
+    with serving(iam_script.app) as iam_root, serving(script.app) as root:
+        transport = Transport(Endpoint(root, IAMAuth(KEY, CRN, iam_url=iam_root)))
+        with ThreadPoolExecutor(8) as pool:
+            answers = list(pool.map(lambda _: transport.request("POST", "/x"), range(24)))
+        transport.close()
+    assert {answer.status_code for answer in answers} == {200}
+    assert len(iam_script.asked) == 2
 
 
 def test_the_service_at_ibm(monkeypatch: pytest.MonkeyPatch) -> None:
