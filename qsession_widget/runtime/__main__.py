@@ -50,6 +50,18 @@ def main(arguments: list[str] | None = None, prog: str = "qsession serve") -> in
         help="how long an active session may idle before it becomes inactive",
     )
     add(
+        "--batch-interactive-seconds",
+        type=int,
+        default=defaults.batch_interactive_seconds,
+        help="the same of a batch; without this, as long as a session may",
+    )
+    add(
+        "--stop-at-max-time",
+        action=argparse.BooleanOptionalAction,
+        default=defaults.stop_at_max_time,
+        help="stop running jobs when their session reaches its maximum time",
+    )
+    add(
         "--first-job-seconds",
         type=int,
         default=defaults.first_job_seconds,
@@ -86,6 +98,12 @@ def main(arguments: list[str] | None = None, prog: str = "qsession serve") -> in
         default=defaults.policy,
         help="whether an active session has its device to itself, or only goes first; "
         "without this: shared while there are several owners",
+    )
+    add(
+        "--lanes",
+        type=_at_least_one,
+        default=defaults.lanes,
+        help="jobs of one device in work at once: one is on it, others are prepared or read out",
     )
     add(
         "--copies",

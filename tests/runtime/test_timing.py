@@ -2,12 +2,21 @@
 
 from __future__ import annotations
 
+import asyncio
 from datetime import datetime, timedelta
 from threading import Thread
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from starlette.authentication import SimpleUser
+from starlette.requests import Request
 
+from qsession_widget.runtime.clock import VirtualClock
+from qsession_widget.runtime.coordinator import Coordinator
+from qsession_widget.runtime.problems import Problem
+from qsession_widget.runtime.settings import Settings
+from qsession_widget.runtime.store import Store
+from qsession_widget.runtime.timing import Timing
 from tests.conftest import eventually, running
 from tests.runtime.test_http import Server, problem, reached
 
@@ -74,6 +83,18 @@ def test_what_is_no_time_does_not_advance_it(virtual: Server, seconds: Any) -> N
     answer = virtual.ask("POST", "/qsession/clock", json={"advance_seconds": seconds})
     assert "advance_seconds" in problem(answer, 400)
     assert virtual.json("/qsession/clock") == before
+
+
+def test_only_the_administrator_lets_time_pass(tmp_path: Path) -> None:
+    clock, store = VirtualClock(), Store(tmp_path / "runtime.db")
+    scope = {"type": "http", "method": "POST", "path": "/qsession/clock", "headers": []}
+    try:
+        timing = Timing(clock, Coordinator(store, clock, Settings(home=tmp_path, workers=1)))
+        with pytest.raises(Problem, match="administrator") as refused:
+            asyncio.run(timing.advance_clock(Request({**scope, "user": SimpleUser("guest")})))
+    finally:
+        store.close()
+    assert refused.value.status == 403
 
 
 # -- sessions ------------------------------------------------------------------------------
@@ -273,7 +294,8 @@ def test_a_virtual_clock_goes_on_where_it_stood(tmp_path: Path) -> None:
 
 
 def test_a_fast_clock_gets_a_session_through_its_minute_in_a_second(tmp_path: Path) -> None:
-    with running(tmp_path, "--clock", "60x", "--workers", "1") as folder:
+    arguments = ("--clock", "60x", "--workers", "1", "--policy", "shared", "--lanes", "2")
+    with running(tmp_path, *arguments) as folder:
         server = reached(folder)
         assert server.json("/qsession/clock")["rate"] == 60
         session_id = server.open()
@@ -282,4 +304,4 @@ def test_a_fast_clock_gets_a_session_through_its_minute_in_a_second(tmp_path: Pa
         found = session(server, session_id)
         idle = instant(found["last_job_completed"])
         assert instant(found["timestamps"][-1]["timestamp"]) == idle + timedelta(seconds=60)
-        assert found["qsession"]["rate"] == 60
+        assert (found["qsession"]["rate"], found["qsession"]["policy"]) == (60, "shared")
