@@ -33,6 +33,8 @@ _PROBE_TIMEOUT_SECONDS = 2.0
 _STOP_TIMEOUT_SECONDS = 10.0
 _ADVANCE_TIMEOUT_SECONDS = 3_600.0
 _LOG_LINES = 12
+_LOG_BYTES = 10_000_000
+"""A log that is larger is put aside at the next start, in the place of the one before."""
 
 _starting = threading.Lock()
 _children: list[subprocess.Popen[bytes]] = []
@@ -253,6 +255,8 @@ def _start(folder: Path) -> Discovery:
 
 def _spawn(folder: Path, log: Path) -> subprocess.Popen[bytes]:
     _children[:] = [child for child in _children if child.poll() is None]
+    if log.exists() and log.stat().st_size > _LOG_BYTES:
+        log.replace(log.with_name(f"{log.name}.1"))
     with log.open("ab") as output:
         child = subprocess.Popen(  # noqa: S603 - our own interpreter and module, no shell
             # -P keeps files of the present folder from passing for modules of the runtime.

@@ -10,6 +10,7 @@ import asyncio
 import logging
 import secrets
 import uuid
+from collections import Counter
 from dataclasses import replace
 from datetime import timedelta
 from functools import partial
@@ -26,11 +27,13 @@ from qsession_widget.runtime.executor import (
     Interim,
     LocalExecutor,
     Lost,
+    Place,
     Reached,
     Task,
 )
 from qsession_widget.runtime.job import MAX_ATTEMPTS, Job
 from qsession_widget.runtime.lifecycle import Session
+from qsession_widget.runtime.limits import Limits
 from qsession_widget.runtime.scheduler import Scheduler
 from qsession_widget.runtime.store import Write
 from qsession_widget.runtime.timers import Timers
@@ -55,8 +58,16 @@ _LONGEST_SLEEP_SECONDS = 30.0
 _STAGE_SHOWN_SECONDS = 0.2
 """A stage that has lasted so long is stored and shown; a shorter one is, with the job's end."""
 
-_PAYLOADS_AT_HAND = 32
-_LARGEST_PAYLOAD_AT_HAND = 2**18
+_AT_HAND = 32
+_LARGEST_AT_HAND = 2**18
+
+
+class TooManyError(Exception):
+    """There are as many of something as there may be."""
+
+    def __init__(self, count: int, limit: int, what: str) -> None:
+        super().__init__(f"{count} {what}")
+        self.count, self.limit, self.what = count, limit, what
 
 
 class Coordinator:
@@ -88,8 +99,11 @@ class Coordinator:
         self._timers = Timers()
         self._sessions: dict[str, Session] = {}
         self._jobs: dict[str, Job] = {}
+        self._pending: Counter[str] = Counter()
         self._interim: dict[str, list[str]] = {}
         self._payloads: dict[str, str] = {}
+        self._ending: dict[str, str] = {}
+        self._outcomes: dict[str, tuple[Job, str | None]] = {}
         self._creating: dict[tuple[str, str, str], asyncio.Task[str]] = {}
         self._finished: dict[str, Done] = {}
         self._revision = 0
@@ -136,6 +150,7 @@ class Coordinator:
         for job in jobs:
             self._jobs[job.id] = job
             self._enqueue(job)
+        self._pending = Counter(job.owner for job in jobs)
         self._executor.start()
         for job in jobs:
             if job.state is JobState.RUNNING:
@@ -153,9 +168,16 @@ class Coordinator:
     async def create_session(
         self, owner: str, backend: str, mode: Mode, max_seconds: int, key: str | None
     ) -> str:
-        """Open a session; returns its id once it is on disk."""
+        """Open a session; returns its id once it is on disk.
+
+        Raises:
+            TooManyError: where its owner has as many already as he may.
+        """
 
         async def create() -> str:
+            count, limit = len(self.sessions(owner)), self._settings.max_open_sessions
+            if count >= limit:
+                raise TooManyError(count, limit, "open sessions")
             session = lifecycle.create(
                 Session(
                     id=str(uuid.uuid4()),
@@ -172,6 +194,7 @@ class Coordinator:
             )
             await self._store.write(Write(new_session=(session, key)))
             self._keep_session(session)
+            self._executor.warm(session.id, self._recorded_name(backend))
             self._poke()
             return session.id
 
@@ -187,9 +210,11 @@ class Coordinator:
 
         Raises:
             lifecycle.NotAcceptingJobsError: the job's session takes no more jobs.
+            TooManyError: where as many jobs as may be have not ended.
         """
 
         async def create() -> str:
+            self._check_pending(job.owner)
             new = replace(
                 job,
                 id="".join(secrets.choice(_JOB_ID_ALPHABET) for _ in range(20)),
@@ -203,6 +228,7 @@ class Coordinator:
                     raise lifecycle.NotAcceptingJobsError(new.session_id)
                 session = self._put_session(lifecycle.submit(session, new.id))
             self._jobs[new.id] = new
+            self._pending[new.owner] += 1
             sessions = (session,) if session is not None else ()
             try:
                 await self._write(Write(new_job=(new, params, key), sessions=sessions))
@@ -217,6 +243,15 @@ class Coordinator:
             return new.id
 
         return await self._once("job", job.owner, key, self._store.job_by_key, create)
+
+    def _check_pending(self, owner: str) -> None:
+        settings = self._settings
+        if self._pending[owner] >= settings.max_pending_jobs:
+            raise TooManyError(self._pending[owner], settings.max_pending_jobs, "pending jobs")
+        if len(self._jobs) >= settings.max_pending_jobs_in_total:
+            raise TooManyError(
+                len(self._jobs), settings.max_pending_jobs_in_total, "pending jobs of all users"
+            )
 
     async def close_session(self, session_id: str) -> None:
         """Take no more jobs into a session. Does nothing to one that is closed."""
@@ -249,6 +284,13 @@ class Coordinator:
             return False
         await self._end(job, JobState.CANCELLED, reason="Cancelled by its user.")
         return True
+
+    async def cancel_all(self, owner: str) -> None:
+        """Cancel an owner's jobs, running or not, and his sessions with them."""
+        for session in [each for each in self._sessions.values() if each.owner == owner]:
+            await self.cancel_session(session.id)
+        for job in [each for each in self._jobs.values() if each.owner == owner]:
+            await self.cancel_job(job.id)
 
     async def set_tags(self, job: Job, tags: tuple[str, ...]) -> None:
         """Give a job other tags, whether it has ended or not."""
@@ -307,10 +349,17 @@ class Coordinator:
         """Say when a queued job may start, where there is something to rest that on."""
         return self._scheduler.estimate(job_id, self.now)
 
-    @property
-    def session_count(self) -> int:
-        """How many sessions are not closed."""
-        return len(self._sessions)
+    def sessions(self, owner: str | None = None) -> list[Session]:
+        """Give the sessions that are not closed: an owner's, or all."""
+        return [each for each in self._sessions.values() if owner in {None, each.owner}]
+
+    def jobs(self) -> list[Job]:
+        """Give the jobs that have not ended."""
+        return list(self._jobs.values())
+
+    def workers(self) -> list[Place]:
+        """Say what each worker does."""
+        return self._executor.places()
 
     def queue_length(self, backend: str) -> int:
         """Count the jobs of a device that have not ended."""
@@ -322,9 +371,20 @@ class Coordinator:
         return session if session is not None and session.owner == owner else None
 
     def unfinished(self, owner: str, job_id: str) -> bool:
-        """Whether it is an owner's job that has not ended."""
+        """Whether it is an owner's job whose end is not on disk yet."""
         job = self._jobs.get(job_id)
-        return job is not None and job.owner == owner
+        return (job.owner if job is not None else self._ending.get(job_id)) == owner
+
+    def take_outcome(self, owner: str, job_id: str) -> tuple[Job, str | None] | None:
+        """Give a job that has just ended, and its result, both on disk by now; None later on.
+
+        It is given once: whoever asks again is served from the store.
+        """
+        found = self._outcomes.get(job_id)
+        if found is None or found[0].owner != owner:
+            return None
+        del self._outcomes[job_id]
+        return found
 
     def interim(self, job_id: str) -> list[str]:
         """Give what a running job has finished so far, one encoded result for each pub."""
@@ -441,7 +501,8 @@ class Coordinator:
         if session is not None:
             session = self._put_session(lifecycle.start(session, job.id, now))
         started = self._put_job(job.start(now))
-        self._write(Write(jobs=(started,), sessions=(session,) if session else ()))
+        # It may share the commit of the job's end: a runtime that dies before runs the job again.
+        self._write(Write(jobs=(started,), sessions=(session,) if session else (), can_wait=True))
         self._handing_over += 1
         task = asyncio.create_task(self._hand_over(started))
         self._background.add(task)
@@ -465,7 +526,6 @@ class Coordinator:
             reason = f"Its payload cannot be read: {problem or 'it is not there'}."
             self._end(job, JobState.FAILED, reason=reason, reason_code=JOB_FAILED)
             return
-        device = self._catalog.get(job.backend)
         self._executor.submit(
             Task(
                 job_id=job.id,
@@ -475,10 +535,19 @@ class Coordinator:
                 backend=job.backend,
                 optimization_level=job.optimization_level,
                 min_seconds=self._sleep_seconds,
-                device=device.recorded_name if device else "",
+                device=self._recorded_name(job.backend),
+                limits=Limits(
+                    qubits=self._settings.max_qubits,
+                    shots=self._settings.max_shots,
+                    memory_bytes=self._settings.max_job_memory_bytes,
+                ),
                 asks=self._settings.lanes > 1,
             )
         )
+
+    def _recorded_name(self, backend: str) -> str:
+        device = self._catalog.get(backend)
+        return device.recorded_name if device else ""
 
     def _on_event(self, job_id: str, event: Event) -> None:
         """Take what a worker says. What it says of a job that has ended is of no interest."""
@@ -508,7 +577,8 @@ class Coordinator:
                 case Lost(status):
                     reason = (
                         f"Its worker process died {job.attempts} times, last with status {status}; "
-                        "too little memory is the usual cause."
+                        "too little memory is the usual cause; a job may take "
+                        f"{self._settings.max_job_memory_bytes} bytes."
                     )
                     job = job.without_stages()
                     self._end(job, JobState.FAILED, reason=reason, reason_code=JOB_FAILED)
@@ -587,17 +657,25 @@ class Coordinator:
             sessions=(session,) if session else (),
             result=None if result is None else (job.id, result),
         )
+        self._ending[job.id] = job.owner
         future = self._write(change)
+        future.add_done_callback(lambda _: self._ending.pop(job.id, None))
         if result is not None:
             future.add_done_callback(lambda done: self._check_stored(change, done))
         return future
 
     def _check_stored(self, change: Write, done: asyncio.Future[None]) -> None:
-        """End a job as Failed whose result can never be stored: it must not look unfinished."""
-        error = None if done.cancelled() else done.exception()
-        if error is None:
+        """Keep a stored result at hand; end its job as Failed where it can never be stored.
+
+        Such a job must not look unfinished.
+        """
+        if done.cancelled():
             return
+        error = done.exception()
         (job,) = change.jobs
+        if error is None:
+            self._keep_outcome(job, change.result)
+            return
         failed = replace(
             job,
             state=JobState.FAILED,
@@ -677,8 +755,16 @@ class Coordinator:
 
     def _keep_at_hand(self, job_id: str, params: str) -> None:
         """Spare a job that starts at once the reading of what it has just stored."""
-        if len(self._payloads) < _PAYLOADS_AT_HAND and len(params) <= _LARGEST_PAYLOAD_AT_HAND:
+        if len(self._payloads) < _AT_HAND and len(params) <= _LARGEST_AT_HAND:
             self._payloads[job_id] = params
+
+    def _keep_outcome(self, job: Job, result: tuple[str, str] | None) -> None:
+        """Spare who waits for a job's end the reading of what was just stored."""
+        if result is None or job.private or len(result[1]) > _LARGEST_AT_HAND:
+            return
+        self._outcomes[job.id] = job, result[1]
+        if len(self._outcomes) > _AT_HAND:
+            del self._outcomes[next(iter(self._outcomes))]
 
     def _withdraw(self, job: Job) -> None:
         """Undo the taking of a job that could not be stored."""
@@ -690,7 +776,8 @@ class Coordinator:
             self._apply(lifecycle.Step(lifecycle.end(session, job.id, self.now)))
 
     def _forget(self, job: Job) -> None:
-        self._jobs.pop(job.id, None)
+        if self._jobs.pop(job.id, None) is not None:
+            self._pending[job.owner] -= 1
         self._interim.pop(job.id, None)
         self._finished.pop(job.id, None)
         self._timers.set(job.id, None)
@@ -730,8 +817,11 @@ class Coordinator:
 
         def written(done: asyncio.Future[None]) -> None:
             if not done.cancelled() and done.exception() is None:
-                self.changes.notify(change.keys())
+                self.changes.notify(keys)
 
+        keys = change.keys()
+        for key in keys:
+            self._outcomes.pop(key, None)
         future = self._store.write(change)
         future.add_done_callback(written)
         return future
@@ -744,17 +834,27 @@ class Coordinator:
         find: Callable[[str, str], Coroutine[Any, Any, str | None]],
         create: Callable[[], Coroutine[Any, Any, str]],
     ) -> str:
-        """Create something once for each idempotency key, however often it is asked for."""
+        """Create something once for each idempotency key, however often it is asked for.
+
+        Nearly every key is a new one, so it is only looked for where the creating fails.
+        """
         if key is None:
             return await create()
 
-        async def find_or_create() -> str:
-            return await find(owner, key) or await create()
+        async def create_or_find() -> str:
+            try:
+                return await create()
+            except Exception:
+                # Refused for its key, or for another reason that the first one did not meet.
+                found = await find(owner, key)
+                if found is None:
+                    raise
+                return found
 
         place = (kind, owner, key)
         task = self._creating.get(place)
         if task is None:
-            task = self._creating[place] = asyncio.create_task(find_or_create())
+            task = self._creating[place] = asyncio.create_task(create_or_find())
             task.add_done_callback(lambda _: self._creating.pop(place))
         # A client that hangs up must not undo what another request for the same key waits for.
         return await asyncio.shield(task)

@@ -1,13 +1,14 @@
 """Gives jobs to worker processes on this machine, and kills those whose job must stop.
 
-The interface is five calls (`start`, `submit`, `give_device`, `kill`, `stop`), `free` and one
-callback, so that another engine can take its place. Each worker has a thread that waits on its
-pipe; the callback runs in the event loop.
+The interface is six calls (`start`, `warm`, `submit`, `give_device`, `kill`, `stop`), `free` and
+one callback, so that another engine can take its place. Each worker has a thread that waits on
+its pipe; the callback runs in the event loop.
 """
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import logging
 import multiprocessing
@@ -20,6 +21,7 @@ from typing import TYPE_CHECKING, Any
 
 from qsession_widget.runtime import worker
 from qsession_widget.runtime.caching import Figures
+from qsession_widget.runtime.limits import Limits
 from qsession_widget.wire.states import Stage
 
 if TYPE_CHECKING:
@@ -41,6 +43,7 @@ class Task:
         backend: name under which the device is served.
         min_seconds: the task lasts at least so long.
         device: name under which the device was recorded; empty where that is the same.
+        limits: what the job may ask of the process.
         asks: it waits for `give_device` before it goes on the device.
     """
 
@@ -52,7 +55,15 @@ class Task:
     optimization_level: int
     min_seconds: float
     device: str = ""
+    limits: Limits = field(default_factory=Limits)
     asks: bool = False
+
+
+@dataclass(frozen=True)
+class Warm:
+    """A device for which a worker is to be made ready; nothing comes back."""
+
+    device: str
 
 
 @dataclass(frozen=True)
@@ -97,6 +108,21 @@ Event = Interim | Reached | Done | Failed | Lost
 _GOES_ON = (Interim, Reached)
 
 
+@dataclass(frozen=True)
+class Place:
+    """What a worker does at this moment.
+
+    Attributes:
+        state: "starting", "idle" or "busy".
+        job_id: its job, if it has one.
+        pid: its process, if there is one.
+    """
+
+    state: str
+    job_id: str | None
+    pid: int | None
+
+
 class LocalExecutor:
     """Worker processes, one task each at a time."""
 
@@ -121,16 +147,29 @@ class LocalExecutor:
         """How many tasks can be submitted now."""
         return sum(each.job_id is None for each in self._workers)
 
+    def places(self) -> list[Place]:
+        """Say what each worker does."""
+        return [each.place() for each in self._workers]
+
     def start(self) -> None:
         """Start the processes; returns at once."""
         loop = asyncio.get_running_loop()
         for each in self._workers:
             each.start(loop, self._receive)
 
+    def warm(self, affinity: str, device: str) -> None:
+        """Have a free worker get ready for tasks that will come; without a free one, do nothing.
+
+        Args:
+            affinity: of the tasks.
+            device: name under which their device was recorded.
+        """
+        if self.free:
+            self._chosen(affinity).warm(affinity, device)
+
     def submit(self, task: Task) -> None:
         """Give a task to a free worker, best to one that knows its session."""
-        idle = [each for each in self._workers if each.job_id is None]
-        chosen = min(idle, key=lambda each: (each.affinity != task.affinity, each.last_used))
+        chosen = self._chosen(task.affinity)
         self._by_job[task.job_id] = chosen
         chosen.give(task)
 
@@ -139,6 +178,10 @@ class LocalExecutor:
         running = self._by_job.get(job_id)
         if running is not None:
             running.give_device()
+
+    def _chosen(self, affinity: str) -> _Worker:
+        idle = [each for each in self._workers if each.job_id is None]
+        return min(idle, key=lambda each: (each.affinity != affinity, each.last_used))
 
     def kill(self, job_id: str) -> None:
         """End the process that runs a job; Lost follows. Unknown jobs are ignored."""
@@ -167,7 +210,7 @@ class _Worker:
         self.last_used = 0.0
         self._context = context
         self._name = f"worker-{index}"
-        self._tasks: queue.SimpleQueue[Task | None] = queue.SimpleQueue()
+        self._tasks: queue.SimpleQueue[Task | Warm | None] = queue.SimpleQueue()
         self._link: _Link | None = None
         self._unwanted: str | None = None
         self._stopping = False
@@ -177,6 +220,16 @@ class _Worker:
     ) -> None:
         self._loop, self._receive = loop, receive
         threading.Thread(target=self._serve, name=self._name, daemon=True).start()
+
+    def warm(self, affinity: str, device: str) -> None:
+        self.affinity, self.last_used = affinity, time.monotonic()
+        self._tasks.put(Warm(device))
+
+    def place(self) -> Place:
+        link, job_id = self._link, self.job_id
+        if link is None:
+            return Place("starting", job_id, None)
+        return Place("idle" if job_id is None else "busy", job_id, link.process.pid)
 
     def give(self, task: Task) -> None:
         self.job_id, self.affinity, self.last_used = task.job_id, task.affinity, time.monotonic()
@@ -207,9 +260,18 @@ class _Worker:
         """Keep a process ready, hand tasks to it, and replace it when it dies."""
         self._renew()
         while (task := self._tasks.get()) is not None and not self._stopping:
-            self._report(task, self._outcome(task))
+            if isinstance(task, Warm):
+                self._get_ready(task)
+            else:
+                self._report(task, self._outcome(task))
         if self._link is not None:
             self._link.close()
+
+    def _get_ready(self, wish: Warm) -> None:
+        """Pass a wish on; a process that cannot take it is replaced before its next task."""
+        with contextlib.suppress(OSError):
+            if self._link is not None:
+                self._link.pipe.send_bytes(json.dumps({"warm": wish.device}).encode())
 
     def _outcome(self, task: Task) -> Event:
         if self._link is None or self._link.pipe.poll():
@@ -245,7 +307,11 @@ class _Worker:
         try:
             self._link.pipe.send_bytes(json.dumps(asdict(task)).encode())
             while True:
-                event = _event(json.loads(self._link.pipe.recv_bytes()))
+                answer = json.loads(self._link.pipe.recv_bytes())
+                event = _event(answer)
+                if answer.get("retires"):
+                    # Before the next task can be given to a process that is on its way out.
+                    self._renew()
                 if not isinstance(event, _GOES_ON):
                     return event
                 self._link.asks = task.asks and event == Reached(Stage.ON_DEVICE)

@@ -116,6 +116,14 @@ jobs = Table(
     Index("jobs_by_state", "state"),
 )
 
+users = Table(
+    "users",
+    metadata,
+    Column("name", String(64), primary_key=True),
+    Column("created_at", Instant, nullable=False),
+    Column("token_hash", String(64), nullable=False, unique=True),
+)
+
 payloads = Table(
     "payloads",
     metadata,

@@ -10,6 +10,7 @@ from starlette.routing import Route
 
 from qsession_widget.runtime import documents, problems, reading
 from qsession_widget.runtime.clock import VIRTUAL
+from qsession_widget.runtime.users import require_administrator
 
 if TYPE_CHECKING:
     from starlette.requests import Request
@@ -18,8 +19,6 @@ if TYPE_CHECKING:
     from qsession_widget.runtime.coordinator import Coordinator
 
 LONGEST_ADVANCE_SECONDS = 366 * 86_400
-ADMINISTRATOR = "owner"
-"""Whose token is in the runtime's discovery file."""
 
 _MAX_BYTES = 1024
 
@@ -47,8 +46,7 @@ class Timing:
 
         It is answered when all that was due has happened and is on disk.
         """
-        if reading.owner(request) != ADMINISTRATOR:
-            raise problems.forbidden(f"{request.method} {request.url.path}")
+        require_administrator(request)
         seconds = _seconds(await reading.body(request, _MAX_BYTES))
         if self.clock.kind != VIRTUAL:
             raise problems.clock_runs_by_itself(self.clock.kind)

@@ -16,6 +16,7 @@ from sqlalchemy import (
     null,
     or_,
     select,
+    true,
     union_all,
 )
 
@@ -131,6 +132,21 @@ def read(connection: Connection, owner: str, wanted: Wanted) -> tuple[list[Row[A
         .offset(wanted.offset)
     )
     return list(connection.execute(statement)), total
+
+
+def tags(connection: Connection, owner: str, search: str, limit: int) -> list[str]:
+    """List the tags of an owner's jobs that hold a text, each once, in alphabetical order."""
+    each = func.json_each(schema.jobs.c.tags).table_valued("value")
+    statement = (
+        select(each.c.value)
+        .select_from(schema.jobs)
+        .join(each, true())
+        .where(schema.jobs.c.owner == owner, each.c.value.icontains(search, autoescape=True))
+        .distinct()
+        .order_by(each.c.value)
+        .limit(limit)
+    )
+    return list(connection.execute(statement).scalars())
 
 
 def used_seconds(connection: Connection, owner: str) -> float:

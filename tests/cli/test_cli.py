@@ -97,8 +97,13 @@ def test_serve_explains_itself() -> None:
         [*QSESSION, "serve", "--help"], capture_output=True, text=True, check=True
     )
     assert "usage: qsession serve" in explained.stdout
-    for option in ("--port", "--workers", "--min-job-seconds", "--idle-exit-seconds"):
-        assert option in explained.stdout
+    said = " ".join(explained.stdout.split())
+    for option in ("--port", "--workers", "--min-job-seconds", "--idle-exit-seconds", "--tls-cert"):
+        assert option in said
+    for title in ("the runtime itself:", "others:", "limits:", "what is kept:", "devices:"):
+        assert title in said
+    assert "most jobs of one user that have not ended (default: 10000)" in said
+    assert "None" not in said
 
 
 def test_the_demo_runs_a_session_and_writes_the_notebook_as_a_page(demo_folder: Path) -> None:
@@ -149,6 +154,7 @@ def test_connect_prints_what_the_official_client_needs(
     assert lines["IAM_URL"] == lines["GLOBAL_SEARCH_URL"] == found.url
     assert lines["QISKIT_IBM_URL"] == f"{found.url}/experimental/api/v1"
     assert lines["QISKIT_IBM_TOKEN"] == found.token
+    assert lines["USAGE_DATA_OPT_OUT"] == "True"
     assert main(["connect", "--format", "python"]) == 0
     compile(capsys.readouterr().out, "printed", "exec")
     environment = {**os.environ, "QSESSION_HOME": str(runtime), "HOME": str(tmp_path)}
@@ -161,6 +167,7 @@ def test_connect_prints_what_the_official_client_needs(
         timeout=DEADLINE_SECONDS,
     )
     assert f"export IAM_URL={found.url}" in saved.stdout
+    assert "export USAGE_DATA_OPT_OUT=True" in saved.stdout
     account = json.loads((tmp_path / ".qiskit" / "qiskit-ibm.json").read_text())["local"]
     assert account["token"] == found.token
     monkeypatch.setattr(accounts, "account_file", lambda: tmp_path / ".qiskit" / "qiskit-ibm.json")

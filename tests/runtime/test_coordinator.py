@@ -146,7 +146,7 @@ class Bench:
         inside = self.coordinator
         assert (inside._jobs, inside._interim, inside._scheduler._jobs) == ({}, {}, {})
         assert inside._timers.next() is None or inside._sessions
-        assert (inside._creating, inside._handing_over) == ({}, 0)
+        assert (inside._creating, inside._ending, inside._handing_over) == ({}, {}, 0)
         assert not inside.changes._waiting
 
 
@@ -211,6 +211,18 @@ def test_one_job_at_a_time_on_a_device(tmp_path: Path) -> None:
 
 
 # -- workers -------------------------------------------------------------------------------
+
+
+def test_a_worker_is_told_of_a_session_when_it_is_opened(tmp_path: Path) -> None:
+    async def body(bench: Bench) -> None:
+        session_id = await bench.opens()
+        workers = bench.coordinator._executor._workers
+        assert [each.affinity for each in workers].count(session_id) == 1
+        job_id = await bench.submits(session_id)
+        await bench.ended(job_id)
+        assert [each.affinity for each in workers].count(session_id) == 1, "it got the job, too"
+
+    with_bench(tmp_path, body, workers=3)
 
 
 def test_a_job_whose_worker_dies_is_tried_once_more_and_then_failed(tmp_path: Path) -> None:
@@ -494,7 +506,7 @@ def test_a_payload_that_cannot_be_read_fails_its_job_and_frees_the_device(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # Large ones are always read from the store; here everything is large.
-    monkeypatch.setattr(coordinator, "_LARGEST_PAYLOAD_AT_HAND", 0)
+    monkeypatch.setattr(coordinator, "_LARGEST_AT_HAND", 0)
 
     async def body(bench: Bench) -> None:
         with closing(sqlite3.connect(tmp_path / "runtime.db")) as other:

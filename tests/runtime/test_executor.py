@@ -55,13 +55,20 @@ def heavy() -> str:
     return codec.dumps({"pubs": [[circuit, [], 10]]})
 
 
-def task(job_id: str, *, params: str | None = None, lasts: float = 0.0, affinity: str = "") -> Task:
+def task(
+    job_id: str,
+    *,
+    params: str | None = None,
+    lasts: float = 0.0,
+    affinity: str = "",
+    backend: str = "aer_simulator",
+) -> Task:
     return Task(
         job_id=job_id,
         affinity=affinity or job_id,
         program_id="sampler",
         params=params or coin(),
-        backend="aer_simulator",
+        backend=backend,
         optimization_level=1,
         min_seconds=lasts,
     )
@@ -370,3 +377,65 @@ def test_stopping_ends_every_process_and_says_nothing(count: int) -> None:
 
     with_bench(count, body)
     assert len(pids) == count
+
+
+# -- what a worker has made already --------------------------------------------------------
+
+
+def measured() -> str:
+    circuit = QuantumCircuit(1, 1)
+    circuit.sx(0)
+    circuit.measure(0, 0)
+    return codec.dumps({"pubs": [[circuit, [], 10]]})
+
+
+MEASURED = measured()
+
+
+async def misses(bench: Bench, job_id: str, affinity: str) -> int:
+    given = task(job_id, params=MEASURED, affinity=affinity, backend="fake_manila")
+    bench.executor.submit(given)
+    event = await bench.end_of(job_id)
+    assert isinstance(event, Done)
+    return event.cache.misses
+
+
+def test_a_worker_that_was_told_of_a_device_makes_less_for_its_first_task() -> None:
+    async def body(bench: Bench) -> None:
+        bench.executor.warm("told", "fake_manila")
+        assert bench.executor.free == 2
+        first = await misses(bench, "a", "told")
+        assert 0 < first < await misses(bench, "b", "untold")
+
+    with_bench(2, body)
+
+
+def test_tasks_stay_with_the_worker_that_knows_their_session() -> None:
+    async def body(bench: Bench) -> None:
+        made = [await misses(bench, f"{place}", name) for place, name in enumerate("abba")]
+        assert made[0] == made[1] > 0
+        assert made[2:] == [0, 0]
+
+    with_bench(2, body)
+
+
+def test_a_worker_that_cannot_get_ready_still_works() -> None:
+    async def body(bench: Bench) -> None:
+        bench.executor.warm("a", "no such device")
+        bench.executor.submit(task("a"))
+        assert isinstance(await bench.end_of("a"), Done)
+
+    with_bench(1, body)
+
+
+def test_nobody_gets_ready_while_all_are_busy() -> None:
+    async def body(bench: Bench) -> None:
+        bench.executor.submit(task("a", lasts=FOR_EVER))
+        await bench.begun("a")
+        bench.executor.warm("b", "fake_manila")
+        bench.executor.kill("a")
+        assert isinstance(await bench.end_of("a"), Lost)
+        (only,) = bench.executor._workers
+        assert only.affinity == "a"
+
+    with_bench(1, body)

@@ -2,21 +2,13 @@
 
 from __future__ import annotations
 
-import asyncio
+from dataclasses import replace
 from datetime import datetime, timedelta
 from threading import Thread
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from starlette.authentication import SimpleUser
-from starlette.requests import Request
 
-from qsession_widget.runtime.clock import VirtualClock
-from qsession_widget.runtime.coordinator import Coordinator
-from qsession_widget.runtime.problems import Problem
-from qsession_widget.runtime.settings import Settings
-from qsession_widget.runtime.store import Store
-from qsession_widget.runtime.timing import Timing
 from tests.conftest import eventually, running
 from tests.runtime.test_http import Server, problem, reached
 
@@ -85,16 +77,18 @@ def test_what_is_no_time_does_not_advance_it(virtual: Server, seconds: Any) -> N
     assert virtual.json("/qsession/clock") == before
 
 
-def test_only_the_administrator_lets_time_pass(tmp_path: Path) -> None:
-    clock, store = VirtualClock(), Store(tmp_path / "runtime.db")
-    scope = {"type": "http", "method": "POST", "path": "/qsession/clock", "headers": []}
+def test_only_the_administrator_lets_time_pass(virtual: Server) -> None:
+    added = virtual.ask("POST", "/qsession/users", json={"name": "guest"})
+    guest = replace(virtual, token=added.json()["token"])
     try:
-        timing = Timing(clock, Coordinator(store, clock, Settings(home=tmp_path, workers=1)))
-        with pytest.raises(Problem, match="administrator") as refused:
-            asyncio.run(timing.advance_clock(Request({**scope, "user": SimpleUser("guest")})))
+        before = guest.json("/qsession/clock")
+        answer = guest.ask("POST", "/qsession/clock", json={"advance_seconds": 60})
+        assert "administrator" in problem(answer, 403)
+        assert guest.json("/qsession/clock") == before
+        assert virtual.json("/qsession")["policy"] == "shared", "now that there are two"
     finally:
-        store.close()
-    assert refused.value.status == 403
+        virtual.ask("DELETE", "/qsession/users/guest")
+    assert virtual.json("/qsession")["policy"] == "dedicated"
 
 
 # -- sessions ------------------------------------------------------------------------------
