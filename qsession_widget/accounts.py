@@ -5,12 +5,16 @@ from __future__ import annotations
 import json
 import os
 import tempfile
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TypedDict
 from urllib.parse import urlsplit
 
 from qsession_widget.errors import InvalidInputError
+
+Proxies = Mapping[str, str] | Mapping[str, Mapping[str, str]]
+"""Addresses of proxies by scheme, or the same under "urls", as qiskit-ibm-runtime has them."""
 
 LOCAL = "local"
 IBM_CHANNELS = ("ibm_quantum_platform", "ibm_cloud")
@@ -27,6 +31,15 @@ _DEFAULT_NAMES = {
 }
 
 
+class ActiveAccount(TypedDict):
+    """What `QiskitRuntimeService.active_account` tells of an account: all but its token."""
+
+    channel: str
+    url: str
+    instance: str | None
+    verify: bool | str
+
+
 @dataclass(frozen=True)
 class Account:
     """What is needed to talk to a service.
@@ -36,7 +49,8 @@ class Account:
         token: API key at IBM, bearer token of somebody else's local runtime; None for one's own.
         url: root of the service; None for the channel's own.
         instance: CRN or name of the instance at IBM; None, and "auto", choose one.
-        verify: whether to check the server's certificate.
+        verify: whether to check the servers' certificates; a path is a file, or a folder, of
+            the authorities to trust.
         private_endpoint: whether to use IBM's private network.
         proxies: addresses of proxies by scheme.
         region: where an instance is chosen: only in this region.
@@ -48,7 +62,7 @@ class Account:
     token: str | None = field(default=None, repr=False)
     url: str | None = None
     instance: str | None = None
-    verify: bool = True
+    verify: bool | str = True
     private_endpoint: bool = False
     proxies: dict[str, str] = field(default_factory=dict, repr=False, hash=False)
     region: str | None = None
@@ -60,13 +74,7 @@ class Account:
             raise InvalidInputError(
                 f"channel={self.channel!r} is not known; allowed are {', '.join(CHANNELS)}"
             )
-        if self.url is not None and urlsplit(self.url).scheme not in {"http", "https"}:
-            raise InvalidInputError(f"url={self.url!r} is not an http or https address")
-        for what in ("token", "instance"):
-            # Both become headers. Their values are secrets, or long: the message leaves them out.
-            value = self.crn if what == "instance" else self.token
-            if not all("!" <= letter <= "~" for letter in value or ""):
-                raise InvalidInputError(f"the {what} has blanks, line ends or other odd letters")
+        self._check_the_way()
         if self.channel == LOCAL:
             if (self.token is None) != (self.url is None):
                 raise InvalidInputError(
@@ -86,6 +94,21 @@ class Account:
                 f"instance={self.instance!r} is not a whole CRN; it stands on the instance's page "
                 "at https://quantum.cloud.ibm.com/instances"
             )
+
+    def _check_the_way(self) -> None:
+        """Check what leads to the server and opens it, whatever the channel."""
+        if self.url is not None and urlsplit(self.url).scheme not in {"http", "https"}:
+            raise InvalidInputError(f"url={self.url!r} is not an http or https address")
+        if isinstance(self.verify, str) and not Path(self.verify).exists():
+            raise InvalidInputError(
+                f"verify={self.verify!r} is no file or folder of certificates; allowed are such a "
+                "path, True and False"
+            )
+        for what in ("token", "instance"):
+            # Both become headers. Their values are secrets, or long: the message leaves them out.
+            value = self.crn if what == "instance" else self.token
+            if not all("!" <= letter <= "~" for letter in value or ""):
+                raise InvalidInputError(f"the {what} has blanks, line ends or other odd letters")
 
     @property
     def crn(self) -> str | None:
@@ -324,7 +347,7 @@ def _account(entry: dict[str, Any]) -> Account:
         token=entry.get("token"),
         url=entry.get("url"),
         instance=entry.get("instance"),
-        verify=entry.get("verify") is not False,
+        verify=verify if isinstance(verify := entry.get("verify"), str) else verify is not False,
         private_endpoint=bool(entry.get("private_endpoint")),
         proxies=dict((entry.get("proxies") or {}).get("urls") or {}),
         region=entry.get("region"),

@@ -6,7 +6,7 @@ import difflib
 import math
 import operator
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import MISSING, fields
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
@@ -40,7 +40,7 @@ class Checked:
         super().__setattr__(name, given)
 
     @classmethod
-    def of(cls, value: Self | Mapping[str, Any] | None) -> Self:
+    def of(cls, value: Self | Mapping[str, object] | None) -> Self:
         """Take options as an instance, as a dict, or None for the defaults.
 
         Raises:
@@ -56,7 +56,7 @@ class Checked:
             f"options={value!r} is not allowed; allowed is a dict or {cls.__name__}"
         )
 
-    def update(self, **changes: Any) -> None:
+    def update(self, **changes: object) -> None:
         """Change several options at once; a dict changes a part of a group.
 
         Raises:
@@ -224,8 +224,9 @@ def log_level(name: str, value: Any) -> str:
 def tags(name: str, value: Any) -> list[str]:
     """Allow a list of texts."""
     # A single text is a sequence of texts as well, and never what is meant.
-    listed = [] if isinstance(value, str) or not hasattr(value, "__iter__") else list(value)
-    if (not listed and value != []) or not all(isinstance(tag, str) and tag for tag in listed):
+    plain = isinstance(value, Iterable) and not isinstance(value, (str, Mapping))
+    listed = list(value) if plain else []
+    if not plain or not all(isinstance(tag, str) and tag for tag in listed):
         raise refusal(name, value, "a list of texts")
     return listed
 

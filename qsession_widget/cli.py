@@ -1,4 +1,4 @@
-"""`qsession`: serve, status, stop, connect, user, gc, demo."""
+"""`qsession`: serve, status, stop, connect, user, gc, clock, demo."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import time
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
+from qsession_widget.duration import parse_duration
 from qsession_widget.errors import QSessionError
 
 if TYPE_CHECKING:
@@ -78,6 +79,9 @@ def main(arguments: list[str] | None = None) -> int:
     collect.add_argument(
         "--max-store-bytes", type=int, metavar="BYTES", help="the oldest, until there is no more"
     )
+    clock = commands.add_parser("clock", help="let time pass on a runtime with a virtual clock")
+    clock.add_argument("what", choices=("advance",))
+    clock.add_argument("duration", metavar="TIME", help="how much: 8h, 90s, '1h 30m'")
     demo = commands.add_parser("demo", help="run a session, live, then open the notebook")
     demo.add_argument(
         "--headless",
@@ -149,6 +153,14 @@ def _stop(_options: argparse.Namespace) -> int:
     return 0
 
 
+def _clock(options: argparse.Namespace) -> int:
+    from qsession_widget import local  # noqa: PLC0415  requests is not needed for --help
+
+    seconds = parse_duration(options.duration, name="TIME")
+    sys.stdout.write(f"It is {local.advance_clock(seconds)['now']} now.\n")
+    return 0
+
+
 def _connect(options: argparse.Namespace) -> int:
     from qsession_widget import local  # noqa: PLC0415  requests is not needed for --help
 
@@ -214,5 +226,6 @@ _RUN: dict[str, Callable[[argparse.Namespace], int]] = {
     "connect": _connect,
     "user": _user,
     "gc": _collect,
+    "clock": _clock,
     "demo": _demo,
 }

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
 from qsession_widget import local
 from qsession_widget.accounts import IBM_URL, LOCAL, Account
@@ -15,14 +17,16 @@ from qsession_widget.transport.cloud import (
     SEARCH_URL_VARIABLE,
     Cloud,
     Instance,
-    choose,
+    fitting,
 )
 from qsession_widget.transport.http import Endpoint, Transport, is_unattended
 from qsession_widget.wire.discovery import Discovery
 from qsession_widget.wire.fields import API_PREFIX
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from qsession_widget.accounts import Proxies
+
+_PROXY_SCHEMES = frozenset({"http", "https", "socks4", "socks4a", "socks5", "socks5h"})
 
 
 def connect(account: Account) -> Transport:
@@ -61,8 +65,7 @@ def list_instances(account: Account) -> list[Instance]:
         InvalidInputError: where a variable would lead the account's key to a wrong server.
         NotAuthorizedError, ServiceError, ServiceUnavailableError: as `Transport.request`.
     """
-    for variable in (IAM_URL_VARIABLE, SEARCH_URL_VARIABLE, CATALOG_URL_VARIABLE):
-        check_iam(account.url or IBM_URL, variable)
+    _check_variables(account)
     cloud = Cloud(
         account.search_url(),
         account.catalog_url(),
@@ -76,20 +79,19 @@ def list_instances(account: Account) -> list[Instance]:
         cloud.close()
 
 
-def choose_instance(account: Account) -> str:
-    """Give the CRN of the instance that an account without one means.
+def fitting_instances(account: Account) -> list[Instance]:
+    """List the instances that an account without a CRN means, the first choice first.
 
     Raises:
         InvalidInputError: where none fits, and as `list_instances`.
     """
-    chosen = choose(
+    return fitting(
         list_instances(account),
         name=None if account.instance == "auto" else account.instance,
         region=account.region,
         plans_preference=account.plans_preference,
         tags=account.tags,
     )
-    return chosen.crn
 
 
 def official_service(account: Account, url: str) -> Any:
@@ -98,12 +100,17 @@ def official_service(account: Account, url: str) -> Any:
     Args:
         account: the account.
         url: base of its REST API at this moment.
+
+    Raises:
+        InvalidInputError: where a variable would lead the account's key to a wrong server.
     """
     if account.channel == LOCAL:
         if account.url is None:
             return local.official_service()
         there = Discovery(url.removesuffix(API_PREFIX), 0, "", account.token or "")
         return Connection(there).service()
+    # What was right when our own client connected may have been set since.
+    _check_variables(account)
     from qiskit_ibm_runtime import QiskitRuntimeService  # noqa: PLC0415 - more than a second
 
     return QiskitRuntimeService(
@@ -143,7 +150,7 @@ def of_official(official: Any, instance: str | None = None) -> tuple[Account, Tr
         key,
         url,
         crn,
-        verify=bool(client.verify),
+        verify=client.verify if isinstance(client.verify, str) else bool(client.verify),
         proxies=dict(client.proxies or {}),
     )
     auth = IAMAuth(key, crn, iam_url=iam_url, verify=account.verify, proxies=account.proxies)
@@ -151,22 +158,50 @@ def of_official(official: Any, instance: str | None = None) -> tuple[Account, Tr
     return account, Transport(there, verify=account.verify, proxies=account.proxies)
 
 
-def proxies_of(given: Mapping[str, Any] | None) -> dict[str, str] | None:
+def proxies_of(given: Proxies | None) -> dict[str, str] | None:
     """Take proxies in requests' form, or in qiskit-ibm-runtime's, {"urls": {...}}.
 
     Raises:
-        InvalidInputError: for NTLM names and passwords, which are not supported.
+        InvalidInputError: for NTLM names and passwords, which are not supported, and for what is no
+            address. The message repeats no address: there may be a password in it.
     """
     if given is None:
         return None
-    if "urls" not in given:
-        return dict(given)
-    more = sorted(set(given) - {"urls"})
-    if more:
-        raise InvalidInputError(
-            f"proxies with {', '.join(more)} are not supported; allowed are addresses by scheme"
-        )
-    return dict(given["urls"])
+    found: dict[str, Any] = dict(given)
+    if "urls" in given:
+        more = sorted(set(given) - {"urls"})
+        if more:
+            raise InvalidInputError(
+                f"proxies with {', '.join(more)} are not supported; allowed are addresses by scheme"
+            )
+        found = dict(found["urls"])
+    for scheme, address in found.items():
+        if not _is_address(address):
+            raise InvalidInputError(
+                f"the proxy for {scheme!r} is no address; allowed are addresses such as "
+                "http://proxy:3128 and http://name:password@proxy:3128, with every odd letter of "
+                "a password percent-encoded"
+            )
+    return found
+
+
+def verify_of(given: bool | str | Path | None) -> bool | str | None:
+    """Take whom to trust as requests does."""
+    return str(given) if isinstance(given, Path) else given
+
+
+def _is_address(address: object) -> bool:
+    try:
+        parts = urlsplit(str(address))
+        # The port is read when it is asked for.
+        return parts.scheme in _PROXY_SCHEMES and bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        return False
+
+
+def _check_variables(account: Account) -> None:
+    for variable in (IAM_URL_VARIABLE, SEARCH_URL_VARIABLE, CATALOG_URL_VARIABLE):
+        check_iam(account.url or IBM_URL, variable)
 
 
 def _iam(account: Account) -> IAMAuth:

@@ -11,7 +11,10 @@ from qsession_widget.wire.fields import EXECUTOR
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    import qiskit_ibm_runtime as official_package
+    import samplomatic
     from qiskit.providers import BackendV2
+    from qiskit_ibm_runtime.options_models import ExecutorOptions
 
     from qsession_widget.job import RuntimeJob
     from qsession_widget.session import Session
@@ -36,7 +39,7 @@ class Executor(Placed):
     def __init__(
         self,
         mode: Session | str | BackendV2 | None = None,
-        options: Any | Mapping[str, Any] | None = None,
+        options: ExecutorOptions | Mapping[str, object] | None = None,
         *,
         session: Session | str | BackendV2 | None = None,
     ) -> None:
@@ -44,7 +47,9 @@ class Executor(Placed):
         self.options = _official_options(options)
         """`ExecutorOptions` of qiskit-ibm-runtime, checked by it."""
 
-    def run(self, program: Any) -> RuntimeJob:
+    def run(
+        self, program: official_package.QuantumProgram | samplomatic.QuantumProgram
+    ) -> RuntimeJob:
         """Send a program. Its circuits must be in the device's instruction set.
 
         Args:

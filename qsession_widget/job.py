@@ -3,52 +3,43 @@
 from __future__ import annotations
 
 import asyncio
-import json
-import logging
-import threading
-import time
+from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any, Protocol
-
-from qiskit.primitives import BasePrimitiveJob
+from typing import TYPE_CHECKING, Any
 
 from qsession_widget import checked
+from qsession_widget.decoding import decode, decode_result
 from qsession_widget.errors import (
     ConflictError,
     JobCancelledError,
     JobFailedError,
-    JobTimeoutError,
     NotFoundError,
-    ServiceError,
 )
-from qsession_widget.wire import codec
-from qsession_widget.wire.fields import EXTRA
-from qsession_widget.wire.states import FINAL_JOB_STATUS, JOB_STATUS, job_status
+from qsession_widget.polling import PolledJob
+from qsession_widget.wire.states import FINAL_JOB_STATUS, job_status
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Mapping, Sequence
 
     from qsession_widget.backend import Backend
+    from qsession_widget.decoding import ResultDecoder
     from qsession_widget.service import QiskitRuntimeService
 
-logger = logging.getLogger(__name__)
 
-_HELD_SECONDS = 25.0
-_FIRST_PAUSE_SECONDS = 0.1
-_LONGEST_PAUSE_SECONDS = 2.0
-_PAUSE_GROWTH = 1.5
-_OWN_PROGRAMS = ("sampler", "estimator")
-"""Programs whose results our own codec reads."""
+@dataclass(frozen=True)
+class Estimate:
+    """When a queued job may start, and what makes the service think so.
 
+    Attributes:
+        start_seconds: seconds from now, on the service's clock.
+        basis: what it rests on, such as "12 jobs of this session took 0.8 s each (median)".
+    """
 
-class ResultDecoder(Protocol):
-    """What may be given as `result_decoder`: a class, or an object, with this method."""
-
-    def decode(self, text: str) -> Any:
-        """Turn the text of GET /jobs/{id}/results into a result."""
+    start_seconds: float
+    basis: str
 
 
-class RuntimeJob(BasePrimitiveJob):  # type: ignore[misc] # qiskit has no types
+class RuntimeJob(PolledJob):
     """A job on a service. Made by `run` of a primitive or session, or by `service.job(id)`.
 
     A job that is over never changes, so its status and result are kept and not asked for again.
@@ -68,13 +59,8 @@ class RuntimeJob(BasePrimitiveJob):  # type: ignore[misc] # qiskit has no types
         data: Mapping[str, Any] | None = None,
         result_decoder: type[ResultDecoder] | ResultDecoder | None = None,
     ) -> None:
-        super().__init__(job_id)
-        self._service = service
+        super().__init__(service, job_id, data)
         self._decoder = result_decoder
-        self._lock = threading.Lock()
-        self._data = data
-        self._etag: str | None = None
-        self._text: str | None = None
         self._result: tuple[object, Any] | None = None
 
     def __repr__(self) -> str:
@@ -118,7 +104,7 @@ class RuntimeJob(BasePrimitiveJob):  # type: ignore[misc] # qiskit has no types
     @property
     def inputs(self) -> dict[str, Any]:
         """The inputs that it was given, decoded; empty where the service keeps none (`params`)."""
-        found: dict[str, Any] = _decoded(self._service.api.job_with_inputs(self._job_id))
+        found: dict[str, Any] = decode(self._service.api.job_with_inputs(self._job_id))
         return found.get("params") or {}
 
     def backend(self) -> Backend:
@@ -168,23 +154,31 @@ class RuntimeJob(BasePrimitiveJob):  # type: ignore[misc] # qiskit has no types
 
     @property
     def queue_position(self) -> int | None:
-        """Its place among those that wait, 1 for the next; None where the service says none."""
-        if not self._over():
-            # Not by the ETag: a job does not change when those before it go.
-            self._refresh(changed_only=False)
-        position = (self._known().get(EXTRA) or {}).get("queue_position")
+        """Its place among those that wait, 1 for the next; None where the service says none.
+
+        Source: `qsession.queue_position` of the local runtime's jobs. IBM gives none.
+        """
+        position = self._said_now("queue_position")
         return None if position is None else int(position)
 
     @property
-    def sub_status(self) -> str | None:
-        """What a queued or running job is doing; None where the service does not say.
+    def estimate(self) -> Estimate | None:
+        """When it may start, as long as it is queued; None where the service says nothing.
 
-        Source: `qsession.sub_status` of the local runtime's jobs. IBM has no such thing: its
-        RUNNING also covers classical preparation.
+        Source: `qsession.estimate` of the local runtime's jobs. IBM gives none, and nothing here
+        makes one up.
         """
-        if not self._over():
-            self._refresh()
-        found = (self._known().get(EXTRA) or {}).get("sub_status")
+        found = self._said_now("estimate")
+        return None if found is None else Estimate(float(found["start_seconds"]), found["basis"])
+
+    @property
+    def sub_status(self) -> str | None:
+        """What a running job is doing; None where the service does not say.
+
+        "preparing", "on_device" or "post_processing": `qsession.sub_status` of the local runtime's
+        jobs. IBM has no such thing: its RUNNING also covers classical preparation.
+        """
+        found = self._said_now("sub_status")
         return None if found is None else str(found)
 
     def error_message(self) -> str | None:
@@ -220,52 +214,6 @@ class RuntimeJob(BasePrimitiveJob):  # type: ignore[misc] # qiskit has no types
             return ""
 
     # What to do with it
-
-    def wait_for_final_state(self, timeout: float | None = None) -> None:
-        """Wait until it is over, however it ends.
-
-        A KeyboardInterrupt ends the waiting, not the job; a note on it says how to get it back.
-
-        Args:
-            timeout: seconds to wait at most; None waits as long as it takes.
-
-        Raises:
-            JobTimeoutError: where it is not over by then. It goes on.
-            ServiceUnavailableError: where the service cannot be reached. It goes on.
-        """
-        try:
-            self._wait(timeout)
-        except KeyboardInterrupt as interrupt:
-            interrupt.add_note(
-                f"Job {self._job_id} goes on. service.job({self._job_id!r}) gives it back, "
-                "its cancel() ends it."
-            )
-            raise
-
-    def _wait(self, timeout: float | None) -> None:
-        deadline = None if timeout is None else time.monotonic() + timeout
-        pause = _FIRST_PAUSE_SECONDS
-        left = _HELD_SECONDS if timeout is None else timeout
-        while not self._over():
-            if self._service.known_to_offer("outcome"):
-                self._await_outcome(min(left, _HELD_SECONDS))
-                asked_to_hold = waited = True
-            else:
-                # A request can be held only where there is something to compare with.
-                asked_to_hold = self._etag is not None
-                waited = self._refresh(min(left, _HELD_SECONDS) if asked_to_hold else 0.0)
-            if self._over() or self._ended_unheard_of():
-                return
-            left = _HELD_SECONDS if deadline is None else deadline - time.monotonic()
-            if left <= 0:
-                raise JobTimeoutError(
-                    f"job {self._job_id} was not over after {timeout} s; it goes on, and "
-                    f"service.job({self._job_id!r}) gives it back",
-                    job_id=self._job_id,
-                )
-            if not waited and (asked_to_hold or self._etag is None):
-                self._service.api.transport.pause(min(pause, left))
-                pause = min(pause * _PAUSE_GROWTH, _LONGEST_PAUSE_SECONDS)
 
     def result(
         self,
@@ -368,92 +316,15 @@ class RuntimeJob(BasePrimitiveJob):  # type: ignore[misc] # qiskit has no types
             text: the text.
             decoder: class or object with `decode(text)`; None takes the job's own.
         """
-        chosen = decoder or self._decoder
-        if chosen is None:
-            return _decoded(text) if self.program_id in _OWN_PROGRAMS else self._officially(text)
-        return (chosen() if isinstance(chosen, type) else chosen).decode(text)
+        return decode_result(text, self.program_id, decoder or self._decoder)
 
     # Inside
 
-    def _officially(self, text: str) -> Any:
-        """Decode results of programs that only qiskit-ibm-runtime knows, as it does."""
-        from qiskit_ibm_runtime.decoders.defaults import (  # noqa: PLC0415 - more than a second
-            DEFAULT_DECODERS,
-        )
-
-        result: Any = text
-        for decoder in DEFAULT_DECODERS.get(self.program_id, ()):
-            if decoder.is_applicable(result):
-                result = decoder.decode(result)
-        return _decoded(text) if result is text else result
-
-    def _known(self) -> Mapping[str, Any]:
-        """Give its JSON as last seen, and fetch it where it was never seen."""
-        if self._data is None:
-            self._refresh()
-        if self._data is None:
-            raise ServiceError(
-                f"job {self._job_id}: no answer to a first question", status_code=304
-            )
-        return self._data
-
     async def _awaited(self) -> Any:
-        # Short questions and no held ones: a thread that is held cannot be called off, and there
-        # are few of them for everybody who waits.
-        pause = _FIRST_PAUSE_SECONDS
-        while not self._over():
-            await asyncio.to_thread(self._refresh)
-            if await asyncio.to_thread(self._ended_unheard_of):
-                break
-            if not self._over():
-                await asyncio.sleep(pause)
-                pause = min(pause * _PAUSE_GROWTH, _LONGEST_PAUSE_SECONDS)
+        await self._over_in_the_end()
         return await asyncio.to_thread(self.result)
-
-    def _over(self) -> bool:
-        return self._data is not None and job_status(self._data) in FINAL_JOB_STATUS
-
-    def _ended_unheard_of(self) -> bool:
-        """Whether it is in a state that is not known here, and yet the service calls it finished.
-
-        Words that a service brings in later must not make anybody wait for ever.
-        """
-        if job_status(self._known()) in JOB_STATUS.values():
-            return False
-        try:
-            times = self.metrics().get("timestamps") or {}
-        except ServiceError:
-            return False
-        return times.get("finished") is not None
-
-    def _await_outcome(self, held_seconds: float) -> None:
-        """Ask for its JSON and its result once it is over."""
-        found = self._service.api.outcome(self._job_id, wait_seconds=held_seconds)
-        with self._lock:
-            if found is not None and not self._over():
-                self._data, self._etag, self._text = found["job"], found["etag"], found["result"]
-
-    def _refresh(self, held_seconds: float = 0.0, *, changed_only: bool = True) -> bool:
-        """Ask for its JSON, and say whether the server held the request."""
-        known = self._etag if changed_only else None
-        polled = self._service.api.job(self._job_id, etag=known, wait_seconds=held_seconds)
-        with self._lock:
-            # Answers of two threads may come in any order: what is over stays over.
-            if polled.body is not None and not self._over():
-                self._data, self._etag = polled.body, polled.etag
-        return polled.waited
 
     def _traceback(self) -> str:
         """Give the last traceback of a failed job, which IBM sends in the place of its result."""
         text = self._service.api.results(self._job_id) or ""
         return text[text.rfind("Traceback") :] if "Traceback" in text else text
-
-
-def _decoded(text: str) -> Any:
-    try:
-        return codec.loads(text)
-    except codec.UnknownTypeError:
-        # IBM's results hold execution spans and more, of types that only its package has.
-        from qiskit_ibm_runtime import RuntimeDecoder  # noqa: PLC0415 - takes more than a second
-
-        return json.loads(text, cls=RuntimeDecoder)

@@ -16,8 +16,10 @@ from qsession_widget.accounts import LOCAL
 from qsession_widget.backend import Backend, backend_name
 from qsession_widget.errors import InvalidInputError
 from qsession_widget.options import Options
+from qsession_widget.places import service_of
 from qsession_widget.service import default_service
-from qsession_widget.session import Session, find_session, service_of, surrounding_session
+from qsession_widget.session import Session, find_session
+from qsession_widget.surrounding import surrounding_session
 from qsession_widget.transpiling import transpiled_circuits
 
 if TYPE_CHECKING:
@@ -85,7 +87,7 @@ class _Primitive(Placed):
     def __init__(
         self,
         mode: Session | str | BackendV2 | None = None,
-        options: Options | Mapping[str, Any] | None = None,
+        options: Options | Mapping[str, object] | None = None,
         *,
         session: Session | str | BackendV2 | None = None,
     ) -> None:
@@ -287,7 +289,8 @@ def _check_width(number: int, circuit: QuantumCircuit, backend: Backend) -> None
 
 def _measures(circuit: QuantumCircuit) -> bool:
     """Whether anything in the circuit, or in its branches and loops, writes a classical bit."""
-    return any(
+    # Counting is quick; looking at each instruction is not, and happens in every iteration.
+    return "measure" in circuit.count_ops() or any(
         any(_measures(block) for block in instruction.operation.blocks)
         if isinstance(instruction.operation, ControlFlowOp)
         else bool(instruction.clbits)

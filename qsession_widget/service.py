@@ -2,28 +2,23 @@
 
 from __future__ import annotations
 
-import difflib
 import threading
 import uuid
-from dataclasses import asdict
 from typing import TYPE_CHECKING, Any, Self
 
-from qsession_widget import accounts, connection
+from qsession_widget import connection
 from qsession_widget.accounts import IBM_CHANNELS, LOCAL, Account, find_account
-from qsession_widget.backend import Backend, backend_name
-from qsession_widget.errors import (
-    BackendNotFoundError,
-    InvalidInputError,
-    NotFoundError,
-)
+from qsession_widget.backend import backend_name
+from qsession_widget.devices import Devices
+from qsession_widget.encoding import kept_circuits
+from qsession_widget.errors import InvalidInputError, NotFoundError, ServiceUnavailableError
 from qsession_widget.follow import follow
 from qsession_widget.job import RuntimeJob
+from qsession_widget.listings import Listings
 from qsession_widget.options import RuntimeOptions
-from qsession_widget.sessions import SessionSummary
-from qsession_widget.transport.api import RuntimeApi
+from qsession_widget.saved import SavedAccounts
 from qsession_widget.wire import codec
 from qsession_widget.wire.fields import API_PREFIX, EXTRA
-from qsession_widget.wire.states import Mode
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -33,15 +28,13 @@ if TYPE_CHECKING:
 
     import qiskit_ibm_runtime as official_package
 
-    from qsession_widget.job import ResultDecoder
+    from qsession_widget.accounts import ActiveAccount, Proxies
+    from qsession_widget.decoding import ResultDecoder
+    from qsession_widget.transport.cloud import Instance
     from qsession_widget.transport.http import Transport
 
-_PAGE = 100
-_FIRST_CHOICE = "fake_manila"
-"""Which of equally busy devices is taken first: the small one, whose jobs are over soonest."""
 
-
-class QiskitRuntimeService:
+class QiskitRuntimeService(Devices, Listings, SavedAccounts):
     """A connection to the local runtime, or to IBM Quantum. It may be shared by threads.
 
     Without arguments: the account of the `QISKIT_IBM_*` variables; else the default account that
@@ -53,17 +46,19 @@ class QiskitRuntimeService:
             a token is given, else as above.
         token: API key of IBM; for channel "local" with a url, somebody else's runtime's token.
         url: root of the service, for example "http://127.0.0.1:41234".
-        instance: CRN or name of the instance at IBM. None, and "auto", take the first that fits
-            the arguments below, free plans before others.
+        instance: CRN or name of the instance at IBM. None, and "auto", use all that fit the
+            arguments below, free plans before others: a device, job or session is looked for in
+            one after the other, and belongs to the service of the instance that has it.
         name: the saved account of this name.
         filename: another file of saved accounts than qiskit-ibm-runtime's.
-        verify: whether to check the server's certificate; None is the account's choice.
+        verify: whether to check the server's certificate; a path is a file, or a folder, of the
+            authorities to trust. None is the account's choice.
         proxies: addresses of proxies by scheme, such as {"https": "http://proxy:3128"}; also in
             qiskit-ibm-runtime's form, {"urls": {...}}.
         private_endpoint: whether to use IBM's private network.
-        region: only an instance in this region, "us-east" or "eu-de".
-        plans_preference: only an instance with one of these plans, the first ones first.
-        tags: only an instance with all of these tags.
+        region: only instances in this region, "us-east" or "eu-de".
+        plans_preference: only instances with one of these plans, the first ones first.
+        tags: only instances with all of these tags.
 
     Raises:
         InvalidInputError: for arguments that do not fit together, and where no instance fits.
@@ -80,8 +75,8 @@ class QiskitRuntimeService:
         *,
         name: str | None = None,
         filename: str | Path | None = None,
-        verify: bool | None = None,
-        proxies: Mapping[str, Any] | None = None,
+        verify: bool | str | Path | None = None,
+        proxies: Proxies | None = None,
         private_endpoint: bool | None = None,
         region: str | None = None,
         plans_preference: Sequence[str] | None = None,
@@ -98,128 +93,26 @@ class QiskitRuntimeService:
             account = Account(channel or IBM_CHANNELS[0], token, url)
         account = account.with_changes(
             instance=instance,
-            verify=verify,
+            verify=connection.verify_of(verify),
             proxies=connection.proxies_of(proxies),
             private_endpoint=private_endpoint,
             region=region,
             plans_preference=None if plans_preference is None else tuple(plans_preference),
             tags=None if tags is None else tuple(tags),
         )
+        others: list[Instance] = []
         if account.channel != LOCAL and account.crn is None:
-            account = account.with_changes(instance=connection.choose_instance(account))
-        self._set_up(account, connection.connect(account))
+            first, *others = connection.fitting_instances(account)
+            account = account.with_changes(instance=first.crn)
+        self._set_up(account, connection.connect(account), others)
 
-    def _set_up(self, account: Account, transport: Transport) -> None:
-        self._account = account
-        self._transport = transport
-        self.api = RuntimeApi(self._transport)
-        """The REST API, one method for each endpoint."""
-        self._lock = threading.Lock()
+    def _set_up(
+        self, account: Account, transport: Transport, others: Sequence[Instance] = ()
+    ) -> None:
+        super()._set_up(account, transport, others)
         self._features: frozenset[str] | None = None
-        self._configurations: dict[str, Mapping[str, Any]] = {}
         self._official: Any = None
-
-    # Accounts
-
-    @staticmethod
-    def save_account(  # noqa: PLR0917 - the order of qiskit-ibm-runtime
-        token: str | None = None,
-        url: str | None = None,
-        instance: str | None = None,
-        channel: str | None = None,
-        filename: str | Path | None = None,
-        name: str | None = None,
-        proxies: Mapping[str, Any] | None = None,
-        verify: bool | None = None,
-        *,
-        overwrite: bool = False,
-        set_as_default: bool = False,
-        private_endpoint: bool | None = None,
-        region: str | None = None,
-        plans_preference: Sequence[str] | None = None,
-        tags: Sequence[str] | None = None,
-    ) -> str:
-        """Save an account where qiskit-ibm-runtime saves and finds its own.
-
-        Args:
-            token: API key of IBM.
-            url: root of the service; None is IBM's.
-            instance: CRN or name of the instance, or "auto".
-            channel: "ibm_quantum_platform", which is also what None means, or "ibm_cloud".
-            filename: another file than qiskit-ibm-runtime's.
-            name: what to call it; None is the channel's default name.
-            proxies: as for the constructor.
-            verify: as for the constructor.
-            overwrite: whether it may take the place of one of that name, and of another default.
-            set_as_default: whether it is what is used where nothing is named.
-            private_endpoint: as for the constructor.
-            region: as for the constructor.
-            plans_preference: as for the constructor.
-            tags: as for the constructor.
-
-        Returns:
-            Its name.
-
-        Raises:
-            InvalidInputError: for an account that cannot be used, and where one is in the way.
-        """
-        account = Account(channel or IBM_CHANNELS[0], token, url, instance).with_changes(
-            proxies=connection.proxies_of(proxies),
-            verify=verify,
-            private_endpoint=private_endpoint,
-            region=region,
-            plans_preference=None if plans_preference is None else tuple(plans_preference),
-            tags=None if tags is None else tuple(tags),
-        )
-        return accounts.save_account(
-            account,
-            name=name,
-            filename=filename,
-            overwrite=overwrite,
-            set_as_default=set_as_default,
-        )
-
-    @staticmethod
-    def saved_accounts(
-        channel: str | None = None, filename: str | Path | None = None, name: str | None = None
-    ) -> dict[str, dict[str, Any]]:
-        """Give the saved accounts by name, without their tokens.
-
-        Args:
-            channel: only those of this channel.
-            filename: another file than qiskit-ibm-runtime's.
-            name: only the one of this name.
-        """
-        return accounts.saved_accounts(channel=channel, name=name, filename=filename)
-
-    @staticmethod
-    def delete_account(
-        filename: str | Path | None = None, name: str | None = None, channel: str | None = None
-    ) -> bool:
-        """Delete a saved account, and say whether there was one.
-
-        Args:
-            filename: another file than qiskit-ibm-runtime's.
-            name: which; None is the one with the channel's default name.
-            channel: whose default name.
-        """
-        return accounts.delete_account(name=name, channel=channel, filename=filename)
-
-    def active_instance(self) -> str | None:
-        """Give the CRN of the instance in use; None on the local runtime."""
-        return self._account.crn
-
-    def instances(self) -> list[dict[str, Any]]:
-        """List the instances of the account; none on the local runtime.
-
-        Returns:
-            For each a dict with `crn`, `name`, `plan`, `pricing_type` and `tags`, from IBM Cloud's
-            Global Search and Global Catalog.
-        """
-        if self.channel == LOCAL:
-            return []
-        found = connection.list_instances(self._account)
-        return [{**asdict(each), "tags": list(each.tags)} for each in found]
+        self._pub_counts: dict[str, int] = {}
 
     def usage(self) -> dict[str, Any]:
         """Ask what the instance has used and may use (GET /instances/usage).
@@ -280,6 +173,10 @@ class QiskitRuntimeService:
                     self._features = frozenset()
             return self._features
 
+    def pub_count(self, job_id: str) -> int | None:
+        """Give how many pubs a job has; None for one that was not sent through this object."""
+        return self._pub_counts.get(job_id)
+
     def known_to_offer(self, feature: str) -> bool:
         """Say whether the service has said that it can do something, without asking it."""
         with self._lock:
@@ -288,6 +185,10 @@ class QiskitRuntimeService:
     def close(self) -> None:
         """Close the connections. The local runtime goes on."""
         self._transport.close()
+        with self._lock:
+            beside = list(self._beside.values())
+        for service in beside:
+            service.close()
 
     def server_time(self) -> datetime:
         """Give the time that it is at the service now, in UTC, from the answers seen so far.
@@ -297,7 +198,7 @@ class QiskitRuntimeService:
         """
         return self._transport.server_time.now()
 
-    def active_account(self) -> dict[str, Any]:
+    def active_account(self) -> ActiveAccount:
         """Give the account in use, without its token."""
         return {
             "channel": self.channel,
@@ -306,112 +207,13 @@ class QiskitRuntimeService:
             "verify": self._account.verify,
         }
 
-    # Devices
-
-    def backends(
-        self,
-        name: str | None = None,
-        min_num_qubits: int | None = None,
-        simulator: bool | None = None,
-        operational: bool | None = None,
-        filters: Callable[[Backend], bool] | None = None,
-    ) -> list[Backend]:
-        """List devices, in the service's order.
-
-        Args:
-            name: only the one of this name.
-            min_num_qubits: only those with at least so many qubits.
-            simulator: only simulators (True) or only devices (False).
-            operational: only those that take jobs now (True) or do not (False).
-            filters: only those for which this function is true.
-        """
-        return [
-            backend
-            for entry in self.api.backends()
-            if (name is None or entry["name"] == name)
-            and (operational is None or _operational(entry) == operational)
-            and (backend := self._fitting(entry, min_num_qubits, simulator, filters))
-        ]
-
-    def backend(self, name: str) -> Backend:
-        """Give one device.
-
-        Raises:
-            BackendNotFoundError: where there is none of that name; the message lists those that
-                there are, the nearest names first.
-        """
-        wanted = backend_name(name)
-        configuration = self._configurations.get(wanted)
-        if configuration is None:
-            try:
-                configuration = self.api.configuration(wanted)
-            except NotFoundError as error:
-                names = sorted(
-                    (entry["name"] for entry in self.api.backends()),
-                    key=lambda other: (-_likeness(wanted, other), other),
-                )
-                raise BackendNotFoundError(
-                    f"no backend {wanted!r}; there are {', '.join(names) or 'none'}"
-                ) from error
-            self._configurations[wanted] = configuration
-        return Backend(self, configuration)
-
-    def least_busy(
-        self,
-        min_num_qubits: int | None = None,
-        simulator: bool | None = None,
-        filters: Callable[[Backend], bool] | None = None,
-    ) -> Backend:
-        """Give the operational device with the fewest waiting jobs.
-
-        Of several, the first by name, but before all others `fake_manila`.
-
-        Args:
-            min_num_qubits: only those with at least so many qubits.
-            simulator: only simulators (True) or only devices (False).
-            filters: only those for which this function is true.
-
-        Raises:
-            BackendNotFoundError: where none fits.
-        """
-        entries = self.api.backends()
-        for entry in sorted(filter(_operational, entries), key=_busyness):
-            backend = self._fitting(entry, min_num_qubits, simulator, filters)
-            if backend is not None:
-                return backend
-        raise BackendNotFoundError(
-            f"no operational backend fits min_num_qubits={min_num_qubits}, simulator={simulator}"
-            f"{', filters' if filters else ''}; there are "
-            f"{', '.join(entry['name'] for entry in entries) or 'none'}"
-        )
-
-    def _fitting(
-        self,
-        entry: Mapping[str, Any],
-        min_num_qubits: int | None,
-        simulator: bool | None,
-        filters: Callable[[Backend], bool] | None,
-    ) -> Backend | None:
-        # What the list says already saves asking for the whole configuration.
-        if entry.get("qubits", min_num_qubits or 0) < (min_num_qubits or 0):
-            return None
-        if simulator is not None and entry.get("is_simulator", simulator) != simulator:
-            return None
-        backend = self.backend(entry["name"])
-        fits = (
-            (min_num_qubits is None or backend.num_qubits >= min_num_qubits)
-            and (simulator is None or backend.simulator == simulator)
-            and (filters is None or filters(backend))
-        )
-        return backend if fits else None
-
     # Jobs
 
     def run(  # noqa: PLR0917 - the order of qiskit-ibm-runtime
         self,
         program_id: str,
-        inputs: Mapping[str, Any],
-        options: RuntimeOptions | Mapping[str, Any] | None = None,
+        inputs: Mapping[str, object],
+        options: RuntimeOptions | Mapping[str, object] | None = None,
         callback: Callable[[str, Any], object] | None = None,
         result_decoder: type[ResultDecoder] | ResultDecoder | None = None,
         session_id: str | None = None,
@@ -438,13 +240,12 @@ class QiskitRuntimeService:
         chosen = RuntimeOptions.of(options)
         if chosen.backend is None:
             raise InvalidInputError("options name no backend; give options={'backend': NAME}")
-        if chosen.instance not in {None, self._account.instance}:
-            raise InvalidInputError(
-                f"instance={chosen.instance!r} is not this service's, {self._account.instance!r}"
-            )
         if not isinstance(program_id, str) or not program_id:
             raise InvalidInputError(f"program_id={program_id!r} is not the name of a program")
         name = backend_name(chosen.backend)
+        service = self
+        if self._in_use(chosen.instance) != [self]:
+            service = self.backend(name, chosen.instance).service
         body = {
             "program_id": program_id,
             "params": inputs,
@@ -452,10 +253,18 @@ class QiskitRuntimeService:
             **({"session_id": session_id} if session_id else {}),
             **chosen.on_the_wire(),
         }
-        if optimization_level is not None and "transpile" in self.features:
+        if optimization_level is not None and "transpile" in service.features:
             body[EXTRA] = {"optimization_level": optimization_level}
-        answer = self.api.create_job(codec.dumps(body), key=str(uuid.uuid4()))
-        job = RuntimeJob(self, answer["id"], result_decoder=result_decoder)
+        text = codec.dumps(body, circuit=kept_circuits.text)
+        try:
+            answer = service.api.create_job(text, key=str(uuid.uuid4()))
+        except ServiceUnavailableError as error:
+            error.add_note("Whether the job was taken is not known: service.jobs() lists the last.")
+            raise
+        job = RuntimeJob(service, answer["id"], result_decoder=result_decoder)
+        pubs = inputs.get("pubs")
+        if isinstance(pubs, list | tuple):
+            self._pub_counts[job.job_id()] = len(pubs)
         if callback is not None:
             follow(job, callback)
         return job
@@ -466,122 +275,13 @@ class QiskitRuntimeService:
         Raises:
             NotFoundError: where there is none of that id.
         """
-        job = RuntimeJob(self, job_id)
-        job.status()
-        return job
 
-    def jobs(  # noqa: PLR0917 - the order of qiskit-ibm-runtime
-        self,
-        limit: int | None = 10,
-        skip: int = 0,
-        backend_name: str | None = None,
-        pending: bool | None = None,
-        program_id: str | None = None,
-        session_id: str | None = None,
-        job_tags: Sequence[str] | None = None,
-        created_after: datetime | None = None,
-        created_before: datetime | None = None,
-        descending: bool = True,
-    ) -> list[RuntimeJob]:
-        """List jobs, the newest first, each once.
+        def found(service: QiskitRuntimeService) -> RuntimeJob:
+            job = RuntimeJob(service, job_id)
+            job.status()
+            return job
 
-        Args:
-            limit: at most so many; None is all.
-            skip: leave out the first so many.
-            backend_name: only those of this device.
-            pending: only those that are queued or running (True) or over (False).
-            program_id: only those of this program.
-            session_id: only those of this session.
-            job_tags: only those with all of these tags.
-            created_after: only those since then; a time without a zone is in local time.
-            created_before: only those until then.
-            descending: whether the newest come first.
-
-        Raises:
-            InvalidInputError: for a limit or skip that is no count.
-        """
-        _check_count("limit", limit)
-        _check_count("skip", skip)
-        query = {
-            "backend": backend_name,
-            "pending": None if pending is None else str(pending).lower(),
-            "program": program_id,
-            "session_id": session_id,
-            "tags": list(job_tags) if job_tags else None,
-            "created_after": created_after and created_after.astimezone().isoformat(),
-            "created_before": created_before and created_before.astimezone().isoformat(),
-            "sort": None if descending else "ASC",
-        }
-        found: dict[str, RuntimeJob] = {}
-        offset = skip
-        while limit is None or len(found) < limit:
-            size = _PAGE if limit is None else min(limit - len(found), _PAGE)
-            page = self.api.jobs(limit=size, offset=offset, **query)["jobs"]
-            # A job that arrives between two pages pushes one that was seen onto the next page.
-            found.update({job["id"]: RuntimeJob(self, job["id"], data=job) for job in page})
-            if len(page) < size:
-                break
-            offset += len(page)
-        return list(found.values())[:limit]
-
-    def sessions(
-        self,
-        limit: int | None = 10,
-        *,
-        backend_name: str | None = None,
-        pending: bool | None = None,
-        mode: str | None = None,
-        created_after: datetime | None = None,
-        created_before: datetime | None = None,
-    ) -> list[SessionSummary]:
-        """List sessions and batches, the newest first, each once (GET /workloads).
-
-        Also those that nobody has a handle on any more: `Session.from_id(found.id).close()` ends
-        one that was left open.
-
-        Args:
-            limit: at most so many; None is all.
-            backend_name: only those on this device.
-            pending: only those that are not over (True) or are (False).
-            mode: only sessions ("dedicated") or only batches ("batch").
-            created_after: only those since then; a time without a zone is in local time.
-            created_before: only those until then.
-
-        Raises:
-            InvalidInputError: for a limit that is no count, and for an unknown mode.
-        """
-        _check_count("limit", limit)
-        if mode not in {None, *Mode}:
-            raise InvalidInputError(
-                f"mode={mode!r} is not known; allowed are {', '.join(map(repr, Mode))}"
-            )
-        over = {True: ["pending", "in_progress"], False: ["completed", "canceled", "failed"]}
-        query: dict[str, Any] = {
-            # The listing has a word of its own for dedicated sessions.
-            "mode": [
-                "session" if each == Mode.DEDICATED else each.value
-                for each in Mode
-                if mode in {None, each}
-            ],
-            "status": None if pending is None else over[pending],
-            "backend": backend_name,
-            "created_after": created_after and created_after.astimezone().isoformat(),
-            "created_before": created_before and created_before.astimezone().isoformat(),
-        }
-        found: dict[str, SessionSummary] = {}
-        cursors: set[str] = set()
-        cursor: str | None = None
-        while limit is None or len(found) < limit:
-            size = _PAGE if limit is None else min(limit - len(found), _PAGE)
-            page = self.api.workloads(limit=size, next=cursor, **query)
-            listed = map(SessionSummary.from_json, page["workloads"])
-            found.update({each.id: each for each in listed})
-            cursor = page.get("next")
-            # A cursor that comes again would go round in circles.
-            if not cursor or cursor in cursors or not page["workloads"]:
-                break
-            cursors.add(cursor)
-        return list(found.values())[:limit]
+        return self._holder(found)
 
     def delete_job(self, job_id: str) -> None:
         """Delete a job with its result.
@@ -589,12 +289,7 @@ class QiskitRuntimeService:
         Raises:
             NotFoundError: where there is none of that id.
         """
-        self.api.delete_job(job_id)
-
-
-def _check_count(name: str, count: int | None) -> None:
-    if count is not None and (not isinstance(count, int) or count < 0):
-        raise InvalidInputError(f"{name}={count!r} is not allowed; allowed is 0 and more")
+        self._holder(lambda service: service.api.delete_job(job_id))
 
 
 _default_lock = threading.Lock()
@@ -645,15 +340,3 @@ def adopted_service(
             known._official = (transport.url, official)  # noqa: SLF001 - of ours, just made
             _adopted[transport.url, account] = known
         return known
-
-
-def _operational(entry: Mapping[str, Any]) -> bool:
-    return bool((entry.get("status") or {}).get("name", "online") == "online")
-
-
-def _busyness(entry: Mapping[str, Any]) -> tuple[int, bool, str]:
-    return entry.get("queue_length") or 0, entry["name"] != _FIRST_CHOICE, entry["name"]
-
-
-def _likeness(one: str, other: str) -> float:
-    return difflib.SequenceMatcher(None, one.lower(), other.lower()).ratio()

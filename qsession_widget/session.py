@@ -3,40 +3,28 @@
 from __future__ import annotations
 
 import asyncio
-import contextvars
-import functools
-import inspect
-import logging
-import threading
-import uuid
-from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, ClassVar, Literal, ParamSpec, Self, TypeVar, cast, get_args
+from typing import TYPE_CHECKING, Any, ClassVar, ParamSpec, Self, TypeVar
 
-from qsession_widget import checked
-from qsession_widget.backend import Backend, backend_name
+from qsession_widget.backend import backend_name
 from qsession_widget.duration import parse_duration
+from qsession_widget.ending import Ending
 from qsession_widget.errors import (
     ConflictError,
     InvalidInputError,
-    NotFoundError,
     PlanError,
     QSessionError,
     ServiceError,
+    ServiceUnavailableError,
     SessionClosedError,
 )
-from qsession_widget.job import RuntimeJob
 from qsession_widget.options import RuntimeOptions
-from qsession_widget.service import (
-    QiskitRuntimeService,
-    adopted_service,
-    default_service,
-    local_service,
-)
-from qsession_widget.wire.fields import EXTRA
-from qsession_widget.wire.states import Mode, SessionState, session_status
+from qsession_widget.places import adopted_session, device_for, service_for
+from qsession_widget.service import QiskitRuntimeService, default_service
+from qsession_widget.surrounding import bound, enter, leave
+from qsession_widget.wire.states import Mode, SessionState
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
     from contextlib import AbstractContextManager
     from datetime import timedelta
     from types import TracebackType
@@ -44,58 +32,22 @@ if TYPE_CHECKING:
     from qiskit.providers import BackendV2
     from qiskit_ibm_runtime import Session as OfficialSession
 
-    from qsession_widget.job import ResultDecoder
-
-logger = logging.getLogger(__name__)
-
-OnError = Literal["cancel", "close", "leave"]
+    from qsession_widget.decoding import ResultDecoder
+    from qsession_widget.job import RuntimeJob
+    from qsession_widget.reading import OnError
 
 _BAD_REQUEST = 400
+_FORBIDDEN = 403
 _NO_SESSIONS_IN_PLAN = 1352
-"""IBM's error code: "You are not authorized to run a session when using the open plan"."""
+"""IBM's code, with status 400 and the text "You are not authorized to run a session when using the
+open plan." and "Create an instance of a different plan type or use a different execution mode."
+"""
 
 _P = ParamSpec("_P")
 _R = TypeVar("_R")
 
-_DETAILS = {
-    "id": "id",
-    "backend_name": "backend_name",
-    "interactive_timeout": "interactive_ttl",
-    "max_time": "max_ttl",
-    "active_timeout": "active_ttl",
-    "state": "state",
-    "accepting_jobs": "accepting_jobs",
-    "last_job_started": "last_job_started",
-    "last_job_completed": "last_job_completed",
-    "started_at": "started_at",
-    "closed_at": "closed_at",
-    "activated_at": "activated_at",
-    "mode": "mode",
-    "usage_time": "elapsed_time",
-}
-"""Key of `details()`, and where it stands in the JSON of GET /sessions/{id}."""
 
-
-def details_of(found: Mapping[str, Any]) -> dict[str, Any]:
-    """Read the JSON of GET /sessions/{id} into the dict of `Session.details()`."""
-    return {
-        **{key: found.get(field) for key, field in _DETAILS.items()},
-        "timestamps": found.get("timestamps") or [],
-    }
-
-
-_surrounding: contextvars.ContextVar[tuple[Session, ...]] = contextvars.ContextVar(
-    "qsession_widget_sessions", default=()
-)
-"""The sessions of the `with` blocks that this code runs in, the innermost last."""
-
-
-def surrounding_session() -> Session | None:
-    """Give the session of the innermost `with` block that this code runs in."""
-    return next(reversed(_surrounding.get()), None)
-
-
-class Session:
+class Session(Ending):
     """A session: its jobs run one after another on a device that nobody else uses meanwhile.
 
     As a context manager, `with` or `async with`, it closes itself at the end of the block. What
@@ -115,7 +67,9 @@ class Session:
         on_error: what an exception does that ends the `with` block: "cancel" cancels queued jobs
             and takes no more, "close" takes no more, "leave" does nothing.
         tags: added to the tags of every job of the session.
-        name: a name for people to know it by; the service does not see it.
+        name: a name for people to know it by. Sessions have no names at IBM (POST /sessions takes
+            mode, backend, instance and max_ttl), so it is one more tag of every job:
+            `service.jobs(job_tags=[name])` finds them again, and by their `session_id` the session.
 
     Raises:
         InvalidInputError: a ValueError, for arguments that cannot be used, and where the service
@@ -125,8 +79,6 @@ class Session:
     """
 
     _MODE: ClassVar[Mode] = Mode.DEDICATED
-    _device: Backend | None
-    _session_id: str | None
 
     def __init__(
         self,
@@ -139,8 +91,10 @@ class Session:
         name: str | None = None,
     ) -> None:
         seconds = None if max_time is None else parse_duration(max_time)
-        self._set_up(_service_for(service, backend), on_error, tags, name)
-        device = self._device = _device_for(self._service, backend)
+        self._set_up(service_for(service, backend), on_error, tags, name)
+        device = self._device = device_for(self._service, backend)
+        # Of several instances of an account, the one that has the device.
+        self._service = device.service
         if device.simulator:
             return
         body = {"mode": self._MODE.value, "backend": device.name}
@@ -155,7 +109,13 @@ class Session:
                 key=self.key,
             )
         except ServiceError as error:
-            raise self._refused(error, max_time) from error
+            raise _refused(error, max_time) from error
+        except ServiceUnavailableError as error:
+            error.add_note(
+                "Whether a session was opened is not known: service.sessions(pending=True) lists "
+                f"those that are open, and {type(self).__name__}.from_id(id).close() ends one."
+            )
+            raise
         self._session_id = str(created["id"])
 
     @classmethod
@@ -188,7 +148,7 @@ class Session:
         """
         session = cls.__new__(cls)
         session._adopt(  # noqa: SLF001 - a second constructor, which must not create anything
-            session_id, _service_for(service, backend), backend, on_error, tags, name
+            session_id, service_for(service, backend), backend, on_error, tags, name
         )
         return session
 
@@ -201,8 +161,8 @@ class Session:
         tags: Sequence[str] | None,
         name: str | None,
     ) -> None:
+        service, found = service.find_session(session_id)
         self._set_up(service, on_error, tags, name)
-        found = service.api.session(session_id)
         mode = found["mode"]
         if mode != self._MODE:
             hint = "Batch.from_id" if mode == Mode.BATCH else "Session.from_id"
@@ -218,80 +178,6 @@ class Session:
         self._session_id = str(found["id"])
         self._device = service.backend(own) if own else None
         self._active = found["state"] != SessionState.CLOSED
-
-    def _set_up(
-        self,
-        service: QiskitRuntimeService,
-        on_error: OnError,
-        tags: Sequence[str] | None,
-        name: str | None,
-    ) -> None:
-        if on_error not in get_args(OnError):
-            raise InvalidInputError(
-                f"on_error={on_error!r} is not known; allowed are {', '.join(get_args(OnError))}"
-            )
-        self.key = str(uuid.uuid4())
-        """Made by this client, so that sessions without an id on the service have one too."""
-        self.name = name
-        """A name for people to know it by."""
-        self._service = service
-        self._on_error: OnError = on_error
-        self._tags = checked.tags("tags", tags) if tags is not None else []
-        self._device = None
-        self._session_id = None
-        self._active = True
-        self._lock = threading.Lock()
-        self._own_jobs: list[RuntimeJob] = []
-
-    # What it is
-
-    @property
-    def service(self) -> QiskitRuntimeService:
-        """The service that it runs on."""
-        return self._service
-
-    @property
-    def session_id(self) -> str | None:
-        """Its id on the service; None if the backend is a simulator."""
-        return self._session_id
-
-    @property
-    def tags(self) -> list[str]:
-        """What is added to the tags of every job that goes through this object."""
-        return list(self._tags)
-
-    @property
-    def simulator(self) -> bool:
-        """Whether its backend is a simulator, so that there is no session on the service."""
-        return self._device is not None and self._device.simulator
-
-    @property
-    def device(self) -> Backend:
-        """Its backend, as an object.
-
-        Raises:
-            InvalidInputError: where the service has not said yet which one it is.
-        """
-        if self._device is None:
-            found = self._json().get("backend_name")
-            if not found:
-                raise InvalidInputError(
-                    f"the backend of session {self._session_id} is not known yet; "
-                    "it is once a job has run"
-                )
-            self._device = self._service.backend(found)
-        return self._device
-
-    def backend(self) -> str | None:
-        """Give the name of its backend; None where the service has not said yet."""
-        return None if self._device is None else str(self._device.name)
-
-    def __repr__(self) -> str:
-        parts = [repr(self._session_id) if self._session_id else "simulator: no session"]
-        parts.append(f"backend={self.backend()!r}")
-        if self.name:
-            parts.append(f"name={self.name!r}")
-        return f"<{type(self).__name__}({', '.join(parts)})>"
 
     def _repr_mimebundle_(
         self, include: object = None, exclude: object = None
@@ -313,80 +199,6 @@ class Session:
         from qsession_widget.panel.terminal import live  # noqa: PLC0415
 
         return live(self)
-
-    # How it is
-
-    def status(self) -> str | None:
-        """Ask how it is.
-
-        Returns:
-            "Pending", "In progress, accepting new jobs", "In progress, not accepting new jobs" or
-            "Closed"; None if the backend is a simulator. From `state` and `accepting_jobs` of
-            GET /sessions/{id}.
-        """
-        if self._session_id is None:
-            return None
-        found = self._json()
-        return session_status(found["state"], accepting_jobs=bool(found["accepting_jobs"]))
-
-    def details(self) -> dict[str, Any] | None:
-        """Ask for all that the service knows about it (GET /sessions/{id}).
-
-        Returns:
-            None if the backend is a simulator; else a dict with
-
-            * id: its id.
-            * backend_name: its device.
-            * interactive_timeout: seconds without a job after which it becomes inactive.
-            * max_time: seconds that it may last from its first job on.
-            * active_timeout: seconds that it may be active at a stretch.
-            * state: open, active, inactive, closed, or pending_inactive, pending_closed.
-            * accepting_jobs: whether it takes jobs.
-            * last_job_started, last_job_completed: when; text, RFC 3339 in UTC, or None.
-            * started_at: when its first job started; likewise.
-            * closed_at: when it was closed; likewise.
-            * activated_at: when it became active the last time; likewise.
-            * mode: "dedicated" for a session, "batch" for a batch.
-            * usage_time: as `usage()`.
-            * timestamps: every change of state, a list of {"status", "timestamp"}.
-        """
-        if self._session_id is None:
-            return None
-        return details_of(self._json())
-
-    def usage(self) -> float | None:
-        """Give the seconds that it has cost so far (`elapsed_time` of GET /sessions/{id}).
-
-        Returns:
-            For a session the time that it was active, for a batch the device time of its jobs;
-            None where the service has no figure, and if the backend is a simulator.
-        """
-        return None if self._session_id is None else self._json().get("elapsed_time")
-
-    def cache_info(self) -> dict[str, Any] | None:
-        """Give what the runtime kept for it, so that its iterations are fast.
-
-        Returns:
-            `{"hits", "misses", "seconds_saved"}`: how often its jobs found something that was kept
-            (circuits, transpiled ones, noise), how often it had to be made, and how long the making
-            had taken of what was found. None at services that do not say, and if the backend is a
-            simulator.
-        """
-        return None if self._session_id is None else (self._json().get(EXTRA) or {}).get("cache")
-
-    def jobs(self) -> list[RuntimeJob]:
-        """List its jobs, the oldest first, each once, also those that others have sent.
-
-        If the backend is a simulator: those that went through this object.
-        """
-        if self._session_id is None:
-            with self._lock:
-                return list(self._own_jobs)
-        if "watch" in self._service.features:
-            # One answer holds them all, so none can be missed between two pages.
-            found = self._service.api.watch(self._session_id) or {"jobs": []}
-            return [RuntimeJob(self._service, job["id"], data=job) for job in found["jobs"]]
-        return self._service.jobs(limit=None, session_id=self._session_id, descending=False)
 
     def ibm(self) -> OfficialSession:
         """Give a genuine `qiskit_ibm_runtime.Session`, or `Batch`, on the same id.
@@ -410,8 +222,8 @@ class Session:
     def run(
         self,
         program_id: str,
-        inputs: Mapping[str, Any],
-        options: RuntimeOptions | Mapping[str, Any] | None = None,
+        inputs: Mapping[str, object],
+        options: RuntimeOptions | Mapping[str, object] | None = None,
         callback: Callable[[str, Any], object] | None = None,
         result_decoder: type[ResultDecoder] | ResultDecoder | None = None,
         *,
@@ -442,12 +254,17 @@ class Session:
                 f"options name backend {backend_name(given.backend)!r}, and this session is on "
                 f"{device!r}"
             )
+        own = self._service.active_instance()
+        if given.instance not in {None, own}:
+            raise InvalidInputError(
+                f"options name instance {given.instance!r}, and this session is in {own!r}"
+            )
         chosen = RuntimeOptions(
             device,
             given.image,
             given.log_level,
-            given.instance,
-            [*self._tags, *(given.job_tags or [])] or None,
+            own,
+            [*self._tags, *self._name_as_tag(), *(given.job_tags or [])] or None,
             given.max_execution_time,
             given.session_time,
             private=given.private,
@@ -469,55 +286,6 @@ class Session:
                 self._own_jobs.append(job)
         return job
 
-    def close(self) -> str:
-        """Take no more jobs. Queued and running ones finish, then the session is over.
-
-        Doing it again changes nothing.
-
-        Returns:
-            What became of it, in words.
-        """
-        self._close()
-        return self._how_it_ended()
-
-    def _close(self) -> None:
-        self._active = False
-        if self._session_id is None:
-            return
-        try:
-            self._service.api.close_session(self._session_id)
-        except NotFoundError:
-            # The service forgets sessions that are long over.
-            logger.info("Session %s is not on the service any more", self._session_id)
-
-    def cancel(self) -> str:
-        """Take no more jobs, and cancel the queued ones. Running ones finish.
-
-        Doing it again changes nothing.
-
-        Returns:
-            What became of it, in words.
-        """
-        self._cancel()
-        return self._how_it_ended()
-
-    def _cancel(self) -> None:
-        self._active = False
-        if self._session_id is None:
-            self.cancel_queued_jobs()
-        else:
-            self._service.api.cancel_session(self._session_id)
-
-    def cancel_queued_jobs(self) -> list[str]:
-        """Cancel the queued jobs, and leave the session open.
-
-        Returns:
-            Ids of the jobs that this cancelled.
-        """
-        if self._session_id is not None and "watch" in self._service.features:
-            return self._service.api.cancel_queued(self._session_id)
-        return [job.job_id() for job in self.jobs() if job.queued() and _cancelled(job)]
-
     def bind(self, function: Callable[_P, _R]) -> Callable[_P, _R]:
         """Give a function that runs as if in this session's `with` block, on whatever thread.
 
@@ -527,32 +295,10 @@ class Session:
         Args:
             function: a function or a coroutine function.
         """
-        if inspect.iscoroutinefunction(function):
-
-            @functools.wraps(function)
-            async def bound_coroutine(*args: _P.args, **kwargs: _P.kwargs) -> Any:
-                with self._surrounding():
-                    return await function(*args, **kwargs)
-
-            return cast("Callable[_P, _R]", bound_coroutine)
-
-        @functools.wraps(function)
-        def bound(*args: _P.args, **kwargs: _P.kwargs) -> _R:
-            with self._surrounding():
-                return function(*args, **kwargs)
-
-        return bound
-
-    @contextmanager
-    def _surrounding(self) -> Iterator[None]:
-        token = _surrounding.set((*_surrounding.get(), self))
-        try:
-            yield
-        finally:
-            _surrounding.reset(token)
+        return bound(self, function)
 
     def __enter__(self) -> Self:
-        _surrounding.set((*_surrounding.get(), self))
+        enter(self)
         return self
 
     def __exit__(
@@ -561,7 +307,7 @@ class Session:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        self._leave_block()
+        leave(self)
         self._end(error)
 
     async def __aenter__(self) -> Self:
@@ -573,74 +319,10 @@ class Session:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        self._leave_block()
+        leave(self)
         await asyncio.to_thread(self._end, error)
 
-    def _leave_block(self) -> None:
-        stack = _surrounding.get()
-        if self in stack:
-            # The innermost of its own: a generator's block may end after that of its caller.
-            place = len(stack) - 1 - stack[::-1].index(self)
-            _surrounding.set((*stack[:place], *stack[place + 1 :]))
-
-    def _end(self, error: BaseException | None) -> None:
-        """Do what the end of the block means for the session."""
-        if error is None:
-            self._close()
-        elif isinstance(error, (KeyboardInterrupt, asyncio.CancelledError)):
-            error.add_note(
-                f"{self!r} stays open, and its jobs go on. Its cancel() or close() ends it"
-                + (
-                    "."
-                    if self._session_id is None
-                    else f", {type(self).__name__}.from_id finds it."
-                )
-            )
-        elif self._on_error != "leave":
-            try:
-                self._cancel() if self._on_error == "cancel" else self._close()
-            except QSessionError as problem:
-                # The first exception is the one that matters; this one must not hide it.
-                logger.exception("%r could not be ended", self)
-                error.add_note(f"{self!r} could not be ended and may be open: {problem}")
-
     # Inside
-
-    def _json(self) -> dict[str, Any]:
-        if self._session_id is None:
-            return {}
-        return self._service.api.session(self._session_id)
-
-    def _refused(
-        self, error: ServiceError, max_time: int | str | timedelta | None
-    ) -> QSessionError:
-        """Say what a refused session means in the words of who asked for it."""
-        if error.code == _NO_SESSIONS_IN_PLAN or "open plan" in str(error).lower():
-            return PlanError(
-                f"this account's plan has no sessions: {error}. A Batch, or jobs without either, "
-                "may do; and the local runtime has sessions for everybody: "
-                "Session(QiskitRuntimeService('local'), backend='fake_torino')",
-                status_code=error.status_code,
-                code=error.code,
-            )
-        if error.status_code != _BAD_REQUEST:
-            return error
-        given = "" if max_time is None else f" with max_time={max_time!r}"
-        return InvalidInputError(f"the service refuses this session{given}: {error}")
-
-    def _how_it_ended(self) -> str:
-        """Count the jobs that are left. The ending itself stands, whether this works or not."""
-        if self._session_id is None:
-            return "takes no more jobs"
-        try:
-            page = self._service.api.jobs(session_id=self._session_id, pending="true", limit=1)
-        except QSessionError:
-            logger.info("Session %s: its jobs cannot be counted", self._session_id, exc_info=True)
-            return "takes no more jobs"
-        left = int(page["count"])
-        if not left:
-            return "closed: all its jobs are over"
-        return f"takes no more jobs; {left} of them {'goes' if left == 1 else 'go'} on to the end"
 
     def _closed_error(self) -> SessionClosedError:
         return SessionClosedError(
@@ -679,64 +361,23 @@ def find_session(
     if isinstance(session, str):
         session_id, service = session, service or default_service()
     else:
-        session_id, service = _adopted(session)
-    batch = service.api.session(session_id)["mode"] == Mode.BATCH
-    return (Batch if batch else Session).from_id(session_id, service)
+        session_id, service = adopted_session(session)
+    service, found = service.find_session(session_id)
+    return (Batch if found["mode"] == Mode.BATCH else Session).from_id(session_id, service)
 
 
-def _adopted(official: OfficialSession) -> tuple[str, QiskitRuntimeService]:
-    """Read id and service of a session of qiskit-ibm-runtime."""
-    session_id = getattr(official, "session_id", None)
-    if not type(official).__module__.startswith("qiskit_ibm_runtime.") or session_id is None:
-        raise InvalidInputError(
-            f"{official!r} is no session on a service; allowed are an id, a Session or Batch of "
-            "qsession_widget, and one of qiskit-ibm-runtime that is not in local testing mode"
+def _refused(error: ServiceError, max_time: int | str | timedelta | None) -> QSessionError:
+    """Say what a refused session means in the words of who asked for it."""
+    refused = error.status_code in {_BAD_REQUEST, _FORBIDDEN}
+    if error.code == _NO_SESSIONS_IN_PLAN or (refused and "open plan" in str(error).lower()):
+        return PlanError(
+            f"this account's plan has no sessions: {error}. A Batch, or jobs without either, "
+            "may do, as may an instance with another plan; and the local runtime has sessions for "
+            "everybody: Session(QiskitRuntimeService('local'), backend='fake_torino')",
+            status_code=error.status_code,
+            code=error.code,
         )
-    return str(session_id), adopted_service(official.service, getattr(official, "_instance", None))
-
-
-def service_of(backend: str | BackendV2 | None) -> QiskitRuntimeService:
-    """Give the service that a backend is on, where nobody names one.
-
-    Args:
-        backend: of ours; of qiskit-ibm-runtime, whose servers are used; of its fake provider, which
-            the local runtime serves under the same name. A name, or None, is on the default one.
-    """
-    if isinstance(backend, Backend):
-        return backend.service
-    module = type(backend).__module__
-    if module.startswith("qiskit_ibm_runtime.fake_provider"):
-        return local_service()
-    official = getattr(backend, "service", None) if module.startswith("qiskit_ibm_") else None
-    if official is not None:
-        return adopted_service(official, getattr(backend, "_instance", None))
-    return default_service()
-
-
-def _service_for(
-    service: QiskitRuntimeService | None, backend: str | BackendV2 | None
-) -> QiskitRuntimeService:
-    if service is None:
-        return service_of(backend)
-    if not isinstance(service, QiskitRuntimeService):
-        raise InvalidInputError(
-            f"service={service!r} is not a QiskitRuntimeService of qsession_widget; "
-            "a backend is given as Session(backend=...)"
-        )
-    return service
-
-
-def _device_for(service: QiskitRuntimeService, backend: str | BackendV2 | None) -> Backend:
-    if backend is None:
-        return service.least_busy(simulator=False)
-    if isinstance(backend, Backend) and backend.service is service:
-        return backend
-    return service.backend(backend_name(backend))
-
-
-def _cancelled(job: RuntimeJob) -> bool:
-    try:
-        return job.cancel()
-    except ConflictError:
-        # It was over, or had begun, before this reached it.
-        return False
+    if error.status_code != _BAD_REQUEST:
+        return error
+    given = "" if max_time is None else f" with max_time={max_time!r}"
+    return InvalidInputError(f"the service refuses this session{given}: {error}")

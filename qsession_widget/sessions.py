@@ -1,15 +1,75 @@
-"""What a service lists of its sessions and batches."""
+"""What a service says of its sessions and batches: one by one, and in a list."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypedDict, cast
 
 from qsession_widget.wire.states import Mode
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
+
+_DETAILS = {
+    "id": "id",
+    "backend_name": "backend_name",
+    "interactive_timeout": "interactive_ttl",
+    "max_time": "max_ttl",
+    "active_timeout": "active_ttl",
+    "state": "state",
+    "accepting_jobs": "accepting_jobs",
+    "last_job_started": "last_job_started",
+    "last_job_completed": "last_job_completed",
+    "started_at": "started_at",
+    "closed_at": "closed_at",
+    "activated_at": "activated_at",
+    "mode": "mode",
+    "usage_time": "elapsed_time",
+}
+"""Key of `details()`, and where it stands in the JSON of GET /sessions/{id}."""
+
+
+class Change(TypedDict):
+    """A change of a session's state, and when it was (RFC 3339, in UTC)."""
+
+    status: str
+    timestamp: str
+
+
+class SessionDetails(TypedDict):
+    """The dict of `Session.details()`, which says what each key means."""
+
+    id: str
+    backend_name: str | None
+    interactive_timeout: int | None
+    max_time: int | None
+    active_timeout: int | None
+    state: str
+    accepting_jobs: bool
+    last_job_started: str | None
+    last_job_completed: str | None
+    started_at: str | None
+    closed_at: str | None
+    activated_at: str | None
+    mode: str
+    usage_time: float | None
+    timestamps: list[Change]
+
+
+class CacheInfo(TypedDict):
+    """The dict of `Session.cache_info()`, which says what each key means."""
+
+    hits: int
+    misses: int
+    seconds_saved: float
+
+
+def details_of(found: Mapping[str, Any]) -> SessionDetails:
+    """Read the JSON of GET /sessions/{id} into the dict of `Session.details()`."""
+    values = {key: found.get(field) for key, field in _DETAILS.items()}
+    return cast("SessionDetails", {**values, "timestamps": found.get("timestamps") or []})
 
 
 @dataclass(frozen=True)

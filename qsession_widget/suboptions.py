@@ -7,7 +7,7 @@ simulates a device's noise and does nothing about it, and warns where it is aske
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, ClassVar, Literal
+from typing import TYPE_CHECKING, ClassVar, Literal
 
 from qsession_widget import checked
 from qsession_widget.checked import Checked, refusal
@@ -15,6 +15,9 @@ from qsession_widget.errors import InvalidInputError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+
+    from qiskit_aer.noise import NoiseModel
+    from qiskit_ibm_runtime.utils.noise_learner_result import LayerError, NoiseLearnerResult
 
     from qsession_widget.checked import Check
 
@@ -217,7 +220,7 @@ class ResilienceOptions(Checked):
     layer_noise_learning: LayerNoiseLearningOptions = field(
         default_factory=LayerNoiseLearningOptions
     )
-    layer_noise_model: Any = None
+    layer_noise_model: NoiseLearnerResult | Sequence[LayerError] | None = None
 
     _CHECKS: ClassVar[Mapping[str, Check]] = {
         "measure_mitigation": checked.boolean,
@@ -298,7 +301,7 @@ class SimulatorOptions(Checked):
         basis_gates: names of gates; IBM's service only.
     """
 
-    noise_model: Any = None
+    noise_model: NoiseModel | Mapping[str, object] | None = None
     seed_simulator: int | None = None
     coupling_map: Sequence[Sequence[int]] | None = None
     basis_gates: Sequence[str] | None = None

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import hashlib
-import io
 import threading
 from collections import OrderedDict
 from typing import TYPE_CHECKING
 
-from qiskit import qpy
 from qiskit.transpiler import generate_preset_pass_manager
+
+from qsession_widget.encoding import kept_circuits
 
 if TYPE_CHECKING:
     from qiskit import QuantumCircuit
@@ -44,9 +44,7 @@ class TranspiledCircuits:
             backend: the device.
             level: how hard the transpiler works, 0 to 3.
         """
-        buffer = io.BytesIO()
-        qpy.dump(circuit, buffer)
-        digest = hashlib.sha256(buffer.getvalue()).digest()
+        digest = hashlib.sha256(kept_circuits.text(circuit).encode()).digest()
         key = (backend.service.api.transport.url, str(backend.name), level, digest)
         with self._lock:
             known = self._found.get(key)

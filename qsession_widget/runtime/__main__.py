@@ -8,11 +8,11 @@ from dataclasses import fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from qsession_widget.runtime import logs
+from qsession_widget.runtime import clock, logs
 from qsession_widget.runtime.devices import Catalog, UnknownDeviceError
 from qsession_widget.runtime.retention import MOST_DAYS
 from qsession_widget.runtime.server import AlreadyRunningError, StartError, serve
-from qsession_widget.runtime.settings import Settings
+from qsession_widget.runtime.settings import POLICIES, Settings
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -75,6 +75,14 @@ def _parser(prog: str) -> argparse.ArgumentParser:
                 metavar=_METAVARS.get(name.rpartition("_")[2], "N"),
                 help=text if default is None else f"{text} (default: %(default)s)",
             )
+    order = parser.add_argument_group("order", "Whose turn it is on a device.")
+    order.add_argument(
+        "--policy",
+        choices=POLICIES,
+        default=defaults.policy,
+        help="whether an active session has its device to itself, or only goes first; "
+        "without this: shared while there are several owners",
+    )
     devices = parser.add_argument_group("devices", "What the runtime serves besides the recorded.")
     devices.add_argument(
         "--copies",
@@ -93,12 +101,20 @@ def _parser(prog: str) -> argparse.ArgumentParser:
         metavar="NEW=NAME",
         help="serve a device under a further name",
     )
-    parser.add_argument(
+    polls = parser.add_argument_group("IBM's own client", "It cannot ask to be told of changes.")
+    polls.add_argument(
         "--hold-quick-polls",
         action=argparse.BooleanOptionalAction,
         default=defaults.hold_quick_polls,
-        help="answer the quick polls of IBM's own client when the job changes, or after a second "
-        "(default: yes)",
+        help="answer its quick polls when the job changes, or after a second (default: yes)",
+    )
+    polls.add_argument(
+        "--hold-new-jobs-seconds",
+        type=float,
+        default=defaults.hold_new_jobs_seconds,
+        metavar="SECONDS",
+        help="how long it may be held for a job that ends as soon as it is sent (default: "
+        "%(default)s)",
     )
     parser.add_argument(
         "--log-format",
@@ -131,6 +147,13 @@ def _at_least_one(text: str) -> int:
     return number
 
 
+def _clock(text: str) -> str:
+    try:
+        return clock.make(text).kind
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from error
+
+
 def _pair(text: str) -> tuple[str, str]:
     name, _, value = text.partition("=")
     if not name or not value:
@@ -150,6 +173,7 @@ def _say_where(discovery: Discovery) -> None:
 
 
 _METAVARS = {
+    "clock": "real|Nx|virtual",
     "home": "FOLDER",
     "host": "ADDRESS",
     "cert": "FILE",
@@ -196,6 +220,11 @@ _GROUPS: tuple[tuple[str, str, tuple[tuple[str, Callable[[str], Any], str], ...]
                 "min_job_seconds",
                 float,
                 "shortest time that a job lasts, so that a lesson can watch it",
+            ),
+            (
+                "clock",
+                _clock,
+                "real, Nx (60x: so many times as fast), or virtual: `qsession clock advance`",
             ),
         ),
     ),

@@ -25,6 +25,7 @@ from qsession_widget.runtime.retention import Retention
 from qsession_widget.runtime.routes import Api
 from qsession_widget.runtime.status import Status
 from qsession_widget.runtime.store import Store, StoreUnavailableError
+from qsession_widget.runtime.timing import Timing
 from qsession_widget.runtime.users import Users
 
 if TYPE_CHECKING:
@@ -62,9 +63,9 @@ def create_app(
     """
     catalog = Catalog(settings.copies, settings.aliases)
     store = Store(settings.home / "runtime.db")
-    coordinator = Coordinator(store, clock, settings)
-    api = Api(settings, clock, catalog, store, coordinator, version, shut_down)
     registry = Registry(token, store.users())
+    coordinator = Coordinator(store, clock, settings, lambda: registry.several)
+    api = Api(settings, clock, catalog, store, coordinator, version, shut_down)
     tokens = Tokens(token, registry)
     retention = Retention(store, clock, settings)
     routes = [
@@ -74,6 +75,7 @@ def create_app(
         *retention.routes(),
         *Status(clock, store, coordinator, version).routes(),
         *Users(registry, store, coordinator).routes(),
+        *Timing(clock, coordinator).routes(),
     ]
     routes.append(openapi.route(routes, settings.max_session_seconds))
     activity = _Activity()

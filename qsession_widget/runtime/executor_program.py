@@ -17,6 +17,7 @@ from qiskit_ibm_runtime.fake_provider.executor.run_quantum_program import run_qu
 from qiskit_ibm_runtime.options_models.simulator import SimulatorOptions
 from qiskit_ibm_runtime.quantum_program.params_converters import QUANTUM_PROGRAM_PARAMS_CONVERTERS
 
+from qsession_widget.runtime import stages
 from qsession_widget.runtime.limits import NO_LIMITS
 from qsession_widget.runtime.simulation import Device, Outcome, RejectedError
 
@@ -62,9 +63,9 @@ def run(params: str, device_name: str, limits: Limits = NO_LIMITS) -> Outcome:
     device.check_shots(program.shots)
     seed = (options.experimental or {}).get("seed_simulator")
     started, began = datetime.now(UTC), time.perf_counter()
-    result = run_quantum_program(
-        device.simulator(*circuits), program, SimulatorOptions(seed_simulator=seed)
-    )
+    simulator = device.simulator(*circuits)
+    with stages.on_device():
+        result = run_quantum_program(simulator, program, SimulatorOptions(seed_simulator=seed))
     busy_seconds = time.perf_counter() - began
     quantum_program = inputs["quantum_program"]
     document = {

@@ -16,8 +16,9 @@ from starlette.routing import Route
 from qsession_widget.runtime.iam import PLAN_ID
 from qsession_widget.runtime.reading import LARGEST, MAX_OPTIMIZATION_LEVEL
 from qsession_widget.runtime.retention import MOST_DAYS
+from qsession_widget.runtime.timing import LONGEST_ADVANCE_SECONDS
 from qsession_widget.runtime.users import NAME_PATTERN
-from qsession_widget.runtime.workloads import STATUSES
+from qsession_widget.runtime.workloads import JOB, STATUSES
 from qsession_widget.wire.fields import API_PREFIX, PROGRAMS
 from qsession_widget.wire.states import JobState, Mode, SessionState
 
@@ -181,6 +182,7 @@ class Operation:
 
 _PAGE = {"limit": FROM_ZERO, "created_after": INSTANT, "created_before": INSTANT, "sort": ORDER}
 _CALIBRATION = {"calibration_id": TEXT}
+_CLOCK = _object({"kind": TEXT, "now": INSTANT, "rate": NUMBER})
 _NOT_FOUND = (404,)
 _DONE = Operation(status=204, refuses=_NOT_FOUND)
 
@@ -193,6 +195,7 @@ OPERATIONS: dict[tuple[str, str], Operation] = {
     ("GET", "/backends/{name}/configuration"): Operation(
         ANYTHING, query=_CALIBRATION, refuses=_NOT_FOUND
     ),
+    ("GET", "/backends/{name}/defaults"): Operation(_object({}), refuses=_NOT_FOUND),
     ("GET", "/backends/{name}/properties"): Operation(
         ANYTHING, query={**_CALIBRATION, "updated_before": INSTANT}, refuses=(400, 404)
     ),
@@ -218,6 +221,14 @@ OPERATIONS: dict[tuple[str, str], Operation] = {
                 "usage_limit_reached": FLAG,
             }
         )
+    ),
+    ("GET", "/tags"): Operation(
+        _object({"tags": TAGS}),
+        query={"type": _one_of([JOB]), "search": TEXT},
+        refuses=(400,),
+    ),
+    ("GET", "/versions"): Operation(
+        _object({"versions": _list(_object({"version": TEXT, "status": TEXT}))})
     ),
     ("GET", "/workloads"): Operation(
         _object(
@@ -250,7 +261,7 @@ OPERATIONS: dict[tuple[str, str], Operation] = {
     ),
     ("DELETE", "/sessions/{session_id}/close"): _DONE,
     ("POST", "/jobs"): Operation(
-        _object({"id": TEXT, "backend": TEXT}, {"session_id": TEXT}),
+        _object({"id": TEXT, "backend": TEXT}, {"session_id": TEXT, "private": {"const": True}}),
         takes=_object(
             {"program_id": _one_of(PROGRAMS), "backend": NAME, "params": ANYTHING},
             {
@@ -346,6 +357,20 @@ OPERATIONS: dict[tuple[str, str], Operation] = {
     ),
     ("POST", "/qsession/sessions/{session_id}/cancel_queued"): Operation(
         _object({"cancelled": _list(TEXT)}), refuses=_NOT_FOUND
+    ),
+    ("GET", "/qsession/clock"): Operation(_CLOCK),
+    ("POST", "/qsession/clock"): Operation(
+        _CLOCK,
+        takes=_object(
+            {
+                "advance_seconds": {
+                    "type": "number",
+                    "exclusiveMinimum": 0,
+                    "maximum": LONGEST_ADVANCE_SECONDS,
+                }
+            }
+        ),
+        refuses=(400, 403, 409, 413),
     ),
     ("POST", "/qsession/shutdown"): Operation(status=202, refuses=(403,)),
     ("GET", "/qsession/status"): Operation(

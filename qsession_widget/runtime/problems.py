@@ -121,6 +121,16 @@ def result_removed(job_id: str) -> Problem:
     )
 
 
+def clock_runs_by_itself(kind: str) -> Problem:
+    """The clock is none that can be advanced."""
+    return Problem(
+        409,
+        1200,
+        f"The clock of this runtime is {kind!r}, and goes on by itself.",
+        "Only a virtual clock can be advanced: qsession serve --clock virtual.",
+    )
+
+
 def body_too_large(limit: int) -> Problem:
     """The request's body is larger than this runtime takes."""
     return Problem(413, 1213, f"The request is larger than {limit} bytes.", "Send smaller jobs.")

@@ -55,6 +55,11 @@ class Registry:
         """Who was added, by name."""
         return [self._users[name] for name in sorted(self._users)]
 
+    @property
+    def several(self) -> bool:
+        """Whether anybody was added."""
+        return bool(self._users)
+
     def owner_of(self, token: str) -> str | None:
         """Say whose token it is; None for a foreign one.
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from starlette.responses import JSONResponse, PlainTextResponse, Response
@@ -19,6 +20,9 @@ from qsession_widget.runtime.registry import is_administrator
 from qsession_widget.runtime.store import JobFilter, Write
 from qsession_widget.runtime.users import require_administrator
 from qsession_widget.wire.fields import (
+    API_VERSION,
+    API_VERSION_HEADER,
+    DESCRIBED_DEVICES_SINCE,
     IDEMPOTENCY_KEY,
     PREFER,
     PREFERENCE_APPLIED,
@@ -69,6 +73,7 @@ class Api:
             Route("/backends", self.list_backends),
             Route("/backends/{name}/configuration", self.read_configuration),
             Route("/backends/{name}/properties", self.read_properties),
+            Route("/backends/{name}/defaults", self.read_defaults),
             Route("/backends/{name}/status", self.read_status),
             Route("/sessions", self.create_session, methods=["POST"]),
             Route("/sessions/{session_id}", self.read_session),
@@ -100,6 +105,8 @@ class Api:
         """GET /backends."""
         mocks = reading.flag(request.query_params.get("include_mocks"), "include_mocks") is True
         names = self.catalog.names(mocks=mocks)
+        if request.headers.get(API_VERSION_HEADER, API_VERSION) < DESCRIBED_DEVICES_SINCE:
+            return JSONResponse({"devices": names})
 
         def describe() -> list[dict[str, Any]]:
             found = (self.catalog.get(name) for name in names)
@@ -122,6 +129,11 @@ class Api:
         # It was recorded once, so that what is asked for is all there is before any time.
         reading.time(request.query_params.get("updated_before"))
         return JSONResponse(self._calibrated(request).properties)
+
+    async def read_defaults(self, request: Request) -> Response:
+        """GET /backends/{name}/defaults: no pulses, for older releases of IBM's client."""
+        self._device(request.path_params["name"])
+        return JSONResponse({})
 
     async def read_status(self, request: Request) -> Response:
         """GET /backends/{name}/status."""
@@ -215,16 +227,30 @@ class Api:
             tags=reading.tags(body),
         )
         params = reading.as_json(body["params"])
+        key = request.headers.get(IDEMPOTENCY_KEY)
+        # Only our own client sends a key, and it does not poll.
+        held = key is None and not self.coordinator.queue_length(device.name)
         try:
-            job_id = await self.coordinator.submit(
-                job, params, request.headers.get(IDEMPOTENCY_KEY)
-            )
+            job_id = await self.coordinator.submit(job, params, key)
         except NotAcceptingJobsError as error:
             raise problems.session_closed(str(error)) from error
-        answer = {"id": job_id, "backend": job.backend}
+        if held:
+            ended = partial(self._end_on_disk, job.owner, job_id)
+            await self._hold(request, job_id, ended, self.settings.hold_new_jobs_seconds)
+        answer: dict[str, Any] = {"id": job_id, "backend": job.backend}
         if job.session_id is not None:
             answer["session_id"] = job.session_id
+        if job.private:
+            answer["private"] = True
         return JSONResponse(answer)
+
+    async def _end_on_disk(self, owner: str, job_id: str) -> bool | None:
+        """Give True once a job's end can be read; None before."""
+        # Most wakes are of a job that goes on: the store need not be asked.
+        if self.coordinator.unfinished(owner, job_id):
+            return None
+        job = await self.store.job(owner, job_id)
+        return True if job is None or job.state.final else None
 
     async def list_jobs(self, request: Request) -> Response:
         """GET /jobs."""
@@ -391,6 +417,9 @@ class Api:
             # Most wakes are of a job that goes on: the store need not be asked.
             if self.coordinator.unfinished(owner, job_id):
                 return None
+            at_hand = self.coordinator.take_outcome(owner, job_id)
+            if at_hand is not None:
+                return at_hand
             found = await self.store.outcome(owner, job_id)
             if found is None:
                 raise problems.job_not_found(job_id)
@@ -418,6 +447,7 @@ class Api:
                 "max_session_seconds": self.settings.max_session_seconds,
                 "now": documents.instant(self.clock.now()),
                 "rate": self.clock.rate,
+                "policy": self.coordinator.policy,
                 "queues": {
                     name: length
                     for name in self.catalog.names()
@@ -443,13 +473,12 @@ class Api:
         if found is None:
             return Response(status_code=304, headers=headers)
         session, jobs = found
-        now = self.clock.now()
         return JSONResponse(
             {
                 "revision": max([session.revision, *(job.revision for job in jobs)]),
-                "session": documents.session_document(session, now=now, rate=self.clock.rate),
+                "session": self._session_document(session),
                 "jobs": self._job_documents(jobs),
-                "now": documents.instant(now),
+                "now": documents.instant(self.clock.now()),
             },
             headers=headers,
         )
@@ -516,8 +545,15 @@ class Api:
         session = await self.store.session(reading.owner(request), session_id)
         if session is None:
             raise problems.session_not_found(session_id)
-        document = documents.session_document(session, now=self.clock.now(), rate=self.clock.rate)
-        return JSONResponse(document)
+        return JSONResponse(self._session_document(session))
+
+    def _session_document(self, session: Session) -> dict[str, Any]:
+        return documents.session_document(
+            session,
+            now=self.clock.now(),
+            rate=self.clock.rate,
+            policy=self.coordinator.policy,
+        )
 
     async def _job(self, request: Request) -> Job:
         job_id = request.path_params["job_id"]
@@ -528,7 +564,14 @@ class Api:
 
     def _job_documents(self, jobs: list[Job]) -> list[dict[str, Any]]:
         positions = self.coordinator.queue_positions(jobs)
-        return [documents.job_document(job, queue_position=positions.get(job.id)) for job in jobs]
+        return [
+            documents.job_document(
+                job,
+                queue_position=positions.get(job.id),
+                estimate=self.coordinator.estimate(job.id) if job.id in positions else None,
+            )
+            for job in jobs
+        ]
 
     async def _job_session(
         self, request: Request, body: dict[str, Any], device: Device

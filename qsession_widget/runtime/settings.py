@@ -4,14 +4,19 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal, get_args
 
+from qsession_widget.runtime import clock
 from qsession_widget.runtime.limits import physical_memory_bytes
 from qsession_widget.wire import discovery
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
+
+
+Policy = Literal["dedicated", "shared"]
+POLICIES: tuple[Policy, ...] = get_args(Policy)
 
 
 @dataclass(frozen=True)
@@ -30,7 +35,8 @@ class Settings:
         interactive_seconds: how long an active session may idle (IBM: one minute).
         first_job_seconds: how long a session without any job stays open (IBM: 30 minutes).
         max_job_seconds: longest time that a job may run (IBM: 3 hours).
-        min_job_seconds: shortest time that a job lasts, so that a lesson can watch it.
+        min_job_seconds: shortest time that a job lasts, by the runtime's clock, so that a lesson
+            can watch it. Under a virtual clock it is how long each job lasts.
         idle_exit_seconds: the runtime ends after so long without request, session or job;
             0 means never.
         max_body_bytes: largest request body.
@@ -47,6 +53,15 @@ class Settings:
         max_store_bytes: size of the store from which on the oldest of them go; 0 is none.
         hold_quick_polls: whether the second and later polls of an unfinished job, by a client
             that cannot ask for it, are answered when the job changes, or after a second.
+        clock: of sessions and jobs: "real", "60x" (or any other number of times as fast), or
+            "virtual", which stands still until it is advanced.
+        policy: whether an active session has its device to itself ("dedicated", as at IBM) or only
+            goes first ("shared"); None is "shared" while the runtime has several owners.
+        lanes: how many jobs of one device may be in work at once, one of them on the device and the
+            others before it or after it (IBM: 5).
+        hold_new_jobs_seconds: how long the answer to a new job that can start at once may wait for
+            the job's end, for a client that cannot ask for it and pauses for longer than this
+            after its first poll; 0 means not at all.
         copies: how many there are of a device, where it is not one.
         aliases: further names of devices.
     """
@@ -74,5 +89,9 @@ class Settings:
     retention_days: float = 0.0
     max_store_bytes: int = 0
     hold_quick_polls: bool = True
+    clock: str = clock.REAL
+    policy: Policy | None = None
+    lanes: int = 1
+    hold_new_jobs_seconds: float = 0.05
     copies: Mapping[str, int] = field(default_factory=dict)
     aliases: Mapping[str, str] = field(default_factory=dict)

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 from qiskit.circuit import ControlFlowOp, QuantumCircuit
 from qiskit.exceptions import QiskitError
-from qiskit.primitives import PrimitiveResult, PubResult, SamplerPubResult
+from qiskit.primitives import PubResult, SamplerPubResult
 from qiskit.primitives.containers.data_bin import DataBin
 from qiskit.primitives.containers.estimator_pub import EstimatorPub
 from qiskit.primitives.containers.sampler_pub import SamplerPub
@@ -22,7 +22,7 @@ from qiskit.transpiler import PassManager, Target, generate_preset_pass_manager
 from qiskit_aer import AerSimulator
 
 from qsession_widget.errors import CodecError
-from qsession_widget.runtime import bits, expectation, noise
+from qsession_widget.runtime import bits, expectation, noise, stages
 from qsession_widget.runtime.caching import Cache
 from qsession_widget.runtime.circuits import Circuits
 from qsession_widget.runtime.devices import Catalog
@@ -42,6 +42,9 @@ DEFAULT_PRECISION = 0.015625
 """1/sqrt(4096): what IBM's estimator takes where neither pub nor options name a precision."""
 
 NOT_A_GATE = frozenset({"barrier"})
+
+LEARNED_TYPES = ("_json", "settings")
+"""How the noise learner's results are tagged, which an estimator's options may hold."""
 
 
 class RejectedError(Exception):
@@ -113,7 +116,7 @@ def run(
     """
     _circuits.release()
     try:
-        inputs = codec.loads(params, circuit=_circuits.decode)
+        inputs = codec.loads(params, circuit=_circuits.decode, opaque=LEARNED_TYPES)
     except CodecError as error:
         raise RejectedError(f"The job's params cannot be read: {error}") from error
     if not isinstance(inputs, dict):
@@ -124,14 +127,36 @@ def run(
     if not isinstance(options, dict) or not isinstance(options.get("simulator", {}), dict):
         raise RejectedError(f"options is {options!r:.80}; options are objects with names.")
     runners = {"sampler": _sample, "estimator": _estimate}
+    stages.expect(len(pubs))
     started = time.perf_counter()
     results = []
     for result in runners[program_id](pubs, options, Device(backend, optimization_level, limits)):
-        results.append(result)
-        on_interim(codec.dumps(result))
+        results.append(codec.dumps(result))
+        on_interim(results[-1])
     busy_seconds = time.perf_counter() - started
-    text = codec.dumps(PrimitiveResult(results, metadata={"version": 2}))
-    return Outcome(text, busy_seconds)
+    return Outcome(codec.joined(results, metadata=_metadata(options)), busy_seconds)
+
+
+def warm(backend: str) -> None:
+    """Make ready for jobs on a device: what describes it, and Aer, by a job of one shot.
+
+    Not for bare circuits: Qiskit imports all of its plugins for them, which takes more than a
+    second, and a job that comes meanwhile would have to wait for what it may not need.
+    """
+    circuit = QuantumCircuit(1, 1)
+    circuit.measure(0, 0)
+    device = Device(backend, optimization_level=1)
+    device.sampling(device.runnable(circuit)).execute([Run(0, ())], shots=1, seed=None, memory=True)
+
+
+def _metadata(options: dict[str, Any]) -> dict[str, Any]:
+    """Describe how the job was run; as on IBM's side, with the noise model that was given."""
+    resilience = options.get("resilience")
+    learned = resilience.get("layer_noise_model") if isinstance(resilience, dict) else None
+    if learned is None:
+        return {"version": 2}
+    unused = {"zne_mitigation": False, "pec_mitigation": False}
+    return {"version": 2, "resilience": {**unused, "layer_noise_model": learned}}
 
 
 class Device:
@@ -144,6 +169,11 @@ class Device:
         self._level = optimization_level
         self._target = _target(name)
         self._max_shots = _device(name).configuration.get("max_shots")
+
+    @property
+    def target(self) -> Target:
+        """What the device can do, and how badly."""
+        return self._target
 
     def prepare(self, circuit: QuantumCircuit) -> QuantumCircuit:
         """Give a circuit that the device can run: the same, or transpiled."""
@@ -428,6 +458,7 @@ def _forget_if_recalibrated(name: str) -> None:
     if _calibrations.setdefault(name, stamp) == stamp:
         return
     _calibrations.clear()
+    _calibrations[name] = stamp
     _catalog.cache_clear()
     for each in (_targets, _managers, _simulators, _runnable, _prepared, _estimations):
         each.clear()

@@ -54,11 +54,13 @@ class Status:
                 "version": self.version,
                 "now": documents.instant(now),
                 "rate": self.clock.rate,
-                "policy": "dedicated",
+                "policy": self.coordinator.policy,
                 "workers": self._workers(None if sees_all else owner),
                 "devices": self._devices(None if sees_all else owner),
                 "sessions": [
-                    documents.session_document(session, now=now, rate=self.clock.rate)
+                    documents.session_document(
+                        session, now=now, rate=self.clock.rate, policy=self.coordinator.policy
+                    )
                     for session in sorted(sessions, key=lambda each: each.created_at)
                 ],
                 "store": {"bytes": size},

@@ -15,9 +15,12 @@ import requests
 from requests.auth import AuthBase
 
 from qsession_widget.errors import InvalidInputError, NotAuthorizedError, ServiceUnavailableError
+from qsession_widget.transport.connections import Connections
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
+    from qsession_widget.transport.connections import Verify
 
 logger = logging.getLogger(__name__)
 
@@ -34,9 +37,10 @@ _BAD_KEY = frozenset({400, 401, 403})
 
 
 def check_iam(api_url: str, variable: str = IAM_URL_VARIABLE) -> None:
-    """Refuse to send an API key, or a token, of a far service to this machine.
+    """Refuse to send an API key, or a token, of a service to another's IAM.
 
-    The variables that lead IBM's own client to a local runtime would hand it every other key too.
+    The variables that lead IBM's own client to a local runtime, on this machine or another, would
+    hand it every other key too.
 
     Args:
         api_url: address of the service for which the key is.
@@ -46,11 +50,17 @@ def check_iam(api_url: str, variable: str = IAM_URL_VARIABLE) -> None:
         InvalidInputError: where that would happen.
     """
     named = os.environ.get(variable)
-    if named and _is_here(named) and not _is_here(api_url):
+    if not named:
+        return
+    if (_is_here(named) and not _is_here(api_url)) or (_is_ibm(api_url) and not _is_ibm(named)):
         raise InvalidInputError(
-            f"{variable}={named!r} points at this machine, but the account is for "
-            f"{api_url}: its API key would go to the wrong server. Unset {variable}."
+            f"{variable}={named!r} leads elsewhere, but the account is for {api_url}: "
+            f"its API key would go to the wrong server. Unset {variable}."
         )
+
+
+def _is_ibm(url: str) -> bool:
+    return f".{urlsplit(url).hostname or ''}".endswith(".cloud.ibm.com")
 
 
 def _is_here(url: str) -> bool:
@@ -97,7 +107,7 @@ class IAMAuth(AuthBase):
         instance: str,
         *,
         iam_url: str | None = None,
-        verify: bool = True,
+        verify: Verify = True,
         proxies: Mapping[str, str] | None = None,
     ) -> None:
         base = (iam_url or os.environ.get(IAM_URL_VARIABLE) or IAM_URL).rstrip("/")
@@ -121,6 +131,19 @@ class IAMAuth(AuthBase):
     def __repr__(self) -> str:
         return f"IAMAuth({self._instance!r}, ...)"
 
+    def forget(self, header: str | None) -> None:
+        """Forget a token that a server refuses, so that the next request gets another one.
+
+        A token may end before its time: a machine that slept does not know how long.
+
+        Args:
+            header: the `Authorization` that was refused.
+        """
+        with self._lock:
+            # Another thread may have a newer one already.
+            if header == f"Bearer {self._token}":
+                self._renew_at = self._ends_at = 0.0
+
     def token(self) -> str:
         """Give a token that is valid now.
 
@@ -143,18 +166,19 @@ class IAMAuth(AuthBase):
 
     def _renew(self, now: float) -> None:
         try:
-            answer = requests.post(
-                self._url,
-                data={
-                    "grant_type": "urn:ibm:params:oauth:grant-type:apikey",
-                    "apikey": self._key,
-                    "response_type": "cloud_iam",
-                },
-                headers={"Accept": "application/json"},
-                timeout=_TIMEOUT_SECONDS,
-                verify=self._verify,
-                proxies=self._proxies,
-            )
+            # Once in most of an hour: nothing is worth keeping open.
+            with Connections(self._url, verify=self._verify, proxies=self._proxies) as there:
+                answer = there.request(
+                    "POST",
+                    self._url,
+                    data={
+                        "grant_type": "urn:ibm:params:oauth:grant-type:apikey",
+                        "apikey": self._key,
+                        "response_type": "cloud_iam",
+                    },
+                    headers={"Accept": "application/json"},
+                    timeout=_TIMEOUT_SECONDS,
+                )
         except requests.RequestException as error:
             raise ServiceUnavailableError(
                 f"IBM Cloud's IAM at {self._url} cannot be reached: {type(error).__name__}"

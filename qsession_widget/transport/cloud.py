@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 
     from requests.auth import AuthBase
 
+    from qsession_widget.transport.connections import Verify
+
 logger = logging.getLogger(__name__)
 
 SEARCH_URL_VARIABLE = "GLOBAL_SEARCH_URL"
@@ -63,7 +65,7 @@ class Cloud:
         catalog_url: str,
         auth: AuthBase,
         *,
-        verify: bool = True,
+        verify: Verify = True,
         proxies: Mapping[str, str] | None = None,
     ) -> None:
         search = os.environ.get(SEARCH_URL_VARIABLE) or search_url
@@ -129,15 +131,15 @@ class Cloud:
         return str(name or _UNKNOWN).lower(), str(pricing or _UNKNOWN).lower()
 
 
-def choose(
+def fitting(
     instances: Sequence[Instance],
     *,
     name: str | None = None,
     region: str | None = None,
     plans_preference: Sequence[str] = (),
     tags: Sequence[str] = (),
-) -> Instance:
-    """Choose one of an account's instances, as qiskit-ibm-runtime orders them.
+) -> list[Instance]:
+    """Give those of an account's instances that fit, in the order of qiskit-ibm-runtime.
 
     Args:
         instances: all of them.
@@ -151,7 +153,7 @@ def choose(
         InvalidInputError: where none fits; the message lists those that there are.
     """
     plans = [plan.lower() for plan in plans_preference]
-    fitting = [
+    found = [
         each
         for each in instances
         if name in {None, each.name}
@@ -159,7 +161,7 @@ def choose(
         and (not plans or each.plan in plans)
         and {tag.lower() for tag in tags} <= set(each.tags)
     ]
-    if not fitting:
+    if not found:
         listed = ", ".join(f"{each.name} ({each.plan})" for each in instances) or "none"
         raise InvalidInputError(
             f"no instance fits instance={name!r}, region={region!r}, plans={plans}, "
@@ -172,7 +174,4 @@ def choose(
         known = each.pricing_type in _PRICING
         return _PRICING.index(each.pricing_type) if known else len(_PRICING)
 
-    chosen = min(fitting, key=rank)
-    if len(fitting) > 1:
-        logger.info("Of %d instances that fit, %s is taken", len(fitting), chosen.name)
-    return chosen
+    return sorted(found, key=rank)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import email.utils
 import json
 import logging
 import random
@@ -11,23 +10,22 @@ import time
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
-from urllib.parse import urlsplit
 
 import requests
-from requests.adapters import HTTPAdapter
 from requests.exceptions import ChunkedEncodingError
-from urllib3.exceptions import NewConnectionError
 
-from qsession_widget.errors import (
-    ConflictError,
-    NotAuthorizedError,
-    NotFoundError,
-    QSessionError,
-    ServiceError,
-    ServiceUnavailableError,
+from qsession_widget.errors import QSessionError, ServiceUnavailableError
+from qsession_widget.transport.answers import (
+    RETRY_STATUSES,
+    RETRY_WHEN_TOLD,
+    innermost,
+    never_sent,
+    refusal,
+    retry_after,
 )
+from qsession_widget.transport.auth import IAMAuth
+from qsession_widget.transport.connections import Connections, without_credentials
 from qsession_widget.transport.server_time import ServerTime
 from qsession_widget.wire.fields import API_VERSION, IDEMPOTENCY_KEY
 
@@ -36,10 +34,9 @@ if TYPE_CHECKING:
 
     from requests.auth import AuthBase
 
-logger = logging.getLogger(__name__)
+    from qsession_widget.transport.connections import Verify
 
-RETRY_STATUSES = frozenset({500, 502, 503, 504, 520, 521, 522, 524})
-"""Answers of a server, or of what stands before it, that may be better a moment later."""
+logger = logging.getLogger(__name__)
 
 _ATTEMPTS = 5
 _FIRST_PAUSE_SECONDS = 0.25
@@ -47,19 +44,10 @@ _LONGEST_PAUSE_SECONDS = 8.0
 _LONGEST_RETRY_AFTER_SECONDS = 60.0
 _CONNECT_TIMEOUT_SECONDS = 5.0
 _READ_TIMEOUT_SECONDS = 60.0
-_POOL_SIZE = 32
-_LONGEST_TEXT = 500
 _REPEATABLE_METHODS = frozenset({"GET", "PUT", "DELETE"})
-_LOOPBACK = frozenset({"127.0.0.1", "::1", "localhost"})
+_HEADERS = {"Accept": "application/json", "IBM-API-Version": API_VERSION}
 _FIRST_ERROR = 400
 _UNAUTHORIZED = 401
-
-_ERRORS: Mapping[int, type[ServiceError]] = {
-    401: NotAuthorizedError,
-    404: NotFoundError,
-    409: ConflictError,
-}
-
 
 _unattended: ContextVar[bool] = ContextVar("qsession_widget_unattended", default=False)
 
@@ -99,7 +87,7 @@ class Transport:
             refused. The local runtime starts its process again there. None where nothing helps.
         honours_keys: whether the server knows `Idempotency-Key`. Only then is a POST repeated
             after it may have arrived.
-        verify: whether to check the server's certificate.
+        verify: whether to check the server's certificate; a path is that of the authorities.
         proxies: addresses of proxies by scheme, as requests takes them.
     """
 
@@ -109,7 +97,7 @@ class Transport:
         *,
         recover: Callable[[], Endpoint] | None = None,
         honours_keys: bool = False,
-        verify: bool = True,
+        verify: Verify = True,
         proxies: Mapping[str, str] | None = None,
     ) -> None:
         self._endpoint = endpoint
@@ -118,15 +106,7 @@ class Transport:
         self._closed = threading.Event()
         self.server_time = ServerTime()
         """The server's clock, as far as its answers have shown it."""
-        self._session = requests.Session()
-        # Against loopback neither proxies nor .netrc may get in between.
-        self._session.trust_env = urlsplit(endpoint.url).hostname not in _LOOPBACK
-        self._verify = verify
-        self._session.proxies.update(proxies or {})
-        self._session.headers.update({"Accept": "application/json", "IBM-API-Version": API_VERSION})
-        adapter = HTTPAdapter(pool_connections=4, pool_maxsize=_POOL_SIZE)
-        self._session.mount("http://", adapter)
-        self._session.mount("https://", adapter)
+        self._connections = Connections(endpoint.url, verify=verify, proxies=proxies)
 
     def __repr__(self) -> str:
         return f"Transport({self.url!r})"
@@ -144,7 +124,7 @@ class Transport:
     def close(self) -> None:
         """Close the connections. Requests that come later, or that pause between tries, fail."""
         self._closed.set()
-        self._session.close()
+        self._connections.close()
 
     def pause(self, seconds: float) -> None:
         """Sleep, but end at once when the connection is closed.
@@ -166,6 +146,7 @@ class Transport:
         key: str | None = None,
         held_seconds: float = 0.0,
         repeatable: bool = False,
+        stream: bool = False,
     ) -> requests.Response:
         """Send a request and give its answer, 2xx or 304.
 
@@ -180,6 +161,7 @@ class Transport:
             held_seconds: how long the server may hold the request by agreement.
             repeatable: whether doing it twice is the same as once, for a method whose name does
                 not say so.
+            stream: whether to leave the answer's body to the caller, who has to close the answer.
 
         Raises:
             NotAuthorizedError, NotFoundError, ConflictError, ServiceError: what the server refused.
@@ -194,6 +176,7 @@ class Transport:
             # Encoded once, so that a repetition is the same to the byte.
             data=_encoded(body),
             headers={
+                **_HEADERS,
                 **(headers or {}),
                 **({"Content-Type": "application/json"} if body is not None else {}),
             },
@@ -201,6 +184,7 @@ class Transport:
             repeatable=repeatable
             or method in _REPEATABLE_METHODS
             or (self._honours_keys and key is not None),
+            stream=stream,
         )
         problem: QSessionError
         for attempt in range(1, _ATTEMPTS + 1):
@@ -217,13 +201,20 @@ class Transport:
             else:
                 if response.status_code < _FIRST_ERROR:
                     return response
-                if response.status_code == _UNAUTHORIZED and self._renewed(endpoint):
-                    continue
-                problem = _refusal(response, call)
-                pause = max(_backoff(attempt), _retry_after(response))
                 if (
-                    response.status_code not in RETRY_STATUSES
-                    or not call.repeatable
+                    response.status_code == _UNAUTHORIZED
+                    and attempt == 1
+                    and self._renewed(endpoint, response)
+                ):
+                    continue
+                problem = refusal(response, call.method, call.path)
+                told = retry_after(response, self.server_time.now())
+                pause = max(_backoff(attempt), told or 0.0)
+                passing = response.status_code in RETRY_STATUSES or (
+                    response.status_code in RETRY_WHEN_TOLD and told is not None
+                )
+                if (
+                    not (passing and call.repeatable)
                     or attempt == _ATTEMPTS
                     or pause > _LONGEST_RETRY_AFTER_SECONDS
                 ):
@@ -236,7 +227,7 @@ class Transport:
         self.pause(0.0)
         asked_at = time.monotonic()
         try:
-            response = self._session.request(
+            response = self._connections.request(
                 call.method,
                 endpoint.url + call.path,
                 params=call.params,
@@ -244,14 +235,13 @@ class Transport:
                 headers=call.headers,
                 auth=endpoint.auth,
                 timeout=(_CONNECT_TIMEOUT_SECONDS, call.read_timeout),
-                # Said here, since requests lets REQUESTS_CA_BUNDLE win over a session's False.
-                verify=self._verify,
+                stream=call.stream,
             )
         except (requests.ConnectionError, requests.Timeout, ChunkedEncodingError):
             raise
         except requests.RequestException as error:
             raise ServiceUnavailableError(
-                f"{call.method} {self.url}{call.path}: {error}"
+                f"{call.method} {self.url}{call.path}: {without_credentials(str(error))}"
             ) from error
         # A caller that was held was not asking all the time, but that only widens the estimate.
         self.server_time.learn(response.headers.get("Date"), asked_at, time.monotonic())
@@ -262,15 +252,18 @@ class Transport:
     ) -> ServiceUnavailableError:
         """Give what to say about a broken connection, or raise it where a repetition is no use."""
         problem = ServiceUnavailableError(
-            f"{call.method} {self.url}{call.path}: {_innermost(error)}"
+            f"{call.method} {self.url}{call.path}: {innermost(error)}"
         )
         hopeless = isinstance(error, requests.exceptions.SSLError)
-        if last or hopeless or not (call.repeatable or _never_sent(error)):
+        if last or hopeless or not (call.repeatable or never_sent(error)):
             raise problem from error
         return problem
 
-    def _renewed(self, refused: Endpoint) -> bool:
-        """Look whether the token was refused because the runtime is another one by now."""
+    def _renewed(self, refused: Endpoint, response: requests.Response) -> bool:
+        """Look for another token: of IAM, or of the runtime if that is another one by now."""
+        if isinstance(refused.auth, IAMAuth):
+            refused.auth.forget(response.request.headers.get("Authorization"))
+            return True
         if self._recover is None:
             return False
         self._endpoint = self._recover()
@@ -288,6 +281,7 @@ class _Call:
     headers: Mapping[str, str]
     read_timeout: float
     repeatable: bool
+    stream: bool = False
 
 
 def _encoded(body: Mapping[str, Any] | str | None) -> bytes | None:
@@ -300,59 +294,3 @@ def _backoff(attempt: int) -> float:
     longest = min(_FIRST_PAUSE_SECONDS * 2.0 ** (attempt - 1), _LONGEST_PAUSE_SECONDS)
     spread = random.uniform(0.5, 1.0)  # noqa: S311 - spreads clients out, keeps no secret
     return longest * spread
-
-
-def _retry_after(response: requests.Response) -> float:
-    """Read `Retry-After`: seconds, or a date (RFC 9110); 0 where there is nothing readable."""
-    text = response.headers.get("Retry-After", "").strip()
-    if text.isdecimal():
-        return float(text)
-    try:
-        moment = email.utils.parsedate_to_datetime(text)
-    except ValueError:
-        return 0.0
-    # A date without a zone is in UTC, by RFC 9110.
-    return max((moment.replace(tzinfo=moment.tzinfo or UTC) - datetime.now(UTC)).total_seconds(), 0)
-
-
-def _never_sent(error: requests.RequestException) -> bool:
-    """Whether the connection failed before the request could have reached a server."""
-    if isinstance(error, requests.ConnectTimeout):
-        return True
-    outer = error.args[0] if error.args else None
-    return isinstance(getattr(outer, "reason", None), NewConnectionError)
-
-
-def _innermost(error: BaseException) -> str:
-    """Say what happened, without the layers of urllib3 around it."""
-    outer = error.args[0] if error.args else None
-    reason = getattr(outer, "reason", None)
-    return str(reason or error)
-
-
-def _refusal(response: requests.Response, call: _Call) -> ServiceError | ServiceUnavailableError:
-    """Turn an answer of 400 or more into the error of our tree that it means."""
-    status = response.status_code
-    text, code = _reason(response)
-    where = f"{call.method} {call.path}, HTTP {status}" + ("" if code is None else f", code {code}")
-    message = f"{text} ({where})"
-    if status in RETRY_STATUSES:
-        return ServiceUnavailableError(message)
-    return _ERRORS.get(status, ServiceError)(message, status_code=status, code=code)
-
-
-def _reason(response: requests.Response) -> tuple[str, int | None]:
-    """Read the server's words and code from either shape of error body, or from plain text."""
-    try:
-        body = response.json()
-    except ValueError:
-        body = None
-    match body:
-        case {"errors": [{"message": str(message), **rest}, *_]} | {
-            "error": {"message": str(message), **rest}
-        }:
-            solution, code = rest.get("solution"), rest.get("code")
-            text = f"{message.rstrip('.')}. {solution}" if solution else message
-            return text, code if isinstance(code, int) else None
-        case _:
-            return response.text[:_LONGEST_TEXT].strip() or str(response.reason), None

@@ -32,7 +32,7 @@ from qiskit.qpy.common import QPY_VERSION
 from qsession_widget.errors import CodecError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Collection, Sequence
 
 SERVICE_QPY_VERSION = 17
 """Newest circuit format that IBM's service takes (SERVICE_MAX_SUPPORTED_QPY_VERSION)."""
@@ -42,23 +42,51 @@ class UnknownTypeError(CodecError):
     """Text of the wire that names a type which sampler and estimator jobs do not have."""
 
 
-def dumps(value: Any) -> str:
+def encode_circuit(circuit: QuantumCircuit) -> str:
+    """Encode a circuit as the text that stands for it, its `__value__`.
+
+    Raises:
+        CodecError: where QPY of the service's version cannot hold it.
+    """
+    version = min(SERVICE_QPY_VERSION, QPY_VERSION)
+    try:
+        return _pack(lambda out: qpy.dump(circuit, out, _MetadataEncoder, version=version))
+    except CodecError:
+        raise
+    except (TypeError, ValueError, RecursionError, QiskitError) as error:
+        raise CodecError(f"circuit {circuit.name!r} has no form on the wire: {error}") from error
+
+
+def dumps(value: Any, *, circuit: Callable[[QuantumCircuit], str] = encode_circuit) -> str:
     """Encode a value as the wire's JSON text.
 
     Args:
         value: JSON values, circuits, numpy arrays and scalars, complex numbers, datetimes,
             observables, pubs and primitive results, nested in any way.
+        circuit: encodes a circuit; for who keeps encoded ones.
 
     Raises:
         CodecError: for an object that has no form on the wire.
     """
     try:
-        return json.dumps(value, default=_encode, separators=(",", ":"))
+        default = partial(_encode, circuit=circuit)
+        return json.dumps(value, default=default, separators=(",", ":"))
     except CodecError:
         raise
-    # JSON's own limits (keys, circles, depth) and circuits that QPY of this version cannot hold.
-    except (TypeError, ValueError, RecursionError, QiskitError) as error:
+    # JSON's own limits: keys, circles, depth.
+    except (TypeError, ValueError, RecursionError) as error:
         raise CodecError(f"has no form on the wire: {error}") from error
+
+
+def joined(pub_results: Sequence[str], metadata: dict[str, Any]) -> str:
+    """Encode a PrimitiveResult whose pubs' results are encoded already.
+
+    Args:
+        pub_results: texts, each a PubResult as `dumps` gives it.
+        metadata: of the whole.
+    """
+    value = f'{{"pub_results":[{",".join(pub_results)}],"metadata":{dumps(metadata)}}}'
+    return f'{{"__type__":"PrimitiveResult","__value__":{value}}}'
 
 
 def decode_circuit(text: str) -> QuantumCircuit:
@@ -67,19 +95,25 @@ def decode_circuit(text: str) -> QuantumCircuit:
     return circuit
 
 
-def loads(text: str | bytes, *, circuit: Callable[[str], QuantumCircuit] = decode_circuit) -> Any:
+def loads(
+    text: str | bytes,
+    *,
+    circuit: Callable[[str], QuantumCircuit] = decode_circuit,
+    opaque: Collection[str] = (),
+) -> Any:
     """Decode the wire's JSON text.
 
     Args:
         text: the text.
         circuit: decodes the text of a circuit; for who keeps decoded ones.
+        opaque: types whose tagged objects stay as they are, for who only hands them on.
 
     Raises:
         UnknownTypeError: for a type that is not known here.
         CodecError: for text that is not JSON, and for damaged contents.
     """
     try:
-        return json.loads(text, object_hook=partial(_decode, circuit=circuit))
+        return json.loads(text, object_hook=partial(_decode, circuit=circuit, opaque=opaque))
     except CodecError:
         raise
     # Text that is not JSON, bytes that are no text, and numbers that are too long to be read.
@@ -109,14 +143,6 @@ def _encode_array(value: np.ndarray[Any, Any]) -> dict[str, Any]:
     return _tagged("ndarray", _pack(lambda out: np.save(out, value, allow_pickle=False)))
 
 
-def _encode_circuit(value: QuantumCircuit) -> dict[str, Any]:
-    version = min(SERVICE_QPY_VERSION, QPY_VERSION)
-    return _tagged(
-        "QuantumCircuit",
-        _pack(lambda out: qpy.dump(value, out, _MetadataEncoder, version=version)),
-    )
-
-
 def _encode_sampler_pub(value: SamplerPub) -> list[Any]:
     values = value.parameter_values.as_array(value.circuit.parameters)
     return [value.circuit, values, value.shots]
@@ -138,7 +164,6 @@ def _encode_pub_result(value: PubResult) -> dict[str, Any]:
 
 
 _ENCODERS: tuple[tuple[type, Callable[[Any], Any]], ...] = (
-    (QuantumCircuit, _encode_circuit),
     (np.ndarray, _encode_array),
     (np.generic, lambda value: value.item()),
     (complex, lambda value: _tagged("complex", [value.real, value.imag])),
@@ -162,7 +187,9 @@ _ENCODERS: tuple[tuple[type, Callable[[Any], Any]], ...] = (
 )
 
 
-def _encode(value: Any) -> Any:
+def _encode(value: Any, circuit: Callable[[QuantumCircuit], str] = encode_circuit) -> Any:
+    if isinstance(value, QuantumCircuit):
+        return _tagged("QuantumCircuit", circuit(value))
     for kind, encoder in _ENCODERS:
         if isinstance(value, kind):
             return encoder(value)
@@ -199,9 +226,13 @@ _DECODERS: dict[str, Callable[[Any], Any]] = {
 }
 
 
-def _decode(obj: dict[str, Any], circuit: Callable[[str], QuantumCircuit] = decode_circuit) -> Any:
+def _decode(
+    obj: dict[str, Any],
+    circuit: Callable[[str], QuantumCircuit] = decode_circuit,
+    opaque: Collection[str] = (),
+) -> Any:
     name = obj.get("__type__")
-    if name is None:
+    if name is None or name in opaque:
         return obj
     decoder = _DECODERS.get(name) if isinstance(name, str) else None
     if decoder is None:

@@ -59,35 +59,36 @@ def test_a_session_is_seen_and_steered(lab: Lab, page: Page, artifacts: Path) ->
     notebook.execute("application:toggle-right-area")
     expect(side).to_have_count(0)
 
-    # A job of another process appears, runs and ends, while no cell runs.
+    # Jobs of another process appear while no cell runs: one that runs for minutes, two behind it.
     session = Session.from_id(session_id, service)
-    short = long_job(session, bindings=40)
-    row = panel.locator(f"[data-job-id='{short.job_id()}']")
-    expect(row).to_have_attribute("data-status", "running")
-    assert notebook.is_idle
-    expect(row).to_have_attribute("data-status", "completed")
-    assert short.status() == "DONE"
-
-    # A click cancels a job that runs for minutes.
     running, queued = long_job(session, bindings=5000), long_job(session, bindings=5000)
-    row = panel.locator(f"[data-job-id='{running.job_id()}']")
-    expect(row).to_have_attribute("data-status", "running")
+    short = long_job(session, bindings=1)
+    rows = {
+        job.job_id(): panel.locator(f"[data-job-id='{job.job_id()}']")
+        for job in (running, queued, short)
+    }
+    expect(rows[running.job_id()]).to_have_attribute("data-status", "running")
+    expect(rows[queued.job_id()]).to_have_attribute("data-status", "queued")
+    expect(rows[short.job_id()]).to_have_attribute("data-status", "queued")
     panel.scroll_into_view_if_needed()
     for theme in ("JupyterLab Light", "JupyterLab Dark"):
         notebook.theme(theme)
         shade = theme.split()[1].lower()
         page.screenshot(path=artifacts / f"quickstart-{shade}.png")
         panel.screenshot(path=artifacts / f"panel-{shade}.png")
-    row.get_by_test_id("qsw-cancel-job").click()
-    expect(row).to_have_attribute("data-status", "cancelled")
-    assert running.status() == "CANCELLED"
+
+    # Clicks cancel the queued one and then the one that runs.
+    for job in (queued, running):
+        row = rows[job.job_id()]
+        row.get_by_test_id("qsw-cancel-job").click()
+        expect(row).to_have_attribute("data-status", "cancelled")
+        assert job.status() == "CANCELLED"
     assert session.status() == "In progress, accepting new jobs"
 
-    # So does one for a job that is queued or has just begun.
-    row = panel.locator(f"[data-job-id='{queued.job_id()}']")
-    row.get_by_test_id("qsw-cancel-job").click()
-    expect(row).to_have_attribute("data-status", "cancelled")
-    assert queued.status() == "CANCELLED"
+    # The third goes from queued to done, and still no cell runs.
+    expect(rows[short.job_id()]).to_have_attribute("data-status", "completed")
+    assert short.status() == "DONE"
+    assert notebook.is_idle
 
     # A click, confirmed, closes the session.
     panel.get_by_test_id("qsw-close").click()

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 import tarfile
+from datetime import datetime
 from functools import cache
 from typing import Any
 
+import numpy as np
 import pytest
 from qiskit_ibm_runtime.decoders.executor.decoder import ExecutorResultDecoder
 from starlette.applications import Starlette
@@ -69,6 +71,9 @@ def test_a_recorded_job_is_read(index: int) -> None:
         assert job.job_id() == job_id
         assert job.status() == "DONE"
         assert job.program_id == details["program"]["id"]
+        assert (job.session_id, job.tags, job.data["backend"]) == (None, [], details["backend"])
+        assert job.creation_date == datetime.fromisoformat(details["created"])
+        assert (job.sub_status, job.queue_position, job.estimate) == (None, None, None)
         found = job.result()
     expected = ExecutorResultDecoder.decode(text)
     role = json.loads(text)["semantic_role"]
@@ -78,5 +83,24 @@ def test_a_recorded_job_is_read(index: int) -> None:
             assert all((ours[name] == theirs[name]).all() for name in theirs)
     else:
         # The decoder for the role makes a primitive's result of it.
-        assert found is not None
-        assert len(found) >= 1
+        (sampled if role == "sampler_v2" else estimated)(found, expected)
+
+
+def sampled(found: Any, raw: Any) -> None:
+    """See that every bit of the raw data is in the result, its flips aside."""
+    for pub, item in zip(found, raw, strict=True):
+        ours, theirs = pub.data.meas.to_bool_array("little"), item["meas"]
+        assert ours.size == theirs.size
+        if "measurement_flips.meas" not in item:
+            # Shots of many randomizations are gathered in another order.
+            ones = [each.reshape(-1, each.shape[-1]).sum(axis=0) for each in (ours, theirs)]
+            assert (ones[0] == ones[1]).all()
+
+
+def estimated(found: Any, raw: Any) -> None:
+    """See that there is a value with its error for each observable."""
+    assert 1 <= len(found) <= len(raw)
+    for pub in found:
+        assert pub.data.evs.shape == pub.data.stds.shape != ()
+        assert np.isfinite(pub.data.evs).all()
+        assert (pub.data.stds > 0).all()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 from urllib.parse import parse_qs
 
@@ -12,6 +13,7 @@ from qsession_widget.errors import InvalidInputError, NotAuthorizedError, Servic
 from qsession_widget.service import QiskitRuntimeService
 from qsession_widget.transport import auth
 from qsession_widget.transport.auth import IAMAuth, check_iam
+from qsession_widget.transport.http import Endpoint, Transport
 from tests.core.throwaway import Script, nobody_there, serving
 
 KEY = "an-api-key"
@@ -107,6 +109,47 @@ def test_an_iam_that_is_not_there_stalls_nobody() -> None:
             iam.token()
 
 
+@pytest.mark.parametrize("method", ["GET", "POST"])
+@pytest.mark.parametrize("until", ["two", "never"])
+def test_a_token_that_ended_early_is_replaced_once(method: str, until: str) -> None:
+    """As after a machine's sleep, which its monotonic clock knows nothing of."""
+    iam_script = Script(token("one"), token("two"), token("three"))
+    taken = f"Bearer {until}"
+    script = Script(
+        lambda request: Response(
+            status_code=200 if request.headers["authorization"] == taken else 401
+        )
+    )
+    with serving(iam_script.app) as iam_root, serving(script.app) as root:
+        transport = Transport(Endpoint(root, IAMAuth(KEY, CRN, iam_url=iam_root)))
+        if until == "two":
+            assert transport.request(method, "/x").status_code == 200
+            assert transport.request(method, "/x").status_code == 200
+        else:
+            with pytest.raises(NotAuthorizedError, match="401"):
+                transport.request(method, "/x")
+        transport.close()
+    sent = [request.headers["authorization"] for request in script.asked]
+    assert sent == ["Bearer one", "Bearer two", *(["Bearer two"] if until == "two" else [])]
+    assert len(iam_script.asked) == 2
+
+
+def test_a_token_that_is_refused_to_many_threads_is_replaced_once() -> None:
+    iam_script = Script(token("one"), token("two"), token("three"))
+    script = Script(
+        lambda request: Response(
+            status_code=401 if request.headers["authorization"] == "Bearer one" else 200
+        )
+    )
+    with serving(iam_script.app) as iam_root, serving(script.app) as root:
+        transport = Transport(Endpoint(root, IAMAuth(KEY, CRN, iam_url=iam_root)))
+        with ThreadPoolExecutor(8) as pool:
+            answers = list(pool.map(lambda _: transport.request("POST", "/x"), range(24)))
+        transport.close()
+    assert {answer.status_code for answer in answers} == {200}
+    assert len(iam_script.asked) == 2
+
+
 def test_the_service_at_ibm(monkeypatch: pytest.MonkeyPatch) -> None:
     """Token and CRN go with each request; the url with "experimental" is taken as it is."""
     asked: list[Any] = []
@@ -139,10 +182,11 @@ def test_the_service_at_ibm(monkeypatch: pytest.MonkeyPatch) -> None:
     assert asked[1].headers["service-crn"] == CRN
 
 
-@pytest.mark.parametrize("host", ["127.0.0.1:8000", "localhost:8000", "[::1]:8000"])
-def test_key_of_a_far_service_never_goes_to_an_iam_on_this_machine(
-    host: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
+@pytest.mark.parametrize(
+    "host",
+    ["127.0.0.1:8000", "localhost:8000", "[::1]:8000", "classroom:8000", "iam.cloud.ibm.com.evil"],
+)
+def test_key_of_ibms_never_goes_to_another_iam(host: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("IAM_URL", f"http://{host}")
     with pytest.raises(InvalidInputError, match="Unset IAM_URL"):
         check_iam("https://quantum.cloud.ibm.com/api/v1")

@@ -20,7 +20,7 @@ from qsession_widget import (
     local,
 )
 from qsession_widget.accounts import Account
-from qsession_widget.transport.cloud import Instance, choose
+from qsession_widget.transport.cloud import Instance, fitting
 from qsession_widget.wire.fields import INSTANCE_CRN, INSTANCE_NAME
 from tests.core.circuits import bell
 from tests.core.throwaway import serving
@@ -167,7 +167,7 @@ INSTANCES = [
     ],
 )
 def test_the_instance_that_is_chosen(wanted: dict[str, Any], name: str) -> None:
-    assert choose(INSTANCES, **wanted).name == name
+    assert fitting(INSTANCES, **wanted)[0].name == name
 
 
 @pytest.mark.parametrize(

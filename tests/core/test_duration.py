@@ -24,6 +24,8 @@ from qsession_widget.errors import InvalidInputError
         ("1d", 86_400),
         ("90s", 90),
         ("1.5h", 5400),
+        ("0.5h30m", 3600),
+        ("30m 0.5h", 3600),
         ("0.1d", 8640),
         (" 10 m ", 600),
         (timedelta(minutes=5), 300),

@@ -15,9 +15,13 @@ import pytest
 import qsession_widget
 from qsession_widget import Batch, Session, errors, session, suboptions
 from qsession_widget.backend import Backend, BackendStatus
+from qsession_widget.job import Estimate
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+MORE: dict[str, Any] = {each.__name__: each for each in (Backend, BackendStatus, Estimate)}
+"""What public functions give, and nobody makes."""
 
 PAGE = Path(__file__).parents[2] / "docs" / "api.rst"
 
@@ -70,10 +74,13 @@ def documented() -> Iterator[tuple[str, Any]]:
         for name, value in vars(suboptions).items()
         if dataclasses.is_dataclass(value) and value.__module__ == suboptions.__name__
     }
-    for name, value in (named | groups | {"Backend": Backend, "Status": BackendStatus}).items():
+    for name, value in (named | groups | MORE).items():
         yield name, value
-        members = vars(value).items() if inspect.isclass(value) else ()
-        for member, found in members:
+        # Of its parts too, where a class is made of several.
+        mro = getattr(value, "__mro__", ())
+        bases = [base for base in mro if base.__module__.startswith("qsession_widget.")]
+        members = {member: found for base in bases[::-1] for member, found in vars(base).items()}
+        for member, found in members.items():
             if not member.startswith("_"):
                 unwrapped = getattr(found, "__func__", found)
                 if inspect.isfunction(unwrapped) or isinstance(unwrapped, property):
@@ -119,6 +126,59 @@ def list_of_parameters(function: Any) -> list[str]:
     ]
 
 
+JSON = "JSON of the wire, or a dict of options on its way there, as it is"
+ANY = {
+    r"\w+\.(run|callback)\(callback\)": "the result is what the program gives",
+    r"RuntimeJob\.(result|decode)\(return\)": "the result is what the program, or a decoder, gives",
+    r"RuntimeJob(\.__init__)?\(data\)|RuntimeJob\.(data|inputs|metrics)\(return\)": JSON,
+    r"Backend\.__init__\(configuration\)|Backend\.(configuration|properties)\(return\)": JSON,
+    r"QiskitRuntimeService\.(usage|find_session|saved_accounts)\(return\)": JSON,
+    r"SessionSummary\.from_json\(found\)": JSON,
+    r"\w+Options\.(set_values|on_the_wire|for_the_run)\(return\)": JSON,
+    r"Options\.(set_values|on_the_wire|for_the_run)\(return\)": JSON,
+    r"Options(\.__init__)?\(experimental\)": "whatever the service may take one day",
+    r"SessionPanel(\.reasons|\.answer)?\(\w+\)": "JSON between kernel and browser",
+}
+"""Where `Any` is right in a public signature, and why."""
+
+
+def types_of_everything() -> Iterator[tuple[str, str]]:
+    """Give the type of every parameter, result and attribute that is public."""
+    for name, value in documented():
+        if inspect.isclass(value):
+            found = [(name, value.__annotations__ if "__annotations__" in vars(value) else {})]
+            if "__init__" in vars(value):
+                found.append((f"{name}.__init__", value.__init__.__annotations__))
+        else:
+            function = value.fget if isinstance(value, property) else value
+            found = [(name, function.__annotations__)]
+        for place, types in found:
+            for part, text in types.items():
+                if not part.startswith("_"):
+                    yield f"{place}({part})", str(text)
+
+
+def test_no_public_signature_says_any_where_a_type_exists() -> None:
+    found = dict(types_of_everything())
+    loose = {place for place, text in found.items() if re.search(r"\bAny\b", text)}
+    allowed = {place for place in loose if any(re.fullmatch(each, place) for each in ANY)}
+    assert sorted(loose - allowed) == []
+    assert len(found) > 500
+    for each in ANY:
+        assert any(re.fullmatch(each, place) for place in loose), f"{each} is not needed"
+
+
+def test_every_public_signature_is_typed() -> None:
+    bare = [
+        f"{name}({parameter})"
+        for name, value in documented()
+        if inspect.isfunction(value)
+        for parameter in [*list_of_parameters(value), "return"]
+        if parameter not in value.__annotations__
+    ]
+    assert bare == []
+
+
 def test_the_api_page_names_everything_public() -> None:
     page = PAGE.read_text()
     named = set(
@@ -129,7 +189,7 @@ def test_the_api_page_names_everything_public() -> None:
         for name, value in vars(suboptions).items()
         if dataclasses.is_dataclass(value) and value.__module__ == suboptions.__name__
     }
-    assert named == set(qsession_widget.__all__) | groups | {"Backend", "BackendStatus"}
+    assert named == set(qsession_widget.__all__) | groups | set(MORE)
 
 
 EMPTY = inspect.Parameter.empty

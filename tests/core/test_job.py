@@ -24,6 +24,7 @@ from qsession_widget import (
     Sampler,
     Session,
 )
+from qsession_widget.job import Estimate
 from qsession_widget.service import default_service
 from qsession_widget.transport.http import Transport
 from tests.conftest import eventually
@@ -199,7 +200,8 @@ def test_a_held_request_ends_with_the_job(running_job: RuntimeJob) -> None:
     thread.join()
 
 
-def test_an_interrupt_detaches(running_job: RuntimeJob, monkeypatch: pytest.MonkeyPatch) -> None:
+def interrupting(monkeypatch: pytest.MonkeyPatch) -> threading.Thread:
+    """Press Ctrl-C as soon as this thread's own waiting has begun."""
     seen = requests_seen(monkeypatch)
 
     def interrupt() -> None:
@@ -208,6 +210,11 @@ def test_an_interrupt_detaches(running_job: RuntimeJob, monkeypatch: pytest.Monk
 
     thread = threading.Thread(target=interrupt)
     thread.start()
+    return thread
+
+
+def test_an_interrupt_detaches(running_job: RuntimeJob, monkeypatch: pytest.MonkeyPatch) -> None:
+    thread = interrupting(monkeypatch)
     with pytest.raises(KeyboardInterrupt) as caught:
         running_job.result()
     thread.join()
@@ -216,13 +223,14 @@ def test_an_interrupt_detaches(running_job: RuntimeJob, monkeypatch: pytest.Monk
     assert running_job.status() == "RUNNING"
 
 
-def test_an_interrupt_in_a_session_leaves_both(slow_runtime: object) -> None:
+def test_an_interrupt_in_a_session_leaves_both(
+    slow_runtime: object, monkeypatch: pytest.MonkeyPatch
+) -> None:
     assert slow_runtime
     session = Session(backend="fake_torino")
     job = Sampler(session).run(bell())
     eventually(job.running)
-    thread = threading.Timer(0.1, os.kill, [os.getpid(), signal.SIGINT])
-    thread.start()
+    thread = interrupting(monkeypatch)
     with pytest.raises(KeyboardInterrupt), session:
         job.result()
     thread.join()
@@ -281,12 +289,27 @@ def test_calling_off_an_await_leaves_the_job(running_job: RuntimeJob) -> None:
 def test_what_the_service_does_not_know_is_none() -> None:
     job = Sampler("fake_manila").run(bell(), shots=1)
     job.wait_for_final_state()
-    assert (job.sub_status, job.queue_position) == (None, None)
-    with serving(Service(job_json("Running", qsession={"sub_status": "simulating"})).app) as root:
-        assert job_of(root).sub_status == "simulating"
-    with serving(Service(job_json("Running")).app) as root:
-        at_ibm = job_of(root)
-        assert (at_ibm.sub_status, at_ibm.queue_position) == (None, None)
+    assert (job.sub_status, job.queue_position, job.estimate) == (None, None, None)
+    for state in ("Queued", "Running"):
+        with serving(Service(job_json(state)).app) as root:
+            at_ibm = job_of(root)
+            unknown = (at_ibm.sub_status, at_ibm.queue_position, at_ibm.estimate)
+            assert unknown == (None, None, None)
+
+
+def test_what_the_service_knows_is_told_as_it_is_now() -> None:
+    basis = "12 jobs of this session took 0.8 s each (median)"
+    estimates = [{"start_seconds": seconds, "basis": basis} for seconds in (9.6, 8.8)]
+    queued = [job_json("Queued", qsession={"estimate": each}) for each in (*estimates, None)]
+    running = job_json("Running", qsession={"sub_status": "on_device", "estimate": None})
+    with serving(Service(queued[0], *queued, running).app) as root:
+        job = job_of(root)
+        assert [job.estimate for _ in range(3)] == [
+            Estimate(9.6, basis),
+            Estimate(8.8, basis),
+            None,
+        ]
+        assert job.sub_status == "on_device"
 
 
 # Against servers that do other things

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import inspect
 import threading
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
@@ -21,9 +22,9 @@ from qsession_widget import (
     ServiceUnavailableError,
     Session,
     UnsupportedError,
+    listings,
     local,
 )
-from qsession_widget import service as service_module
 from qsession_widget.service import default_service
 from tests.conftest import eventually
 from tests.core.circuits import bell
@@ -148,6 +149,43 @@ def test_devices_are_filtered(service: QiskitRuntimeService) -> None:
     }
 
 
+def test_devices_are_filtered_as_with_the_official_client(service: QiskitRuntimeService) -> None:
+    five = service.backends(n_qubits=5)
+    assert "fake_manila" in names(five)
+    assert {backend.num_qubits for backend in five} == {5}
+    assert names(service.backends("fake_manila", 5, None, None, lambda _: True)) == {"fake_manila"}
+    dynamic, static = (names(service.backends(dynamic_circuits=each)) for each in (True, False))
+    assert "fake_boston" in dynamic
+    assert "fake_manila" in static
+    assert dynamic | static == names(service.backends())
+    assert not dynamic & static
+    found = service.least_busy(operational=True, simulator=False, min_num_qubits=127)
+    assert found.num_qubits >= 127
+    assert service.least_busy(5, None, lambda backend: backend.num_qubits == 7).num_qubits == 7
+    with pytest.raises(BackendNotFoundError, match=r"fits simulator=False, n_qubits=4; there are"):
+        service.least_busy(simulator=False, n_qubits=4)
+    with pytest.raises(InvalidInputError, match=r"has n_qubit; there are .*n_qubits"):
+        service.backends(n_qubit=5)
+    with pytest.raises(InvalidInputError, match="operational=False"):
+        service.least_busy(operational=False)
+
+
+def test_lists_take_their_arguments_in_the_order_of_the_official_client() -> None:
+    from qiskit_ibm_runtime import QiskitRuntimeService as Official  # noqa: PLC0415 - slow
+
+    for method in ("jobs", "backends", "least_busy", "backend"):
+        ours, theirs = (
+            [
+                name
+                for name, each in inspect.signature(getattr(kind, method)).parameters.items()
+                if each.kind is each.POSITIONAL_OR_KEYWORD
+            ]
+            for kind in (QiskitRuntimeService, Official)
+        )
+        assert ours == theirs[: len(ours)], method
+        assert len(ours) > 2
+
+
 def test_a_device(service: QiskitRuntimeService) -> None:
     manila = service.backend("fake_manila")
     assert (manila.name, manila.num_qubits, manila.simulator) == ("fake_manila", 5, False)
@@ -225,7 +263,7 @@ def test_run_needs_a_backend_that_exists(service: QiskitRuntimeService) -> None:
         service.run("spectroscopy", {}, {"backend": "fake_manila"})
     with pytest.raises(InvalidInputError, match="program_id=''"):
         service.run("", {}, {"backend": "fake_manila"})
-    with pytest.raises(InvalidInputError, match="not this service's"):
+    with pytest.raises(InvalidInputError, match="has no instances"):
         service.run("sampler", {}, {"backend": "fake_manila", "instance": "crn:other"})
 
 
@@ -265,7 +303,7 @@ def test_counts_that_are_none(service: QiskitRuntimeService, arguments: dict[str
 def test_pages_repeat_nothing_when_jobs_arrive_between_them(
     service: QiskitRuntimeService, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(service_module, "_PAGE", 4)
+    monkeypatch.setattr(listings, "PAGE", 4)
     sent = send(service, "paged", 10)
     ask = service.api.jobs
     late: list[str] = []
@@ -285,7 +323,7 @@ def test_pages_repeat_nothing_when_jobs_arrive_between_them(
 def test_pages_end_when_jobs_vanish_between_them(
     service: QiskitRuntimeService, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(service_module, "_PAGE", 4)
+    monkeypatch.setattr(listings, "PAGE", 4)
     sent = send(service, "vanishing", 10)
     ask = service.api.jobs
     left = list(sent)
@@ -317,7 +355,7 @@ def test_a_deleted_job_is_gone(service: QiskitRuntimeService) -> None:
 def test_sessions_are_listed(
     service: QiskitRuntimeService, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(service_module, "_PAGE", 2)
+    monkeypatch.setattr(listings, "PAGE", 2)
     since = datetime.now(UTC)
     opened = [kind(service, "fake_manila") for kind in (Session, Batch, Session, Session, Batch)]
     opened[0].close()

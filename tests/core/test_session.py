@@ -6,13 +6,14 @@ import asyncio
 import logging
 import sys
 import threading
+import uuid
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from qiskit import QuantumCircuit
 from qiskit_ibm_runtime.fake_provider import FakeManilaV2
-from starlette.responses import JSONResponse
+from starlette.responses import JSONResponse, Response
 
 from qsession_widget import (
     BackendNotFoundError,
@@ -25,11 +26,16 @@ from qsession_widget import (
     QiskitRuntimeService,
     RuntimeOptions,
     Sampler,
+    ServiceUnavailableError,
     Session,
     SessionClosedError,
+    listings,
 )
 from qsession_widget.service import default_service
-from qsession_widget.session import surrounding_session
+from qsession_widget.surrounding import surrounding_session
+from qsession_widget.transport.api import RuntimeApi
+from qsession_widget.transport.auth import BearerAuth
+from qsession_widget.transport.http import Endpoint, Transport
 from qsession_widget.wire.discovery import Discovery
 from tests.conftest import eventually
 from tests.core.circuits import bell
@@ -137,8 +143,11 @@ def test_details_follow_a_session_to_its_end() -> None:
     details = session.details()
     assert details is not None
     assert details["accepting_jobs"] is False
-    assert details["closed_at"] > details["last_job_completed"] > details["last_job_started"]
-    assert details["last_job_started"] >= details["activated_at"] == details["started_at"]
+    ends = details["closed_at"], details["last_job_completed"], details["last_job_started"]
+    assert [text for text in ends if text] == sorted(map(str, ends), reverse=True)
+    assert ends[2] == max(str(ends[2]), str(details["activated_at"]))
+    assert details["activated_at"] == details["started_at"]
+    assert details["usage_time"] is not None
     assert details["usage_time"] >= used
 
 
@@ -223,7 +232,18 @@ CONFIGURATION = {
 @pytest.mark.parametrize(
     ("status", "error"),
     [
-        (400, {"code": 1352, "message": "You are not authorized to run a session."}),
+        # As several public programs have it from IBM: code, status, words.
+        (
+            400,
+            {
+                "code": 1352,
+                "message": "You are not authorized to run a session when using the open plan.",
+                "solution": "Create an instance of a different plan type or use a different "
+                "execution mode.",
+                "more_info": "https://cloud.ibm.com/apidocs/quantum-computing#error-handling",
+            },
+        ),
+        (400, {"code": 1352, "message": "In other words."}),
         (403, {"code": 1, "message": "Sessions are not part of the Open Plan."}),
     ],
 )
@@ -237,6 +257,35 @@ def test_a_plan_without_sessions(status: int, error: dict[str, Any]) -> None:
     assert "Batch" in str(caught.value)
     assert "QiskitRuntimeService('local')" in str(caught.value)
     assert caught.value.status_code == status
+
+
+@pytest.mark.parametrize("kind", [Session, Batch])
+def test_a_session_whose_fate_is_not_known_can_be_looked_for(kind: type[Session]) -> None:
+    script = Script(JSONResponse(CONFIGURATION), Response(status_code=504))
+    with serving(script.app) as root, pytest.raises(ServiceUnavailableError) as caught:
+        kind(known(root), "ibm_x")
+    posts = [request for request in script.asked if request.method == "POST"]
+    assert len(posts) == 1, "it is not asked for twice where that may open two"
+    (note,) = caught.value.__notes__
+    assert "service.sessions(pending=True)" in note
+    assert f"{kind.__name__}.from_id" in note
+
+
+def test_a_job_whose_fate_is_not_known_can_be_looked_for() -> None:
+    script = Script(Response(status_code=504))
+    with serving(script.app) as root, pytest.raises(ServiceUnavailableError) as caught:
+        known(root).run("sampler", {}, {"backend": "ibm_x"})
+    assert len(script.asked) == 1
+    (note,) = caught.value.__notes__
+    assert "service.jobs()" in note
+
+
+def known(root: str) -> QiskitRuntimeService:
+    """Give a service at IBM's kind of server, which does not know idempotency keys."""
+    service = QiskitRuntimeService("local", "t", root)
+    service._transport = Transport(Endpoint(root, BearerAuth("t")))
+    service.api = RuntimeApi(service._transport)
+    return service
 
 
 # Simulators
@@ -325,6 +374,28 @@ def test_a_callback_gets_each_pub_and_then_the_whole(caplog: pytest.LogCaptureFi
 
 
 @pytest.mark.usefixtures("runtime")
+def test_a_callback_at_ibm_gets_the_whole_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    got: list[tuple[str, Any]] = []
+    over = threading.Event()
+
+    def callback(job_id: str, result: Any) -> None:
+        got.append((job_id, result))
+        over.set()
+
+    with Session(backend="fake_manila") as session:
+        monkeypatch.setattr(session.service, "_features", frozenset())
+        inputs = {"pubs": [[bell(), [], shots] for shots in (10, 20)]}
+        job = session.run("sampler", inputs, callback=callback)
+        assert over.wait(60)
+        for thread in threading.enumerate():
+            if job.job_id() in thread.name:
+                thread.join(60)
+    ((job_id, result),) = got
+    assert job_id == job.job_id()
+    assert [pub.data.cr.num_shots for pub in result] == [10, 20]
+
+
+@pytest.mark.usefixtures("runtime")
 def test_a_callback_of_a_job_that_fails_ends(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO)
     got: list[Any] = []
@@ -333,6 +404,21 @@ def test_a_callback_of_a_job_that_fails_ends(caplog: pytest.LogCaptureFixture) -
         eventually(lambda: "No final result for the callback" in caplog.text)
         assert job.errored()
     assert got == []
+
+
+@pytest.mark.usefixtures("runtime")
+def test_a_session_is_found_again_by_its_name() -> None:
+    name = f"lesson {uuid.uuid4()}"
+    with Session(backend="fake_manila", name=name, tags=("course",)) as session:
+        sent = [Sampler(mode=session).run(bell(), shots=1) for _ in range(2)]
+    (newest, oldest) = QiskitRuntimeService().jobs(job_tags=[name])
+    assert [oldest.job_id(), newest.job_id()] == [job.job_id() for job in sent]
+    assert newest.session_id == oldest.session_id == session.session_id
+    assert newest.tags == ["course", name]
+    with Session(backend="aer_simulator", name=name, tags=[name]) as simulated:
+        assert Sampler(mode=simulated).run(bell(), shots=1).tags == [name], "each tag once"
+    with pytest.raises(InvalidInputError, match="name=7"):
+        Session(backend="fake_manila", name=7)  # type: ignore[arg-type] # what a user may do
 
 
 def test_a_job_to_a_session_that_was_closed_elsewhere(
@@ -356,7 +442,59 @@ def test_jobs_are_complete_and_in_order() -> None:
         sent[-1].wait_for_final_state()
 
 
+def test_jobs_at_ibm_are_complete_and_in_order(
+    slow_runtime: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Page by page, while a job that comes in between pushes the others on."""
+    assert slow_runtime
+    monkeypatch.setattr(listings, "PAGE", 2)
+    service = QiskitRuntimeService()
+    session = Session(service, "fake_manila")
+    other = Session.from_id(str(session.session_id))
+    sent = [Sampler(mode=mode).run(bell()) for mode in (session, other) * 3]
+    monkeypatch.setattr(service, "_features", frozenset())
+    ask = service.api.jobs
+    late: list[RuntimeJob] = []
+
+    def asked(**query: Any) -> Any:
+        page = ask(**query)
+        if not late:
+            late.append(Sampler(mode=other).run(bell()))
+        return page
+
+    monkeypatch.setattr(service.api, "jobs", asked)
+    found = [job.job_id() for job in session.jobs()]
+    assert found == [job.job_id() for job in [*sent, *late]]
+    for job in session.jobs():
+        job.cancel()
+    session.cancel()
+
+
 # Ending
+
+
+@pytest.mark.parametrize("end", ["close", "cancel"])
+def test_a_session_that_the_service_has_forgotten_is_over(end: str) -> None:
+    found = {"id": "s", "mode": "dedicated", "state": "active", "accepting_jobs": True}
+    script = Script(JSONResponse(found), Response(status_code=404))
+    with serving(script.app) as root:
+        session = Session.from_id("s", QiskitRuntimeService("local", "t", root))
+        for _ in range(2):
+            assert getattr(session, end)() == "takes no more jobs"
+
+
+def test_a_backend_that_the_service_names_later() -> None:
+    unnamed = {"id": "s", "mode": "dedicated", "state": "open", "accepting_jobs": True}
+    named = {**unnamed, "backend_name": "ibm_x"}
+    script = Script(*map(JSONResponse, (unnamed, unnamed, unnamed, named, CONFIGURATION)))
+    with serving(script.app) as root:
+        session = Session.from_id("s", QiskitRuntimeService("local", "t", root))
+        assert session.backend() is None
+        assert repr(session) == "<Session('s', backend=None)>"
+        with pytest.raises(InvalidInputError, match="not known yet"):
+            _ = session.device
+        assert session.backend() == "ibm_x"
+        assert session.device.num_qubits == 2
 
 
 def test_closing_lets_jobs_finish(busy: tuple[Session, RuntimeJob, RuntimeJob]) -> None:

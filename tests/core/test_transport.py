@@ -3,9 +3,11 @@ from __future__ import annotations
 import json
 import socket
 import threading
-from contextlib import contextmanager
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager, nullcontext
 from typing import TYPE_CHECKING
 
+import psutil
 import pytest
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 
@@ -19,6 +21,7 @@ from qsession_widget.errors import (
     ServiceUnavailableError,
 )
 from qsession_widget.transport import http
+from qsession_widget.transport.answers import RETRY_STATUSES, RETRY_WHEN_TOLD
 from qsession_widget.transport.api import RuntimeApi
 from qsession_widget.transport.auth import BearerAuth
 from qsession_widget.transport.http import Endpoint, Transport
@@ -26,6 +29,8 @@ from tests.core.throwaway import Script, nobody_there, serving
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    from starlette.requests import Request
 
 SECRET = "s3cr3t-t0ken"
 
@@ -35,12 +40,28 @@ def short_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(http, "_FIRST_PAUSE_SECONDS", 0.001)
 
 
+class Stage(Script):
+    """One server for all tests here, which plays the script of the moment."""
+
+    script = Script()
+    root = ""
+
+    async def answer(self, request: Request) -> Response:
+        return await Stage.script.answer(request)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def stage() -> Iterator[None]:
+    with serving(Stage().app) as Stage.root:
+        yield
+
+
 @contextmanager
 def connected(script: Script, **settings: object) -> Iterator[Transport]:
-    with serving(script.app) as root:
-        transport = Transport(Endpoint(root, BearerAuth(SECRET)), **settings)  # type: ignore[arg-type] # a test's shorthand
-        yield transport
-        transport.close()
+    Stage.script = script
+    transport = Transport(Endpoint(Stage.root, BearerAuth(SECRET)), **settings)  # type: ignore[arg-type] # a test's shorthand
+    yield transport
+    transport.close()
 
 
 def failing(status: int, **headers: str) -> Response:
@@ -103,13 +124,78 @@ def test_other_shapes_of_errors(answer: Response, text: str, code: int | None) -
     assert len(str(caught.value)) < 1000
 
 
-@pytest.mark.parametrize("method", ["GET", "PUT", "DELETE"])
-@pytest.mark.parametrize("status", sorted(http.RETRY_STATUSES))
+SAFE = ["GET", "PUT", "DELETE"]
+UNSAFE = ["POST", "PATCH"]
+PASSING = sorted(RETRY_STATUSES)
+TOLD = sorted(RETRY_WHEN_TOLD)
+FINAL = [400, 401, 402, 403, 404, 405, 409, 410, 412, 415, 422, *TOLD, 451, 501, 505, 507, 508]
+
+
+@pytest.mark.parametrize("method", SAFE)
+@pytest.mark.parametrize("status", PASSING)
 def test_repeats_what_may_be_repeated(method: str, status: int) -> None:
     script = Script(failing(status), failing(status), JSONResponse({"ok": True}))
     with connected(script) as transport:
         assert transport.request(method, "/x").json() == {"ok": True}
     assert len(script.asked) == 3
+
+
+@pytest.mark.parametrize("method", UNSAFE)
+@pytest.mark.parametrize("status", PASSING)
+def test_never_repeats_what_may_have_happened(method: str, status: int) -> None:
+    script = Script(failing(status), JSONResponse({}))
+    with connected(script) as transport, pytest.raises(ServiceUnavailableError, match=str(status)):
+        transport.request(method, "/x", body={}, key="for nobody here")
+    assert len(script.asked) == 1
+
+
+@pytest.mark.parametrize("method", [*SAFE, *UNSAFE])
+@pytest.mark.parametrize("status", FINAL)
+def test_a_refusal_stands(method: str, status: int) -> None:
+    script = Script(failing(status), JSONResponse({}))
+    with (
+        connected(script, honours_keys=True) as transport,
+        pytest.raises(ServiceError, match=str(status)),
+    ):
+        transport.request(method, "/x", key="k", repeatable=True)
+    assert len(script.asked) == 1
+
+
+@pytest.mark.parametrize("status", TOLD)
+@pytest.mark.parametrize(
+    ("method", "key", "times"),
+    [
+        *((method, None, 2) for method in SAFE),
+        ("POST", "k", 2),
+        ("POST", None, 1),
+        ("PATCH", None, 1),
+    ],
+)
+def test_a_server_that_says_when_is_asked_again(
+    method: str, key: str | None, times: int, status: int
+) -> None:
+    script = Script(failing(status, **{"Retry-After": "0"}), JSONResponse({}))
+    refused = pytest.raises(ServiceError, match=str(status)) if times == 1 else nullcontext()
+    with connected(script, honours_keys=True) as transport, refused:
+        transport.request(method, "/x", key=key)
+    assert len(script.asked) == times
+
+
+def test_pauses_grow_and_are_spread(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.undo()
+    paused: list[float] = []
+    monkeypatch.setattr(Transport, "pause", lambda _, seconds: paused.append(seconds))
+    rounds = 12
+    with connected(Script(failing(503))) as transport:
+        for _ in range(rounds):
+            with pytest.raises(ServiceUnavailableError):
+                transport.request("GET", "/x")
+    pauses = [seconds for seconds in paused if seconds]
+    assert len(pauses) == 4 * rounds
+    for number, longest in enumerate([0.25, 0.5, 1.0, 2.0]):
+        each = pauses[number::4]
+        assert all(longest / 2 <= seconds <= longest for seconds in each)
+        assert max(each) - min(each) > longest / 50, "clients that fail together come back apart"
 
 
 @pytest.mark.parametrize(
@@ -141,16 +227,30 @@ def test_gives_up_in_the_end() -> None:
     assert len(script.asked) == 5
 
 
-@pytest.mark.parametrize("value", ["7", "Wed, 21 Oct 2015 07:28:00 GMT", "soon", "-1", ""])
-def test_honours_retry_after(value: str, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(
+    ("value", "at_least", "at_most"),
+    [
+        ("7", 7, 7),
+        ("Wed, 21 Oct 2015 07:28:37 GMT", 36, 38),
+        ("Wed, 21 Oct 2015 07:28:37 -0000", 36, 38),
+        ("Wed, 21 Oct 2015 06:00:00 GMT", 0, 1),
+        ("soon", 0, 1),
+        ("-1", 0, 1),
+        ("", 0, 1),
+    ],
+)
+def test_honours_retry_after(
+    value: str, at_least: float, at_most: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A date is one of the server's own clock, which says here that it is long ago."""
     paused: list[float] = []
     monkeypatch.setattr(Transport, "pause", lambda _, seconds: paused.append(seconds))
-    script = Script(failing(503, **{"Retry-After": value}), JSONResponse({}))
+    now = {"Date": "Wed, 21 Oct 2015 07:28:00 GMT"}
+    script = Script(failing(503, **{"Retry-After": value, **now}), JSONResponse({}))
     with connected(script) as transport:
         transport.request("GET", "/x")
-    pauses = [seconds for seconds in paused if seconds]
-    assert len(pauses) == 1
-    assert pauses[0] == 7.0 if value == "7" else pauses[0] < 1
+    (pause,) = [seconds for seconds in paused if seconds]
+    assert at_least <= pause <= at_most
 
 
 def test_does_not_wait_for_what_comes_back_tomorrow() -> None:
@@ -312,6 +412,23 @@ def test_a_conditional_get() -> None:
     assert "prefer" not in script.asked[0].headers, "there is nothing to wait for at first"
     assert script.asked[1].headers["prefer"] == "wait=20"
     assert script.asked[1].headers["if-none-match"] == '"1"'
+
+
+def test_closing_leaves_no_connection() -> None:
+    with serving(Script(JSONResponse({})).app) as root:
+        port = int(root.rpartition(":")[2])
+
+        def established() -> int:
+            found = psutil.Process().net_connections("tcp")
+            mine = [each for each in found if each.raddr and each.raddr.port == port]
+            return sum(each.status == psutil.CONN_ESTABLISHED for each in mine)
+
+        transport = Transport(Endpoint(root, BearerAuth(SECRET)))
+        with ThreadPoolExecutor(4) as pool:
+            list(pool.map(lambda _: transport.request("GET", "/x"), range(8)))
+        assert 1 <= established() <= 4
+        transport.close()
+        assert established() == 0
 
 
 def test_many_threads_share_one_connection_pool() -> None:

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from qsession_widget.panel.why import RULES, Why, why
-from qsession_widget.session import _DETAILS
+from qsession_widget.sessions import _DETAILS
 from qsession_widget.snapshot import Snapshot
 from tests.panel.test_renderings import NOON, job, snapshot
 

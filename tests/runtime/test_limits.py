@@ -226,8 +226,10 @@ def test_nothing_is_unpickled(server: Server, tmp_path: Path) -> None:
                 {"pubs": [[circuit, [], 10]], "options": {"__type__": name, "__value__": text}},
             ):
                 state = server.ended(server.submit(params=params))["state"]
-                assert state["status"] == "Failed"
-                assert name in state["reason"]
+                # What a noise learner gave is handed on as the text it is.
+                handed_on = name == "settings" and "options" in params
+                assert state["status"] == ("Completed" if handed_on else "Failed")
+                assert handed_on or name in state["reason"]
     assert not sprung.exists()
     assert server.ended(server.submit())["status"] == "Completed"
 

@@ -93,6 +93,7 @@ FOR_THE_ADMINISTRATOR = {
     ("GET", "/qsession/users"),
     ("POST", "/qsession/users"),
     ("DELETE", "/qsession/users/{name}"),
+    ("POST", "/qsession/clock"),
     ("POST", "/qsession/gc"),
     ("POST", "/qsession/shutdown"),
 }

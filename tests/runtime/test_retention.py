@@ -13,7 +13,7 @@ import pytest
 from qsession_widget import QiskitRuntimeService, Sampler, Session
 from qsession_widget.cli import main
 from qsession_widget.errors import ServiceError
-from qsession_widget.runtime.clock import WallClock
+from qsession_widget.runtime.clock import VirtualClock, WallClock
 from qsession_widget.runtime.retention import Bounds, Retention, used_bytes
 from qsession_widget.runtime.settings import Settings
 from qsession_widget.runtime.store import Write
@@ -33,13 +33,6 @@ if TYPE_CHECKING:
 LARGE = 50_000
 
 
-class Noon:
-    rate = 1.0
-
-    def now(self) -> Any:
-        return NOON
-
-
 def ended(name: str, days_ago: float, **fields: Any) -> Job:
     when = NOON - timedelta(days=days_ago)
     return a_job(name, state=JobState.COMPLETED, created_at=when, ended_at=when, **fields)
@@ -47,7 +40,7 @@ def ended(name: str, days_ago: float, **fields: Any) -> Job:
 
 def with_store(folder: Path, body: Callable[[Store, Retention], Coroutine[Any, Any, None]]) -> None:
     async def run(store: Store) -> None:
-        await body(store, Retention(store, Noon(), Settings()))
+        await body(store, Retention(store, VirtualClock(NOON), Settings()))
 
     with opened(folder) as store:
         asyncio.run(run(store))

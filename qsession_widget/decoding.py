@@ -1,0 +1,57 @@
+"""Makes results, and inputs, of the texts that a service sends."""
+
+from __future__ import annotations
+
+import json
+from typing import Any, Protocol
+
+from qsession_widget.wire import codec
+
+_OWN_PROGRAMS = ("sampler", "estimator")
+"""Programs whose results our own codec reads."""
+
+
+class ResultDecoder(Protocol):
+    """What may be given as `result_decoder`: a class, or an object, with this method."""
+
+    def decode(self, text: str) -> Any:
+        """Turn the text of GET /jobs/{id}/results into a result."""
+
+
+def decode(text: str) -> Any:
+    """Decode text of the wire; with qiskit-ibm-runtime where it has types that only IBM has."""
+    try:
+        return codec.loads(text)
+    except codec.UnknownTypeError:
+        # IBM's results hold execution spans and more, of types that only its package has.
+        from qiskit_ibm_runtime import RuntimeDecoder  # noqa: PLC0415 - takes more than a second
+
+        return json.loads(text, cls=RuntimeDecoder)
+
+
+def decode_result(
+    text: str, program_id: str, decoder: type[ResultDecoder] | ResultDecoder | None = None
+) -> Any:
+    """Decode the result of a program.
+
+    Args:
+        text: the text.
+        program_id: the program, for example "sampler".
+        decoder: class or object with `decode(text)`; None takes the program's own.
+    """
+    if decoder is not None:
+        return (decoder() if isinstance(decoder, type) else decoder).decode(text)
+    return decode(text) if program_id in _OWN_PROGRAMS else _officially(text, program_id)
+
+
+def _officially(text: str, program_id: str) -> Any:
+    """Decode results of programs that only qiskit-ibm-runtime knows, as it does."""
+    from qiskit_ibm_runtime.decoders.defaults import (  # noqa: PLC0415 - more than a second
+        DEFAULT_DECODERS,
+    )
+
+    result: Any = text
+    for each in DEFAULT_DECODERS.get(program_id, ()):
+        if each.is_applicable(result):
+            result = each.decode(result)
+    return decode(text) if result is text else result

@@ -1,0 +1,106 @@
+"""Keeps the encoded form of circuits that are sent again and again."""
+
+from __future__ import annotations
+
+import weakref
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from qiskit.circuit import Barrier, Measure, Reset
+
+from qsession_widget.wire.codec import encode_circuit
+
+if TYPE_CHECKING:
+    from qiskit import QuantumCircuit
+
+_SIMPLE = (Measure, Reset, Barrier)
+"""Operations beside Qiskit's standard gates that are wholly compared by `==`; delays are not."""
+
+
+@dataclass(frozen=True)
+class _Kept:
+    """A circuit as it was when it was encoded.
+
+    Attributes:
+        circuit: a copy, which nobody changes.
+        labels: of its instructions, which Qiskit does not compare.
+        text: its form on the wire.
+    """
+
+    circuit: QuantumCircuit
+    labels: list[str | None]
+    text: str
+
+    def is_of(self, circuit: QuantumCircuit) -> bool:
+        """Whether the circuit is still the same, in everything that its text says."""
+        mine = self.circuit
+        return (
+            circuit.name == mine.name
+            and not circuit.metadata
+            and circuit.layout is mine.layout
+            and circuit.qregs == mine.qregs
+            and circuit.cregs == mine.cregs
+            and circuit.qubits == mine.qubits
+            and circuit.clbits == mine.clbits
+            and circuit.global_phase == mine.global_phase
+            and not circuit.num_vars + circuit.num_stretches
+            # Instructions with their exact parameters.
+            and circuit.data == mine.data
+            and self.labels == [each.label for each in circuit.data]
+        )
+
+
+class KeptCircuits:
+    """Encoded circuits, by the objects that users send. For all threads.
+
+    A circuit may be changed between two runs, so each time it is compared with what was encoded,
+    which takes a fraction of encoding it. Circuits with anything in them that can be changed
+    without being seen (control flow, gates of one's own, delays, metadata) are encoded every time.
+    What is kept goes when its circuit goes.
+    """
+
+    def __init__(self) -> None:
+        self._known: dict[int, tuple[weakref.ref[QuantumCircuit], _Kept | None]] = {}
+        self.hits = 0
+        """How often a text was there."""
+
+    def __len__(self) -> int:
+        return len(self._known)
+
+    def text(self, circuit: QuantumCircuit) -> str:
+        """Give a circuit's form on the wire, as `codec.encode_circuit` does."""
+        reference, kept = self._known.get(id(circuit), (None, None))
+        seen = reference is not None and reference() is circuit
+        if seen and kept is not None and kept.is_of(circuit):
+            self.hits += 1
+            return kept.text
+        # A copy is worth its time only for a circuit that comes again.
+        if not (seen and _comparable(circuit)):
+            self._keep(circuit, None)
+            return encode_circuit(circuit)
+        # What is encoded is the copy: another thread may be changing the circuit.
+        copy = circuit.copy()
+        made = _Kept(copy, [each.label for each in copy.data], encode_circuit(copy))
+        self._keep(circuit, made)
+        return made.text
+
+    def _keep(self, circuit: QuantumCircuit, kept: _Kept | None) -> None:
+        key = id(circuit)
+
+        def forget(gone: weakref.ref[QuantumCircuit]) -> None:
+            # Its id may be another's by now. No lock: this may run in the midst of anything.
+            if self._known.get(key, (None,))[0] is gone:
+                self._known.pop(key, None)
+
+        self._known[key] = (weakref.ref(circuit, forget), kept)
+
+
+def _comparable(circuit: QuantumCircuit) -> bool:
+    """Whether every change of the circuit can be seen by comparing it with a copy."""
+    return not circuit.metadata and all(
+        each.is_standard_gate() or isinstance(each.operation, _SIMPLE) for each in circuit.data
+    )
+
+
+kept_circuits = KeptCircuits()
+"""This process's."""

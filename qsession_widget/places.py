@@ -1,0 +1,82 @@
+"""Where a session or job goes: the service and the device that are meant."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from qsession_widget.backend import Backend, backend_name
+from qsession_widget.errors import InvalidInputError
+from qsession_widget.service import (
+    QiskitRuntimeService,
+    adopted_service,
+    default_service,
+    local_service,
+)
+
+if TYPE_CHECKING:
+    from qiskit.providers import BackendV2
+    from qiskit_ibm_runtime import Session as OfficialSession
+
+
+def service_of(backend: str | BackendV2 | None) -> QiskitRuntimeService:
+    """Give the service that a backend is on, where nobody names one.
+
+    Args:
+        backend: of ours; of qiskit-ibm-runtime, whose servers are used; of its fake provider, which
+            the local runtime serves under the same name. A name, or None, is on the default one.
+    """
+    if isinstance(backend, Backend):
+        return backend.service
+    module = type(backend).__module__
+    if module.startswith("qiskit_ibm_runtime.fake_provider"):
+        return local_service()
+    official = getattr(backend, "service", None) if module.startswith("qiskit_ibm_") else None
+    if official is not None:
+        return adopted_service(official, getattr(backend, "_instance", None))
+    return default_service()
+
+
+def service_for(
+    service: QiskitRuntimeService | None, backend: str | BackendV2 | None
+) -> QiskitRuntimeService:
+    """Give the service that is meant by who may name one.
+
+    Raises:
+        InvalidInputError: for a service that is none of ours.
+    """
+    if service is None:
+        return service_of(backend)
+    if not isinstance(service, QiskitRuntimeService):
+        raise InvalidInputError(
+            f"service={service!r} is not a QiskitRuntimeService of qsession_widget; "
+            "a backend is given as Session(backend=...)"
+        )
+    return service
+
+
+def device_for(service: QiskitRuntimeService, backend: str | BackendV2 | None) -> Backend:
+    """Give the device that is meant; the least busy one where none is named.
+
+    Raises:
+        BackendNotFoundError: where the service has none of that name.
+    """
+    if backend is None:
+        return service.least_busy(simulator=False)
+    if isinstance(backend, Backend) and service.uses(backend.service):
+        return backend
+    return service.backend(backend_name(backend))
+
+
+def adopted_session(official: OfficialSession) -> tuple[str, QiskitRuntimeService]:
+    """Read id and service of a session of qiskit-ibm-runtime.
+
+    Raises:
+        InvalidInputError: for anything else, its local testing mode included.
+    """
+    session_id = getattr(official, "session_id", None)
+    if not type(official).__module__.startswith("qiskit_ibm_runtime.") or session_id is None:
+        raise InvalidInputError(
+            f"{official!r} is no session on a service; allowed are an id, a Session or Batch of "
+            "qsession_widget, and one of qiskit-ibm-runtime that is not in local testing mode"
+        )
+    return str(session_id), adopted_service(official.service, getattr(official, "_instance", None))
