@@ -5,6 +5,9 @@ PYTHON := $(VENV)/bin/python
 # jupyter-builder, which npm calls, lives in the virtual environment.
 export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 
+# Where JupyterLab looks for the extension.
+EXTENSION := $(VENV)/share/jupyter/labextensions/qsession-widget
+
 JS_SOURCES := $(shell find js/src js/build.mjs js/package.json js/tsconfig.json -type f)
 PY_SOURCES := $(shell find qsession_widget examples -type f -not -path '*/__pycache__/*')
 
@@ -38,7 +41,13 @@ conformance: $(VENV)/.conformance ## the official client's own tests, against lo
 
 soak: $(VENV)/.conformance ## by hand: what takes too long for every change
 	$(PYTHON) -m tests.conformance.official --everything
+	$(PYTHON) -m tests.conformance.older
+	QSESSION_HISTORIES=10000 $(PYTHON) -m pytest tests/runtime/test_histories.py tests/runtime/test_lifecycle.py
 	QSESSION_EXAMPLES=300 $(PYTHON) -m pytest tests/runtime/test_openapi.py
+	QSESSION_MUTATIONS=10000 $(PYTHON) -m pytest tests/faults/test_mutations.py
+	QSESSION_ALL_SIZES=1 $(PYTHON) -m pytest tests/runtime/test_same_shots.py
+	QSESSION_KILLS=200 $(PYTHON) -m pytest -s tests/faults/test_soak.py
+	$(PYTHON) -m tests.browser.matrix
 
 docs: $(VENV)/.dev ## the API's pages; every warning is an error
 	$(PYTHON) -m sphinx -W --keep-going -q -b html docs docs/_build/html
@@ -47,8 +56,13 @@ bench: $(VENV)/.dev ## ratios against peers, each in its short form
 	$(PYTHON) benchmarks/imports.py
 	$(PYTHON) -m benchmarks.encoding --short
 	$(PYTHON) -m benchmarks.iterate --short
+	$(PYTHON) -m benchmarks.official_client --short
+	$(PYTHON) -m benchmarks.first_job --short
+	$(PYTHON) -m benchmarks.stall --short
+	$(PYTHON) -m benchmarks.dispatch --short
 	$(PYTHON) -m benchmarks.coldstart --short
-	$(PYTHON) benchmarks/official_client.py
+	$(PYTHON) -m benchmarks.panel --short
+	$(PYTHON) -m benchmarks.scheduler --short
 
 build: $(VENV)/.built
 
@@ -68,8 +82,13 @@ $(VENV)/.builder: | $(PYTHON)
 	$(PYTHON) -m pip install --quiet "jupyter-builder>=1.2,<2"
 	touch $@
 
-$(VENV)/.installed: pyproject.toml install.json $(VENV)/.built
+# pip copies the extension, which JupyterLab would then load until the next installation. With a
+# link in the copy's place it loads what was built last, and a build needs no installation.
+$(VENV)/.installed: pyproject.toml install.json | $(VENV)/.built
+	rm -rf $(EXTENSION)
 	$(PYTHON) -m pip install --quiet --editable ".[lab]"
+	rm -rf $(EXTENSION)
+	ln -s $(CURDIR)/qsession_widget/labextension $(EXTENSION)
 	touch $@
 
 $(VENV)/.dev: $(VENV)/.installed
@@ -77,7 +96,7 @@ $(VENV)/.dev: $(VENV)/.installed
 	$(PYTHON) -m pip install --quiet --group dev
 	touch $@
 
-dist/.built: $(VENV)/.dev $(PY_SOURCES)
+dist/.built: $(VENV)/.dev $(VENV)/.built $(PY_SOURCES)
 	rm -rf dist && $(PYTHON) -m build --wheel --outdir dist
 	touch $@
 

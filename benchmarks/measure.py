@@ -15,8 +15,11 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import psutil
 from rich.console import Console
 from rich.table import Table
+
+from qsession_widget.wire.discovery import Discovery
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -26,10 +29,16 @@ _PACKAGES = ("qsession-widget", "qiskit", "qiskit-aer", "qiskit-ibm-runtime", "n
 
 @dataclass
 class Samples:
-    """Times of one contestant in milliseconds, with the round in which each was taken."""
+    """Times of one contestant in milliseconds, with the round in which each was taken.
+
+    Attributes:
+        cpu: processor time for each timed call, in milliseconds: of this process under "client",
+            and of those that were to be watched under their names.
+    """
 
     name: str
     milliseconds: dict[int, float] = field(default_factory=dict)
+    cpu: dict[str, float] = field(default_factory=dict)
 
     @property
     def median(self) -> float:
@@ -56,6 +65,8 @@ def in_turn(
     rounds: int,
     seconds_each: float,
     warm_up: int = 2,
+    watched: Mapping[str, Sequence[int]] | None = None,
+    in_a_row: Mapping[str, int] | None = None,
 ) -> list[Samples]:
     """Time one call of each contestant in every round.
 
@@ -65,7 +76,11 @@ def in_turn(
         seconds_each: a contestant that has used up so much time sits out the other rounds, but
             has three at least.
         warm_up: rounds before the first one that counts; slow contestants take one.
+        watched: ids of processes whose processor time is taken as well, by what they are called.
+        in_a_row: contestants that are called so often in each round, without a pause; their time
+            is the mean of these calls.
     """
+    processes = {"client": [os.getpid()], **(watched or {})}
     samples = [Samples(name) for name in contestants]
     for call in contestants.values():
         for number in range(-warm_up, 0):
@@ -78,19 +93,61 @@ def in_turn(
             spent = sum(each.milliseconds.values()) / 1000
             if spent > seconds_each and len(each.milliseconds) >= min(3, rounds):
                 continue
+            calls = (in_a_row or {}).get(each.name, 1)
+            before = {name: cpu_seconds(ids) for name, ids in processes.items()}
             started = time.perf_counter()
-            contestants[each.name](number)
-            each.milliseconds[number] = (time.perf_counter() - started) * 1000
+            for _ in range(calls):
+                contestants[each.name](number)
+            each.milliseconds[number] = (time.perf_counter() - started) * 1000 / calls
+            for name, ids in processes.items():
+                took = (cpu_seconds(ids) - before[name]) * 1000 / calls
+                each.cpu[name] = each.cpu.get(name, 0.0) + took
+    for each in samples:
+        each.cpu = {name: total / len(each.milliseconds) for name, total in each.cpu.items()}
     return samples
 
 
+def cpu_seconds(process_ids: Sequence[int]) -> float:
+    """Give the processor time of processes so far, with all of their threads; 0 off Linux."""
+    total = 0
+    for process_id in process_ids:
+        for thread in Path(f"/proc/{process_id}/task").glob("*/schedstat"):
+            try:
+                total += int(thread.read_text().split()[0])
+            except OSError:
+                # A thread that ended meanwhile.
+                continue
+    return total / 1e9
+
+
+def processes_of(home: Path) -> dict[str, list[int]]:
+    """Give the ids of a local runtime's processes: its server, and its workers."""
+    found = Discovery.read(home)
+    if found is None:
+        return {}
+    server = psutil.Process(found.pid)
+    return {
+        "server": [server.pid],
+        "workers": [each.pid for each in server.children(recursive=True)],
+    }
+
+
 def compare(title: str, samples: Sequence[Samples], against: str) -> None:
-    """Print a table: medians, spread, and how many times as long as one of them each takes."""
+    """Print a table: medians, spread, and how many times as long as one of them each takes.
+
+    Where other processes were watched, the processor time for each call follows: of each, and how
+    many times as much it is in all. Other programs on the machine hardly change that.
+    """
     table = Table(title=title, title_justify="left")
     table.add_column("")
-    for head in ("median ms", "p10 .. p90", "n", f"ratio to {against}"):
+    others = list(dict.fromkeys(name for each in samples for name in each.cpu))
+    shown = others if len(others) > 1 else []
+    heads = ["median ms", "p10 .. p90", "n", f"ratio to {against}"]
+    heads += [f"{name} CPU ms" for name in shown] + (["ratio of all CPU"] if shown else [])
+    for head in heads:
         table.add_column(head, justify="right")
     base = next(each for each in samples if each.name == against)
+    base_cpu = sum(base.cpu.values())
     for each in samples:
         low, high = each.spread
         table.add_row(
@@ -99,8 +156,10 @@ def compare(title: str, samples: Sequence[Samples], against: str) -> None:
             f"{low:.2f} .. {high:.2f}",
             str(len(each.milliseconds)),
             f"{each.ratio(base):.2f}",
+            *(f"{each.cpu.get(name, 0.0):.1f}" for name in shown),
+            *([f"{sum(each.cpu.values()) / base_cpu:.2f}"] if shown else []),
         )
-    Console(width=110).print(table)
+    Console(width=150).print(table)
 
 
 def as_json(samples: Sequence[Samples]) -> list[dict[str, Any]]:

@@ -1,62 +1,62 @@
-"""One iteration of a session, as the official client sees it: with its polls held, and without.
+"""One iteration of a session by IBM's own client, with the runtime holding its questions and not.
 
-`python benchmarks/official_client.py` runs the same small job again and again in a session of
-qiskit-ibm-runtime on a local runtime, and prints the median and the 90th percentile from
-`sampler.run` to the result. The client looks for a result every tenth of a second.
+The client asks for a job's state at once, and then every tenth of a second: whatever ends between
+two questions is seen late. The same small job runs again and again in a session on fake_manila, on
+two runtimes that differ in nothing else; our own client, which asks to be held, is there for
+comparison.
 """
 
 from __future__ import annotations
 
-import argparse
-import statistics
+import logging
+import os
 import subprocess
 import sys
 import tempfile
 import time
 import warnings
+from contextlib import ExitStack, contextmanager
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from qiskit import QuantumCircuit, transpile
-from qiskit_ibm_runtime import SamplerV2, Session
+from qiskit import QuantumCircuit, generate_preset_pass_manager
+from qiskit_ibm_runtime import SamplerV2
+from qiskit_ibm_runtime import Session as OfficialSession
 
-from qsession_widget import local
+from benchmarks.measure import arguments, as_json, compare, in_turn, write
+from qsession_widget import QiskitRuntimeService, Sampler, Session, local
 from qsession_widget.errors import ServiceUnavailableError
+from qsession_widget.official import NO_USAGE_DATA
 
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+DEVICE = "fake_manila"
+SHOTS = 100
+HELD = "official client, held"
+NOT_HELD = ("--no-hold-quick-polls", "--hold-new-jobs-seconds", "0")
 START_SECONDS = 60.0
+JOB_SECONDS = (0.0, 0.15, 1.0)
+"""How long jobs last at least; the first is only as long as the simulation."""
 
 
-def main() -> None:
-    """Measure, and print one line for each setting."""
-    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("--iterations", type=int, default=30)
-    parser.add_argument("--job-seconds", type=float, default=0.15, help="how long a job lasts")
-    options = parser.parse_args()
-    warnings.simplefilter("ignore", DeprecationWarning)
-    for setting in ("--no-hold-quick-polls", "--hold-quick-polls"):
-        times = sorted(measure(setting, options.iterations, options.job_seconds))
-        median, late = statistics.median(times), times[int(len(times) * 0.9)]
-        sys.stdout.write(
-            f"{setting:24} median {median * 1000:6.0f} ms, 90th percentile {late * 1000:6.0f} ms, "
-            f"of which the job takes {options.job_seconds * 1000:.0f} ms\n"
-        )
-
-
-def measure(setting: str, iterations: int, job_seconds: float) -> list[float]:
-    """Give the seconds of each iteration, on a runtime with this setting."""
-    with tempfile.TemporaryDirectory(prefix="qsession-benchmark-") as folder:
-        command = [sys.executable, "-m", "qsession_widget.runtime", "--home", folder, setting]
-        command += ["--min-job-seconds", str(job_seconds)]
+@contextmanager
+def runtime(*settings: str) -> Iterator[Path]:
+    """Run a runtime with settings of its own, and give its folder."""
+    with tempfile.TemporaryDirectory(prefix="qsession-benchmark-") as name:
+        command = [sys.executable, "-m", "qsession_widget.runtime", "--home", name, *settings]
         quiet = subprocess.DEVNULL
-        runtime = subprocess.Popen(command, stdout=quiet, stderr=quiet)  # noqa: S603 - ours
+        process = subprocess.Popen(command, stdout=quiet, stderr=quiet)  # noqa: S603 - ours
         try:
-            return _iterate(_service(Path(folder)), iterations)
+            _await(Path(name))
+            yield Path(name)
         finally:
-            runtime.terminate()
-            runtime.wait()
+            process.terminate()
+            process.wait()
 
 
-def _service(folder: Path) -> Any:
+def _await(folder: Path) -> None:
     deadline = time.monotonic() + START_SECONDS
     while True:
         try:
@@ -66,25 +66,57 @@ def _service(folder: Path) -> Any:
                 raise
             time.sleep(0.05)
         else:
-            return local.official_service(folder=folder)
+            return
 
 
-def _iterate(service: Any, iterations: int) -> list[float]:
-    backend = service.backend("fake_manila")
-    circuit = QuantumCircuit(2)
-    circuit.h(0)
-    circuit.cx(0, 1)
-    circuit.measure_all()
-    circuit = transpile(circuit, backend)
-    times = []
-    with Session(backend) as session:
-        sampler = SamplerV2(mode=session)
-        sampler.run([circuit], shots=100).result()  # the worker's imports
-        for _ in range(iterations):
-            began = time.perf_counter()
-            sampler.run([circuit], shots=100).result()
-            times.append(time.perf_counter() - began)
-    return times
+def contestants(held: Path, unheld: Path, stack: ExitStack) -> dict[str, Any]:
+    """Give each client in a session of its own; the stack closes them."""
+    bare = QuantumCircuit(2)
+    bare.h(0)
+    bare.cx(0, 1)
+    bare.measure_all()
+
+    def iterate(sampler: Any, circuit: QuantumCircuit, _round: int) -> Any:
+        return sampler.run([circuit], shots=SHOTS).result()[0].data.meas
+
+    found: dict[str, Any] = {}
+    for name, folder in ((HELD, held), ("official client, not held", unheld)):
+        service = local.official_service(folder=folder)
+        backend = service.backend(DEVICE)
+        circuit = generate_preset_pass_manager(1, backend=backend).run(bare)
+        session = stack.enter_context(OfficialSession(backend))
+        found[name] = partial(iterate, SamplerV2(mode=session), circuit)
+    there = local.endpoint(start=False, folder=held)
+    ours = stack.enter_context(QiskitRuntimeService("local", there.token, there.url))
+    # Another device: a session has its own to itself.
+    mode = stack.enter_context(Session(ours, "fake_quito"))
+    found["our client"] = partial(iterate, Sampler(mode=mode), circuit)
+    return found
+
+
+def main() -> None:
+    """Measure, and print a table for each length of a job."""
+    parser = arguments(__doc__ or "")
+    parser.add_argument("--rounds", type=int, default=40)
+    given = parser.parse_args()
+    os.environ.update(NO_USAGE_DATA)
+    warnings.simplefilter("ignore")
+    logging.disable(logging.WARNING)
+    rounds, seconds = (10, 5.0) if given.short else (given.rounds, 40.0)
+    figures: dict[str, Any] = {}
+    for job_seconds in JOB_SECONDS[:2] if given.short else JOB_SECONDS:
+        lasting = ("--min-job-seconds", str(job_seconds))
+        with (
+            runtime(*lasting) as held,
+            runtime(*NOT_HELD, *lasting) as unheld,
+            ExitStack() as stack,
+        ):
+            callers = contestants(held, unheld, stack)
+            samples = in_turn(callers, rounds=rounds, seconds_each=seconds, warm_up=3)
+        title = f"an iteration whose job lasts {job_seconds * 1000:.0f} ms at least"
+        compare(title, samples, HELD)
+        figures[title] = as_json(samples)
+    write(given.json, figures)
 
 
 if __name__ == "__main__":

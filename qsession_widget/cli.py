@@ -1,15 +1,35 @@
-"""`qsession`: serve, status, stop, connect, demo."""
+"""`qsession`: serve, status, stop, connect, user, gc, clock, demo."""
 
 from __future__ import annotations
 
 import argparse
 import os
 import sys
+import time
+from contextlib import suppress
+from typing import TYPE_CHECKING
 
+from qsession_widget.duration import parse_duration
 from qsession_widget.errors import QSessionError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from rich.console import Console
+
+    from qsession_widget.administration import Administration
 
 INTERRUPTED_STATUS = 130
 """What shells report for a program that Ctrl-C has ended."""
+
+_PAUSE_SECONDS = 1.0
+"""Between two pictures of `qsession status --live`."""
+
+
+_ABOUT_USERS = (
+    "Each user has a token of his own, and can neither see nor touch what is another's. Who may "
+    "read the runtime's folder is its administrator."
+)
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -26,7 +46,12 @@ def main(arguments: list[str] | None = None) -> int:
     )
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     commands.add_parser("serve", help="run the local runtime in the foreground", add_help=False)
-    commands.add_parser("status", help="say whether the local runtime runs, and what it does")
+    status = commands.add_parser(
+        "status", help="say whether the local runtime runs, and what it does"
+    )
+    status.add_argument(
+        "--live", action="store_true", help="draw it again and again, until Ctrl-C (in a terminal)"
+    )
     commands.add_parser("stop", help="end the local runtime; jobs go on at its next start")
     connect = commands.add_parser("connect", help="lead IBM's own client to the local runtime")
     connect.add_argument(
@@ -35,6 +60,28 @@ def main(arguments: list[str] | None = None) -> int:
         default="env",
         help="lines for a shell, or for Python, or save the account 'local' (default: %(default)s)",
     )
+    user = commands.add_parser(
+        "user", help="let others use the local runtime; it has to run", description=_ABOUT_USERS
+    )
+    actions = user.add_subparsers(dest="action", required=True, metavar="ACTION")
+    adding = actions.add_parser("add", help="let somebody in, and print his token, this once")
+    removing = actions.add_parser("remove", help="void his token; what he has going is cancelled")
+    for action in (adding, removing):
+        action.add_argument("name", metavar="NAME")
+    actions.add_parser("list", help="say who was added, and when")
+    collect = commands.add_parser(
+        "gc",
+        help="remove params and results of jobs that have ended; the runtime has to run",
+        description="Removes params and results of jobs that have ended. Jobs of open sessions "
+        "keep theirs. Without options, the bounds are those of `qsession serve`.",
+    )
+    collect.add_argument("--retention-days", type=float, metavar="DAYS", help="older than that")
+    collect.add_argument(
+        "--max-store-bytes", type=int, metavar="BYTES", help="the oldest, until there is no more"
+    )
+    clock = commands.add_parser("clock", help="let time pass on a runtime with a virtual clock")
+    clock.add_argument("what", choices=("advance",))
+    clock.add_argument("duration", metavar="TIME", help="how much: 8h, 90s, '1h 30m'")
     demo = commands.add_parser("demo", help="run a session, live, then open the notebook")
     demo.add_argument(
         "--headless",
@@ -43,15 +90,7 @@ def main(arguments: list[str] | None = None) -> int:
     )
     options = parser.parse_args(arguments)
     try:
-        match options.command:
-            case "status":
-                return _status()
-            case "stop":
-                return _stop()
-            case "connect":
-                return _connect(options.format)
-            case _:
-                return _demo(headless=options.headless or not sys.stdout.isatty())
+        return _RUN[options.command](options)
     except QSessionError as error:
         sys.stderr.write(f"qsession: {error}\n")
         return 1
@@ -67,24 +106,46 @@ def _serve(arguments: list[str]) -> None:
     os.execv(sys.executable, command)  # noqa: S606  our own interpreter and module, no shell
 
 
-def _status() -> int:
+def _status(options: argparse.Namespace) -> int:
     from qsession_widget import local  # noqa: PLC0415  requests is not needed for --help
 
     found = local.status()
     if found is None:
         sys.stdout.write("The local runtime does not run; the first session starts it.\n")
         return 1
+    from rich.console import Console  # noqa: PLC0415  as above
+
+    from qsession_widget.administration import Administration  # noqa: PLC0415  as above
+    from qsession_widget.overview import render  # noqa: PLC0415  as above
+
+    runtime = Administration()
     process = f"process {found['pid']}, version {found['version']}"
-    lines = [
-        f"The local runtime runs at {found['url']} ({process}).",
-        f"Open sessions: {found['sessions']}",
-        *(f"{name}: {jobs} jobs" for name, jobs in sorted(found["queues"].items())),
-    ]
-    sys.stdout.write("\n".join(lines) + "\n")
+    sys.stdout.write(f"The local runtime runs at {found['url']} ({process}).\n")
+    if runtime.url != found["url"]:
+        sys.stdout.write(f"Others reach it at {runtime.url}.\n")
+    status = runtime.status()
+    sys.stdout.write(f"Open sessions: {len(status['sessions'])}\n")
+    console = Console()
+    if not (options.live and console.is_terminal):
+        console.print(render(status))
+        return 0
+    return _watch(runtime, console)
+
+
+def _watch(runtime: Administration, console: Console) -> int:
+    """Draw again and again until Ctrl-C."""
+    from rich.live import Live  # noqa: PLC0415  as above
+
+    from qsession_widget.overview import render  # noqa: PLC0415  as above
+
+    with suppress(KeyboardInterrupt), Live(console=console, auto_refresh=False) as screen:
+        while True:
+            screen.update(render(runtime.status()), refresh=True)
+            time.sleep(_PAUSE_SECONDS)
     return 0
 
 
-def _stop() -> int:
+def _stop(_options: argparse.Namespace) -> int:
     from qsession_widget import local  # noqa: PLC0415  requests is not needed for --help
 
     stopped = local.stop()
@@ -92,11 +153,19 @@ def _stop() -> int:
     return 0
 
 
-def _connect(how: str) -> int:
+def _clock(options: argparse.Namespace) -> int:
+    from qsession_widget import local  # noqa: PLC0415  requests is not needed for --help
+
+    seconds = parse_duration(options.duration, name="TIME")
+    sys.stdout.write(f"It is {local.advance_clock(seconds)['now']} now.\n")
+    return 0
+
+
+def _connect(options: argparse.Namespace) -> int:
     from qsession_widget import local  # noqa: PLC0415  requests is not needed for --help
 
     found = local.connection()
-    match how:
+    match options.format:
         case "account":
             found.save()
             sys.stdout.write(
@@ -110,7 +179,53 @@ def _connect(how: str) -> int:
     return 0
 
 
-def _demo(*, headless: bool) -> int:
+def _user(options: argparse.Namespace) -> int:
+    from qsession_widget.administration import Administration  # noqa: PLC0415  as above
+
+    runtime = Administration()
+    match options.action:
+        case "add":
+            token = runtime.add_user(options.name)
+            sys.stdout.write(
+                f"{token}\n\nThis is the token of {options.name}, shown this once. It goes into\n"
+                f'QiskitRuntimeService(channel="local", url="{runtime.url}", token="...")\n'
+            )
+        case "remove":
+            runtime.remove_user(options.name)
+            sys.stdout.write(f"Removed {options.name}.\n")
+        case _:
+            for each in runtime.users():
+                sys.stdout.write(f"{each['name']}  since {each['created_at']}\n")
+    return 0
+
+
+def _collect(options: argparse.Namespace) -> int:
+    from qsession_widget.administration import Administration  # noqa: PLC0415  as above
+
+    done = Administration().collect_garbage(
+        retention_days=options.retention_days, max_store_bytes=options.max_store_bytes
+    )
+    if not (done["retention_days"] or done["max_store_bytes"]):
+        sys.stdout.write("There is no bound: give --retention-days or --max-store-bytes.\n")
+    sys.stdout.write(
+        f"Removed params and results of {done['jobs']} jobs, {done['characters']:,} characters; "
+        f"the store has {done['store_bytes']:,} bytes.\n"
+    )
+    return 0
+
+
+def _demo(options: argparse.Namespace) -> int:
     from qsession_widget import demo  # noqa: PLC0415  rich is not needed for the other commands
 
-    return demo.run(headless=headless)
+    return demo.run(headless=options.headless or not sys.stdout.isatty())
+
+
+_RUN: dict[str, Callable[[argparse.Namespace], int]] = {
+    "status": _status,
+    "stop": _stop,
+    "connect": _connect,
+    "user": _user,
+    "gc": _collect,
+    "clock": _clock,
+    "demo": _demo,
+}

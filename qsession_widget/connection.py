@@ -65,8 +65,7 @@ def list_instances(account: Account) -> list[Instance]:
         InvalidInputError: where a variable would lead the account's key to a wrong server.
         NotAuthorizedError, ServiceError, ServiceUnavailableError: as `Transport.request`.
     """
-    for variable in (IAM_URL_VARIABLE, SEARCH_URL_VARIABLE, CATALOG_URL_VARIABLE):
-        check_iam(account.url or IBM_URL, variable)
+    _check_variables(account)
     cloud = Cloud(
         account.search_url(),
         account.catalog_url(),
@@ -101,12 +100,17 @@ def official_service(account: Account, url: str) -> Any:
     Args:
         account: the account.
         url: base of its REST API at this moment.
+
+    Raises:
+        InvalidInputError: where a variable would lead the account's key to a wrong server.
     """
     if account.channel == LOCAL:
         if account.url is None:
             return local.official_service()
         there = Discovery(url.removesuffix(API_PREFIX), 0, "", account.token or "")
         return Connection(there).service()
+    # What was right when our own client connected may have been set since.
+    _check_variables(account)
     from qiskit_ibm_runtime import QiskitRuntimeService  # noqa: PLC0415 - more than a second
 
     return QiskitRuntimeService(
@@ -193,6 +197,11 @@ def _is_address(address: object) -> bool:
         return parts.scheme in _PROXY_SCHEMES and bool(parts.hostname) and parts.port != 0
     except ValueError:
         return False
+
+
+def _check_variables(account: Account) -> None:
+    for variable in (IAM_URL_VARIABLE, SEARCH_URL_VARIABLE, CATALOG_URL_VARIABLE):
+        check_iam(account.url or IBM_URL, variable)
 
 
 def _iam(account: Account) -> IAMAuth:

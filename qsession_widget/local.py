@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import requests
 from filelock import FileLock, Timeout
 
-from qsession_widget.errors import RuntimeStartError, ServiceUnavailableError
+from qsession_widget.errors import RuntimeStartError, ServiceError, ServiceUnavailableError
 from qsession_widget.official import Connection
 from qsession_widget.transport.auth import BearerAuth
 from qsession_widget.wire.discovery import Discovery, home
@@ -31,7 +31,10 @@ _POLL_SECONDS = 0.05
 _PAUSE_BETWEEN_STARTS_SECONDS = 0.5
 _PROBE_TIMEOUT_SECONDS = 2.0
 _STOP_TIMEOUT_SECONDS = 10.0
+_ADVANCE_TIMEOUT_SECONDS = 3_600.0
 _LOG_LINES = 12
+_LOG_BYTES = 10_000_000
+"""A log that is larger is put aside at the next start, in the place of the one before."""
 
 _starting = threading.Lock()
 _children: list[subprocess.Popen[bytes]] = []
@@ -137,6 +140,45 @@ def stop(*, folder: Path | None = None, timeout_seconds: float = START_DEADLINE_
         raise ServiceUnavailableError(f"{late} in {timeout_seconds:.0f} s") from error
 
 
+def advance_clock(seconds: float, *, folder: Path | None = None) -> dict[str, Any]:
+    """Let time pass on a local runtime whose clock is virtual.
+
+    Args:
+        seconds: how much.
+        folder: where it keeps its files; None is `wire.discovery.home()`.
+
+    Returns:
+        The JSON of GET /qsession/clock: `kind`, `now`, `rate`.
+
+    Raises:
+        ServiceUnavailableError: where no local runtime answers.
+        ServiceError: where it does not do that; the message is the runtime's own.
+    """
+    folder = folder or home()
+    found = _answering(folder)
+    if found is None:
+        raise ServiceUnavailableError(f"no local runtime answers for {folder}")
+    try:
+        answer = _send(
+            "POST",
+            found,
+            "/clock",
+            _ADVANCE_TIMEOUT_SECONDS,
+            json={"advance_seconds": seconds},
+        )
+    except requests.RequestException as error:
+        raise ServiceUnavailableError(f"the clock was not advanced: {error}") from error
+    body = answer.json()
+    if not answer.ok:
+        (problem,) = body["errors"]
+        raise ServiceError(
+            f"{problem['message']} {problem['solution']}".strip(),
+            status_code=answer.status_code,
+            code=problem["code"],
+        )
+    return dict(body)
+
+
 def _answering(folder: Path) -> Discovery | None:
     """Give the runtime of a folder if it answers and is what it says it is."""
     found = Discovery.read(folder)
@@ -173,7 +215,9 @@ def _ask(found: Discovery) -> dict[str, Any]:
     return body
 
 
-def _send(method: str, found: Discovery, path: str, timeout: float) -> requests.Response:
+def _send(
+    method: str, found: Discovery, path: str, timeout: float, **body: Any
+) -> requests.Response:
     with requests.Session() as session:
         # Neither proxies nor .netrc may get between us and loopback.
         session.trust_env = False
@@ -182,6 +226,7 @@ def _send(method: str, found: Discovery, path: str, timeout: float) -> requests.
             f"{found.url}{API_PREFIX}/{EXTRA}{path}",
             auth=BearerAuth(found.token),
             timeout=timeout,
+            **body,
         )
 
 
@@ -210,6 +255,8 @@ def _start(folder: Path) -> Discovery:
 
 def _spawn(folder: Path, log: Path) -> subprocess.Popen[bytes]:
     _children[:] = [child for child in _children if child.poll() is None]
+    if log.exists() and log.stat().st_size > _LOG_BYTES:
+        log.replace(log.with_name(f"{log.name}.1"))
     with log.open("ab") as output:
         child = subprocess.Popen(  # noqa: S603 - our own interpreter and module, no shell
             # -P keeps files of the present folder from passing for modules of the runtime.

@@ -10,8 +10,9 @@ from __future__ import annotations
 import logging
 import queue
 import threading
+import time
 import weakref
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
@@ -19,20 +20,22 @@ from qsession_widget.errors import ConflictError, QSessionError
 from qsession_widget.privacy import without_secrets
 from qsession_widget.sessions import details_of
 from qsession_widget.snapshot import (
+    CacheFigures,
     JobRow,
     Link,
     LinkState,
     Notice,
     ServiceClock,
     Snapshot,
+    UsageSplit,
     parse_time,
 )
 from qsession_widget.transport.http import unattended
 from qsession_widget.wire.fields import EXTRA
-from qsession_widget.wire.states import session_status
+from qsession_widget.wire.states import JobState, session_status
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from qsession_widget.session import Session
 
@@ -52,6 +55,12 @@ SHORTEST_PAUSE_SECONDS = 0.05
 
 BUSY_SECONDS = 0.5
 """Pause between polls of a service that cannot hold requests, while a job has not ended."""
+
+ESTIMATE_SECONDS = 1.0
+"""Shortest time between two questions when the next jobs may start."""
+
+ESTIMATED_JOBS = 16
+"""Of how many it is asked: those that are next."""
 
 LONGEST_PAUSE_SECONDS = 15.0
 """Longest pause between tries while the service cannot be reached."""
@@ -76,6 +85,21 @@ class Asker(Listener, Protocol):
 
     def answer(self, answer: dict[str, Any]) -> None:
         """Give it the answer to its question. Called on the monitor's thread only."""
+
+
+@dataclass(frozen=True)
+class _Command:
+    """What somebody wants to be done.
+
+    Attributes:
+        name: as the button says it.
+        run: does it and says what became of it, None where there is nothing to say.
+        ref: of whoever sent it.
+    """
+
+    name: str
+    run: Callable[[], str | None]
+    ref: str | None = None
 
 
 class Monitor:
@@ -104,7 +128,7 @@ class Monitor:
         self._lock = threading.Lock()
         self._looked = threading.Condition(self._lock)
         self._wake = threading.Event()
-        self._commands: queue.SimpleQueue[Callable[[], Notice | None] | None] = queue.SimpleQueue()
+        self._commands: queue.SimpleQueue[_Command | None] = queue.SimpleQueue()
         self._notices: queue.SimpleQueue[Notice] = queue.SimpleQueue()
         self._answers: queue.SimpleQueue[tuple[Asker, dict[str, Any]]] = queue.SimpleQueue()
         self._unanswered = 0
@@ -174,55 +198,56 @@ class Monitor:
 
     # -- commands: any thread may give them; they run on a thread of their own ----------------
 
-    def close_session(self) -> None:
+    # A notice with the same `ref`, by which the sender knows it, answers each.
+
+    def close_session(self, ref: str | None = None) -> None:
         """Close the session: no new jobs, those that it has finish."""
 
-        def close() -> Notice:
+        def close() -> str:
             self.session.close()
-            return Notice("info", "Closed: the session takes no new jobs.")
+            return "The session takes no new jobs."
 
-        self._command(close)
+        self._command(_Command("Close session", close, ref))
 
-    def cancel_session(self) -> None:
+    def cancel_session(self, ref: str | None = None) -> None:
         """Cancel the session: no new jobs, queued ones are cancelled, running ones finish."""
 
-        def cancel() -> Notice:
+        def cancel() -> str:
             self.session.cancel()
-            return Notice("info", "Cancelled: the session takes no new jobs.")
+            return "The session takes no new jobs, and what was queued is cancelled."
 
-        self._command(cancel)
+        self._command(_Command("Cancel session", cancel, ref))
 
-    def cancel_queued(self) -> None:
+    def cancel_queued(self, ref: str | None = None) -> None:
         """Cancel the queued jobs, and leave the session open."""
 
-        def cancel() -> Notice:
+        def cancel() -> str:
             count = len(self.session.cancel_queued_jobs())
             if count == 0:
-                return Notice("info", "No job was queued any more.")
-            were = "job was" if count == 1 else "jobs were"
-            return Notice("info", f"{count} queued {were} cancelled.")
+                return "No job was queued any more."
+            return f"{count} queued {'job was' if count == 1 else 'jobs were'} cancelled."
 
-        self._command(cancel)
+        self._command(_Command("Cancel queued", cancel, ref))
 
-    def cancel_job(self, job_id: str) -> None:
+    def cancel_job(self, job_id: str, ref: str | None = None) -> None:
         """Cancel one job of the session."""
 
-        def cancel() -> Notice:
+        def cancel() -> str:
             ended = "was cancelled" if self._cancel(job_id) else "had already ended"
-            return Notice("info", f"Job {job_id} {ended}.")
+            return f"Job {job_id} {ended}."
 
-        self._command(cancel)
+        self._command(_Command("Cancel job", cancel, ref))
 
-    def cancel_jobs(self, job_ids: Sequence[str]) -> None:
+    def cancel_jobs(self, job_ids: Sequence[str], ref: str | None = None) -> None:
         """Cancel some jobs of the session."""
 
-        def cancel() -> Notice:
+        def cancel() -> str:
             count = sum(self._cancel(job_id) for job_id in job_ids)
             late = len(job_ids) - count
             rest = f", {late} had already ended" if late else ""
-            return Notice("info", f"{count} of {len(job_ids)} jobs were cancelled{rest}.")
+            return f"{count} of {len(job_ids)} jobs were cancelled{rest}."
 
-        self._command(cancel)
+        self._command(_Command("Cancel selected", cancel, ref))
 
     def ask(self, asker: Asker, question: Callable[[], dict[str, Any]]) -> None:
         """Put a question to the service, and give the answer to who asks."""
@@ -230,7 +255,7 @@ class Monitor:
         def find_out() -> None:
             self._answers.put((asker, question()))
 
-        self._command(find_out)
+        self._command(_Command("Look into a job", find_out))
 
     def refresh(self) -> None:
         """Look at the service now."""
@@ -244,7 +269,7 @@ class Monitor:
             return False
         return True
 
-    def _command(self, command: Callable[[], Notice | None]) -> None:
+    def _command(self, command: _Command) -> None:
         with self._lock:
             self._unanswered += 1
             self._commands.put(command)
@@ -253,16 +278,18 @@ class Monitor:
 
     def _obey(self) -> None:
         while (command := self._commands.get()) is not None:
+            level = "info"
             try:
-                notice = command()
+                text = command.run()
             except QSessionError as error:
-                notice = Notice("error", str(error))
+                level, text = "error", str(error)
             except Exception as error:
                 # A fault of ours must not take the thread with it: later commands need it.
-                logger.exception("a command on %r failed", self.session)
-                notice = Notice("error", f"internal error: {type(error).__name__}: {error}")
-            if notice is not None:
-                self._notices.put(replace(notice, text=without_secrets(notice.text)))
+                logger.exception("%r of %r failed", command.name, self.session)
+                level, text = "error", f"internal error: {type(error).__name__}: {error}"
+            if text is not None:
+                told = Notice(level, without_secrets(text), command.name, command.ref)
+                self._notices.put(told)
             with self._lock:
                 self._unanswered -= 1
             self._wake.set()
@@ -278,7 +305,8 @@ class Monitor:
             self._wake.clear()
             failures = 0 if self._look(failures, hold=hold) else failures + 1
             self._show()
-            with self._lock:
+            with self._looked:
+                self._looked.notify_all()
                 # A command that ends the session is answered after the end is seen.
                 answered = self._unanswered == 0 and self._notices.empty() and self._answers.empty()
                 if self.snapshot.link.state is LinkState.ENDED and answered:
@@ -310,7 +338,11 @@ class Monitor:
             link = replace(link, since=last.link.since)
         with self._looked:
             self.snapshot = replace(
-                found, link=link, beat=last.beat + 1, every_seconds=round_seconds
+                found,
+                link=link,
+                beat=last.beat + 1,
+                seen_at=datetime.now(UTC),
+                every_seconds=round_seconds,
             )
             self._looked.notify_all()
         return link.state is not LinkState.RETRYING
@@ -350,15 +382,15 @@ class _Watching:
         self._jobs: dict[str, JobRow] = {}
         self._holds = False
         self._clock: ServiceClock | None = None
+        self._estimates = _Estimates()
+        self._uncounted: set[str] = set()
 
     def look(self, last: Snapshot, *, hold: bool) -> Snapshot:
         self._holds = "watch" in self._session.service.features
         if self._holds:
             return self._watch(last, hold=hold)
         found = self._session.service.api.session(last.session_id or "")
-        rows = (JobRow.from_json(job.data) for job in self._session.jobs())
-        self._jobs.update({row.id: row for row in rows})
-        return self._seen(last, found)
+        return self._seen(last, found, [job.data for job in self._session.jobs()])
 
     def pause_seconds(self, snapshot: Snapshot, round_seconds: float) -> float:
         """Pause as long as needed where the request itself does not wait."""
@@ -374,15 +406,44 @@ class _Watching:
             # The first look answers at once: somebody waits for the panel to appear.
             wait_seconds=WATCHED_SECONDS if hold and self._revision else 0.0,
         )
-        if found is None:
-            return last if self._clock is None else replace(last, now=self._clock.now())
-        self._revision = found["revision"]
-        self._jobs.update({job["id"]: JobRow.from_json(job) for job in found["jobs"]})
-        return self._seen(last, found["session"])
+        if found is not None:
+            self._revision = found["revision"]
+            self._estimates.learn(found["jobs"])
+            seen = self._seen(last, found["session"], found["jobs"])
+        elif self._clock is not None and self._clock.rate > 0:
+            seen = replace(last, now=self._clock.now())
+        else:
+            # A clock that is moved by hand moves without any change of the session.
+            session = self._session.service.api.session(last.session_id or "")
+            seen = self._seen(last, session, [])
+        if self._estimates.due(seen):
+            self._estimate(seen)
+        self._count_pubs()
+        jobs = tuple(self._jobs.values())
+        return seen if jobs == seen.jobs else replace(seen, jobs=jobs)
 
-    def _seen(self, last: Snapshot, found: dict[str, Any]) -> Snapshot:
+    def _estimate(self, seen: Snapshot) -> None:
+        """Ask when the next jobs may start, which changes without any change of theirs."""
+        found = self._session.service.api.jobs(
+            session_id=seen.session_id, pending="true", sort="ASC", limit=ESTIMATED_JOBS
+        )
+        self._read(found["jobs"])
+
+    def _count_pubs(self) -> None:
+        """Take over what is known by now: a watched job may be seen before its POST is answered."""
+        for job_id in tuple(self._uncounted):
+            pubs = self._session.service.pub_count(job_id)
+            if pubs is not None:
+                self._jobs[job_id] = replace(self._jobs[job_id], pubs=pubs)
+                self._uncounted.discard(job_id)
+
+    def _seen(
+        self, last: Snapshot, found: dict[str, Any], changed: Iterable[Mapping[str, Any]]
+    ) -> Snapshot:
+        """Read a session, and those of its jobs that may have changed."""
         extra = found.get(EXTRA) or {}
         self._clock = ServiceClock.read(found, self._session.service.server_time())
+        self._read(changed)
         return replace(
             last,
             backend_name=found.get("backend_name") or last.backend_name,
@@ -395,7 +456,43 @@ class _Watching:
             created_at=parse_time(extra.get("created_at")),
             first_job_seconds=extra.get("first_job_ttl"),
             state_reason=without_secrets(found.get("state_reason") or "") or None,
+            usage=UsageSplit.read(extra.get("usage")),
+            cache=CacheFigures.read(extra.get("cache")),
+            policy=extra.get("policy"),
         )
+
+    def _read(self, jobs: Iterable[Mapping[str, Any]]) -> None:
+        """Read jobs as the service has just sent them."""
+        now = None if self._clock is None else self._clock.now()
+        for job in jobs:
+            pubs = self._session.service.pub_count(str(job["id"]))
+            row = JobRow.from_json(job, now, pubs)
+            self._jobs[row.id] = row
+            if row.pubs is None:
+                self._uncounted.add(row.id)
+
+
+class _Estimates:
+    """Whether it is time to ask anew when jobs may start: after a change, where any are sent."""
+
+    def __init__(self) -> None:
+        self._sent = False
+        self._outdated = False
+        self._next_at = 0.0
+
+    def learn(self, changed: Iterable[Mapping[str, Any]]) -> None:
+        """Take note of jobs that have changed."""
+        for job in changed:
+            self._outdated = True
+            self._sent = self._sent or "estimate" in (job.get(EXTRA) or {})
+
+    def due(self, seen: Snapshot) -> bool:
+        """Say so once for a change, and only if somebody waits."""
+        now = time.monotonic()
+        if not (self._sent and self._outdated) or now < self._next_at:
+            return False
+        self._outdated, self._next_at = False, now + ESTIMATE_SECONDS
+        return seen.count(JobState.QUEUED) > 0
 
 
 class _OwnJobs:
@@ -411,7 +508,8 @@ class _OwnJobs:
             row = self._rows.get(job.job_id())
             if row is None or not row.final:
                 found = self._session.service.api.job(job.job_id()).body or {}
-                self._rows[job.job_id()] = JobRow.from_json(found)
+                pubs = self._session.service.pub_count(job.job_id())
+                self._rows[job.job_id()] = JobRow.from_json(found, pubs=pubs)
         return replace(last, jobs=tuple(self._rows.values()), now=datetime.now(UTC))
 
     def pause_seconds(self, snapshot: Snapshot, round_seconds: float) -> float:

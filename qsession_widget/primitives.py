@@ -289,7 +289,7 @@ def _check_width(number: int, circuit: QuantumCircuit, backend: Backend) -> None
 
 def _measures(circuit: QuantumCircuit) -> bool:
     """Whether anything in the circuit, or in its branches and loops, writes a classical bit."""
-    # Nearly always that is all there is to see, and it takes no walk through the circuit.
+    # Counting is quick; looking at each instruction is not, and happens in every iteration.
     return "measure" in circuit.count_ops() or any(
         any(_measures(block) for block in instruction.operation.blocks)
         if isinstance(instruction.operation, ControlFlowOp)

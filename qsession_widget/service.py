@@ -112,6 +112,7 @@ class QiskitRuntimeService(Devices, Listings, SavedAccounts):
         super()._set_up(account, transport, others)
         self._features: frozenset[str] | None = None
         self._official: Any = None
+        self._pub_counts: dict[str, int] = {}
 
     def usage(self) -> dict[str, Any]:
         """Ask what the instance has used and may use (GET /instances/usage).
@@ -171,6 +172,10 @@ class QiskitRuntimeService(Devices, Listings, SavedAccounts):
                 except NotFoundError:
                     self._features = frozenset()
             return self._features
+
+    def pub_count(self, job_id: str) -> int | None:
+        """Give how many pubs a job has; None for one that was not sent through this object."""
+        return self._pub_counts.get(job_id)
 
     def known_to_offer(self, feature: str) -> bool:
         """Say whether the service has said that it can do something, without asking it."""
@@ -257,6 +262,9 @@ class QiskitRuntimeService(Devices, Listings, SavedAccounts):
             error.add_note("Whether the job was taken is not known: service.jobs() lists the last.")
             raise
         job = RuntimeJob(service, answer["id"], result_decoder=result_decoder)
+        pubs = inputs.get("pubs")
+        if isinstance(pubs, list | tuple):
+            self._pub_counts[job.job_id()] = len(pubs)
         if callback is not None:
             follow(job, callback)
         return job

@@ -6,6 +6,7 @@ import time
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
+from math import isfinite
 from typing import TYPE_CHECKING, Any
 
 from qsession_widget.privacy import without_secrets
@@ -42,6 +43,32 @@ class Link:
     retry_seconds: float | None = None
 
 
+SUB_STATUSES = ("preparing", "on_device", "post_processing")
+"""What a running job may be doing, in this order; only the local runtime says it."""
+
+
+@dataclass(frozen=True)
+class Stages:
+    """When each stage of a job began, None where it has not or is not known."""
+
+    preparing_at: datetime | None = None
+    on_device_at: datetime | None = None
+    post_processing_at: datetime | None = None
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """When a queued job may start.
+
+    Attributes:
+        starts_at: on the service's clock.
+        basis: what the service infers it from, in its words.
+    """
+
+    starts_at: datetime
+    basis: str
+
+
 @dataclass(frozen=True)
 class JobRow:
     """One job. Times are None where they are not known.
@@ -49,6 +76,10 @@ class JobRow:
     Attributes:
         state: `state.status` of the job's JSON.
         reason: why it failed or was cancelled.
+        pubs: how many it has, None where nobody has said so.
+        sub_status: one of `SUB_STATUSES` while it runs, None where the service does not say.
+        stages: None where the service sends none.
+        estimate: None unless it is queued and the service sends one.
     """
 
     id: str
@@ -59,10 +90,22 @@ class JobRow:
     ended_at: datetime | None = None
     reason: str | None = None
     tags: tuple[str, ...] = ()
+    pubs: int | None = None
+    sub_status: str | None = None
+    stages: Stages | None = None
+    estimate: Estimate | None = None
 
     @classmethod
-    def from_json(cls, job: Mapping[str, Any]) -> JobRow:
-        """Read the JSON of GET /jobs/{id}; the times of running are the local runtime's only."""
+    def from_json(
+        cls, job: Mapping[str, Any], now: datetime | None = None, pubs: int | None = None
+    ) -> JobRow:
+        """Read the JSON of GET /jobs/{id}.
+
+        Args:
+            job: what comes under the key "qsession" in it is the local runtime's only.
+            now: the service's time when it sent this; without it there is no estimate.
+            pubs: how many pubs it has, where this process has sent it.
+        """
         extra = job.get(EXTRA) or {}
         state = job.get("state") or {}
         reason = state.get("reason")
@@ -75,6 +118,10 @@ class JobRow:
             ended_at=parse_time(extra.get("finished_at")),
             reason=without_secrets(str(reason)) if reason else None,
             tags=tuple(map(str, job.get("tags") or ())),
+            pubs=extra.get("pubs", pubs),
+            sub_status=_sub_status(state.get("status"), extra),
+            stages=_stages(extra.get("stages")),
+            estimate=_estimate(state.get("status"), extra.get("estimate"), now),
         )
 
     @property
@@ -92,6 +139,44 @@ class JobRow:
 
 
 @dataclass(frozen=True)
+class UsageSplit:
+    """What the usage of a session went into, in seconds; None where the service does not say."""
+
+    on_device: float | None = None
+    preparing: float | None = None
+    idle: float | None = None
+
+    @classmethod
+    def read(cls, usage: Mapping[str, Any] | None) -> UsageSplit | None:
+        """Read `qsession.usage` of the JSON of a session."""
+        names = ("on_device_seconds", "preparing_seconds", "idle_seconds")
+        figures = [None if not usage else _seconds(usage.get(name)) for name in names]
+        return None if all(figure is None for figure in figures) else cls(*figures)
+
+
+@dataclass(frozen=True)
+class CacheFigures:
+    """What the service kept for a session, so that its iterations are fast.
+
+    Attributes:
+        hits: how often its jobs found something that was kept.
+        misses: how often it had to be made.
+        seconds_saved: how long the making had taken of what was found.
+    """
+
+    hits: int
+    misses: int
+    seconds_saved: float
+
+    @classmethod
+    def read(cls, cache: Mapping[str, Any] | None) -> CacheFigures | None:
+        """Read `qsession.cache` of the JSON of a session; None as long as it was not used."""
+        if not cache or not cache["hits"] + cache["misses"]:
+            return None
+        return cls(int(cache["hits"]), int(cache["misses"]), float(cache["seconds_saved"]))
+
+
+@dataclass(frozen=True)
 class Snapshot:
     """A session at one moment.
 
@@ -102,11 +187,15 @@ class Snapshot:
         details: as `Session.details()`; empty on a simulator, or as long as not known.
         jobs: oldest first.
         now: the service's time.
+        seen_at: this machine's time of the monitor's last round.
         rate: how many seconds of the service's clock pass in one.
         details_at: the service's time when it sent `details`; None where it sends no time.
         created_at: when it was opened; None where the service does not say.
         first_job_seconds: how long it stays open without any job; likewise.
         state_reason: why it is in its state, in the service's words; likewise.
+        usage: what its usage went into; likewise.
+        cache: what was kept for it; likewise.
+        policy: whether it has its device to itself, "dedicated" or "shared"; likewise.
         beat: counts the monitor's rounds.
         every_seconds: how long a round takes at most.
     """
@@ -121,10 +210,14 @@ class Snapshot:
     jobs: tuple[JobRow, ...] = ()
     now: datetime = field(default_factory=lambda: datetime.now(UTC))
     rate: float = 1.0
+    seen_at: datetime = field(default_factory=lambda: datetime.now(UTC))
     details_at: datetime | None = None
     created_at: datetime | None = None
     first_job_seconds: float | None = None
     state_reason: str | None = None
+    usage: UsageSplit | None = None
+    cache: CacheFigures | None = None
+    policy: str | None = None
     beat: int = 0
     every_seconds: float = 2.0
 
@@ -149,10 +242,14 @@ class Notice:
 
     Attributes:
         level: "info" or "error".
+        command: what was to be done, as the button says it.
+        ref: the name that the browser gave the command, None for one that came without.
     """
 
     level: str
     text: str
+    command: str = ""
+    ref: str | None = None
 
 
 @dataclass(frozen=True)
@@ -174,11 +271,42 @@ class ServiceClock:
         """Read the JSON of a session; `otherwise` is for a service that sends no time in it."""
         extra = session.get(EXTRA) or {}
         shown = parse_time(extra.get("now")) or otherwise
-        return cls(shown, time.monotonic(), float(extra.get("rate") or 1.0))
+        rate = _seconds(extra.get("rate"))
+        # A clock that stands still goes at the rate 0.
+        return cls(shown, time.monotonic(), 1.0 if rate is None else rate)
 
     def now(self) -> datetime:
         """Give what it shows now."""
         return self.shown + timedelta(seconds=(time.monotonic() - self.at) * self.rate)
+
+
+def _seconds(value: object) -> float | None:
+    """Give a length of time that is one, None for anything else."""
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return None
+    return float(value) if isfinite(value) and value >= 0 else None
+
+
+def _sub_status(state: object, extra: Mapping[str, Any]) -> str | None:
+    found = extra.get("sub_status")
+    return found if state == JobState.RUNNING and found in SUB_STATUSES else None
+
+
+def _stages(stages: Mapping[str, Any] | None) -> Stages | None:
+    if not stages:
+        return None
+    found = Stages(*(parse_time(stages.get(f"{name}_at")) for name in SUB_STATUSES))
+    return None if found == Stages() else found
+
+
+def _estimate(
+    state: object, estimate: Mapping[str, Any] | None, now: datetime | None
+) -> Estimate | None:
+    seconds = _seconds((estimate or {}).get("start_seconds"))
+    if estimate is None or seconds is None or now is None or state != JobState.QUEUED:
+        return None
+    basis = without_secrets(str(estimate.get("basis") or ""))
+    return Estimate(now + timedelta(seconds=seconds), basis)
 
 
 def parse_time(text: str | None) -> datetime | None:

@@ -1,12 +1,21 @@
-import type { Command } from "../src/contract";
+import type { Message } from "../src/contract";
 import { mount } from "../src/view/mount";
 import { FakeModel } from "../tests/fake-model";
 import { peek, STATES } from "../tests/fixtures";
 
 /** Answers looks into jobs. */
 class Kernel extends FakeModel {
-  override send(message: Command): void {
+  /** It runs a cell, and hears nothing meanwhile. */
+  busy = false;
+
+  override send(message: Message): void {
     super.send(message);
+    if (!this.busy) {
+      this.hear();
+    }
+    if (message.do === "refresh") {
+      setTimeout(() => this.beat());
+    }
     if (message.do === "peek") {
       setTimeout(() => this.emit("msg:custom", peek({ job_id: message.job_id })));
     }
@@ -14,7 +23,7 @@ class Kernel extends FakeModel {
 }
 
 const BEAT_MS = 1000;
-const SILENT = new Set(["stale", "connecting", "ended"]);
+const SILENT = new Set(["stale", "asked", "connecting", "ended"]);
 const theme = new URLSearchParams(location.search).get("theme") ?? "light";
 
 if (theme !== "none") {
@@ -29,6 +38,7 @@ for (const [name, traits] of Object.entries(STATES)) {
   element.className = "jp-OutputArea-output";
   document.body.append(title, element);
   const model = new Kernel(traits());
+  model.busy = name === "busy";
   mount(model, element);
   if (!SILENT.has(name)) {
     setInterval(() => model.beat(), BEAT_MS);

@@ -35,12 +35,16 @@ for (const theme of ["light", "dark", "none"]) {
     page.on("pageerror", (error) => console.error(error));
     await page.goto(`${pathToFileURL(`${PAGE}/index.html`)}?theme=${theme}`);
     await page.locator("#live summary").first().click();
+    await page.locator("#staged [data-testid=qsw-timeline] summary").click();
     await page.locator("#live [data-testid=qsw-reason-button]").last().click();
     await page.locator("#idle [data-testid=qsw-timeline] summary").click();
     await page.locator("#ended [data-testid=qsw-timeline] summary").click();
     await page.locator("#idle [data-testid=qsw-open]").nth(1).click();
     await page.locator("#draining [data-testid=qsw-cancel]").click();
+    await page.locator("#busy [data-testid=qsw-cancel-job]").first().click();
+    await page.locator("#asked [data-testid=qsw-refresh]").click();
     await page.locator("#idle .qsw-chart").first().waitFor();
+    await page.locator("#busy [data-testid=qsw-waiting]").waitFor();
     await page.screenshot({ path: `${output}/${theme}-${width}.png`, fullPage: true });
     for (const state of await page.locator("[data-state]").all()) {
       const name = await state.getAttribute("data-state");

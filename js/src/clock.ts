@@ -2,6 +2,8 @@ import type { Beat, Link } from "./contract";
 
 /** When the kernel was last heard, and how its server's clock differs from the browser's. */
 export interface Pulse {
+  /** The number of the last beat. */
+  n: number;
   /** Browser time in ms; null if the kernel has never been heard. */
   seen: number | null;
   /** Browser time in ms from which silence is counted. */
@@ -12,9 +14,13 @@ export interface Pulse {
   every: number;
   /** The comm was reported dead and nothing has come since. */
   lost: boolean;
+  /** The last beat came because it was asked for, in a host that passes on no others. */
+  asked: boolean;
 }
 
 const PATIENCE_MS = 4000;
+/** Where nothing comes by itself, one is given the time to act on what has come. */
+const ASKED_PATIENCE_MS = 30_000;
 
 /**
  * The pulse of a model that was there before us. Its beat may be from a notebook saved days ago,
@@ -22,20 +28,30 @@ const PATIENCE_MS = 4000;
  */
 export function firstPulse(beat: Beat | undefined, now: number): Pulse {
   if (!beat?.now) {
-    return { seen: null, from: now, server: now, rate: 1, every: beat?.every ?? 1, lost: false };
+    const nothing = {
+      n: 0,
+      seen: null,
+      from: now,
+      server: now,
+      rate: 1,
+      lost: false,
+      asked: false,
+    };
+    return { ...nothing, every: beat?.every ?? 1 };
   }
-  const seen = Math.min(now, beat.now);
-  return pulseOf(beat, seen);
+  return pulseOf(beat, Math.min(now, beat.at ?? beat.now));
 }
 
-export function pulseOf(beat: Beat, now: number): Pulse {
+export function pulseOf(beat: Beat, now: number, asked = false): Pulse {
   return {
+    n: beat.n,
     seen: now,
     from: now,
     server: beat.now,
     rate: beat.rate,
     every: beat.every,
     lost: false,
+    asked,
   };
 }
 
@@ -48,5 +64,6 @@ export function isStale(pulse: Pulse, link: Link["state"], now: number): boolean
   if (link === "ended") {
     return false;
   }
-  return pulse.lost || now - pulse.from > Math.max(PATIENCE_MS, 3000 * pulse.every);
+  const patience = pulse.asked ? ASKED_PATIENCE_MS : Math.max(PATIENCE_MS, 3000 * pulse.every);
+  return pulse.lost || now - pulse.from > patience;
 }

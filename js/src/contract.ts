@@ -8,14 +8,32 @@ export interface Head {
   backend_name: string | null;
   simulator: boolean;
   mode: Mode | null;
+  /** Whether it has its device to itself: "dedicated" or "shared". */
+  policy: string | null;
   status: string | null;
   state: string | null;
   accepting_jobs: boolean | null;
   details: Record<string, unknown>;
   /** Epoch ms on the service's clock when it sent the details; 0 if it sends no time. */
   details_at: number;
+  usage: UsageSplit | null;
+  cache: Cache | null;
   countdowns: readonly Countdown[];
   why: Why | null;
+}
+
+/** Seconds until `details_at`; null for what the service does not say. */
+export interface UsageSplit {
+  on_device: number | null;
+  preparing: number | null;
+  idle: number | null;
+}
+
+/** What was kept for the session, and what that has brought. */
+export interface Cache {
+  hits: number;
+  misses: number;
+  seconds_saved: number;
 }
 
 /** Why the session is as it is, and what says so. */
@@ -53,6 +71,22 @@ export interface Page {
   /** ms from creation to start, and from start to end. */
   waited: readonly (number | null)[];
   ran: readonly (number | null)[];
+  pubs: readonly (readonly [number | null, number])[];
+  /** ms from creation to each of `STAGES`; no list at all if no job has any. */
+  stages: readonly (StageTimes | null)[];
+}
+
+/** What a running job may be doing, in this order. */
+export const STAGES = ["preparing", "on device", "post-processing"] as const;
+
+export type Stage = (typeof STAGES)[number];
+export type StageTimes = readonly (number | null)[];
+
+/** When the first of those that wait may start, and what the service infers it from. */
+export interface Estimates {
+  bases: readonly string[];
+  /** Its place among all jobs, epoch ms, place of its basis. */
+  jobs: readonly (readonly [job: number, starts: number, basis: number])[];
 }
 
 /** A text, the first job that has it, and how many in a row have it. */
@@ -60,6 +94,9 @@ export type Reason = readonly [text: string, first: number, count: number];
 
 export interface Beat {
   n: number;
+  /** Epoch ms on the kernel's clock, when it was sent; older kernels leave it out. */
+  at?: number;
+  /** Epoch ms on the service's clock. */
   now: number;
   /** Seconds of the service's clock in one. */
   rate: number;
@@ -78,6 +115,14 @@ export interface Notice {
   n: number;
   level: "info" | "error";
   text: string;
+  /** What it answers, as the button says it. */
+  command: string;
+}
+
+/** The `ref` of the last commands that reached the kernel, and of those that are answered. */
+export interface Commands {
+  heard: readonly string[];
+  done: readonly string[];
 }
 
 export interface Traits {
@@ -86,10 +131,12 @@ export interface Traits {
   /** Bytes: see `readStates`. */
   states: DataView;
   reasons: readonly Reason[];
+  estimates: Estimates;
   [page: `page${number}`]: Page;
   beat: Beat;
   link: Link;
   notice: Notice;
+  commands: Commands;
 }
 
 export const TRAITS = [
@@ -97,9 +144,11 @@ export const TRAITS = [
   "jobs",
   "states",
   "reasons",
+  "estimates",
   "beat",
   "link",
   "notice",
+  "commands",
 ] as const satisfies readonly (keyof Traits)[];
 
 export type Command =
@@ -109,7 +158,12 @@ export type Command =
   | { do: "cancel_job"; job_id: string }
   | { do: "cancel_jobs"; job_ids: readonly string[] }
   | { do: "peek"; job_id: string }
-  | { do: "refresh" };
+  /** Somebody has the panel before their eyes. */
+  | { do: "look" }
+  | { do: "refresh"; all: boolean };
+
+/** A command as it travels, with a name by which its answer is known. */
+export type Message = Command & { ref: string };
 
 /** What the kernel found when it looked into a job. */
 export interface Peek {
@@ -122,6 +176,8 @@ export interface Peek {
   usage?: number | null;
   pubs?: number | null;
   options?: readonly (readonly [string, string])[];
+  /** What is left out, and why. */
+  notes?: readonly string[];
   results?: readonly Result[];
 }
 
@@ -141,7 +197,7 @@ export interface Model {
   get<K extends keyof Traits>(name: K): Traits[K] | undefined;
   on(event: string, callback: (message: unknown) => void): void;
   off(event: string, callback: (message: unknown) => void): void;
-  send(message: Command): void;
+  send(message: Message): void;
 }
 
 export const CLOSED = "Closed";

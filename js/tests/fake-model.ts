@@ -1,8 +1,11 @@
-import type { Command, Model, Traits } from "../src/contract";
+import type { Command, Message, Model, Notice, Traits } from "../src/contract";
 
 /** A front-end model without a kernel: the four methods that we use, and a record of what was sent. */
 export class FakeModel implements Model {
+  /** Without the names that the view has made up. */
   readonly sent: Command[] = [];
+  readonly refs: string[] = [];
+  looks = 0;
   readonly #traits: Partial<Traits>;
   readonly #listeners = new Map<string, Set<(message: unknown) => void>>();
 
@@ -23,8 +26,27 @@ export class FakeModel implements Model {
     this.#listeners.get(event)?.delete(callback);
   }
 
-  send(message: Command): void {
-    this.sent.push(message);
+  send({ ref, ...command }: Message): void {
+    if (command.do === "look") {
+      this.looks += 1;
+      return;
+    }
+    this.sent.push(command as Command);
+    this.refs.push(ref);
+  }
+
+  /** The kernel has got all commands. */
+  hear(): void {
+    this.receive({ commands: { heard: [...this.refs], done: this.#traits.commands?.done ?? [] } });
+  }
+
+  /** The kernel has done what all commands said. */
+  answer(level: Notice["level"], text: string): void {
+    const n = (this.#traits.notice?.n ?? 0) + 1;
+    this.receive({
+      notice: { n, level, text, command: "Close session" },
+      commands: { heard: [...this.refs], done: [...this.refs] },
+    });
   }
 
   /** What the kernel does: new values, then one event for each. */
@@ -38,8 +60,10 @@ export class FakeModel implements Model {
   /** A round of the polling thread. */
   beat(): void {
     const last = this.#traits.beat;
+    const rate = last?.rate ?? 1;
+    const now = rate === 1 ? Date.now() : (last?.now ?? 0) + rate * 1000;
     this.receive({
-      beat: { n: (last?.n ?? 0) + 1, now: Date.now(), rate: 1, every: last?.every ?? 1 },
+      beat: { n: (last?.n ?? 0) + 1, now, rate, every: last?.every ?? 1, at: Date.now() },
     });
   }
 

@@ -1,4 +1,14 @@
-import type { Head, Link, Page, Peek, Reason, Traits } from "../src/contract";
+import {
+  type Head,
+  type Link,
+  type Page,
+  type Peek,
+  type Reason,
+  STAGES,
+  type Stage,
+  type StageTimes,
+  type Traits,
+} from "../src/contract";
 import type { JobList, JobStatus } from "../src/view/jobs";
 import { reader } from "../src/view/model";
 import { FakeModel } from "./fake-model";
@@ -23,9 +33,16 @@ export interface JobSpec {
   waited?: number;
   ran?: number;
   reason?: string;
+  pubs?: number;
+  stage?: Stage;
+  /** Seconds from its creation to each stage. */
+  stages?: readonly number[];
+  /** Seconds until it may start. */
+  starts?: number;
 }
 
-type JobTraits = Pick<Traits, "jobs" | "states" | "reasons"> & Record<`page${number}`, Page>;
+type JobTraits = Pick<Traits, "jobs" | "states" | "reasons" | "estimates"> &
+  Record<`page${number}`, Page>;
 
 function page(specs: readonly JobSpec[], now: number): Page {
   const ms = (seconds: number | undefined) =>
@@ -45,6 +62,10 @@ function page(specs: readonly JobSpec[], now: number): Page {
     }),
     waited: specs.map(({ waited }) => ms(waited)),
     ran: specs.map(({ ran }) => ms(ran)),
+    pubs: specs.map(({ pubs }) => [pubs ?? null, 1] as const),
+    stages: specs.some(({ stages }) => stages)
+      ? specs.map(({ stages }): StageTimes | null => stages?.map(ms) ?? null)
+      : [],
   };
 }
 
@@ -57,9 +78,16 @@ export function jobTraits(specs: readonly JobSpec[], now = Date.now()): JobTrait
     reasons: specs.flatMap(({ reason }, at): Reason[] =>
       reason === undefined ? [] : [[reason, at, 1]],
     ),
+    estimates: {
+      bases: ["12 jobs of this session took 14 s each (median)"],
+      jobs: specs.flatMap(({ starts }, at) =>
+        starts === undefined ? [] : [[at, now + starts * 1000, 0] as const],
+      ),
+    },
   };
-  specs.forEach(({ status }, at) => {
-    states.setUint8(at, CODES[status]);
+  specs.forEach(({ status, stage }, at) => {
+    const doing = stage === undefined ? 0 : STAGES.indexOf(stage) + 1;
+    states.setUint8(at, CODES[status] | (doing << 4));
   });
   for (let at = 0; at < specs.length; at += PAGE) {
     traits[`page${at / PAGE}`] = page(specs.slice(at, at + PAGE), now);
@@ -114,6 +142,7 @@ export function head(changes: Partial<Head> = {}, now = Date.now()): Head {
     backend_name: "fake_manila",
     simulator: false,
     mode: "dedicated",
+    policy: null,
     status: ACCEPTING,
     state: "active",
     accepting_jobs: true,
@@ -138,6 +167,8 @@ export function head(changes: Partial<Head> = {}, now = Date.now()): Head {
       ],
     },
     details_at: now,
+    usage: null,
+    cache: null,
     countdowns: [{ kind: "max", label: "Time left", ends: now + 28_270_000, total: 28_800_000 }],
     why: {
       parts: ["In progress: a job runs since ", now - 39_000, "; 2 jobs follow; usage goes on."],
@@ -159,7 +190,8 @@ export function live(changes: Partial<Traits> = {}): Traits {
     ...jobTraits(MIXED),
     beat: { n: 1, now: Date.now(), rate: 1, every: 1 },
     link: link(),
-    notice: { n: 0, level: "info", text: "" },
+    notice: { n: 0, level: "info", text: "", command: "" },
+    commands: { heard: [], done: [] },
     ...changes,
   };
 }
@@ -221,9 +253,41 @@ export function peek(changes: Partial<Peek> = {}): { peek: Peek } {
   };
 }
 
+/** The same jobs at a service that says all that it can. */
+export const STAGED: readonly JobSpec[] = MIXED.map((job) => {
+  const { status, waited, ran } = job;
+  if (status === "queued") {
+    return { ...job, pubs: 1, starts: job.id.endsWith("f6") ? 17 : 31 };
+  }
+  if (waited === undefined) {
+    return { ...job, pubs: 3 };
+  }
+  const stages = [waited, waited + 0.3];
+  return status === "running"
+    ? { ...job, pubs: 12, stage: "on device", stages }
+    : { ...job, pubs: 2, stages: [...stages, waited + (ran ?? 0) - 0.02] };
+});
+
 /** The states that the gallery shows and the tests go through. */
 export const STATES: Readonly<Record<string, () => Partial<Traits>>> = {
   live: () => live(),
+  staged: () =>
+    live({
+      head: head({
+        policy: "dedicated",
+        usage: { on_device: 41.2, preparing: 2.9, idle: 35.46 },
+        cache: { hits: 31, misses: 4, seconds_saved: 12.7 },
+      }),
+      ...jobTraits(STAGED),
+    }),
+  virtual: () => {
+    const noon = Date.UTC(2026, 0, 5, 12, 0, 0);
+    return live({
+      head: head({ policy: "shared" }, noon),
+      ...jobTraits(MIXED, noon),
+      beat: { n: 1, at: Date.now(), now: noon, rate: 0, every: 1 },
+    });
+  },
   simulator: () =>
     live({
       head: head({
@@ -291,7 +355,12 @@ export const STATES: Readonly<Record<string, () => Partial<Traits>>> = {
   draining: () =>
     live({
       head: head({ status: DRAINING, accepting_jobs: false }),
-      notice: { n: 1, level: "info", text: "Takes no new jobs; 3 jobs finish." },
+      notice: {
+        n: 1,
+        level: "info",
+        text: "The session takes no new jobs.",
+        command: "Close session",
+      },
     }),
   retrying: () =>
     live({
@@ -303,7 +372,8 @@ export const STATES: Readonly<Record<string, () => Partial<Traits>>> = {
       notice: {
         n: 2,
         level: "error",
-        text: "Job d3k1f2s0v6qs73a8r0e5 was not cancelled: 503 Service Unavailable",
+        text: "503 Service Unavailable: the service is being restarted",
+        command: "Cancel job",
       },
     }),
   stale: () => {
@@ -313,6 +383,8 @@ export const STATES: Readonly<Record<string, () => Partial<Traits>>> = {
       beat: { n: 9, now: lastBeat, rate: 1, every: 1 },
     });
   },
+  busy: () => live(),
+  asked: () => STATES.stale?.() ?? {},
   ended: () =>
     live({
       head: head({
@@ -353,6 +425,6 @@ export const STATES: Readonly<Record<string, () => Partial<Traits>>> = {
         { id: HOSTILE, status: "failed", program: HOSTILE, age: 1, reason: HOSTILE.repeat(20) },
         { id: "__proto__", status: "queued", age: 1 },
       ]),
-      notice: { n: 3, level: "error", text: HOSTILE },
+      notice: { n: 3, level: "error", text: HOSTILE, command: HOSTILE },
     }),
 };

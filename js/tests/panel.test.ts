@@ -67,6 +67,16 @@ describe("a live session", () => {
     expect(source?.title).toBe("From state, mode");
   });
 
+  test("tells of what has ended", async () => {
+    const { model, element } = draw(live());
+    const said = () => element.querySelector("[role=status]")?.textContent;
+    expect(said()).toBe("In progress, accepting new jobs");
+    model.receive(
+      jobTraits(MIXED.map((job, i) => (i === 4 ? { ...job, status: "completed" } : job))),
+    );
+    await expect.poll(said).toBe("1 job done");
+  });
+
   test("tells only of a new session status", async () => {
     const { model, element } = draw(live());
     const announcer = element.querySelector("[role=status]");
@@ -82,6 +92,39 @@ describe("a live session", () => {
     expect(element.querySelectorAll("[role=status], [aria-live]")).toHaveLength(1);
   });
 
+  test("says all that its service says", async () => {
+    const { element } = draw(state("staged"));
+    await expect
+      .element(page.getByTestId("qsw-usage"))
+      .toHaveTextContent(/ on device, 2 s preparing, 35 s idle\)$/);
+    await expect
+      .element(page.getByTestId("qsw-cache"))
+      .toHaveTextContent("31 hits, 4 missed, 12.7 s saved");
+    await expect.element(page.getByTestId("qsw-stage")).toHaveTextContent("on device");
+    const estimate = page.getByTestId("qsw-estimate").last();
+    await expect.element(estimate).toHaveTextContent(/≈ 1[67] s$/);
+    expect(estimate.element().getAttribute("title")).toContain("12 jobs of this session");
+    const pubs = element.querySelectorAll("tbody .qsw-count-cell");
+    expect(Array.from(pubs, (cell) => cell.textContent)).toEqual([
+      "1",
+      "1",
+      "12",
+      "3",
+      "2",
+      "2",
+      "2",
+    ]);
+  });
+
+  test("says nothing that its service does not", () => {
+    const { element } = draw(live());
+    for (const name of ["stage", "estimate", "cache", "clock"]) {
+      expect(element.querySelector(`[data-testid=qsw-${name}]`)).toBeNull();
+    }
+    expect(element.querySelector("tbody .qsw-count-cell")?.textContent).toBe("–");
+    expect(element.querySelector("[data-testid=qsw-usage]")?.textContent).not.toContain("device");
+  });
+
   test("copies its id", async () => {
     const written = vi.spyOn(navigator.clipboard, "writeText").mockResolvedValue();
     draw(live());
@@ -89,6 +132,19 @@ describe("a live session", () => {
     expect(written).toHaveBeenCalledWith("d3k1emq0v6qs73a8qzz0");
     await expect.element(page.getByLabelText("Session id copied")).toBeVisible();
   });
+});
+
+test("who looks is told to the kernel, again and again, and no more when gone", async () => {
+  vi.useFakeTimers({ toFake: ["Date", "setInterval", "clearInterval"] });
+  const element = document.body.appendChild(document.createElement("div"));
+  const model = new FakeModel(live());
+  const unmount = mount(model, element);
+  await expect.poll(() => model.looks).toBe(1);
+  vi.advanceTimersByTime(60_000);
+  expect(model.looks).toBeGreaterThanOrEqual(4);
+  unmount();
+  element.remove();
+  await expect.poll(() => vi.getTimerCount()).toBe(0);
 });
 
 test("a simulator has jobs and no session to close", async () => {
@@ -139,6 +195,20 @@ describe("a connection that fails", () => {
     await expect.poll(cell).toBe("4.0 s");
   });
 
+  test.each([
+    [0, "moved by hand", "10 min of 10 min"],
+    [60, "60 times as fast", "6 min of 10 min"],
+  ])("follows a clock that goes %i times as fast", (rate, words, left) => {
+    vi.useFakeTimers({ toFake: ["Date", "setInterval", "clearInterval"] });
+    const noon = Date.UTC(2026, 0, 5, 12, 0, 0);
+    const ends = { kind: "max", label: "Time left", ends: noon + 600_000, total: 600_000 } as const;
+    const beat = { n: 1, at: Date.now() - 4000, now: noon, rate, every: 5 };
+    const { element } = draw(live({ head: head({ countdowns: [ends] }), beat }));
+    const shown = (name: string) => element.querySelector(`[data-testid=${name}]`)?.textContent;
+    expect(shown("qsw-time-left")).toBe(left);
+    expect(shown("qsw-clock")).toContain(words);
+  });
+
   test("a dead comm shows at once", async () => {
     const { model } = draw(live());
     model.emit("comm_live_update");
@@ -169,7 +239,27 @@ describe("a connection that fails", () => {
         /No answer since 1 min ago: .*503 Service Unavailable.*Next try in [78] s/,
       );
     await page.getByTestId("qsw-refresh").click();
-    expect(model.sent).toEqual([{ do: "refresh" }]);
+    expect(model.sent).toEqual([{ do: "refresh", all: false }]);
+  });
+
+  test("where nothing comes by itself, it is asked for", async () => {
+    const { model } = draw(state("stale"));
+    const refresh = page.getByTestId("qsw-refresh");
+    await refresh.click();
+    expect(model.sent).toEqual([{ do: "refresh", all: true }]);
+    model.beat();
+    await expect.element(linkBadge).toHaveTextContent(/^as of \d/);
+    await expect.element(close).toBeEnabled();
+    await expect.element(refresh).toBeVisible();
+    model.beat();
+    await expect.element(linkBadge).toHaveTextContent("live");
+    await expect.element(refresh).not.toBeInTheDocument();
+  });
+
+  test("state of a notebook saved long ago has its time", () => {
+    const { element } = draw(live({ beat: { n: 9, now: Date.now() - 864e5, rate: 1, every: 1 } }));
+    const badge = element.querySelector("[data-testid=qsw-link]");
+    expect(badge?.textContent).toMatch(/^no connection: as of .*\d/);
   });
 });
 
@@ -204,7 +294,9 @@ describe("closing and cancelling", () => {
     await expect.element(confirm).not.toBeInTheDocument();
     await expect.element(close).toBeDisabled();
     await expect.element(cancel).toBeDisabled();
-    model.receive({ notice: { n: 1, level: "error", text: "the service said no" } });
+    model.hear();
+    await expect.element(close).toBeDisabled();
+    model.answer("error", "the service said no");
     await expect.element(cancel).toBeEnabled();
     await expect.element(close).toBeEnabled();
   });
@@ -228,6 +320,28 @@ describe("closing and cancelling", () => {
     await close.click();
     await confirm.click();
     await expect.element(page.getByTestId("qsw-panel")).toHaveFocus();
+  });
+
+  test("says that it waits for the running cell where it does", async () => {
+    vi.useFakeTimers({ toFake: ["Date", "setInterval", "clearInterval"] });
+    const { model } = draw(live());
+    const waiting = page.getByTestId("qsw-waiting");
+    await page.getByTestId("qsw-cancel-job").first().click();
+    const beats = setTimeout.bind(globalThis);
+    for (let round = 0; round < 5; round++) {
+      vi.advanceTimersByTime(1000);
+      model.beat();
+      await new Promise((resolve) => beats(resolve));
+    }
+    await expect
+      .element(waiting)
+      .toHaveTextContent(`Cancel job ${MIXED[6]?.id} acts after the running cell.`);
+    await expect.element(page.getByTestId("qsw-cancel-job").first()).toBeDisabled();
+    model.hear();
+    await expect.element(waiting).not.toBeInTheDocument();
+    await expect.element(page.getByTestId("qsw-cancel-job").first()).toBeDisabled();
+    model.answer("info", "It was cancelled.");
+    await expect.element(page.getByTestId("qsw-cancel-job").first()).toBeEnabled();
   });
 
   test("is not sent into silence", async () => {
@@ -265,11 +379,13 @@ describe("closing and cancelling", () => {
 test("a notice stays until dismissed, and a new one shows again", async () => {
   const { model } = draw(live());
   await expect.element(notice).not.toBeInTheDocument();
-  model.receive({ notice: { n: 1, level: "error", text: "It did not work." } });
-  await expect.element(notice).toHaveTextContent("It did not work.");
+  model.receive({
+    notice: { n: 1, level: "error", text: "It did not work.", command: "Cancel job" },
+  });
+  await expect.element(notice).toHaveTextContent("Cancel job: It did not work.");
   await page.getByLabelText("Dismiss").click();
   await expect.element(notice).not.toBeInTheDocument();
-  model.receive({ notice: { n: 2, level: "info", text: "Now it did." } });
+  model.receive({ notice: { n: 2, level: "info", text: "Now it did.", command: "" } });
   await expect.element(notice).toHaveTextContent("Now it did.");
 });
 

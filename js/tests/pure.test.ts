@@ -1,6 +1,7 @@
 import { describe, expect, test } from "vitest";
 import { firstPulse, isStale, pulseOf, serverTime } from "../src/clock";
 import type { Page } from "../src/contract";
+import { announcement, newsOf, next } from "../src/view/announce";
 import { consequence } from "../src/view/confirm";
 import { leftOf } from "../src/view/countdowns";
 import { count, duration, epoch, moment, relative, span } from "../src/view/format";
@@ -15,12 +16,23 @@ import {
   type SortKey,
   waitingOf,
 } from "../src/view/order";
-import { isAnswered, sent } from "../src/view/pending";
+import { isAnswered, isUnheard, sent } from "../src/view/pending";
 import { usageOf, usageWords } from "../src/view/usage";
 import { DETAIL_HEIGHT, ROW_HEIGHT, rowWindow } from "../src/view/window";
 import { FakeModel } from "./fake-model";
-import { DRAINING, head, jobList, jobTraits, live, MIXED } from "./fixtures";
+import {
+  DRAINING,
+  head,
+  type JobSpec,
+  jobList,
+  jobTraits,
+  link,
+  live,
+  MIXED,
+  STAGED,
+} from "./fixtures";
 
+const NONE_WAIT = { bases: [], jobs: [] };
 const NOW = Date.UTC(2026, 0, 5, 12, 0, 0);
 
 describe("times in words", () => {
@@ -107,6 +119,10 @@ describe("the pulse", () => {
   });
 
   test("before the first beat, patience counts from now", () => {
+    const virtual = { n: 1, at: NOW - 900, now: NOW - 86_400_000, rate: 60, every: 1 };
+    const heard = firstPulse(virtual, NOW);
+    expect(isStale(heard, "live", NOW)).toBe(false);
+    expect(serverTime(heard, NOW)).toBe(NOW - 86_400_000 + 54_000);
     const pulse = firstPulse(undefined, NOW);
     expect(pulse.seen).toBeNull();
     expect(isStale(pulse, "connecting", NOW + 4000)).toBe(false);
@@ -122,8 +138,8 @@ describe("the list of jobs", () => {
   const jobs = jobList(MIXED, NOW);
   const states = (...bytes: number[]) => new DataView(new Uint8Array(bytes).buffer);
 
-  test("every code has its word, and high bits mean nothing yet", () => {
-    const list = new JobList(8, 64, [], states(0, 1, 2, 3, 4, 15, 0x71, 9), []);
+  test("every code has its word, and what a job does stands above it", () => {
+    const list = new JobList(8, 64, [], states(0, 1, 2, 3, 4, 15, 0x71, 9), [], NONE_WAIT);
     expect(Array.from({ length: 9 }, (_, i) => list.statusAt(i))).toEqual([
       "queued",
       "running",
@@ -135,6 +151,17 @@ describe("the list of jobs", () => {
       "unknown",
       "unknown",
     ]);
+    const doing = new JobList(5, 64, [], states(0x11, 0x21, 0x31, 0x01, 0x22), [], NONE_WAIT);
+    expect(Array.from({ length: 5 }, (_, i) => doing.stageAt(i))).toEqual([
+      "preparing",
+      "on device",
+      "post-processing",
+      null,
+      null,
+    ]);
+    expect(doing.tally.doing).toEqual({ preparing: 1, "on device": 1, "post-processing": 1 });
+    const run = new JobList(9, 64, [], states(0xa1, 9, 0), [], NONE_WAIT);
+    expect(run.stageAt(8)).toBe("on device");
   });
 
   test("a run of equal states takes three bytes", () => {
@@ -162,12 +189,21 @@ describe("the list of jobs", () => {
     expect([jobs.queuePosition(5), jobs.queuePosition(6)]).toEqual([1, 2]);
   });
 
+  test("an estimate is of the one that waits", () => {
+    const staged = jobList(STAGED, NOW);
+    expect(staged.at(5).estimate?.starts).toBe(NOW + 17_000);
+    expect(staged.at(4)).toMatchObject({ stage: "on device", pubs: 12, estimate: null });
+    expect(staged.at(4).stages).toEqual([3100, 3400]);
+    const started = STAGED.map((job) => ({ ...job, status: "completed" as const }));
+    expect(jobList(started, NOW).at(5).estimate).toBeNull();
+  });
+
   test("a page that lags behind costs only its values", () => {
-    const late = new JobList(70, 64, [], undefined, []);
+    const late = new JobList(70, 64, [], undefined, [], NONE_WAIT);
     expect(late.at(69)).toMatchObject({ id: "", status: "unknown", created: null, waited: null });
     expect(late.tally.counts.unknown).toBe(70);
     const wrong = { ids: ["a"], programs: [["x", 1e9]], created: [], waited: [], ran: [] };
-    const list = new JobList(2, 64, [wrong as unknown as Page], undefined, []);
+    const list = new JobList(2, 64, [wrong as unknown as Page], undefined, [], NONE_WAIT);
     expect(list.at(0)).toMatchObject({ id: "a", program: "x", tags: [], created: null });
   });
 
@@ -235,17 +271,73 @@ test("a countdown warns in time", () => {
   expect(leftOf(countdown, NOW + 1e9)).toMatchObject({ left: 0, nearness: "close" });
 });
 
+describe("what is read aloud", () => {
+  const before = newsOf(reader(new FakeModel(live()))(), false);
+
+  test.each([
+    [{}, ""],
+    [{ completed: before.completed + 1 }, "1 job done"],
+    [{ completed: before.completed + 3, failed: before.failed + 1 }, "3 jobs done, 1 failed"],
+    [{ failed: before.failed + 2, cancelled: before.cancelled + 1 }, "2 jobs failed, 1 cancelled"],
+    [{ status: "Closed", completed: before.completed + 1 }, "Closed. 1 job done"],
+    [{ trouble: "No connection" }, "No connection"],
+  ])("%j", (changes, words) => {
+    expect(announcement(before, { ...before, ...changes })).toBe(words);
+  });
+
+  test("it is told together, and not more often than every few seconds", () => {
+    const done = (count: number) => ({ ...before, completed: before.completed + count });
+    const first = next({ n: 0, text: "", at: 0, told: before }, done(1), NOW);
+    expect([first.n, first.text]).toEqual([1, "1 job done"]);
+    expect(next(first, done(1), NOW + 60_000)).toBe(first);
+    expect(next(first, done(2), NOW + 4999)).toBe(first);
+    const second = next(first, done(4), NOW + 5000);
+    expect([second.n, second.text]).toEqual([2, "3 jobs done"]);
+    // The same words again are another announcement.
+    expect(next(second, done(7), NOW + 10_000)).toMatchObject({ n: 3, text: "3 jobs done" });
+  });
+
+  test("the end of a trouble is told as well", () => {
+    expect(announcement({ ...before, trouble: "No connection" }, before)).toBe("Connected again");
+  });
+});
+
 describe("usage", () => {
   const session = head({ details: { usage_time: 100 } }, NOW);
   const tally = jobList(MIXED, NOW).tally;
 
   test("of an active session goes on, and is told apart from its idle time", () => {
     const usage = usageOf(session, tally, NOW + 10_000);
-    expect(usage).toEqual({ total: 110_000, inJobs: null });
+    expect(usage).toEqual({ total: 110_000, parts: [] });
     const done = jobList(MIXED.slice(0, 4), NOW).tally;
     const told = usageOf(session, done, NOW);
-    expect(told).toEqual({ total: 100_000, inJobs: 79_560 });
+    expect(told).toEqual({
+      total: 100_000,
+      parts: [
+        [79_560, "in jobs"],
+        [20_440, "idle"],
+      ],
+    });
     expect(told && usageWords(told)).toBe("1 min 40 s (1 min 19 s in jobs, 20 s idle)");
+  });
+
+  test("is split as the server says, and goes on where it is spent", () => {
+    const sent = { on_device: 60, preparing: 5, idle: null };
+    const parts = (jobs: readonly JobSpec[], late: number) =>
+      usageOf({ ...session, usage: sent }, jobList(jobs, NOW).tally, NOW + late)?.parts;
+    expect(parts(STAGED, 10_000)).toEqual([
+      [70_000, "on device"],
+      [5_000, "preparing"],
+    ]);
+    expect(parts([{ id: "a", status: "running", stage: "preparing" }], 2000)?.[1]).toEqual([
+      7_000,
+      "preparing",
+    ]);
+    const idle = { ...session, usage: { on_device: 60, preparing: 5, idle: 35 } };
+    const usage = usageOf(idle, jobList(MIXED.slice(0, 4), NOW).tally, NOW + 1000);
+    expect(usage && usageWords(usage)).toBe(
+      "1 min 41 s (1 min on device, 5 s preparing, 36 s idle)",
+    );
   });
 
   test("of a session that rests stands still", () => {
@@ -257,7 +349,7 @@ describe("usage", () => {
   test("is only said where it is known", () => {
     expect(usageOf(head({ details: {} }), tally, NOW)).toBeNull();
     const ibm = jobList([{ id: "a", status: "completed" }], NOW).tally;
-    expect(usageOf(session, ibm, NOW)).toEqual({ total: 100_000, inJobs: null });
+    expect(usageOf(session, ibm, NOW)).toEqual({ total: 100_000, parts: [] });
     const batch = usageOf({ ...session, mode: "batch" }, tally, NOW);
     expect(batch && usageWords(batch)).toBe("1 min 40 s");
   });
@@ -296,18 +388,40 @@ describe("what answers a command", () => {
 
   test("a beat does not", () => {
     const beaten = changed({ beat: { n: 2, now: NOW, rate: 1, every: 1 } });
-    expect(isAnswered(sent({ do: "close" }, first), beaten)).toBe(false);
+    expect(isAnswered(sent({ do: "close" }, first, 1, NOW), beaten)).toBe(false);
   });
 
-  test("a notice does", () => {
-    const noticed = changed({ notice: { n: 1, level: "error", text: "no" } });
-    expect(isAnswered(sent({ do: "close" }, first), noticed)).toBe(true);
-    expect(isAnswered(sent({ do: "cancel_job", job_id: "x" }, first), noticed)).toBe(true);
+  test("its own answer does, and no other", () => {
+    const [close, other] = [
+      sent({ do: "close" }, first, 1, NOW),
+      sent({ do: "close" }, first, 1, NOW),
+    ];
+    const answered = changed({ commands: { heard: [], done: [close.message.ref] } });
+    expect([close, other].map((each) => isAnswered(each, answered))).toEqual([true, false]);
+  });
+
+  test("a question is answered elsewhere: here it is only heard", () => {
+    const peek = sent({ do: "peek", job_id: "x" }, first, 1, NOW);
+    expect(isAnswered(peek, first)).toBe(false);
+    const heard = changed({ commands: { heard: [peek.message.ref], done: [] } });
+    expect(isAnswered(peek, heard)).toBe(true);
+  });
+
+  test("what is not heard for a while waits for a cell", () => {
+    const close = sent({ do: "close" }, first, 1, NOW);
+    expect(isUnheard(close, first, 4, NOW + 3000)).toBe(false);
+    expect(isUnheard(close, first, 4, NOW + 3001)).toBe(true);
+    // A round that takes long has not told of it yet.
+    expect(isUnheard(close, first, 2, NOW + 3001)).toBe(false);
+    const troubled = changed({ link: link({ state: "retrying" }) });
+    expect(isUnheard(close, troubled, 4, NOW + 3001)).toBe(false);
+    const heard = changed({ commands: { heard: [close.message.ref], done: [] } });
+    expect(isUnheard(close, heard, 60, NOW + 60_000)).toBe(false);
   });
 
   test("the session's new state does", () => {
     const draining = changed({ head: head({ status: DRAINING, accepting_jobs: false }) });
-    expect(isAnswered(sent({ do: "cancel" }, first), draining)).toBe(true);
+    expect(isAnswered(sent({ do: "cancel" }, first, 1, NOW), draining)).toBe(true);
   });
 
   test("only its own job's state does", () => {
@@ -315,7 +429,7 @@ describe("what answers a command", () => {
       changed(
         jobTraits(MIXED.map((job, i) => (i === index ? { ...job, status: "cancelled" } : job))),
       );
-    const command = sent({ do: "cancel_job", job_id: MIXED[6]?.id ?? "" }, first);
+    const command = sent({ do: "cancel_job", job_id: MIXED[6]?.id ?? "" }, first, 1, NOW);
     expect(isAnswered(command, cancelled(5))).toBe(false);
     expect(isAnswered(command, cancelled(6))).toBe(true);
   });

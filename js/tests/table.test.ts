@@ -145,6 +145,8 @@ describe("the table", () => {
     const { model } = draw(live());
     await page.getByTestId("qsw-open").first().click();
     await expect.poll(() => model.sent).toHaveLength(1);
+    model.emit("msg:custom", peek({ job_id: MIXED[6]?.id ?? "", notes: ["Its result is large."] }));
+    await expect.element(page.getByText("Its result is large.")).toBeVisible();
     model.emit("msg:custom", { peek: { job_id: MIXED[6]?.id, error: "404 Not Found" } });
     await expect.element(page.getByText(/could not be read: 404 Not Found/)).toBeVisible();
     for (const message of [null, 5, {}, { peek: null }, { peek: { job_id: 3 } }]) {

@@ -84,6 +84,45 @@ describe("the course of a session", () => {
     });
   });
 
+  test("tells the stages of a job apart where they are known", () => {
+    const staged = jobList(
+      [
+        { id: "a", status: "completed", age: 100, waited: 10, ran: 20, stages: [10, 12, 29] },
+        { id: "b", status: "running", age: 40, waited: 10, stages: [10] },
+        { id: "c", status: "completed", age: 60, waited: 1, ran: 2 },
+      ],
+      NOW,
+    );
+    const found = timelineOf(session(), staged, NOW)?.lanes ?? [];
+    expect(found.map(({ name, spans }) => [name, spans])).toEqual([
+      [
+        "waiting",
+        [
+          [ago(100), ago(90)],
+          [ago(60), ago(59)],
+          [ago(40), ago(30)],
+        ],
+      ],
+      [
+        "preparing",
+        [
+          [ago(90), ago(88)],
+          [ago(30), NOW],
+        ],
+      ],
+      ["device", [[ago(88), ago(71)]]],
+      ["finishing", [[ago(71), ago(70)]]],
+      ["running", [[ago(59), ago(57)]]],
+      [
+        "idle",
+        [
+          [ago(70), ago(59)],
+          [ago(57), ago(30)],
+        ],
+      ],
+    ]);
+  });
+
   test("counts what happened at a time", () => {
     expect(countsAt(jobs, ago(35), NOW)).toEqual([1, 0]);
     expect(countsAt(jobs, ago(1), NOW)).toEqual([1, 1]);

@@ -23,7 +23,8 @@ MOST_ROWS = 16
 MOST_OPTIONS = 24
 LONGEST_LABEL = 40
 LONGEST_TEXT = 2000
-_LARGEST_INPUTS = 4 * 2**20
+_LARGEST_INPUTS = 2**20
+_LARGEST_RESULT = 8 * 2**20
 
 
 def peek(job: RuntimeJob) -> dict[str, Any]:
@@ -37,6 +38,7 @@ def peek(job: RuntimeJob) -> dict[str, Any]:
         * tags, and usage: seconds on the device, None where there is no figure.
         * pubs: how many it has, None where the service does not give its inputs.
         * options: list of [name, value].
+        * notes: what is left out, and why.
         * results: of its first pubs, a list of objects with `pub`, `name`, and `more`, how many
           rows are left out; and either `counts`, a list of [bits, count] of `shots`, largest
           first, or `values`, a list of [index, value, standard error or None].
@@ -47,7 +49,10 @@ def peek(job: RuntimeJob) -> dict[str, Any]:
     data = job.data
     state = data.get("state") or {}
     usage = data.get("usage") or {}
-    pubs, options = _inputs(job)
+    notes: list[str] = []
+    pubs, options = _inputs(job, notes)
+    pubs = job.service.pub_count(job.job_id()) if pubs is None else pubs
+    results = _results(job, notes) if state.get("status") == JobState.COMPLETED else []
     return {
         "job_id": job.job_id(),
         "code": f"service.job({job.job_id()!r}).result()",
@@ -58,14 +63,16 @@ def peek(job: RuntimeJob) -> dict[str, Any]:
         else None,
         "pubs": pubs,
         "options": options,
-        "results": _results(job) if state.get("status") == JobState.COMPLETED else [],
+        "notes": notes,
+        "results": results,
     }
 
 
-def _inputs(job: RuntimeJob) -> tuple[int | None, list[list[str]]]:
+def _inputs(job: RuntimeJob, notes: list[str]) -> tuple[int | None, list[list[str]]]:
     """Give the number of pubs, and the options, without decoding a single circuit."""
-    text = job.service.api.job_with_inputs(job.job_id())
-    if len(text) > _LARGEST_INPUTS:
+    text = job.service.api.short_inputs(job.job_id(), _LARGEST_INPUTS)
+    if text is None:
+        notes.append("Its inputs are large, so its options are not fetched.")
         return None, []
     params = json.loads(text).get("params") or {}
     pubs = params.get("pubs")
@@ -81,9 +88,15 @@ def _flat(options: Mapping[str, Any], prefix: str = "") -> Iterator[list[str]]:
             yield [str(_short(prefix + name, LONGEST_LABEL)), str(_short(value, LONGEST_LABEL))]
 
 
-def _results(job: RuntimeJob) -> list[dict[str, Any]]:
+def _results(job: RuntimeJob, notes: list[str]) -> list[dict[str, Any]]:
+    if job.data.get("private"):
+        notes.append("It is private: its result is given once, so it is not fetched here.")
+        return []
+    text = job.service.api.short_results(job.job_id(), _LARGEST_RESULT)
+    if text is None:
+        notes.append("Its result is large, so it is not fetched here.")
     found: list[dict[str, Any]] = []
-    for number, pub in enumerate(list(job.result() or [])[:MOST_PUBS]):
+    for number, pub in enumerate(list(job.decode(text) if text else [])[:MOST_PUBS]):
         data = pub.data
         for name, value in list(data.items())[:MOST_PUBS]:
             place = {"pub": number, "name": _short(name, LONGEST_LABEL)}

@@ -9,11 +9,14 @@ from qsession_widget.panel.countdowns import countdowns
 from qsession_widget.panel.why import why
 from qsession_widget.panel.words import (
     UNKNOWN,
+    cache,
     clock_time,
     countdown,
     duration,
     job_counts,
+    job_state,
     status,
+    usage,
 )
 
 if TYPE_CHECKING:
@@ -43,7 +46,9 @@ def as_html(snapshot: Snapshot) -> str:
     left = (
         f"{each.label.lower()}: {countdown(each, snapshot.now)}" for each in countdowns(snapshot)
     )
-    known = ", ".join((job_counts(snapshot.jobs), *left))
+    costs = [] if snapshot.details.get("usage_time") is None else [f"usage: {usage(snapshot)}"]
+    kept = [] if snapshot.cache is None else [f"cache: {cache(snapshot.cache)}"]
+    known = ", ".join((job_counts(snapshot.jobs), *left, *costs, *kept))
     seen = escape(f"{known}, as of {clock_time(snapshot.now)}")
     return (
         f"<div><div><b>{escape(status(snapshot))}</b> · {backend} · <code>{title}</code></div>"
@@ -75,7 +80,7 @@ def _jobs(snapshot: Snapshot) -> str:
 
 
 def _job(job: JobRow, snapshot: Snapshot) -> str:
-    state = f"{job.state}: {job.reason}" if job.reason else job.state
+    state = f"{job_state(job)}: {job.reason}" if job.reason else job_state(job)
     return _row(
         (
             f"<td {_CELL}><code>{escape(job.id)}</code></td>",

@@ -14,7 +14,15 @@ from rich.text import Text
 from qsession_widget.monitor import Monitor
 from qsession_widget.panel.countdowns import countdowns
 from qsession_widget.panel.why import why
-from qsession_widget.panel.words import countdown, duration, job_counts, status
+from qsession_widget.panel.words import (
+    cache,
+    countdown,
+    duration,
+    job_counts,
+    job_state,
+    status,
+    usage,
+)
 from qsession_widget.wire.states import JobState
 
 if TYPE_CHECKING:
@@ -45,7 +53,9 @@ def render(snapshot: Snapshot, note: str = "") -> RenderableType:
         facts.add_row("Why", Text(str(reason)))
     for each in countdowns(snapshot):
         facts.add_row(each.label, countdown(each, snapshot.now))
-    facts.add_row("Usage", duration(snapshot.details.get("usage_time")))
+    facts.add_row("Usage", usage(snapshot))
+    if snapshot.cache is not None:
+        facts.add_row("Cache", cache(snapshot.cache))
     facts.add_row("Jobs", job_counts(snapshot.jobs))
     if snapshot.link.error is not None:
         facts.add_row("No answer", Text(snapshot.link.error, style="red"))
@@ -108,5 +118,5 @@ def _jobs(snapshot: Snapshot) -> Table:
     for job in reversed(snapshot.jobs[-MOST_JOBS:]):
         style = _STYLES[JobState(job.state)] if job.state in set(JobState) else ""
         ran = duration(job.duration_seconds(snapshot.now))
-        table.add_row(Text(job.id), Text(job.program_id), Text(job.state, style=style), ran)
+        table.add_row(Text(job.id), Text(job.program_id), Text(job_state(job), style=style), ran)
     return table

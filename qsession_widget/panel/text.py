@@ -6,7 +6,16 @@ from typing import TYPE_CHECKING
 
 from qsession_widget.panel.countdowns import countdowns
 from qsession_widget.panel.why import why
-from qsession_widget.panel.words import clock_time, countdown, duration, headline, job_counts
+from qsession_widget.panel.words import (
+    cache,
+    clock_time,
+    countdown,
+    duration,
+    headline,
+    job_counts,
+    job_state,
+    usage,
+)
 
 if TYPE_CHECKING:
     from qsession_widget.snapshot import Snapshot
@@ -25,11 +34,15 @@ def as_text(snapshot: Snapshot) -> str:
     lines.extend(
         f"  {each.label.lower()}: {countdown(each, snapshot.now)}" for each in countdowns(snapshot)
     )
+    if snapshot.details.get("usage_time") is not None:
+        lines.append(f"  usage: {usage(snapshot)}")
+    if snapshot.cache is not None:
+        lines.append(f"  cache: {cache(snapshot.cache)}")
     lines.append(f"  {job_counts(snapshot.jobs)}, as of {clock_time(snapshot.now)}")
     for job in reversed(snapshot.jobs[-MOST_JOBS:]):
         ran = duration(job.duration_seconds(snapshot.now))
         reason = f"  {job.reason}" if job.reason else ""
-        lines.append(f"  {job.id}  {job.program_id:<9}  {job.state:<9}  {ran:>8}{reason}")
+        lines.append(f"  {job.id}  {job.program_id:<9}  {job_state(job):<9}  {ran:>8}{reason}")
     if len(snapshot.jobs) > MOST_JOBS:
         lines.append(f"  and {len(snapshot.jobs) - MOST_JOBS} older jobs")
     return "\n".join(lines)

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import json
 import logging
+import time
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -26,6 +28,7 @@ from qsession_widget.panel.text import as_text
 from qsession_widget.panel.why import why
 from qsession_widget.privacy import without_secrets
 from qsession_widget.session import Session, find_session
+from qsession_widget.snapshot import LinkState
 
 if TYPE_CHECKING:
     from qiskit_ibm_runtime import Session as OfficialSession
@@ -39,6 +42,10 @@ if not (_STATIC / "widget.js").is_file():
     # Only a clone can be without; a session then shows itself as text.
     raise ImportError("the panel's front end is not built; run `make build`")
 _FIRST_PAGES = 8
+_MOST_REFS = 16
+_LONGEST_REF = 40
+_LOOK_LASTS_SECONDS = 45.0
+"""How long the browser's word holds that somebody looks; it says so every 20 s."""
 _LOOK_SECONDS = 2.0
 """How long a cell waits for the service when it displays a session."""
 
@@ -75,15 +82,22 @@ class SessionPanel(anywidget.AnyWidget):
     """The states of all jobs (`columns.state_bytes`)."""
     reasons: traitlets.List[Any] = traitlets.List().tag(sync=True)
     """Why the newest of the jobs that failed or were cancelled did so (`columns.reasons`)."""
+    estimates = traitlets.Dict().tag(sync=True)
+    """When the first of the jobs that wait may start (`columns.estimates`)."""
     beat = traitlets.Dict().tag(sync=True)
     """The monitor's sign of life: `n` counts, `every` is in seconds.
 
-    `now` is what the service's clock showed, `rate` how fast it goes.
+    `at` is this machine's time, `now` what the service's clock showed, `rate` how fast it goes.
     """
     link = traitlets.Dict().tag(sync=True)
     """How monitor and service get on: `state`, `error`, `since`, `retry` in seconds."""
     notice = traitlets.Dict().tag(sync=True)
-    """What became of the last command: `n`, `level`, `text`."""
+    """What became of the last command: `n`, `level`, `text`, and which `command` it was."""
+    commands = traitlets.Dict().tag(sync=True)
+    """The names (`ref`) of the last commands that were `heard`, and of those `done`.
+
+    While a cell runs, some kernels hear nothing: what is sent and not heard waits for the cell.
+    """
 
     def __init__(self, session: Session) -> None:
         if not isinstance(session, Session):
@@ -94,6 +108,8 @@ class SessionPanel(anywidget.AnyWidget):
         self._monitor = Monitor.of(session)
         snapshot = self._monitor.look_now(_LOOK_SECONDS)
         self._shown = snapshot
+        self._heard: tuple[str, ...] = ()
+        self._looked_at_until = 0.0
         self._pages = columns.pages(snapshot.jobs)
         self._room = 0
         self._make_room()
@@ -104,9 +120,11 @@ class SessionPanel(anywidget.AnyWidget):
             jobs=_jobs(snapshot),
             states=columns.state_bytes(snapshot.jobs),
             reasons=columns.reasons(snapshot.jobs),
+            estimates=columns.estimates(snapshot.jobs),
             beat=_beat(snapshot),
             link=_link(snapshot),
-            notice={"n": 0, "level": "info", "text": ""},
+            notice={"n": 0, "level": "info", "text": "", "command": ""},
+            commands={"heard": [], "done": []},
             # None would mean that nobody counts the views.
             _view_count=0,
         )
@@ -123,8 +141,8 @@ class SessionPanel(anywidget.AnyWidget):
 
     @property
     def looked_at(self) -> bool:
-        """Whether it is on some screen."""
-        return bool(self._view_count)
+        """Whether it is on some screen, as far as its host or the view itself says so."""
+        return bool(self._view_count) or time.monotonic() < self._looked_at_until
 
     @property
     def closed(self) -> bool:
@@ -151,14 +169,24 @@ class SessionPanel(anywidget.AnyWidget):
                 self.jobs = _jobs(snapshot)
                 self.states = columns.state_bytes(snapshot.jobs)
                 self.reasons = columns.reasons(snapshot.jobs)
+                self.estimates = columns.estimates(snapshot.jobs)
             if new_jobs or snapshot.details is not last.details:
                 self.head = _head(snapshot)
             self.link = _link(snapshot)
             self.beat = _beat(snapshot)
+            self.commands = {**self.commands, "heard": list(self._heard)}
 
     def tell(self, notice: Notice) -> None:
         """Send what became of a command. The monitor's thread calls this, and nothing else may."""
-        self.notice = {"n": self.notice["n"] + 1, "level": notice.level, "text": notice.text}
+        self.notice = {
+            "n": self.notice["n"] + 1,
+            "level": notice.level,
+            "text": notice.text,
+            "command": notice.command,
+        }
+        if notice.ref is not None:
+            done = [*self.commands["done"], notice.ref][-_MOST_REFS:]
+            self.commands = {**self.commands, "done": done}
 
     def answer(self, answer: dict[str, Any]) -> None:
         """Send what the browser asked for. Only the monitor's thread may call this."""
@@ -189,23 +217,63 @@ class SessionPanel(anywidget.AnyWidget):
 
     def _on_message(self, _widget: SessionPanel, content: Any, _buffers: Any) -> None:
         """Queue a command of the browser; whichever thread this is must not wait."""
+        ref = _ref(content)
+        if ref is not None:
+            self._heard = (*self._heard, ref)[-_MOST_REFS:]
+        if not self._command(content, ref) and not self._question(content):
+            logger.warning("the panel got a message that it does not know: %.200r", content)
+
+    def _command(self, content: object, ref: str | None) -> bool:
+        """Give a command to the monitor; say whether this is one."""
         match content:
             case {"do": "close"}:
-                self._monitor.close_session()
+                self._monitor.close_session(ref)
             case {"do": "cancel"}:
-                self._monitor.cancel_session()
+                self._monitor.cancel_session(ref)
             case {"do": "cancel_queued"}:
-                self._monitor.cancel_queued()
+                self._monitor.cancel_queued(ref)
             case {"do": "cancel_job", "job_id": str(job_id)}:
-                self._monitor.cancel_job(job_id)
+                self._monitor.cancel_job(job_id, ref)
             case {"do": "cancel_jobs", "job_ids": list(job_ids)} if _are_texts(job_ids):
-                self._monitor.cancel_jobs(job_ids)
+                self._monitor.cancel_jobs(job_ids, ref)
+            case _:
+                return False
+        return True
+
+    def _question(self, content: object) -> bool:
+        """Do what changes nothing on the service; say whether this is such a message."""
+        match content:
             case {"do": "peek", "job_id": str(job_id)}:
                 self._monitor.ask(self, lambda: self._peek(job_id))
+            case {"do": "look"}:
+                if not self.looked_at:
+                    self._monitor.refresh()
+                self._looked_at_until = time.monotonic() + _LOOK_LASTS_SECONDS
+            case {"do": "refresh", "all": True}:
+                self._send_all()
             case {"do": "refresh"}:
                 self._monitor.refresh()
             case _:
-                logger.warning("the panel got a message that it does not know: %.200r", content)
+                return False
+        return True
+
+    def _send_all(self) -> None:
+        """Look at the service, and send everything from this thread, which sets nothing.
+
+        For hosts that only pass on what is sent while they wait for an answer (Colab): there the
+        browser asks for this when it has heard nothing for a while.
+        """
+        before = self.beat["n"]
+        self._monitor.start()
+        self._monitor.refresh()
+
+        def shown(seen: Snapshot) -> bool:
+            ended = seen.link.state is LinkState.ENDED
+            heard = self.commands["heard"] == list(self._heard)
+            return ended or (self.beat["n"] > before and heard)
+
+        self._monitor.wait_for(shown, _LOOK_SECONDS)
+        self.send_state()
 
     def _peek(self, job_id: str) -> dict[str, Any]:
         try:
@@ -261,6 +329,12 @@ def _page_name(at: int) -> str:
     return f"page{at}"
 
 
+def _ref(content: object) -> str | None:
+    """Give the name that the browser gave a command."""
+    found = content.get("ref") if isinstance(content, dict) else None
+    return found[:_LONGEST_REF] if isinstance(found, str) else None
+
+
 def _are_texts(values: list[Any]) -> bool:
     return all(isinstance(value, str) for value in values)
 
@@ -276,12 +350,15 @@ def _head(snapshot: Snapshot) -> dict[str, Any]:
         "backend_name": snapshot.backend_name,
         "simulator": snapshot.simulator,
         "mode": snapshot.details.get("mode"),
+        "policy": snapshot.policy,
         "status": snapshot.status,
         "state": snapshot.details.get("state"),
         "accepting_jobs": snapshot.details.get("accepting_jobs"),
         "details": snapshot.details,
         "why": _why(snapshot),
         "details_at": milliseconds(snapshot.details_at),
+        "usage": None if snapshot.usage is None else asdict(snapshot.usage),
+        "cache": None if snapshot.cache is None else asdict(snapshot.cache),
         "countdowns": [
             {
                 "kind": each.kind,
@@ -305,6 +382,7 @@ def _why(snapshot: Snapshot) -> dict[str, Any] | None:
 def _beat(snapshot: Snapshot) -> dict[str, Any]:
     return {
         "n": snapshot.beat,
+        "at": milliseconds(snapshot.seen_at),
         "now": milliseconds(snapshot.now),
         "rate": snapshot.rate,
         "every": snapshot.every_seconds,

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from qsession_widget.panel.countdowns import Countdown
-    from qsession_widget.snapshot import JobRow, Snapshot
+    from qsession_widget.snapshot import CacheFigures, JobRow, Snapshot
 
 UNKNOWN = "\N{EN DASH}"
 _MINUTE = 60
@@ -48,6 +48,32 @@ def whole_duration(seconds: float | None) -> str:
 def countdown(deadline: Countdown, now: datetime) -> str:
     """Say how much of a time is left."""
     return f"{duration(deadline.left_seconds(now))} of {duration(deadline.seconds)}"
+
+
+def usage(snapshot: Snapshot) -> str:
+    """Say what a session has cost, and what that went into where it is known."""
+    total = duration(snapshot.details.get("usage_time"))
+    if snapshot.usage is None:
+        return total
+    split = (
+        (snapshot.usage.on_device, "on device"),
+        (snapshot.usage.preparing, "preparing"),
+        (snapshot.usage.idle, "idle"),
+    )
+    parts = [f"{duration(seconds)} {what}" for seconds, what in split if seconds is not None]
+    return f"{total} ({', '.join(parts)})"
+
+
+def cache(figures: CacheFigures) -> str:
+    """Say what keeping things has brought."""
+    times = f"{figures.hits} hit{'s' * (figures.hits != 1)}, {figures.misses} missed"
+    return f"{times}, {duration(figures.seconds_saved)} saved"
+
+
+def job_state(job: JobRow) -> str:
+    """Say the state of a job, and what it is doing where that is known."""
+    doing = job.sub_status
+    return job.state if doing is None else f"{job.state}, {doing.replace('_', ' ')}"
 
 
 def clock_time(when: datetime | None) -> str:

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import argparse
-import logging
 import sys
 from dataclasses import fields
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+from qsession_widget.runtime import clock, logs
 from qsession_widget.runtime.devices import Catalog, UnknownDeviceError
+from qsession_widget.runtime.retention import MOST_DAYS
 from qsession_widget.runtime.server import AlreadyRunningError, StartError, serve
-from qsession_widget.runtime.settings import Settings
+from qsession_widget.runtime.settings import POLICIES, Settings
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from qsession_widget.wire.discovery import Discovery
 
 ALREADY_RUNNING_STATUS = 3
@@ -26,84 +29,18 @@ def main(arguments: list[str] | None = None, prog: str = "qsession serve") -> in
         Exit status: 0 after a clean end, 3 when another runtime holds the folder, 1 when it
         cannot start for another reason, such as a port that is taken.
     """
-    defaults = Settings()
-    parser = argparse.ArgumentParser(
-        prog=prog,
-        description="Run the local runtime: Qiskit Runtime's REST API with jobs on Qiskit Aer.",
-        formatter_class=argparse.ArgumentDefaultsHelpFormatter,
-    )
-    add = parser.add_argument
-    add("--home", type=Path, default=defaults.home, help="folder of its files")
-    add("--port", type=int, default=defaults.port, help="port on 127.0.0.1; 0 takes a free one")
-    add("--workers", type=_at_least_one, default=defaults.workers, help="processes that run jobs")
-    add(
-        "--max-session-seconds",
-        type=int,
-        default=defaults.max_session_seconds,
-        help="longest maximum time of a session",
-    )
-    add(
-        "--interactive-seconds",
-        type=int,
-        default=defaults.interactive_seconds,
-        help="how long an active session may idle before it becomes inactive",
-    )
-    add(
-        "--first-job-seconds",
-        type=int,
-        default=defaults.first_job_seconds,
-        help="how long a session without any job stays open",
-    )
-    add(
-        "--max-job-seconds",
-        type=int,
-        default=defaults.max_job_seconds,
-        help="longest time that a job may run",
-    )
-    add(
-        "--min-job-seconds",
-        type=float,
-        default=defaults.min_job_seconds,
-        help="shortest time that a job lasts, so that a lesson can watch it",
-    )
-    add(
-        "--idle-exit-seconds",
-        type=int,
-        default=defaults.idle_exit_seconds,
-        help="end after so long without anything to do; 0 never",
-    )
-    add(
-        "--copies",
-        action="append",
-        type=_copies,
-        default=[],
-        metavar="NAME=N",
-        help="serve a device N times: NAME, NAME_2, ...; a session holds its device to itself",
-    )
-    add(
-        "--alias",
-        action="append",
-        type=_pair,
-        default=[],
-        dest="aliases",
-        metavar="NEW=NAME",
-        help="serve a device under a further name",
-    )
-    add(
-        "--hold-quick-polls",
-        action=argparse.BooleanOptionalAction,
-        default=defaults.hold_quick_polls,
-        help="answer the quick polls of IBM's own client when the job changes, or after a second",
-    )
+    parser = _parser(prog)
     options = parser.parse_args(arguments)
+    if options.host is None and (options.tls_cert or options.tls_key):
+        parser.error("a certificate is for other machines: give --host ADDRESS with it")
+    if options.tls_key is not None and options.tls_cert is None:
+        parser.error("--tls-key is the key of a certificate: give --tls-cert with it")
     options.copies, options.aliases = dict(options.copies), dict(options.aliases)
     try:
         Catalog(options.copies, options.aliases)
     except UnknownDeviceError as error:
         parser.error(str(error))
-    logging.basicConfig(
-        level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s"
-    )
+    logs.set_up(options.log_format)
     chosen = {
         item.name: getattr(options, item.name)
         for item in fields(Settings)
@@ -120,11 +57,101 @@ def main(arguments: list[str] | None = None, prog: str = "qsession serve") -> in
     return 0
 
 
+def _parser(prog: str) -> argparse.ArgumentParser:
+    defaults = Settings()
+    parser = argparse.ArgumentParser(
+        prog=prog,
+        usage=f"{prog} [OPTION ...]",
+        description="Run the local runtime: Qiskit Runtime's REST API with jobs on Qiskit Aer.",
+    )
+    for title, description, flags in _GROUPS:
+        group = parser.add_argument_group(title, description)
+        for name, kind, text in flags:
+            default = getattr(defaults, name)
+            group.add_argument(
+                f"--{name.replace('_', '-')}",
+                type=kind,
+                default=default,
+                metavar=_METAVARS.get(name.rpartition("_")[2], "N"),
+                help=text if default is None else f"{text} (default: %(default)s)",
+            )
+    order = parser.add_argument_group("order", "Whose turn it is on a device.")
+    order.add_argument(
+        "--policy",
+        choices=POLICIES,
+        default=defaults.policy,
+        help="whether an active session has its device to itself, or only goes first; "
+        "without this: shared while there are several owners",
+    )
+    devices = parser.add_argument_group("devices", "What the runtime serves besides the recorded.")
+    devices.add_argument(
+        "--copies",
+        action="append",
+        type=_copies,
+        default=[],
+        metavar="NAME=N",
+        help="serve a device N times: NAME, NAME_2, ...; a session holds its device to itself",
+    )
+    devices.add_argument(
+        "--alias",
+        action="append",
+        type=_pair,
+        default=[],
+        dest="aliases",
+        metavar="NEW=NAME",
+        help="serve a device under a further name",
+    )
+    polls = parser.add_argument_group("IBM's own client", "It cannot ask to be told of changes.")
+    polls.add_argument(
+        "--hold-quick-polls",
+        action=argparse.BooleanOptionalAction,
+        default=defaults.hold_quick_polls,
+        help="answer its quick polls when the job changes, or after a second (default: yes)",
+    )
+    polls.add_argument(
+        "--hold-new-jobs-seconds",
+        type=float,
+        default=defaults.hold_new_jobs_seconds,
+        metavar="SECONDS",
+        help="how long it may be held for a job that ends as soon as it is sent (default: "
+        "%(default)s)",
+    )
+    parser.add_argument(
+        "--log-format",
+        choices=logs.FORMATS,
+        default="text",
+        help="form of the lines on stderr, one for each request and for what happens (default: "
+        "%(default)s)",
+    )
+    return parser
+
+
+def _from_zero(text: str) -> int:
+    number = int(text)
+    if number < 0:
+        raise argparse.ArgumentTypeError(f"{number} is too few; the least is 0")
+    return number
+
+
+def _days(text: str) -> float:
+    number = float(text)
+    if not 0 <= number <= MOST_DAYS:
+        raise argparse.ArgumentTypeError(f"{text} is not from 0 to {MOST_DAYS:g}")
+    return number
+
+
 def _at_least_one(text: str) -> int:
     number = int(text)
     if number < 1:
         raise argparse.ArgumentTypeError(f"{number} is too few; there must be at least one")
     return number
+
+
+def _clock(text: str) -> str:
+    try:
+        return clock.make(text).kind
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from error
 
 
 def _pair(text: str) -> tuple[str, str]:
@@ -140,9 +167,98 @@ def _copies(text: str) -> tuple[str, int]:
 
 
 def _say_where(discovery: Discovery) -> None:
-    sys.stdout.write(f"The local runtime serves at {discovery.url} (Ctrl-C ends it).\n")
+    others = f", and others at {discovery.public_url}" if discovery.public_url else ""
+    sys.stdout.write(f"The local runtime serves at {discovery.url}{others} (Ctrl-C ends it).\n")
     sys.stdout.flush()
 
+
+_METAVARS = {
+    "clock": "real|Nx|virtual",
+    "home": "FOLDER",
+    "host": "ADDRESS",
+    "cert": "FILE",
+    "key": "FILE",
+    "days": "DAYS",
+    "seconds": "SECONDS",
+    "bytes": "BYTES",
+}
+"""What stands for a value, by the last word of the flag's name."""
+
+_GROUPS: tuple[tuple[str, str, tuple[tuple[str, Callable[[str], Any], str], ...]], ...] = (
+    (
+        "the runtime itself",
+        "Where it is, and how much of the machine it takes.",
+        (
+            ("home", Path, "folder of its files"),
+            ("port", int, "port on 127.0.0.1, or at --host; 0 takes a free one"),
+            ("workers", _at_least_one, "processes that run jobs"),
+            ("idle_exit_seconds", int, "end after so long without anything to do; 0 never"),
+        ),
+    ),
+    (
+        "others",
+        "Who is to join from another machine needs an address, and a token (`qsession user add`).",
+        (
+            ("host", str, "address at which other machines reach it, such as 0.0.0.0"),
+            ("tls_cert", Path, "certificate for that address, in PEM, with those of its issuers"),
+            ("tls_key", Path, "its key, where that is in another file"),
+        ),
+    ),
+    (
+        "times of sessions and jobs",
+        "In seconds; the defaults are IBM's.",
+        (
+            ("max_session_seconds", int, "longest maximum time of a session"),
+            (
+                "interactive_seconds",
+                int,
+                "how long an active session may idle before it becomes inactive",
+            ),
+            ("first_job_seconds", int, "how long a session without any job stays open"),
+            ("max_job_seconds", int, "longest time that a job may run"),
+            (
+                "min_job_seconds",
+                float,
+                "shortest time that a job lasts, so that a lesson can watch it",
+            ),
+            (
+                "clock",
+                _clock,
+                "real, Nx (60x: so many times as fast), or virtual: `qsession clock advance`",
+            ),
+        ),
+    ),
+    (
+        "limits",
+        "What goes beyond one is refused, or its job fails, with a reason that names it.",
+        (
+            ("max_body_bytes", _at_least_one, "largest request"),
+            ("max_circuits", _at_least_one, "most circuits (pubs) of a job"),
+            ("max_qubits", _from_zero, "most qubits that a circuit may use; 0: its device's"),
+            ("max_shots", _from_zero, "most shots of a circuit; 0: its device's"),
+            (
+                "max_job_memory_bytes",
+                _from_zero,
+                "most memory that a job may take, on Linux; 0 without limit",
+            ),
+            ("max_pending_jobs", _at_least_one, "most jobs of one user that have not ended"),
+            (
+                "max_pending_jobs_in_total",
+                _at_least_one,
+                "most jobs of all users that have not ended",
+            ),
+            ("max_open_sessions", _at_least_one, "most sessions of one user that are not closed"),
+        ),
+    ),
+    (
+        "what is kept",
+        "Of jobs that have ended; params and results go, at the start and every hour.",
+        (
+            ("retention_days", _days, "how long after their end; 0 for ever"),
+            ("max_store_bytes", _from_zero, "size of the store from which on the oldest go; 0 any"),
+        ),
+    ),
+)
 
 if __name__ == "__main__":
     raise SystemExit(main())

@@ -14,14 +14,19 @@ from starlette.middleware import Middleware
 from starlette.middleware.authentication import AuthenticationMiddleware
 from starlette.routing import Match
 
-from qsession_widget.runtime import openapi, problems
-from qsession_widget.runtime.coordinator import Coordinator
+from qsession_widget.runtime import logs, openapi, problems
+from qsession_widget.runtime.coordinator import Coordinator, TooManyError
 from qsession_widget.runtime.devices import Catalog
 from qsession_widget.runtime.iam import Cloud, TokenAuthentication, Tokens
 from qsession_widget.runtime.listing import Listing
 from qsession_widget.runtime.prefix import AnyPrefix
+from qsession_widget.runtime.registry import Registry
+from qsession_widget.runtime.retention import Retention
 from qsession_widget.runtime.routes import Api
+from qsession_widget.runtime.status import Status
 from qsession_widget.runtime.store import Store, StoreUnavailableError
+from qsession_widget.runtime.timing import Timing
+from qsession_widget.runtime.users import Users
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
@@ -35,9 +40,6 @@ if TYPE_CHECKING:
     from qsession_widget.runtime.settings import Settings
 
 log = logging.getLogger(__name__)
-
-OWNER = "owner"
-"""Name of the one user that a runtime has until others are added."""
 
 
 def create_app(
@@ -54,20 +56,26 @@ def create_app(
     Args:
         settings: of the runtime.
         clock: for the times of sessions and jobs.
-        token: the owner's bearer token.
+        token: the administrator's bearer token.
         version: of the package, for the clients.
         on_ready: is called when requests can be answered.
         shut_down: ends the server.
     """
     catalog = Catalog(settings.copies, settings.aliases)
     store = Store(settings.home / "runtime.db")
-    coordinator = Coordinator(store, clock, settings)
+    registry = Registry(token, store.users())
+    coordinator = Coordinator(store, clock, settings, lambda: registry.several)
     api = Api(settings, clock, catalog, store, coordinator, version, shut_down)
-    tokens = Tokens(token, OWNER)
+    tokens = Tokens(token, registry)
+    retention = Retention(store, clock, settings)
     routes = [
         *api.routes(),
         *Listing(clock, store, coordinator).routes(),
-        *Cloud(tokens).routes(),
+        *Cloud(registry, tokens).routes(),
+        *retention.routes(),
+        *Status(clock, store, coordinator, version).routes(),
+        *Users(registry, store, coordinator).routes(),
+        *Timing(clock, coordinator).routes(),
     ]
     routes.append(openapi.route(routes, settings.max_session_seconds))
     activity = _Activity()
@@ -76,10 +84,14 @@ def create_app(
     async def lifespan(_app: Starlette) -> AsyncIterator[None]:
         try:
             coordinator.start()
-            idle = asyncio.create_task(_end_when_idle(settings, coordinator, activity, shut_down))
+            background = [
+                asyncio.create_task(_end_when_idle(settings, coordinator, activity, shut_down)),
+                asyncio.create_task(retention.run()),
+            ]
             on_ready()
             yield
-            idle.cancel()
+            for each in background:
+                each.cancel()
         finally:
             coordinator.stop()
             await asyncio.to_thread(store.close)
@@ -91,13 +103,14 @@ def create_app(
             Middleware(AnyPrefix, routes=routes),
             Middleware(
                 AuthenticationMiddleware,
-                backend=TokenAuthentication(tokens),
+                backend=TokenAuthentication(registry, tokens),
                 on_error=_refuse,
             ),
         ],
         exception_handlers={
             problems.Problem: problems.answer,
             HTTPException: _no_such_route,
+            TooManyError: _too_many,
             StoreUnavailableError: _unavailable,
             Exception: _fault,
         },
@@ -173,11 +186,24 @@ async def _no_such_route(request: Request, error: Exception) -> Response:
     return answer
 
 
+async def _too_many(_request: Request, error: Exception) -> Response:
+    if not isinstance(error, TooManyError):
+        raise error
+    return problems.as_response(problems.too_many(error.count, error.limit, error.what))
+
+
 async def _unavailable(_request: Request, error: Exception) -> Response:
     return problems.as_response(problems.store_unavailable(str(error)))
 
 
 async def _fault(request: Request, error: Exception) -> Response:
-    log.error("%s %s failed", request.method, request.url.path, exc_info=error)
+    log.error(
+        "%s %s %s failed",
+        logs.request_id(),
+        request.method,
+        logs.path_of(request.scope),
+        exc_info=error,
+        extra={"fields": {"request_id": logs.request_id()}},
+    )
     message = f"The runtime failed: {type(error).__name__}. Its log says more."
     return problems.as_response(problems.Problem(500, 1000, message))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import chain
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -28,7 +29,7 @@ def registers(
     """
     filled = [memory or ["0x0"] * shots for memory in memories]
     # Few outcomes and many shots are the rule.
-    outcomes = {text: int(text, 16) for memory in filled for text in memory}
+    outcomes = {text: int(text, 16) for memory in filled for text in set(memory)}
     found = {}
     for register in circuit.cregs:
         size = -(-register.size // 8)
@@ -36,7 +37,7 @@ def registers(
         packed = {
             text: _read(outcome, places).to_bytes(size, "big") for text, outcome in outcomes.items()
         }
-        data = b"".join(packed[text] for memory in filled for text in memory)
+        data = b"".join(map(packed.__getitem__, chain.from_iterable(filled)))
         array = np.frombuffer(data, dtype=np.uint8).reshape(*shape, shots, size)
         found[register.name] = BitArray(array.copy(), register.size)
     return found

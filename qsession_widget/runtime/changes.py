@@ -41,10 +41,14 @@ class Changes:
             for event in self._waiting.get(key, ()):
                 event.set()
 
+    def wake(self) -> None:
+        """Have everybody look again."""
+        self.notify(list(self._waiting))
+
     def close(self) -> None:
         """Wake everybody, now and from now on: the runtime ends."""
         self._closed = True
-        self.notify(list(self._waiting))
+        self.wake()
 
     @property
     def closed(self) -> bool:

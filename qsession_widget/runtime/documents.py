@@ -8,12 +8,14 @@ from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
 from qsession_widget.wire.fields import EXTRA
-from qsession_widget.wire.states import FINAL_JOB_STATES, JobState
+from qsession_widget.wire.states import FINAL_JOB_STATES, JobState, Stage
 
 if TYPE_CHECKING:
     from qsession_widget.runtime.devices import Device
+    from qsession_widget.runtime.estimates import Estimate
     from qsession_widget.runtime.job import Job
     from qsession_widget.runtime.lifecycle import Session
+    from qsession_widget.runtime.settings import Policy
 
 
 def instant(when: datetime | None) -> str | None:
@@ -23,7 +25,9 @@ def instant(when: datetime | None) -> str | None:
     return when.astimezone(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
 
 
-def session_document(session: Session, *, now: datetime, rate: float) -> dict[str, Any]:
+def session_document(
+    session: Session, *, now: datetime, rate: float, policy: Policy
+) -> dict[str, Any]:
     """Give the JSON of GET /sessions/{id}, with our own additions under one key."""
     return {
         "id": session.id,
@@ -49,10 +53,16 @@ def session_document(session: Session, *, now: datetime, rate: float) -> dict[st
         EXTRA: {
             "now": instant(now),
             "rate": rate,
+            "policy": policy,
             "created_at": instant(session.created_at),
             "first_job_ttl": session.first_job_seconds,
             "queued": len(session.queued),
             "running": len(session.running),
+            "usage": {
+                "on_device_seconds": round(session.on_device_seconds, 6),
+                "preparing_seconds": round(session.preparing_seconds, 6),
+                "idle_seconds": round(session.idle_seconds(now), 6),
+            },
             "cache": {
                 "hits": session.cache_hits,
                 "misses": session.cache_misses,
@@ -62,7 +72,9 @@ def session_document(session: Session, *, now: datetime, rate: float) -> dict[st
     }
 
 
-def job_document(job: Job, *, queue_position: int | None) -> dict[str, Any]:
+def job_document(
+    job: Job, *, queue_position: int | None, estimate: Estimate | None
+) -> dict[str, Any]:
     """Give the JSON of GET /jobs/{id} without `params`."""
     state: dict[str, Any] = {"status": job.state.value}
     if job.reason is not None:
@@ -81,6 +93,9 @@ def job_document(job: Job, *, queue_position: int | None) -> dict[str, Any]:
         "usage": _usage(job),
         EXTRA: {
             "queue_position": queue_position,
+            "estimate": None if estimate is None else estimate._asdict(),
+            "sub_status": job.stage,
+            "stages": {f"{stage}_at": instant(getattr(job, f"{stage}_at")) for stage in Stage},
             "running_at": instant(job.started_at),
             "finished_at": instant(job.ended_at),
             "attempts": job.attempts,
@@ -116,12 +131,9 @@ def _qiskit_version() -> str:
 
 
 def _usage(job: Job) -> dict[str, Any]:
-    """Say how long the job held its device; pending until it has ended."""
-    seconds = 0.0
-    if job.started_at is not None and job.ended_at is not None:
-        seconds = round((job.ended_at - job.started_at).total_seconds(), 3)
+    """Say how long the job was on its device; pending until it has ended."""
     return {
-        "qpu_charge_time_seconds": seconds,
+        "qpu_charge_time_seconds": round(job.device_seconds, 3),
         "status": "complete" if job.state in FINAL_JOB_STATES else "pending",
     }
 
@@ -155,6 +167,10 @@ def log_text(job: Job) -> str:
     lines = [f"{instant(job.created_at)} created for {job.backend}"]
     if job.started_at is not None:
         lines.append(f"{instant(job.started_at)} started (attempt {job.attempts})")
+    if job.on_device_at is not None:
+        lines.append(f"{instant(job.on_device_at)} on the device")
+    if job.post_processing_at is not None:
+        lines.append(f"{instant(job.post_processing_at)} off the device, post-processing")
     if job.ended_at is not None:
         reason = f": {job.reason}" if job.reason else ""
         lines.append(f"{instant(job.ended_at)} {JobState(job.state).value.lower()}{reason}")

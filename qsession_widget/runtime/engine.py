@@ -11,11 +11,13 @@ from __future__ import annotations
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from qiskit.circuit import Parameter, ParameterExpression
 from qiskit_aer import AerError
 from qiskit_aer.backends.aer_compiler import assemble_circuits, generate_aer_config
 from qiskit_aer.backends.backend_utils import LIBRARY_DIR
+from qiskit_aer.backends.controller_wrappers import AerConfig
 
-from qsession_widget.runtime import noise
+from qsession_widget.runtime import noise, stages
 from qsession_widget.runtime.circuits import rebindable
 
 if TYPE_CHECKING:
@@ -66,6 +68,12 @@ class Prepared:
         """
         if not runs:
             return []
+        with stages.on_device():
+            return self._execute(runs, shots=shots, seed=seed, memory=memory)
+
+    def _execute(
+        self, runs: Sequence[Run], *, shots: int, seed: int | None, memory: bool
+    ) -> list[dict[str, Any]]:
         kept = self._assembled
         if kept is not None:
             return kept.execute(runs, shots=shots, seed=seed, memory=memory)
@@ -98,6 +106,10 @@ class _Assembled:
         self._basis = simulator.configuration().basis_gates
         self._native, self._places = assemble_circuits(self._circuits, self._basis)
         self._parameters = [list(each.parameters) for each in circuits]
+        self._blanks = [
+            _blanks(circuit, places)
+            for circuit, places in zip(self._circuits, self._places, strict=True)
+        ]
 
     def execute(
         self, runs: Sequence[Run], *, shots: int, seed: int | None, memory: bool
@@ -164,15 +176,42 @@ class _Assembled:
         return self._collapsed
 
     def _filled(self, circuit: int, rows: Sequence[Sequence[float]]) -> list[Any]:
-        columns = zip(*rows, strict=True)
-        binds = {
-            parameter: list(column)
-            for parameter, column in zip(self._parameters[circuit], columns, strict=True)
-        }
-        found: list[Any] = self._simulator._convert_circuit_binds(  # noqa: SLF001 - see above
-            self._circuits[circuit], binds, self._places[circuit]
-        )
-        return found
+        """Give what stands in each blank in each run, as Aer's `run` would work it out."""
+        binds = [dict(zip(self._parameters[circuit], row, strict=True)) for row in rows]
+        return [
+            [place, [value.of(each) for each in binds]] for place, value in self._blanks[circuit]
+        ]
+
+
+class _Value(NamedTuple):
+    """A value that is known once the parameters are."""
+
+    expression: ParameterExpression
+    parameters: tuple[Parameter, ...]
+
+    def of(self, binds: dict[Parameter, float]) -> float:
+        if isinstance(self.expression, Parameter):
+            return binds[self.expression]
+        needed = {parameter: binds[parameter] for parameter in self.parameters}
+        return float(self.expression.bind(needed))
+
+
+def _blanks(circuit: QuantumCircuit, places: Sequence[int]) -> list[tuple[tuple[int, int], _Value]]:
+    """Give the places that depend on parameters: which instruction, and which of its values.
+
+    Args:
+        circuit: the circuit.
+        places: of its instructions among those of Aer's form of it; empty where they are the same.
+    """
+    found = [((int(AerConfig.GLOBAL_PHASE_POS), -1), circuit.global_phase)]
+    for index, instruction in enumerate(circuit.data):
+        where = places[index] if places else index
+        found += [((where, number), each) for number, each in enumerate(instruction.params)]
+    return [
+        (place, _Value(value, tuple(value.parameters)))
+        for place, value in found
+        if isinstance(value, ParameterExpression) and value.parameters
+    ]
 
 
 def _bound(circuit: QuantumCircuit, values: Sequence[float]) -> QuantumCircuit:

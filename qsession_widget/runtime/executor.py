@@ -1,13 +1,14 @@
 """Gives jobs to worker processes on this machine, and kills those whose job must stop.
 
-The interface is four calls (`start`, `submit`, `kill`, `stop`), `free` and one callback, so that
-another engine can take its place. Each worker has a thread that waits on its pipe; the callback
-runs in the event loop.
+The interface is six calls (`start`, `warm`, `submit`, `give_device`, `kill`, `stop`), `free` and
+one callback, so that another engine can take its place. Each worker has a thread that waits on
+its pipe; the callback runs in the event loop.
 """
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import logging
 import multiprocessing
@@ -20,6 +21,8 @@ from typing import TYPE_CHECKING, Any
 
 from qsession_widget.runtime import worker
 from qsession_widget.runtime.caching import Figures
+from qsession_widget.runtime.limits import Limits
+from qsession_widget.wire.states import Stage
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -40,6 +43,8 @@ class Task:
         backend: name under which the device is served.
         min_seconds: the task lasts at least so long.
         device: name under which the device was recorded; empty where that is the same.
+        limits: what the job may ask of the process.
+        asks: it waits for `give_device` before it goes on the device.
     """
 
     job_id: str
@@ -50,6 +55,15 @@ class Task:
     optimization_level: int
     min_seconds: float
     device: str = ""
+    limits: Limits = field(default_factory=Limits)
+    asks: bool = False
+
+
+@dataclass(frozen=True)
+class Warm:
+    """A device for which a worker is to be made ready; nothing comes back."""
+
+    device: str
 
 
 @dataclass(frozen=True)
@@ -57,6 +71,13 @@ class Interim:
     """A part of the result, of one pub."""
 
     text: str
+
+
+@dataclass(frozen=True)
+class Reached:
+    """A further stage of a job."""
+
+    stage: Stage
 
 
 @dataclass(frozen=True)
@@ -83,7 +104,23 @@ class Lost:
     exit_code: int | None
 
 
-Event = Interim | Done | Failed | Lost
+Event = Interim | Reached | Done | Failed | Lost
+_GOES_ON = (Interim, Reached)
+
+
+@dataclass(frozen=True)
+class Place:
+    """What a worker does at this moment.
+
+    Attributes:
+        state: "starting", "idle" or "busy".
+        job_id: its job, if it has one.
+        pid: its process, if there is one.
+    """
+
+    state: str
+    job_id: str | None
+    pid: int | None
 
 
 class LocalExecutor:
@@ -110,18 +147,41 @@ class LocalExecutor:
         """How many tasks can be submitted now."""
         return sum(each.job_id is None for each in self._workers)
 
+    def places(self) -> list[Place]:
+        """Say what each worker does."""
+        return [each.place() for each in self._workers]
+
     def start(self) -> None:
         """Start the processes; returns at once."""
         loop = asyncio.get_running_loop()
         for each in self._workers:
             each.start(loop, self._receive)
 
+    def warm(self, affinity: str, device: str) -> None:
+        """Have a free worker get ready for tasks that will come; without a free one, do nothing.
+
+        Args:
+            affinity: of the tasks.
+            device: name under which their device was recorded.
+        """
+        if self.free:
+            self._chosen(affinity).warm(affinity, device)
+
     def submit(self, task: Task) -> None:
         """Give a task to a free worker, best to one that knows its session."""
-        idle = [each for each in self._workers if each.job_id is None]
-        chosen = min(idle, key=lambda each: (each.affinity != task.affinity, each.last_used))
+        chosen = self._chosen(task.affinity)
         self._by_job[task.job_id] = chosen
         chosen.give(task)
+
+    def give_device(self, job_id: str) -> None:
+        """Let a task that asks go on the device. Unknown jobs are ignored."""
+        running = self._by_job.get(job_id)
+        if running is not None:
+            running.give_device()
+
+    def _chosen(self, affinity: str) -> _Worker:
+        idle = [each for each in self._workers if each.job_id is None]
+        return min(idle, key=lambda each: (each.affinity != affinity, each.last_used))
 
     def kill(self, job_id: str) -> None:
         """End the process that runs a job; Lost follows. Unknown jobs are ignored."""
@@ -135,7 +195,7 @@ class LocalExecutor:
             each.stop()
 
     def _receive(self, source: _Worker, job_id: str, event: Event) -> None:
-        if not isinstance(event, Interim):
+        if not isinstance(event, _GOES_ON):
             source.job_id = None
             self._by_job.pop(job_id, None)
         self._on_event(job_id, event)
@@ -150,7 +210,7 @@ class _Worker:
         self.last_used = 0.0
         self._context = context
         self._name = f"worker-{index}"
-        self._tasks: queue.SimpleQueue[Task | None] = queue.SimpleQueue()
+        self._tasks: queue.SimpleQueue[Task | Warm | None] = queue.SimpleQueue()
         self._link: _Link | None = None
         self._unwanted: str | None = None
         self._stopping = False
@@ -161,9 +221,29 @@ class _Worker:
         self._loop, self._receive = loop, receive
         threading.Thread(target=self._serve, name=self._name, daemon=True).start()
 
+    def warm(self, affinity: str, device: str) -> None:
+        self.affinity, self.last_used = affinity, time.monotonic()
+        self._tasks.put(Warm(device))
+
+    def place(self) -> Place:
+        link, job_id = self._link, self.job_id
+        if link is None:
+            return Place("starting", job_id, None)
+        return Place("idle" if job_id is None else "busy", job_id, link.process.pid)
+
     def give(self, task: Task) -> None:
         self.job_id, self.affinity, self.last_used = task.job_id, task.affinity, time.monotonic()
         self._tasks.put(task)
+
+    def give_device(self) -> None:
+        link = self._link
+        if link is not None and link.asks:
+            link.asks = False
+            try:
+                link.pipe.send_bytes(b"go")
+            except OSError:
+                # The process died meanwhile: Lost is on its way.
+                log.info("%s ended before it could go on", self._name)
 
     def kill(self) -> None:
         link, self._unwanted = self._link, self.job_id
@@ -180,9 +260,18 @@ class _Worker:
         """Keep a process ready, hand tasks to it, and replace it when it dies."""
         self._renew()
         while (task := self._tasks.get()) is not None and not self._stopping:
-            self._report(task, self._outcome(task))
+            if isinstance(task, Warm):
+                self._get_ready(task)
+            else:
+                self._report(task, self._outcome(task))
         if self._link is not None:
             self._link.close()
+
+    def _get_ready(self, wish: Warm) -> None:
+        """Pass a wish on; a process that cannot take it is replaced before its next task."""
+        with contextlib.suppress(OSError):
+            if self._link is not None:
+                self._link.pipe.send_bytes(json.dumps({"warm": wish.device}).encode())
 
     def _outcome(self, task: Task) -> Event:
         if self._link is None or self._link.pipe.poll():
@@ -218,9 +307,14 @@ class _Worker:
         try:
             self._link.pipe.send_bytes(json.dumps(asdict(task)).encode())
             while True:
-                event = _event(json.loads(self._link.pipe.recv_bytes()))
-                if not isinstance(event, Interim):
+                answer = json.loads(self._link.pipe.recv_bytes())
+                event = _event(answer)
+                if answer.get("retires"):
+                    # Before the next task can be given to a process that is on its way out.
+                    self._renew()
+                if not isinstance(event, _GOES_ON):
                     return event
+                self._link.asks = task.asks and event == Reached(Stage.ON_DEVICE)
                 self._report(task, event)
         except (EOFError, OSError, ValueError):
             # ValueError: an answer that is no JSON; whoever sends that has lost its way.
@@ -239,12 +333,14 @@ class _Link:
 
     Attributes:
         killed_for: the job for whose sake the process was killed.
+        asks: it waits until it may go on the device.
     """
 
     process: BaseProcess
     pipe: Connection
     lifeline: Connection
     killed_for: str | None = None
+    asks: bool = False
 
     @classmethod
     def open(cls, context: ForkServerContext, name: str) -> _Link:
@@ -267,6 +363,8 @@ def _event(answer: dict[str, Any]) -> Event:
     match answer["kind"]:
         case "interim":
             return Interim(answer["text"])
+        case "reached":
+            return Reached(Stage(answer["stage"]))
         case "done":
             return Done(answer["result"], answer["busy_seconds"], Figures(**answer["cache"]))
         case _:

@@ -17,20 +17,25 @@ from qiskit_ibm_runtime.fake_provider.executor.run_quantum_program import run_qu
 from qiskit_ibm_runtime.options_models.simulator import SimulatorOptions
 from qiskit_ibm_runtime.quantum_program.params_converters import QUANTUM_PROGRAM_PARAMS_CONVERTERS
 
+from qsession_widget.runtime import stages
+from qsession_widget.runtime.limits import NO_LIMITS
 from qsession_widget.runtime.simulation import Device, Outcome, RejectedError
 
 if TYPE_CHECKING:
     from qiskit_ibm_runtime.quantum_program import QuantumProgram
 
+    from qsession_widget.runtime.limits import Limits
+
 SCHEMA_VERSION = "v2.0"
 
 
-def run(params: str, device_name: str) -> Outcome:
+def run(params: str, device_name: str, limits: Limits = NO_LIMITS) -> Outcome:
     """Run a quantum program with the noise of a device.
 
     Args:
         params: JSON text of the job's `params`, schema v2.0.
         device_name: name of the recorded device.
+        limits: of the runtime.
 
     Raises:
         RejectedError: for a payload that cannot be read or run on this device.
@@ -51,16 +56,16 @@ def run(params: str, device_name: str) -> Outcome:
     except Exception as error:
         # Damaged contents surface as whatever pydantic, numpy, QPY or samplomatic stumble over.
         raise RejectedError(f"The job's params cannot be read: {error}") from error
-    device = Device(device_name, optimization_level=0)
+    device = Device(device_name, optimization_level=0, limits=limits)
     circuits = [item.circuit for item in program.items]
     for circuit in circuits:
         device.check(circuit)
     device.check_shots(program.shots)
     seed = (options.experimental or {}).get("seed_simulator")
     started, began = datetime.now(UTC), time.perf_counter()
-    result = run_quantum_program(
-        device.simulator(*circuits), program, SimulatorOptions(seed_simulator=seed)
-    )
+    simulator = device.simulator(*circuits)
+    with stages.on_device():
+        result = run_quantum_program(simulator, program, SimulatorOptions(seed_simulator=seed))
     busy_seconds = time.perf_counter() - began
     quantum_program = inputs["quantum_program"]
     document = {

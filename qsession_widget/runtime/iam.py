@@ -12,6 +12,7 @@ import binascii
 import hashlib
 import hmac
 import json
+import secrets
 import time
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qs
@@ -21,12 +22,12 @@ from starlette.authentication import (
     AuthenticationBackend,
     AuthenticationError,
     BaseUser,
-    SimpleUser,
 )
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from qsession_widget.runtime import problems, reading
+from qsession_widget.runtime import logs, problems, reading
+from qsession_widget.runtime.registry import ADMINISTRATOR, Registry, Requester
 from qsession_widget.wire.fields import INSTANCE_CRN, INSTANCE_NAME
 
 if TYPE_CHECKING:
@@ -41,20 +42,16 @@ _MAX_BYTES = 64 * 1024
 
 
 class Tokens:
-    """Whom a token belongs to, and the short-lived tokens that IAM gives out for it.
+    """The short-lived tokens that IAM gives out for the tokens of this runtime.
 
-    Those are signed with a key that derives from the runtime's token, so that nothing needs to be
-    remembered, and a runtime that takes over after a crash takes them as well.
+    Each is signed with a key that derives from the runtime's token and its owner's, so that nothing
+    needs to be remembered, a runtime that takes over after a crash takes them as well, and they end
+    with the token that they were given for.
     """
 
-    def __init__(self, token: str, owner: str) -> None:
-        self._token = token.encode()
-        self._owner = owner
-        self._key = hmac.digest(self._token, b"qsession identity token", hashlib.sha256)
-
-    def owner_of(self, token: str) -> str | None:
-        """Say whose token of this runtime it is, in constant time; None for a foreign one."""
-        return self._owner if hmac.compare_digest(token.encode(), self._token) else None
+    def __init__(self, token: str, registry: Registry) -> None:
+        self._registry = registry
+        self._key = hmac.digest(token.encode(), b"qsession identity token", hashlib.sha256)
 
     def issue(self, owner: str, now: float) -> dict[str, Any]:
         """Give the JSON of POST /identity/token.
@@ -70,7 +67,7 @@ class Tokens:
         body = _segment({"sub": owner, "iat": issued, "exp": expires, "iss": INSTANCE_NAME})
         signed = f"{head}.{body}"
         return {
-            "access_token": f"{signed}.{self._signature(signed)}",
+            "access_token": f"{signed}.{self._signature(owner, signed)}",
             "refresh_token": "not_supported",
             "token_type": "Bearer",
             "expires_in": TOKEN_SECONDS,
@@ -81,24 +78,29 @@ class Tokens:
     def owner_of_issued(self, token: str, now: float) -> str | None:
         """Say for whom a token was issued; None for one that is foreign, altered or too old."""
         signed, _, signature = token.rpartition(".")
-        if not hmac.compare_digest(signature.encode(), self._signature(signed).encode()):
-            return None
         body = signed.partition(".")[2]
         try:
             claims = json.loads(base64.urlsafe_b64decode(body + "=" * (-len(body) % 4)))
-        except (binascii.Error, ValueError):
+            owner = str(claims["sub"])
+        except (binascii.Error, ValueError, TypeError, LookupError, RecursionError):
             return None
-        return str(claims["sub"]) if now < claims["exp"] else None
+        # Whose it says that it is decides by which key it has to be signed.
+        if not hmac.compare_digest(signature.encode(), self._signature(owner, signed).encode()):
+            return None
+        return owner if now < claims["exp"] else None
 
-    def _signature(self, signed: str) -> str:
-        return _base64(hmac.digest(self._key, signed.encode(), hashlib.sha256))
+    def _signature(self, owner: str, signed: str) -> str:
+        """Sign for an owner; for one who is not known with a key that nobody has used."""
+        of_owner = self._registry.hash_for(owner) or secrets.token_hex()
+        key = hmac.digest(self._key, of_owner.encode(), hashlib.sha256)
+        return _base64(hmac.digest(key, signed.encode(), hashlib.sha256))
 
 
 class TokenAuthentication(AuthenticationBackend):
     """Takes `Authorization: Bearer TOKEN` and `apikey TOKEN`, and nothing else."""
 
-    def __init__(self, tokens: Tokens) -> None:
-        self._tokens = tokens
+    def __init__(self, registry: Registry, tokens: Tokens) -> None:
+        self._registry, self._tokens = registry, tokens
 
     async def authenticate(self, conn: HTTPConnection) -> tuple[AuthCredentials, BaseUser] | None:
         """Say whose token it is.
@@ -111,17 +113,20 @@ class TokenAuthentication(AuthenticationBackend):
         scheme, _, given = conn.headers.get("Authorization", "").partition(" ")
         owner = None
         if scheme.lower() in {"bearer", "apikey"}:
-            owner = self._tokens.owner_of(given) or self._tokens.owner_of_issued(given, time.time())
+            owner = self._registry.owner_of(given)
+            owner = owner or self._tokens.owner_of_issued(given, time.time())
         if owner is None:
             raise AuthenticationError
-        return AuthCredentials(), SimpleUser(owner)
+        logs.note_owner(owner)
+        scopes = [ADMINISTRATOR] if owner == ADMINISTRATOR else []
+        return AuthCredentials(scopes), Requester(owner, self._registry)
 
 
 class Cloud:
     """The endpoints."""
 
-    def __init__(self, tokens: Tokens) -> None:
-        self._tokens = tokens
+    def __init__(self, registry: Registry, tokens: Tokens) -> None:
+        self._registry, self._tokens = registry, tokens
 
     def routes(self) -> list[Route]:
         """Give every route, relative to any prefix."""
@@ -141,7 +146,7 @@ class Cloud:
             if len(raw) > _MAX_BYTES:
                 raise problems.body_too_large(_MAX_BYTES)
         form = parse_qs(raw.decode("ascii", "replace"))
-        owner = self._tokens.owner_of("".join(form.get("apikey", [])))
+        owner = self._registry.owner_of("".join(form.get("apikey", [])))
         if form.get("grant_type") != [GRANT_TYPE] or owner is None:
             # IAM's own shape and status. The key is neither kept nor logged: it may be one of a
             # real account, in a process whose IAM_URL was set for this runtime.

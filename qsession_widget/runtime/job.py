@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from qsession_widget.wire.states import JobState
+from qsession_widget.wire.states import JobState, Stage
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -19,6 +19,8 @@ class Job:
     """One job, without its payload and result.
 
     Attributes:
+        preparing_at: when a worker had it, in its last attempt; with the next two, when each stage
+            began. On the device it is from its first simulation to the end of its last one.
         attempts: how often a worker had it; one that the runtime's own end took away from its
             worker does not count.
         busy_seconds: time that the simulation itself took.
@@ -37,6 +39,9 @@ class Job:
     reason: str | None = None
     reason_code: int | None = None
     started_at: datetime | None = None
+    preparing_at: datetime | None = None
+    on_device_at: datetime | None = None
+    post_processing_at: datetime | None = None
     ended_at: datetime | None = None
     attempts: int = 0
     busy_seconds: float | None = None
@@ -50,11 +55,61 @@ class Job:
 
     def start(self, now: datetime) -> Job:
         """Give the job as it is once a worker has it."""
-        return replace(self, state=JobState.RUNNING, started_at=now, attempts=self.attempts + 1)
+        return replace(
+            self,
+            state=JobState.RUNNING,
+            started_at=now,
+            preparing_at=now,
+            attempts=self.attempts + 1,
+        )
+
+    def reach(self, stage: Stage, now: datetime) -> Job:
+        """Give the job as it is from a further stage on."""
+        if stage is Stage.ON_DEVICE:
+            return replace(self, on_device_at=now)
+        return replace(self, post_processing_at=now)
+
+    def without_stages(self) -> Job:
+        """Give the job as if it had never come to anything, as when a worker dies under it."""
+        return replace(self, on_device_at=None, post_processing_at=None)
+
+    @property
+    def stage(self) -> Stage | None:
+        """How far it is while it runs."""
+        if self.state is not JobState.RUNNING:
+            return None
+        if self.post_processing_at is not None:
+            return Stage.POST_PROCESSING
+        return Stage.PREPARING if self.on_device_at is None else Stage.ON_DEVICE
+
+    @property
+    def device_seconds(self) -> float:
+        """How long it was on the device; 0 until it has ended.
+
+        Where no stage was told (a program that tells none, or a job of an older release) it is the
+        whole running time.
+        """
+        since, until = self.on_device_at, self.post_processing_at or self.ended_at
+        if since is None and (self.preparing_at is None or self.state is JobState.COMPLETED):
+            since = self.started_at
+        return _seconds(since, until) if self.ended_at is not None else 0.0
+
+    @property
+    def preparing_seconds(self) -> float:
+        """How long it was prepared before it came on the device; 0 until it has ended."""
+        if self.ended_at is None or (self.on_device_at is None and self.device_seconds):
+            return 0.0
+        return _seconds(self.preparing_at, self.on_device_at or self.ended_at)
 
     def requeue(self, *, attempts: int) -> Job:
         """Give the job as it is after its worker, or the whole runtime, died under it."""
-        return replace(self, state=JobState.QUEUED, started_at=None, attempts=attempts)
+        return replace(
+            self.without_stages(),
+            state=JobState.QUEUED,
+            started_at=None,
+            preparing_at=None,
+            attempts=attempts,
+        )
 
     def end(
         self,
@@ -76,3 +131,7 @@ class Job:
             reason_code=reason_code,
             busy_seconds=busy_seconds,
         )
+
+
+def _seconds(since: datetime | None, until: datetime | None) -> float:
+    return 0.0 if since is None or until is None else max(0.0, (until - since).total_seconds())

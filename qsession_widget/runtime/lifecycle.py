@@ -33,6 +33,10 @@ class Session:
         first_job_seconds: how long it stays open without any job.
         used_seconds: usage up to the last time that it stopped being active; a batch's is the
             time of its jobs on the device.
+        on_device_seconds: time of its jobs that ended on the device.
+        preparing_seconds: time for which those were prepared before.
+        busy_seconds: for how long at least one of its jobs ran, up to the last time that none did.
+        busy_since: since when at least one of its jobs has been running.
         idle_since: since when it has been open or active with nothing queued or running.
         transitions: each state that it entered, and when.
         cache_hits: how often its jobs found something that the worker had kept.
@@ -59,6 +63,10 @@ class Session:
     last_job_completed: datetime | None = None
     idle_since: datetime | None = None
     used_seconds: float = 0.0
+    on_device_seconds: float = 0.0
+    preparing_seconds: float = 0.0
+    busy_seconds: float = 0.0
+    busy_since: datetime | None = None
     transitions: tuple[tuple[SessionState, datetime], ...] = ()
     queued: frozenset[str] = frozenset()
     running: frozenset[str] = frozenset()
@@ -83,6 +91,13 @@ class Session:
             return self.used_seconds
         # The machine's clock may have been set back since.
         return self.used_seconds + max(0.0, (now - self.activated_at).total_seconds())
+
+    def idle_seconds(self, now: datetime) -> float:
+        """How much of its usage went by while none of its jobs ran."""
+        if self.mode is Mode.BATCH:
+            return 0.0
+        running = 0.0 if self.busy_since is None else (now - self.busy_since).total_seconds()
+        return max(0.0, self.usage_seconds(now) - self.busy_seconds - max(0.0, running))
 
 
 _ACTIVE = frozenset(
@@ -133,6 +148,7 @@ def start(session: Session, job_id: str, now: datetime) -> Session:
         running=session.running | {job_id},
         started_at=session.started_at or now,
         last_job_started=now,
+        busy_since=session.busy_since or now,
         idle_since=None,
     )
     if session.state is SessionState.ACTIVE:
@@ -147,27 +163,36 @@ def may_start(session: Session) -> bool:
 
 def requeue(session: Session, job_id: str, now: datetime) -> Session:
     """Put a running job back into the queue, since whoever ran it died."""
-    session = replace(session, running=session.running - {job_id}, queued=session.queued | {job_id})
+    session = _runs_no_more(session, job_id, now)
+    session = replace(session, queued=session.queued | {job_id})
     if session.state is SessionState.PENDING_CLOSED:
         # It was only waiting for running jobs; this one has to run again before it can close.
         session = _enter(session, SessionState.ACTIVE, now, session.state_reason)
     return _settle(session, now)
 
 
-def end(session: Session, job_id: str, now: datetime, device_seconds: float = 0.0) -> Session:
+def end(
+    session: Session,
+    job_id: str,
+    now: datetime,
+    device_seconds: float = 0.0,
+    preparing_seconds: float = 0.0,
+) -> Session:
     """Take out a job that ended, wherever it was.
 
     Args:
         session: the job's session.
         job_id: the job.
         now: when it ended.
-        device_seconds: how long it held the device; 0 for one that never started.
+        device_seconds: how long it was on the device; 0 for one that never was.
+        preparing_seconds: how long it was prepared before.
     """
     ran = job_id in session.running
     session = replace(
-        session,
+        _runs_no_more(session, job_id, now),
         queued=session.queued - {job_id},
-        running=session.running - {job_id},
+        on_device_seconds=session.on_device_seconds + device_seconds,
+        preparing_seconds=session.preparing_seconds + preparing_seconds,
         last_job_completed=now if ran else session.last_job_completed,
         used_seconds=session.used_seconds + (device_seconds if session.mode is Mode.BATCH else 0.0),
     )
@@ -241,6 +266,20 @@ def _settle(session: Session, now: datetime) -> Session:
     waiting = session.state in {SessionState.OPEN, SessionState.ACTIVE}
     idle = waiting and not session.queued and not session.running
     return replace(session, idle_since=(session.idle_since or now) if idle else None)
+
+
+def _runs_no_more(session: Session, job_id: str, now: datetime) -> Session:
+    """Take a job out of those that run; the last one ends a stretch of work."""
+    running = session.running - {job_id}
+    if running or session.busy_since is None:
+        return replace(session, running=running)
+    busy_seconds = max(0.0, (now - session.busy_since).total_seconds())
+    return replace(
+        session,
+        running=running,
+        busy_seconds=session.busy_seconds + busy_seconds,
+        busy_since=None,
+    )
 
 
 def _drop_queued(session: Session, state: JobState, reason: str, now: datetime) -> Step:

@@ -10,7 +10,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from qsession_widget.runtime import documents, problems, reading, workloads
-from qsession_widget.wire.fields import INSTANCE_CRN
+from qsession_widget.wire.fields import API_VERSION, INSTANCE_CRN, OLDEST_API_VERSION
 
 if TYPE_CHECKING:
     from starlette.datastructures import QueryParams
@@ -37,6 +37,8 @@ class Listing:
         return [
             Route("/workloads", self.list_workloads),
             Route("/jobs/{job_id}/tags", self.put_tags, methods=["PUT"]),
+            Route("/tags", self.list_tags),
+            Route("/versions", self.list_versions),
             Route("/instances/usage", self.read_usage),
         ]
 
@@ -79,6 +81,26 @@ class Listing:
             raise problems.job_not_found(job_id)
         await self.coordinator.set_tags(job, tags)
         return Response(status_code=204)
+
+    async def list_tags(self, request: Request) -> Response:
+        """GET /tags: those of jobs, the only things that have any."""
+        query = request.query_params
+        _among(query.getlist("type"), "type", (workloads.JOB,))
+        found = await self.store.read(
+            workloads.tags, reading.owner(request), query.get("search", ""), reading.MAX_PAGE
+        )
+        return JSONResponse({"tags": found})
+
+    async def list_versions(self, _request: Request) -> Response:
+        """GET /versions: the revisions of IBM's API that are spoken here."""
+        return JSONResponse(
+            {
+                "versions": [
+                    {"version": OLDEST_API_VERSION, "status": "deprecated"},
+                    {"version": API_VERSION, "status": "live"},
+                ]
+            }
+        )
 
     async def read_usage(self, request: Request) -> Response:
         """GET /instances/usage: how long this account's jobs have held devices."""

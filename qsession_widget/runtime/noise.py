@@ -56,7 +56,9 @@ def simulator(target: Target, active: frozenset[int]) -> AerSimulator:
     """Build a simulator whose noise model covers the active qubits only.
 
     Errors elsewhere cannot touch the circuit, but building and passing them on takes seconds on
-    a large device; with the same seed the shots are the same as with the whole model.
+    a large device; with the same seed the shots are the same as with the whole model. That takes
+    one error more: Aer chooses its method by the kinds of errors that it is given, whether or not
+    the circuit meets them, and Kraus maps anywhere rule out its stabilizers.
     """
     method = "automatic" if len(active) <= MAX_STATEVECTOR_QUBITS else "matrix_product_state"
     return AerSimulator.from_backend(NoisyDevice(_restricted(target, active)), method=method)
@@ -97,8 +99,30 @@ def _collapsed(error: QuantumError) -> QuantumError:
     return QuantumError(Kraus(SuperOp(error)))
 
 
+def _kraus_places(target: Target) -> list[Use]:
+    """Give the instructions on one qubit that Aer lets Kraus maps follow: those where T2 > T1."""
+    properties = target.qubit_properties or []
+    relaxed = {
+        (qubit,)
+        for qubit, each in enumerate(properties)
+        if each is not None and each.t1 and each.t2 and each.t2 > each.t1
+    }
+    return [
+        (name, where)
+        for name in target.operation_names
+        if name != "measure"
+        for where, what in (target[name] or {}).items()
+        if where in relaxed and what is not None and what.duration
+    ]
+
+
 def _restricted(target: Target, active: frozenset[int]) -> Target:
-    """Copy a target without the instructions on other than the active qubits."""
+    """Copy a target without the instructions on other than the active qubits.
+
+    Where the device has Kraus maps, one stays in any case.
+    """
+    kraus = _kraus_places(target)
+    spared = set() if any(active.issuperset(where) for _, where in kraus) else set(kraus[:1])
     copy = Target(
         num_qubits=target.num_qubits,
         dt=target.dt,
@@ -113,6 +137,10 @@ def _restricted(target: Target, active: frozenset[int]) -> Target:
         if placement is None or None in placement:
             copy.add_instruction(target.operation_from_name(name), name=name)
         else:
-            kept = {where: what for where, what in placement.items() if active.issuperset(where)}
+            kept = {
+                where: what
+                for where, what in placement.items()
+                if active.issuperset(where) or (name, where) in spared
+            }
             copy.add_instruction(target.operation_from_name(name), kept, name=name)
     return copy

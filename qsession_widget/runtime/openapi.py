@@ -15,7 +15,10 @@ from starlette.routing import Route
 
 from qsession_widget.runtime.iam import PLAN_ID
 from qsession_widget.runtime.reading import LARGEST, MAX_OPTIMIZATION_LEVEL
-from qsession_widget.runtime.workloads import STATUSES
+from qsession_widget.runtime.retention import MOST_DAYS
+from qsession_widget.runtime.timing import LONGEST_ADVANCE_SECONDS
+from qsession_widget.runtime.users import NAME_PATTERN
+from qsession_widget.runtime.workloads import JOB, STATUSES
 from qsession_widget.wire.fields import API_PREFIX, PROGRAMS
 from qsession_widget.wire.states import JobState, Mode, SessionState
 
@@ -179,6 +182,7 @@ class Operation:
 
 _PAGE = {"limit": FROM_ZERO, "created_after": INSTANT, "created_before": INSTANT, "sort": ORDER}
 _CALIBRATION = {"calibration_id": TEXT}
+_CLOCK = _object({"kind": TEXT, "now": INSTANT, "rate": NUMBER})
 _NOT_FOUND = (404,)
 _DONE = Operation(status=204, refuses=_NOT_FOUND)
 
@@ -191,6 +195,7 @@ OPERATIONS: dict[tuple[str, str], Operation] = {
     ("GET", "/backends/{name}/configuration"): Operation(
         ANYTHING, query=_CALIBRATION, refuses=_NOT_FOUND
     ),
+    ("GET", "/backends/{name}/defaults"): Operation(_object({}), refuses=_NOT_FOUND),
     ("GET", "/backends/{name}/properties"): Operation(
         ANYTHING, query={**_CALIBRATION, "updated_before": INSTANT}, refuses=(400, 404)
     ),
@@ -216,6 +221,14 @@ OPERATIONS: dict[tuple[str, str], Operation] = {
                 "usage_limit_reached": FLAG,
             }
         )
+    ),
+    ("GET", "/tags"): Operation(
+        _object({"tags": TAGS}),
+        query={"type": _one_of([JOB]), "search": TEXT},
+        refuses=(400,),
+    ),
+    ("GET", "/versions"): Operation(
+        _object({"versions": _list(_object({"version": TEXT, "status": TEXT}))})
     ),
     ("GET", "/workloads"): Operation(
         _object(
@@ -248,7 +261,7 @@ OPERATIONS: dict[tuple[str, str], Operation] = {
     ),
     ("DELETE", "/sessions/{session_id}/close"): _DONE,
     ("POST", "/jobs"): Operation(
-        _object({"id": TEXT, "backend": TEXT}, {"session_id": TEXT}),
+        _object({"id": TEXT, "backend": TEXT}, {"session_id": TEXT, "private": {"const": True}}),
         takes=_object(
             {"program_id": _one_of(PROGRAMS), "backend": NAME, "params": ANYTHING},
             {
@@ -293,7 +306,7 @@ OPERATIONS: dict[tuple[str, str], Operation] = {
     ),
     ("DELETE", "/jobs/{job_id}"): _DONE,
     ("GET", "/jobs/{job_id}/results"): Operation(
-        TEXT, also=(204,), media_type="text/plain", refuses=_NOT_FOUND
+        TEXT, also=(204,), media_type="text/plain", refuses=(404, 410)
     ),
     ("POST", "/jobs/{job_id}/cancel"): Operation(status=204, refuses=(404, 409)),
     ("GET", "/jobs/{job_id}/logs"): Operation(TEXT, media_type="text/plain", refuses=_NOT_FOUND),
@@ -345,7 +358,81 @@ OPERATIONS: dict[tuple[str, str], Operation] = {
     ("POST", "/qsession/sessions/{session_id}/cancel_queued"): Operation(
         _object({"cancelled": _list(TEXT)}), refuses=_NOT_FOUND
     ),
-    ("POST", "/qsession/shutdown"): Operation(status=202),
+    ("GET", "/qsession/clock"): Operation(_CLOCK),
+    ("POST", "/qsession/clock"): Operation(
+        _CLOCK,
+        takes=_object(
+            {
+                "advance_seconds": {
+                    "type": "number",
+                    "exclusiveMinimum": 0,
+                    "maximum": LONGEST_ADVANCE_SECONDS,
+                }
+            }
+        ),
+        refuses=(400, 403, 409, 413),
+    ),
+    ("POST", "/qsession/shutdown"): Operation(status=202, refuses=(403,)),
+    ("GET", "/qsession/status"): Operation(
+        _object(
+            {
+                "version": TEXT,
+                "now": INSTANT,
+                "rate": NUMBER,
+                "policy": _one_of(["dedicated", "shared"]),
+                "workers": _list(
+                    _object(
+                        {
+                            "state": _one_of(["starting", "idle", "busy"]),
+                            "job_id": _or_null(TEXT),
+                            "device": _or_null(TEXT),
+                            "pid": _or_null(COUNT),
+                        }
+                    )
+                ),
+                "devices": _list(
+                    _object(
+                        {
+                            "name": TEXT,
+                            "queued": COUNT,
+                            "running": COUNT,
+                            "session_id": _or_null(TEXT),
+                        }
+                    )
+                ),
+                "sessions": _list(_ref("Session")),
+                "store": _object({"bytes": COUNT}),
+            }
+        )
+    ),
+    ("POST", "/qsession/gc"): Operation(
+        _object(
+            {
+                "jobs": COUNT,
+                "characters": COUNT,
+                "store_bytes": COUNT,
+                "retention_days": NUMBER,
+                "max_store_bytes": COUNT,
+            }
+        ),
+        takes=_object(
+            {},
+            {
+                "retention_days": _or_null({**NUMBER, "minimum": 0, "maximum": MOST_DAYS}),
+                "max_store_bytes": _or_null({**NUMBER, "minimum": 0, "maximum": LARGEST}),
+            },
+        ),
+        refuses=(400, 403, 413),
+    ),
+    ("GET", "/qsession/users"): Operation(
+        _object({"users": _list(_object({"name": TEXT, "created_at": INSTANT}))}), refuses=(403,)
+    ),
+    ("POST", "/qsession/users"): Operation(
+        _object({"name": TEXT, "token": TEXT}),
+        takes=_object({"name": {**TEXT, "pattern": f"^{NAME_PATTERN}$"}}),
+        refuses=(400, 403, 409, 413),
+    ),
+    ("DELETE", "/qsession/users/{name}"): Operation(status=204, refuses=(403, 404)),
     ("POST", "/identity/token"): Operation(
         _object(
             {
@@ -476,7 +563,9 @@ def _responses(known: Operation) -> dict[str, Any]:
 _MEANING = {
     400: "The request cannot be meant.",
     401: "The token is missing or wrong.",
+    403: "That is for the runtime's administrator.",
     404: "There is no such thing, or it is somebody else's.",
     409: "Its state does not allow that.",
+    410: "It was removed.",
     413: "The request is too large.",
 }

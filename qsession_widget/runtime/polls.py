@@ -5,6 +5,10 @@ would rather wait. Its first question is answered at once, so that a single `job
 waits; when the same connection asks again soon after, the answer may take until the job changes.
 It may take about as long as the client has been asking, and a second at most: a client that gives
 up after a tenth of a second must not sit here for a whole one.
+
+A job that ends within milliseconds would be seen a tenth of a second late all the same, since the
+first question comes too soon. So the answer to a new job that can start at once waits a moment for
+its end (`Settings.hold_new_jobs_seconds`).
 """
 
 from __future__ import annotations

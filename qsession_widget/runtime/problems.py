@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import uuid
 from typing import TYPE_CHECKING
 
 from starlette.responses import JSONResponse
+
+from qsession_widget.runtime import logs
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -44,6 +45,28 @@ def unauthorized() -> Problem:
         "The token is missing or wrong.",
         "Take the token of the runtime's discovery file, or ask its owner for one.",
     )
+
+
+def forbidden(what: str) -> Problem:
+    """Only the administrator may do that."""
+    return Problem(
+        403,
+        1200,
+        f"{what:.120} is for the runtime's administrator.",
+        "His token is in the runtime's discovery file.",
+    )
+
+
+def user_exists(name: str) -> Problem:
+    """The name is taken."""
+    return Problem(
+        409, 1200, f"There is a user {name} already.", "For a new token, remove and add him again."
+    )
+
+
+def user_not_found(name: str) -> Problem:
+    """Nobody of that name was added."""
+    return Problem(404, 1200, f"User not found: {name:.80}", "`qsession user list` says who is.")
 
 
 def session_not_found(session_id: str) -> Problem:
@@ -88,9 +111,39 @@ def job_is_final(job_id: str, state: str) -> Problem:
     return Problem(409, 1230, f"Job {job_id} cannot be cancelled: it is {state}.")
 
 
+def result_removed(job_id: str) -> Problem:
+    """The result was too old, or there was too much."""
+    return Problem(
+        410,
+        1291,
+        f"The result of job {job_id} was removed: its runtime keeps results for a time only.",
+        "Run the job again; `qsession serve --help` says how to keep results longer.",
+    )
+
+
+def clock_runs_by_itself(kind: str) -> Problem:
+    """The clock is none that can be advanced."""
+    return Problem(
+        409,
+        1200,
+        f"The clock of this runtime is {kind!r}, and goes on by itself.",
+        "Only a virtual clock can be advanced: qsession serve --clock virtual.",
+    )
+
+
 def body_too_large(limit: int) -> Problem:
     """The request's body is larger than this runtime takes."""
     return Problem(413, 1213, f"The request is larger than {limit} bytes.", "Send smaller jobs.")
+
+
+def too_many(count: int, limit: int, what: str) -> Problem:
+    """There are as many as there may be; IBM's own status, code and words where it is jobs."""
+    return Problem(
+        400,
+        3458,
+        f"You have reached the limit of {limit} {what}: there are {count}.",
+        "Wait until one has ended, or cancel one.",
+    )
 
 
 def store_unavailable(detail: str) -> Problem:
@@ -111,7 +164,7 @@ def as_response(problem: Problem) -> JSONResponse:
         "solution": problem.solution,
         "more_info": "",
     }
-    body = {"trace": uuid.uuid4().hex, "errors": [error]}
+    body = {"trace": logs.request_id(), "errors": [error]}
     return JSONResponse(body, status_code=problem.status)
 
 

@@ -40,7 +40,13 @@ async def body(request: Request, limit: int) -> dict[str, Any]:
 
 
 def owner(request: Request) -> str:
-    """Say whose request it is."""
+    """Say whose request it is.
+
+    Raises:
+        problems.Problem: 401 where he was removed while the request came in or was held.
+    """
+    if not request.user.is_authenticated:
+        raise problems.unauthorized()
     return str(request.user.username)
 
 
@@ -55,6 +61,26 @@ def required_text(body: dict[str, Any], name: str, default: Any = None) -> str:
 def optional_text(body: dict[str, Any], name: str) -> str | None:
     """Read a text that may be missing."""
     return None if body.get(name) is None else required_text(body, name)
+
+
+def check_circuits(params: dict[str, Any], limit: int) -> None:
+    """Refuse a payload of too many circuits, under whatever name its program has them.
+
+    Raises:
+        problems.Problem: 400.
+    """
+    program = params.get("quantum_program")
+    items = program.get("items") if isinstance(program, dict) else None
+    for name, found in (
+        ("pubs", params.get("pubs")),
+        ("circuits", params.get("circuits")),
+        ("items", items),
+    ):
+        if isinstance(found, list) and len(found) > limit:
+            raise problems.bad_request(
+                f"The job has {len(found)} {name}; this runtime takes {limit}.",
+                "Send them in several jobs.",
+            )
 
 
 def as_json(params: dict[str, Any]) -> str:

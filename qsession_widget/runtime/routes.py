@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from starlette.responses import JSONResponse, PlainTextResponse, Response
@@ -15,8 +16,13 @@ from qsession_widget.runtime.devices import MOCK_PREFIX
 from qsession_widget.runtime.job import Job
 from qsession_widget.runtime.lifecycle import NotAcceptingJobsError
 from qsession_widget.runtime.polls import QuickPolls
+from qsession_widget.runtime.registry import is_administrator
 from qsession_widget.runtime.store import JobFilter, Write
+from qsession_widget.runtime.users import require_administrator
 from qsession_widget.wire.fields import (
+    API_VERSION,
+    API_VERSION_HEADER,
+    DESCRIBED_DEVICES_SINCE,
     IDEMPOTENCY_KEY,
     PREFER,
     PREFERENCE_APPLIED,
@@ -67,6 +73,7 @@ class Api:
             Route("/backends", self.list_backends),
             Route("/backends/{name}/configuration", self.read_configuration),
             Route("/backends/{name}/properties", self.read_properties),
+            Route("/backends/{name}/defaults", self.read_defaults),
             Route("/backends/{name}/status", self.read_status),
             Route("/sessions", self.create_session, methods=["POST"]),
             Route("/sessions/{session_id}", self.read_session),
@@ -98,6 +105,8 @@ class Api:
         """GET /backends."""
         mocks = reading.flag(request.query_params.get("include_mocks"), "include_mocks") is True
         names = self.catalog.names(mocks=mocks)
+        if request.headers.get(API_VERSION_HEADER, API_VERSION) < DESCRIBED_DEVICES_SINCE:
+            return JSONResponse({"devices": names})
 
         def describe() -> list[dict[str, Any]]:
             found = (self.catalog.get(name) for name in names)
@@ -120,6 +129,11 @@ class Api:
         # It was recorded once, so that what is asked for is all there is before any time.
         reading.time(request.query_params.get("updated_before"))
         return JSONResponse(self._calibrated(request).properties)
+
+    async def read_defaults(self, request: Request) -> Response:
+        """GET /backends/{name}/defaults: no pulses, for older releases of IBM's client."""
+        self._device(request.path_params["name"])
+        return JSONResponse({})
 
     async def read_status(self, request: Request) -> Response:
         """GET /backends/{name}/status."""
@@ -190,6 +204,7 @@ class Api:
             raise problems.program_not_found(program_id, PROGRAMS)
         if not isinstance(body.get("params"), dict):
             raise problems.bad_request("params is missing or no object.", "Send the pubs in it.")
+        reading.check_circuits(body["params"], self.settings.max_circuits)
         device = self._device(reading.required_text(body, "backend"))
         calibration_id = reading.optional_text(body, "calibration_id")
         if calibration_id is not None:
@@ -212,16 +227,30 @@ class Api:
             tags=reading.tags(body),
         )
         params = reading.as_json(body["params"])
+        key = request.headers.get(IDEMPOTENCY_KEY)
+        # Only our own client sends a key, and it does not poll.
+        held = key is None and not self.coordinator.queue_length(device.name)
         try:
-            job_id = await self.coordinator.submit(
-                job, params, request.headers.get(IDEMPOTENCY_KEY)
-            )
+            job_id = await self.coordinator.submit(job, params, key)
         except NotAcceptingJobsError as error:
             raise problems.session_closed(str(error)) from error
-        answer = {"id": job_id, "backend": job.backend}
+        if held:
+            ended = partial(self._end_on_disk, job.owner, job_id)
+            await self._hold(request, job_id, ended, self.settings.hold_new_jobs_seconds)
+        answer: dict[str, Any] = {"id": job_id, "backend": job.backend}
         if job.session_id is not None:
             answer["session_id"] = job.session_id
+        if job.private:
+            answer["private"] = True
         return JSONResponse(answer)
+
+    async def _end_on_disk(self, owner: str, job_id: str) -> bool | None:
+        """Give True once a job's end can be read; None before."""
+        # Most wakes are of a job that goes on: the store need not be asked.
+        if self.coordinator.unfinished(owner, job_id):
+            return None
+        job = await self.store.job(owner, job_id)
+        return True if job is None or job.state.final else None
 
     async def list_jobs(self, request: Request) -> Response:
         """GET /jobs."""
@@ -279,16 +308,18 @@ class Api:
             if job is None:
                 return Response(status_code=304, headers={**headers, "ETag": known or ""})
         else:
-            job, headers = await self._polled(job_id, read, hold_seconds), {}
+            job, headers = await self._polled(request, job_id, read, hold_seconds), {}
         if job.state.final:
             self.polls.forget(request.client, job_id)
         else:
             self.polls.answered(request.client, job_id, quick=hold_seconds > 0)
         (document,) = self._job_documents([job])
         headers = {**headers, "ETag": _etag(job)}
-        if without_params or job.private:
+        hidden = without_params or job.private
+        params = None if hidden else await self.store.params(job.id)
+        # Those of a job that has ended may have been too old, or too much.
+        if params is None and (hidden or job.state.final):
             return JSONResponse(document, headers=headers)
-        params = await self.store.params(job.id)
         if params is None:
             raise problems.job_not_found(job_id)
         # The payload goes out as it came in: it may be large, and nothing of it concerns us.
@@ -296,7 +327,11 @@ class Api:
         return Response(text, headers=headers, media_type="application/json")
 
     async def _polled(
-        self, job_id: str, look: Callable[[], Awaitable[Job]], hold_seconds: float
+        self,
+        request: Request,
+        job_id: str,
+        look: Callable[[], Awaitable[Job]],
+        hold_seconds: float,
     ) -> Job:
         """Hold a quick poll until the job changes or has ended."""
         asked_at = await look()
@@ -305,7 +340,7 @@ class Api:
             job = await look()
             return job if job.state.final or _etag(job) != _etag(asked_at) else None
 
-        return await self._hold(job_id, changed, hold_seconds) or await look()
+        return await self._hold(request, job_id, changed, hold_seconds) or await look()
 
     async def delete_job(self, request: Request) -> Response:
         """DELETE /jobs/{id}: cancels it if need be."""
@@ -336,6 +371,8 @@ class Api:
                     await self.store.write(Write(spent_result=job.id))
         else:
             text = await self.store.result(job.id)
+            if text is None and job.state is JobState.COMPLETED:
+                raise problems.result_removed(job.id)
         return Response(status_code=204) if text is None else PlainTextResponse(text)
 
     async def read_logs(self, request: Request) -> Response:
@@ -380,6 +417,9 @@ class Api:
             # Most wakes are of a job that goes on: the store need not be asked.
             if self.coordinator.unfinished(owner, job_id):
                 return None
+            at_hand = self.coordinator.take_outcome(owner, job_id)
+            if at_hand is not None:
+                return at_hand
             found = await self.store.outcome(owner, job_id)
             if found is None:
                 raise problems.job_not_found(job_id)
@@ -395,8 +435,10 @@ class Api:
 
     # -- the runtime itself ----------------------------------------------------------------
 
-    async def read_runtime(self, _request: Request) -> Response:
+    async def read_runtime(self, request: Request) -> Response:
         """GET /qsession: who we are and what we can do beyond IBM's API."""
+        # The number of others' sessions is for the administrator alone.
+        owner = None if is_administrator(request) else reading.owner(request)
         return JSONResponse(
             {
                 "name": "qsession-widget",
@@ -405,12 +447,13 @@ class Api:
                 "max_session_seconds": self.settings.max_session_seconds,
                 "now": documents.instant(self.clock.now()),
                 "rate": self.clock.rate,
+                "policy": self.coordinator.policy,
                 "queues": {
                     name: length
                     for name in self.catalog.names()
                     if (length := self.coordinator.queue_length(name))
                 },
-                "sessions": self.coordinator.session_count,
+                "sessions": len(self.coordinator.sessions(owner)),
             }
         )
 
@@ -430,19 +473,19 @@ class Api:
         if found is None:
             return Response(status_code=304, headers=headers)
         session, jobs = found
-        now = self.clock.now()
         return JSONResponse(
             {
                 "revision": max([session.revision, *(job.revision for job in jobs)]),
-                "session": documents.session_document(session, now=now, rate=self.clock.rate),
+                "session": self._session_document(session),
                 "jobs": self._job_documents(jobs),
-                "now": documents.instant(now),
+                "now": documents.instant(self.clock.now()),
             },
             headers=headers,
         )
 
-    async def shutdown(self, _request: Request) -> Response:
+    async def shutdown(self, request: Request) -> Response:
         """POST /qsession/shutdown."""
+        require_administrator(request)
         self.shut_down()
         return Response(status_code=202)
 
@@ -455,10 +498,14 @@ class Api:
         seconds = wait_preference(request.headers.get(PREFER))
         if not seconds:
             return await look(), {}
-        return await self._hold(key, look, seconds), {PREFERENCE_APPLIED: "wait"}
+        return await self._hold(request, key, look, seconds), {PREFERENCE_APPLIED: "wait"}
 
     async def _hold(
-        self, key: str, look: Callable[[], Awaitable[T | None]], seconds: float
+        self,
+        request: Request,
+        key: str,
+        look: Callable[[], Awaitable[T | None]],
+        seconds: float,
     ) -> T | None:
         """Look until there is something, at most for so long."""
         with self.coordinator.changes.watch(key) as changed:
@@ -467,6 +514,8 @@ class Api:
                     while (found := await look()) is None and not self.coordinator.changes.closed:
                         await changed.wait()
                         changed.clear()
+                        # He may have been removed meanwhile.
+                        reading.owner(request)
             except TimeoutError:
                 return None
         return found
@@ -496,8 +545,15 @@ class Api:
         session = await self.store.session(reading.owner(request), session_id)
         if session is None:
             raise problems.session_not_found(session_id)
-        document = documents.session_document(session, now=self.clock.now(), rate=self.clock.rate)
-        return JSONResponse(document)
+        return JSONResponse(self._session_document(session))
+
+    def _session_document(self, session: Session) -> dict[str, Any]:
+        return documents.session_document(
+            session,
+            now=self.clock.now(),
+            rate=self.clock.rate,
+            policy=self.coordinator.policy,
+        )
 
     async def _job(self, request: Request) -> Job:
         job_id = request.path_params["job_id"]
@@ -508,7 +564,14 @@ class Api:
 
     def _job_documents(self, jobs: list[Job]) -> list[dict[str, Any]]:
         positions = self.coordinator.queue_positions(jobs)
-        return [documents.job_document(job, queue_position=positions.get(job.id)) for job in jobs]
+        return [
+            documents.job_document(
+                job,
+                queue_position=positions.get(job.id),
+                estimate=self.coordinator.estimate(job.id) if job.id in positions else None,
+            )
+            for job in jobs
+        ]
 
     async def _job_session(
         self, request: Request, body: dict[str, Any], device: Device

@@ -1,71 +1,518 @@
-"""Which waiting job starts next, and what place each one has: pure functions, no clock needed.
+"""Which waiting job starts next, and what place each one has. No clock, no I/O.
 
-One job runs on a device at a time. A dedicated session that is active has its device to itself;
-an active batch goes ahead of the normal queue without reserving anything (IBM: execution modes).
+Rules (IBM: execution modes; fair-share queue), each device by itself:
+
+- A session that is active goes first; a dedicated one has the device to itself. With the policy
+  `shared` it only goes first. A batch goes first and reserves nothing.
+- Everything else waits in the normal queue, a session with all its jobs at the place of the
+  oldest one: once that has started, the others go first.
+- Both queues are fair between owners: who has used least in 28 days, and of one owner what came
+  first. Equal owners take turns as their jobs came.
+- Several jobs of a device may be in work (`lanes`), prepared or read out; one of them is on it.
+
+A decision costs a few operations on heaps, however many jobs wait. Entries of a heap that are no
+longer true stay in it until they come up, and are dropped then.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import heapq
+from collections import Counter
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-from qsession_widget.runtime import lifecycle
+from qsession_widget.runtime import lifecycle, queues
+from qsession_widget.runtime.estimates import LEAST, Estimate, estimate
+from qsession_widget.runtime.fairshare import Usage
+from qsession_widget.runtime.queues import NOWHERE, Device, Group, Item, Line, Rank, Share
+from qsession_widget.wire.states import Mode
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Mapping
+    from collections.abc import Callable
+    from datetime import date, datetime
 
-    from qsession_widget.runtime.job import Job
     from qsession_widget.runtime.lifecycle import Session
 
 
-def start_order(waiting: Iterable[Job], sessions: Mapping[str, Session]) -> list[Job]:
-    """Sort the waiting jobs of one device as they will start, if nothing else comes.
+class Scheduler:
+    """The queues of all devices.
 
     Args:
-        waiting: queued jobs of one device, oldest first.
-        sessions: every session that is not closed, by id.
+        lanes: how many jobs of one device may be in work at once; one of them is on the device.
+        shared: whether an active session only goes first instead of having its device to itself.
+        entry: makes an entry of a heap from its parts; those are compared with each other.
     """
 
-    def place(job: Job) -> int:
-        session = sessions.get(job.session_id or "")
-        return 0 if session is not None and session.prioritised else 1
+    def __init__(
+        self, *, lanes: int = 1, shared: bool = False, entry: Callable[[Any], Any] = tuple
+    ) -> None:
+        self._lanes = lanes
+        self._shared = shared
+        self._entry = entry
+        self._usage = Usage()
+        self._today: date | None = None
+        self._devices: dict[str, Device] = {}
+        self._jobs: dict[str, Item] = {}
+        self._by_number: dict[int, Item] = {}
+        self._groups: dict[int, Group] = {}
+        self._sessions: dict[str, Group] = {}
+        self._shares: dict[str, dict[Share, None]] = {}
+        self._may_start: dict[Device, None] = {}
+        self._count = 0
 
-    return sorted(waiting, key=place)
+    # -- what happens ----------------------------------------------------------------------
 
+    @property
+    def shared(self) -> bool:
+        """Whether an active session only goes first instead of having its device to itself."""
+        return self._shared
 
-def startable(
-    waiting: Iterable[Job],
-    sessions: Mapping[str, Session],
-    *,
-    busy: Collection[str],
-    slots: int,
-) -> list[Job]:
-    """Choose the jobs to start now.
+    @shared.setter
+    def shared(self, shared: bool) -> None:
+        if shared != self._shared:
+            self._shared = shared
+            self._may_start.update(dict.fromkeys(self._devices.values()))
 
-    Args:
-        waiting: queued jobs of all devices, oldest first.
-        sessions: every session that is not closed, by id.
-        busy: devices on which a job runs.
-        slots: how many workers are free.
+    def charge(self, owner: str, seconds: float, day: date) -> None:
+        """Count what an owner used; jobs and sessions count by themselves, so this is for the past.
 
-    Returns:
-        At most `slots` jobs, at most one for each device.
-    """
-    by_device: dict[str, list[Job]] = {}
-    for job in waiting:
-        if job.backend not in busy:
-            by_device.setdefault(job.backend, []).append(job)
-    holders = {session.backend: session.id for session in sessions.values() if session.holds_device}
-    chosen: list[Job] = []
-    for backend, jobs in by_device.items():
-        holder = holders.get(backend)
-        for job in start_order(jobs, sessions):
-            if len(chosen) >= slots:
-                return chosen
-            session = sessions.get(job.session_id or "")
-            if holder is not None and job.session_id != holder:
+        Args:
+            owner: who.
+            seconds: how much.
+            day: when, in UTC.
+        """
+        # Their entries say too little from now on; that is seen when they come up.
+        self._usage.add(owner, seconds, day)
+
+    def update(self, session: Session, now: datetime, *, counted: bool = False) -> None:
+        """Take note of a session that is new or has changed.
+
+        Args:
+            session: as it is now.
+            now: the time.
+            counted: what it used until it was last inactive has been charged already.
+        """
+        group = self._sessions.get(session.id)
+        if group is None:
+            if session.closed_at is not None:
+                return
+            group = self._group(self._device(session.backend), session.owner, session)
+        used = session.usage_seconds(now)
+        if session.mode is Mode.DEDICATED and not self._shared and not counted:
+            # A batch and what runs without a reservation is charged job by job.
+            self.charge(session.owner, max(0.0, used - group.charged_seconds), now.date())
+        group.charged_seconds = session.used_seconds if counted else used
+        if session.closed_at is not None:
+            group.device.holders.pop(session.id, None)
+            self._drop(group)
+        else:
+            if session.holds_device:
+                group.device.holders[session.id] = group
+            else:
+                group.device.holders.pop(session.id, None)
+            rank = _rank(session)
+            if rank is not group.rank:
+                self._leave_line(group)
+                left, group.rank = group.share, rank
+                self._enter_line(group)
+                self._sort(left)
+        self._may_start[group.device] = None
+
+    def wait(self, job_id: str, *, device: str, owner: str, session_id: str | None = None) -> None:
+        """Put a job into its queue.
+
+        Raises:
+            ValueError: it is there already, or its session is not known.
+        """
+        if job_id in self._jobs:
+            raise ValueError(f"job {job_id} is in its queue already")
+        if session_id is not None and session_id not in self._sessions:
+            raise ValueError(f"job {job_id} is of session {session_id}, which is not known")
+        self._count += 1
+        job = Item(job_id, self._count, self._device(device), owner, session_id)
+        self._jobs[job_id] = self._by_number[job.number] = job
+        self._put(job)
+
+    def start_next(self, now: datetime) -> str | None:
+        """Choose the job to start now, and have it in work; None if none may start."""
+        self._roll(now)
+        best: _Candidate | None = None
+        for device in list(self._may_start):
+            found = self._candidate(device)
+            if found is None:
+                del self._may_start[device]
+            elif best is None or found.key < best.key:
+                best = found
+        if best is None:
+            return None
+        group = best.group
+        job = self._by_number[group.waiting.take_first()]
+        self._changed(group, -1)
+        job.started_at = now
+        job.device.in_work[job.id] = job
+        if len(job.device.in_work) >= self._lanes:
+            self._may_start.pop(job.device, None)
+        return job.id
+
+    def requeue(self, job_id: str) -> str | None:
+        """Put a job in work back to its old place; gives the job that has the device next."""
+        job = self._jobs[job_id]
+        if job.started_at is None:
+            return None
+        following = self._out_of_work(job)
+        job.started_at = None
+        self._put(job)
+        return following
+
+    def leave(
+        self,
+        job_id: str,
+        now: datetime,
+        *,
+        device_seconds: float = 0.0,
+        completed: bool = False,
+    ) -> str | None:
+        """Take a job out that has ended, wherever it was. Unknown jobs are ignored.
+
+        Args:
+            job_id: the job.
+            now: the time.
+            device_seconds: how long it was on the device.
+            completed: whether it ran to its end, so that it tells how long such jobs take.
+
+        Returns:
+            The job that has the device next, if this one had it and another waits for it.
+        """
+        job = self._jobs.pop(job_id, None)
+        if job is None:
+            return None
+        del self._by_number[job.number]
+        group = self._sessions.get(job.session_id or "")
+        if job.started_at is None:
+            group = group or job.device.singles[job.owner]
+            group.waiting.remove(job.number)
+            self._changed(group, -1)
+            return None
+        if completed:
+            seconds = (now - job.started_at).total_seconds()
+            job.device.durations.add(seconds)
+            if group is not None:
+                group.durations.add(seconds)
+        if group is None or not group.dedicated or self._shared:
+            self.charge(job.owner, device_seconds, now.date())
+        return self._out_of_work(job)
+
+    def ask_device(self, job_id: str) -> bool:
+        """Ask for the device for a job that is prepared: True if it has it from now on.
+
+        If not, `give_back`, `leave` or `requeue` of the one that has it names this one in time.
+        """
+        device = self._jobs[job_id].device
+        if device.on_device is None:
+            device.on_device = job_id
+        elif device.on_device != job_id:
+            device.prepared.append(job_id)
+        return device.on_device == job_id
+
+    def give_back(self, job_id: str) -> str | None:
+        """Have a job off the device; gives the job that has it next, None if none waits for it."""
+        device = self._jobs[job_id].device
+        if device.on_device != job_id:
+            return None
+        device.on_device = device.prepared.popleft() if device.prepared else None
+        return device.on_device
+
+    # -- what is known ---------------------------------------------------------------------
+
+    def length(self, device: str) -> int:
+        """Count the jobs of a device that wait or are in work."""
+        known = self._devices.get(device)
+        return 0 if known is None else len(known.in_work) + sum(line.count for line in known.lines)
+
+    def waiting(self, device: str) -> int:
+        """Count the jobs of a device that wait."""
+        known = self._devices.get(device)
+        return 0 if known is None else sum(line.count for line in known.lines)
+
+    def on_device(self, device: str) -> str | None:
+        """Give the job that is on a device."""
+        known = self._devices.get(device)
+        return None if known is None else known.on_device
+
+    def in_work(self, device: str) -> list[str]:
+        """Give the jobs of a device that have started and not ended."""
+        known = self._devices.get(device)
+        return [] if known is None else list(known.in_work)
+
+    def holder(self, device: str) -> str | None:
+        """Give the session that has a device to itself."""
+        known = self._devices.get(device)
+        if known is None or self._shared:
+            return None
+        return next(iter(known.holders), None)
+
+    def used_seconds(self, owner: str) -> float:
+        """Give an owner's use of the last 28 days."""
+        return self._usage.of(owner) / 1e6
+
+    def position(self, job_id: str) -> int | None:
+        """Give the place of a waiting job on its device, 1 being the next to start.
+
+        It is the place in the order in which the jobs start if nothing else comes and each takes
+        as long as the middle one of the last jobs of this device. None for a job that is not
+        waiting.
+        """
+        job = self._jobs.get(job_id)
+        if job is None or job.started_at is not None:
+            return None
+        device, group = job.device, self._group_of(job)
+        holders = self._holding(device)
+        if group in holders:
+            return 1 + sum(each.waiting.below(job.number) for each in holders)
+        # What starts before this job's line comes up counts for its owner by then.
+        ahead = Counter(each.owner for each in device.in_work.values())
+        for each in holders:
+            ahead[each.owner] += len(each.waiting)
+        for line in device.lines[: group.rank]:
+            for owner, share in line.shares.items():
+                held = sum(len(each.waiting) for each in share.groups if each in holders)
+                ahead[owner] += share.count - held
+        before = ahead.total() - len(device.in_work)
+        return 1 + before + self._ahead_in_line(job, group, holders, ahead)
+
+    def estimate(self, job_id: str, now: datetime) -> Estimate | None:
+        """Say when a waiting job may start, and what that rests on.
+
+        None where nothing is known to rest it on: too few jobs have run, or a session that is not
+        the job's own has the device to itself, or will have it first, for who knows how long.
+        """
+        position = self.position(job_id)
+        if position is None:
+            return None
+        job = self._jobs[job_id]
+        device, group = job.device, self._group_of(job)
+        if any(each is not group for each in self._holding(device)):
+            return None
+        if position > 1 and not self._shared and group.rank is not Rank.FIRST:
+            others = (each for each in device.lines[Rank.NORMAL].groups() if each is not group)
+            if any(each.dedicated and each.waiting for each in others):
+                return None
+        running = max(
+            (
+                (now - each.started_at).total_seconds()
+                for each in device.in_work.values()
+                if each.started_at is not None
+            ),
+            default=None,
+        )
+        own = group.rank is Rank.FIRST and group.session_id is not None
+        if own and group.durations.count >= LEAST:
+            return estimate(group.durations, "of this session", position - 1, running)
+        if device.durations.count >= LEAST:
+            return estimate(device.durations, f"on {device.name}", position - 1, running)
+        return None
+
+    # -- choosing --------------------------------------------------------------------------
+
+    def _candidate(self, device: Device) -> _Candidate | None:
+        """Give what would start on a device now."""
+        if len(device.in_work) >= self._lanes:
+            return None
+        if device.holders and not self._shared:
+            ready = [each for each in self._holding(device) if each.rank is Rank.FIRST]
+            group = min((each for each in ready if each.waiting), key=_oldest, default=None)
+            return None if group is None else _Candidate((0, 0, _oldest(group)), group)
+        for rank in (Rank.FIRST, Rank.NORMAL):
+            share = self._top(device.lines[rank])
+            if share is not None:
+                group = self._groups[share.heap[0][1]]
+                if self._must_be_alone(group):
+                    return None
+                return _Candidate((rank.value, *share.key), group)
+        return None
+
+    def _must_be_alone(self, group: Group) -> bool:
+        """Whether a dedicated session would begin while another's job is still in work."""
+        return (
+            group.dedicated
+            and not self._shared
+            and any(each.session_id != group.session_id for each in group.device.in_work.values())
+        )
+
+    def _top(self, line: Line) -> Share | None:
+        """Give the part of the owner whose turn it is."""
+        heap = line.heap
+        while heap:
+            usage, oldest, owner = heap[0]
+            share = line.shares.get(owner)
+            if share is None or share.key != (usage, oldest):
+                heapq.heappop(heap)
                 continue
-            if session is not None and not lifecycle.may_start(session):
-                continue
-            chosen.append(job)
-            break
-    return chosen
+            used = self._usage.of(owner)
+            if usage == used:
+                return share
+            share.key = (used, oldest)
+            heapq.heapreplace(heap, self._entry((used, oldest, owner)))
+        return None
+
+    def _sort(self, share: Share) -> None:
+        """Give an owner's part of a line the place that it deserves now."""
+        heap = share.heap
+        while heap:
+            oldest, index = heap[0]
+            group = self._groups.get(index)
+            if group is not None and group.share is share and group.waiting.first == oldest:
+                break
+            heapq.heappop(heap)
+        else:
+            if not share.groups:
+                share.line.shares.pop(share.owner, None)
+                lines = self._shares[share.owner]
+                lines.pop(share, None)
+                if not lines:
+                    del self._shares[share.owner]
+            share.key = NOWHERE
+            return
+        key = (self._usage.of(share.owner), oldest)
+        if key != share.key:
+            share.key = key
+            heapq.heappush(share.line.heap, self._entry((*key, share.owner)))
+
+    def _resort(self, owner: str) -> None:
+        for share in list(self._shares.get(owner, ())):
+            self._sort(share)
+
+    def _roll(self, now: datetime) -> None:
+        """Let old use fall out of the window at midnight."""
+        today = now.date()
+        if today != self._today:
+            self._today = today
+            for owner in self._usage.roll(today):
+                self._resort(owner)
+
+    # -- queues ----------------------------------------------------------------------------
+
+    def _device(self, name: str) -> Device:
+        device = self._devices.get(name)
+        if device is None:
+            device = self._devices[name] = Device(name)
+        return device
+
+    def _group(self, device: Device, owner: str, session: Session | None) -> Group:
+        self._count += 1
+        group = Group(
+            self._count,
+            device,
+            owner,
+            session_id=None if session is None else session.id,
+            dedicated=session is not None and session.mode is Mode.DEDICATED,
+            rank=Rank.NORMAL if session is None else _rank(session),
+        )
+        self._groups[group.index] = group
+        if session is None:
+            device.singles[owner] = group
+        else:
+            self._sessions[session.id] = group
+        self._enter_line(group)
+        return group
+
+    def _drop(self, group: Group) -> None:
+        del self._groups[group.index]
+        if group.session_id is None:
+            del group.device.singles[group.owner]
+        else:
+            del self._sessions[group.session_id]
+        self._leave_line(group)
+        self._sort(group.share)
+
+    def _group_of(self, job: Item) -> Group:
+        if job.session_id is not None:
+            return self._sessions[job.session_id]
+        return job.device.singles.get(job.owner) or self._group(job.device, job.owner, None)
+
+    def _put(self, job: Item) -> None:
+        group = self._group_of(job)
+        group.waiting.add(job.number)
+        self._changed(group, 1)
+
+    def _changed(self, group: Group, by: int) -> None:
+        """Draw the consequences of a job more or less in a group."""
+        share = group.share
+        share.count += by
+        share.line.count += by
+        if group.waiting.first != group.offered:
+            self._offer(group)
+            self._sort(share)
+        if group.session_id is None and group.waiting.first is None:
+            self._drop(group)
+        self._may_start[group.device] = None
+
+    def _offer(self, group: Group) -> None:
+        first = group.offered = group.waiting.first
+        if first is not None:
+            heapq.heappush(group.share.heap, self._entry((first, group.index)))
+
+    def _enter_line(self, group: Group) -> None:
+        line = group.device.lines[group.rank]
+        share = line.shares.get(group.owner)
+        if share is None:
+            share = line.shares[group.owner] = Share(line, group.owner)
+            self._shares.setdefault(group.owner, {})[share] = None
+        group.share = share
+        share.groups[group] = None
+        share.count += len(group.waiting)
+        line.count += len(group.waiting)
+        self._offer(group)
+        self._sort(share)
+
+    def _leave_line(self, group: Group) -> None:
+        del group.share.groups[group]
+        group.share.count -= len(group.waiting)
+        group.line.count -= len(group.waiting)
+
+    def _out_of_work(self, job: Item) -> str | None:
+        device = job.device
+        device.in_work.pop(job.id, None)
+        self._may_start[device] = None
+        if device.on_device == job.id:
+            device.on_device = device.prepared.popleft() if device.prepared else None
+            return device.on_device
+        if job.id in device.prepared:
+            device.prepared.remove(job.id)
+        return None
+
+    # -- places ----------------------------------------------------------------------------
+
+    def _holding(self, device: Device) -> list[Group]:
+        return [] if self._shared else list(device.holders.values())
+
+    def _ahead_in_line(
+        self, job: Item, group: Group, holders: list[Group], ahead: Counter[str]
+    ) -> int:
+        """Count the jobs of the same line that start before a job; `ahead` are others, by owner."""
+        each_us = round(job.device.durations.median_seconds * 1e6)
+        turn_number = group.waiting[0] if group.goes_together else job.number
+        before = sum(each.before(turn_number) for each in group.share.groups if each not in holders)
+        turn_us = self._usage.of(job.owner) + each_us * (before + ahead[job.owner])
+        if group.goes_together:
+            before += group.waiting.below(job.number)
+        for owner, share in group.line.shares.items():
+            if owner != job.owner:
+                start_us = self._usage.of(owner) + each_us * ahead[owner]
+                waiting = [each for each in share.groups if each.waiting and each not in holders]
+                before += queues.before(waiting, start_us, each_us, turn_us, turn_number)
+        return before
+
+
+class _Candidate(NamedTuple):
+    key: tuple[int, int, int]
+    group: Group
+
+
+def _rank(session: Session) -> Rank:
+    if not lifecycle.may_start(session):
+        return Rank.HELD_BACK
+    return Rank.FIRST if session.prioritised else Rank.NORMAL
+
+
+def _oldest(group: Group) -> int:
+    return group.waiting[0]

@@ -72,6 +72,10 @@ sessions = Table(
     Column("idle_since", Instant),
     Column("used_seconds", Float, nullable=False),
     Column("transitions", JSON, nullable=False),
+    Column("on_device_seconds", Float, nullable=False, server_default="0"),
+    Column("preparing_seconds", Float, nullable=False, server_default="0"),
+    Column("busy_seconds", Float, nullable=False, server_default="0"),
+    Column("busy_since", Instant),
     Column("cache_hits", Integer, nullable=False, server_default="0"),
     Column("cache_misses", Integer, nullable=False, server_default="0"),
     Column("cache_seconds_saved", Float, nullable=False, server_default="0"),
@@ -93,6 +97,9 @@ jobs = Table(
     Column("reason", Text),
     Column("reason_code", Integer),
     Column("started_at", Instant),
+    Column("preparing_at", Instant),
+    Column("on_device_at", Instant),
+    Column("post_processing_at", Instant),
     Column("ended_at", Instant),
     Column("attempts", Integer, nullable=False),
     Column("busy_seconds", Float),
@@ -109,6 +116,14 @@ jobs = Table(
     Index("jobs_by_state", "state"),
 )
 
+users = Table(
+    "users",
+    metadata,
+    Column("name", String(64), primary_key=True),
+    Column("created_at", Instant, nullable=False),
+    Column("token_hash", String(64), nullable=False, unique=True),
+)
+
 payloads = Table(
     "payloads",
     metadata,
@@ -121,4 +136,12 @@ results = Table(
     metadata,
     Column("job_id", String(36), ForeignKey("jobs.id", ondelete="CASCADE"), primary_key=True),
     Column("body", Text, nullable=False),
+)
+
+clock = Table(
+    "clock",
+    metadata,
+    # One row: the runtime's time when it was last written down.
+    Column("id", Integer, primary_key=True),
+    Column("now", Instant, nullable=False),
 )

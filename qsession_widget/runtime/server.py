@@ -2,25 +2,31 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import os
 import secrets
 import signal
 import socket
-from contextlib import contextmanager
+import ssl
+from contextlib import closing, contextmanager, nullcontext
+from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
-from typing import TYPE_CHECKING
+from ipaddress import ip_address
+from typing import TYPE_CHECKING, Any
 
 import uvicorn
 from filelock import FileLock, Timeout
 
+from qsession_widget.runtime import clock
 from qsession_widget.runtime.app import create_app
-from qsession_widget.runtime.clock import WallClock
+from qsession_widget.runtime.logs import Logged
 from qsession_widget.runtime.store import StoreUnreadableError
 from qsession_widget.wire.discovery import Discovery
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+    from pathlib import Path
 
     from qsession_widget.runtime.settings import Settings
 
@@ -70,7 +76,22 @@ def _serve(settings: Settings, on_ready: Callable[[Discovery], None] | None) -> 
     # A file that is there although we hold the lock was left by a runtime that was killed: its
     # clients know its port and token, so this one takes over both.
     previous = Discovery.read(settings.home)
-    listener = _listen(settings.port, previous)
+    # Others get a listener of their own: on this machine everything stays plain, and a certificate
+    # need not be for 127.0.0.1.
+    outer = None if settings.host is None else _Outer.open(settings.host, settings)
+    with closing(outer) if outer else nullcontext():
+        listener = _listen(0 if outer else settings.port, previous)
+        with listener:
+            _serve_at(listener, outer, previous, settings, on_ready)
+
+
+def _serve_at(
+    listener: socket.socket,
+    outer: _Outer | None,
+    previous: Discovery | None,
+    settings: Settings,
+    on_ready: Callable[[Discovery], None] | None,
+) -> None:
     url = f"http://{LOOPBACK}:{listener.getsockname()[1]}"
     # On another port the old one may be somebody else's by now, whom clients have shown the token.
     same = previous is not None and previous.url == url
@@ -80,11 +101,14 @@ def _serve(settings: Settings, on_ready: Callable[[Discovery], None] | None) -> 
         pid=os.getpid(),
         version=_version(),
         token=token,
+        public_url="" if outer is None else outer.url,
     )
 
     def ready() -> None:
         discovery.write(settings.home)
         log.info("serving at %s", discovery.url)
+        if outer is not None:
+            outer.announce()
         if on_ready is not None:
             on_ready(discovery)
 
@@ -93,28 +117,22 @@ def _serve(settings: Settings, on_ready: Callable[[Discovery], None] | None) -> 
 
     try:
         app = create_app(
-            settings, WallClock(), token, discovery.version, on_ready=ready, shut_down=shut_down
+            settings,
+            clock.make(settings.clock),
+            token,
+            discovery.version,
+            on_ready=ready,
+            shut_down=shut_down,
         )
     except StoreUnreadableError as error:
-        listener.close()
         raise StartError(str(error)) from error
-    server = _Server(
-        uvicorn.Config(
-            app,
-            log_config=None,
-            access_log=False,
-            timeout_keep_alive=KEEP_ALIVE_SECONDS,
-            timeout_graceful_shutdown=3,
-        ),
-        release=app.state.release,
-    )
-    with listener:
-        try:
-            server.run(sockets=[listener])
-        except SystemExit:
-            raise StartError(
-                f"the runtime could not start in {settings.home}; its log says why"
-            ) from None
+    server = _Server(_config(Logged(app)), outer, release=app.state.release)
+    try:
+        server.run(sockets=[listener])
+    except SystemExit:
+        raise StartError(
+            f"the runtime could not start in {settings.home}; its log says why"
+        ) from None
     Discovery.path(settings.home).unlink(missing_ok=True)
     log.info("ended")
 
@@ -122,9 +140,25 @@ def _serve(settings: Settings, on_ready: Callable[[Discovery], None] | None) -> 
 class _Server(uvicorn.Server):
     """Uvicorn's server, with an end that leaves nothing undone."""
 
-    def __init__(self, config: uvicorn.Config, release: Callable[[], None]) -> None:
+    def __init__(
+        self, config: uvicorn.Config, outer: _Outer | None, release: Callable[[], None]
+    ) -> None:
         super().__init__(config)
+        self._outer = outer
         self._release = release
+        self._second: _Second | None = None
+        self._serving: asyncio.Task[None] | None = None
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Serve other machines as well, once everything runs."""
+        await super().startup(sockets)
+        if self._outer is not None:
+            certificate = {
+                "ssl_certfile": self._outer.certificate,
+                "ssl_keyfile": self._outer.key,
+            }
+            self._second = _Second(_config(self.config.app, lifespan="off", **certificate))
+            self._serving = asyncio.create_task(self._second.serve([self._outer.listener]))
 
     @contextmanager
     def capture_signals(self) -> Iterator[None]:
@@ -139,27 +173,107 @@ class _Server(uvicorn.Server):
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """Answer the requests that are held, then end."""
         self._release()
+        if self._second is not None and self._serving is not None:
+            self._second.should_exit = True
+            await self._serving
         await super().shutdown(sockets)
+
+
+class _Second(uvicorn.Server):
+    """A server beside another one, which takes the signals for both."""
+
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """Leave signals alone."""
+        yield
+
+
+def _config(app: Any, **more: Any) -> uvicorn.Config:
+    return uvicorn.Config(
+        app,
+        log_config=None,
+        access_log=False,
+        ws="none",
+        timeout_keep_alive=KEEP_ALIVE_SECONDS,
+        timeout_graceful_shutdown=3,
+        **more,
+    )
+
+
+@dataclass(frozen=True)
+class _Outer:
+    """The listener for other machines."""
+
+    listener: socket.socket
+    url: str
+    certificate: Path | None
+    key: Path | None
+
+    @classmethod
+    def open(cls, host: str, settings: Settings) -> _Outer:
+        """Listen, and see that the certificate can be used.
+
+        Raises:
+            StartError: where either fails.
+        """
+        certificate, key = settings.tls_cert, settings.tls_key
+        if certificate is not None:
+            context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+            try:
+                # An encrypted key would be asked for at the terminal; this says that it is one.
+                context.load_cert_chain(certificate, key, password="")
+            except (OSError, ValueError) as error:
+                raise StartError(
+                    f"the certificate {certificate} with the key {key or certificate} cannot be "
+                    f"used: {error}"
+                ) from error
+        try:
+            listener = _bind(host, settings.port)
+        except (OSError, OverflowError) as error:
+            raise StartError(f"cannot serve at {host} port {settings.port}: {error}") from error
+        address, port = listener.getsockname()[:2]
+        name = socket.gethostname() if ip_address(address).is_unspecified else host
+        scheme = "http" if certificate is None else "https"
+        url = f"{scheme}://{f'[{name}]' if ':' in name else name}:{port}"
+        return cls(listener, url, certificate, key)
+
+    def close(self) -> None:
+        """Close the listener."""
+        self.listener.close()
+
+    def announce(self) -> None:
+        """Say where others find it, and what they risk."""
+        log.info("serving others at %s", self.url)
+        if self.certificate is None:
+            log.warning(
+                "%s is not encrypted: whoever is on the way can read tokens and jobs; give "
+                "--tls-cert and --tls-key",
+                self.url,
+            )
 
 
 def _listen(port: int, previous: Discovery | None) -> socket.socket:
     """Take the port that was asked for, else the previous one if it is free, else any."""
     if port == 0 and previous is not None:
         try:
-            return _bind(int(previous.url.rpartition(":")[2]))
+            return _bind(LOOPBACK, int(previous.url.rpartition(":")[2]))
         except (OSError, ValueError, OverflowError):
             log.info("the previous port is taken; another one will do")
     try:
-        return _bind(port)
+        return _bind(LOOPBACK, port)
     except (OSError, OverflowError) as error:
         raise StartError(f"cannot serve on port {port}: {error}") from error
 
 
-def _bind(port: int) -> socket.socket:
-    listener = socket.socket()
+def _bind(host: str, port: int) -> socket.socket:
+    # asyncio sets TCP_NODELAY only where a socket names its protocol. Without it the second half of
+    # each answer waits for the client's delayed acknowledgement of the first, 40 ms.
+    found = socket.getaddrinfo(host, None, type=socket.SOCK_STREAM, proto=socket.IPPROTO_TCP)
+    family, kind, protocol, _, address = found[0]
+    listener = socket.socket(family, kind, protocol)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
-        listener.bind((LOOPBACK, port))
+        listener.bind((address[0], port, *address[2:]))
         listener.listen(128)
     except OSError:
         listener.close()

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 from qiskit.circuit import ControlFlowOp, QuantumCircuit
 from qiskit.exceptions import QiskitError
-from qiskit.primitives import PrimitiveResult, PubResult, SamplerPubResult
+from qiskit.primitives import PubResult, SamplerPubResult
 from qiskit.primitives.containers.data_bin import DataBin
 from qiskit.primitives.containers.estimator_pub import EstimatorPub
 from qiskit.primitives.containers.sampler_pub import SamplerPub
@@ -22,23 +22,29 @@ from qiskit.transpiler import PassManager, Target, generate_preset_pass_manager
 from qiskit_aer import AerSimulator
 
 from qsession_widget.errors import CodecError
-from qsession_widget.runtime import bits, expectation, noise
+from qsession_widget.runtime import bits, expectation, noise, stages
 from qsession_widget.runtime.caching import Cache
 from qsession_widget.runtime.circuits import Circuits
 from qsession_widget.runtime.devices import Catalog
 from qsession_widget.runtime.devices import Device as Recording
 from qsession_widget.runtime.engine import Prepared, Run
+from qsession_widget.runtime.limits import NO_LIMITS
 from qsession_widget.wire import codec
 from qsession_widget.wire.target import build_target
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable, Iterator, Sequence
 
+    from qsession_widget.runtime.limits import Limits
+
 DEFAULT_SHOTS = 4096
 DEFAULT_PRECISION = 0.015625
 """1/sqrt(4096): what IBM's estimator takes where neither pub nor options name a precision."""
 
 NOT_A_GATE = frozenset({"barrier"})
+
+LEARNED_TYPES = ("_json", "settings")
+"""How the noise learner's results are tagged, which an estimator's options may hold."""
 
 
 class RejectedError(Exception):
@@ -93,6 +99,7 @@ def run(
     *,
     optimization_level: int,
     on_interim: Callable[[str], None],
+    limits: Limits = NO_LIMITS,
 ) -> Outcome:
     """Run a sampler or estimator program.
 
@@ -102,13 +109,14 @@ def run(
         backend: name of the device.
         optimization_level: for circuits that are not in the device's instruction set.
         on_interim: is given each pub's encoded result as soon as there is one.
+        limits: of the runtime, besides the device's own.
 
     Raises:
         RejectedError: for a payload that cannot be read or run on this device.
     """
     _circuits.release()
     try:
-        inputs = codec.loads(params, circuit=_circuits.decode)
+        inputs = codec.loads(params, circuit=_circuits.decode, opaque=LEARNED_TYPES)
     except CodecError as error:
         raise RejectedError(f"The job's params cannot be read: {error}") from error
     if not isinstance(inputs, dict):
@@ -119,25 +127,53 @@ def run(
     if not isinstance(options, dict) or not isinstance(options.get("simulator", {}), dict):
         raise RejectedError(f"options is {options!r:.80}; options are objects with names.")
     runners = {"sampler": _sample, "estimator": _estimate}
+    stages.expect(len(pubs))
     started = time.perf_counter()
     results = []
-    for result in runners[program_id](pubs, options, Device(backend, optimization_level)):
-        results.append(result)
-        on_interim(codec.dumps(result))
+    for result in runners[program_id](pubs, options, Device(backend, optimization_level, limits)):
+        results.append(codec.dumps(result))
+        on_interim(results[-1])
     busy_seconds = time.perf_counter() - started
-    text = codec.dumps(PrimitiveResult(results, metadata={"version": 2}))
-    return Outcome(text, busy_seconds)
+    return Outcome(codec.joined(results, metadata=_metadata(options)), busy_seconds)
+
+
+def warm(backend: str) -> None:
+    """Make ready for jobs on a device: what describes it, and Aer, by a job of one shot.
+
+    Not for bare circuits: Qiskit imports all of its plugins for them, which takes more than a
+    second, and a job that comes meanwhile would have to wait for what it may not need.
+    """
+    circuit = QuantumCircuit(1, 1)
+    circuit.measure(0, 0)
+    device = Device(backend, optimization_level=1)
+    device.sampling(device.runnable(circuit)).execute([Run(0, ())], shots=1, seed=None, memory=True)
+
+
+def _metadata(options: dict[str, Any]) -> dict[str, Any]:
+    """Describe how the job was run; as on IBM's side, with the noise model that was given."""
+    resilience = options.get("resilience")
+    learned = resilience.get("layer_noise_model") if isinstance(resilience, dict) else None
+    if learned is None:
+        return {"version": 2}
+    unused = {"zne_mitigation": False, "pec_mitigation": False}
+    return {"version": 2, "resilience": {**unused, "layer_noise_model": learned}}
 
 
 class Device:
     """A device as the programs below use it."""
 
-    def __init__(self, name: str, optimization_level: int) -> None:
+    def __init__(self, name: str, optimization_level: int, limits: Limits = NO_LIMITS) -> None:
         _forget_if_recalibrated(name)
+        self._limits = limits
         self.name = name
         self._level = optimization_level
         self._target = _target(name)
         self._max_shots = _device(name).configuration.get("max_shots")
+
+    @property
+    def target(self) -> Target:
+        """What the device can do, and how badly."""
+        return self._target
 
     def prepare(self, circuit: QuantumCircuit) -> QuantumCircuit:
         """Give a circuit that the device can run: the same, or transpiled."""
@@ -149,8 +185,7 @@ class Device:
         return _runnable.get(key, lambda: self._prepare(circuit, key))
 
     def _prepare(self, circuit: QuantumCircuit, key: Hashable) -> Runnable:
-        if circuit.num_qubits > self._target.num_qubits:
-            raise self._too_wide(circuit)
+        self._check_width(circuit)
         if _in_instruction_set(circuit, self._target):
             return Runnable(circuit, key, list(range(circuit.num_parameters)), transpiled=False)
         found = _pass_manager(self.name, self._level).run(circuit)
@@ -188,19 +223,25 @@ class Device:
 
     def check(self, circuit: QuantumCircuit) -> None:
         """Refuse a circuit that the device cannot run as it is."""
-        if circuit.num_qubits > self._target.num_qubits:
-            raise self._too_wide(circuit)
+        self._check_width(circuit)
         if not _in_instruction_set(circuit, self._target):
             raise RejectedError(
                 f"Circuit {circuit.name!r} is not in the instruction set of {self.name}, which is "
                 f"{', '.join(sorted(self._target.operation_names))}."
             )
 
-    def _too_wide(self, circuit: QuantumCircuit) -> RejectedError:
-        return RejectedError(
-            f"Circuit {circuit.name!r} has {circuit.num_qubits} qubits; "
-            f"{self.name} has {self._target.num_qubits}."
-        )
+    def _check_width(self, circuit: QuantumCircuit) -> None:
+        if circuit.num_qubits > self._target.num_qubits:
+            raise RejectedError(
+                f"Circuit {circuit.name!r} has {circuit.num_qubits} qubits; "
+                f"{self.name} has {self._target.num_qubits}."
+            )
+        used = len(_active_qubits(circuit))
+        if self._limits.qubits and used > self._limits.qubits:
+            raise RejectedError(
+                f"Circuit {circuit.name!r} uses {used} qubits; this runtime takes "
+                f"{self._limits.qubits}."
+            )
 
     def check_shots(self, shots: int) -> None:
         """Refuse a number of shots that the device does not take."""
@@ -208,16 +249,22 @@ class Device:
             raise RejectedError(f"{shots} shots asked for; the least is 1.")
         if self._max_shots is not None and shots > self._max_shots:
             raise RejectedError(f"{shots} shots asked for; {self.name} takes {self._max_shots}.")
+        if self._limits.shots and shots > self._limits.shots:
+            raise RejectedError(
+                f"{shots} shots asked for; this runtime takes {self._limits.shots}."
+            )
 
     def check_precision(self, precision: float) -> None:
         """Refuse a precision for which the device does not take enough shots."""
         if not precision > 0:
             raise RejectedError(f"Precision {precision} asked for; it has to be more than 0.")
-        if self._max_shots is not None and 1 / precision**2 > self._max_shots:
-            raise RejectedError(
-                f"Precision {precision} asked for, which takes {1 / precision**2:.0f} shots; "
-                f"{self.name} takes {self._max_shots}."
-            )
+        shots = 1 / precision**2
+        for taker, most in ((self.name, self._max_shots), ("this runtime", self._limits.shots)):
+            if most and shots > most:
+                raise RejectedError(
+                    f"Precision {precision} asked for, which takes {shots:.0f} shots; {taker} "
+                    f"takes {most}."
+                )
 
     def simulator(
         self, *circuits: QuantumCircuit, observed: frozenset[int] = frozenset()
@@ -411,6 +458,7 @@ def _forget_if_recalibrated(name: str) -> None:
     if _calibrations.setdefault(name, stamp) == stamp:
         return
     _calibrations.clear()
+    _calibrations[name] = stamp
     _catalog.cache_clear()
     for each in (_targets, _managers, _simulators, _runnable, _prepared, _estimations):
         each.clear()

@@ -12,7 +12,8 @@ import asyncio
 import logging
 import queue
 import threading
-from dataclasses import dataclass, field, fields, replace
+import time
+from dataclasses import asdict, dataclass, field, fields, replace
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -20,13 +21,24 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from alembic import command
 from alembic.config import Config
 from alembic.util.exc import CommandError
-from sqlalchemy import Connection, create_engine, delete, event, func, insert, select, update
-from sqlalchemy.exc import DatabaseError, OperationalError
+from sqlalchemy import (
+    Connection,
+    bindparam,
+    create_engine,
+    delete,
+    event,
+    func,
+    insert,
+    select,
+    update,
+)
+from sqlalchemy.exc import DatabaseError, IntegrityError, OperationalError
 
 from qsession_widget.runtime import schema
 from qsession_widget.runtime.devices import MOCK_PREFIX
 from qsession_widget.runtime.job import Job
 from qsession_widget.runtime.lifecycle import Session
+from qsession_widget.runtime.registry import User
 from qsession_widget.wire.states import FINAL_JOB_STATES, JobState, Mode, SessionState
 
 if TYPE_CHECKING:
@@ -44,11 +56,18 @@ BUSY_MILLISECONDS = 5_000
 RETRY_SECONDS = 1.0
 """Pause between two tries to write to a file that cannot be written."""
 
+LINGER_SECONDS = 0.03
+"""How long a change that can wait is kept for others to share its commit."""
+
 _FINAL = [state.value for state in FINAL_JOB_STATES]
 
 
 class StoreUnavailableError(Exception):
     """The file cannot be written at the moment; nothing was stored."""
+
+
+class DuplicateKeyError(Exception):
+    """Something was created with this idempotency key before; nothing was stored."""
 
 
 class StoreUnreadableError(Exception):
@@ -66,7 +85,14 @@ class Write:
         jobs: jobs that changed.
         result: a finished job's id and its result's text.
         deleted_job: a job to remove, with payload and result.
+        clock: the runtime's time, to be gone on from.
         spent_result: a job whose result is to be removed.
+        new_user: somebody to add.
+        removed_user: name of somebody to remove.
+        can_wait: nothing depends on when it is on disk, so that it may share the commit of what
+            follows. A short job's start then costs no commit of its own.
+        spent: jobs whose params and results are to be removed.
+        freed_pages: how many pages that are free to give back to the file system.
     """
 
     new_session: tuple[Session, str | None] | None = None
@@ -76,11 +102,18 @@ class Write:
     result: tuple[str, str] | None = None
     deleted_job: str | None = None
     spent_result: str | None = None
+    new_user: User | None = None
+    removed_user: str | None = None
+    can_wait: bool = False
+    clock: datetime | None = None
+    spent: tuple[str, ...] = ()
+    freed_pages: int = 0
 
     @property
     def refusable(self) -> bool:
-        """Whether it only adds something, for somebody who can be told that it was not added."""
-        return self.new_session is not None or self.new_job is not None
+        """Whether somebody asks for it who can be told that it was not done."""
+        asked = (self.new_session, self.new_job, self.new_user, self.removed_user)
+        return any(each is not None for each in asked) or bool(self.spent or self.freed_pages)
 
     def keys(self) -> set[str]:
         """Ids of the sessions and jobs that change."""
@@ -140,7 +173,8 @@ class Store:
         """Queue a change; the future is done when it is on disk. Changes keep their order.
 
         The future fails with StoreUnavailableError for something new while the file cannot be
-        written, and with another error for a change that can never be written.
+        written, with DuplicateKeyError for something new whose idempotency key is taken, and with
+        another error for a change that can never be written.
         """
         loop = asyncio.get_running_loop()
         future: asyncio.Future[None] = loop.create_future()
@@ -158,6 +192,11 @@ class Store:
 
         self._queue.put(_Pending(change, done))
         return future
+
+    @property
+    def available(self) -> bool:
+        """Whether the last change that was tried could be written."""
+        return not self._unavailable
 
     async def session(self, owner: str, session_id: str) -> Session | None:
         """Read one session, with the ids of its jobs that have not ended."""
@@ -203,6 +242,12 @@ class Store:
         """Read a session, and those of its jobs that changed after a revision, oldest first."""
         return await self._read(_read_changed, owner, session_id, since)
 
+    def users(self) -> list[User]:
+        """Read who was added to the runtime."""
+        with self._engine.connect() as connection:
+            rows = connection.execute(select(schema.users)).mappings()
+            return [User(**row) for row in rows]
+
     def unfinished(self) -> tuple[list[Session], list[Job], int]:
         """Read what a starting runtime goes on with: sessions, jobs, and the last revision."""
         with self._engine.connect() as connection:
@@ -212,6 +257,12 @@ class Store:
     async def read(self, read: Callable[..., T], *arguments: Any) -> T:
         """Read by a function of a connection and arguments, away from the event loop."""
         return await self._read(read, *arguments)
+
+    def read_at_start(self, read: Callable[..., T], *arguments: Any) -> T:
+        """Read by a function of a connection and arguments, before there is an event loop."""
+        with self._engine.connect() as connection:
+            connection.exec_driver_sql("BEGIN")
+            return read(connection, *arguments)
 
     async def _read(self, read: Callable[..., T], *arguments: Any) -> T:
         def run() -> T:
@@ -236,9 +287,11 @@ class Store:
     def _write_loop(self) -> None:
         unwritten: list[_Pending] = []
         closing = False
-        while not closing:
-            closing = self._collect(unwritten)
-            unwritten = self._commit(unwritten)
+        # Always the same connection: its page cache holds what it wrote.
+        with self._engine.connect() as connection:
+            while not closing:
+                closing = self._collect(unwritten)
+                unwritten = self._commit(connection, unwritten)
         if unwritten:
             log.error("the runtime ends, and %d changes could not be stored", len(unwritten))
 
@@ -246,14 +299,17 @@ class Store:
         """Add what is queued, and say whether that was the last; waits for something to do."""
         try:
             following = self._queue.get(timeout=RETRY_SECONDS if unwritten else None)
+            deadline = time.monotonic() + LINGER_SECONDS
             while following is not None:
                 unwritten.append(following)
-                following = self._queue.get_nowait()
+                patient = all(pending.write.can_wait for pending in unwritten)
+                left = deadline - time.monotonic() if patient else 0.0
+                following = self._queue.get(timeout=max(left, 0.0))
         except queue.Empty:
             return False
         return True
 
-    def _commit(self, batch: list[_Pending]) -> list[_Pending]:
+    def _commit(self, connection: Connection, batch: list[_Pending]) -> list[_Pending]:
         """Commit a batch in one transaction; gives what has to be tried again, in its order.
 
         Where one change of several can never be written, each gets a transaction of its own.
@@ -261,18 +317,17 @@ class Store:
         if not batch:
             return []
         try:
-            with self._engine.begin() as connection:
-                for pending in batch:
-                    _apply(connection, pending.write)
+            with connection.begin():
+                for change in _condensed([pending.write for pending in batch]):
+                    _apply(connection, change)
         except OperationalError as error:
             return self._postpone(batch, error)
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001 - whoever asked for the change gets it
             if len(batch) == 1:
-                log.exception("a change cannot be stored")
-                batch[0].done(error)
+                batch[0].done(_hopeless(batch[0].write, error))
                 return []
             for index, pending in enumerate(batch):
-                left = self._commit([pending])
+                left = self._commit(connection, [pending])
                 if left:
                     return [*left, *batch[index + 1 :]]
             return []
@@ -300,6 +355,8 @@ def _engine(path: Path) -> Engine:
     def configure(connection: Any, _record: Any) -> None:
         cursor = connection.cursor()
         for pragma in (
+            # Before the log is: the first page is written with it.
+            "auto_vacuum=INCREMENTAL",
             "journal_mode=WAL",
             "synchronous=FULL",
             "foreign_keys=ON",
@@ -327,31 +384,87 @@ def _job_row(job: Job) -> dict[str, Any]:
     return {**{name: getattr(job, name) for name in _JOB_COLUMNS}, "tags": list(job.tags)}
 
 
+def _condensed(changes: list[Write]) -> list[Write]:
+    """Leave out what a later change of the same transaction overwrites: rows are written whole."""
+    jobs = {job.id: number for number, change in enumerate(changes) for job in change.jobs}
+    sessions = {
+        each.id: number for number, change in enumerate(changes) for each in change.sessions
+    }
+    return [
+        replace(
+            change,
+            jobs=tuple(job for job in change.jobs if jobs[job.id] == number),
+            sessions=tuple(each for each in change.sessions if sessions[each.id] == number),
+        )
+        for number, change in enumerate(changes)
+    ]
+
+
+def _hopeless(change: Write, error: Exception) -> Exception:
+    """Say why a change can never be stored."""
+    if isinstance(error, IntegrityError) and change.refusable:
+        text = str(error.orig)
+        if "idempotency_key" in text:
+            return DuplicateKeyError(text)
+    log.error("a change cannot be stored", exc_info=error)
+    return error
+
+
+# Made once: putting a statement together takes about as long as running it.
+_ADD_SESSION = insert(schema.sessions)
+_ADD_JOB = insert(schema.jobs)
+_ADD_PAYLOAD = insert(schema.payloads)
+_ADD_RESULT = insert(schema.results)
+_CHANGE_SESSION = update(schema.sessions).where(schema.sessions.c.id == bindparam("which"))
+_CHANGE_JOB = update(schema.jobs).where(schema.jobs.c.id == bindparam("which"))
+_DELETE_RESULT = delete(schema.results).where(schema.results.c.job_id == bindparam("which"))
+_DELETE_JOB = delete(schema.jobs).where(schema.jobs.c.id == bindparam("which"))
+
+
 def _apply(connection: Connection, change: Write) -> None:
-    if change.new_session is not None:
-        session, key = change.new_session
-        connection.execute(
-            insert(schema.sessions), {**_session_row(session), "idempotency_key": key}
-        )
-    if change.new_job is not None:
-        job, params, key = change.new_job
-        connection.execute(insert(schema.jobs), {**_job_row(job), "idempotency_key": key})
-        connection.execute(insert(schema.payloads), {"job_id": job.id, "params": params})
+    _add(connection, change)
+    run = connection.execute
     for session in change.sessions:
-        connection.execute(
-            update(schema.sessions).where(schema.sessions.c.id == session.id),
-            _session_row(session),
-        )
+        run(_CHANGE_SESSION, {**_session_row(session), "which": session.id})
     for job in change.jobs:
-        connection.execute(update(schema.jobs).where(schema.jobs.c.id == job.id), _job_row(job))
+        run(_CHANGE_JOB, {**_job_row(job), "which": job.id})
     if change.result is not None:
         job_id, body = change.result
-        connection.execute(insert(schema.results), {"job_id": job_id, "body": body})
+        run(_ADD_RESULT, {"job_id": job_id, "body": body})
+    _remove(connection, change)
+
+
+def _add(connection: Connection, change: Write) -> None:
+    run = connection.execute
+    if change.new_session is not None:
+        session, key = change.new_session
+        run(_ADD_SESSION, {**_session_row(session), "idempotency_key": key})
+    if change.new_job is not None:
+        job, params, key = change.new_job
+        run(_ADD_JOB, {**_job_row(job), "idempotency_key": key})
+        run(_ADD_PAYLOAD, {"job_id": job.id, "params": params})
+    if change.new_user is not None:
+        run(insert(schema.users), asdict(change.new_user))
+
+
+def _remove(connection: Connection, change: Write) -> None:
+    run = connection.execute
     if change.spent_result is not None:
-        table = schema.results
-        connection.execute(delete(table).where(table.c.job_id == change.spent_result))
+        run(_DELETE_RESULT, {"which": change.spent_result})
     if change.deleted_job is not None:
-        connection.execute(delete(schema.jobs).where(schema.jobs.c.id == change.deleted_job))
+        run(_DELETE_JOB, {"which": change.deleted_job})
+    if change.spent:
+        for table in (schema.payloads, schema.results):
+            run(delete(table).where(table.c.job_id.in_(change.spent)))
+    for _ in range(change.freed_pages):
+        # Python's sqlite3 takes one step of a statement without rows, and each step frees one page.
+        connection.exec_driver_sql("PRAGMA incremental_vacuum(1)")
+    if change.removed_user is not None:
+        table = schema.users
+        run(delete(table).where(table.c.name == change.removed_user))
+    if change.clock is not None:
+        run(delete(schema.clock))
+        run(insert(schema.clock), {"id": 1, "now": change.clock})
 
 
 def _session_from(row: Row[Any]) -> Session:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import fcntl
 import json
+import logging
 import os
 import signal
 import time
@@ -15,14 +16,27 @@ import traceback
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
-from qsession_widget.runtime import caching
+from qsession_widget.runtime import caching, limits
+from qsession_widget.wire.states import Stage
 
 if TYPE_CHECKING:
     from multiprocessing.connection import Connection
 
+log = logging.getLogger(__name__)
 
 MAX_REASON_CHARACTERS = 2_000
 """Longest reason of a failure; Qiskit's messages may print whole arrays."""
+
+
+class _OutOfMemoryError(Exception):
+    """A job needs more memory than it may have."""
+
+    def __init__(self, allowed_bytes: int) -> None:
+        super().__init__(
+            f"It needs more memory than the {allowed_bytes} bytes that a job may take."
+            if allowed_bytes
+            else "It needs more memory than there is."
+        )
 
 
 def main(pipe: Connection, lifeline: Connection) -> None:
@@ -38,8 +52,15 @@ def main(pipe: Connection, lifeline: Connection) -> None:
     while True:
         try:
             task = json.loads(pipe.recv_bytes())
+            if "warm" in task:
+                _get_ready(task["warm"])
+                continue
             _send(pipe, _run(pipe, task))
         except (EOFError, ConnectionError):
+            return
+        except _OutOfMemoryError as error:
+            # What the failed allocation has left behind is nobody's next job's concern.
+            _send(pipe, {**_failed(str(error)), "retires": True})
             return
 
 
@@ -67,25 +88,52 @@ def _send(pipe: Connection, answer: dict[str, Any]) -> None:
     pipe.send_bytes(json.dumps(answer).encode())
 
 
+def _get_ready(device: str) -> None:
+    # Here, not above: as in `_run`.
+    from qsession_widget.runtime import simulation, stages  # noqa: PLC0415
+
+    # This is nobody's job: what is done now is told to nobody.
+    stages.start(lambda _stage: None, stays=False)
+    try:
+        simulation.warm(device)
+    except Exception:
+        # The first job will meet the same, and its user will be told.
+        log.exception("a worker cannot get ready for %s", device)
+
+
 def _run(pipe: Connection, task: dict[str, Any]) -> dict[str, Any]:
     # Here, not above: the server imports this module, and must not import qiskit with it.
-    from qsession_widget.runtime import programs, simulation  # noqa: PLC0415
+    from qsession_widget.runtime import programs, simulation, stages  # noqa: PLC0415
 
     began = time.monotonic()
     caching.start()
+    allowed = limits.Limits(**task["limits"])
+
+    def tell(stage: Stage) -> None:
+        _send(pipe, {"kind": "reached", "stage": stage})
+        if task["asks"] and stage is Stage.ON_DEVICE:
+            # Another job may be on the device: whoever gave this task says when it is free.
+            pipe.recv_bytes()
+
+    stages.start(tell, stays=task["min_seconds"] > 0)
     try:
-        outcome = programs.run(
-            task,
-            on_interim=lambda text: _send(pipe, {"kind": "interim", "text": text}),
-        )
-    except simulation.RejectedError as error:
-        return _failed(str(error))
-    except Exception as error:  # noqa: BLE001  a user's circuit may fail anywhere in Qiskit or Aer
+        with allowed.on_memory():
+            outcome = programs.run(
+                task,
+                on_interim=lambda text: _send(pipe, {"kind": "interim", "text": text}),
+            )
+    # A user's circuit may fail anywhere in Qiskit or Aer.
+    except Exception as error:
+        if limits.is_for_want_of_memory(error):
+            raise _OutOfMemoryError(allowed.memory_bytes) from error
+        if isinstance(error, simulation.RejectedError):
+            return _failed(str(error))
         reason = f"{type(error).__name__}: {getattr(error, 'message', None) or error}"
         return _failed(reason, traceback.format_exc())
     rest = task["min_seconds"] - (time.monotonic() - began)
     if rest > 0:
         time.sleep(rest)
+    stages.leave_device()
     return {
         "kind": "done",
         "result": outcome.result,

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 from sqlalchemy import (
     ColumnElement,
     Connection,
-    Integer,
     String,
     case,
     cast,
@@ -17,11 +16,11 @@ from sqlalchemy import (
     null,
     or_,
     select,
-    type_coerce,
+    true,
     union_all,
 )
 
-from qsession_widget.runtime import schema
+from qsession_widget.runtime import history, schema
 from qsession_widget.runtime.lifecycle import CANCELLED_BY_USER
 from qsession_widget.wire.states import FINAL_JOB_STATES, JobState, Mode, SessionState
 
@@ -29,7 +28,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from datetime import datetime
 
-    from sqlalchemy import Row, Table
+    from sqlalchemy import Row
 
 JOB = "job"
 MODES = (JOB, Mode.DEDICATED.value, Mode.BATCH.value)
@@ -98,7 +97,7 @@ def read(connection: Connection, owner: str, wanted: Wanted) -> tuple[list[Row[A
             null().label("accepting_jobs"),
             job_status.label("status"),
             jobs.c.reason,
-            _device_seconds(jobs).label("seconds"),
+            history.device_seconds(jobs).label("seconds"),
             cast(jobs.c.tags, String).label("tags"),
         ).where(jobs.c.owner == owner, jobs.c.session_id.is_(None)),
     ).subquery()
@@ -135,17 +134,26 @@ def read(connection: Connection, owner: str, wanted: Wanted) -> tuple[list[Row[A
     return list(connection.execute(statement)), total
 
 
+def tags(connection: Connection, owner: str, search: str, limit: int) -> list[str]:
+    """List the tags of an owner's jobs that hold a text, each once, in alphabetical order."""
+    each = func.json_each(schema.jobs.c.tags).table_valued("value")
+    statement = (
+        select(each.c.value)
+        .select_from(schema.jobs)
+        .join(each, true())
+        .where(schema.jobs.c.owner == owner, each.c.value.icontains(search, autoescape=True))
+        .distinct()
+        .order_by(each.c.value)
+        .limit(limit)
+    )
+    return list(connection.execute(statement).scalars())
+
+
 def used_seconds(connection: Connection, owner: str) -> float:
     """Sum up how long an owner's jobs held their devices."""
     statement = (
-        select(func.sum(_device_seconds(schema.jobs)))
+        select(func.sum(history.device_seconds(schema.jobs)))
         .where(schema.jobs.c.owner == owner)
         .where(schema.jobs.c.state.in_([state.value for state in FINAL_JOB_STATES]))
     )
     return float(connection.execute(statement).scalar_one() or 0.0)
-
-
-def _device_seconds(jobs: Table) -> ColumnElement[float]:
-    # Times are kept as microseconds.
-    started, ended = (type_coerce(jobs.c[name], Integer) for name in ("started_at", "ended_at"))
-    return func.coalesce((ended - started) / literal(1e6), 0.0)

@@ -9,12 +9,12 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
-from qsession_widget.errors import InvalidInputError, ServiceError
+import requests
+
+from qsession_widget.errors import InvalidInputError, ServiceError, ServiceUnavailableError
 from qsession_widget.wire.fields import EXTRA, PREFER, PREFERENCE_APPLIED
 
 if TYPE_CHECKING:
-    import requests
-
     from qsession_widget.transport.http import Transport
 
 Json = dict[str, Any]
@@ -23,6 +23,7 @@ Json = dict[str, Any]
 _NO_CONTENT = 204
 _READING_SECONDS = 840.0
 _NOT_MODIFIED = 304
+_PART_BYTES = 64 * 1024
 
 
 @dataclass(frozen=True)
@@ -113,6 +114,31 @@ class RuntimeApi:
     def job(self, job_id: str, *, etag: str | None = None, wait_seconds: float = 0.0) -> Polled:
         """GET /jobs/{id} without its inputs; with an ETag, held until it changes where possible."""
         return self._poll(f"/jobs/{_part(job_id)}", {"exclude_params": "true"}, etag, wait_seconds)
+
+    def short(self, path: str, most_bytes: int) -> str | None:
+        """GET of a path; None where its body is longer, of which no more is then fetched.
+
+        Raises:
+            ServiceUnavailableError: where the connection breaks in the middle of it.
+        """
+        body = bytearray()
+        with self.transport.request("GET", path, stream=True) as answer:
+            try:
+                for part in answer.iter_content(_PART_BYTES):
+                    body += part
+                    if len(body) > most_bytes:
+                        return None
+            except requests.RequestException as error:
+                raise ServiceUnavailableError(f"GET {self.transport.url}{path}: {error}") from error
+        return body.decode()
+
+    def short_inputs(self, job_id: str, most_bytes: int) -> str | None:
+        """GET /jobs/{id} with its inputs; None where they are longer."""
+        return self.short(f"/jobs/{_part(job_id)}", most_bytes)
+
+    def short_results(self, job_id: str, most_bytes: int) -> str | None:
+        """GET /jobs/{id}/results, empty where there is none; None where it is longer."""
+        return self.short(f"/jobs/{_part(job_id)}/results", most_bytes)
 
     def job_with_inputs(self, job_id: str) -> str:
         """GET /jobs/{id} as text, since the inputs are for the wire's codec."""

@@ -37,9 +37,10 @@ _BAD_KEY = frozenset({400, 401, 403})
 
 
 def check_iam(api_url: str, variable: str = IAM_URL_VARIABLE) -> None:
-    """Refuse to send an API key, or a token, of a far service to this machine.
+    """Refuse to send an API key, or a token, of a service to another's IAM.
 
-    The variables that lead IBM's own client to a local runtime would hand it every other key too.
+    The variables that lead IBM's own client to a local runtime, on this machine or another, would
+    hand it every other key too.
 
     Args:
         api_url: address of the service for which the key is.
@@ -49,11 +50,17 @@ def check_iam(api_url: str, variable: str = IAM_URL_VARIABLE) -> None:
         InvalidInputError: where that would happen.
     """
     named = os.environ.get(variable)
-    if named and _is_here(named) and not _is_here(api_url):
+    if not named:
+        return
+    if (_is_here(named) and not _is_here(api_url)) or (_is_ibm(api_url) and not _is_ibm(named)):
         raise InvalidInputError(
-            f"{variable}={named!r} points at this machine, but the account is for "
-            f"{api_url}: its API key would go to the wrong server. Unset {variable}."
+            f"{variable}={named!r} leads elsewhere, but the account is for {api_url}: "
+            f"its API key would go to the wrong server. Unset {variable}."
         )
+
+
+def _is_ibm(url: str) -> bool:
+    return f".{urlsplit(url).hostname or ''}".endswith(".cloud.ibm.com")
 
 
 def _is_here(url: str) -> bool:

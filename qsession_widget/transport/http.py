@@ -146,6 +146,7 @@ class Transport:
         key: str | None = None,
         held_seconds: float = 0.0,
         repeatable: bool = False,
+        stream: bool = False,
     ) -> requests.Response:
         """Send a request and give its answer, 2xx or 304.
 
@@ -160,6 +161,7 @@ class Transport:
             held_seconds: how long the server may hold the request by agreement.
             repeatable: whether doing it twice is the same as once, for a method whose name does
                 not say so.
+            stream: whether to leave the answer's body to the caller, who has to close the answer.
 
         Raises:
             NotAuthorizedError, NotFoundError, ConflictError, ServiceError: what the server refused.
@@ -182,6 +184,7 @@ class Transport:
             repeatable=repeatable
             or method in _REPEATABLE_METHODS
             or (self._honours_keys and key is not None),
+            stream=stream,
         )
         problem: QSessionError
         for attempt in range(1, _ATTEMPTS + 1):
@@ -232,6 +235,7 @@ class Transport:
                 headers=call.headers,
                 auth=endpoint.auth,
                 timeout=(_CONNECT_TIMEOUT_SECONDS, call.read_timeout),
+                stream=call.stream,
             )
         except (requests.ConnectionError, requests.Timeout, ChunkedEncodingError):
             raise
@@ -277,6 +281,7 @@ class _Call:
     headers: Mapping[str, str]
     read_timeout: float
     repeatable: bool
+    stream: bool = False
 
 
 def _encoded(body: Mapping[str, Any] | str | None) -> bytes | None:

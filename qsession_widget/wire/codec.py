@@ -32,7 +32,7 @@ from qiskit.qpy.common import QPY_VERSION
 from qsession_widget.errors import CodecError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Collection, Sequence
 
 SERVICE_QPY_VERSION = 17
 """Newest circuit format that IBM's service takes (SERVICE_MAX_SUPPORTED_QPY_VERSION)."""
@@ -78,25 +78,42 @@ def dumps(value: Any, *, circuit: Callable[[QuantumCircuit], str] = encode_circu
         raise CodecError(f"has no form on the wire: {error}") from error
 
 
+def joined(pub_results: Sequence[str], metadata: dict[str, Any]) -> str:
+    """Encode a PrimitiveResult whose pubs' results are encoded already.
+
+    Args:
+        pub_results: texts, each a PubResult as `dumps` gives it.
+        metadata: of the whole.
+    """
+    value = f'{{"pub_results":[{",".join(pub_results)}],"metadata":{dumps(metadata)}}}'
+    return f'{{"__type__":"PrimitiveResult","__value__":{value}}}'
+
+
 def decode_circuit(text: str) -> QuantumCircuit:
     """Decode the text that stands for a circuit, its `__value__`."""
     (circuit,) = qpy.load(_unpack(text), _MetadataDecoder)
     return circuit
 
 
-def loads(text: str | bytes, *, circuit: Callable[[str], QuantumCircuit] = decode_circuit) -> Any:
+def loads(
+    text: str | bytes,
+    *,
+    circuit: Callable[[str], QuantumCircuit] = decode_circuit,
+    opaque: Collection[str] = (),
+) -> Any:
     """Decode the wire's JSON text.
 
     Args:
         text: the text.
         circuit: decodes the text of a circuit; for who keeps decoded ones.
+        opaque: types whose tagged objects stay as they are, for who only hands them on.
 
     Raises:
         UnknownTypeError: for a type that is not known here.
         CodecError: for text that is not JSON, and for damaged contents.
     """
     try:
-        return json.loads(text, object_hook=partial(_decode, circuit=circuit))
+        return json.loads(text, object_hook=partial(_decode, circuit=circuit, opaque=opaque))
     except CodecError:
         raise
     # Text that is not JSON, bytes that are no text, and numbers that are too long to be read.
@@ -209,9 +226,13 @@ _DECODERS: dict[str, Callable[[Any], Any]] = {
 }
 
 
-def _decode(obj: dict[str, Any], circuit: Callable[[str], QuantumCircuit] = decode_circuit) -> Any:
+def _decode(
+    obj: dict[str, Any],
+    circuit: Callable[[str], QuantumCircuit] = decode_circuit,
+    opaque: Collection[str] = (),
+) -> Any:
     name = obj.get("__type__")
-    if name is None:
+    if name is None or name in opaque:
         return obj
     decoder = _DECODERS.get(name) if isinstance(name, str) else None
     if decoder is None:

@@ -27,13 +27,15 @@ class Discovery:
         url: root of its HTTP server, for example `http://127.0.0.1:41234`.
         pid: its process.
         version: version of the package that it runs.
-        token: the owner's bearer token.
+        token: the administrator's bearer token.
+        public_url: root of the same server for other machines; empty where there is none.
     """
 
     url: str
     pid: int
     version: str
     token: str = field(repr=False)
+    public_url: str = ""
 
     @staticmethod
     def path(folder: Path) -> Path:
@@ -50,6 +52,7 @@ class Discovery:
                 pid=int(found["pid"]),
                 version=str(found["version"]),
                 token=str(found["token"]),
+                public_url=str(found.get("public_url", "")),
             )
         except (FileNotFoundError, ValueError, KeyError, TypeError):
             return None

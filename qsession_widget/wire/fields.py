@@ -14,8 +14,17 @@ INSTANCE_NAME = "local"
 INSTANCE_CRN = "crn:v1:bluemix:public:quantum-computing:us-east:a/local:qsession::"
 """The instance's cloud resource name, which the official client needs."""
 
+API_VERSION_HEADER = "IBM-API-Version"
+"""Header of a request: the date of the revision of IBM's REST API that the client speaks."""
+
 API_VERSION = "2026-04-15"
-"""Value of the `IBM-API-Version` header: the revision of IBM's REST API that we speak."""
+"""The revision that we speak."""
+
+OLDEST_API_VERSION = "2024-01-01"
+"""The oldest revision that the local runtime speaks too."""
+
+DESCRIBED_DEVICES_SINCE = "2025-05-01"
+"""The revision from which on lists of devices describe them; before, they were names."""
 
 IDEMPOTENCY_KEY = "Idempotency-Key"
 """Header of a POST: the same key again gives the first answer again, and changes nothing."""
@@ -32,7 +41,10 @@ EXTRA = "qsession"
 EXECUTOR = "executor"
 """The program behind the official client's newer primitives."""
 
-PROGRAMS = ("sampler", "estimator", EXECUTOR)
+NOISE_LEARNER = "noise-learner"
+"""The program that gives the noise of layers of gates."""
+
+PROGRAMS = ("sampler", "estimator", EXECUTOR, NOISE_LEARNER)
 """Programs that the local runtime runs."""
 
 MAX_WAIT_SECONDS = 30.0

@@ -42,6 +42,14 @@ class JobState(StrEnum):
         return self in FINAL_JOB_STATES
 
 
+class Stage(StrEnum):
+    """How far a running job is; ours alone, IBM's API has no word for it."""
+
+    PREPARING = "preparing"
+    ON_DEVICE = "on_device"
+    POST_PROCESSING = "post_processing"
+
+
 FINAL_JOB_STATES = frozenset({JobState.COMPLETED, JobState.FAILED, JobState.CANCELLED})
 
 JOB_FAILED = 1517

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import secrets
 import shutil
@@ -26,22 +27,32 @@ TIMEOUT_MS = DEADLINE_SECONDS * 1000
 
 @dataclass(frozen=True)
 class Lab:
-    """A JupyterLab that runs.
+    """A JupyterLab, or a Notebook, that runs.
 
     Attributes:
         url: its root.
         folder: what it shows in its file browser.
         token: opens it.
+        settings: the folder of its users' settings.
+        page: path of a notebook's page.
     """
 
     url: str
     folder: Path
     token: str
+    settings: Path
+    page: str
+
+    def configure(self, plugin: str, settings: str) -> None:
+        """Set the settings of a plugin, as JSON, for pages that are opened afterwards."""
+        path = self.settings / f"{plugin.replace(':', '/')}.jupyterlab-settings"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(settings)
 
     def open(self, page: Page, notebook: Path) -> Notebook:
         """Open a copy of a notebook and wait for its kernel."""
         shutil.copy(notebook, self.folder / notebook.name)
-        page.goto(f"{self.url}/lab/tree/{notebook.name}?reset&token={self.token}")
+        page.goto(f"{self.url}/{self.page}/{notebook.name}?reset&token={self.token}")
         page.wait_for_selector(".jp-Notebook .jp-Cell", timeout=TIMEOUT_MS)
         opened = Notebook(page)
         opened.wait_until_idle()
@@ -116,34 +127,48 @@ _IDLE = """() => {
 }"""
 
 
+LAB = ("jupyterlab", "lab/tree", "LabApp")
+NOTEBOOK = ("notebook", "notebooks", "JupyterNotebookApp")
+
+
 @contextmanager
-def lab(python: Path, folder: Path, home: Path, environment: Mapping[str, str]) -> Iterator[Lab]:
-    """Run JupyterLab.
+def lab(
+    python: Path,
+    folder: Path,
+    home: Path,
+    environment: Mapping[str, str],
+    app: tuple[str, str, str] = LAB,
+) -> Iterator[Lab]:
+    """Run JupyterLab, or Notebook.
 
     Args:
         python: interpreter in whose environment JupyterLab and the package are installed.
         folder: for notebooks, settings and log; everything that JupyterLab writes goes here.
         home: of the local runtime that its kernels use.
         environment: in which it runs; the rest is set here.
+        app: its module, the path of its notebooks, and the name of its settings.
     """
-    token, port = secrets.token_hex(16), _free_port()
+    module, path, settings_name = app
+    token, port = secrets.token_hex(16), free_port()
     work = folder / "notebooks"
     work.mkdir()
     settings = folder / "settings"
-    no_news = settings / "@jupyterlab" / "apputils-extension" / "notification.jupyterlab-settings"
-    no_news.parent.mkdir(parents=True)
-    no_news.write_text('{"fetchNews": "false"}')
     command = [
-        *(str(python), "-m", "jupyterlab", "--no-browser", "--allow-root"),
+        *(str(python), "-m", module, "--no-browser", "--allow-root"),
         *(f"--port={port}", "--ServerApp.port_retries=0", f"--IdentityProvider.token={token}"),
-        *(f"--ServerApp.root_dir={work}", "--LabApp.expose_app_in_browser=True"),
+        *(f"--ServerApp.root_dir={work}", f"--{settings_name}.expose_app_in_browser=True"),
         "--LabApp.extension_manager=readonly",
     ]
+    kernels = folder / "kernels"
+    if kernel := environment.get("QSESSION_KERNEL"):
+        _kernel(kernels / "kernels" / "python3", kernel)
     own = {
         "HOME": str(folder),
         "JUPYTER_CONFIG_DIR": str(folder / "config"),
         "JUPYTERLAB_SETTINGS_DIR": str(settings),
         "JUPYTER_DATA_DIR": str(folder / "data"),
+        # What is in there goes before what is in the environment.
+        "JUPYTER_PATH": str(kernels),
         "JUPYTER_RUNTIME_DIR": str(folder / "runtime"),
         "IPYTHONDIR": str(folder / "ipython"),
         "QSESSION_HOME": str(home),
@@ -152,9 +177,12 @@ def lab(python: Path, folder: Path, home: Path, environment: Mapping[str, str]) 
         server = subprocess.Popen(  # noqa: S603  our own command
             command, env={**environment, **own}, stdout=log, stderr=log, cwd=folder
         )
-        running = Lab(f"http://127.0.0.1:{port}", work, token)
+        running = Lab(f"http://127.0.0.1:{port}", work, token, settings, path)
+        running.configure("@jupyterlab/apputils-extension:notification", '{"fetchNews": "false"}')
         try:
             eventually(lambda: _answers(running, server, folder), "JupyterLab")
+            if kernel:
+                assert _interpreter(running) == kernel
             yield running
         finally:
             server.terminate()
@@ -169,7 +197,23 @@ def _answers(running: Lab, server: subprocess.Popen[bytes], folder: Path) -> boo
         return False
 
 
-def _free_port() -> int:
+def _kernel(folder: Path, python: str) -> None:
+    """Have the kernel of another environment in the place of this one's."""
+    folder.mkdir(parents=True)
+    start = [python, "-m", "ipykernel_launcher", "-f", "{connection_file}"]
+    spec = {"argv": start, "display_name": "Python 3", "language": "python"}
+    (folder / "kernel.json").write_text(json.dumps(spec))
+
+
+def _interpreter(running: Lab) -> str:
+    """Give the interpreter of the kernels that notebooks get."""
+    found = requests.get(
+        f"{running.url}/api/kernelspecs", params={"token": running.token}, timeout=DEADLINE_SECONDS
+    )
+    return str(found.json()["kernelspecs"]["python3"]["spec"]["argv"][0])
+
+
+def free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])

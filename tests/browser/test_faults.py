@@ -99,6 +99,30 @@ def test_a_click_acts_while_a_cell_blocks(lab: Lab, page: Page, tmp_path: Path) 
     assert session.status() == "Closed"
 
 
+def test_a_click_that_waits_for_the_cell_says_so(lab: Lab, page: Page, tmp_path: Path) -> None:
+    # As in kernels that cannot hear anything while a cell runs (ipykernel 6).
+    kernels = "@jupyterlab/apputils-extension:kernels-settings"
+    lab.configure(kernels, '{"commsOverSubshells": "disabled"}')
+    wait = "import time\nwhile session.details()['accepting_jobs']:\n    time.sleep(0.05)"
+    notebook = lab.open(page, notebook_of(tmp_path, OPEN, "session", RUN, wait))
+    for _ in range(3):
+        notebook.run_next()
+    session = the_session()
+    running = long_job(session, bindings=5000)
+    row = notebook.panel.locator(f"[data-job-id='{running.job_id()}']")
+    expect(row).to_have_attribute("data-status", "running")
+    notebook.run_next(wait=False)
+    expect(page.locator(".jp-InputPrompt", has_text="[*]")).to_be_visible()
+    row.get_by_test_id("qsw-cancel-job").click()
+    waiting = notebook.panel.get_by_test_id("qsw-waiting")
+    expect(waiting).to_contain_text(f"Cancel job {running.job_id()} acts after the running cell")
+    assert running.status() == "RUNNING"
+    # Others act meanwhile, the panel shows it, and the cell ends by it.
+    session.close()
+    expect(row).to_have_attribute("data-status", "cancelled")
+    expect(waiting).to_have_count(0)
+
+
 def test_a_kernel_that_is_gone_is_said(lab: Lab, page: Page, tmp_path: Path) -> None:
     notebook = lab.open(page, notebook_of(tmp_path, OPEN, "session", RUN))
     notebook.run_all()

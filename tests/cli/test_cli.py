@@ -4,13 +4,14 @@ import json
 import os
 import subprocess
 import sys
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
 import pytest
 
 from qsession_widget import Session, accounts, local
 from qsession_widget.cli import main
-from tests.conftest import DEADLINE_SECONDS
+from tests.conftest import DEADLINE_SECONDS, running
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -46,6 +47,24 @@ def test_status_and_stop(own_runtime: Path, capsys: pytest.CaptureFixture[str]) 
     assert main(["status"]) == 1
 
 
+def test_time_passes_on_a_virtual_clock_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("QSESSION_HOME", str(tmp_path))
+    assert main(["clock", "advance", "8h"]) == 1
+    assert "no local runtime answers" in capsys.readouterr().err
+    with running(tmp_path, "--clock", "virtual", "--workers", "1"):
+        found = local.status()
+        assert found is not None
+        assert main(["clock", "advance", "8h"]) == 0
+        later = datetime.fromisoformat(found["now"]) + timedelta(hours=8)
+        assert f"It is {later:%Y-%m-%dT%H:%M:%S}" in capsys.readouterr().out
+        assert main(["clock", "advance", "eight"]) == 1
+        assert "TIME" in capsys.readouterr().err
+        assert main(["clock", "advance", "400d"]) == 1
+        assert "Allowed are seconds" in capsys.readouterr().err
+
+
 def test_serve_runs_in_the_foreground_until_terminated(own_runtime: Path) -> None:
     served = subprocess.Popen(  # noqa: S603  ours
         [*QSESSION, "serve", "--workers", "1"], stdout=subprocess.PIPE, text=True
@@ -78,8 +97,13 @@ def test_serve_explains_itself() -> None:
         [*QSESSION, "serve", "--help"], capture_output=True, text=True, check=True
     )
     assert "usage: qsession serve" in explained.stdout
-    for option in ("--port", "--workers", "--min-job-seconds", "--idle-exit-seconds"):
-        assert option in explained.stdout
+    said = " ".join(explained.stdout.split())
+    for option in ("--port", "--workers", "--min-job-seconds", "--idle-exit-seconds", "--tls-cert"):
+        assert option in said
+    for title in ("the runtime itself:", "others:", "limits:", "what is kept:", "devices:"):
+        assert title in said
+    assert "most jobs of one user that have not ended (default: 10000)" in said
+    assert "None" not in said
 
 
 def test_the_demo_runs_a_session_and_writes_the_notebook_as_a_page(demo_folder: Path) -> None:
@@ -130,6 +154,7 @@ def test_connect_prints_what_the_official_client_needs(
     assert lines["IAM_URL"] == lines["GLOBAL_SEARCH_URL"] == found.url
     assert lines["QISKIT_IBM_URL"] == f"{found.url}/experimental/api/v1"
     assert lines["QISKIT_IBM_TOKEN"] == found.token
+    assert lines["USAGE_DATA_OPT_OUT"] == "True"
     assert main(["connect", "--format", "python"]) == 0
     compile(capsys.readouterr().out, "printed", "exec")
     environment = {**os.environ, "QSESSION_HOME": str(runtime), "HOME": str(tmp_path)}
@@ -142,6 +167,7 @@ def test_connect_prints_what_the_official_client_needs(
         timeout=DEADLINE_SECONDS,
     )
     assert f"export IAM_URL={found.url}" in saved.stdout
+    assert "export USAGE_DATA_OPT_OUT=True" in saved.stdout
     account = json.loads((tmp_path / ".qiskit" / "qiskit-ibm.json").read_text())["local"]
     assert account["token"] == found.token
     monkeypatch.setattr(accounts, "account_file", lambda: tmp_path / ".qiskit" / "qiskit-ibm.json")

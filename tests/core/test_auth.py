@@ -182,10 +182,11 @@ def test_the_service_at_ibm(monkeypatch: pytest.MonkeyPatch) -> None:
     assert asked[1].headers["service-crn"] == CRN
 
 
-@pytest.mark.parametrize("host", ["127.0.0.1:8000", "localhost:8000", "[::1]:8000"])
-def test_key_of_a_far_service_never_goes_to_an_iam_on_this_machine(
-    host: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
+@pytest.mark.parametrize(
+    "host",
+    ["127.0.0.1:8000", "localhost:8000", "[::1]:8000", "classroom:8000", "iam.cloud.ibm.com.evil"],
+)
+def test_key_of_ibms_never_goes_to_another_iam(host: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("IAM_URL", f"http://{host}")
     with pytest.raises(InvalidInputError, match="Unset IAM_URL"):
         check_iam("https://quantum.cloud.ibm.com/api/v1")

@@ -20,6 +20,8 @@ from qsession_widget import (
     local,
     watch,
 )
+from qsession_widget.accounts import Account
+from qsession_widget.connection import official_service
 from qsession_widget.service import adopted_service
 from qsession_widget.session import find_session
 from tests.conftest import eventually
@@ -103,6 +105,18 @@ def test_our_session_for_official_primitives(kind: type[Session], runtime_home: 
         joined = QiskitRuntimeService("local", found.token, found.url)
         assert kind.from_id(str(ours.session_id), joined).ibm().session_id == ours.session_id
     assert theirs.status() == "Closed"
+
+
+@pytest.mark.parametrize("variable", ["IAM_URL", "GLOBAL_SEARCH_URL", "GLOBAL_CATALOG_URL"])
+def test_their_service_for_an_account_at_ibm_is_not_led_to_a_local_runtime(
+    runtime: Path, monkeypatch: pytest.MonkeyPatch, variable: str
+) -> None:
+    assert runtime
+    account = Account("ibm_quantum_platform", "a-real-key", instance="crn:v1:a:b:c:us-east:d:e::")
+    monkeypatch.setenv(variable, local.connection().cloud[variable])
+    with pytest.raises(InvalidInputError, match=f"Unset {variable}") as refused:
+        official_service(account, "https://quantum.cloud.ibm.com/api/v1")
+    assert "a-real-key" not in str(refused.value)
 
 
 @pytest.mark.usefixtures("runtime")

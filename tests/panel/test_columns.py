@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from qsession_widget.panel import columns
+from qsession_widget.snapshot import Estimate, JobRow, Stages
 from qsession_widget.wire.states import JobState
 from tests.panel.test_renderings import NOON, job
 
@@ -42,8 +43,38 @@ def test_a_page_has_what_a_row_shows() -> None:
         "created": [noon, 5000, None],
         "waited": [1000, None, None],
         "ran": [2500, None, 2500],
+        "pubs": [[None, 3]],
+        "stages": [],
     }
     assert columns.state_bytes(rows) == bytes([2, 0, 15])
+
+
+def test_what_a_job_does_travels_in_the_byte_of_its_state() -> None:
+    stages = Stages(NOON + timedelta(seconds=1), NOON + timedelta(seconds=1.25))
+    rows = [
+        job("j-1", "Running", sub_status="preparing", pubs=3),
+        job("j-2", "Running", sub_status="on_device", pubs=3, stages=stages),
+        job("j-3", "Running", sub_status="post_processing"),
+        *(job(f"k-{at}", "Running", sub_status="on_device") for at in range(5)),
+    ]
+    assert columns.state_bytes(rows) == bytes([0x11, 0x21, 0x31, 0xA1, 5, 0])
+    page = columns.page(rows[:3])
+    assert page["pubs"] == [[3, 2], [None, 1]]
+    assert page["stages"] == [None, [1000, 1250, None], None]
+
+
+def test_the_first_estimates_travel_with_what_they_are_inferred_from() -> None:
+    def waits(seconds: int, basis: str) -> JobRow:
+        estimate = Estimate(NOON + timedelta(seconds=seconds), basis)
+        return job(str(seconds), "Queued", estimate=estimate)
+
+    noon = round(NOON.timestamp() * 1000)
+    rows = [job("j"), waits(5, "a guess"), waits(9, "b" * 1000), waits(12, "a guess")]
+    assert columns.estimates(rows) == {
+        "bases": ["a guess", "b" * 160],
+        "jobs": [[1, noon + 5000, 0], [2, noon + 9000, 1], [3, noon + 12_000, 0]],
+    }
+    assert len(columns.estimates(waits(at, "a guess") for at in range(1000))["jobs"]) == 64
 
 
 def test_what_is_long_is_cut() -> None:

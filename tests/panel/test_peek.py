@@ -15,6 +15,8 @@ from qsession_widget.panel.peek import peek
 if TYPE_CHECKING:
     from pathlib import Path
 
+    import pytest
+
 
 def test_expectation_values_with_their_errors(runtime: Path) -> None:
     del runtime
@@ -63,3 +65,37 @@ def test_however_much_there_is_the_answer_is_small() -> None:
 def test_what_is_no_number_is_none() -> None:
     assert module._values(np.array(np.nan), None)["values"] == [["", None, None]]
     assert module._values(np.array([1.0]), np.array([np.inf]))["values"] == [["0", 1.0, None]]
+
+
+def test_no_more_is_fetched_than_is_shown(runtime: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    del runtime
+    monkeypatch.setattr(module, "_LARGEST_INPUTS", 200)
+    monkeypatch.setattr(module, "_LARGEST_RESULT", 200)
+    with Session(backend="fake_manila") as session:
+        circuit = QuantumCircuit(1)
+        circuit.measure_all()
+        job = Sampler(mode=session).run([circuit])
+        job.result()
+        found = peek(RuntimeJob(session.service, job.job_id()))
+    assert found["notes"] == [
+        "Its inputs are large, so its options are not fetched.",
+        "Its result is large, so it is not fetched here.",
+    ]
+    assert (found["options"], found["results"]) == ([], [])
+    assert found["pubs"] == 1, "which this process knows by itself"
+
+
+def test_a_look_does_not_use_up_the_result_of_a_private_job(runtime: Path) -> None:
+    del runtime
+    options = {"environment": {"private": True}}
+    with Session(backend="fake_manila") as session:
+        circuit = QuantumCircuit(1)
+        circuit.measure_all()
+        job = Sampler(mode=session, options=options).run([circuit])
+        job.wait_for_final_state()
+        found = peek(RuntimeJob(session.service, job.job_id()))
+        assert found["results"] == []
+        assert found["notes"] == [
+            "It is private: its result is given once, so it is not fetched here."
+        ]
+        assert job.result() is not None

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from qsession_widget import Session, SessionPanel
+from qsession_widget.snapshot import Estimate, Stages
 from tests.panel.test_renderings import NOON, job, snapshot
 
 if TYPE_CHECKING:
@@ -40,7 +41,16 @@ def row(at: int) -> JobRow:
     name = f"d4h{at:05d}s0v6qs73a8r0a1"
     created = NOON + timedelta(seconds=at)
     if at >= COUNT // 2:
-        return job(name, "Queued", created_at=created, started_at=None, ended_at=None)
+        estimate = Estimate(NOON + timedelta(seconds=3 * at), "5000 jobs took 3.3 s each (median)")
+        return job(
+            name,
+            "Queued",
+            created_at=created,
+            started_at=None,
+            ended_at=None,
+            pubs=1,
+            estimate=estimate,
+        )
     failed = at * 7919 % 10 == 0
     return job(
         name,
@@ -50,6 +60,10 @@ def row(at: int) -> JobRow:
         ended_at=created + timedelta(seconds=15.678),
         reason=f"Circuit {at} does not fit the device." if failed else None,
         tags=("vqe", f"step-{at // 40}"),
+        pubs=at % 7 + 1,
+        stages=Stages(
+            *(created + timedelta(seconds=seconds) for seconds in (12.345, 12.789, 15.432))
+        ),
     )
 
 
@@ -74,19 +88,29 @@ def cost(panel: SessionPanel, wire: Wire, jobs: list[JobRow]) -> int:
 
 def ended(one: JobRow) -> JobRow:
     begun = NOON + timedelta(hours=3)
-    return replace(one, state="Completed", started_at=begun, ended_at=begun + timedelta(seconds=3))
+    return replace(
+        one,
+        state="Completed",
+        started_at=begun,
+        ended_at=begun + timedelta(seconds=3),
+        stages=Stages(begun, begun, begun + timedelta(seconds=3)),
+        estimate=None,
+    )
 
 
 def test_what_happens_to_a_job_costs_little(panel: SessionPanel, wire: Wire) -> None:
     jobs = rows(COUNT)
     changes: dict[str, Any] = {"a beat": jobs}
     running = list(jobs)
-    running[5000] = replace(jobs[5000], state="Running", started_at=NOON + timedelta(hours=3))
+    running[5000] = replace(
+        ended(jobs[5000]), state="Running", ended_at=None, sub_status="on_device"
+    )
     changes["a start"] = running
     changes["an end"] = [*jobs[:5000], ended(jobs[5000]), *jobs[5001:]]
     changes["a new job"] = [*changes["an end"], row(COUNT)]
     cancelled = [
-        replace(each, state="Cancelled", reason="Its user said so.") for each in jobs[5001:]
+        replace(each, state="Cancelled", reason="Its user said so.", estimate=None)
+        for each in jobs[5001:]
     ]
     changes["all queued are cancelled"] = [*jobs[:5001], *cancelled]
     costs = {what: cost(panel, wire, changed) for what, changed in changes.items()}

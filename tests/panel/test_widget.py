@@ -19,7 +19,10 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-TRAITS = {"head", "jobs", "page0", "states", "reasons", "beat", "link", "notice"}
+TRAITS = {
+    *("head", "jobs", "page0", "states", "reasons", "estimates"),
+    *("beat", "link", "notice", "commands"),
+}
 COMPLETED, CANCELLED = 2, 4
 
 
@@ -61,7 +64,28 @@ def test_the_first_message_is_complete(session: Session, wire: Wire) -> None:
     assert state["jobs"] == {"count": 1, "page": 64}
     assert state["page0"]["ids"] == [job.job_id()]
     assert state["page0"]["programs"] == [["sampler", 1]]
+    assert state["page0"]["pubs"] == [[1, 1]]
     assert state["link"]["state"] == "live"
+
+
+def test_a_session_without_jobs_counts_down_to_its_first(session: Session, wire: Wire) -> None:
+    SessionPanel(session)
+    (state,) = wire.opened()
+    (first,) = state["head"]["countdowns"]
+    assert first["kind"] == "first_job"
+    assert first["total"] > 0
+    assert first["ends"] <= state["beat"]["now"] + first["total"]
+
+
+def test_what_was_kept_is_shown(session: Session, wire: Wire) -> None:
+    for _ in range(2):
+        Sampler(mode=session).run([bell()], shots=10).result()
+    SessionPanel(session)
+    (state,) = wire.opened()
+    figures = session.cache_info()
+    assert figures is not None
+    assert state["head"]["cache"] == figures
+    assert figures["hits"] > 0
 
 
 def test_jobs_appear_and_end_by_themselves(session: Session, wire: Wire) -> None:
@@ -202,8 +226,58 @@ def test_a_refused_command_is_said_and_ends_nothing(session: Session, wire: Wire
     click(panel, {"do": "cancel_job", "job_id": "no-such-job"})
     eventually(lambda: panel.notice["level"] == "error")
     assert "no-such-job" in panel.notice["text"]
+    assert panel.notice["command"] == "Cancel job"
     click(panel, {"do": "close"})
     eventually(lambda: status_of(panel) == "Closed")
+
+
+def test_a_command_is_said_to_be_heard_and_then_done(session: Session, wire: Wire) -> None:
+    del wire
+    panel = shown(session)
+    click(panel, {"do": "cancel_job", "job_id": "no-such-job", "ref": "r1"})
+    eventually(lambda: panel.commands == {"heard": ["r1"], "done": ["r1"]})
+    click(panel, {"do": "refresh", "ref": "r2"})
+    eventually(lambda: panel.commands["heard"] == ["r1", "r2"])
+    for at in range(40):
+        click(panel, {"do": "cancel_job", "job_id": "no-such-job", "ref": f"{at}" * 99})
+    eventually(lambda: panel.commands["done"][-1] == "39" * 20)
+    assert len(panel.commands["heard"]) == len(panel.commands["done"]) == 16
+
+
+def test_who_hears_nothing_by_itself_gets_everything_when_asking(
+    session: Session, wire: Wire
+) -> None:
+    panel = shown(session)
+    job = Sampler(mode=session).run([bell()], shots=10)
+    eventually(lambda: list(panel.states) == [COMPLETED])
+    before = len(wire.updates())
+    click(panel, {"do": "refresh", "all": True, "ref": "r1"})
+    me = threading.current_thread().name
+    (answer,) = [each for each in wire.updates()[before:] if each.thread == me]
+    state = answer.data["state"]
+    assert set(state) >= TRAITS - {"states"}
+    assert state["page0"]["ids"] == [job.job_id()]
+    assert state["commands"]["heard"] == ["r1"]
+
+
+def test_a_panel_is_looked_at_where_the_host_counts_no_views(session: Session, wire: Wire) -> None:
+    del wire
+    panel = SessionPanel(session)
+    assert not panel.looked_at
+    beat = panel.beat["n"]
+    click(panel, {"do": "look", "ref": "r1"})
+    assert panel.looked_at
+    eventually(lambda: panel.beat["n"] > beat)
+    assert panel.beat["every"] == 1
+
+
+def test_a_session_that_is_over_answers_as_well(session: Session, wire: Wire) -> None:
+    panel = shown(session)
+    click(panel, {"do": "close"})
+    eventually(lambda: panel.link["state"] == "ended")
+    before = len(wire.updates())
+    click(panel, {"do": "refresh", "all": True})
+    assert any("head" in each.data["state"] for each in wire.updates()[before:])
 
 
 @pytest.mark.parametrize(
@@ -246,10 +320,10 @@ def test_a_session_displays_as_its_panel(session: Session, wire: Wire) -> None:
 
 def test_running_a_cell_again_and_again_grows_nothing(session: Session, wire: Wire) -> None:
     session._repr_mimebundle_()
-    threads = threading.active_count()
+    threads = set(threading.enumerate())
     for _ in range(10):
         session._repr_mimebundle_()
-    assert threading.active_count() == threads
+    assert set(threading.enumerate()) <= threads
     assert len(wire.opened()) == 1
 
 

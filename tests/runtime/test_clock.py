@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 
-from qsession_widget.runtime.clock import WallClock
+import pytest
+
+from qsession_widget.runtime import clock as clocks
+from qsession_widget.runtime.clock import FastClock, VirtualClock, WallClock
 
 NOON = datetime(2026, 11, 22, 12, tzinfo=UTC)
 
@@ -43,3 +46,50 @@ def test_it_goes_on_when_the_machines_clock_is_set_back() -> None:
 def test_the_real_one_is_utc_and_now() -> None:
     before = datetime.now(UTC)
     assert before <= WallClock().now() <= datetime.now(UTC)
+
+
+def test_it_goes_on_from_the_store_when_the_machines_clock_was_set_back_meanwhile() -> None:
+    machine = Machine()
+    clock = WallClock(lambda: machine.time, lambda: machine.elapsed)
+    clock.go_on_from(NOON - timedelta(days=1))
+    assert clock.now() == NOON, "which is as it should be"
+    newest = NOON + timedelta(hours=1)
+    clock.go_on_from(newest)
+    assert clock.now() == newest
+    machine.passes(60)
+    assert clock.now() == newest + timedelta(seconds=60), "timers that run need no second hour"
+    machine.passes(0, set_by=7200)
+    assert clock.now() == machine.time, "once the machine is ahead again, it is followed"
+
+
+def test_a_fast_one_goes_as_many_times_as_fast() -> None:
+    machine = Machine()
+    clock = FastClock(60, lambda: machine.time, lambda: machine.elapsed)
+    assert (clock.kind, clock.rate, clock.now()) == ("60x", 60, NOON)
+    machine.passes(2, set_by=-3600)
+    assert clock.now() == NOON + timedelta(minutes=2), "whatever the machine's clock is set to"
+    clock.go_on_from(NOON)
+    assert clock.now() == NOON + timedelta(minutes=2)
+    clock.go_on_from(NOON + timedelta(hours=5))
+    machine.passes(1)
+    assert clock.now() == NOON + timedelta(hours=5, minutes=1)
+
+
+def test_a_virtual_one_stands_still_until_it_is_advanced() -> None:
+    clock = VirtualClock(NOON)
+    assert (clock.rate, clock.now()) == (0, NOON)
+    clock.advance_to(NOON + timedelta(hours=8))
+    assert clock.now() == NOON + timedelta(hours=8)
+    with pytest.raises(ValueError, match="cannot go back"):
+        clock.advance_to(NOON)
+    clock.go_on_from(NOON + timedelta(hours=1))
+    assert clock.now() == NOON + timedelta(hours=1), "a store of its own knows the time better"
+
+
+def test_clocks_by_name() -> None:
+    for kind, rate in (("real", 1), ("60x", 60), ("0.5x", 0.5), ("virtual", 0)):
+        made = clocks.make(kind)
+        assert (made.kind, made.rate) == (kind, rate)
+    for kind in ("", "x", "0x", "-1x", "60", "1e3x", "100000x", "Real", "٣x"):
+        with pytest.raises(ValueError, match="such as '60x'"):
+            clocks.make(kind)

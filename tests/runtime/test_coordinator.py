@@ -20,7 +20,14 @@ from qsession_widget.runtime.lifecycle import NotAcceptingJobsError, Session
 from qsession_widget.runtime.settings import Settings
 from qsession_widget.runtime.store import Store, StoreUnavailableError
 from qsession_widget.wire import codec
-from qsession_widget.wire.states import JOB_FAILED, RAN_TOO_LONG, JobState, Mode, SessionState
+from qsession_widget.wire.states import (
+    JOB_FAILED,
+    RAN_TOO_LONG,
+    JobState,
+    Mode,
+    SessionState,
+    Stage,
+)
 from tests.conftest import DEADLINE_SECONDS
 
 if TYPE_CHECKING:
@@ -44,10 +51,14 @@ COIN = coin()
 class HandClock:
     """A clock that only moves by hand."""
 
+    kind = "by hand"
     rate = 1.0
 
     def __init__(self) -> None:
         self.time = NOON
+
+    def go_on_from(self, newest: datetime) -> None:
+        self.time = max(self.time, newest)
 
     def now(self) -> datetime:
         return self.time
@@ -62,9 +73,13 @@ class Bench:
     def __init__(self, folder: Path, **settings: Any) -> None:
         self.folder = folder
         self.clock = HandClock()
+        self.owners = 1
         self.store = Store(folder / "runtime.db")
         self.coordinator = Coordinator(
-            self.store, self.clock, Settings(home=folder, **{"workers": 2, **settings})
+            self.store,
+            self.clock,
+            Settings(home=folder, **{"workers": 2, **settings}),
+            several_owners=lambda: self.owners > 1,
         )
 
     async def opens(self, mode: Mode = Mode.DEDICATED, seconds: int = 3_600) -> str:
@@ -82,8 +97,8 @@ class Bench:
         params = fields.pop("params", COIN)
         return await self.coordinator.submit(Job(**(given | fields)), params, None)
 
-    async def job(self, job_id: str) -> Job:
-        found = await self.store.job("o", job_id)
+    async def job(self, job_id: str, owner: str = "o") -> Job:
+        found = await self.store.job(owner, job_id)
         assert found is not None
         return found
 
@@ -92,10 +107,10 @@ class Bench:
         assert found is not None
         return found
 
-    async def until(self, job_id: str, condition: Callable[[Job], bool]) -> Job:
+    async def until(self, job_id: str, condition: Callable[[Job], bool], owner: str = "o") -> Job:
         async with asyncio.timeout(DEADLINE_SECONDS):
             with self.coordinator.changes.watch(job_id) as changed:
-                while not condition(job := await self.job(job_id)):
+                while not condition(job := await self.job(job_id, owner)):
                     await changed.wait()
                     changed.clear()
         return job
@@ -129,8 +144,9 @@ class Bench:
     def nothing_left(self) -> None:
         """Nothing of a job that has ended stays in memory."""
         inside = self.coordinator
-        assert (inside._jobs, inside._interim, inside._stored) == ({}, {}, set())
-        assert (inside._creating, inside._handing_over) == ({}, 0)
+        assert (inside._jobs, inside._interim, inside._scheduler._jobs) == ({}, {}, {})
+        assert inside._timers.next() is None or inside._sessions
+        assert (inside._creating, inside._ending, inside._handing_over) == ({}, {}, 0)
         assert not inside.changes._waiting
 
 
@@ -195,6 +211,18 @@ def test_one_job_at_a_time_on_a_device(tmp_path: Path) -> None:
 
 
 # -- workers -------------------------------------------------------------------------------
+
+
+def test_a_worker_is_told_of_a_session_when_it_is_opened(tmp_path: Path) -> None:
+    async def body(bench: Bench) -> None:
+        session_id = await bench.opens()
+        workers = bench.coordinator._executor._workers
+        assert [each.affinity for each in workers].count(session_id) == 1
+        job_id = await bench.submits(session_id)
+        await bench.ended(job_id)
+        assert [each.affinity for each in workers].count(session_id) == 1, "it got the job, too"
+
+    with_bench(tmp_path, body, workers=3)
 
 
 def test_a_job_whose_worker_dies_is_tried_once_more_and_then_failed(tmp_path: Path) -> None:
@@ -478,7 +506,7 @@ def test_a_payload_that_cannot_be_read_fails_its_job_and_frees_the_device(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # Large ones are always read from the store; here everything is large.
-    monkeypatch.setattr(coordinator, "_LARGEST_PAYLOAD_AT_HAND", 0)
+    monkeypatch.setattr(coordinator, "_LARGEST_AT_HAND", 0)
 
     async def body(bench: Bench) -> None:
         with closing(sqlite3.connect(tmp_path / "runtime.db")) as other:
@@ -497,3 +525,200 @@ def test_a_payload_that_cannot_be_read_fails_its_job_and_frees_the_device(
         bench.nothing_left()
 
     with_bench(tmp_path, body)
+
+
+# -- policies ------------------------------------------------------------------------------
+
+
+def test_a_session_reserves_its_device_until_there_are_several_owners(tmp_path: Path) -> None:
+    async def body(bench: Bench) -> None:
+        session_id = await bench.opens()
+        mine = await bench.submits(session_id)
+        await bench.running(mine)
+        single = await bench.submits(owner="p")
+        await bench.coordinator.cancel_job(mine)
+        await settles(lambda: not bench.coordinator._poked)
+        assert bench.coordinator.policy == "dedicated"
+        assert (await bench.job(single, "p")).state is JobState.QUEUED
+        bench.owners = 2
+        await bench.submits(owner="p")
+        await bench.until(single, lambda job: job.state is JobState.RUNNING, "p")
+
+    with_bench(tmp_path, body, min_job_seconds=FOR_EVER)
+
+
+@pytest.mark.parametrize("policy", ["dedicated", "shared"])
+def test_a_policy_that_is_set_stands_whoever_there_is(tmp_path: Path, policy: str) -> None:
+    async def body(bench: Bench) -> None:
+        for bench.owners in (1, 2):
+            assert bench.coordinator.policy == policy
+
+    with_bench(tmp_path, body, policy=policy)
+
+
+# -- stages --------------------------------------------------------------------------------
+
+
+def test_the_stages_of_a_job_are_kept_and_its_time_on_the_device_is_its_use(
+    tmp_path: Path,
+) -> None:
+    async def body(bench: Bench) -> None:
+        session_id = await bench.opens(Mode.BATCH)
+        job_id = await bench.submits(session_id)
+        await bench.running(job_id)
+        shown = await bench.until(job_id, lambda job: job.stage is Stage.ON_DEVICE)
+        assert (shown.preparing_at, shown.on_device_at) == (NOON, NOON)
+        assert shown.post_processing_at is None
+        bench.clock.moves(seconds=40)
+        await bench.coordinator.cancel_job(job_id)
+        job = await bench.job(job_id)
+        assert job.stage is None
+        assert job.on_device_at == NOON
+        assert job.device_seconds == 40, "who cancels pays for what was used"
+        assert (await bench.session(session_id)).usage_seconds(bench.clock.now()) == 40
+        assert bench.coordinator._scheduler.used_seconds("o") == 40
+
+    with_bench(tmp_path, body, min_job_seconds=FOR_EVER)
+
+
+def test_a_job_that_cannot_be_prepared_was_never_on_the_device(tmp_path: Path) -> None:
+    async def body(bench: Bench) -> None:
+        job = await bench.ended(await bench.submits(params='{"pubs": [[1]]}'))
+        assert job.state is JobState.FAILED
+        assert (job.preparing_at, job.on_device_at, job.device_seconds) == (NOON, None, 0)
+
+    with_bench(tmp_path, body)
+
+
+def test_a_worker_that_dies_costs_its_user_nothing(tmp_path: Path) -> None:
+    async def body(bench: Bench) -> None:
+        job_id = await bench.submits()
+        for attempt in (1, 2):
+            pid = await bench.running(job_id, attempt)
+            bench.clock.moves(seconds=30)
+            os.kill(pid, signal.SIGKILL)
+        job = await bench.ended(job_id)
+        assert (job.state, job.device_seconds) == (JobState.FAILED, 0)
+        assert bench.coordinator._scheduler.used_seconds("o") == 0
+
+    with_bench(tmp_path, body, min_job_seconds=FOR_EVER)
+
+
+def test_use_is_known_again_after_a_restart(tmp_path: Path) -> None:
+    async def main() -> None:
+        async with going(Bench(tmp_path, min_job_seconds=FOR_EVER)) as bench:
+            for owner, seconds in (("o", 40), ("p", 20)):
+                job_id = await bench.submits(owner=owner)
+                await bench.until(job_id, lambda job: job.stage is Stage.ON_DEVICE, owner)
+                bench.clock.moves(seconds=seconds)
+                await bench.coordinator.cancel_job(job_id)
+            session_id = await bench.opens()
+            await bench.running(await bench.submits(session_id))
+            bench.clock.moves(seconds=5)
+            await bench.coordinator.cancel_session(session_id)
+            for job_id in (await bench.session(session_id)).running:
+                await bench.coordinator.cancel_job(job_id)
+            used = {name: bench.coordinator._scheduler.used_seconds(name) for name in "op"}
+        assert used == {"o": 45, "p": 20}
+        bench = Bench(tmp_path)
+        bench.clock.moves(minutes=5)
+        async with going(bench):
+            inside = bench.coordinator._scheduler
+            assert {name: inside.used_seconds(name) for name in "op"} == used
+        bench = Bench(tmp_path)
+        bench.clock.moves(days=29)
+        async with going(bench):
+            assert bench.coordinator._scheduler.used_seconds("o") == 0
+
+    asyncio.run(main())
+
+
+def test_with_lanes_the_next_job_is_prepared_while_one_is_on_the_device(tmp_path: Path) -> None:
+    async def body(bench: Bench) -> None:
+        job_ids = [await bench.submits() for _ in range(3)]
+        inside = bench.coordinator._scheduler
+        device = inside._device("fake_manila")
+        # Whoever is prepared first has the device first.
+        await settles(lambda: device.on_device is not None and len(device.prepared) == 1)
+        first, second, third = device.on_device, device.prepared[0], job_ids[2]
+        assert {first, second} == set(job_ids[:2])
+        await bench.running(str(first))
+        waiting = await bench.job(second)
+        assert (waiting.state, waiting.stage) == (JobState.RUNNING, Stage.PREPARING)
+        assert (await bench.job(third)).state is JobState.QUEUED
+        bench.clock.moves(seconds=10)
+        await bench.coordinator.cancel_job(str(first))
+        await bench.running(second)
+        assert device.on_device == second
+        await settles(lambda: third in device.prepared)
+        os.kill(await bench.running(second), signal.SIGKILL)
+        await bench.running(third)
+        for job_id in (second, third):
+            await bench.coordinator.cancel_job(job_id)
+        assert (await bench.job(third)).device_seconds == 0
+        bench.nothing_left()
+
+    with_bench(tmp_path, body, min_job_seconds=FOR_EVER, lanes=2)
+
+
+def test_lanes_lose_nothing(tmp_path: Path) -> None:
+    async def body(bench: Bench) -> None:
+        session_id = await bench.opens(Mode.BATCH)
+        job_ids = [await bench.submits(session_id) for _ in range(12)]
+        assert {(await bench.ended(each)).state for each in job_ids} == {JobState.COMPLETED}
+        await bench.coordinator.close_session(session_id)
+        assert (await bench.session(session_id)).state is SessionState.CLOSED
+        bench.nothing_left()
+
+    with_bench(tmp_path, body, lanes=3, workers=2)
+
+
+# -- a store that cannot be written --------------------------------------------------------
+
+
+def test_nothing_starts_while_its_start_could_not_be_stored(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(store, "BUSY_MILLISECONDS", 20)
+    monkeypatch.setattr(store, "RETRY_SECONDS", 0.02)
+
+    async def body(bench: Bench) -> None:
+        first, second = await bench.submits(), await bench.submits()
+        await bench.until(first, lambda job: job.state is JobState.RUNNING)
+        inside = bench.coordinator
+        with closing(sqlite3.connect(tmp_path / "runtime.db", isolation_level=None)) as other:
+            other.execute("begin immediate")
+            with pytest.raises(StoreUnavailableError):
+                await bench.submits()
+            await settles(lambda: first not in inside._jobs)
+            await settles(lambda: inside._probe is not None)
+            assert inside._jobs[second].state is JobState.QUEUED
+            assert inside._executor.free == 2
+            other.execute("rollback")
+        assert (await bench.ended(second)).state is JobState.COMPLETED
+        assert inside._probe is None
+        bench.nothing_left()
+
+    with_bench(tmp_path, body, min_job_seconds=0.3)
+
+
+def test_the_clock_goes_on_from_the_store_when_the_machines_was_set_back(tmp_path: Path) -> None:
+    async def main() -> None:
+        bench = Bench(tmp_path)
+        bench.clock.moves(hours=1)
+        async with going(bench):
+            session_id = await bench.opens()
+            await bench.ended(await bench.submits(session_id))
+        # The machine came up an hour earlier.
+        bench = Bench(tmp_path)
+        async with going(bench):
+            assert bench.clock.now() == NOON + timedelta(hours=1)
+            bench.clock.moves(seconds=60)
+            assert await bench.submits(session_id)
+            session = await bench.session(session_id)
+            assert session.transitions[-1] == (
+                SessionState.INACTIVE,
+                NOON + timedelta(hours=1, seconds=60),
+            )
+
+    asyncio.run(main())

@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import threading
+from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -23,9 +24,11 @@ from qsession_widget.runtime.executor import (
     Interim,
     LocalExecutor,
     Lost,
+    Reached,
     Task,
 )
 from qsession_widget.wire import codec
+from qsession_widget.wire.states import Stage
 from tests.conftest import DEADLINE_SECONDS, eventually, gone
 
 if TYPE_CHECKING:
@@ -52,13 +55,20 @@ def heavy() -> str:
     return codec.dumps({"pubs": [[circuit, [], 10]]})
 
 
-def task(job_id: str, *, params: str | None = None, lasts: float = 0.0, affinity: str = "") -> Task:
+def task(
+    job_id: str,
+    *,
+    params: str | None = None,
+    lasts: float = 0.0,
+    affinity: str = "",
+    backend: str = "aer_simulator",
+) -> Task:
     return Task(
         job_id=job_id,
         affinity=affinity or job_id,
         program_id="sampler",
         params=params or coin(),
-        backend="aer_simulator",
+        backend=backend,
         optimization_level=1,
         min_seconds=lasts,
     )
@@ -88,7 +98,7 @@ class Bench:
             return [
                 event
                 for name, event in self.said
-                if name == job_id and not isinstance(event, Interim)
+                if name == job_id and not isinstance(event, (Interim, Reached))
             ]
 
         await self.until(ends)
@@ -97,7 +107,9 @@ class Bench:
 
     async def begun(self, job_id: str) -> int:
         """Wait until a job has its result and only waits for its time; give its process."""
-        await self.until(lambda: any(name == job_id for name, _ in self.said))
+        await self.until(
+            lambda: any(name == job_id and isinstance(event, Interim) for name, event in self.said)
+        )
         return self.pid_of(job_id)
 
     def pid_of(self, job_id: str) -> int:
@@ -125,9 +137,51 @@ def test_a_task_gives_its_parts_and_then_its_result() -> None:
         event = await bench.end_of("a")
         assert isinstance(event, Done)
         assert bench.executor.free == 1
-        assert [type(each) for _, each in bench.said] == [Interim, Done]
+        on_device, off_device = Reached(Stage.ON_DEVICE), Reached(Stage.POST_PROCESSING)
+        assert [each for _, each in bench.said][:2] == [on_device, off_device]
+        assert [type(each) for _, each in bench.said][2:] == [Interim, Done]
         assert codec.loads(event.result)[0].data.meas.num_shots == 10
         assert event.busy_seconds > 0
+
+    with_bench(1, body)
+
+
+def test_a_job_stays_on_the_device_from_its_first_circuit_to_its_last() -> None:
+    async def body(bench: Bench) -> None:
+        pub = json.loads(coin())["pubs"][0]
+        bench.executor.submit(task("a", params=json.dumps({"pubs": [pub, pub]})))
+        await bench.end_of("a")
+        assert [type(each) for _, each in bench.said] == [Reached, Interim, Reached, Interim, Done]
+
+    with_bench(1, body)
+
+
+def test_a_job_that_lasts_longer_lasts_on_the_device() -> None:
+    async def body(bench: Bench) -> None:
+        bench.executor.submit(task("a", lasts=0.2))
+        await bench.end_of("a")
+        assert [type(each) for _, each in bench.said] == [Reached, Interim, Reached, Done]
+
+    with_bench(1, body)
+
+
+def test_who_asks_for_the_device_waits_until_it_is_given() -> None:
+    async def body(bench: Bench) -> None:
+        bench.executor.submit(replace(task("a"), asks=True))
+        await bench.until(lambda: bench.said)
+        first, again = bench.executor._by_job["a"], "b"
+        assert bench.said == [("a", Reached(Stage.ON_DEVICE))]
+        bench.executor.give_device("a")
+        assert isinstance(await bench.end_of("a"), Done)
+        bench.executor.give_device("a")
+        first.give_device()
+        bench.executor.submit(replace(task(again), asks=True))
+        await bench.until(lambda: (again, Reached(Stage.ON_DEVICE)) in bench.said)
+        bench.executor.kill(again)
+        assert isinstance(await bench.end_of(again), Lost)
+        bench.executor.give_device(again)
+        bench.executor.submit(task("c"))
+        assert isinstance(await bench.end_of("c"), Done), "nothing was left in anybody's pipe"
 
     with_bench(1, body)
 
@@ -323,3 +377,65 @@ def test_stopping_ends_every_process_and_says_nothing(count: int) -> None:
 
     with_bench(count, body)
     assert len(pids) == count
+
+
+# -- what a worker has made already --------------------------------------------------------
+
+
+def measured() -> str:
+    circuit = QuantumCircuit(1, 1)
+    circuit.sx(0)
+    circuit.measure(0, 0)
+    return codec.dumps({"pubs": [[circuit, [], 10]]})
+
+
+MEASURED = measured()
+
+
+async def misses(bench: Bench, job_id: str, affinity: str) -> int:
+    given = task(job_id, params=MEASURED, affinity=affinity, backend="fake_manila")
+    bench.executor.submit(given)
+    event = await bench.end_of(job_id)
+    assert isinstance(event, Done)
+    return event.cache.misses
+
+
+def test_a_worker_that_was_told_of_a_device_makes_less_for_its_first_task() -> None:
+    async def body(bench: Bench) -> None:
+        bench.executor.warm("told", "fake_manila")
+        assert bench.executor.free == 2
+        first = await misses(bench, "a", "told")
+        assert 0 < first < await misses(bench, "b", "untold")
+
+    with_bench(2, body)
+
+
+def test_tasks_stay_with_the_worker_that_knows_their_session() -> None:
+    async def body(bench: Bench) -> None:
+        made = [await misses(bench, f"{place}", name) for place, name in enumerate("abba")]
+        assert made[0] == made[1] > 0
+        assert made[2:] == [0, 0]
+
+    with_bench(2, body)
+
+
+def test_a_worker_that_cannot_get_ready_still_works() -> None:
+    async def body(bench: Bench) -> None:
+        bench.executor.warm("a", "no such device")
+        bench.executor.submit(task("a"))
+        assert isinstance(await bench.end_of("a"), Done)
+
+    with_bench(1, body)
+
+
+def test_nobody_gets_ready_while_all_are_busy() -> None:
+    async def body(bench: Bench) -> None:
+        bench.executor.submit(task("a", lasts=FOR_EVER))
+        await bench.begun("a")
+        bench.executor.warm("b", "fake_manila")
+        bench.executor.kill("a")
+        assert isinstance(await bench.end_of("a"), Lost)
+        (only,) = bench.executor._workers
+        assert only.affinity == "a"
+
+    with_bench(1, body)

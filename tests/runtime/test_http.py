@@ -559,13 +559,25 @@ def test_a_job_whose_worker_is_killed_is_run_again(slow: Server) -> None:
     job_id = slow.submit()
     path = f"/qsession/jobs/{job_id}/interim"
     eventually(lambda: slow.json(path)["interim"], "a busy worker")
-    before = workers(slow)
-    for pid in before:
-        # The idle ones too, since which of them is busy cannot be seen from here.
-        os.kill(pid, signal.SIGKILL)
+    busy = worker_of(slow, job_id)
+    os.kill(busy, signal.SIGKILL)
     eventually(lambda: slow.job(job_id)["qsession"]["attempts"] == 2, "a second attempt")
     eventually(lambda: slow.json(path)["interim"], "its work done again")
-    assert not before & workers(slow)
+    assert busy not in workers(slow)
+    os.kill(worker_of(slow, job_id), signal.SIGKILL)
+    state = slow.ended(job_id)["state"]
+    assert state["status"] == "Failed"
+    assert re.search(r"died 2 times, last with status -9; .* \d+ bytes", state["reason"])
+
+
+def worker_of(server: Server, job_id: str) -> int:
+    """Give the process that runs a job."""
+    (busy,) = (
+        worker["pid"]
+        for worker in server.json("/qsession/status")["workers"]
+        if worker["job_id"] == job_id
+    )
+    return int(busy)
 
 
 def workers(server: Server) -> set[int]:

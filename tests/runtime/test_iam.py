@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import base64
 import json
+from dataclasses import replace
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 import pytest
@@ -14,6 +16,7 @@ from starlette.routing import Route
 from qsession_widget import local
 from qsession_widget.runtime.iam import GRANT_TYPE, PLAN_ID, TOKEN_SECONDS, Tokens
 from qsession_widget.runtime.prefix import AnyPrefix
+from qsession_widget.runtime.registry import Registry, User, hash_of
 from qsession_widget.wire.fields import INSTANCE_CRN
 
 if TYPE_CHECKING:
@@ -30,25 +33,50 @@ def claims(token: str) -> dict[str, object]:
     return found
 
 
+ADA = User("ada", datetime(2026, 11, 22, tzinfo=UTC), hash_of("token of ada"))
+
+
+def of(secret: str, *users: User) -> Tokens:
+    return Tokens(secret, Registry(secret, users or [ADA]))
+
+
 def test_issued_token_is_good_for_an_hour_and_for_its_runtime_only() -> None:
-    tokens = Tokens("secret", "ada")
+    tokens = of("secret")
     answer = tokens.issue("ada", NOW)
     token = answer["access_token"]
     assert claims(token)["iat"] == int(NOW)
     assert claims(token)["exp"] == answer["expiration"] == int(NOW) + TOKEN_SECONDS
     assert tokens.owner_of_issued(token, NOW + TOKEN_SECONDS - 1) == "ada"
     assert tokens.owner_of_issued(token, NOW + TOKEN_SECONDS) is None
-    assert Tokens("other", "ada").owner_of_issued(token, NOW) is None
-    assert Tokens("secret", "ada").owner_of_issued(token, NOW) == "ada"
+    assert of("other").owner_of_issued(token, NOW) is None
+    assert of("secret").owner_of_issued(token, NOW) == "ada"
 
 
 @pytest.mark.parametrize("token", ["", ".", "..", "a.b.c", "é.é.é"])
 def test_what_is_no_issued_token_is_refused(token: str) -> None:
-    assert Tokens("secret", "ada").owner_of_issued(token, NOW) is None
+    assert of("secret").owner_of_issued(token, NOW) is None
+
+
+def test_an_issued_token_ends_with_the_token_that_it_was_issued_for() -> None:
+    registry = Registry("secret", [ADA])
+    tokens = Tokens("secret", registry)
+    issued = tokens.issue("ada", NOW)["access_token"]
+    registry.remove("ada")
+    assert tokens.owner_of_issued(issued, NOW) is None
+    registry.add(replace(ADA, token_hash=hash_of("another token of ada")))
+    assert tokens.owner_of_issued(issued, NOW) is None
+    again = tokens.issue("ada", NOW)["access_token"]
+    assert tokens.owner_of_issued(again, NOW) == "ada"
+
+
+@pytest.mark.parametrize("body", [b"[]", b"7", b"{}", b'{"sub": {}}', b"\xff", b"[" * 9000])
+def test_a_token_with_odd_claims_is_refused(body: bytes) -> None:
+    text = base64.urlsafe_b64encode(body).rstrip(b"=").decode()
+    assert of("secret").owner_of_issued(f"a.{text}.c", NOW) is None
 
 
 def test_altered_token_is_refused() -> None:
-    tokens = Tokens("secret", "ada")
+    tokens = of("secret")
     head, _, signature = tokens.issue("ada", NOW)["access_token"].split(".")
     forged = base64.urlsafe_b64encode(b'{"sub":"eve","exp":9999999999}').rstrip(b"=").decode()
     assert tokens.owner_of_issued(f"{head}.{forged}.{signature}", NOW) is None

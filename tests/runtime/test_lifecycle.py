@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
@@ -13,6 +14,9 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 from qsession_widget.runtime import lifecycle
 from qsession_widget.runtime.lifecycle import NotAcceptingJobsError, Session
 from qsession_widget.wire.states import JobState, Mode, SessionState
+
+HISTORIES = int(os.environ.get("QSESSION_HISTORIES", "1000"))
+"""How many random histories; `make soak` tries more."""
 
 OPEN = SessionState.OPEN
 ACTIVE = SessionState.ACTIVE
@@ -262,6 +266,28 @@ def test_usage_of_a_batch_is_the_time_of_its_jobs_on_the_device() -> None:
     assert session.prioritised
 
 
+def test_usage_is_work_and_idle_time() -> None:
+    session = lifecycle.end(running(), "a", at(12, 11), device_seconds=40, preparing_seconds=15)
+    session = lifecycle.tick(session, at(12, 12)).session
+    assert session.state is INACTIVE
+    assert (session.on_device_seconds, session.preparing_seconds) == (40, 15)
+    assert session.busy_seconds == 60
+    assert session.usage_seconds(at(15)) == 120
+    assert session.idle_seconds(at(15)) == 60, "what nobody worked in is paid for too"
+    batch = lifecycle.end(running(Mode.BATCH), "a", at(12, 11), device_seconds=40)
+    assert batch.usage_seconds(at(12, 11, 30)) == 40
+    assert batch.idle_seconds(at(12, 11, 30)) == 0, "a batch pays for its jobs alone"
+
+
+def test_jobs_that_overlap_are_one_stretch_of_work() -> None:
+    session = lifecycle.start(lifecycle.submit(running(), "b"), "b", at(12, 11))
+    session = lifecycle.end(session, "a", at(12, 12))
+    assert session.idle_seconds(at(12, 13)) == 0, "b runs still"
+    session = lifecycle.end(session, "b", at(12, 14))
+    assert session.busy_seconds == 240
+    assert session.idle_seconds(at(12, 14, 30)) == 30
+
+
 def test_usage_never_falls_when_the_machines_clock_is_set_back() -> None:
     assert running().usage_seconds(at(11)) == 0
     session = lifecycle.close(running(), at(11))
@@ -341,6 +367,7 @@ class Histories(RuleBasedStateMachine):
         self.count = 0
         self.began: dict[str, datetime] = {}
         self.device_seconds = 0.0
+        self.worked_seconds = 0.0
         self.promised = lifecycle.next_deadline(self.session)
 
     def take(self, step: lifecycle.Step) -> None:
@@ -382,6 +409,7 @@ class Histories(RuleBasedStateMachine):
     @rule(seconds=st.sampled_from([1, 30, 60, 600, 3600, 4 * 3600]))
     def wait(self, seconds: int) -> None:
         self.now += timedelta(seconds=seconds)
+        self.worked_seconds += seconds if self.has_running else 0
         before = self.session
         step = lifecycle.tick(before, self.now)
         if step.session != before:
@@ -485,6 +513,14 @@ class Histories(RuleBasedStateMachine):
         assert self.session.usage_seconds(self.now) == pytest.approx(active.total_seconds())
 
     @invariant()
+    def what_nobody_worked_in_is_idle(self) -> None:
+        if self.session.mode is Mode.BATCH:
+            assert self.session.idle_seconds(self.now) == 0
+        else:
+            used = self.session.usage_seconds(self.now)
+            assert self.session.idle_seconds(self.now) == pytest.approx(used - self.worked_seconds)
+
+    @invariant()
     def transitions_are_in_order(self) -> None:
         times = [when for _, when in self.session.transitions]
         assert times == sorted(times)
@@ -492,7 +528,7 @@ class Histories(RuleBasedStateMachine):
 
 TestHistories = Histories.TestCase
 TestHistories.settings = settings(
-    max_examples=300,
+    max_examples=HISTORIES,
     stateful_step_count=40,
     deadline=None,
     derandomize=True,

@@ -34,13 +34,16 @@ class Client:
         assert answer.status_code == 200, answer.text
         return answer.json()
 
-    def submit(self, **more: Any) -> str:
+    @staticmethod
+    def submission(**more: Any) -> str:
         circuit = QuantumCircuit(1, 1)
         circuit.measure(0, 0)
         params = codec.dumps({"pubs": [[circuit, [], 10]], "version": 2})
         body = {"program_id": "sampler", "backend": "fake_manila", **more}
-        text = codec.dumps(body)[:-1] + f',"params":{params}}}'
-        answer = self.ask("POST", "/jobs", data=text)
+        return codec.dumps(body)[:-1] + f',"params":{params}}}'
+
+    def submit(self, **more: Any) -> str:
+        answer = self.ask("POST", "/jobs", data=self.submission(**more))
         assert answer.status_code == 200, answer.text
         return str(answer.json()["id"])
 
@@ -60,6 +63,32 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 @pytest.fixture(scope="module")
 def client(home: Path) -> Client:
     return Client(home)
+
+
+def test_older_revisions_of_the_api_list_names(client: Client) -> None:
+    older = client.ask("GET", "/backends", headers={"IBM-API-Version": "2024-01-01"}).json()
+    newer = client.ask("GET", "/backends", headers={"IBM-API-Version": "2025-05-01"}).json()
+    assert older["devices"] == [each["name"] for each in newer["devices"]]
+    assert client.json("/backends") == newer
+    assert client.json("/backends/fake_manila/defaults") == {}
+    assert client.ask("GET", "/backends/nobody/defaults").status_code == 404
+
+
+def test_tags_and_versions_are_listed(client: Client) -> None:
+    client.submit(tags=["zebra-1", "zebra 2"])
+    client.submit(tags=["zebra 2", "horse", "100%zebra"])
+    assert client.json("/tags", type="job", search="zebra") == {
+        "tags": ["100%zebra", "zebra 2", "zebra-1"]
+    }
+    assert client.json("/tags", search="0%z") == {"tags": ["100%zebra"]}
+    assert client.ask("GET", "/tags?type=session").status_code == 400
+    versions = [each["version"] for each in client.json("/versions")["versions"]]
+    assert versions == sorted(versions) == ["2024-01-01", "2026-04-15"]
+
+
+def test_a_private_job_is_called_private_at_once(client: Client) -> None:
+    answer = client.ask("POST", "/jobs", data=client.submission(private=True)).json()
+    assert answer["private"] is True
 
 
 def ids(answer: dict[str, Any]) -> list[str]:

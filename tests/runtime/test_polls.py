@@ -9,6 +9,7 @@ from starlette.datastructures import Address
 
 from qsession_widget.runtime import polls
 from qsession_widget.runtime.polls import QUICK_SECONDS, QuickPolls
+from tests.conftest import running
 from tests.runtime.test_listing import Client
 
 if TYPE_CHECKING:
@@ -67,6 +68,29 @@ def test_what_nobody_asks_for_any_more_is_forgotten() -> None:
         seen.answered(HERE, str(number), quick=False)
     assert len(seen._asking) == 1024
     assert not seen.hold_seconds(HERE, "0")
+
+
+HOLD_AN_HOUR = ("--hold-new-jobs-seconds", "3600")
+
+
+def test_a_new_job_is_answered_when_it_has_ended(tmp_path: Path) -> None:
+    with running(tmp_path, *HOLD_AN_HOUR) as home:
+        client = Client(home)
+        for _ in range(2):
+            assert client.json(f"/jobs/{client.submit()}")["status"] == "Completed"
+
+
+def test_a_new_job_is_answered_at_once_where_holding_would_be_in_vain(tmp_path: Path) -> None:
+    # The client gives up after half a minute.
+    with running(tmp_path, *HOLD_AN_HOUR, "--min-job-seconds", "3600") as home:
+        client = Client(home)
+        # Who sends a key does not poll.
+        body = client.submission()
+        answer = client.ask("POST", "/jobs", data=body, headers={"Idempotency-Key": "mine"})
+        assert answer.status_code == 200
+        # And this one has to wait for the first.
+        behind = client.ask("POST", "/jobs", data=body).json()["id"]
+        assert client.json(f"/jobs/{behind}")["status"] == "Queued"
 
 
 def test_a_held_poll_is_answered_when_the_job_ends(slow_home: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
@@ -17,13 +18,14 @@ from qiskit.primitives.containers.estimator_pub import EstimatorPub
 from qiskit.quantum_info import DensityMatrix, SuperOp, hellinger_fidelity
 from qiskit_aer import AerSimulator
 
-from qsession_widget.runtime import caching, engine, noise, simulation
+from qsession_widget.runtime import caching, devices, engine, noise, simulation
 from qsession_widget.runtime.caching import Cache
 from qsession_widget.runtime.circuits import Circuits, structural_key
 from qsession_widget.wire import codec
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
 SEED = 11
 SHOTS = 150
@@ -430,3 +432,33 @@ def test_a_new_calibration_is_used_at_once(monkeypatch: pytest.MonkeyPatch) -> N
     run("sampler", SMALL, [circuit, [], 10])
     assert simulation._target(SMALL) is not before
     assert simulation._device(SMALL) is not recording
+
+
+@pytest.fixture
+def recording(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """Serve a copy of one device's recording, and nothing else; give its folder."""
+    folder = shutil.copytree(devices._recorded_devices() / "manila", tmp_path / "manila")
+    with monkeypatch.context() as patch:
+        patch.setattr(devices, "_recorded_devices", lambda: tmp_path)
+        simulation._catalog.cache_clear()
+        yield folder
+    simulation._catalog.cache_clear()
+
+
+def test_another_calibration_changes_what_jobs_give(recording: Path) -> None:
+    circuit = QuantumCircuit(1, 1)
+    circuit.x(0)
+    circuit.measure(0, 0)
+
+    def ones() -> int:
+        return int(run("sampler", SMALL, [circuit, [], 1_000]).data.c.get_counts()["1"])
+
+    assert ones() > 900
+    file = recording / "props_manila.json"
+    properties = json.loads(file.read_text())
+    for qubit in properties["qubits"]:
+        for each in qubit:
+            if each["name"] in {"readout_error", "prob_meas0_prep1", "prob_meas1_prep0"}:
+                each["value"] = 0.5
+    file.write_text(json.dumps(properties))
+    assert ones() < 600

@@ -19,13 +19,20 @@ from sqlalchemy.exc import IntegrityError
 from qsession_widget.runtime import lifecycle, schema, store
 from qsession_widget.runtime.job import Job
 from qsession_widget.runtime.lifecycle import Session
-from qsession_widget.runtime.store import JobFilter, Store, StoreUnavailableError, Write
+from qsession_widget.runtime.store import (
+    DuplicateKeyError,
+    JobFilter,
+    Store,
+    StoreUnavailableError,
+    Write,
+)
 from qsession_widget.wire.states import JobState, Mode, SessionState
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
+TABLES = ("sessions", "jobs", "payloads", "results", "users", "clock")
 NOON = datetime(2026, 11, 22, 12, 0, 0, 123456, tzinfo=UTC)
 
 
@@ -86,7 +93,7 @@ def test_migrations_from_empty_lead_to_the_schema(tmp_path: Path) -> None:
     with engine.connect() as connection:
         context = MigrationContext.configure(connection, opts={"compare_type": True})
         assert compare_metadata(context, schema.metadata) == []
-        assert set(schema.metadata.tables) == {"sessions", "jobs", "payloads", "results"}
+        assert set(schema.metadata.tables) == set(TABLES)
     engine.dispose()
 
 
@@ -160,12 +167,19 @@ def test_what_is_written_comes_back_the_same(tmp_path: Path) -> None:
         activated_at=NOON,
         last_job_started=NOON + timedelta(microseconds=1),
         used_seconds=1.25,
+        on_device_seconds=0.5,
+        preparing_seconds=0.25,
+        busy_seconds=1.0,
+        busy_since=NOON,
         revision=7,
     )
     job = a_job(
         session_id="s",
         state=JobState.RUNNING,
         started_at=NOON,
+        preparing_at=NOON,
+        on_device_at=NOON + timedelta(seconds=1),
+        post_processing_at=NOON + timedelta(seconds=2),
         attempts=2,
         cost_seconds=5,
         optimization_level=3,
@@ -276,6 +290,45 @@ def test_many_changes_share_a_commit(tmp_path: Path) -> None:
         asyncio.run(write(found))
 
 
+def test_what_can_wait_shares_the_commit_of_what_follows(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(store, "LINGER_SECONDS", 3_600.0)
+
+    async def write(found: Store) -> None:
+        job = a_job()
+        await found.write(new(job))
+        commits, updates = [], []
+        event.listen(found._engine, "commit", lambda _: commits.append(1))
+        event.listen(
+            found._engine,
+            "before_cursor_execute",
+            lambda _c, _cursor, text, *_: updates.append(text) if "UPDATE" in text else None,
+        )
+        running = replace(job, state=JobState.RUNNING, revision=2)
+        done = replace(running, state=JobState.COMPLETED, revision=3)
+        start = found.write(Write(jobs=(running,), can_wait=True))
+        end = found.write(Write(jobs=(done,), result=("j", "{}")))
+        await asyncio.gather(start, end)
+        assert (len(commits), len(updates)) == (1, 1)
+        assert await found.job("o", "j") == done
+
+    with opened(tmp_path) as found:
+        asyncio.run(write(found))
+
+
+def test_what_can_wait_does_not_wait_for_ever(tmp_path: Path) -> None:
+    async def write(found: Store) -> None:
+        job = a_job()
+        await found.write(new(job))
+        running = replace(job, state=JobState.RUNNING, revision=2)
+        await found.write(Write(jobs=(running,), can_wait=True))
+        assert await found.job("o", "j") == running
+
+    with opened(tmp_path) as found:
+        asyncio.run(write(found))
+
+
 def test_while_the_file_cannot_be_written_nothing_that_happened_is_lost(tmp_path: Path) -> None:
     """A real lock of another connection: what is new is refused, the rest waits in its order."""
 
@@ -321,8 +374,10 @@ def test_idempotency_keys_are_one_for_each_owner_and_kind(tmp_path: Path) -> Non
         assert await found.job_by_key("p", "k") == "b"
         assert await found.session_by_key("o", "k") == "s"
         assert await found.job_by_key("o", "other") is None
-        with pytest.raises(IntegrityError):
+        with pytest.raises(DuplicateKeyError, match="idempotency_key"):
             await found.write(new(a_job("c"), key="k"))
+        with pytest.raises(DuplicateKeyError, match="idempotency_key"):
+            await found.write(Write(new_session=(a_session("t"), "k")))
         await found.write(new(a_job("d")))
         await found.write(new(a_job("e")))
 

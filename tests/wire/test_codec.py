@@ -180,6 +180,18 @@ def test_results(dumps: Dumps, loads: Loads) -> None:
                 assert one == other if isinstance(other, BitArray) else np.all(one == other)
 
 
+def test_results_that_are_encoded_one_by_one_make_the_same_whole() -> None:
+    bits = BitArray(np.array([[1], [2]], dtype=np.uint8), num_bits=2)
+    pubs = [
+        SamplerPubResult(DataBin(meas=bits), metadata={"shots": 2}),
+        PubResult(DataBin(evs=np.array(0.5)), metadata={}),
+    ]
+    for some in (pubs, pubs[:1], []):
+        whole = PrimitiveResult(some, metadata={"version": 2})
+        texts = [codec.dumps(each) for each in some]
+        assert codec.joined(texts, metadata={"version": 2}) == codec.dumps(whole)
+
+
 def test_an_estimators_result_of_ibm() -> None:
     data = {"data": DataBin(evs=np.array(0.5), shape=()), "metadata": {"shots": 4}}
     text = official_dumps({"__type__": "EstimatorPubResult", "__value__": data})
@@ -317,6 +329,13 @@ def test_pickles_are_not_opened() -> None:
 def test_a_type_that_is_not_known_is_named() -> None:
     with pytest.raises(codec.UnknownTypeError, match=r"'settings'.*known are"):
         codec.loads(tagged("settings", {}))
+
+
+def test_a_type_can_be_handed_on_as_it_is() -> None:
+    text = tagged("settings", {"value": json.loads(tagged("complex", [1.0, 2.0]))})
+    found = codec.loads(text, opaque=("settings",))
+    assert found == {"__type__": "settings", "__value__": {"value": 1 + 2j}}
+    assert json.loads(codec.dumps(found)) == json.loads(text)
 
 
 def test_sampler_results_keep_their_class() -> None:

@@ -6,11 +6,6 @@ import { OWN_KEYS } from "./keys";
 
 export type SessionCommand = "close" | "cancel" | "cancel_queued";
 
-export const COMMAND_NAMES: Readonly<Record<SessionCommand, string>> = {
-  close: "Close session",
-  cancel: "Cancel session",
-  cancel_queued: "Cancel queued",
-};
 export const PENDING_NAMES: Readonly<Record<SessionCommand, string>> = {
   close: "Closing…",
   cancel: "Cancelling…",

@@ -1,10 +1,11 @@
 import { useEffect } from "preact/hooks";
-import type { Peek, Result } from "../contract";
+import { type Peek, type Result, STAGES } from "../contract";
 import { CopyButton } from "./copy";
-import { count, NONE, span } from "./format";
+import { count, duration, NONE, span } from "./format";
 import type { Job } from "./jobs";
 import { OWN_KEYS } from "./keys";
 import type { Peeks } from "./peeks";
+import { estimateWords } from "./row";
 
 const AXIS = 200;
 
@@ -72,8 +73,27 @@ function ResultView({ result }: { result: Result }) {
   );
 }
 
-function Facts({ peek }: { peek: Peek }) {
+/** What the table has of a job beyond its columns. */
+function known(job: Job, serverNow: number): [string, string][] {
   const facts: [string, string][] = [];
+  if (job.estimate !== null) {
+    const { basis } = job.estimate;
+    facts.push(["estimated start", `${estimateWords(job.estimate, serverNow)} (${basis})`]);
+  }
+  const end = job.waited !== null && job.ran !== null ? job.waited + job.ran : null;
+  const begun = [...job.stages, end];
+  STAGES.forEach((stage, at) => {
+    const from = begun[at] ?? null;
+    const to = begun.slice(at + 1).find((each) => each !== null) ?? null;
+    if (from !== null && to !== null) {
+      facts.push([stage, duration(to - from)]);
+    }
+  });
+  return facts;
+}
+
+function Facts({ peek, more }: { peek: Peek; more: readonly [string, string][] }) {
+  const facts = [...more];
   if (typeof peek.pubs === "number") {
     facts.push(["pubs", String(peek.pubs)]);
   }
@@ -100,10 +120,11 @@ interface DetailProps {
   peeks: Peeks;
   /** Nobody would answer. */
   disabled: boolean;
+  serverNow: number;
 }
 
 /** What a row opens: why the job failed, its result, its options, and how to fetch it again. */
-export function Detail({ job, peeks, disabled }: DetailProps) {
+export function Detail({ job, peeks, disabled, serverNow }: DetailProps) {
   const peek = peeks.get(job.id);
   useEffect(() => {
     if (!disabled) {
@@ -135,7 +156,12 @@ export function Detail({ job, peeks, disabled }: DetailProps) {
       {peek?.results?.map((result) => (
         <ResultView key={`${result.pub} ${result.name}`} result={result} />
       ))}
-      {peek && !peek.error && <Facts peek={peek} />}
+      {peek?.notes?.map((note) => (
+        <p class="qsw-quiet" key={note}>
+          {note}
+        </p>
+      ))}
+      {peek && !peek.error && <Facts peek={peek} more={known(job, serverNow)} />}
     </section>
   );
 }

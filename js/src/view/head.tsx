@@ -1,10 +1,10 @@
 import type { Pulse } from "../clock";
 import { CLOSED, type Head, type Link } from "../contract";
 import { CopyButton } from "./copy";
-import { absolute, isTime, relative } from "./format";
+import { absolute, isTime, moment, relative } from "./format";
 import { Icon, type IconName } from "./icons";
 import type { Counts, JobStatus, Tally } from "./jobs";
-import { usageOf, usageWords } from "./usage";
+import { cacheWords, usageOf, usageWords } from "./usage";
 
 const STATUS_ICONS: Readonly<Record<string, IconName>> = {
   Pending: "queued",
@@ -20,15 +20,6 @@ export function Status({ head }: { head: Head }) {
     <span class="qsw-status" data-testid="qsw-status" title={words}>
       <Icon name={icon} />
       <span class="qsw-clip">{words}</span>
-    </span>
-  );
-}
-
-/** The only text that is read aloud without being asked for. */
-export function Announcer({ head }: { head: Head }) {
-  return (
-    <span class="qsw-unseen" role="status">
-      {head.status}
     </span>
   );
 }
@@ -58,12 +49,25 @@ function silence(pulse: Pulse): string {
   if (!navigator.onLine) {
     return "browser offline";
   }
-  return pulse.lost ? "kernel gone" : "no connection";
+  if (pulse.lost) {
+    return "kernel gone";
+  }
+  return pulse.asked ? "no live updates" : "no connection";
+}
+
+const AGO_MS = 60_000;
+
+/** Of what age the state is; what is old, such as a saved notebook's, has its time. */
+function lastSeen({ seen }: Pulse, now: number): string {
+  if (seen === null) {
+    return "nothing seen yet";
+  }
+  return now - seen < AGO_MS ? `last seen ${relative(seen, now)}` : `as of ${moment(seen, now)}`;
 }
 
 export function LinkBadge({ link, pulse, stale, now }: LinkProps) {
-  const lastSeen =
-    pulse.seen === null ? "nothing seen yet" : `last seen ${relative(pulse.seen, now)}`;
+  const asked = pulse.asked && pulse.seen !== null && link.state === "live";
+  const words = asked ? `as of ${moment(pulse.seen ?? now, now)}` : LINK_WORDS[link.state];
   return (
     <span
       class="qsw-link"
@@ -73,8 +77,8 @@ export function LinkBadge({ link, pulse, stale, now }: LinkProps) {
         pulse.seen !== null && isTime(pulse.seen) ? `Last seen ${absolute(pulse.seen)}` : undefined
       }
     >
-      <Icon name={stale ? "offline" : LINK_ICONS[link.state]} />
-      {stale ? `${silence(pulse)}: ${lastSeen}` : LINK_WORDS[link.state]}
+      <Icon name={stale ? "offline" : asked ? "queued" : LINK_ICONS[link.state]} />
+      {stale ? `${silence(pulse)}: ${lastSeen(pulse, now)}` : words}
     </span>
   );
 }
@@ -90,9 +94,17 @@ interface FactsProps {
   head: Head;
   tally: Tally;
   serverNow: number;
+  /** Seconds of the service's clock in one. */
+  rate: number;
 }
 
-export function Facts({ head, tally, serverNow }: FactsProps) {
+/** Of a service whose clock is not the world's. */
+function clockWords(rate: number, serverNow: number): string {
+  const goes = rate === 0 ? "moved by hand" : `${rate} times as fast`;
+  return isTime(serverNow) ? `${absolute(serverNow)}, ${goes}` : goes;
+}
+
+export function Facts({ head, tally, serverNow, rate }: FactsProps) {
   const usage = usageOf(head, tally, serverNow);
   const jobs = countWords(tally.counts);
   if (head.session_id === null && head.mode === null && !jobs) {
@@ -114,13 +126,25 @@ export function Facts({ head, tally, serverNow }: FactsProps) {
       {head.mode !== null && (
         <div>
           <dt>Mode</dt>
-          <dd>{head.mode}</dd>
+          <dd>{head.policy === "shared" ? `${head.mode}, device shared` : head.mode}</dd>
         </div>
       )}
       {usage && (
         <div>
           <dt>Usage</dt>
           <dd data-testid="qsw-usage">{usageWords(usage)}</dd>
+        </div>
+      )}
+      {head.cache && (
+        <div>
+          <dt>Cache</dt>
+          <dd data-testid="qsw-cache">{cacheWords(head.cache)}</dd>
+        </div>
+      )}
+      {rate !== 1 && (
+        <div>
+          <dt>Clock</dt>
+          <dd data-testid="qsw-clock">{clockWords(rate, serverNow)}</dd>
         </div>
       )}
       {jobs && (

@@ -2,20 +2,27 @@ import { useEffect, useLayoutEffect, useMemo, useReducer, useRef, useState } fro
 import { firstPulse, type Pulse, pulseOf } from "../clock";
 import { type Command, type Model, TRAITS } from "../contract";
 import { reader, type Snapshot } from "./model";
-import { isAnswered, type Sent, sent } from "./pending";
+import { isAnswered, isUnheard, named, nameOf, type Sent, sent } from "./pending";
 import { beatOf } from "./shape";
 
 /** The model's state, and when it was last heard. Traits of one message cause one drawing. */
-export function useSession(model: Model): { snapshot: Snapshot; pulse: Pulse } {
+export function useSession(model: Model): {
+  snapshot: Snapshot;
+  pulse: Pulse;
+  /** Tell that the next beat is asked for. */
+  asks: () => void;
+} {
   const [version, changed] = useReducer((n: number) => n + 1, 0);
   const [pulse, setPulse] = useState(() => firstPulse(beatOf(model.get("beat")), Date.now()));
+  const asked = useRef(false);
   // Before the page is drawn, or what comes in between would be missed.
   useLayoutEffect(() => {
     const onChange = () => changed(undefined);
     const onBeat = () => {
       const beat = beatOf(model.get("beat"));
       if (beat) {
-        setPulse(pulseOf(beat, Date.now()));
+        setPulse(pulseOf(beat, Date.now(), asked.current));
+        asked.current = false;
       }
     };
     const onCommLost = () => setPulse((last) => ({ ...last, lost: true }));
@@ -35,7 +42,10 @@ export function useSession(model: Model): { snapshot: Snapshot; pulse: Pulse } {
   const read = useMemo(() => reader(model), [model]);
   // The version stands for the traits.
   const snapshot = useMemo(read, [read, version]);
-  return { snapshot, pulse };
+  const asks = () => {
+    asked.current = true;
+  };
+  return { snapshot, pulse, asks };
 }
 
 /** The browser's time, drawn anew at this interval while someone can see it. */
@@ -48,29 +58,62 @@ export function useNow(interval: number): number {
   return Date.now();
 }
 
+const LOOK_MS = 20_000;
+
+/** Tells the kernel that somebody looks: not every host does, and none of a side panel. */
+export function useLooks(model: Model, stale: boolean): void {
+  useEffect(() => {
+    if (stale) {
+      return;
+    }
+    const look = () => {
+      if (!document.hidden) {
+        model.send(named({ do: "look" }));
+      }
+    };
+    look();
+    const timer = setInterval(look, LOOK_MS);
+    document.addEventListener("visibilitychange", look);
+    return () => {
+      clearInterval(timer);
+      document.removeEventListener("visibilitychange", look);
+    };
+  }, [model, stale]);
+}
+
 export interface Commands {
   send(command: Command): void;
   isPending(kind: Command["do"], jobId?: string): boolean;
+  /** Names of those that wait until the kernel has run its cell. */
+  unheard: readonly string[];
 }
 
 /** Sends commands and remembers those unanswered. Of those sent before a silence nobody knows. */
-export function useCommands(model: Model, snapshot: Snapshot, stale: boolean): Commands {
+export function useCommands(
+  model: Model,
+  snapshot: Snapshot,
+  pulse: Pulse,
+  stale: boolean,
+  now: number,
+): Commands {
   const [, redraw] = useReducer((n: number) => n + 1, 0);
   const waiting = useRef<Sent[]>([]);
   waiting.current = stale ? [] : waiting.current.filter((each) => !isAnswered(each, snapshot));
   return {
     send(command) {
-      if (command.do !== "refresh" && command.do !== "peek") {
-        waiting.current.push(sent(command, snapshot));
-      }
-      model.send(command);
+      const each = sent(command, snapshot, pulse.n, Date.now());
+      waiting.current.push(each);
+      model.send(each.message);
       redraw(undefined);
     },
     isPending(kind, jobId) {
       return waiting.current.some(
-        ({ command }) =>
-          command.do === kind && (command.do !== "cancel_job" || command.job_id === jobId),
+        ({ message }) =>
+          message.do === kind && (message.do !== "cancel_job" || message.job_id === jobId),
       );
     },
+    unheard: waiting.current
+      .filter((each) => isUnheard(each, snapshot, pulse.n, now))
+      .map(({ message }) => nameOf(message)),
   };
 }

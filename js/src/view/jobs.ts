@@ -1,10 +1,15 @@
-import type { Reason } from "../contract";
+import { type Estimates, type Reason, STAGES, type Stage, type StageTimes } from "../contract";
 import { pageOf } from "./shape";
 
 export type JobStatus = "queued" | "running" | "completed" | "failed" | "cancelled" | "unknown";
 
 const BY_CODE: readonly JobStatus[] = ["queued", "running", "completed", "failed", "cancelled"];
 const RUN = 0x80;
+/** Of a job's byte: the code of its state, and what it is doing above that. */
+const MEANING = 0x3f;
+const CODE = 0x0f;
+const UNKNOWN = 0x0f;
+const NO_STAGES: StageTimes = [];
 
 export interface Job {
   /** Its place in the order in which the jobs came, from 0. */
@@ -12,13 +17,25 @@ export interface Job {
   id: string;
   program: string;
   status: JobStatus;
+  /** What it does while it runs; null where that is not known. */
+  stage: Stage | null;
   tags: readonly string[];
   /** Epoch ms on the server's clock. */
   created: number | null;
   /** ms from creation to start, and from start to end. */
   waited: number | null;
   ran: number | null;
+  pubs: number | null;
+  /** ms from creation to each of `STAGES`. */
+  stages: StageTimes;
   reason: string | null;
+  estimate: Estimate | null;
+}
+
+/** When a job may start, in epoch ms on the server's clock, and how the service knows. */
+export interface Estimate {
+  starts: number;
+  basis: string;
 }
 
 export type Counts = Readonly<Record<JobStatus, number>>;
@@ -26,6 +43,8 @@ export type Counts = Readonly<Record<JobStatus, number>>;
 /** What is counted over all jobs. */
 export interface Tally {
   counts: Counts;
+  /** How many of those that run are known to be at each stage. */
+  doing: Readonly<Record<Stage, number>>;
   /** ms that the jobs which have ended ran. */
   ran: number;
   /** Epoch ms at which those that run began. */
@@ -38,9 +57,9 @@ export function isFinal(status: JobStatus): boolean {
   return status === "completed" || status === "failed" || status === "cancelled";
 }
 
-/** One status for each job, from bytes in which equal neighbours are a run. */
+/** One byte for each job, from bytes in which equal neighbours are a run. */
 export function readStates(bytes: DataView | undefined, count: number): Uint8Array {
-  const states = new Uint8Array(count).fill(0x0f);
+  const states = new Uint8Array(count).fill(UNKNOWN);
   if (!(bytes instanceof DataView)) {
     return states;
   }
@@ -48,12 +67,12 @@ export function readStates(bytes: DataView | undefined, count: number): Uint8Arr
   for (let at = 0; at < bytes.byteLength && job < count; ) {
     const byte = bytes.getUint8(at);
     if (byte < RUN || at + 2 >= bytes.byteLength) {
-      states[job] = byte & 0x0f;
+      states[job] = byte & MEANING;
       job += 1;
       at += 1;
     } else {
       const end = Math.min(count, job + bytes.getUint16(at + 1, true));
-      states.fill(byte & 0x0f, job, end);
+      states.fill(byte & MEANING, job, end);
       job = end;
       at += 3;
     }
@@ -69,6 +88,8 @@ interface Columns {
   created: readonly (number | null)[];
   waited: readonly (number | null)[];
   ran: readonly (number | null)[];
+  pubs: readonly (number | null)[];
+  stages: readonly (StageTimes | null)[];
 }
 
 /** Pages never change, they are replaced: each is read once. */
@@ -90,6 +111,7 @@ function columnsOf(raw: unknown): Columns | null {
       ...page,
       programs: expand(page.programs),
       tags: expand(page.tags),
+      pubs: expand(page.pubs),
       created: page.created.map((step) => {
         last += step ?? 0;
         return step === null ? null : last;
@@ -107,6 +129,7 @@ export class JobList {
   readonly #pageSize: number;
   readonly #pages: readonly unknown[];
   readonly #reasons: readonly Reason[];
+  readonly #estimates: ReadonlyMap<number, Estimate>;
   #tally: Tally | undefined;
 
   constructor(
@@ -115,16 +138,29 @@ export class JobList {
     pages: readonly unknown[],
     states: DataView | undefined,
     reasons: readonly Reason[],
+    estimates: Estimates,
   ) {
     this.count = count;
     this.#pageSize = pageSize;
     this.#pages = pages;
     this.#states = readStates(states, this.count);
     this.#reasons = reasons;
+    this.#estimates = new Map(
+      estimates.jobs.map(([job, starts, basis]) => [
+        job,
+        { starts, basis: estimates.bases[basis] ?? "" },
+      ]),
+    );
   }
 
   statusAt(index: number): JobStatus {
-    return BY_CODE[this.#states[index] ?? 0x0f] ?? "unknown";
+    return BY_CODE[(this.#states[index] ?? UNKNOWN) & CODE] ?? "unknown";
+  }
+
+  /** What it does while it runs. */
+  stageAt(index: number): Stage | null {
+    const doing = (this.#states[index] ?? UNKNOWN) >> 4;
+    return this.statusAt(index) === "running" ? (STAGES[doing - 1] ?? null) : null;
   }
 
   at(index: number): Job {
@@ -135,11 +171,15 @@ export class JobList {
       id: columns?.ids[place] ?? "",
       program: columns?.programs[place] ?? "",
       status: this.statusAt(index),
+      stage: this.stageAt(index),
       tags: columns?.tags[place] ?? [],
       created: columns?.created[place] ?? null,
       waited: columns?.waited[place] ?? null,
       ran: columns?.ran[place] ?? null,
+      pubs: columns?.pubs[place] ?? null,
+      stages: columns?.stages[place] ?? NO_STAGES,
       reason: this.#reasonAt(index),
+      estimate: this.statusAt(index) === "queued" ? (this.#estimates.get(index) ?? null) : null,
     };
   }
 
@@ -179,10 +219,14 @@ export class JobList {
 
   #count(): Tally {
     const counts = { queued: 0, running: 0, completed: 0, failed: 0, cancelled: 0, unknown: 0 };
-    const tally: Tally = { counts, ran: 0, starts: [], timed: true };
+    const doing = { preparing: 0, "on device": 0, "post-processing": 0 };
+    const tally: Tally = { counts, doing, ran: 0, starts: [], timed: true };
     for (let index = 0; index < this.count; index++) {
-      const { status, created, waited, ran } = this.at(index);
+      const { status, stage, created, waited, ran } = this.at(index);
       counts[status] += 1;
+      if (stage !== null) {
+        doing[stage] += 1;
+      }
       if (ran !== null) {
         tally.ran += ran;
       } else if (status === "running" && created !== null && waited !== null) {

@@ -1,6 +1,6 @@
-import type { Head, Link, Model, Notice } from "../contract";
+import type { Commands, Head, Link, Model, Notice } from "../contract";
 import { JobList } from "./jobs";
-import { headOf, linkOf, noticeOf, numberOr, reasonsOf } from "./shape";
+import { commandsOf, estimatesOf, headOf, linkOf, noticeOf, numberOr, reasonsOf } from "./shape";
 
 /** All traits at one moment. */
 export interface Snapshot {
@@ -8,6 +8,7 @@ export interface Snapshot {
   jobs: JobList;
   link: Link;
   notice: Notice;
+  commands: Commands;
 }
 
 /** More than anybody has: bounds what a wrong number can cost. */
@@ -17,7 +18,7 @@ const MOST_PAGES = 20_000;
 /** Reads a model; the list of jobs is the same object as long as no job is another one. */
 export function reader(model: Model): () => Snapshot {
   let parts: readonly unknown[] = [];
-  let jobs = new JobList(0, 1, [], undefined, []);
+  let jobs = new JobList(0, 1, [], undefined, [], estimatesOf(undefined));
   return () => {
     const found = model.get("jobs");
     const count = Math.min(MOST_JOBS, Math.max(0, Math.floor(numberOr(found?.count, 0))));
@@ -28,16 +29,18 @@ export function reader(model: Model): () => Snapshot {
     }
     const states = model.get("states");
     const reasons = model.get("reasons");
-    const now = [count, size, states, reasons, ...pages];
+    const estimates = model.get("estimates");
+    const now = [count, size, states, reasons, estimates, ...pages];
     if (now.length !== parts.length || now.some((part, at) => part !== parts[at])) {
       parts = now;
-      jobs = new JobList(count, size, pages, states, reasonsOf(reasons));
+      jobs = new JobList(count, size, pages, states, reasonsOf(reasons), estimatesOf(estimates));
     }
     return {
       head: headOf(model.get("head")),
       jobs,
       link: linkOf(model.get("link")),
       notice: noticeOf(model.get("notice")),
+      commands: commandsOf(model.get("commands")),
     };
   };
 }

@@ -1,23 +1,18 @@
 import { useRef, useState } from "preact/hooks";
 import { isStale, serverTime } from "../clock";
 import { CLOSED, type Command, type Model } from "../contract";
+import { useAnnouncement } from "./announce";
 import { TimelineSection } from "./chart";
-import {
-  COMMAND_NAMES,
-  Confirm,
-  consequence,
-  PENDING_NAMES,
-  type Question,
-  type SessionCommand,
-} from "./confirm";
+import { Confirm, consequence, PENDING_NAMES, type Question, type SessionCommand } from "./confirm";
 import { Countdowns } from "./countdowns";
 import { Details } from "./details";
 import { Empty } from "./empty";
-import { Announcer, Facts, LinkBadge, Status } from "./head";
-import { useCommands, useNow, useSession } from "./hooks";
+import { Facts, LinkBadge, Status } from "./head";
+import { useCommands, useLooks, useNow, useSession } from "./hooks";
 import { keepPlainKeys, OWN_KEYS } from "./keys";
 import { usePeeks } from "./peeks";
-import { NoticeStrip, RetryStrip } from "./strips";
+import { nameOf } from "./pending";
+import { NoticeStrip, RetryStrip, WaitingStrip } from "./strips";
 import { JobTable } from "./table";
 import { WhyLine } from "./why";
 
@@ -27,7 +22,7 @@ const SESSION_COMMANDS: readonly SessionCommand[] = ["cancel_queued", "close", "
 const SIMULATOR_COMMANDS: readonly SessionCommand[] = ["cancel_queued"];
 
 export function Panel({ model }: { model: Model }) {
-  const { snapshot, pulse } = useSession(model);
+  const { snapshot, pulse, asks } = useSession(model);
   const { head, jobs, link, notice } = snapshot;
   const { tally } = jobs;
   const { counts } = tally;
@@ -37,11 +32,13 @@ export function Panel({ model }: { model: Model }) {
   // Nothing is counted on while nobody knows whether it still goes on.
   const serverNow = serverTime(pulse, stale ? pulse.from : now);
 
-  const commands = useCommands(model, snapshot, stale);
+  useLooks(model, stale);
+  const commands = useCommands(model, snapshot, pulse, stale, now);
   const [asked, setAsked] = useState<Question | null>(null);
-  const peeks = usePeeks(model);
+  const peeks = usePeeks(model, commands);
   const root = useRef<HTMLElement>(null);
   const openers = useRef<Partial<Record<Command["do"], HTMLButtonElement | null>>>({});
+  const announced = useAnnouncement(snapshot, stale, now);
   const closed = head.status === CLOSED;
   const busy = SESSION_COMMANDS.some((command) => commands.isPending(command));
   const isDisabled = (command: SessionCommand) =>
@@ -64,9 +61,18 @@ export function Panel({ model }: { model: Model }) {
     root.current?.focus({ preventScroll: true });
   };
 
+  const refresh = () => {
+    // Where nothing comes by itself, the kernel answers with everything.
+    const all = stale || pulse.asked;
+    if (all) {
+      asks();
+    }
+    commands.send({ do: "refresh", all });
+  };
+
   const question = (command: SessionCommand): Question => ({
     command: { do: command },
-    name: COMMAND_NAMES[command],
+    name: nameOf({ do: command }),
     consequence: consequence(command, counts),
     keep: command === "cancel_queued" ? "Keep them" : "Keep open",
   });
@@ -82,7 +88,10 @@ export function Panel({ model }: { model: Model }) {
       onKeyDown={keepPlainKeys}
       {...OWN_KEYS}
     >
-      <Announcer head={head} />
+      {/* The only text that is read aloud without being asked for. */}
+      <span class="qsw-unseen" role="status">
+        <span key={announced.n}>{announced.text}</span>
+      </span>
       <header class="qsw-head">
         <div class="qsw-titles">
           <strong class="qsw-backend qsw-clip" title={head.backend_name ?? undefined}>
@@ -91,12 +100,12 @@ export function Panel({ model }: { model: Model }) {
           <Status head={head} />
           <div class="qsw-connection">
             <LinkBadge link={link} pulse={pulse} stale={stale} now={now} />
-            {(stale || link.state === "retrying") && (
+            {(stale || pulse.asked || link.state === "retrying") && (
               <button
                 type="button"
                 class="qsw-button qsw-small"
                 data-testid="qsw-refresh"
-                onClick={() => commands.send({ do: "refresh" })}
+                onClick={refresh}
                 {...OWN_KEYS}
               >
                 Refresh
@@ -119,19 +128,19 @@ export function Panel({ model }: { model: Model }) {
               onClick={() => setAsked(isAsked(command) ? null : question(command))}
               {...OWN_KEYS}
             >
-              {(commands.isPending(command) ? PENDING_NAMES : COMMAND_NAMES)[command]}
+              {commands.isPending(command) ? PENDING_NAMES[command] : nameOf({ do: command })}
             </button>
           ))}
         </div>
       </header>
       {head.why && <WhyLine why={head.why} serverNow={serverNow} />}
-      <Facts head={head} tally={tally} serverNow={serverNow} />
+      <Facts head={head} tally={tally} serverNow={serverNow} rate={pulse.rate} />
       <Countdowns countdowns={head.countdowns} serverNow={serverNow} />
       {asked !== null && !closed && (
         <Confirm
           question={asked}
           disabled={
-            asked.command.do in COMMAND_NAMES
+            asked.command.do in PENDING_NAMES
               ? isDisabled(asked.command.do as SessionCommand)
               : stale
           }
@@ -140,6 +149,7 @@ export function Panel({ model }: { model: Model }) {
         />
       )}
       {link.state === "retrying" && <RetryStrip link={link} age={now - pulse.from} />}
+      <WaitingStrip names={commands.unheard} />
       <NoticeStrip notice={notice} />
       <Details details={head.details} serverNow={serverNow} />
       {jobs.count > 0 && <TimelineSection head={head} jobs={jobs} serverNow={serverNow} />}

@@ -1,5 +1,6 @@
 import { useEffect, useRef, useState } from "preact/hooks";
 import type { Model, Peek } from "../contract";
+import type { Commands } from "./hooks";
 import { peekOf } from "./shape";
 
 const MOST_KEPT = 50;
@@ -10,7 +11,7 @@ export interface Peeks {
 }
 
 /** Looks into jobs on demand; the last ones are kept. */
-export function usePeeks(model: Model): Peeks {
+export function usePeeks(model: Model, commands: Commands): Peeks {
   const [found, setFound] = useState<ReadonlyMap<string, Peek>>(new Map());
   const asked = useRef(new Set<string>());
   useEffect(() => {
@@ -33,7 +34,7 @@ export function usePeeks(model: Model): Peeks {
     get: (jobId) => found.get(jobId),
     ask(jobId) {
       asked.current.add(jobId);
-      model.send({ do: "peek", job_id: jobId });
+      commands.send({ do: "peek", job_id: jobId });
     },
   };
 }

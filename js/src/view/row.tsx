@@ -1,6 +1,6 @@
-import { duration, NONE } from "./format";
+import { duration, NONE, span } from "./format";
 import { Icon } from "./icons";
-import { isFinal, type Job } from "./jobs";
+import { type Estimate, isFinal, type Job } from "./jobs";
 import { OWN_KEYS } from "./keys";
 import { runningOf, waitingOf } from "./order";
 import { When } from "./when";
@@ -19,6 +19,16 @@ function Id({ id }: { id: string }) {
 
 function length(ms: number | null): string {
   return ms === null ? NONE : duration(ms);
+}
+
+/** The reason, without the status that stands before it: "cancelled", "by its user." */
+function continued(reason: string, status: string): string {
+  return reason.toLowerCase().startsWith(`${status} `) ? reason.slice(status.length + 1) : reason;
+}
+
+/** When it may start, in few words: "≈ 12 s", from now on. */
+export function estimateWords({ starts }: Estimate, serverNow: number): string {
+  return starts > serverNow ? `≈ ${span(starts - serverNow)}` : "soon";
 }
 
 interface RowProps {
@@ -81,9 +91,24 @@ export function JobRow(props: RowProps) {
         <span class="qsw-state-cell">
           <Icon name={job.status} />
           {job.status}
+          {job.stage !== null && (
+            <span class="qsw-quiet qsw-wide qsw-clip" data-testid="qsw-stage" title={job.stage}>
+              {job.stage}
+            </span>
+          )}
           {queuePosition !== null && (
             <span class="qsw-quiet qsw-wide" title="Place among the jobs of this session that wait">
               #{queuePosition}
+            </span>
+          )}
+          {job.estimate !== null && (
+            <span
+              class="qsw-quiet qsw-wide qsw-clip"
+              data-testid="qsw-estimate"
+              title={`Estimated start, from: ${job.estimate.basis}`}
+            >
+              <span class="qsw-unseen">may start in </span>
+              {estimateWords(job.estimate, serverNow)}
             </span>
           )}
           {job.reason !== null && (
@@ -97,12 +122,13 @@ export function JobRow(props: RowProps) {
               onClick={props.onToggle}
               {...OWN_KEYS}
             >
-              <span class="qsw-wide qsw-clip">{job.reason}</span>
+              <span class="qsw-wide qsw-clip">{continued(job.reason, job.status)}</span>
               <span class="qsw-narrow">why?</span>
             </button>
           )}
         </span>
       </td>
+      <td class="qsw-count-cell qsw-roomy">{job.pubs ?? NONE}</td>
       <td class="qsw-clip qsw-widest" title={job.tags.join(", ")}>
         {job.tags.join(", ")}
       </td>

@@ -4,7 +4,10 @@
  */
 import type {
   Beat,
+  Cache,
+  Commands,
   Countdown,
+  Estimates,
   Head,
   Link,
   Notice,
@@ -12,6 +15,8 @@ import type {
   Peek,
   Reason,
   Result,
+  StageTimes,
+  UsageSplit,
   Why,
 } from "../contract";
 
@@ -76,6 +81,29 @@ function countdownOf(value: unknown): Countdown[] {
     : [];
 }
 
+function positive(value: unknown): number | null {
+  const found = numberOr(value, null);
+  return found !== null && found >= 0 ? found : null;
+}
+
+function usageSplitOf(value: unknown): UsageSplit | null {
+  const { on_device, preparing, idle } = fields(value);
+  const split = {
+    on_device: positive(on_device),
+    preparing: positive(preparing),
+    idle: positive(idle),
+  };
+  return Object.values(split).every((each) => each === null) ? null : split;
+}
+
+function cacheOf(value: unknown): Cache | null {
+  const { hits, misses, seconds_saved } = fields(value);
+  const [found, made, saved] = [positive(hits), positive(misses), positive(seconds_saved)];
+  return found === null || made === null || saved === null
+    ? null
+    : { hits: found, misses: made, seconds_saved: saved };
+}
+
 export function headOf(value: unknown): Head {
   const head = fields(value);
   return {
@@ -84,22 +112,27 @@ export function headOf(value: unknown): Head {
     backend_name: textOrNull(head.backend_name),
     simulator: head.simulator === true,
     mode: head.mode === "dedicated" || head.mode === "batch" ? head.mode : null,
+    policy: textOrNull(head.policy),
     status: textOrNull(head.status),
     state: textOrNull(head.state),
     accepting_jobs: typeof head.accepting_jobs === "boolean" ? head.accepting_jobs : null,
     details: fields(head.details),
     details_at: numberOr(head.details_at, 0),
+    usage: usageSplitOf(head.usage),
+    cache: cacheOf(head.cache),
     countdowns: unique(list(head.countdowns).flatMap(countdownOf), ({ kind }) => kind),
     why: whyOf(head.why),
   };
 }
 
 export function beatOf(value: unknown): Beat | undefined {
-  const { n, now, rate, every } = fields(value);
+  const { n, at, now, rate, every } = fields(value);
+  const shown = numberOr(now, 0);
   return typeof value === "object" && value !== null
     ? {
         n: numberOr(n, 0),
-        now: numberOr(now, 0),
+        at: numberOr(at, shown),
+        now: shown,
         rate: numberOr(rate, 1),
         every: numberOr(every, 1),
       }
@@ -117,8 +150,18 @@ export function linkOf(value: unknown): Link {
 }
 
 export function noticeOf(value: unknown): Notice {
-  const { n, level, text: words } = fields(value);
-  return { n: numberOr(n, 0), level: oneOf(level, ["info", "error"], "info"), text: text(words) };
+  const { n, level, text: words, command } = fields(value);
+  return {
+    n: numberOr(n, 0),
+    level: oneOf(level, ["info", "error"], "info"),
+    text: text(words),
+    command: text(command),
+  };
+}
+
+export function commandsOf(value: unknown): Commands {
+  const { heard, done } = fields(value);
+  return { heard: list(heard).map(text), done: list(done).map(text) };
 }
 
 export function reasonsOf(value: unknown): Reason[] {
@@ -126,6 +169,17 @@ export function reasonsOf(value: unknown): Reason[] {
     const [words, first, count] = list(each);
     return [text(words), numberOr(first, 0), numberOr(count, 0)];
   });
+}
+
+export function estimatesOf(value: unknown): Estimates {
+  const { bases, jobs } = fields(value);
+  return {
+    bases: list(bases).map(text),
+    jobs: list(jobs).map((each) => {
+      const [job, starts, basis] = list(each);
+      return [numberOr(job, -1), numberOr(starts, 0), numberOr(basis, -1)];
+    }),
+  };
 }
 
 function runsOf<T>(value: unknown, read: (value: unknown) => T): [T, number][] {
@@ -148,6 +202,10 @@ export function pageOf(value: unknown): Page {
     created: numbersOf(page.created),
     waited: numbersOf(page.waited),
     ran: numbersOf(page.ran),
+    pubs: runsOf(page.pubs, (pubs) => numberOr(pubs, null)),
+    stages: list(page.stages).map((times): StageTimes | null =>
+      Array.isArray(times) ? numbersOf(times) : null,
+    ),
   };
 }
 
@@ -187,6 +245,7 @@ export function peekOf(message: unknown): Peek | null {
     usage: numberOr(peek.usage, null),
     pubs: numberOr(peek.pubs, null),
     options: unique(options, ([name]) => name),
+    notes: unique(list(peek.notes).map(text), (note) => note),
     results: unique(list(peek.results).map(resultOf), ({ pub, name }) => `${pub} ${name}`),
   };
 }

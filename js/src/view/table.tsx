@@ -189,11 +189,12 @@ export function JobTable({ jobs, commands, peeks, disabled, serverNow, ask }: Ta
       rows.push(
         <tr class="qsw-detail-row" key={`detail of ${job.index}`}>
           <td colSpan={5}>
-            <Detail job={job} peeks={peeks} disabled={disabled} />
+            <Detail job={job} peeks={peeks} disabled={disabled} serverNow={serverNow} />
           </td>
           {/* These columns go where room is short; one cell across all would keep them. */}
           <td class="qsw-wide" />
           <td class="qsw-wider" />
+          <td class="qsw-roomy" />
           <td class="qsw-roomy" />
           <td class="qsw-widest" />
         </tr>,
@@ -241,13 +242,18 @@ export function JobTable({ jobs, commands, peeks, disabled, serverNow, ask }: Ta
                   {...OWN_KEYS}
                 />
               </th>
-              <th scope="col">Job</th>
+              <th scope="col" class="qsw-job">
+                Job
+              </th>
               <Heading sortKey="program" class="qsw-wider qsw-program" {...headings}>
                 Program
               </Heading>
               <Heading sortKey="status" class="qsw-state" {...headings}>
                 Status
               </Heading>
+              <th scope="col" class="qsw-roomy qsw-count-cell">
+                Pubs
+              </th>
               <th scope="col" class="qsw-widest qsw-tags">
                 Tags
               </th>

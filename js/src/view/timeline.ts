@@ -5,7 +5,14 @@ import type { JobList } from "./jobs";
 /** From and to, in epoch ms on the server's clock. */
 export type Span = readonly [from: number, to: number];
 
-export type LaneName = "waiting" | "running" | "idle" | "inactive";
+export type LaneName =
+  | "waiting"
+  | "preparing"
+  | "device"
+  | "finishing"
+  | "running"
+  | "idle"
+  | "inactive";
 
 export interface Lane {
   name: LaneName;
@@ -22,8 +29,11 @@ export interface Timeline {
 
 const LABELS: Readonly<Record<LaneName, string>> = {
   waiting: "In the queue",
+  preparing: "Preparing",
+  device: "On the device",
+  finishing: "Post-processing",
   running: "Jobs run",
-  idle: "Idle (usage)",
+  idle: "Idle, paid",
   inactive: "Inactive",
 };
 /** Spans nearer to each other than this part of the whole cannot be told apart. */
@@ -60,23 +70,38 @@ export function without(spans: readonly Span[], others: readonly Span[]): Span[]
   });
 }
 
+const STAGE_LANES = ["preparing", "device", "finishing"] as const;
+
 interface Course {
   waits: Span | null;
   runs: Span | null;
+  /** What of its run went into which stage, where that is known. */
+  stages: readonly (readonly [lane: LaneName, span: Span])[];
 }
 
 /** When a job waited and ran; what is not known is null. */
 export function courseOf(jobs: JobList, index: number, now: number): Course {
-  const { status, created, waited, ran } = jobs.at(index);
+  const { status, created, waited, ran, stages } = jobs.at(index);
   if (created === null) {
-    return { waits: null, runs: null };
+    return { waits: null, runs: null, stages: [] };
   }
   if (waited === null) {
-    return { waits: status === "queued" ? [created, now] : null, runs: null };
+    return { waits: status === "queued" ? [created, now] : null, runs: null, stages: [] };
   }
   const start = created + waited;
   const end = ran !== null ? start + ran : status === "running" ? now : null;
-  return { waits: [created, start], runs: end === null ? null : [start, end] };
+  if (end === null) {
+    return { waits: [created, start], runs: null, stages: [] };
+  }
+  const begun = STAGE_LANES.flatMap((lane, at): [LaneName, number][] => {
+    const when = stages[at] ?? null;
+    return when === null ? [] : [[lane, Math.min(created + when, end)]];
+  });
+  return {
+    waits: [created, start],
+    runs: [start, end],
+    stages: begun.map(([lane, from], at) => [lane, [from, begun[at + 1]?.[1] ?? end]]),
+  };
 }
 
 /** Spans in which the session was in one of some states, from its history. */
@@ -95,21 +120,35 @@ export function timelineOf(head: Head, jobs: JobList, serverNow: number): Timeli
   const now = epoch(head.details.closed_at) ?? serverNow;
   const waiting: Span[] = [];
   const running: Span[] = [];
+  const found: Record<LaneName, Span[]> = {
+    waiting,
+    preparing: [],
+    device: [],
+    finishing: [],
+    running: [],
+    idle: [],
+    inactive: spansOf(head, ["inactive"], now),
+  };
   for (let index = 0; index < jobs.count; index++) {
-    const { waits, runs } = courseOf(jobs, index, now);
+    const { waits, runs, stages } = courseOf(jobs, index, now);
     if (waits) {
       waiting.push(waits);
     }
     if (runs) {
       running.push(runs);
     }
+    for (const [lane, span] of stages) {
+      found[lane].push(span);
+    }
+    // A job whose stages are known is in their lanes.
+    if (runs && stages.length === 0) {
+      found.running.push(runs);
+    }
   }
-  const inactive = spansOf(head, ["inactive"], now);
   const active = spansOf(head, ["active", "pending_inactive", "pending_closed"], now);
   const ran = merge(running);
   // Where no job has times, nobody knows when the session was idle.
-  const idle = head.mode === "dedicated" && ran.length > 0 ? without(merge(active), ran) : [];
-  const found: Record<LaneName, readonly Span[]> = { waiting, running, idle, inactive };
+  found.idle = head.mode === "dedicated" && ran.length > 0 ? without(merge(active), ran) : [];
   const all = Object.values(found).flat();
   if (all.length === 0) {
     return null;

@@ -1,11 +1,11 @@
 import type { Head } from "../contract";
-import { span } from "./format";
+import { count, duration, span } from "./format";
 import type { Tally } from "./jobs";
 
-/** What the session has cost, in ms, and how much of it went into jobs where that is known. */
+/** What the session has cost, in ms, and what that went into where it is known. */
 export interface Usage {
   total: number;
-  inJobs: number | null;
+  parts: readonly (readonly [ms: number, what: string])[];
 }
 
 const COUNTING = new Set(["active", "pending_inactive", "pending_closed"]);
@@ -18,18 +18,55 @@ export function usageOf(head: Head, tally: Tally, serverNow: number): Usage | nu
   // Who sends its clock sends all times: then usage goes on between two answers, and can be split.
   const exact = head.mode === "dedicated" && head.details_at > 0;
   const counts = exact && COUNTING.has(head.state ?? "");
-  const total = seconds * 1000 + (counts ? Math.max(0, serverNow - head.details_at) : 0);
-  if (!exact || !tally.timed) {
-    return { total, inJobs: null };
+  const since = counts ? Math.max(0, serverNow - head.details_at) : 0;
+  const total = seconds * 1000 + since;
+  if (head.usage) {
+    return { total, parts: sentParts(head.usage, tally, since) };
   }
-  const inJobs = tally.starts.reduce((sum, start) => sum + serverNow - start, tally.ran);
-  // Jobs that overlapped do not add up to the time that passed.
-  return { total, inJobs: inJobs > total * 1.01 + 1000 ? null : Math.min(inJobs, total) };
+  return { total, parts: exact && tally.timed ? countedParts(total, tally, serverNow) : [] };
 }
 
-export function usageWords({ total, inJobs }: Usage): string {
-  if (inJobs === null || total < 1000) {
+/** What the server has said, and what has gone on since then. */
+function sentParts(
+  { on_device, preparing, idle }: NonNullable<Head["usage"]>,
+  { counts, doing }: Tally,
+  since: number,
+): Usage["parts"] {
+  const goes = (what: boolean) => (what ? since : 0);
+  const parts: (readonly [number | null, string, number])[] = [
+    [on_device, "on device", goes(doing["on device"] > 0)],
+    [preparing, "preparing", goes(doing["on device"] === 0 && doing.preparing > 0)],
+    [idle, "idle", goes(counts.running === 0)],
+  ];
+  return parts.flatMap(([seconds, what, more]): [number, string][] =>
+    seconds === null ? [] : [[seconds * 1000 + more, what]],
+  );
+}
+
+/** The jobs' own times, where the server says nothing of it. */
+function countedParts(total: number, tally: Tally, serverNow: number): Usage["parts"] {
+  const inJobs = tally.starts.reduce(
+    (sum, start) => sum + Math.max(0, serverNow - start),
+    tally.ran,
+  );
+  // Jobs that overlapped do not add up to the time that passed.
+  if (inJobs > total * 1.01 + 1000) {
+    return [];
+  }
+  const used = Math.min(inJobs, total);
+  return [
+    [used, "in jobs"],
+    [total - used, "idle"],
+  ];
+}
+
+export function usageWords({ total, parts }: Usage): string {
+  if (parts.length === 0 || total < 1000) {
     return span(total);
   }
-  return `${span(total)} (${span(inJobs)} in jobs, ${span(total - inJobs)} idle)`;
+  return `${span(total)} (${parts.map(([ms, what]) => `${span(ms)} ${what}`).join(", ")})`;
+}
+
+export function cacheWords({ hits, misses, seconds_saved }: NonNullable<Head["cache"]>): string {
+  return `${count(hits, "hit")}, ${misses} missed, ${duration(seconds_saved * 1000)} saved`;
 }

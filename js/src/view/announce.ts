@@ -1,0 +1,72 @@
+import { useRef } from "preact/hooks";
+import type { Snapshot } from "./model";
+
+/** Nobody is interrupted more often than this. */
+const QUIET_MS = 5000;
+
+/** What is worth being told of. */
+export interface News {
+  status: string | null;
+  trouble: string | null;
+  completed: number;
+  failed: number;
+  cancelled: number;
+}
+
+export function newsOf({ head, jobs, link }: Snapshot, stale: boolean): News {
+  const { completed, failed, cancelled } = jobs.tally.counts;
+  const retrying = link.state === "retrying" ? "No answer from the service" : null;
+  const trouble = stale ? "No connection" : retrying;
+  return { status: head.status, trouble, completed, failed, cancelled };
+}
+
+/** What has happened in between, in few words; nothing is an empty text. */
+export function announcement(before: News, now: News): string {
+  const ended = [
+    [now.completed - before.completed, "done"],
+    [now.failed - before.failed, "failed"],
+    [now.cancelled - before.cancelled, "cancelled"],
+  ] as const;
+  const jobs = ended
+    .filter(([count]) => count > 0)
+    .map(([count, how], at) =>
+      at === 0 ? `${count} ${count === 1 ? "job" : "jobs"} ${how}` : `${count} ${how}`,
+    );
+  const link = now.trouble ?? (before.trouble ? "Connected again" : null);
+  return [
+    now.status !== before.status ? now.status : null,
+    now.trouble !== before.trouble ? link : null,
+    jobs.join(", "),
+  ]
+    .filter(Boolean)
+    .join(". ");
+}
+
+/** What is said, and which one it is: the same words may be news again. */
+export interface Announced {
+  n: number;
+  text: string;
+  /** Browser time in ms, and what was the state of things then. */
+  at: number;
+  told: News;
+}
+
+/** The next thing to say: what has come together since the last, when it is time again. */
+export function next(last: Announced, news: News, now: number): Announced {
+  const text = announcement(last.told, news);
+  return text === "" || now - last.at < QUIET_MS
+    ? last
+    : { n: last.n + 1, text, at: now, told: news };
+}
+
+/** The text for screen readers. What there is when the panel appears is no news. */
+export function useAnnouncement(snapshot: Snapshot, stale: boolean, now: number): Announced {
+  const news = newsOf(snapshot, stale);
+  const known = snapshot.link.state !== "connecting";
+  const last = useRef<Announced | null>(null);
+  const first = { n: 0, text: news.status ?? "", at: 0, told: news };
+  const said = useRef(known);
+  last.current = last.current && said.current ? next(last.current, news, now) : first;
+  said.current = known;
+  return last.current;
+}

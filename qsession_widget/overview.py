@@ -1,0 +1,90 @@
+"""What a local runtime does, drawn for a terminal: devices, sessions and workers."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from rich.console import Group
+from rich.table import Table
+from rich.text import Text
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from rich.console import RenderableType
+
+_STYLES = {"busy": "cyan", "starting": "yellow", "active": "green", "open": "yellow"}
+_ID_CHARACTERS = 8
+"""Of a session's id; as many tell the sessions of a runtime apart."""
+
+
+def render(status: Mapping[str, Any]) -> RenderableType:
+    """Draw the JSON of GET /qsession/status."""
+    size = Text(f"Store: {status['store']['bytes']:,} bytes")
+    found = (_clock(status), _devices(status), _sessions(status), _workers(status), size)
+    parts = [part for part in found if part is not None]
+    return Group(*(each for part in parts for each in (Text(), part)))
+
+
+def _clock(status: Mapping[str, Any]) -> Text | None:
+    """Say how time passes, where it is not as everywhere."""
+    rate = status["rate"]
+    if rate == 1:
+        return None
+    how = "stands until it is advanced" if rate == 0 else f"passes {rate:g} times as fast"
+    return Text(f"Its time is {status['now']}, and {how}.", style="yellow")
+
+
+def _devices(status: Mapping[str, Any]) -> Table | None:
+    if not status["devices"]:
+        return None
+    table = _table("Device", "Queued", "Running", "Reserved for")
+    for each in status["devices"]:
+        reserved = (each["session_id"] or "")[:_ID_CHARACTERS]
+        table.add_row(each["name"], str(each["queued"]), str(each["running"]), reserved)
+    return table
+
+
+def _sessions(status: Mapping[str, Any]) -> Table | None:
+    if not status["sessions"]:
+        return None
+    table = _table("Session", "User", "Device", "Mode", "State", "Queued", "Running", "Used")
+    for each in status["sessions"]:
+        extra = each["qsession"]
+        table.add_row(
+            each["id"][:_ID_CHARACTERS],
+            each["user_id"],
+            each["backend_name"],
+            each["mode"],
+            _state(each["state"]),
+            str(extra["queued"]),
+            str(extra["running"]),
+            f"{each['elapsed_time']:.0f} s",
+        )
+    return table
+
+
+def _workers(status: Mapping[str, Any]) -> Table:
+    table = _table("Worker", "State", "Job", "Device")
+    for number, each in enumerate(status["workers"], start=1):
+        table.add_row(
+            str(each["pid"] or number),
+            _state(each["state"]),
+            each["job_id"] or "",
+            each["device"] or "",
+        )
+    return table
+
+
+def _state(name: str) -> Text:
+    return Text(name, style=_STYLES.get(name, ""))
+
+
+def _table(*columns: str) -> Table:
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for each in columns:
+        table.add_column(each, justify="right" if each in _NUMBERS else "left", no_wrap=True)
+    return table
+
+
+_NUMBERS = {"Queued", "Running", "Used"}

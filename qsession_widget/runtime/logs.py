@@ -1,0 +1,141 @@
+"""The runtime's log: a line for each request, as text or as JSON, with an id to find it by.
+
+The id is in the answer's `X-Request-ID`, and in the `trace` of an answer that is an error. Queries
+and headers are left out: nothing secret is in a line.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import time
+import uuid
+from contextvars import ContextVar
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
+
+if TYPE_CHECKING:
+    from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+log = logging.getLogger(__name__)
+
+FORMATS = ("text", "json")
+REQUEST_ID = "X-Request-ID"
+
+_TEXT = "%(asctime)s %(levelname)s %(name)s: %(message)s"
+
+
+@dataclass
+class Asked:
+    """A request that is being answered.
+
+    Attributes:
+        owner: who asks, as soon as that is known.
+        status: of the answer; 500 until there is one.
+    """
+
+    id: str = field(default_factory=lambda: uuid.uuid4().hex)
+    owner: str | None = None
+    status: int = 500
+
+
+_asked: ContextVar[Asked | None] = ContextVar("qsession_widget_request", default=None)
+
+
+def request_id() -> str:
+    """Give the id of the request that is being answered; outside of one a new id."""
+    asked = _asked.get()
+    return Asked().id if asked is None else asked.id
+
+
+def note_owner(owner: str) -> None:
+    """Say whose the request is that is being answered."""
+    asked = _asked.get()
+    if asked is not None:
+        asked.owner = owner
+
+
+class Logged:
+    """An application with a line in the log for each of its requests."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer a request (ASGI)."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        asked = Asked()
+        _asked.set(asked)
+        began = time.perf_counter()
+
+        async def answer(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                asked.status = message["status"]
+                named = (REQUEST_ID.lower().encode(), asked.id.encode())
+                message["headers"] = [*message.get("headers", ()), named]
+            await send(message)
+
+        try:
+            await self._app(scope, receive, answer)
+        finally:
+            _write(asked, scope, (time.perf_counter() - began) * 1_000)
+
+
+def path_of(scope: Scope) -> str:
+    """Give a request's path for a line: without its query, and without ends of lines in it."""
+    return quote(scope["raw_path"], safe="/%:@!$&'()*+,;=~-._")
+
+
+def _write(asked: Asked, scope: Scope, milliseconds: float) -> None:
+    path = path_of(scope)
+    log.info(
+        "%s %s %s %s %d %.1f ms",
+        asked.id,
+        asked.owner or "-",
+        scope["method"],
+        path,
+        asked.status,
+        milliseconds,
+        extra={
+            "fields": {
+                "request_id": asked.id,
+                "owner": asked.owner,
+                "method": scope["method"],
+                "path": path,
+                "status": asked.status,
+                "ms": round(milliseconds, 1),
+            }
+        },
+    )
+
+
+class JsonFormatter(logging.Formatter):
+    """One JSON object a line: `time`, `level`, `logger`, `message`, and what else there is."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """Write a record."""
+        line: dict[str, Any] = {
+            "time": datetime.fromtimestamp(record.created, UTC).isoformat(),
+            "level": record.levelname,
+            "logger": record.name,
+            "message": record.getMessage(),
+            **getattr(record, "fields", {}),
+        }
+        if record.exc_info:
+            line["exception"] = self.formatException(record.exc_info)
+        return json.dumps(line)
+
+
+def set_up(form: str) -> None:
+    """Log to stderr from now on.
+
+    Args:
+        form: one of `FORMATS`.
+    """
+    handler = logging.StreamHandler()
+    handler.setFormatter(JsonFormatter() if form == "json" else logging.Formatter(_TEXT))
+    logging.basicConfig(level=logging.INFO, handlers=[handler])

@@ -1,0 +1,111 @@
+"""Who may use a runtime: its administrator, and the users that were added.
+
+A user's token is shown once, when he is added, and kept as its SHA-256 alone. It is random, so that
+nothing slower than a plain hash is needed.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from starlette.authentication import BaseUser, has_required_scope
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from datetime import datetime
+
+    from starlette.requests import Request
+
+ADMINISTRATOR = "owner"
+"""Name of whom the discovery file's token belongs to, and scope of what only he may do."""
+
+
+def hash_of(token: str) -> str:
+    """Give the form in which a token is kept."""
+    return hashlib.sha256(token.encode("utf-8", "surrogateescape")).hexdigest()
+
+
+@dataclass(frozen=True)
+class User:
+    """Somebody who was added.
+
+    Attributes:
+        token_hash: SHA-256 of his token, in hexadecimal digits.
+    """
+
+    name: str
+    created_at: datetime
+    token_hash: str = field(repr=False)
+
+
+class Registry:
+    """The tokens that are good at this moment, by their hashes."""
+
+    def __init__(self, token: str, users: Iterable[User] = ()) -> None:
+        """Take the administrator's token, and the users of the store."""
+        self._users = {user.name: user for user in users}
+        self._hashes = {ADMINISTRATOR: hash_of(token)}
+        self._hashes |= {user.name: user.token_hash for user in self._users.values()}
+        self._names = {token_hash: name for name, token_hash in self._hashes.items()}
+
+    @property
+    def users(self) -> list[User]:
+        """Who was added, by name."""
+        return [self._users[name] for name in sorted(self._users)]
+
+    @property
+    def several(self) -> bool:
+        """Whether anybody was added."""
+        return bool(self._users)
+
+    def owner_of(self, token: str) -> str | None:
+        """Say whose token it is; None for a foreign one.
+
+        How long that takes tells nothing of any token: it is found by its hash.
+        """
+        return self._names.get(hash_of(token))
+
+    def hash_for(self, name: str) -> str | None:
+        """Give the hash of somebody's present token; None for whom nobody knows."""
+        return self._hashes.get(name)
+
+    def add(self, user: User) -> None:
+        """Let a user in."""
+        self._users[user.name] = user
+        self._hashes[user.name] = user.token_hash
+        self._names[user.token_hash] = user.name
+
+    def remove(self, name: str) -> None:
+        """Keep a user out, from now on."""
+        del self._users[name]
+        del self._names[self._hashes.pop(name)]
+
+
+class Requester(BaseUser):
+    """Who asks, for as long as the token that he has shown is good."""
+
+    def __init__(self, name: str, registry: Registry) -> None:
+        self._name, self._registry = name, registry
+        self._hash = registry.hash_for(name)
+
+    @property
+    def is_authenticated(self) -> bool:
+        """Whether he is still known by the same token."""
+        return self._hash is not None and self._registry.hash_for(self._name) == self._hash
+
+    @property
+    def display_name(self) -> str:
+        """His name."""
+        return self._name
+
+    @property
+    def username(self) -> str:
+        """His name, as the owner of what is his."""
+        return self._name
+
+
+def is_administrator(request: Request) -> bool:
+    """Whether the administrator asks."""
+    return has_required_scope(request, [ADMINISTRATOR])

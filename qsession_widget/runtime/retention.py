@@ -1,0 +1,190 @@
+"""Removes what ended jobs leave behind, when it is too old or too much.
+
+A job itself stays, with its times and its state; its params and its result go. Jobs that have not
+ended, and those of sessions that are not closed, keep theirs.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
+
+from sqlalchemy import func, or_, select
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+
+from qsession_widget.runtime import problems, reading, schema
+from qsession_widget.runtime.store import Write
+from qsession_widget.runtime.users import require_administrator
+from qsession_widget.wire.states import FINAL_JOB_STATES, SessionState
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from sqlalchemy import Connection, Row
+    from starlette.requests import Request
+
+    from qsession_widget.runtime.clock import Clock
+    from qsession_widget.runtime.settings import Settings
+    from qsession_widget.runtime.store import Store
+
+log = logging.getLogger(__name__)
+
+PAUSE_SECONDS = 3_600.0
+"""Between two looks of a runtime at its own store."""
+
+_BATCH = 100
+"""Jobs whose leavings go in one commit, so that nobody waits long for the writer."""
+
+_PAGES = 2_000
+"""Pages that one commit gives back to the file system."""
+
+_MAX_BYTES = 64 * 1024
+MOST_DAYS = 36_500.0
+
+
+@dataclass(frozen=True)
+class Bounds:
+    """What may be kept; 0 is without bound.
+
+    Attributes:
+        days: after a job's end.
+        store_bytes: of the store, after which the oldest go.
+    """
+
+    days: float
+    store_bytes: int
+
+
+@dataclass(frozen=True)
+class Removed:
+    """What was removed: of how many jobs, and how many characters."""
+
+    jobs: int = 0
+    characters: int = 0
+
+
+class Retention:
+    """Keeps the store within its bounds, by itself and when asked."""
+
+    def __init__(self, store: Store, clock: Clock, settings: Settings) -> None:
+        self._store, self._clock = store, clock
+        self._own = Bounds(settings.retention_days, settings.max_store_bytes)
+        self._collecting = asyncio.Lock()
+
+    def routes(self) -> list[Route]:
+        """Give the route, relative to the API's prefix."""
+        return [Route("/qsession/gc", self.collect_now, methods=["POST"])]
+
+    async def run(self) -> None:
+        """Look at the start, and from time to time."""
+        while self._own.days or self._own.store_bytes:
+            try:
+                await self.collect(self._own)
+            except Exception:
+                # A disk that is full today may have room tomorrow.
+                log.exception("old results could not be removed")
+            await asyncio.sleep(PAUSE_SECONDS)
+
+    async def collect_now(self, request: Request) -> Response:
+        """POST /qsession/gc: removes what is beyond the runtime's bounds, or beyond others."""
+        require_administrator(request)
+        body = await reading.body(request, _MAX_BYTES)
+        bounds = Bounds(
+            _bound(body, "retention_days", MOST_DAYS, self._own.days),
+            int(_bound(body, "max_store_bytes", reading.LARGEST, self._own.store_bytes)),
+        )
+        removed = await self.collect(bounds)
+        return JSONResponse(
+            {
+                "jobs": removed.jobs,
+                "characters": removed.characters,
+                "store_bytes": await self._store.read(used_bytes),
+                "retention_days": bounds.days,
+                "max_store_bytes": bounds.store_bytes,
+            }
+        )
+
+    async def collect(self, bounds: Bounds) -> Removed:
+        """Remove what is beyond bounds, and give the room back to the file system."""
+        before = self._clock.now() - timedelta(days=bounds.days) if bounds.days else None
+        removed = Removed()
+        async with self._collecting:
+            while found := await self._store.read(_beyond, before, bounds.store_bytes):
+                await self._store.write(Write(spent=tuple(row.id for row in found)))
+                removed = Removed(
+                    removed.jobs + len(found),
+                    removed.characters + sum(row.characters for row in found),
+                )
+            for _ in range(0, await self._store.read(_free_pages), _PAGES):
+                await self._store.write(Write(freed_pages=_PAGES))
+        if removed.jobs:
+            log.info(
+                "removed params and results of %d ended jobs, %d characters",
+                removed.jobs,
+                removed.characters,
+            )
+        return removed
+
+
+def used_bytes(connection: Connection) -> int:
+    """Say how large the store is, without what is free in its file."""
+    pages = _pragma(connection, "page_count") - _pragma(connection, "freelist_count")
+    return pages * _pragma(connection, "page_size")
+
+
+def _free_pages(connection: Connection) -> int:
+    """Count the pages that can be given back; only a file made for it can give some."""
+    incremental = 2
+    if _pragma(connection, "auto_vacuum") != incremental:
+        return 0
+    return _pragma(connection, "freelist_count")
+
+
+def _beyond(
+    connection: Connection, before: datetime | None, store_bytes: int
+) -> list[Row[str, datetime, int]]:
+    """Choose the next few jobs whose leavings are to go, the oldest first."""
+    excess = used_bytes(connection) - store_bytes if store_bytes else 0
+    if before is None and excess <= 0:
+        return []
+    jobs, sessions = schema.jobs, schema.sessions
+    payloads, results = schema.payloads, schema.results
+    lengths = (func.length(payloads.c.params), func.length(results.c.body))
+    size = func.coalesce(lengths[0], 0) + func.coalesce(lengths[1], 0)
+    rows = connection.execute(
+        select(jobs.c.id, jobs.c.ended_at, size.label("characters"))
+        .outerjoin(payloads, payloads.c.job_id == jobs.c.id)
+        .outerjoin(results, results.c.job_id == jobs.c.id)
+        .outerjoin(sessions, sessions.c.id == jobs.c.session_id)
+        .where(jobs.c.state.in_([state.value for state in FINAL_JOB_STATES]))
+        .where(or_(sessions.c.id.is_(None), sessions.c.state == SessionState.CLOSED.value))
+        .where(or_(payloads.c.job_id.is_not(None), results.c.job_id.is_not(None)))
+        .order_by(jobs.c.ended_at, jobs.c.id)
+        .limit(_BATCH)
+    ).all()
+    chosen: list[Row[str, datetime, int]] = []
+    for row in rows:
+        if not (excess > 0 or (before is not None and row.ended_at < before)):
+            break
+        chosen.append(row)
+        excess -= row.characters
+    return chosen
+
+
+def _pragma(connection: Connection, name: str) -> int:
+    return int(connection.exec_driver_sql(f"PRAGMA {name}").scalar_one())
+
+
+def _bound(body: dict[str, Any], name: str, most: float, own: float) -> float:
+    value = body.get(name)
+    if value is None:
+        return own
+    if type(value) not in {int, float} or not 0 <= value <= most:
+        raise problems.bad_request(
+            f"{name} is {value!r:.80}.", f"Allowed are numbers from 0, no bound, to {most:g}."
+        )
+    return float(value)

@@ -1,0 +1,106 @@
+"""What a runtime is doing at this moment: workers, devices, sessions, store."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+
+from qsession_widget.runtime import documents, reading
+from qsession_widget.runtime.registry import is_administrator
+from qsession_widget.runtime.retention import used_bytes
+from qsession_widget.wire.states import JobState
+
+if TYPE_CHECKING:
+    from starlette.requests import Request
+
+    from qsession_widget.runtime.clock import Clock
+    from qsession_widget.runtime.coordinator import Coordinator
+    from qsession_widget.runtime.store import Store
+
+
+@dataclass(frozen=True)
+class Status:
+    """The endpoint.
+
+    Attributes:
+        version: of the package.
+    """
+
+    clock: Clock
+    store: Store
+    coordinator: Coordinator
+    version: str
+
+    def routes(self) -> list[Route]:
+        """Give the route, relative to the API's prefix."""
+        return [Route("/qsession/status", self.read_status)]
+
+    async def read_status(self, request: Request) -> Response:
+        """GET /qsession/status: all of it for the administrator, for others what is theirs.
+
+        Everybody sees how long the queues are; whose jobs are in them, and where, only he.
+        """
+        owner = reading.owner(request)
+        sees_all = is_administrator(request)
+        now = self.clock.now()
+        size = await self.store.read(used_bytes)
+        sessions = self.coordinator.sessions(None if sees_all else owner)
+        return JSONResponse(
+            {
+                "version": self.version,
+                "now": documents.instant(now),
+                "rate": self.clock.rate,
+                "policy": self.coordinator.policy,
+                "workers": self._workers(None if sees_all else owner),
+                "devices": self._devices(None if sees_all else owner),
+                "sessions": [
+                    documents.session_document(
+                        session, now=now, rate=self.clock.rate, policy=self.coordinator.policy
+                    )
+                    for session in sorted(sessions, key=lambda each: each.created_at)
+                ],
+                "store": {"bytes": size},
+            }
+        )
+
+    def _workers(self, owner: str | None) -> list[dict[str, Any]]:
+        """Describe the processes; their jobs are named to their owner, None sees all."""
+        jobs = {job.id: job for job in self.coordinator.jobs()}
+        found = []
+        for place in self.coordinator.workers():
+            job = jobs.get(place.job_id or "")
+            named = job is not None and owner in {None, job.owner}
+            found.append(
+                {
+                    "state": place.state,
+                    "job_id": job.id if named and job else None,
+                    "device": job.backend if job else None,
+                    "pid": place.pid if owner is None else None,
+                }
+            )
+        return found
+
+    def _devices(self, owner: str | None) -> list[dict[str, Any]]:
+        """Count the jobs of each device that has any, or whose session is open."""
+        counts = Counter((job.backend, job.state) for job in self.coordinator.jobs())
+        holders = {each.backend: each for each in self.coordinator.sessions() if each.holds_device}
+        names = {name for name, _ in counts} | {
+            each.backend for each in self.coordinator.sessions(owner)
+        }
+        found = []
+        for name in sorted(names | holders.keys()):
+            holder = holders.get(name)
+            named = holder is not None and owner in {None, holder.owner}
+            found.append(
+                {
+                    "name": name,
+                    "queued": counts[name, JobState.QUEUED],
+                    "running": counts[name, JobState.RUNNING],
+                    "session_id": holder.id if named and holder else None,
+                }
+            )
+        return found

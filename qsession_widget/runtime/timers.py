@@ -1,0 +1,43 @@
+"""Who has to be looked at when: a heap of times, one for each name."""
+
+from __future__ import annotations
+
+import heapq
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+
+class Timers:
+    """One time for each name. What was set before stays in the heap until it comes up."""
+
+    def __init__(self) -> None:
+        self._when: dict[str, datetime] = {}
+        self._heap: list[tuple[datetime, str]] = []
+
+    def set(self, name: str, when: datetime | None) -> None:
+        """Give a name its time, or none."""
+        if when is None:
+            self._when.pop(name, None)
+        elif self._when.get(name) != when:
+            self._when[name] = when
+            heapq.heappush(self._heap, (when, name))
+
+    def next(self) -> datetime | None:
+        """Give the earliest time."""
+        while self._heap:
+            when, name = self._heap[0]
+            if self._when.get(name) == when:
+                return when
+            heapq.heappop(self._heap)
+        return None
+
+    def take_due(self, now: datetime) -> str | None:
+        """Take out the name whose time has come first, None if none has come."""
+        when = self.next()
+        if when is None or when > now:
+            return None
+        _, name = heapq.heappop(self._heap)
+        del self._when[name]
+        return name

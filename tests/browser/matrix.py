@@ -1,0 +1,72 @@
+"""Runs the browser tests with kernels of several releases: `python -m tests.browser.matrix`.
+
+As on a hub, JupyterLab and its extensions are those of this environment and the kernel's packages
+are others, older ones. Each kernel's environment takes all but two packages from this one.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import tempfile
+import venv
+from importlib.metadata import version
+from pathlib import Path
+
+import pytest
+
+IPYKERNEL = ("6.31.0", "7.1.0", None)
+ANYWIDGET = ("0.9.21", None)
+"""Releases; None is the one of this environment."""
+
+QUICKSTART = "tests/browser/test_quickstart.py"
+BUSY = "tests/browser/test_faults.py::test_a_click_acts_while_a_cell_blocks"
+BUSY_AND_DEAF = "tests/browser/test_faults.py::test_a_click_that_waits_for_the_cell_says_so"
+
+
+def kernel(folder: Path, ipykernel: str | None, anywidget: str | None) -> Path:
+    """Make an environment for a kernel, and give its interpreter."""
+    venv.create(folder, with_pip=True)
+    python = folder / "bin" / "python"
+    own = Path(pytest.__file__).parents[1]
+    (package_folder,) = folder.glob("lib/python*/site-packages")
+    # What is installed here comes first, then all of this environment, also what it links to.
+    (package_folder / "shared.pth").write_text(f"import site; site.addsitedir({str(own)!r})\n")
+    releases = {"ipykernel": ipykernel, "anywidget": anywidget}
+    wanted = [f"{name}=={release}" for name, release in releases.items() if release]
+    if wanted:
+        install = ("-m", "pip", "install", "--quiet", "--no-deps", "--ignore-installed")
+        subprocess.run([str(python), *install, *wanted], check=True)  # noqa: S603  our own command
+    return python
+
+
+def main() -> int:
+    """Run all, and print a line for each."""
+    failed = 0
+    for ipykernel in IPYKERNEL:
+        # Kernels without subshells hear a click when the cell has ended.
+        busy = BUSY_AND_DEAF if ipykernel and ipykernel.startswith("6.") else BUSY
+        for anywidget in ANYWIDGET:
+            with tempfile.TemporaryDirectory() as folder:
+                python = kernel(Path(folder), ipykernel, anywidget)
+                command = [sys.executable, "-m", "pytest", "-q", QUICKSTART, busy]
+                ran = subprocess.run(  # noqa: S603  our own command
+                    command,
+                    check=False,
+                    capture_output=True,
+                    text=True,
+                    env={**os.environ, "QSESSION_KERNEL": str(python)},
+                )
+            names = (ipykernel or version("ipykernel"), anywidget or version("anywidget"))
+            last = ran.stdout.strip().splitlines()[-1]
+            sys.stdout.write(f"ipykernel {names[0]:8} anywidget {names[1]:8} {last}\n")
+            sys.stdout.flush()
+            if ran.returncode:
+                failed += 1
+                sys.stdout.write(ran.stdout)
+    return failed
+
+
+if __name__ == "__main__":
+    sys.exit(main())

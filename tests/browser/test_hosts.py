@@ -1,0 +1,187 @@
+"""The panel in the hosts other than JupyterLab: each live to the end of a job, and a click."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import tarfile
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+import requests
+from playwright.sync_api import expect
+
+from qsession_widget import local
+from qsession_widget.wire.discovery import Discovery
+from tests.browser import jupyter
+from tests.browser.test_faults import OPEN, RUN, notebook_of, the_session
+from tests.browser.test_quickstart import long_job
+from tests.conftest import DEADLINE_SECONDS, eventually
+from tests.panel.test_privacy import found_in
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from playwright.sync_api import Locator, Page, Route
+
+MARIMO = """import marimo
+
+app = marimo.App()
+
+
+@app.cell
+def _():
+    import marimo as mo
+    from qiskit import QuantumCircuit
+
+    from qsession_widget import Sampler, Session, SessionPanel
+
+    session = Session(backend="fake_manila")
+    circuit = QuantumCircuit(1)
+    circuit.measure_all()
+    Sampler(mode=session).run([circuit])
+    mo.ui.anywidget(SessionPanel(session))
+    return
+
+
+if __name__ == "__main__":
+    app.run()
+"""
+WIDGETS_IN_PAGES = ("@jupyter-widgets/html-manager@1.0.15", "requirejs@2.3.8")
+
+
+def steer(panel: Locator) -> None:
+    """See a job come, run and end that the host knows nothing of, and cancel one by a click."""
+    session = the_session()
+    expect(panel.get_by_test_id("qsw-link")).to_contain_text("live")
+    short = long_job(session, bindings=10)
+    row = panel.locator(f"[data-job-id='{short.job_id()}']")
+    expect(row).to_have_attribute("data-status", "completed")
+    running = long_job(session, bindings=5000)
+    row = panel.locator(f"[data-job-id='{running.job_id()}']")
+    expect(row).to_have_attribute("data-status", "running")
+    row.get_by_test_id("qsw-cancel-job").click()
+    expect(row).to_have_attribute("data-status", "cancelled")
+    assert running.status() == "CANCELLED"
+    expect(panel.get_by_test_id("qsw-notice")).to_contain_text("Cancel job")
+    session.cancel()
+    expect(panel.get_by_test_id("qsw-link")).to_contain_text("final state")
+
+
+@pytest.fixture
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """Give the folder of a runtime that this process and the host share."""
+    folder = tmp_path / "qsession"
+    monkeypatch.setenv("QSESSION_HOME", str(folder))
+    yield folder
+    local.stop(folder=folder)
+
+
+def test_notebook(home: Path, page: Page, tmp_path: Path, artifacts: Path) -> None:
+    python = Path(sys.executable)
+    with jupyter.lab(python, tmp_path, home, dict(os.environ), jupyter.NOTEBOOK) as running:
+        notebook = running.open(page, notebook_of(tmp_path, OPEN, RUN, "session"))
+        notebook.run_all()
+        steer(notebook.panel)
+        page.screenshot(path=artifacts / "notebook.png")
+
+
+@contextmanager
+def marimo(folder: Path) -> Iterator[str]:
+    """Run a marimo app with a panel, and give its address."""
+    (folder / "app.py").write_text(MARIMO)
+    port = jupyter.free_port()
+    command = [sys.executable, "-m", "marimo", "run", "app.py", "--headless", "--no-token"]
+    own = {"HOME": str(folder), "XDG_CONFIG_HOME": str(folder), "MARIMO_SKIP_UPDATE_CHECK": "1"}
+    with (folder / "marimo.log").open("wb") as log:
+        server = subprocess.Popen(  # noqa: S603  our own command
+            [*command, f"--port={port}"],
+            env={**os.environ, **own},
+            stdout=log,
+            stderr=log,
+            cwd=folder,
+        )
+        url = f"http://127.0.0.1:{port}"
+
+        def answers() -> bool:
+            assert server.poll() is None, (folder / "marimo.log").read_text()
+            try:
+                return requests.get(f"{url}/health", timeout=2).ok
+            except requests.RequestException:
+                return False
+
+        try:
+            eventually(answers, "marimo")
+            yield url
+        finally:
+            server.terminate()
+            server.wait(DEADLINE_SECONDS)
+
+
+def test_marimo(home: Path, page: Page, tmp_path: Path, artifacts: Path) -> None:
+    del home
+    with marimo(tmp_path) as url:
+        page.goto(url)
+        panel = page.get_by_test_id("qsw-panel")
+        expect(panel).to_be_visible()
+        steer(panel)
+        page.screenshot(path=artifacts / "marimo.png")
+
+
+@pytest.fixture(scope="module")
+def cdn(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """Fetch what an exported page takes from a CDN; gives files by the ends of their addresses."""
+    folder = tmp_path_factory.mktemp("cdn")
+    command = ["npm", "pack", "--silent", "--pack-destination", str(folder), *WIDGETS_IN_PAGES]
+    subprocess.run(command, check=True, cwd=folder)  # noqa: S603  fixed command
+    for archive in folder.glob("*.tgz"):
+        with tarfile.open(archive) as files:
+            files.extractall(folder / archive.name.split("-")[0], filter="data")
+    return {
+        "require.min.js": folder / "requirejs" / "package" / "require.js",
+        "embed-amd.js": folder / "jupyter" / "package" / "dist" / "embed-amd.js",
+        "index.js": Path(sys.prefix) / "share" / "jupyter" / "nbextensions" / "anywidget/index.js",
+    }
+
+
+def test_nbconvert(
+    home: Path, page: Page, tmp_path: Path, cdn: dict[str, Path], artifacts: Path
+) -> None:
+    wait = "job.wait_for_final_state()"
+    still = "from qsession_widget import watch\nwatch(session).snapshot()"
+    notebook = notebook_of(tmp_path, OPEN, RUN, wait, "session", still)
+    command = [sys.executable, "-m", "nbconvert", "--execute", "--to", "html", str(notebook)]
+    subprocess.run(command, check=True, cwd=tmp_path, env={**os.environ, "HOME": str(tmp_path)})  # noqa: S603  our own command
+    exported = notebook.with_suffix(".html")
+    session = the_session()
+    asked: list[str] = []
+
+    def serve(route: Route) -> None:
+        name = route.request.url.split("?")[0].rsplit("/", 1)[-1]
+        name = name if name.endswith(".js") else f"{name}.js"
+        asked.append(name)
+        if name in cdn:
+            route.fulfill(path=cdn[name], content_type="text/javascript")
+        else:
+            route.abort()
+
+    page.route("https://**/*", serve)
+    page.clock.install(time=datetime.now(UTC) + timedelta(days=3))
+    page.goto(exported.as_uri())
+    panel = page.get_by_test_id("qsw-panel")
+    expect(panel).to_be_visible()
+    expect(panel).to_contain_text(str(session.session_id))
+    expect(panel.get_by_test_id("qsw-link")).to_contain_text("no connection: as of")
+    expect(panel.get_by_test_id("qsw-close")).to_be_disabled()
+    expect(panel.locator("[data-status='completed']")).to_have_count(1)
+    expect(page.get_by_text("1 job (1 completed)").first).to_contain_text("as of")
+    page.screenshot(path=artifacts / "nbconvert.png", full_page=True)
+    assert {"require.min.js", "embed-amd.js"} <= set(asked)
+    runtime = Discovery.read(home)
+    assert runtime is not None
+    assert found_in(exported.read_text(), runtime.token) == []
+    session.cancel()

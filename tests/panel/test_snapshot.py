@@ -1,0 +1,121 @@
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from qsession_widget.panel.static_html import as_html
+from qsession_widget.panel.text import as_text
+from qsession_widget.snapshot import (
+    CacheFigures,
+    Estimate,
+    JobRow,
+    ServiceClock,
+    Stages,
+    UsageSplit,
+)
+from tests.panel.test_renderings import NOON, job, snapshot
+
+RUNNING: dict[str, Any] = {
+    "id": "j",
+    "created": "2026-11-22T12:00:00Z",
+    "state": {"status": "Running"},
+    "qsession": {
+        "pubs": 3,
+        "running_at": "2026-11-22T12:00:01Z",
+        "sub_status": "on_device",
+        "stages": {
+            "preparing_at": "2026-11-22T12:00:01Z",
+            "on_device_at": "2026-11-22T12:00:02Z",
+            "post_processing_at": None,
+        },
+        "estimate": None,
+    },
+}
+
+
+def changed(job: dict[str, Any], status: str = "Running", **extra: Any) -> dict[str, Any]:
+    return {**job, "state": {"status": status}, "qsession": {**job["qsession"], **extra}}
+
+
+def test_a_job_is_read_with_its_stages() -> None:
+    row = JobRow.from_json(RUNNING, NOON)
+    assert (row.sub_status, row.pubs) == ("on_device", 3)
+    assert row.stages == Stages(NOON + timedelta(seconds=1), NOON + timedelta(seconds=2))
+    assert row.estimate is None
+
+
+def test_stages_stay_and_the_sub_status_goes_with_the_end() -> None:
+    row = JobRow.from_json(changed(RUNNING, "Completed"), NOON)
+    assert row.sub_status is None
+    assert row.stages is not None
+
+
+def test_a_service_that_says_less_gives_less() -> None:
+    row = JobRow.from_json({"id": "j", "state": {"status": "Running"}}, NOON)
+    assert (row.pubs, row.sub_status, row.stages, row.estimate) == (None, None, None, None)
+    assert JobRow.from_json({"id": "j"}, NOON, pubs=2).pubs == 2
+    none_begun = dict.fromkeys(RUNNING["qsession"]["stages"])
+    assert JobRow.from_json(changed(RUNNING, stages=none_begun), NOON).stages is None
+    assert JobRow.from_json(changed(RUNNING, sub_status="simulating"), NOON).sub_status is None
+
+
+def test_an_estimate_is_a_time_on_the_clock_of_the_service() -> None:
+    queued = changed(RUNNING, "Queued", estimate={"start_seconds": 2.5, "basis": "12 jobs"})
+    row = JobRow.from_json(queued, NOON)
+    assert row.estimate == Estimate(NOON + timedelta(seconds=2.5), "12 jobs")
+    assert JobRow.from_json(queued).estimate is None
+    started = changed(queued, "Running")
+    assert JobRow.from_json(started, NOON).estimate is None
+
+
+@pytest.mark.parametrize("seconds", [None, "2", -1, True, float("nan"), float("inf")])
+def test_what_is_no_length_of_time_is_no_estimate(seconds: object) -> None:
+    queued = changed(RUNNING, "Queued", estimate={"start_seconds": seconds, "basis": ""})
+    assert JobRow.from_json(queued, NOON).estimate is None
+
+
+@pytest.mark.parametrize("rate", [0, 60, 1.0])
+def test_a_clock_may_stand_still_or_hurry(rate: float) -> None:
+    session = {"qsession": {"now": "2026-11-22T12:00:00Z", "rate": rate}}
+    clock = ServiceClock.read(session, NOON + timedelta(days=1))
+    assert clock.rate == rate
+    assert clock.shown == NOON
+    if rate == 0:
+        assert clock.now() == NOON
+
+
+def test_a_service_without_a_clock_goes_like_the_world() -> None:
+    assert ServiceClock.read({}, NOON).rate == 1
+    assert ServiceClock.read({"qsession": {"rate": None}}, NOON).rate == 1
+
+
+def test_usage_is_split_as_far_as_it_is_known() -> None:
+    assert UsageSplit.read({"on_device_seconds": 2, "idle_seconds": 1.5}) == UsageSplit(
+        2.0, None, 1.5
+    )
+    assert UsageSplit.read({"on_device_seconds": None}) is None
+    assert UsageSplit.read(None) is None
+
+
+def test_a_cache_that_was_not_used_is_none() -> None:
+    assert CacheFigures.read({"hits": 0, "misses": 0, "seconds_saved": 0.0}) is None
+    assert CacheFigures.read({"hits": 3, "misses": 1, "seconds_saved": 0.5}) == CacheFigures(
+        3, 1, 0.5
+    )
+
+
+def test_text_and_html_say_all_that_is_known() -> None:
+    seen = snapshot(
+        job("j", "Running", sub_status="on_device"),
+        details={"state": "active", "usage_time": 12.5},
+        usage=UsageSplit(on_device=2.0, preparing=None, idle=10.0),
+        cache=CacheFigures(hits=1, misses=2, seconds_saved=0.5),
+    )
+    for drawn in (as_text(seen), as_html(seen)):
+        assert "usage: 12.5 s (2.0 s on device, 10.0 s idle)" in drawn
+        assert "cache: 1 hit, 2 missed, 0.50 s saved" in drawn
+        assert "Running, on device" in drawn
+    assert "usage:" not in as_text(snapshot(job("j")))
+    assert "cache" not in as_text(snapshot(job("j")))

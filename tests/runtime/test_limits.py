@@ -1,0 +1,244 @@
+"""What is too much is refused with the value and the limit, and harms nobody else."""
+
+from __future__ import annotations
+
+import base64
+import io
+import json
+import pickle
+import subprocess
+import sys
+import zlib
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pytest
+from qiskit import QuantumCircuit
+
+from qsession_widget.wire import codec
+from tests.conftest import DEADLINE_SECONDS, running
+from tests.runtime.test_http import COIN, Server, coin, problem, reached, workers
+from tests.runtime.test_owners import add
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+MEMORY = 100 * 2**20
+LIMITS = {
+    "--max-body-bytes": 4_000_000,
+    "--max-circuits": 3,
+    "--max-qubits": 28,
+    "--max-shots": 5_000,
+    "--max-job-memory-bytes": MEMORY,
+    "--max-pending-jobs": 4,
+    "--max-pending-jobs-in-total": 6,
+    "--max-open-sessions": 2,
+}
+
+
+def flags(**more: int) -> list[str]:
+    chosen = LIMITS | {f"--{name.replace('_', '-')}": value for name, value in more.items()}
+    return [part for name, value in chosen.items() for part in (name, str(value))]
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    with running(tmp_path_factory.mktemp("limits"), "--workers", "1", *flags()) as folder:
+        yield reached(folder)
+
+
+@pytest.fixture(scope="module")
+def slow(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    arguments = ("--workers", "1", "--min-job-seconds", "3600", *flags())
+    with running(tmp_path_factory.mktemp("slow-limits"), *arguments) as folder:
+        yield reached(folder)
+
+
+def failed(server: Server, named: list[str], **body: Any) -> None:
+    """Check that a job fails for a reason that names each of some texts, and the next one runs."""
+    state = server.ended(server.submit(**body))["state"]
+    assert state["status"] == "Failed"
+    for each in named:
+        assert each in state["reason"]
+    following = server.ended(server.submit())
+    assert following["status"] == "Completed", "the next job is unharmed"
+    assert following["qsession"]["attempts"] == 1
+
+
+# -- refused at once -----------------------------------------------------------------------
+
+
+def test_a_request_that_is_too_large(server: Server) -> None:
+    said = problem(server.send(params={"pubs": [], "x": "y" * 4_000_000}), 413)
+    assert "4000000" in said
+
+
+@pytest.mark.parametrize(
+    "params",
+    [{"pubs": [[]] * 4}, {"circuits": [1] * 4}, {"quantum_program": {"items": [{}] * 4}}],
+)
+def test_too_many_circuits(server: Server, params: dict[str, Any]) -> None:
+    said = problem(server.send(params=params), 400)
+    assert " 4 " in said
+    assert " 3" in said
+
+
+def test_too_many_jobs_of_one_owner_and_of_all(slow: Server) -> None:
+    ada, eve = add(slow, "ada"), add(slow, "eve")
+    jobs = [ada.submit(backend=name) for name in ("fake_manila", "aer_simulator") for _ in (1, 2)]
+    answer = ada.send()
+    assert "limit of 4 pending jobs" in problem(answer, 400)
+    assert answer.json()["errors"][0]["code"] == 3458, "as IBM's"
+    assert ada.json("/jobs")["count"] == 4
+    eve.submit()
+    last = eve.submit()
+    assert "limit of 6 pending jobs of all users" in problem(eve.send(), 400)
+    key = {"Idempotency-Key": "again"}
+    eve.ask("DELETE", f"/jobs/{last}")
+    first = eve.ask("POST", "/jobs", json=COIN, headers=key)
+    replayed = eve.ask("POST", "/jobs", json=COIN, headers=key)
+    assert (replayed.status_code, replayed.json()) == (200, first.json()), "a replay is no new job"
+    ada.ask("POST", f"/jobs/{jobs[0]}/cancel")
+    assert ada.send().status_code == 200, "one has ended"
+
+
+def test_too_many_open_sessions(server: Server) -> None:
+    first, _second = server.open(), server.open()
+    body = {"backend": "fake_manila"}
+    assert "limit of 2 open sessions" in problem(server.ask("POST", "/sessions", json=body), 400)
+    server.ask("DELETE", f"/sessions/{first}/close")
+    server.open()
+
+
+# -- found out by the worker ---------------------------------------------------------------
+
+
+def test_too_many_shots(server: Server) -> None:
+    failed(server, ["6000 shots", "5000"], params=coin(shots=6_000))
+    circuit = QuantumCircuit(1)
+    params = json.loads(codec.dumps({"pubs": [[circuit, "Z", [], 0.01]]}))
+    failed(server, ["10000 shots", "5000"], program_id="estimator", params=params)
+
+
+def test_too_many_qubits(server: Server) -> None:
+    wide = QuantumCircuit(40)
+    wide.h(range(29))
+    wide.measure_all(add_bits=True)
+    pub = json.loads(codec.dumps({"pubs": [[wide, [], 10]]}))
+    failed(server, ["40 qubits", "28"], params=pub, backend="fake_torino")
+    narrow = QuantumCircuit(40, 1)
+    narrow.x(39)
+    narrow.measure(39, 0)
+    pub = json.loads(codec.dumps({"pubs": [[narrow, [], 10]]}))
+    job = server.ended(server.submit(params=pub, backend="fake_torino"))
+    assert job["status"] == "Completed", "those count that are used"
+
+
+def bomb(size: int) -> str:
+    """Give text that unpacks to so many zeros."""
+    packer = zlib.compressobj(1)
+    pieces = [packer.compress(bytes(2**20)) for _ in range(size // 2**20)]
+    return base64.b64encode(b"".join([*pieces, packer.flush()])).decode()
+
+
+def huge_state() -> dict[str, Any]:
+    circuit = QuantumCircuit(26)
+    for qubit in range(26):
+        circuit.rx(0.1 + qubit, qubit)
+    circuit.measure_all()
+    return dict(json.loads(codec.dumps({"pubs": [[circuit, [], 10]]})))
+
+
+def array(header: str) -> dict[str, Any]:
+    """Give an array of which there is only the beginning."""
+    file = io.BytesIO()
+    np.lib.format.write_array_header_1_0(
+        file, {"descr": header, "fortran_order": False, "shape": (2**30,)}
+    )
+    text = base64.b64encode(zlib.compress(file.getvalue())).decode()
+    return {"__type__": "ndarray", "__value__": text}
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux limits a process's memory")
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda: {"pubs": [[{"__type__": "QuantumCircuit", "__value__": bomb(2 * MEMORY)}]]},
+        lambda: {"pubs": [[{"__type__": "ndarray", "__value__": bomb(2 * MEMORY)}]]},
+        lambda: {"pubs": [[COIN["params"]["pubs"][0][0], array("<f8"), 10]]},
+        huge_state,
+    ],
+    ids=["a circuit that unpacks to much", "an array that does", "a long array", "a wide state"],
+)
+def test_a_job_that_needs_too_much_memory(
+    server: Server, make: Callable[[], dict[str, Any]]
+) -> None:
+    params = make()
+    server.ended(server.submit())
+    before = workers(server)
+    failed(server, ["more memory than", str(MEMORY)], params=params, backend="aer_simulator")
+    assert not before & workers(server), "its worker was replaced"
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux limits a process's memory")
+def test_where_no_job_has_room_each_fails_by_name(tmp_path: Path) -> None:
+    """Whether Python says so, or C++ ends the process."""
+    with running(tmp_path, "--workers", "1", *flags(max_job_memory_bytes=1)) as folder:
+        server = reached(folder)
+        for backend in ("fake_torino", "aer_simulator"):
+            state = server.ended(server.submit(backend=backend, params=huge_state()))["state"]
+            assert state["status"] == "Failed"
+            assert " 1 bytes" in state["reason"]
+        assert server.get("/qsession").status_code == 200
+
+
+# -- never unpickled -----------------------------------------------------------------------
+
+
+class Trap:
+    """Leaves a file behind when it is unpickled."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+
+    def __reduce__(self) -> tuple[Any, tuple[Any, ...]]:
+        return (open, (str(self._path), "w"))
+
+
+def test_nothing_is_unpickled(server: Server, tmp_path: Path) -> None:
+    """No payload of any kind that holds a pickle has it loaded."""
+    sprung = tmp_path / "sprung"
+    pickled = pickle.dumps(Trap(sprung))
+    pickle.loads(pickled).close()  # noqa: S301 - our own
+    assert sprung.exists(), "it is a trap"
+    sprung.unlink()
+    file = io.BytesIO()
+    np.save(file, np.array([Trap(sprung)], dtype=object), allow_pickle=True)
+    texts = [base64.b64encode(zlib.compress(each)).decode() for each in (pickled, file.getvalue())]
+    texts += [base64.b64encode(pickled).decode()]
+    circuit = COIN["params"]["pubs"][0][0]
+    names = ("ndarray", "QuantumCircuit", "pickle", "object", "Result", "settings", "spmatrix")
+    for name in names:
+        for text in texts:
+            for params in (
+                {"pubs": [[circuit, {"__type__": name, "__value__": text}, 10]]},
+                {"pubs": [[circuit, [], 10]], "options": {"__type__": name, "__value__": text}},
+            ):
+                state = server.ended(server.submit(params=params))["state"]
+                # What a noise learner gave is handed on as the text it is.
+                handed_on = name == "settings" and "options" in params
+                assert state["status"] == ("Completed" if handed_on else "Failed")
+                assert handed_on or name in state["reason"]
+    assert not sprung.exists()
+    assert server.ended(server.submit())["status"] == "Completed"
+
+
+@pytest.mark.parametrize("flag", ["--max-circuits", "--max-pending-jobs", "--max-shots"])
+def test_limits_that_cannot_be(flag: str) -> None:
+    command = [sys.executable, "-m", "qsession_widget.runtime", flag, "-1"]
+    ended = subprocess.run(  # noqa: S603 - ours
+        command, capture_output=True, text=True, timeout=DEADLINE_SECONDS, check=False
+    )
+    assert ended.returncode == 2
+    assert "-1 is too few" in ended.stderr

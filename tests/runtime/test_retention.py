@@ -1,0 +1,164 @@
+"""What ended jobs leave behind goes when it is too old or too much; nothing else does."""
+
+from __future__ import annotations
+
+import asyncio
+import sqlite3
+from contextlib import closing
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from qsession_widget import QiskitRuntimeService, Sampler, Session
+from qsession_widget.cli import main
+from qsession_widget.errors import ServiceError
+from qsession_widget.runtime.clock import VirtualClock, WallClock
+from qsession_widget.runtime.retention import Bounds, Retention, used_bytes
+from qsession_widget.runtime.settings import Settings
+from qsession_widget.runtime.store import Write
+from qsession_widget.wire.states import JobState, SessionState
+from tests.conftest import eventually, running
+from tests.core.circuits import bell
+from tests.runtime.test_http import problem, reached
+from tests.runtime.test_store import NOON, a_job, a_session, new, opened, rows
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Coroutine
+    from pathlib import Path
+
+    from qsession_widget.runtime.job import Job
+    from qsession_widget.runtime.store import Store
+
+LARGE = 50_000
+
+
+def ended(name: str, days_ago: float, **fields: Any) -> Job:
+    when = NOON - timedelta(days=days_ago)
+    return a_job(name, state=JobState.COMPLETED, created_at=when, ended_at=when, **fields)
+
+
+def with_store(folder: Path, body: Callable[[Store, Retention], Coroutine[Any, Any, None]]) -> None:
+    async def run(store: Store) -> None:
+        await body(store, Retention(store, VirtualClock(NOON), Settings()))
+
+    with opened(folder) as store:
+        asyncio.run(run(store))
+
+
+async def fill(store: Store, jobs: list[Job], size: int = LARGE) -> None:
+    added = [store.write(new(job, params="x" * size)) for job in jobs]
+    done = [job.id for job in jobs if job.state is JobState.COMPLETED]
+    await asyncio.gather(
+        *added, *(store.write(Write(result=(job_id, "y" * size))) for job_id in done)
+    )
+
+
+def kept(folder: Path) -> dict[str, set[str]]:
+    return {
+        table: {name for (name,) in rows(folder, f"select job_id from {table}")}  # noqa: S608 - ours
+        for table in ("payloads", "results")
+    }
+
+
+def test_what_is_too_old_goes_and_the_jobs_stay(tmp_path: Path) -> None:
+    async def body(store: Store, retention: Retention) -> None:
+        failed = a_job("f", state=JobState.FAILED, reason="no", ended_at=NOON - timedelta(days=9))
+        await fill(store, [ended("old", 8), ended("young", 6), failed, a_job("queued")])
+        await fill(store, [a_job("running", state=JobState.RUNNING)])
+        removed = await retention.collect(Bounds(days=7, store_bytes=0))
+        assert (removed.jobs, removed.characters) == (2, 3 * LARGE)
+        assert (await retention.collect(Bounds(days=7, store_bytes=0))).jobs == 0, "once"
+
+    with_store(tmp_path, body)
+    assert kept(tmp_path) == {"payloads": {"young", "queued", "running"}, "results": {"young"}}
+    assert rows(tmp_path, "select count(*) from jobs") == [(5,)]
+
+
+def test_sessions_that_are_not_closed_keep_all(tmp_path: Path) -> None:
+    async def body(store: Store, retention: Retention) -> None:
+        for name, state in (("open", SessionState.ACTIVE), ("shut", SessionState.CLOSED)):
+            session = a_session(name, state=state, closed_at=None)
+            await store.write(Write(new_session=(session, None)))
+            await store.write(Write(sessions=(session,)))
+        await store.write(Write(sessions=(a_session("shut", state=SessionState.CLOSED),)))
+        await fill(store, [ended("a", 50, session_id="open"), ended("b", 50, session_id="shut")])
+        assert (await retention.collect(Bounds(days=7, store_bytes=1))).jobs == 1
+
+    with_store(tmp_path, body)
+    assert kept(tmp_path) == {"payloads": {"a"}, "results": {"a"}}
+
+
+def test_the_oldest_go_until_the_store_is_small_enough_and_its_file_with_it(tmp_path: Path) -> None:
+    count = 250
+    bound = 8_000_000
+
+    async def body(store: Store, retention: Retention) -> None:
+        await fill(store, [ended(f"{place:03}", count - place) for place in range(count)])
+        before = await store.read(used_bytes)
+        assert before > 2 * count * LARGE
+        removed = await retention.collect(Bounds(days=0, store_bytes=bound))
+        after = await store.read(used_bytes)
+        assert 0.85 * bound < after <= bound, "no more than needed, but for whole pages"
+        assert 0 < removed.jobs < count
+        assert before - after >= removed.characters
+
+    with_store(tmp_path, body)
+    left = sorted(kept(tmp_path)["results"])
+    assert left == [f"{place:03}" for place in range(count)][-len(left) :], "the newest"
+    assert (tmp_path / "runtime.db").stat().st_size <= bound, "the room is given back"
+
+
+def test_a_bound_that_cannot_be_kept_harms_nothing(tmp_path: Path) -> None:
+    async def body(store: Store, retention: Retention) -> None:
+        await fill(store, [a_job("queued"), ended("old", 1)])
+        assert (await retention.collect(Bounds(days=0, store_bytes=1))).jobs == 1
+
+    with_store(tmp_path, body)
+    assert kept(tmp_path) == {"payloads": {"queued"}, "results": set()}
+
+
+def test_a_runtime_keeps_to_its_bounds_by_itself(tmp_path: Path) -> None:
+    with opened(tmp_path) as store:
+
+        async def prepare() -> None:
+            ago = WallClock().now() - timedelta(days=3)
+            job = a_job("old", owner="owner", state=JobState.COMPLETED, ended_at=ago)
+            await fill(store, [job])
+
+        asyncio.run(prepare())
+    with running(tmp_path, "--retention-days", "2.5"):
+        eventually(lambda: kept(tmp_path) == {"payloads": set(), "results": set()}, "its removal")
+        server = reached(tmp_path)
+        assert "removed" in problem(server.get("/jobs/old/results"), 410)
+        job = server.json("/jobs/old")
+        assert job["status"] == "Completed"
+        assert "params" not in job
+
+
+def test_gc_by_hand(own_runtime: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["gc"]) == 1
+    assert "no local runtime" in capsys.readouterr().err
+    with running(own_runtime):
+        service = QiskitRuntimeService(channel="local")
+        with Session(service, "fake_manila") as session:
+            job = Sampler(mode=session).run(bell(), shots=10)
+            job.result()
+        alone = Sampler(service.backend("aer_simulator")).run(bell(), shots=10)
+        alone.result()
+        eventually(lambda: session.status() == "Closed", "the end of the session")
+        assert main(["gc"]) == 0
+        said = capsys.readouterr().out
+        assert "There is no bound" in said
+        assert "of 0 jobs" in said
+        assert main(["gc", "--max-store-bytes", "1"]) == 0
+        assert "of 2 jobs" in capsys.readouterr().out
+        again = service.job(job.job_id())
+        assert again.status() == "DONE"
+        assert again.inputs == {}
+        with pytest.raises(ServiceError, match="was removed"):
+            again.result()
+        assert main(["gc", "--retention-days", "-1"]) == 1
+        assert "-1" in capsys.readouterr().err
+    with closing(sqlite3.connect(own_runtime / "runtime.db")) as connection:
+        assert connection.execute("pragma auto_vacuum").fetchone() == (2,)

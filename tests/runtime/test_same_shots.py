@@ -1,0 +1,129 @@
+"""With a seed, each shot is the one of plain Aer with the whole noise of IBM's own device object.
+
+`make soak` takes the devices whose whole noise model takes many seconds to build as well.
+"""
+
+from __future__ import annotations
+
+import os
+from functools import cache
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pytest
+from qiskit import ClassicalRegister, QuantumCircuit, QuantumRegister, generate_preset_pass_manager
+from qiskit.circuit import ParameterVector
+from qiskit_aer import AerSimulator
+from qiskit_ibm_runtime import fake_provider
+
+from qsession_widget.runtime import simulation
+from qsession_widget.runtime.devices import Catalog, Device
+from qsession_widget.wire import codec
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+SEED = 5
+SHOTS = 300
+QUICK_QUBITS = 33
+"""Up to so many, plain Aer's own noise model is built in a second or so."""
+
+EVERYTHING = bool(os.environ.get("QSESSION_ALL_SIZES"))
+"""Whether to take the large devices too."""
+
+
+def official(name: str) -> Any:
+    """Give IBM's class of a device; its second version where there are two."""
+    words = "".join(map(str.title, name.split("_")))
+    return getattr(fake_provider, f"{words}V2", getattr(fake_provider, words, None))
+
+
+@cache
+def device(name: str) -> Any:
+    return official(name)()
+
+
+@cache
+def plain(name: str) -> AerSimulator:
+    return AerSimulator.from_backend(device(name))
+
+
+def rotations(width: int) -> QuantumCircuit:
+    angles = ParameterVector("a", width)
+    circuit = QuantumCircuit(width)
+    for qubit, angle in enumerate(angles):
+        circuit.ry(angle, qubit)
+    for qubit in range(width - 1):
+        circuit.cx(qubit, qubit + 1)
+    circuit.measure_all()
+    return circuit
+
+
+def measured_midway(width: int) -> QuantumCircuit:
+    first, last = ClassicalRegister(1, "first"), ClassicalRegister(width, "last")
+    qubits = QuantumRegister(width, "q")
+    circuit = QuantumCircuit(qubits, first, last)
+    circuit.h(0)
+    circuit.measure(0, first[0])
+    circuit.delay(20_000, 0, unit="dt")
+    circuit.reset(0)
+    circuit.h(width - 1)
+    circuit.cx(width - 1, 0)
+    circuit.measure(qubits, last)
+    return circuit
+
+
+def decided_midway(width: int) -> QuantumCircuit:
+    circuit = measured_midway(width)
+    with circuit.if_test((circuit.cregs[0], 1)):
+        circuit.x(width - 1)
+    circuit.measure(width - 1, circuit.cregs[1][0])
+    return circuit
+
+
+def cases() -> list[tuple[str, Any]]:
+    """Give the first device of every size that was recorded, with the circuits that it can run."""
+    catalog = Catalog()
+    first: dict[int, Device] = {}
+    for name in catalog.names():
+        device = catalog.get(name)
+        if device is not None and not device.simulator:
+            first.setdefault(device.qubits, device)
+    found: list[tuple[str, Any]] = []
+    for qubits, device in first.items():
+        if not EVERYTHING and qubits > QUICK_QUBITS:
+            continue
+        supported = device.configuration.get("supported_instructions") or ()
+        found.append((device.name, rotations))
+        if {"reset", "delay"}.issubset(supported):
+            found.append((device.name, measured_midway))
+        if "if_else" in supported:
+            found.append((device.name, decided_midway))
+    return found
+
+
+@pytest.mark.parametrize(("name", "circuit_of"), cases())
+def test_a_seed_gives_plain_aers_memory(
+    name: str, circuit_of: Callable[[int], QuantumCircuit]
+) -> None:
+    width = min(3, device(name).num_qubits)
+    given = circuit_of(width)
+    manager = generate_preset_pass_manager(1, backend=device(name), seed_transpiler=1)
+    circuit = manager.run(given)
+    values = list(np.linspace(0.3, 2.8, circuit.num_parameters))
+    bound = circuit.assign_parameters(values)
+    memory = plain(name).run(bound, shots=SHOTS, seed_simulator=SEED, memory=True).result()
+    theirs = [shot.replace(" ", "") for shot in memory.get_memory()]
+    params = codec.dumps(
+        {
+            "pubs": [[circuit, values, SHOTS]],
+            "options": {"simulator": {"seed_simulator": SEED}},
+        }
+    )
+    for _ in range(2):  # the second time everything is kept
+        outcome = simulation.run(
+            "sampler", params, name, optimization_level=1, on_interim=lambda _: None
+        )
+        data = codec.loads(outcome.result)[0].data
+        registers = [data[each.name].get_bitstrings() for each in reversed(circuit.cregs)]
+        assert ["".join(parts) for parts in zip(*registers, strict=True)] == theirs
