@@ -132,8 +132,10 @@ def test_waiting_in_the_queue(running_job: RuntimeJob) -> None:
     assert (first.queue_position, second.queue_position) == (1, 2)
     first.cancel()
     assert (first.queue_position, second.queue_position) == (None, 1)
+    assert second.sub_status is None
     second.cancel()
     assert running_job.queue_position is None
+    eventually(lambda: running_job.sub_status == "on_device", "its time on the device")
 
 
 def test_a_queued_job_is_cancelled(running_job: RuntimeJob) -> None:
