@@ -57,14 +57,14 @@ bench: $(VENV)/.dev ## ratios against peers, each in its short form
 	$(PYTHON) -m benchmarks.encoding --short
 	$(PYTHON) -m benchmarks.iterate --short
 	$(PYTHON) -m benchmarks.official_client --short
-	$(PYTHON) -m benchmarks.poll --short
-	$(PYTHON) -m benchmarks.server --short
 	$(PYTHON) -m benchmarks.first_job --short
 	$(PYTHON) -m benchmarks.stall --short
 	$(PYTHON) -m benchmarks.dispatch --short
 	$(PYTHON) -m benchmarks.coldstart --short
 	$(PYTHON) -m benchmarks.panel --short
 	$(PYTHON) -m benchmarks.scheduler --short
+	$(PYTHON) -m benchmarks.poll --short
+	$(PYTHON) -m benchmarks.server --short
 
 build: $(VENV)/.built
 
