@@ -138,7 +138,7 @@ def main() -> int:
     wrong = compare(outcomes, tomllib.loads(EXPECTED.read_text()), complete=not options.files)
     for line in wrong:
         sys.stdout.write(f"{line}\n")
-    sys.stdout.write(f"in {time.monotonic() - began:.0f} s: {summary(outcomes, wrong)}\n")
+    sys.stdout.write(f"{time.monotonic() - began:.0f} s\n{summary(outcomes, wrong)}\n")
     return 1 if wrong else 0
 
 
