@@ -63,6 +63,8 @@ bench: $(VENV)/.dev ## ratios against peers, each in its short form
 	$(PYTHON) -m benchmarks.coldstart --short
 	$(PYTHON) -m benchmarks.panel --short
 	$(PYTHON) -m benchmarks.scheduler --short
+	$(PYTHON) -m benchmarks.poll --short
+	$(PYTHON) -m benchmarks.server --short
 
 build: $(VENV)/.built
 

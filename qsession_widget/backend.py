@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from qsession_widget.service import QiskitRuntimeService
 
 NANOSECOND = 1e-9
+_FRACTIONAL = frozenset({"rx", "rzz"})
 
 
 @dataclass(frozen=True)
@@ -49,9 +50,15 @@ class Backend(BackendV2):  # type: ignore[misc] # qiskit has no types
     Args:
         service: the service that the device belongs to.
         configuration: JSON of GET /backends/{name}/configuration.
+        use_fractional_gates: as for `QiskitRuntimeService.backend`.
     """
 
-    def __init__(self, service: QiskitRuntimeService, configuration: Mapping[str, Any]) -> None:
+    def __init__(
+        self,
+        service: QiskitRuntimeService,
+        configuration: Mapping[str, Any],
+        use_fractional_gates: bool | None = None,
+    ) -> None:
         super().__init__(
             provider=service,
             name=configuration["backend_name"],
@@ -62,7 +69,8 @@ class Backend(BackendV2):  # type: ignore[misc] # qiskit has no types
         self._service = service
         self._configuration = dict(configuration)
         self._properties: dict[str, Any] | None = None
-        self._target: Target | None = None
+        self._fractional = use_fractional_gates
+        self._targets: dict[bool, Target] = {}
         self._lock = threading.Lock()
 
     def __repr__(self) -> str:
@@ -95,10 +103,23 @@ class Backend(BackendV2):  # type: ignore[misc] # qiskit has no types
     @property
     def target(self) -> Target:
         """What the device can do, with errors and durations, for Qiskit's transpiler."""
-        with self._lock:
-            if self._target is None:
-                self._target = build_target(self._configuration, self._fetched_properties())
-            return self._target
+        return self._target_with(fractional=self._fractional is not False)
+
+    @property
+    def plain_target(self) -> Target:
+        """The target without fractional gates, unless they were asked for.
+
+        Bare circuits are transpiled for it where the service does not do that: IBM takes no rzz
+        beyond a quarter turn, which the angle of a parametrised circuit may come to, and no
+        twirling with fractional gates.
+        """
+        return self._target_with(fractional=self._fractional is True)
+
+    @property
+    def fractional_gates(self) -> list[str]:
+        """Those of IBM's fractional gates, rx and rzz, that it has; none of simulators."""
+        basis = self._configuration["basis_gates"]
+        return [] if self.simulator else [name for name in basis if name in _FRACTIONAL]
 
     @property
     def dtm(self) -> float:
@@ -163,6 +184,17 @@ class Backend(BackendV2):  # type: ignore[misc] # qiskit has no types
     @classmethod
     def _default_options(cls) -> BackendOptions:
         return BackendOptions()
+
+    def _target_with(self, *, fractional: bool) -> Target:
+        left_out = [] if fractional else self.fractional_gates
+        with self._lock:
+            if bool(left_out) not in self._targets:
+                all_gates = self._configuration["basis_gates"]
+                basis = [name for name in all_gates if name not in left_out]
+                self._targets[bool(left_out)] = build_target(
+                    {**self._configuration, "basis_gates": basis}, self._fetched_properties()
+                )
+            return self._targets[bool(left_out)]
 
     def _fetched_properties(self) -> dict[str, Any]:
         """Give the properties, fetched once. The caller holds the lock."""

@@ -72,21 +72,30 @@ class Devices(Instances):
         wanted.check([backend for backend, _ in found])
         return [backend for backend, _ in found if wanted.fits(backend)]
 
-    def backend(self, name: str, instance: str | None = None) -> Backend:
+    def backend(
+        self, name: str, instance: str | None = None, use_fractional_gates: bool | None = None
+    ) -> Backend:
         """Give one device.
 
         Args:
             name: its name.
             instance: as for `backends`.
+            use_fractional_gates: whether its target has rx, rzz and other gates that turn by any
+                angle. None: it has them, and yet bare circuits that are transpiled here, for IBM,
+                do without, since it refuses some angles and most error suppression with them.
 
         Raises:
             BackendNotFoundError: where there is none of that name; the message lists those that
                 there are, the nearest names first.
-            InvalidInputError: for an instance that there is not.
+            InvalidInputError: for an instance that there is not, and for fractional gates of a
+                device that has none.
         """
         wanted = backend_name(name)
         try:
-            return self._holder(lambda service: service._device(wanted), instance)  # noqa: SLF001 - of the same class
+            found = self._holder(
+                lambda service: service._device(wanted, use_fractional_gates),  # noqa: SLF001 - of the same class
+                instance,
+            )
         except NotFoundError as error:
             names = sorted(
                 (entry["name"] for _, entry in self._entries(instance)),
@@ -95,6 +104,9 @@ class Devices(Instances):
             raise BackendNotFoundError(
                 f"no backend {wanted!r}; there are {', '.join(names) or 'none'}"
             ) from error
+        if use_fractional_gates and not found.fractional_gates:
+            raise InvalidInputError(f"use_fractional_gates=True: {wanted} has no such gates")
+        return found
 
     def least_busy(
         self,
@@ -147,12 +159,12 @@ class Devices(Instances):
                 found.setdefault(entry["name"], (service, entry))
         return list(found.values())
 
-    def _device(self, name: str) -> Backend:
+    def _device(self, name: str, use_fractional_gates: bool | None = None) -> Backend:
         """Give a device of this service's own instance."""
         configuration = self._configurations.get(name)
         if configuration is None:
             configuration = self._configurations[name] = self.api.configuration(name)
-        return Backend(self._whole, configuration)
+        return Backend(self._whole, configuration, use_fractional_gates)
 
 
 @dataclass(frozen=True)

@@ -3,18 +3,25 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import threading
 import time
-from typing import TYPE_CHECKING, Any
+from functools import partial
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from qiskit.primitives import BasePrimitiveJob
 
-from qsession_widget.errors import JobTimeoutError, ServiceError
+from qsession_widget.errors import (
+    JobTimeoutError,
+    RuntimeStartError,
+    ServiceError,
+    ServiceUnavailableError,
+)
 from qsession_widget.wire.fields import EXTRA
 from qsession_widget.wire.states import FINAL_JOB_STATUS, JOB_STATUS, job_status
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from qsession_widget.service import QiskitRuntimeService
 
@@ -22,6 +29,12 @@ _HELD_SECONDS = 25.0
 _FIRST_PAUSE_SECONDS = 0.1
 _LONGEST_PAUSE_SECONDS = 2.0
 _PAUSE_GROWTH = 1.5
+_LONGEST_OUTAGE_SECONDS = 300.0
+"""Longest that a waiting one puts up with a service that cannot be reached."""
+
+logger = logging.getLogger(__name__)
+
+_T = TypeVar("_T")
 
 
 class PolledJob(BasePrimitiveJob):  # type: ignore[misc] # qiskit has no types
@@ -53,15 +66,13 @@ class PolledJob(BasePrimitiveJob):  # type: ignore[misc] # qiskit has no types
 
         Raises:
             JobTimeoutError: where it is not over by then. It goes on.
-            ServiceUnavailableError: where the service cannot be reached. It goes on.
+            ServiceUnavailableError: where the service cannot be reached for five minutes. It goes
+                on.
         """
         try:
             self._wait(timeout)
         except KeyboardInterrupt as interrupt:
-            interrupt.add_note(
-                f"Job {self._job_id} goes on. service.job({self._job_id!r}) gives it back, "
-                "its cancel() ends it."
-            )
+            interrupt.add_note(self._way_back())
             raise
 
     def _wait(self, timeout: float | None) -> None:
@@ -69,14 +80,16 @@ class PolledJob(BasePrimitiveJob):  # type: ignore[misc] # qiskit has no types
         pause = _FIRST_PAUSE_SECONDS
         left = _HELD_SECONDS if timeout is None else timeout
         while not self._over():
+            held = min(left, _HELD_SECONDS)
             if self._service.known_to_offer("outcome"):
-                self._await_outcome(min(left, _HELD_SECONDS))
+                self._patiently(partial(self._await_outcome, held), deadline)
                 asked_to_hold = waited = True
             else:
                 # A request can be held only where there is something to compare with.
                 asked_to_hold = self._etag is not None
-                waited = self._refresh(min(left, _HELD_SECONDS) if asked_to_hold else 0.0)
-            if self._over() or self._ended_unheard_of():
+                ask = partial(self._refresh, held if asked_to_hold else 0.0)
+                waited = self._patiently(ask, deadline)
+            if self._over() or self._patiently(self._ended_unheard_of, deadline):
                 return
             left = _HELD_SECONDS if deadline is None else deadline - time.monotonic()
             if left <= 0:
@@ -88,6 +101,41 @@ class PolledJob(BasePrimitiveJob):  # type: ignore[misc] # qiskit has no types
             if not waited and (asked_to_hold or self._etag is None):
                 self._service.api.transport.pause(min(pause, left))
                 pause = min(pause * _PAUSE_GROWTH, _LONGEST_PAUSE_SECONDS)
+
+    def _patiently(self, ask: Callable[[], _T], deadline: float | None) -> _T:
+        """Ask until there is an answer: the job goes on while the service cannot be reached.
+
+        Args:
+            ask: the question.
+            deadline: until when at most, by `time.monotonic`; None is as long as an outage may be.
+
+        Raises:
+            ServiceUnavailableError: where there was no answer for too long.
+        """
+        until = time.monotonic() + _LONGEST_OUTAGE_SECONDS
+        if deadline is not None:
+            until = min(until, deadline)
+        while True:
+            try:
+                return ask()
+            except ServiceUnavailableError as error:
+                left = self._patience(error, until)
+                self._service.api.transport.pause(min(_LONGEST_PAUSE_SECONDS, left))
+
+    def _patience(self, error: ServiceUnavailableError, until: float) -> float:
+        """Give the seconds that are left of an outage, or raise its error where none are."""
+        left = until - time.monotonic()
+        if left <= 0 or self._service.closed or isinstance(error, RuntimeStartError):
+            error.add_note(self._way_back())
+            raise error
+        logger.warning("Job %s goes on, and is asked for again: %s", self._job_id, error)
+        return left
+
+    def _way_back(self) -> str:
+        return (
+            f"Job {self._job_id} goes on. service.job({self._job_id!r}) gives it back, its "
+            "cancel() ends it."
+        )
 
     def _known(self) -> Mapping[str, Any]:
         """Give its JSON as last seen, and fetch it where it was never seen."""
@@ -143,10 +191,15 @@ class PolledJob(BasePrimitiveJob):  # type: ignore[misc] # qiskit has no types
         # Short questions and no held ones: a thread that is held cannot be called off, and there
         # are few of them for everybody who waits.
         pause = _FIRST_PAUSE_SECONDS
+        until = time.monotonic() + _LONGEST_OUTAGE_SECONDS
         while not self._over():
-            await asyncio.to_thread(self._refresh)
-            if await asyncio.to_thread(self._ended_unheard_of):
-                return
+            try:
+                await asyncio.to_thread(self._refresh)
+                if await asyncio.to_thread(self._ended_unheard_of):
+                    return
+                until = time.monotonic() + _LONGEST_OUTAGE_SECONDS
+            except ServiceUnavailableError as error:
+                self._patience(error, until)
             if not self._over():
                 await asyncio.sleep(pause)
                 pause = min(pause * _PAUSE_GROWTH, _LONGEST_PAUSE_SECONDS)

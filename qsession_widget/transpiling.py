@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from qsession_widget.backend import Backend
 
-    Key = tuple[str, str, int, bytes]
+    Key = tuple[str, str, str, int, bytes]
 
 CACHED_CIRCUITS = 256
 """How many circuits are kept; the one that was not asked for the longest goes first."""
@@ -45,7 +45,9 @@ class TranspiledCircuits:
             level: how hard the transpiler works, 0 to 3.
         """
         digest = hashlib.sha256(kept_circuits.text(circuit).encode()).digest()
-        key = (backend.service.api.transport.url, str(backend.name), level, digest)
+        target = backend.plain_target
+        gates = ",".join(sorted(target.operation_names))
+        key = (backend.service.api.transport.url, str(backend.name), gates, level, digest)
         with self._lock:
             known = self._found.get(key)
             if known is not None:
@@ -53,7 +55,7 @@ class TranspiledCircuits:
                 self.hits += 1
                 return known
         # Two threads may both do it: better than that one waits for the other's other circuit.
-        manager = generate_preset_pass_manager(optimization_level=level, backend=backend)
+        manager = generate_preset_pass_manager(optimization_level=level, target=target)
         made = manager.run(circuit)
         with self._lock:
             made = self._found.setdefault(key, made)

@@ -17,6 +17,7 @@ import {
   waitingOf,
 } from "../src/view/order";
 import { isAnswered, isUnheard, sent } from "../src/view/pending";
+import { estimateWords } from "../src/view/row";
 import { usageOf, usageWords } from "../src/view/usage";
 import { DETAIL_HEIGHT, ROW_HEIGHT, rowWindow } from "../src/view/window";
 import { FakeModel } from "./fake-model";
@@ -300,6 +301,11 @@ describe("what is read aloud", () => {
   test("the end of a trouble is told as well", () => {
     expect(announcement({ ...before, trouble: "No connection" }, before)).toBe("Connected again");
   });
+});
+
+test("an estimate that has not come true is not shown on", () => {
+  const words = (late: number) => estimateWords({ starts: NOW, basis: "" }, NOW + late);
+  expect([-12_000, 0, 1999, 2000].map(words)).toEqual(["≈ 12 s", "soon", "soon", null]);
 });
 
 describe("usage", () => {

@@ -83,6 +83,20 @@ def _parser(prog: str) -> argparse.ArgumentParser:
         help="whether an active session has its device to itself, or only goes first; "
         "without this: shared while there are several owners",
     )
+    order.add_argument(
+        "--lanes",
+        type=_at_least_one,
+        default=defaults.lanes,
+        metavar="N",
+        help="jobs of one device in work at once: one is on it, others are prepared or read out "
+        "(default: %(default)s)",
+    )
+    order.add_argument(
+        "--stop-at-max-time",
+        action=argparse.BooleanOptionalAction,
+        default=defaults.stop_at_max_time,
+        help="stop running jobs when their session reaches its maximum time (default: no)",
+    )
     devices = parser.add_argument_group("devices", "What the runtime serves besides the recorded.")
     devices.add_argument(
         "--copies",
@@ -213,6 +227,11 @@ _GROUPS: tuple[tuple[str, str, tuple[tuple[str, Callable[[str], Any], str], ...]
                 "interactive_seconds",
                 int,
                 "how long an active session may idle before it becomes inactive",
+            ),
+            (
+                "batch_interactive_seconds",
+                int,
+                "the same of a batch; without this, as long as a session may",
             ),
             ("first_job_seconds", int, "how long a session without any job stays open"),
             ("max_job_seconds", int, "longest time that a job may run"),

@@ -21,6 +21,7 @@ from qsession_widget.runtime.iam import Cloud, TokenAuthentication, Tokens
 from qsession_widget.runtime.listing import Listing
 from qsession_widget.runtime.prefix import AnyPrefix
 from qsession_widget.runtime.registry import Registry
+from qsession_widget.runtime.replays import Replays
 from qsession_widget.runtime.retention import Retention
 from qsession_widget.runtime.routes import Api
 from qsession_widget.runtime.status import Status
@@ -106,6 +107,7 @@ def create_app(
                 backend=TokenAuthentication(registry, tokens),
                 on_error=_refuse,
             ),
+            Middleware(Replays, max_body_bytes=settings.max_body_bytes),
         ],
         exception_handlers={
             problems.Problem: problems.answer,

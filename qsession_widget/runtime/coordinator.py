@@ -37,7 +37,7 @@ from qsession_widget.runtime.limits import Limits
 from qsession_widget.runtime.scheduler import Scheduler
 from qsession_widget.runtime.store import Write
 from qsession_widget.runtime.timers import Timers
-from qsession_widget.wire.states import JOB_FAILED, RAN_TOO_LONG, JobState, Stage
+from qsession_widget.wire.states import JOB_FAILED, RAN_TOO_LONG, JobState, Mode, Stage
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Iterable
@@ -49,7 +49,6 @@ if TYPE_CHECKING:
     from qsession_widget.runtime.estimates import Estimate
     from qsession_widget.runtime.settings import Policy, Settings
     from qsession_widget.runtime.store import Store
-    from qsession_widget.wire.states import Mode
 
 log = logging.getLogger(__name__)
 
@@ -186,7 +185,7 @@ class Coordinator:
                     backend=backend,
                     mode=mode,
                     max_seconds=max_seconds,
-                    interactive_seconds=self._settings.interactive_seconds,
+                    interactive_seconds=self._idle_limit_seconds(mode),
                     active_seconds=max_seconds,
                     first_job_seconds=self._settings.first_job_seconds,
                     created_at=self.now,
@@ -437,7 +436,20 @@ class Coordinator:
         deadline = lifecycle.next_deadline(session)
         if deadline is not None and deadline <= now:
             self._apply(lifecycle.tick(session, now))
+            if self._settings.stop_at_max_time:
+                self._stop_at_max_time(session_id)
         return self._sessions.get(session_id)
+
+    def _stop_at_max_time(self, session_id: str) -> None:
+        session = self._sessions.get(session_id)
+        if session is not None and lifecycle.is_past_max_time(session, self.now):
+            for job_id in sorted(session.running):
+                self._end(
+                    self._jobs[job_id],
+                    JobState.CANCELLED,
+                    reason=lifecycle.STOPPED_REASON,
+                    reason_code=RAN_TOO_LONG,
+                )
 
     def _stop_overdue(self, job: Job) -> None:
         limit = self._time_limit(job)
@@ -784,6 +796,12 @@ class Coordinator:
     def _next_revision(self) -> int:
         self._revision += 1
         return self._revision
+
+    def _idle_limit_seconds(self, mode: Mode) -> int:
+        of_batch = self._settings.batch_interactive_seconds
+        if mode is Mode.BATCH and of_batch is not None:
+            return of_batch
+        return self._settings.interactive_seconds
 
     def _limit_seconds(self, job: Job) -> int:
         limit = self._settings.max_job_seconds

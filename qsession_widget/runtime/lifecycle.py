@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
 MAX_TIME_REASON = "The session reached its maximum time while this job was queued."
+STOPPED_REASON = "The session reached its maximum time while this job was running."
 CANCELLED_BY_USER = "cancelled by its user"
 CANCELLED_REASON = "The session was cancelled before this job started."
 QUEUE_CANCELLED_REASON = "The session's queued jobs were cancelled."
@@ -222,6 +223,13 @@ def cancel_queued(session: Session, now: datetime) -> Step:
 def next_deadline(session: Session) -> datetime | None:
     """Say when `tick` has something to do if nothing else happens before."""
     return min((when for when, _ in _deadlines(session)), default=None)
+
+
+def is_past_max_time(session: Session, now: datetime) -> bool:
+    """Whether the time that counts from the start of its first job is over."""
+    if session.started_at is None:
+        return False
+    return now >= session.started_at + timedelta(seconds=session.max_seconds)
 
 
 def tick(session: Session, now: datetime) -> Step:

@@ -33,6 +33,10 @@ class Settings:
         workers: processes that run jobs.
         max_session_seconds: longest `max_ttl` of a session, and the default (IBM: 8 hours).
         interactive_seconds: how long an active session may idle (IBM: one minute).
+        batch_interactive_seconds: the same of a batch (IBM: one minute in the text, one second in
+            the sample beside it); None is as long as a session may.
+        stop_at_max_time: whether running jobs are stopped when their session reaches its maximum
+            time (IBM: they go on; of the cost limit one page says so, and another that they stop).
         first_job_seconds: how long a session without any job stays open (IBM: 30 minutes).
         max_job_seconds: longest time that a job may run (IBM: 3 hours).
         min_job_seconds: shortest time that a job lasts, by the runtime's clock, so that a lesson
@@ -74,6 +78,8 @@ class Settings:
     workers: int = field(default_factory=lambda: max(2, os.cpu_count() or 2))
     max_session_seconds: int = 28_800
     interactive_seconds: int = 60
+    batch_interactive_seconds: int | None = None
+    stop_at_max_time: bool = False
     first_job_seconds: int = 1_800
     max_job_seconds: int = 10_800
     min_job_seconds: float = 0.0

@@ -87,7 +87,12 @@ class Status:
     def _devices(self, owner: str | None) -> list[dict[str, Any]]:
         """Count the jobs of each device that has any, or whose session is open."""
         counts = Counter((job.backend, job.state) for job in self.coordinator.jobs())
-        holders = {each.backend: each for each in self.coordinator.sessions() if each.holds_device}
+        reserves = self.coordinator.policy == "dedicated"
+        holders = {
+            each.backend: each
+            for each in self.coordinator.sessions()
+            if reserves and each.holds_device
+        }
         names = {name for name, _ in counts} | {
             each.backend for each in self.coordinator.sessions(owner)
         }

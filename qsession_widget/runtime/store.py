@@ -354,9 +354,11 @@ def _engine(path: Path) -> Engine:
 
     def configure(connection: Any, _record: Any) -> None:
         cursor = connection.cursor()
+        if not path.stat().st_size:
+            # The first page is written with it, when the log is switched on. Later it would only
+            # ask for a lock.
+            cursor.execute("PRAGMA auto_vacuum=INCREMENTAL")
         for pragma in (
-            # Before the log is: the first page is written with it.
-            "auto_vacuum=INCREMENTAL",
             "journal_mode=WAL",
             "synchronous=FULL",
             "foreign_keys=ON",

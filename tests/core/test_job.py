@@ -22,7 +22,9 @@ from qsession_widget import (
     NotFoundError,
     QiskitRuntimeService,
     Sampler,
+    ServiceUnavailableError,
     Session,
+    polling,
 )
 from qsession_widget.job import Estimate
 from qsession_widget.service import default_service
@@ -33,7 +35,7 @@ from tests.core.spy import requests_seen
 from tests.core.throwaway import Script, serving
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from qsession_widget import RuntimeJob
 
@@ -130,8 +132,10 @@ def test_waiting_in_the_queue(running_job: RuntimeJob) -> None:
     assert (first.queue_position, second.queue_position) == (1, 2)
     first.cancel()
     assert (first.queue_position, second.queue_position) == (None, 1)
+    assert second.sub_status is None
     second.cancel()
     assert running_job.queue_position is None
+    eventually(lambda: running_job.sub_status == "on_device", "its time on the device")
 
 
 def test_a_queued_job_is_cancelled(running_job: RuntimeJob) -> None:
@@ -429,6 +433,59 @@ def test_a_state_that_nobody_knows_ends_the_waiting_where_the_job_is_finished(wa
         with pytest.raises(JobFailedError, match="ended as EVAPORATED"):
             job.result() if wait == "result" else asyncio.run(awaited(job))
         assert job.in_final_state()
+
+
+class Outage(Service):
+    """Cannot be reached for so many questions, and then says that the job is done."""
+
+    def __init__(self, questions: int) -> None:
+        super().__init__(job_json("Running"), job_json("Completed"))
+        self.left = questions
+
+    async def answer(self, request: Any) -> Response:
+        # The first question finds the job; the outage comes after it.
+        if self.asked and self.left and not request.url.path.endswith("/qsession"):
+            self.left -= 1
+            return Response(status_code=503)
+        return await super().answer(request)
+
+
+@pytest.mark.usefixtures("pauses")
+@pytest.mark.parametrize("wait", ["result", "await"])
+def test_waiting_goes_on_through_an_outage(wait: str, caplog: pytest.LogCaptureFixture) -> None:
+    with serving(Outage(17).app) as root:
+        job = job_of(root)
+        found = job.result() if wait == "result" else asyncio.run(awaited(job))[0]
+        assert found == [1, 2]
+    assert "goes on, and is asked for again" in caplog.text
+
+
+@pytest.mark.usefixtures("pauses")
+@pytest.mark.parametrize("limit", ["outage", "outage of an await", "timeout"])
+def test_an_outage_that_does_not_end_is_told(limit: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    with serving(Outage(10**6).app) as root:
+        job = job_of(root)
+        if limit != "timeout":
+            monkeypatch.setattr(polling, "_LONGEST_OUTAGE_SECONDS", 0.2)
+        wait: dict[str, Callable[[], object]] = {
+            "outage": job.result,
+            "outage of an await": lambda: asyncio.run(awaited(job)),
+            "timeout": lambda: job.result(timeout=0.2),
+        }
+        with pytest.raises(ServiceUnavailableError, match="503") as caught:
+            wait[limit]()
+    (note,) = caught.value.__notes__
+    assert "service.job('j') gives it back" in note
+
+
+def test_closing_the_service_ends_the_waiting() -> None:
+    with serving(Outage(10**6).app) as root:
+        job = job_of(root)
+        closing = threading.Timer(0.2, job.service.close)
+        closing.start()
+        with pytest.raises(ServiceUnavailableError):
+            job.result()
+        closing.join()
 
 
 @pytest.mark.parametrize("answer", [Response(status_code=204), Response("")])

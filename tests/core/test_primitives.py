@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytest
 from qiskit import QuantumCircuit, QuantumRegister, transpile
+from qiskit.circuit import Parameter
 from qiskit.circuit.library import efficient_su2
 from qiskit.primitives import BaseEstimatorV2, BaseSamplerV2, PrimitiveResult, StatevectorEstimator
 from qiskit.primitives.containers.sampler_pub import SamplerPub
@@ -324,6 +325,39 @@ def test_at_ibm_circuits_are_transpiled_here(monkeypatch: pytest.MonkeyPatch) ->
     assert circuit.num_qubits == 5
     assert set(circuit.count_ops()) <= {"rz", "sx", "x", "cx", "measure", "barrier"}
     assert "qsession" not in sent_bodies(seen)[0]
+
+
+FRACTIONAL = {"rx", "rzz"}
+
+
+@pytest.mark.usefixtures("as_at_ibm")
+@pytest.mark.parametrize(("asked", "there"), [(None, False), (False, False), (True, True)])
+def test_at_ibm_bare_circuits_do_without_fractional_gates_unless_they_were_asked_for(
+    asked: bool | None, *, there: bool
+) -> None:
+    angle = Parameter("t")
+    bare = QuantumCircuit(2)
+    bare.h([0, 1])
+    bare.rzz(angle, 0, 1)
+    bare.rx(angle, 0)
+    bare.measure_all()
+    backend = default_service().backend("fake_fractional", use_fractional_gates=asked)
+    assert backend.fractional_gates == ["rx", "rzz"]
+    assert (set(backend.target.operation_names) >= FRACTIONAL) == (asked is not False)
+    job = Sampler(backend).run([(bare, [0.5])])
+    (circuit, _, _) = job.inputs["pubs"][0]
+    assert bool(FRACTIONAL & set(circuit.count_ops())) == there
+
+
+@pytest.mark.usefixtures("as_at_ibm")
+def test_at_ibm_a_circuit_with_fractional_gates_goes_as_it_is() -> None:
+    isa = QuantumCircuit(5)
+    isa.rzz(0.5, 0, 1)
+    isa.measure_all()
+    job = Sampler("fake_fractional").run([isa])
+    assert job.inputs["pubs"][0][0] == isa
+    with pytest.raises(InvalidInputError, match="fake_manila has no such gates"):
+        default_service().backend("fake_manila", use_fractional_gates=True)
 
 
 @pytest.mark.usefixtures("as_at_ibm")

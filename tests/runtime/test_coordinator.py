@@ -556,6 +556,44 @@ def test_a_policy_that_is_set_stands_whoever_there_is(tmp_path: Path, policy: st
     with_bench(tmp_path, body, policy=policy)
 
 
+# -- what IBM's documents leave open -------------------------------------------------------
+
+
+@pytest.mark.parametrize("stops", [False, True])
+def test_at_max_time_running_jobs_go_on_unless_they_are_to_be_stopped(
+    tmp_path: Path, *, stops: bool
+) -> None:
+    async def body(bench: Bench) -> None:
+        session_id = await bench.opens(seconds=600)
+        running, queued = await bench.submits(session_id), await bench.submits(session_id)
+        await bench.running(running)
+        bench.clock.moves(seconds=600)
+        bench.coordinator._advance()
+        assert (await bench.ended(queued)).state is JobState.FAILED
+        if not stops:
+            assert (await bench.session(session_id)).state is SessionState.PENDING_CLOSED
+            await bench.coordinator.cancel_job(running)
+        job = await bench.ended(running)
+        assert (job.reason_code == RAN_TOO_LONG) is stops
+        closed = await bench.closed(session_id)
+        assert closed.closed_at == NOON + timedelta(seconds=600)
+        bench.nothing_left()
+
+    with_bench(tmp_path, body, min_job_seconds=FOR_EVER, stop_at_max_time=stops)
+
+
+@pytest.mark.parametrize(("given", "of_batch"), [(None, 60), (1, 1)])
+def test_a_batch_may_idle_as_long_as_it_is_given(
+    tmp_path: Path, given: int | None, of_batch: int
+) -> None:
+    async def body(bench: Bench) -> None:
+        for mode, seconds in ((Mode.BATCH, of_batch), (Mode.DEDICATED, 60)):
+            found = await bench.session(await bench.opens(mode))
+            assert found.interactive_seconds == seconds
+
+    with_bench(tmp_path, body, batch_interactive_seconds=given)
+
+
 # -- stages --------------------------------------------------------------------------------
 
 

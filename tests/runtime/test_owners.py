@@ -60,7 +60,10 @@ def two(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Two]:
         ada, eve = again(ada, folder), again(eve, folder)
         session = ada.open()
         jobs += [ada.submit(session_id=session, tags=[TAG]) for _ in range(2)]
-        ada.running(jobs[2])
+        # From now on nothing changes by itself.
+        eventually(
+            lambda: ada.job(jobs[2])["qsession"]["sub_status"] == "on_device", "a job on its device"
+        )
         yield Two(reached(folder), ada, eve, jobs, session)
 
 

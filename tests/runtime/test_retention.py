@@ -90,8 +90,8 @@ def test_sessions_that_are_not_closed_keep_all(tmp_path: Path) -> None:
 
 
 def test_the_oldest_go_until_the_store_is_small_enough_and_its_file_with_it(tmp_path: Path) -> None:
-    count = 250
-    bound = 8_000_000
+    count = 120
+    bound = 4_000_000
 
     async def body(store: Store, retention: Retention) -> None:
         await fill(store, [ended(f"{place:03}", count - place) for place in range(count)])

@@ -20,13 +20,14 @@ from tests.runtime.test_owners import add
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
 QSESSION = [sys.executable, "-P", "-c", "from qsession_widget.cli import main; exit(main())"]
 
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    arguments = ("--workers", "2", "--min-job-seconds", "3600")
+    arguments = ("--workers", "2", "--min-job-seconds", "3600", "--policy", "dedicated")
     with running(tmp_path_factory.mktemp("status"), *arguments) as folder:
         yield reached(folder)
 
@@ -69,6 +70,17 @@ def test_it_says_what_goes_on(server: Server) -> None:
     mine = status(ada)
     assert [each["id"] for each in mine["sessions"]] == [session]
     assert mine["devices"][1]["session_id"] == session
+
+
+def test_where_nothing_is_reserved_no_session_holds_a_device(tmp_path: Path) -> None:
+    with running(tmp_path, "--policy", "shared", "--min-job-seconds", "3600") as folder:
+        found = reached(folder)
+        session = found.open()
+        found.running(found.submit(session_id=session))
+        seen = status(found)
+    assert seen["policy"] == "shared"
+    assert [each["session_id"] for each in seen["devices"]] == [None]
+    assert [each["id"] for each in seen["sessions"]] == [session]
 
 
 def test_it_is_drawn(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import datetime, timedelta
 from threading import Thread
 from typing import TYPE_CHECKING, Any
@@ -74,6 +75,20 @@ def test_what_is_no_time_does_not_advance_it(virtual: Server, seconds: Any) -> N
     answer = virtual.ask("POST", "/qsession/clock", json={"advance_seconds": seconds})
     assert "advance_seconds" in problem(answer, 400)
     assert virtual.json("/qsession/clock") == before
+
+
+def test_only_the_administrator_lets_time_pass(virtual: Server) -> None:
+    added = virtual.ask("POST", "/qsession/users", json={"name": "guest"})
+    guest = replace(virtual, token=added.json()["token"])
+    try:
+        before = guest.json("/qsession/clock")
+        answer = guest.ask("POST", "/qsession/clock", json={"advance_seconds": 60})
+        assert "administrator" in problem(answer, 403)
+        assert guest.json("/qsession/clock") == before
+        assert virtual.json("/qsession")["policy"] == "shared", "now that there are two"
+    finally:
+        virtual.ask("DELETE", "/qsession/users/guest")
+    assert virtual.json("/qsession")["policy"] == "dedicated"
 
 
 # -- sessions ------------------------------------------------------------------------------
@@ -273,7 +288,8 @@ def test_a_virtual_clock_goes_on_where_it_stood(tmp_path: Path) -> None:
 
 
 def test_a_fast_clock_gets_a_session_through_its_minute_in_a_second(tmp_path: Path) -> None:
-    with running(tmp_path, "--clock", "60x", "--workers", "1") as folder:
+    arguments = ("--clock", "60x", "--workers", "1", "--policy", "shared", "--lanes", "2")
+    with running(tmp_path, *arguments) as folder:
         server = reached(folder)
         assert server.json("/qsession/clock")["rate"] == 60
         session_id = server.open()
@@ -282,4 +298,4 @@ def test_a_fast_clock_gets_a_session_through_its_minute_in_a_second(tmp_path: Pa
         found = session(server, session_id)
         idle = instant(found["last_job_completed"])
         assert instant(found["timestamps"][-1]["timestamp"]) == idle + timedelta(seconds=60)
-        assert found["qsession"]["rate"] == 60
+        assert (found["qsession"]["rate"], found["qsession"]["policy"]) == (60, "shared")

@@ -78,7 +78,8 @@ function known(job: Job, serverNow: number): [string, string][] {
   const facts: [string, string][] = [];
   if (job.estimate !== null) {
     const { basis } = job.estimate;
-    facts.push(["estimated start", `${estimateWords(job.estimate, serverNow)} (${basis})`]);
+    const words = estimateWords(job.estimate, serverNow) ?? "it should have begun";
+    facts.push(["estimated start", `${words} (${basis})`]);
   }
   const end = job.waited !== null && job.ran !== null ? job.waited + job.ran : null;
   const begun = [...job.stages, end];

@@ -26,9 +26,12 @@ function continued(reason: string, status: string): string {
   return reason.toLowerCase().startsWith(`${status} `) ? reason.slice(status.length + 1) : reason;
 }
 
-/** When it may start, in few words: "≈ 12 s", from now on. */
-export function estimateWords({ starts }: Estimate, serverNow: number): string {
-  return starts > serverNow ? `≈ ${span(starts - serverNow)}` : "soon";
+const SOON_MS = 2000;
+
+/** When it may start, in few words: "≈ 12 s", from now on; null if it should have long since. */
+export function estimateWords({ starts }: Estimate, serverNow: number): string | null {
+  const left = starts - serverNow;
+  return left > 0 ? `≈ ${span(left)}` : left > -SOON_MS ? "soon" : null;
 }
 
 interface RowProps {
@@ -50,6 +53,7 @@ export function JobRow(props: RowProps) {
   const { job, position, queuePosition, open, selected, disabled, serverNow } = props;
   const final = isFinal(job.status);
   const waits = job.status === "queued";
+  const starts = job.estimate && estimateWords(job.estimate, serverNow);
   return (
     <tr
       class="qsw-row"
@@ -101,14 +105,14 @@ export function JobRow(props: RowProps) {
               #{queuePosition}
             </span>
           )}
-          {job.estimate !== null && (
+          {job.estimate && starts && (
             <span
               class="qsw-quiet qsw-wide qsw-clip"
               data-testid="qsw-estimate"
               title={`Estimated start, from: ${job.estimate.basis}`}
             >
               <span class="qsw-unseen">may start in </span>
-              {estimateWords(job.estimate, serverNow)}
+              {starts}
             </span>
           )}
           {job.reason !== null && (

@@ -1,0 +1,259 @@
+"""What it costs to watch a session: requests, bytes, and processor time of both sides.
+
+A session has one job that runs and others that wait. Every few seconds one of them gets another
+tag, which whoever watches has to notice. Ours are panels, one or twenty of them; the official way
+is to ask `session.details()` and `service.jobs(session_id=...)` once a second, as a program does
+that has no panel. All watch the same runtime, one after the other.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import threading
+import time
+import warnings
+from contextlib import ExitStack, contextmanager
+from dataclasses import asdict, dataclass
+from http.client import HTTPConnection
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+
+import psutil
+from qiskit import QuantumCircuit
+from qiskit_ibm_runtime import Session as OfficialSession
+from requests.adapters import HTTPAdapter
+from rich.console import Console
+from rich.table import Table
+
+from benchmarks.measure import arguments, write
+from benchmarks.official_client import runtime
+from qsession_widget import QiskitRuntimeService, Session, SessionPanel, local
+from qsession_widget.official import NO_USAGE_DATA
+from qsession_widget.wire import codec
+from qsession_widget.wire.fields import API_PREFIX
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from requests import PreparedRequest, Response
+
+    from qsession_widget.wire.discovery import Discovery
+
+DEVICE = "fake_manila"
+JOBS = (1, 100, 10_000)
+OFFICIAL_PAUSE_SECONDS = 1.0
+CHANGE_EVERY_SECONDS = 2.0
+SENDERS = 8
+SETTLE_SECONDS = 3.0
+"""From a watcher's beginning, which costs more, to the time that counts."""
+
+
+@dataclass
+class Cost:
+    """What one way of watching cost.
+
+    Attributes:
+        requests: how many were answered.
+        kilobytes: of their bodies and heads, both ways.
+        client_seconds: processor time of the watching process.
+        runtime_seconds: of the runtime's server and its workers.
+        seconds: how long it was watched.
+    """
+
+    name: str
+    requests: int = 0
+    kilobytes: float = 0.0
+    client_seconds: float = 0.0
+    runtime_seconds: float = 0.0
+    seconds: float = 0.0
+
+
+@contextmanager
+def counting(cost: Cost, server: psutil.Process) -> Iterator[None]:
+    """Count all that goes through requests, which both clients use."""
+    send, lock = HTTPAdapter.send, threading.Lock()
+
+    def counted(self: HTTPAdapter, request: PreparedRequest, *rest: Any, **more: Any) -> Response:
+        response = send(self, request, *rest, **more)
+        size = _size(request.headers, request.body) + _size(response.headers, response.content)
+        with lock:
+            cost.requests += 1
+            cost.kilobytes += size / 1000
+        return response
+
+    began, ours, theirs = time.perf_counter(), time.process_time(), _processor_seconds(server)
+    HTTPAdapter.send = counted  # type: ignore[method-assign]
+    try:
+        yield
+    finally:
+        HTTPAdapter.send = send  # type: ignore[method-assign]
+    cost.seconds = time.perf_counter() - began
+    cost.client_seconds = time.process_time() - ours
+    cost.runtime_seconds = _processor_seconds(server) - theirs
+
+
+def _size(headers: Any, body: bytes | str | None) -> int:
+    return sum(len(name) + len(value) + 4 for name, value in headers.items()) + len(body or b"")
+
+
+def _processor_seconds(server: psutil.Process) -> float:
+    times = [each.cpu_times() for each in (server, *server.children(recursive=True))]
+    return float(sum(each.user + each.system for each in times))
+
+
+class Changes:
+    """Gives a job another tag every few seconds, through a connection that is not counted."""
+
+    def __init__(self, there: Discovery, job_id: str) -> None:
+        self._there, self._job_id = there, job_id
+        self._stop = threading.Event()
+
+    def __enter__(self) -> None:
+        self._thread = threading.Thread(target=self._run)
+        self._thread.start()
+
+    def __exit__(self, *_: object) -> None:
+        self._stop.set()
+        self._thread.join()
+
+    def _run(self) -> None:
+        number = 0
+        while not self._stop.wait(CHANGE_EVERY_SECONDS):
+            number += 1
+            ask(self._there, "PUT", f"/jobs/{self._job_id}/tags", {"tags": [f"change-{number}"]})
+
+
+def ask(there: Discovery, method: str, path: str, body: Any) -> Any:
+    """Send a request without requests."""
+    parts = urlsplit(there.url)
+    connection = HTTPConnection(str(parts.hostname), parts.port)
+    headers = {"Authorization": f"Bearer {there.token}", "Content-Type": "application/json"}
+    connection.request(method, API_PREFIX + path, json.dumps(body), headers)
+    text = connection.getresponse().read()
+    connection.close()
+    return json.loads(text) if text else None
+
+
+def fill(session: Session, there: Discovery, count: int) -> list[str]:
+    """Send jobs until a session has so many, and give the ids of the new ones."""
+    circuit = QuantumCircuit(1, 1)
+    circuit.measure(0, 0)
+    params = json.loads(codec.dumps({"pubs": [[circuit, [], 10]], "version": 2}))
+    body = {"program_id": "sampler", "backend": DEVICE, "session_id": session.session_id}
+    ids: list[str] = []
+
+    def send(number: int) -> None:
+        job = {**body, "params": params}
+        ids.extend(ask(there, "POST", "/jobs", job)["id"] for _ in range(number))
+
+    shares = [count // SENDERS + (each < count % SENDERS) for each in range(SENDERS)]
+    threads = [threading.Thread(target=send, args=(share,)) for share in shares]
+    for each in threads:
+        each.start()
+    for each in threads:
+        each.join()
+    return ids
+
+
+@contextmanager
+def panels(session: Session, count: int) -> Iterator[None]:
+    """Have panels watch that somebody looks at."""
+    opened = [SessionPanel(session) for _ in range(count)]
+    for panel in opened:
+        # What a browser says when it shows a widget.
+        panel._view_count = 1  # noqa: SLF001 - nothing public says it
+    time.sleep(SETTLE_SECONDS)
+    yield
+    for panel in opened:
+        panel.close()
+
+
+@contextmanager
+def official(session: Any) -> Iterator[None]:
+    """Have a thread ask for everything, again and again."""
+    stop = threading.Event()
+
+    def poll() -> None:
+        while not stop.wait(OFFICIAL_PAUSE_SECONDS):
+            session.details()
+            session.service.jobs(session_id=session.session_id, limit=None)
+
+    thread = threading.Thread(target=poll)
+    thread.start()
+    time.sleep(SETTLE_SECONDS)
+    yield
+    stop.set()
+    thread.join()
+
+
+def measure(home: Path, session: Session, job_id: str, seconds: float) -> list[Cost]:
+    """Watch in each way for so long."""
+    there = local.endpoint(start=False, folder=home)
+    theirs = OfficialSession.from_id(
+        session.session_id, service=local.official_service(folder=home)
+    )
+    ways = {
+        "one panel": panels(session, 1),
+        "twenty panels": panels(session, 20),
+        "the official way": official(theirs),
+    }
+    server = psutil.Process(there.pid)
+    costs = []
+    for name, way in ways.items():
+        cost = Cost(name)
+        with way, Changes(there, job_id), counting(cost, server):
+            time.sleep(seconds)
+        costs.append(cost)
+    return costs
+
+
+def show(title: str, costs: list[Cost]) -> None:
+    """Print a table."""
+    table = Table(title=title, title_justify="left")
+    table.add_column("")
+    for head in ("requests", "kB", "client CPU s", "runtime CPU s", "seconds"):
+        table.add_column(head, justify="right")
+    for each in costs:
+        table.add_row(
+            each.name,
+            str(each.requests),
+            f"{each.kilobytes:.1f}",
+            f"{each.client_seconds:.2f}",
+            f"{each.runtime_seconds:.2f}",
+            f"{each.seconds:.1f}",
+        )
+    Console(width=110).print(table)
+
+
+def main() -> None:
+    """Watch sessions of several sizes, and print a table for each."""
+    parser = arguments(__doc__ or "")
+    parser.add_argument("--seconds", type=float, default=60.0, help="how long each way watches")
+    given = parser.parse_args()
+    warnings.simplefilter("ignore")
+    logging.disable(logging.WARNING)
+    os.environ.update(NO_USAGE_DATA)
+    seconds = 5.0 if given.short else given.seconds
+    figures: dict[str, Any] = {}
+    # An hour for each job: the first one runs, and all others wait.
+    lasting = ("--min-job-seconds", "3600", "--hold-new-jobs-seconds", "0")
+    with runtime(*lasting) as home, ExitStack() as stack:
+        there = local.endpoint(start=False, folder=home)
+        service = stack.enter_context(QiskitRuntimeService("local", there.token, there.url))
+        session = Session(service, DEVICE)
+        stack.callback(session.cancel)
+        ids: list[str] = []
+        for count in JOBS[:2] if given.short else JOBS:
+            ids += fill(session, there, count - len(ids))
+            title = f"a session of {count} jobs"
+            costs = measure(home, session, ids[-1], seconds)
+            show(title, costs)
+            figures[title] = [asdict(each) for each in costs]
+    write(given.json, figures)
+
+
+if __name__ == "__main__":
+    main()

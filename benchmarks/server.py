@@ -1,0 +1,177 @@
+"""Requests a second, and how long they take, as more and more clients ask at once.
+
+Reads are of one session; submissions are of small jobs, each with a key as our client sends it, and
+each on disk before it is answered. A client here is a connection that is kept open and asks again
+as soon as it has its answer, so the load is as high as the runtime lets it be. All connections are
+driven by this one process, which shares the machine with the runtime.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import statistics
+import time
+import uuid
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+
+import requests
+from qiskit import QuantumCircuit
+from rich.console import Console
+from rich.table import Table
+
+from benchmarks.measure import arguments, write
+from benchmarks.official_client import runtime
+from qsession_widget import local
+from qsession_widget.wire import codec
+from qsession_widget.wire.fields import API_PREFIX, IDEMPOTENCY_KEY
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from qsession_widget.wire.discovery import Discovery
+
+DEVICE = "fake_manila"
+CLIENTS = (1, 10, 100)
+OK = 200
+
+
+@dataclass
+class Load:
+    """What so many clients were answered.
+
+    Attributes:
+        milliseconds: of each request.
+        seconds: in all.
+    """
+
+    what: str
+    clients: int
+    milliseconds: list[float] = field(default_factory=list)
+    seconds: float = 0.0
+
+    @property
+    def rate(self) -> float:
+        """Requests a second."""
+        return len(self.milliseconds) / self.seconds
+
+    @property
+    def p50(self) -> float:
+        """What half of the requests took at most, in milliseconds."""
+        return statistics.median(self.milliseconds)
+
+    @property
+    def p99(self) -> float:
+        """What all but one in a hundred took at most, in milliseconds."""
+        return sorted(self.milliseconds)[len(self.milliseconds) * 99 // 100]
+
+
+class Server:
+    """A runtime, as plain HTTP."""
+
+    def __init__(self, there: Discovery) -> None:
+        parts = urlsplit(there.url)
+        self._host, self._port = str(parts.hostname), parts.port
+        self._head = f"Host: {parts.netloc}\r\nAuthorization: Bearer {there.token}\r\n"
+        body = {"mode": "dedicated", "backend": DEVICE}
+        answer = requests.post(
+            f"{there.url}{API_PREFIX}/sessions",
+            json=body,
+            headers={"Authorization": f"Bearer {there.token}"},
+            timeout=30,
+        )
+        session_id = answer.json()["id"]
+        circuit = QuantumCircuit(2)
+        circuit.h(0)
+        circuit.cx(0, 1)
+        circuit.measure_all()
+        params = json.loads(codec.dumps({"pubs": [[circuit, [], 100]], "version": 2}))
+        job = {"program_id": "sampler", "backend": DEVICE, "session_id": session_id}
+        self._job = json.dumps({**job, "params": params}).encode()
+        self._read = f"GET {API_PREFIX}/sessions/{session_id} HTTP/1.1\r\n{self._head}\r\n".encode()
+
+    def read(self) -> bytes:
+        """Give a request for the session."""
+        return self._read
+
+    def submission(self) -> bytes:
+        """Give a request with a new job."""
+        head = (
+            f"POST {API_PREFIX}/jobs HTTP/1.1\r\n{self._head}{IDEMPOTENCY_KEY}: {uuid.uuid4()}\r\n"
+            f"Content-Type: application/json\r\nContent-Length: {len(self._job)}\r\n\r\n"
+        )
+        return head.encode() + self._job
+
+    async def press(self, load: Load, ask: Callable[[], bytes], seconds: float) -> None:
+        """Ask by all clients at once for so long."""
+        connections = [
+            await asyncio.open_connection(self._host, self._port) for _ in range(load.clients)
+        ]
+        began = time.perf_counter()
+
+        async def client(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            while time.perf_counter() - began < seconds:
+                asked = time.perf_counter()
+                writer.write(ask())
+                head = (await reader.readuntil(b"\r\n\r\n")).lower()
+                length = int(head.partition(b"content-length:")[2].split(b"\r\n", 1)[0])
+                body = await reader.readexactly(length)
+                load.milliseconds.append((time.perf_counter() - asked) * 1000)
+                if int(head.split(b" ", 2)[1]) != OK:
+                    raise RuntimeError(f"{load.what}: {head!r} {body!r}")
+
+        await asyncio.gather(*(client(*each) for each in connections))
+        load.seconds = time.perf_counter() - began
+        for _, writer in connections:
+            writer.close()
+
+
+def show(title: str, loads: list[Load]) -> None:
+    """Print a table."""
+    table = Table(title=title, title_justify="left")
+    for head in ("clients", "requests/s", "p50 ms", "p99 ms", "n"):
+        table.add_column(head, justify="right")
+    for each in loads:
+        table.add_row(
+            str(each.clients),
+            f"{each.rate:.0f}",
+            f"{each.p50:.2f}",
+            f"{each.p99:.2f}",
+            str(len(each.milliseconds)),
+        )
+    Console(width=110).print(table)
+
+
+def main() -> None:
+    """Press, and print a table for each kind of request."""
+    parser = arguments(__doc__ or "")
+    parser.add_argument("--seconds", type=float, default=10.0, help="for each number of clients")
+    given = parser.parse_args()
+    seconds = 2.0 if given.short else given.seconds
+    figures: dict[str, Any] = {}
+    # An hour for each job: none of them takes the processor from what is measured.
+    with runtime("--min-job-seconds", "3600") as home:
+        server = Server(local.endpoint(start=False, folder=home))
+        kinds = {"reads of a session": server.read, "durable submissions": server.submission}
+        for what, ask in kinds.items():
+            loads = [Load(what, clients) for clients in CLIENTS]
+            for load in loads:
+                asyncio.run(server.press(load, ask, seconds))
+            show(what, loads)
+            figures[what] = [
+                {
+                    "clients": each.clients,
+                    "requests": len(each.milliseconds),
+                    "rate": each.rate,
+                    "p50": each.p50,
+                    "p99": each.p99,
+                }
+                for each in loads
+            ]
+    write(given.json, figures)
+
+
+if __name__ == "__main__":
+    main()
