@@ -209,7 +209,7 @@ class Scheduler:
         device = self._jobs[job_id].device
         if device.on_device is None:
             device.on_device = job_id
-        elif device.on_device != job_id:
+        elif device.on_device != job_id and job_id not in device.prepared:
             device.prepared.append(job_id)
         return device.on_device == job_id
 

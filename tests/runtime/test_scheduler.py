@@ -357,6 +357,7 @@ def test_who_is_cancelled_while_it_waits_for_the_device_never_gets_it() -> None:
     queue.waits("a", "b", "c")
     queue.starts()
     assert [queue.inside.ask_device(job) for job in "abc"] == [True, False, False]
+    assert not queue.inside.ask_device("b"), "asking twice changes nothing"
     queue.inside.leave("b", NOON)
     assert queue.inside.requeue("a") == "c"
     assert queue.inside.in_work("manila") == ["c"]
