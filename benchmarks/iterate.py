@@ -177,6 +177,11 @@ def main() -> None:
     """Run the cases and print a table for each."""
     parser = arguments(__doc__ or "")
     parser.add_argument("--only", default="", help="cases whose title contains this")
+    parser.add_argument(
+        "--peers",
+        default="",
+        help="of the peers only those whose names end with this; several are parted by commas",
+    )
     parser.add_argument("--rounds", type=int, help="instead of each case's own number")
     parser.add_argument("--seconds", type=float, default=20.0, help="longest for a contestant")
     given = parser.parse_args()
@@ -184,6 +189,7 @@ def main() -> None:
     warnings.simplefilter("ignore")
     logging.disable(logging.WARNING)
     figures: dict[str, Any] = {}
+    peers = tuple(given.peers.split(","))
     seconds = 4.0 if given.short else given.seconds
     with own_runtime() as home:
         for case in SHORT if given.short else CASES:
@@ -192,7 +198,11 @@ def main() -> None:
             rounds = given.rounds or (10 if given.short else case.rounds)
             # Closed at the end: a session holds its device, and the next case may want it.
             with Session(QiskitRuntimeService(channel="local"), case.device) as session:
-                callers = contestants(case, home, session)
+                callers = {
+                    name: call
+                    for name, call in contestants(case, home, session).items()
+                    if name.startswith("ours") or name.endswith(peers)
+                }
                 callers[OURS](0)
                 samples: list[Samples] = in_turn(
                     callers,

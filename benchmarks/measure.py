@@ -111,6 +111,10 @@ def cpu_seconds(process_ids: Sequence[int]) -> float:
     """Give the processor time of processes so far, with all of their threads; 0 off Linux."""
     total = 0
     for process_id in process_ids:
+        if process_id == os.getpid():
+            # With threads that have ended, which /proc forgets.
+            total += time.process_time_ns()
+            continue
         for thread in Path(f"/proc/{process_id}/task").glob("*/schedstat"):
             try:
                 total += int(thread.read_text().split()[0])
