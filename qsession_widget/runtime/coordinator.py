@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import secrets
+import time
 import uuid
 from collections import Counter
 from dataclasses import replace
@@ -21,6 +22,7 @@ from qsession_widget.runtime.changes import Changes
 from qsession_widget.runtime.clock import VirtualClock
 from qsession_widget.runtime.devices import Catalog
 from qsession_widget.runtime.executor import (
+    STAGE_SHOWN_SECONDS,
     Done,
     Event,
     Failed,
@@ -54,9 +56,6 @@ log = logging.getLogger(__name__)
 
 _JOB_ID_ALPHABET = "0123456789abcdefghijklmnopqrstuv"
 _LONGEST_SLEEP_SECONDS = 30.0
-
-_STAGE_SHOWN_SECONDS = 0.2
-"""A stage that has lasted so long is stored and shown; a shorter one is, with the job's end."""
 
 _AT_HAND = 32
 _LARGEST_AT_HAND = 2**18
@@ -551,9 +550,10 @@ class Coordinator:
 
     def _on_event(self, job_id: str, event: Event) -> None:
         """Take what a worker says. What it says of a job that has ended is of no interest."""
-        # The worker is free, whatever becomes of this.
-        self._poke()
         job = self._jobs.get(job_id)
+        if not isinstance(event, Reached):
+            # The worker is free, whatever becomes of this.
+            self._poke()
         if job is not None and job.state is JobState.RUNNING:
             if job.session_id is not None:
                 _safely(partial(self._current, job.session_id))
@@ -561,13 +561,10 @@ class Coordinator:
                 case Interim(text):
                     self._interim.setdefault(job_id, []).append(text)
                     self.changes.notify([job_id])
-                case Reached(stage):
-                    self._on_stage(job, stage)
-                case Done() if self._lasts_until(job) > self.now:
-                    self._finished[job_id] = event
-                    self._timers.set(job_id, self._next_look(job))
+                case Reached():
+                    self._on_stage(job, event)
                 case Done():
-                    self._complete(job, event)
+                    self._on_result(job, event)
                 case Failed(reason, traceback):
                     log.info("job %s failed: %s\n%s", job_id, reason, traceback)
                     self._end(job, JobState.FAILED, reason=reason, reason_code=JOB_FAILED)
@@ -583,14 +580,22 @@ class Coordinator:
                     job = job.without_stages()
                     self._end(job, JobState.FAILED, reason=reason, reason_code=JOB_FAILED)
 
-    def _on_stage(self, job: Job, stage: Stage) -> None:
+    def _on_stage(self, job: Job, event: Reached) -> None:
         """Let a job that is prepared on the device in its turn, and the next one when it is off."""
-        if stage is Stage.ON_DEVICE:
+        if event.stage is Stage.ON_DEVICE:
             if self._scheduler.ask_device(job.id):
-                self._give_device(job.id)
+                self._give_device(job.id, event.at)
         elif self._lasts_until(job) <= self.now:
-            self._reach(job, stage)
+            self._reach(job, event.stage, event.at)
             self._give_device(self._scheduler.give_back(job.id))
+
+    def _on_result(self, job: Job, done: Done) -> None:
+        """End a job, or keep its result until virtual time has passed for it."""
+        if self._lasts_until(job) > self.now:
+            self._finished[job.id] = done
+            self._timers.set(job.id, self._next_look(job))
+        else:
+            self._complete(job, done)
 
     @property
     def _sleep_seconds(self) -> float:
@@ -611,17 +616,23 @@ class Coordinator:
         self._count(job, done.cache)
         self._end(job, JobState.COMPLETED, result=done.result, busy_seconds=done.busy_seconds)
 
-    def _give_device(self, job_id: str | None) -> None:
-        """Let a job go on the device that it has from now on."""
+    def _give_device(self, job_id: str | None, since: float | None = None) -> None:
+        """Let a job go on the device that it has now, or has had since a `time.monotonic()`."""
         if job_id is not None:
-            self._reach(self._jobs[job_id], Stage.ON_DEVICE)
+            since = time.monotonic() if since is None else since
+            self._reach(self._jobs[job_id], Stage.ON_DEVICE, since)
             self._executor.give_device(job_id)
 
-    def _reach(self, job: Job, stage: Stage) -> None:
-        """Take note of a job's stage, and store it if it lasts."""
-        self._jobs[job.id] = job.reach(stage, self.now)
-        loop = asyncio.get_running_loop()
-        loop.call_later(_STAGE_SHOWN_SECONDS, self._show_stage, job.id, job.attempts, stage)
+    def _reach(self, job: Job, stage: Stage, since: float) -> None:
+        """Take note of a job's stage, and store and show it if it lasts."""
+        age = time.monotonic() - since
+        began = self.now - timedelta(seconds=age * self._clock.rate)
+        # Not before the stage that it comes after.
+        before = job.on_device_at or job.preparing_at or began
+        self._jobs[job.id] = job.reach(stage, max(began, before))
+        asyncio.get_running_loop().call_later(
+            max(0.0, STAGE_SHOWN_SECONDS - age), self._show_stage, job.id, job.attempts, stage
+        )
 
     def _show_stage(self, job_id: str, attempt: int, stage: Stage) -> None:
         job = None if self.changes.closed else self._jobs.get(job_id)

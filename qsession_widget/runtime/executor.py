@@ -75,9 +75,10 @@ class Interim:
 
 @dataclass(frozen=True)
 class Reached:
-    """A further stage of a job."""
+    """A further stage of a job; `at` is `time.monotonic()` when the worker told it."""
 
     stage: Stage
+    at: float = field(default=0.0, compare=False)
 
 
 @dataclass(frozen=True)
@@ -106,6 +107,12 @@ class Lost:
 
 Event = Interim | Reached | Done | Failed | Lost
 _GOES_ON = (Interim, Reached)
+
+STAGE_SHOWN_SECONDS = 0.2
+"""A stage is told once it has lasted so long, or with what comes after it.
+
+A short job then wakes the event loop once, with its end.
+"""
 
 
 @dataclass(frozen=True)
@@ -304,6 +311,7 @@ class _Worker:
     def _attempt(self, task: Task) -> Event:
         if self._link is None:
             return Lost(None)
+        untold: list[Event] = []
         try:
             self._link.pipe.send_bytes(json.dumps(asdict(task)).encode())
             while True:
@@ -313,18 +321,27 @@ class _Worker:
                     # Before the next task can be given to a process that is on its way out.
                     self._renew()
                 if not isinstance(event, _GOES_ON):
+                    self._report(task, *untold)
                     return event
                 self._link.asks = task.asks and event == Reached(Stage.ON_DEVICE)
-                self._report(task, event)
+                untold.append(event)
+                waits = isinstance(event, Reached) and not task.asks
+                if not waits or not self._link.pipe.poll(STAGE_SHOWN_SECONDS):
+                    self._report(task, *untold)
+                    untold.clear()
         except (EOFError, OSError, ValueError):
             # ValueError: an answer that is no JSON; whoever sends that has lost its way.
             self._link.process.kill()
             self._link.process.join()
             return Lost(self._link.process.exitcode)
 
-    def _report(self, task: Task, event: Event) -> None:
-        if not self._stopping:
-            self._loop.call_soon_threadsafe(self._receive, self, task.job_id, event)
+    def _report(self, task: Task, *events: Event) -> None:
+        if events and not self._stopping:
+            self._loop.call_soon_threadsafe(self._pass_on, task.job_id, events)
+
+    def _pass_on(self, job_id: str, events: tuple[Event, ...]) -> None:
+        for event in events:
+            self._receive(self, job_id, event)
 
 
 @dataclass
@@ -364,7 +381,7 @@ def _event(answer: dict[str, Any]) -> Event:
         case "interim":
             return Interim(answer["text"])
         case "reached":
-            return Reached(Stage(answer["stage"]))
+            return Reached(Stage(answer["stage"]), time.monotonic())
         case "done":
             return Done(answer["result"], answer["busy_seconds"], Figures(**answer["cache"]))
         case _:

@@ -246,11 +246,8 @@ class Api:
 
     async def _end_on_disk(self, owner: str, job_id: str) -> bool | None:
         """Give True once a job's end can be read; None before."""
-        # Most wakes are of a job that goes on: the store need not be asked.
-        if self.coordinator.unfinished(owner, job_id):
-            return None
-        job = await self.store.job(owner, job_id)
-        return True if job is None or job.state.final else None
+        # The store is not asked: a job that was taken must not be answered with its failure.
+        return None if self.coordinator.unfinished(owner, job_id) else True
 
     async def list_jobs(self, request: Request) -> Response:
         """GET /jobs."""

@@ -124,7 +124,14 @@ class Bench:
         return session
 
     async def ended(self, job_id: str) -> Job:
-        return await self.until(job_id, lambda job: job.state.final)
+        job = await self.until(job_id, lambda job: job.state.final)
+        async with asyncio.timeout(DEADLINE_SECONDS):
+            with self.coordinator.changes.watch(job_id) as changed:
+                # What is on disk can be read a moment before the event loop hears that it is.
+                while job_id in self.coordinator._ending:
+                    await changed.wait()
+                    changed.clear()
+        return job
 
     async def running(self, job_id: str, attempt: int = 1) -> int:
         """Wait until a job only waits for its time, in its so-manieth attempt; give its process."""
