@@ -295,10 +295,11 @@ class Coordinator:
         """Give a job other tags, whether it has ended or not."""
         known = self._jobs.get(job.id)
         if known is not None:
-            changed = self._put_job(replace(known, tags=tags))
+            await self._write(Write(jobs=(self._put_job(replace(known, tags=tags)),)))
         else:
+            # What was read of it may be older than its end, which is on its way to the disk.
             changed = replace(job, tags=tags, revision=self._next_revision())
-        await self._write(Write(jobs=(changed,)))
+            await self._write(Write(retagged=changed))
 
     async def delete_job(self, job_id: str) -> None:
         """Cancel a job if need be, and remove it with all that belongs to it."""

@@ -83,6 +83,7 @@ class Write:
         new_job: a job to add, with its payload's JSON text and its idempotency key.
         sessions: sessions that changed.
         jobs: jobs that changed.
+        retagged: a job that has ended, of which nothing but tags and revision change.
         result: a finished job's id and its result's text.
         deleted_job: a job to remove, with payload and result.
         clock: the runtime's time, to be gone on from.
@@ -99,6 +100,7 @@ class Write:
     new_job: tuple[Job, str, str | None] | None = None
     sessions: tuple[Session, ...] = ()
     jobs: tuple[Job, ...] = ()
+    retagged: Job | None = None
     result: tuple[str, str] | None = None
     deleted_job: str | None = None
     spent_result: str | None = None
@@ -117,7 +119,8 @@ class Write:
 
     def keys(self) -> set[str]:
         """Ids of the sessions and jobs that change."""
-        jobs = (*self.jobs, *((self.new_job[0],) if self.new_job else ()))
+        others = (self.new_job[0] if self.new_job else None, self.retagged)
+        jobs = (*self.jobs, *(job for job in others if job is not None))
         sessions = (*self.sessions, *((self.new_session[0],) if self.new_session else ()))
         found = {job.id for job in jobs} | {session.id for session in sessions}
         found |= {job.session_id for job in jobs if job.session_id is not None}
@@ -430,6 +433,9 @@ def _apply(connection: Connection, change: Write) -> None:
         run(_CHANGE_SESSION, {**_session_row(session), "which": session.id})
     for job in change.jobs:
         run(_CHANGE_JOB, {**_job_row(job), "which": job.id})
+    if change.retagged is not None:
+        job = change.retagged
+        run(_CHANGE_JOB, {"tags": list(job.tags), "revision": job.revision, "which": job.id})
     if change.result is not None:
         job_id, body = change.result
         run(_ADD_RESULT, {"job_id": job_id, "body": body})

@@ -310,6 +310,24 @@ def test_a_job_can_be_cancelled_at_every_moment_of_its_way(tmp_path: Path) -> No
     with_bench(tmp_path, body, min_job_seconds=FOR_EVER)
 
 
+def test_tags_given_at_the_moment_of_a_jobs_end_leave_the_end_alone(tmp_path: Path) -> None:
+    async def body(bench: Bench) -> None:
+        job_id = await bench.submits()
+        await bench.running(job_id)
+        as_read = await bench.job(job_id)
+        assert as_read.state is JobState.RUNNING
+        ending = asyncio.create_task(bench.coordinator.cancel_job(job_id))
+        await asyncio.sleep(0)
+        assert not ending.done(), "its end is on the way to the disk"
+        await bench.coordinator.set_tags(as_read, ("late",))
+        await ending
+        job = await bench.job(job_id)
+        assert (job.state, job.tags) == (JobState.CANCELLED, ("late",))
+        assert job.ended_at is not None
+
+    with_bench(tmp_path, body, min_job_seconds=3_600)
+
+
 def test_cancelling_a_session_while_a_job_is_being_stored_ends_that_job(tmp_path: Path) -> None:
     async def body(bench: Bench) -> None:
         session_id = await bench.opens()
