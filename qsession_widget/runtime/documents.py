@@ -39,7 +39,7 @@ def session_document(
         "max_ttl": session.max_seconds,
         "active_ttl": session.active_seconds,
         "interactive_ttl": session.interactive_seconds,
-        "elapsed_time": round(session.usage_seconds(now), 3),
+        "elapsed_time": round(session.usage_seconds(now), 6),
         "user_id": session.owner,
         "started_at": instant(session.started_at),
         "activated_at": instant(session.activated_at),
@@ -133,7 +133,7 @@ def _qiskit_version() -> str:
 def _usage(job: Job) -> dict[str, Any]:
     """Say how long the job was on its device; pending until it has ended."""
     return {
-        "qpu_charge_time_seconds": round(job.device_seconds, 3),
+        "qpu_charge_time_seconds": round(job.device_seconds, 6),
         "status": "complete" if job.state in FINAL_JOB_STATES else "pending",
     }
 

@@ -130,7 +130,7 @@ def _document(row: Any, owner: str) -> dict[str, Any]:
         "ended": documents.instant(row.ended_at),
         "tags": json.loads(row.tags),
         "usage": {
-            "qpu_charge_time_seconds": round(row.seconds, 3),
+            "qpu_charge_time_seconds": round(row.seconds, 6),
             "status": "complete" if ended else "pending",
         },
     }

@@ -422,7 +422,8 @@ def test_every_field_of_a_session_is_there_at_each_stage(server: Server) -> None
     assert all(INSTANT.fullmatch(each) for each in times)
     assert opened["started_at"] is None
     assert (opened["elapsed_time"], closed["accepting_jobs"]) == (0, False)
-    assert closed["elapsed_time"] > 0
+    on_device = server.job(job_id)["usage"]["qpu_charge_time_seconds"]
+    assert closed["elapsed_time"] == on_device > 0, "a batch costs what its jobs do"
 
 
 def test_closing_and_cancelling_are_the_same_once_and_twice(server: Server) -> None:
