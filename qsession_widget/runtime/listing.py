@@ -57,7 +57,7 @@ class Listing:
             limit=reading.count(
                 query.get("limit"), "limit", reading.DEFAULT_PAGE, reading.MAX_PAGE
             ),
-            offset=_cursor(query, "next") or _cursor(query, "previous"),
+            offset=max(_cursor(query, "next"), _cursor(query, "previous")),
         )
         owner = reading.owner(request)
         rows, total = await self.store.read(workloads.read, owner, wanted)

@@ -171,7 +171,7 @@ def flag(text: str | None, name: str) -> bool | None:
 
 def ascending(text: str | None) -> bool:
     """Read a query's order of time; without one, the newest comes first."""
-    value = {"ASC": True, "DESC": False}.get((text or "DESC").upper())
+    value = {"ASC": True, "DESC": False}.get("DESC" if text is None else text.upper())
     if value is None:
         raise problems.bad_request(f"sort is {text!r:.80}.", "Allowed are 'ASC' and 'DESC'.")
     return value

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 LONGEST_ADVANCE_SECONDS = 366 * 86_400
 
-_MAX_BYTES = 1024
+_MAX_BYTES = 64 * 1024
 
 
 @dataclass(frozen=True)

@@ -327,6 +327,7 @@ def test_odd_queries_are_answered(server: Server, query: str) -> None:
     ("query", "said"),
     [
         ("sort=SIDEWAYS", "sort is 'SIDEWAYS'"),
+        ("sort=", "sort is ''"),
         ("pending=perhaps", "pending is 'perhaps'"),
         ("include_mocks=2", "include_mocks is '2'"),
     ],
