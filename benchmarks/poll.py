@@ -85,6 +85,7 @@ def counting(cost: Cost, server: psutil.Process) -> Iterator[None]:
         return response
 
     began, ours, theirs = time.perf_counter(), time.process_time(), _processor_seconds(server)
+    # Both clients send through this class, so that what is put in its place counts for both.
     HTTPAdapter.send = counted  # type: ignore[method-assign]
     try:
         yield

@@ -26,7 +26,7 @@ of them take hours. What measures a whole device usually entangles little of it.
 """
 
 
-class NoisyDevice(BackendV2):  # type: ignore[misc]
+class NoisyDevice(BackendV2):  # type: ignore[misc] # qiskit has no types
     """A target with the interface from which Aer derives a device's noise."""
 
     def __init__(self, target: Target) -> None:

@@ -21,7 +21,7 @@ from qiskit_ibm_runtime.api import auth
 HOST = "qsession.localdomain"
 
 
-class LocalTokenManager(IAMTokenManager):  # type: ignore[misc]
+class LocalTokenManager(IAMTokenManager):  # type: ignore[misc] # it has no types
     """Asks the runtime's IAM, whatever address it is given."""
 
     def __init__(self, api_key: str, url: str) -> None:
