@@ -7,13 +7,12 @@ is what handing it over costs. A distributed engine would add its own way on top
 from __future__ import annotations
 
 import asyncio
-import json
 import warnings
-from dataclasses import asdict
 from functools import partial
 from typing import Any
 
 import numpy as np
+from msgspec import msgpack
 from qiskit import generate_preset_pass_manager
 from qiskit.circuit.library import real_amplitudes
 
@@ -82,8 +81,8 @@ def main() -> None:
         for each in both[HERE].milliseconds
     ]
     frames = {
-        "task, bytes": len(json.dumps(asdict(handing.task))),
-        "answer, bytes": len(json.dumps(asdict(last))) if isinstance(last, Done) else 0,
+        "task, bytes": len(msgpack.encode(handing.task)),
+        "answer, bytes": len(msgpack.encode(last)) if isinstance(last, Done) else 0,
         "handing over, ms (median)": float(np.median(more)),
     }
     for name, value in frames.items():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import gc
 import sys
 from dataclasses import fields
 from pathlib import Path
@@ -20,6 +21,12 @@ if TYPE_CHECKING:
     from qsession_widget.wire.discovery import Discovery
 
 ALREADY_RUNNING_STATUS = 3
+
+_COLLECT_AFTER = (50_000, 10, 10)
+"""How often the garbage collector looks at what is young, older and oldest (`gc.set_threshold`).
+
+Each look is at all jobs that wait: with some thousands, Python's own 700 took a fifth of the time.
+"""
 
 
 def main(arguments: list[str] | None = None, prog: str = "qsession serve") -> int:
@@ -41,6 +48,7 @@ def main(arguments: list[str] | None = None, prog: str = "qsession serve") -> in
     except UnknownDeviceError as error:
         parser.error(str(error))
     logs.set_up(options.log_format)
+    gc.set_threshold(*_COLLECT_AFTER)
     chosen = {
         item.name: getattr(options, item.name)
         for item in fields(Settings)

@@ -9,15 +9,16 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import json
 import logging
 import multiprocessing
 import os
 import queue
 import threading
 import time
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
+
+from msgspec import msgpack
 
 from qsession_widget.runtime import worker
 from qsession_widget.runtime.caching import Figures
@@ -278,7 +279,7 @@ class _Worker:
         """Pass a wish on; a process that cannot take it is replaced before its next task."""
         with contextlib.suppress(OSError):
             if self._link is not None:
-                self._link.pipe.send_bytes(json.dumps({"warm": wish.device}).encode())
+                self._link.pipe.send_bytes(msgpack.encode({"warm": wish.device}))
 
     def _outcome(self, task: Task) -> Event:
         if self._link is None or self._link.pipe.poll():
@@ -313,9 +314,9 @@ class _Worker:
             return Lost(None)
         untold: list[Event] = []
         try:
-            self._link.pipe.send_bytes(json.dumps(asdict(task)).encode())
+            self._link.pipe.send_bytes(msgpack.encode(task))
             while True:
-                answer = json.loads(self._link.pipe.recv_bytes())
+                answer = msgpack.decode(self._link.pipe.recv_bytes())
                 event = _event(answer)
                 if answer.get("retires"):
                     # Before the next task can be given to a process that is on its way out.
@@ -330,7 +331,7 @@ class _Worker:
                     self._report(task, *untold)
                     untold.clear()
         except (EOFError, OSError, ValueError):
-            # ValueError: an answer that is no JSON; whoever sends that has lost its way.
+            # ValueError: an answer that cannot be read; whoever sends that has lost its way.
             self._link.process.kill()
             self._link.process.join()
             return Lost(self._link.process.exitcode)

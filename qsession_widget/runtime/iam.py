@@ -23,15 +23,16 @@ from starlette.authentication import (
     AuthenticationError,
     BaseUser,
 )
-from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from qsession_widget.runtime import logs, problems, reading
+from qsession_widget.runtime.answers import JsonAnswer
 from qsession_widget.runtime.registry import ADMINISTRATOR, Registry, Requester
 from qsession_widget.wire.fields import INSTANCE_CRN, INSTANCE_NAME
 
 if TYPE_CHECKING:
     from starlette.requests import HTTPConnection, Request
+    from starlette.responses import Response
 
 TOKEN_PATH = "/identity/token"  # noqa: S105 - a path, no secret
 PLAN_ID = "qsession-local-plan"
@@ -150,7 +151,7 @@ class Cloud:
         if form.get("grant_type") != [GRANT_TYPE] or owner is None:
             # IAM's own shape and status. The key is neither kept nor logged: it may be one of a
             # real account, in a process whose IAM_URL was set for this runtime.
-            return JSONResponse(
+            return JsonAnswer(
                 {
                     "errorCode": "BXNIM0415E",
                     "errorMessage": (
@@ -161,7 +162,7 @@ class Cloud:
                 },
                 status_code=400,
             )
-        return JSONResponse(self._tokens.issue(owner, time.time()))
+        return JsonAnswer(self._tokens.issue(owner, time.time()))
 
     async def search(self, request: Request) -> Response:
         """POST /v3/resources/search: the one instance."""
@@ -174,11 +175,11 @@ class Cloud:
             # The client leaves out instances without an allocation.
             "doc": {"extensions": [{"allocation": "unlimited"}]},
         }
-        return JSONResponse({"items": [item], "limit": 100})
+        return JsonAnswer({"items": [item], "limit": 100})
 
     async def read_plan(self, _request: Request) -> Response:
         """GET /{plan id}: of all plans that the client knows, "internal" is nearest to ours."""
-        return JSONResponse(
+        return JsonAnswer(
             {
                 "id": PLAN_ID,
                 "overview_ui": {"en": {"display_name": "Internal"}},
@@ -190,7 +191,7 @@ class Cloud:
         """GET /v2/resource_instances: all, or those of a name."""
         wanted = request.query_params.get("name", INSTANCE_NAME)
         found = [_INSTANCE] if wanted == INSTANCE_NAME else []
-        return JSONResponse({"rows_count": len(found), "resources": found})
+        return JsonAnswer({"rows_count": len(found), "resources": found})
 
     async def read_instance(self, request: Request) -> Response:
         """GET /v2/resource_instances/{crn}."""
@@ -199,7 +200,7 @@ class Cloud:
             raise problems.Problem(
                 404, 1291, f"Instance not found: {crn}", f"The only one is {INSTANCE_CRN}."
             )
-        return JSONResponse(_INSTANCE)
+        return JsonAnswer(_INSTANCE)
 
 
 _INSTANCE = {"id": INSTANCE_CRN, "crn": INSTANCE_CRN, "name": INSTANCE_NAME}

@@ -6,10 +6,11 @@ import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from starlette.responses import JSONResponse, Response
+from starlette.responses import Response
 from starlette.routing import Route
 
 from qsession_widget.runtime import documents, problems, reading, workloads
+from qsession_widget.runtime.answers import JsonAnswer
 from qsession_widget.wire.fields import API_VERSION, INSTANCE_CRN, OLDEST_API_VERSION
 
 if TYPE_CHECKING:
@@ -70,7 +71,7 @@ class Listing:
             answer["next"] = str(wanted.offset + len(rows))
         if wanted.offset:
             answer["previous"] = str(max(0, wanted.offset - wanted.limit))
-        return JSONResponse(answer)
+        return JsonAnswer(answer)
 
     async def put_tags(self, request: Request) -> Response:
         """PUT /jobs/{id}/tags."""
@@ -89,11 +90,11 @@ class Listing:
         found = await self.store.read(
             workloads.tags, reading.owner(request), query.get("search", ""), reading.MAX_PAGE
         )
-        return JSONResponse({"tags": found})
+        return JsonAnswer({"tags": found})
 
     async def list_versions(self, _request: Request) -> Response:
         """GET /versions: the revisions of IBM's API that are spoken here."""
-        return JSONResponse(
+        return JsonAnswer(
             {
                 "versions": [
                     {"version": OLDEST_API_VERSION, "status": "deprecated"},
@@ -105,7 +106,7 @@ class Listing:
     async def read_usage(self, request: Request) -> Response:
         """GET /instances/usage: how long this account's jobs have held devices."""
         used = int(await self.store.read(workloads.used_seconds, reading.owner(request)))
-        return JSONResponse(
+        return JsonAnswer(
             {
                 "instance_id": INSTANCE_CRN,
                 "plan_id": "local",

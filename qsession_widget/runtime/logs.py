@@ -6,10 +6,11 @@ and headers are left out: nothing secret is in a line.
 
 from __future__ import annotations
 
+import itertools
 import json
 import logging
+import secrets
 import time
-import uuid
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -24,6 +25,10 @@ log = logging.getLogger(__name__)
 FORMATS = ("text", "json")
 REQUEST_ID = "X-Request-ID"
 
+_HERE = secrets.token_hex(10)
+"""Tells this process's requests from those of others."""
+_numbers = itertools.count(1)
+
 _TEXT = "%(asctime)s %(levelname)s %(name)s: %(message)s"
 
 
@@ -36,7 +41,7 @@ class Asked:
         status: of the answer; 500 until there is one.
     """
 
-    id: str = field(default_factory=lambda: uuid.uuid4().hex)
+    id: str = field(default_factory=lambda: f"{_HERE}{next(_numbers):012x}")
     owner: str | None = None
     status: int = 500
 
@@ -136,6 +141,8 @@ def set_up(form: str) -> None:
     Args:
         form: one of `FORMATS`.
     """
+    # Nothing of this is in a line.
+    logging.logThreads = logging.logProcesses = logging.logMultiprocessing = False
     handler = logging.StreamHandler()
     handler.setFormatter(JsonFormatter() if form == "json" else logging.Formatter(_TEXT))
     logging.basicConfig(level=logging.INFO, handlers=[handler])

@@ -10,9 +10,9 @@ import inspect
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
+from qsession_widget.runtime.answers import JsonAnswer
 from qsession_widget.runtime.iam import PLAN_ID
 from qsession_widget.runtime.reading import LARGEST, MAX_OPTIMIZATION_LEVEL
 from qsession_widget.runtime.retention import MOST_DAYS
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from starlette.requests import Request
+    from starlette.responses import Response
 
 PATH = "/qsession/openapi.json"
 
@@ -464,7 +465,7 @@ def route(routes: list[Route], max_session_seconds: int) -> Route:
 
     async def read_description(_request: Request) -> Response:
         """GET /qsession/openapi.json: this description."""
-        return JSONResponse(describe([*routes, own], max_session_seconds))
+        return JsonAnswer(describe([*routes, own], max_session_seconds))
 
     own = Route(PATH, read_description)
     return own

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from starlette.responses import JSONResponse
-
 from qsession_widget.runtime import logs
+from qsession_widget.runtime.answers import JsonAnswer
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -156,7 +155,7 @@ def store_unavailable(detail: str) -> Problem:
     )
 
 
-def as_response(problem: Problem) -> JSONResponse:
+def as_response(problem: Problem) -> JsonAnswer:
     """Write a problem in the shape of IBM's current API."""
     error = {
         "code": problem.code,
@@ -165,10 +164,10 @@ def as_response(problem: Problem) -> JSONResponse:
         "more_info": "",
     }
     body = {"trace": logs.request_id(), "errors": [error]}
-    return JSONResponse(body, status_code=problem.status)
+    return JsonAnswer(body, status_code=problem.status)
 
 
-async def answer(_request: Request, problem: Exception) -> JSONResponse:
+async def answer(_request: Request, problem: Exception) -> JsonAnswer:
     """Answer with the Problem that an endpoint raised."""
     if not isinstance(problem, Problem):
         raise problem

@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
-import json
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
+
+import msgspec
+from msgspec import Raw
 
 from qsession_widget.runtime import problems
 from qsession_widget.wire.fields import EXTRA
 
 if TYPE_CHECKING:
     from starlette.requests import Request
+
+    from qsession_widget.runtime.settings import Settings
+
+T = TypeVar("T")
 
 MAX_PAGE = 200
 DEFAULT_PAGE = 20
@@ -22,21 +28,83 @@ LARGEST = 2**53 - 1
 
 async def body(request: Request, limit: int) -> dict[str, Any]:
     """Read a request's body, which has to be a JSON object."""
+    return _decoded(await _whole(request, limit), dict[str, Any])
+
+
+class Payload(NamedTuple):
+    """What a job is to run.
+
+    Attributes:
+        text: of the JSON object, as it came in.
+        pubs: how many there are, None for a program that has none.
+    """
+
+    text: str
+    pubs: int | None
+
+
+async def job_body(request: Request, limits: Settings) -> tuple[dict[str, Any], Payload]:
+    """Read the body of a new job, and its `params` apart from the rest.
+
+    They are seen to be JSON and otherwise left as they are: of a large circuit, making objects out
+    of them would hold up everybody else's requests, and whoever runs the job does it anyway.
+    """
+    members = _decoded(await _whole(request, limits.max_body_bytes), dict[str, Raw])
+    params = members.pop("params", Raw())
+    if not _is(b"{", params):
+        raise problems.bad_request("params is missing or no object.", "Send the pubs in it.")
+    lists = _decoded(params, _Lists)
+    if _is(b"{", lists.quantum_program):
+        lists.items = _decoded(lists.quantum_program, _Lists).items
+    for name in ("pubs", "circuits", "items"):
+        count = _count(getattr(lists, name))
+        if count is not None and count > limits.max_circuits:
+            raise problems.bad_request(
+                f"The job has {count} {name}; this runtime takes {limits.max_circuits}.",
+                "Send them in several jobs.",
+            )
+    rest = {name: _decoded(value, Any) for name, value in members.items()}
+    return rest, Payload(_text(params), _count(lists.pubs))
+
+
+class _Lists(msgspec.Struct):
+    """Where programs have their circuits."""
+
+    pubs: Raw = Raw()
+    circuits: Raw = Raw()
+    quantum_program: Raw = Raw()
+    items: Raw = Raw()
+
+
+async def _whole(request: Request, limit: int) -> bytearray:
     raw = bytearray()
     async for chunk in request.stream():
         raw += chunk
         if len(raw) > limit:
             raise problems.body_too_large(limit)
+    return raw
+
+
+def _decoded(raw: bytes | bytearray | Raw, form: type[T]) -> T:
     try:
-        found = json.loads(raw, parse_constant=_refuse_constant)
-        if b"\\ud" in raw.lower():
-            # Half a surrogate pair is JSON, but no text that can be stored or sent.
-            json.dumps(found, ensure_ascii=False).encode()
-    except (ValueError, RecursionError) as error:
-        raise problems.bad_request(f"The body is not JSON: {_printable(error)}") from error
-    if not isinstance(found, dict):
-        raise problems.bad_request("The body is no JSON object.")
-    return found
+        return msgspec.json.decode(raw, type=form)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise problems.bad_request(f"The body cannot be read as JSON: {error}") from error
+
+
+def _is(first: bytes, value: Raw) -> bool:
+    return memoryview(value)[:1] == first
+
+
+def _count(value: Raw) -> int | None:
+    return len(_decoded(value, list[Raw])) if _is(b"[", value) else None
+
+
+def _text(value: Raw) -> str:
+    try:
+        return str(value, "utf-8")
+    except UnicodeDecodeError as error:
+        raise problems.bad_request(f"The body cannot be read as JSON: {error}") from error
 
 
 def owner(request: Request) -> str:
@@ -61,43 +129,6 @@ def required_text(body: dict[str, Any], name: str, default: Any = None) -> str:
 def optional_text(body: dict[str, Any], name: str) -> str | None:
     """Read a text that may be missing."""
     return None if body.get(name) is None else required_text(body, name)
-
-
-def check_circuits(params: dict[str, Any], limit: int) -> None:
-    """Refuse a payload of too many circuits, under whatever name its program has them.
-
-    Raises:
-        problems.Problem: 400.
-    """
-    program = params.get("quantum_program")
-    items = program.get("items") if isinstance(program, dict) else None
-    for name, found in (
-        ("pubs", params.get("pubs")),
-        ("circuits", params.get("circuits")),
-        ("items", items),
-    ):
-        if isinstance(found, list) and len(found) > limit:
-            raise problems.bad_request(
-                f"The job has {len(found)} {name}; this runtime takes {limit}.",
-                "Send them in several jobs.",
-            )
-
-
-def as_json(params: dict[str, Any]) -> str:
-    """Write a payload as it is kept."""
-    try:
-        return json.dumps(params, separators=(",", ":"), allow_nan=False)
-    # What can just be read may be nested too deeply to be written; 1e999 is read as infinity.
-    except (ValueError, RecursionError) as error:
-        raise problems.bad_request(f"params cannot be kept: {error}") from error
-
-
-def _refuse_constant(name: str) -> None:
-    raise ValueError(f"{name} is no number of JSON")
-
-
-def _printable(error: Exception) -> str:
-    return str(error).encode(errors="backslashreplace").decode()
 
 
 def optional_seconds(body: dict[str, Any], name: str) -> int | None:

@@ -13,10 +13,10 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import func, or_, select
-from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from qsession_widget.runtime import problems, reading, schema
+from qsession_widget.runtime.answers import JsonAnswer
 from qsession_widget.runtime.store import Write
 from qsession_widget.runtime.users import require_administrator
 from qsession_widget.wire.states import FINAL_JOB_STATES, SessionState
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
     from sqlalchemy import Connection, Row
     from starlette.requests import Request
+    from starlette.responses import Response
 
     from qsession_widget.runtime.clock import Clock
     from qsession_widget.runtime.settings import Settings
@@ -98,7 +99,7 @@ class Retention:
             int(_bound(body, "max_store_bytes", reading.LARGEST, self._own.store_bytes)),
         )
         removed = await self.collect(bounds)
-        return JSONResponse(
+        return JsonAnswer(
             {
                 "jobs": removed.jobs,
                 "characters": removed.characters,

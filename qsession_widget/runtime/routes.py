@@ -8,10 +8,11 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from starlette.responses import JSONResponse, PlainTextResponse, Response
+from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
 from qsession_widget.runtime import documents, problems, reading
+from qsession_widget.runtime.answers import JsonAnswer
 from qsession_widget.runtime.devices import MOCK_PREFIX
 from qsession_widget.runtime.job import Job
 from qsession_widget.runtime.lifecycle import NotAcceptingJobsError
@@ -106,7 +107,7 @@ class Api:
         mocks = reading.flag(request.query_params.get("include_mocks"), "include_mocks") is True
         names = self.catalog.names(mocks=mocks)
         if request.headers.get(API_VERSION_HEADER, API_VERSION) < DESCRIBED_DEVICES_SINCE:
-            return JSONResponse({"devices": names})
+            return JsonAnswer({"devices": names})
 
         def describe() -> list[dict[str, Any]]:
             found = (self.catalog.get(name) for name in names)
@@ -118,28 +119,28 @@ class Api:
 
         lengths = {name: self.coordinator.queue_length(name) for name in names}
         # The first call reads the devices' files.
-        return JSONResponse({"devices": await asyncio.to_thread(describe)})
+        return JsonAnswer({"devices": await asyncio.to_thread(describe)})
 
     async def read_configuration(self, request: Request) -> Response:
         """GET /backends/{name}/configuration."""
-        return JSONResponse(self._calibrated(request).configuration)
+        return JsonAnswer(self._calibrated(request).configuration)
 
     async def read_properties(self, request: Request) -> Response:
         """GET /backends/{name}/properties."""
         # It was recorded once, so that what is asked for is all there is before any time.
         reading.time(request.query_params.get("updated_before"))
-        return JSONResponse(self._calibrated(request).properties)
+        return JsonAnswer(self._calibrated(request).properties)
 
     async def read_defaults(self, request: Request) -> Response:
         """GET /backends/{name}/defaults: no pulses, for older releases of IBM's client."""
         self._device(request.path_params["name"])
-        return JSONResponse({})
+        return JsonAnswer({})
 
     async def read_status(self, request: Request) -> Response:
         """GET /backends/{name}/status."""
         device = self._device(request.path_params["name"])
         length = self.coordinator.queue_length(device.name)
-        return JSONResponse(documents.device_status_document(device, queue_length=length))
+        return JsonAnswer(documents.device_status_document(device, queue_length=length))
 
     # -- sessions --------------------------------------------------------------------------
 
@@ -192,19 +193,16 @@ class Api:
     async def cancel_queued(self, request: Request) -> Response:
         """POST /qsession/sessions/{id}/cancel_queued: leaves the session open."""
         session = await self._session(request)
-        return JSONResponse({"cancelled": await self.coordinator.cancel_queued(session.id)})
+        return JsonAnswer({"cancelled": await self.coordinator.cancel_queued(session.id)})
 
     # -- jobs ------------------------------------------------------------------------------
 
     async def create_job(self, request: Request) -> Response:
         """POST /jobs."""
-        body = await reading.body(request, self.settings.max_body_bytes)
+        body, payload = await reading.job_body(request, self.settings)
         program_id = reading.required_text(body, "program_id")
         if program_id not in PROGRAMS:
             raise problems.program_not_found(program_id, PROGRAMS)
-        if not isinstance(body.get("params"), dict):
-            raise problems.bad_request("params is missing or no object.", "Send the pubs in it.")
-        reading.check_circuits(body["params"], self.settings.max_circuits)
         device = self._device(reading.required_text(body, "backend"))
         calibration_id = reading.optional_text(body, "calibration_id")
         if calibration_id is not None:
@@ -226,12 +224,11 @@ class Api:
             log_level=reading.optional_text(body, "log_level"),
             tags=reading.tags(body),
         )
-        params = reading.as_json(body["params"])
         key = request.headers.get(IDEMPOTENCY_KEY)
         # Only our own client sends a key, and it does not poll.
         held = key is None and not self.coordinator.queue_length(device.name)
         try:
-            job_id = await self.coordinator.submit(job, params, key)
+            job_id = await self.coordinator.submit(job, payload.text, key)
         except NotAcceptingJobsError as error:
             raise problems.session_closed(str(error)) from error
         if held:
@@ -242,7 +239,7 @@ class Api:
             answer["session_id"] = job.session_id
         if job.private:
             answer["private"] = True
-        return JSONResponse(answer)
+        return JsonAnswer(answer)
 
     async def _end_on_disk(self, owner: str, job_id: str) -> bool | None:
         """Give True once a job's end can be read; None before."""
@@ -270,7 +267,7 @@ class Api:
             offset=reading.count(query.get("offset"), "offset", 0, reading.LARGEST),
         )
         jobs, total = await self.store.jobs(reading.owner(request), wanted)
-        return JSONResponse(
+        return JsonAnswer(
             {
                 "jobs": self._job_documents(jobs),
                 # The official client asks for page after page until it has `count` jobs; past the
@@ -316,7 +313,7 @@ class Api:
         params = None if hidden else await self.store.params(job.id)
         # Those of a job that has ended may have been too old, or too much.
         if params is None and (hidden or job.state.final):
-            return JSONResponse(document, headers=headers)
+            return JsonAnswer(document, headers=headers)
         if params is None:
             raise problems.job_not_found(job_id)
         # The payload goes out as it came in: it may be large, and nothing of it concerns us.
@@ -380,7 +377,7 @@ class Api:
         """GET /jobs/{id}/metrics."""
         job = await self._job(request)
         position = self.coordinator.queue_positions([job]).get(job.id)
-        return JSONResponse(documents.metrics_document(job, queue_position=position))
+        return JsonAnswer(documents.metrics_document(job, queue_position=position))
 
     async def read_interim(self, request: Request) -> Response:
         """GET /qsession/jobs/{id}/interim: results of pubs that are done, after the first K."""
@@ -394,7 +391,7 @@ class Api:
 
         job, headers = await self._held(request, job_id, look)
         found = self.coordinator.interim(job_id)[after:]
-        return JSONResponse(
+        return JsonAnswer(
             {
                 "interim": found,
                 "next": after + len(found),
@@ -428,7 +425,7 @@ class Api:
         job, result = found
         (document,) = self._job_documents([job])
         answer = {"job": document, "etag": _etag(job), "result": result}
-        return JSONResponse(answer, headers=headers)
+        return JsonAnswer(answer, headers=headers)
 
     # -- the runtime itself ----------------------------------------------------------------
 
@@ -436,7 +433,7 @@ class Api:
         """GET /qsession: who we are and what we can do beyond IBM's API."""
         # The number of others' sessions is for the administrator alone.
         owner = None if is_administrator(request) else reading.owner(request)
-        return JSONResponse(
+        return JsonAnswer(
             {
                 "name": "qsession-widget",
                 "version": self.version,
@@ -470,7 +467,7 @@ class Api:
         if found is None:
             return Response(status_code=304, headers=headers)
         session, jobs = found
-        return JSONResponse(
+        return JsonAnswer(
             {
                 "revision": max([session.revision, *(job.revision for job in jobs)]),
                 "session": self._session_document(session),
@@ -542,7 +539,7 @@ class Api:
         session = await self.store.session(reading.owner(request), session_id)
         if session is None:
             raise problems.session_not_found(session_id)
-        return JSONResponse(self._session_document(session))
+        return JsonAnswer(self._session_document(session))
 
     def _session_document(self, session: Session) -> dict[str, Any]:
         return documents.session_document(

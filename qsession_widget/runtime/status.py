@@ -6,16 +6,17 @@ from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from qsession_widget.runtime import documents, reading
+from qsession_widget.runtime.answers import JsonAnswer
 from qsession_widget.runtime.registry import is_administrator
 from qsession_widget.runtime.retention import used_bytes
 from qsession_widget.wire.states import JobState
 
 if TYPE_CHECKING:
     from starlette.requests import Request
+    from starlette.responses import Response
 
     from qsession_widget.runtime.clock import Clock
     from qsession_widget.runtime.coordinator import Coordinator
@@ -49,7 +50,7 @@ class Status:
         now = self.clock.now()
         size = await self.store.read(used_bytes)
         sessions = self.coordinator.sessions(None if sees_all else owner)
-        return JSONResponse(
+        return JsonAnswer(
             {
                 "version": self.version,
                 "now": documents.instant(now),

@@ -5,15 +5,16 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from qsession_widget.runtime import documents, problems, reading
+from qsession_widget.runtime.answers import JsonAnswer
 from qsession_widget.runtime.clock import VIRTUAL
 from qsession_widget.runtime.users import require_administrator
 
 if TYPE_CHECKING:
     from starlette.requests import Request
+    from starlette.responses import Response
 
     from qsession_widget.runtime.clock import Clock
     from qsession_widget.runtime.coordinator import Coordinator
@@ -54,7 +55,7 @@ class Timing:
         return self._answer()
 
     def _answer(self) -> Response:
-        return JSONResponse(
+        return JsonAnswer(
             {
                 "kind": self.clock.kind,
                 "now": documents.instant(self.clock.now()),

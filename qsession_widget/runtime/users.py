@@ -9,10 +9,11 @@ import secrets
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from starlette.responses import JSONResponse, Response
+from starlette.responses import Response
 from starlette.routing import Route
 
 from qsession_widget.runtime import documents, problems, reading
+from qsession_widget.runtime.answers import JsonAnswer
 from qsession_widget.runtime.registry import Registry, User, hash_of, is_administrator
 from qsession_widget.runtime.store import Write
 
@@ -64,7 +65,7 @@ class Users:
     async def list_users(self, request: Request) -> Response:
         """GET /qsession/users: who was added."""
         require_administrator(request)
-        return JSONResponse(
+        return JsonAnswer(
             {
                 "users": [
                     {"name": user.name, "created_at": documents.instant(user.created_at)}
@@ -92,7 +93,7 @@ class Users:
             await self.store.write(Write(new_user=user))
             self.registry.add(user)
         log.info("user %s was added", name)
-        return JSONResponse({"name": name, "token": token})
+        return JsonAnswer({"name": name, "token": token})
 
     async def remove_user(self, request: Request) -> Response:
         """DELETE /qsession/users/{name}: his token is void, and what he has going is cancelled."""

@@ -1,13 +1,12 @@
 """The loop of a worker process: one task after the other from a pipe, answers to the same pipe.
 
-Frames are JSON, never pickle. A worker ends when the server does: its lifeline pipe then closes,
-and the kernel ends it by a signal, which works even while Aer holds the interpreter.
+Frames are MessagePack, never pickle. A worker ends when the server does: its lifeline pipe then
+closes, and the kernel ends it by a signal, which works even while Aer holds the interpreter.
 """
 
 from __future__ import annotations
 
 import fcntl
-import json
 import logging
 import os
 import signal
@@ -15,6 +14,8 @@ import time
 import traceback
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
+
+from msgspec import msgpack
 
 from qsession_widget.runtime import caching, limits
 from qsession_widget.wire.states import Stage
@@ -51,7 +52,7 @@ def main(pipe: Connection, lifeline: Connection) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     while True:
         try:
-            task = json.loads(pipe.recv_bytes())
+            task = msgpack.decode(pipe.recv_bytes())
             if "warm" in task:
                 _get_ready(task["warm"])
                 continue
@@ -76,16 +77,20 @@ def _die_with(lifeline: Connection) -> None:
 
 
 def _failed(reason: str, traceback_text: str = "") -> dict[str, Any]:
-    """Say why there is no result, in a text that can be stored whatever the payload held."""
-    # Half a surrogate pair, which JSON can carry, has no form in UTF-8.
-    text = reason.encode(errors="replace").decode()
+    """Say why there is no result, in texts that can be stored whatever the payload held."""
+    text = _sendable(reason)
     if len(text) > MAX_REASON_CHARACTERS:
         text = f"{text[:MAX_REASON_CHARACTERS]} ..."
-    return {"kind": "failed", "reason": text, "traceback": traceback_text}
+    return {"kind": "failed", "reason": text, "traceback": _sendable(traceback_text)}
+
+
+def _sendable(text: str) -> str:
+    # Half a surrogate pair, which JSON can carry, has no form in UTF-8.
+    return text.encode(errors="replace").decode()
 
 
 def _send(pipe: Connection, answer: dict[str, Any]) -> None:
-    pipe.send_bytes(json.dumps(answer).encode())
+    pipe.send_bytes(msgpack.encode(answer))
 
 
 def _get_ready(device: str) -> None:
