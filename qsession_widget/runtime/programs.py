@@ -19,7 +19,7 @@ def run(task: dict[str, Any], on_interim: Callable[[str], None]) -> Outcome:
 
     Args:
         task: an `executor.Task` as a dict.
-        on_interim: is given each pub's encoded result as soon as there is one.
+        on_interim: is given each pub's encoded result, but the last one's, as soon as it is there.
 
     Raises:
         simulation.RejectedError: for a payload that cannot be read or run on its device.

@@ -108,7 +108,7 @@ def run(
         params: JSON text of the job's `params`.
         backend: name of the device.
         optimization_level: for circuits that are not in the device's instruction set.
-        on_interim: is given each pub's encoded result as soon as there is one.
+        on_interim: is given each pub's encoded result, but the last one's, as soon as it is there.
         limits: of the runtime, besides the device's own.
 
     Raises:
@@ -132,7 +132,9 @@ def run(
     results = []
     for result in runners[program_id](pubs, options, Device(backend, optimization_level, limits)):
         results.append(codec.dumps(result))
-        on_interim(results[-1])
+        if len(results) < len(pubs):
+            # The last one comes with the end of the job.
+            on_interim(results[-1])
     busy_seconds = time.perf_counter() - started
     return Outcome(codec.joined(results, metadata=_metadata(options)), busy_seconds)
 

@@ -39,10 +39,11 @@ FOR_EVER = 3_600.0
 
 
 def coin() -> str:
+    """Give two pubs: what the first one gives tells that a worker has come so far."""
     circuit = QuantumCircuit(1)
     circuit.x(0)
     circuit.measure_all()
-    return codec.dumps({"pubs": [[circuit, [], 10]]})
+    return codec.dumps({"pubs": [[circuit, [], 10]] * 2})
 
 
 COIN = coin()

@@ -558,7 +558,9 @@ def test_what_the_worker_finds_out_fails_the_job_by_name(
 
 
 def test_a_job_whose_worker_is_killed_is_run_again(slow: Server) -> None:
-    job_id = slow.submit()
+    # What the first pub gives tells that a worker has come so far.
+    pub = COIN["params"]["pubs"][0]
+    job_id = slow.submit(params={"pubs": [pub, pub]})
     path = f"/qsession/jobs/{job_id}/interim"
     eventually(lambda: slow.json(path)["interim"], "a busy worker")
     busy = worker_of(slow, job_id)
@@ -744,7 +746,7 @@ def test_a_watch_misses_no_change_in_a_burst(server: Server) -> None:
 
 def test_interim_results_come_one_by_one_and_are_held(slow: Server) -> None:
     pub = COIN["params"]["pubs"][0]
-    job_id = slow.submit(params={"pubs": [pub, pub]})
+    job_id = slow.submit(params={"pubs": [pub, pub, pub]})
     path = f"/qsession/jobs/{job_id}/interim"
     found: list[str] = []
 

@@ -281,11 +281,12 @@ def test_the_devices_own_circuits_pass_untouched() -> None:
     assert set(prepared.count_ops()) <= {*device._target.operation_names, "barrier"}
 
 
-def test_one_result_for_each_pub_and_each_as_soon_as_it_is_there() -> None:
+def test_one_result_for_each_pub_and_each_but_the_last_as_soon_as_it_is_there() -> None:
     interim: list[Any] = []
     circuit = ghz()
-    result = sample(IDEAL, [circuit, [], 10], [circuit, [], 20], interim=interim)
-    assert [each.data.meas.num_shots for each in result] == [10, 20]
+    pubs = [[circuit, [], shots] for shots in (10, 20, 30)]
+    result = sample(IDEAL, *pubs, interim=interim)
+    assert [each.data.meas.num_shots for each in result] == [10, 20, 30]
     assert [each.data.meas.num_shots for each in interim] == [10, 20]
     assert interim[0].data.meas.get_counts() == result[0].data.meas.get_counts()
 
