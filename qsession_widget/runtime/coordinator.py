@@ -98,6 +98,7 @@ class Coordinator:
         self._timers = Timers()
         self._sessions: dict[str, Session] = {}
         self._jobs: dict[str, Job] = {}
+        self._of_session: dict[str, dict[str, None]] = {}
         self._pending: Counter[str] = Counter()
         self._interim: dict[str, list[str]] = {}
         self._payloads: dict[str, str] = {}
@@ -147,9 +148,8 @@ class Coordinator:
         for session in sessions:
             self._keep_session(session, counted=True)
         for job in jobs:
-            self._jobs[job.id] = job
+            self._add(job)
             self._enqueue(job)
-        self._pending = Counter(job.owner for job in jobs)
         self._executor.start()
         for job in jobs:
             if job.state is JobState.RUNNING:
@@ -225,9 +225,8 @@ class Coordinator:
                 session = self._current(new.session_id)
                 if session is None:
                     raise lifecycle.NotAcceptingJobsError(new.session_id)
-                session = self._put_session(lifecycle.submit(session, new.id))
-            self._jobs[new.id] = new
-            self._pending[new.owner] += 1
+                session = self._put_session(lifecycle.submit(session))
+            self._add(new)
             sessions = (session,) if session is not None else ()
             try:
                 await self._write(Write(new_job=(new, params, key), sessions=sessions))
@@ -269,9 +268,9 @@ class Coordinator:
         session = self._current(session_id)
         if session is None:
             return []
-        step = lifecycle.cancel_queued(session, self.now)
-        await self._apply(step)
-        return sorted(job_id for ended in step.ended for job_id in ended.job_ids)
+        dropped = [job.id for job in self._jobs_of(session_id, JobState.QUEUED)]
+        await self._apply(lifecycle.cancel_queued(session, self.now))
+        return dropped
 
     async def cancel_job(self, job_id: str) -> bool:
         """Cancel a job, killing its worker if it runs; False if it has ended already."""
@@ -443,9 +442,9 @@ class Coordinator:
     def _stop_at_max_time(self, session_id: str) -> None:
         session = self._sessions.get(session_id)
         if session is not None and lifecycle.is_past_max_time(session, self.now):
-            for job_id in sorted(session.running):
+            for job in self._jobs_of(session_id, JobState.RUNNING):
                 self._end(
-                    self._jobs[job_id],
+                    job,
                     JobState.CANCELLED,
                     reason=lifecycle.STOPPED_REASON,
                     reason_code=RAN_TOO_LONG,
@@ -499,7 +498,7 @@ class Coordinator:
         now = self.now
         session = self._session_of(job)
         if session is not None:
-            session = self._put_session(lifecycle.start(session, job.id, now))
+            session = self._put_session(lifecycle.start(session, now))
         started = self._put_job(job.start(now))
         # It may share the commit of the job's end: a runtime that dies before runs the job again.
         self._write(Write(jobs=(started,), sessions=(session,) if session else (), can_wait=True))
@@ -661,7 +660,9 @@ class Coordinator:
         session = self._session_of(job)
         if session is not None:
             session = self._put_session(
-                lifecycle.end(session, job.id, now, ended.device_seconds, ended.preparing_seconds)
+                lifecycle.end(session, now, ended.device_seconds, ended.preparing_seconds)
+                if job.state is JobState.RUNNING
+                else lifecycle.drop(session, now)
             )
         self._poke()
         change = Write(
@@ -717,18 +718,20 @@ class Coordinator:
         self._give_device(self._scheduler.requeue(job.id))
         session = self._session_of(job)
         if session is not None:
-            session = self._put_session(lifecycle.requeue(session, job.id, self.now))
+            session = self._put_session(lifecycle.requeue(session, self.now))
         self._interim.pop(job.id, None)
         self._write(Write(jobs=(again,), sessions=(session,) if session else ()))
         self._poke()
 
     def _apply(self, step: lifecycle.Step) -> asyncio.Future[None]:
         """End the jobs that a session's change ends, and take its new state."""
-        jobs = tuple(
-            self._put_job(self._jobs[job_id].end(ended.state, ended.when, reason=ended.reason))
-            for ended in step.ended
-            for job_id in sorted(ended.job_ids)
-        )
+        jobs: tuple[Job, ...] = ()
+        if step.ended is not None:
+            state, reason, when = step.ended
+            jobs = tuple(
+                self._put_job(job.end(state, when, reason=reason))
+                for job in self._jobs_of(step.session.id, JobState.QUEUED)
+            )
         session = self._put_session(step.session)
         self._poke()
         return self._write(Write(sessions=(session,), jobs=jobs))
@@ -785,11 +788,22 @@ class Coordinator:
         self._forget(job)
         session = self._session_of(job)
         if session is not None:
-            self._apply(lifecycle.Step(lifecycle.end(session, job.id, self.now)))
+            self._apply(lifecycle.Step(lifecycle.drop(session, self.now)))
+
+    def _add(self, job: Job) -> None:
+        self._jobs[job.id] = job
+        self._pending[job.owner] += 1
+        if job.session_id is not None:
+            self._of_session.setdefault(job.session_id, {})[job.id] = None
 
     def _forget(self, job: Job) -> None:
         if self._jobs.pop(job.id, None) is not None:
             self._pending[job.owner] -= 1
+            if job.session_id is not None:
+                others = self._of_session[job.session_id]
+                del others[job.id]
+                if not others:
+                    del self._of_session[job.session_id]
         self._interim.pop(job.id, None)
         self._finished.pop(job.id, None)
         self._timers.set(job.id, None)
@@ -801,6 +815,11 @@ class Coordinator:
         )
         self._give_device(following)
         self._payloads.pop(job.id, None)
+
+    def _jobs_of(self, session_id: str, state: JobState) -> list[Job]:
+        """Give a session's jobs in a state, in the order in which they came."""
+        of = (self._jobs[job_id] for job_id in self._of_session.get(session_id, ()))
+        return [job for job in of if job.state is state]
 
     def _session_of(self, job: Job) -> Session | None:
         return None if job.session_id is None else self._sessions.get(job.session_id)
