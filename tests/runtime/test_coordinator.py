@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from qiskit import QuantumCircuit
 
-from qsession_widget.runtime import coordinator, lifecycle, store
+from qsession_widget.runtime import lifecycle, live, store
 from qsession_widget.runtime.coordinator import Coordinator
 from qsession_widget.runtime.job import Job
 from qsession_widget.runtime.lifecycle import NotAcceptingJobsError, Session
@@ -128,7 +128,7 @@ class Bench:
         async with asyncio.timeout(DEADLINE_SECONDS):
             with self.coordinator.changes.watch(job_id) as changed:
                 # What is on disk can be read a moment before the event loop hears that it is.
-                while job_id in self.coordinator._ending:
+                while job_id in self.coordinator._live.ending:
                     await changed.wait()
                     changed.clear()
         return job
@@ -151,9 +151,10 @@ class Bench:
     def nothing_left(self) -> None:
         """Nothing of a job that has ended stays in memory."""
         inside = self.coordinator
-        assert (inside._jobs, inside._interim, inside._scheduler._jobs) == ({}, {}, {})
-        assert inside._timers.next() is None or inside._sessions
-        assert (inside._creating, inside._ending, inside._handing_over) == ({}, {}, 0)
+        assert (inside._live.jobs, inside._live.interim, inside._scheduler._jobs) == ({}, {}, {})
+        assert inside._live.timers.next() is None or inside._live.sessions
+        assert (inside._live.ending, inside._intake.creating) == ({}, {})
+        assert not inside._running.handing_over
         assert not inside.changes._waiting
 
 
@@ -277,10 +278,10 @@ def test_a_job_beyond_its_limit_is_stopped(tmp_path: Path) -> None:
         job_id = await bench.submits(cost_seconds=100)
         await bench.running(job_id)
         bench.clock.moves(seconds=99)
-        bench.coordinator._advance()
+        bench.coordinator._look()
         assert (await bench.job(job_id)).state is JobState.RUNNING
         bench.clock.moves(seconds=1)
-        bench.coordinator._advance()
+        bench.coordinator._look()
         job = await bench.ended(job_id)
         assert (job.state, job.reason_code) == (JobState.CANCELLED, RAN_TOO_LONG)
         assert "100 s" in str(job.reason)
@@ -474,7 +475,7 @@ def test_one_session_that_cannot_be_dealt_with_does_not_stop_the_others(
         bench.clock.moves(hours=1)
         assert (await bench.ended(await bench.submits())).state is JobState.COMPLETED
         await bench.closed(sound)
-        assert bench.coordinator._timer is not None, "and time goes on"
+        assert bench.coordinator._agenda.timer is not None, "and time goes on"
 
     with_bench(tmp_path, body)
 
@@ -512,7 +513,7 @@ def test_a_result_waits_until_the_store_can_be_written(
         await bench.until(job_id, lambda job: job.state is JobState.RUNNING)
         with closing(sqlite3.connect(tmp_path / "runtime.db", isolation_level=None)) as other:
             other.execute("begin immediate")
-            await settles(lambda: not bench.coordinator._jobs)
+            await settles(lambda: not bench.coordinator._live.jobs)
             with pytest.raises(StoreUnavailableError):
                 await bench.submits(session_id)
             assert (await bench.job(job_id)).state is JobState.RUNNING, "nobody was told otherwise"
@@ -531,7 +532,7 @@ def test_a_payload_that_cannot_be_read_fails_its_job_and_frees_the_device(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # Large ones are always read from the store; here everything is large.
-    monkeypatch.setattr(coordinator, "_LARGEST_AT_HAND", 0)
+    monkeypatch.setattr(live, "LARGEST_AT_HAND", 0)
 
     async def body(bench: Bench) -> None:
         with closing(sqlite3.connect(tmp_path / "runtime.db")) as other:
@@ -562,7 +563,7 @@ def test_a_session_reserves_its_device_until_there_are_several_owners(tmp_path: 
         await bench.running(mine)
         single = await bench.submits(owner="p")
         await bench.coordinator.cancel_job(mine)
-        await settles(lambda: not bench.coordinator._poked)
+        await settles(lambda: not bench.coordinator._live.bell.rung)
         assert bench.coordinator.policy == "dedicated"
         assert (await bench.job(single, "p")).state is JobState.QUEUED
         bench.owners = 2
@@ -593,7 +594,7 @@ def test_at_max_time_running_jobs_go_on_unless_they_are_to_be_stopped(
         running, queued = await bench.submits(session_id), await bench.submits(session_id)
         await bench.running(running)
         bench.clock.moves(seconds=600)
-        bench.coordinator._advance()
+        bench.coordinator._look()
         assert (await bench.ended(queued)).state is JobState.FAILED
         if not stops:
             assert (await bench.session(session_id)).state is SessionState.PENDING_CLOSED
@@ -753,13 +754,13 @@ def test_nothing_starts_while_its_start_could_not_be_stored(
             other.execute("begin immediate")
             with pytest.raises(StoreUnavailableError):
                 await bench.submits()
-            await settles(lambda: first not in inside._jobs)
-            await settles(lambda: inside._probe is not None)
-            assert inside._jobs[second].state is JobState.QUEUED
+            await settles(lambda: first not in inside._live.jobs)
+            await settles(lambda: inside._running.probe is not None)
+            assert inside._live.jobs[second].state is JobState.QUEUED
             assert inside._executor.free == 2
             other.execute("rollback")
         assert (await bench.ended(second)).state is JobState.COMPLETED
-        assert inside._probe is None
+        assert inside._running.probe is None
         bench.nothing_left()
 
     with_bench(tmp_path, body, min_job_seconds=0.3)
