@@ -114,7 +114,8 @@ class Running:
             problem = error
         finally:
             self.handing_over -= 1
-        if self._live.jobs.get(job.id) is not job:
+        now = self._live.jobs.get(job.id)
+        if now is None or (now.state, now.attempts) != (job.state, job.attempts):
             self._live.bell.ring()
             return
         if params is None:

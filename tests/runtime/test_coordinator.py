@@ -329,6 +329,23 @@ def test_tags_given_at_the_moment_of_a_jobs_end_leave_the_end_alone(tmp_path: Pa
     with_bench(tmp_path, body, min_job_seconds=3_600)
 
 
+def test_tags_given_while_a_jobs_payload_is_read_do_not_keep_it_from_its_worker(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(live, "LARGEST_AT_HAND", 0)
+
+    async def body(bench: Bench) -> None:
+        job_id = await bench.submits()
+        inside = bench.coordinator
+        while not inside._running.handing_over:  # noqa: ASYNC110 - what is waited for tells nobody
+            await asyncio.sleep(0)
+        await inside.set_tags(inside._live.jobs[job_id], ("new",))
+        job = await bench.ended(job_id)
+        assert (job.state, job.tags) == (JobState.COMPLETED, ("new",))
+
+    with_bench(tmp_path, body)
+
+
 def test_cancelling_a_session_while_a_job_is_being_stored_ends_that_job(tmp_path: Path) -> None:
     async def body(bench: Bench) -> None:
         session_id = await bench.opens()
