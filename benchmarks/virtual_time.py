@@ -57,6 +57,7 @@ class World:
         self._timers = Timers()
         self._sessions: dict[str, Session] = {}
         self._jobs: dict[str, Job] = {}
+        self._queued: defaultdict[str, dict[str, None]] = defaultdict(dict)
         self._names = itertools.count()
         self._agenda: list[tuple[float, int, Callable[[], None]]] = []
 
@@ -93,7 +94,8 @@ class World:
             session = self._sessions.get(job.session_id)
             if session is None or not session.accepting_jobs:
                 return
-            self._put(lifecycle.submit(session, name))
+            self._put(lifecycle.submit(session))
+            self._queued[session.id][name] = None
         job.submitted = self.now
         self._jobs[name] = job
         self._scheduler.wait(name, device=job.device, owner=job.owner, session_id=job.session_id)
@@ -131,8 +133,8 @@ class World:
 
     def _tick(self, session_id: str) -> None:
         session, ended = lifecycle.tick(self._sessions[session_id], self._instant)
-        for each in ended:
-            for name in each.job_ids:
+        if ended is not None:
+            for name in self._queued.pop(session_id):
                 self._scheduler.leave(name, self._instant)
                 del self._jobs[name]
         self._put(session)
@@ -143,7 +145,8 @@ class World:
             self.started += 1
             if job.session_id is not None:
                 session = self._sessions[job.session_id]
-                self._put(lifecycle.start(session, name, self._instant))
+                del self._queued[session.id][name]
+                self._put(lifecycle.start(session, self._instant))
             self.at(self.now + job.preparing_seconds, partial(self._prepared, name))
 
     def _prepared(self, name: str) -> None:
@@ -173,6 +176,6 @@ class World:
         self._scheduler.leave(name, self._instant, device_seconds=job.seconds, completed=True)
         if job.session_id is not None:
             session = self._sessions[job.session_id]
-            self._put(lifecycle.end(session, name, self._instant, job.seconds))
+            self._put(lifecycle.end(session, self._instant, job.seconds))
         if job.then is not None:
             job.then()

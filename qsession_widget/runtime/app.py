@@ -15,9 +15,10 @@ from starlette.middleware.authentication import AuthenticationMiddleware
 from starlette.routing import Match
 
 from qsession_widget.runtime import logs, openapi, problems
-from qsession_widget.runtime.coordinator import Coordinator, TooManyError
+from qsession_widget.runtime.coordinator import Coordinator
 from qsession_widget.runtime.devices import Catalog
 from qsession_widget.runtime.iam import Cloud, TokenAuthentication, Tokens
+from qsession_widget.runtime.intake import TooManyError
 from qsession_widget.runtime.listing import Listing
 from qsession_widget.runtime.prefix import AnyPrefix
 from qsession_widget.runtime.registry import Registry

@@ -56,8 +56,8 @@ def session_document(
             "policy": policy,
             "created_at": instant(session.created_at),
             "first_job_ttl": session.first_job_seconds,
-            "queued": len(session.queued),
-            "running": len(session.running),
+            "queued": session.queued,
+            "running": session.running,
             "usage": {
                 "on_device_seconds": round(session.on_device_seconds, 6),
                 "preparing_seconds": round(session.preparing_seconds, 6),

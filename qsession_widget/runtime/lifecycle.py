@@ -25,7 +25,7 @@ QUEUE_CANCELLED_REASON = "The session's queued jobs were cancelled."
 
 @dataclass(frozen=True)
 class Session:
-    """One session. `queued` and `running` hold the ids of its jobs that have not ended.
+    """One session. It counts its jobs that have not ended; who they are is not its affair.
 
     Attributes:
         max_seconds: limit that counts from the start of the first job and never pauses.
@@ -40,6 +40,8 @@ class Session:
         busy_since: since when at least one of its jobs has been running.
         idle_since: since when it has been open or active with nothing queued or running.
         transitions: each state that it entered, and when.
+        queued: how many of its jobs wait.
+        running: how many of its jobs run.
         cache_hits: how often its jobs found something that the worker had kept.
         cache_misses: how often it had to be made.
         cache_seconds_saved: time that the making had taken of what was found.
@@ -69,8 +71,8 @@ class Session:
     busy_seconds: float = 0.0
     busy_since: datetime | None = None
     transitions: tuple[tuple[SessionState, datetime], ...] = ()
-    queued: frozenset[str] = frozenset()
-    running: frozenset[str] = frozenset()
+    queued: int = 0
+    running: int = 0
     cache_hits: int = 0
     cache_misses: int = 0
     cache_seconds_saved: float = 0.0
@@ -107,19 +109,18 @@ _ACTIVE = frozenset(
 
 
 class Ended(NamedTuple):
-    """Jobs that a change of their session ends, how, and when."""
+    """How and when a change of their session ends all its jobs that were queued until then."""
 
-    job_ids: frozenset[str]
     state: JobState
     reason: str
     when: datetime
 
 
 class Step(NamedTuple):
-    """A session after a change, and the jobs that the change ends."""
+    """A session after a change, and the end of its queued jobs where the change ends them."""
 
     session: Session
-    ended: tuple[Ended, ...] = ()
+    ended: Ended | None = None
 
 
 class NotAcceptingJobsError(ValueError):
@@ -132,21 +133,21 @@ def create(session: Session) -> Session:
     return replace(session, transitions=(first,), idle_since=session.created_at)
 
 
-def submit(session: Session, job_id: str) -> Session:
+def submit(session: Session) -> Session:
     """Take a job into the session's queue."""
     if not session.accepting_jobs:
         raise NotAcceptingJobsError(session.id)
-    return replace(session, queued=session.queued | {job_id}, idle_since=None)
+    return replace(session, queued=session.queued + 1, idle_since=None)
 
 
-def start(session: Session, job_id: str, now: datetime) -> Session:
+def start(session: Session, now: datetime) -> Session:
     """Start one of its queued jobs; from open and inactive this activates the session."""
-    if job_id not in session.queued or not may_start(session):
-        raise ValueError(f"job {job_id} cannot start in session {session.id} ({session.state})")
+    if not session.queued or not may_start(session):
+        raise ValueError(f"no job can start in session {session.id} ({session.state})")
     session = replace(
         session,
-        queued=session.queued - {job_id},
-        running=session.running | {job_id},
+        queued=session.queued - 1,
+        running=session.running + 1,
         started_at=session.started_at or now,
         last_job_started=now,
         busy_since=session.busy_since or now,
@@ -162,39 +163,39 @@ def may_start(session: Session) -> bool:
     return session.state in {SessionState.OPEN, SessionState.INACTIVE, SessionState.ACTIVE}
 
 
-def requeue(session: Session, job_id: str, now: datetime) -> Session:
+def requeue(session: Session, now: datetime) -> Session:
     """Put a running job back into the queue, since whoever ran it died."""
-    session = _runs_no_more(session, job_id, now)
-    session = replace(session, queued=session.queued | {job_id})
+    session = _one_runs_no_more(session, now)
+    session = replace(session, queued=session.queued + 1)
     if session.state is SessionState.PENDING_CLOSED:
         # It was only waiting for running jobs; this one has to run again before it can close.
         session = _enter(session, SessionState.ACTIVE, now, session.state_reason)
     return _settle(session, now)
 
 
+def drop(session: Session, now: datetime) -> Session:
+    """Take out one of its queued jobs, which ended without having run."""
+    if not session.queued:
+        raise ValueError(f"no job of session {session.id} is queued")
+    return _settle(replace(session, queued=session.queued - 1), now)
+
+
 def end(
-    session: Session,
-    job_id: str,
-    now: datetime,
-    device_seconds: float = 0.0,
-    preparing_seconds: float = 0.0,
+    session: Session, now: datetime, device_seconds: float = 0.0, preparing_seconds: float = 0.0
 ) -> Session:
-    """Take out a job that ended, wherever it was.
+    """Take out one of its running jobs, which ended.
 
     Args:
         session: the job's session.
-        job_id: the job.
         now: when it ended.
         device_seconds: how long it was on the device; 0 for one that never was.
         preparing_seconds: how long it was prepared before.
     """
-    ran = job_id in session.running
     session = replace(
-        _runs_no_more(session, job_id, now),
-        queued=session.queued - {job_id},
+        _one_runs_no_more(session, now),
         on_device_seconds=session.on_device_seconds + device_seconds,
         preparing_seconds=session.preparing_seconds + preparing_seconds,
-        last_job_completed=now if ran else session.last_job_completed,
+        last_job_completed=now,
         used_seconds=session.used_seconds + (device_seconds if session.mode is Mode.BATCH else 0.0),
     )
     return _settle(session, now)
@@ -234,7 +235,7 @@ def is_past_max_time(session: Session, now: datetime) -> bool:
 
 def tick(session: Session, now: datetime) -> Step:
     """Apply every timer that has run out by `now`, in their order, each at its own time."""
-    ended: tuple[Ended, ...] = ()
+    ended: Ended | None = None
     while due := sorted(
         (deadline for deadline in _deadlines(session) if deadline[0] <= now),
         key=lambda deadline: deadline[0],
@@ -243,7 +244,8 @@ def tick(session: Session, now: datetime) -> Step:
         # A timer that came back to life (a job that ran on past the maximum time has to run
         # again) is later than what happened since.
         session, dropped = what(session, max(when, session.transitions[-1][1]))
-        ended += dropped
+        # Once at most: nothing comes into the queue meanwhile.
+        ended = dropped or ended
     return Step(session, ended)
 
 
@@ -276,9 +278,11 @@ def _settle(session: Session, now: datetime) -> Session:
     return replace(session, idle_since=(session.idle_since or now) if idle else None)
 
 
-def _runs_no_more(session: Session, job_id: str, now: datetime) -> Session:
+def _one_runs_no_more(session: Session, now: datetime) -> Session:
     """Take a job out of those that run; the last one ends a stretch of work."""
-    running = session.running - {job_id}
+    if not session.running:
+        raise ValueError(f"no job of session {session.id} is running")
+    running = session.running - 1
     if running or session.busy_since is None:
         return replace(session, running=running)
     busy_seconds = max(0.0, (now - session.busy_since).total_seconds())
@@ -291,9 +295,8 @@ def _runs_no_more(session: Session, job_id: str, now: datetime) -> Session:
 
 
 def _drop_queued(session: Session, state: JobState, reason: str, now: datetime) -> Step:
-    dropped = session.queued
-    session = _settle(replace(session, queued=frozenset()), now)
-    return Step(session, (Ended(dropped, state, reason, now),) if dropped else ())
+    ended = Ended(state, reason, now) if session.queued else None
+    return Step(_settle(replace(session, queued=0), now), ended)
 
 
 def _time_out_unused(session: Session, now: datetime) -> Step:

@@ -202,7 +202,7 @@ class Store:
         return not self._unavailable
 
     async def session(self, owner: str, session_id: str) -> Session | None:
-        """Read one session, with the ids of its jobs that have not ended."""
+        """Read one session, with the number of its jobs that have not ended."""
         return await self._read(_read_session, owner, session_id)
 
     async def session_by_key(self, owner: str, key: str) -> str | None:
@@ -494,16 +494,16 @@ def _job_from(row: Row[Any]) -> Job:
 
 def _with_jobs(connection: Connection, session: Session) -> Session:
     table = schema.jobs
-    live = connection.execute(
-        select(table.c.id, table.c.state)
+    found = connection.execute(
+        select(table.c.state, func.count())
         .where(table.c.session_id == session.id)
         .where(table.c.state.not_in(_FINAL))
-    ).all()
-    ids = {
-        state: frozenset(row.id for row in live if row.state == state.value)
-        for state in (JobState.QUEUED, JobState.RUNNING)
-    }
-    return replace(session, queued=ids[JobState.QUEUED], running=ids[JobState.RUNNING])
+        .group_by(table.c.state)
+    )
+    live = {JobState(state): count for state, count in found}
+    return replace(
+        session, queued=live.get(JobState.QUEUED, 0), running=live.get(JobState.RUNNING, 0)
+    )
 
 
 def _read_session(connection: Connection, owner: str, session_id: str) -> Session | None:

@@ -71,10 +71,11 @@ class Runtime(RuleBasedStateMachine):
             self.session_use[session.id] = used
 
     def take(self, step: lifecycle.Step) -> None:
-        for ended in step.ended:
-            for job_id in ended.job_ids:
-                assert self.jobs[job_id].started_at is None, "only queued jobs are dropped"
-                self.finish(job_id, ended.state.value)
+        if step.ended is not None:
+            dropped = self.queued(step.session)
+            assert dropped, "only queued jobs are dropped"
+            for job in dropped:
+                self.finish(job.id, step.ended.state.value)
         self.put(step.session)
 
     def finish(self, job_id: str, how: str) -> None:
@@ -99,6 +100,10 @@ class Runtime(RuleBasedStateMachine):
         if job_id is not None:
             assert self.jobs[job_id].on_device_at is None
             self.jobs[job_id] = replace(self.jobs[job_id], on_device_at=self.now)
+
+    def queued(self, session: Session) -> list[Job]:
+        of = [each for each in self.jobs.values() if each.session_id == session.id]
+        return [each for each in of if each.started_at is None]
 
     def pick(self, data: st.DataObject, jobs: list[Job]) -> Job:
         return data.draw(st.sampled_from(sorted(jobs, key=lambda each: each.id)))
@@ -137,7 +142,7 @@ class Runtime(RuleBasedStateMachine):
             if session_id is not None:
                 session = self.sessions[session_id]
                 owner, device = session.owner, session.backend
-                self.put(lifecycle.submit(session, job_id))
+                self.put(lifecycle.submit(session))
             self.jobs[job_id] = Job(job_id, owner, device, session_id)
             self.scheduler.wait(job_id, device=device, owner=owner, session_id=session_id)
 
@@ -170,7 +175,7 @@ class Runtime(RuleBasedStateMachine):
             if job.session_id is not None:
                 session = self.sessions[job.session_id]
                 assert session.closed_at is None, "a closed session starts nothing"
-                self.put(lifecycle.start(session, job_id, self.now))
+                self.put(lifecycle.start(session, self.now))
                 if session.mode is Mode.DEDICATED and not self.shared and not self.switched:
                     assert all(each.session_id == session.id for each in others)
 
@@ -201,7 +206,10 @@ class Runtime(RuleBasedStateMachine):
         self.finish(job.id, how)
         if job.session_id is not None:
             session = self.sessions[job.session_id]
-            self.put(lifecycle.end(session, job.id, self.now, seconds))
+            if job.started_at is None:
+                self.put(lifecycle.drop(session, self.now))
+            else:
+                self.put(lifecycle.end(session, self.now, seconds))
 
     @rule(data=st.data())
     @precondition(lambda self: self.in_work)
@@ -210,7 +218,7 @@ class Runtime(RuleBasedStateMachine):
         self.jobs[job.id] = Job(job.id, job.owner, job.device, job.session_id)
         self.gets_device(self.scheduler.requeue(job.id))
         if job.session_id is not None:
-            self.put(lifecycle.requeue(self.sessions[job.session_id], job.id, self.now))
+            self.put(lifecycle.requeue(self.sessions[job.session_id], self.now))
             self.take(lifecycle.tick(self.sessions[job.session_id], self.now))
 
     @rule(seconds=st.sampled_from([1, 30, 60, 600, 4_000]))
@@ -252,8 +260,8 @@ class Runtime(RuleBasedStateMachine):
             assert self.scheduler.waiting(device) == sum(each.started_at is None for each in here)
         for session in self.sessions.values():
             of = [each for each in self.jobs.values() if each.session_id == session.id]
-            assert session.queued == {each.id for each in of if each.started_at is None}
-            assert session.running == {each.id for each in of if each.started_at is not None}
+            queued = self.queued(session)
+            assert (session.queued, session.running) == (len(queued), len(of) - len(queued))
 
     @invariant()
     def at_most_one_job_is_on_a_device(self) -> None:

@@ -51,13 +51,9 @@ def opened(mode: Mode = Mode.DEDICATED, *, max_hours: int = 8, active_hours: int
 
 
 def running(mode: Mode = Mode.DEDICATED, *, max_hours: int = 8, active_hours: int = 8) -> Session:
-    """Have job `a` of such a session running since 12:10."""
-    session = lifecycle.submit(opened(mode, max_hours=max_hours, active_hours=active_hours), "a")
-    return lifecycle.start(session, "a", at(12, 10))
-
-
-def names(*job_ids: str) -> frozenset[str]:
-    return frozenset(job_ids)
+    """Have a job of such a session running since 12:10."""
+    session = lifecycle.submit(opened(mode, max_hours=max_hours, active_hours=active_hours))
+    return lifecycle.start(session, at(12, 10))
 
 
 def history(session: Session) -> list[tuple[SessionState, datetime]]:
@@ -86,16 +82,16 @@ def test_no_job_submitted_for_30_minutes_closes() -> None:
 
 
 def test_first_job_dequeued_activates_and_starts_the_clock_of_max_time() -> None:
-    session = lifecycle.submit(opened(), "a")
+    session = lifecycle.submit(opened())
     assert lifecycle.next_deadline(session) is None, "a session waits for its turn without limit"
-    session = lifecycle.start(session, "a", at(15))
+    session = lifecycle.start(session, at(15))
     assert history(session) == [(OPEN, NOON), (ACTIVE, at(15))]
     assert session.started_at == session.activated_at == session.last_job_started == at(15)
     assert lifecycle.next_deadline(session) == at(23), "8 h from the first job, not from noon"
 
 
 def test_the_clock_of_max_time_never_pauses() -> None:
-    session = lifecycle.end(running(), "a", at(12, 11))
+    session = lifecycle.end(running(), at(12, 11))
     session = lifecycle.tick(session, at(12, 30)).session
     assert session.state is INACTIVE
     assert lifecycle.next_deadline(session) == at(20, 10), "12:10 and 8 h, inactive or not"
@@ -103,25 +99,25 @@ def test_the_clock_of_max_time_never_pauses() -> None:
 
 
 def test_job_ends_and_nothing_is_queued_starts_the_interactive_timer() -> None:
-    session = lifecycle.end(running(), "a", at(12, 11))
+    session = lifecycle.end(running(), at(12, 11))
     assert (session.state, session.idle_since) == (ACTIVE, at(12, 11))
     assert session.last_job_completed == at(12, 11)
     assert lifecycle.next_deadline(session) == at(12, 12)
 
 
 def test_a_queued_job_keeps_the_interactive_timer_from_starting() -> None:
-    session = lifecycle.end(lifecycle.submit(running(), "b"), "a", at(12, 11))
+    session = lifecycle.end(lifecycle.submit(running()), at(12, 11))
     assert session.idle_since is None
     assert lifecycle.next_deadline(session) == at(20, 10)
 
 
 def test_a_new_job_stops_the_interactive_timer() -> None:
-    session = lifecycle.submit(lifecycle.end(running(), "a", at(12, 11)), "b")
+    session = lifecycle.submit(lifecycle.end(running(), at(12, 11)))
     assert lifecycle.tick(session, at(12, 30)).session.state is ACTIVE
 
 
 def test_interactive_timer_elapses_makes_inactive_and_stops_usage() -> None:
-    session = lifecycle.end(running(), "a", at(12, 11))
+    session = lifecycle.end(running(), at(12, 11))
     assert lifecycle.tick(session, at(12, 11, 59)).session.state is ACTIVE
     session = lifecycle.tick(session, at(12, 12)).session
     assert history(session)[-1] == (INACTIVE, at(12, 12))
@@ -135,24 +131,24 @@ def test_active_time_elapses_while_a_job_runs_is_pending_inactive() -> None:
     assert history(session)[-1] == (PENDING_INACTIVE, at(13, 10))
     assert session.accepting_jobs
     assert session.holds_device, "its job is on the device still"
-    session = lifecycle.end(session, "a", at(13, 20))
+    session = lifecycle.end(session, at(13, 20))
     assert history(session)[-1] == (INACTIVE, at(13, 20))
     assert session.usage_seconds(at(20)) == 70 * 60
 
 
 def test_active_time_elapses_with_only_queued_jobs_is_inactive() -> None:
-    session = lifecycle.end(lifecycle.submit(running(active_hours=1), "b"), "a", at(13))
+    session = lifecycle.end(lifecycle.submit(running(active_hours=1)), at(13))
     session = lifecycle.tick(session, at(13, 10)).session
-    assert (session.state, session.queued) == (INACTIVE, names("b"))
+    assert (session.state, session.queued) == (INACTIVE, 1)
 
 
 def test_job_submitted_while_inactive_waits_in_the_normal_queue() -> None:
-    session = lifecycle.tick(lifecycle.end(running(), "a", at(12, 11)), at(12, 12)).session
-    session = lifecycle.submit(session, "b")
+    session = lifecycle.tick(lifecycle.end(running(), at(12, 11)), at(12, 12)).session
+    session = lifecycle.submit(session)
     assert session.state is INACTIVE
     assert not session.prioritised
     assert not session.holds_device
-    session = lifecycle.start(session, "b", at(14))
+    session = lifecycle.start(session, at(14))
     assert (session.state, session.activated_at, session.started_at) == (
         ACTIVE,
         at(14),
@@ -162,20 +158,20 @@ def test_job_submitted_while_inactive_waits_in_the_normal_queue() -> None:
 
 
 def test_close_lets_running_and_queued_jobs_finish() -> None:
-    session = lifecycle.close(lifecycle.submit(running(), "b"), at(12, 11))
+    session = lifecycle.close(lifecycle.submit(running()), at(12, 11))
     assert (session.state, session.accepting_jobs) == (ACTIVE, False)
-    assert (session.queued, session.running) == (names("b"), names("a"))
-    session = lifecycle.end(session, "a", at(12, 12))
+    assert (session.queued, session.running) == (1, 1)
+    session = lifecycle.end(session, at(12, 12))
     assert session.state is ACTIVE
-    session = lifecycle.start(session, "b", at(12, 12))
-    session = lifecycle.end(session, "b", at(12, 13))
+    session = lifecycle.start(session, at(12, 12))
+    session = lifecycle.end(session, at(12, 13))
     assert history(session)[-1] == (CLOSED, at(12, 13))
 
 
 def test_close_with_a_running_job_only_is_pending_closed() -> None:
     session = lifecycle.close(running(), at(12, 11))
     assert session.state is PENDING_CLOSED
-    assert lifecycle.end(session, "a", at(12, 12)).closed_at == at(12, 12)
+    assert lifecycle.end(session, at(12, 12)).closed_at == at(12, 12)
 
 
 def test_close_of_an_unused_session_closes_at_once() -> None:
@@ -185,81 +181,81 @@ def test_close_of_an_unused_session_closes_at_once() -> None:
 
 
 def test_queued_jobs_of_a_closed_session_have_until_max_time() -> None:
-    session = lifecycle.close(lifecycle.submit(running(max_hours=1), "b"), at(12, 11))
+    session = lifecycle.close(lifecycle.submit(running(max_hours=1)), at(12, 11))
     step = lifecycle.tick(session, at(14))
     assert step.session.state is PENDING_CLOSED
-    assert [(ended.job_ids, ended.state) for ended in step.ended] == [(names("b"), JobState.FAILED)]
+    assert step.ended == (JobState.FAILED, lifecycle.MAX_TIME_REASON, at(13, 10))
+    assert (step.session.queued, step.session.running) == (0, 1)
 
 
 def test_cancel_cancels_queued_jobs_and_lets_running_ones_finish() -> None:
-    session = lifecycle.submit(lifecycle.submit(running(), "b"), "c")
+    session = lifecycle.submit(lifecycle.submit(running()))
     session, ended = lifecycle.cancel(session, at(12, 11))
-    (dropped,) = ended
-    assert (dropped.job_ids, dropped.state, dropped.when) == (
-        names("b", "c"),
-        JobState.CANCELLED,
-        at(12, 11),
-    )
+    assert ended == (JobState.CANCELLED, lifecycle.CANCELLED_REASON, at(12, 11))
+    assert (session.queued, session.running) == (0, 1)
     assert (session.state, session.accepting_jobs) == (PENDING_CLOSED, False)
     with pytest.raises(NotAcceptingJobsError):
-        lifecycle.submit(session, "d")
-    session = lifecycle.end(session, "a", at(12, 12))
+        lifecycle.submit(session)
+    session = lifecycle.end(session, at(12, 12))
     assert history(session)[-1] == (CLOSED, at(12, 12))
-    assert lifecycle.cancel(session, at(13)) == (session, ()), "twice is the same as once"
+    assert lifecycle.cancel(session, at(13)) == (session, None), "twice is the same as once"
 
 
 def test_cancel_after_close_still_cancels_what_is_queued() -> None:
-    session = lifecycle.close(lifecycle.submit(running(), "b"), at(12, 11))
+    session = lifecycle.close(lifecycle.submit(running()), at(12, 11))
     session, ended = lifecycle.cancel(session, at(12, 12))
-    assert [each.job_ids for each in ended] == [names("b")]
-    assert session.state is PENDING_CLOSED
+    assert ended is not None
+    assert (session.state, session.queued) == (PENDING_CLOSED, 0)
 
 
 def test_cancel_queued_jobs_leaves_the_session_open() -> None:
-    session, ended = lifecycle.cancel_queued(lifecycle.submit(running(), "b"), at(12, 11))
-    assert [(each.job_ids, each.state) for each in ended] == [(names("b"), JobState.CANCELLED)]
-    assert (session.state, session.accepting_jobs, session.running) == (ACTIVE, True, names("a"))
-    assert lifecycle.cancel_queued(session, at(12, 12)).ended == ()
+    session, ended = lifecycle.cancel_queued(lifecycle.submit(running()), at(12, 11))
+    assert ended == (JobState.CANCELLED, lifecycle.QUEUE_CANCELLED_REASON, at(12, 11))
+    assert (session.state, session.accepting_jobs) == (ACTIVE, True)
+    assert (session.queued, session.running) == (0, 1)
+    assert lifecycle.cancel_queued(session, at(12, 12)).ended is None
 
 
 def test_max_time_lets_running_jobs_go_on_and_fails_queued_ones() -> None:
-    session = lifecycle.submit(running(), "b")
-    assert lifecycle.tick(session, at(20, 9, 59)) == (session, ())
+    session = lifecycle.submit(running())
+    assert lifecycle.tick(session, at(20, 9, 59)) == (session, None)
     session, ended = lifecycle.tick(session, at(20, 10))
-    (dropped,) = ended
-    assert (dropped.job_ids, dropped.state, dropped.when) == (
-        names("b"),
-        JobState.FAILED,
-        at(20, 10),
-    )
-    assert "maximum time" in dropped.reason
+    assert ended == (JobState.FAILED, lifecycle.MAX_TIME_REASON, at(20, 10))
+    assert (session.queued, session.running) == (0, 1)
     assert (session.state, session.accepting_jobs) == (PENDING_CLOSED, False)
     assert "28800 s" in session.state_reason
-    session = lifecycle.end(session, "a", at(20, 30))
+    session = lifecycle.end(session, at(20, 30))
     assert session.closed_at == at(20, 30)
     assert session.usage_seconds(at(23)) == (8 * 60 + 20) * 60
 
 
 def test_max_time_of_an_idle_session_closes_it() -> None:
-    session = lifecycle.end(running(max_hours=1), "a", at(13, 9, 30))
+    session = lifecycle.end(running(max_hours=1), at(13, 9, 30))
     assert history(lifecycle.tick(session, at(14)).session)[-1] == (CLOSED, at(13, 10))
 
 
 def test_a_closed_session_takes_and_starts_nothing() -> None:
     closed = lifecycle.close(opened(), at(12, 1))
     with pytest.raises(NotAcceptingJobsError, match="s"):
-        lifecycle.submit(closed, "a")
+        lifecycle.submit(closed)
     with pytest.raises(ValueError, match="closed"):
-        lifecycle.start(replace(closed, queued=frozenset("a")), "a", at(12, 2))
+        lifecycle.start(replace(closed, queued=1), at(12, 2))
     assert lifecycle.next_deadline(closed) is None
     assert not closed.holds_device
+
+
+def test_what_no_job_of_the_session_can_do_is_refused() -> None:
+    session = opened()
+    for step in (lifecycle.start, lifecycle.drop, lifecycle.end, lifecycle.requeue):
+        with pytest.raises(ValueError, match="session s"):
+            step(session, at(12, 1))
 
 
 # -- usage, downtimes, requeueing ----------------------------------------------------------
 
 
 def test_usage_of_a_batch_is_the_time_of_its_jobs_on_the_device() -> None:
-    session = lifecycle.end(running(Mode.BATCH), "a", at(12, 40), device_seconds=1800)
+    session = lifecycle.end(running(Mode.BATCH), at(12, 40), device_seconds=1800)
     assert session.usage_seconds(at(12, 41)) == 1800
     assert lifecycle.tick(session, at(13)).session.usage_seconds(at(19)) == 1800
     assert not session.holds_device
@@ -267,23 +263,23 @@ def test_usage_of_a_batch_is_the_time_of_its_jobs_on_the_device() -> None:
 
 
 def test_usage_is_work_and_idle_time() -> None:
-    session = lifecycle.end(running(), "a", at(12, 11), device_seconds=40, preparing_seconds=15)
+    session = lifecycle.end(running(), at(12, 11), device_seconds=40, preparing_seconds=15)
     session = lifecycle.tick(session, at(12, 12)).session
     assert session.state is INACTIVE
     assert (session.on_device_seconds, session.preparing_seconds) == (40, 15)
     assert session.busy_seconds == 60
     assert session.usage_seconds(at(15)) == 120
     assert session.idle_seconds(at(15)) == 60, "what nobody worked in is paid for too"
-    batch = lifecycle.end(running(Mode.BATCH), "a", at(12, 11), device_seconds=40)
+    batch = lifecycle.end(running(Mode.BATCH), at(12, 11), device_seconds=40)
     assert batch.usage_seconds(at(12, 11, 30)) == 40
     assert batch.idle_seconds(at(12, 11, 30)) == 0, "a batch pays for its jobs alone"
 
 
 def test_jobs_that_overlap_are_one_stretch_of_work() -> None:
-    session = lifecycle.start(lifecycle.submit(running(), "b"), "b", at(12, 11))
-    session = lifecycle.end(session, "a", at(12, 12))
+    session = lifecycle.start(lifecycle.submit(running()), at(12, 11))
+    session = lifecycle.end(session, at(12, 12))
     assert session.idle_seconds(at(12, 13)) == 0, "b runs still"
-    session = lifecycle.end(session, "b", at(12, 14))
+    session = lifecycle.end(session, at(12, 14))
     assert session.busy_seconds == 240
     assert session.idle_seconds(at(12, 14, 30)) == 30
 
@@ -291,13 +287,13 @@ def test_jobs_that_overlap_are_one_stretch_of_work() -> None:
 def test_usage_never_falls_when_the_machines_clock_is_set_back() -> None:
     assert running().usage_seconds(at(11)) == 0
     session = lifecycle.close(running(), at(11))
-    assert lifecycle.end(session, "a", at(11, 30)).used_seconds == 0
+    assert lifecycle.end(session, at(11, 30)).used_seconds == 0
 
 
 def test_timers_after_a_downtime_run_out_in_their_order_each_at_its_own_time() -> None:
-    session = lifecycle.end(running(), "a", at(12, 11))
+    session = lifecycle.end(running(), at(12, 11))
     session, ended = lifecycle.tick(session, at(23))
-    assert ended == ()
+    assert ended is None
     assert history(session) == [
         (OPEN, NOON),
         (ACTIVE, at(12, 10)),
@@ -308,47 +304,49 @@ def test_timers_after_a_downtime_run_out_in_their_order_each_at_its_own_time() -
 
 
 def test_a_job_that_was_queued_at_max_time_failed_then_not_after_the_downtime() -> None:
-    session = lifecycle.end(lifecycle.submit(running(max_hours=1), "b"), "a", at(12, 11))
-    session, (ended,) = lifecycle.tick(session, at(19))
+    session = lifecycle.end(lifecycle.submit(running(max_hours=1)), at(12, 11))
+    session, ended = lifecycle.tick(session, at(19))
+    assert ended is not None
     assert ended.when == session.closed_at == at(13, 10)
 
 
 def test_a_first_job_that_was_cancelled_gives_the_session_another_30_minutes() -> None:
-    session = lifecycle.submit(opened(), "a")
-    session = lifecycle.end(session, "a", at(13))
+    session = lifecycle.drop(lifecycle.submit(opened()), at(13))
+    assert session.last_job_completed is None
     assert lifecycle.tick(session, at(13)).session.state is OPEN, "it had a job until now"
     assert history(lifecycle.tick(session, at(14)).session)[-1] == (CLOSED, at(13, 30))
 
 
 def test_requeue_from_active_waits_again_and_is_not_idle() -> None:
-    session = lifecycle.requeue(running(), "a", at(12, 11))
-    assert (session.state, session.queued, session.running) == (ACTIVE, names("a"), names())
+    session = lifecycle.requeue(running(), at(12, 11))
+    assert (session.state, session.queued, session.running) == (ACTIVE, 1, 0)
     assert session.idle_since is None
-    assert lifecycle.start(session, "a", at(12, 12)).activated_at == at(12, 10)
+    assert lifecycle.start(session, at(12, 12)).activated_at == at(12, 10)
 
 
 def test_requeue_from_pending_inactive_goes_through_the_normal_queue() -> None:
     session = lifecycle.tick(running(active_hours=1), at(13, 10)).session
-    session = lifecycle.requeue(session, "a", at(13, 20))
-    assert (session.state, session.queued) == (INACTIVE, names("a"))
+    session = lifecycle.requeue(session, at(13, 20))
+    assert (session.state, session.queued) == (INACTIVE, 1)
     assert session.usage_seconds(at(15)) == 70 * 60
-    assert lifecycle.start(session, "a", at(15)).activated_at == at(15)
+    assert lifecycle.start(session, at(15)).activated_at == at(15)
 
 
 def test_requeue_from_pending_closed_runs_again_and_closes_then() -> None:
     session = lifecycle.close(running(), at(12, 11))
-    session = lifecycle.requeue(session, "a", at(12, 12))
+    session = lifecycle.requeue(session, at(12, 12))
     assert (session.state, session.accepting_jobs) == (ACTIVE, False)
-    session = lifecycle.end(lifecycle.start(session, "a", at(12, 13)), "a", at(12, 14))
+    session = lifecycle.end(lifecycle.start(session, at(12, 13)), at(12, 14))
     assert history(session)[-1] == (CLOSED, at(12, 14))
 
 
 def test_requeue_after_max_time_fails_the_job_and_time_does_not_run_back() -> None:
     session = lifecycle.tick(running(max_hours=1), at(13, 10)).session
     assert session.state is PENDING_CLOSED
-    session = lifecycle.requeue(session, "a", at(14))
-    session, (ended,) = lifecycle.tick(session, at(14))
-    assert (ended.job_ids, ended.state) == (names("a"), JobState.FAILED)
+    session = lifecycle.requeue(session, at(14))
+    session, ended = lifecycle.tick(session, at(14))
+    assert ended is not None
+    assert (ended.state, session.queued) == (JobState.FAILED, 0)
     assert history(session)[-2:] == [(ACTIVE, at(14)), (CLOSED, at(14))]
 
 
@@ -371,10 +369,10 @@ class Histories(RuleBasedStateMachine):
         self.promised = lifecycle.next_deadline(self.session)
 
     def take(self, step: lifecycle.Step) -> None:
-        for ended in step.ended:
-            for job_id in ended.job_ids:
-                assert self.live[job_id] is JobState.QUEUED, "only queued jobs are dropped"
-                self.finish(job_id, ended.state)
+        if step.ended is not None:
+            assert self.has_queued, "only queued jobs are dropped"
+            for job_id in self.of(JobState.QUEUED):
+                self.finish(job_id, step.ended.state)
         self.put(step.session)
 
     def put(self, session: Session) -> None:
@@ -387,7 +385,10 @@ class Histories(RuleBasedStateMachine):
         self.ended[job_id] = state
 
     def pick(self, data: st.DataObject, state: JobState) -> str:
-        return data.draw(st.sampled_from([key for key, each in self.live.items() if each is state]))
+        return data.draw(st.sampled_from(self.of(state)))
+
+    def of(self, state: JobState) -> list[str]:
+        return [job_id for job_id, each in self.live.items() if each is state]
 
     @property
     def has_queued(self) -> bool:
@@ -425,17 +426,17 @@ class Histories(RuleBasedStateMachine):
         self.count += 1
         job_id = str(self.count)
         if self.session.accepting_jobs:
-            self.put(lifecycle.submit(self.session, job_id))
+            self.put(lifecycle.submit(self.session))
             self.live[job_id] = JobState.QUEUED
         else:
             with pytest.raises(NotAcceptingJobsError):
-                lifecycle.submit(self.session, job_id)
+                lifecycle.submit(self.session)
 
     @rule(data=st.data())
     @precondition(lambda self: self.has_queued and lifecycle.may_start(self.session))
     def start(self, data: st.DataObject) -> None:
         job_id = self.pick(data, JobState.QUEUED)
-        self.put(lifecycle.start(self.session, job_id, self.now))
+        self.put(lifecycle.start(self.session, self.now))
         self.live[job_id], self.began[job_id] = JobState.RUNNING, self.now
         assert self.session.state is ACTIVE
 
@@ -445,21 +446,21 @@ class Histories(RuleBasedStateMachine):
         job_id = self.pick(data, JobState.RUNNING)
         seconds = (self.now - self.began[job_id]).total_seconds()
         self.device_seconds += seconds
-        self.put(lifecycle.end(self.session, job_id, self.now, seconds))
+        self.put(lifecycle.end(self.session, self.now, seconds))
         self.finish(job_id, JobState.COMPLETED)
 
     @rule(data=st.data())
     @precondition(lambda self: self.has_queued)
     def cancel_job(self, data: st.DataObject) -> None:
         job_id = self.pick(data, JobState.QUEUED)
-        self.put(lifecycle.end(self.session, job_id, self.now))
+        self.put(lifecycle.drop(self.session, self.now))
         self.finish(job_id, JobState.CANCELLED)
 
     @rule(data=st.data())
     @precondition(lambda self: self.has_running)
     def lose_worker(self, data: st.DataObject) -> None:
         job_id = self.pick(data, JobState.RUNNING)
-        self.put(lifecycle.requeue(self.session, job_id, self.now))
+        self.put(lifecycle.requeue(self.session, self.now))
         self.live[job_id] = JobState.QUEUED
         # As the runtime does after every change: a timer that is alive again has run out.
         self.take(lifecycle.tick(self.session, self.now))
@@ -479,12 +480,8 @@ class Histories(RuleBasedStateMachine):
 
     @invariant()
     def no_job_is_lost(self) -> None:
-        assert self.session.queued == {
-            job_id for job_id, state in self.live.items() if state is JobState.QUEUED
-        }
-        assert self.session.running == {
-            job_id for job_id, state in self.live.items() if state is JobState.RUNNING
-        }
+        assert self.session.queued == len(self.of(JobState.QUEUED))
+        assert self.session.running == len(self.of(JobState.RUNNING))
 
     @invariant()
     def a_closed_session_is_over(self) -> None:

@@ -11,7 +11,7 @@ import requests
 import uvicorn
 from sqlalchemy import Engine, event
 
-from qsession_widget.runtime import coordinator, executor, server, store
+from qsession_widget.runtime import executor, server, store, turns
 from qsession_widget.runtime.app import create_app
 from qsession_widget.runtime.clock import WallClock
 from qsession_widget.runtime.settings import Settings
@@ -93,7 +93,7 @@ def test_an_iteration_costs_two_commits_and_no_reading(
     monkeypatch.setattr(Store, "_read", counted)
     # However slow this machine is, its jobs are short ones.
     monkeypatch.setattr(store, "LINGER_SECONDS", 3600)
-    for module in (coordinator, executor):
+    for module in (executor, turns):
         monkeypatch.setattr(module, "STAGE_SHOWN_SECONDS", 3600)
 
     def iterate(url: str) -> None:

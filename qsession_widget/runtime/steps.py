@@ -1,0 +1,223 @@
+"""Carries out each change of a session or a job: in memory, in the queues and in the store."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from qsession_widget.runtime import lifecycle
+from qsession_widget.runtime.store import Write
+from qsession_widget.wire.states import JOB_FAILED, RAN_TOO_LONG, JobState
+
+if TYPE_CHECKING:
+    import asyncio
+
+    from qsession_widget.runtime.executor import LocalExecutor
+    from qsession_widget.runtime.job import Job
+    from qsession_widget.runtime.lifecycle import Session
+    from qsession_widget.runtime.live import Live
+    from qsession_widget.runtime.scheduler import Scheduler
+    from qsession_widget.runtime.turns import Turns
+
+
+class Steps:
+    """What happens to sessions and jobs.
+
+    Args:
+        live: what has not ended.
+        scheduler: the queues.
+        turns: who goes on which device.
+        executor: runs the jobs.
+    """
+
+    def __init__(
+        self, live: Live, scheduler: Scheduler, turns: Turns, executor: LocalExecutor
+    ) -> None:
+        self._live = live
+        self._scheduler = scheduler
+        self._turns = turns
+        self._executor = executor
+
+    # -- sessions --------------------------------------------------------------------------
+
+    def current(self, session_id: str) -> Session | None:
+        """Give a session after every timer that has run out, None if it is closed.
+
+        Whoever changes a session asks here first: a timer that is late (the machine slept) still
+        comes before what happens now.
+        """
+        session = self._live.sessions.get(session_id)
+        if session is None:
+            return None
+        now = self._live.now
+        deadline = lifecycle.next_deadline(session)
+        if deadline is not None and deadline <= now:
+            self.apply(lifecycle.tick(session, now))
+            if self._live.settings.stop_at_max_time:
+                self._stop_running(session_id)
+        return self._live.sessions.get(session_id)
+
+    def apply(self, step: lifecycle.Step) -> asyncio.Future[None]:
+        """End the jobs that a session's change ends, and take its new state."""
+        jobs: tuple[Job, ...] = ()
+        if step.ended is not None:
+            state, reason, when = step.ended
+            jobs = tuple(
+                self._put_ended(job.end(state, when, reason=reason))
+                for job in self._live.jobs_of(step.session.id, JobState.QUEUED)
+            )
+        session = self.put_session(step.session)
+        self._live.bell.ring()
+        return self._live.write(Write(sessions=(session,), jobs=jobs))
+
+    def put_session(self, session: Session) -> Session:
+        """Take note of a session that has changed."""
+        session = replace(session, revision=self._live.next_revision())
+        self.keep_session(session)
+        return session
+
+    def keep_session(self, session: Session, *, counted: bool = False) -> None:
+        """Hold a session, its timer and its place in the queues, unless it is closed.
+
+        Args:
+            session: as it is now.
+            counted: what it used until it was last inactive has been charged already.
+        """
+        live = self._live
+        if session.closed_at is None:
+            live.sessions[session.id] = session
+        else:
+            live.sessions.pop(session.id, None)
+        live.timers.set(session.id, lifecycle.next_deadline(session))
+        self._scheduler.update(session, live.now, counted=counted)
+
+    def _stop_running(self, session_id: str) -> None:
+        session = self._live.sessions.get(session_id)
+        if session is not None and lifecycle.is_past_max_time(session, self._live.now):
+            for job in self._live.jobs_of(session_id, JobState.RUNNING):
+                self.end(
+                    job,
+                    JobState.CANCELLED,
+                    reason=lifecycle.STOPPED_REASON,
+                    reason_code=RAN_TOO_LONG,
+                )
+
+    # -- jobs ------------------------------------------------------------------------------
+
+    def enqueue(self, job: Job) -> None:
+        """Put a job into its queue."""
+        self._scheduler.wait(job.id, device=job.backend, owner=job.owner, session_id=job.session_id)
+
+    def start(self, job: Job) -> Job:
+        """Start a job that was chosen."""
+        now = self._live.now
+        session = self._live.session_of(job)
+        if session is not None:
+            session = self.put_session(lifecycle.start(session, now))
+        started = self._live.change(job.start(now))
+        # It may share the commit of the job's end: a runtime that dies before runs the job again.
+        change = Write(jobs=(started,), sessions=(session,) if session else (), can_wait=True)
+        self._live.write(change)
+        return started
+
+    def requeue(self, job: Job, *, attempts: int) -> None:
+        """Put a job back into its queue, since whoever ran it died."""
+        live = self._live
+        again = live.change(job.requeue(attempts=attempts))
+        self._turns.give(self._scheduler.requeue(job.id))
+        session = live.session_of(job)
+        if session is not None:
+            session = self.put_session(lifecycle.requeue(session, live.now))
+        live.interim.pop(job.id, None)
+        live.write(Write(jobs=(again,), sessions=(session,) if session else ()))
+        self._live.bell.ring()
+
+    def end(
+        self,
+        job: Job,
+        state: JobState,
+        *,
+        reason: str | None = None,
+        reason_code: int | None = None,
+        result: str | None = None,
+        busy_seconds: float | None = None,
+    ) -> asyncio.Future[None]:
+        """End a job, wherever it is, and store its result; the future is done when it is on disk.
+
+        One that is cancelled while it runs loses its worker.
+        """
+        live = self._live
+        now = live.now
+        if job.state is JobState.RUNNING and state is JobState.CANCELLED:
+            self._executor.kill(job.id)
+        ended = self._put_ended(
+            job.end(state, now, reason=reason, reason_code=reason_code, busy_seconds=busy_seconds)
+        )
+        session = live.session_of(job)
+        if session is not None:
+            session = self.put_session(
+                lifecycle.end(session, now, ended.device_seconds, ended.preparing_seconds)
+                if job.state is JobState.RUNNING
+                else lifecycle.drop(session, now)
+            )
+        self._live.bell.ring()
+        change = Write(
+            jobs=(ended,),
+            sessions=(session,) if session else (),
+            result=None if result is None else (job.id, result),
+        )
+        live.ending[job.id] = job.owner
+        future = live.write(change)
+        future.add_done_callback(lambda _: live.ending.pop(job.id, None))
+        if change.result is not None:
+            future.add_done_callback(lambda done: self._check_stored(change, done))
+        return future
+
+    def withdraw(self, job: Job) -> None:
+        """Undo the taking of a job that could not be stored."""
+        live = self._live
+        if job.id not in live.jobs:
+            return
+        self._forget(job)
+        session = live.session_of(job)
+        if session is not None:
+            self.apply(lifecycle.Step(lifecycle.drop(session, live.now)))
+
+    def _put_ended(self, job: Job) -> Job:
+        job = replace(job, revision=self._live.next_revision())
+        self._forget(job)
+        return job
+
+    def _forget(self, job: Job) -> None:
+        self._live.remove(job)
+        following = self._scheduler.leave(
+            job.id,
+            self._live.now,
+            device_seconds=job.device_seconds,
+            completed=job.state is JobState.COMPLETED,
+        )
+        self._turns.give(following)
+
+    def _check_stored(self, change: Write, done: asyncio.Future[None]) -> None:
+        """Keep a stored result at hand; end its job as Failed where it can never be stored.
+
+        Such a job must not look unfinished.
+        """
+        if done.cancelled() or change.result is None:
+            return
+        error = done.exception()
+        (job,) = change.jobs
+        if error is None:
+            _, result = change.result
+            self._live.keep_outcome(job, result)
+            return
+        failed = replace(
+            job,
+            state=JobState.FAILED,
+            reason=f"Its result cannot be stored: {type(error).__name__}.",
+            reason_code=JOB_FAILED,
+            revision=self._live.next_revision(),
+        )
+        session = self._live.session_of(job)
+        sessions = change.sessions if session is None else (self.put_session(session),)
+        self._live.write(Write(jobs=(failed,), sessions=sessions))
