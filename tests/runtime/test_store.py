@@ -6,17 +6,20 @@ import asyncio
 import sqlite3
 import stat
 from contextlib import closing, contextmanager
-from dataclasses import replace
+from dataclasses import asdict, replace
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from alembic import command
 from alembic.autogenerate import compare_metadata
+from alembic.config import Config
 from alembic.migration import MigrationContext
-from sqlalchemy import create_engine, event
+from sqlalchemy import MetaData, Table, create_engine, event
 from sqlalchemy.exc import IntegrityError
 
-from qsession_widget.runtime import lifecycle, schema, store
+from qsession_widget.runtime import lifecycle, migrations, schema, store
 from qsession_widget.runtime.job import Job
 from qsession_widget.runtime.lifecycle import Session
 from qsession_widget.runtime.store import (
@@ -30,7 +33,6 @@ from qsession_widget.wire.states import JobState, Mode, SessionState
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
 TABLES = ("sessions", "jobs", "payloads", "results", "users", "clock")
 NOON = datetime(2026, 11, 22, 12, 0, 0, 123456, tzinfo=UTC)
@@ -122,6 +124,23 @@ def test_a_second_start_migrates_nothing(tmp_path: Path) -> None:
     assert not [each for each in statements if each.lstrip().upper().startswith("CREATE")]
 
 
+def test_a_store_of_an_older_release_is_gone_on_with(tmp_path: Path) -> None:
+    config = Config()
+    config.set_main_option("script_location", str(Path(migrations.__file__).parent))
+    engine = create_engine(f"sqlite:///{tmp_path / 'runtime.db'}")
+    with engine.begin() as connection:
+        config.attributes["connection"] = connection
+        command.upgrade(config, "0004")
+        old = a_job(tags=("x",))
+        known = {**asdict(old), "created_at": int(NOON.timestamp() * 1e6)}
+        del known["pubs"]
+        connection.execute(Table("jobs", MetaData(), autoload_with=connection).insert(), known)
+    engine.dispose()
+    with opened(tmp_path) as found:
+        assert found.unfinished() == ([], [old], 1)
+        assert old.pubs is None
+
+
 def test_a_migration_that_is_interrupted_leaves_nothing_half_done(tmp_path: Path) -> None:
     engine_of = store._engine
 
@@ -187,6 +206,7 @@ def test_what_is_written_comes_back_the_same(tmp_path: Path) -> None:
         image="a:b",
         log_level="DEBUG",
         tags=("x", "ü"),
+        pubs=3,
         revision=9,
     )
 
