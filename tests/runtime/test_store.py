@@ -19,7 +19,7 @@ from alembic.migration import MigrationContext
 from sqlalchemy import MetaData, Table, create_engine, event
 from sqlalchemy.exc import IntegrityError
 
-from qsession_widget.runtime import lifecycle, migrations, schema, store
+from qsession_widget.runtime import database, lifecycle, migrations, schema, store
 from qsession_widget.runtime.job import Job
 from qsession_widget.runtime.lifecycle import Session
 from qsession_widget.runtime.store import (
@@ -108,15 +108,15 @@ def test_a_second_start_migrates_nothing(tmp_path: Path) -> None:
     def note(_c: Any, _cursor: Any, statement: str, *_rest: Any) -> None:
         statements.append(statement)
 
-    engine_of = store._engine
+    engine_of = database.open_engine
 
-    def watched(path: Path) -> Any:
-        engine = engine_of(path)
+    def watched(path: Path, busy_milliseconds: int) -> Any:
+        engine = engine_of(path, busy_milliseconds)
         event.listen(engine, "before_cursor_execute", note)
         return engine
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(store, "_engine", watched)
+        patch.setattr(store, "open_engine", watched)
         with opened(tmp_path):
             pass
     assert rows(tmp_path, "select name, sql from sqlite_master order by name") == before
@@ -142,10 +142,10 @@ def test_a_store_of_an_older_release_is_gone_on_with(tmp_path: Path) -> None:
 
 
 def test_a_migration_that_is_interrupted_leaves_nothing_half_done(tmp_path: Path) -> None:
-    engine_of = store._engine
+    engine_of = database.open_engine
 
-    def failing(path: Path) -> Any:
-        engine = engine_of(path)
+    def failing(path: Path, busy_milliseconds: int) -> Any:
+        engine = engine_of(path, busy_milliseconds)
 
         def fail(_c: Any, _cursor: Any, statement: str, *_rest: Any) -> None:
             if "CREATE TABLE results" in statement:
@@ -155,7 +155,7 @@ def test_a_migration_that_is_interrupted_leaves_nothing_half_done(tmp_path: Path
         return engine
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(store, "_engine", failing)
+        patch.setattr(store, "open_engine", failing)
         with pytest.raises(KeyboardInterrupt):
             Store(tmp_path / "runtime.db")
     assert rows(tmp_path, "select name from sqlite_master") == []
