@@ -99,6 +99,7 @@ def job_document(
             "running_at": instant(job.started_at),
             "finished_at": instant(job.ended_at),
             "attempts": job.attempts,
+            **({} if job.pubs is None else {"pubs": job.pubs}),
         },
     }
     optional = {

@@ -27,6 +27,7 @@ class Job:
         cost_seconds: `cost` of the request: its own limit of running time, or None.
         optimization_level: how a circuit that is not in the device's instruction set is
             transpiled (0 to 3).
+        pubs: how many pubs it has; None where that is not known, as of a job of an older release.
     """
 
     id: str
@@ -51,6 +52,7 @@ class Job:
     image: str | None = None
     log_level: str | None = None
     tags: tuple[str, ...] = ()
+    pubs: int | None = None
     revision: int = 0
 
     def start(self, now: datetime) -> Job:

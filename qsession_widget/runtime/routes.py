@@ -223,6 +223,7 @@ class Api:
             image=reading.optional_text(body, "runtime"),
             log_level=reading.optional_text(body, "log_level"),
             tags=reading.tags(body),
+            pubs=payload.pubs,
         )
         key = request.headers.get(IDEMPOTENCY_KEY)
         # Only our own client sends a key, and it does not poll.

@@ -109,6 +109,7 @@ jobs = Table(
     Column("image", String),
     Column("log_level", String),
     Column("tags", JSON, nullable=False),
+    Column("pubs", Integer),
     Column("revision", Integer, nullable=False),
     UniqueConstraint("owner", "idempotency_key"),
     Index("jobs_by_owner", "owner", "created_at"),

@@ -6,17 +6,20 @@ import asyncio
 import sqlite3
 import stat
 from contextlib import closing, contextmanager
-from dataclasses import replace
+from dataclasses import asdict, replace
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from alembic import command
 from alembic.autogenerate import compare_metadata
+from alembic.config import Config
 from alembic.migration import MigrationContext
-from sqlalchemy import create_engine, event
+from sqlalchemy import MetaData, Table, create_engine, event
 from sqlalchemy.exc import IntegrityError
 
-from qsession_widget.runtime import lifecycle, schema, store
+from qsession_widget.runtime import database, lifecycle, migrations, schema, store
 from qsession_widget.runtime.job import Job
 from qsession_widget.runtime.lifecycle import Session
 from qsession_widget.runtime.store import (
@@ -30,7 +33,6 @@ from qsession_widget.wire.states import JobState, Mode, SessionState
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
 TABLES = ("sessions", "jobs", "payloads", "results", "users", "clock")
 NOON = datetime(2026, 11, 22, 12, 0, 0, 123456, tzinfo=UTC)
@@ -106,15 +108,15 @@ def test_a_second_start_migrates_nothing(tmp_path: Path) -> None:
     def note(_c: Any, _cursor: Any, statement: str, *_rest: Any) -> None:
         statements.append(statement)
 
-    engine_of = store._engine
+    engine_of = database.open_engine
 
-    def watched(path: Path) -> Any:
-        engine = engine_of(path)
+    def watched(path: Path, busy_milliseconds: int) -> Any:
+        engine = engine_of(path, busy_milliseconds)
         event.listen(engine, "before_cursor_execute", note)
         return engine
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(store, "_engine", watched)
+        patch.setattr(store, "open_engine", watched)
         with opened(tmp_path):
             pass
     assert rows(tmp_path, "select name, sql from sqlite_master order by name") == before
@@ -122,11 +124,28 @@ def test_a_second_start_migrates_nothing(tmp_path: Path) -> None:
     assert not [each for each in statements if each.lstrip().upper().startswith("CREATE")]
 
 
-def test_a_migration_that_is_interrupted_leaves_nothing_half_done(tmp_path: Path) -> None:
-    engine_of = store._engine
+def test_a_store_of_an_older_release_is_gone_on_with(tmp_path: Path) -> None:
+    config = Config()
+    config.set_main_option("script_location", str(Path(migrations.__file__).parent))
+    engine = create_engine(f"sqlite:///{tmp_path / 'runtime.db'}")
+    with engine.begin() as connection:
+        config.attributes["connection"] = connection
+        command.upgrade(config, "0004")
+        old = a_job(tags=("x",))
+        known = {**asdict(old), "created_at": int(NOON.timestamp() * 1e6)}
+        del known["pubs"]
+        connection.execute(Table("jobs", MetaData(), autoload_with=connection).insert(), known)
+    engine.dispose()
+    with opened(tmp_path) as found:
+        assert found.unfinished() == ([], [old], 1)
+        assert old.pubs is None
 
-    def failing(path: Path) -> Any:
-        engine = engine_of(path)
+
+def test_a_migration_that_is_interrupted_leaves_nothing_half_done(tmp_path: Path) -> None:
+    engine_of = database.open_engine
+
+    def failing(path: Path, busy_milliseconds: int) -> Any:
+        engine = engine_of(path, busy_milliseconds)
 
         def fail(_c: Any, _cursor: Any, statement: str, *_rest: Any) -> None:
             if "CREATE TABLE results" in statement:
@@ -136,7 +155,7 @@ def test_a_migration_that_is_interrupted_leaves_nothing_half_done(tmp_path: Path
         return engine
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(store, "_engine", failing)
+        patch.setattr(store, "open_engine", failing)
         with pytest.raises(KeyboardInterrupt):
             Store(tmp_path / "runtime.db")
     assert rows(tmp_path, "select name from sqlite_master") == []
@@ -187,6 +206,7 @@ def test_what_is_written_comes_back_the_same(tmp_path: Path) -> None:
         image="a:b",
         log_level="DEBUG",
         tags=("x", "ü"),
+        pubs=3,
         revision=9,
     )
 

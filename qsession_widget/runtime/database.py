@@ -1,0 +1,54 @@
+"""The SQLite file of the store: how it is opened, and brought to the schema of this release."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from alembic import command
+from alembic.config import Config
+from sqlalchemy import create_engine, event
+
+if TYPE_CHECKING:
+    from sqlalchemy import Engine
+
+
+def open_engine(path: Path, busy_milliseconds: int) -> Engine:
+    """Give connections to a file, which is made where there is none.
+
+    Args:
+        path: of the file.
+        busy_milliseconds: how long a write waits for another program that holds the file.
+    """
+    engine = create_engine(f"sqlite:///{path}", pool_size=8, max_overflow=-1)
+
+    def configure(connection: Any, _record: Any) -> None:
+        cursor = connection.cursor()
+        if not path.stat().st_size:
+            # The first page is written with it, when the log is switched on. Later it would only
+            # ask for a lock.
+            cursor.execute("PRAGMA auto_vacuum=INCREMENTAL")
+        for pragma in (
+            "journal_mode=WAL",
+            "synchronous=FULL",
+            "foreign_keys=ON",
+            f"busy_timeout={busy_milliseconds}",
+        ):
+            cursor.execute(f"PRAGMA {pragma}")
+        cursor.close()
+
+    event.listen(engine, "connect", configure)
+    path.touch(mode=0o600, exist_ok=True)
+    return engine
+
+
+def migrate(engine: Engine) -> None:
+    """Bring the tables to the schema of this release: all the way, or not at all."""
+    config = Config()
+    config.set_main_option("script_location", str(Path(__file__).with_name("migrations")))
+    with engine.begin() as connection:
+        # Python's sqlite3 commits after each CREATE TABLE unless a transaction is open; a
+        # runtime that is killed between two tables could never start again.
+        connection.exec_driver_sql("BEGIN IMMEDIATE")
+        config.attributes["connection"] = connection
+        command.upgrade(config, "head")

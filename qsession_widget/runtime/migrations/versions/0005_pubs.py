@@ -1,0 +1,16 @@
+"""How many pubs each job has."""
+
+from __future__ import annotations
+
+import sqlalchemy as sa
+from alembic import op
+
+revision = "0005"
+down_revision = "0004"
+branch_labels = None
+depends_on = None
+
+
+def upgrade() -> None:
+    """Add their number: not known of the jobs that are there."""
+    op.add_column("jobs", sa.Column("pubs", sa.Integer(), nullable=True))
