@@ -46,6 +46,8 @@ _MOST_REFS = 16
 _LONGEST_REF = 40
 _LOOK_LASTS_SECONDS = 45.0
 """How long the browser's word holds that somebody looks; it says so every 20 s."""
+_UNCOUNTED_LOOK_LASTS_SECONDS = 3600.0
+"""How long it holds where the host counts no views: in marimo no word comes while a cell runs."""
 _LOOK_SECONDS = 2.0
 """How long a cell waits for the service when it displays a session."""
 
@@ -109,7 +111,9 @@ class SessionPanel(anywidget.AnyWidget):
         snapshot = self._monitor.look_now(_LOOK_SECONDS)
         self._shown = snapshot
         self._heard: tuple[str, ...] = ()
-        self._looked_at_until = 0.0
+        self._views_are_counted = False
+        # Whoever makes a panel looks at it; no word of that comes while the next cell runs.
+        self._hold_look()
         self._pages = columns.pages(snapshot.jobs)
         self._room = 0
         self._make_room()
@@ -129,8 +133,7 @@ class SessionPanel(anywidget.AnyWidget):
             _view_count=0,
         )
         self.on_msg(self._on_message)
-        # Whoever begins to look shall not see what was true a while ago.
-        self.observe(lambda _change: self._monitor.refresh(), "_view_count")
+        self.observe(lambda _change: self._on_view_count(), "_view_count")
         self._take_messages_on_any_shell()
         self._monitor.add(self)
 
@@ -248,7 +251,7 @@ class SessionPanel(anywidget.AnyWidget):
             case {"do": "look"}:
                 if not self.looked_at:
                     self._monitor.refresh()
-                self._looked_at_until = time.monotonic() + _LOOK_LASTS_SECONDS
+                self._hold_look()
             case {"do": "refresh", "all": True}:
                 self._send_all()
             case {"do": "refresh"}:
@@ -256,6 +259,18 @@ class SessionPanel(anywidget.AnyWidget):
             case _:
                 return False
         return True
+
+    def _hold_look(self) -> None:
+        """Take it for some time that somebody looks."""
+        counted = self._views_are_counted
+        lasts = _LOOK_LASTS_SECONDS if counted else _UNCOUNTED_LOOK_LASTS_SECONDS
+        self._looked_at_until = time.monotonic() + lasts
+
+    def _on_view_count(self) -> None:
+        self._views_are_counted = True
+        self._hold_look()
+        # Whoever begins to look shall not see what was true a while ago.
+        self._monitor.refresh()
 
     def _send_all(self) -> None:
         """Look at the service, and send everything from this thread, which sets nothing.

@@ -48,13 +48,19 @@ def page(browser: Browser) -> Iterator[Page]:
 
 
 @pytest.fixture
-def lab(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[jupyter.Lab]:
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """Give the folder of a runtime that this process and the host share."""
+    folder = tmp_path / "qsession"
+    monkeypatch.setenv("QSESSION_HOME", str(folder))
+    yield folder
+    local.stop(folder=folder)
+
+
+@pytest.fixture
+def lab(tmp_path: Path, home: Path) -> Iterator[jupyter.Lab]:
     """Run JupyterLab; its kernels and this process share a local runtime."""
-    home = tmp_path / "qsession"
-    monkeypatch.setenv("QSESSION_HOME", str(home))
     with jupyter.lab(Path(sys.executable), tmp_path, home, dict(os.environ)) as running:
         yield running
-    local.stop(folder=home)
 
 
 @pytest.fixture

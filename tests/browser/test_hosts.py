@@ -6,51 +6,22 @@ import os
 import subprocess
 import sys
 import tarfile
-from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
-import requests
 from playwright.sync_api import expect
 
-from qsession_widget import local
 from qsession_widget.wire.discovery import Discovery
-from tests.browser import jupyter
+from tests.browser import jupyter, marimo
 from tests.browser.test_faults import OPEN, RUN, notebook_of, the_session
 from tests.browser.test_quickstart import long_job
-from tests.conftest import DEADLINE_SECONDS, eventually
 from tests.panel.test_privacy import found_in
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from playwright.sync_api import Locator, Page, Route
 
-MARIMO = """import marimo
-
-app = marimo.App()
-
-
-@app.cell
-def _():
-    import marimo as mo
-    from qiskit import QuantumCircuit
-
-    from qsession_widget import Sampler, Session, SessionPanel
-
-    session = Session(backend="fake_manila")
-    circuit = QuantumCircuit(1)
-    circuit.measure_all()
-    Sampler(mode=session).run([circuit])
-    mo.ui.anywidget(SessionPanel(session))
-    return
-
-
-if __name__ == "__main__":
-    app.run()
-"""
 WIDGETS_IN_PAGES = ("@jupyter-widgets/html-manager@1.0.15", "requirejs@2.3.8")
 
 
@@ -72,15 +43,6 @@ def steer(panel: Locator) -> None:
     expect(panel.get_by_test_id("qsw-link")).to_contain_text("final state")
 
 
-@pytest.fixture
-def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    """Give the folder of a runtime that this process and the host share."""
-    folder = tmp_path / "qsession"
-    monkeypatch.setenv("QSESSION_HOME", str(folder))
-    yield folder
-    local.stop(folder=folder)
-
-
 def test_notebook(home: Path, page: Page, tmp_path: Path, artifacts: Path) -> None:
     python = Path(sys.executable)
     with jupyter.lab(python, tmp_path, home, dict(os.environ), jupyter.NOTEBOOK) as running:
@@ -90,41 +52,9 @@ def test_notebook(home: Path, page: Page, tmp_path: Path, artifacts: Path) -> No
         page.screenshot(path=artifacts / "notebook.png")
 
 
-@contextmanager
-def marimo(folder: Path) -> Iterator[str]:
-    """Run a marimo app with a panel, and give its address."""
-    (folder / "app.py").write_text(MARIMO)
-    port = jupyter.free_port()
-    command = [sys.executable, "-m", "marimo", "run", "app.py", "--headless", "--no-token"]
-    own = {"HOME": str(folder), "XDG_CONFIG_HOME": str(folder), "MARIMO_SKIP_UPDATE_CHECK": "1"}
-    with (folder / "marimo.log").open("wb") as log:
-        server = subprocess.Popen(  # noqa: S603  our own command
-            [*command, f"--port={port}"],
-            env={**os.environ, **own},
-            stdout=log,
-            stderr=log,
-            cwd=folder,
-        )
-        url = f"http://127.0.0.1:{port}"
-
-        def answers() -> bool:
-            assert server.poll() is None, (folder / "marimo.log").read_text()
-            try:
-                return requests.get(f"{url}/health", timeout=2).ok
-            except requests.RequestException:
-                return False
-
-        try:
-            eventually(answers, "marimo")
-            yield url
-        finally:
-            server.terminate()
-            server.wait(DEADLINE_SECONDS)
-
-
 def test_marimo(home: Path, page: Page, tmp_path: Path, artifacts: Path) -> None:
     del home
-    with marimo(tmp_path) as url:
+    with marimo.app(tmp_path) as url:
         page.goto(url)
         panel = page.get_by_test_id("qsw-panel")
         expect(panel).to_be_visible()

@@ -10,7 +10,7 @@ from qiskit import QuantumCircuit
 
 from qsession_widget import InvalidInputError, NotFoundError, Sampler, Session, SessionPanel, watch
 from qsession_widget.monitor import Monitor
-from qsession_widget.panel import panel_of
+from qsession_widget.panel import panel_of, widget
 from qsession_widget.wire.discovery import Discovery
 from tests.conftest import eventually
 from tests.panel.conftest import Wire, answers, click, shown
@@ -260,15 +260,29 @@ def test_who_hears_nothing_by_itself_gets_everything_when_asking(
     assert state["commands"]["heard"] == ["r1"]
 
 
-def test_a_panel_is_looked_at_where_the_host_counts_no_views(session: Session, wire: Wire) -> None:
-    del wire
+def test_a_panel_is_looked_at_until_somebody_says_otherwise(session: Session, wire: Wire) -> None:
+    # No word of the browser comes while the cell after the panel's runs.
     panel = SessionPanel(session)
+    assert panel.looked_at
+    started = len(wire.updates())
+    eventually(lambda: len(wire.updates()) > started and panel.beat["every"] == 1)
+
+
+def test_a_panel_that_no_view_is_counted_of_is_looked_at_for_a_while(
+    session: Session, wire: Wire, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    del wire
+    monkeypatch.setattr(widget, "_LOOK_LASTS_SECONDS", 0.0)
+    panel = shown(session)
+    assert panel.looked_at
+    panel.set_state({"_view_count": 0})
     assert not panel.looked_at
+    # A view that its host does not count, as in the side panel.
+    monkeypatch.undo()
     beat = panel.beat["n"]
     click(panel, {"do": "look", "ref": "r1"})
     assert panel.looked_at
-    eventually(lambda: panel.beat["n"] > beat)
-    assert panel.beat["every"] == 1
+    eventually(lambda: panel.beat["n"] > beat and panel.beat["every"] == 1)
 
 
 def test_a_session_that_is_over_answers_as_well(session: Session, wire: Wire) -> None:

@@ -1,0 +1,83 @@
+"""A real marimo that runs an app with a panel."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+import requests
+
+from tests.browser.jupyter import free_port
+from tests.conftest import DEADLINE_SECONDS, eventually
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+_APP = """import marimo
+
+app = marimo.App()
+
+
+@app.cell
+def _():
+    import marimo as mo
+    from qiskit import QuantumCircuit
+
+    from qsession_widget import Sampler, Session, SessionPanel
+
+    session = Session(backend="fake_manila")
+    circuit = QuantumCircuit(1)
+    circuit.measure_all()
+    Sampler(mode=session).run([circuit])
+    mo.ui.anywidget(SessionPanel(session))
+    return (session,)
+
+
+"""
+_END = """
+if __name__ == "__main__":
+    app.run()
+"""
+
+
+@contextmanager
+def app(folder: Path, *cells: str) -> Iterator[str]:
+    """Run an app, and give its address.
+
+    Args:
+        folder: for the app and all that marimo writes.
+        cells: functions that come after the cell with the panel and may ask for its `session`.
+    """
+    (folder / "app.py").write_text(
+        _APP + "\n".join(f"@app.cell\n{cell}\n" for cell in cells) + _END
+    )
+    port = free_port()
+    command = [sys.executable, "-m", "marimo", "run", "app.py", "--headless", "--no-token"]
+    own = {"HOME": str(folder), "XDG_CONFIG_HOME": str(folder), "MARIMO_SKIP_UPDATE_CHECK": "1"}
+    with (folder / "marimo.log").open("wb") as log:
+        server = subprocess.Popen(  # noqa: S603  our own command
+            [*command, f"--port={port}"],
+            env={**os.environ, **own},
+            stdout=log,
+            stderr=log,
+            cwd=folder,
+        )
+        url = f"http://127.0.0.1:{port}"
+
+        def answers() -> bool:
+            assert server.poll() is None, (folder / "marimo.log").read_text()
+            try:
+                return requests.get(f"{url}/health", timeout=2).ok
+            except requests.RequestException:
+                return False
+
+        try:
+            eventually(answers, "marimo")
+            yield url
+        finally:
+            server.terminate()
+            server.wait(DEADLINE_SECONDS)
