@@ -1,9 +1,9 @@
 """What it costs to watch a session: requests, bytes, and processor time of both sides.
 
 A session has one job that runs and others that wait. Every few seconds one of them gets another
-tag, which whoever watches has to notice. Ours are panels, one or twenty of them; the official way
-is to ask `session.details()` and `service.jobs(session_id=...)` once a second, as a program does
-that has no panel. All watch the same runtime, one after the other.
+tag, which whoever watches has to notice; at last, nothing changes any more. Ours are panels, one or
+twenty of them; the official way is to ask `session.details()` and `service.jobs(session_id=...)`
+once a second, as a program does that has no panel. All watch the same runtime, one after the other.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import os
 import threading
 import time
 import warnings
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, nullcontext
 from dataclasses import asdict, dataclass
 from http.client import HTTPConnection
 from typing import TYPE_CHECKING, Any
@@ -30,12 +30,13 @@ from rich.table import Table
 from benchmarks.measure import arguments, write
 from benchmarks.official_client import runtime
 from qsession_widget import QiskitRuntimeService, Session, SessionPanel, local
+from qsession_widget.monitor import Monitor
 from qsession_widget.official import NO_USAGE_DATA
 from qsession_widget.wire import codec
 from qsession_widget.wire.fields import API_PREFIX
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
     from requests import PreparedRequest, Response
@@ -56,6 +57,7 @@ class Cost:
     """What one way of watching cost.
 
     Attributes:
+        looks: how often all of the session was known anew.
         requests: how many were answered.
         kilobytes: of their bodies and heads, both ways.
         client_seconds: processor time of the watching process.
@@ -64,6 +66,7 @@ class Cost:
     """
 
     name: str
+    looks: int = 0
     requests: int = 0
     kilobytes: float = 0.0
     client_seconds: float = 0.0
@@ -94,6 +97,13 @@ def counting(cost: Cost, server: psutil.Process) -> Iterator[None]:
     cost.seconds = time.perf_counter() - began
     cost.client_seconds = time.process_time() - ours
     cost.runtime_seconds = _processor_seconds(server) - theirs
+
+
+def await_more(looks: Callable[[], int]) -> None:
+    """Wait for the end of a look."""
+    before = looks()
+    while looks() == before:
+        time.sleep(0.02)
 
 
 def _size(headers: Any, body: bytes | str | None) -> int:
@@ -160,38 +170,40 @@ def fill(session: Session, there: Discovery, count: int) -> list[str]:
 
 
 @contextmanager
-def panels(session: Session, count: int) -> Iterator[None]:
-    """Have panels watch that somebody looks at."""
+def panels(session: Session, count: int) -> Iterator[Callable[[], int]]:
+    """Have panels watch that somebody looks at; gives what counts their looks."""
     opened = [SessionPanel(session) for _ in range(count)]
     for panel in opened:
         # What a browser says when it shows a widget.
         panel._view_count = 1  # noqa: SLF001 - nothing public says it
     time.sleep(SETTLE_SECONDS)
-    yield
+    yield lambda: Monitor.of(session).snapshot.beat
     for panel in opened:
         panel.close()
 
 
 @contextmanager
-def official(session: Any) -> Iterator[None]:
-    """Have a thread ask for everything, again and again."""
-    stop = threading.Event()
+def official(session: Any) -> Iterator[Callable[[], int]]:
+    """Have a thread ask for everything, again and again; gives what counts its looks."""
+    stop, looks = threading.Event(), 0
 
     def poll() -> None:
+        nonlocal looks
         while not stop.wait(OFFICIAL_PAUSE_SECONDS):
             session.details()
             session.service.jobs(session_id=session.session_id, limit=None)
+            looks += 1
 
     thread = threading.Thread(target=poll)
     thread.start()
     time.sleep(SETTLE_SECONDS)
-    yield
+    yield lambda: looks
     stop.set()
     thread.join()
 
 
-def measure(home: Path, session: Session, job_id: str, seconds: float) -> list[Cost]:
-    """Watch in each way for so long."""
+def measure(home: Path, session: Session, changing: str | None, seconds: float) -> list[Cost]:
+    """Watch in each way for so long, while a job is given other tags or nothing happens."""
     there = local.endpoint(start=False, folder=home)
     theirs = OfficialSession.from_id(
         session.session_id, service=local.official_service(folder=home)
@@ -205,26 +217,43 @@ def measure(home: Path, session: Session, job_id: str, seconds: float) -> list[C
     costs = []
     for name, way in ways.items():
         cost = Cost(name)
-        with way, Changes(there, job_id), counting(cost, server):
-            time.sleep(seconds)
+        changes = nullcontext() if changing is None else Changes(there, changing)
+        with way as looks, changes:
+            # From the end of a look to the end of another one, which may take its time.
+            await_more(looks)
+            before = looks()
+            with counting(cost, server):
+                time.sleep(seconds)
+                await_more(looks)
+            cost.looks = looks() - before
         costs.append(cost)
     return costs
 
 
+def ratio(value: float, of: float) -> str:
+    """Write a part of something."""
+    return f"1/{of / value:,.0f}" if value else "0"
+
+
 def show(title: str, costs: list[Cost]) -> None:
-    """Print a table."""
+    """Print a table; the last columns compare with the last way."""
     table = Table(title=title, title_justify="left")
     table.add_column("")
-    for head in ("requests", "kB", "client CPU s", "runtime CPU s", "seconds"):
+    heads = ("looks", "requests", "kB", "client CPU s", "runtime CPU s", "seconds")
+    for head in (*heads, "kB a look", "CPU a look"):
         table.add_column(head, justify="right")
+    dearest = costs[-1]
     for each in costs:
         table.add_row(
             each.name,
+            str(each.looks),
             str(each.requests),
             f"{each.kilobytes:.1f}",
             f"{each.client_seconds:.2f}",
             f"{each.runtime_seconds:.2f}",
             f"{each.seconds:.1f}",
+            ratio(each.kilobytes / each.looks, dearest.kilobytes / dearest.looks),
+            ratio(each.client_seconds / each.looks, dearest.client_seconds / dearest.looks),
         )
     Console(width=110).print(table)
 
@@ -247,12 +276,16 @@ def main() -> None:
         session = Session(service, DEVICE)
         stack.callback(session.cancel)
         ids: list[str] = []
-        for count in JOBS[:2] if given.short else JOBS:
+        sizes = JOBS[:2] if given.short else JOBS
+        for count in sizes:
             ids += fill(session, there, count - len(ids))
-            title = f"a session of {count} jobs"
-            costs = measure(home, session, ids[-1], seconds)
-            show(title, costs)
-            figures[title] = [asdict(each) for each in costs]
+            watched: dict[str, str | None] = {f"a session of {count} jobs": ids[-1]}
+            if count == sizes[-1]:
+                watched[f"{count} jobs, and nothing changes"] = None
+            for title, changing in watched.items():
+                costs = measure(home, session, changing, seconds)
+                show(title, costs)
+                figures[title] = [asdict(each) for each in costs]
     write(given.json, figures)
 
 

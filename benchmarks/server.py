@@ -3,7 +3,8 @@
 Reads are of one session; submissions are of small jobs, each with a key as our client sends it, and
 each on disk before it is answered. A client here is a connection that is kept open and asks again
 as soon as it has its answer, so the load is as high as the runtime lets it be. All connections are
-driven by this one process, which shares the machine with the runtime.
+driven by this one process, which shares the machine with the runtime. At last, one client reads while
+another one sends large jobs: how long the longest read takes is how long they hold everybody up.
 """
 
 from __future__ import annotations
@@ -35,6 +36,9 @@ if TYPE_CHECKING:
 
 DEVICE = "fake_manila"
 CLIENTS = (1, 10, 100)
+LARGE_MEGABYTES = (1, 8, 60)
+ENOUGH = 1_000_000
+"""Pending jobs that the runtime takes: none of them ever ends."""
 OK = 200
 
 
@@ -61,6 +65,11 @@ class Load:
     def p50(self) -> float:
         """What half of the requests took at most, in milliseconds."""
         return statistics.median(self.milliseconds)
+
+    @property
+    def longest(self) -> float:
+        """What all took at most, in milliseconds."""
+        return max(self.milliseconds)
 
     @property
     def p99(self) -> float:
@@ -96,13 +105,20 @@ class Server:
         """Give a request for the session."""
         return self._read
 
-    def submission(self) -> bytes:
-        """Give a request with a new job."""
+    def submission(self, job: bytes = b"") -> bytes:
+        """Give a request with a new job, by default a small one."""
+        body = job or self._job
         head = (
             f"POST {API_PREFIX}/jobs HTTP/1.1\r\n{self._head}{IDEMPOTENCY_KEY}: {uuid.uuid4()}\r\n"
-            f"Content-Type: application/json\r\nContent-Length: {len(self._job)}\r\n\r\n"
+            f"Content-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n"
         )
-        return head.encode() + self._job
+        return head.encode() + body
+
+    def large(self, megabytes: int) -> bytes:
+        """Give a request with a job of many numbers."""
+        pub = ["a circuit", [0.1234567890123456] * (megabytes * 50_000), 100]
+        job = {"program_id": "sampler", "backend": DEVICE, "params": {"pubs": [pub]}}
+        return self.submission(json.dumps(job).encode())
 
     async def press(self, load: Load, ask: Callable[[], bytes], seconds: float) -> None:
         """Ask by all clients at once for so long."""
@@ -127,21 +143,45 @@ class Server:
         for _, writer in connections:
             writer.close()
 
+    async def hold_up(self, megabytes: int, load: Load, seconds: float) -> None:
+        """Read by one client while another one sends large jobs, one after the other."""
+        request = self.large(megabytes)
+        sending = Load(f"{megabytes} MB", 1)
+        await asyncio.gather(
+            self.press(load, self.read, seconds),
+            asyncio.to_thread(asyncio.run, self.press(sending, lambda: request, seconds)),
+        )
+
 
 def show(title: str, loads: list[Load]) -> None:
     """Print a table."""
     table = Table(title=title, title_justify="left")
-    for head in ("clients", "requests/s", "p50 ms", "p99 ms", "n"):
+    for head in ("", "clients", "requests/s", "p50 ms", "p99 ms", "longest ms", "n"):
         table.add_column(head, justify="right")
     for each in loads:
         table.add_row(
+            each.what,
             str(each.clients),
             f"{each.rate:.0f}",
             f"{each.p50:.2f}",
             f"{each.p99:.2f}",
+            f"{each.longest:.2f}",
             str(len(each.milliseconds)),
         )
     Console(width=110).print(table)
+
+
+def as_numbers(load: Load) -> dict[str, Any]:
+    """Give what to write of a load."""
+    return {
+        "what": load.what,
+        "clients": load.clients,
+        "requests": len(load.milliseconds),
+        "rate": load.rate,
+        "p50": load.p50,
+        "p99": load.p99,
+        "longest": load.longest,
+    }
 
 
 def main() -> None:
@@ -152,7 +192,12 @@ def main() -> None:
     seconds = 2.0 if given.short else given.seconds
     figures: dict[str, Any] = {}
     # An hour for each job: none of them takes the processor from what is measured.
-    with runtime("--min-job-seconds", "3600") as home:
+    settings = {
+        "--min-job-seconds": "3600",
+        "--max-pending-jobs": str(ENOUGH),
+        "--max-pending-jobs-in-total": str(ENOUGH),
+    }
+    with runtime(*(part for each in settings.items() for part in each)) as home:
         server = Server(local.endpoint(start=False, folder=home))
         kinds = {"reads of a session": server.read, "durable submissions": server.submission}
         for what, ask in kinds.items():
@@ -160,16 +205,14 @@ def main() -> None:
             for load in loads:
                 asyncio.run(server.press(load, ask, seconds))
             show(what, loads)
-            figures[what] = [
-                {
-                    "clients": each.clients,
-                    "requests": len(each.milliseconds),
-                    "rate": each.rate,
-                    "p50": each.p50,
-                    "p99": each.p99,
-                }
-                for each in loads
-            ]
+            figures[what] = [as_numbers(each) for each in loads]
+        beside = [Load("beside none", 1)]
+        asyncio.run(server.press(beside[0], server.read, seconds))
+        for megabytes in LARGE_MEGABYTES:
+            beside.append(Load(f"beside {megabytes} MB", 1))
+            asyncio.run(server.hold_up(megabytes, beside[-1], seconds))
+        show("reads beside large jobs", beside)
+        figures["reads beside large jobs"] = [as_numbers(each) for each in beside]
     write(given.json, figures)
 
 
