@@ -3,8 +3,8 @@
 Reads are of one session; submissions are of small jobs, each with a key as our client sends it, and
 each on disk before it is answered. A client here is a connection that is kept open and asks again
 as soon as it has its answer, so the load is as high as the runtime lets it be. All connections are
-driven by this one process, which shares the machine with the runtime. At last, one client reads while
-another one sends large jobs: how long the longest read takes is how long they hold everybody up.
+driven by this one process, which shares the machine with the runtime. At last, one client reads
+while another one sends large jobs: the longest read tells how long they hold everybody up.
 """
 
 from __future__ import annotations
