@@ -6,17 +6,20 @@ from dataclasses import dataclass, fields, replace
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import func, select
+from sqlalchemy import bindparam, func, literal_column, select
 
 from qsession_widget.runtime import schema
 from qsession_widget.runtime.devices import MOCK_PREFIX
 from qsession_widget.runtime.job import Job
 from qsession_widget.runtime.lifecycle import Session
+from qsession_widget.runtime.prepared import PreparedSelect
 from qsession_widget.runtime.registry import User
 from qsession_widget.wire.states import FINAL_JOB_STATES, JobState, Mode, SessionState
 
 if TYPE_CHECKING:
-    from sqlalchemy import Connection, Row, Table
+    from collections.abc import Mapping
+
+    from sqlalchemy import Connection, RowMapping, Table
 
 _FINAL = [state.value for state in FINAL_JOB_STATES]
 
@@ -38,36 +41,61 @@ class JobFilter:
     offset: int = 0
 
 
-_SESSION_COLUMNS = [item.name for item in fields(Session) if item.name in schema.sessions.c]
-_JOB_COLUMNS = [item.name for item in fields(Job) if item.name in schema.jobs.c]
+_SESSION_COLUMNS = [
+    schema.sessions.c[item.name] for item in fields(Session) if item.name in schema.sessions.c
+]
+_JOB_COLUMNS = [schema.jobs.c[item.name] for item in fields(Job) if item.name in schema.jobs.c]
+
+# Put together once, and named after what they are asked for.
+_SESSION = PreparedSelect(
+    select(*_SESSION_COLUMNS)
+    .where(schema.sessions.c.id == bindparam("session_id"))
+    .where(schema.sessions.c.owner == bindparam("owner"))
+)
+_LIVE_JOBS = PreparedSelect(
+    select(schema.jobs.c.state, func.count().label("jobs"))
+    .where(schema.jobs.c.session_id == bindparam("session_id"))
+    .where(schema.jobs.c.state.not_in([literal_column(f"'{state}'") for state in _FINAL]))
+    .group_by(schema.jobs.c.state)
+)
+_CHANGED_JOBS = PreparedSelect(
+    select(*_JOB_COLUMNS)
+    .where(schema.jobs.c.session_id == bindparam("session_id"))
+    .where(schema.jobs.c.revision > bindparam("since"))
+    .order_by(schema.jobs.c.created_at, schema.jobs.c.id)
+)
+_JOB = PreparedSelect(
+    select(*_JOB_COLUMNS)
+    .where(schema.jobs.c.id == bindparam("job_id"))
+    .where(schema.jobs.c.owner == bindparam("owner"))
+)
+_PARAMS = PreparedSelect(
+    select(schema.payloads.c.params).where(schema.payloads.c.job_id == bindparam("job_id"))
+)
+_RESULT = PreparedSelect(
+    select(schema.results.c.body).where(schema.results.c.job_id == bindparam("job_id"))
+)
 
 
-def _session_from(row: Row[Any]) -> Session:
-    from_row = {name: getattr(row, name) for name in _SESSION_COLUMNS}
-    from_row["mode"] = Mode(row.mode)
-    from_row["state"] = SessionState(row.state)
-    from_row["transitions"] = tuple(
-        (SessionState(state), datetime.fromisoformat(when)) for state, when in row.transitions
+def _session_from(row: Mapping[str, Any] | RowMapping) -> Session:
+    transitions = tuple(
+        (SessionState(state), datetime.fromisoformat(when)) for state, when in row["transitions"]
     )
-    return Session(**from_row)
+    read = {
+        "mode": Mode(row["mode"]),
+        "state": SessionState(row["state"]),
+        "transitions": transitions,
+    }
+    return Session(**{**row, **read})
 
 
-def _job_from(row: Row[Any]) -> Job:
-    from_row = {name: getattr(row, name) for name in _JOB_COLUMNS}
-    from_row["state"] = JobState(row.state)
-    from_row["tags"] = tuple(row.tags)
-    return Job(**from_row)
+def _job_from(row: Mapping[str, Any] | RowMapping) -> Job:
+    return Job(**{**row, "state": JobState(row["state"]), "tags": tuple(row["tags"])})
 
 
 def _with_jobs(connection: Connection, session: Session) -> Session:
-    table = schema.jobs
-    found = connection.execute(
-        select(table.c.state, func.count())
-        .where(table.c.session_id == session.id)
-        .where(table.c.state.not_in(_FINAL))
-        .group_by(table.c.state)
-    )
-    live = {JobState(state): count for state, count in found}
+    found = _LIVE_JOBS.rows(connection, session_id=session.id)
+    live = {row["state"]: row["jobs"] for row in found}
     return replace(
         session, queued=live.get(JobState.QUEUED, 0), running=live.get(JobState.RUNNING, 0)
     )
@@ -75,19 +103,13 @@ def _with_jobs(connection: Connection, session: Session) -> Session:
 
 def read_session(connection: Connection, owner: str, session_id: str) -> Session | None:
     """Read one session, with the number of its jobs that have not ended."""
-    table = schema.sessions
-    row = connection.execute(
-        select(table).where(table.c.id == session_id).where(table.c.owner == owner)
-    ).one_or_none()
+    row = _SESSION.row(connection, owner=owner, session_id=session_id)
     return None if row is None else _with_jobs(connection, _session_from(row))
 
 
 def read_job(connection: Connection, owner: str, job_id: str) -> Job | None:
     """Read one job."""
-    table = schema.jobs
-    row = connection.execute(
-        select(table).where(table.c.id == job_id).where(table.c.owner == owner)
-    ).one_or_none()
+    row = _JOB.row(connection, owner=owner, job_id=job_id)
     return None if row is None else _job_from(row)
 
 
@@ -109,16 +131,14 @@ def id_by_key(connection: Connection, table: Table, owner: str, key: str) -> str
 
 def params(connection: Connection, job_id: str) -> str | None:
     """Read a job's payload, as JSON text."""
-    table = schema.payloads
-    statement = select(table.c.params).where(table.c.job_id == job_id)
-    return connection.execute(statement).scalar_one_or_none()
+    found: str | None = _PARAMS.scalar(connection, job_id=job_id)
+    return found
 
 
 def result(connection: Connection, job_id: str) -> str | None:
     """Read a job's result."""
-    table = schema.results
-    statement = select(table.c.body).where(table.c.job_id == job_id)
-    return connection.execute(statement).scalar_one_or_none()
+    found: str | None = _RESULT.scalar(connection, job_id=job_id)
+    return found
 
 
 def read_jobs(connection: Connection, owner: str, wanted: JobFilter) -> tuple[list[Job], int]:
@@ -144,13 +164,13 @@ def read_jobs(connection: Connection, owner: str, wanted: JobFilter) -> tuple[li
     total = connection.execute(select(func.count()).select_from(table).where(*where)).scalar_one()
     order = [table.c.created_at, table.c.id]
     statement = (
-        select(table)
+        select(*_JOB_COLUMNS)
         .where(*where)
         .order_by(*(order if wanted.ascending else [column.desc() for column in order]))
         .limit(wanted.limit)
         .offset(wanted.offset)
     )
-    return [_job_from(row) for row in connection.execute(statement)], total
+    return [_job_from(row) for row in connection.execute(statement).mappings()], total
 
 
 def read_changed(
@@ -160,14 +180,8 @@ def read_changed(
     session = read_session(connection, owner, session_id)
     if session is None:
         return None, []
-    table = schema.jobs
-    statement = (
-        select(table)
-        .where(table.c.session_id == session_id)
-        .where(table.c.revision > since)
-        .order_by(table.c.created_at, table.c.id)
-    )
-    return session, [_job_from(row) for row in connection.execute(statement)]
+    changed = _CHANGED_JOBS.rows(connection, session_id=session_id, since=since)
+    return session, [_job_from(row) for row in changed]
 
 
 def read_unfinished(connection: Connection) -> tuple[list[Session], list[Job], int]:
@@ -176,17 +190,17 @@ def read_unfinished(connection: Connection) -> tuple[list[Session], list[Job], i
     sessions = [
         _with_jobs(connection, _session_from(row))
         for row in connection.execute(
-            select(schema.sessions).where(schema.sessions.c.state != closed)
-        )
+            select(*_SESSION_COLUMNS).where(schema.sessions.c.state != closed)
+        ).mappings()
     ]
     table = schema.jobs
     jobs = [
         _job_from(row)
         for row in connection.execute(
-            select(table)
+            select(*_JOB_COLUMNS)
             .where(table.c.state.not_in(_FINAL))
             .order_by(table.c.created_at, table.c.id)
-        )
+        ).mappings()
     ]
     last = max(
         connection.execute(select(func.max(each.c.revision))).scalar_one() or 0

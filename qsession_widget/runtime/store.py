@@ -22,7 +22,7 @@ from sqlalchemy.exc import DatabaseError, IntegrityError, OperationalError
 from qsession_widget.runtime import queries, schema
 from qsession_widget.runtime.database import migrate, open_engine
 from qsession_widget.runtime.queries import JobFilter
-from qsession_widget.runtime.writing import Write, apply, condensed
+from qsession_widget.runtime.writing import Write, apply
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -229,8 +229,7 @@ class Store:
             return []
         try:
             with connection.begin():
-                for change in condensed([pending.write for pending in batch]):
-                    apply(connection, change)
+                apply(connection, [pending.write for pending in batch])
         except OperationalError as error:
             return self._postpone(batch, error)
         except Exception as error:  # noqa: BLE001 - whoever asked for the change gets it

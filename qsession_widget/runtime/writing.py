@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import bindparam, delete, insert, update
 
 from qsession_widget.runtime import schema
-from qsession_widget.runtime.job import Job
-from qsession_widget.runtime.lifecycle import Session
+from qsession_widget.runtime.prepared import Prepared
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
     from datetime import datetime
 
-    from sqlalchemy import Connection
+    from sqlalchemy import ColumnElement, Connection, Table
 
+    from qsession_widget.runtime.job import Job
+    from qsession_widget.runtime.lifecycle import Session
     from qsession_widget.runtime.registry import User
 
 
@@ -27,7 +29,7 @@ class Write:
         new_session: a session to add, with its idempotency key.
         new_job: a job to add, with its payload's JSON text and its idempotency key.
         sessions: sessions that changed.
-        jobs: jobs that changed.
+        jobs: jobs that changed; what they were asked to be stays as it was added.
         retagged: a job that has ended, of which nothing but tags and revision change.
         result: a finished job's id and its result's text.
         deleted_job: a job to remove, with payload and result.
@@ -72,92 +74,158 @@ class Write:
         return found | ({self.deleted_job} if self.deleted_job is not None else set())
 
 
-_SESSION_COLUMNS = [item.name for item in fields(Session) if item.name in schema.sessions.c]
-_JOB_COLUMNS = [item.name for item in fields(Job) if item.name in schema.jobs.c]
+# A row's identity, and what it was asked to be, stay as they were added. So do its indexes, but for
+# those of what changes.
+_FIXED = {
+    "id",
+    "owner",
+    "idempotency_key",
+    "backend",
+    "program_id",
+    "session_id",
+    "mode",
+    "created_at",
+    "cost_seconds",
+    "optimization_level",
+    "private",
+    "image",
+    "log_level",
+    "pubs",
+}
+
+
+def _by(table: Table, column: str) -> ColumnElement[bool]:
+    return table.c[column] == bindparam("which")
+
+
+def _change(table: Table, columns: Iterable[str]) -> Prepared:
+    return Prepared(update(table).where(_by(table, "id")), [*columns, "which"])
+
+
+def _changing(table: Table) -> list[str]:
+    return [name for name in table.c.keys() if name not in _FIXED]  # noqa: SIM118
+
+
+_ADD_SESSION = Prepared(insert(schema.sessions))
+_ADD_JOB = Prepared(insert(schema.jobs))
+_ADD_PAYLOAD = Prepared(insert(schema.payloads))
+_ADD_RESULT = Prepared(insert(schema.results))
+_ADD_USER = Prepared(insert(schema.users))
+_CHANGE_SESSION = _change(schema.sessions, _changing(schema.sessions))
+_CHANGE_JOB = _change(schema.jobs, _changing(schema.jobs))
+_TAG_JOB = _change(schema.jobs, ("tags", "revision"))
+_DELETE_PAYLOAD = Prepared(delete(schema.payloads).where(_by(schema.payloads, "job_id")))
+_DELETE_RESULT = Prepared(delete(schema.results).where(_by(schema.results, "job_id")))
+_DELETE_JOB = Prepared(delete(schema.jobs).where(_by(schema.jobs, "id")))
+_DELETE_USER = Prepared(delete(schema.users).where(_by(schema.users, "name")))
+_SET_CLOCK = Prepared(insert(schema.clock).prefix_with("OR REPLACE"))
+
+
+def apply(connection: Connection, changes: Iterable[Write]) -> None:
+    """Make changes in one transaction, with the same effect as one after the other."""
+    connection.exec_driver_sql("BEGIN IMMEDIATE")
+    for run in _runs(changes):
+        _add(connection, run)
+        _change_rows(connection, run)
+        _ADD_RESULT.run(
+            connection,
+            [
+                {"job_id": change.result[0], "body": change.result[1]}
+                for change in run
+                if change.result is not None
+            ],
+        )
+        _remove(connection, run)
+
+
+def _runs(changes: Iterable[Write]) -> Iterator[list[Write]]:
+    """Group what may be done kind by kind: what is new at first, and what goes at last.
+
+    That is the same as one after the other unless something is added that was spoken of before, or
+    spoken of after it was removed. With such a change the next run begins.
+    """
+    run: list[Write] = []
+    known: set[str] = set()
+    removed: set[str] = set()
+    for change in changes:
+        added, gone = _added(change), _removed(change)
+        mentioned = change.keys() | added | gone
+        if change.result is not None:
+            mentioned.add(change.result[0])
+        if not (known.isdisjoint(added) and removed.isdisjoint(mentioned)):
+            yield run
+            run, known, removed = [], set(), set()
+        run.append(change)
+        known |= mentioned
+        removed |= gone
+    yield run
+
+
+def _added(change: Write) -> set[str]:
+    found = set()
+    if change.new_session is not None:
+        found.add(change.new_session[0].id)
+    if change.new_job is not None:
+        found.add(change.new_job[0].id)
+    if change.new_user is not None:
+        found.add(change.new_user.name)
+    return found
+
+
+def _removed(change: Write) -> set[str]:
+    one_by_one = (change.deleted_job, change.spent_result, change.removed_user)
+    return {*change.spent, *(each for each in one_by_one if each is not None)}
+
+
+def _add(connection: Connection, run: list[Write]) -> None:
+    sessions = [change.new_session for change in run if change.new_session is not None]
+    jobs = [change.new_job for change in run if change.new_job is not None]
+    _ADD_SESSION.run(
+        connection, [_session_row(session) | {"idempotency_key": key} for session, key in sessions]
+    )
+    _ADD_JOB.run(connection, [vars(job) | {"idempotency_key": key} for job, _, key in jobs])
+    _ADD_PAYLOAD.run(connection, [{"job_id": job.id, "params": params} for job, params, _ in jobs])
+    _ADD_USER.run(
+        connection, [vars(change.new_user) for change in run if change.new_user is not None]
+    )
+
+
+def _change_rows(connection: Connection, run: list[Write]) -> None:
+    """Write each row as its last change leaves it; a change of tags leaves the rest alone."""
+    sessions: dict[str, Session] = {}
+    jobs: dict[str, Job] = {}
+    tagged: dict[str, Job] = {}
+    for change in run:
+        sessions |= {session.id: session for session in change.sessions}
+        for job in change.jobs:
+            jobs[job.id] = job
+            tagged.pop(job.id, None)
+        if change.retagged is not None:
+            tagged[change.retagged.id] = change.retagged
+    _CHANGE_SESSION.run(
+        connection, [_session_row(session) | {"which": key} for key, session in sessions.items()]
+    )
+    _CHANGE_JOB.run(connection, [vars(job) | {"which": key} for key, job in jobs.items()])
+    _TAG_JOB.run(connection, [vars(job) | {"which": key} for key, job in tagged.items()])
+
+
+def _remove(connection: Connection, run: list[Write]) -> None:
+    def which(names: Iterable[str | None]) -> list[dict[str, str]]:
+        return [{"which": name} for name in names if name is not None]
+
+    _DELETE_RESULT.run(connection, which(change.spent_result for change in run))
+    _DELETE_JOB.run(connection, which(change.deleted_job for change in run))
+    spent = which(job_id for change in run for job_id in change.spent)
+    _DELETE_PAYLOAD.run(connection, spent)
+    _DELETE_RESULT.run(connection, spent)
+    for _ in range(sum(change.freed_pages for change in run)):
+        # Python's sqlite3 takes one step of a statement without rows, and each step frees one page.
+        connection.exec_driver_sql("PRAGMA incremental_vacuum(1)")
+    _DELETE_USER.run(connection, which(change.removed_user for change in run))
+    times = [change.clock for change in run if change.clock is not None]
+    _SET_CLOCK.run(connection, [{"id": 1, "now": now} for now in times[-1:]])
 
 
 def _session_row(session: Session) -> dict[str, Any]:
-    row = {name: getattr(session, name) for name in _SESSION_COLUMNS}
-    row["transitions"] = [[state, when.isoformat()] for state, when in session.transitions]
-    return row
-
-
-def _job_row(job: Job) -> dict[str, Any]:
-    return {**{name: getattr(job, name) for name in _JOB_COLUMNS}, "tags": list(job.tags)}
-
-
-def condensed(changes: list[Write]) -> list[Write]:
-    """Leave out what a later change of the same transaction overwrites: rows are written whole."""
-    jobs = {job.id: number for number, change in enumerate(changes) for job in change.jobs}
-    sessions = {
-        each.id: number for number, change in enumerate(changes) for each in change.sessions
-    }
-    return [
-        replace(
-            change,
-            jobs=tuple(job for job in change.jobs if jobs[job.id] == number),
-            sessions=tuple(each for each in change.sessions if sessions[each.id] == number),
-        )
-        for number, change in enumerate(changes)
-    ]
-
-
-# Made once: putting a statement together takes about as long as running it.
-_ADD_SESSION = insert(schema.sessions)
-_ADD_JOB = insert(schema.jobs)
-_ADD_PAYLOAD = insert(schema.payloads)
-_ADD_RESULT = insert(schema.results)
-_CHANGE_SESSION = update(schema.sessions).where(schema.sessions.c.id == bindparam("which"))
-_CHANGE_JOB = update(schema.jobs).where(schema.jobs.c.id == bindparam("which"))
-_DELETE_RESULT = delete(schema.results).where(schema.results.c.job_id == bindparam("which"))
-_DELETE_JOB = delete(schema.jobs).where(schema.jobs.c.id == bindparam("which"))
-
-
-def apply(connection: Connection, change: Write) -> None:
-    """Make a change, in a transaction that is open."""
-    _add(connection, change)
-    run = connection.execute
-    for session in change.sessions:
-        run(_CHANGE_SESSION, {**_session_row(session), "which": session.id})
-    for job in change.jobs:
-        run(_CHANGE_JOB, {**_job_row(job), "which": job.id})
-    if change.retagged is not None:
-        job = change.retagged
-        run(_CHANGE_JOB, {"tags": list(job.tags), "revision": job.revision, "which": job.id})
-    if change.result is not None:
-        job_id, body = change.result
-        run(_ADD_RESULT, {"job_id": job_id, "body": body})
-    _remove(connection, change)
-
-
-def _add(connection: Connection, change: Write) -> None:
-    run = connection.execute
-    if change.new_session is not None:
-        session, key = change.new_session
-        run(_ADD_SESSION, {**_session_row(session), "idempotency_key": key})
-    if change.new_job is not None:
-        job, params, key = change.new_job
-        run(_ADD_JOB, {**_job_row(job), "idempotency_key": key})
-        run(_ADD_PAYLOAD, {"job_id": job.id, "params": params})
-    if change.new_user is not None:
-        run(insert(schema.users), asdict(change.new_user))
-
-
-def _remove(connection: Connection, change: Write) -> None:
-    run = connection.execute
-    if change.spent_result is not None:
-        run(_DELETE_RESULT, {"which": change.spent_result})
-    if change.deleted_job is not None:
-        run(_DELETE_JOB, {"which": change.deleted_job})
-    if change.spent:
-        for table in (schema.payloads, schema.results):
-            run(delete(table).where(table.c.job_id.in_(change.spent)))
-    for _ in range(change.freed_pages):
-        # Python's sqlite3 takes one step of a statement without rows, and each step frees one page.
-        connection.exec_driver_sql("PRAGMA incremental_vacuum(1)")
-    if change.removed_user is not None:
-        table = schema.users
-        run(delete(table).where(table.c.name == change.removed_user))
-    if change.clock is not None:
-        run(delete(schema.clock))
-        run(insert(schema.clock), {"id": 1, "now": change.clock})
+    transitions = [[state, when.isoformat()] for state, when in session.transitions]
+    return vars(session) | {"transitions": transitions}
