@@ -22,7 +22,7 @@ export interface Head {
   why: Why | null;
 }
 
-/** Seconds until `details_at`; null for what the service does not say. */
+/** Seconds until `details_at`, of jobs that had ended by then; null for what the service does not say. */
 export interface UsageSplit {
   on_device: number | null;
   preparing: number | null;

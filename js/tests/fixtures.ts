@@ -275,7 +275,7 @@ export const STATES: Readonly<Record<string, () => Partial<Traits>>> = {
     live({
       head: head({
         policy: "dedicated",
-        usage: { on_device: 41.2, preparing: 2.9, idle: 35.46 },
+        usage: { on_device: 2.5, preparing: 2.6, idle: 35.46 },
         cache: { hits: 31, misses: 4, seconds_saved: 12.7 },
       }),
       ...jobTraits(STAGED),

@@ -1,6 +1,6 @@
 import { describe, expect, test } from "vitest";
 import { firstPulse, isStale, pulseOf, serverTime } from "../src/clock";
-import type { Page } from "../src/contract";
+import type { Head, Page } from "../src/contract";
 import { announcement, newsOf, next } from "../src/view/announce";
 import { consequence } from "../src/view/confirm";
 import { leftOf } from "../src/view/countdowns";
@@ -160,7 +160,6 @@ describe("the list of jobs", () => {
       null,
       null,
     ]);
-    expect(doing.tally.doing).toEqual({ preparing: 1, "on device": 1, "post-processing": 1 });
     const run = new JobList(9, 64, [], states(0xa1, 9, 0), [], NONE_WAIT);
     expect(run.stageAt(8)).toBe("on device");
   });
@@ -329,16 +328,21 @@ describe("usage", () => {
 
   test("is split as the server says, and goes on where it is spent", () => {
     const sent = { on_device: 60, preparing: 5, idle: null };
-    const parts = (jobs: readonly JobSpec[], late: number) =>
-      usageOf({ ...session, usage: sent }, jobList(jobs, NOW).tally, NOW + late)?.parts;
-    expect(parts(STAGED, 10_000)).toEqual([
-      [70_000, "on device"],
-      [5_000, "preparing"],
-    ]);
-    expect(parts([{ id: "a", status: "running", stage: "preparing" }], 2000)?.[1]).toEqual([
-      7_000,
-      "preparing",
-    ]);
+    const parts = (stages: readonly number[], changes: Partial<Head> = {}) => {
+      const job: JobSpec = { id: "a", status: "running", age: 30, waited: 10, stages };
+      const { tally: one } = jobList([job], NOW);
+      return usageOf({ ...session, usage: sent, ...changes }, one, NOW + 2000)?.parts;
+    };
+    const spent = (onDevice: number, preparing: number) => [
+      [onDevice, "on device"],
+      [preparing, "preparing"],
+    ];
+    // Of the job that runs the server counts nothing before its end, however new its answer is.
+    expect(parts([10, 14])).toEqual(spent(78_000, 9_000));
+    expect(parts([10])).toEqual(spent(60_000, 27_000));
+    expect(parts([10, 14, 29])).toEqual(spent(75_000, 9_000));
+    expect(parts([])).toEqual(spent(60_000, 5_000));
+    expect(parts([10, 14], { mode: "batch" })).toEqual(spent(60_000, 5_000));
     const idle = { ...session, usage: { on_device: 60, preparing: 5, idle: 35 } };
     const usage = usageOf(idle, jobList(MIXED.slice(0, 4), NOW).tally, NOW + 1000);
     expect(usage && usageWords(usage)).toBe(

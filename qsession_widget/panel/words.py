@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from typing import TYPE_CHECKING
 
+from qsession_widget.panel.spending import spent
 from qsession_widget.wire.states import JobState
 
 if TYPE_CHECKING:
@@ -52,15 +53,16 @@ def countdown(deadline: Countdown, now: datetime) -> str:
 
 def usage(snapshot: Snapshot) -> str:
     """Say what a session has cost, and what that went into where it is known."""
-    total = duration(snapshot.details.get("usage_time"))
-    if snapshot.usage is None:
+    seconds, split = spent(snapshot)
+    total = duration(seconds)
+    if split is None:
         return total
-    split = (
-        (snapshot.usage.on_device, "on device"),
-        (snapshot.usage.preparing, "preparing"),
-        (snapshot.usage.idle, "idle"),
+    named = (
+        (split.on_device, "on device"),
+        (split.preparing, "preparing"),
+        (split.idle, "idle"),
     )
-    parts = [f"{duration(seconds)} {what}" for seconds, what in split if seconds is not None]
+    parts = [f"{duration(seconds)} {what}" for seconds, what in named if seconds is not None]
     return f"{total} ({', '.join(parts)})"
 
 

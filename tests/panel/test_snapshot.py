@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -119,3 +120,20 @@ def test_text_and_html_say_all_that_is_known() -> None:
         assert "Running, on device" in drawn
     assert "usage:" not in as_text(snapshot(job("j")))
     assert "cache" not in as_text(snapshot(job("j")))
+
+
+def test_text_and_html_count_what_the_running_job_has_spent() -> None:
+    stages = Stages(NOON - timedelta(seconds=3), NOON - timedelta(seconds=1))
+    seen = snapshot(
+        job("j", "Running", stages=stages),
+        details={"mode": "dedicated", "state": "active", "usage_time": 12.0},
+        details_at=NOON,
+        now=NOON + timedelta(seconds=2),
+        usage=UsageSplit(on_device=2.0, preparing=1.0, idle=6.0),
+    )
+    assert "usage: 14.0 s (5.0 s on device, 3.0 s preparing, 6.0 s idle)" in as_text(seen)
+    idle = replace(seen, jobs=())
+    assert "usage: 14.0 s (2.0 s on device, 1.0 s preparing, 8.0 s idle)" in as_html(idle)
+    batch = replace(seen, details={**seen.details, "mode": "batch"})
+    assert "usage: 12.0 s (2.0 s on device, 1.0 s preparing, 6.0 s idle)" in as_text(batch)
+    assert "usage: 14.0 s\n" in as_text(replace(seen, usage=None))

@@ -43,12 +43,12 @@ export type Counts = Readonly<Record<JobStatus, number>>;
 /** What is counted over all jobs. */
 export interface Tally {
   counts: Counts;
-  /** How many of those that run are known to be at each stage. */
-  doing: Readonly<Record<Stage, number>>;
   /** ms that the jobs which have ended ran. */
   ran: number;
   /** Epoch ms at which those that run began. */
   starts: number[];
+  /** Epoch ms at which each of those that run came to each of `STAGES`. */
+  underway: StageTimes[];
   /** Whether the times of all that ran or run are known. */
   timed: boolean;
 }
@@ -219,13 +219,12 @@ export class JobList {
 
   #count(): Tally {
     const counts = { queued: 0, running: 0, completed: 0, failed: 0, cancelled: 0, unknown: 0 };
-    const doing = { preparing: 0, "on device": 0, "post-processing": 0 };
-    const tally: Tally = { counts, doing, ran: 0, starts: [], timed: true };
+    const tally: Tally = { counts, ran: 0, starts: [], underway: [], timed: true };
     for (let index = 0; index < this.count; index++) {
-      const { status, stage, created, waited, ran } = this.at(index);
+      const { status, created, waited, ran, stages } = this.at(index);
       counts[status] += 1;
-      if (stage !== null) {
-        doing[stage] += 1;
+      if (status === "running" && created !== null) {
+        tally.underway.push(stages.map((when) => (when === null ? null : created + when)));
       }
       if (ran !== null) {
         tally.ran += ran;

@@ -21,26 +21,38 @@ export function usageOf(head: Head, tally: Tally, serverNow: number): Usage | nu
   const since = counts ? Math.max(0, serverNow - head.details_at) : 0;
   const total = seconds * 1000 + since;
   if (head.usage) {
-    return { total, parts: sentParts(head.usage, tally, since) };
+    return { total, parts: sentParts(head.usage, tally, since, counts ? serverNow : null) };
   }
   return { total, parts: exact && tally.timed ? countedParts(total, tally, serverNow) : [] };
 }
 
-/** What the server has said, and what has gone on since then. */
+/** What the server has said, of jobs only those that have ended, and what has gone on since. */
 function sentParts(
   { on_device, preparing, idle }: NonNullable<Head["usage"]>,
-  { counts, doing }: Tally,
+  { counts, underway }: Tally,
   since: number,
+  until: number | null,
 ): Usage["parts"] {
-  const goes = (what: boolean) => (what ? since : 0);
+  const running = { onDevice: 0, preparing: 0 };
+  if (until !== null) {
+    for (const [prepared, began, left] of underway) {
+      running.preparing += between(prepared, began ?? until);
+      running.onDevice += between(began, left ?? until);
+    }
+  }
   const parts: (readonly [number | null, string, number])[] = [
-    [on_device, "on device", goes(doing["on device"] > 0)],
-    [preparing, "preparing", goes(doing["on device"] === 0 && doing.preparing > 0)],
-    [idle, "idle", goes(counts.running === 0)],
+    [on_device, "on device", running.onDevice],
+    [preparing, "preparing", running.preparing],
+    [idle, "idle", counts.running === 0 ? since : 0],
   ];
   return parts.flatMap(([seconds, what, more]): [number, string][] =>
     seconds === null ? [] : [[seconds * 1000 + more, what]],
   );
+}
+
+/** The ms from a moment that may not have come. */
+function between(start: number | null | undefined, end: number): number {
+  return typeof start === "number" ? Math.max(0, end - start) : 0;
 }
 
 /** The jobs' own times, where the server says nothing of it. */
