@@ -226,8 +226,9 @@ class Coordinator:
         return [each for each in self._live.sessions.values() if owner in {None, each.owner}]
 
     def jobs(self) -> list[Job]:
-        """Give the jobs that have not ended."""
-        return list(self._live.jobs.values())
+        """Give the jobs that are on disk and have not ended."""
+        arriving = self._live.arriving
+        return [job for job in self._live.jobs.values() if job.id not in arriving]
 
     def workers(self) -> list[Place]:
         """Say what each worker does."""

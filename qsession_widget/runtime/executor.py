@@ -107,7 +107,8 @@ class Lost:
 
 
 Event = Interim | Reached | Done | Failed | Lost
-_GOES_ON = (Interim, Reached)
+GOES_ON = (Interim, Reached)
+"""What is not a job's end."""
 
 STAGE_SHOWN_SECONDS = 0.2
 """A stage is told once it has lasted so long, or with what comes after it.
@@ -203,7 +204,7 @@ class LocalExecutor:
             each.stop()
 
     def _receive(self, source: _Worker, job_id: str, event: Event) -> None:
-        if not isinstance(event, _GOES_ON):
+        if not isinstance(event, GOES_ON):
             source.job_id = None
             self._by_job.pop(job_id, None)
         self._on_event(job_id, event)
@@ -321,7 +322,7 @@ class _Worker:
                 if answer.get("retires"):
                     # Before the next task can be given to a process that is on its way out.
                     self._renew()
-                if not isinstance(event, _GOES_ON):
+                if not isinstance(event, GOES_ON):
                     self._report(task, *untold)
                     return event
                 self._link.asks = task.asks and event == Reached(Stage.ON_DEVICE)

@@ -7,6 +7,7 @@ import base64
 import secrets
 import uuid
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING
 
 from qsession_widget.runtime import lifecycle
@@ -22,6 +23,10 @@ if TYPE_CHECKING:
     from qsession_widget.runtime.live import Live
     from qsession_widget.runtime.running import Running
     from qsession_widget.runtime.steps import Steps
+
+
+_KEYS = 4096
+"""How many idempotency keys are remembered."""
 
 
 class TooManyError(Exception):
@@ -43,6 +48,7 @@ class Intake:
 
     def __init__(self, live: Live, steps: Steps, running: Running) -> None:
         self.creating: dict[tuple[str, str, str], asyncio.Task[str]] = {}
+        self._keys: dict[tuple[str, str], None] = {}
         self._live = live
         self._steps = steps
         self._running = running
@@ -91,11 +97,15 @@ class Intake:
             params: JSON text of its payload.
             key: the request's idempotency key.
 
+        A job starts while it is on its way to the disk, if it can start at once; nobody hears of it
+        before it is there.
+
         Raises:
             lifecycle.NotAcceptingJobsError: the job's session takes no more jobs.
             TooManyError: where as many jobs as may be have not ended.
         """
         live = self._live
+        repeated = key is not None and not self._is_new(job.owner, key)
 
         async def create() -> str:
             self._check_pending(job.owner)
@@ -107,20 +117,57 @@ class Intake:
                     raise lifecycle.NotAcceptingJobsError(new.session_id)
                 session = self._steps.put_session(lifecycle.submit(session))
             live.add(new)
+            live.arriving[new.id] = None
             sessions = (session,) if session is not None else ()
-            try:
-                await live.write(Write(new_job=(new, params, key), sessions=sessions))
-            except Exception:
-                self._steps.withdraw(new)
-                raise
-            if new.id in live.jobs:
-                # Else it has ended while it was stored: its session was cancelled.
+            stored = live.write(Write(new_job=(new, params, key), sessions=sessions))
+            # A session that a job would activate is left alone until there is such a job.
+            early = (
+                not repeated
+                and (session is None or session.prioritised)
+                and live.keep_payload(new.id, params)
+            )
+            if early:
                 self._steps.enqueue(new)
-                live.keep_payload(new.id, params)
-            self._live.bell.ring()
+                live.bell.ring()
+            stored.add_done_callback(partial(self._settle, new, None if early else params))
+            # Whoever hangs up must not keep it from what follows.
+            await asyncio.shield(stored)
             return new.id
 
         return await self._once("job", job.owner, key, self._live.store.job_by_key, create)
+
+    def _settle(self, job: Job, params: str | None, stored: asyncio.Future[None]) -> None:
+        """Let a job that is on disk go on, or undo it where it could not be stored.
+
+        Args:
+            job: as it came.
+            params: its payload, if it waits to be put into its queue.
+            stored: how the storing went.
+        """
+        live = self._live
+        ended = live.arriving.pop(job.id)
+        known = live.jobs.get(job.id)
+        live.bell.ring()
+        if known is None:
+            # It has ended while it was stored: its session was cancelled.
+            return
+        if stored.cancelled() or stored.exception() is not None:
+            self._steps.withdraw(known)
+            return
+        if params is not None:
+            self._steps.enqueue(known)
+            live.keep_payload(job.id, params)
+        if ended is not None:
+            self._running.take(job.id, ended)
+
+    def _is_new(self, owner: str, key: str) -> bool:
+        """Whether a key has not been seen lately: what is asked for again may be there already."""
+        place = owner, key
+        new = place not in self._keys
+        self._keys[place] = None
+        if len(self._keys) > _KEYS:
+            del self._keys[next(iter(self._keys))]
+        return new
 
     def _check_pending(self, owner: str) -> None:
         pending, limit = self._live.pending[owner], self._live.settings.max_pending_jobs

@@ -201,6 +201,11 @@ def end(
     return _settle(session, now)
 
 
+def withdraw(session: Session, now: datetime) -> Session:
+    """Take out one of its running jobs, which was never the session's after all."""
+    return _settle(_one_runs_no_more(session, now), now)
+
+
 def close(session: Session, now: datetime) -> Session:
     """Take no more jobs; those that it has go on (PATCH accepting_jobs=false). Idempotent."""
     if not session.accepting_jobs:

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from qsession_widget.runtime.clock import Clock
-    from qsession_widget.runtime.executor import Done
+    from qsession_widget.runtime.executor import Done, Event
     from qsession_widget.runtime.job import Job
     from qsession_widget.runtime.lifecycle import Session
     from qsession_widget.runtime.settings import Settings
@@ -70,6 +70,8 @@ class Live:
         pending: how many of those each owner has.
         interim: what running jobs have finished so far.
         finished: results of jobs that wait for virtual time to pass.
+        arriving: jobs that are on their way to the disk themselves, and the end that a worker has
+            told of them meanwhile.
         ending: jobs whose end is on its way to the disk, and their owners.
     """
 
@@ -82,6 +84,7 @@ class Live:
         self.pending: Counter[str] = Counter()
         self.interim: dict[str, list[str]] = {}
         self.finished: dict[str, Done] = {}
+        self.arriving: dict[str, Event | None] = {}
         self.ending: dict[str, str] = {}
         self._of_session: dict[str, dict[str, None]] = {}
         self._payloads: dict[str, str] = {}
@@ -184,10 +187,12 @@ class Live:
         future.add_done_callback(written)
         return future
 
-    def keep_payload(self, job_id: str, params: str) -> None:
-        """Spare a job that starts at once the reading of what it has just stored."""
-        if len(self._payloads) < AT_HAND and len(params) <= LARGEST_AT_HAND:
+    def keep_payload(self, job_id: str, params: str) -> bool:
+        """Keep a payload for a job that starts soon; False where it has to be read."""
+        keeps = len(self._payloads) < AT_HAND and len(params) <= LARGEST_AT_HAND
+        if keeps:
             self._payloads[job_id] = params
+        return keeps
 
     async def take_payload(self, job_id: str) -> str | None:
         """Give a job's payload, None where there is none."""

@@ -9,7 +9,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from qsession_widget.runtime.devices import Catalog
-from qsession_widget.runtime.executor import Done, Failed, Interim, Lost, Reached, Task
+from qsession_widget.runtime.executor import GOES_ON, Done, Failed, Interim, Lost, Reached, Task
 from qsession_widget.runtime.job import MAX_ATTEMPTS
 from qsession_widget.runtime.limits import Limits
 from qsession_widget.runtime.store import Write
@@ -62,8 +62,9 @@ class Running:
 
     @property
     def busy(self) -> bool:
-        """Whether a worker computes or is about to."""
-        return bool(self.handing_over) or self._executor.free < self._settings.workers
+        """Whether a worker computes or is about to, or what it did waits for the disk."""
+        on_the_way = self.handing_over or self._live.arriving
+        return bool(on_the_way) or self._executor.free < self._settings.workers
 
     def warm(self, session: Session) -> None:
         """Have a worker get ready for the jobs of a session."""
@@ -159,24 +160,32 @@ class Running:
         job = live.jobs.get(job_id)
         if not isinstance(event, Reached):
             # The worker is free, whatever becomes of this.
-            self._live.bell.ring()
+            live.bell.ring()
         if job is None or job.state is not JobState.RUNNING:
+            return
+        if job_id in live.arriving and not isinstance(event, GOES_ON):
+            # It is taken once the job itself is on disk; if it never is, nobody hears of it.
+            live.arriving[job_id] = event
             return
         if job.session_id is not None:
             safely(partial(self._steps.current, job.session_id))
+        self._follow(job, event)
+
+    def _follow(self, job: Job, event: Event) -> None:
+        live = self._live
         match event:
             case Interim(text):
-                live.interim.setdefault(job_id, []).append(text)
-                live.changes.notify([job_id])
+                live.interim.setdefault(job.id, []).append(text)
+                live.changes.notify([job.id])
             case Reached():
                 self._turns.reached(job, event)
             case Done():
                 self._finish(job, event)
             case Failed(reason, traceback):
-                log.info("job %s failed: %s\n%s", job_id, reason, traceback)
+                log.info("job %s failed: %s\n%s", job.id, reason, traceback)
                 self._steps.end(job, JobState.FAILED, reason=reason, reason_code=JOB_FAILED)
             case Lost(status) if job.attempts < MAX_ATTEMPTS:
-                log.warning("the worker of job %s died with status %s", job_id, status)
+                log.warning("the worker of job %s died with status %s", job.id, status)
                 self._steps.requeue(job, attempts=job.attempts)
             case Lost(status):
                 reason = (
@@ -190,6 +199,8 @@ class Running:
     def look_at(self, job: Job) -> None:
         """End a running job whose time has come: with its result, or for its limit."""
         live = self._live
+        if live.arriving.get(job.id) is not None:
+            return
         if job.id in live.finished and live.lasts_until(job) <= live.now:
             self._complete(job, live.finished.pop(job.id))
             return

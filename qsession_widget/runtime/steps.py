@@ -174,14 +174,20 @@ class Steps:
         return future
 
     def withdraw(self, job: Job) -> None:
-        """Undo the taking of a job that could not be stored."""
+        """Undo the taking of a job that could not be stored, wherever it is by now.
+
+        Nothing is charged for it.
+        """
         live = self._live
-        if job.id not in live.jobs:
-            return
+        runs = job.state is JobState.RUNNING
+        if runs:
+            self._executor.kill(job.id)
         self._forget(job)
+        self._live.bell.ring()
         session = live.session_of(job)
         if session is not None:
-            self.apply(lifecycle.Step(lifecycle.drop(session, live.now)))
+            undo = lifecycle.withdraw if runs else lifecycle.drop
+            self.apply(lifecycle.Step(undo(session, live.now)))
 
     def _put_ended(self, job: Job) -> Job:
         job = replace(job, revision=self._live.next_revision())

@@ -55,7 +55,7 @@ class Runtime(RuleBasedStateMachine):
         self.sessions: dict[str, Session] = {}
         self.jobs: dict[str, Job] = {}
         self.ended: dict[str, str] = {}
-        self.sent = 0
+        self.sent = self.names = 0
         self.charged: defaultdict[str, float] = defaultdict(float)
         self.session_use: dict[str, float] = {}
 
@@ -138,7 +138,8 @@ class Runtime(RuleBasedStateMachine):
         session_id = data.draw(st.sampled_from([None, *ready]))
         for _ in range(count):
             self.sent += 1
-            job_id = f"j{self.sent:04}"
+            self.names += 1
+            job_id = f"j{self.names:04}"
             if session_id is not None:
                 session = self.sessions[session_id]
                 owner, device = session.owner, session.backend
@@ -210,6 +211,18 @@ class Runtime(RuleBasedStateMachine):
                 self.put(lifecycle.drop(session, self.now))
             else:
                 self.put(lifecycle.end(session, self.now, seconds))
+
+    @rule(data=st.data())
+    @precondition(lambda self: self.jobs)
+    def withdraw(self, data: st.DataObject) -> None:
+        """A job that could not be stored, whether it runs by now or not: nobody is charged."""
+        job = self.pick(data, list(self.jobs.values()))
+        del self.jobs[job.id]
+        self.sent -= 1
+        self.gets_device(self.scheduler.leave(job.id, self.now))
+        if job.session_id is not None:
+            undo = lifecycle.drop if job.started_at is None else lifecycle.withdraw
+            self.put(undo(self.sessions[job.session_id], self.now))
 
     @rule(data=st.data())
     @precondition(lambda self: self.in_work)

@@ -244,9 +244,23 @@ def test_a_closed_session_takes_and_starts_nothing() -> None:
     assert not closed.holds_device
 
 
+def test_a_running_job_that_is_withdrawn_leaves_the_session_idle() -> None:
+    session = lifecycle.withdraw(running(Mode.BATCH), at(12, 11))
+    assert (session.state, session.running, session.idle_since) == (ACTIVE, 0, at(12, 11))
+    assert (session.last_job_completed, session.usage_seconds(at(12, 11))) == (None, 0)
+    closing = lifecycle.withdraw(lifecycle.close(running(), at(12, 11)), at(12, 12))
+    assert history(closing)[-1] == (CLOSED, at(12, 12))
+
+
 def test_what_no_job_of_the_session_can_do_is_refused() -> None:
     session = opened()
-    for step in (lifecycle.start, lifecycle.drop, lifecycle.end, lifecycle.requeue):
+    for step in (
+        lifecycle.start,
+        lifecycle.drop,
+        lifecycle.end,
+        lifecycle.requeue,
+        lifecycle.withdraw,
+    ):
         with pytest.raises(ValueError, match="session s"):
             step(session, at(12, 1))
 
@@ -464,6 +478,15 @@ class Histories(RuleBasedStateMachine):
         self.live[job_id] = JobState.QUEUED
         # As the runtime does after every change: a timer that is alive again has run out.
         self.take(lifecycle.tick(self.session, self.now))
+
+    @rule(data=st.data())
+    @precondition(lambda self: self.has_running)
+    def withdraw(self, data: st.DataObject) -> None:
+        job_id = self.pick(data, JobState.RUNNING)
+        before = self.session
+        self.put(lifecycle.withdraw(before, self.now))
+        assert self.session.last_job_completed == before.last_job_completed
+        del self.live[job_id]
 
     @rule()
     def close(self) -> None:
