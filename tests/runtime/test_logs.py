@@ -109,5 +109,5 @@ def test_a_log_that_has_grown_is_put_aside(
     log.write_text("x" * 101)
     local.endpoint()
     assert (own_runtime / "runtime.log.1").read_text() == "x" * 101
-    assert "serving at" in log.read_text()
+    eventually(lambda: "serving at" in log.read_text(), "a new log")
     assert "xx" not in log.read_text()
