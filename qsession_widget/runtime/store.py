@@ -13,7 +13,10 @@ import logging
 import queue
 import threading
 import time
+from collections import deque
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass, field
+from itertools import groupby
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from alembic.util.exc import CommandError
@@ -21,11 +24,12 @@ from sqlalchemy.exc import DatabaseError, IntegrityError, OperationalError
 
 from qsession_widget.runtime import queries, schema
 from qsession_widget.runtime.database import migrate, open_engine
+from qsession_widget.runtime.prepared import driver
 from qsession_widget.runtime.queries import JobFilter
 from qsession_widget.runtime.writing import Write, apply
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
     from sqlalchemy import Connection
@@ -56,6 +60,9 @@ RETRY_SECONDS = 1.0
 LINGER_SECONDS = 0.03
 """How long a change that can wait is kept for others to share its commit."""
 
+READERS = 4
+"""Threads that read."""
+
 
 class StoreUnavailableError(Exception):
     """The file cannot be written at the moment; nothing was stored."""
@@ -71,8 +78,20 @@ class StoreUnreadableError(Exception):
 
 @dataclass
 class _Pending:
+    """A change, and who waits until it is on disk, or for the reason why it never will be."""
+
     write: Write
-    done: Callable[[BaseException | None], None] = field(repr=False)
+    future: asyncio.Future[None] = field(repr=False)
+    loop: asyncio.AbstractEventLoop = field(repr=False)
+
+
+@dataclass
+class _Question:
+    """Something to read, and who waits for it."""
+
+    read: Callable[[Connection], Any]
+    future: asyncio.Future[Any]
+    loop: asyncio.AbstractEventLoop
 
 
 class Store:
@@ -86,15 +105,32 @@ class Store:
         except (DatabaseError, CommandError) as error:
             detail = getattr(error, "orig", None) or error
             raise StoreUnreadableError(f"the store {path} cannot be opened: {detail}") from error
-        self._queue: queue.SimpleQueue[_Pending | None] = queue.SimpleQueue()
+        self._questions: queue.SimpleQueue[_Question | None] = queue.SimpleQueue()
+        self._readers = [
+            threading.Thread(
+                target=self._read_loop,
+                args=(self._engine.connect(),),
+                name=f"store-reader-{number}",
+            )
+            for number in range(READERS)
+        ]
+        self._given: deque[_Pending] = deque()
+        self._announced_in: asyncio.AbstractEventLoop | None = None
+        self._calls: queue.SimpleQueue[bool] = queue.SimpleQueue()
         self._unavailable = False
         self._writer = threading.Thread(target=self._write_loop, name="store-writer")
-        self._writer.start()
+        self._closed = False
+        for thread in (self._writer, *self._readers):
+            thread.start()
 
     def close(self) -> None:
-        """Write what is waiting, then release the file."""
-        self._queue.put(None)
-        self._writer.join()
+        """Write what is waiting and read what is asked for, then release the file."""
+        self._closed = True
+        self._calls.put(False)
+        for _ in self._readers:
+            self._questions.put(None)
+        for thread in (self._writer, *self._readers):
+            thread.join()
         self._engine.dispose()
 
     def write(self, change: Write) -> asyncio.Future[None]:
@@ -105,21 +141,18 @@ class Store:
         another error for a change that can never be written.
         """
         loop = asyncio.get_running_loop()
-        future: asyncio.Future[None] = loop.create_future()
+        pending = _Pending(change, loop.create_future(), loop)
+        self._given.append(pending)
+        if self._announced_in is not loop:
+            # The writer is called once for all that this turn of the loop gives: they share a
+            # commit, and the writer and the loop stand less in each other's way.
+            self._announced_in = loop
+            loop.call_soon(self._call_writer)
+        return pending.future
 
-        def settle(error: BaseException | None) -> None:
-            if future.cancelled():
-                return
-            if error is None:
-                future.set_result(None)
-            else:
-                future.set_exception(error)
-
-        def done(error: BaseException | None) -> None:
-            loop.call_soon_threadsafe(settle, error)
-
-        self._queue.put(_Pending(change, done))
-        return future
+    def _call_writer(self) -> None:
+        self._announced_in = None
+        self._calls.put(True)
 
     @property
     def available(self) -> bool:
@@ -166,14 +199,11 @@ class Store:
 
     def users(self) -> list[User]:
         """Read who was added to the runtime."""
-        with self._engine.connect() as connection:
-            return queries.read_users(connection)
+        return self.read_at_start(queries.read_users)
 
     def unfinished(self) -> tuple[list[Session], list[Job], int]:
         """Read what a starting runtime goes on with: sessions, jobs, and the last revision."""
-        with self._engine.connect() as connection:
-            connection.exec_driver_sql("BEGIN")
-            return queries.read_unfinished(connection)
+        return self.read_at_start(queries.read_unfinished)
 
     async def read(self, read: Callable[..., T], *arguments: Any) -> T:
         """Read by a function of a connection and arguments, away from the event loop."""
@@ -181,19 +211,35 @@ class Store:
 
     def read_at_start(self, read: Callable[..., T], *arguments: Any) -> T:
         """Read by a function of a connection and arguments, before there is an event loop."""
-        with self._engine.connect() as connection:
-            connection.exec_driver_sql("BEGIN")
+        with self._engine.connect() as connection, _snapshot(connection):
             return read(connection, *arguments)
 
     async def _read(self, read: Callable[..., T], *arguments: Any) -> T:
-        def run() -> T:
-            with self._engine.connect() as connection:
-                # One snapshot for all that is read: a job must not be seen without its session's
-                # change, nor the count of a list without its items.
-                connection.exec_driver_sql("BEGIN")
-                return read(connection, *arguments)
+        if self._closed:
+            raise RuntimeError("the store is closed")
+        loop = asyncio.get_running_loop()
+        future: asyncio.Future[T] = loop.create_future()
+        self._questions.put(_Question(lambda each: read(each, *arguments), future, loop))
+        return await future
 
-        return await asyncio.to_thread(run)
+    def _read_loop(self, connection: Connection) -> None:
+        with connection:
+            while self._answer(connection, self._questions.get()):
+                # What was found is not kept until the next question.
+                pass
+
+    def _answer(self, connection: Connection, question: _Question | None) -> bool:
+        """Read what is asked for, and say whether to go on."""
+        if question is None:
+            return False
+        try:
+            with _snapshot(connection):
+                answer = question.read(connection)
+        except Exception as error:  # noqa: BLE001 - whoever asked for it gets it
+            _tell(question.loop, [(question.future, None, error)])
+        else:
+            _tell(question.loop, [(question.future, answer, None)])
+        return True
 
     def _write_loop(self) -> None:
         unwritten: list[_Pending] = []
@@ -207,23 +253,26 @@ class Store:
             log.error("the runtime ends, and %d changes could not be stored", len(unwritten))
 
     def _collect(self, unwritten: list[_Pending]) -> bool:
-        """Add what is queued, and say whether that was the last; waits for something to do."""
+        """Add what was given, and say whether that was the last; waits for something to do."""
         try:
-            following = self._queue.get(timeout=RETRY_SECONDS if unwritten else None)
+            going_on = self._calls.get(timeout=RETRY_SECONDS if unwritten else None)
             deadline = time.monotonic() + LINGER_SECONDS
-            while following is not None:
-                unwritten.append(following)
-                patient = all(pending.write.can_wait for pending in unwritten)
+            patient = all(pending.write.can_wait for pending in unwritten)
+            while True:
+                while self._given:
+                    unwritten.append(self._given.popleft())
+                    patient = patient and unwritten[-1].write.can_wait
+                if not going_on:
+                    return True
                 left = deadline - time.monotonic() if patient else 0.0
-                following = self._queue.get(timeout=max(left, 0.0))
+                going_on = self._calls.get(timeout=max(left, 0.0))
         except queue.Empty:
             return False
-        return True
 
     def _commit(self, connection: Connection, batch: list[_Pending]) -> list[_Pending]:
         """Commit a batch in one transaction; gives what has to be tried again, in its order.
 
-        Where one change of several can never be written, each gets a transaction of its own.
+        Where one change of several can never be written, each half gets a transaction of its own.
         """
         if not batch:
             return []
@@ -234,18 +283,15 @@ class Store:
             return self._postpone(batch, error)
         except Exception as error:  # noqa: BLE001 - whoever asked for the change gets it
             if len(batch) == 1:
-                batch[0].done(_hopeless(batch[0].write, error))
+                _settle([(batch[0], _hopeless(batch[0].write, error))])
                 return []
-            for index, pending in enumerate(batch):
-                left = self._commit(connection, [pending])
-                if left:
-                    return [*left, *batch[index + 1 :]]
-            return []
+            half = len(batch) // 2
+            left = self._commit(connection, batch[:half])
+            return [*left, *batch[half:]] if left else self._commit(connection, batch[half:])
         if self._unavailable:
             log.warning("the store can be written again")
             self._unavailable = False
-        for pending in batch:
-            pending.done(None)
+        _settle([(pending, None) for pending in batch])
         return []
 
     def _postpone(self, batch: list[_Pending], error: OperationalError) -> list[_Pending]:
@@ -253,10 +299,41 @@ class Store:
         if not self._unavailable:
             log.error("the store cannot be written, trying again and again: %s", error.orig)
             self._unavailable = True
-        for pending in batch:
-            if pending.write.refusable:
-                pending.done(StoreUnavailableError(str(error.orig)))
+        text = str(error.orig)
+        _settle([(each, StoreUnavailableError(text)) for each in batch if each.write.refusable])
         return [pending for pending in batch if not pending.write.refusable]
+
+
+@contextmanager
+def _snapshot(connection: Connection) -> Iterator[None]:
+    """Show one state of the store: a job must not be seen without its session's change."""
+    with closing(connection.begin()):
+        driver(connection).execute("BEGIN")
+        yield
+
+
+def _settle(outcomes: list[tuple[_Pending, Exception | None]]) -> None:
+    """Tell all who wait for a batch, by one call into their event loop."""
+    for loop, some in groupby(outcomes, key=lambda outcome: outcome[0].loop):
+        _tell(loop, [(pending.future, None, error) for pending, error in some])
+
+
+def _tell(
+    loop: asyncio.AbstractEventLoop,
+    found: list[tuple[asyncio.Future[Any], Any, Exception | None]],
+) -> None:
+    def tell() -> None:
+        for future, answer, error in found:
+            if future.cancelled():
+                continue
+            if error is None:
+                future.set_result(answer)
+            else:
+                future.set_exception(error)
+
+    # Nobody waits any more where the loop has ended.
+    with suppress(RuntimeError):
+        loop.call_soon_threadsafe(tell)
 
 
 def _hopeless(change: Write, error: Exception) -> Exception:

@@ -17,7 +17,7 @@ from alembic.autogenerate import compare_metadata
 from alembic.config import Config
 from alembic.migration import MigrationContext
 from sqlalchemy import MetaData, Table, create_engine, event
-from sqlalchemy.exc import IntegrityError
+from sqlalchemy.exc import IntegrityError, OperationalError
 
 from qsession_widget.runtime import database, lifecycle, migrations, schema, store
 from qsession_widget.runtime.job import Job
@@ -299,12 +299,42 @@ def test_one_bad_change_does_not_spoil_the_good_ones_of_its_group(tmp_path: Path
     assert rows(tmp_path, "select count(*) from jobs") == [(49,)]
 
 
+def test_one_bad_change_of_many_costs_few_commits(tmp_path: Path) -> None:
+    async def write(found: Store) -> None:
+        await found.write(new(a_job("taken")))
+        commits = []
+        event.listen(found._engine, "commit", lambda _: commits.append(1))
+        changes = [new(a_job(str(number))) for number in range(256)]
+        changes[100] = new(a_job("taken"))
+        await outcomes(*[found.write(each) for each in changes])
+        assert len(commits) == 8, "each half without it has one"
+
+    with opened(tmp_path) as found:
+        asyncio.run(write(found))
+
+
+def test_who_has_gone_does_not_stop_the_store(tmp_path: Path) -> None:
+    async def leave(found: Store) -> None:
+        reading = asyncio.create_task(found.job("o", "j"))
+        found.write(new(a_job())).cancel()
+        await asyncio.sleep(0)
+        reading.cancel()
+
+    async def look(found: Store) -> None:
+        await found.write(new(a_job("k")))
+        assert await found.job("o", "j") == a_job()
+
+    with opened(tmp_path) as found:
+        asyncio.run(leave(found))
+        asyncio.run(look(found))
+
+
 def test_many_changes_share_a_commit(tmp_path: Path) -> None:
     async def write(found: Store) -> None:
         commits = []
         event.listen(found._engine, "commit", lambda _: commits.append(1))
         await asyncio.gather(*[found.write(new(a_job(str(number)))) for number in range(400)])
-        assert 1 <= len(commits) < 100
+        assert len(commits) == 1, "all of one turn of the loop"
 
     with opened(tmp_path) as found:
         asyncio.run(write(found))
@@ -403,6 +433,23 @@ def test_idempotency_keys_are_one_for_each_owner_and_kind(tmp_path: Path) -> Non
 
     with opened(tmp_path) as found:
         asyncio.run(write(found))
+
+
+def test_what_goes_wrong_with_a_read_is_told_to_who_asked(tmp_path: Path) -> None:
+    def fail(connection: Any) -> None:
+        connection.exec_driver_sql("select * from nowhere")
+
+    async def read(found: Store) -> None:
+        for _ in range(10):
+            with pytest.raises(OperationalError, match="no such table"):
+                await found.read(fail)
+        assert await found.job("o", "j") is None
+        await asyncio.to_thread(found.close)
+        with pytest.raises(RuntimeError, match="closed"):
+            await found.job("o", "j")
+
+    with opened(tmp_path) as found:
+        asyncio.run(read(found))
 
 
 def test_others_see_nothing(tmp_path: Path) -> None:
