@@ -208,6 +208,7 @@ def test_a_client_that_hangs_up_while_its_job_is_stored_leaves_a_job_that_ends(
         await settles(lambda: bool(bench.coordinator._live.jobs))
         (job_id,) = bench.coordinator._live.jobs
         submitting.cancel()
+        await settles(lambda: not bench.coordinator._live.arriving)
         assert (await bench.ended(job_id)).state is JobState.COMPLETED
         bench.nothing_left()
 
