@@ -17,7 +17,7 @@ from qsession_widget.runtime.clock import WallClock
 from qsession_widget.runtime.settings import Settings
 from qsession_widget.runtime.store import Store
 from tests.conftest import DEADLINE_SECONDS
-from tests.runtime.test_coordinator import COIN
+from tests.runtime.bench import COIN
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -1,0 +1,182 @@
+"""A coordinator with a real store and real workers, and a clock that is moved by hand."""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
+from qiskit import QuantumCircuit
+
+from qsession_widget.runtime.coordinator import Coordinator
+from qsession_widget.runtime.job import Job
+from qsession_widget.runtime.settings import Settings
+from qsession_widget.runtime.store import Store
+from qsession_widget.wire import codec
+from qsession_widget.wire.states import (
+    JobState,
+    Mode,
+)
+from tests.conftest import DEADLINE_SECONDS
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Callable, Coroutine
+    from pathlib import Path
+
+    from qsession_widget.runtime.lifecycle import Session
+
+NOON = datetime(2026, 11, 22, 12, tzinfo=UTC)
+FOR_EVER = 3_600.0
+
+
+def coin() -> str:
+    """Give two pubs: what the first one gives tells that a worker has come so far."""
+    circuit = QuantumCircuit(1)
+    circuit.x(0)
+    circuit.measure_all()
+    return codec.dumps({"pubs": [[circuit, [], 10]] * 2})
+
+
+COIN = coin()
+
+
+class HandClock:
+    """A clock that only moves by hand."""
+
+    kind = "by hand"
+    rate = 1.0
+
+    def __init__(self) -> None:
+        self.time = NOON
+
+    def go_on_from(self, newest: datetime) -> None:
+        self.time = max(self.time, newest)
+
+    def now(self) -> datetime:
+        return self.time
+
+    def moves(self, **by: float) -> None:
+        self.time += timedelta(**by)
+
+
+class Bench:
+    """A coordinator on a store of its own."""
+
+    def __init__(self, folder: Path, **settings: Any) -> None:
+        self.folder = folder
+        self.clock = HandClock()
+        self.owners = 1
+        self.store = Store(folder / "runtime.db")
+        self.coordinator = Coordinator(
+            self.store,
+            self.clock,
+            Settings(home=folder, **{"workers": 2, **settings}),
+            several_owners=lambda: self.owners > 1,
+        )
+
+    async def opens(self, mode: Mode = Mode.DEDICATED, seconds: int = 3_600) -> str:
+        return await self.coordinator.create_session("o", "fake_manila", mode, seconds, None)
+
+    async def submits(self, session_id: str | None = None, **fields: Any) -> str:
+        given: dict[str, Any] = {
+            "id": "",
+            "owner": "o",
+            "backend": "fake_manila",
+            "program_id": "sampler",
+            "created_at": NOON,
+            "session_id": session_id,
+        }
+        params = fields.pop("params", COIN)
+        return await self.coordinator.submit(Job(**(given | fields)), params, None)
+
+    async def job(self, job_id: str, owner: str = "o") -> Job:
+        found = await self.store.job(owner, job_id)
+        assert found is not None
+        return found
+
+    async def session(self, session_id: str) -> Session:
+        found = await self.store.session("o", session_id)
+        assert found is not None
+        return found
+
+    async def until(self, job_id: str, condition: Callable[[Job], bool], owner: str = "o") -> Job:
+        async with asyncio.timeout(DEADLINE_SECONDS):
+            with self.coordinator.changes.watch(job_id) as changed:
+                while not condition(job := await self.job(job_id, owner)):
+                    await changed.wait()
+                    changed.clear()
+        return job
+
+    async def closed(self, session_id: str) -> Session:
+        async with asyncio.timeout(DEADLINE_SECONDS):
+            with self.coordinator.changes.watch(session_id) as changed:
+                while (session := await self.session(session_id)).closed_at is None:
+                    await changed.wait()
+                    changed.clear()
+        return session
+
+    async def ended(self, job_id: str) -> Job:
+        job = await self.until(job_id, lambda job: job.state.final)
+        async with asyncio.timeout(DEADLINE_SECONDS):
+            with self.coordinator.changes.watch(job_id) as changed:
+                # What is on disk can be read a moment before the event loop hears that it is.
+                while job_id in self.coordinator._live.ending:
+                    await changed.wait()
+                    changed.clear()
+        return job
+
+    async def running(self, job_id: str, attempt: int = 1) -> int:
+        """Wait until a job only waits for its time, in its so-manieth attempt; give its process."""
+        await self.until(
+            job_id, lambda job: job.state is JobState.RUNNING and job.attempts == attempt
+        )
+        async with asyncio.timeout(DEADLINE_SECONDS):
+            with self.coordinator.changes.watch(job_id) as changed:
+                while not self.coordinator.interim(job_id):
+                    await changed.wait()
+                    changed.clear()
+        return self.pid(job_id)
+
+    def pid(self, job_id: str) -> int:
+        link = self.coordinator._executor._by_job[job_id]._link
+        assert link is not None
+        assert link.process.pid is not None
+        return link.process.pid
+
+    def nothing_left(self) -> None:
+        """Nothing of a job that has ended stays in memory."""
+        inside = self.coordinator
+        assert (inside._live.jobs, inside._live.interim, inside._scheduler._jobs) == ({}, {}, {})
+        assert inside._live.timers.next() is None or inside._live.sessions
+        assert (inside._live.arriving, inside._live.ending) == ({}, {})
+        assert not inside._intake.creating
+        assert not inside._running.handing_over
+        assert not inside.changes._waiting
+
+
+async def settles(condition: Callable[[], bool]) -> None:
+    """Let the event loop go on until something inside is so."""
+    async with asyncio.timeout(DEADLINE_SECONDS):
+        while not condition():  # noqa: ASYNC110 - what is waited for tells nobody
+            await asyncio.sleep(0.005)
+
+
+@asynccontextmanager
+async def going(bench: Bench) -> AsyncIterator[Bench]:
+    bench.coordinator.start()
+    try:
+        yield bench
+    finally:
+        bench.coordinator.stop()
+        await asyncio.to_thread(bench.store.close)
+
+
+def with_bench(
+    folder: Path, body: Callable[[Bench], Coroutine[Any, Any, None]], **settings: Any
+) -> None:
+    async def main() -> None:
+        async with going(Bench(folder, **settings)) as bench:
+            await body(bench)
+
+    asyncio.run(main())
