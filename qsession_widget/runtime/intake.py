@@ -93,13 +93,13 @@ class Intake:
     async def submit(self, job: Job, params: str, key: str | None) -> str:
         """Take a job; returns its id once it is on disk.
 
+        A job starts while it is on its way to the disk, if it can start at once; nobody hears of it
+        before it is there.
+
         Args:
             job: the job as asked for; it gets its id and its time here.
             params: JSON text of its payload.
             key: the request's idempotency key.
-
-        A job starts while it is on its way to the disk, if it can start at once; nobody hears of it
-        before it is there.
 
         Raises:
             lifecycle.NotAcceptingJobsError: the job's session takes no more jobs.

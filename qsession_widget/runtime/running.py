@@ -169,7 +169,10 @@ class Running:
             return
         if job.session_id is not None:
             safely(partial(self._steps.current, job.session_id))
-        self._follow(job, event)
+        # A timer that was late may have ended it.
+        job = live.jobs.get(job_id)
+        if job is not None:
+            self._follow(job, event)
 
     def _follow(self, job: Job, event: Event) -> None:
         live = self._live

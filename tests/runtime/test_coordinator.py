@@ -14,7 +14,7 @@ import pytest
 
 from qsession_widget.runtime import lifecycle, live, store
 from qsession_widget.runtime.lifecycle import NotAcceptingJobsError, Session
-from qsession_widget.runtime.store import StoreUnavailableError
+from qsession_widget.runtime.store import StoreUnavailableError, Write
 from qsession_widget.wire import codec
 from qsession_widget.wire.states import (
     JOB_FAILED,
@@ -292,6 +292,29 @@ def test_a_job_that_ran_past_max_time_completes_and_closes_its_session_then(tmp_
         ]
 
     with_bench(tmp_path, body, min_job_seconds=0.3)
+
+
+def test_a_job_that_max_time_stops_does_not_end_again_with_the_result_that_showed_it(
+    tmp_path: Path,
+) -> None:
+    """The machine slept past the maximum time; a worker's word is the first thing that happens."""
+
+    async def body(bench: Bench) -> None:
+        session_id = await bench.opens(seconds=600)
+        job_id = await bench.submits(session_id)
+        other = await bench.submits(session_id)
+        await bench.running(job_id)
+        bench.clock.moves(hours=1)
+        assert (await bench.ended(other)).state is JobState.FAILED
+        await settles(lambda: bench.coordinator._executor.free == 2)
+        await bench.store.write(Write(clock=bench.clock.now()))
+        job = await bench.job(job_id)
+        assert (job.state, job.reason_code) == (JobState.CANCELLED, RAN_TOO_LONG)
+        assert await bench.store.result(job_id) is None
+        assert bench.coordinator._live.pending["o"] == 0
+        bench.nothing_left()
+
+    with_bench(tmp_path, body, min_job_seconds=0.6, stop_at_max_time=True)
 
 
 def test_timers_that_ran_out_while_the_runtime_was_down_count_from_their_time(
