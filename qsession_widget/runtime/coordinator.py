@@ -8,9 +8,10 @@ Lifecycle and scheduler decide; the parts that carry it out are put together her
 from __future__ import annotations
 
 import logging
-from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING
+
+from msgspec.structs import replace
 
 from qsession_widget.runtime import history, lifecycle
 from qsession_widget.runtime.agenda import Agenda

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
+
+import msgspec
+from msgspec.structs import replace
 
 from qsession_widget.wire.states import JobState, Stage
 
@@ -14,8 +16,7 @@ MAX_ATTEMPTS = 2
 """How often a job is started when its worker dies under it."""
 
 
-@dataclass(frozen=True)
-class Job:
+class Job(msgspec.Struct, frozen=True, gc=False):
     """One job, without its payload and result.
 
     Attributes:

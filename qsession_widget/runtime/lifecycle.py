@@ -6,9 +6,11 @@ maximum execution time; where they disagree, a parameter decides. Times are UTC 
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import TYPE_CHECKING, NamedTuple
+
+import msgspec
+from msgspec.structs import replace
 
 from qsession_widget.wire.states import JobState, Mode, SessionState
 
@@ -23,8 +25,7 @@ CANCELLED_REASON = "The session was cancelled before this job started."
 QUEUE_CANCELLED_REASON = "The session's queued jobs were cancelled."
 
 
-@dataclass(frozen=True)
-class Session:
+class Session(msgspec.Struct, frozen=True, gc=False):
     """One session. It counts its jobs that have not ended; who they are is not its affair.
 
     Attributes:

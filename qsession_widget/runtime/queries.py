@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
+from msgspec.structs import replace
 from sqlalchemy import bindparam, func, literal_column, select
 
 from qsession_widget.runtime import schema
@@ -42,9 +43,9 @@ class JobFilter:
 
 
 _SESSION_COLUMNS = [
-    schema.sessions.c[item.name] for item in fields(Session) if item.name in schema.sessions.c
+    schema.sessions.c[name] for name in Session.__struct_fields__ if name in schema.sessions.c
 ]
-_JOB_COLUMNS = [schema.jobs.c[item.name] for item in fields(Job) if item.name in schema.jobs.c]
+_JOB_COLUMNS = [schema.jobs.c[name] for name in Job.__struct_fields__ if name in schema.jobs.c]
 
 # Put together once, and named after what they are asked for.
 _SESSION = PreparedSelect(

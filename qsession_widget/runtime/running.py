@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING
+
+from msgspec.structs import replace
 
 from qsession_widget.runtime.devices import Catalog
 from qsession_widget.runtime.executor import GOES_ON, Done, Failed, Interim, Lost, Reached, Task

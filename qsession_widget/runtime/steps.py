@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING
+
+from msgspec.structs import replace
 
 from qsession_widget.runtime import lifecycle
 from qsession_widget.runtime.store import Write

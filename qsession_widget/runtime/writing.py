@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from msgspec.structs import asdict
 from sqlalchemy import bindparam, delete, insert, update
 
 from qsession_widget.runtime import schema
@@ -183,7 +184,7 @@ def _add(connection: Connection, run: list[Write]) -> None:
     _ADD_SESSION.run(
         connection, [_session_row(session) | {"idempotency_key": key} for session, key in sessions]
     )
-    _ADD_JOB.run(connection, [vars(job) | {"idempotency_key": key} for job, _, key in jobs])
+    _ADD_JOB.run(connection, [asdict(job) | {"idempotency_key": key} for job, _, key in jobs])
     _ADD_PAYLOAD.run(connection, [{"job_id": job.id, "params": params} for job, params, _ in jobs])
     _ADD_USER.run(
         connection, [vars(change.new_user) for change in run if change.new_user is not None]
@@ -205,8 +206,8 @@ def _change_rows(connection: Connection, run: list[Write]) -> None:
     _CHANGE_SESSION.run(
         connection, [_session_row(session) | {"which": key} for key, session in sessions.items()]
     )
-    _CHANGE_JOB.run(connection, [vars(job) | {"which": key} for key, job in jobs.items()])
-    _TAG_JOB.run(connection, [vars(job) | {"which": key} for key, job in tagged.items()])
+    _CHANGE_JOB.run(connection, [asdict(job) | {"which": key} for key, job in jobs.items()])
+    _TAG_JOB.run(connection, [asdict(job) | {"which": key} for key, job in tagged.items()])
 
 
 def _remove(connection: Connection, run: list[Write]) -> None:
@@ -228,4 +229,4 @@ def _remove(connection: Connection, run: list[Write]) -> None:
 
 def _session_row(session: Session) -> dict[str, Any]:
     transitions = [[state, when.isoformat()] for state, when in session.transitions]
-    return vars(session) | {"transitions": transitions}
+    return asdict(session) | {"transitions": transitions}

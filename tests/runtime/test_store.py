@@ -6,7 +6,6 @@ import asyncio
 import sqlite3
 import stat
 from contextlib import closing, contextmanager
-from dataclasses import asdict, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,6 +15,7 @@ from alembic import command
 from alembic.autogenerate import compare_metadata
 from alembic.config import Config
 from alembic.migration import MigrationContext
+from msgspec.structs import asdict, replace
 from sqlalchemy import MetaData, Table, create_engine, event
 from sqlalchemy.exc import IntegrityError, OperationalError
 

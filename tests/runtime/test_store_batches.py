@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from msgspec.structs import replace as changed
 
 from qsession_widget.runtime.registry import User
 from qsession_widget.runtime.store import Store, Write
@@ -91,8 +92,8 @@ histories = st.builds(
 # Few, of one job, and hardly one that is refused: what is refused makes the rest go apart.
 of_one_job = st.lists(
     st.one_of(
-        st.builds(Write, jobs=jobs.map(lambda job: (replace(job, id="a", session_id=None),))),
-        st.builds(Write, retagged=jobs.map(lambda job: replace(job, id="a", session_id=None))),
+        st.builds(Write, jobs=jobs.map(lambda job: (changed(job, id="a", session_id=None),))),
+        st.builds(Write, retagged=jobs.map(lambda job: changed(job, id="a", session_id=None))),
         st.builds(Write, result=st.tuples(st.just("a"), st.sampled_from(("one", "two")))),
         st.just(Write(spent_result="a")),
         st.just(Write(spent=("a",))),
