@@ -68,6 +68,14 @@ class Warm:
 
 
 @dataclass(frozen=True)
+class _Given:
+    """A task, and whether its process has it already."""
+
+    task: Task
+    sent: bool
+
+
+@dataclass(frozen=True)
 class Interim:
     """A part of the result, of one pub."""
 
@@ -115,6 +123,10 @@ STAGE_SHOWN_SECONDS = 0.2
 
 A short job then wakes the event loop once, with its end.
 """
+
+
+_SHORT_CHARACTERS = 2**15
+"""Of a payload that surely fits into a pipe."""
 
 
 @dataclass(frozen=True)
@@ -219,8 +231,9 @@ class _Worker:
         self.last_used = 0.0
         self._context = context
         self._name = f"worker-{index}"
-        self._tasks: queue.SimpleQueue[Task | Warm | None] = queue.SimpleQueue()
+        self._tasks: queue.SimpleQueue[_Given | Warm | None] = queue.SimpleQueue()
         self._link: _Link | None = None
+        self._sending = threading.Lock()
         self._unwanted: str | None = None
         self._stopping = False
 
@@ -242,7 +255,26 @@ class _Worker:
 
     def give(self, task: Task) -> None:
         self.job_id, self.affinity, self.last_used = task.job_id, task.affinity, time.monotonic()
-        self._tasks.put(task)
+        self._tasks.put(_Given(task, sent=self._send_at_once(task)))
+
+    def _send_at_once(self, task: Task) -> bool:
+        """Send a short task from the event loop: sooner than the thread can wake up for it.
+
+        It cannot block, since an idle process has read all that came before.
+        """
+        link = self._link
+        if link is None or len(task.params) > _SHORT_CHARACTERS:
+            return False
+        try:
+            self._send(link, task)
+        except OSError:
+            # The process has died; the thread brings another one up.
+            return False
+        return True
+
+    def _send(self, link: _Link, message: Task | dict[str, str]) -> None:
+        with self._sending:
+            link.pipe.send_bytes(msgpack.encode(message))
 
     def give_device(self) -> None:
         link = self._link
@@ -272,7 +304,7 @@ class _Worker:
             if isinstance(task, Warm):
                 self._get_ready(task)
             else:
-                self._report(task, self._outcome(task))
+                self._report(task.task, self._outcome(task.task, sent=task.sent))
         if self._link is not None:
             self._link.close()
 
@@ -280,16 +312,17 @@ class _Worker:
         """Pass a wish on; a process that cannot take it is replaced before its next task."""
         with contextlib.suppress(OSError):
             if self._link is not None:
-                self._link.pipe.send_bytes(msgpack.encode({"warm": wish.device}))
+                self._send(self._link, {"warm": wish.device})
 
-    def _outcome(self, task: Task) -> Event:
-        if self._link is None or self._link.pipe.poll():
+    def _outcome(self, task: Task, *, sent: bool) -> Event:
+        if not sent and (self._link is None or self._link.pipe.poll()):
             # An idle process says nothing, so this is its end: not this task's fault.
             self._renew()
         # A task may be killed while its process is still on its way up.
         while self._unwanted != task.job_id:
             link = self._link
-            event = self._attempt(task)
+            event = self._attempt(task, sent=sent)
+            sent = False
             if not isinstance(event, Lost):
                 return event
             self._renew()
@@ -310,12 +343,13 @@ class _Worker:
             # EOFError: the process from which all workers are forked died at this moment.
             log.exception("%s could not be started", self._name)
 
-    def _attempt(self, task: Task) -> Event:
+    def _attempt(self, task: Task, *, sent: bool) -> Event:
         if self._link is None:
             return Lost(None)
         untold: list[Event] = []
         try:
-            self._link.pipe.send_bytes(msgpack.encode(task))
+            if not sent:
+                self._send(self._link, task)
             while True:
                 answer = msgpack.decode(self._link.pipe.recv_bytes())
                 event = _event(answer)

@@ -121,7 +121,6 @@ class Intake:
             live.add(new)
             live.arriving[new.id] = None
             sessions = (session,) if session is not None else ()
-            stored = live.write(Write(new_job=(new, params, key), sessions=sessions))
             # A session that a job would activate is left alone until there is such a job.
             early = (
                 not repeated
@@ -129,8 +128,10 @@ class Intake:
                 and live.keep_payload(new.id, params)
             )
             if early:
+                # Before the writer is called, so that the worker has it first.
                 self._steps.enqueue(new)
                 live.bell.ring()
+            stored = live.write(Write(new_job=(new, params, key), sessions=sessions))
             stored.add_done_callback(partial(self._settle, new, None if early else params))
             # Whoever hangs up must not keep it from what follows.
             await asyncio.shield(stored)

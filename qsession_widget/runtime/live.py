@@ -195,9 +195,9 @@ class Live:
             self._payloads[job_id] = params
         return keeps
 
-    async def take_payload(self, job_id: str) -> str | None:
-        """Give a job's payload, None where there is none."""
-        return self._payloads.pop(job_id, None) or await self.store.params(job_id)
+    def take_payload(self, job_id: str) -> str | None:
+        """Give a payload that is at hand, once."""
+        return self._payloads.pop(job_id, None)
 
     def keep_outcome(self, job: Job, result: str) -> None:
         """Spare who waits for a job's end the reading of what was just stored."""

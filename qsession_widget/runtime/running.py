@@ -100,17 +100,21 @@ class Running:
 
     def _start(self, job: Job) -> None:
         started = self._steps.start(job)
+        params = self._live.take_payload(job.id)
+        if params is not None:
+            self._give(started, params)
+            return
         self.handing_over += 1
         task = asyncio.create_task(self._hand_over(started))
         self._background.add(task)
         task.add_done_callback(self._background.discard)
 
     async def _hand_over(self, job: Job) -> None:
-        """Give a job to a worker, unless it ended while its payload was read."""
+        """Read a job's payload and give it to a worker, unless it ended meanwhile."""
         problem: Exception | None = None
         params = None
         try:
-            params = await self._live.take_payload(job.id)
+            params = await self._live.store.params(job.id)
         except Exception as error:
             log.exception("the payload of job %s cannot be read", job.id)
             problem = error
@@ -124,6 +128,9 @@ class Running:
             reason = f"Its payload cannot be read: {problem or 'it is not there'}."
             self._steps.end(job, JobState.FAILED, reason=reason, reason_code=JOB_FAILED)
             return
+        self._give(job, params)
+
+    def _give(self, job: Job, params: str) -> None:
         self._executor.submit(
             Task(
                 job_id=job.id,
