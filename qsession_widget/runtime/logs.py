@@ -147,8 +147,10 @@ class _Gathering(logging.StreamHandler[TextIO]):
     """
 
     def __init__(self) -> None:
-        # Python's own hands over each line.
-        super().__init__(TextIOWrapper(sys.stderr.buffer, sys.stderr.encoding, "backslashreplace"))
+        super().__init__(sys.stderr)
+        if isinstance(sys.stderr, TextIOWrapper):
+            # By itself it hands over each line.
+            sys.stderr.reconfigure(line_buffering=False, write_through=False)
         self._later: asyncio.TimerHandle | None = None
 
     def emit(self, record: logging.LogRecord) -> None:
