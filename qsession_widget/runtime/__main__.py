@@ -57,12 +57,18 @@ def main(arguments: list[str] | None = None, prog: str = "qsession serve") -> in
     try:
         serve(Settings(**chosen), _say_where)
     except AlreadyRunningError as error:
-        sys.stderr.write(f"{error}\n")
+        _complain(error)
         return ALREADY_RUNNING_STATUS
     except (StartError, OSError) as error:
-        sys.stderr.write(f"{error}\n")
+        _complain(error)
         return 1
     return 0
+
+
+def _complain(error: Exception) -> None:
+    sys.stderr.write(f"{error}\n")
+    # The log has lines gathered there.
+    sys.stderr.flush()
 
 
 def _parser(prog: str) -> argparse.ArgumentParser:
