@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from msgspec.structs import replace
-from sqlalchemy import bindparam, func, literal_column, select
+from sqlalchemy import bindparam, func, select, text
 
 from qsession_widget.runtime import schema
 from qsession_widget.runtime.devices import MOCK_PREFIX
@@ -56,7 +56,7 @@ _SESSION = PreparedSelect(
 _LIVE_JOBS = PreparedSelect(
     select(schema.jobs.c.state, func.count().label("jobs"))
     .where(schema.jobs.c.session_id == bindparam("session_id"))
-    .where(schema.jobs.c.state.not_in([literal_column(f"'{state}'") for state in _FINAL]))
+    .where(text(schema.UNFINISHED))
     .group_by(schema.jobs.c.state)
 )
 _CHANGED_JOBS = PreparedSelect(
@@ -199,7 +199,7 @@ def read_unfinished(connection: Connection) -> tuple[list[Session], list[Job], i
         _job_from(row)
         for row in connection.execute(
             select(*_JOB_COLUMNS)
-            .where(table.c.state.not_in(_FINAL))
+            .where(text(schema.UNFINISHED))
             .order_by(table.c.created_at, table.c.id)
         ).mappings()
     ]

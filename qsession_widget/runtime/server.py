@@ -193,6 +193,8 @@ def _config(app: Any, **more: Any) -> uvicorn.Config:
         app,
         log_config=None,
         access_log=False,
+        # Nothing is decided by what a proxy says of its clients.
+        proxy_headers=False,
         ws="none",
         timeout_keep_alive=KEEP_ALIVE_SECONDS,
         timeout_graceful_shutdown=3,

@@ -29,7 +29,7 @@ from qsession_widget.runtime.store import (
     StoreUnavailableError,
     Write,
 )
-from qsession_widget.wire.states import JobState, Mode, SessionState
+from qsession_widget.wire.states import FINAL_JOB_STATES, JobState, Mode, SessionState
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -139,6 +139,19 @@ def test_a_store_of_an_older_release_is_gone_on_with(tmp_path: Path) -> None:
     with opened(tmp_path) as found:
         assert found.unfinished() == ([], [old], 1)
         assert old.pubs is None
+
+
+def test_what_goes_on_is_found_without_a_look_at_what_has_ended(tmp_path: Path) -> None:
+    with opened(tmp_path):
+        pass
+    unfinished = schema.UNFINISHED
+    states = " union ".join(f"select '{state}' as state" for state in JobState)
+    found = rows(tmp_path, f"select state from ({states}) where {unfinished}")  # noqa: S608 - ours
+    assert {state for (state,) in found} == set(JobState) - FINAL_JOB_STATES
+    for where in (f"session_id = 's' and {unfinished}", unfinished):
+        asked = f"select state, count(*) from jobs where {where} group by state"  # noqa: S608
+        plan = str(rows(tmp_path, f"explain query plan {asked}"))
+        assert "USING COVERING INDEX jobs_unfinished" in plan
 
 
 def test_a_migration_that_is_interrupted_leaves_nothing_half_done(tmp_path: Path) -> None:
