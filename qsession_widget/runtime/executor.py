@@ -260,10 +260,11 @@ class _Worker:
     def _send_at_once(self, task: Task) -> bool:
         """Send a short task from the event loop: sooner than the thread can wake up for it.
 
-        It cannot block, since an idle process has read all that came before.
+        It is short enough for the pipe to take it, even if a wish is still to be read there. One
+        that asks for the device comes after such a wish, which must not be taken for the answer.
         """
         link = self._link
-        if link is None or len(task.params) > _SHORT_CHARACTERS:
+        if link is None or task.asks or len(task.params) > _SHORT_CHARACTERS:
             return False
         try:
             self._send(link, task)

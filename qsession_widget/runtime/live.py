@@ -178,12 +178,13 @@ class Live:
         """Store a change, and wake who watches what it changed once it is on disk."""
 
         def written(done: asyncio.Future[None]) -> None:
+            for key in keys:
+                # Also one that was kept since, of a change that came before.
+                self._outcomes.pop(key, None)
             if not done.cancelled() and done.exception() is None:
                 self.changes.notify(keys)
 
         keys = change.keys()
-        for key in keys:
-            self._outcomes.pop(key, None)
         future = self.store.write(change)
         future.add_done_callback(written)
         return future

@@ -177,7 +177,7 @@ class Steps:
     def withdraw(self, job: Job) -> None:
         """Undo the taking of a job that could not be stored, wherever it is by now.
 
-        Nothing is charged for it.
+        No time on a device is charged for it.
         """
         live = self._live
         runs = job.state is JobState.RUNNING

@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from qsession_widget.runtime import lifecycle, live, store
+from qsession_widget.runtime.caching import Figures
+from qsession_widget.runtime.executor import Done
 from qsession_widget.runtime.lifecycle import NotAcceptingJobsError, Session
 from qsession_widget.runtime.store import StoreUnavailableError, Write
 from qsession_widget.wire import codec
@@ -672,3 +674,17 @@ def test_the_clock_goes_on_from_the_store_when_the_machines_was_set_back(tmp_pat
             )
 
     asyncio.run(main())
+
+
+def test_an_end_that_is_at_hand_has_the_tags_that_came_while_it_was_stored(tmp_path: Path) -> None:
+    async def body(bench: Bench) -> None:
+        job_id = await bench.submits()
+        await bench.running(job_id)
+        inside = bench.coordinator
+        inside._running.take(job_id, Done("{}", 0.1, Figures()))
+        await inside.set_tags(await bench.job(job_id), ("new",))
+        assert (await bench.ended(job_id)).tags == ("new",)
+        at_hand = inside.take_outcome("o", job_id)
+        assert at_hand is None or at_hand[0].tags == ("new",)
+
+    with_bench(tmp_path, body, min_job_seconds=FOR_EVER)

@@ -430,6 +430,22 @@ def test_a_worker_that_cannot_get_ready_still_works() -> None:
     with_bench(1, body)
 
 
+def test_a_wish_is_never_taken_for_the_leave_to_go_on_the_device() -> None:
+    async def body(bench: Bench) -> None:
+        bench.executor.submit(task("first"))
+        await bench.end_of("first")
+        for name in ("a", "b"):
+            bench.executor.warm(name, "fake_manila")
+            bench.executor.submit(replace(task(name), asks=True))
+            on_device = (name, Reached(Stage.ON_DEVICE))
+            await bench.until(partial(bench.said.__contains__, on_device))
+            assert bench.said[-1] == on_device, "it waits"
+            bench.executor.give_device(name)
+            assert isinstance(await bench.end_of(name), Done)
+
+    with_bench(1, body)
+
+
 def test_nobody_gets_ready_while_all_are_busy() -> None:
     async def body(bench: Bench) -> None:
         bench.executor.submit(task("a", lasts=FOR_EVER))
