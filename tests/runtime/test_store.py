@@ -149,7 +149,7 @@ def test_what_goes_on_is_found_without_a_look_at_what_has_ended(tmp_path: Path) 
     found = rows(tmp_path, f"select state from ({states}) where {unfinished}")  # noqa: S608 - ours
     assert {state for (state,) in found} == set(JobState) - FINAL_JOB_STATES
     for where in (f"session_id = 's' and {unfinished}", unfinished):
-        asked = f"select state, count(*) from jobs where {where} group by state"  # noqa: S608
+        asked = f"select state, count(*) from jobs where {where} group by state"  # noqa: S608 - ours
         plan = str(rows(tmp_path, f"explain query plan {asked}"))
         assert "USING COVERING INDEX jobs_unfinished" in plan
 
