@@ -136,17 +136,7 @@ class Coordinator:
         return await self._intake.create_session(owner, backend, mode, max_seconds, key)
 
     async def submit(self, job: Job, params: str, key: str | None) -> str:
-        """Take a job; returns its id once it is on disk.
-
-        Args:
-            job: the job as asked for; it gets its id and its time here.
-            params: JSON text of its payload.
-            key: the request's idempotency key.
-
-        Raises:
-            lifecycle.NotAcceptingJobsError: the job's session takes no more jobs.
-            TooManyError: where as many jobs as may be have not ended.
-        """
+        """Take a job; returns its id once it is on disk. `Intake.submit` says more."""
         return await self._intake.submit(job, params, key)
 
     async def close_session(self, session_id: str) -> None:

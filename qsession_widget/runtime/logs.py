@@ -157,12 +157,10 @@ class _Gathering(logging.StreamHandler[TextIO]):
         """Take a record."""
         try:
             self.stream.write(self.format(record) + self.terminator)
-            loop = asyncio.get_running_loop() if record.levelno <= logging.INFO else None
-        except RuntimeError:
-            loop = None
         except Exception:  # noqa: BLE001 - as every handler does
             self.handleError(record)
             return
+        loop = _running_loop() if record.levelno <= logging.INFO else None
         if loop is None:
             self.flush()
         elif self._later is None:
@@ -172,6 +170,13 @@ class _Gathering(logging.StreamHandler[TextIO]):
         """Write what has gathered."""
         self._later = None
         super().flush()
+
+
+def _running_loop() -> asyncio.AbstractEventLoop | None:
+    try:
+        return asyncio.get_running_loop()
+    except RuntimeError:
+        return None
 
 
 def set_up(form: str) -> None:

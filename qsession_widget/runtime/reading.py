@@ -75,21 +75,21 @@ async def job_body(request: Request, limits: Settings) -> tuple[dict[str, Any], 
 
 
 _Scalar = str | float | bool | None
-_Any = list[Raw] | dict[str, Raw] | _Scalar
+_OneLevel = list[Raw] | dict[str, Raw] | _Scalar
 """Any JSON, looked into no further than one level."""
 
 
 class _Program(msgspec.Struct):
     """Of an executor's payload."""
 
-    items: _Any = None
+    items: _OneLevel = None
 
 
 class _Lists(msgspec.Struct):
     """Where payloads have their circuits."""
 
-    pubs: _Any = None
-    circuits: _Any = None
+    pubs: _OneLevel = None
+    circuits: _OneLevel = None
     quantum_program: _Program | list[Raw] | _Scalar = None
 
 
