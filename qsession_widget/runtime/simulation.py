@@ -29,6 +29,7 @@ from qsession_widget.runtime.devices import Catalog
 from qsession_widget.runtime.devices import Device as Recording
 from qsession_widget.runtime.engine import Prepared, Run
 from qsession_widget.runtime.limits import NO_LIMITS
+from qsession_widget.runtime.seeds import MAX_SEED, Seeds
 from qsession_widget.wire import codec
 from qsession_widget.wire.target import build_target
 
@@ -292,6 +293,7 @@ def _active_qubits(circuit: QuantumCircuit) -> frozenset[int]:
 
 
 def _sample(pubs: list[Any], options: dict[str, Any], device: Device) -> Iterator[PubResult]:
+    seeds = Seeds(_seed(options))
     for raw in pubs:
         circuit, values, shots = _parts(raw, 3)
         if shots is None:
@@ -305,7 +307,7 @@ def _sample(pubs: list[Any], options: dict[str, Any], device: Device) -> Iterato
         results = device.sampling(runnable).execute(
             [Run(0, row) for row in _rows(pub, runnable)],
             shots=pub.shots,
-            seed=_seed(options),
+            seed=seeds.take(math.prod(pub.shape)),
             memory=True,
         )
         memories = [each.get("memory", []) for each in results]
@@ -317,6 +319,7 @@ def _sample(pubs: list[Any], options: dict[str, Any], device: Device) -> Iterato
 
 
 def _estimate(pubs: list[Any], options: dict[str, Any], device: Device) -> Iterator[PubResult]:
+    seeds = Seeds(_seed(options))
     for raw in pubs:
         circuit, observables, values, precision = _parts(raw, 4)
         with _reading_pub():
@@ -332,12 +335,10 @@ def _estimate(pubs: list[Any], options: dict[str, Any], device: Device) -> Itera
         if runnable.transpiled:
             laid_out = pub.observables.apply_layout(runnable.circuit.layout)
             pub = EstimatorPub(pub.circuit, laid_out, pub.parameter_values, pub.precision, False)
-        yield _estimated(pub, runnable, device, _seed(options))
+        yield _estimated(pub, runnable, device, seeds)
 
 
-def _estimated(
-    pub: EstimatorPub, runnable: Runnable, device: Device, seed: int | None
-) -> PubResult:
+def _estimated(pub: EstimatorPub, runnable: Runnable, device: Device, seeds: Seeds) -> PubResult:
     shots = math.ceil(1 / pub.precision**2)
     wanted, where, observables = expectation.wanted(pub)
     estimation = device.estimation(runnable, list(dict.fromkeys(wanted.values())))
@@ -350,7 +351,7 @@ def _estimated(
     results = estimation.prepared.execute(
         [Run(number, rows[index]) for index, number, _ in plan],
         shots=shots,
-        seed=seed,
+        seed=seeds.take(len(plan)),
         memory=False,
     )
     found = {
@@ -397,8 +398,19 @@ def _reading_pub() -> Iterator[None]:
 
 
 def _seed(options: dict[str, Any]) -> int | None:
-    simulator = options.get("simulator") or {}
-    return simulator.get("seed_simulator", options.get("seed_estimator"))
+    """Give the seed that the user asked for; None for none."""
+    for name, seed in (
+        ("simulator.seed_simulator", (options.get("simulator") or {}).get("seed_simulator")),
+        ("seed_estimator", options.get("seed_estimator")),
+    ):
+        if seed is None:
+            continue
+        if isinstance(seed, bool) or not isinstance(seed, int) or not 0 <= seed <= MAX_SEED:
+            raise RejectedError(
+                f"options.{name} is {seed!r:.80}; it has to be a whole number of 0 to {MAX_SEED}."
+            )
+        return seed
+    return None
 
 
 def _twirled_shots(options: dict[str, Any]) -> int | None:
