@@ -21,8 +21,9 @@ from qiskit.primitives.containers.sampler_pub import SamplerPub
 from qiskit.transpiler import PassManager, Target, generate_preset_pass_manager
 from qiskit_aer import AerSimulator
 
-from qsession_widget.errors import CodecError
+from qsession_widget.errors import CodecError, InvalidInputError
 from qsession_widget.runtime import bits, expectation, noise, stages
+from qsession_widget.runtime import shots as shot_rules
 from qsession_widget.runtime.caching import Cache
 from qsession_widget.runtime.circuits import Circuits
 from qsession_widget.runtime.devices import Catalog
@@ -37,10 +38,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Hashable, Iterator, Sequence
 
     from qsession_widget.runtime.limits import Limits
-
-DEFAULT_SHOTS = 4096
-DEFAULT_PRECISION = 0.015625
-"""1/sqrt(4096): what IBM's estimator takes where neither pub nor options name a precision."""
 
 NOT_A_GATE = frozenset({"barrier"})
 
@@ -127,6 +124,10 @@ def run(
         raise RejectedError(f"pubs is {pubs!r:.80}; it has to be a list of at least one pub.")
     if not isinstance(options, dict) or not isinstance(options.get("simulator", {}), dict):
         raise RejectedError(f"options is {options!r:.80}; options are objects with names.")
+    try:
+        shot_rules.check(options)
+    except InvalidInputError as error:
+        raise RejectedError(str(error)) from error
     runners = {"sampler": _sample, "estimator": _estimate}
     stages.expect(len(pubs))
     started = time.perf_counter()
@@ -257,17 +258,31 @@ class Device:
                 f"{shots} shots asked for; this runtime takes {self._limits.shots}."
             )
 
-    def check_precision(self, precision: float) -> None:
-        """Refuse a precision for which the device does not take enough shots."""
-        if not precision > 0:
-            raise RejectedError(f"Precision {precision} asked for; it has to be more than 0.")
-        shots = 1 / precision**2
+    def checked_shots(self, precision: float, shots: int | None) -> int:
+        """Give the shots of an estimate.
+
+        Args:
+            precision: standard error that is asked for.
+            shots: those that it was worked out from; None where the precision decides.
+
+        Raises:
+            RejectedError: for a precision for which the device does not take enough shots.
+        """
+        if not 0 < precision < math.inf:
+            raise RejectedError(
+                f"Precision {precision} asked for; it has to be finite and more than 0."
+            )
+        if shots is not None:
+            self.check_shots(shots)
+            return shots
+        found = shot_rules.for_precision(precision)
         for taker, most in ((self.name, self._max_shots), ("this runtime", self._limits.shots)):
-            if most and shots > most:
+            if most and found > most:
                 raise RejectedError(
-                    f"Precision {precision} asked for, which takes {shots:.0f} shots; {taker} "
+                    f"Precision {precision} asked for, which takes {found} shots; {taker} "
                     f"takes {most}."
                 )
+        return found
 
     def simulator(
         self, *circuits: QuantumCircuit, observed: frozenset[int] = frozenset()
@@ -297,9 +312,7 @@ def _sample(pubs: list[Any], options: dict[str, Any], device: Device) -> Iterato
     for raw in pubs:
         circuit, values, shots = _parts(raw, 3)
         if shots is None:
-            shots = options.get("default_shots")
-        if shots is None:
-            shots = DEFAULT_SHOTS
+            shots = shot_rules.default(options)
         with _reading_pub():
             pub = SamplerPub.coerce((circuit, values), shots)
         device.check_shots(pub.shots)
@@ -322,24 +335,23 @@ def _estimate(pubs: list[Any], options: dict[str, Any], device: Device) -> Itera
     seeds = Seeds(_seed(options))
     for raw in pubs:
         circuit, observables, values, precision = _parts(raw, 4)
+        shots = None
+        if precision is None:
+            shots = shot_rules.default(options)
+            precision = _target_precision(shots, options)
         with _reading_pub():
-            if precision is None:
-                precision = _default_precision(options)
-            shots = _twirled_shots(options)
-            if shots is not None:
-                # A little less, so that the estimator's rounding up does not add a shot.
-                precision = (1 + 1e-12) / math.sqrt(shots)
             pub = EstimatorPub.coerce((circuit, observables, values), precision)
-        device.check_precision(pub.precision)
+        shots = device.checked_shots(pub.precision, shots)
         runnable = device.runnable(pub.circuit)
         if runnable.transpiled:
             laid_out = pub.observables.apply_layout(runnable.circuit.layout)
             pub = EstimatorPub(pub.circuit, laid_out, pub.parameter_values, pub.precision, False)
-        yield _estimated(pub, runnable, device, seeds)
+        yield _estimated(pub, runnable, device, shots, seeds)
 
 
-def _estimated(pub: EstimatorPub, runnable: Runnable, device: Device, seeds: Seeds) -> PubResult:
-    shots = math.ceil(1 / pub.precision**2)
+def _estimated(
+    pub: EstimatorPub, runnable: Runnable, device: Device, shots: int, seeds: Seeds
+) -> PubResult:
     wanted, where, observables = expectation.wanted(pub)
     estimation = device.estimation(runnable, list(dict.fromkeys(wanted.values())))
     rows = dict(zip(np.ndindex(pub.parameter_values.shape), _rows(pub, runnable), strict=True))
@@ -374,6 +386,8 @@ def _rows(pub: SamplerPub | EstimatorPub, runnable: Runnable) -> list[list[float
     """Give the values of a circuit's parameters for each of its runs."""
     values = pub.parameter_values.as_array(pub.circuit.parameters)
     rows = values.reshape(math.prod(pub.parameter_values.shape), pub.circuit.num_parameters)
+    if not np.isfinite(rows).all():
+        raise RejectedError("A pub's parameter values hold nan or inf; they have to be finite.")
     found: list[list[float]] = rows[:, runnable.columns].tolist()
     return found
 
@@ -413,30 +427,12 @@ def _seed(options: dict[str, Any]) -> int | None:
     return None
 
 
-def _twirled_shots(options: dict[str, Any]) -> int | None:
-    """Give the shots that twirling asks for, which go before all others; None if it does not.
-
-    The twirling itself is left out: averaged over randomizations it would turn the device's noise
-    into Pauli noise of the same strength.
-    """
-    twirling = options.get("twirling") or {}
-    if not (twirling.get("enable_gates") or twirling.get("enable_measure")):
-        return None
-    randomizations, shots = (
-        twirling.get(name) for name in ("num_randomizations", "shots_per_randomization")
-    )
-    # Either may be "auto".
-    if not isinstance(randomizations, int) or not isinstance(shots, int):
-        return None
-    return randomizations * shots
-
-
-def _default_precision(options: dict[str, Any]) -> float:
-    if options.get("default_precision") is not None:
-        return float(options["default_precision"])
-    if options.get("default_shots") is not None:
-        return 1 / math.sqrt(options["default_shots"])
-    return DEFAULT_PRECISION
+def _target_precision(shots: int, options: dict[str, Any]) -> float:
+    """Give the precision that a result names: what was asked for, where that decided the shots."""
+    asked = options.get("default_precision")
+    if asked is not None and shots == shot_rules.for_precision(asked):
+        return float(asked)
+    return 1 / math.sqrt(shots)
 
 
 def _in_instruction_set(circuit: QuantumCircuit, target: Target) -> bool:
