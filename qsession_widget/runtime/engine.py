@@ -116,7 +116,9 @@ class _Assembled:
         self._collapsed: dict[str, Any] | None = None
         self._exact_shots: set[int] = set()
         self._sampled: dict[tuple[int, int], bool] = {}
-        self._basis = simulator.configuration().basis_gates
+        # As `run` does: a simulator of no device takes all that Aer knows.
+        of_device = simulator._target is not None  # noqa: SLF001 - see above
+        self._basis = simulator.configuration().basis_gates if of_device else None
         self._native, self._places = assemble_circuits(self._circuits, self._basis)
         self._parameters = [list(each.parameters) for each in circuits]
         self._blanks = [

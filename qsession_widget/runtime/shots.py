@@ -57,7 +57,7 @@ def check(options: Mapping[str, Any]) -> None:
         _check(
             f"twirling.{name}",
             (twirling or {}).get(name),
-            lambda value: value == AUTO or _is_count(value),
+            lambda value: (isinstance(value, str) and value == AUTO) or _is_count(value),
             f"{whole}, or 'auto'",
         )
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 import time
 from contextlib import contextmanager
+from copy import deepcopy
 from functools import cache
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -22,7 +23,7 @@ from qiskit.transpiler import PassManager, Target, generate_preset_pass_manager
 from qiskit_aer import AerSimulator
 
 from qsession_widget.errors import CodecError, InvalidInputError
-from qsession_widget.runtime import bits, expectation, noise, stages
+from qsession_widget.runtime import bits, expectation, given_noise, noise, stages, unheeded
 from qsession_widget.runtime import shots as shot_rules
 from qsession_widget.runtime.caching import Cache
 from qsession_widget.runtime.circuits import Circuits
@@ -32,17 +33,25 @@ from qsession_widget.runtime.engine import Prepared, Run
 from qsession_widget.runtime.limits import NO_LIMITS
 from qsession_widget.runtime.seeds import MAX_SEED, Seeds
 from qsession_widget.wire import codec
-from qsession_widget.wire.target import build_target
+from qsession_widget.wire.fields import EXTRA
+from qsession_widget.wire.target import CONTROL_FLOW, build_target
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable, Iterator, Sequence
 
+    from qiskit_aer.noise import NoiseModel
+
+    from qsession_widget.runtime.given_noise import GivenNoise
     from qsession_widget.runtime.limits import Limits
 
 NOT_A_GATE = frozenset({"barrier"})
 
-LEARNED_TYPES = ("_json", "settings")
-"""How the noise learner's results are tagged, which an estimator's options may hold."""
+OPAQUE_TYPES = ("_json", "settings", given_noise.TAG)
+"""How the noise learner's results are tagged, which an estimator's options may hold, and a model of
+noise, which is read where its option is."""
+
+MEAS_TYPE = "classified"
+"""What a measurement gives here: bits. There are no pulses to take other data from."""
 
 
 class RejectedError(Exception):
@@ -114,7 +123,7 @@ def run(
     """
     _circuits.release()
     try:
-        inputs = codec.loads(params, circuit=_circuits.decode, opaque=LEARNED_TYPES)
+        inputs = codec.loads(params, circuit=_circuits.decode, opaque=OPAQUE_TYPES)
     except CodecError as error:
         raise RejectedError(f"The job's params cannot be read: {error}") from error
     if not isinstance(inputs, dict):
@@ -126,19 +135,28 @@ def run(
         raise RejectedError(f"options is {options!r:.80}; options are objects with names.")
     try:
         shot_rules.check(options)
+        given = given_noise.read((options.get("simulator") or {}).get("noise_model"))
     except InvalidInputError as error:
         raise RejectedError(str(error)) from error
+    meas_type = (options.get("execution") or {}).get("meas_type")
+    if program_id == "sampler" and meas_type not in (None, MEAS_TYPE):
+        raise RejectedError(
+            f"options.execution.meas_type is {meas_type!r:.80}; this runtime gives {MEAS_TYPE!r} "
+            "results only."
+        )
     runners = {"sampler": _sample, "estimator": _estimate}
     stages.expect(len(pubs))
     started = time.perf_counter()
     results = []
-    for result in runners[program_id](pubs, options, Device(backend, optimization_level, limits)):
+    device = Device(backend, optimization_level, limits, given)
+    for result in runners[program_id](pubs, options, device):
         results.append(codec.dumps(result))
         if len(results) < len(pubs):
             # The last one comes with the end of the job.
             on_interim(results[-1])
     busy_seconds = time.perf_counter() - started
-    return Outcome(codec.joined(results, metadata=_metadata(options)), busy_seconds)
+    metadata = _metadata(options, unheeded.names(program_id, inputs))
+    return Outcome(codec.joined(results, metadata=metadata), busy_seconds)
 
 
 def warm(backend: str) -> None:
@@ -153,24 +171,48 @@ def warm(backend: str) -> None:
     device.sampling(device.runnable(circuit)).execute([Run(0, ())], shots=1, seed=None, memory=True)
 
 
-def _metadata(options: dict[str, Any]) -> dict[str, Any]:
-    """Describe how the job was run; as on IBM's side, with the noise model that was given."""
+def _metadata(options: dict[str, Any], ignored: list[str]) -> dict[str, Any]:
+    """Describe how the job was run; as on IBM's side, with the noise model that was given.
+
+    Args:
+        options: of the job.
+        ignored: names of those that changed nothing.
+    """
+    found: dict[str, Any] = {"version": 2}
     resilience = options.get("resilience")
     learned = resilience.get("layer_noise_model") if isinstance(resilience, dict) else None
-    if learned is None:
-        return {"version": 2}
-    unused = {"zne_mitigation": False, "pec_mitigation": False}
-    return {"version": 2, "resilience": {**unused, "layer_noise_model": learned}}
+    if learned is not None:
+        unused = {"zne_mitigation": False, "pec_mitigation": False}
+        found["resilience"] = {**unused, "layer_noise_model": learned}
+    if ignored:
+        found[EXTRA] = {"ignored_options": ignored}
+    return found
 
 
 class Device:
     """A device as the programs below use it."""
 
-    def __init__(self, name: str, optimization_level: int, limits: Limits = NO_LIMITS) -> None:
+    def __init__(
+        self,
+        name: str,
+        optimization_level: int,
+        limits: Limits = NO_LIMITS,
+        given: GivenNoise | None = None,
+    ) -> None:
+        """Take a device.
+
+        Args:
+            name: of the device.
+            optimization_level: for circuits that are not in the device's instruction set.
+            limits: of the runtime, besides the device's own.
+            given: noise that takes the place of the device's.
+        """
         _forget_if_recalibrated(name)
         self._limits = limits
         self.name = name
         self._level = optimization_level
+        self._given = given
+        self._noise_key = None if given is None else given.key
         self._target = _target(name)
         self._max_shots = _device(name).configuration.get("max_shots")
 
@@ -199,7 +241,8 @@ class Device:
     def sampling(self, runnable: Runnable) -> Prepared:
         """Give a circuit ready to be sampled."""
         return _prepared.get(
-            runnable.key, lambda: Prepared([runnable.circuit], self.simulator(runnable.circuit))
+            (runnable.key, self._noise_key),
+            lambda: Prepared([runnable.circuit], self.simulator(runnable.circuit)),
         )
 
     def estimation(self, runnable: Runnable, labels: Sequence[frozenset[str]]) -> Estimation:
@@ -223,7 +266,7 @@ class Device:
             simulator = self.simulator(runnable.circuit, observed=support)
             return Estimation(groups, first, Prepared(circuits, simulator))
 
-        return _estimations.get((runnable.key, tuple(labels)), make)
+        return _estimations.get((runnable.key, self._noise_key, tuple(labels)), make)
 
     def check(self, circuit: QuantumCircuit) -> None:
         """Refuse a circuit that the device cannot run as it is."""
@@ -294,7 +337,7 @@ class Device:
             observed: qubits that are measured besides.
         """
         active = observed.union(*map(_active_qubits, circuits))
-        return _simulator(self.name, active)
+        return _simulator(self.name, active, self._given)
 
 
 def _active_qubits(circuit: QuantumCircuit) -> frozenset[int]:
@@ -496,12 +539,20 @@ def _pass_manager(name: str, level: int) -> PassManager:
     )
 
 
-def _simulator(name: str, active: frozenset[int]) -> AerSimulator:
-    """Give a simulator with the noise of the active qubits."""
+def _simulator(name: str, active: frozenset[int], given: GivenNoise | None) -> AerSimulator:
+    """Give a simulator with the noise of the active qubits, or with that which was given."""
 
     def make() -> AerSimulator:
+        model = None if given is None else _complete(given.model, _target(name))
         if _device(name).simulator:
-            return AerSimulator()
-        return noise.simulator(_target(name), active)
+            return AerSimulator() if model is None else noise.with_model(model, active)
+        return noise.simulator(_target(name), active, model)
 
-    return _simulators.get((name, active), make)
+    return _simulators.get((name, active, None if given is None else given.key), make)
+
+
+def _complete(model: NoiseModel, target: Target) -> NoiseModel:
+    """Let a model take every instruction of the device: those without an error are ideal in it."""
+    copy = deepcopy(model)
+    copy.add_basis_gates([each for each in target.operation_names if each not in CONTROL_FLOW])
+    return copy
