@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from qsession_widget.accounts import LOCAL
 from qsession_widget.errors import InvalidInputError
+from qsession_widget.notices import warn_user
 from qsession_widget.primitives import Placed
 from qsession_widget.wire.fields import EXECUTOR
 
@@ -22,6 +24,10 @@ if TYPE_CHECKING:
 _SCHEMA_VERSION = "v2.0"
 """Newest form of the program's inputs (ibm-quantum-schemas, `executor`)."""
 
+_SEED = "seed_simulator"
+_DONE = frozenset({f"experimental.{_SEED}", f"simulator.{_SEED}"})
+"""Options of the program that the local runtime acts on, besides those of every job."""
+
 
 class Executor(Placed):
     """Runs a `QuantumProgram`: circuits, and templates of random circuits, as they are.
@@ -31,6 +37,7 @@ class Executor(Placed):
             `with` block, else the least busy device.
         options: `ExecutorOptions` of qiskit-ibm-runtime, or a dict of the same names.
         session: another name for mode.
+        backend: a third one; beside one of them, the device that it has to be on.
 
     Raises:
         InvalidInputError: for a mode or an option that cannot be used.
@@ -42,18 +49,30 @@ class Executor(Placed):
         options: ExecutorOptions | Mapping[str, object] | None = None,
         *,
         session: Session | str | BackendV2 | None = None,
+        backend: str | BackendV2 | None = None,
     ) -> None:
-        super().__init__(mode, session=session)
-        self.options = _official_options(options)
-        """`ExecutorOptions` of qiskit-ibm-runtime, checked by it."""
+        super().__init__(mode, session=session, backend=backend)
+        self.options = options
+
+    @property
+    def options(self) -> ExecutorOptions:
+        """`ExecutorOptions` of qiskit-ibm-runtime, checked by it: a copy of what was given."""
+        return self._options
+
+    @options.setter
+    def options(self, options: ExecutorOptions | Mapping[str, object] | None) -> None:
+        self._options = _official_options(options)
 
     def run(
-        self, program: official_package.QuantumProgram | samplomatic.QuantumProgram
+        self,
+        program: official_package.QuantumProgram | samplomatic.QuantumProgram,
+        dry_run: bool = False,
     ) -> RuntimeJob:
         """Send a program. Its circuits must be in the device's instruction set.
 
         Args:
             program: a `qiskit_ibm_runtime.QuantumProgram`, or one of samplomatic.
+            dry_run: as for `Sampler.run`.
 
         Returns:
             A job. Its result is a `QuantumProgramResult` of qiskit-ibm-runtime.
@@ -74,26 +93,53 @@ class Executor(Placed):
                 raise InvalidInputError(
                     f"{program!r} is not a QuantumProgram of qiskit-ibm-runtime"
                 ) from error
+        session, backend = self._place_for(dry_run=dry_run)
+        options = self.options
+        if backend.service.channel == LOCAL:
+            options = _with_seed(options)
+            if unheard := left_out(options):
+                warn_user(f"the local runtime does nothing about {', '.join(unheard)}")
         convert = params_converters.QUANTUM_PROGRAM_PARAMS_CONVERTERS[_SCHEMA_VERSION]
-        inputs = convert.encoder(program, self.options).model_dump(mode="json")
-        environment = self.options.environment
+        inputs = convert.encoder(program, options).model_dump(mode="json")
+        environment = options.environment
         run = {
             "log_level": environment.log_level,
             "job_tags": environment.job_tags or None,
             "private": environment.private or None,
-            "max_execution_time": self.options.max_execution_time,
+            "max_execution_time": options.max_execution_time or environment.max_execution_time,
+            "image": environment.image,
         }
-        session, backend = self._place()
         if session is not None:
             return session.run(EXECUTOR, inputs, run)
         return backend.service.run(EXECUTOR, inputs, {"backend": backend, **run})
+
+
+def left_out(options: ExecutorOptions) -> list[str]:
+    """Name the options that were set and change nothing on the local runtime.
+
+    Args:
+        options: of an Executor.
+    """
+    asked = options.model_dump(exclude_defaults=True, exclude={"environment", "max_execution_time"})
+    names = [f"{group}.{name}" for group, values in asked.items() for name in values]
+    return [name for name in names if name not in _DONE]
+
+
+def _with_seed(options: ExecutorOptions) -> ExecutorOptions:
+    """Give options with the simulator's seed where it is sent: there is no place of its own."""
+    seed = options.simulator.seed_simulator
+    if seed is None:
+        return options
+    changed = options.model_copy(deep=True)
+    changed.experimental = {_SEED: seed, **options.experimental}
+    return changed
 
 
 def _official_options(given: Any) -> Any:
     from qiskit_ibm_runtime.options_models import ExecutorOptions  # noqa: PLC0415 - takes a second
 
     if isinstance(given, ExecutorOptions):
-        return given
+        return given.model_copy(deep=True)
     try:
         return ExecutorOptions(**(given or {}))
     except (TypeError, ValueError) as error:
