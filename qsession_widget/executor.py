@@ -8,6 +8,7 @@ from qsession_widget.accounts import LOCAL
 from qsession_widget.errors import InvalidInputError
 from qsession_widget.notices import warn_user
 from qsession_widget.primitives import Placed
+from qsession_widget.wire import unheeded
 from qsession_widget.wire.fields import EXECUTOR
 
 if TYPE_CHECKING:
@@ -25,8 +26,7 @@ _SCHEMA_VERSION = "v2.0"
 """Newest form of the program's inputs (ibm-quantum-schemas, `executor`)."""
 
 _SEED = "seed_simulator"
-_DONE = frozenset({f"experimental.{_SEED}", f"simulator.{_SEED}"})
-"""Options of the program that the local runtime acts on, besides those of every job."""
+"""Of the simulator's options, which has its place in the inputs among the experimental ones."""
 
 
 class Executor(Placed):
@@ -94,13 +94,14 @@ class Executor(Placed):
                     f"{program!r} is not a QuantumProgram of qiskit-ibm-runtime"
                 ) from error
         session, backend = self._place_for(dry_run=dry_run)
-        options = self.options
-        if backend.service.channel == LOCAL:
-            options = _with_seed(options)
-            if unheard := left_out(options):
-                warn_user(f"the local runtime does nothing about {', '.join(unheard)}")
         convert = params_converters.QUANTUM_PROGRAM_PARAMS_CONVERTERS[_SCHEMA_VERSION]
+        local = backend.service.channel == LOCAL
+        options = _with_seed(self.options) if local else self.options
         inputs = convert.encoder(program, options).model_dump(mode="json")
+        if local:
+            unheard = [*unheeded.of_executor(inputs["options"]), *_not_sent(options)]
+            if unheard:
+                warn_user(f"the local runtime does nothing about {', '.join(unheard)}")
         environment = options.environment
         run = {
             "log_level": environment.log_level,
@@ -114,15 +115,10 @@ class Executor(Placed):
         return backend.service.run(EXECUTOR, inputs, {"backend": backend, **run})
 
 
-def left_out(options: ExecutorOptions) -> list[str]:
-    """Name the options that were set and change nothing on the local runtime.
-
-    Args:
-        options: of an Executor.
-    """
-    asked = options.model_dump(exclude_defaults=True, exclude={"environment", "max_execution_time"})
-    names = [f"{group}.{name}" for group, values in asked.items() for name in values]
-    return [name for name in names if name not in _DONE]
+def _not_sent(options: ExecutorOptions) -> list[str]:
+    """Name the options for simulators that were set and have no place in a job's inputs."""
+    asked = options.simulator.model_dump(exclude_defaults=True, exclude={_SEED})
+    return [f"simulator.{name}" for name in asked]
 
 
 def _with_seed(options: ExecutorOptions) -> ExecutorOptions:

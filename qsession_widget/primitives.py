@@ -21,7 +21,7 @@ from qsession_widget.service import default_service
 from qsession_widget.session import Session, find_session
 from qsession_widget.surrounding import surrounding_session
 from qsession_widget.transpiling import transpiled_circuits
-from qsession_widget.wire import heeded
+from qsession_widget.wire import unheeded
 from qsession_widget.wire.fields import mock_of
 
 if TYPE_CHECKING:
@@ -35,6 +35,9 @@ if TYPE_CHECKING:
 
 _PARAMS_VERSION = 2
 """`params.version`: pubs, and not the first version's separate lists of circuits and values."""
+
+_BITS = "classified"
+"""`execution.meas_type` of shots that are bits."""
 
 
 class Placed:
@@ -203,13 +206,13 @@ class _Primitive(Placed):
             warn_user(f"{', '.join(elsewhere)}: no option of a {self._program_id}, and not sent")
         if backend.service.channel != LOCAL:
             return
-        if refused := heeded.refused(inputs["options"]):
-            name, value = refused
+        meas_type = inputs["options"].get("execution", {}).get("meas_type", _BITS)
+        if meas_type != _BITS:
             raise InvalidInputError(
-                f"{name}={value!r} is not allowed: the local runtime simulates bits and no "
-                "measurement traces; allowed there: 'classified'"
+                f"execution.meas_type={meas_type!r} is not allowed: the local runtime simulates "
+                f"bits and no measurement traces; allowed there: {_BITS!r}"
             )
-        if unheard := heeded.left_out(inputs["options"], inputs.get("resilience_level")):
+        if unheard := unheeded.names(self._program_id, inputs):
             warn_user(
                 f"the local runtime does nothing about {', '.join(unheard)}: it simulates the "
                 "device's noise, and nothing against it"
