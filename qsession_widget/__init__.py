@@ -44,6 +44,7 @@ if TYPE_CHECKING:
     EstimatorV2 = Estimator
     IBMBackend = Backend
     IBMQuantumComputeService = QiskitRuntimeService
+    OptionsV2 = Options
     RuntimeJobV2 = RuntimeJob
     SamplerV2 = Sampler
 
@@ -104,9 +105,31 @@ _AS_AT_IBM = {
     "ExecutorOptions": "qiskit_ibm_runtime.options_models.ExecutorOptions",
     "IBMBackend": "qsession_widget.backend.Backend",
     "IBMQuantumComputeService": "qsession_widget.service.QiskitRuntimeService",
+    "OptionsV2": "qsession_widget.options.Options",
     "QuantumProgram": "qiskit_ibm_runtime.quantum_program.QuantumProgram",
     "RuntimeJobV2": "qsession_widget.job.RuntimeJob",
     "SamplerV2": "qsession_widget.primitives.Sampler",
+    **{
+        name: f"qsession_widget.exceptions.{name}"
+        for name in (
+            "IBMAccountError",
+            "IBMApiError",
+            "IBMBackendApiError",
+            "IBMBackendApiProtocolError",
+            "IBMBackendError",
+            "IBMBackendValueError",
+            "IBMError",
+            "IBMInputValueError",
+            "IBMNotAuthorizedError",
+            "IBMRuntimeError",
+            "RuntimeInvalidStateError",
+            "RuntimeJobFailureError",
+            "RuntimeJobMaxTimeoutError",
+            "RuntimeJobNotFound",
+            "RuntimeJobTimeoutError",
+            "RuntimeProgramNotFound",
+        )
+    },
 }
 """Names of qiskit-ibm-runtime for programs in which only the import line is changed: second names
 of ours, and classes of its own that ours take."""

@@ -13,9 +13,13 @@ from qsession_widget.suboptions import (
     DynamicalDecouplingOptions,
     EnvironmentOptions,
     ExecutionOptions,
+    LayerNoiseLearningOptions,
+    MeasureNoiseLearningOptions,
+    PecOptions,
     ResilienceOptions,
     SimulatorOptions,
     TwirlingOptions,
+    ZneOptions,
 )
 
 if TYPE_CHECKING:
@@ -24,6 +28,27 @@ if TYPE_CHECKING:
     from qiskit.providers import BackendV2
 
     from qsession_widget.checked import Check
+
+__all__ = [
+    "DynamicalDecouplingOptions",
+    "EnvironmentOptions",
+    "EstimatorOptions",
+    "ExecutionOptions",
+    "ExecutionOptionsV2",
+    "LayerNoiseLearningOptions",
+    "MeasureNoiseLearningOptions",
+    "Options",
+    "OptionsV2",
+    "PecOptions",
+    "ResilienceOptions",
+    "ResilienceOptionsV2",
+    "RuntimeOptions",
+    "SamplerExecutionOptionsV2",
+    "SamplerOptions",
+    "SimulatorOptions",
+    "TwirlingOptions",
+    "ZneOptions",
+]
 
 _MAX_OPTIMIZATION_LEVEL = 3
 _MAX_RESILIENCE_LEVEL = 2
@@ -184,6 +209,12 @@ class SamplerOptions(Options):
 
 class EstimatorOptions(Options):
     """Options of an Estimator, under the name that they have in qiskit-ibm-runtime."""
+
+
+# Names that qiskit_ibm_runtime.options has for the same.
+OptionsV2 = Options
+ExecutionOptionsV2 = SamplerExecutionOptionsV2 = ExecutionOptions
+ResilienceOptionsV2 = ResilienceOptions
 
 
 @dataclass

@@ -260,8 +260,8 @@ class Sampler(_Primitive, BaseSamplerV2):  # type: ignore[misc] # qiskit has no 
                 or one pub, or one circuit, by itself. Parameter values of shape (..., parameters)
                 give results of shape (...).
             shots: for every pub that names none; None takes `options.default_shots`.
-            dry_run: whether to run on the device's mock, which gives random results at once. Such
-                a job is in no session.
+            dry_run: whether to run on the device's mock, to try out a job: at IBM its results are
+                random data, and here those of a twin of the device. It is in no session.
 
         Returns:
             A job. Its result has, for each pub, a BitArray for each classical register, of the

@@ -51,7 +51,7 @@ MAX_WAIT_SECONDS = 30.0
 """The longest that the local runtime holds a request."""
 
 MOCK_PREFIX = "mock_"
-"""How the name of a device's mock begins, which gives random results at once."""
+"""How the name of a device's mock begins, which dry runs go to."""
 
 
 def mock_of(device: str) -> str:
