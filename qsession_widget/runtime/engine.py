@@ -17,17 +17,20 @@ from qiskit_aer.backends.aer_compiler import assemble_circuits, generate_aer_con
 from qiskit_aer.backends.backend_utils import LIBRARY_DIR
 from qiskit_aer.backends.controller_wrappers import AerConfig
 
-from qsession_widget.runtime import noise, stages
+from qsession_widget.runtime import noise, seeds, stages
 from qsession_widget.runtime.circuits import rebindable
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     from qiskit import QuantumCircuit
     from qiskit_aer import AerSimulator
 
 KNOWN_AER = ("0.17.", "0.18.")
 """Releases whose inside is as this module expects."""
+
+MAX_KNOWN = 1_000
+"""How many numbers of shots a circuit's way of running is remembered for."""
 
 assembles = version("qiskit-aer").startswith(KNOWN_AER)
 
@@ -62,6 +65,7 @@ class Prepared:
         """Run, and give what Aer says of each run: `counts`, and `memory` if asked for.
 
         With a seed the shots are those of Aer's own `run` with the bound circuits in this order.
+        Without one, each run is a sample of its own: independent of all others.
 
         Raises:
             AerError: where the simulation fails.
@@ -78,6 +82,13 @@ class Prepared:
         if kept is not None:
             return kept.execute(runs, shots=shots, seed=seed, memory=memory)
         bound = [_bound(self._circuits[each.circuit], each.values) for each in runs]
+        if seed is None and shots > seeds.STEP and len(bound) > 1:
+            # As in `_Assembled._apart`; what each of these does is known only once it is bound.
+            found = []
+            for each in bound:
+                alone = Prepared([each], self._simulator)
+                found += alone._execute([Run(0, ())], shots=shots, seed=None, memory=memory)
+            return found
         if assembles:
             return _Assembled(bound, self._simulator).execute(
                 [Run(index, ()) for index in range(len(bound))],
@@ -85,7 +96,8 @@ class Prepared:
                 seed=seed,
                 memory=memory,
             )
-        job = self._simulator.run(bound, shots=shots, seed_simulator=seed, memory=memory)
+        drawn = seeds.fresh() if seed is None else seed
+        job = self._simulator.run(bound, shots=shots, seed_simulator=drawn, memory=memory)
         result = job.result()
         if not result.success:
             raise AerError(f"the simulation failed: {result.status}")
@@ -103,7 +115,10 @@ class _Assembled:
         self._noise = {} if model is None else model.to_dict(serializable=True)
         self._collapsed: dict[str, Any] | None = None
         self._exact_shots: set[int] = set()
-        self._basis = simulator.configuration().basis_gates
+        self._sampled: dict[tuple[int, int], bool] = {}
+        # As `run` does: a simulator of no device takes all that Aer knows.
+        of_device = simulator._target is not None  # noqa: SLF001 - see above
+        self._basis = simulator.configuration().basis_gates if of_device else None
         self._native, self._places = assemble_circuits(self._circuits, self._basis)
         self._parameters = [list(each.parameters) for each in circuits]
         self._blanks = [
@@ -113,6 +128,57 @@ class _Assembled:
 
     def execute(
         self, runs: Sequence[Run], *, shots: int, seed: int | None, memory: bool
+    ) -> list[dict[str, Any]]:
+        if seed is not None:
+            results = self._run(runs, shots, seed, memory, self._noise)
+        elif len(runs) == 1 or shots <= seeds.STEP:
+            results = self._drawn(runs, shots, memory)
+        else:
+            results = self._apart(runs, shots, memory)
+        return [each["data"] for each in results]
+
+    def _apart(self, runs: Sequence[Run], shots: int, memory: bool) -> list[dict[str, Any]]:
+        """Run without a seed so that no shot of one run is another's.
+
+        Where Aer simulates shot by shot, each shot's seed is one more than the last one's, while
+        the seeds of runs that it is given together are `seeds.STEP` apart: with more shots than
+        that, runs share shots. Those are run one by one. Whether a circuit is simulated in that way
+        Aer says only afterwards, so the first run of each is always one by itself.
+        """
+        if len(self._sampled) > MAX_KNOWN:
+            self._sampled.clear()
+        found: dict[int, dict[str, Any]] = {}
+        for index, run in enumerate(runs):
+            if (run.circuit, shots) not in self._sampled:
+                (result,) = self._drawn([run], shots, memory)
+                found[index] = result
+                at_once = bool(result["metadata"].get("measure_sampling"))
+                self._sampled[run.circuit, shots] = at_once
+        together = [index for index in range(len(runs)) if index not in found]
+        for indices in self._divided(runs, together, shots):
+            results = self._drawn([runs[index] for index in indices], shots, memory)
+            found.update(zip(indices, results, strict=True))
+        return [found[index] for index in range(len(runs))]
+
+    def _divided(
+        self, runs: Sequence[Run], indices: Sequence[int], shots: int
+    ) -> Iterator[list[int]]:
+        """Put runs together whose shots Aer draws at once, and leave others by themselves."""
+        drawn_at_once = []
+        for index in indices:
+            if self._sampled[runs[index].circuit, shots]:
+                drawn_at_once.append(index)
+            else:
+                yield [index]
+        if drawn_at_once:
+            yield drawn_at_once
+
+    def _drawn(self, runs: Sequence[Run], shots: int, memory: bool) -> list[dict[str, Any]]:
+        """Run with a fresh seed: Aer's own is drawn once, when the circuit is assembled."""
+        return self._run(runs, shots, seeds.fresh(), memory, self._cheapest_noise(shots))
+
+    def _run(
+        self, runs: Sequence[Run], shots: int, seed: int, memory: bool, noise: dict[str, Any]
     ) -> list[dict[str, Any]]:
         groups = self._grouped(runs)
         native = [self._fresh(circuit) for circuit, _ in groups]
@@ -130,15 +196,17 @@ class _Assembled:
         )
         config.library_dir = LIBRARY_DIR
         output = self._simulator._controller.execute(  # noqa: SLF001 - see above
-            native, self._noise_for(shots, seed), config
+            native, noise, config
         )
         if not isinstance(output, dict) or not output.get("success"):
             status = output.get("status") if isinstance(output, dict) else output
             raise AerError(f"the simulation failed: {status}")
-        results = output["results"]
+        results: list[dict[str, Any]] = output["results"]
         if all(each["metadata"].get("method") == "density_matrix" for each in results):
+            if len(self._exact_shots) > MAX_KNOWN:
+                self._exact_shots.clear()
             self._exact_shots.add(shots)
-        return [each["data"] for each in results]
+        return results
 
     def _fresh(self, circuit: int) -> Any:
         """Give Aer's form of a circuit, to be run once.
@@ -160,15 +228,15 @@ class _Assembled:
                 groups.append((circuit, [values]))
         return groups
 
-    def _noise_for(self, shots: int, seed: int | None) -> dict[str, Any]:
-        """Choose the form of the noise.
+    def _cheapest_noise(self, shots: int) -> dict[str, Any]:
+        """Choose the form of the noise where the user asked for no seed.
 
-        Without a seed only the errors that these circuits meet, each collapsed to one map: they
-        give the same density matrix, and so the same distribution, in a fraction of the time. Only
-        where Aer itself was seen to take the density matrix for these circuits and as many shots,
-        since elsewhere it would change Aer's method.
+        Only the errors that these circuits meet, each collapsed to one map: they give the same
+        density matrix, and so the same distribution, in a fraction of the time. Only where Aer
+        itself was seen to take the density matrix for these circuits and as many shots, since
+        elsewhere it would change Aer's method.
         """
-        if seed is not None or shots not in self._exact_shots or self._model is None:
+        if shots not in self._exact_shots or self._model is None:
             return self._noise
         if self._collapsed is None:
             model = noise.collapse(self._model, noise.uses(self._circuits))

@@ -52,16 +52,33 @@ class NoisyDevice(BackendV2):  # type: ignore[misc] # qiskit has no types
         raise NotImplementedError
 
 
-def simulator(target: Target, active: frozenset[int]) -> AerSimulator:
+def simulator(
+    target: Target, active: frozenset[int], given: NoiseModel | None = None
+) -> AerSimulator:
     """Build a simulator whose noise model covers the active qubits only.
 
     Errors elsewhere cannot touch the circuit, but building and passing them on takes seconds on
     a large device; with the same seed the shots are the same as with the whole model. That takes
     one error more: Aer chooses its method by the kinds of errors that it is given, whether or not
     the circuit meets them, and Kraus maps anywhere rule out its stabilizers.
+
+    Args:
+        target: of the device.
+        active: its qubits that circuits use.
+        given: noise that takes the place of the device's.
     """
-    method = "automatic" if len(active) <= MAX_STATEVECTOR_QUBITS else "matrix_product_state"
-    return AerSimulator.from_backend(NoisyDevice(_restricted(target, active)), method=method)
+    options = {} if given is None else {"noise_model": given}
+    device = NoisyDevice(_restricted(target, active))
+    return AerSimulator.from_backend(device, method=_method(active), **options)
+
+
+def with_model(given: NoiseModel, active: frozenset[int]) -> AerSimulator:
+    """Build a simulator of no device with a noise that was given."""
+    return AerSimulator(noise_model=given, method=_method(active))
+
+
+def _method(active: frozenset[int]) -> str:
+    return "automatic" if len(active) <= MAX_STATEVECTOR_QUBITS else "matrix_product_state"
 
 
 def uses(circuits: Iterable[QuantumCircuit]) -> set[Use]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 import time
 from contextlib import contextmanager
+from copy import deepcopy
 from functools import cache
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -21,30 +22,36 @@ from qiskit.primitives.containers.sampler_pub import SamplerPub
 from qiskit.transpiler import PassManager, Target, generate_preset_pass_manager
 from qiskit_aer import AerSimulator
 
-from qsession_widget.errors import CodecError
-from qsession_widget.runtime import bits, expectation, noise, stages
+from qsession_widget.errors import CodecError, InvalidInputError
+from qsession_widget.runtime import bits, expectation, given_noise, noise, stages, unheeded
+from qsession_widget.runtime import shots as shot_rules
 from qsession_widget.runtime.caching import Cache
 from qsession_widget.runtime.circuits import Circuits
 from qsession_widget.runtime.devices import Catalog
 from qsession_widget.runtime.devices import Device as Recording
 from qsession_widget.runtime.engine import Prepared, Run
 from qsession_widget.runtime.limits import NO_LIMITS
+from qsession_widget.runtime.seeds import MAX_SEED, Seeds
 from qsession_widget.wire import codec
-from qsession_widget.wire.target import build_target
+from qsession_widget.wire.fields import EXTRA
+from qsession_widget.wire.target import CONTROL_FLOW, build_target
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable, Iterator, Sequence
 
-    from qsession_widget.runtime.limits import Limits
+    from qiskit_aer.noise import NoiseModel
 
-DEFAULT_SHOTS = 4096
-DEFAULT_PRECISION = 0.015625
-"""1/sqrt(4096): what IBM's estimator takes where neither pub nor options name a precision."""
+    from qsession_widget.runtime.given_noise import GivenNoise
+    from qsession_widget.runtime.limits import Limits
 
 NOT_A_GATE = frozenset({"barrier"})
 
-LEARNED_TYPES = ("_json", "settings")
-"""How the noise learner's results are tagged, which an estimator's options may hold."""
+OPAQUE_TYPES = ("_json", "settings", given_noise.TAG)
+"""How the noise learner's results are tagged, which an estimator's options may hold, and a model of
+noise, which is read where its option is."""
+
+MEAS_TYPE = "classified"
+"""What a measurement gives here: bits. There are no pulses to take other data from."""
 
 
 class RejectedError(Exception):
@@ -116,7 +123,7 @@ def run(
     """
     _circuits.release()
     try:
-        inputs = codec.loads(params, circuit=_circuits.decode, opaque=LEARNED_TYPES)
+        inputs = codec.loads(params, circuit=_circuits.decode, opaque=OPAQUE_TYPES)
     except CodecError as error:
         raise RejectedError(f"The job's params cannot be read: {error}") from error
     if not isinstance(inputs, dict):
@@ -126,17 +133,30 @@ def run(
         raise RejectedError(f"pubs is {pubs!r:.80}; it has to be a list of at least one pub.")
     if not isinstance(options, dict) or not isinstance(options.get("simulator", {}), dict):
         raise RejectedError(f"options is {options!r:.80}; options are objects with names.")
+    try:
+        shot_rules.check(options)
+        given = given_noise.read((options.get("simulator") or {}).get("noise_model"))
+    except InvalidInputError as error:
+        raise RejectedError(str(error)) from error
+    meas_type = (options.get("execution") or {}).get("meas_type")
+    if program_id == "sampler" and meas_type not in (None, MEAS_TYPE):
+        raise RejectedError(
+            f"options.execution.meas_type is {meas_type!r:.80}; this runtime gives {MEAS_TYPE!r} "
+            "results only."
+        )
     runners = {"sampler": _sample, "estimator": _estimate}
     stages.expect(len(pubs))
     started = time.perf_counter()
     results = []
-    for result in runners[program_id](pubs, options, Device(backend, optimization_level, limits)):
+    device = Device(backend, optimization_level, limits, given)
+    for result in runners[program_id](pubs, options, device):
         results.append(codec.dumps(result))
         if len(results) < len(pubs):
             # The last one comes with the end of the job.
             on_interim(results[-1])
     busy_seconds = time.perf_counter() - started
-    return Outcome(codec.joined(results, metadata=_metadata(options)), busy_seconds)
+    metadata = _metadata(options, unheeded.names(program_id, inputs))
+    return Outcome(codec.joined(results, metadata=metadata), busy_seconds)
 
 
 def warm(backend: str) -> None:
@@ -151,24 +171,48 @@ def warm(backend: str) -> None:
     device.sampling(device.runnable(circuit)).execute([Run(0, ())], shots=1, seed=None, memory=True)
 
 
-def _metadata(options: dict[str, Any]) -> dict[str, Any]:
-    """Describe how the job was run; as on IBM's side, with the noise model that was given."""
+def _metadata(options: dict[str, Any], ignored: list[str]) -> dict[str, Any]:
+    """Describe how the job was run; as on IBM's side, with the noise model that was given.
+
+    Args:
+        options: of the job.
+        ignored: names of those that changed nothing.
+    """
+    found: dict[str, Any] = {"version": 2}
     resilience = options.get("resilience")
     learned = resilience.get("layer_noise_model") if isinstance(resilience, dict) else None
-    if learned is None:
-        return {"version": 2}
-    unused = {"zne_mitigation": False, "pec_mitigation": False}
-    return {"version": 2, "resilience": {**unused, "layer_noise_model": learned}}
+    if learned is not None:
+        unused = {"zne_mitigation": False, "pec_mitigation": False}
+        found["resilience"] = {**unused, "layer_noise_model": learned}
+    if ignored:
+        found[EXTRA] = {"ignored_options": ignored}
+    return found
 
 
 class Device:
     """A device as the programs below use it."""
 
-    def __init__(self, name: str, optimization_level: int, limits: Limits = NO_LIMITS) -> None:
+    def __init__(
+        self,
+        name: str,
+        optimization_level: int,
+        limits: Limits = NO_LIMITS,
+        given: GivenNoise | None = None,
+    ) -> None:
+        """Take a device.
+
+        Args:
+            name: of the device.
+            optimization_level: for circuits that are not in the device's instruction set.
+            limits: of the runtime, besides the device's own.
+            given: noise that takes the place of the device's.
+        """
         _forget_if_recalibrated(name)
         self._limits = limits
         self.name = name
         self._level = optimization_level
+        self._given = given
+        self._noise_key = None if given is None else given.key
         self._target = _target(name)
         self._max_shots = _device(name).configuration.get("max_shots")
 
@@ -197,7 +241,8 @@ class Device:
     def sampling(self, runnable: Runnable) -> Prepared:
         """Give a circuit ready to be sampled."""
         return _prepared.get(
-            runnable.key, lambda: Prepared([runnable.circuit], self.simulator(runnable.circuit))
+            (runnable.key, self._noise_key),
+            lambda: Prepared([runnable.circuit], self.simulator(runnable.circuit)),
         )
 
     def estimation(self, runnable: Runnable, labels: Sequence[frozenset[str]]) -> Estimation:
@@ -221,7 +266,7 @@ class Device:
             simulator = self.simulator(runnable.circuit, observed=support)
             return Estimation(groups, first, Prepared(circuits, simulator))
 
-        return _estimations.get((runnable.key, tuple(labels)), make)
+        return _estimations.get((runnable.key, self._noise_key, tuple(labels)), make)
 
     def check(self, circuit: QuantumCircuit) -> None:
         """Refuse a circuit that the device cannot run as it is."""
@@ -256,17 +301,31 @@ class Device:
                 f"{shots} shots asked for; this runtime takes {self._limits.shots}."
             )
 
-    def check_precision(self, precision: float) -> None:
-        """Refuse a precision for which the device does not take enough shots."""
-        if not precision > 0:
-            raise RejectedError(f"Precision {precision} asked for; it has to be more than 0.")
-        shots = 1 / precision**2
+    def checked_shots(self, precision: float, shots: int | None) -> int:
+        """Give the shots of an estimate.
+
+        Args:
+            precision: standard error that is asked for.
+            shots: those that it was worked out from; None where the precision decides.
+
+        Raises:
+            RejectedError: for a precision for which the device does not take enough shots.
+        """
+        if not 0 < precision < math.inf:
+            raise RejectedError(
+                f"Precision {precision} asked for; it has to be finite and more than 0."
+            )
+        if shots is not None:
+            self.check_shots(shots)
+            return shots
+        found = shot_rules.for_precision(precision)
         for taker, most in ((self.name, self._max_shots), ("this runtime", self._limits.shots)):
-            if most and shots > most:
+            if most and found > most:
                 raise RejectedError(
-                    f"Precision {precision} asked for, which takes {shots:.0f} shots; {taker} "
+                    f"Precision {precision} asked for, which takes {found} shots; {taker} "
                     f"takes {most}."
                 )
+        return found
 
     def simulator(
         self, *circuits: QuantumCircuit, observed: frozenset[int] = frozenset()
@@ -278,7 +337,7 @@ class Device:
             observed: qubits that are measured besides.
         """
         active = observed.union(*map(_active_qubits, circuits))
-        return _simulator(self.name, active)
+        return _simulator(self.name, active, self._given)
 
 
 def _active_qubits(circuit: QuantumCircuit) -> frozenset[int]:
@@ -292,12 +351,11 @@ def _active_qubits(circuit: QuantumCircuit) -> frozenset[int]:
 
 
 def _sample(pubs: list[Any], options: dict[str, Any], device: Device) -> Iterator[PubResult]:
+    seeds = Seeds(_seed(options))
     for raw in pubs:
         circuit, values, shots = _parts(raw, 3)
         if shots is None:
-            shots = options.get("default_shots")
-        if shots is None:
-            shots = DEFAULT_SHOTS
+            shots = shot_rules.default(options)
         with _reading_pub():
             pub = SamplerPub.coerce((circuit, values), shots)
         device.check_shots(pub.shots)
@@ -305,7 +363,7 @@ def _sample(pubs: list[Any], options: dict[str, Any], device: Device) -> Iterato
         results = device.sampling(runnable).execute(
             [Run(0, row) for row in _rows(pub, runnable)],
             shots=pub.shots,
-            seed=_seed(options),
+            seed=seeds.take(math.prod(pub.shape)),
             memory=True,
         )
         memories = [each.get("memory", []) for each in results]
@@ -317,28 +375,26 @@ def _sample(pubs: list[Any], options: dict[str, Any], device: Device) -> Iterato
 
 
 def _estimate(pubs: list[Any], options: dict[str, Any], device: Device) -> Iterator[PubResult]:
+    seeds = Seeds(_seed(options))
     for raw in pubs:
         circuit, observables, values, precision = _parts(raw, 4)
+        shots = None
+        if precision is None:
+            shots = shot_rules.default(options)
+            precision = _target_precision(shots, options)
         with _reading_pub():
-            if precision is None:
-                precision = _default_precision(options)
-            shots = _twirled_shots(options)
-            if shots is not None:
-                # A little less, so that the estimator's rounding up does not add a shot.
-                precision = (1 + 1e-12) / math.sqrt(shots)
             pub = EstimatorPub.coerce((circuit, observables, values), precision)
-        device.check_precision(pub.precision)
+        shots = device.checked_shots(pub.precision, shots)
         runnable = device.runnable(pub.circuit)
         if runnable.transpiled:
             laid_out = pub.observables.apply_layout(runnable.circuit.layout)
             pub = EstimatorPub(pub.circuit, laid_out, pub.parameter_values, pub.precision, False)
-        yield _estimated(pub, runnable, device, _seed(options))
+        yield _estimated(pub, runnable, device, shots, seeds)
 
 
 def _estimated(
-    pub: EstimatorPub, runnable: Runnable, device: Device, seed: int | None
+    pub: EstimatorPub, runnable: Runnable, device: Device, shots: int, seeds: Seeds
 ) -> PubResult:
-    shots = math.ceil(1 / pub.precision**2)
     wanted, where, observables = expectation.wanted(pub)
     estimation = device.estimation(runnable, list(dict.fromkeys(wanted.values())))
     rows = dict(zip(np.ndindex(pub.parameter_values.shape), _rows(pub, runnable), strict=True))
@@ -350,7 +406,7 @@ def _estimated(
     results = estimation.prepared.execute(
         [Run(number, rows[index]) for index, number, _ in plan],
         shots=shots,
-        seed=seed,
+        seed=seeds.take(len(plan)),
         memory=False,
     )
     found = {
@@ -373,6 +429,8 @@ def _rows(pub: SamplerPub | EstimatorPub, runnable: Runnable) -> list[list[float
     """Give the values of a circuit's parameters for each of its runs."""
     values = pub.parameter_values.as_array(pub.circuit.parameters)
     rows = values.reshape(math.prod(pub.parameter_values.shape), pub.circuit.num_parameters)
+    if not np.isfinite(rows).all():
+        raise RejectedError("A pub's parameter values hold nan or inf; they have to be finite.")
     found: list[list[float]] = rows[:, runnable.columns].tolist()
     return found
 
@@ -397,34 +455,27 @@ def _reading_pub() -> Iterator[None]:
 
 
 def _seed(options: dict[str, Any]) -> int | None:
-    simulator = options.get("simulator") or {}
-    return simulator.get("seed_simulator", options.get("seed_estimator"))
+    """Give the seed that the user asked for; None for none."""
+    for name, seed in (
+        ("simulator.seed_simulator", (options.get("simulator") or {}).get("seed_simulator")),
+        ("seed_estimator", options.get("seed_estimator")),
+    ):
+        if seed is None:
+            continue
+        if isinstance(seed, bool) or not isinstance(seed, int) or not 0 <= seed <= MAX_SEED:
+            raise RejectedError(
+                f"options.{name} is {seed!r:.80}; it has to be a whole number of 0 to {MAX_SEED}."
+            )
+        return seed
+    return None
 
 
-def _twirled_shots(options: dict[str, Any]) -> int | None:
-    """Give the shots that twirling asks for, which go before all others; None if it does not.
-
-    The twirling itself is left out: averaged over randomizations it would turn the device's noise
-    into Pauli noise of the same strength.
-    """
-    twirling = options.get("twirling") or {}
-    if not (twirling.get("enable_gates") or twirling.get("enable_measure")):
-        return None
-    randomizations, shots = (
-        twirling.get(name) for name in ("num_randomizations", "shots_per_randomization")
-    )
-    # Either may be "auto".
-    if not isinstance(randomizations, int) or not isinstance(shots, int):
-        return None
-    return randomizations * shots
-
-
-def _default_precision(options: dict[str, Any]) -> float:
-    if options.get("default_precision") is not None:
-        return float(options["default_precision"])
-    if options.get("default_shots") is not None:
-        return 1 / math.sqrt(options["default_shots"])
-    return DEFAULT_PRECISION
+def _target_precision(shots: int, options: dict[str, Any]) -> float:
+    """Give the precision that a result names: what was asked for, where that decided the shots."""
+    asked = options.get("default_precision")
+    if asked is not None and shots == shot_rules.for_precision(asked):
+        return float(asked)
+    return 1 / math.sqrt(shots)
 
 
 def _in_instruction_set(circuit: QuantumCircuit, target: Target) -> bool:
@@ -488,12 +539,20 @@ def _pass_manager(name: str, level: int) -> PassManager:
     )
 
 
-def _simulator(name: str, active: frozenset[int]) -> AerSimulator:
-    """Give a simulator with the noise of the active qubits."""
+def _simulator(name: str, active: frozenset[int], given: GivenNoise | None) -> AerSimulator:
+    """Give a simulator with the noise of the active qubits, or with that which was given."""
 
     def make() -> AerSimulator:
+        model = None if given is None else _complete(given.model, _target(name))
         if _device(name).simulator:
-            return AerSimulator()
-        return noise.simulator(_target(name), active)
+            return AerSimulator() if model is None else noise.with_model(model, active)
+        return noise.simulator(_target(name), active, model)
 
-    return _simulators.get((name, active), make)
+    return _simulators.get((name, active, None if given is None else given.key), make)
+
+
+def _complete(model: NoiseModel, target: Target) -> NoiseModel:
+    """Let a model take every instruction of the device: those without an error are ideal in it."""
+    copy = deepcopy(model)
+    copy.add_basis_gates([each for each in target.operation_names if each not in CONTROL_FLOW])
+    return copy

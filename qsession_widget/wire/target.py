@@ -27,6 +27,33 @@ Placement = dict[tuple[int, ...], InstructionProperties | None]
 """Where an instruction exists on the device, with its error and duration."""
 
 
+class MeasureProperties(InstructionProperties):  # type: ignore[misc] # qiskit has no types
+    """What a device's record says about reading a qubit, by the names that Aer looks for.
+
+    A target's own figure is one number, with which a 0 and a 1 would be misread equally often.
+
+    Attributes:
+        prob_meas1_prep0: probability of reading 1 where 0 was prepared.
+        prob_meas0_prep1: probability of reading 0 where 1 was prepared.
+    """
+
+    def __init__(
+        self,
+        duration: float | None,
+        error: float | None,
+        prob_meas1_prep0: float,
+        prob_meas0_prep1: float,
+    ) -> None:
+        super().__init__(duration, error)
+        self.prob_meas1_prep0 = prob_meas1_prep0
+        self.prob_meas0_prep1 = prob_meas0_prep1
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Copy whole: the parent knows of its own two figures only."""
+        probabilities = self.prob_meas1_prep0, self.prob_meas0_prep1
+        return type(self), (self.duration, self.error, *probabilities)
+
+
 def build_target(configuration: dict[str, Any], properties: dict[str, Any] | None) -> Target:
     """Build the target of a device.
 
@@ -68,13 +95,7 @@ def build_target(configuration: dict[str, Any], properties: dict[str, Any] | Non
             broken = _broken(properties, name, faulty)
             placement = {where: what for where, what in placement.items() if where not in broken}
         if name == "measure" and qubits:
-            placement = {
-                (index,): InstructionProperties(
-                    error=qubits[index].get("readout_error"),
-                    duration=qubits[index].get("readout_length"),
-                )
-                for index in working
-            }
+            placement = {(index,): _reading(qubits[index]) for index in working}
         if placement is None and name in NON_UNITARY:
             placement = {(index,): None for index in working}
         target.add_instruction(
@@ -85,6 +106,15 @@ def build_target(configuration: dict[str, Any], properties: dict[str, Any] | Non
             angle_bounds=[(0, math.pi / 2)] if name == "rzz" else None,
         )
     return target
+
+
+def _reading(qubit: dict[str, float]) -> InstructionProperties:
+    """Give the figures of a qubit's measurement, its two errors apart where the record has both."""
+    duration, error = qubit.get("readout_length"), qubit.get("readout_error")
+    of_zero, of_one = qubit.get("prob_meas1_prep0"), qubit.get("prob_meas0_prep1")
+    if of_zero is None or of_one is None:
+        return InstructionProperties(duration, error)
+    return MeasureProperties(duration, error, of_zero, of_one)
 
 
 def _values(entries: list[dict[str, Any]]) -> dict[str, float]:

@@ -1,4 +1,8 @@
-"""With a seed, each shot is the one of plain Aer with the whole noise of IBM's own device object.
+"""With a seed, each shot is the one of plain Aer with the whole noise that a device's record has.
+
+The gates' noise is what Aer derives from IBM's own device object. That object's target has one
+readout error for each qubit where the record has two, so those are added from the record, through
+IBM's own reader of it.
 
 `make soak` takes the devices whose whole noise model takes many seconds to build as well.
 """
@@ -14,6 +18,7 @@ import pytest
 from qiskit import ClassicalRegister, QuantumCircuit, QuantumRegister, generate_preset_pass_manager
 from qiskit.circuit import ParameterVector
 from qiskit_aer import AerSimulator
+from qiskit_aer.noise import NoiseModel, ReadoutError
 from qiskit_ibm_runtime import fake_provider
 
 from qsession_widget.runtime import simulation
@@ -45,7 +50,15 @@ def device(name: str) -> Any:
 
 @cache
 def plain(name: str) -> AerSimulator:
-    return AerSimulator.from_backend(device(name))
+    """Give plain Aer with the device's recorded noise."""
+    recorded, properties = device(name), device(name).properties()
+    model = NoiseModel.from_backend(recorded, readout_error=False)
+    for qubit in range(recorded.num_qubits):
+        of_zero, _ = properties.qubit_property(qubit, "prob_meas1_prep0")
+        of_one, _ = properties.qubit_property(qubit, "prob_meas0_prep1")
+        error = ReadoutError([[1 - of_zero, of_zero], [of_one, 1 - of_one]])
+        model.add_readout_error(error, [qubit])
+    return AerSimulator.from_backend(recorded, noise_model=model)
 
 
 def rotations(width: int) -> QuantumCircuit:
