@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
 from qiskit import QuantumCircuit
 from qiskit.circuit import ControlFlowOp
@@ -22,7 +23,7 @@ from qsession_widget.session import Session, find_session
 from qsession_widget.surrounding import surrounding_session
 from qsession_widget.transpiling import transpiled_circuits
 from qsession_widget.wire import unheeded
-from qsession_widget.wire.fields import mock_of
+from qsession_widget.wire.fields import INSTANCE_CRN, mock_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
     from qiskit.providers import BackendV2
 
     from qsession_widget.job import RuntimeJob
+    from qsession_widget.service import QiskitRuntimeService
 
 _PARAMS_VERSION = 2
 """`params.version`: pubs, and not the first version's separate lists of circuits and values."""
@@ -123,7 +125,7 @@ def _meant(given: Session | str | BackendV2 | None) -> Session | Backend | None:
     if around is None:
         return given if isinstance(given, Backend) else service_of(given).backend(name)
     service = around.service if isinstance(given, str) else service_of(given)
-    if name == around.device.name and around.service.uses(service):
+    if name == around.device.name and _are_one(around.service, service):
         warn_user(
             f"backend {name!r} is given inside the block of {around!r}: the jobs run in this "
             f"{type(around).__name__.lower()}. Leave the backend out to say so"
@@ -137,6 +139,16 @@ def _meant(given: Session | str | BackendV2 | None) -> Session | Backend | None:
         f"backend {name!r} is given inside the block of {around!r}, which is on "
         f"{around.device.name!r}: leave it out to run there, or move it out of the block"
     )
+
+
+def _are_one(one: QiskitRuntimeService, other: QiskitRuntimeService) -> bool:
+    """Whether two services lead to the same instance, as ours and IBM's client's may."""
+    if one.uses(other):
+        return True
+    hosts = {urlsplit(each.api.transport.url).netloc for each in (one, other)}
+    # A local runtime has one instance, which only IBM's client knows by a name.
+    instances = {each.active_instance() or INSTANCE_CRN for each in (one, other)}
+    return len(hosts) == len(instances) == 1
 
 
 class _Primitive(Placed):
