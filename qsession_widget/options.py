@@ -69,7 +69,8 @@ class Options(Checked):
 
     Attributes:
         optimization_level: how hard the transpiler works on a circuit that is not in the device's
-            instruction set, 0 to 3.
+            instruction set, 0 to 3. From 1 on gates that undo each other are cancelled, folded ones
+            (mitiq) too: 0 keeps them.
         resilience_level: error mitigation of an Estimator, 0 (none) to 2; None leaves it to the
             service: IBM's takes 1. The local runtime mitigates nothing.
         default_shots: shots for each pub that names none; None leaves it to the service (4096).
