@@ -9,6 +9,10 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from qiskit_ibm_runtime.options_models import ExecutorOptions as ExecutorOptions
+    from qiskit_ibm_runtime.quantum_program import QuantumProgram as QuantumProgram
+
+    from qsession_widget.backend import Backend
     from qsession_widget.errors import (
         BackendNotFoundError,
         CodecError,
@@ -30,12 +34,19 @@ if TYPE_CHECKING:
     )
     from qsession_widget.executor import Executor
     from qsession_widget.job import RuntimeJob
-    from qsession_widget.options import Options, RuntimeOptions
+    from qsession_widget.options import EstimatorOptions, Options, RuntimeOptions, SamplerOptions
     from qsession_widget.panel import SessionPanel, watch
     from qsession_widget.primitives import Estimator, Sampler
     from qsession_widget.service import QiskitRuntimeService
     from qsession_widget.session import Batch, Session
     from qsession_widget.sessions import SessionSummary
+
+    EstimatorV2 = Estimator
+    IBMBackend = Backend
+    IBMQuantumComputeService = QiskitRuntimeService
+    OptionsV2 = Options
+    RuntimeJobV2 = RuntimeJob
+    SamplerV2 = Sampler
 
 __all__ = [
     "BackendNotFoundError",
@@ -43,6 +54,7 @@ __all__ = [
     "CodecError",
     "ConflictError",
     "Estimator",
+    "EstimatorOptions",
     "Executor",
     "InvalidInputError",
     "JobCancelledError",
@@ -59,6 +71,7 @@ __all__ = [
     "RuntimeOptions",
     "RuntimeStartError",
     "Sampler",
+    "SamplerOptions",
     "ServiceError",
     "ServiceUnavailableError",
     "Session",
@@ -72,18 +85,54 @@ __all__ = [
 _MODULES = {
     "Batch": "session",
     "Estimator": "primitives",
+    "EstimatorOptions": "options",
     "Executor": "executor",
     "Options": "options",
     "QiskitRuntimeService": "service",
     "RuntimeJob": "job",
     "RuntimeOptions": "options",
     "Sampler": "primitives",
+    "SamplerOptions": "options",
     "Session": "session",
     "SessionPanel": "panel",
     "SessionSummary": "sessions",
     "watch": "panel",
 }
-"""Where each public name lives; those that are not here are errors."""
+"""Where each public name lives; those that are not here, and not below, are errors."""
+
+_AS_AT_IBM = {
+    "EstimatorV2": "qsession_widget.primitives.Estimator",
+    "ExecutorOptions": "qiskit_ibm_runtime.options_models.ExecutorOptions",
+    "IBMBackend": "qsession_widget.backend.Backend",
+    "IBMQuantumComputeService": "qsession_widget.service.QiskitRuntimeService",
+    "OptionsV2": "qsession_widget.options.Options",
+    "QuantumProgram": "qiskit_ibm_runtime.quantum_program.QuantumProgram",
+    "RuntimeJobV2": "qsession_widget.job.RuntimeJob",
+    "SamplerV2": "qsession_widget.primitives.Sampler",
+    **{
+        name: f"qsession_widget.exceptions.{name}"
+        for name in (
+            "IBMAccountError",
+            "IBMApiError",
+            "IBMBackendApiError",
+            "IBMBackendApiProtocolError",
+            "IBMBackendError",
+            "IBMBackendValueError",
+            "IBMError",
+            "IBMInputValueError",
+            "IBMNotAuthorizedError",
+            "IBMRuntimeError",
+            "RuntimeInvalidStateError",
+            "RuntimeJobFailureError",
+            "RuntimeJobMaxTimeoutError",
+            "RuntimeJobNotFound",
+            "RuntimeJobTimeoutError",
+            "RuntimeProgramNotFound",
+        )
+    },
+}
+"""Names of qiskit-ibm-runtime for programs in which only the import line is changed: second names
+of ours, and classes of its own that ours take."""
 
 
 def __getattr__(name: str) -> object:
@@ -92,12 +141,14 @@ def __getattr__(name: str) -> object:
         from importlib.metadata import version  # noqa: PLC0415
 
         return version("qsession-widget")
-    if name not in __all__:
+    if name not in __all__ and name not in _AS_AT_IBM:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    value = getattr(import_module(f"{__name__}.{_MODULES.get(name, 'errors')}"), name)
+    path = _AS_AT_IBM.get(name, f"{__name__}.{_MODULES.get(name, 'errors')}.{name}")
+    module, _, own_name = path.rpartition(".")
+    value = getattr(import_module(module), own_name)
     globals()[name] = value
     return value
 
 
 def __dir__() -> list[str]:
-    return sorted({*globals(), *__all__, "__version__"})
+    return sorted({*globals(), *__all__, *_AS_AT_IBM, "__version__"})

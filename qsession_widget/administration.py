@@ -6,12 +6,17 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 from qsession_widget import local
+from qsession_widget.errors import ConflictError
+from qsession_widget.transport.api import RuntimeApi
 from qsession_widget.transport.auth import BearerAuth
 from qsession_widget.transport.http import Endpoint, Transport
 from qsession_widget.wire.fields import API_PREFIX, EXTRA
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+_PAGE = 200
+"""How many jobs are asked for at once."""
 
 
 class Administration:
@@ -30,9 +35,9 @@ class Administration:
         """Its process."""
         self.url = found.public_url or found.url
         """Root of its HTTP server, as others reach it."""
-        self._transport = Transport(
-            Endpoint(f"{found.url}{API_PREFIX}/{EXTRA}", BearerAuth(found.token))
-        )
+        auth = BearerAuth(found.token)
+        self._transport = Transport(Endpoint(f"{found.url}{API_PREFIX}/{EXTRA}", auth))
+        self._api = RuntimeApi(Transport(Endpoint(f"{found.url}{API_PREFIX}", auth)))
 
     def status(self) -> dict[str, Any]:
         """Say what the runtime does: the JSON of GET /qsession/status.
@@ -42,6 +47,31 @@ class Administration:
         """
         found: dict[str, Any] = self._transport.request("GET", "/status").json()
         return found
+
+    def pending_jobs(self) -> list[str]:
+        """List the administrator's own jobs that wait or run, dry runs too, the newest first."""
+        found: dict[str, None] = {}
+        offset = 0
+        while True:
+            page = self._api.jobs(pending="true", include_mocks="true", limit=_PAGE, offset=offset)[
+                "jobs"
+            ]
+            found.update(dict.fromkeys(job["id"] for job in page))
+            if len(page) < _PAGE:
+                return list(found)
+            offset += len(page)
+
+    def cancel_job(self, job_id: str) -> bool:
+        """Cancel a job, and say whether it was: one that is over cannot be.
+
+        Raises:
+            NotFoundError: where there is none of that id.
+        """
+        try:
+            self._api.cancel_job(job_id)
+        except ConflictError:
+            return False
+        return True
 
     def collect_garbage(
         self, *, retention_days: float | None = None, max_store_bytes: int | None = None

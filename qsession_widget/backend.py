@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import threading
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NoReturn
@@ -9,14 +10,19 @@ from typing import TYPE_CHECKING, Any, NoReturn
 from qiskit.providers import BackendV2
 from qiskit.providers import Options as BackendOptions
 
+from qsession_widget import records
 from qsession_widget.errors import InvalidInputError, UnsupportedError
+from qsession_widget.wire.fields import MOCK_PREFIX
 from qsession_widget.wire.target import build_target
 
 if TYPE_CHECKING:
+    import datetime as dt
     from collections.abc import Mapping
 
+    from qiskit import QuantumCircuit
     from qiskit.transpiler import Target
 
+    from qsession_widget.records import Record
     from qsession_widget.service import QiskitRuntimeService
 
 NANOSECOND = 1e-9
@@ -45,7 +51,8 @@ class BackendStatus:
 class Backend(BackendV2):  # type: ignore[misc] # qiskit has no types
     """A device, or a simulator, of a service. Made by `QiskitRuntimeService.backend(name)`.
 
-    It can be handed to Qiskit's transpiler, and to a Session, Sampler or Estimator.
+    It can be handed to Qiskit's transpiler, and to a Session, Sampler or Estimator. What its
+    configuration has is also an attribute of it, as in qiskit-ibm-runtime: `backend.max_shots`.
 
     Args:
         service: the service that the device belongs to.
@@ -67,14 +74,27 @@ class Backend(BackendV2):  # type: ignore[misc] # qiskit has no types
             backend_version=configuration["backend_version"],
         )
         self._service = service
-        self._configuration = dict(configuration)
-        self._properties: dict[str, Any] | None = None
+        self._configuration = records.configuration(configuration)
+        self._properties: Record | None = None
         self._fractional = use_fractional_gates
         self._targets: dict[bool, Target] = {}
         self._lock = threading.Lock()
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__}({self.name!r}, {self.num_qubits} qubits)>"
+
+    def __getattr__(self, name: str) -> Any:
+        # Asked for what is no attribute of a device, or while there is no configuration yet.
+        if name.startswith("_"):
+            raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
+        # Looked up by name, since Qiskit asks every backend for what only some have.
+        if name not in self._configuration:
+            raise AttributeError(f"{self!r} has no attribute {name!r}, nor has its configuration")
+        return getattr(self._configuration, name)
+
+    def __call__(self) -> Backend:
+        """Give the device itself, for programs of a time when `sampler.backend` was a method."""
+        return self
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Backend:
         # A device is known by its name and connection: a copy would be the same one.
@@ -144,15 +164,84 @@ class Backend(BackendV2):  # type: ignore[misc] # qiskit has no types
         groups: list[list[int]] = self._configuration["meas_map"]
         return groups
 
-    def configuration(self) -> dict[str, Any]:
-        """Give the JSON of GET /backends/{name}/configuration, in the wire's units."""
-        return dict(self._configuration)
+    @property
+    def is_mock(self) -> bool:
+        """Whether it is the mock of a device, for dry runs."""
+        return str(self.name).startswith(MOCK_PREFIX)
 
-    def properties(self) -> dict[str, Any] | None:
-        """Give the JSON of GET /backends/{name}/properties; None where the device has none."""
+    @property
+    def calibration_id(self) -> None:
+        """It has the service's own calibration: no other can be chosen."""
+        return
+
+    def configuration(self) -> Record:
+        """Give what it is: GET /backends/{name}/configuration.
+
+        Returns:
+            The JSON as a dict, in the wire's units (`["dt"]` in nanoseconds), with the attributes
+            of qiskit-ibm-runtime's `QasmBackendConfiguration`, in SI units (`.dt` in seconds).
+        """
+        return copy.copy(self._configuration)
+
+    def properties(
+        self, refresh: bool = False, datetime: dt.datetime | None = None
+    ) -> Record | None:
+        """Give how good it was when it was measured last: GET /backends/{name}/properties.
+
+        Args:
+            refresh: whether to ask the service again.
+            datetime: the last ones from before then, which are not kept; a time without a zone is
+                in local time.
+
+        Returns:
+            The JSON as a dict, in the wire's units, with the attributes of qiskit-ibm-runtime's
+            `BackendProperties`, in SI units: `.t1(0)`, `.gate_error("cx", [0, 1])`. None where the
+            device has none.
+        """
+        if datetime is not None:
+            return self._properties_of(datetime)
+        found = self._fetched_properties(refresh=refresh)
+        return copy.copy(found) if found else None
+
+    def target_history(self, datetime: dt.datetime | None = None) -> Target:
+        """Give the target with the properties of a time.
+
+        Args:
+            datetime: as for `properties`; None is now.
+        """
+        if datetime is None:
+            return self.target
+        return build_target(self._configuration, self._properties_of(datetime) or {})
+
+    def refresh(self) -> None:
+        """Ask the service for configuration and properties again."""
+        configuration = self._service.api.configuration(self.name)
         with self._lock:
-            found = self._fetched_properties()
-            return dict(found) if found else None
+            self._configuration = records.configuration(configuration)
+        self._fetched_properties(refresh=True)
+
+    def check_faulty(self, circuit: QuantumCircuit) -> None:
+        """Refuse a circuit with instructions on qubits or couplings that are out of order.
+
+        Args:
+            circuit: in the device's instruction set.
+
+        Raises:
+            InvalidInputError: a ValueError, which names the instruction.
+        """
+        properties = self.properties()
+        if not properties:
+            return
+        qubits = set(properties.faulty_qubits())
+        edges = {tuple(gate.qubits) for gate in properties.faulty_gates() if len(gate.qubits) > 1}
+        for instruction in circuit.data:
+            where = tuple(circuit.find_bit(qubit).index for qubit in instruction.qubits)
+            name = instruction.operation.name
+            if name != "barrier" and (qubits.intersection(where) or where in edges):
+                raise InvalidInputError(
+                    f"circuit {circuit.name!r} has {name} on {list(where)}, and {self.name} is out "
+                    "of order there"
+                )
 
     def status(self) -> BackendStatus:
         """Ask how the device is now.
@@ -181,27 +270,66 @@ class Backend(BackendV2):  # type: ignore[misc] # qiskit has no types
             f"Estimator(mode=backend), with backend={self!r}"
         )
 
+    def open_session(self, max_time: int | str | None = None) -> NoReturn:
+        """Refuse: a session is an object of its own.
+
+        Raises:
+            UnsupportedError: always.
+        """
+        del max_time
+        raise UnsupportedError(
+            "a backend opens no session by itself; write "
+            f"`with Session(backend={self.name!r}) as session:` and Sampler(mode=session)"
+        )
+
     @classmethod
     def _default_options(cls) -> BackendOptions:
         return BackendOptions()
 
     def _target_with(self, *, fractional: bool) -> Target:
         left_out = [] if fractional else self.fractional_gates
+        properties = self._fetched_properties()
         with self._lock:
             if bool(left_out) not in self._targets:
                 all_gates = self._configuration["basis_gates"]
                 basis = [name for name in all_gates if name not in left_out]
                 self._targets[bool(left_out)] = build_target(
-                    {**self._configuration, "basis_gates": basis}, self._fetched_properties()
+                    {**self._configuration, "basis_gates": basis}, properties
                 )
             return self._targets[bool(left_out)]
 
-    def _fetched_properties(self) -> dict[str, Any]:
-        """Give the properties, fetched once. The caller holds the lock."""
-        if self._properties is None:
-            fetch = not self.simulator
-            self._properties = self._service.api.properties(self.name) if fetch else {}
+    def _fetched_properties(self, *, refresh: bool = False) -> Record:
+        """Give the properties, fetched once unless they are wanted anew."""
+        if self._properties is None or refresh:
+            found = {} if self.simulator else self._service.api.properties(self.name)
+            with self._lock:
+                self._properties = records.properties(found)
+                self._targets.clear()
         return self._properties
+
+    def _properties_of(self, when: dt.datetime) -> Record | None:
+        """Ask for the last properties from before a time."""
+        if self.simulator:
+            return None
+        before = when.astimezone().isoformat()
+        found = self._service.api.properties(self.name, updated_before=before)
+        return records.properties(found) if found else None
+
+
+def no_calibration(calibration_id: str | None) -> None:
+    """Refuse a calibration: none but the service's own can be chosen here.
+
+    Args:
+        calibration_id: what was asked for.
+
+    Raises:
+        InvalidInputError: for any but None.
+    """
+    if calibration_id is not None:
+        raise InvalidInputError(
+            f"calibration_id={calibration_id!r} is not allowed: jobs take the device's present "
+            "calibration; service.ibm() gives IBM's own client, which can choose one"
+        )
 
 
 def backend_name(backend: object) -> str:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import copy
 import difflib
 import math
 import operator
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import MISSING, fields
+from numbers import Real
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 from qsession_widget.duration import parse_duration
@@ -57,18 +59,36 @@ class Checked:
         )
 
     def update(self, **changes: object) -> None:
-        """Change several options at once; a dict changes a part of a group.
+        """Change several options at once, or none; a dict changes a part of a group.
 
         Raises:
-            InvalidInputError: for a name or value that is not allowed.
+            InvalidInputError: for a name or value that is not allowed. Nothing is changed then.
         """
+        changed = self.copy()
+        changed._change(changes)  # noqa: SLF001 - of the same class
+        self._become(changed)
+
+    def copy(self) -> Self:
+        """Give options of the same values that share nothing with these."""
+        return copy.deepcopy(self)
+
+    def _change(self, changes: Mapping[str, object]) -> None:
         for name, value in changes.items():
             self._known(name)
             present = getattr(self, name)
             if isinstance(present, Checked) and isinstance(value, Mapping):
-                present.update(**value)
+                present._change(value)  # noqa: SLF001 - of the same class
             else:
                 setattr(self, name, value)
+
+    def _become(self, other: Self) -> None:
+        """Take over checked values; groups stay the objects that they are."""
+        for name in self._fields():
+            present, value = getattr(self, name), getattr(other, name)
+            if isinstance(present, Checked):
+                present._become(value)  # noqa: SLF001 - of the same class
+            else:
+                super().__setattr__(name, value)
 
     def set_values(self) -> dict[str, Any]:
         """Give what was set, and nothing else: options by name, groups as dicts."""
@@ -123,11 +143,15 @@ def number(low: float, *, above: bool = False) -> Check:
     allowed = f"a number {'above' if above else 'from'} {low:g}{'' if above else ' up'}"
 
     def check(name: str, value: Any) -> float:
-        usual = isinstance(value, (int, float)) and not isinstance(value, bool)
-        given = value if usual else math.nan
+        # numpy's numbers are real numbers, too; its truth values are none.
+        usual = isinstance(value, Real) and not isinstance(value, bool)
+        try:
+            given = float(value) if usual else math.nan
+        except OverflowError:
+            given = math.inf
         if not math.isfinite(given) or given < low or (above and given == low):
             raise refusal(name, value, allowed)
-        return float(given)
+        return given
 
     return check
 
@@ -170,12 +194,12 @@ def list_of(each: Check) -> Check:
 
 
 def group(kind: type[Checked]) -> Check:
-    """Allow a group of options: an instance, or a dict of the same names."""
+    """Allow a group of options, which is copied: an instance, or a dict of the same names."""
 
     def check(name: str, value: Any) -> Checked:
         if not isinstance(value, (kind, Mapping)):
             raise refusal(name, value, f"a dict or {kind.__name__}")
-        return kind.of(value)
+        return kind.of(value).copy()
 
     return check
 
@@ -195,10 +219,26 @@ def text(name: str, value: Any) -> str:
 
 
 def mapping(name: str, value: Any) -> dict[str, Any]:
-    """Allow a dict."""
+    """Allow a dict, which is copied with all that is in it."""
     if not isinstance(value, Mapping):
         raise refusal(name, value, "a dict")
-    return dict(value)
+    return copy.deepcopy(dict(value))
+
+
+def noise_model(name: str, value: Any) -> dict[str, Any]:
+    """Allow a noise model of Aer, or the dict that it makes of itself."""
+    if type(value).__module__.startswith("qiskit_aer.noise."):
+        value = value.to_dict()
+    if not isinstance(value, Mapping) or not isinstance(value.get("errors"), list):
+        raise refusal(name, value, "a qiskit_aer.noise.NoiseModel, or a dict of one (to_dict())")
+    return copy.deepcopy(dict(value))
+
+
+def coupling_map(name: str, value: Any) -> list[Any]:
+    """Allow pairs of qubits, as a list or a CouplingMap of Qiskit."""
+    edges = value.get_edges() if hasattr(value, "get_edges") else value
+    found: list[Any] = list_of(list_of(whole(0)))(name, edges)
+    return found
 
 
 def anything(_name: str, value: Any) -> Any:

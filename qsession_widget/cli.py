@@ -1,4 +1,4 @@
-"""`qsession`: serve, status, stop, connect, user, gc, clock, demo."""
+"""`qsession`: serve, status, stop, cancel, connect, user, gc, clock, demo."""
 
 from __future__ import annotations
 
@@ -53,6 +53,14 @@ def main(arguments: list[str] | None = None) -> int:
         "--live", action="store_true", help="draw it again and again, until Ctrl-C (in a terminal)"
     )
     commands.add_parser("stop", help="end the local runtime; jobs go on at its next start")
+    cancel = commands.add_parser(
+        "cancel",
+        help="cancel jobs that an interrupted program has left behind; the runtime has to run",
+        description="Cancels jobs that wait or run. Open sessions stay open.",
+    )
+    which = cancel.add_mutually_exclusive_group(required=True)
+    which.add_argument("--all", action="store_true", help="all of your own, not of other users")
+    which.add_argument("jobs", nargs="*", default=[], metavar="JOB_ID", help="only these")
     connect = commands.add_parser("connect", help="lead IBM's own client to the local runtime")
     connect.add_argument(
         "--format",
@@ -153,6 +161,19 @@ def _stop(_options: argparse.Namespace) -> int:
     return 0
 
 
+def _cancel(options: argparse.Namespace) -> int:
+    from qsession_widget.administration import Administration  # noqa: PLC0415  as above
+
+    runtime = Administration()
+    wanted = runtime.pending_jobs() if options.all else options.jobs
+    cancelled = sum(map(runtime.cancel_job, wanted))
+    over = len(wanted) - cancelled
+    sys.stdout.write(f"Cancelled {cancelled} {'job' if cancelled == 1 else 'jobs'}.\n")
+    if over:
+        sys.stdout.write(f"{over} {'was' if over == 1 else 'were'} over already.\n")
+    return 0
+
+
 def _clock(options: argparse.Namespace) -> int:
     from qsession_widget import local  # noqa: PLC0415  requests is not needed for --help
 
@@ -223,6 +244,7 @@ def _demo(options: argparse.Namespace) -> int:
 _RUN: dict[str, Callable[[argparse.Namespace], int]] = {
     "status": _status,
     "stop": _stop,
+    "cancel": _cancel,
     "connect": _connect,
     "user": _user,
     "gc": _collect,

@@ -6,7 +6,7 @@ import difflib
 from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Any, Self
 
-from qsession_widget.backend import Backend, backend_name
+from qsession_widget.backend import Backend, backend_name, no_calibration
 from qsession_widget.errors import BackendNotFoundError, InvalidInputError, NotFoundError
 from qsession_widget.instances import Instances
 
@@ -42,6 +42,9 @@ class Devices(Instances):
         *,
         simulator: bool | None = None,
         operational: bool | None = None,
+        use_fractional_gates: bool | None = None,
+        calibration_id: str | None = None,
+        include_mocks: bool = False,
         **attributes: object,
     ) -> list[Backend]:
         """List devices, in the service's order, each once.
@@ -55,16 +58,20 @@ class Devices(Instances):
             filters: only those for which this function is true.
             simulator: only simulators (True) or only devices (False).
             operational: only those that take jobs now (True) or do not (False).
+            use_fractional_gates: as for `backend`; None and False leave nothing out.
+            calibration_id: nothing but None is allowed; for programs that say it.
+            include_mocks: whether the devices' mocks are listed too, which dry runs go to.
             **attributes: only those whose configuration has these values, such as `n_qubits=5`.
 
         Raises:
             InvalidInputError: for an instance that there is not, and for an attribute that no
                 device's configuration has.
         """
+        no_calibration(calibration_id)
         wanted = _Wanted(min_num_qubits, simulator, dynamic_circuits, filters, attributes)
         found = [
-            (service._device(entry["name"]), entry)  # noqa: SLF001 - of the same class
-            for service, entry in self._entries(instance)
+            (service._device(entry["name"], use_fractional_gates), entry)  # noqa: SLF001 - of the same class
+            for service, entry in self._entries(instance, mocks=include_mocks)
             if (name is None or entry["name"] == name)
             and (operational is None or _operational(entry) == operational)
             and wanted.may_be(entry)
@@ -73,7 +80,11 @@ class Devices(Instances):
         return [backend for backend, _ in found if wanted.fits(backend)]
 
     def backend(
-        self, name: str, instance: str | None = None, use_fractional_gates: bool | None = None
+        self,
+        name: str,
+        instance: str | None = None,
+        use_fractional_gates: bool | None = None,
+        calibration_id: str | None = None,
     ) -> Backend:
         """Give one device.
 
@@ -83,6 +94,7 @@ class Devices(Instances):
             use_fractional_gates: whether its target has rx, rzz and other gates that turn by any
                 angle. None: it has them, and yet bare circuits that are transpiled here, for IBM,
                 do without, since it refuses some angles and most error suppression with them.
+            calibration_id: nothing but None is allowed; for programs that say it.
 
         Raises:
             BackendNotFoundError: where there is none of that name; the message lists those that
@@ -90,6 +102,7 @@ class Devices(Instances):
             InvalidInputError: for an instance that there is not, and for fractional gates of a
                 device that has none.
         """
+        no_calibration(calibration_id)
         wanted = backend_name(name)
         try:
             found = self._holder(
@@ -117,6 +130,7 @@ class Devices(Instances):
         simulator: bool | None = None,
         dynamic_circuits: bool | None = None,
         operational: bool = True,
+        use_fractional_gates: bool | None = None,
         **attributes: object,
     ) -> Backend:
         """Give the operational device with the fewest waiting jobs.
@@ -130,6 +144,7 @@ class Devices(Instances):
             simulator: only simulators (True) or only devices (False).
             dynamic_circuits: as for `backends`.
             operational: nothing but True is allowed; for programs that say it.
+            use_fractional_gates: as for `backend`.
             **attributes: as for `backends`.
 
         Raises:
@@ -143,7 +158,7 @@ class Devices(Instances):
         ready = [(service, entry) for service, entry in found if _operational(entry)]
         for service, entry in sorted(ready, key=lambda each: _busyness(each[1])):
             if wanted.may_be(entry):
-                backend = service._device(entry["name"])  # noqa: SLF001 - of the same class
+                backend = service._device(entry["name"], use_fractional_gates)  # noqa: SLF001 - of the same class
                 if wanted.fits(backend):
                     return backend
         raise BackendNotFoundError(
@@ -151,10 +166,12 @@ class Devices(Instances):
             f"{', '.join(entry['name'] for _, entry in found) or 'none'}"
         )
 
-    def _entries(self, instance: str | None) -> list[tuple[Self, Entry]]:
+    def _entries(self, instance: str | None, *, mocks: bool = False) -> list[tuple[Self, Entry]]:
         """List what GET /backends says of each device, with the service that has it."""
         found: dict[str, tuple[Self, Entry]] = {}
-        for service, entries in self._each(lambda each: (each, each.api.backends()), instance):
+        for service, entries in self._each(
+            lambda each: (each, each.api.backends(mocks=mocks)), instance
+        ):
             for entry in entries:
                 found.setdefault(entry["name"], (service, entry))
         return list(found.values())

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from qsession_widget.accounts import LOCAL
 from qsession_widget.errors import InvalidInputError
+from qsession_widget.notices import warn_user
 from qsession_widget.primitives import Placed
+from qsession_widget.wire import unheeded
 from qsession_widget.wire.fields import EXECUTOR
 
 if TYPE_CHECKING:
@@ -22,6 +25,9 @@ if TYPE_CHECKING:
 _SCHEMA_VERSION = "v2.0"
 """Newest form of the program's inputs (ibm-quantum-schemas, `executor`)."""
 
+_SEED = "seed_simulator"
+"""Of the simulator's options, which has its place in the inputs among the experimental ones."""
+
 
 class Executor(Placed):
     """Runs a `QuantumProgram`: circuits, and templates of random circuits, as they are.
@@ -31,6 +37,7 @@ class Executor(Placed):
             `with` block, else the least busy device.
         options: `ExecutorOptions` of qiskit-ibm-runtime, or a dict of the same names.
         session: another name for mode.
+        backend: a third one; beside one of them, the device that it has to be on.
 
     Raises:
         InvalidInputError: for a mode or an option that cannot be used.
@@ -42,18 +49,30 @@ class Executor(Placed):
         options: ExecutorOptions | Mapping[str, object] | None = None,
         *,
         session: Session | str | BackendV2 | None = None,
+        backend: str | BackendV2 | None = None,
     ) -> None:
-        super().__init__(mode, session=session)
-        self.options = _official_options(options)
-        """`ExecutorOptions` of qiskit-ibm-runtime, checked by it."""
+        super().__init__(mode, session=session, backend=backend)
+        self.options = options
+
+    @property
+    def options(self) -> ExecutorOptions:
+        """`ExecutorOptions` of qiskit-ibm-runtime, checked by it: a copy of what was given."""
+        return self._options
+
+    @options.setter
+    def options(self, options: ExecutorOptions | Mapping[str, object] | None) -> None:
+        self._options = _official_options(options)
 
     def run(
-        self, program: official_package.QuantumProgram | samplomatic.QuantumProgram
+        self,
+        program: official_package.QuantumProgram | samplomatic.QuantumProgram,
+        dry_run: bool = False,
     ) -> RuntimeJob:
         """Send a program. Its circuits must be in the device's instruction set.
 
         Args:
             program: a `qiskit_ibm_runtime.QuantumProgram`, or one of samplomatic.
+            dry_run: as for `Sampler.run`.
 
         Returns:
             A job. Its result is a `QuantumProgramResult` of qiskit-ibm-runtime.
@@ -74,26 +93,49 @@ class Executor(Placed):
                 raise InvalidInputError(
                     f"{program!r} is not a QuantumProgram of qiskit-ibm-runtime"
                 ) from error
+        session, backend = self._place_for(dry_run=dry_run)
         convert = params_converters.QUANTUM_PROGRAM_PARAMS_CONVERTERS[_SCHEMA_VERSION]
-        inputs = convert.encoder(program, self.options).model_dump(mode="json")
-        environment = self.options.environment
+        local = backend.service.channel == LOCAL
+        options = _with_seed(self.options) if local else self.options
+        inputs = convert.encoder(program, options).model_dump(mode="json")
+        if local:
+            unheard = [*unheeded.of_executor(inputs["options"]), *_not_sent(options)]
+            if unheard:
+                warn_user(f"the local runtime does nothing about {', '.join(unheard)}")
+        environment = options.environment
         run = {
             "log_level": environment.log_level,
             "job_tags": environment.job_tags or None,
             "private": environment.private or None,
-            "max_execution_time": self.options.max_execution_time,
+            "max_execution_time": options.max_execution_time or environment.max_execution_time,
+            "image": environment.image,
         }
-        session, backend = self._place()
         if session is not None:
             return session.run(EXECUTOR, inputs, run)
         return backend.service.run(EXECUTOR, inputs, {"backend": backend, **run})
+
+
+def _not_sent(options: ExecutorOptions) -> list[str]:
+    """Name the options for simulators that were set and have no place in a job's inputs."""
+    asked = options.simulator.model_dump(exclude_defaults=True, exclude={_SEED})
+    return [f"simulator.{name}" for name in asked]
+
+
+def _with_seed(options: ExecutorOptions) -> ExecutorOptions:
+    """Give options with the simulator's seed where it is sent: there is no place of its own."""
+    seed = options.simulator.seed_simulator
+    if seed is None:
+        return options
+    changed = options.model_copy(deep=True)
+    changed.experimental = {_SEED: seed, **options.experimental}
+    return changed
 
 
 def _official_options(given: Any) -> Any:
     from qiskit_ibm_runtime.options_models import ExecutorOptions  # noqa: PLC0415 - takes a second
 
     if isinstance(given, ExecutorOptions):
-        return given
+        return given.model_copy(deep=True)
     try:
         return ExecutorOptions(**(given or {}))
     except (TypeError, ValueError) as error:

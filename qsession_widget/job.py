@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
     from qsession_widget.backend import Backend
     from qsession_widget.decoding import ResultDecoder
+    from qsession_widget.records import Record
     from qsession_widget.service import QiskitRuntimeService
 
 
@@ -50,6 +51,9 @@ class RuntimeJob(PolledJob):
         data: JSON of GET /jobs/{id}, where it is known already.
         result_decoder: class with `decode(text)`, in the place of the wire's own.
     """
+
+    JOB_FINAL_STATES = ("DONE", "CANCELLED", "ERROR")
+    ERROR = "ERROR"
 
     def __init__(
         self,
@@ -86,6 +90,34 @@ class RuntimeJob(PolledJob):
         return str(self._known()["program"]["id"])
 
     @property
+    def primitive_id(self) -> str:
+        """Another name for `program_id`."""
+        return self.program_id
+
+    @property
+    def image(self) -> str:
+        """The runtime image that was asked for; empty for the service's own (`runtime`)."""
+        return str(self._known().get("runtime") or "")
+
+    @property
+    def private(self) -> bool:
+        """Whether the service forgets its inputs, and gives its result once (`private`)."""
+        return bool(self._known().get("private"))
+
+    @property
+    def instance(self) -> str | None:
+        """CRN of the instance that it runs in; None on the local runtime."""
+        return self._service.active_instance()
+
+    @property
+    def usage_estimation(self) -> dict[str, float | None]:
+        """How long it may take: `quantum_seconds` of device time, None where the service says none.
+
+        Source: `estimated_running_time_seconds`.
+        """
+        return {"quantum_seconds": self._known().get("estimated_running_time_seconds")}
+
+    @property
     def session_id(self) -> str | None:
         """Its session; None outside of sessions (`session_id`)."""
         return self._known().get("session_id")
@@ -107,13 +139,26 @@ class RuntimeJob(PolledJob):
         found: dict[str, Any] = decode(self._service.api.job_with_inputs(self._job_id))
         return found.get("params") or {}
 
-    def backend(self) -> Backend:
+    def backend(self, timeout: float | None = None) -> Backend:
         """Give the device that it runs on.
+
+        Args:
+            timeout: nothing is waited for; for programs that name one.
 
         Raises:
             BackendNotFoundError: where the service has it no more.
         """
+        del timeout
         return self._service.backend(self._known()["backend"])
+
+    def properties(self, refresh: bool = False) -> Record | None:
+        """Give the properties that its device had when it was sent, as `Backend.properties`.
+
+        Args:
+            refresh: nothing is kept, so they are asked for in either case.
+        """
+        del refresh
+        return self.backend().properties(datetime=self.creation_date)
 
     # How it is
 
@@ -197,14 +242,18 @@ class RuntimeJob(PolledJob):
         """Give the service's figures: timestamps, usage, versions (GET /jobs/{id}/metrics)."""
         return self._service.api.metrics(self._job_id)
 
-    def usage(self) -> float | None:
+    def usage(self, partial: bool = False) -> float | None:
         """Give the seconds of device time that it used; None while the service has no figure.
 
         Source: `usage.qpu_charge_time_seconds` of GET /jobs/{id}/metrics.
+
+        Args:
+            partial: whether a figure that may grow will do.
         """
         usage = self.metrics().get("usage") or {}
         seconds = usage.get("qpu_charge_time_seconds")
-        return None if usage.get("status") == "pending" or seconds is None else float(seconds)
+        open_still = usage.get("status") == "pending" and not partial
+        return None if open_still or seconds is None else float(seconds)
 
     def logs(self) -> str:
         """Give what it logged; empty where there is nothing (GET /jobs/{id}/logs)."""
@@ -219,6 +268,7 @@ class RuntimeJob(PolledJob):
         self,
         timeout: float | None = None,
         decoder: type[ResultDecoder] | ResultDecoder | None = None,
+        poll_interval: float | None = None,
     ) -> Any:
         """Wait for its result.
 
@@ -227,6 +277,7 @@ class RuntimeJob(PolledJob):
         Args:
             timeout: seconds to wait at most; None waits as long as it takes.
             decoder: class with `decode(text)`; None takes the one given to `run`, else the wire's.
+            poll_interval: as for `wait_for_final_state`.
 
         Returns:
             For sampler and estimator a PrimitiveResult with one PubResult for each pub. None where
@@ -239,7 +290,7 @@ class RuntimeJob(PolledJob):
             JobTimeoutError: where it is not over in time. It goes on.
             CodecError: where the result cannot be decoded.
         """
-        self.wait_for_final_state(timeout)
+        self.wait_for_final_state(timeout, poll_interval)
         match job_status(self._known()):
             case "DONE":
                 pass
@@ -287,8 +338,11 @@ class RuntimeJob(PolledJob):
             ) from error
         return True
 
-    def update_tags(self, tags: Sequence[str]) -> list[str]:
+    def update_tags(self, new_tags: Sequence[str]) -> list[str]:
         """Give it other tags in the place of those it has (PUT /jobs/{id}/tags).
+
+        Args:
+            new_tags: the tags.
 
         Returns:
             Its tags as the service has them now.
@@ -296,7 +350,7 @@ class RuntimeJob(PolledJob):
         Raises:
             InvalidInputError: where they are not a list of texts.
         """
-        self._service.api.update_tags(self._job_id, checked.tags("tags", tags))
+        self._service.api.update_tags(self._job_id, checked.tags("new_tags", new_tags))
         with self._lock:
             # What is over never changes, but for this.
             self._data = self._etag = None

@@ -41,6 +41,7 @@ class Listings(Instances):
         created_after: datetime | None = None,
         created_before: datetime | None = None,
         descending: bool = True,
+        include_mocks: bool = False,
     ) -> list[RuntimeJob]:
         """List jobs, the newest first, each once.
 
@@ -57,6 +58,7 @@ class Listings(Instances):
             created_after: only those since then; a time without a zone is in local time.
             created_before: only those until then.
             descending: whether the newest come first.
+            include_mocks: whether dry runs are listed too, which went to a device's mock.
 
         Raises:
             InvalidInputError: for a limit or skip that is no count, and for an instance that there
@@ -73,6 +75,7 @@ class Listings(Instances):
             "created_after": created_after and created_after.astimezone().isoformat(),
             "created_before": created_before and created_before.astimezone().isoformat(),
             "sort": None if descending else "ASC",
+            "include_mocks": "true" if include_mocks else None,
         }
         return self._merged(
             lambda service, most, first: service._jobs_of_it(query, most, first),  # noqa: SLF001 - of the same class

@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import KW_ONLY, dataclass, field, fields
-from typing import TYPE_CHECKING, Any, ClassVar
+from dataclasses import KW_ONLY, dataclass, field, fields, is_dataclass
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 from qsession_widget import checked
 from qsession_widget.checked import Checked
+from qsession_widget.errors import InvalidInputError
 from qsession_widget.suboptions import (
     DynamicalDecouplingOptions,
     EnvironmentOptions,
     ExecutionOptions,
+    LayerNoiseLearningOptions,
+    MeasureNoiseLearningOptions,
+    PecOptions,
     ResilienceOptions,
     SimulatorOptions,
     TwirlingOptions,
+    ZneOptions,
 )
 
 if TYPE_CHECKING:
@@ -24,9 +29,35 @@ if TYPE_CHECKING:
 
     from qsession_widget.checked import Check
 
+__all__ = [
+    "DynamicalDecouplingOptions",
+    "EnvironmentOptions",
+    "EstimatorOptions",
+    "ExecutionOptions",
+    "ExecutionOptionsV2",
+    "LayerNoiseLearningOptions",
+    "MeasureNoiseLearningOptions",
+    "Options",
+    "OptionsV2",
+    "PecOptions",
+    "ResilienceOptions",
+    "ResilienceOptionsV2",
+    "RuntimeOptions",
+    "SamplerExecutionOptionsV2",
+    "SamplerOptions",
+    "SimulatorOptions",
+    "TwirlingOptions",
+    "ZneOptions",
+]
+
 _MAX_OPTIMIZATION_LEVEL = 3
 _MAX_RESILIENCE_LEVEL = 2
 _MAX_SEED = 2**63 - 1
+_IMAGE = "image"
+"""Of `experimental`: a job's own image, which is no input of the program."""
+
+ESTIMATOR_ONLY = ("default_precision", "seed_estimator", "resilience_level", "resilience")
+"""Options that a Sampler has no use for."""
 
 
 @dataclass
@@ -38,7 +69,8 @@ class Options(Checked):
 
     Attributes:
         optimization_level: how hard the transpiler works on a circuit that is not in the device's
-            instruction set, 0 to 3.
+            instruction set, 0 to 3. From 1 on gates that undo each other are cancelled, folded ones
+            (mitiq) too: 0 keeps them.
         resilience_level: error mitigation of an Estimator, 0 (none) to 2; None leaves it to the
             service: IBM's takes 1. The local runtime mitigates nothing.
         default_shots: shots for each pub that names none; None leaves it to the service (4096).
@@ -54,7 +86,8 @@ class Options(Checked):
         execution: how circuits are executed.
         environment: what goes with every job.
         simulator: for simulators.
-        experimental: a dict for the service, unchecked.
+        experimental: a dict for the service, unchecked. As with qiskit-ibm-runtime, what has the
+            name of an option is laid over that option, and "image" is the job's image.
 
     Raises:
         InvalidInputError: for a name or a value that is not allowed, at construction and at every
@@ -95,6 +128,17 @@ class Options(Checked):
         "experimental": checked.mapping,
     }
 
+    @classmethod
+    def of(cls, value: Self | Mapping[str, object] | None) -> Self:
+        """Take options as `Checked.of` does; also those of qiskit-ibm-runtime.
+
+        Raises:
+            InvalidInputError: for a name or value that is not allowed.
+        """
+        if is_dataclass(value) and type(value).__module__.startswith("qiskit_ibm_runtime.options."):
+            return cls(**_official_values(value))
+        return super().of(value)
+
     def on_the_wire(self, program_id: str = "estimator") -> dict[str, Any]:
         """Give the `params.options` of POST /jobs: what was set, and nothing else.
 
@@ -115,13 +159,15 @@ class Options(Checked):
         if program_id == "estimator" and "execution" in found:
             found["execution"] = {**found["execution"]}
             found["execution"].pop("meas_type", None)
-        if self.experimental:
-            # As qiskit-ibm-runtime: what has a place of its own goes there, the rest stays.
-            rest = {key: value for key, value in self.experimental.items() if key not in found}
-            for key in self.experimental.keys() & found.keys():
-                found[key] = _merged(found[key], self.experimental[key])
-            if rest:
-                found["experimental"] = rest
+        # As qiskit-ibm-runtime: what has a place of its own goes there, the rest stays.
+        rest = {}
+        for key, value in (self.experimental or {}).items():
+            if key in wanted:
+                found[key] = _merged(found.get(key), value)
+            elif key != _IMAGE:
+                rest[key] = value
+        if rest:
+            found["experimental"] = rest
         return {name: value for name, value in found.items() if value != {}}
 
     def for_the_run(self) -> dict[str, Any]:
@@ -129,24 +175,47 @@ class Options(Checked):
         found = self.environment.set_values()
         if self.max_execution_time is not None:
             found["max_execution_time"] = self.max_execution_time
+        image = (self.experimental or {}).get(_IMAGE)
+        if image is not None:
+            found["image"] = image
         return found
 
-    def mitigates(self) -> list[str]:
-        """Name the options that ask for something against errors, for those who cannot do it."""
-        resilience = self.resilience
-        return [
-            name
-            for name, wanted in (
-                ("resilience_level", bool(self.resilience_level)),
-                ("dynamical_decoupling", bool(self.dynamical_decoupling.enable)),
-                ("twirling.enable_gates", bool(self.twirling.enable_gates)),
-                ("twirling.enable_measure", bool(self.twirling.enable_measure)),
-                ("resilience.measure_mitigation", bool(resilience.measure_mitigation)),
-                ("resilience.zne_mitigation", bool(resilience.zne_mitigation)),
-                ("resilience.pec_mitigation", bool(resilience.pec_mitigation)),
+    def not_for(self, program_id: str) -> list[str]:
+        """Name the options that were set and are not sent with a program's jobs.
+
+        Args:
+            program_id: "sampler" or "estimator".
+        """
+        if program_id == "estimator":
+            return [] if self.execution.meas_type is None else ["execution.meas_type"]
+        values = self.set_values()
+        return [name for name in ESTIMATOR_ONLY if name in values]
+
+
+class SamplerOptions(Options):
+    """Options of a Sampler: `Options` without those that are only for an Estimator.
+
+    Raises:
+        InvalidInputError: also for an option that is only for an Estimator.
+    """
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        empty = value is None or (isinstance(value, ResilienceOptions) and not value.set_values())
+        if name in ESTIMATOR_ONLY and not empty:
+            raise InvalidInputError(
+                f"{type(self).__name__} has no option {name!r}: it is only for an Estimator"
             )
-            if wanted
-        ]
+        super().__setattr__(name, value)
+
+
+class EstimatorOptions(Options):
+    """Options of an Estimator, under the name that they have in qiskit-ibm-runtime."""
+
+
+# Names that qiskit_ibm_runtime.options has for the same.
+OptionsV2 = Options
+ExecutionOptionsV2 = SamplerExecutionOptionsV2 = ExecutionOptions
+ResilienceOptionsV2 = ResilienceOptions
 
 
 @dataclass
@@ -210,3 +279,15 @@ def _merged(one: Any, other: Any) -> Any:
     if not isinstance(one, Mapping) or not isinstance(other, Mapping):
         return other
     return {**one, **{key: _merged(one.get(key), value) for key, value in other.items()}}
+
+
+def _official_values(options: Any) -> dict[str, Any]:
+    """Read what is set in options of qiskit-ibm-runtime, whose mark for "not set" is no value."""
+    found = {}
+    for each in fields(options):
+        value = getattr(options, each.name)
+        if is_dataclass(value):
+            value = _official_values(value)
+        if not each.name.startswith("_") and type(value).__name__ != "UnsetType":
+            found[each.name] = value
+    return found

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from qiskit.providers import BackendV2
+
 from qsession_widget.backend import Backend, backend_name
 from qsession_widget.errors import InvalidInputError
 from qsession_widget.service import (
@@ -14,8 +16,14 @@ from qsession_widget.service import (
 )
 
 if TYPE_CHECKING:
-    from qiskit.providers import BackendV2
+    from typing import TypeGuard
+
     from qiskit_ibm_runtime import Session as OfficialSession
+
+
+def is_device(given: object) -> TypeGuard[str | BackendV2]:
+    """Whether something names a device, or is one."""
+    return isinstance(given, (str, BackendV2))
 
 
 def service_of(backend: str | BackendV2 | None) -> QiskitRuntimeService:
@@ -36,9 +44,7 @@ def service_of(backend: str | BackendV2 | None) -> QiskitRuntimeService:
     return default_service()
 
 
-def service_for(
-    service: QiskitRuntimeService | None, backend: str | BackendV2 | None
-) -> QiskitRuntimeService:
+def service_for(service: object, backend: str | BackendV2 | None) -> QiskitRuntimeService:
     """Give the service that is meant by who may name one.
 
     Raises:

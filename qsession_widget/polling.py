@@ -7,11 +7,13 @@ import logging
 import threading
 import time
 from functools import partial
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 from qiskit.primitives import BasePrimitiveJob
 
+from qsession_widget import checked
 from qsession_widget.errors import (
+    InvalidInputError,
     JobTimeoutError,
     RuntimeStartError,
     ServiceError,
@@ -56,31 +58,54 @@ class PolledJob(BasePrimitiveJob):  # type: ignore[misc] # qiskit has no types
         self._etag: str | None = None
         self._text: str | None = None
 
-    def wait_for_final_state(self, timeout: float | None = None) -> None:
+    def wait_for_final_state(
+        self,
+        timeout: float | None = None,
+        poll_interval: float | None = None,
+        *,
+        wait: float | None = None,
+        callback: Callable[[str, str, Self], object] | None = None,
+    ) -> None:
         """Wait until it is over, however it ends.
 
         A KeyboardInterrupt ends the waiting, not the job; a note on it says how to get it back.
 
         Args:
             timeout: seconds to wait at most; None waits as long as it takes.
+            poll_interval: seconds between two questions, where the service has to be asked again
+                and again, 0.1 at least; None lets them grow. The local runtime answers at the end
+                of the job, whatever is given.
+            wait: another name for it, from Qiskit.
+            callback: called as `callback(job_id, status, job)` before each question, as long as the
+                job is not over; that is every `poll_interval` seconds, or 2.
 
         Raises:
+            InvalidInputError: for an interval that is no number of seconds, or that is given twice.
             JobTimeoutError: where it is not over by then. It goes on.
             ServiceUnavailableError: where the service cannot be reached for five minutes. It goes
                 on.
         """
+        pause = _interval(poll_interval, wait)
         try:
-            self._wait(timeout)
+            self._wait(timeout, pause, callback)
         except KeyboardInterrupt as interrupt:
             interrupt.add_note(self._way_back())
             raise
 
-    def _wait(self, timeout: float | None) -> None:
+    def _wait(
+        self,
+        timeout: float | None,
+        interval: float | None,
+        callback: Callable[[str, str, Self], object] | None,
+    ) -> None:
         deadline = None if timeout is None else time.monotonic() + timeout
-        pause = _FIRST_PAUSE_SECONDS
+        pause = _FIRST_PAUSE_SECONDS if interval is None else interval
+        longest = _HELD_SECONDS if callback is None else interval or _LONGEST_PAUSE_SECONDS
         left = _HELD_SECONDS if timeout is None else timeout
         while not self._over():
-            held = min(left, _HELD_SECONDS)
+            held = min(left, longest)
+            if callback is not None:
+                callback(self._job_id, job_status(self._known()), self)
             if self._service.known_to_offer("outcome"):
                 self._patiently(partial(self._await_outcome, held), deadline)
                 asked_to_hold = waited = True
@@ -100,7 +125,8 @@ class PolledJob(BasePrimitiveJob):  # type: ignore[misc] # qiskit has no types
                 )
             if not waited and (asked_to_hold or self._etag is None):
                 self._service.api.transport.pause(min(pause, left))
-                pause = min(pause * _PAUSE_GROWTH, _LONGEST_PAUSE_SECONDS)
+                if interval is None:
+                    pause = min(pause * _PAUSE_GROWTH, _LONGEST_PAUSE_SECONDS)
 
     def _patiently(self, ask: Callable[[], _T], deadline: float | None) -> _T:
         """Ask until there is an answer: the job goes on while the service cannot be reached.
@@ -203,3 +229,15 @@ class PolledJob(BasePrimitiveJob):  # type: ignore[misc] # qiskit has no types
             if not self._over():
                 await asyncio.sleep(pause)
                 pause = min(pause * _PAUSE_GROWTH, _LONGEST_PAUSE_SECONDS)
+
+
+def _interval(poll_interval: float | None, wait: float | None) -> float | None:
+    """Read the seconds between two questions.
+
+    Raises:
+        InvalidInputError: for what is no number of seconds, and where both are given.
+    """
+    if poll_interval is not None and wait is not None:
+        raise InvalidInputError("poll_interval= and wait= are two names for the same: give one")
+    name, given = ("wait", wait) if poll_interval is None else ("poll_interval", poll_interval)
+    return None if given is None else max(checked.number(0)(name, given), _FIRST_PAUSE_SECONDS)

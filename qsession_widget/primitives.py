@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import warnings
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
 from qiskit import QuantumCircuit
 from qiskit.circuit import ControlFlowOp
@@ -15,12 +15,15 @@ from qiskit.primitives.containers.sampler_pub import SamplerPub
 from qsession_widget.accounts import LOCAL
 from qsession_widget.backend import Backend, backend_name
 from qsession_widget.errors import InvalidInputError
+from qsession_widget.notices import warn_user
 from qsession_widget.options import Options
 from qsession_widget.places import service_of
 from qsession_widget.service import default_service
 from qsession_widget.session import Session, find_session
 from qsession_widget.surrounding import surrounding_session
 from qsession_widget.transpiling import transpiled_circuits
+from qsession_widget.wire import unheeded
+from qsession_widget.wire.fields import INSTANCE_CRN, mock_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -30,9 +33,13 @@ if TYPE_CHECKING:
     from qiskit.providers import BackendV2
 
     from qsession_widget.job import RuntimeJob
+    from qsession_widget.service import QiskitRuntimeService
 
 _PARAMS_VERSION = 2
 """`params.version`: pubs, and not the first version's separate lists of circuits and values."""
+
+_BITS = "classified"
+"""`execution.meas_type` of shots that are bits."""
 
 
 class Placed:
@@ -40,8 +47,10 @@ class Placed:
 
     Args:
         mode: a Session, a Batch, a backend or its name. None is the session of the surrounding
-            `with` block, else the least busy device.
+            `with` block, else the least busy device. A backend joins the session of the block that
+            it is given in, which has to be on it.
         session: another name for mode.
+        backend: a third one; beside one of them, the device that it has to be on.
     """
 
     def __init__(
@@ -49,19 +58,18 @@ class Placed:
         mode: Session | str | BackendV2 | None = None,
         *,
         session: Session | str | BackendV2 | None = None,
+        backend: str | BackendV2 | None = None,
     ) -> None:
         if mode is not None and session is not None:
             raise InvalidInputError("mode= and session= are two names for the same: give one")
         given = mode if mode is not None else session
-        self._mode: Session | Backend | None
-        if isinstance(given, (Session, Backend)):
-            self._mode = given
-        elif given is None:
-            self._mode = surrounding_session()
-        elif hasattr(given, "session_id"):
-            self._mode = find_session(given)
-        else:
-            self._mode = service_of(given).backend(backend_name(given))
+        self._mode = _meant(backend if given is None else given)
+        if given is not None and backend is not None:
+            found = self.backend()
+            if backend_name(backend) != found.name:
+                raise InvalidInputError(
+                    f"backend={backend_name(backend)!r} is not where {given!r} is: {found.name!r}"
+                )
 
     @property
     def mode(self) -> Session | Backend | None:
@@ -71,6 +79,20 @@ class Placed:
         """
         return self._mode
 
+    @property
+    def session(self) -> Session | None:
+        """The session that its jobs run in; None outside of sessions."""
+        return self._mode if isinstance(self._mode, Session) else None
+
+    def backend(self) -> Backend:
+        """Give the device that a job would go to now."""
+        return self._place()[1]
+
+    @property
+    def _backend(self) -> Backend:
+        # What packages read that were written for qiskit-ibm-runtime, such as qiskit-experiments.
+        return self.backend()
+
     def _place(self) -> tuple[Session | None, Backend]:
         """Give the session, if any, and the device that a job goes to now."""
         mode = self._mode or surrounding_session()
@@ -78,9 +100,62 @@ class Placed:
             return mode, mode.device
         return None, mode or default_service().least_busy(simulator=False)
 
+    def _place_for(self, *, dry_run: bool) -> tuple[Session | None, Backend]:
+        """Give where a job goes now; a dry run goes to the device's mock, and into no session.
+
+        Raises:
+            BackendNotFoundError: where the service has no mock of the device.
+        """
+        session, backend = self._place()
+        if not dry_run:
+            return session, backend
+        return None, backend.service.backend(mock_of(backend.name))
+
+
+def _meant(given: Session | str | BackendV2 | None) -> Session | Backend | None:
+    """Give the session or the device that is meant."""
+    around = surrounding_session()
+    if given is None:
+        return around
+    if isinstance(given, Session):
+        return given
+    if not isinstance(given, Backend) and hasattr(given, "session_id"):
+        return find_session(given)
+    name = backend_name(given)
+    if around is None:
+        return given if isinstance(given, Backend) else service_of(given).backend(name)
+    service = around.service if isinstance(given, str) else service_of(given)
+    if name == around.device.name and _are_one(around.service, service):
+        warn_user(
+            f"backend {name!r} is given inside the block of {around!r}: the jobs run in this "
+            f"{type(around).__name__.lower()}. Leave the backend out to say so"
+        )
+        return around
+    found = given if isinstance(given, Backend) else service.backend(name)
+    if found.simulator:
+        # It has no sessions: each run says that it is outside of this one.
+        return found
+    raise InvalidInputError(
+        f"backend {name!r} is given inside the block of {around!r}, which is on "
+        f"{around.device.name!r}: leave it out to run there, or move it out of the block"
+    )
+
+
+def _are_one(one: QiskitRuntimeService, other: QiskitRuntimeService) -> bool:
+    """Whether two services lead to the same instance, as ours and IBM's client's may."""
+    if one.uses(other):
+        return True
+    hosts = {urlsplit(each.api.transport.url).netloc for each in (one, other)}
+    # A local runtime has one instance, which only IBM's client knows by a name.
+    instances = {each.active_instance() or INSTANCE_CRN for each in (one, other)}
+    return len(hosts) == len(instances) == 1
+
 
 class _Primitive(Placed):
     """What Sampler and Estimator share: their options, and how a job is sent."""
+
+    version = 2
+    """Which of Qiskit's interfaces it has."""
 
     _program_id: str
 
@@ -90,28 +165,33 @@ class _Primitive(Placed):
         options: Options | Mapping[str, object] | None = None,
         *,
         session: Session | str | BackendV2 | None = None,
+        backend: str | BackendV2 | None = None,
     ) -> None:
-        super().__init__(mode, session=session)
+        super().__init__(mode, session=session, backend=backend)
         self.options = Options.of(options)
-        """Options of every job; they may be changed, and are checked then."""
 
-    def _send(self, pubs: list[Any]) -> RuntimeJob:
+    @property
+    def options(self) -> Options:
+        """Options of every job; they may be changed, and are checked then.
+
+        They are a copy of what was given, which another primitive may have been given, too.
+        """
+        return self._options
+
+    @options.setter
+    def options(self, options: Options | Mapping[str, object] | None) -> None:
+        self._options = Options.of(options).copy()
+
+    def _send(self, pubs: list[Any], *, dry_run: bool) -> RuntimeJob:
         """Send checked pubs as one job."""
         if not pubs:
             raise InvalidInputError("there is nothing to run: no pubs")
-        session, backend = self._place()
+        session, backend = self._place_for(dry_run=dry_run)
         for number, pub in enumerate(pubs):
             _check_width(number, pub.circuit, backend)
         features = backend.service.features
         if "transpile" not in features:
             pubs = [self._for_device(pub, backend) for pub in pubs]
-        if backend.service.channel == LOCAL and (unheard := self.options.mitigates()):
-            warnings.warn(
-                f"the local runtime does nothing against errors: {', '.join(unheard)} changes "
-                "nothing there",
-                UserWarning,
-                stacklevel=3,
-            )
         inputs = {
             "pubs": pubs,
             "options": self.options.on_the_wire(self._program_id),
@@ -119,6 +199,7 @@ class _Primitive(Placed):
             "support_qiskit": True,
             **self._more_inputs(),
         }
+        self._say_what_is_left_out(inputs, backend)
         level = self.options.optimization_level
         run = self.options.for_the_run()
         if session is not None:
@@ -126,6 +207,28 @@ class _Primitive(Placed):
         return backend.service.run(
             self._program_id, inputs, {"backend": backend, **run}, optimization_level=level
         )
+
+    def _say_what_is_left_out(self, inputs: Mapping[str, Any], backend: Backend) -> None:
+        """Warn of options that change nothing.
+
+        Raises:
+            InvalidInputError: for one without which the result would be of another kind.
+        """
+        if elsewhere := self.options.not_for(self._program_id):
+            warn_user(f"{', '.join(elsewhere)}: no option of a {self._program_id}, and not sent")
+        if backend.service.channel != LOCAL:
+            return
+        meas_type = inputs["options"].get("execution", {}).get("meas_type", _BITS)
+        if meas_type != _BITS:
+            raise InvalidInputError(
+                f"execution.meas_type={meas_type!r} is not allowed: the local runtime simulates "
+                f"bits and no measurement traces; allowed there: {_BITS!r}"
+            )
+        if unheard := unheeded.names(self._program_id, inputs):
+            warn_user(
+                f"the local runtime does nothing about {', '.join(unheard)}: it simulates the "
+                "device's noise, and nothing against it"
+            )
 
     def _more_inputs(self) -> dict[str, Any]:
         return {}
@@ -143,8 +246,9 @@ class Sampler(_Primitive, BaseSamplerV2):  # type: ignore[misc] # qiskit has no 
     Args:
         mode: a Session, a Batch, a backend or its name. None is the session of the surrounding
             `with` block, else the least busy device.
-        options: Options, or a dict of the same names.
+        options: Options, or a dict of the same names; copied.
         session: another name for mode, from older releases of Qiskit Runtime.
+        backend: likewise; beside a session, the device that it has to be on.
 
     Raises:
         InvalidInputError: for a mode or an option that cannot be used.
@@ -157,6 +261,7 @@ class Sampler(_Primitive, BaseSamplerV2):  # type: ignore[misc] # qiskit has no 
         pubs: Iterable[SamplerPubLike] | SamplerPubLike,
         *,
         shots: int | None = None,
+        dry_run: bool = False,
     ) -> RuntimeJob:
         """Send circuits to be measured.
 
@@ -167,6 +272,8 @@ class Sampler(_Primitive, BaseSamplerV2):  # type: ignore[misc] # qiskit has no 
                 or one pub, or one circuit, by itself. Parameter values of shape (..., parameters)
                 give results of shape (...).
             shots: for every pub that names none; None takes `options.default_shots`.
+            dry_run: whether to run on the device's mock, to try out a job: at IBM its results are
+                random data, and here those of a twin of the device. It is in no session.
 
         Returns:
             A job. Its result has, for each pub, a BitArray for each classical register, of the
@@ -189,7 +296,7 @@ class Sampler(_Primitive, BaseSamplerV2):  # type: ignore[misc] # qiskit has no 
                     "Sampler has nothing to give; add circuit.measure_all() or measure(...)"
                 )
             coerced.append(checked)
-        return self._send(coerced)
+        return self._send(coerced, dry_run=dry_run)
 
     def _for_device(self, pub: SamplerPub, backend: Backend) -> SamplerPub:
         if _is_isa(pub.circuit, backend):
@@ -204,8 +311,9 @@ class Estimator(_Primitive, BaseEstimatorV2):  # type: ignore[misc] # qiskit has
     Args:
         mode: a Session, a Batch, a backend or its name. None is the session of the surrounding
             `with` block, else the least busy device.
-        options: Options, or a dict of the same names.
+        options: Options, or a dict of the same names; copied.
         session: another name for mode, from older releases of Qiskit Runtime.
+        backend: likewise; beside a session, the device that it has to be on.
 
     Raises:
         InvalidInputError: for a mode or an option that cannot be used.
@@ -218,6 +326,7 @@ class Estimator(_Primitive, BaseEstimatorV2):  # type: ignore[misc] # qiskit has
         pubs: Iterable[EstimatorPubLike] | EstimatorPubLike,
         *,
         precision: float | None = None,
+        dry_run: bool = False,
     ) -> RuntimeJob:
         """Send circuits and observables to be estimated.
 
@@ -230,6 +339,7 @@ class Estimator(_Primitive, BaseEstimatorV2):  # type: ignore[misc] # qiskit has
                 last axis, the parameters) are broadcast against each other.
             precision: standard error to aim at, for every pub that names none; None takes
                 `options.default_precision`.
+            dry_run: as for `Sampler.run`.
 
         Returns:
             A job. Its result has, for each pub, `evs` and `stds`, float arrays of the broadcast
@@ -246,7 +356,7 @@ class Estimator(_Primitive, BaseEstimatorV2):  # type: ignore[misc] # qiskit has
                 coerced.append(EstimatorPub.coerce(pub, precision))
             except (QiskitError, TypeError, ValueError) as error:
                 raise InvalidInputError(f"pub {number}: {error}") from error
-        return self._send(coerced)
+        return self._send(coerced, dry_run=dry_run)
 
     def _more_inputs(self) -> dict[str, Any]:
         level = self.options.resilience_level

@@ -77,16 +77,27 @@ class SavedAccounts:
 
     @staticmethod
     def saved_accounts(
-        channel: str | None = None, filename: str | Path | None = None, name: str | None = None
+        default: bool | None = None,
+        channel: str | None = None,
+        filename: str | Path | None = None,
+        name: str | None = None,
     ) -> dict[str, dict[str, Any]]:
         """Give the saved accounts by name, without their tokens.
 
         Args:
+            default: only the one that is used where nothing is named (True), or all others (False).
             channel: only those of this channel.
             filename: another file than qiskit-ibm-runtime's.
             name: only the one of this name.
         """
-        return accounts.saved_accounts(channel=channel, name=name, filename=filename)
+        found = accounts.saved_accounts(channel=channel, name=name, filename=filename)
+        if default is None:
+            return found
+        return {
+            each: entry
+            for each, entry in found.items()
+            if bool(entry.get("is_default_account")) is default
+        }
 
     @staticmethod
     def delete_account(

@@ -15,10 +15,12 @@ from qsession_widget.errors import InvalidInputError, NotFoundError, ServiceUnav
 from qsession_widget.follow import follow
 from qsession_widget.job import RuntimeJob
 from qsession_widget.listings import Listings
+from qsession_widget.notices import warn_user
 from qsession_widget.options import RuntimeOptions
 from qsession_widget.saved import SavedAccounts
+from qsession_widget.surrounding import surrounding_session
 from qsession_widget.wire import codec
-from qsession_widget.wire.fields import API_PREFIX, EXTRA
+from qsession_widget.wire.fields import API_PREFIX, EXTRA, MOCK_PREFIX
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -40,6 +42,9 @@ class QiskitRuntimeService(Devices, Listings, SavedAccounts):
     Without arguments: the account of the `QISKIT_IBM_*` variables; else the default account that
     qiskit-ibm-runtime saved in `~/.qiskit/qiskit-ibm.json`; else the local runtime, which is
     started where it does not run.
+
+    A local runtime that is joined by its url becomes what is used where no service is named, in
+    this process and until it is closed: `Session(backend=NAME)` is there.
 
     Args:
         channel: "local", "ibm_quantum_platform" or "ibm_cloud". None: "ibm_quantum_platform" where
@@ -105,6 +110,9 @@ class QiskitRuntimeService(Devices, Listings, SavedAccounts):
             first, *others = connection.fitting_instances(account)
             account = account.with_changes(instance=first.crn)
         self._set_up(account, connection.connect(account), others)
+        if account.channel == LOCAL and url is not None:
+            with _default_lock:
+                _default[:] = [self]
 
     def _set_up(
         self, account: Account, transport: Transport, others: Sequence[Instance] = ()
@@ -156,6 +164,11 @@ class QiskitRuntimeService(Devices, Listings, SavedAccounts):
     def channel(self) -> str:
         """What kind of service it is, "local", "ibm_quantum_platform" or "ibm_cloud"."""
         return self._account.channel
+
+    @property
+    def is_local(self) -> bool:
+        """Whether it is a local runtime, this user's or another's."""
+        return self.channel == LOCAL
 
     @property
     def closed(self) -> bool:
@@ -246,6 +259,7 @@ class QiskitRuntimeService(Devices, Listings, SavedAccounts):
         service = self
         if self._in_use(chosen.instance) != [self]:
             service = self.backend(name, chosen.instance).service
+        service._check_run(chosen, name, session_id)  # noqa: SLF001 - of the same class
         body = {
             "program_id": program_id,
             "params": inputs,
@@ -268,6 +282,31 @@ class QiskitRuntimeService(Devices, Listings, SavedAccounts):
         if callback is not None:
             follow(job, callback)
         return job
+
+    def _check_run(self, options: RuntimeOptions, backend: str, session_id: str | None) -> None:
+        """Refuse, or warn of, what would not be as its user thinks.
+
+        Raises:
+            InvalidInputError: for a session's time on the local runtime, where no job starts one.
+        """
+        if self.channel == LOCAL and options.session_time is not None:
+            raise InvalidInputError(
+                f"session_time={options.session_time!r} is not allowed: no job starts a session; "
+                "use Session(backend=..., max_time=...)"
+            )
+        if self.channel == LOCAL and options.image is not None:
+            warn_user(
+                f"image {options.image!r}: the local runtime has one image, its own; it keeps the "
+                "name with the job and does nothing else about it"
+            )
+        around = surrounding_session()
+        outside = around is not None and around.session_id is not None and session_id is None
+        if outside and not backend.startswith(MOCK_PREFIX):
+            warn_user(
+                f"this job for {backend} runs outside of {around!r}, although it is sent in its "
+                "block: it goes to a backend, not to the session. Make the primitive in the block "
+                "without a backend, or use session.run"
+            )
 
     def job(self, job_id: str) -> RuntimeJob:
         """Give a job that was run before, by anybody with this account.
@@ -297,7 +336,10 @@ _default: list[QiskitRuntimeService] = []
 
 
 def default_service() -> QiskitRuntimeService:
-    """Give this process's service for those who name none, made at the first call."""
+    """Give this process's service for those who name none, made at the first call.
+
+    That is the runtime that was joined last by its url, where one was.
+    """
     with _default_lock:
         if not _default or _default[0].closed:
             _default[:] = [QiskitRuntimeService()]

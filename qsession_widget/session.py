@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, Any, ClassVar, ParamSpec, Self, TypeVar
 
-from qsession_widget.backend import backend_name
+from qsession_widget.backend import backend_name, no_calibration
 from qsession_widget.duration import parse_duration
 from qsession_widget.ending import Ending
 from qsession_widget.errors import (
@@ -18,7 +18,7 @@ from qsession_widget.errors import (
     SessionClosedError,
 )
 from qsession_widget.options import RuntimeOptions
-from qsession_widget.places import adopted_session, device_for, service_for
+from qsession_widget.places import adopted_session, device_for, is_device, service_for
 from qsession_widget.service import QiskitRuntimeService, default_service
 from qsession_widget.surrounding import bound, enter, leave
 from qsession_widget.wire.states import Mode, SessionState
@@ -59,8 +59,9 @@ class Session(Ending):
     without one.
 
     Args:
-        service: the service; None takes the backend's, else the saved default account, else the
-            local runtime.
+        service: the service; None takes the backend's, else the default: a runtime that was joined,
+            the saved default account, or the local runtime. As in qiskit-ibm-runtime the backend
+            may stand here, and `max_time` after it.
         backend: name or object of the device; None takes the least busy one.
         max_time: how long the session may last from its first job on: whole seconds, text such as
             "2h 30m 40s", or a timedelta. None takes the service's maximum.
@@ -82,7 +83,7 @@ class Session(Ending):
 
     def __init__(
         self,
-        service: QiskitRuntimeService | None = None,
+        service: QiskitRuntimeService | str | BackendV2 | None = None,
         backend: str | BackendV2 | None = None,
         max_time: int | str | timedelta | None = None,
         *,
@@ -90,6 +91,13 @@ class Session(Ending):
         tags: Sequence[str] | None = None,
         name: str | None = None,
     ) -> None:
+        if is_device(service):
+            # As in qiskit-ibm-runtime: Session(backend, max_time).
+            if backend is not None and max_time is not None:
+                raise InvalidInputError(f"two backends are given, {service!r} and {backend!r}")
+            if backend is not None:
+                max_time = parse_duration(backend)
+            service, backend = None, service
         seconds = None if max_time is None else parse_duration(max_time)
         self._set_up(service_for(service, backend), on_error, tags, name)
         device = self._device = device_for(self._service, backend)
@@ -128,6 +136,8 @@ class Session(Ending):
         on_error: OnError = "cancel",
         tags: Sequence[str] | None = None,
         name: str | None = None,
+        use_fractional_gates: bool | None = None,
+        calibration_id: str | None = None,
     ) -> Self:
         """Give a session that exists. This creates nothing, and changes nothing on the service.
 
@@ -140,16 +150,24 @@ class Session(Ending):
             on_error: as for the constructor.
             tags: as for the constructor.
             name: as for the constructor.
+            use_fractional_gates: as for `QiskitRuntimeService.backend`, for the session's device.
+            calibration_id: nothing but None is allowed; for programs that say it.
 
         Raises:
             NotFoundError: where there is no such session.
             InvalidInputError: a ValueError, where it is a batch and not a session, or the other
                 way round, and where its device is another one.
         """
+        no_calibration(calibration_id)
         session = cls.__new__(cls)
         session._adopt(  # noqa: SLF001 - a second constructor, which must not create anything
             session_id, service_for(service, backend), backend, on_error, tags, name
         )
+        if use_fractional_gates is not None:
+            device = session.device.name
+            session._device = session.service.backend(  # noqa: SLF001 - as above
+                device, use_fractional_gates=use_fractional_gates
+            )
         return session
 
     def _adopt(  # noqa: PLR0917 - the arguments of from_id

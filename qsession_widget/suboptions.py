@@ -16,6 +16,8 @@ from qsession_widget.errors import InvalidInputError
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from qiskit.providers import BackendV2
+    from qiskit.transpiler import CouplingMap
     from qiskit_aer.noise import NoiseModel
     from qiskit_ibm_runtime.utils.noise_learner_result import LayerError, NoiseLearnerResult
 
@@ -295,20 +297,40 @@ class SimulatorOptions(Checked):
     """For simulators. Real devices ignore it.
 
     Attributes:
-        noise_model: a dict of Aer's noise model, or the model itself; IBM's service only.
+        noise_model: a NoiseModel of Aer, or a dict of one.
         seed_simulator: seed, for the same result every time.
-        coupling_map: pairs of coupled qubits; IBM's service only.
-        basis_gates: names of gates; IBM's service only.
+        coupling_map: pairs of coupled qubits, or a CouplingMap.
+        basis_gates: names of gates.
     """
 
     noise_model: NoiseModel | Mapping[str, object] | None = None
     seed_simulator: int | None = None
-    coupling_map: Sequence[Sequence[int]] | None = None
+    coupling_map: Sequence[Sequence[int]] | CouplingMap | None = None
     basis_gates: Sequence[str] | None = None
 
     _CHECKS: ClassVar[Mapping[str, Check]] = {
-        "noise_model": lambda _name, model: model.to_dict() if hasattr(model, "to_dict") else model,
+        "noise_model": checked.noise_model,
         "seed_simulator": checked.whole(0, _MAX_SEED),
-        "coupling_map": checked.list_of(checked.list_of(checked.whole(0))),
+        "coupling_map": checked.coupling_map,
         "basis_gates": checked.tags,
     }
+
+    def set_backend(self, backend: BackendV2) -> None:
+        """Take noise, coupling and gates of a device, as recorded in its target.
+
+        Args:
+            backend: the device.
+
+        Raises:
+            InvalidInputError: for what is no device.
+        """
+        from qiskit.providers import BackendV2  # noqa: PLC0415 - these options need no Qiskit
+        from qiskit_aer.noise import NoiseModel  # noqa: PLC0415 - as above
+
+        if not isinstance(backend, BackendV2):
+            raise refusal("backend", backend, "a device, such as service.backend(name)")
+        self.update(
+            noise_model=NoiseModel.from_backend(backend),
+            coupling_map=backend.coupling_map,
+            basis_gates=backend.operation_names,
+        )

@@ -163,8 +163,20 @@ def device_status_document(device: Device, *, queue_length: int) -> dict[str, An
     }
 
 
+_QUIET = frozenset({"ERROR", "CRITICAL"})
+_VERBOSE = "DEBUG"
+
+
 def log_text(job: Job) -> str:
-    """Give the text of GET /jobs/{id}/logs: what the runtime knows of the job's course."""
+    """Give the text of GET /jobs/{id}/logs: what the runtime knows of the job's course.
+
+    A job's level of logging says how much: from ERROR on only its failure, with DEBUG also how it
+    was run.
+    """
+    level = (job.log_level or "").upper()
+    if level in _QUIET:
+        failed = job.reason and job.ended_at is not None
+        return f"{_end_line(job)}\n" if failed else ""
     lines = [f"{instant(job.created_at)} created for {job.backend}"]
     if job.started_at is not None:
         lines.append(f"{instant(job.started_at)} started (attempt {job.attempts})")
@@ -173,6 +185,17 @@ def log_text(job: Job) -> str:
     if job.post_processing_at is not None:
         lines.append(f"{instant(job.post_processing_at)} off the device, post-processing")
     if job.ended_at is not None:
-        reason = f": {job.reason}" if job.reason else ""
-        lines.append(f"{instant(job.ended_at)} {JobState(job.state).value.lower()}{reason}")
+        lines.append(_end_line(job))
+    if level == _VERBOSE:
+        pubs = "" if job.pubs is None else f", {job.pubs} pubs"
+        busy = "" if job.busy_seconds is None else f", simulated for {job.busy_seconds:.6f} s"
+        lines.append(
+            f"program {job.program_id}{pubs}, circuits that need it transpiled at level "
+            f"{job.optimization_level}{busy}"
+        )
     return "\n".join(lines) + "\n"
+
+
+def _end_line(job: Job) -> str:
+    reason = f": {job.reason}" if job.reason else ""
+    return f"{instant(job.ended_at)} {JobState(job.state).value.lower()}{reason}"

@@ -18,6 +18,7 @@ from qsession_widget.runtime.reading import LARGEST, MAX_OPTIMIZATION_LEVEL
 from qsession_widget.runtime.retention import MOST_DAYS
 from qsession_widget.runtime.timing import LONGEST_ADVANCE_SECONDS
 from qsession_widget.runtime.users import NAME_PATTERN
+from qsession_widget.runtime.wishes import LOG_LEVELS
 from qsession_widget.runtime.workloads import JOB, STATUSES
 from qsession_widget.wire.fields import API_PREFIX, PROGRAMS
 from qsession_widget.wire.states import JobState, Mode, SessionState
@@ -43,6 +44,7 @@ INSTANT: Schema = {"type": "string", "format": "date-time"}
 TAGS: Schema = {"type": "array", "items": TEXT}
 ANYTHING: Schema = {"type": "object"}
 FLAG_TEXT: Schema = {"type": "string", "enum": ["true", "True", "false", "False"]}
+LOG_LEVEL: Schema = {"enum": [*LOG_LEVELS, *map(str.lower, LOG_LEVELS)]}
 ORDER: Schema = {"type": "string", "enum": ["ASC", "DESC"]}
 
 
@@ -271,7 +273,7 @@ OPERATIONS: dict[tuple[str, str], Operation] = {
                 "cost": SECONDS,
                 "private": FLAG,
                 "runtime": NAME,
-                "log_level": NAME,
+                "log_level": LOG_LEVEL,
                 "qsession": _object(
                     {},
                     {

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
-from qsession_widget.runtime import documents, problems, reading
+from qsession_widget.runtime import documents, problems, reading, wishes
 from qsession_widget.runtime.answers import JsonAnswer
 from qsession_widget.runtime.devices import MOCK_PREFIX
 from qsession_widget.runtime.job import Job
@@ -28,6 +28,7 @@ from qsession_widget.wire.fields import (
     PREFER,
     PREFERENCE_APPLIED,
     PROGRAMS,
+    mock_of,
     wait_preference,
 )
 from qsession_widget.wire.states import JobState, Mode
@@ -211,6 +212,7 @@ class Api:
                 f"calibration_id is {calibration_id!r:.80}.",
                 f"{device.name} has the calibration that was recorded, and no other: send none.",
             )
+        wishes.check(body)
         job = Job(
             id="",
             owner=reading.owner(request),
@@ -582,6 +584,9 @@ class Api:
         )
         if session is None:
             raise problems.session_not_found(str(session_id))
+        if device.name == mock_of(session.backend):
+            # A dry run takes nothing of the session's device, and nothing of its time.
+            return None
         if session.backend != device.name:
             raise problems.bad_request(
                 f"The job is for {device.name}; its session is on {session.backend}.",

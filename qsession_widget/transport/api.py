@@ -52,18 +52,20 @@ class RuntimeApi:
 
     # Devices
 
-    def backends(self) -> list[Json]:
-        """GET /backends: the devices' names, states and queues."""
-        devices: list[Json] = self._json("/backends")["devices"]
+    def backends(self, *, mocks: bool = False) -> list[Json]:
+        """GET /backends: the devices' names, states and queues, and those of mocks if wanted."""
+        query = {"include_mocks": "true"} if mocks else {}
+        devices: list[Json] = self._json("/backends", **query)["devices"]
         return devices
 
     def configuration(self, name: str) -> Json:
         """GET /backends/{name}/configuration."""
         return self._json(f"/backends/{_part(name)}/configuration")
 
-    def properties(self, name: str) -> Json:
+    def properties(self, name: str, updated_before: str | None = None) -> Json:
         """GET /backends/{name}/properties; empty where the device has none."""
-        return self._json(f"/backends/{_part(name)}/properties") or {}
+        path = f"/backends/{_part(name)}/properties"
+        return self._json(path, updated_before=updated_before) or {}
 
     def backend_status(self, name: str) -> Json:
         """GET /backends/{name}/status."""

@@ -53,6 +53,18 @@ CLASSIFIED = "classified"
 MAX_WAIT_SECONDS = 30.0
 """The longest that the local runtime holds a request."""
 
+MOCK_PREFIX = "mock_"
+"""How the name of a device's mock begins, which dry runs go to."""
+
+
+def mock_of(device: str) -> str:
+    """Give the name of a device's mock, as the official client makes it; a mock's own is its own.
+
+    Args:
+        device: name of the device, such as "fake_manila".
+    """
+    return MOCK_PREFIX + device.partition("_")[2]
+
 
 def wait_preference(header: str | None) -> float:
     """Read the seconds of a `Prefer: wait=N` header.

@@ -9,9 +9,11 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from qsession_widget import Session, accounts, local
+from qsession_widget import Sampler, Session, accounts, local, service
+from qsession_widget.administration import Administration
 from qsession_widget.cli import main
 from tests.conftest import DEADLINE_SECONDS, running
+from tests.core.circuits import bell
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -45,6 +47,40 @@ def test_status_and_stop(own_runtime: Path, capsys: pytest.CaptureFixture[str]) 
     assert main(["stop"]) == 0
     assert "Stopped" in capsys.readouterr().out
     assert main(["status"]) == 1
+
+
+def test_jobs_that_were_left_behind_are_cancelled(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("QSESSION_HOME", str(tmp_path))
+    monkeypatch.setattr(service, "_default", [])
+    assert main(["cancel", "--all"]) == 1
+    assert "no local runtime answers" in capsys.readouterr().err, "none is started for this"
+    with running(tmp_path, "--min-job-seconds", "3600", "--workers", "1"):
+        token = Administration().add_user("ada")
+        url = local.endpoint().url
+        ada = service.QiskitRuntimeService("local", token=token, url=url)
+        others = Sampler(ada.backend("fake_manila")).run(bell())
+        mine = service.QiskitRuntimeService("local")
+        jobs = [Sampler(mine.backend(name)).run(bell()) for name in ("fake_lima", "fake_quito") * 2]
+        assert main(["cancel", jobs[0].job_id()]) == 0
+        assert "Cancelled 1 job." in capsys.readouterr().out
+        jobs[0].wait_for_final_state()
+        assert main(["cancel", "--all"]) == 0
+        assert "Cancelled 3 jobs." in capsys.readouterr().out
+        for job in jobs:
+            job.wait_for_final_state()
+            assert job.cancelled()
+        assert main(["cancel", jobs[0].job_id()]) == 0
+        assert "1 was over already" in capsys.readouterr().out
+        assert not others.in_final_state()
+        assert main(["cancel", "nothing"]) == 1
+        assert "nothing" in capsys.readouterr().err
+        for each in (ada, mine):
+            each.close()
+    with pytest.raises(SystemExit):
+        main(["cancel"])
+    assert "--all JOB_ID is required" in capsys.readouterr().err
 
 
 def test_time_passes_on_a_virtual_clock_alone(

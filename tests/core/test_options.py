@@ -7,7 +7,6 @@ from typing import Any
 
 import pytest
 from qiskit_ibm_runtime.options import EstimatorOptions, SamplerOptions
-from qiskit_ibm_runtime.options.utils import remove_dict_unset_values, remove_empty_dict
 
 from qsession_widget.checked import Checked
 from qsession_widget.errors import InvalidInputError
@@ -163,9 +162,8 @@ ESTIMATOR: dict[str, Any] = {
 
 
 def official_inputs(kind: Any, values: dict[str, Any]) -> dict[str, Any]:
+    # As its primitives do it: with every option, set or not.
     asked = dataclasses.asdict(kind(**copy.deepcopy(values)))
-    remove_dict_unset_values(asked)
-    remove_empty_dict(asked)
     inputs: dict[str, Any] = kind._get_program_inputs(asked)
     return inputs
 

@@ -51,12 +51,12 @@ def test_every_spelling_of_the_mode() -> None:
         assert Sampler(session).mode is session
         assert Sampler(mode=session).mode is session
         assert Sampler(session=session).mode is session
-        assert Sampler(mode=backend).mode is backend
-        named = Estimator(SIMULATOR).mode
-        assert named is not None
-        assert not isinstance(named, Session)
-        assert named.name == SIMULATOR
         assert Estimator().mode is session
+    assert Sampler(mode=backend).mode is backend
+    named = Estimator(SIMULATOR).mode
+    assert named is not None
+    assert not isinstance(named, Session)
+    assert named.name == SIMULATOR
 
 
 def test_without_a_mode_each_run_looks_where_it_is() -> None:
@@ -301,7 +301,7 @@ def test_options_of_a_job_as_a_whole(monkeypatch: pytest.MonkeyPatch) -> None:
     "options", [{"resilience_level": 1}, {"resilience": {"zne_mitigation": True}}]
 )
 def test_the_local_runtime_says_that_it_mitigates_nothing(options: dict[str, Any]) -> None:
-    with pytest.warns(UserWarning, match="nothing against errors") as warned:
+    with pytest.warns(UserWarning, match="does nothing about resilience") as warned:
         Estimator(SIMULATOR, options).run((rotated(), "Z", [1, 2]))
     assert warned[0].filename == __file__, "where the user's code is"
     assert next(iter(options)) in str(warned[0].message)

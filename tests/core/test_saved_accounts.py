@@ -93,7 +93,7 @@ def test_accounts_are_listed_and_deleted(file: Path) -> None:
     save("one", filename=file)
     save("two", channel="ibm_cloud", filename=file)
     assert set(saved(filename=file)) == {"default-ibm-quantum-platform", "default-ibm-cloud"}
-    assert set(saved("ibm_cloud", file)) == {"default-ibm-cloud"}
+    assert set(saved(channel="ibm_cloud", filename=file)) == {"default-ibm-cloud"}
     assert set(saved(filename=file, name="nobody")) == set()
     assert delete(file) is True
     assert delete(filename=file, channel="ibm_cloud") is True

@@ -220,12 +220,39 @@ def test_sessions_that_cannot_be(server: Server, change: dict[str, Any], named: 
         ({"cost": "1h"}, "cost"),
         ({"runtime": {"a": 1}}, "runtime"),
         ({"log_level": ["x"]}, "log_level"),
+        ({"log_level": "LOUD"}, "Allowed are DEBUG, INFO, WARNING, ERROR, CRITICAL"),
+        ({"log_level": "10"}, "log_level"),
+        ({"session_time": 60}, "session_time is 60, and no job starts a session"),
+        ({"start_session": True}, "start_session"),
+        ({"private": "yes"}, "private is 'yes'"),
+        ({"private": 1}, "private"),
         ({"qsession": {"optimization_level": 9}}, "optimization_level"),
         ({"qsession": 3}, "optimization_level"),
     ],
 )
 def test_jobs_that_cannot_be(server: Server, change: dict[str, Any], named: str) -> None:
     assert named in problem(server.send(**change), 400)
+
+
+@pytest.mark.parametrize(
+    ("level", "said", "silent"),
+    [
+        (None, ["created", "failed: "], ["program sampler"]),
+        ("WARNING", ["created", "failed: "], ["program sampler"]),
+        ("debug", ["created", "failed: ", "program sampler, 1 pubs"], []),
+        ("ERROR", ["failed: "], ["created", "started"]),
+        ("Critical", ["failed: "], ["created", "started"]),
+    ],
+)
+def test_a_log_has_as_much_as_was_asked_for(
+    server: Server, level: str | None, said: list[str], silent: list[str]
+) -> None:
+    pubs = {"pubs": [["no circuit"]], "version": 2}
+    job_id = server.send(params=pubs, log_level=level).json()["id"]
+    server.ended(job_id)
+    log = server.get(f"/jobs/{job_id}/logs").text
+    assert [part for part in said if part not in log] == []
+    assert [part for part in silent if part in log] == []
 
 
 @pytest.mark.parametrize(

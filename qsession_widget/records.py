@@ -1,0 +1,91 @@
+"""What a service says of a device: JSON as dicts that are also qiskit-ibm-runtime's objects."""
+
+from __future__ import annotations
+
+import copy
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+_LONG_AGO = "1970-01-01T00:00:00Z"
+
+
+class Record(dict[str, Any]):
+    """JSON of a service with the attributes and methods of the object that IBM's client makes.
+
+    As a dict it is the JSON in the wire's units: `record["dt"]` is in nanoseconds. Its attributes
+    are those of the object, in the object's units: `record.dt` is in seconds. The object is made at
+    the first use of one.
+
+    Args:
+        values: the JSON.
+        make: makes the object of a copy of the JSON.
+    """
+
+    def __init__(self, values: Mapping[str, Any], make: Callable[[dict[str, Any]], Any]) -> None:
+        super().__init__(values)
+        self._make = make
+        self._made: list[Any] = []
+
+    def __getattr__(self, name: str) -> Any:
+        # Only what a dict has not comes here. Copying and pickling ask for names of their own.
+        if name.startswith("_"):
+            raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
+        return getattr(self.official(), name)
+
+    def __copy__(self) -> Record:
+        copied = type(self)(self, self._make)
+        copied._made = self._made  # noqa: SLF001 - of the same class
+        return copied
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Record:
+        return type(self)(copy.deepcopy(dict(self), memo), self._make)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return type(self), (dict(self), self._make)
+
+    def official(self) -> Any:
+        """Give the object of qiskit-ibm-runtime, made once for this and its copies."""
+        if not self._made:
+            self._made.append(self._make(copy.deepcopy(dict(self))))
+        return self._made[0]
+
+
+def configuration(values: Mapping[str, Any]) -> Record:
+    """Give a device's configuration, whose attributes are those of a `QasmBackendConfiguration`.
+
+    Args:
+        values: JSON of GET /backends/{name}/configuration.
+    """
+    return Record(values, _configuration)
+
+
+def properties(values: Mapping[str, Any]) -> Record:
+    """Give a device's properties, whose attributes are those of a `BackendProperties`.
+
+    Args:
+        values: JSON of GET /backends/{name}/properties.
+    """
+    return Record(values, _properties)
+
+
+def _configuration(values: dict[str, Any]) -> Any:
+    from qiskit_ibm_runtime.models import QasmBackendConfiguration  # noqa: PLC0415 - takes a second
+    from qiskit_ibm_runtime.utils.backend_decoder import (  # noqa: PLC0415 - as above
+        decode_backend_configuration,
+    )
+
+    if values.get("online_date") is None:
+        # It is required there, and not here.
+        values["online_date"] = _LONG_AGO
+    decode_backend_configuration(values)
+    return QasmBackendConfiguration.from_dict(values)
+
+
+def _properties(values: dict[str, Any]) -> Any:
+    from qiskit_ibm_runtime.utils.backend_decoder import (  # noqa: PLC0415 - takes a second
+        properties_from_server_data,
+    )
+
+    return properties_from_server_data(values, use_fractional_gates=None)
