@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import uuid
+from functools import partial
 from typing import TYPE_CHECKING, Any, Self
 
 from qsession_widget import connection
@@ -255,7 +256,9 @@ class QiskitRuntimeService(Devices, Listings, SavedAccounts):
         }
         if optimization_level is not None and "transpile" in service.features:
             body[EXTRA] = {"optimization_level": optimization_level}
-        text = codec.dumps(body, circuit=kept_circuits.text)
+        # IBM's service reads circuits with Qiskit alone.
+        plain = "transpile" not in service.features
+        text = codec.dumps(body, circuit=partial(kept_circuits.text, plain=plain))
         try:
             answer = service.api.create_job(text, key=str(uuid.uuid4()))
         except ServiceUnavailableError as error:

@@ -29,7 +29,7 @@ class Circuits:
         """Decode the wire's text of a circuit; nobody may change what this gives."""
 
         def make() -> tuple[QuantumCircuit, Hashable]:
-            circuit = codec.decode_circuit(text)
+            circuit = codec.decode_circuit(text, oldest=codec.SERVICE_OLDEST_QPY_VERSION)
             structure = structural_key(circuit)
             return circuit, text if structure is None else structure
 
