@@ -21,6 +21,7 @@ from qsession_widget.service import default_service
 from qsession_widget.session import Session, find_session
 from qsession_widget.surrounding import surrounding_session
 from qsession_widget.transpiling import transpiled_circuits
+from qsession_widget.wire.portable import delays_in_dt
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -133,7 +134,11 @@ class _Primitive(Placed):
     def _for_device(self, pub: Any, backend: Backend) -> Any:
         raise NotImplementedError
 
-    def _transpiled(self, circuit: QuantumCircuit, backend: Backend) -> QuantumCircuit:
+    def _for_its_device(self, circuit: QuantumCircuit, backend: Backend) -> QuantumCircuit:
+        """Return a circuit that the device can execute: the same one, where it is that."""
+        if _is_isa(circuit, backend):
+            # QPY, and so IBM, knows delays in units of dt alone.
+            return delays_in_dt(circuit, backend.target.dt)
         return transpiled_circuits.get(circuit, backend, self.options.optimization_level)
 
 
@@ -192,9 +197,9 @@ class Sampler(_Primitive, BaseSamplerV2):  # type: ignore[misc] # qiskit has no 
         return self._send(coerced)
 
     def _for_device(self, pub: SamplerPub, backend: Backend) -> SamplerPub:
-        if _is_isa(pub.circuit, backend):
+        circuit = self._for_its_device(pub.circuit, backend)
+        if circuit is pub.circuit:
             return pub
-        circuit = self._transpiled(pub.circuit, backend)
         return SamplerPub(circuit, pub.parameter_values, pub.shots)
 
 
@@ -253,9 +258,11 @@ class Estimator(_Primitive, BaseEstimatorV2):  # type: ignore[misc] # qiskit has
         return {} if level is None else {"resilience_level": level}
 
     def _for_device(self, pub: EstimatorPub, backend: Backend) -> EstimatorPub:
-        if _is_isa(pub.circuit, backend):
+        circuit = self._for_its_device(pub.circuit, backend)
+        if circuit is pub.circuit:
             return pub
-        circuit = self._transpiled(pub.circuit, backend)
+        if _is_isa(pub.circuit, backend):
+            return EstimatorPub(circuit, pub.observables, pub.parameter_values, pub.precision)
         observables: ObservablesArray = pub.observables.apply_layout(circuit.layout)
         return EstimatorPub(circuit, observables, pub.parameter_values, pub.precision)
 

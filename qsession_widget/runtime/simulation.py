@@ -21,7 +21,7 @@ from qiskit.primitives.containers.sampler_pub import SamplerPub
 from qiskit.transpiler import PassManager, Target, generate_preset_pass_manager
 from qiskit_aer import AerSimulator
 
-from qsession_widget.errors import CodecError
+from qsession_widget.errors import CodecError, InvalidInputError
 from qsession_widget.runtime import bits, expectation, noise, stages
 from qsession_widget.runtime.caching import Cache
 from qsession_widget.runtime.circuits import Circuits
@@ -30,6 +30,7 @@ from qsession_widget.runtime.devices import Device as Recording
 from qsession_widget.runtime.engine import Prepared, Run
 from qsession_widget.runtime.limits import NO_LIMITS
 from qsession_widget.wire import codec
+from qsession_widget.wire.portable import delays_of_known_length, transpiled_around_delays
 from qsession_widget.wire.target import build_target
 
 if TYPE_CHECKING:
@@ -188,9 +189,18 @@ class Device:
 
     def _prepare(self, circuit: QuantumCircuit, key: Hashable) -> Runnable:
         self._check_width(circuit)
+        try:
+            circuit = delays_of_known_length(circuit, self._target.dt)
+        except InvalidInputError as error:
+            raise RejectedError(f"Circuit {circuit.name!r} cannot run: {error}.") from error
         if _in_instruction_set(circuit, self._target):
             return Runnable(circuit, key, list(range(circuit.num_parameters)), transpiled=False)
-        found = _pass_manager(self.name, self._level).run(circuit)
+        try:
+            found = transpiled_around_delays(circuit, _pass_manager(self.name, self._level).run)
+        except QiskitError as error:
+            raise RejectedError(
+                f"Circuit {circuit.name!r} cannot be transpiled for {self.name}: {error.message}"
+            ) from error
         places = {parameter: index for index, parameter in enumerate(circuit.parameters)}
         return Runnable(found, key, [places[each] for each in found.parameters], transpiled=True)
 

@@ -12,6 +12,8 @@ again, or reads as others. What does not come back is sent in another form that 
 from __future__ import annotations
 
 import io
+import math
+import operator
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -37,10 +39,10 @@ from qiskit.circuit import (
 from qiskit.circuit.classical import expr
 from qiskit.circuit.duration import duration_in_dt
 
-from qsession_widget.errors import CodecError
+from qsession_widget.errors import CodecError, InvalidInputError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
 UNIT_SECONDS = {"s": 1.0, "ms": 1e-3, "us": 1e-6, "ns": 1e-9, "ps": 1e-12}
 """Units of a delay that QPY drops, in seconds."""
@@ -57,6 +59,13 @@ _OPEN_DELAY = "qsession_delay_"
 
 _SURE = (Measure, Reset, Barrier, Delay, Store, BreakLoopOp, ContinueLoopOp, ControlFlowOp)
 """Instructions beside the standard gates that QPY gives back, or that are looked at elsewhere."""
+
+_ARITHMETIC: dict[expr.Binary.Op, Callable[[float, float], float]] = {
+    expr.Binary.Op.ADD: operator.add,
+    expr.Binary.Op.SUB: operator.sub,
+    expr.Binary.Op.MUL: operator.mul,
+    expr.Binary.Op.DIV: operator.truediv,
+}
 
 _DEFINED = (Gate, Instruction)
 """Classes, without those derived from them, that QPY writes by their definition."""
@@ -110,13 +119,95 @@ def delays_in_dt(circuit: QuantumCircuit, dt: float | None) -> QuantumCircuit:
     return _changed(circuit, counted)
 
 
-def open_delays(circuit: QuantumCircuit) -> bool:
-    """Whether a delay's length depends on parameters."""
-    return any(
-        isinstance(each.operation.duration, ParameterExpression)
-        for each in _instructions(circuit)
-        if each.name == "delay" and isinstance(each.operation, Delay)
-    )
+def transpiled_around_delays(
+    circuit: QuantumCircuit, transpile: Callable[[QuantumCircuit], QuantumCircuit]
+) -> QuantumCircuit:
+    """Transpile a circuit, and leave its delays as they are.
+
+    Qiskit's pass managers take no delay that depends on parameters, and none that is not a
+    multiple of the device's alignment unless the whole circuit is scheduled.
+
+    Args:
+        circuit: the circuit, which is not changed.
+        transpile: transpiles one. It sees instructions called `delay` that are nothing else.
+    """
+    delays: dict[str, Delay] = {}
+
+    def hide(data: Sequence[CircuitInstruction]) -> dict[int, CircuitInstruction]:
+        found = {}
+        for place, each in enumerate(data):
+            if each.name == "delay" and isinstance(each.operation, Delay):
+                length = each.operation.duration
+                params = [length] if isinstance(length, ParameterExpression) else []
+                label = str(len(delays))
+                delays[label] = each.operation
+                found[place] = each.replace(operation=Instruction("delay", 1, 0, params, label=label))
+        return found
+
+    def show(data: Sequence[CircuitInstruction]) -> dict[int, CircuitInstruction]:
+        return {
+            place: each.replace(operation=delays[each.label])
+            for place, each in enumerate(data)
+            if each.name == "delay" and each.label in delays
+        }
+
+    hidden = _changed(circuit, hide)
+    return transpile(circuit) if hidden is circuit else _changed(transpile(hidden), show)
+
+
+def delays_of_known_length(circuit: QuantumCircuit, dt: float | None) -> QuantumCircuit:
+    """Return a circuit whose delays are numbers, or depend on parameters: no expressions.
+
+    Args:
+        circuit: the circuit, which is not changed.
+        dt: the device's unit of time, in seconds; None where it has none.
+
+    Raises:
+        InvalidInputError: for a stretch, whose length nothing here chooses, and for a length that
+            cannot be worked out.
+    """
+
+    def worked_out(data: Sequence[CircuitInstruction]) -> dict[int, CircuitInstruction]:
+        found = {}
+        for place, each in enumerate(data):
+            if each.name == "delay" and isinstance(length := each.operation.duration, expr.Expr):
+                seconds = _worked_out(length, dt)
+                if not 0 <= seconds < math.inf:
+                    raise InvalidInputError(f"a delay of {seconds} s; allowed is a length from 0")
+                found[place] = each.replace(operation=_like(each.operation, Delay(seconds, "s")))
+        return found
+
+    return _changed(circuit, worked_out)
+
+
+def _worked_out(node: expr.Expr, dt: float | None) -> float:
+    """Return what a constant expression comes to, lengths of time in seconds."""
+    match node:
+        case expr.Value():
+            value = node.value
+            if not isinstance(value, Duration):
+                return float(value)
+            if value.unit() == "dt":
+                if dt is None:
+                    raise InvalidInputError("a delay is in units of dt, and the device has no dt")
+                return float(value.value() * dt)
+            return float(value.value() * UNIT_SECONDS[value.unit()])
+        case expr.Cast():
+            return _worked_out(node.operand, dt)
+        case expr.Unary() if node.op is expr.Unary.Op.NEGATE:
+            return -_worked_out(node.operand, dt)
+        case expr.Binary() if node.op in _ARITHMETIC:
+            left, right = _worked_out(node.left, dt), _worked_out(node.right, dt)
+            if node.op is expr.Binary.Op.DIV and right == 0:
+                raise InvalidInputError("the length of a delay is divided by 0")
+            return _ARITHMETIC[node.op](left, right)
+        case expr.Stretch():
+            raise InvalidInputError(
+                f"a delay has the length of the stretch {node.name!r}, and this runtime does not "
+                "choose its length: give a number, such as circuit.delay(100, qubit, unit='ns')"
+            )
+        case _:
+            raise InvalidInputError(f"the length of a delay cannot be worked out: {node!r:.200}")
 
 
 class _Sent:
@@ -309,20 +400,6 @@ def _with_inside(operation: Any, change: Any) -> Instruction | None:
             found.definition = definition
             return found
     return None
-
-
-def _instructions(circuit: QuantumCircuit) -> Iterator[CircuitInstruction]:
-    """Give the instructions of a circuit, and of those inside it."""
-    for each in circuit.data:
-        yield each
-        if each.is_standard_gate():
-            continue
-        operation = each.operation
-        if isinstance(operation, ControlFlowOp):
-            for block in operation.blocks:
-                yield from _instructions(block)
-        elif type(operation) in _DEFINED and operation.definition is not None:
-            yield from _instructions(operation.definition)
 
 
 def _delay_of(operation: Any) -> Delay | None:
