@@ -204,12 +204,13 @@ class Backend(BackendV2):  # type: ignore[misc] # qiskit has no types
         return self._properties
 
 
-def backend_name(backend: object) -> str:
+def backend_name(backend: object, name: str = "backend") -> str:
     """Take the name of a device from what users pass as a backend.
 
     Args:
         backend: a name, a backend of ours, or one of qiskit-ibm-runtime (a real one, or one of
             the fake provider, which the local runtime serves under the same name).
+        name: what the value is called in the error message.
 
     Raises:
         InvalidInputError: for anything else.
@@ -220,6 +221,6 @@ def backend_name(backend: object) -> str:
     if isinstance(backend, Backend) or (official and isinstance(backend, BackendV2)):
         return str(backend.name)
     raise InvalidInputError(
-        f"backend={backend!r} is not a device of a service; allowed are a name such as "
+        f"{name}={backend!r:.300} is not a device of a service; allowed are a name such as "
         "'fake_manila', an object from service.backend(name), and a backend of qiskit-ibm-runtime"
     )

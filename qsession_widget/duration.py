@@ -65,4 +65,4 @@ def _read(text: str, name: str) -> Fraction:
 
 
 def _refuse(value: object, name: str) -> NoReturn:
-    raise InvalidInputError(f"{name}={value!r} is not a length of time; allowed is {ALLOWED}")
+    raise InvalidInputError(f"{name}={value!r:.300} is not a length of time; allowed is {ALLOWED}")

@@ -238,7 +238,9 @@ class RuntimeJob(PolledJob):
             JobCancelledError: where it was cancelled.
             JobTimeoutError: where it is not over in time. It goes on.
             CodecError: where the result cannot be decoded.
+            InvalidInputError: for a timeout or a decoder that is none.
         """
+        checked.given(checked.decoder, "decoder", decoder)
         self.wait_for_final_state(timeout)
         match job_status(self._known()):
             case "DONE":

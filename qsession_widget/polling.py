@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from qiskit.primitives import BasePrimitiveJob
 
+from qsession_widget import checked
 from qsession_widget.errors import (
     JobTimeoutError,
     RuntimeStartError,
@@ -68,7 +69,9 @@ class PolledJob(BasePrimitiveJob):  # type: ignore[misc] # qiskit has no types
             JobTimeoutError: where it is not over by then. It goes on.
             ServiceUnavailableError: where the service cannot be reached for five minutes. It goes
                 on.
+            InvalidInputError: for a timeout that is no number of seconds.
         """
+        timeout = checked.timeout("timeout", timeout)
         try:
             self._wait(timeout)
         except KeyboardInterrupt as interrupt:

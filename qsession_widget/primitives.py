@@ -5,9 +5,6 @@ from __future__ import annotations
 import warnings
 from typing import TYPE_CHECKING, Any
 
-from qiskit import QuantumCircuit
-from qiskit.circuit import ControlFlowOp
-from qiskit.exceptions import QiskitError
 from qiskit.primitives import BaseEstimatorV2, BaseSamplerV2
 from qiskit.primitives.containers.estimator_pub import EstimatorPub
 from qiskit.primitives.containers.sampler_pub import SamplerPub
@@ -17,6 +14,7 @@ from qsession_widget.backend import Backend, backend_name
 from qsession_widget.errors import InvalidInputError
 from qsession_widget.options import Options
 from qsession_widget.places import service_of
+from qsession_widget.pubs import estimator_pubs, sampler_pubs
 from qsession_widget.service import default_service
 from qsession_widget.session import Session, find_session
 from qsession_widget.surrounding import surrounding_session
@@ -26,6 +24,7 @@ from qsession_widget.wire.portable import delays_in_dt
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
+    from qiskit import QuantumCircuit
     from qiskit.primitives.containers import EstimatorPubLike, SamplerPubLike
     from qiskit.primitives.containers.observables_array import ObservablesArray
     from qiskit.providers import BackendV2
@@ -62,7 +61,8 @@ class Placed:
         elif hasattr(given, "session_id"):
             self._mode = find_session(given)
         else:
-            self._mode = service_of(given).backend(backend_name(given))
+            name = backend_name(given, "mode")
+            self._mode = service_of(given).backend(name)
 
     @property
     def mode(self) -> Session | Backend | None:
@@ -182,19 +182,7 @@ class Sampler(_Primitive, BaseSamplerV2):  # type: ignore[misc] # qiskit has no 
                 and for parameter values or shots that do not fit.
             SessionClosedError: where the session takes no more jobs.
         """
-        coerced = []
-        for number, pub in enumerate(_listed(pubs)):
-            try:
-                checked = SamplerPub.coerce(pub, shots)
-            except (QiskitError, TypeError, ValueError) as error:
-                raise InvalidInputError(f"pub {number}: {error}") from error
-            if not _measures(checked.circuit):
-                raise InvalidInputError(
-                    f"pub {number}: circuit {checked.circuit.name!r} measures nothing, so a "
-                    "Sampler has nothing to give; add circuit.measure_all() or measure(...)"
-                )
-            coerced.append(checked)
-        return self._send(coerced)
+        return self._send(sampler_pubs(pubs, shots))
 
     def _for_device(self, pub: SamplerPub, backend: Backend) -> SamplerPub:
         circuit = self._for_its_device(pub.circuit, backend)
@@ -245,13 +233,7 @@ class Estimator(_Primitive, BaseEstimatorV2):  # type: ignore[misc] # qiskit has
                 parameter values or a precision that do not fit.
             SessionClosedError: where the session takes no more jobs.
         """
-        coerced = []
-        for number, pub in enumerate(_listed(pubs)):
-            try:
-                coerced.append(EstimatorPub.coerce(pub, precision))
-            except (QiskitError, TypeError, ValueError) as error:
-                raise InvalidInputError(f"pub {number}: {error}") from error
-        return self._send(coerced)
+        return self._send(estimator_pubs(pubs, precision))
 
     def _more_inputs(self) -> dict[str, Any]:
         level = self.options.resilience_level
@@ -267,42 +249,12 @@ class Estimator(_Primitive, BaseEstimatorV2):  # type: ignore[misc] # qiskit has
         return EstimatorPub(circuit, observables, pub.parameter_values, pub.precision)
 
 
-def _listed(pubs: Any) -> list[Any]:
-    """Give a list of pubs where one pub may stand by itself."""
-    alone = isinstance(pubs, (QuantumCircuit, SamplerPub, EstimatorPub)) or (
-        # A tuple is one pub where a circuit is followed by something that is no circuit.
-        isinstance(pubs, tuple)
-        and len(pubs) > 1
-        and isinstance(pubs[0], QuantumCircuit)
-        and not isinstance(pubs[1], (QuantumCircuit, tuple))
-    )
-    if alone:
-        return [pubs]
-    try:
-        return list(pubs)
-    except TypeError as error:
-        raise InvalidInputError(
-            f"pubs={pubs!r} is no circuit, no pub and no list of pubs"
-        ) from error
-
-
 def _check_width(number: int, circuit: QuantumCircuit, backend: Backend) -> None:
     if circuit.num_qubits > backend.num_qubits:
         raise InvalidInputError(
             f"pub {number}: circuit {circuit.name!r} has {circuit.num_qubits} qubits, and "
             f"{backend.name} has {backend.num_qubits}"
         )
-
-
-def _measures(circuit: QuantumCircuit) -> bool:
-    """Whether anything in the circuit, or in its branches and loops, writes a classical bit."""
-    # Counting is quick; looking at each instruction is not, and happens in every iteration.
-    return "measure" in circuit.count_ops() or any(
-        any(_measures(block) for block in instruction.operation.blocks)
-        if isinstance(instruction.operation, ControlFlowOp)
-        else bool(instruction.clbits)
-        for instruction in circuit.data
-    )
 
 
 def _is_isa(circuit: QuantumCircuit, backend: Backend) -> bool:

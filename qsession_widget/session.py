@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, Any, ClassVar, ParamSpec, Self, TypeVar
 
+from qsession_widget import checked
 from qsession_widget.backend import backend_name
 from qsession_widget.duration import parse_duration
 from qsession_widget.ending import Ending
@@ -295,7 +296,7 @@ class Session(Ending):
         Args:
             function: a function or a coroutine function.
         """
-        return bound(self, function)
+        return bound(self, checked.function("function", function))
 
     def __enter__(self) -> Self:
         enter(self)

@@ -141,7 +141,9 @@ def transpiled_around_delays(
                 params = [length] if isinstance(length, ParameterExpression) else []
                 label = str(len(delays))
                 delays[label] = each.operation
-                found[place] = each.replace(operation=Instruction("delay", 1, 0, params, label=label))
+                found[place] = each.replace(
+                    operation=Instruction("delay", 1, 0, params, label=label)
+                )
         return found
 
     def show(data: Sequence[CircuitInstruction]) -> dict[int, CircuitInstruction]:
@@ -244,7 +246,7 @@ class _Sent:
                 suspects[place] = operation
         if suspects:
             kept = _come_back(list(suspects.values()), self._version)
-            for (place, operation), same in zip(suspects.items(), kept, strict=True):
+            for place, same in zip(suspects, kept, strict=True):
                 if not same:
                     found[place] = self._by_definition(data[place])
         return found
@@ -331,9 +333,7 @@ def _come_back(operations: Sequence[Any], version: int) -> list[bool]:
             *_come_back(operations[:half], version),
             *_come_back(operations[half:], version),
         ]
-    return [
-        _same(one, other.operation) for one, other in zip(operations, again.data, strict=True)
-    ]
+    return [_same(one, other.operation) for one, other in zip(operations, again.data, strict=True)]
 
 
 def _same(one: Any, other: Any) -> bool:
