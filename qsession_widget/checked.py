@@ -121,7 +121,7 @@ class Checked:
             near = difflib.get_close_matches(str(name), known, n=1)
             hint = f", did you mean {near[0]}?" if near else ""
             if name in _FORMER:
-                hint = f"; it is of the first version of options, and its place is now: {_FORMER[name]}"
+                hint = f"; in this version of options its place is {_FORMER[name]}"
             raise InvalidInputError(
                 f"{cls.__name__} has no option {name!r}{hint} (allowed: {', '.join(known)})"
             )

@@ -17,17 +17,12 @@ from qiskit.quantum_info import SparseObservable, SparsePauliOp
 
 from qsession_widget import checked
 from qsession_widget.errors import InvalidInputError
+from qsession_widget.wire.fields import RESULT_NAMES
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
 _Pub = TypeVar("_Pub", SamplerPub, EstimatorPub)
-
-_RESULT_NAMES = frozenset(
-    {"items", "keys", "ndim", "self", "shape", "size", "values", "_data", "_shape"}
-    | {"_FIELDS", "_FIELD_TYPES", "_RESTRICTED_NAMES", "_SHAPE"}
-)
-"""What Qiskit's DataBin calls parts of its own, so that no register's data can be called that."""
 
 _whole = checked.whole(1)
 _positive = checked.number(0, above=True)
@@ -205,7 +200,7 @@ def _check_circuit(circuit: QuantumCircuit) -> None:
 def _check_register(name: str, size: int) -> None:
     if not name.isidentifier() or keyword.iskeyword(name):
         why = "it has to be a Python name that is no keyword"
-    elif name in _RESULT_NAMES:
+    elif name in RESULT_NAMES:
         why = "a result has something else of that name"
     elif not size:
         why = "it has no bits"

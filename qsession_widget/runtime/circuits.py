@@ -9,6 +9,7 @@ from qiskit.circuit import Barrier, Delay, Measure, Parameter, ParameterExpressi
 
 from qsession_widget.runtime.caching import Cache
 from qsession_widget.wire import codec
+from qsession_widget.wire.portable import check_numbers
 
 if TYPE_CHECKING:
     from collections.abc import Hashable, Iterator
@@ -33,6 +34,7 @@ class Circuits:
 
         def make() -> tuple[QuantumCircuit, Hashable]:
             circuit = codec.decode_circuit(text, oldest=codec.SERVICE_OLDEST_QPY_VERSION)
+            check_numbers(circuit)
             structure = _key_of(circuit)
             return circuit, text if structure is None else structure
 

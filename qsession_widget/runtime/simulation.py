@@ -131,11 +131,15 @@ def run(
     stages.expect(len(pubs))
     started = time.perf_counter()
     results = []
-    for result in runners[program_id](pubs, options, Device(backend, optimization_level, limits)):
-        results.append(codec.dumps(result))
-        if len(results) < len(pubs):
-            # The last one comes with the end of the job.
-            on_interim(results[-1])
+    device = Device(backend, optimization_level, limits)
+    try:
+        for result in runners[program_id](pubs, options, device):
+            results.append(codec.dumps(result))
+            if len(results) < len(pubs):
+                # The last one comes with the end of the job.
+                on_interim(results[-1])
+    except InvalidInputError as error:
+        raise RejectedError(f"Pub {len(results)} cannot run: {error}.") from error
     busy_seconds = time.perf_counter() - started
     return Outcome(codec.joined(results, metadata=_metadata(options)), busy_seconds)
 
@@ -268,9 +272,13 @@ class Device:
 
     def check_precision(self, precision: float) -> None:
         """Refuse a precision for which the device does not take enough shots."""
-        if not precision > 0:
-            raise RejectedError(f"Precision {precision} asked for; it has to be more than 0.")
-        shots = 1 / precision**2
+        # As a product: a power overflows with an error, and this to infinity.
+        shots = 1 / precision * (1 / precision) if precision > 0 else math.inf
+        if not 0 < shots < math.inf:
+            raise RejectedError(
+                f"Precision {precision} asked for; it has to be a finite number above 0 for which "
+                "there is a number of shots."
+            )
         for taker, most in ((self.name, self._max_shots), ("this runtime", self._limits.shots)):
             if most and shots > most:
                 raise RejectedError(
@@ -310,6 +318,7 @@ def _sample(pubs: list[Any], options: dict[str, Any], device: Device) -> Iterato
             shots = DEFAULT_SHOTS
         with _reading_pub():
             pub = SamplerPub.coerce((circuit, values), shots)
+        bits.check_names(pub.circuit)
         device.check_shots(pub.shots)
         runnable = device.runnable(pub.circuit)
         results = device.sampling(runnable).execute(
@@ -337,6 +346,11 @@ def _estimate(pubs: list[Any], options: dict[str, Any], device: Device) -> Itera
                 # A little less, so that the estimator's rounding up does not add a shot.
                 precision = (1 + 1e-12) / math.sqrt(shots)
             pub = EstimatorPub.coerce((circuit, observables, values), precision)
+        if not all(
+            np.all(np.isfinite(each.coeffs))
+            for each in pub.observables.sparse_observables_array().ravel()
+        ):
+            raise RejectedError("An observable's coefficient is not finite.")
         device.check_precision(pub.precision)
         runnable = device.runnable(pub.circuit)
         if runnable.transpiled:
@@ -382,6 +396,10 @@ def _estimated(
 def _rows(pub: SamplerPub | EstimatorPub, runnable: Runnable) -> list[list[float]]:
     """Give the values of a circuit's parameters for each of its runs."""
     values = pub.parameter_values.as_array(pub.circuit.parameters)
+    if not np.all(np.isfinite(values)):
+        raise RejectedError(
+            "A parameter has the value nan or infinity; allowed are finite numbers."
+        )
     rows = values.reshape(math.prod(pub.parameter_values.shape), pub.circuit.num_parameters)
     found: list[list[float]] = rows[:, runnable.columns].tolist()
     return found

@@ -212,6 +212,22 @@ def _worked_out(node: expr.Expr, dt: float | None) -> float:
             raise InvalidInputError(f"the length of a delay cannot be worked out: {node!r:.200}")
 
 
+def check_numbers(circuit: QuantumCircuit) -> None:
+    """Refuse a circuit with a number in it that is not finite.
+
+    Raises:
+        CodecError: for such a number, with the instruction that has it.
+    """
+    _check_numbers("global phase", [circuit.global_phase])
+
+    def check(data: Sequence[CircuitInstruction]) -> dict[int, CircuitInstruction]:
+        for each in data:
+            _check_numbers(each.name, getattr(each.operation, "params", ()))
+        return {}
+
+    _changed(circuit, check)
+
+
 class _Sent:
     """Finds the form in which circuits are sent."""
 
