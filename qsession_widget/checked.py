@@ -41,6 +41,9 @@ _FORMER = {
 }
 """Options of the first version of the primitives, by where they are now."""
 
+LARGEST_WHOLE = 2**63 - 1
+"""Largest whole number that the databases and the other languages on the way can hold."""
+
 _SHOWN_CHARACTERS = 300
 _LOG_LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")
 
@@ -128,7 +131,7 @@ class Checked:
 
 
 def whole(low: int, high: int | None = None) -> Check:
-    """Allow whole numbers from a lowest to a highest one."""
+    """Allow whole numbers from a lowest to a highest one; None is 2**63 - 1."""
     allowed = f"a whole number from {low}" + ("" if high is None else f" to {high}")
 
     def check(name: str, value: Any) -> int:
@@ -136,7 +139,8 @@ def whole(low: int, high: int | None = None) -> Check:
             number = operator.index(value)
         except TypeError:
             number = low - 1
-        if isinstance(value, bool) or number < low or (high is not None and number > high):
+        most = LARGEST_WHOLE if high is None else high
+        if isinstance(value, bool) or not low <= number <= most:
             raise refusal(name, value, allowed)
         return number
 

@@ -4,9 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from qsession_widget.errors import InvalidInputError
+import numpy as np
+
+from qsession_widget.errors import CodecError, InvalidInputError
 from qsession_widget.primitives import Placed
+from qsession_widget.wire.codec import SERVICE_QPY_VERSION
 from qsession_widget.wire.fields import EXECUTOR
+from qsession_widget.wire.portable import portable
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -59,7 +63,8 @@ class Executor(Placed):
             A job. Its result is a `QuantumProgramResult` of qiskit-ibm-runtime.
 
         Raises:
-            InvalidInputError: for anything else.
+            InvalidInputError: for anything else, for values that are not finite, and for delays
+                that do not survive on the way.
             SessionClosedError: where the session takes no more jobs.
         """
         from qiskit_ibm_runtime.quantum_program import (  # noqa: PLC0415 - takes a second
@@ -74,6 +79,8 @@ class Executor(Placed):
                 raise InvalidInputError(
                     f"{program!r} is not a QuantumProgram of qiskit-ibm-runtime"
                 ) from error
+        for number, item in enumerate(program.items):
+            _check_item(number, item)
         convert = params_converters.QUANTUM_PROGRAM_PARAMS_CONVERTERS[_SCHEMA_VERSION]
         inputs = convert.encoder(program, self.options).model_dump(mode="json")
         environment = self.options.environment
@@ -87,6 +94,25 @@ class Executor(Placed):
         if session is not None:
             return session.run(EXECUTOR, inputs, run)
         return backend.service.run(EXECUTOR, inputs, {"backend": backend, **run})
+
+
+def _check_item(number: int, item: Any) -> None:
+    """Refuse what the official encoding loses, in silence or for a reader's errors."""
+    arguments = getattr(item, "circuit_arguments", None)
+    if arguments is not None and not np.all(np.isfinite(arguments)):
+        raise InvalidInputError(
+            f"item {number}: circuit_arguments hold nan or infinity; allowed are finite numbers"
+        )
+    try:
+        kept = portable(item.circuit, SERVICE_QPY_VERSION, plain=True) is item.circuit
+    except CodecError as error:
+        raise InvalidInputError(f"item {number}: {error}") from error
+    if not kept:
+        raise InvalidInputError(
+            f"item {number}: circuit {item.circuit.name!r} has delays in another unit than dt, or "
+            "instructions that QPY, in which circuits are sent, does not give back; write delays "
+            "as whole numbers of dt, and transpile the circuit for the device"
+        )
 
 
 def _official_options(given: Any) -> Any:

@@ -14,7 +14,7 @@ from qsession_widget.backend import Backend, backend_name
 from qsession_widget.errors import InvalidInputError
 from qsession_widget.options import Options
 from qsession_widget.places import service_of
-from qsession_widget.pubs import estimator_pubs, sampler_pubs
+from qsession_widget.pubs import estimator_pubs, in_paulis, sampler_pubs
 from qsession_widget.service import default_service
 from qsession_widget.session import Session, find_session
 from qsession_widget.surrounding import surrounding_session
@@ -241,11 +241,11 @@ class Estimator(_Primitive, BaseEstimatorV2):  # type: ignore[misc] # qiskit has
 
     def _for_device(self, pub: EstimatorPub, backend: Backend) -> EstimatorPub:
         circuit = self._for_its_device(pub.circuit, backend)
-        if circuit is pub.circuit:
+        observables: ObservablesArray = in_paulis(pub.observables)
+        if circuit is pub.circuit and observables is pub.observables:
             return pub
-        if _is_isa(pub.circuit, backend):
-            return EstimatorPub(circuit, pub.observables, pub.parameter_values, pub.precision)
-        observables: ObservablesArray = pub.observables.apply_layout(circuit.layout)
+        if not _is_isa(pub.circuit, backend):
+            observables = observables.apply_layout(circuit.layout)
         return EstimatorPub(circuit, observables, pub.parameter_values, pub.precision)
 
 

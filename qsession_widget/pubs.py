@@ -12,6 +12,7 @@ from qiskit import QuantumCircuit
 from qiskit.circuit import ControlFlowOp, Parameter
 from qiskit.exceptions import QiskitError
 from qiskit.primitives.containers.estimator_pub import EstimatorPub
+from qiskit.primitives.containers.observables_array import ObservablesArray
 from qiskit.primitives.containers.sampler_pub import SamplerPub
 from qiskit.quantum_info import SparseObservable, SparsePauliOp
 
@@ -23,6 +24,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
 _Pub = TypeVar("_Pub", SamplerPub, EstimatorPub)
+
+_PAULIS = (SparseObservable.BitTerm.X, SparseObservable.BitTerm.Y, SparseObservable.BitTerm.Z)
+_MOST_PROJECTORS = 12
 
 _whole = checked.whole(1)
 _positive = checked.number(0, above=True)
@@ -54,6 +58,30 @@ def estimator_pubs(pubs: object, precision: object = None) -> list[EstimatorPub]
     """
     given = None if precision is None else _positive("precision", precision)
     return list(_each(pubs, lambda pub: _estimator_pub(pub, given)))
+
+
+def in_paulis(observables: ObservablesArray) -> ObservablesArray:
+    """Return observables without projectors, each as the sum of Paulis that it is.
+
+    IBM's service takes no others.
+
+    Raises:
+        InvalidInputError: for more projectors in one term than make a sum of a sensible length.
+    """
+    found = observables.sparse_observables_array(copy=True)
+    changed = False
+    for place in np.ndindex(found.shape):
+        most = max(
+            (sum(bit not in _PAULIS for bit in term.bit_terms) for term in found[place]), default=0
+        )
+        if most > _MOST_PROJECTORS:
+            raise InvalidInputError(
+                f"an observable has projectors on {most} qubits, and this service takes Paulis "
+                f"alone, of which that is a sum of 2**{most}; allowed are {_MOST_PROJECTORS}"
+            )
+        if most:
+            found[place], changed = found[place].as_paulis(), True
+    return ObservablesArray(found) if changed else observables
 
 
 def _each(pubs: object, read: Callable[[Any], _Pub]) -> Iterator[_Pub]:

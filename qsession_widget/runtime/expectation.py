@@ -53,11 +53,9 @@ class Reading(NamedTuple):
                 masks[kind] |= 1 << bits[qubit]
         return cls(**masks)
 
-    def of_outcome(self, outcome: int) -> int:
-        """Give the observable's value, -1, 0 or 1, at an outcome."""
-        if outcome & self.ones != self.ones or outcome & self.zeros:
-            return 0
-        return -1 if (outcome & self.parity).bit_count() & 1 else 1
+    def takes(self, outcome: int) -> bool:
+        """Whether the observable is not zero at an outcome."""
+        return outcome & self.ones == self.ones and not outcome & self.zeros
 
 
 @dataclass(frozen=True)
@@ -79,9 +77,12 @@ class Group:
         shots = sum(count for _, count in outcomes)
         found = {}
         for label, reading in self.readings.items():
-            values = [(reading.of_outcome(outcome), count) for outcome, count in outcomes]
-            mean = sum(value * count for value, count in values) / shots
-            square = sum(count for value, count in values if value) / shots
+            mask, kept = reading.parity, outcomes
+            if reading.ones or reading.zeros:
+                kept = [each for each in outcomes if reading.takes(each[0])]
+            square = sum(count for _, count in kept) / shots
+            odd = sum(count for outcome, count in kept if (outcome & mask).bit_count() & 1)
+            mean = square - 2 * odd / shots
             # Not below zero by rounding.
             found[label] = mean, math.sqrt(max(square - mean**2, 0.0))
         return found

@@ -363,6 +363,14 @@ def _estimated(
     pub: EstimatorPub, runnable: Runnable, device: Device, seed: int | None
 ) -> PubResult:
     shots = math.ceil(1 / pub.precision**2)
+    metadata = {
+        "target_precision": pub.precision,
+        "shots": shots,
+        "circuit_metadata": pub.circuit.metadata,
+    }
+    if 0 in pub.shape:
+        nothing = np.zeros(pub.shape)
+        return PubResult(DataBin(evs=nothing, stds=nothing.copy(), shape=pub.shape), metadata)
     wanted, where, observables = expectation.wanted(pub)
     estimation = device.estimation(runnable, list(dict.fromkeys(wanted.values())))
     rows = dict(zip(np.ndindex(pub.parameter_values.shape), _rows(pub, runnable), strict=True))
@@ -385,11 +393,7 @@ def _estimated(
     means, spreads = expectation.combined(where, observables, found)
     return PubResult(
         DataBin(evs=means, stds=np.asarray(spreads / math.sqrt(shots)), shape=means.shape),
-        metadata={
-            "target_precision": pub.precision,
-            "shots": shots,
-            "circuit_metadata": pub.circuit.metadata,
-        },
+        metadata=metadata,
     )
 
 

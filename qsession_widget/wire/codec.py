@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from qiskit import QuantumCircuit, qpy
+from qiskit.circuit.exceptions import CircuitError
 from qiskit.exceptions import QiskitError
 from qiskit.primitives import (
     BitArray,
@@ -116,24 +117,33 @@ def decode_circuit(text: str, *, oldest: int = 0) -> QuantumCircuit:
     """
     packed = _unpack(text)
     if oldest:
-        check_qpy(packed.getbuffer()[: _QPY_HEADER.size], oldest)
-    (circuit,) = qpy.load(packed, _MetadataDecoder)
+        _check_qpy(packed.getvalue()[: _QPY_HEADER.size], oldest)
+    try:
+        (circuit,) = qpy.load(packed, _MetadataDecoder)
+    except CircuitError as error:
+        # How Qiskit's reader meets delays that its writer cannot write, see `portable`.
+        if "'dt' unit" in str(error) or "unit expr" in str(error):
+            raise CodecError(
+                "it has a delay in another unit than dt, or one that depends on parameters, which "
+                "QPY, in which circuits are sent, does not keep: give delays whole numbers of dt"
+            ) from error
+        raise
     return restored(circuit)
 
 
-def check_qpy(start: bytes | memoryview, oldest: int = SERVICE_OLDEST_QPY_VERSION) -> None:
-    """Refuse QPY that is not to be read here, by its first bytes.
+def check_text(text: str) -> None:
+    """Refuse the text of a circuit that is not to be read here, before Qiskit reads it.
 
-    Qiskit reads expressions of lower versions with SymPy or symengine, which evaluate text and
+    Qiskit reads expressions of versions below 13 with SymPy or symengine, which evaluate text and
     unpickle.
 
-    Args:
-        start: the first bytes, at least as many as the header has.
-        oldest: lowest version of QPY that is read.
-
     Raises:
-        CodecError: for any other.
+        CodecError: for QPY of a lower version than the service reads, or with such expressions.
     """
+    _check_qpy(_unpack(text).getvalue()[: _QPY_HEADER.size], SERVICE_OLDEST_QPY_VERSION)
+
+
+def _check_qpy(start: bytes, oldest: int) -> None:
     if len(start) < _QPY_HEADER.size:
         raise CodecError("it is no QPY: it is shorter than QPY's header")
     magic, version, *_, expressions = _QPY_HEADER.unpack(start[: _QPY_HEADER.size])
