@@ -97,7 +97,7 @@ class PolledJob(BasePrimitiveJob):  # type: ignore[misc] # qiskit has no types
             left = _HELD_SECONDS if deadline is None else deadline - time.monotonic()
             if left <= 0:
                 raise JobTimeoutError(
-                    f"job {self._job_id} was not over after {timeout} s; it goes on, and "
+                    f"job {self._job_id} was not over after {timeout:g} s; it goes on, and "
                     f"service.job({self._job_id!r}) gives it back",
                     job_id=self._job_id,
                 )

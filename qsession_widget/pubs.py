@@ -93,7 +93,7 @@ def _each(pubs: object, read: Callable[[Any], _Pub]) -> Iterator[_Pub]:
         # Qiskit's containers stumble over what they do not expect in any of these ways.
         except (QiskitError, TypeError, ValueError, AttributeError, ArithmeticError) as error:
             reason = getattr(error, "message", None) or error
-            raise InvalidInputError(f"pub {number} cannot be read: {reason}") from error
+            raise InvalidInputError(f"pub {number}: {reason}") from error
 
 
 def _sampler_pub(pub: Any, shots: int | None) -> SamplerPub:

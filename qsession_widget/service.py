@@ -5,7 +5,6 @@ from __future__ import annotations
 import threading
 import uuid
 from collections.abc import Mapping
-from functools import partial
 from typing import TYPE_CHECKING, Any, Self
 
 from qsession_widget import checked, connection
@@ -30,6 +29,7 @@ if TYPE_CHECKING:
     from types import TracebackType
 
     import qiskit_ibm_runtime as official_package
+    from qiskit import QuantumCircuit
 
     from qsession_widget.accounts import ActiveAccount, Proxies
     from qsession_widget.decoding import ResultDecoder
@@ -265,9 +265,12 @@ class QiskitRuntimeService(Devices, Listings, SavedAccounts):
         }
         if level is not None and "transpile" in service.features:
             body[EXTRA] = {"optimization_level": level}
-        # IBM's service reads circuits with Qiskit alone.
-        plain = "transpile" not in service.features
-        text = codec.dumps(body, circuit=partial(kept_circuits.text, plain=plain))
+
+        def encoded(circuit: QuantumCircuit) -> str:
+            # IBM's service reads circuits with Qiskit alone.
+            return kept_circuits.text(circuit, plain="transpile" not in service.features)
+
+        text = codec.dumps(body, circuit=encoded)
         try:
             answer = service.api.create_job(text, key=str(uuid.uuid4()))
         except ServiceUnavailableError as error:

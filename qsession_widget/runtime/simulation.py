@@ -276,8 +276,8 @@ class Device:
         shots = 1 / precision * (1 / precision) if precision > 0 else math.inf
         if not 0 < shots < math.inf:
             raise RejectedError(
-                f"Precision {precision} asked for; it has to be a finite number above 0 for which "
-                "there is a number of shots."
+                f"Precision {precision} asked for; it has to be more than 0, and not so small or "
+                "large that there is no number of shots."
             )
         for taker, most in ((self.name, self._max_shots), ("this runtime", self._limits.shots)):
             if most and shots > most:
