@@ -181,7 +181,7 @@ def find_account(
     Raises:
         InvalidInputError: where there is no such account, or the file cannot be understood.
     """
-    _check_which(channel, name)
+    check_which(channel, name)
     path = _path(filename)
     if name is not None and name != LOCAL:
         named = _saved(path).get(name)
@@ -241,7 +241,7 @@ def save_account(
     """
     if account.channel == LOCAL:
         raise InvalidInputError("channel='local' needs no account: it is there without one")
-    _check_which(None, name)
+    check_which(None, name)
     overwrite = checked.boolean("overwrite", overwrite)
     set_as_default = checked.boolean("set_as_default", set_as_default)
     path, name = _path(filename), name or _DEFAULT_NAMES[account.channel]
@@ -265,7 +265,7 @@ def saved_accounts(
     *, channel: str | None = None, name: str | None = None, filename: str | Path | None = None
 ) -> dict[str, dict[str, Any]]:
     """Give what is saved, by name, without the tokens: they are for no eyes."""
-    _check_which(channel, name)
+    check_which(channel, name)
     return {
         each: {key: value for key, value in entry.items() if key != "token"}
         for each, entry in _saved(_path(filename)).items()
@@ -286,7 +286,7 @@ def delete_account(
     Returns:
         Whether there was one.
     """
-    _check_which(channel, name)
+    check_which(channel, name)
     path = _path(filename)
     saved = _saved(path)
     if saved.pop(name or _DEFAULT_NAMES[channel or IBM_CHANNELS[0]], None) is None:
@@ -301,7 +301,13 @@ def _path(filename: str | Path | None) -> Path:
     return Path(checked.path("filename", filename)).expanduser()
 
 
-def _check_which(channel: str | None, name: str | None) -> None:
+def check_which(channel: str | None, name: str | None, filename: str | Path | None = None) -> None:
+    """Check what says which account is meant.
+
+    Raises:
+        InvalidInputError: for what cannot be a channel, a name or the path of a file.
+    """
+    checked.given(checked.path, "filename", filename)
     checked.given(checked.one_of(*CHANNELS), "channel", channel)
     checked.given(checked.text, "name", name)
 

@@ -10,6 +10,7 @@ from qiskit.providers import BackendV2
 from qiskit.providers import Options as BackendOptions
 
 from qsession_widget.errors import InvalidInputError, UnsupportedError
+from qsession_widget.shown import shown
 from qsession_widget.wire.target import build_target
 
 if TYPE_CHECKING:
@@ -221,6 +222,6 @@ def backend_name(backend: object, name: str = "backend") -> str:
     if isinstance(backend, Backend) or (official and isinstance(backend, BackendV2)):
         return str(backend.name)
     raise InvalidInputError(
-        f"{name}={backend!r:.300} is not a device of a service; allowed are a name such as "
+        f"{name}={shown(backend)} is not a device of a service; allowed are a name such as "
         "'fake_manila', an object from service.backend(name), and a backend of qiskit-ibm-runtime"
     )

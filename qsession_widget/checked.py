@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 from qsession_widget.duration import parse_duration
 from qsession_widget.errors import InvalidInputError
+from qsession_widget.shown import shown
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -44,7 +45,6 @@ _FORMER = {
 LARGEST_WHOLE = 2**63 - 1
 """Largest whole number that the databases and the other languages on the way can hold."""
 
-_SHOWN_CHARACTERS = 300
 _LOG_LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")
 
 
@@ -190,10 +190,10 @@ def list_of(each: Check) -> Check:
     """Allow a sequence, each element of which is allowed."""
 
     def check(name: str, value: Any) -> list[Any]:
-        entries = _entries(value)
-        if entries is None:
+        listed = entries(value)
+        if listed is None:
             raise refusal(name, value, "a list")
-        return [each(f"{name}[{place}]", entry) for place, entry in enumerate(entries)]
+        return [each(f"{name}[{place}]", entry) for place, entry in enumerate(listed)]
 
     return check
 
@@ -253,7 +253,7 @@ def log_level(name: str, value: Any) -> str:
 
 def tags(name: str, value: Any) -> list[str]:
     """Allow a list of texts."""
-    listed = _entries(value)
+    listed = entries(value)
     if listed is None or not all(isinstance(tag, str) and tag for tag in listed):
         raise refusal(name, value, "a list of texts")
     return listed
@@ -317,16 +317,6 @@ def timeout(name: str, value: Any) -> float | None:
     return seconds_long
 
 
-def shown(value: object) -> str:
-    """Give a value as an error message shows it, however long or odd it is."""
-    try:
-        said = repr(value)
-    # Whatever a user's class does, and Python itself with a number of 5,000 digits.
-    except Exception:  # noqa: BLE001 - the message matters more than its value
-        return f"<{type(value).__qualname__}>"
-    return said if len(said) <= _SHOWN_CHARACTERS else f"{said[:_SHOWN_CHARACTERS]}..."
-
-
 def refusal(name: str, value: object, allowed: str) -> InvalidInputError:
     """Give the error for a value that is not allowed."""
     return InvalidInputError(f"{name}={shown(value)} is not allowed; allowed: {allowed}")
@@ -342,7 +332,7 @@ def _as_float(value: Any) -> float:
         return math.nan
 
 
-def _entries(value: Any) -> list[Any] | None:
+def entries(value: Any) -> list[Any] | None:
     """Give what is in a list, an array or the like; None where it is none."""
     # A text is a sequence of texts as well, and a dict one of its keys: never what is meant.
     if isinstance(value, (str, bytes, bytearray, Mapping)) or not isinstance(value, Iterable):

@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from qsession_widget.checked import refusal
 from qsession_widget.errors import CodecError, InvalidInputError
 from qsession_widget.primitives import Placed
+from qsession_widget.shown import shown
 from qsession_widget.wire.codec import SERVICE_QPY_VERSION
 from qsession_widget.wire.fields import EXECUTOR
 from qsession_widget.wire.portable import portable
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     import qiskit_ibm_runtime as official_package
     import samplomatic
     from qiskit.providers import BackendV2
@@ -77,7 +78,7 @@ class Executor(Placed):
                 program = QuantumProgram.from_(program)
             except (TypeError, ValueError, AttributeError) as error:
                 raise InvalidInputError(
-                    f"{program!r} is not a QuantumProgram of qiskit-ibm-runtime"
+                    f"program={shown(program)} is not a QuantumProgram of qiskit-ibm-runtime"
                 ) from error
         for number, item in enumerate(program.items):
             _check_item(number, item)
@@ -120,7 +121,11 @@ def _official_options(given: Any) -> Any:
 
     if isinstance(given, ExecutorOptions):
         return given
+    if given is None:
+        return ExecutorOptions()
+    if not isinstance(given, Mapping) or not all(isinstance(name, str) for name in given):
+        raise refusal("options", given, "a dict or ExecutorOptions")
     try:
-        return ExecutorOptions(**(given or {}))
+        return ExecutorOptions(**given)
     except (TypeError, ValueError) as error:
-        raise InvalidInputError(f"options={given!r} is not allowed: {error}") from error
+        raise InvalidInputError(f"options={shown(given)} is not allowed: {error}") from error

@@ -317,7 +317,11 @@ class RuntimeJob(PolledJob):
         Args:
             text: the text.
             decoder: class or object with `decode(text)`; None takes the job's own.
+
+        Raises:
+            InvalidInputError: for a decoder that is none.
         """
+        checked.given(checked.decoder, "decoder", decoder)
         return decode_result(text, self.program_id, decoder or self._decoder)
 
     # Inside

@@ -18,6 +18,7 @@ from qiskit.quantum_info import SparseObservable, SparsePauliOp
 
 from qsession_widget import checked
 from qsession_widget.errors import InvalidInputError
+from qsession_widget.shown import shown
 from qsession_widget.wire.fields import RESULT_NAMES
 
 if TYPE_CHECKING:
@@ -131,7 +132,7 @@ def _estimator_pub(pub: Any, precision: float | None) -> EstimatorPub:
         # Qiskit takes what is not finite for what is not real.
         if isinstance(pub, tuple) and not all(map(_finite, _coefficients(pub[1]))):
             raise InvalidInputError(
-                f"observables={pub[1]!r:.200} have a coefficient that is nan or infinite; allowed "
+                f"observables={shown(pub[1])} have a coefficient that is nan or infinite; allowed "
                 "are finite numbers"
             ) from None
         raise
@@ -153,10 +154,10 @@ def _parts(pub: Any, form: str, fewest: int, most: int) -> list[Any]:
     if isinstance(pub, QuantumCircuit):
         pub = (pub,)
     if not isinstance(pub, (tuple, list)) or not fewest <= len(pub) <= most:
-        raise InvalidInputError(f"{pub!r:.200} is no pub; a pub is {form}")
+        raise InvalidInputError(f"{shown(pub)} is no pub; a pub is {form}")
     if not isinstance(pub[0], QuantumCircuit):
         raise InvalidInputError(
-            f"it begins with {pub[0]!r:.200}, which is no circuit; a pub is {form}"
+            f"it begins with {shown(pub[0])}, which is no circuit; a pub is {form}"
         )
     return [*pub, *[None] * (most - len(pub))]
 
@@ -172,10 +173,10 @@ def _listed(pubs: Any) -> Iterable[Any]:
     )
     if alone:
         return [pubs]
-    # A text and a dict have elements as well, and are never what is meant.
-    if isinstance(pubs, (str, bytes, Mapping)) or not hasattr(pubs, "__iter__"):
-        raise InvalidInputError(f"pubs={pubs!r:.200} is no circuit, no pub and no list of pubs")
-    return pubs  # type: ignore[no-any-return] # it has been seen to be iterable
+    listed = checked.entries(pubs)
+    if listed is None:
+        raise checked.refusal("pubs", pubs, "a circuit, a pub, and a list of pubs")
+    return listed
 
 
 def _check_names(circuit: QuantumCircuit, values: Any) -> None:
@@ -202,7 +203,7 @@ def _names(keys: Any) -> Iterator[str]:
         elif hasattr(key, "__iter__"):
             yield from _names(key)
         else:
-            raise InvalidInputError(f"{key!r:.80} is no parameter, and no name of one")
+            raise InvalidInputError(f"{shown(key)} is no parameter, and no name of one")
 
 
 def _check_values(pub: SamplerPub | EstimatorPub) -> None:

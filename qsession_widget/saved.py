@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from qsession_widget import accounts, checked, connection
-from qsession_widget.accounts import IBM_CHANNELS, Account
+from qsession_widget.accounts import IBM_CHANNELS, Account, check_which
 from qsession_widget.checked import given
 
 if TYPE_CHECKING:
@@ -60,6 +60,8 @@ class SavedAccounts:
         Raises:
             InvalidInputError: for an account that cannot be used, and where one is in the way.
         """
+        check_which(channel, name, filename)
+        given(checked.text, "instance", instance)
         account = Account(channel or IBM_CHANNELS[0], token, url, instance).with_changes(
             proxies=connection.proxies_of(proxies),
             verify=connection.verify_of(verify),

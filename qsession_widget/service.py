@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Self
 
 from qsession_widget import checked, connection
-from qsession_widget.accounts import IBM_CHANNELS, LOCAL, Account, find_account
+from qsession_widget.accounts import IBM_CHANNELS, LOCAL, Account, check_which, find_account
 from qsession_widget.backend import backend_name
 from qsession_widget.checked import given
 from qsession_widget.devices import Devices
@@ -85,6 +85,7 @@ class QiskitRuntimeService(Devices, Listings, SavedAccounts):
         plans_preference: Sequence[str] | None = None,
         tags: Sequence[str] | None = None,
     ) -> None:
+        given(checked.text, "instance", instance)
         if token is None and url is None:
             account = find_account(channel, name=name, filename=filename)
             if account.channel == LOCAL and instance is not None:
@@ -93,6 +94,7 @@ class QiskitRuntimeService(Devices, Listings, SavedAccounts):
                     "token, or save one with QiskitRuntimeService.save_account"
                 )
         else:
+            check_which(channel, name, filename)
             account = Account(channel or IBM_CHANNELS[0], token, url)
         account = account.with_changes(
             instance=instance,
