@@ -120,6 +120,8 @@ def decode_circuit(text: str, *, oldest: int = 0) -> QuantumCircuit:
         _check_qpy(packed.getvalue()[: _QPY_HEADER.size], oldest)
     try:
         (circuit,) = qpy.load(packed, _MetadataDecoder)
+        # Qiskit makes some instructions only now that they are looked at.
+        return restored(circuit)
     except CircuitError as error:
         # How Qiskit's reader meets delays that its writer cannot write, see `portable`.
         if "'dt' unit" in str(error) or "unit expr" in str(error):
@@ -128,7 +130,6 @@ def decode_circuit(text: str, *, oldest: int = 0) -> QuantumCircuit:
                 "QPY, in which circuits are sent, does not keep: give delays whole numbers of dt"
             ) from error
         raise
-    return restored(circuit)
 
 
 def check_text(text: str) -> None:

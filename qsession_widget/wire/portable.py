@@ -14,6 +14,7 @@ from __future__ import annotations
 import io
 import math
 import operator
+import warnings
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -38,6 +39,7 @@ from qiskit.circuit import (
 )
 from qiskit.circuit.classical import expr
 from qiskit.circuit.duration import duration_in_dt
+from qiskit.exceptions import QiskitError
 
 from qsession_widget.errors import CodecError, InvalidInputError
 
@@ -320,12 +322,32 @@ class _Sent:
 
     def _definition(self, operation: Any) -> QuantumCircuit:
         definition = getattr(operation, "definition", None)
+        if definition is None:
+            definition = _synthesized(operation)
         if not isinstance(definition, QuantumCircuit):
             raise CodecError(
                 f"instruction {operation.name!r} ({type(operation).__qualname__}) has no form in "
-                "QPY, in which circuits are sent, and no definition that could be sent in its place"
+                "QPY, in which circuits are sent, and no definition that could be sent in its "
+                "place; transpile the circuit for the device first"
             )
         return self.of(definition)
+
+
+def _synthesized(operation: Any) -> QuantumCircuit | None:
+    """Return a circuit for an operation that Qiskit's transpiler knows how to make, else None."""
+    from qiskit.transpiler import PassManager  # noqa: PLC0415 - slow to import, and seldom needed
+    from qiskit.transpiler.passes import HighLevelSynthesis  # noqa: PLC0415 - likewise
+
+    alone = QuantumCircuit(operation.num_qubits, operation.num_clbits)
+    alone.append(operation, alone.qubits, alone.clbits)
+    try:
+        with warnings.catch_warnings():
+            # That it may fail for want of idle qubits: then it is refused here, and said.
+            warnings.simplefilter("ignore", UserWarning)
+            found: QuantumCircuit = PassManager([HighLevelSynthesis()]).run(alone)
+    except QiskitError:
+        return None
+    return None if operation.name in found.count_ops() else found
 
 
 def _come_back(operations: Sequence[Any], version: int) -> list[bool]:
@@ -340,6 +362,7 @@ def _come_back(operations: Sequence[Any], version: int) -> list[bool]:
         qpy.dump(trial, buffer, version=version)
         buffer.seek(0)
         (again,) = qpy.load(buffer)
+        found = [each.operation for each in again.data]
     # QPY writes what its readers stumble over in ways of their own.
     except Exception:  # noqa: BLE001 - it is what is asked here, whatever the reason
         if len(operations) == 1:
@@ -349,7 +372,7 @@ def _come_back(operations: Sequence[Any], version: int) -> list[bool]:
             *_come_back(operations[:half], version),
             *_come_back(operations[half:], version),
         ]
-    return [_same(one, other.operation) for one, other in zip(operations, again.data, strict=True)]
+    return [_same(one, other) for one, other in zip(operations, found, strict=True)]
 
 
 def _same(one: Any, other: Any) -> bool:
