@@ -39,6 +39,7 @@ from qiskit.circuit import (
 )
 from qiskit.circuit.classical import expr
 from qiskit.circuit.duration import duration_in_dt
+from qiskit.circuit.library import PauliGate, PermutationGate, UnitaryGate
 from qiskit.exceptions import QiskitError
 
 from qsession_widget.errors import CodecError, InvalidInputError
@@ -61,6 +62,9 @@ _OPEN_DELAY = "qsession_delay_"
 
 _SURE = (Measure, Reset, Barrier, Delay, Store, BreakLoopOp, ContinueLoopOp, ControlFlowOp)
 """Instructions beside the standard gates that QPY gives back, or that are looked at elsewhere."""
+
+_SURE_GATES = (UnitaryGate, PauliGate, PermutationGate)
+"""Gates, without the classes derived from them, that circuits have many of and QPY gives back."""
 
 _ARITHMETIC: dict[expr.Binary.Op, Callable[[float, float], float]] = {
     expr.Binary.Op.ADD: operator.add,
@@ -260,7 +264,7 @@ class _Sent:
                 sent = self._delay(operation)
                 if sent is not operation:
                     found[place] = each.replace(operation=sent)
-            elif not isinstance(operation, _SURE):
+            elif not isinstance(operation, _SURE) and type(operation) not in _SURE_GATES:
                 suspects[place] = operation
         if suspects:
             kept = _come_back(list(suspects.values()), self._version)
@@ -478,7 +482,14 @@ def _composed(value: Any) -> bool:
 
 def _check_numbers(what: str, values: Sequence[Any]) -> None:
     for value in values:
-        if isinstance(value, float | complex | np.ndarray | np.number):
+        # Nearly all of them are one of these, and a circuit may have very many.
+        if type(value) is float:
+            if value - value == 0:
+                continue
+            finite = False
+        elif isinstance(value, Parameter):
+            continue
+        elif isinstance(value, (complex, float, np.ndarray, np.number)):
             finite = bool(np.all(np.isfinite(value)))
         elif isinstance(value, ParameterExpression) and not value.parameters:
             finite = bool(np.isfinite(complex(value)))
