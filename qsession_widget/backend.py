@@ -12,6 +12,7 @@ from qiskit.providers import Options as BackendOptions
 
 from qsession_widget import records
 from qsession_widget.errors import InvalidInputError, UnsupportedError
+from qsession_widget.shown import shown
 from qsession_widget.wire.fields import MOCK_PREFIX
 from qsession_widget.wire.target import build_target
 
@@ -332,12 +333,13 @@ def no_calibration(calibration_id: str | None) -> None:
         )
 
 
-def backend_name(backend: object) -> str:
+def backend_name(backend: object, name: str = "backend") -> str:
     """Take the name of a device from what users pass as a backend.
 
     Args:
         backend: a name, a backend of ours, or one of qiskit-ibm-runtime (a real one, or one of
             the fake provider, which the local runtime serves under the same name).
+        name: what the value is called in the error message.
 
     Raises:
         InvalidInputError: for anything else.
@@ -348,6 +350,6 @@ def backend_name(backend: object) -> str:
     if isinstance(backend, Backend) or (official and isinstance(backend, BackendV2)):
         return str(backend.name)
     raise InvalidInputError(
-        f"backend={backend!r} is not a device of a service; allowed are a name such as "
+        f"{name}={shown(backend)} is not a device of a service; allowed are a name such as "
         "'fake_manila', an object from service.backend(name), and a backend of qiskit-ibm-runtime"
     )

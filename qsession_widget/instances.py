@@ -7,7 +7,7 @@ import threading
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Self, TypedDict, TypeVar, cast
 
-from qsession_widget import connection
+from qsession_widget import checked, connection
 from qsession_widget.accounts import LOCAL, Account
 from qsession_widget.errors import InvalidInputError, NotFoundError, ServiceError
 from qsession_widget.transport.api import RuntimeApi
@@ -106,7 +106,9 @@ class Instances:
 
         Raises:
             NotFoundError: where there is none of that id.
+            InvalidInputError: for what is no id.
         """
+        checked.text("session_id", session_id)
         return self._holder(lambda each: (each._whole, each.api.session(session_id)))  # noqa: SLF001 - of the same class
 
     def _in_use(self, instance: str | None = None) -> list[Self]:
@@ -121,6 +123,7 @@ class Instances:
         """
         if instance is None:
             return [self, *(self._service_beside(each.crn) for each in self._others)]
+        checked.text("instance", instance)
         if instance in {self._account.crn, self._account.instance}:
             return [self]
         if self._account.channel == LOCAL:

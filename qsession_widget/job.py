@@ -289,7 +289,9 @@ class RuntimeJob(PolledJob):
             JobCancelledError: where it was cancelled.
             JobTimeoutError: where it is not over in time. It goes on.
             CodecError: where the result cannot be decoded.
+            InvalidInputError: for a timeout or a decoder that is none.
         """
+        checked.given(checked.decoder, "decoder", decoder)
         self.wait_for_final_state(timeout, poll_interval)
         match job_status(self._known()):
             case "DONE":
@@ -369,7 +371,11 @@ class RuntimeJob(PolledJob):
         Args:
             text: the text.
             decoder: class or object with `decode(text)`; None takes the job's own.
+
+        Raises:
+            InvalidInputError: for a decoder that is none.
         """
+        checked.given(checked.decoder, "decoder", decoder)
         return decode_result(text, self.program_id, decoder or self._decoder)
 
     # Inside

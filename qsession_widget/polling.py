@@ -84,7 +84,9 @@ class PolledJob(BasePrimitiveJob):  # type: ignore[misc] # qiskit has no types
             JobTimeoutError: where it is not over by then. It goes on.
             ServiceUnavailableError: where the service cannot be reached for five minutes. It goes
                 on.
+            InvalidInputError: for a timeout that is no number of seconds.
         """
+        timeout = checked.timeout("timeout", timeout)
         pause = _interval(poll_interval, wait)
         try:
             self._wait(timeout, pause, callback)
@@ -119,7 +121,7 @@ class PolledJob(BasePrimitiveJob):  # type: ignore[misc] # qiskit has no types
             left = _HELD_SECONDS if deadline is None else deadline - time.monotonic()
             if left <= 0:
                 raise JobTimeoutError(
-                    f"job {self._job_id} was not over after {timeout} s; it goes on, and "
+                    f"job {self._job_id} was not over after {timeout:g} s; it goes on, and "
                     f"service.job({self._job_id!r}) gives it back",
                     job_id=self._job_id,
                 )

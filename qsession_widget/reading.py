@@ -37,10 +37,7 @@ class Readable:
         tags: Sequence[str] | None,
         name: str | None,
     ) -> None:
-        if on_error not in get_args(OnError):
-            raise InvalidInputError(
-                f"on_error={on_error!r} is not known; allowed are {', '.join(get_args(OnError))}"
-            )
+        checked.one_of(*get_args(OnError))("on_error", on_error)
         self.key = str(uuid.uuid4())
         """Made by this client, so that sessions without an id on the service have one too."""
         self.name = None if name is None else checked.text("name", name)

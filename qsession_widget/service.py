@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import threading
 import uuid
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Self
 
-from qsession_widget import connection
-from qsession_widget.accounts import IBM_CHANNELS, LOCAL, Account, find_account
+from qsession_widget import checked, connection
+from qsession_widget.accounts import IBM_CHANNELS, LOCAL, Account, check_which, find_account
 from qsession_widget.backend import backend_name
+from qsession_widget.checked import given
 from qsession_widget.devices import Devices
 from qsession_widget.encoding import kept_circuits
 from qsession_widget.errors import InvalidInputError, NotFoundError, ServiceUnavailableError
@@ -16,19 +18,20 @@ from qsession_widget.follow import follow
 from qsession_widget.job import RuntimeJob
 from qsession_widget.listings import Listings
 from qsession_widget.notices import warn_user
-from qsession_widget.options import RuntimeOptions
+from qsession_widget.options import MAX_OPTIMIZATION_LEVEL, RuntimeOptions
 from qsession_widget.saved import SavedAccounts
 from qsession_widget.surrounding import surrounding_session
 from qsession_widget.wire import codec
 from qsession_widget.wire.fields import API_PREFIX, EXTRA, MOCK_PREFIX
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Sequence
     from datetime import datetime
     from pathlib import Path
     from types import TracebackType
 
     import qiskit_ibm_runtime as official_package
+    from qiskit import QuantumCircuit
 
     from qsession_widget.accounts import ActiveAccount, Proxies
     from qsession_widget.decoding import ResultDecoder
@@ -87,6 +90,7 @@ class QiskitRuntimeService(Devices, Listings, SavedAccounts):
         plans_preference: Sequence[str] | None = None,
         tags: Sequence[str] | None = None,
     ) -> None:
+        given(checked.text, "instance", instance)
         if token is None and url is None:
             account = find_account(channel, name=name, filename=filename)
             if account.channel == LOCAL and instance is not None:
@@ -95,15 +99,16 @@ class QiskitRuntimeService(Devices, Listings, SavedAccounts):
                     "token, or save one with QiskitRuntimeService.save_account"
                 )
         else:
+            check_which(channel, name, filename)
             account = Account(channel or IBM_CHANNELS[0], token, url)
         account = account.with_changes(
             instance=instance,
             verify=connection.verify_of(verify),
             proxies=connection.proxies_of(proxies),
-            private_endpoint=private_endpoint,
+            private_endpoint=given(checked.boolean, "private_endpoint", private_endpoint),
             region=region,
-            plans_preference=None if plans_preference is None else tuple(plans_preference),
-            tags=None if tags is None else tuple(tags),
+            plans_preference=given(checked.texts, "plans_preference", plans_preference),
+            tags=given(checked.texts, "tags", tags),
         )
         others: list[Instance] = []
         if account.channel != LOCAL and account.crn is None:
@@ -250,11 +255,18 @@ class QiskitRuntimeService(Devices, Listings, SavedAccounts):
             NotFoundError: for an unknown program or session.
             ConflictError: where the session takes no more jobs.
         """
+        given(checked.function, "callback", callback)
+        given(checked.decoder, "result_decoder", result_decoder)
+        session_id = given(checked.text, "session_id", session_id)
+        level = given(
+            checked.whole(0, MAX_OPTIMIZATION_LEVEL), "optimization_level", optimization_level
+        )
+        if not isinstance(inputs, Mapping):
+            raise checked.refusal("inputs", inputs, "a dict of the program's inputs")
         chosen = RuntimeOptions.of(options)
         if chosen.backend is None:
             raise InvalidInputError("options name no backend; give options={'backend': NAME}")
-        if not isinstance(program_id, str) or not program_id:
-            raise InvalidInputError(f"program_id={program_id!r} is not the name of a program")
+        checked.text("program_id", program_id)
         name = backend_name(chosen.backend)
         service = self
         if self._in_use(chosen.instance) != [self]:
@@ -267,9 +279,14 @@ class QiskitRuntimeService(Devices, Listings, SavedAccounts):
             **({"session_id": session_id} if session_id else {}),
             **chosen.on_the_wire(),
         }
-        if optimization_level is not None and "transpile" in service.features:
-            body[EXTRA] = {"optimization_level": optimization_level}
-        text = codec.dumps(body, circuit=kept_circuits.text)
+        if level is not None and "transpile" in service.features:
+            body[EXTRA] = {"optimization_level": level}
+
+        def encoded(circuit: QuantumCircuit) -> str:
+            # IBM's service reads circuits with Qiskit alone.
+            return kept_circuits.text(circuit, plain="transpile" not in service.features)
+
+        text = codec.dumps(body, circuit=encoded)
         try:
             answer = service.api.create_job(text, key=str(uuid.uuid4()))
         except ServiceUnavailableError as error:
@@ -313,7 +330,9 @@ class QiskitRuntimeService(Devices, Listings, SavedAccounts):
 
         Raises:
             NotFoundError: where there is none of that id.
+            InvalidInputError: for what is no id.
         """
+        checked.text("job_id", job_id)
 
         def found(service: QiskitRuntimeService) -> RuntimeJob:
             job = RuntimeJob(service, job_id)
@@ -327,7 +346,9 @@ class QiskitRuntimeService(Devices, Listings, SavedAccounts):
 
         Raises:
             NotFoundError: where there is none of that id.
+            InvalidInputError: for what is no id.
         """
+        checked.text("job_id", job_id)
         self._holder(lambda service: service.api.delete_job(job_id))
 
 

@@ -86,3 +86,10 @@ def wait_preference(header: str | None) -> float:
             # In this order a NaN is no time at all.
             return min(seconds, MAX_WAIT_SECONDS) if seconds > 0 else 0.0
     return 0.0
+
+
+RESULT_NAMES = frozenset(
+    {"items", "keys", "ndim", "self", "shape", "size", "values", "_data", "_shape"}
+    | {"_FIELDS", "_FIELD_TYPES", "_RESTRICTED_NAMES", "_SHAPE"}
+)
+"""What Qiskit's DataBin calls parts of its own, so that no register's data can be called that."""
