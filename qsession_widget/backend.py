@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import threading
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from qiskit.providers import BackendV2
 from qiskit.providers import Options as BackendOptions
 
+from qsession_widget import forking
 from qsession_widget.errors import InvalidInputError, UnsupportedError
 from qsession_widget.wire.target import build_target
 
@@ -71,7 +71,7 @@ class Backend(BackendV2):  # type: ignore[misc] # qiskit has no types
         self._properties: dict[str, Any] | None = None
         self._fractional = use_fractional_gates
         self._targets: dict[bool, Target] = {}
-        self._lock = threading.Lock()
+        self._lock = forking.Lock()
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__}({self.name!r}, {self.num_qubits} qubits)>"

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import logging
-import threading
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Self, TypedDict, TypeVar, cast
 
-from qsession_widget import connection
+from qsession_widget import connection, forking
 from qsession_widget.accounts import LOCAL, Account
 from qsession_widget.errors import InvalidInputError, NotFoundError, ServiceError
 from qsession_widget.transport.api import RuntimeApi
@@ -49,7 +48,7 @@ class Instances:
         self._transport = transport
         self.api = RuntimeApi(transport)
         """The REST API, one method for each endpoint."""
-        self._lock = threading.Lock()
+        self._lock = forking.Lock()
         self._others = tuple(others)
         self._beside: dict[str, Self] = {}
 

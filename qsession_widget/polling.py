@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import threading
 import time
 from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from qiskit.primitives import BasePrimitiveJob
 
+from qsession_widget import forking
 from qsession_widget.errors import (
     JobTimeoutError,
     RuntimeStartError,
@@ -51,7 +51,7 @@ class PolledJob(BasePrimitiveJob):  # type: ignore[misc] # qiskit has no types
     ) -> None:
         super().__init__(job_id)
         self._service = service
-        self._lock = threading.Lock()
+        self._lock = forking.Lock()
         self._data = data
         self._etag: str | None = None
         self._text: str | None = None

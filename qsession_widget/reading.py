@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import threading
 import uuid
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
-from qsession_widget import checked
+from qsession_widget import checked, forking
 from qsession_widget.errors import InvalidInputError
 from qsession_widget.job import RuntimeJob
 from qsession_widget.sessions import details_of
@@ -51,7 +50,7 @@ class Readable:
         self._device = None
         self._session_id = None
         self._active = True
-        self._lock = threading.Lock()
+        self._lock = forking.Lock()
         self._own_jobs: list[RuntimeJob] = []
 
     # What it is

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import threading
 import uuid
 from typing import TYPE_CHECKING, Any, Self
 
-from qsession_widget import connection
+from qsession_widget import connection, forking
 from qsession_widget.accounts import IBM_CHANNELS, LOCAL, Account, find_account
 from qsession_widget.backend import backend_name
 from qsession_widget.devices import Devices
@@ -292,7 +291,7 @@ class QiskitRuntimeService(Devices, Listings, SavedAccounts):
         self._holder(lambda service: service.api.delete_job(job_id))
 
 
-_default_lock = threading.Lock()
+_default_lock = forking.Lock()
 _default: list[QiskitRuntimeService] = []
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hmac
 import logging
 import os
-import threading
 import time
 from ipaddress import ip_address
 from typing import TYPE_CHECKING, Any
@@ -14,6 +13,7 @@ from urllib.parse import urlsplit
 import requests
 from requests.auth import AuthBase
 
+from qsession_widget import forking
 from qsession_widget.errors import InvalidInputError, NotAuthorizedError, ServiceUnavailableError
 from qsession_widget.transport.connections import Connections
 
@@ -116,7 +116,7 @@ class IAMAuth(AuthBase):
         self._instance = instance
         self._verify = verify
         self._proxies = dict(proxies or {})
-        self._lock = threading.Lock()
+        self._lock = forking.Lock()
         self._token = ""
         self._renew_at = 0.0
         self._ends_at = 0.0
