@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import time
 from dataclasses import asdict
@@ -26,7 +25,7 @@ from qsession_widget.panel.static_html import as_html
 from qsession_widget.panel.still import Still
 from qsession_widget.panel.text import as_text
 from qsession_widget.panel.why import why
-from qsession_widget.privacy import without_secrets
+from qsession_widget.privacy import without_secrets_in
 from qsession_widget.session import Session, find_session
 from qsession_widget.snapshot import LinkState
 
@@ -298,7 +297,7 @@ class SessionPanel(anywidget.AnyWidget):
             if not isinstance(error, QSessionError):
                 logger.exception("job %r could not be shown", job_id)
             found = {"job_id": job_id, "error": f"{type(error).__name__}: {error}"[:LONGEST_TEXT]}
-        return {"peek": json.loads(without_secrets(json.dumps(found)))}
+        return {"peek": without_secrets_in(found)}
 
     def _make_room(self) -> None:
         """Have a trait for each page, made in growing lots, since each lot makes a class."""
