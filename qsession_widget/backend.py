@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any, NoReturn
 from qiskit.providers import BackendV2
 from qiskit.providers import Options as BackendOptions
 
-from qsession_widget import forking
 from qsession_widget.errors import InvalidInputError, UnsupportedError
 from qsession_widget.wire.target import build_target
 
@@ -71,14 +70,19 @@ class Backend(BackendV2):  # type: ignore[misc] # qiskit has no types
         self._properties: dict[str, Any] | None = None
         self._fractional = use_fractional_gates
         self._targets: dict[bool, Target] = {}
-        self._lock = forking.Lock()
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__}({self.name!r}, {self.num_qubits} qubits)>"
 
-    def __deepcopy__(self, memo: dict[int, Any]) -> Backend:
+    def __copy__(self) -> Backend:
         # A device is known by its name and connection: a copy would be the same one.
         return self
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Backend:
+        return self
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _again, (self._service, self.name, self._fractional)
 
     @property
     def service(self) -> QiskitRuntimeService:
@@ -150,9 +154,8 @@ class Backend(BackendV2):  # type: ignore[misc] # qiskit has no types
 
     def properties(self) -> dict[str, Any] | None:
         """Give the JSON of GET /backends/{name}/properties; None where the device has none."""
-        with self._lock:
-            found = self._fetched_properties()
-            return dict(found) if found else None
+        found = self._fetched_properties()
+        return dict(found) if found else None
 
     def status(self) -> BackendStatus:
         """Ask how the device is now.
@@ -187,21 +190,29 @@ class Backend(BackendV2):  # type: ignore[misc] # qiskit has no types
 
     def _target_with(self, *, fractional: bool) -> Target:
         left_out = [] if fractional else self.fractional_gates
-        with self._lock:
-            if bool(left_out) not in self._targets:
-                all_gates = self._configuration["basis_gates"]
-                basis = [name for name in all_gates if name not in left_out]
-                self._targets[bool(left_out)] = build_target(
-                    {**self._configuration, "basis_gates": basis}, self._fetched_properties()
-                )
-            return self._targets[bool(left_out)]
+        known = self._targets.get(bool(left_out))
+        if known is None:
+            all_gates = self._configuration["basis_gates"]
+            basis = [name for name in all_gates if name not in left_out]
+            # Two threads may both make it, and get the first one: better than that one waits for
+            # the service with a lock in hand.
+            made = build_target(
+                {**self._configuration, "basis_gates": basis}, self._fetched_properties()
+            )
+            known = self._targets.setdefault(bool(left_out), made)
+        return known
 
     def _fetched_properties(self) -> dict[str, Any]:
-        """Give the properties, fetched once. The caller holds the lock."""
-        if self._properties is None:
+        """Give the properties, fetched at the first call."""
+        known = self._properties
+        if known is None:
             fetch = not self.simulator
-            self._properties = self._service.api.properties(self.name) if fetch else {}
-        return self._properties
+            known = self._properties = self._service.api.properties(self.name) if fetch else {}
+        return known
+
+
+def _again(service: QiskitRuntimeService, name: str, fractional: bool | None) -> Backend:
+    return service.backend(name, service.active_instance(), fractional)
 
 
 def backend_name(backend: object) -> str:

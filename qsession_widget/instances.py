@@ -141,11 +141,16 @@ class Instances:
         account = self._account.with_changes(instance=crn)
         with self._lock:
             known = self._beside.get(crn)
-            if known is None:
-                known = type(self).__new__(type(self))
-                known._set_up(account, connection.connect(account))  # noqa: SLF001 - a second constructor
-                self._beside[crn] = known
+        if known is not None:
             return known
+        made = type(self).__new__(type(self))
+        made._set_up(account, connection.connect(account))  # noqa: SLF001 - a second constructor
+        with self._lock:
+            known = self._beside.setdefault(crn, made)
+        if known is not made:
+            # Another thread was faster.
+            made._transport.close()  # noqa: SLF001 - of the same class
+        return known
 
     def _each(self, ask: Callable[[Self], _T], instance: str | None = None) -> list[_T]:
         """Ask each instance in use. One that refuses is left out where others answer.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 from qsession_widget import checked, waiting
 from qsession_widget.decoding import decode, decode_result
@@ -71,6 +71,17 @@ class RuntimeJob(PolledJob):
         data = self._data
         known = f", {data['program']['id']!r}, {job_status(data)}" if data else ""
         return f"<{type(self).__name__}({self._job_id!r}{known})>"
+
+    def __copy__(self) -> Self:
+        # It stands for the one job of its id: a copy would be the same.
+        return self
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Self:
+        return self
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        # By its id: what is known of it is asked for again, where it is read.
+        return _again, (self._service, self._job_id, self._decoder)
 
     # What it is
 
@@ -360,3 +371,11 @@ class RuntimeJob(PolledJob):
         """Give the last traceback of a failed job, which IBM sends in the place of its result."""
         text = self._service.api.results(self._job_id) or ""
         return text[text.rfind("Traceback") :] if "Traceback" in text else text
+
+
+def _again(
+    service: QiskitRuntimeService,
+    job_id: str,
+    decoder: type[ResultDecoder] | ResultDecoder | None,
+) -> RuntimeJob:
+    return RuntimeJob(service, job_id, result_decoder=decoder)

@@ -9,7 +9,7 @@ import logging
 import time
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 import anywidget
 import traitlets
@@ -135,6 +135,17 @@ class SessionPanel(anywidget.AnyWidget):
         self.observe(lambda _change: self._on_view_count(), "_view_count")
         self._take_messages_on_any_shell()
         self._monitor.add(self)
+
+    def __copy__(self) -> Self:
+        # It is on the screens that it is on: a copy would be another panel.
+        return self
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Self:
+        return self
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        # Elsewhere it is a panel of the same session. Its own class was made for its pages.
+        return SessionPanel, (self.session,)
 
     @property
     def session(self) -> Session:
