@@ -111,8 +111,8 @@ class SessionPanel(anywidget.AnyWidget):
         self._shown = snapshot
         self._heard: tuple[str, ...] = ()
         self._views_are_counted = False
-        # Whoever makes a panel looks at it; no word of that comes while the next cell runs.
-        self._hold_look()
+        # Whoever makes a panel is about to look at it; no word of that comes while the cell runs.
+        self._looked_at_until = time.monotonic() + _LOOK_LASTS_SECONDS
         self._pages = columns.pages(snapshot.jobs)
         self._room = 0
         self._make_room()
@@ -222,6 +222,8 @@ class SessionPanel(anywidget.AnyWidget):
         if bundle is None:
             return None
         data, metadata = bundle
+        # It is being displayed, of which no word comes either while the next cell runs.
+        self._hold_look()
         # The widget brings itself up to date; what is saved beside it cannot.
         snapshot = self._monitor.look_now(_LOOK_SECONDS)
         data["text/plain"] = as_text(snapshot)
