@@ -69,18 +69,22 @@ def recipe(account: Account, name: str | None, filename: str | None) -> Recipe:
                 if getattr(account, each) != getattr(found, each)
             }
             return Recipe(
-                None if told_name else account.channel,
+                None,
                 other.pop("instance", None),
                 told_name,
                 filename if told_name else None,
                 other.pop("verify", None),
                 **other,
             )
+    save = (
+        "set QISKIT_IBM_CHANNEL=local, QISKIT_IBM_URL and QISKIT_IBM_TOKEN"
+        if account.channel == LOCAL
+        else "save the account with QiskitRuntimeService.save_account(name=...), or set "
+        "QISKIT_IBM_TOKEN"
+    )
     raise InvalidInputError(
-        f"a service for {account.url or account.channel} whose token is saved nowhere cannot be "
-        "pickled, since the token would be in the pickle: save the account with "
-        "QiskitRuntimeService.save_account(name=...) and use QiskitRuntimeService(name=...), or "
-        "set the QISKIT_IBM_* variables"
+        f"a service for {account.url or account.channel} whose token is kept nowhere cannot be "
+        f"pickled, since the token would be in the pickle: {save}, here and where it is read"
     )
 
 
