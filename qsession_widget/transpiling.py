@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import hashlib
-import threading
 from collections import OrderedDict
 from typing import TYPE_CHECKING
 
 from qiskit.transpiler import generate_preset_pass_manager
 
+from qsession_widget import forking
 from qsession_widget.encoding import kept_circuits
 from qsession_widget.wire.portable import delays_in_dt, transpiled_around_delays
 
@@ -32,7 +32,7 @@ class TranspiledCircuits:
 
     def __init__(self, size: int = CACHED_CIRCUITS) -> None:
         self._size = size
-        self._lock = threading.Lock()
+        self._lock = forking.Lock()
         self._found: OrderedDict[Key, QuantumCircuit] = OrderedDict()
         self.hits = 0
         """How often a circuit was there."""

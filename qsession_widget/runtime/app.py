@@ -20,6 +20,7 @@ from qsession_widget.runtime.devices import Catalog
 from qsession_widget.runtime.iam import Cloud, TokenAuthentication, Tokens
 from qsession_widget.runtime.intake import TooManyError
 from qsession_widget.runtime.listing import Listing
+from qsession_widget.runtime.named import Named
 from qsession_widget.runtime.prefix import AnyPrefix
 from qsession_widget.runtime.registry import Registry
 from qsession_widget.runtime.replays import Replays
@@ -94,6 +95,7 @@ def create_app(
             yield
             for each in background:
                 each.cancel()
+            await api.end()
         finally:
             coordinator.stop()
             await asyncio.to_thread(store.close)
@@ -103,6 +105,7 @@ def create_app(
         middleware=[
             Middleware(activity.middleware),
             Middleware(AnyPrefix, routes=routes),
+            Middleware(Named),
             Middleware(
                 AuthenticationMiddleware,
                 backend=TokenAuthentication(registry, tokens),

@@ -201,6 +201,10 @@ class Coordinator:
         """
         await self._agenda.advance(seconds)
 
+    def next_revision(self) -> int:
+        """Give the number of one more change, for what only its watchers have to hear of."""
+        return self._live.next_revision()
+
     # -- what is known ---------------------------------------------------------------------
 
     def queue_positions(self, jobs: Iterable[Job]) -> dict[str, int]:

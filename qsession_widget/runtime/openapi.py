@@ -341,6 +341,7 @@ OPERATIONS: dict[tuple[str, str], Operation] = {
                 "revision": COUNT,
                 "session": _ref("Session"),
                 "jobs": _list(_ref("Job")),
+                "deleted": _list(TEXT),
                 "now": INSTANT,
             }
         ),

@@ -26,6 +26,9 @@ OLDEST_API_VERSION = "2024-01-01"
 DESCRIBED_DEVICES_SINCE = "2025-05-01"
 """The revision from which on lists of devices describe them; before, they were names."""
 
+CONTENT_LOCATION = "Content-Location"
+"""Which resource an answer is of (RFC 9110); the local runtime says it of every GET."""
+
 IDEMPOTENCY_KEY = "Idempotency-Key"
 """Header of a POST: the same key again gives the first answer again, and changes nothing."""
 
