@@ -13,12 +13,12 @@ from typing import TYPE_CHECKING
 
 from msgspec.structs import replace
 
-from qsession_widget.runtime import history, lifecycle
+from qsession_widget.runtime import history, keys, lifecycle
 from qsession_widget.runtime.agenda import Agenda
 from qsession_widget.runtime.executor import LocalExecutor
-from qsession_widget.runtime.intake import Intake
+from qsession_widget.runtime.intake import KEYS, Intake
 from qsession_widget.runtime.live import Bell, Live
-from qsession_widget.runtime.running import Running
+from qsession_widget.runtime.running import Running, safely
 from qsession_widget.runtime.scheduler import Scheduler
 from qsession_widget.runtime.steps import Steps
 from qsession_widget.runtime.store import Write
@@ -33,11 +33,11 @@ if TYPE_CHECKING:
     from qsession_widget.runtime.clock import Clock
     from qsession_widget.runtime.estimates import Estimate
     from qsession_widget.runtime.executor import Event, Place
+    from qsession_widget.runtime.intake import NewSession
     from qsession_widget.runtime.job import Job
     from qsession_widget.runtime.lifecycle import Session
     from qsession_widget.runtime.settings import Policy, Settings
     from qsession_widget.runtime.store import Store
-    from qsession_widget.wire.states import Mode
 
 log = logging.getLogger(__name__)
 
@@ -51,6 +51,7 @@ class Coordinator:
         clock: Clock,
         settings: Settings,
         several_owners: Callable[[], bool] = lambda: False,
+        is_known: Callable[[str], bool] = lambda _owner: True,
     ) -> None:
         """Prepare, start nothing.
 
@@ -59,15 +60,16 @@ class Coordinator:
             clock: for the times of sessions and jobs.
             settings: of the runtime.
             several_owners: whether there is more than one at the moment.
+            is_known: whether an owner may use the runtime at the moment.
         """
         self._several_owners = several_owners
         self._live = live = Live(store, clock, settings, Bell(self._look))
-        self._executor = LocalExecutor(settings.workers, self._on_event)
+        self._executor = LocalExecutor(settings.workers, self._on_event, live.bell.ring)
         self._scheduler = Scheduler(lanes=settings.lanes, shared=self.policy == "shared")
         self._turns = Turns(live, self._scheduler, self._executor)
         self._steps = Steps(live, self._scheduler, self._turns, self._executor)
         self._running = Running(live, self._scheduler, self._turns, self._steps, self._executor)
-        self._intake = Intake(live, self._steps, self._running)
+        self._intake = Intake(live, self._steps, self._running, is_known)
         self._agenda = Agenda(live, self._steps, self._running)
 
     @property
@@ -103,37 +105,37 @@ class Coordinator:
         past = store.read_at_start(
             partial(history.recent_use, shared=self._scheduler.shared), self.now
         )
+        self._intake.remember(store.read_at_start(keys.latest, KEYS))
         for owner, day, seconds in past:
             self._scheduler.charge(owner, seconds, day)
         for session in sessions:
             self._steps.keep_session(session, counted=True)
         for job in jobs:
             live.add(job)
+            live.inherited.add(job.id)
             self._steps.enqueue(job)
         self._executor.start()
         for job in jobs:
             if job.state is JobState.RUNNING:
-                log.info("job %s goes back to its queue: its runtime died", job.id)
-                self._steps.requeue(job, attempts=job.attempts - 1)
+                self._steps.interrupted(job)
         self._look()
 
     def stop(self) -> None:
-        """End the workers. Jobs that were running are run again by the next runtime."""
+        """End the workers. Jobs that were running are run again by the next runtime.
+
+        They go back to their queues: one that is found running had a runtime that died.
+        """
         self._agenda.stop()
         self.changes.close()
         self._executor.stop()
+        for job in [each for each in self._live.jobs.values() if each.state is JobState.RUNNING]:
+            safely(partial(self._steps.requeue, job, attempts=job.attempts - 1))
 
     # -- what is asked for -----------------------------------------------------------------
 
-    async def create_session(
-        self, owner: str, backend: str, mode: Mode, max_seconds: int, key: str | None
-    ) -> str:
-        """Open a session; returns its id once it is on disk.
-
-        Raises:
-            TooManyError: where its owner has as many already as he may.
-        """
-        return await self._intake.create_session(owner, backend, mode, max_seconds, key)
+    async def create_session(self, wanted: NewSession, key: str | None) -> str:
+        """Open a session; returns its id once it is on disk. `Intake` says what it raises."""
+        return await self._intake.create_session(wanted, key)
 
     async def submit(self, job: Job, params: str, key: str | None) -> str:
         """Take a job; returns its id once it is on disk. `Intake.submit` says more."""
@@ -161,12 +163,13 @@ class Coordinator:
         return dropped
 
     async def cancel_job(self, job_id: str) -> bool:
-        """Cancel a job, killing its worker if it runs; False if it has ended already."""
+        """Cancel a job, running or not; False if it has ended already, and that is on disk."""
         job = self._live.jobs.get(job_id)
         if job is not None and job.session_id is not None:
             self._steps.current(job.session_id)
             job = self._live.jobs.get(job_id)
         if job is None:
+            await self._live.until_stored(job_id)
             return False
         await self._steps.end(job, JobState.CANCELLED, reason="Cancelled by its user.")
         return True
@@ -237,7 +240,10 @@ class Coordinator:
     def unfinished(self, owner: str, job_id: str) -> bool:
         """Whether it is an owner's job whose end is not on disk yet."""
         job = self._live.jobs.get(job_id)
-        return (job.owner if job is not None else self._live.ending.get(job_id)) == owner
+        if job is not None:
+            return job.owner == owner
+        ending = self._live.ending.get(job_id)
+        return ending is not None and ending.owner == owner
 
     def take_outcome(self, owner: str, job_id: str) -> tuple[Job, str | None] | None:
         """Give a job that has just ended, and its result, both on disk by now; None later on.

@@ -202,9 +202,50 @@ def end(
     return _settle(session, now)
 
 
-def withdraw(session: Session, now: datetime) -> Session:
-    """Take out one of its running jobs, which was never the session's after all."""
-    return _settle(_one_runs_no_more(session, now), now)
+def withdraw(
+    session: Session, now: datetime, before: Session, started_at: datetime | None = None
+) -> Session:
+    """Take out one of its jobs, which was never the session's after all.
+
+    What it left in the session goes with it: the session idles since when it did before, and the
+    job was none that started or kept it busy.
+
+    Args:
+        session: the job's session.
+        now: the time.
+        before: the session as it was before the job came.
+        started_at: when the job started; None for one that is queued.
+    """
+    completed = session.last_job_completed
+    undisturbed = completed == before.last_job_completed
+    if started_at is None:
+        if not session.queued:
+            raise ValueError(f"no job of session {session.id} is queued")
+        session = replace(session, queued=session.queued - 1)
+    elif session.running > 1:
+        session = replace(session, running=session.running - 1)
+    else:
+        # Others may have been busy in the same stretch, the last of them until it ended.
+        since = session.busy_since
+        until = since if undisturbed or completed is None else completed
+        session = _one_runs_no_more(session, now if until is None else until)
+    if started_at is not None and session.last_job_started == started_at:
+        session = replace(session, last_job_started=before.last_job_started)
+    undisturbed = undisturbed and session.activated_at == before.activated_at
+    if undisturbed and not session.queued and not session.running:
+        session = replace(session, idle_since=before.idle_since)
+    return _settle(session, now)
+
+
+def refund(session: Session, device_seconds: float, preparing_seconds: float) -> Session:
+    """Take back what one of its jobs cost that has ended: what it gave was lost."""
+    of_batch = device_seconds if session.mode is Mode.BATCH else 0.0
+    return replace(
+        session,
+        on_device_seconds=max(0.0, session.on_device_seconds - device_seconds),
+        preparing_seconds=max(0.0, session.preparing_seconds - preparing_seconds),
+        used_seconds=max(0.0, session.used_seconds - of_batch),
+    )
 
 
 def close(session: Session, now: datetime) -> Session:

@@ -99,22 +99,31 @@ class Running:
         self._live.bell.ring()
 
     def _start(self, job: Job) -> None:
-        started = self._steps.start(job)
+        started, stored = self._steps.start(job)
         params = self._live.take_payload(job.id)
         if params is not None:
             self._give(started, params)
             return
         self.handing_over += 1
-        task = asyncio.create_task(self._hand_over(started))
+        # A job under which a runtime may have died runs once it is counted.
+        counted = stored if job.id in self._live.inherited else None
+        task = asyncio.create_task(self._hand_over(started, counted))
         self._background.add(task)
         task.add_done_callback(self._background.discard)
 
-    async def _hand_over(self, job: Job) -> None:
-        """Read a job's payload and give it to a worker, unless it ended meanwhile."""
+    async def _hand_over(self, job: Job, counted: asyncio.Future[None] | None) -> None:
+        """Read a job's payload and give it to a worker, unless it ended meanwhile.
+
+        Args:
+            job: as it started.
+            counted: its start on the way to the disk, where that has to be there first.
+        """
         problem: Exception | None = None
         params = None
         try:
             params = await self._live.store.params(job.id)
+            if counted is not None:
+                await counted
         except Exception as error:
             log.exception("the payload of job %s cannot be read", job.id)
             problem = error
