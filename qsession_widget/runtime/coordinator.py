@@ -7,6 +7,7 @@ Lifecycle and scheduler decide; the parts that carry it out are put together her
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from functools import partial
 from typing import TYPE_CHECKING
@@ -40,6 +41,8 @@ if TYPE_CHECKING:
     from qsession_widget.runtime.store import Store
 
 log = logging.getLogger(__name__)
+
+CANCELLED_BY_USER_REASON = "Cancelled by its user."
 
 
 class Coordinator:
@@ -118,6 +121,11 @@ class Coordinator:
         for job in jobs:
             if job.state is JobState.RUNNING:
                 self._steps.interrupted(job)
+        for session in sessions:
+            known = live.sessions.get(session.id)
+            if known is not None and lifecycle.is_cancelled(known):
+                # The last runtime died over it.
+                self._steps.apply(lifecycle.cancel(known, self.now))
         self._look()
 
     def stop(self) -> None:
@@ -150,17 +158,24 @@ class Coordinator:
     async def cancel_session(self, session_id: str) -> None:
         """Take no more jobs and cancel the queued ones. Does nothing to a closed session."""
         session = self._steps.current(session_id)
-        if session is not None:
-            await self._steps.apply(lifecycle.cancel(session, self.now))
+        if session is None:
+            return
+        session = self._steps.put_session(lifecycle.begin_to_cancel(session))
+        # What is on disk by now is gone on with by the next runtime.
+        stored = self._live.write(Write(sessions=(session,)))
+        queued = self._live.jobs_of(session_id, JobState.QUEUED)
+        await self._steps.cancel_in_turns(queued, lifecycle.CANCELLED_REASON)
+        left = self._live.sessions.get(session_id)
+        if left is not None:
+            await self._steps.apply(lifecycle.cancel(left, self.now))
+        await asyncio.wait([stored])
 
     async def cancel_queued(self, session_id: str) -> list[str]:
         """Cancel a session's queued jobs; returns their ids."""
-        session = self._steps.current(session_id)
-        if session is None:
+        if self._steps.current(session_id) is None:
             return []
-        dropped = [job.id for job in self._live.jobs_of(session_id, JobState.QUEUED)]
-        await self._steps.apply(lifecycle.cancel_queued(session, self.now))
-        return dropped
+        queued = self._live.jobs_of(session_id, JobState.QUEUED)
+        return await self._steps.cancel_in_turns(queued, lifecycle.QUEUE_CANCELLED_REASON)
 
     async def cancel_job(self, job_id: str) -> bool:
         """Cancel a job, running or not; False if it has ended already, and that is on disk."""
@@ -171,15 +186,15 @@ class Coordinator:
         if job is None:
             await self._live.until_stored(job_id)
             return False
-        await self._steps.end(job, JobState.CANCELLED, reason="Cancelled by its user.")
+        await self._steps.end(job, JobState.CANCELLED, reason=CANCELLED_BY_USER_REASON)
         return True
 
     async def cancel_all(self, owner: str) -> None:
-        """Cancel an owner's jobs, running or not, and his sessions with them."""
+        """Cancel an owner's jobs, running or not, and their sessions with them."""
         for session in [each for each in self._live.sessions.values() if each.owner == owner]:
             await self.cancel_session(session.id)
-        for job in [each for each in self._live.jobs.values() if each.owner == owner]:
-            await self.cancel_job(job.id)
+        jobs = [each for each in self._live.jobs.values() if each.owner == owner]
+        await self._steps.cancel_in_turns(jobs, CANCELLED_BY_USER_REASON, running=True)
 
     async def set_tags(self, job: Job, tags: tuple[str, ...]) -> None:
         """Give a job other tags, whether it has ended or not."""

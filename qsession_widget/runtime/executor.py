@@ -192,6 +192,11 @@ class LocalExecutor:
         """How many tasks can be submitted now."""
         return sum(each.job_id is None for each in self._workers)
 
+    @property
+    def giving_up(self) -> bool:
+        """Whether a worker is about to be free, since its task was cancelled."""
+        return any(each.given_up is not None for each in self._workers)
+
     def places(self) -> list[Place]:
         """Say what each worker does."""
         return [each.place() for each in self._workers]

@@ -103,6 +103,11 @@ class Job(msgspec.Struct, frozen=True, gc=False):
         return _seconds(since, until) if self.ended_at is not None else 0.0
 
     @property
+    def running_seconds(self) -> float:
+        """For how long it had a worker, in its last attempt; 0 until it has ended."""
+        return _seconds(self.started_at, self.ended_at)
+
+    @property
     def preparing_seconds(self) -> float:
         """How long it was prepared before it came on the device; 0 until it has ended.
 

@@ -104,6 +104,7 @@ class Session(msgspec.Struct, frozen=True, gc=False):
         return max(0.0, self.usage_seconds(now) - self.busy_seconds - max(0.0, running))
 
 
+_STARTING = frozenset({SessionState.OPEN, SessionState.INACTIVE, SessionState.ACTIVE})
 _ACTIVE = frozenset(
     {SessionState.ACTIVE, SessionState.PENDING_INACTIVE, SessionState.PENDING_CLOSED}
 )
@@ -161,7 +162,12 @@ def start(session: Session, now: datetime) -> Session:
 
 def may_start(session: Session) -> bool:
     """Whether one of its queued jobs may start now; a pending transition must come first."""
-    return session.state in {SessionState.OPEN, SessionState.INACTIVE, SessionState.ACTIVE}
+    return session.state in _STARTING and not is_cancelled(session)
+
+
+def is_cancelled(session: Session) -> bool:
+    """Whether its user has cancelled it; its queued jobs may be many, and still be on their way."""
+    return not session.accepting_jobs and session.state_reason == CANCELLED_BY_USER
 
 
 def requeue(session: Session, now: datetime) -> Session:
@@ -174,11 +180,11 @@ def requeue(session: Session, now: datetime) -> Session:
     return _settle(session, now)
 
 
-def drop(session: Session, now: datetime) -> Session:
-    """Take out one of its queued jobs, which ended without having run."""
-    if not session.queued:
+def drop(session: Session, now: datetime, count: int = 1) -> Session:
+    """Take out some of its queued jobs, which ended without having run."""
+    if session.queued < count:
         raise ValueError(f"no job of session {session.id} is queued")
-    return _settle(replace(session, queued=session.queued - 1), now)
+    return _settle(replace(session, queued=session.queued - count), now)
 
 
 def end(
@@ -255,17 +261,17 @@ def close(session: Session, now: datetime) -> Session:
     return _settle(replace(session, accepting_jobs=False, state_reason="closed by its user"), now)
 
 
+def begin_to_cancel(session: Session) -> Session:
+    """Take no more jobs and start none; the queued ones are to be cancelled next."""
+    return replace(session, accepting_jobs=False, state_reason=CANCELLED_BY_USER)
+
+
 def cancel(session: Session, now: datetime) -> Step:
     """Take no more jobs, cancel the queued ones, let running ones finish (DELETE .../close)."""
     if session.state is SessionState.CLOSED:
         return Step(session)
-    session = replace(session, accepting_jobs=False, state_reason=CANCELLED_BY_USER)
+    session = begin_to_cancel(session)
     return _drop_queued(session, JobState.CANCELLED, CANCELLED_REASON, now)
-
-
-def cancel_queued(session: Session, now: datetime) -> Step:
-    """Cancel the queued jobs and leave the session as it is otherwise."""
-    return _drop_queued(session, JobState.CANCELLED, QUEUE_CANCELLED_REASON, now)
 
 
 def next_deadline(session: Session) -> datetime | None:

@@ -87,6 +87,21 @@ class Running:
             except Exception:
                 self._scheduler.requeue(job_id)
                 raise
+        self._displace()
+
+    def _displace(self) -> None:
+        """Take a worker from a job that only waits for its device, where another one is idle.
+
+        Such a job has been prepared, and what its worker has kept makes that short the next time.
+        """
+        if self._executor.giving_up:
+            # One at a time: it is for this that the next free worker will be used.
+            return
+        job_id = self._scheduler.displaced()
+        job = None if job_id is None else self._live.jobs[job_id]
+        if job is not None and job.state is JobState.RUNNING:
+            self._executor.cancel(job.id)
+            self._steps.requeue(job, attempts=job.attempts - 1)
 
     def _wait_for_store(self) -> None:
         """Start nothing whose start could not be stored, and look again when the file can be."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from typing import TYPE_CHECKING
 
@@ -13,8 +14,6 @@ from qsession_widget.runtime.store import Write
 from qsession_widget.wire.states import JOB_FAILED, RAN_TOO_LONG, JobState
 
 if TYPE_CHECKING:
-    import asyncio
-
     from qsession_widget.runtime.executor import LocalExecutor
     from qsession_widget.runtime.job import Job
     from qsession_widget.runtime.lifecycle import Session
@@ -23,6 +22,9 @@ if TYPE_CHECKING:
     from qsession_widget.runtime.turns import Turns
 
 log = logging.getLogger(__name__)
+
+_AT_ONCE = 100
+"""How many jobs are cancelled in one turn of the event loop: a few milliseconds."""
 
 
 class Steps:
@@ -69,11 +71,58 @@ class Steps:
             state, reason, when = step.ended
             jobs = tuple(
                 self._put_ended(job.end(state, when, reason=reason))
-                for job in self._live.jobs_of(step.session.id, JobState.QUEUED)
+                # The last one first: who is next in the queue then changes once.
+                for job in reversed(self._live.jobs_of(step.session.id, JobState.QUEUED))
             )
         session = self.put_session(step.session)
         self._live.bell.ring()
         return self._live.write_end(Write(sessions=(session,), jobs=jobs))
+
+    async def cancel_in_turns(
+        self, jobs: list[Job], reason: str, *, running: bool = False
+    ) -> list[str]:
+        """Cancel many jobs, some at a time, so that nobody else waits for long.
+
+        Args:
+            jobs: to cancel.
+            reason: why.
+            running: whether those too that run by then.
+
+        Returns:
+            Ids of those that had not ended before, once that is on disk.
+        """
+        live, cancelled = self._live, list[str]()
+        stored: list[asyncio.Future[None]] = []
+        for start in range(0, len(jobs), _AT_ONCE):
+            if start:
+                # Others' turn.
+                await asyncio.sleep(0)
+            ended: list[Job] = []
+            sessions: dict[str, int] = {}
+            for known in jobs[start : start + _AT_ONCE]:
+                job = live.jobs.get(known.id)
+                if job is None:
+                    continue
+                if job.state is JobState.RUNNING and not running:
+                    continue
+                cancelled.append(job.id)
+                if job.state is JobState.RUNNING:
+                    stored.append(self.end(job, JobState.CANCELLED, reason=reason))
+                    continue
+                ended.append(self._put_ended(job.end(JobState.CANCELLED, live.now, reason=reason)))
+                if job.session_id is not None:
+                    sessions[job.session_id] = sessions.get(job.session_id, 0) + 1
+            changed = tuple(
+                self.put_session(lifecycle.drop(session, live.now, count))
+                for session_id, count in sessions.items()
+                if (session := live.sessions.get(session_id)) is not None
+            )
+            if ended:
+                stored.append(live.write_end(Write(sessions=changed, jobs=tuple(ended))))
+        live.bell.ring()
+        if stored:
+            await asyncio.wait(stored)
+        return cancelled
 
     def put_session(self, session: Session) -> Session:
         """Take note of a session that has changed."""
@@ -225,7 +274,7 @@ class Steps:
         following = self._scheduler.leave(
             job.id,
             self._live.now,
-            device_seconds=job.device_seconds,
+            used_seconds=job.running_seconds,
             completed=job.state is JobState.COMPLETED,
         )
         self._turns.give(following)

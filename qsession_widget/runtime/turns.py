@@ -44,6 +44,8 @@ class Turns:
             elif job.prepared_at is None:
                 ready = max(self._began(event.at), job.preparing_at or job.created_at)
                 self._live.jobs[job.id] = replace(job, prepared_at=ready)
+                # Its worker may be of more use to an idle device.
+                self._live.bell.ring()
         elif self._live.lasts_until(job) <= self._live.now:
             self._note(job, event.stage, event.at)
             self.give(self._scheduler.give_back(job.id))

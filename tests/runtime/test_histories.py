@@ -93,7 +93,7 @@ class Runtime(RuleBasedStateMachine):
             self.charged[job.owner] += seconds
         self.gets_device(
             self.scheduler.leave(
-                job_id, self.now, device_seconds=seconds, completed=how == "Completed"
+                job_id, self.now, used_seconds=seconds, completed=how == "Completed"
             )
         )
 
@@ -256,8 +256,13 @@ class Runtime(RuleBasedStateMachine):
         session = data.draw(st.sampled_from(self.open_ones()))
         if how == "close":
             self.put(lifecycle.close(session, self.now))
+        elif how == "cancel":
+            self.take(lifecycle.cancel(session, self.now))
         else:
-            self.take(getattr(lifecycle, how)(session, self.now))
+            dropped = self.queued(session)
+            for job in dropped:
+                self.finish(job.id, "Cancelled")
+            self.put(lifecycle.drop(session, self.now, len(dropped)))
 
     @rule()
     def others_come_or_go(self) -> None:

@@ -209,11 +209,21 @@ def test_cancel_after_close_still_cancels_what_is_queued() -> None:
 
 
 def test_cancel_queued_jobs_leaves_the_session_open() -> None:
-    session, ended = lifecycle.cancel_queued(lifecycle.submit(running()), at(12, 11))
-    assert ended == (JobState.CANCELLED, lifecycle.QUEUE_CANCELLED_REASON, at(12, 11))
+    session = lifecycle.submit(lifecycle.submit(running()))
+    session = lifecycle.drop(session, at(12, 11), 2)
     assert (session.state, session.accepting_jobs) == (ACTIVE, True)
     assert (session.queued, session.running) == (0, 1)
-    assert lifecycle.cancel_queued(session, at(12, 12)).ended is None
+
+
+def test_what_is_being_cancelled_starts_nothing_and_closes_with_its_last_queued_job() -> None:
+    session = lifecycle.submit(lifecycle.submit(opened()))
+    session = lifecycle.begin_to_cancel(session)
+    assert (session.state, session.accepting_jobs) == (OPEN, False)
+    assert not lifecycle.may_start(session)
+    session = lifecycle.drop(session, at(12, 1))
+    assert (session.state, lifecycle.may_start(session)) == (OPEN, False)
+    session = lifecycle.drop(session, at(12, 2))
+    assert (session.state, session.state_reason) == (CLOSED, lifecycle.CANCELLED_BY_USER)
 
 
 def test_max_time_lets_running_jobs_go_on_and_fails_queued_ones() -> None:
@@ -530,7 +540,9 @@ class Histories(RuleBasedStateMachine):
 
     @rule()
     def cancel_queued(self) -> None:
-        self.take(lifecycle.cancel_queued(self.session, self.now))
+        for job_id in self.of(JobState.QUEUED):
+            self.finish(job_id, JobState.CANCELLED)
+        self.put(lifecycle.drop(self.session, self.now, self.session.queued))
 
     @invariant()
     def no_job_is_lost(self) -> None:
