@@ -254,7 +254,13 @@ OPERATIONS: dict[tuple[str, str], Operation] = {
         _ref("Session"),
         takes=_object(
             {"backend": NAME},
-            {"mode": _one_of(Mode), "instance": TEXT, "max_ttl": {"$ref": MAX_TTL}},
+            {
+                "mode": _one_of(Mode),
+                "instance": TEXT,
+                "max_ttl": {"$ref": MAX_TTL},
+                "interactive_ttl": SECONDS,
+                "active_ttl": SECONDS,
+            },
         ),
         refuses=(400, 404, 413),
     ),

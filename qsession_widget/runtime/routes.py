@@ -14,6 +14,7 @@ from starlette.routing import Route
 from qsession_widget.runtime import documents, problems, reading, wishes
 from qsession_widget.runtime.answers import JsonAnswer
 from qsession_widget.runtime.devices import MOCK_PREFIX
+from qsession_widget.runtime.intake import NewSession
 from qsession_widget.runtime.job import Job
 from qsession_widget.runtime.keepsakes import (
     KEPT_SECONDS,
@@ -55,6 +56,8 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 _END_ON_DISK_SECONDS = 10.0
+FIXED_TTLS = ("max_ttl", "interactive_ttl", "active_ttl")
+"""What a session gets when it is opened, for good."""
 
 
 @dataclass(frozen=True)
@@ -178,13 +181,18 @@ class Api:
                 f"mode is {mode!r:.80}.",
                 f"Allowed are {', '.join(repr(each.value) for each in Mode)}.",
             )
-        session_id = await self.coordinator.create_session(
+        max_seconds = self._max_seconds(body)
+        idle_limit = self.settings.interactive_limit(Mode(mode))
+        wanted = NewSession(
             reading.owner(request),
             device.name,
             Mode(mode),
-            self._max_seconds(body),
-            request.headers.get(IDEMPOTENCY_KEY),
+            max_seconds,
+            reading.seconds_up_to(body, "interactive_ttl", idle_limit),
+            reading.seconds_up_to(body, "active_ttl", max_seconds),
         )
+        key = request.headers.get(IDEMPOTENCY_KEY)
+        session_id = await self.coordinator.create_session(wanted, key)
         return await self._session_answer(request, session_id)
 
     async def read_session(self, request: Request) -> Response:
@@ -199,6 +207,12 @@ class Api:
             raise problems.bad_request(
                 f"accepting_jobs is {body.get('accepting_jobs')!r:.80}.",
                 "Only false is allowed: a session cannot be opened again.",
+            )
+        fixed = [name for name in FIXED_TTLS if name in body]
+        if fixed:
+            raise problems.bad_request(
+                f"{', '.join(fixed)} of a session cannot be changed.",
+                "Open a session with other times, or leave them out.",
             )
         await self.coordinator.close_session(session.id)
         return Response(status_code=204)
@@ -658,12 +672,8 @@ class Api:
 
     def _max_seconds(self, body: dict[str, Any]) -> int:
         limit = self.settings.max_session_seconds
-        seconds = body.get("max_ttl", limit)
-        if not isinstance(seconds, int) or isinstance(seconds, bool) or not 1 <= seconds <= limit:
-            raise problems.bad_request(
-                f"max_ttl is {seconds!r:.80}.", f"Allowed are whole seconds from 1 to {limit}."
-            )
-        return seconds
+        seconds = reading.seconds_up_to(body, "max_ttl", limit)
+        return limit if seconds is None else seconds
 
 
 def _etag(job: Job) -> str:
