@@ -262,9 +262,9 @@ def test_a_user_with_too_many_connections_is_told(server: Server) -> None:
     with contextlib.ExitStack() as stack:
         for _ in range(share):
             stack.enter_context(dial(server)).sendall(unfinished)
-        refused = eventually(
-            lambda: (found := eve.get("/qsession")).status_code == 429 and found, "a refusal"
+        said = eventually(
+            lambda: (found := eve.get("/qsession")).status_code == 429 and found.json(), "a refusal"
         )
-        assert "too many connections" in refused.json()["errors"][0]["message"]
+        assert "too many connections" in said["errors"][0]["message"]
         assert server.get("/qsession").status_code == 200
     eventually(lambda: eve.get("/qsession").status_code == 200, "a place for the user")
