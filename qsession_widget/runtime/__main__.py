@@ -274,6 +274,7 @@ _GROUPS: tuple[tuple[str, str, tuple[tuple[str, Callable[[str], Any], str], ...]
                 _from_zero,
                 "most memory that a job may take, on Linux; 0 without limit",
             ),
+            ("max_result_bytes", _from_zero, "largest result of a job; 0 without limit"),
             ("max_pending_jobs", _at_least_one, "most jobs of one user that have not ended"),
             (
                 "max_pending_jobs_in_total",

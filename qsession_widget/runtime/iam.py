@@ -26,7 +26,7 @@ from starlette.authentication import (
 )
 from starlette.routing import Route
 
-from qsession_widget.runtime import connections, logs, problems, reading
+from qsession_widget.runtime import bounds, connections, logs, problems, reading
 from qsession_widget.runtime.answers import JsonAnswer
 from qsession_widget.runtime.registry import ADMINISTRATOR, Registry, Requester
 from qsession_widget.wire.fields import INSTANCE_CRN, INSTANCE_NAME
@@ -40,7 +40,6 @@ PLAN_ID = "qsession-local-plan"
 TOKEN_SECONDS = 3600
 GRANT_TYPE = "urn:ibm:params:oauth:grant-type:apikey"
 
-_MAX_BYTES = 64 * 1024
 _MAX_FORM_BYTES = 8 * 1024
 """Of what is read without a token."""
 
@@ -174,7 +173,7 @@ class Cloud:
 
     async def search(self, request: Request) -> Response:
         """POST /v3/resources/search: the one instance."""
-        await reading.body(request, _MAX_BYTES)
+        await reading.body(request, bounds.SMALL_BODY_BYTES)
         item = {
             "crn": INSTANCE_CRN,
             "name": INSTANCE_NAME,
@@ -206,7 +205,7 @@ class Cloud:
         crn = request.path_params["crn"]
         if crn != INSTANCE_CRN:
             raise problems.Problem(
-                404, 1291, f"Instance not found: {crn}", f"The only one is {INSTANCE_CRN}."
+                404, 1291, f"Instance not found: {crn:.80}", f"The only one is {INSTANCE_CRN}."
             )
         return JsonAnswer(_INSTANCE)
 

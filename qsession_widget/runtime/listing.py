@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from starlette.responses import Response
 from starlette.routing import Route
 
-from qsession_widget.runtime import documents, problems, reading, workloads
+from qsession_widget.runtime import bounds, documents, problems, reading, workloads
 from qsession_widget.runtime.answers import JsonAnswer
 from qsession_widget.wire.fields import API_VERSION, INSTANCE_CRN, OLDEST_API_VERSION
 
@@ -47,11 +47,11 @@ class Listing:
         """GET /workloads: sessions, batches, and jobs outside of them."""
         query = request.query_params
         wanted = workloads.Wanted(
-            modes=_modes(query.getlist("mode")),
-            statuses=_among(query.getlist("status"), "status", workloads.STATUSES),
-            backend=query.get("backend"),
-            search=query.get("search"),
-            tags=query.getlist("tags"),
+            modes=_modes(query),
+            statuses=_among(query, "status", workloads.STATUSES),
+            backend=reading.query_text(query, "backend"),
+            search=reading.query_text(query, "search", bounds.SEARCH),
+            tags=reading.query_tags(query),
             created_after=reading.time(query.get("created_after")),
             created_before=reading.time(query.get("created_before")),
             ascending=reading.ascending(query.get("sort")),
@@ -76,7 +76,7 @@ class Listing:
     async def put_tags(self, request: Request) -> Response:
         """PUT /jobs/{id}/tags."""
         job_id = request.path_params["job_id"]
-        tags = reading.tags(await reading.body(request, reading.MAX_TAGS_BYTES))
+        tags = reading.tags(await reading.body(request, bounds.TAGS_BODY_BYTES))
         job = await self.store.job(reading.owner(request), job_id)
         if job is None:
             raise problems.job_not_found(job_id)
@@ -86,9 +86,10 @@ class Listing:
     async def list_tags(self, request: Request) -> Response:
         """GET /tags: those of jobs, the only things that have any."""
         query = request.query_params
-        _among(query.getlist("type"), "type", (workloads.JOB,))
+        _among(query, "type", (workloads.JOB,))
+        search = reading.query_text(query, "search", bounds.SEARCH) or ""
         found = await self.store.read(
-            workloads.tags, reading.owner(request), query.get("search", ""), reading.MAX_PAGE
+            workloads.tags, reading.owner(request), search, reading.MAX_PAGE
         )
         return JsonAnswer({"tags": found})
 
@@ -143,17 +144,19 @@ def _document(row: Any, owner: str) -> dict[str, Any]:
 _SESSION = "session"
 
 
-def _modes(asked: list[str]) -> list[str]:
+def _modes(query: QueryParams) -> list[str]:
     """Read modes as the wire spells them: a dedicated session is called "session" here."""
     allowed = (workloads.JOB, _SESSION, "batch")
-    return ["dedicated" if mode == _SESSION else mode for mode in _among(asked, "mode", allowed)]
+    return ["dedicated" if mode == _SESSION else mode for mode in _among(query, "mode", allowed)]
 
 
-def _among(asked: list[str], name: str, allowed: tuple[str, ...]) -> list[str]:
+def _among(query: QueryParams, name: str, allowed: tuple[str, ...]) -> list[str]:
+    """Read the values of a query, each of which is one of a few."""
+    asked = reading.query_list(query, name, bounds.CHOICES, bounds.NAME)
     for value in asked:
         if value not in allowed:
             raise problems.bad_request(
-                f"{name} is {value!r}.", f"Allowed are {', '.join(map(repr, allowed))}."
+                f"{name} is {value!r:.80}.", f"Allowed are {', '.join(map(repr, allowed))}."
             )
     return asked
 

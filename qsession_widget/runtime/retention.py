@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from sqlalchemy import func, or_, select
 from starlette.routing import Route
 
-from qsession_widget.runtime import problems, reading, schema
+from qsession_widget.runtime import bounds, problems, reading, schema
 from qsession_widget.runtime.answers import JsonAnswer
 from qsession_widget.runtime.store import Write
 from qsession_widget.runtime.users import require_administrator
@@ -43,7 +43,6 @@ _BATCH = 100
 _PAGES = 2_000
 """Pages that one commit gives back to the file system."""
 
-_MAX_BYTES = 64 * 1024
 MOST_DAYS = 36_500.0
 
 
@@ -93,19 +92,19 @@ class Retention:
     async def collect_now(self, request: Request) -> Response:
         """POST /qsession/gc: removes what is beyond the runtime's bounds, or beyond others."""
         require_administrator(request)
-        body = await reading.body(request, _MAX_BYTES)
-        bounds = Bounds(
+        body = await reading.body(request, bounds.SMALL_BODY_BYTES)
+        wanted = Bounds(
             _bound(body, "retention_days", MOST_DAYS, self._own.days),
             int(_bound(body, "max_store_bytes", reading.LARGEST, self._own.store_bytes)),
         )
-        removed = await self.collect(bounds)
+        removed = await self.collect(wanted)
         return JsonAnswer(
             {
                 "jobs": removed.jobs,
                 "characters": removed.characters,
                 "store_bytes": await self._store.read(used_bytes),
-                "retention_days": bounds.days,
-                "max_store_bytes": bounds.store_bytes,
+                "retention_days": wanted.days,
+                "max_store_bytes": wanted.store_bytes,
             }
         )
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
-from qsession_widget.runtime import documents, problems, reading
+from qsession_widget.runtime import bounds, documents, problems, reading
 from qsession_widget.runtime.answers import JsonAnswer
 from qsession_widget.runtime.devices import MOCK_PREFIX
 from qsession_widget.runtime.job import Job
@@ -24,7 +24,6 @@ from qsession_widget.wire.fields import (
     API_VERSION,
     API_VERSION_HEADER,
     DESCRIBED_DEVICES_SINCE,
-    IDEMPOTENCY_KEY,
     PREFER,
     PREFERENCE_APPLIED,
     PROGRAMS,
@@ -147,7 +146,7 @@ class Api:
 
     async def create_session(self, request: Request) -> Response:
         """POST /sessions."""
-        body = await reading.body(request, self.settings.max_body_bytes)
+        body = await reading.body(request, bounds.SMALL_BODY_BYTES)
         device = self._device(reading.required_text(body, "backend", body.get("backend_name")))
         if device.simulator:
             raise problems.bad_request(
@@ -165,7 +164,7 @@ class Api:
             device.name,
             Mode(mode),
             self._max_seconds(body),
-            request.headers.get(IDEMPOTENCY_KEY),
+            reading.idempotency_key(request),
         )
         return await self._session_answer(request, session_id)
 
@@ -176,7 +175,7 @@ class Api:
     async def patch_session(self, request: Request) -> Response:
         """PATCH /sessions/{id} with `{"accepting_jobs": false}`: closes it."""
         session = await self._session(request)
-        body = await reading.body(request, self.settings.max_body_bytes)
+        body = await reading.body(request, bounds.SMALL_BODY_BYTES)
         if body.get("accepting_jobs") is not False:
             raise problems.bad_request(
                 f"accepting_jobs is {body.get('accepting_jobs')!r:.80}.",
@@ -222,11 +221,11 @@ class Api:
             optimization_level=reading.optimization_level(body),
             private=body.get("private") is True,
             image=reading.optional_text(body, "runtime"),
-            log_level=reading.optional_text(body, "log_level"),
+            log_level=reading.optional_text(body, "log_level", bounds.LOG_LEVEL),
             tags=reading.tags(body),
             pubs=payload.pubs,
         )
-        key = request.headers.get(IDEMPOTENCY_KEY)
+        key = reading.idempotency_key(request)
         # Only our own client sends a key, and it does not poll.
         held = key is None and not self.coordinator.queue_length(device.name)
         try:
@@ -253,11 +252,11 @@ class Api:
         query = request.query_params
         mocks = reading.flag(query.get("include_mocks"), "include_mocks")
         wanted = JobFilter(
-            backend=query.get("backend"),
-            session_id=query.get("session_id"),
-            program_id=query.get("program"),
+            backend=reading.query_text(query, "backend"),
+            session_id=reading.query_text(query, "session_id"),
+            program_id=reading.query_text(query, "program"),
             pending=reading.flag(query.get("pending"), "pending"),
-            tags=tuple(query.getlist("tags")),
+            tags=reading.query_tags(query),
             # Whoever names a mock means it.
             mocks=mocks or (query.get("backend") or "").startswith(MOCK_PREFIX),
             created_after=reading.time(query.get("created_after")),
@@ -455,7 +454,7 @@ class Api:
 
     async def watch(self, request: Request) -> Response:
         """GET /qsession/watch: a session and those of its jobs that changed since a revision."""
-        session_id = request.query_params.get("session_id", "")
+        session_id = reading.query_text(request.query_params, "session_id") or ""
         since = reading.count(request.query_params.get("since"), "since", 0, reading.LARGEST)
         owner = reading.owner(request)
 
@@ -573,15 +572,15 @@ class Api:
         self, request: Request, body: dict[str, Any], device: Device
     ) -> str | None:
         """Check the session that a job names: it exists and is on the job's device."""
-        session_id = body.get("session_id")
+        session_id = reading.optional_text(body, "session_id")
         if session_id is None:
             return None
         owner = reading.owner(request)
-        session = self.coordinator.session(owner, str(session_id)) or await self.store.session(
-            owner, str(session_id)
+        session = self.coordinator.session(owner, session_id) or await self.store.session(
+            owner, session_id
         )
         if session is None:
-            raise problems.session_not_found(str(session_id))
+            raise problems.session_not_found(session_id)
         if session.backend != device.name:
             raise problems.bad_request(
                 f"The job is for {device.name}; its session is on {session.backend}.",

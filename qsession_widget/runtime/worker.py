@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from msgspec import msgpack
 
-from qsession_widget.runtime import caching, limits
+from qsession_widget.runtime import bounds, caching, limits
 from qsession_widget.wire.states import Stage
 
 if TYPE_CHECKING:
@@ -120,13 +120,19 @@ def _run(pipe: Connection, task: dict[str, Any]) -> dict[str, Any]:
             # Another job may be on the device: whoever gave this task says when it is free.
             pipe.recv_bytes()
 
+    interim_characters = 0
+
+    def show(text: str) -> None:
+        # The server keeps what is told. What is left out comes with the whole result.
+        nonlocal interim_characters
+        interim_characters += len(text)
+        if interim_characters <= bounds.INTERIM_CHARACTERS:
+            _send(pipe, {"kind": "interim", "text": text})
+
     stages.start(tell, stays=task["min_seconds"] > 0)
     try:
         with allowed.on_memory():
-            outcome = programs.run(
-                task,
-                on_interim=lambda text: _send(pipe, {"kind": "interim", "text": text}),
-            )
+            outcome = programs.run(task, on_interim=show)
     # A user's circuit may fail anywhere in Qiskit or Aer.
     except Exception as error:
         if limits.is_for_want_of_memory(error):
@@ -135,6 +141,13 @@ def _run(pipe: Connection, task: dict[str, Any]) -> dict[str, Any]:
             return _failed(str(error))
         reason = f"{type(error).__name__}: {getattr(error, 'message', None) or error}"
         return _failed(reason, traceback.format_exc())
+    # JSON with what is not ASCII escaped: a character is a byte.
+    size = len(outcome.result)
+    if allowed.result_bytes and size > allowed.result_bytes:
+        return _failed(
+            f"Its result has {size} bytes; this runtime keeps {allowed.result_bytes} "
+            "(--max-result-bytes). Ask for fewer shots or pubs at once."
+        )
     rest = task["min_seconds"] - (time.monotonic() - began)
     if rest > 0:
         time.sleep(rest)
