@@ -131,10 +131,7 @@ def _document(row: Any, owner: str) -> dict[str, Any]:
         "created": documents.instant(row.created_at),
         "ended": documents.instant(row.ended_at),
         "tags": json.loads(row.tags),
-        "usage": {
-            "qpu_charge_time_seconds": round(row.seconds, 6),
-            "status": "complete" if ended else "pending",
-        },
+        "usage": documents.usage_document(row.seconds, ended=ended),
     }
     if row.accepting_jobs is not None:
         document["accepting_jobs"] = bool(row.accepting_jobs)

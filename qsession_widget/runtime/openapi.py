@@ -86,7 +86,11 @@ def _ref(name: str) -> Schema:
 
 MAX_TTL = "#/components/schemas/MaxTtl"
 USAGE = _object(
-    {"qpu_charge_time_seconds": NUMBER, "status": _one_of(["pending", "complete"])},
+    {
+        "qpu_charge_time_seconds": NUMBER,
+        "quantum_seconds": NUMBER,
+        "status": _one_of(["pending", "complete"]),
+    },
 )
 SCHEMAS: dict[str, Schema] = {
     "Problem": _object(
@@ -356,7 +360,8 @@ OPERATIONS: dict[tuple[str, str], Operation] = {
             {
                 "revision": COUNT,
                 "session": _ref("Session"),
-                "jobs": _list(_ref("Job")),
+                "jobs": {**_list(_ref("Job")), "maxItems": bounds.PAGE},
+                "more": FLAG,
                 "now": INSTANT,
             }
         ),
@@ -419,7 +424,8 @@ OPERATIONS: dict[tuple[str, str], Operation] = {
                         }
                     )
                 ),
-                "sessions": _list(_ref("Session")),
+                "sessions": {**_list(_ref("Session")), "maxItems": bounds.PAGE},
+                "session_count": COUNT,
                 "store": _object({"bytes": COUNT}),
             }
         )

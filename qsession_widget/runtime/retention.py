@@ -10,6 +10,7 @@ import asyncio
 import logging
 from dataclasses import dataclass
 from datetime import timedelta
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import func, or_, select
@@ -113,6 +114,9 @@ class Retention:
         before = self._clock.now() - timedelta(days=bounds.days) if bounds.days else None
         removed = Removed()
         async with self._collecting:
+            if bounds.store_bytes:
+                # What is in the log is either in the file as well or will be: it counts there.
+                await self._store.write(Write(empties_log=True))
             while found := await self._store.read(_beyond, before, bounds.store_bytes):
                 await self._store.write(Write(spent=tuple(row.id for row in found)))
                 removed = Removed(
@@ -121,6 +125,8 @@ class Retention:
                 )
             for _ in range(0, await self._store.read(_free_pages), _PAGES):
                 await self._store.write(Write(freed_pages=_PAGES))
+            if removed.jobs:
+                await self._store.write(Write(empties_log=True))
         if removed.jobs:
             log.info(
                 "removed params and results of %d ended jobs, %d characters",
@@ -131,7 +137,17 @@ class Retention:
 
 
 def used_bytes(connection: Connection) -> int:
-    """Say how large the store is, without what is free in its file."""
+    """Say how large the store is: its write-ahead log, and its file without what is free there."""
+    # The first is the main one; what SQLite has beside it is of one connection only.
+    path = connection.exec_driver_sql("PRAGMA database_list").all()[0][2]
+    try:
+        log_bytes = Path(f"{path}-wal").stat().st_size
+    except FileNotFoundError:
+        log_bytes = 0
+    return _file_bytes(connection) + log_bytes
+
+
+def _file_bytes(connection: Connection) -> int:
     pages = _pragma(connection, "page_count") - _pragma(connection, "freelist_count")
     return pages * _pragma(connection, "page_size")
 
@@ -148,7 +164,7 @@ def _beyond(
     connection: Connection, before: datetime | None, store_bytes: int
 ) -> list[Row[str, datetime, int]]:
     """Choose the next few jobs whose leavings are to go, the oldest first."""
-    excess = used_bytes(connection) - store_bytes if store_bytes else 0
+    excess = _file_bytes(connection) - store_bytes if store_bytes else 0
     if before is None and excess <= 0:
         return []
     jobs, sessions = schema.jobs, schema.sessions

@@ -453,13 +453,17 @@ class Api:
         )
 
     async def watch(self, request: Request) -> Response:
-        """GET /qsession/watch: a session and those of its jobs that changed since a revision."""
+        """GET /qsession/watch: a session and those of its jobs that changed since a revision.
+
+        Where there are more of them than an answer holds, it says so, and names the revision of the
+        last: to be asked for again with that.
+        """
         session_id = reading.query_text(request.query_params, "session_id") or ""
         since = reading.count(request.query_params.get("since"), "since", 0, reading.LARGEST)
         owner = reading.owner(request)
 
         async def look() -> tuple[Session, list[Job]] | None:
-            session, jobs = await self.store.changed(owner, session_id, since)
+            session, jobs = await self.store.changed(owner, session_id, since, bounds.PAGE + 1)
             if session is None:
                 raise problems.session_not_found(session_id)
             return (session, jobs) if jobs or session.revision > since else None
@@ -468,11 +472,16 @@ class Api:
         if found is None:
             return Response(status_code=304, headers=headers)
         session, jobs = found
+        more = len(jobs) > bounds.PAGE
+        jobs = jobs[: bounds.PAGE]
+        last = jobs[-1].revision if jobs else 0
+        jobs.sort(key=lambda job: (job.created_at, job.number))
         return JsonAnswer(
             {
-                "revision": max([session.revision, *(job.revision for job in jobs)]),
+                "revision": last if more else max(session.revision, last),
                 "session": self._session_document(session),
                 "jobs": self._job_documents(jobs),
+                "more": more,
                 "now": documents.instant(self.clock.now()),
             },
             headers=headers,

@@ -192,10 +192,10 @@ class Store:
         return await self._read(queries.read_jobs, owner, wanted)
 
     async def changed(
-        self, owner: str, session_id: str, since: int
+        self, owner: str, session_id: str, since: int, most: int
     ) -> tuple[Session | None, list[Job]]:
-        """Read a session, and those of its jobs that changed after a revision, oldest first."""
-        return await self._read(queries.read_changed, owner, session_id, since)
+        """Read a session, and of its jobs that changed after a revision so many, in that order."""
+        return await self._read(queries.read_changed, owner, session_id, since, most)
 
     def users(self) -> list[User]:
         """Read who was added to the runtime."""
@@ -288,6 +288,8 @@ class Store:
             half = len(batch) // 2
             left = self._commit(connection, batch[:half])
             return [*left, *batch[half:]] if left else self._commit(connection, batch[half:])
+        if any(pending.write.empties_log for pending in batch):
+            _empty_log(connection)
         if self._unavailable:
             log.warning("the store can be written again")
             self._unavailable = False
@@ -310,6 +312,16 @@ def _snapshot(connection: Connection) -> Iterator[None]:
     with closing(connection.begin()):
         driver(connection).execute("BEGIN")
         yield
+
+
+def _empty_log(connection: Connection) -> None:
+    """Bring the write-ahead log into the file, and empty it unless a reader needs it still."""
+    try:
+        # Without waiting for readers: the next change must not wait with it.
+        driver(connection).execute("PRAGMA busy_timeout=0")
+        driver(connection).execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+    finally:
+        driver(connection).execute(f"PRAGMA busy_timeout={BUSY_MILLISECONDS}")
 
 
 def _settle(outcomes: list[tuple[_Pending, Exception | None]]) -> None:

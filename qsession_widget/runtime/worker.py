@@ -28,6 +28,9 @@ log = logging.getLogger(__name__)
 MAX_REASON_CHARACTERS = 2_000
 """Longest reason of a failure; Qiskit's messages may print whole arrays."""
 
+_LAST = 20_000
+"""Characters of a traceback that go into the log, the last ones: it ends with the message."""
+
 
 class _OutOfMemoryError(Exception):
     """A job needs more memory than it may have."""
@@ -81,7 +84,7 @@ def _failed(reason: str, traceback_text: str = "") -> dict[str, Any]:
     text = _sendable(reason)
     if len(text) > MAX_REASON_CHARACTERS:
         text = f"{text[:MAX_REASON_CHARACTERS]} ..."
-    return {"kind": "failed", "reason": text, "traceback": _sendable(traceback_text)}
+    return {"kind": "failed", "reason": text, "traceback": _sendable(traceback_text[-_LAST:])}
 
 
 def _sendable(text: str) -> str:
