@@ -9,11 +9,12 @@ from dataclasses import fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from qsession_widget.runtime import clock, logs
+from qsession_widget.runtime import clock, logs, memory
 from qsession_widget.runtime.devices import Catalog, UnknownDeviceError
 from qsession_widget.runtime.retention import MOST_DAYS
 from qsession_widget.runtime.server import AlreadyRunningError, StartError, serve
 from qsession_widget.runtime.settings import POLICIES, Settings
+from qsession_widget.wire.discovery import LOG_NAME
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -47,7 +48,8 @@ def main(arguments: list[str] | None = None, prog: str = "qsession serve") -> in
         Catalog(options.copies, options.aliases)
     except UnknownDeviceError as error:
         parser.error(str(error))
-    logs.set_up(options.log_format)
+    logs.set_up(options.log_format, options.home / LOG_NAME)
+    memory.give_back_large_blocks()
     gc.set_threshold(*_COLLECT_AFTER)
     chosen = {
         item.name: getattr(options, item.name)

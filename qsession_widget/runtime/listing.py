@@ -61,7 +61,7 @@ class Listing:
             offset=max(_cursor(query, "next"), _cursor(query, "previous")),
         )
         owner = reading.owner(request)
-        rows, total = await self.store.read(workloads.read, owner, wanted)
+        rows, total = await self.store.read(workloads.read, owner, wanted, who=owner)
         answer: dict[str, Any] = {
             "workloads": [_document(row, owner) for row in rows],
             "total_count": total,
@@ -88,9 +88,8 @@ class Listing:
         query = request.query_params
         _among(query, "type", (workloads.JOB,))
         search = reading.query_text(query, "search", bounds.SEARCH) or ""
-        found = await self.store.read(
-            workloads.tags, reading.owner(request), search, reading.MAX_PAGE
-        )
+        owner = reading.owner(request)
+        found = await self.store.read(workloads.tags, owner, search, reading.MAX_PAGE, who=owner)
         return JsonAnswer({"tags": found})
 
     async def list_versions(self, _request: Request) -> Response:
@@ -106,7 +105,8 @@ class Listing:
 
     async def read_usage(self, request: Request) -> Response:
         """GET /instances/usage: how long this account's jobs have held devices."""
-        used = int(await self.store.read(workloads.used_seconds, reading.owner(request)))
+        owner = reading.owner(request)
+        used = int(await self.store.read(workloads.used_seconds, owner, who=owner))
         return JsonAnswer(
             {
                 "instance_id": INSTANCE_CRN,

@@ -436,8 +436,8 @@ OPERATIONS: dict[tuple[str, str], Operation] = {
                 "jobs": COUNT,
                 "characters": COUNT,
                 "store_bytes": COUNT,
-                "retention_days": NUMBER,
-                "max_store_bytes": COUNT,
+                "retention_days": _or_null(NUMBER),
+                "max_store_bytes": _or_null(COUNT),
             }
         ),
         takes=_object(

@@ -24,6 +24,7 @@ from sqlalchemy.exc import DatabaseError, IntegrityError, OperationalError
 
 from qsession_widget.runtime import queries, schema
 from qsession_widget.runtime.database import migrate, open_engine
+from qsession_widget.runtime.fairqueue import FairQueue
 from qsession_widget.runtime.prepared import driver
 from qsession_widget.runtime.queries import JobFilter
 from qsession_widget.runtime.writing import Write, apply
@@ -61,7 +62,10 @@ LINGER_SECONDS = 0.03
 """How long a change that can wait is kept for others to share its commit."""
 
 READERS = 4
-"""Threads that read."""
+"""Threads that read what is found at once, by its id."""
+
+LISTERS = 2
+"""Threads that read what may take long: lists and sums over all that there is."""
 
 
 class StoreUnavailableError(Exception):
@@ -105,14 +109,17 @@ class Store:
         except (DatabaseError, CommandError) as error:
             detail = getattr(error, "orig", None) or error
             raise StoreUnreadableError(f"the store {path} cannot be opened: {detail}") from error
-        self._questions: queue.SimpleQueue[_Question | None] = queue.SimpleQueue()
+        self._questions: FairQueue[_Question] = FairQueue()
+        self._long_questions: FairQueue[_Question] = FairQueue()
         self._readers = [
             threading.Thread(
                 target=self._read_loop,
-                args=(self._engine.connect(),),
+                args=(self._engine.connect(), questions),
                 name=f"store-reader-{number}",
             )
-            for number in range(READERS)
+            for number, questions in enumerate(
+                [self._questions] * READERS + [self._long_questions] * LISTERS
+            )
         ]
         self._given: deque[_Pending] = deque()
         self._announced_in: asyncio.AbstractEventLoop | None = None
@@ -127,8 +134,10 @@ class Store:
         """Write what is waiting and read what is asked for, then release the file."""
         self._closed = True
         self._calls.put(False)
-        for _ in self._readers:
-            self._questions.put(None)
+        for _ in range(READERS):
+            self._questions.end()
+        for _ in range(LISTERS):
+            self._long_questions.end()
         for thread in (self._writer, *self._readers):
             thread.join()
         self._engine.dispose()
@@ -161,41 +170,41 @@ class Store:
 
     async def session(self, owner: str, session_id: str) -> Session | None:
         """Read one session, with the number of its jobs that have not ended."""
-        return await self._read(queries.read_session, owner, session_id)
+        return await self._read(owner, queries.read_session, owner, session_id)
 
     async def session_by_key(self, owner: str, key: str) -> str | None:
         """Find the session that was created with an idempotency key."""
-        return await self._read(queries.id_by_key, schema.sessions, owner, key)
+        return await self._read(owner, queries.id_by_key, schema.sessions, owner, key)
 
     async def job_by_key(self, owner: str, key: str) -> str | None:
         """Find the job that was created with an idempotency key."""
-        return await self._read(queries.id_by_key, schema.jobs, owner, key)
+        return await self._read(owner, queries.id_by_key, schema.jobs, owner, key)
 
     async def job(self, owner: str, job_id: str) -> Job | None:
         """Read one job."""
-        return await self._read(queries.read_job, owner, job_id)
+        return await self._read(owner, queries.read_job, owner, job_id)
 
     async def params(self, job_id: str) -> str | None:
         """Read a job's payload, as JSON text; None where the job was deleted."""
-        return await self._read(queries.params, job_id)
+        return await self._read("", queries.params, job_id)
 
     async def result(self, job_id: str) -> str | None:
         """Read a job's result, None where it has none."""
-        return await self._read(queries.result, job_id)
+        return await self._read("", queries.result, job_id)
 
     async def outcome(self, owner: str, job_id: str) -> tuple[Job, str | None] | None:
         """Read a job and its result; a private job's result is left where it is."""
-        return await self._read(queries.read_outcome, owner, job_id)
+        return await self._read(owner, queries.read_outcome, owner, job_id)
 
     async def jobs(self, owner: str, wanted: JobFilter) -> tuple[list[Job], int]:
         """Read a page of an owner's jobs, and how many there are on all pages."""
-        return await self._read(queries.read_jobs, owner, wanted)
+        return await self.read(queries.read_jobs, owner, wanted, who=owner)
 
     async def changed(
         self, owner: str, session_id: str, since: int, most: int
     ) -> tuple[Session | None, list[Job]]:
         """Read a session, and of its jobs that changed after a revision so many, in that order."""
-        return await self._read(queries.read_changed, owner, session_id, since, most)
+        return await self._read(owner, queries.read_changed, owner, session_id, since, most)
 
     def users(self) -> list[User]:
         """Read who was added to the runtime."""
@@ -205,26 +214,37 @@ class Store:
         """Read what a starting runtime goes on with: sessions, jobs, and the last revision."""
         return self.read_at_start(queries.read_unfinished)
 
-    async def read(self, read: Callable[..., T], *arguments: Any) -> T:
-        """Read by a function of a connection and arguments, away from the event loop."""
-        return await self._read(read, *arguments)
+    async def read(self, read: Callable[..., T], *arguments: Any, who: str = "") -> T:
+        """Read what may take long, by a function of a connection and arguments.
+
+        Args:
+            read: the function.
+            arguments: besides the connection.
+            who: asks for it; users take turns. Without a name it is the runtime itself.
+        """
+        return await self._ask(self._long_questions, who, lambda each: read(each, *arguments))
 
     def read_at_start(self, read: Callable[..., T], *arguments: Any) -> T:
         """Read by a function of a connection and arguments, before there is an event loop."""
         with self._engine.connect() as connection, _snapshot(connection):
             return read(connection, *arguments)
 
-    async def _read(self, read: Callable[..., T], *arguments: Any) -> T:
+    async def _read(self, who: str, read: Callable[..., T], *arguments: Any) -> T:
+        return await self._ask(self._questions, who, lambda each: read(each, *arguments))
+
+    async def _ask(
+        self, questions: FairQueue[_Question], who: str, read: Callable[[Connection], T]
+    ) -> T:
         if self._closed:
             raise RuntimeError("the store is closed")
         loop = asyncio.get_running_loop()
         future: asyncio.Future[T] = loop.create_future()
-        self._questions.put(_Question(lambda each: read(each, *arguments), future, loop))
+        questions.put(who, _Question(read, future, loop))
         return await future
 
-    def _read_loop(self, connection: Connection) -> None:
+    def _read_loop(self, connection: Connection, questions: FairQueue[_Question]) -> None:
         with connection:
-            while self._answer(connection, self._questions.get()):
+            while self._answer(connection, questions.get()):
                 # What was found is not kept until the next question.
                 pass
 
