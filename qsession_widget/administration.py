@@ -80,7 +80,8 @@ class Administration:
 
         Args:
             retention_days: where they ended so long ago; None is what the runtime was started with.
-            max_store_bytes: the oldest, until the store is no larger; None likewise. 0 is no bound.
+            max_store_bytes: the oldest, until the store is no larger; None likewise. With 0 of
+                either, all of them go.
 
         Returns:
             `jobs` and `characters` that were removed, the store's size `store_bytes`, and the

@@ -83,7 +83,9 @@ def main(arguments: list[str] | None = None) -> int:
         description="Removes params and results of jobs that have ended. Jobs of open sessions "
         "keep theirs. Without options, the bounds are those of `qsession serve`.",
     )
-    collect.add_argument("--retention-days", type=float, metavar="DAYS", help="older than that")
+    collect.add_argument(
+        "--retention-days", type=float, metavar="DAYS", help="that ended longer ago; 0: all"
+    )
     collect.add_argument(
         "--max-store-bytes", type=int, metavar="BYTES", help="the oldest, until there is no more"
     )
@@ -226,8 +228,11 @@ def _collect(options: argparse.Namespace) -> int:
     done = Administration().collect_garbage(
         retention_days=options.retention_days, max_store_bytes=options.max_store_bytes
     )
-    if not (done["retention_days"] or done["max_store_bytes"]):
-        sys.stdout.write("There is no bound: give --retention-days or --max-store-bytes.\n")
+    if done["retention_days"] is None and done["max_store_bytes"] is None:
+        sys.stdout.write(
+            "This runtime keeps everything: it was started without a bound, and none was given. "
+            "Say what is to go by --retention-days or --max-store-bytes; 0 is all that has ended.\n"
+        )
     sys.stdout.write(
         f"Removed params and results of {done['jobs']} jobs, {done['characters']:,} characters; "
         f"the store has {done['store_bytes']:,} bytes.\n"

@@ -17,7 +17,7 @@ from qsession_widget import forking
 from qsession_widget.errors import RuntimeStartError, ServiceError, ServiceUnavailableError
 from qsession_widget.official import Connection
 from qsession_widget.transport.auth import BearerAuth
-from qsession_widget.wire.discovery import Discovery, home
+from qsession_widget.wire.discovery import LOG_NAME, Discovery, home
 from qsession_widget.wire.fields import API_PREFIX, EXTRA
 
 if TYPE_CHECKING:
@@ -231,7 +231,7 @@ def _send(
 
 
 def _start(folder: Path) -> Discovery:
-    log = folder / "runtime.log"
+    log = folder / LOG_NAME
     deadline = time.monotonic() + START_DEADLINE_SECONDS
     child = _spawn(folder, log)
     while time.monotonic() < deadline:

@@ -9,11 +9,12 @@ from dataclasses import fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from qsession_widget.runtime import clock, logs
+from qsession_widget.runtime import clock, logs, memory
 from qsession_widget.runtime.devices import Catalog, UnknownDeviceError
 from qsession_widget.runtime.retention import MOST_DAYS
 from qsession_widget.runtime.server import AlreadyRunningError, StartError, serve
 from qsession_widget.runtime.settings import POLICIES, Settings
+from qsession_widget.wire.discovery import LOG_NAME
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -47,7 +48,8 @@ def main(arguments: list[str] | None = None, prog: str = "qsession serve") -> in
         Catalog(options.copies, options.aliases)
     except UnknownDeviceError as error:
         parser.error(str(error))
-    logs.set_up(options.log_format)
+    logs.set_up(options.log_format, options.home / LOG_NAME)
+    memory.give_back_large_blocks()
     gc.set_threshold(*_COLLECT_AFTER)
     chosen = {
         item.name: getattr(options, item.name)
@@ -274,6 +276,7 @@ _GROUPS: tuple[tuple[str, str, tuple[tuple[str, Callable[[str], Any], str], ...]
                 _from_zero,
                 "most memory that a job may take, on Linux; 0 without limit",
             ),
+            ("max_result_bytes", _from_zero, "largest result of a job; 0 without limit"),
             ("max_pending_jobs", _at_least_one, "most jobs of one user that have not ended"),
             (
                 "max_pending_jobs_in_total",

@@ -12,9 +12,12 @@ from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.middleware.authentication import AuthenticationMiddleware
+from starlette.requests import ClientDisconnect
+from starlette.responses import Response
 from starlette.routing import Match
 
 from qsession_widget.runtime import logs, openapi, problems
+from qsession_widget.runtime.connections import CrowdedError
 from qsession_widget.runtime.coordinator import Coordinator
 from qsession_widget.runtime.devices import Catalog
 from qsession_widget.runtime.iam import Cloud, TokenAuthentication, Tokens
@@ -36,13 +39,15 @@ if TYPE_CHECKING:
 
     from starlette.authentication import AuthenticationError
     from starlette.requests import HTTPConnection, Request
-    from starlette.responses import Response
     from starlette.types import ASGIApp, Receive, Scope, Send
 
     from qsession_widget.runtime.clock import Clock
     from qsession_widget.runtime.settings import Settings
 
 log = logging.getLogger(__name__)
+
+HUNG_UP = 499
+"""Status in the log, as nginx has it, of a request whose client is gone: nobody receives it."""
 
 
 def create_app(
@@ -126,6 +131,7 @@ def create_app(
             KeyReusedError: _key_reused,
             UnknownOwnerError: _removed,
             StoreUnavailableError: _unavailable,
+            ClientDisconnect: _hung_up,
             Exception: _fault,
         },
         lifespan=lifespan,
@@ -179,8 +185,23 @@ async def _end_when_idle(
             return
 
 
-def _refuse(_connection: HTTPConnection, _error: AuthenticationError) -> Response:
-    return problems.as_response(problems.unauthorized())
+def _refuse(_connection: HTTPConnection, error: AuthenticationError) -> Response:
+    if not isinstance(error, CrowdedError):
+        return problems.as_response(problems.unauthorized())
+    answer = problems.as_response(problems.too_many_connections())
+    answer.headers["Connection"] = "close"
+    return answer
+
+
+async def _hung_up(request: Request, _error: Exception) -> Response:
+    """Say in the log that there is no client left to answer: the body never came to its end."""
+    log.info(
+        "%s %s %s: its client hung up before the body was there",
+        logs.request_id(),
+        request.method,
+        logs.path_of(request.scope),
+    )
+    return Response(status_code=HUNG_UP)
 
 
 async def _no_such_route(request: Request, error: Exception) -> Response:

@@ -14,6 +14,7 @@ import hmac
 import json
 import secrets
 import time
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qs
 
@@ -25,7 +26,7 @@ from starlette.authentication import (
 )
 from starlette.routing import Route
 
-from qsession_widget.runtime import logs, problems, reading
+from qsession_widget.runtime import bounds, connections, logs, problems, reading
 from qsession_widget.runtime.answers import JsonAnswer
 from qsession_widget.runtime.registry import ADMINISTRATOR, Registry, Requester
 from qsession_widget.wire.fields import INSTANCE_CRN, INSTANCE_NAME
@@ -39,7 +40,8 @@ PLAN_ID = "qsession-local-plan"
 TOKEN_SECONDS = 3600
 GRANT_TYPE = "urn:ibm:params:oauth:grant-type:apikey"
 
-_MAX_BYTES = 64 * 1024
+_MAX_FORM_BYTES = 8 * 1024
+"""Of what is read without a token."""
 
 
 class Tokens:
@@ -108,6 +110,7 @@ class TokenAuthentication(AuthenticationBackend):
 
         Raises:
             AuthenticationError: for a missing or wrong token, except where one is asked for.
+            CrowdedError: where its user has as many connections as they may have.
         """
         if conn.scope["path"] == TOKEN_PATH:
             return None
@@ -119,6 +122,7 @@ class TokenAuthentication(AuthenticationBackend):
         if owner is None:
             raise AuthenticationError
         logs.note_owner(owner)
+        connections.prove(conn.scope, owner)
         scopes = [ADMINISTRATOR] if owner == ADMINISTRATOR else []
         return AuthCredentials(scopes), Requester(owner, self._registry)
 
@@ -144,8 +148,8 @@ class Cloud:
         raw = bytearray()
         async for chunk in request.stream():
             raw += chunk
-            if len(raw) > _MAX_BYTES:
-                raise problems.body_too_large(_MAX_BYTES)
+            if len(raw) > _MAX_FORM_BYTES:
+                raise problems.body_too_large(_MAX_FORM_BYTES)
         form = parse_qs(raw.decode("ascii", "replace"))
         owner = self._registry.owner_of("".join(form.get("apikey", [])))
         if form.get("grant_type") != [GRANT_TYPE] or owner is None:
@@ -162,11 +166,14 @@ class Cloud:
                 },
                 status_code=400,
             )
+        with suppress(connections.CrowdedError):
+            # The token is good, wherever it is shown next.
+            connections.prove(request.scope, owner)
         return JsonAnswer(self._tokens.issue(owner, time.time()))
 
     async def search(self, request: Request) -> Response:
         """POST /v3/resources/search: the one instance."""
-        await reading.body(request, _MAX_BYTES)
+        await reading.body(request, bounds.SMALL_BODY_BYTES)
         item = {
             "crn": INSTANCE_CRN,
             "name": INSTANCE_NAME,
@@ -198,7 +205,7 @@ class Cloud:
         crn = request.path_params["crn"]
         if crn != INSTANCE_CRN:
             raise problems.Problem(
-                404, 1291, f"Instance not found: {crn}", f"The only one is {INSTANCE_CRN}."
+                404, 1291, f"Instance not found: {crn:.80}", f"The only one is {INSTANCE_CRN}."
             )
         return JsonAnswer(_INSTANCE)
 

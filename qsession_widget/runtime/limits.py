@@ -33,11 +33,13 @@ class Limits:
         qubits: that a circuit may use.
         shots: for each circuit and set of parameters.
         memory_bytes: that the process may take besides what it has.
+        result_bytes: of the result, as it is sent and kept.
     """
 
     qubits: int = 0
     shots: int = 0
     memory_bytes: int = 0
+    result_bytes: int = 0
 
     @contextmanager
     def on_memory(self) -> Iterator[None]:

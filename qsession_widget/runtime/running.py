@@ -169,6 +169,7 @@ class Running:
                     qubits=self._settings.max_qubits,
                     shots=self._settings.max_shots,
                     memory_bytes=self._settings.max_job_memory_bytes,
+                    result_bytes=self._settings.max_result_bytes,
                 ),
                 asks=self._settings.lanes > 1,
             )

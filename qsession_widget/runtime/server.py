@@ -11,15 +11,22 @@ import socket
 import ssl
 from contextlib import closing, contextmanager, nullcontext
 from dataclasses import dataclass
+from functools import partial
 from importlib.metadata import PackageNotFoundError, version
 from ipaddress import ip_address
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import uvicorn
 from filelock import FileLock, Timeout
 
 from qsession_widget.runtime import clock
 from qsession_widget.runtime.app import create_app
+from qsession_widget.runtime.connections import (
+    Connections,
+    GuardedProtocol,
+    Handshake,
+    raise_descriptor_limit,
+)
 from qsession_widget.runtime.logs import Logged
 from qsession_widget.runtime.store import StoreUnreadableError
 from qsession_widget.wire.discovery import Discovery
@@ -126,7 +133,8 @@ def _serve_at(
         )
     except StoreUnreadableError as error:
         raise StartError(str(error)) from error
-    server = _Server(_config(Logged(app)), outer, release=app.state.release)
+    connections = Connections(raise_descriptor_limit(settings.workers))
+    server = _Server(_config(Logged(app), connections), connections, outer, app.state.release)
     try:
         server.run(sockets=[listener])
     except SystemExit:
@@ -141,9 +149,14 @@ class _Server(uvicorn.Server):
     """Uvicorn's server, with an end that leaves nothing undone."""
 
     def __init__(
-        self, config: uvicorn.Config, outer: _Outer | None, release: Callable[[], None]
+        self,
+        config: uvicorn.Config,
+        connections: Connections,
+        outer: _Outer | None,
+        release: Callable[[], None],
     ) -> None:
         super().__init__(config)
+        self._connections = connections
         self._outer = outer
         self._release = release
         self._second: _Second | None = None
@@ -157,7 +170,8 @@ class _Server(uvicorn.Server):
                 "ssl_certfile": self._outer.certificate,
                 "ssl_keyfile": self._outer.key,
             }
-            self._second = _Second(_config(self.config.app, lifespan="off", **certificate))
+            config = _config(self.config.app, self._connections, lifespan="off", **certificate)
+            self._second = _Second(config, self._connections)
             self._serving = asyncio.create_task(self._second.serve([self._outer.listener]))
 
     @contextmanager
@@ -182,15 +196,45 @@ class _Server(uvicorn.Server):
 class _Second(uvicorn.Server):
     """A server beside another one, which takes the signals for both."""
 
+    def __init__(self, config: uvicorn.Config, connections: Connections) -> None:
+        super().__init__(config)
+        self._connections = connections
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Listen; over TLS with handshakes that count, and end, as other connections do."""
+        if not self.config.is_ssl or not sockets:
+            await super().startup(sockets)
+            return
+        await super().startup([])
+        context = self.config.ssl
+
+        def make() -> GuardedProtocol:
+            return GuardedProtocol(
+                self._connections,
+                config=self.config,
+                server_state=self.server_state,
+                app_state=self.lifespan.state,
+            )
+
+        loop = asyncio.get_running_loop()
+        for each in sockets:
+            server = await loop.create_server(
+                lambda: Handshake(self._connections, cast("ssl.SSLContext", context), make),
+                sock=each,
+                backlog=self.config.backlog,
+            )
+            self.servers.append(server)
+
     @contextmanager
     def capture_signals(self) -> Iterator[None]:
         """Leave signals alone."""
         yield
 
 
-def _config(app: Any, **more: Any) -> uvicorn.Config:
+def _config(app: Any, connections: Connections, **more: Any) -> uvicorn.Config:
     return uvicorn.Config(
         app,
+        http=cast("type[asyncio.Protocol]", partial(GuardedProtocol, connections)),
         log_config=None,
         access_log=False,
         # Nothing is decided by what a proxy says of its clients.

@@ -50,6 +50,7 @@ class Settings:
         max_shots: most shots of a circuit; 0 is what its device takes.
         max_job_memory_bytes: most memory that a job may take in its worker (on Linux); 0 is no
             limit. By default half of what the machine has.
+        max_result_bytes: largest result of a job; 0 is what the store takes, a thousand million.
         max_pending_jobs: most jobs of one owner that have not ended.
         max_pending_jobs_in_total: most jobs of all owners that have not ended.
         max_open_sessions: most sessions of one owner that are not closed.
@@ -90,6 +91,7 @@ class Settings:
     max_qubits: int = 0
     max_shots: int = 0
     max_job_memory_bytes: int = field(default_factory=lambda: physical_memory_bytes() // 2)
+    max_result_bytes: int = 256 * 2**20
     max_pending_jobs: int = 10_000
     max_pending_jobs_in_total: int = 100_000
     max_open_sessions: int = 1_000

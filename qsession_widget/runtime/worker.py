@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 from msgspec import msgpack
 
-from qsession_widget.runtime import caching, limits
+from qsession_widget.runtime import bounds, caching, limits
 from qsession_widget.wire.states import Stage
 
 if TYPE_CHECKING:
@@ -28,6 +28,9 @@ log = logging.getLogger(__name__)
 
 MAX_REASON_CHARACTERS = 2_000
 """Longest reason of a failure; Qiskit's messages may print whole arrays."""
+
+_LAST = 20_000
+"""Characters of a traceback that go into the log, the last ones: it ends with the message."""
 
 
 class _OutOfMemoryError(Exception):
@@ -135,7 +138,7 @@ def _failed(reason: str, traceback_text: str = "") -> dict[str, Any]:
     text = _sendable(reason)
     if len(text) > MAX_REASON_CHARACTERS:
         text = f"{text[:MAX_REASON_CHARACTERS]} ..."
-    return {"kind": "failed", "reason": text, "traceback": _sendable(traceback_text)}
+    return {"kind": "failed", "reason": text, "traceback": _sendable(traceback_text[-_LAST:])}
 
 
 def _sendable(text: str) -> str:
@@ -177,8 +180,14 @@ def _run(pipe: Connection, inbox: _Inbox, task: dict[str, Any]) -> dict[str, Any
         else:
             inbox.check(job_id)
 
+    interim_characters = 0
+
     def tell_interim(text: str) -> None:
-        _send(pipe, {"kind": "interim", "text": text})
+        # The server keeps what is told. What is left out comes with the whole result.
+        nonlocal interim_characters
+        interim_characters += len(text)
+        if interim_characters <= bounds.INTERIM_CHARACTERS:
+            _send(pipe, {"kind": "interim", "text": text})
         # Between two pubs nothing is half done: what this process has kept stays good.
         inbox.check(job_id)
 
@@ -197,6 +206,13 @@ def _run(pipe: Connection, inbox: _Inbox, task: dict[str, Any]) -> dict[str, Any
             return _failed(str(error))
         reason = f"{type(error).__name__}: {getattr(error, 'message', None) or error}"
         return _failed(reason, traceback.format_exc())
+    # JSON with what is not ASCII escaped: a character is a byte.
+    size = len(outcome.result)
+    if allowed.result_bytes and size > allowed.result_bytes:
+        return _failed(
+            f"Its result has {size} bytes; this runtime keeps {allowed.result_bytes} "
+            "(--max-result-bytes). Ask for fewer shots or pubs at once."
+        )
     stages.leave_device()
     return {
         "kind": "done",

@@ -12,6 +12,9 @@ import platformdirs
 
 HOME_VARIABLE = "QSESSION_HOME"
 
+LOG_NAME = "runtime.log"
+"""Name of the log of a runtime that a client has started, in its folder."""
+
 
 def home() -> Path:
     """Give the one folder of the local runtime: `$QSESSION_HOME`, or the user's data folder."""
