@@ -31,7 +31,7 @@ class Administration:
         self.url = found.public_url or found.url
         """Root of its HTTP server, as others reach it."""
         self._transport = Transport(
-            Endpoint(f"{found.url}{API_PREFIX}/{EXTRA}", BearerAuth(found.token))
+            Endpoint(f"{found.url}{API_PREFIX}/{EXTRA}", BearerAuth(found.token)), proven=True
         )
 
     def status(self) -> dict[str, Any]:

@@ -21,6 +21,7 @@ from qsession_widget.runtime.iam import Cloud, TokenAuthentication, Tokens
 from qsession_widget.runtime.intake import TooManyError
 from qsession_widget.runtime.listing import Listing
 from qsession_widget.runtime.prefix import AnyPrefix
+from qsession_widget.runtime.proving import Proving
 from qsession_widget.runtime.registry import Registry
 from qsession_widget.runtime.replays import Replays
 from qsession_widget.runtime.retention import Retention
@@ -74,6 +75,7 @@ def create_app(
         *api.routes(),
         *Listing(clock, store, coordinator).routes(),
         *Cloud(registry, tokens).routes(),
+        *Proving(token).routes(),
         *retention.routes(),
         *Status(clock, store, coordinator, version).routes(),
         *Users(registry, store, coordinator).routes(),

@@ -28,6 +28,7 @@ from starlette.routing import Route
 from qsession_widget.runtime import logs, problems, reading
 from qsession_widget.runtime.answers import JsonAnswer
 from qsession_widget.runtime.registry import ADMINISTRATOR, Registry, Requester
+from qsession_widget.wire import proof
 from qsession_widget.wire.fields import INSTANCE_CRN, INSTANCE_NAME
 
 if TYPE_CHECKING:
@@ -40,14 +41,15 @@ TOKEN_SECONDS = 3600
 GRANT_TYPE = "urn:ibm:params:oauth:grant-type:apikey"
 
 _MAX_BYTES = 64 * 1024
+_WITHOUT_A_TOKEN = frozenset({TOKEN_PATH, proof.PATH})
+"""Paths of requests that come before any token may be shown."""
 
 
 class Tokens:
     """The short-lived tokens that IAM gives out for the tokens of this runtime.
 
     Each is signed with a key that derives from the runtime's token and its owner's, so that nothing
-    needs to be remembered, a runtime that takes over after a crash takes them as well, and they end
-    with the token that they were given for.
+    needs to be remembered, and they end with the token that they were given for.
     """
 
     def __init__(self, token: str, registry: Registry) -> None:
@@ -109,7 +111,7 @@ class TokenAuthentication(AuthenticationBackend):
         Raises:
             AuthenticationError: for a missing or wrong token, except where one is asked for.
         """
-        if conn.scope["path"] == TOKEN_PATH:
+        if conn.scope["path"] in _WITHOUT_A_TOKEN:
             return None
         scheme, _, given = conn.headers.get("Authorization", "").partition(" ")
         owner = None

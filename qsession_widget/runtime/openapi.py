@@ -19,6 +19,7 @@ from qsession_widget.runtime.retention import MOST_DAYS
 from qsession_widget.runtime.timing import LONGEST_ADVANCE_SECONDS
 from qsession_widget.runtime.users import NAME_PATTERN
 from qsession_widget.runtime.workloads import JOB, STATUSES
+from qsession_widget.wire import proof
 from qsession_widget.wire.fields import API_PREFIX, PROGRAMS
 from qsession_widget.wire.states import JobState, Mode, SessionState
 
@@ -169,6 +170,7 @@ class Operation:
         media_type: of its answer.
         form: whether the body is a form.
         refuses: statuses of what can go wrong, besides the token.
+        takes_token: whether it wants a token, as nearly all do.
     """
 
     gives: Schema | None = None
@@ -179,6 +181,7 @@ class Operation:
     media_type: str = "application/json"
     form: bool = False
     refuses: tuple[int, ...] = ()
+    takes_token: bool = True
 
 
 _PAGE = {"limit": FROM_ZERO, "created_after": INSTANT, "created_before": INSTANT, "sort": ORDER}
@@ -434,6 +437,12 @@ OPERATIONS: dict[tuple[str, str], Operation] = {
         refuses=(400, 403, 409, 413),
     ),
     ("DELETE", "/qsession/users/{name}"): Operation(status=204, refuses=(403, 404)),
+    ("GET", proof.PATH): Operation(
+        status=204,
+        query={proof.CHALLENGE: {**TEXT, "pattern": "^[0-9a-f]{64}$"}},
+        refuses=(400,),
+        takes_token=False,
+    ),
     ("POST", "/identity/token"): Operation(
         _object(
             {
@@ -533,7 +542,7 @@ def _operation(each: Route, known: Operation) -> dict[str, Any]:
             "required": True,
             "content": {media_type: {"schema": known.takes}},
         }
-    if known.form:
+    if known.form or not known.takes_token:
         described["security"] = []
     return described
 
@@ -556,7 +565,7 @@ def _responses(known: Operation) -> dict[str, Any]:
             "description": _MEANING[400],
             "content": {"application/json": {"schema": refusal}},
         }
-    else:
+    elif known.takes_token:
         found["401"] = {"description": _MEANING[401], "content": problem}
     return dict(sorted(found.items()))
 

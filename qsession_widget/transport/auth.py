@@ -7,7 +7,6 @@ import logging
 import os
 import threading
 import time
-from ipaddress import ip_address
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
@@ -15,7 +14,7 @@ import requests
 from requests.auth import AuthBase
 
 from qsession_widget.errors import InvalidInputError, NotAuthorizedError, ServiceUnavailableError
-from qsession_widget.transport.connections import Connections
+from qsession_widget.transport.connections import Connections, is_here
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -52,7 +51,7 @@ def check_iam(api_url: str, variable: str = IAM_URL_VARIABLE) -> None:
     named = os.environ.get(variable)
     if not named:
         return
-    if (_is_here(named) and not _is_here(api_url)) or (_is_ibm(api_url) and not _is_ibm(named)):
+    if (is_here(named) and not is_here(api_url)) or (_is_ibm(api_url) and not _is_ibm(named)):
         raise InvalidInputError(
             f"{variable}={named!r} leads elsewhere, but the account is for {api_url}: "
             f"its API key would go to the wrong server. Unset {variable}."
@@ -61,14 +60,6 @@ def check_iam(api_url: str, variable: str = IAM_URL_VARIABLE) -> None:
 
 def _is_ibm(url: str) -> bool:
     return f".{urlsplit(url).hostname or ''}".endswith(".cloud.ibm.com")
-
-
-def _is_here(url: str) -> bool:
-    host = urlsplit(url).hostname or ""
-    try:
-        return ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost" or host.endswith(".localhost")
 
 
 class BearerAuth(AuthBase):

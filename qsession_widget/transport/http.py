@@ -89,6 +89,7 @@ class Transport:
             after it may have arrived.
         verify: whether to check the server's certificate; a path is that of the authorities.
         proxies: addresses of proxies by scheme, as requests takes them.
+        proven: whether the server has to prove that it knows the token before it is shown it.
     """
 
     def __init__(
@@ -99,6 +100,7 @@ class Transport:
         honours_keys: bool = False,
         verify: Verify = True,
         proxies: Mapping[str, str] | None = None,
+        proven: bool = False,
     ) -> None:
         self._endpoint = endpoint
         self._recover = recover
@@ -106,7 +108,7 @@ class Transport:
         self._closed = threading.Event()
         self.server_time = ServerTime()
         """The server's clock, as far as its answers have shown it."""
-        self._connections = Connections(endpoint.url, verify=verify, proxies=proxies)
+        self._connections = Connections(endpoint.url, verify=verify, proxies=proxies, proven=proven)
 
     def __repr__(self) -> str:
         return f"Transport({self.url!r})"
