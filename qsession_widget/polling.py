@@ -17,6 +17,7 @@ from qsession_widget.errors import (
     ServiceError,
     ServiceUnavailableError,
 )
+from qsession_widget.transport.http import unattended
 from qsession_widget.wire.fields import EXTRA
 from qsession_widget.wire.states import FINAL_JOB_STATUS, JOB_STATUS, job_status
 
@@ -79,17 +80,22 @@ class PolledJob(BasePrimitiveJob):  # type: ignore[misc] # qiskit has no types
         deadline = None if timeout is None else time.monotonic() + timeout
         pause = _FIRST_PAUSE_SECONDS
         left = _HELD_SECONDS if timeout is None else timeout
+        asked = False
         while not self._over():
             held = min(left, _HELD_SECONDS)
             if self._service.known_to_offer("outcome"):
-                self._patiently(partial(self._await_outcome, held), deadline)
+                ask_outcome = partial(self._await_outcome, held)
+                self._patiently(unattended()(ask_outcome) if asked else ask_outcome, deadline)
                 asked_to_hold = waited = True
             else:
                 # A request can be held only where there is something to compare with.
                 asked_to_hold = self._etag is not None
                 ask = partial(self._refresh, held if asked_to_hold else 0.0)
-                waited = self._patiently(ask, deadline)
-            if self._over() or self._patiently(self._ended_unheard_of, deadline):
+                waited = self._patiently(unattended()(ask) if asked else ask, deadline)
+            # The first question starts a local runtime where none runs; who has an answer only
+            # waits, and a runtime that is stopped meanwhile stays so.
+            asked = True
+            if self._over() or self._patiently(unattended()(self._ended_unheard_of), deadline):
                 return
             left = _HELD_SECONDS if deadline is None else deadline - time.monotonic()
             if left <= 0:
@@ -121,6 +127,8 @@ class PolledJob(BasePrimitiveJob):  # type: ignore[misc] # qiskit has no types
             except ServiceUnavailableError as error:
                 left = self._patience(error, until)
                 self._service.api.transport.pause(min(_LONGEST_PAUSE_SECONDS, left))
+            # From now on it only waits: a local runtime that was stopped stays so.
+            ask = unattended()(ask)
 
     def _patience(self, error: ServiceUnavailableError, until: float) -> float:
         """Give the seconds that are left of an outage, or raise its error where none are."""
@@ -192,10 +200,13 @@ class PolledJob(BasePrimitiveJob):  # type: ignore[misc] # qiskit has no types
         # are few of them for everybody who waits.
         pause = _FIRST_PAUSE_SECONDS
         until = time.monotonic() + _LONGEST_OUTAGE_SECONDS
+        # As in `_wait`: the first question may start a local runtime, no other.
+        ask, ended_unheard_of = self._refresh, unattended()(self._ended_unheard_of)
         while not self._over():
             try:
-                await asyncio.to_thread(self._refresh)
-                if await asyncio.to_thread(self._ended_unheard_of):
+                await asyncio.to_thread(ask)
+                ask = unattended()(self._refresh)
+                if await asyncio.to_thread(ended_unheard_of):
                     return
                 until = time.monotonic() + _LONGEST_OUTAGE_SECONDS
             except ServiceUnavailableError as error:

@@ -296,6 +296,9 @@ _default_lock = threading.Lock()
 _default: list[QiskitRuntimeService] = []
 
 
+_local: list[QiskitRuntimeService] = []
+
+
 def default_service() -> QiskitRuntimeService:
     """Give this process's service for those who name none, made at the first call."""
     with _default_lock:
@@ -306,13 +309,13 @@ def default_service() -> QiskitRuntimeService:
 
 def local_service() -> QiskitRuntimeService:
     """Give this process's service on the local runtime, whatever account is the default."""
-    service = default_service()
-    if service.channel == LOCAL:
-        return service
     with _default_lock:
-        if len(_default) == 1 or _default[1].closed:
-            _default[1:] = [QiskitRuntimeService(LOCAL)]
-        return _default[1]
+        # No account is asked for it: IBM may be out of reach, and has nothing to say here.
+        for each in (*_default, *_local):
+            if each.channel == LOCAL and not each.closed and each._account.url is None:  # noqa: SLF001 - ours
+                return each
+        _local[:] = [QiskitRuntimeService(LOCAL)]
+        return _local[0]
 
 
 _adopted: dict[tuple[str, Account], QiskitRuntimeService] = {}

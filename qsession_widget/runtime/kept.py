@@ -20,7 +20,7 @@ _PATHS = ("tls_cert", "tls_key")
 
 
 class UnreadableError(Exception):
-    """The file is not there, or holds no settings."""
+    """The file holds no settings of this release."""
 
 
 def path(home: Path) -> Path:
@@ -42,16 +42,18 @@ def write(settings: Settings) -> None:
     Path(name).replace(path(settings.home))
 
 
-def read(home: Path) -> Settings:
-    """Read the file.
+def read(home: Path) -> Settings | None:
+    """Read the file; None where there is none.
 
     Raises:
-        UnreadableError: where there is none, or where another release has written it.
+        UnreadableError: where it cannot be read, or another release has written it.
     """
     try:
         found = json.loads(path(home).read_text())
         for name in _PATHS:
             found[name] = None if found[name] is None else Path(found[name])
         return Settings(home=home, **found)
+    except FileNotFoundError:
+        return None
     except (OSError, ValueError, TypeError, KeyError) as error:
         raise UnreadableError(str(error)) from error

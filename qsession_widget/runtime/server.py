@@ -93,6 +93,11 @@ def _as_before(settings: Settings) -> Settings:
         return settings
     try:
         before = kept.read(settings.home)
+        if before is None and not previous.public_url:
+            # An older release, which kept none, and served this machine alone.
+            return settings
+        if before is None:
+            raise kept.UnreadableError("there are none")
     except kept.UnreadableError as error:
         raise StartError(
             f"the runtime that served in {settings.home} died, and its settings cannot be read: "

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from msgspec import msgpack
 
-from qsession_widget.runtime import caching, limits
+from qsession_widget.runtime import caching, limits, sandbox
 from qsession_widget.wire.states import Stage
 
 if TYPE_CHECKING:
@@ -48,6 +48,7 @@ def main(pipe: Connection, lifeline: Connection) -> None:
         lifeline: nothing ever comes from here; it closes when the server dies.
     """
     _die_with(lifeline)
+    sandbox.enter()
     # The server decides when a worker ends; Ctrl-C in its terminal is not meant for this process.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     while True:

@@ -196,7 +196,7 @@ class Transport:
             except (requests.ConnectionError, requests.Timeout, ChunkedEncodingError) as error:
                 problem = self._broken(call, error, last=attempt == _ATTEMPTS)
                 if self._recover is not None:
-                    self._endpoint = self._recover()
+                    self._endpoint = self._found_again(call, error)
                     if attempt == 1:
                         continue
                 pause = _backoff(attempt)
@@ -260,6 +260,13 @@ class Transport:
         if last or hopeless or not (call.repeatable or never_sent(error)):
             raise problem from error
         return problem
+
+    def _found_again(self, call: _Call, error: requests.RequestException) -> Endpoint:
+        """Look for the server; who waited for an answer starts none that was ended meanwhile."""
+        recover = self._recover or (lambda: self._endpoint)
+        if call.read_timeout > _READ_TIMEOUT_SECONDS and not never_sent(error):
+            recover = unattended()(recover)
+        return recover()
 
     def _renewed(self, refused: Endpoint, response: requests.Response) -> bool:
         """Look for another token: of IAM, or of the runtime if that is another one by now."""
