@@ -7,6 +7,7 @@ import logging
 import threading
 import time
 from functools import partial
+from itertools import chain, repeat
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from qiskit.primitives import BasePrimitiveJob
@@ -121,14 +122,14 @@ class PolledJob(BasePrimitiveJob):  # type: ignore[misc] # qiskit has no types
         until = time.monotonic() + _LONGEST_OUTAGE_SECONDS
         if deadline is not None:
             until = min(until, deadline)
-        while True:
+        # After the first time it only waits: a local runtime that was stopped stays so.
+        for question in chain([ask], repeat(unattended()(ask))):
             try:
-                return ask()
+                return question()
             except ServiceUnavailableError as error:
                 left = self._patience(error, until)
                 self._service.api.transport.pause(min(_LONGEST_PAUSE_SECONDS, left))
-            # From now on it only waits: a local runtime that was stopped stays so.
-            ask = unattended()(ask)
+        raise AssertionError("it asks for ever")
 
     def _patience(self, error: ServiceUnavailableError, until: float) -> float:
         """Give the seconds that are left of an outage, or raise its error where none are."""

@@ -4,19 +4,33 @@ from __future__ import annotations
 
 import threading
 import uuid
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Self
 
 from qsession_widget import connection
-from qsession_widget.accounts import IBM_CHANNELS, LOCAL, Account, find_account
+from qsession_widget.accounts import (
+    IBM_CHANNELS,
+    IBM_URL,
+    LOCAL,
+    Account,
+    find_account,
+    where_found,
+)
 from qsession_widget.backend import backend_name
 from qsession_widget.devices import Devices
 from qsession_widget.encoding import kept_circuits
-from qsession_widget.errors import InvalidInputError, NotFoundError, ServiceUnavailableError
+from qsession_widget.errors import (
+    InvalidInputError,
+    NotFoundError,
+    QSessionError,
+    ServiceUnavailableError,
+)
 from qsession_widget.follow import follow
 from qsession_widget.job import RuntimeJob
 from qsession_widget.listings import Listings
 from qsession_widget.options import RuntimeOptions
 from qsession_widget.saved import SavedAccounts
+from qsession_widget.transport.auth import is_ibm
 from qsession_widget.wire import codec
 from qsession_widget.wire.fields import API_PREFIX, EXTRA
 
@@ -303,8 +317,40 @@ def default_service() -> QiskitRuntimeService:
     """Give this process's service for those who name none, made at the first call."""
     with _default_lock:
         if not _default or _default[0].closed:
-            _default[:] = [QiskitRuntimeService()]
+            try:
+                _default[:] = [QiskitRuntimeService()]
+            except QSessionError as error:
+                name_the_default(error)
+                raise
         return _default[0]
+
+
+def name_the_default(error: QSessionError, service: QiskitRuntimeService | None = None) -> None:
+    """Say on an error which account was asked, where its user has named none.
+
+    Args:
+        error: what was raised.
+        service: that was asked; nothing is said of one that is not the default. None is the
+            default, which could not be made.
+    """
+    if service is not None and service not in _default:
+        return
+    with suppress(InvalidInputError):
+        account = find_account()
+        if account.channel != LOCAL:
+            error.add_note(
+                f"This was asked with {where_found()}, since no service was named. For the local "
+                "runtime, which takes no account: QiskitRuntimeService('local'), as in "
+                "Session(QiskitRuntimeService('local'), 'fake_manila')."
+            )
+
+
+def default_is_at_ibm() -> bool:
+    """Whether the default service is one of IBM's own servers; nothing is asked for that."""
+    with _default_lock:
+        made = bool(_default) and not _default[0].closed
+        account = _default[0]._account if made else find_account()  # noqa: SLF001 - ours
+    return account.channel != LOCAL and is_ibm(account.url or IBM_URL)
 
 
 def local_service() -> QiskitRuntimeService:

@@ -18,7 +18,7 @@ from qiskit_aer.backends.backend_utils import LIBRARY_DIR
 from qiskit_aer.backends.controller_wrappers import AerConfig
 
 from qsession_widget.runtime import noise, stages
-from qsession_widget.runtime.circuits import rebindable
+from qsession_widget.runtime.circuits import BYTES_OF_A_PREPARED_ONE, rebindable, weight
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -50,6 +50,8 @@ class Prepared:
     def __init__(self, circuits: Sequence[QuantumCircuit], simulator: AerSimulator) -> None:
         self._circuits = circuits
         self._simulator = simulator
+        self.weight = weight(*circuits, bytes_each=BYTES_OF_A_PREPARED_ONE)
+        """Its memory in bytes, roughly."""
         self._assembled = (
             _Assembled(circuits, simulator)
             if assembles and all(rebindable(each) for each in circuits)

@@ -42,8 +42,12 @@ def write(settings: Settings) -> None:
     Path(name).replace(path(settings.home))
 
 
-def read(home: Path) -> Settings | None:
+def read(home: Path, *, needed: bool) -> Settings | None:
     """Read the file; None where there is none.
+
+    Args:
+        home: the runtime's folder.
+        needed: whether there has to be one.
 
     Raises:
         UnreadableError: where it cannot be read, or another release has written it.
@@ -53,7 +57,9 @@ def read(home: Path) -> Settings | None:
         for name in _PATHS:
             found[name] = None if found[name] is None else Path(found[name])
         return Settings(home=home, **found)
-    except FileNotFoundError:
+    except FileNotFoundError as error:
+        if needed:
+            raise UnreadableError("there is no such file") from error
         return None
     except (OSError, ValueError, TypeError, KeyError) as error:
         raise UnreadableError(str(error)) from error

@@ -49,7 +49,7 @@ class Limits:
         pages = int(_OWN_SIZES.read_text().split()[_DATA])
         allowed = pages * os.sysconf("SC_PAGE_SIZE") + self.memory_bytes
         # `ulimit -d` may leave less, which only the superuser could change.
-        allowed = min(allowed, *(each for each in before if each != resource.RLIM_INFINITY), allowed)
+        allowed = min([allowed, *(each for each in before if each != resource.RLIM_INFINITY)])
         resource.setrlimit(resource.RLIMIT_DATA, (allowed, before[1]))
         try:
             yield
@@ -68,4 +68,3 @@ def is_for_want_of_memory(error: BaseException) -> bool:
             return True
         cause = cause.__cause__ or cause.__context__
     return False
-

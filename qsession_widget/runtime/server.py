@@ -92,18 +92,16 @@ def _as_before(settings: Settings) -> Settings:
     if previous is None:
         return settings
     try:
-        before = kept.read(settings.home)
-        if before is None and not previous.public_url:
-            # An older release, which kept none, and served this machine alone.
-            return settings
-        if before is None:
-            raise kept.UnreadableError("there are none")
+        before = kept.read(settings.home, needed=bool(previous.public_url))
     except kept.UnreadableError as error:
         raise StartError(
             f"the runtime that served in {settings.home} died, and its settings cannot be read: "
             f"{error}; `qsession serve` with its flags starts it again, and after `qsession stop` "
             "the next session starts one with default settings"
         ) from error
+    if before is None:
+        # An older release, which kept none, and served this machine alone.
+        return settings
     log.info("the runtime that served here died; this one takes its settings")
     # On this machine alone clients find any port.
     return replace(before, port=0) if before.host is None else before

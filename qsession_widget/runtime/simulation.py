@@ -24,7 +24,7 @@ from qiskit_aer import AerSimulator
 from qsession_widget.errors import CodecError
 from qsession_widget.runtime import bits, expectation, noise, stages
 from qsession_widget.runtime.caching import Cache
-from qsession_widget.runtime.circuits import Circuits
+from qsession_widget.runtime.circuits import BYTES_OF_A_NOISY_QUBIT, Circuits, weight
 from qsession_widget.runtime.devices import Catalog
 from qsession_widget.runtime.devices import Device as Recording
 from qsession_widget.runtime.engine import Prepared, Run
@@ -86,10 +86,12 @@ _calibrations: dict[str, Hashable] = {}
 _circuits = Circuits()
 _targets: Cache[Target] = Cache(16)
 _managers: Cache[PassManager] = Cache(16)
-_simulators: Cache[AerSimulator] = Cache(64)
-_runnable: Cache[Runnable] = Cache(256)
-_prepared: Cache[Prepared] = Cache(128)
-_estimations: Cache[Estimation] = Cache(128)
+_simulators: Cache[tuple[AerSimulator, int]] = Cache(64, weigh=lambda made: made[1])
+_runnable: Cache[Runnable] = Cache(
+    256, weigh=lambda made: weight(made.circuit) if made.transpiled else 0
+)
+_prepared: Cache[Prepared] = Cache(128, weigh=lambda made: made.weight)
+_estimations: Cache[Estimation] = Cache(128, weigh=lambda made: made.prepared.weight)
 
 
 def run(
@@ -183,7 +185,10 @@ class Device:
 
     def runnable(self, circuit: QuantumCircuit) -> Runnable:
         """Give what the device runs for a circuit; what it gives may come from an equal one."""
-        key = (self.name, self._level, _circuits.key(circuit))
+        content = _circuits.key(circuit)
+        if content is None:
+            return self._prepare(circuit, None)
+        key = (self.name, self._level, content)
         return _runnable.get(key, lambda: self._prepare(circuit, key))
 
     def _prepare(self, circuit: QuantumCircuit, key: Hashable) -> Runnable:
@@ -491,9 +496,10 @@ def _pass_manager(name: str, level: int) -> PassManager:
 def _simulator(name: str, active: frozenset[int]) -> AerSimulator:
     """Give a simulator with the noise of the active qubits."""
 
-    def make() -> AerSimulator:
+    def make() -> tuple[AerSimulator, int]:
         if _device(name).simulator:
-            return AerSimulator()
-        return noise.simulator(_target(name), active)
+            return AerSimulator(), 0
+        made = noise.simulator(_target(name), active)
+        return made, len(active) * BYTES_OF_A_NOISY_QUBIT
 
-    return _simulators.get((name, active), make)
+    return _simulators.get((name, active), make)[0]

@@ -49,6 +49,7 @@ def main(pipe: Connection, lifeline: Connection) -> None:
     """
     _die_with(lifeline)
     sandbox.enter()
+    house = caching.Housekeeping()
     # The server decides when a worker ends; Ctrl-C in its terminal is not meant for this process.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     while True:
@@ -57,7 +58,13 @@ def main(pipe: Connection, lifeline: Connection) -> None:
             if "warm" in task:
                 _get_ready(task["warm"])
                 continue
-            _send(pipe, _run(pipe, task))
+            house.begin()
+            answer = _run(pipe, task)
+            if not house.after_job(task["limits"]["memory_bytes"]):
+                # The next one finds a new process.
+                _send(pipe, {**answer, "retires": True})
+                return
+            _send(pipe, answer)
         except (EOFError, ConnectionError):
             return
         except _OutOfMemoryError as error:

@@ -51,14 +51,15 @@ def check_iam(api_url: str, variable: str = IAM_URL_VARIABLE) -> None:
     named = os.environ.get(variable)
     if not named:
         return
-    if (is_here(named) and not is_here(api_url)) or (_is_ibm(api_url) and not _is_ibm(named)):
+    if (is_here(named) and not is_here(api_url)) or (is_ibm(api_url) and not is_ibm(named)):
         raise InvalidInputError(
             f"{variable}={named!r} leads elsewhere, but the account is for {api_url}: "
             f"its API key would go to the wrong server. Unset {variable}."
         )
 
 
-def _is_ibm(url: str) -> bool:
+def is_ibm(url: str) -> bool:
+    """Whether an address is one of IBM Cloud's."""
     return f".{urlsplit(url).hostname or ''}".endswith(".cloud.ibm.com")
 
 

@@ -38,7 +38,6 @@ def open_to_append(path: Path) -> BinaryIO:
     Raises:
         OSError: where it cannot be opened.
     """
-
     file = os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, FILE_MODE), "ab")
     close_to_others(path)
     return file
