@@ -36,8 +36,9 @@ class Administration:
         self.url = found.public_url or found.url
         """Root of its HTTP server, as others reach it."""
         auth = BearerAuth(found.token)
-        self._transport = Transport(Endpoint(f"{found.url}{API_PREFIX}/{EXTRA}", auth))
-        self._api = RuntimeApi(Transport(Endpoint(f"{found.url}{API_PREFIX}", auth)))
+        self._transport = Transport(Endpoint(f"{found.url}{API_PREFIX}/{EXTRA}", auth), proven=True)
+        api = Transport(Endpoint(f"{found.url}{API_PREFIX}", auth), proven=True)
+        self._api = RuntimeApi(api)
 
     def status(self) -> dict[str, Any]:
         """Say what the runtime does: the JSON of GET /qsession/status.

@@ -112,8 +112,12 @@ def main(arguments: list[str] | None = None) -> int:
 
 def _serve(arguments: list[str]) -> None:
     """Become the runtime: client and runtime share no process."""
+    from qsession_widget.wire import environment  # noqa: PLC0415  not needed for --help
+
     command = [sys.executable, "-P", "-m", "qsession_widget.runtime", *arguments]
-    os.execv(sys.executable, command)  # noqa: S606  our own interpreter and module, no shell
+    # Nothing that the shell knows may be read by a job.
+    variables = environment.for_runtime(os.environ)
+    os.execve(sys.executable, command, variables)  # noqa: S606  our own module, no shell
 
 
 def _status(options: argparse.Namespace) -> int:

@@ -110,5 +110,6 @@ def use(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("QSESSION_HOME", str(folder))
     monkeypatch.setattr(accounts, "account_file", lambda: folder / "no-accounts.json")
     monkeypatch.setattr(service, "_default", [])
+    monkeypatch.setattr(service, "_local", [])
     for name in ("TOKEN", "URL", "INSTANCE", "CHANNEL"):
         monkeypatch.delenv(f"QISKIT_IBM_{name}", raising=False)

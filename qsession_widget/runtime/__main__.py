@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import argparse
 import gc
+import os
 import sys
 from dataclasses import fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from qsession_widget.errors import RuntimeStartError
 from qsession_widget.runtime import clock, logs, memory
 from qsession_widget.runtime.devices import Catalog, UnknownDeviceError
 from qsession_widget.runtime.retention import MOST_DAYS
 from qsession_widget.runtime.server import AlreadyRunningError, StartError, serve
 from qsession_widget.runtime.settings import POLICIES, Settings
+from qsession_widget.wire import environment, private
 from qsession_widget.wire.discovery import LOG_NAME
 
 if TYPE_CHECKING:
@@ -37,7 +40,16 @@ def main(arguments: list[str] | None = None, prog: str = "qsession serve") -> in
         Exit status: 0 after a clean end, 3 when another runtime holds the folder, 1 when it
         cannot start for another reason, such as a port that is taken.
     """
-    parser = _parser(prog)
+    # Before anything is made, and before a worker can inherit it.
+    os.umask(private.UMASK)
+    wanted = environment.for_runtime(os.environ)
+    for name in os.environ.keys() - wanted.keys():
+        del os.environ[name]
+    try:
+        parser = _parser(prog)
+    except RuntimeStartError as error:
+        _complain(error)
+        return 1
     options = parser.parse_args(arguments)
     if options.host is None and (options.tls_cert or options.tls_key):
         parser.error("a certificate is for other machines: give --host ADDRESS with it")
@@ -57,7 +69,7 @@ def main(arguments: list[str] | None = None, prog: str = "qsession serve") -> in
         if hasattr(options, item.name)
     }
     try:
-        serve(Settings(**chosen), _say_where)
+        serve(Settings(**chosen), _say_where, revive=options.revive)
     except AlreadyRunningError as error:
         _complain(error)
         return ALREADY_RUNNING_STATUS
@@ -146,6 +158,8 @@ def _parser(prog: str) -> argparse.ArgumentParser:
         help="how long it may be held for a job that ends as soon as it is sent (default: "
         "%(default)s)",
     )
+    # For clients of one that died.
+    parser.add_argument("--revive", action="store_true", help=argparse.SUPPRESS)
     parser.add_argument(
         "--log-format",
         choices=logs.FORMATS,
@@ -184,6 +198,10 @@ def _clock(text: str) -> str:
         raise argparse.ArgumentTypeError(str(error)) from error
 
 
+def _folder(text: str) -> Path:
+    return Path(text).expanduser().absolute()
+
+
 def _pair(text: str) -> tuple[str, str]:
     name, _, value = text.partition("=")
     if not name or not value:
@@ -219,7 +237,7 @@ _GROUPS: tuple[tuple[str, str, tuple[tuple[str, Callable[[str], Any], str], ...]
         "the runtime itself",
         "Where it is, and how much of the machine it takes.",
         (
-            ("home", Path, "folder of its files"),
+            ("home", _folder, "folder of its files"),
             ("port", int, "port on 127.0.0.1, or at --host; 0 takes a free one"),
             ("workers", _at_least_one, "processes that run jobs"),
             ("idle_exit_seconds", int, "end after so long without anything to do; 0 never"),

@@ -25,6 +25,7 @@ from qsession_widget.runtime.intake import KeyReusedError, TooManyError, Unknown
 from qsession_widget.runtime.listing import Listing
 from qsession_widget.runtime.named import Named
 from qsession_widget.runtime.prefix import AnyPrefix
+from qsession_widget.runtime.proving import Proving
 from qsession_widget.runtime.registry import Registry
 from qsession_widget.runtime.replays import Replays
 from qsession_widget.runtime.retention import Retention
@@ -86,6 +87,7 @@ def create_app(
         *api.routes(),
         *Listing(clock, store, coordinator).routes(),
         *Cloud(registry, tokens).routes(),
+        *Proving(token).routes(),
         *retention.routes(),
         *Status(clock, store, coordinator, version).routes(),
         *Users(registry, store, coordinator).routes(),

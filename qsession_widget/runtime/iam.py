@@ -29,6 +29,7 @@ from starlette.routing import Route
 from qsession_widget.runtime import bounds, connections, logs, problems, reading
 from qsession_widget.runtime.answers import JsonAnswer
 from qsession_widget.runtime.registry import ADMINISTRATOR, Registry, Requester
+from qsession_widget.wire import proof
 from qsession_widget.wire.fields import INSTANCE_CRN, INSTANCE_NAME
 
 if TYPE_CHECKING:
@@ -42,14 +43,15 @@ GRANT_TYPE = "urn:ibm:params:oauth:grant-type:apikey"
 
 _MAX_FORM_BYTES = 8 * 1024
 """Of what is read without a token."""
+_WITHOUT_A_TOKEN = frozenset({TOKEN_PATH, proof.PATH})
+"""Paths of requests that come before any token may be shown."""
 
 
 class Tokens:
     """The short-lived tokens that IAM gives out for the tokens of this runtime.
 
     Each is signed with a key that derives from the runtime's token and its owner's, so that nothing
-    needs to be remembered, a runtime that takes over after a crash takes them as well, and they end
-    with the token that they were given for.
+    needs to be remembered, and they end with the token that they were given for.
     """
 
     def __init__(self, token: str, registry: Registry) -> None:
@@ -112,7 +114,7 @@ class TokenAuthentication(AuthenticationBackend):
             AuthenticationError: for a missing or wrong token, except where one is asked for.
             CrowdedError: where its user has as many connections as they may have.
         """
-        if conn.scope["path"] == TOKEN_PATH:
+        if conn.scope["path"] in _WITHOUT_A_TOKEN:
             return None
         scheme, _, given = conn.headers.get("Authorization", "").partition(" ")
         owner = None

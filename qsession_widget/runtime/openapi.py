@@ -21,6 +21,7 @@ from qsession_widget.runtime.timing import LONGEST_ADVANCE_SECONDS
 from qsession_widget.runtime.users import NAME_PATTERN
 from qsession_widget.runtime.wishes import LOG_LEVELS
 from qsession_widget.runtime.workloads import JOB, STATUSES
+from qsession_widget.wire import proof
 from qsession_widget.wire.fields import API_PREFIX, IDEMPOTENCY_KEY, PROGRAMS
 from qsession_widget.wire.states import JobState, Mode, SessionState
 
@@ -189,6 +190,7 @@ class Operation:
         form: whether the body is a form.
         keyed: whether an idempotency key may come with it.
         refuses: statuses of what can go wrong, besides the token.
+        takes_token: whether it wants a token, as nearly all do.
     """
 
     gives: Schema | None = None
@@ -200,6 +202,7 @@ class Operation:
     form: bool = False
     keyed: bool = False
     refuses: tuple[int, ...] = ()
+    takes_token: bool = True
 
 
 _PAGE = {"limit": FROM_ZERO, "created_after": INSTANT, "created_before": INSTANT, "sort": ORDER}
@@ -466,6 +469,12 @@ OPERATIONS: dict[tuple[str, str], Operation] = {
         refuses=(400, 403, 409, 413),
     ),
     ("DELETE", "/qsession/users/{name}"): Operation(status=204, refuses=(403, 404)),
+    ("GET", proof.PATH): Operation(
+        status=204,
+        query={proof.CHALLENGE: {**TEXT, "pattern": "^[0-9a-f]{64}$"}},
+        refuses=(400,),
+        takes_token=False,
+    ),
     ("POST", "/identity/token"): Operation(
         _object(
             {
@@ -566,7 +575,7 @@ def _operation(each: Route, known: Operation) -> dict[str, Any]:
             "required": True,
             "content": {media_type: {"schema": known.takes}},
         }
-    if known.form:
+    if known.form or not known.takes_token:
         described["security"] = []
     return described
 
@@ -589,7 +598,7 @@ def _responses(known: Operation) -> dict[str, Any]:
             "description": _MEANING[400],
             "content": {"application/json": {"schema": refusal}},
         }
-    else:
+    elif known.takes_token:
         found["401"] = {"description": _MEANING[401], "content": problem}
     return dict(sorted(found.items()))
 

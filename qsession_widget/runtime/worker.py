@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 from msgspec import msgpack
 
-from qsession_widget.runtime import bounds, caching, limits
+from qsession_widget.runtime import bounds, caching, limits, sandbox
 from qsession_widget.wire.states import Stage
 
 if TYPE_CHECKING:
@@ -52,6 +52,8 @@ def main(pipe: Connection, lifeline: Connection) -> None:
         lifeline: nothing ever comes from here; it closes when the server dies.
     """
     _die_with(lifeline)
+    sandbox.enter()
+    house = caching.Housekeeping()
     # The server decides when a worker ends; Ctrl-C in its terminal is not meant for this process.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     inbox = _Inbox(pipe)
@@ -62,7 +64,13 @@ def main(pipe: Connection, lifeline: Connection) -> None:
                 _get_ready(task["warm"])
                 _send(pipe, {"kind": "warmed"})
             elif "job_id" in task:
-                _send(pipe, _run(pipe, inbox, task))
+                house.begin()
+                answer = _run(pipe, inbox, task)
+                if not house.after_job(task["limits"]["memory_bytes"]):
+                    # The next one finds a new process.
+                    _send(pipe, {**answer, "retires": True})
+                    return
+                _send(pipe, answer)
             # All else is about a task that has ended by now.
         except (EOFError, ConnectionError):
             return
