@@ -17,7 +17,7 @@ from qiskit_ibm_runtime.fake_provider.executor.run_quantum_program import run_qu
 from qiskit_ibm_runtime.options_models.simulator import SimulatorOptions
 from qiskit_ibm_runtime.quantum_program.params_converters import QUANTUM_PROGRAM_PARAMS_CONVERTERS
 
-from qsession_widget.runtime import stages
+from qsession_widget.runtime import stages, variants
 from qsession_widget.runtime.limits import NO_LIMITS
 from qsession_widget.runtime.simulation import Device, Outcome, RejectedError
 
@@ -61,9 +61,11 @@ def run(params: str, device_name: str, limits: Limits = NO_LIMITS) -> Outcome:
     for circuit in circuits:
         device.check(circuit)
     device.check_shots(program.shots)
+    for item in program.items:
+        item.circuit = variants.plain(item.circuit)
     seed = (options.experimental or {}).get("seed_simulator")
     started, began = datetime.now(UTC), time.perf_counter()
-    simulator = device.simulator(*circuits)
+    simulator = device.simulator(*(item.circuit for item in program.items))
     with stages.on_device():
         result = run_quantum_program(simulator, program, SimulatorOptions(seed_simulator=seed))
     busy_seconds = time.perf_counter() - began

@@ -22,7 +22,7 @@ from qiskit.transpiler import PassManager, Target, generate_preset_pass_manager
 from qiskit_aer import AerSimulator
 
 from qsession_widget.errors import CodecError
-from qsession_widget.runtime import bits, expectation, noise, stages
+from qsession_widget.runtime import bits, expectation, noise, stages, variants
 from qsession_widget.runtime.caching import Cache
 from qsession_widget.runtime.circuits import Circuits
 from qsession_widget.runtime.devices import Catalog
@@ -189,10 +189,12 @@ class Device:
     def _prepare(self, circuit: QuantumCircuit, key: Hashable) -> Runnable:
         self._check_width(circuit)
         if _in_instruction_set(circuit, self._target):
-            return Runnable(circuit, key, list(range(circuit.num_parameters)), transpiled=False)
+            in_order = list(range(circuit.num_parameters))
+            return Runnable(variants.plain(circuit), key, in_order, transpiled=False)
         found = _pass_manager(self.name, self._level).run(circuit)
         places = {parameter: index for index, parameter in enumerate(circuit.parameters)}
-        return Runnable(found, key, [places[each] for each in found.parameters], transpiled=True)
+        columns = [places[each] for each in found.parameters]
+        return Runnable(variants.plain(found), key, columns, transpiled=True)
 
     def sampling(self, runnable: Runnable) -> Prepared:
         """Give a circuit ready to be sampled."""
