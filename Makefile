@@ -76,11 +76,11 @@ $(PYTHON):
 	@echo "Making the virtual environment $(VENV) ..."
 	@python3 -m venv $(VENV)
 
-# The stamp is a copy of the lock file, whose time is no sign of a change: npm, git and pip touch it.
+# The stamp is a copy of the lock file and keeps its time while it is one: npm, git and pip give
+# the lock file a new time without a change, and nothing has to be built for that.
 js/node_modules/.installed: js/package-lock.json
-	@cmp -s $< $@ || { echo "Installing what the panel's front end is built with ..." && \
-		$(NPM) ci --silent; }
-	@cp $< $@
+	@cmp -s $< $@ || { echo "Installing what the panel's front end is built with ..." \
+		&& $(NPM) ci >/dev/null && cp $< $@; }
 
 $(VENV)/.built: js/node_modules/.installed $(JS_SOURCES) | $(VENV)/.builder
 	@echo "Building the panel and the JupyterLab extension ..."
