@@ -10,6 +10,7 @@ import msgspec
 from msgspec import Raw
 
 from qsession_widget.runtime import problems
+from qsession_widget.runtime.asked_shots import Asked, Lists, Program, asked
 from qsession_widget.wire.fields import EXTRA
 
 if TYPE_CHECKING:
@@ -39,10 +40,12 @@ class Payload(NamedTuple):
     Attributes:
         text: of the JSON object, as it came in.
         pubs: how many there are, None for a program that has none.
+        asked: how often they are to be run, as far as that can be seen.
     """
 
     text: str
     pubs: int | None
+    asked: list[Asked]
 
 
 async def job_body(request: Request, limits: Settings) -> tuple[dict[str, Any], Payload]:
@@ -58,12 +61,12 @@ async def job_body(request: Request, limits: Settings) -> tuple[dict[str, Any], 
     if len(memoryview(params)) > _LARGE_BYTES:
         # Each look through them takes its time: others come in between.
         await asyncio.sleep(0)
-    lists = _decoded(params, _Lists)
+    lists = _decoded(params, Lists)
     program = lists.quantum_program
     for name, found in (
         ("pubs", lists.pubs),
         ("circuits", lists.circuits),
-        ("items", program.items if isinstance(program, _Program) else None),
+        ("items", program.items if isinstance(program, Program) else None),
     ):
         if isinstance(found, list) and len(found) > limits.max_circuits:
             raise problems.bad_request(
@@ -71,26 +74,8 @@ async def job_body(request: Request, limits: Settings) -> tuple[dict[str, Any], 
                 "Send them in several jobs.",
             )
     rest = {name: _decoded(value, Any) for name, value in members.items()}
-    return rest, Payload(_text(params), len(lists.pubs) if isinstance(lists.pubs, list) else None)
-
-
-_Scalar = str | float | bool | None
-_OneLevel = list[Raw] | dict[str, Raw] | _Scalar
-"""Any JSON, looked into no further than one level."""
-
-
-class _Program(msgspec.Struct):
-    """Of an executor's payload."""
-
-    items: _OneLevel = None
-
-
-class _Lists(msgspec.Struct):
-    """Where payloads have their circuits."""
-
-    pubs: _OneLevel = None
-    circuits: _OneLevel = None
-    quantum_program: _Program | list[Raw] | _Scalar = None
+    pubs = len(lists.pubs) if isinstance(lists.pubs, list) else None
+    return rest, Payload(_text(params), pubs, asked(rest.get("program_id"), lists))
 
 
 async def _whole(request: Request, limit: int) -> bytearray:

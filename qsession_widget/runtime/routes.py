@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
-from qsession_widget.runtime import documents, problems, reading
+from qsession_widget.runtime import asked_shots, documents, problems, reading
 from qsession_widget.runtime.answers import JsonAnswer
 from qsession_widget.runtime.devices import MOCK_PREFIX
 from qsession_widget.runtime.job import Job
@@ -201,6 +201,9 @@ class Api:
         if program_id not in PROGRAMS:
             raise problems.program_not_found(program_id, PROGRAMS)
         device = self._device(reading.required_text(body, "backend"))
+        refused = asked_shots.refusal(payload.asked, device, self.settings.max_shots)
+        if refused is not None:
+            raise problems.bad_request(refused, "Ask for fewer, in several jobs.")
         calibration_id = reading.optional_text(body, "calibration_id")
         if calibration_id is not None:
             raise problems.bad_request(

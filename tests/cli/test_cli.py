@@ -187,7 +187,7 @@ def test_as_root_the_demo_writes_the_page_and_prints_the_command(
 ) -> None:
     monkeypatch.setenv("QSESSION_HOME", str(demo_folder / "qsession"))
     monkeypatch.chdir(demo_folder)
-    monkeypatch.setattr(demo.os, "geteuid", lambda: 0)
+    monkeypatch.setattr(os, "geteuid", lambda: 0)
     # Its session and the whole notebook are the other tests' matter.
     monkeypatch.setattr(demo, "show_session", lambda _console: None)
     written = notebook_of(demo_folder, "print(40 + 2)")
