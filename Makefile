@@ -1,6 +1,7 @@
 # Everything that a newcomer and CI type. Needs Python 3.11, node 20.19 or newer, npm, make.
 
 VENV := .venv
+OLDEST := .venv-oldest
 PYTHON := $(VENV)/bin/python
 # jupyter-builder, which npm calls, lives in the virtual environment.
 export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
@@ -15,7 +16,7 @@ EXTENSION := $(VENV)/share/jupyter/labextensions/qsession-widget
 JS_SOURCES := $(shell find js/src js/build.mjs js/package.json js/tsconfig.json -type f)
 PY_SOURCES := $(shell find qsession_widget examples -type f -not -path '*/__pycache__/*')
 
-.PHONY: bench chromium conformance docs demo soak test lint python-tests js-tests wheel-tests build clean
+.PHONY: bench chromium conformance docs demo oldest-tests soak test lint python-tests js-tests wheel-tests build clean
 
 demo: $(VENV)/.installed ## run a real session, then open JupyterLab, with its options in ARGS
 	@$(VENV)/bin/qsession demo $(ARGS)
@@ -38,6 +39,12 @@ python-tests: $(VENV)/.dev $(VENV)/.chromium
 
 wheel-tests: $(VENV)/.dev $(VENV)/.chromium dist/.built
 	$(PYTHON) -m pytest tests/wheel/test_installed.py
+
+# A sample that needs nothing besides the package's own requirements.
+oldest-tests: $(OLDEST)/.installed ## on the oldest Python and packages that pyproject.toml names
+	$(OLDEST)/bin/python -m pytest -p no:cacheprovider tests/wire tests/core/test_session.py \
+		tests/cli/test_cli.py tests/panel/test_snapshot.py tests/panel/test_renderings.py \
+		tests/runtime/test_devices.py
 
 conformance: $(VENV)/.conformance ## the official client's own tests, against local runtimes
 	$(PYTHON) -m pytest tests/conformance
@@ -116,6 +123,16 @@ dist/.built: $(VENV)/.dev $(VENV)/.built $(PY_SOURCES)
 		|| { cat "$$log" >&2; false; }; } && rm "$$log"
 	@touch $@
 
+$(OLDEST)/.installed: pyproject.toml | $(VENV)/.dev
+	@echo "Making an environment of the oldest packages, about a minute ..."
+	@rm -rf $(OLDEST)
+	@$$($(PYTHON) -m tests.oldest python) -m venv $(OLDEST)
+	@$(PYTHON) -m tests.oldest constraints >$(OLDEST)/constraints.txt
+	@SKIP_JUPYTER_BUILDER=1 $(OLDEST)/bin/python $(PIP_INSTALL) \
+		--constraint $(OLDEST)/constraints.txt \
+		--editable ".[lab]" pytest hypothesis psutil cryptography
+	@touch $@
+
 # The client at the release whose tests are run, and what they need.
 $(VENV)/.conformance: $(VENV)/.dev
 	@$(PYTHON) $(PIP_INSTALL) --group conformance
@@ -130,4 +147,4 @@ $(VENV)/.chromium: $(VENV)/.dev
 	@touch $@
 
 clean:
-	rm -rf $(VENV) dist js/node_modules qsession_widget/panel/static qsession_widget/labextension
+	rm -rf $(VENV) $(OLDEST) dist js/node_modules qsession_widget/panel/static qsession_widget/labextension

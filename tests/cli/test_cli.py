@@ -9,13 +9,12 @@ import subprocess
 import sys
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from qsession_widget import Session, accounts, demo, local
 from qsession_widget.cli import main
-from tests.browser.test_faults import notebook_of
 from tests.conftest import DEADLINE_SECONDS, running
 
 if TYPE_CHECKING:
@@ -202,6 +201,24 @@ def test_as_root_the_demo_writes_the_page_and_prints_the_command(
     *command, notebook = shlex.split(shown.splitlines()[-1])
     assert command == [sys.executable, "-m", "jupyterlab", "--port", "9999", "--allow-root"]
     assert Path(notebook) == written
+
+
+def notebook_of(folder: Path, cell: str) -> Path:
+    path = folder / "cells.ipynb"
+    code: dict[str, Any] = {
+        "cell_type": "code",
+        "source": cell,
+        "outputs": [],
+        "execution_count": None,
+    }
+    content = {
+        "cells": [{**code, "metadata": {}}],
+        "metadata": {"kernelspec": {"name": "python3", "display_name": "Python 3"}},
+        "nbformat": 4,
+        "nbformat_minor": 4,
+    }
+    path.write_text(json.dumps(content))
+    return path
 
 
 def test_a_notebook_that_fails_is_said_with_its_error(tmp_path: Path) -> None:
