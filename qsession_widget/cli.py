@@ -92,13 +92,22 @@ def main(arguments: list[str] | None = None) -> int:
     clock = commands.add_parser("clock", help="let time pass on a runtime with a virtual clock")
     clock.add_argument("what", choices=("advance",))
     clock.add_argument("duration", metavar="TIME", help="how much: 8h, 90s, '1h 30m'")
-    demo = commands.add_parser("demo", help="run a session, live, then open the notebook")
+    demo = commands.add_parser(
+        "demo",
+        help="run a session, live, then open the notebook",
+        usage="qsession demo [-h] [--headless] [[--] OPTION ...]",
+        epilog="All other options are JupyterLab's own, such as --port 9999 or --allow-root.",
+    )
     demo.add_argument(
         "--headless",
         action="store_true",
         help="execute the notebook and write it as HTML instead of opening JupyterLab",
     )
-    options = parser.parse_args(arguments)
+    given, jupyter = _split(arguments)
+    options, unknown = parser.parse_known_args(given)
+    if unknown and options.command != "demo":
+        parser.error(f"unrecognized arguments: {' '.join(unknown)}")
+    options.jupyter = [*unknown, *jupyter]
     try:
         return _RUN[options.command](options)
     except QSessionError as error:
@@ -108,6 +117,14 @@ def main(arguments: list[str] | None = None) -> int:
         notes = "".join(f"\n{note}" for note in getattr(interrupt, "__notes__", ()))
         sys.stderr.write(f"qsession: interrupted{notes}\n")
         return INTERRUPTED_STATUS
+
+
+def _split(arguments: list[str]) -> tuple[list[str], list[str]]:
+    """Split the command line of a demo at "--", behind which all is JupyterLab's."""
+    if arguments[:1] != ["demo"] or "--" not in arguments:
+        return arguments, []
+    at = arguments.index("--")
+    return arguments[:at], arguments[at + 1 :]
 
 
 def _serve(arguments: list[str]) -> None:
@@ -247,7 +264,8 @@ def _collect(options: argparse.Namespace) -> int:
 def _demo(options: argparse.Namespace) -> int:
     from qsession_widget import demo  # noqa: PLC0415  rich is not needed for the other commands
 
-    return demo.run(headless=options.headless or not sys.stdout.isatty())
+    headless = options.headless or not sys.stdout.isatty()
+    return demo.run(headless=headless, jupyter=options.jupyter)
 
 
 _RUN: dict[str, Callable[[argparse.Namespace], int]] = {

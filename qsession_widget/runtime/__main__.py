@@ -57,7 +57,7 @@ def main(arguments: list[str] | None = None, prog: str = "qsession serve") -> in
         parser.error("--tls-key is the key of a certificate: give --tls-cert with it")
     options.copies, options.aliases = dict(options.copies), dict(options.aliases)
     try:
-        Catalog(options.copies, options.aliases)
+        Catalog(options.copies, options.aliases, options.devices)
     except UnknownDeviceError as error:
         parser.error(str(error))
     logs.set_up(options.log_format, options.home / LOG_NAME)
@@ -125,7 +125,14 @@ def _parser(prog: str) -> argparse.ArgumentParser:
         default=defaults.stop_at_max_time,
         help="stop running jobs when their session reaches its maximum time (default: no)",
     )
-    devices = parser.add_argument_group("devices", "What the runtime serves besides the recorded.")
+    devices = parser.add_argument_group("devices", "What the runtime serves.")
+    devices.add_argument(
+        "--devices",
+        type=_names,
+        default=(),
+        metavar="NAME,NAME",
+        help="serve only these, besides copies and aliases (default: all that are recorded)",
+    )
     devices.add_argument(
         "--copies",
         action="append",
@@ -207,6 +214,13 @@ def _pair(text: str) -> tuple[str, str]:
     if not name or not value:
         raise argparse.ArgumentTypeError(f"{text!r} is not of the form NAME=VALUE")
     return name, value
+
+
+def _names(text: str) -> tuple[str, ...]:
+    names = tuple(name.strip() for name in text.split(","))
+    if not all(names):
+        raise argparse.ArgumentTypeError(f"{text!r} is not of the form NAME,NAME")
+    return names
 
 
 def _copies(text: str) -> tuple[str, int]:

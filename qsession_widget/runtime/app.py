@@ -70,7 +70,7 @@ def create_app(
         on_ready: is called when requests can be answered.
         shut_down: ends the server.
     """
-    catalog = Catalog(settings.copies, settings.aliases)
+    catalog = Catalog(settings.copies, settings.aliases, settings.devices)
     store = Store(settings.home / "runtime.db")
     registry = Registry(token, store.users())
     coordinator = Coordinator(

@@ -10,6 +10,7 @@ import msgspec
 from msgspec import Raw
 
 from qsession_widget.runtime import bounds, problems
+from qsession_widget.runtime.asked_shots import Asked, Lists, OneLevel, Program, asked
 from qsession_widget.wire.fields import CLASSIFIED, EXECUTOR, EXTRA, IDEMPOTENCY_KEY
 
 if TYPE_CHECKING:
@@ -40,10 +41,12 @@ class Payload(NamedTuple):
     Attributes:
         text: of the JSON object, as it came in.
         pubs: how many there are, None for a program that has none.
+        asked: how often they are to be run, as far as that can be seen.
     """
 
     text: str
     pubs: int | None
+    asked: list[Asked]
 
 
 async def job_body(request: Request, limits: Settings) -> tuple[dict[str, Any], Payload]:
@@ -59,12 +62,12 @@ async def job_body(request: Request, limits: Settings) -> tuple[dict[str, Any], 
     if len(memoryview(params)) > _LARGE_BYTES:
         # Each look through them takes its time: others come in between.
         await asyncio.sleep(0)
-    lists = _decoded(params, _Lists)
+    lists = _decoded(params, Lists)
     program = lists.quantum_program
     for name, found in (
         ("pubs", lists.pubs),
         ("circuits", lists.circuits),
-        ("items", program.items if isinstance(program, _Program) else None),
+        ("items", program.items if isinstance(program, Program) else None),
     ):
         if isinstance(found, list) and len(found) > limits.max_circuits:
             raise problems.bad_request(
@@ -73,52 +76,27 @@ async def job_body(request: Request, limits: Settings) -> tuple[dict[str, Any], 
             )
     rest = {name: _decoded(value, Any) for name, value in members.items()}
     _refuse_other_data(rest.get("program_id"), lists)
-    return rest, Payload(_text(params), len(lists.pubs) if isinstance(lists.pubs, list) else None)
-
-
-_Scalar = str | float | bool | None
-_OneLevel = list[Raw] | dict[str, Raw] | _Scalar
-"""Any JSON, looked into no further than one level."""
-
-
-class _Program(msgspec.Struct):
-    """Of an executor's payload."""
-
-    items: _OneLevel = None
-    meas_level: _OneLevel = None
+    pubs = len(lists.pubs) if isinstance(lists.pubs, list) else None
+    return rest, Payload(_text(params), pubs, asked(rest.get("program_id"), lists))
 
 
 class _Execution(msgspec.Struct):
     """Of a sampler's options."""
 
-    meas_type: _OneLevel = None
+    meas_type: OneLevel = None
 
 
-class _Options(msgspec.Struct):
-    """Of a sampler's payload."""
-
-    execution: _Execution | list[Raw] | _Scalar = None
-
-
-class _Lists(msgspec.Struct):
-    """Where payloads have their circuits, and say what is to come back."""
-
-    pubs: _OneLevel = None
-    circuits: _OneLevel = None
-    quantum_program: _Program | list[Raw] | _Scalar = None
-    options: _Options | list[Raw] | _Scalar = None
-
-
-def _refuse_other_data(program_id: Any, lists: _Lists) -> None:
+def _refuse_other_data(program_id: Any, lists: Lists) -> None:
     """Refuse a job that wants other data than bits: there are no pulses to take it from."""
     program, options = lists.quantum_program, lists.options
-    wanted: _OneLevel = None
+    wanted: OneLevel = None
     name = "options.execution.meas_type"
-    if program_id == EXECUTOR and isinstance(program, _Program):
+    if program_id == EXECUTOR and isinstance(program, Program):
         name, wanted = "quantum_program.meas_level", program.meas_level
-    elif program_id == "sampler" and isinstance(options, _Options):
-        execution = options.execution
-        wanted = execution.meas_type if isinstance(execution, _Execution) else None
+    elif program_id == "sampler" and isinstance(options, dict):
+        execution = options.get("execution")
+        if execution is not None and memoryview(execution)[:1] == b"{":
+            wanted = _decoded(execution, _Execution).meas_type
     if wanted not in (None, CLASSIFIED):
         raise problems.bad_request(
             f"{name} is {wanted!r:.80}.", f"This runtime gives {CLASSIFIED!r} results only."

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
-from qsession_widget.runtime import bounds, documents, problems, reading, wishes
+from qsession_widget.runtime import asked_shots, bounds, documents, problems, reading, wishes
 from qsession_widget.runtime.answers import JsonAnswer
 from qsession_widget.runtime.devices import MOCK_PREFIX
 from qsession_widget.runtime.intake import NewSession
@@ -126,21 +126,17 @@ class Api:
     async def list_backends(self, request: Request) -> Response:
         """GET /backends."""
         mocks = reading.flag(request.query_params.get("include_mocks"), "include_mocks") is True
-        names = self.catalog.names(mocks=mocks)
-        if request.headers.get(API_VERSION_HEADER, API_VERSION) < DESCRIBED_DEVICES_SINCE:
-            return JsonAnswer({"devices": names})
-
-        def describe() -> list[dict[str, Any]]:
-            found = (self.catalog.get(name) for name in names)
-            return [
-                documents.device_document(device, queue_length=lengths[device.name])
-                for device in found
-                if device is not None
-            ]
-
-        lengths = {name: self.coordinator.queue_length(name) for name in names}
         # The first call reads the devices' files.
-        return JsonAnswer({"devices": await asyncio.to_thread(describe)})
+        found = await asyncio.to_thread(self.catalog.in_order_of_choice, mocks=mocks)
+        if request.headers.get(API_VERSION_HEADER, API_VERSION) < DESCRIBED_DEVICES_SINCE:
+            return JsonAnswer({"devices": [device.name for device in found]})
+        described = [
+            documents.device_document(
+                device, queue_length=self.coordinator.queue_length(device.name)
+            )
+            for device in found
+        ]
+        return JsonAnswer({"devices": described})
 
     async def read_configuration(self, request: Request) -> Response:
         """GET /backends/{name}/configuration."""
@@ -238,6 +234,9 @@ class Api:
         if program_id not in PROGRAMS:
             raise problems.program_not_found(program_id, PROGRAMS)
         device = self._device(reading.required_text(body, "backend"))
+        refused = asked_shots.refusal(payload.asked, device, self.settings.max_shots)
+        if refused is not None:
+            raise problems.bad_request(refused, "Ask for fewer, in several jobs.")
         calibration_id = reading.optional_text(body, "calibration_id")
         if calibration_id is not None:
             raise problems.bad_request(

@@ -58,7 +58,7 @@ class Running:
         self._turns = turns
         self._steps = steps
         self._executor = executor
-        self._catalog = Catalog(live.settings.copies, live.settings.aliases)
+        self._catalog = Catalog(live.settings.copies, live.settings.aliases, live.settings.devices)
         self._background: set[asyncio.Task[None]] = set()
 
     @property
@@ -183,7 +183,8 @@ class Running:
 
     def _recorded_name(self, backend: str) -> str:
         device = self._catalog.get(backend)
-        return device.recorded_name if device else ""
+        # One that is served no more may have jobs still.
+        return device.recorded_name if device else backend
 
     # -- from a worker ---------------------------------------------------------------------
 

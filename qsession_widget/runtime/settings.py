@@ -68,6 +68,7 @@ class Settings:
         hold_new_jobs_seconds: how long the answer to a new job that can start at once may wait for
             the job's end, for a client that cannot ask for it and pauses for longer than this
             after its first poll; 0 means not at all.
+        devices: the only devices to serve, besides copies and aliases; without any, all.
         copies: how many there are of a device, where it is not one.
         aliases: further names of devices.
     """
@@ -102,6 +103,7 @@ class Settings:
     policy: Policy | None = None
     lanes: int = 1
     hold_new_jobs_seconds: float = 0.05
+    devices: tuple[str, ...] = ()
     copies: Mapping[str, int] = field(default_factory=dict)
     aliases: Mapping[str, str] = field(default_factory=dict)
 

@@ -24,7 +24,15 @@ from qiskit.transpiler import PassManager, Target, generate_preset_pass_manager
 from qiskit_aer import AerSimulator
 
 from qsession_widget.errors import CodecError, InvalidInputError
-from qsession_widget.runtime import bits, expectation, given_noise, noise, stages, unheeded
+from qsession_widget.runtime import (
+    bits,
+    expectation,
+    given_noise,
+    noise,
+    stages,
+    unheeded,
+    variants,
+)
 from qsession_widget.runtime import shots as shot_rules
 from qsession_widget.runtime.caching import Cache
 from qsession_widget.runtime.circuits import BYTES_OF_A_NOISY_QUBIT, Circuits, weight
@@ -261,7 +269,8 @@ class Device:
         except InvalidInputError as error:
             raise RejectedError(f"Circuit {circuit.name!r} cannot run: {error}.") from error
         if _in_instruction_set(circuit, self._target):
-            return Runnable(circuit, key, list(range(circuit.num_parameters)), transpiled=False)
+            in_order = list(range(circuit.num_parameters))
+            return Runnable(variants.plain(circuit), key, in_order, transpiled=False)
         try:
             found = transpiled_around_delays(circuit, _pass_manager(self.name, self._level).run)
         except QiskitError as error:
@@ -269,7 +278,8 @@ class Device:
                 f"Circuit {circuit.name!r} cannot be transpiled for {self.name}: {error.message}"
             ) from error
         places = {parameter: index for index, parameter in enumerate(circuit.parameters)}
-        return Runnable(found, key, [places[each] for each in found.parameters], transpiled=True)
+        columns = [places[each] for each in found.parameters]
+        return Runnable(variants.plain(found), key, columns, transpiled=True)
 
     def sampling(self, runnable: Runnable) -> Prepared:
         """Give a circuit ready to be sampled."""

@@ -35,6 +35,14 @@ export function span(ms: number): string {
   return length < MINUTE ? `${Math.floor(length / SECOND)} s` : long(length);
 }
 
+/** In which steps `span` says a length. */
+export function resolution(ms: number): readonly [ms: number, unit: string] {
+  if (ms < HOUR) {
+    return [SECOND, "s"];
+  }
+  return ms < DAY ? [MINUTE, "min"] : [HOUR, "h"];
+}
+
 function coarse(ms: number): string {
   if (ms < MINUTE) {
     return `${Math.floor(ms / SECOND)} s`;

@@ -1,5 +1,5 @@
 import type { Head } from "../contract";
-import { count, duration, span } from "./format";
+import { count, duration, resolution, span } from "./format";
 import type { Tally } from "./jobs";
 
 /** What the session has cost, in ms, and what that went into where it is known. */
@@ -72,11 +72,39 @@ function countedParts(total: number, tally: Tally, serverNow: number): Usage["pa
   ];
 }
 
+/** The parts as finely as the total, and so that they add up to it (largest remainder). */
 export function usageWords({ total, parts }: Usage): string {
   if (parts.length === 0 || total < 1000) {
     return span(total);
   }
-  return `${span(total)} (${parts.map(([ms, what]) => `${span(ms)} ${what}`).join(", ")})`;
+  const [unit, name] = resolution(total);
+  const shown = shares(total, parts, unit)?.map(([n, what]) => {
+    const length = n === 0 ? `0 ${name}` : span(n * unit);
+    return `${length} ${what}`;
+  });
+  const words = shown ?? parts.map(([ms, what]) => `${span(ms)} ${what}`);
+  return `${span(total)} (${words.join(", ")})`;
+}
+
+/** In whole units; null where the parts are more than the total, as of jobs that overlap. */
+function shares(
+  total: number,
+  known: Usage["parts"],
+  unit: number,
+): (readonly [units: number, what: string])[] | null {
+  const rest = known.reduce((left, [ms]) => left - ms, total);
+  if (rest <= -unit) {
+    return null;
+  }
+  const parts = rest >= unit ? [...known, [rest, "other"] as const] : known;
+  const sum = parts.reduce((all, [ms]) => all + ms, 0);
+  const units = Math.floor(total / unit);
+  const quotas = parts.map(([ms]) => (sum ? (ms / sum) * units : 0));
+  const found = quotas.map(Math.floor);
+  const left = units - found.reduce((all, n) => all + n, 0);
+  const remainder = (at: number) => (quotas[at] ?? 0) - (found[at] ?? 0);
+  const first = [...quotas.keys()].sort((a, b) => remainder(b) - remainder(a)).slice(0, left);
+  return parts.map(([, what], at) => [(found[at] ?? 0) + (first.includes(at) ? 1 : 0), what]);
 }
 
 export function cacheWords({ hits, misses, seconds_saved }: NonNullable<Head["cache"]>): string {
