@@ -1,9 +1,9 @@
-import { duration, NONE, span } from "./format";
-import { Icon } from "./icons";
-import { type Estimate, isFinal, type Job } from "./jobs";
-import { OWN_KEYS } from "./keys";
+import { type Estimate, isFinal, type Job } from "../state/job-list";
+import { duration, NONE, span } from "../ui/format";
+import { Icon } from "../ui/icons";
+import { OWN_KEYS } from "../ui/keys";
+import { When } from "../ui/when";
 import { runningOf, waitingOf } from "./order";
-import { When } from "./when";
 
 const TAIL = 6;
 
