@@ -95,7 +95,7 @@ export function Panel({ model }: { model: Model }) {
       {...OWN_KEYS}
     >
       {/* The only text that is read aloud without being asked for. */}
-      <span class="qsw-unseen" role="status">
+      <span class="qsw-visually-hidden" role="status">
         <span key={announced.n}>{announced.text}</span>
       </span>
       <header class="qsw-head">
