@@ -1,12 +1,8 @@
 import { describe, expect, test } from "vitest";
 import { firstPulse, isStale, pulseOf, serverTime } from "../src/clock";
 import type { Head, Page } from "../src/contract";
-import { announcement, newsOf, next } from "../src/view/announce";
-import { consequence } from "../src/view/confirm";
-import { leftOf } from "../src/view/countdowns";
-import { count, duration, epoch, moment, relative, span } from "../src/view/format";
-import { JobList, readStates } from "../src/view/jobs";
-import { reader } from "../src/view/model";
+import { leftOf } from "../src/view/head/countdowns";
+import { type Usage, usageOf, usageWords } from "../src/view/head/usage";
 import {
   EVERYTHING,
   type Filter,
@@ -15,11 +11,15 @@ import {
   runningOf,
   type SortKey,
   waitingOf,
-} from "../src/view/order";
-import { isAnswered, isUnheard, sent } from "../src/view/pending";
-import { estimateWords } from "../src/view/row";
-import { type Usage, usageOf, usageWords } from "../src/view/usage";
-import { DETAIL_HEIGHT, ROW_HEIGHT, rowWindow } from "../src/view/window";
+} from "../src/view/jobs/order";
+import { estimateWords } from "../src/view/jobs/row";
+import { DETAIL_HEIGHT, ROW_HEIGHT, rowWindow } from "../src/view/jobs/window";
+import { announcement, newsOf, next } from "../src/view/state/announce";
+import { JobList, readStates } from "../src/view/state/job-list";
+import { reader } from "../src/view/state/model";
+import { isAnswered, isUnheard, sent } from "../src/view/state/pending";
+import { consequence } from "../src/view/ui/confirm";
+import { count, duration, epoch, moment, relative, span } from "../src/view/ui/format";
 import { FakeModel } from "./fake-model";
 import {
   DRAINING,

@@ -95,7 +95,7 @@ def _refuse_other_data(program_id: Any, lists: Lists) -> None:
         name, wanted = "quantum_program.meas_level", program.meas_level
     elif program_id == "sampler" and isinstance(options, dict):
         execution = options.get("execution")
-        if execution is not None and memoryview(execution)[:1] == b"{":
+        if execution is not None and bytes(execution).startswith(b"{"):
             wanted = _decoded(execution, _Execution).meas_type
     if wanted not in (None, CLASSIFIED):
         raise problems.bad_request(

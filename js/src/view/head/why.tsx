@@ -1,6 +1,6 @@
-import type { Why } from "../contract";
-import { OWN_KEYS } from "./keys";
-import { When } from "./when";
+import type { Why } from "../../contract";
+import { OWN_KEYS } from "../ui/keys";
+import { When } from "../ui/when";
 
 interface WhyProps {
   why: Why;

@@ -1,4 +1,4 @@
-import { type Estimates, type Reason, STAGES, type Stage, type StageTimes } from "../contract";
+import { type Estimates, type Reason, STAGES, type Stage, type StageTimes } from "../../contract";
 import { pageOf } from "./shape";
 
 export type JobStatus = "queued" | "running" | "completed" | "failed" | "cancelled" | "unknown";

@@ -1,7 +1,7 @@
 import type { ComponentChildren } from "preact";
-import { absolute, epoch, NONE, relative, span } from "./format";
-import { Icon } from "./icons";
-import { OWN_KEYS } from "./keys";
+import { absolute, epoch, NONE, relative, span } from "../ui/format";
+import { Icon } from "../ui/icons";
+import { OWN_KEYS } from "../ui/keys";
 
 const LABELS: Readonly<Record<string, string>> = {
   id: "Session id",

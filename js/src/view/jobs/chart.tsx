@@ -1,9 +1,9 @@
 import { useMemo, useState } from "preact/hooks";
-import type { Head } from "../contract";
-import { count, moment, span } from "./format";
-import { Icon } from "./icons";
-import type { JobList } from "./jobs";
-import { OWN_KEYS } from "./keys";
+import type { Head } from "../../contract";
+import type { JobList } from "../state/job-list";
+import { count, moment, span } from "../ui/format";
+import { Icon } from "../ui/icons";
+import { OWN_KEYS } from "../ui/keys";
 import { countsAt, type Lane, type Timeline, timelineOf } from "./timeline";
 
 const WIDTH = 1000;

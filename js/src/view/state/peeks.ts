@@ -1,5 +1,5 @@
 import { useEffect, useRef, useState } from "preact/hooks";
-import type { Model, Peek } from "../contract";
+import type { Model, Peek } from "../../contract";
 import type { Commands } from "./hooks";
 import { peekOf } from "./shape";
 

@@ -1,7 +1,7 @@
 import { useLayoutEffect, useRef } from "preact/hooks";
-import type { Command } from "../contract";
+import type { Command } from "../../contract";
+import type { Counts } from "../state/job-list";
 import { count } from "./format";
-import type { Counts } from "./jobs";
 import { OWN_KEYS } from "./keys";
 
 export type SessionCommand = "close" | "cancel" | "cancel_queued";

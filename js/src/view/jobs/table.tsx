@@ -1,13 +1,13 @@
 import type { ComponentChildren } from "preact";
 import { useLayoutEffect, useMemo, useRef, useState } from "preact/hooks";
-import type { Question } from "./confirm";
+import type { Commands } from "../state/hooks";
+import { isFinal, type JobList } from "../state/job-list";
+import type { Peeks } from "../state/peeks";
+import type { Question } from "../ui/confirm";
+import { count } from "../ui/format";
+import { OWN_KEYS } from "../ui/keys";
 import { Detail } from "./detail";
-import { count } from "./format";
-import type { Commands } from "./hooks";
-import { isFinal, type JobList } from "./jobs";
-import { OWN_KEYS } from "./keys";
 import { EVERYTHING, type Filter, NEWEST_FIRST, order, type Sorting, type SortKey } from "./order";
-import type { Peeks } from "./peeks";
 import { JobRow } from "./row";
 import { Toolbar } from "./toolbar";
 import { ROW_HEIGHT, rowTop, rowWindow, VISIBLE_ROWS } from "./window";
@@ -192,11 +192,11 @@ export function JobTable({ jobs, commands, peeks, disabled, serverNow, ask }: Ta
             <Detail job={job} peeks={peeks} disabled={disabled} serverNow={serverNow} />
           </td>
           {/* These columns go where room is short; one cell across all would keep them. */}
-          <td class="qsw-wide" />
-          <td class="qsw-wider" />
-          <td class="qsw-roomy" />
-          <td class="qsw-roomy" />
-          <td class="qsw-widest" />
+          <td class="qsw-hidden-with-words" />
+          <td class="qsw-hidden-with-program" />
+          <td class="qsw-hidden-with-created" />
+          <td class="qsw-hidden-with-created" />
+          <td class="qsw-hidden-with-tags" />
         </tr>,
       );
     }
@@ -245,29 +245,29 @@ export function JobTable({ jobs, commands, peeks, disabled, serverNow, ask }: Ta
               <th scope="col" class="qsw-job">
                 Job
               </th>
-              <Heading sortKey="program" class="qsw-wider qsw-program" {...headings}>
+              <Heading sortKey="program" class="qsw-hidden-with-program qsw-program" {...headings}>
                 Program
               </Heading>
               <Heading sortKey="status" class="qsw-state" {...headings}>
                 Status
               </Heading>
-              <th scope="col" class="qsw-roomy qsw-count-cell">
+              <th scope="col" class="qsw-hidden-with-created qsw-count-cell">
                 Pubs
               </th>
-              <th scope="col" class="qsw-widest qsw-tags">
+              <th scope="col" class="qsw-hidden-with-tags qsw-tags">
                 Tags
               </th>
-              <Heading sortKey="created" class="qsw-roomy qsw-created" {...headings}>
+              <Heading sortKey="created" class="qsw-hidden-with-created qsw-created" {...headings}>
                 Created
               </Heading>
-              <Heading sortKey="waiting" class="qsw-wide qsw-length" {...headings}>
+              <Heading sortKey="waiting" class="qsw-hidden-with-words qsw-length" {...headings}>
                 Waiting
               </Heading>
               <Heading sortKey="running" class="qsw-length" {...headings}>
                 Running
               </Heading>
               <th scope="col" class="qsw-cancel">
-                <span class="qsw-unseen">Cancel</span>
+                <span class="qsw-visually-hidden">Cancel</span>
               </th>
             </tr>
           </thead>

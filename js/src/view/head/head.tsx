@@ -1,9 +1,9 @@
-import type { Pulse } from "../clock";
-import { CLOSED, type Head, type Link } from "../contract";
-import { CopyButton } from "./copy";
-import { absolute, isTime, moment, relative } from "./format";
-import { Icon, type IconName } from "./icons";
-import type { Counts, JobStatus, Tally } from "./jobs";
+import type { Pulse } from "../../clock";
+import { CLOSED, type Head, type Link } from "../../contract";
+import type { Counts, JobStatus, Tally } from "../state/job-list";
+import { CopyButton } from "../ui/copy";
+import { absolute, isTime, moment, relative } from "../ui/format";
+import { Icon, type IconName } from "../ui/icons";
 import { cacheWords, usageOf, usageWords } from "./usage";
 
 const STATUS_ICONS: Readonly<Record<string, IconName>> = {

@@ -1,5 +1,5 @@
 import { useState } from "preact/hooks";
-import type { Link, Notice } from "../contract";
+import type { Link, Notice } from "../../contract";
 import { relative, span } from "./format";
 import { Icon } from "./icons";
 import { OWN_KEYS } from "./keys";

@@ -1,4 +1,4 @@
-import type { Job, JobList, JobStatus } from "./jobs";
+import type { Job, JobList, JobStatus } from "../state/job-list";
 
 export type SortKey = "program" | "status" | "created" | "waiting" | "running";
 

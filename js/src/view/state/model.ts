@@ -1,5 +1,5 @@
-import type { Commands, Head, Link, Model, Notice } from "../contract";
-import { JobList } from "./jobs";
+import type { Commands, Head, Link, Model, Notice } from "../../contract";
+import { JobList } from "./job-list";
 import { commandsOf, estimatesOf, headOf, linkOf, noticeOf, numberOr, reasonsOf } from "./shape";
 
 /** All traits at one moment. */

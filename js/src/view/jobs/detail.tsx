@@ -1,10 +1,10 @@
 import { useEffect } from "preact/hooks";
-import { type Peek, type Result, STAGES } from "../contract";
-import { CopyButton } from "./copy";
-import { count, duration, NONE, span } from "./format";
-import type { Job } from "./jobs";
-import { OWN_KEYS } from "./keys";
-import type { Peeks } from "./peeks";
+import { type Peek, type Result, STAGES } from "../../contract";
+import type { Job } from "../state/job-list";
+import type { Peeks } from "../state/peeks";
+import { CopyButton } from "../ui/copy";
+import { count, duration, NONE, span } from "../ui/format";
+import { OWN_KEYS } from "../ui/keys";
 import { estimateWords } from "./row";
 
 const AXIS = 200;

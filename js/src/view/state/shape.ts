@@ -18,7 +18,7 @@ import type {
   StageTimes,
   UsageSplit,
   Why,
-} from "../contract";
+} from "../../contract";
 
 type Fields = Readonly<Record<string, unknown>>;
 

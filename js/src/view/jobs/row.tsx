@@ -1,9 +1,9 @@
-import { duration, NONE, span } from "./format";
-import { Icon } from "./icons";
-import { type Estimate, isFinal, type Job } from "./jobs";
-import { OWN_KEYS } from "./keys";
+import { type Estimate, isFinal, type Job } from "../state/job-list";
+import { duration, NONE, span } from "../ui/format";
+import { Icon } from "../ui/icons";
+import { OWN_KEYS } from "../ui/keys";
+import { When } from "../ui/when";
 import { runningOf, waitingOf } from "./order";
-import { When } from "./when";
 
 const TAIL = 6;
 
@@ -88,7 +88,7 @@ export function JobRow(props: RowProps) {
           <Id id={job.id} />
         </button>
       </td>
-      <td class="qsw-clip qsw-wider" title={job.program}>
+      <td class="qsw-clip qsw-hidden-with-program" title={job.program}>
         {job.program}
       </td>
       <td>
@@ -96,22 +96,29 @@ export function JobRow(props: RowProps) {
           <Icon name={job.status} />
           {job.status}
           {job.stage !== null && (
-            <span class="qsw-quiet qsw-wide qsw-clip" data-testid="qsw-stage" title={job.stage}>
+            <span
+              class="qsw-quiet qsw-hidden-with-words qsw-clip"
+              data-testid="qsw-stage"
+              title={job.stage}
+            >
               {job.stage}
             </span>
           )}
           {queuePosition !== null && (
-            <span class="qsw-quiet qsw-wide" title="Place among the jobs of this session that wait">
+            <span
+              class="qsw-quiet qsw-hidden-with-words"
+              title="Place among the jobs of this session that wait"
+            >
               #{queuePosition}
             </span>
           )}
           {job.estimate && starts && (
             <span
-              class="qsw-quiet qsw-wide qsw-clip"
+              class="qsw-quiet qsw-hidden-with-words qsw-clip"
               data-testid="qsw-estimate"
               title={`Estimated start, from: ${job.estimate.basis}`}
             >
-              <span class="qsw-unseen">may start in </span>
+              <span class="qsw-visually-hidden">may start in </span>
               {starts}
             </span>
           )}
@@ -126,23 +133,27 @@ export function JobRow(props: RowProps) {
               onClick={props.onToggle}
               {...OWN_KEYS}
             >
-              <span class="qsw-wide qsw-clip">{continued(job.reason, job.status)}</span>
-              <span class="qsw-narrow">why?</span>
+              <span class="qsw-hidden-with-words qsw-clip">
+                {continued(job.reason, job.status)}
+              </span>
+              <span class="qsw-short-form">why?</span>
             </button>
           )}
         </span>
       </td>
-      <td class="qsw-count-cell qsw-roomy">{job.pubs ?? NONE}</td>
-      <td class="qsw-clip qsw-widest" title={job.tags.join(", ")}>
+      <td class="qsw-count-cell qsw-hidden-with-created">{job.pubs ?? NONE}</td>
+      <td class="qsw-clip qsw-hidden-with-tags" title={job.tags.join(", ")}>
         {job.tags.join(", ")}
       </td>
-      <td class="qsw-roomy">
+      <td class="qsw-hidden-with-created">
         <When ms={job.created} serverNow={serverNow} />
       </td>
-      <td class="qsw-length qsw-wide">{length(waitingOf(job, serverNow))}</td>
+      <td class="qsw-length qsw-hidden-with-words">{length(waitingOf(job, serverNow))}</td>
       <td class="qsw-length">
-        {waits && <span class="qsw-narrow qsw-quiet">{length(waitingOf(job, serverNow))}</span>}
-        <span class={waits ? "qsw-wide" : undefined}>{length(runningOf(job, serverNow))}</span>
+        {waits && <span class="qsw-short-form qsw-quiet">{length(waitingOf(job, serverNow))}</span>}
+        <span class={waits ? "qsw-hidden-with-words" : undefined}>
+          {length(runningOf(job, serverNow))}
+        </span>
       </td>
       <td class="qsw-cancel">
         {!final && (
@@ -156,8 +167,8 @@ export function JobRow(props: RowProps) {
             onClick={props.onCancel}
             {...OWN_KEYS}
           >
-            <span class="qsw-wide">Cancel</span>
-            <span class="qsw-narrow">
+            <span class="qsw-hidden-with-words">Cancel</span>
+            <span class="qsw-short-form">
               <Icon name="cross" />
             </span>
           </button>

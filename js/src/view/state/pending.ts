@@ -1,4 +1,4 @@
-import type { Command, Message } from "../contract";
+import type { Command, Message } from "../../contract";
 import type { Snapshot } from "./model";
 
 /** A kernel that is free has heard a command by then; one that runs a cell may have to end it. */

@@ -1,6 +1,6 @@
-import type { Head } from "../contract";
-import { epoch } from "./format";
-import type { JobList } from "./jobs";
+import type { Head } from "../../contract";
+import type { JobList } from "../state/job-list";
+import { epoch } from "../ui/format";
 
 /** From and to, in epoch ms on the server's clock. */
 export type Span = readonly [from: number, to: number];

@@ -1,6 +1,6 @@
-import type { Head } from "../contract";
-import { count, duration, resolution, span } from "./format";
-import type { Tally } from "./jobs";
+import type { Head } from "../../contract";
+import type { Tally } from "../state/job-list";
+import { count, duration, resolution, span } from "../ui/format";
 
 /** What the session has cost, in ms, and what that went into where it is known. */
 export interface Usage {

@@ -1,6 +1,6 @@
-import { count } from "./format";
-import type { Counts, JobStatus } from "./jobs";
-import { OWN_KEYS } from "./keys";
+import type { Counts, JobStatus } from "../state/job-list";
+import { count } from "../ui/format";
+import { OWN_KEYS } from "../ui/keys";
 import type { Filter } from "./order";
 
 const STATUSES: readonly JobStatus[] = [

@@ -1,5 +1,5 @@
-import type { Countdown } from "../contract";
-import { absolute, isTime, span } from "./format";
+import type { Countdown } from "../../contract";
+import { absolute, isTime, span } from "../ui/format";
 
 /** How near an end is: less than a quarter is left, less than a tenth. */
 export type Nearness = "far" | "near" | "close";

@@ -1,6 +1,6 @@
 import { useEffect, useLayoutEffect, useMemo, useReducer, useRef, useState } from "preact/hooks";
-import { firstPulse, type Pulse, pulseOf } from "../clock";
-import { type Command, type Model, TRAITS } from "../contract";
+import { firstPulse, type Pulse, pulseOf } from "../../clock";
+import { type Command, type Model, TRAITS } from "../../contract";
 import { reader, type Snapshot } from "./model";
 import { isAnswered, isUnheard, named, nameOf, type Sent, sent } from "./pending";
 import { beatOf } from "./shape";
