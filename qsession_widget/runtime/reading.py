@@ -119,8 +119,9 @@ def _refuse_other_data(program_id: Any, lists: _Lists) -> None:
         execution = options.execution
         wanted = execution.meas_type if isinstance(execution, _Execution) else None
     if wanted not in (None, CLASSIFIED):
+        shown = "no text" if isinstance(wanted, (list, dict)) else f"{wanted!r:.80}"
         raise problems.bad_request(
-            f"{name} is {wanted!r:.80}.", f"This runtime gives {CLASSIFIED!r} results only."
+            f"{name} is {shown}.", f"This runtime gives {CLASSIFIED!r} results only."
         )
 
 
