@@ -34,6 +34,7 @@ from qsession_widget.runtime.limits import NO_LIMITS
 from qsession_widget.runtime.seeds import MAX_SEED, Seeds
 from qsession_widget.wire import codec, spans
 from qsession_widget.wire.fields import CLASSIFIED, EXTRA
+from qsession_widget.wire.observables import read
 from qsession_widget.wire.spans import Span
 from qsession_widget.wire.target import CONTROL_FLOW, build_target
 
@@ -403,7 +404,7 @@ def _estimate(
             shots = shot_rules.default(options)
             precision = _target_precision(shots, options)
         with _reading_pub():
-            pub = EstimatorPub.coerce((circuit, observables, values), precision)
+            pub = EstimatorPub.coerce((circuit, read(observables), values), precision)
         shots = device.checked_shots(pub.precision, shots)
         runnable = device.runnable(pub.circuit)
         if runnable.transpiled:
