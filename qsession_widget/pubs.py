@@ -20,6 +20,7 @@ from qsession_widget import checked
 from qsession_widget.errors import InvalidInputError
 from qsession_widget.shown import shown
 from qsession_widget.wire.fields import RESULT_NAMES
+from qsession_widget.wire.observables import read as read_observables
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -127,6 +128,8 @@ def _estimator_pub(pub: Any, precision: float | None) -> EstimatorPub:
     elif pub.precision is not None:
         _positive("precision", pub.precision)
     try:
+        if isinstance(pub, tuple):
+            pub = (pub[0], read_observables(pub[1]), *pub[2:])
         found = EstimatorPub.coerce(pub, precision)
     except ValueError:
         # Qiskit takes what is not finite for what is not real.

@@ -98,8 +98,9 @@ def _refuse_other_data(program_id: Any, lists: Lists) -> None:
         if execution is not None and bytes(execution).startswith(b"{"):
             wanted = _decoded(execution, _Execution).meas_type
     if wanted not in (None, CLASSIFIED):
+        shown = "no text" if isinstance(wanted, (list, dict)) else f"{wanted!r:.80}"
         raise problems.bad_request(
-            f"{name} is {wanted!r:.80}.", f"This runtime gives {CLASSIFIED!r} results only."
+            f"{name} is {shown}.", f"This runtime gives {CLASSIFIED!r} results only."
         )
 
 

@@ -43,6 +43,7 @@ from qsession_widget.runtime.limits import NO_LIMITS
 from qsession_widget.runtime.seeds import MAX_SEED, Seeds
 from qsession_widget.wire import codec, spans
 from qsession_widget.wire.fields import CLASSIFIED, EXTRA
+from qsession_widget.wire.observables import read
 from qsession_widget.wire.portable import delays_of_known_length, transpiled_around_delays
 from qsession_widget.wire.spans import Span
 from qsession_widget.wire.target import CONTROL_FLOW, build_target
@@ -433,7 +434,7 @@ def _estimate(
             shots = shot_rules.default(options)
             precision = _target_precision(shots, options)
         with _reading_pub():
-            pub = EstimatorPub.coerce((circuit, observables, values), precision)
+            pub = EstimatorPub.coerce((circuit, read(observables), values), precision)
         if not all(
             np.all(np.isfinite(each.coeffs))
             for each in pub.observables.sparse_observables_array().ravel()
@@ -494,8 +495,6 @@ def _rows(pub: SamplerPub | EstimatorPub, runnable: Runnable) -> list[list[float
             "A parameter has the value nan or infinity; allowed are finite numbers."
         )
     rows = values.reshape(math.prod(pub.parameter_values.shape), pub.circuit.num_parameters)
-    if not np.isfinite(rows).all():
-        raise RejectedError("A pub's parameter values hold nan or inf; they have to be finite.")
     found: list[list[float]] = rows[:, runnable.columns].tolist()
     return found
 

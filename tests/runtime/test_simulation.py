@@ -196,6 +196,32 @@ def test_defaults_of_shots_and_precision() -> None:
     assert estimate(IDEAL, pub, default_shots=25)[0].metadata["target_precision"] == 0.2
 
 
+def test_twirling_decides_for_pubs_that_name_nothing_in_both_programs() -> None:
+    twirling = {"enable_gates": True, "num_randomizations": 10, "shots_per_randomization": 30}
+    given: dict[str, Any] = {"twirling": twirling, "default_shots": 4096}
+    named, unnamed = sample(IDEAL, [ghz(), [], 70], [ghz()], **given)
+    assert (named.data.meas.num_shots, unnamed.data.meas.num_shots) == (70, 300)
+    pubs = [[bell(), {"ZZ": 1.0}, [], 0.1], [bell(), {"ZZ": 1.0}]]
+    named, unnamed = estimate(IDEAL, *pubs, **given)
+    assert (named.metadata["shots"], unnamed.metadata["shots"]) == (100, 300)
+
+
+def test_as_many_shots_as_the_device_takes() -> None:
+    most = simulation._device(SMALL).configuration["max_shots"]
+    (result,) = estimate(SMALL, [bell(), {"ZZ": 1.0}], default_shots=most)
+    assert result.metadata["shots"] == most
+    with pytest.raises(RejectedError, match=f"{most + 1} shots asked for; .* takes {most}"):
+        estimate(SMALL, [bell(), {"ZZ": 1.0}], default_shots=most + 1)
+
+
+@pytest.mark.parametrize("seed", [-1, 1.5, True, "five", 2**63])
+def test_what_is_no_seed_is_refused(seed: Any) -> None:
+    with pytest.raises(RejectedError, match=r"seed_simulator is .*whole number"):
+        sample(IDEAL, [ghz()], seed=seed)
+    with pytest.raises(RejectedError, match=r"seed_estimator is .*whole number"):
+        run("estimator", IDEAL, [bell(), {"ZZ": 1.0}], seed_estimator=seed)
+
+
 @pytest.mark.parametrize("level", [0, 1, 3])
 def test_bare_circuits_have_their_observables_laid_out(level: int) -> None:
     """Each qubit gets a value of its own, so a wrong order of qubits shows."""

@@ -17,7 +17,7 @@ from qiskit_ibm_runtime.quantum_program import QuantumProgram
 from qiskit_ibm_runtime.quantum_program.params_converters import QUANTUM_PROGRAM_PARAMS_CONVERTERS
 
 from qsession_widget import Estimator, Executor, Sampler, Session, local
-from qsession_widget.runtime import executor_program
+from qsession_widget.runtime import engine, executor_program, simulation
 from tests.statistics import judging
 from tests.statistics.jobs import HALF, IDEAL, NOISY, TOSSES, ones, plain, run, seeded
 
@@ -58,6 +58,23 @@ def test_without_a_seed_no_shots_are_shared(backend: str, name: str) -> None:
             # Each point of a sweep, one after the other.
             samples += np.array_split(ones(result.data.c), math.prod(result.data.shape))
     judging.judge_no_shared_shots(samples)  # type: ignore[arg-type] # arrays are sequences
+
+
+@ANY_TOSS
+def test_nor_are_they_with_a_release_of_aer_that_is_not_known(
+    name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(engine, "assembles", False)
+    simulation._prepared.clear()
+    circuit, values = TOSSES[name]()
+    pubs = [[circuit, [values, values] if values else [], MANY_SHOTS]] * 2
+    samples = [
+        part
+        for result in run("sampler", IDEAL, pubs)
+        for part in np.array_split(ones(result.data.c), math.prod(result.data.shape))
+    ]
+    judging.judge_no_shared_shots(samples)  # type: ignore[arg-type] # arrays are sequences
+    simulation._prepared.clear()
 
 
 @BOTH
