@@ -8,6 +8,7 @@ everything goes through `run`.
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -45,6 +46,9 @@ class Run(NamedTuple):
 class Prepared:
     """Circuits that run together, ready for Aer.
 
+    Attributes:
+        ran: when the last execution began and ended, in UTC.
+
     Args:
         circuits: in the simulator's instruction set; their parameters are filled in at each run.
         simulator: with the device's noise.
@@ -53,6 +57,7 @@ class Prepared:
     def __init__(self, circuits: Sequence[QuantumCircuit], simulator: AerSimulator) -> None:
         self._circuits = circuits
         self._simulator = simulator
+        self.ran = (datetime.now(UTC),) * 2
         self._assembled = (
             _Assembled(circuits, simulator)
             if assembles and all(rebindable(each) for each in circuits)
@@ -71,9 +76,13 @@ class Prepared:
             AerError: where the simulation fails.
         """
         if not runs:
+            self.ran = (datetime.now(UTC),) * 2
             return []
         with stages.on_device():
-            return self._execute(runs, shots=shots, seed=seed, memory=memory)
+            began = datetime.now(UTC)
+            results = self._execute(runs, shots=shots, seed=seed, memory=memory)
+            self.ran = began, datetime.now(UTC)
+        return results
 
     def _execute(
         self, runs: Sequence[Run], *, shots: int, seed: int | None, memory: bool

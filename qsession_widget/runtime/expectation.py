@@ -122,7 +122,11 @@ def _measuring(circuit: QuantumCircuit, measurement: QuantumCircuit) -> QuantumC
 def combined(
     where: Any, observables: Any, found: Mapping[tuple[tuple[int, ...], str], tuple[float, float]]
 ) -> tuple[Any, Any]:
-    """Add up the terms of each observable: means, and spreads of a single shot."""
+    """Add up the terms of each observable: means, and spreads of a single shot.
+
+    The spreads are added up as in Qiskit's BackendEstimatorV2, as if all terms erred the same way.
+    That is a bound: terms of one group share their shots, and others are independent.
+    """
     means = np.zeros(where.shape, dtype=float)
     spreads = np.zeros(where.shape, dtype=float)
     for place in np.ndindex(*where.shape):

@@ -6,9 +6,11 @@ from typing import TYPE_CHECKING, Any
 
 from qiskit.providers import BackendV2, Options
 from qiskit.quantum_info import Kraus, SuperOp
-from qiskit.transpiler import Target
+from qiskit.transpiler import InstructionProperties, Target
 from qiskit_aer import AerSimulator
 from qiskit_aer.noise import NoiseModel, QuantumError
+
+from qsession_widget.wire.target import MeasureProperties
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -17,6 +19,8 @@ if TYPE_CHECKING:
 
 Use = tuple[str, tuple[int, ...]]
 """An instruction, by the name that noise goes by, and the qubits that it is applied to."""
+
+MEASURE = "measure"
 
 MAX_STATEVECTOR_QUBITS = 20
 """Noisy circuits on more qubits are simulated as matrix product states.
@@ -107,7 +111,7 @@ def collapse(model: NoiseModel, used: set[Use]) -> NoiseModel:
             if (name, qubits) in used:
                 copy.add_quantum_error(_collapsed(error), name, qubits, warnings=False)
     for qubits, error in model._local_readout_errors.items():  # noqa: SLF001 - no public reader
-        if ("measure", qubits) in used:
+        if (MEASURE, qubits) in used:
             copy.add_readout_error(error, qubits, warnings=False)
     return copy
 
@@ -127,16 +131,29 @@ def _kraus_places(target: Target) -> list[Use]:
     return [
         (name, where)
         for name in target.operation_names
-        if name != "measure"
+        if name != MEASURE and not _reads(target, name)
         for where, what in (target[name] or {}).items()
         if where in relaxed and what is not None and what.duration
     ]
 
 
+def _reads(target: Target, name: str) -> bool:
+    """Whether an instruction writes classical bits, as `measure_2` of some devices does."""
+    return bool(getattr(target.operation_from_name(name), "num_clbits", 0))
+
+
+def _is_known(reading: InstructionProperties | None) -> bool:
+    """Whether there are figures of a measurement that Aer can make an error of."""
+    if reading is None:
+        return False
+    return isinstance(reading, MeasureProperties) or reading.error is not None
+
+
 def _restricted(target: Target, active: frozenset[int]) -> Target:
     """Copy a target without the instructions on other than the active qubits.
 
-    Where the device has Kraus maps, one stays in any case.
+    Where the device has Kraus maps, one stays in any case. Of what reads qubits only the errors of
+    `measure` stay: Aer would take the time and error of others for those of a gate.
     """
     kraus = _kraus_places(target)
     spared = set() if any(active.issuperset(where) for _, where in kraus) else set(kraus[:1])
@@ -159,5 +176,10 @@ def _restricted(target: Target, active: frozenset[int]) -> Target:
                 for where, what in placement.items()
                 if active.issuperset(where) or (name, where) in spared
             }
+            if _reads(target, name):
+                kept = {
+                    where: what if name == MEASURE and _is_known(what) else None
+                    for where, what in kept.items()
+                }
             copy.add_instruction(target.operation_from_name(name), kept, name=name)
     return copy

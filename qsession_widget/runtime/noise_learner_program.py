@@ -20,6 +20,7 @@ import numpy as np
 from ibm_quantum_schemas.common import F64TensorModel
 from qiskit import QuantumCircuit
 from qiskit.circuit import QuantumRegister
+from qiskit.circuit.library import SwapGate
 from qiskit.exceptions import QiskitError
 from qiskit.quantum_info import SparsePauliOp, SuperOp
 from qiskit_ibm_runtime.json import RuntimeDecoder, RuntimeEncoder
@@ -283,7 +284,8 @@ def _noise(gate: Gate, model: NoiseModel | None) -> SuperOp:
         return SuperOp(errors[gate.qubits])
     if gate.name in SYMMETRIC_2Q_GATES and gate.qubits[::-1] in errors:
         # The device's other spelling of the same gate.
-        return SuperOp(errors[gate.qubits[::-1]]).reverse_qargs()
+        swap = SuperOp(SwapGate())
+        return swap.compose(SuperOp(errors[gate.qubits[::-1]])).compose(swap)
     return SuperOp(np.eye(4 ** len(gate.qubits)))
 
 

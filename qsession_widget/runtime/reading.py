@@ -10,7 +10,7 @@ import msgspec
 from msgspec import Raw
 
 from qsession_widget.runtime import problems
-from qsession_widget.wire.fields import EXTRA
+from qsession_widget.wire.fields import CLASSIFIED, EXECUTOR, EXTRA
 
 if TYPE_CHECKING:
     from starlette.requests import Request
@@ -71,6 +71,7 @@ async def job_body(request: Request, limits: Settings) -> tuple[dict[str, Any], 
                 "Send them in several jobs.",
             )
     rest = {name: _decoded(value, Any) for name, value in members.items()}
+    _refuse_other_data(rest.get("program_id"), lists)
     return rest, Payload(_text(params), len(lists.pubs) if isinstance(lists.pubs, list) else None)
 
 
@@ -83,14 +84,45 @@ class _Program(msgspec.Struct):
     """Of an executor's payload."""
 
     items: _OneLevel = None
+    meas_level: _OneLevel = None
+
+
+class _Execution(msgspec.Struct):
+    """Of a sampler's options."""
+
+    meas_type: _OneLevel = None
+
+
+class _Options(msgspec.Struct):
+    """Of a sampler's payload."""
+
+    execution: _Execution | list[Raw] | _Scalar = None
 
 
 class _Lists(msgspec.Struct):
-    """Where payloads have their circuits."""
+    """Where payloads have their circuits, and say what is to come back."""
 
     pubs: _OneLevel = None
     circuits: _OneLevel = None
     quantum_program: _Program | list[Raw] | _Scalar = None
+    options: _Options | list[Raw] | _Scalar = None
+
+
+def _refuse_other_data(program_id: Any, lists: _Lists) -> None:
+    """Refuse a job that wants other data than bits: there are no pulses to take it from."""
+    program, options = lists.quantum_program, lists.options
+    wanted: _OneLevel = None
+    name = "options.execution.meas_type"
+    if program_id == EXECUTOR and isinstance(program, _Program):
+        name, wanted = "quantum_program.meas_level", program.meas_level
+    elif program_id == "sampler" and isinstance(options, _Options):
+        execution = options.execution
+        wanted = execution.meas_type if isinstance(execution, _Execution) else None
+    if wanted not in (None, CLASSIFIED):
+        shown = "no text" if isinstance(wanted, (list, dict)) else f"{wanted!r:.80}"
+        raise problems.bad_request(
+            f"{name} is {shown}.", f"This runtime gives {CLASSIFIED!r} results only."
+        )
 
 
 async def _whole(request: Request, limit: int) -> bytearray:

@@ -32,8 +32,9 @@ from qsession_widget.runtime.devices import Device as Recording
 from qsession_widget.runtime.engine import Prepared, Run
 from qsession_widget.runtime.limits import NO_LIMITS
 from qsession_widget.runtime.seeds import MAX_SEED, Seeds
-from qsession_widget.wire import codec
-from qsession_widget.wire.fields import EXTRA
+from qsession_widget.wire import codec, spans
+from qsession_widget.wire.fields import CLASSIFIED, EXTRA
+from qsession_widget.wire.spans import Span
 from qsession_widget.wire.target import CONTROL_FLOW, build_target
 
 if TYPE_CHECKING:
@@ -50,8 +51,9 @@ OPAQUE_TYPES = ("_json", "settings", given_noise.TAG)
 """How the noise learner's results are tagged, which an estimator's options may hold, and a model of
 noise, which is read where its option is."""
 
-MEAS_TYPE = "classified"
-"""What a measurement gives here: bits. There are no pulses to take other data from."""
+
+GROUPS = ("simulator", "execution", "twirling", "resilience", "dynamical_decoupling")
+"""Options that hold options."""
 
 
 class RejectedError(Exception):
@@ -131,32 +133,44 @@ def run(
     pubs, options = inputs.get("pubs"), inputs.get("options") or {}
     if not isinstance(pubs, list) or not pubs:
         raise RejectedError(f"pubs is {pubs!r:.80}; it has to be a list of at least one pub.")
-    if not isinstance(options, dict) or not isinstance(options.get("simulator", {}), dict):
-        raise RejectedError(f"options is {options!r:.80}; options are objects with names.")
+    _check_groups(options)
     try:
         shot_rules.check(options)
         given = given_noise.read((options.get("simulator") or {}).get("noise_model"))
     except InvalidInputError as error:
         raise RejectedError(str(error)) from error
     meas_type = (options.get("execution") or {}).get("meas_type")
-    if program_id == "sampler" and meas_type not in (None, MEAS_TYPE):
+    if program_id == "sampler" and meas_type not in (None, CLASSIFIED):
         raise RejectedError(
-            f"options.execution.meas_type is {meas_type!r:.80}; this runtime gives {MEAS_TYPE!r} "
+            f"options.execution.meas_type is {meas_type!r:.80}; this runtime gives {CLASSIFIED!r} "
             "results only."
         )
     runners = {"sampler": _sample, "estimator": _estimate}
     stages.expect(len(pubs))
     started = time.perf_counter()
-    results = []
+    results, taken = [], []
     device = Device(backend, optimization_level, limits, given)
-    for result in runners[program_id](pubs, options, device):
+    for result, span in runners[program_id](pubs, options, device):
         results.append(codec.dumps(result))
+        taken.append(span)
         if len(results) < len(pubs):
             # The last one comes with the end of the job.
             on_interim(results[-1])
     busy_seconds = time.perf_counter() - started
     metadata = _metadata(options, unheeded.names(program_id, inputs))
+    if program_id == "sampler":
+        metadata["execution"] = {"execution_spans": spans.document(taken)}
     return Outcome(codec.joined(results, metadata=metadata), busy_seconds)
+
+
+def _check_groups(options: Any) -> None:
+    """Refuse options that are no objects with names, and groups of them that are none."""
+    if not isinstance(options, dict):
+        raise RejectedError(f"options is {options!r:.80}; options are objects with names.")
+    for name in GROUPS:
+        group = options.get(name)
+        if group is not None and not isinstance(group, dict):
+            raise RejectedError(f"options.{name} is {group!r:.80}; it has to be an object.")
 
 
 def warm(backend: str) -> None:
@@ -350,7 +364,9 @@ def _active_qubits(circuit: QuantumCircuit) -> frozenset[int]:
     )
 
 
-def _sample(pubs: list[Any], options: dict[str, Any], device: Device) -> Iterator[PubResult]:
+def _sample(
+    pubs: list[Any], options: dict[str, Any], device: Device
+) -> Iterator[tuple[PubResult, Span]]:
     seeds = Seeds(_seed(options))
     for raw in pubs:
         circuit, values, shots = _parts(raw, 3)
@@ -360,7 +376,8 @@ def _sample(pubs: list[Any], options: dict[str, Any], device: Device) -> Iterato
             pub = SamplerPub.coerce((circuit, values), shots)
         device.check_shots(pub.shots)
         runnable = device.runnable(pub.circuit)
-        results = device.sampling(runnable).execute(
+        prepared = device.sampling(runnable)
+        results = prepared.execute(
             [Run(0, row) for row in _rows(pub, runnable)],
             shots=pub.shots,
             seed=seeds.take(math.prod(pub.shape)),
@@ -368,13 +385,16 @@ def _sample(pubs: list[Any], options: dict[str, Any], device: Device) -> Iterato
         )
         memories = [each.get("memory", []) for each in results]
         read = bits.registers(runnable.circuit, memories, pub.shape, pub.shots)
-        yield SamplerPubResult(
+        result = SamplerPubResult(
             DataBin(**read, shape=pub.shape),
             metadata={"shots": pub.shots, "circuit_metadata": pub.circuit.metadata},
         )
+        yield result, Span(*prepared.ran, (*pub.shape, pub.shots))
 
 
-def _estimate(pubs: list[Any], options: dict[str, Any], device: Device) -> Iterator[PubResult]:
+def _estimate(
+    pubs: list[Any], options: dict[str, Any], device: Device
+) -> Iterator[tuple[PubResult, Span]]:
     seeds = Seeds(_seed(options))
     for raw in pubs:
         circuit, observables, values, precision = _parts(raw, 4)
@@ -394,7 +414,7 @@ def _estimate(pubs: list[Any], options: dict[str, Any], device: Device) -> Itera
 
 def _estimated(
     pub: EstimatorPub, runnable: Runnable, device: Device, shots: int, seeds: Seeds
-) -> PubResult:
+) -> tuple[PubResult, Span]:
     wanted, where, observables = expectation.wanted(pub)
     estimation = device.estimation(runnable, list(dict.fromkeys(wanted.values())))
     rows = dict(zip(np.ndindex(pub.parameter_values.shape), _rows(pub, runnable), strict=True))
@@ -415,7 +435,7 @@ def _estimated(
         for label, value in group.estimate(result["counts"]).items()
     }
     means, spreads = expectation.combined(where, observables, found)
-    return PubResult(
+    result = PubResult(
         DataBin(evs=means, stds=np.asarray(spreads / math.sqrt(shots)), shape=means.shape),
         metadata={
             "target_precision": pub.precision,
@@ -423,14 +443,13 @@ def _estimated(
             "circuit_metadata": pub.circuit.metadata,
         },
     )
+    return result, Span(*estimation.prepared.ran, (*means.shape, shots))
 
 
 def _rows(pub: SamplerPub | EstimatorPub, runnable: Runnable) -> list[list[float]]:
     """Give the values of a circuit's parameters for each of its runs."""
     values = pub.parameter_values.as_array(pub.circuit.parameters)
     rows = values.reshape(math.prod(pub.parameter_values.shape), pub.circuit.num_parameters)
-    if not np.isfinite(rows).all():
-        raise RejectedError("A pub's parameter values hold nan or inf; they have to be finite.")
     found: list[list[float]] = rows[:, runnable.columns].tolist()
     return found
 
@@ -456,18 +475,29 @@ def _reading_pub() -> Iterator[None]:
 
 def _seed(options: dict[str, Any]) -> int | None:
     """Give the seed that the user asked for; None for none."""
-    for name, seed in (
-        ("simulator.seed_simulator", (options.get("simulator") or {}).get("seed_simulator")),
-        ("seed_estimator", options.get("seed_estimator")),
-    ):
-        if seed is None:
-            continue
-        if isinstance(seed, bool) or not isinstance(seed, int) or not 0 <= seed <= MAX_SEED:
-            raise RejectedError(
-                f"options.{name} is {seed!r:.80}; it has to be a whole number of 0 to {MAX_SEED}."
-            )
-        return seed
-    return None
+    of_simulator = (options.get("simulator") or {}).get("seed_simulator")
+    found = checked_seed("simulator.seed_simulator", of_simulator)
+    other = checked_seed("seed_estimator", options.get("seed_estimator"))
+    return other if found is None else found
+
+
+def checked_seed(name: str, seed: Any) -> int | None:
+    """Give a seed as it is, None for none.
+
+    Args:
+        name: of the option that it stands in.
+        seed: its value.
+
+    Raises:
+        RejectedError: for what is no seed.
+    """
+    if seed is None:
+        return None
+    if isinstance(seed, bool) or not isinstance(seed, int) or not 0 <= seed <= MAX_SEED:
+        raise RejectedError(
+            f"options.{name} is {seed!r:.80}; it has to be a whole number of 0 to {MAX_SEED}."
+        )
+    return seed
 
 
 def _target_precision(shots: int, options: dict[str, Any]) -> float:

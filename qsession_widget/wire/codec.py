@@ -30,6 +30,7 @@ from qiskit.primitives.containers.sampler_pub import SamplerPub
 from qiskit.qpy.common import QPY_VERSION
 
 from qsession_widget.errors import CodecError
+from qsession_widget.wire.spans import SPAN, SPANS, LazySpans
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Sequence
@@ -188,6 +189,8 @@ _ENCODERS: tuple[tuple[type, Callable[[Any], Any]], ...] = (
 
 
 def _encode(value: Any, circuit: Callable[[QuantumCircuit], str] = encode_circuit) -> Any:
+    if type(value) is LazySpans:
+        return value.document
     if isinstance(value, QuantumCircuit):
         return _tagged("QuantumCircuit", circuit(value))
     for kind, encoder in _ENCODERS:
@@ -223,6 +226,8 @@ _DECODERS: dict[str, Callable[[Any], Any]] = {
     # The estimator's results differ from a plain PubResult only by their class on IBM's side.
     "EstimatorPubResult": lambda value: PubResult(**value),
     "PrimitiveResult": lambda value: PrimitiveResult(**value),
+    SPAN: lambda value: _tagged(SPAN, value),
+    SPANS: lambda value: LazySpans(dumps(_tagged(SPANS, value))),
 }
 
 

@@ -47,6 +47,9 @@ NOISE_LEARNER = "noise-learner"
 PROGRAMS = ("sampler", "estimator", EXECUTOR, NOISE_LEARNER)
 """Programs that the local runtime runs."""
 
+CLASSIFIED = "classified"
+"""What a measurement gives on the local runtime: bits, of the kinds that IBM names."""
+
 MAX_WAIT_SECONDS = 30.0
 """The longest that the local runtime holds a request."""
 

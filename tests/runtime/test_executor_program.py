@@ -10,20 +10,22 @@ import pytest
 from qiskit import QuantumCircuit
 from qiskit.circuit import Parameter
 from qiskit_ibm_runtime.decoders.executor.decoder import ExecutorResultDecoder
+from qiskit_ibm_runtime.fake_provider.executor.run_quantum_program import run_quantum_program
 from qiskit_ibm_runtime.options_models import ExecutorOptions
+from qiskit_ibm_runtime.options_models.simulator import SimulatorOptions
 from qiskit_ibm_runtime.quantum_program import QuantumProgram
 from qiskit_ibm_runtime.quantum_program.params_converters import QUANTUM_PROGRAM_PARAMS_CONVERTERS
 from samplomatic import build
 from samplomatic.transpiler import generate_boxing_pass_manager
 
 from qsession_widget.runtime import executor_program
-from qsession_widget.runtime.simulation import RejectedError
+from qsession_widget.runtime.simulation import Device, RejectedError
 
 
-def params(program: QuantumProgram, **experimental: Any) -> str:
+def params(program: QuantumProgram, version: str = "v2.0", **experimental: Any) -> str:
     options = ExecutorOptions()
     options.experimental = experimental
-    model = QUANTUM_PROGRAM_PARAMS_CONVERTERS["v2.0"].encoder(program, options)
+    model = QUANTUM_PROGRAM_PARAMS_CONVERTERS[version].encoder(program, options)
     text: str = model.model_dump_json()
     return text
 
@@ -80,6 +82,83 @@ def test_a_devices_noise_is_in_the_result() -> None:
     assert 0.85 < right < 0.999
 
 
+@pytest.mark.parametrize("version", QUANTUM_PROGRAM_PARAMS_CONVERTERS)
+def test_each_schema_that_the_official_client_converts_is_answered_in_kind(version: str) -> None:
+    boxed = generate_boxing_pass_manager(enable_gates=True, enable_measures=True).run(rotations())
+    template, samplex = build(boxed)
+    program = QuantumProgram(50, passthrough_data=None if version == "v0.1" else {"mine": [1]})
+    program.append_circuit_item(rotations(), circuit_arguments=np.array([[0.0], [np.pi]]))
+    program.append_samplex_item(
+        template,
+        samplex=samplex,
+        samplex_arguments={"parameter_values": np.array([0.0])},
+        shape=(4,),
+    )
+    text = executor_program.run(params(program, version), "aer_simulator").result
+    assert json.loads(text)["schema_version"] == version
+    result = ExecutorResultDecoder.decode(text)
+    assert result[0]["meas"].dtype == np.dtype(bool)
+    assert result[0]["meas"][0].all()
+    assert not result[0]["meas"][1].any()
+    assert (result[1]["meas"] ^ result[1]["measurement_flips.meas"]).all()
+    assert version == "v0.1" or result.passthrough_data == {"mine": [1]}
+    # Each item ran in a time of its own, one after the other.
+    first, second = result.metadata.chunk_timing
+    assert first.start <= first.stop <= second.start <= second.stop
+    assert [(part.idx_item, part.size) for part in first.parts] == [(0, 2)]
+    assert [(part.idx_item, part.size) for part in second.parts] == [(1, 4)]
+
+
+@pytest.mark.parametrize("device", ["aer_simulator", "fake_manila"])
+def test_a_seed_gives_what_ibms_own_simulation_gives(device: str) -> None:
+    program = QuantumProgram(300)
+    program.append_circuit_item(rotations(), circuit_arguments=np.array([[0.4], [1.3], [1.3]]))
+    text = executor_program.run(params(program, seed_simulator=4), device).result
+    simulator = Device(device, 0).simulator(rotations())
+    expected = run_quantum_program(simulator, program, SimulatorOptions(seed_simulator=4))
+    found = ExecutorResultDecoder.decode(text)[0]["meas"]
+    assert np.array_equal(found, expected[0]["meas"])
+
+
+def test_equal_items_are_different_samples_with_and_without_a_seed() -> None:
+    program = QuantumProgram(200)
+    for _ in range(3):
+        program.append_circuit_item(rotations(), circuit_arguments=np.array([1.5]))
+    seen = []
+    seeds: list[dict[str, Any]] = [{"seed_simulator": 8}, {"seed_simulator": 8}, {}, {}]
+    for seed in seeds:
+        text = executor_program.run(params(program, **seed), "fake_manila").result
+        seen.append([item["meas"].tobytes() for item in ExecutorResultDecoder.decode(text)])
+    assert seen[0] == seen[1]
+    assert len({*seen[0], *seen[2], *seen[3]}) == 9
+
+
+@pytest.mark.parametrize("level", ["kerneled", "avg_kerneled", "both"])
+def test_other_data_than_bits_is_refused(level: Any) -> None:
+    program = QuantumProgram(10, meas_level=level)
+    program.append_circuit_item(rotations(), circuit_arguments=np.array([0.0]))
+    with pytest.raises(RejectedError, match=rf"meas_level is '{level}'.*'classified'"):
+        executor_program.run(params(program), "aer_simulator")
+
+
+def test_options_that_change_nothing_are_named() -> None:
+    program = QuantumProgram(10)
+    program.append_circuit_item(rotations(), circuit_arguments=np.array([0.0]))
+    document = json.loads(params(program, seed_simulator=1, other=2))
+    document["options"] |= {"init_qubits": False, "rep_delay": 1e-4, "scheduler_timing": True}
+    found = json.loads(executor_program.run(json.dumps(document), "aer_simulator").result)
+    assert found["metadata"]["qsession"] == {
+        "ignored_options": ["experimental.other", "init_qubits", "rep_delay", "scheduler_timing"]
+    }
+
+
+def test_what_is_no_number_is_refused() -> None:
+    program = QuantumProgram(10)
+    program.append_circuit_item(rotations(), circuit_arguments=np.array([np.nan]))
+    with pytest.raises(RejectedError, match="nan or inf"):
+        executor_program.run(params(program), "aer_simulator")
+
+
 def wide() -> QuantumProgram:
     program = QuantumProgram(10)
     circuit = QuantumCircuit(6)
@@ -121,7 +200,9 @@ def test_what_the_device_cannot_run_is_refused(program: Any, said: str) -> None:
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ('{"schema_version": "v0.1"}', "'v0.1'.*'v2.0'"),
+        ('{"schema_version": "v0.0"}', "'v0.0'.*'v0.1'.*'v2.0'"),
+        ('{"schema_version": ["v2.0"]}', "'v0.1'.*'v2.0'"),
+        ('{"schema_version": "v0.1"}', "cannot be read"),
         ('{"schema_version": "v2.0"}', "cannot be read"),
         (
             json.dumps(

@@ -19,6 +19,7 @@ from qiskit.quantum_info import (
     pauli_basis,
 )
 from qiskit_aer import AerSimulator
+from qiskit_aer.noise import NoiseModel, pauli_error
 from qiskit_ibm_runtime.decoders.noise_learner import NoiseLearnerResultDecoder
 from qiskit_ibm_runtime.decoders.noise_learner_v3.decoder import NoiseLearnerV3ResultDecoder
 from qiskit_ibm_runtime.fake_provider import FakeManilaV2
@@ -129,6 +130,15 @@ def test_qubits_beside_a_gate_are_named_and_quiet() -> None:
 @pytest.mark.parametrize(("limit", "count"), [(0, 0), (1, 1), (None, 3)])
 def test_no_more_layers_than_asked_for(limit: int | None, count: int) -> None:
     assert len(of_circuits("fake_manila", [chain()], max_layers_to_learn=limit)) == count
+
+
+def test_a_symmetric_gate_that_is_recorded_the_other_way_round_has_its_noise() -> None:
+    model = NoiseModel()
+    # The first qubit of an instruction is the last letter of a label.
+    model.add_quantum_error(pauli_error([("IX", 0.1), ("ZI", 0.2), ("II", 0.7)]), "cz", [1, 0])
+    found = noise_learner_program._noise(noise_learner_program.Gate("cz", (0, 1), ()), model)
+    expected = SuperOp(pauli_error([("XI", 0.1), ("IZ", 0.2), ("II", 0.7)]))
+    assert found == expected
 
 
 def test_an_ideal_simulator_has_no_noise() -> None:

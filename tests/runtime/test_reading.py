@@ -92,6 +92,30 @@ def test_too_many_circuits_are_refused(params: dict[str, Any], named: str) -> No
     assert (problem.status, named in str(problem), "takes 5" in str(problem)) == (400, True, True)
 
 
+@pytest.mark.parametrize("wanted", ["kerneled", "avg_kerneled", "both", "pulses", 5, [1], {}])
+def test_other_data_than_bits_is_refused_at_submission(wanted: Any) -> None:
+    for program, params, name in (
+        ("sampler", {"options": {"execution": {"meas_type": wanted}}}, "execution.meas_type"),
+        ("executor", {"quantum_program": {"meas_level": wanted}}, "quantum_program.meas_level"),
+    ):
+        problem = refused(json.dumps({"program_id": program, "params": params}).encode())
+        assert problem.status == 400
+        shown = "no text" if isinstance(wanted, (list, dict)) else repr(wanted)
+        assert f"{name} is {shown}" in str(problem)
+        assert "'classified'" in problem.solution
+
+
+@pytest.mark.parametrize("wanted", ["classified", None])
+def test_bits_are_what_there_is(wanted: Any) -> None:
+    for program, params in (
+        ("sampler", {"options": {"execution": {"meas_type": wanted}}}),
+        ("executor", {"quantum_program": {"meas_level": wanted}}),
+        # An estimator gives numbers, whatever its options say.
+        ("estimator", {"options": {"execution": {"meas_type": "kerneled"}}}),
+    ):
+        read(json.dumps({"program_id": program, "params": params}).encode())
+
+
 @pytest.mark.parametrize("odd", [None, True, 3, 0.5, "text", {"a": [1] * 9}, []])
 @pytest.mark.parametrize("name", ["pubs", "circuits", "quantum_program"])
 def test_odd_circuits_are_for_the_program_to_refuse(name: str, odd: Any) -> None:

@@ -79,7 +79,7 @@ def test_a_resilience_level_stands_beside_the_options() -> None:
     ],
 )
 def test_what_acts_or_is_a_default_is_not(program: str, options: dict[str, Any]) -> None:
-    assert metadata(program, **options) == {"version": 2}
+    assert "qsession" not in metadata(program, **options)
 
 
 def test_no_default_option_of_our_client_is_named() -> None:
@@ -92,3 +92,9 @@ def test_no_default_option_of_our_client_is_named() -> None:
 def test_what_is_no_bits_is_refused(kind: Any) -> None:
     with pytest.raises(RejectedError, match=r"execution\.meas_type is .*'classified'"):
         metadata("sampler", execution={"meas_type": kind})
+
+
+@pytest.mark.parametrize("group", simulation.GROUPS)
+def test_a_group_that_is_none_is_refused(group: str) -> None:
+    with pytest.raises(RejectedError, match=f"options.{group} is 'x'"):
+        metadata("sampler", None, **{group: "x"})

@@ -1,0 +1,109 @@
+"""Execution spans of a sampler's result: when which part of its data was taken.
+
+They are objects of qiskit-ibm-runtime, which takes more than a second to import, and most users
+never look at them. So they are made at the first look.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+    from datetime import datetime
+
+SPANS = "ExecutionSpans"
+SPAN = "DoubleSliceSpan"
+
+
+class Span(NamedTuple):
+    """When all data of one pub was taken.
+
+    Attributes:
+        start: in UTC.
+        stop: in UTC.
+        shape: of the data, the shots last.
+    """
+
+    start: datetime
+    stop: datetime
+    shape: tuple[int, ...]
+
+
+def document(taken: Sequence[Span]) -> dict[str, Any]:
+    """Give the wire's form of the spans of a job's pubs, in their order."""
+    return _tagged(SPANS, {"spans": [_of_pub(index, span) for index, span in enumerate(taken)]})
+
+
+def _of_pub(index: int, span: Span) -> dict[str, Any]:
+    *extrinsic, shots = span.shape
+    return _tagged(
+        SPAN,
+        {
+            "start": _tagged("datetime", span.start.isoformat()),
+            "stop": _tagged("datetime", span.stop.isoformat()),
+            "data_slices": {str(index): [span.shape, 0, math.prod(extrinsic), 0, shots]},
+        },
+    )
+
+
+class LazySpans:
+    """Stands for an `ExecutionSpans` of qiskit-ibm-runtime until it is used, and is one then.
+
+    Args:
+        text: JSON text of the wire's form.
+    """
+
+    def __init__(self, text: str) -> None:
+        self._text = text
+
+    @property  # type: ignore[misc] # a proxy: it cannot be set
+    def __class__(self) -> type:
+        """What `isinstance` sees."""
+        return type(self._official)
+
+    @property
+    def document(self) -> dict[str, Any]:
+        """The wire's form."""
+        found: dict[str, Any] = json.loads(self._text)
+        return found
+
+    @cached_property
+    def _official(self) -> Any:
+        from qiskit_ibm_runtime import RuntimeDecoder  # noqa: PLC0415 - takes more than a second
+
+        return json.loads(self._text, cls=RuntimeDecoder)
+
+    def __getattr__(self, name: str) -> Any:
+        # Copying and pickling ask for names before there is a text.
+        if name.startswith("__") or "_text" not in self.__dict__:
+            raise AttributeError(name)
+        return getattr(self._official, name)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return LazySpans, (self._text,)
+
+    def __iter__(self) -> Iterator[Any]:
+        return iter(self._official)
+
+    def __len__(self) -> int:
+        return len(self._official)
+
+    def __getitem__(self, index: Any) -> Any:
+        return self._official[index]
+
+    def __eq__(self, other: object) -> bool:
+        theirs = other._official if type(other) is LazySpans else other
+        return bool(self._official == theirs)
+
+    __hash__ = None  # type: ignore[assignment] # as the official class
+
+    def __repr__(self) -> str:
+        return f"<{SPANS} of qiskit-ibm-runtime>"
+
+
+def _tagged(name: str, value: Any) -> dict[str, Any]:
+    return {"__type__": name, "__value__": value}

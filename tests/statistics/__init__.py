@@ -1,0 +1,1 @@
+"""Whether numbers are what they claim to be: independent samples of the right distribution."""
