@@ -128,7 +128,7 @@ def decide(scheduler: Scheduler, demands: Sequence[Demand], decisions: int) -> f
     began = time.process_time()
     for number in range(decisions):
         demand = of.pop(running[number % len(running)])
-        scheduler.leave(demand.name, START, device_seconds=JOB_SECONDS, completed=True)
+        scheduler.leave(demand.name, START, used_seconds=JOB_SECONDS, completed=True)
         following = Demand(f"again {number}", demand.device, demand.owner, None)
         of[following.name] = following
         scheduler.wait(following.name, device=demand.device, owner=demand.owner)

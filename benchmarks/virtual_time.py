@@ -173,7 +173,7 @@ class World:
         job = self._jobs.pop(name)
         self.ended += 1
         self.device_seconds[job.owner] += job.seconds
-        self._scheduler.leave(name, self._instant, device_seconds=job.seconds, completed=True)
+        self._scheduler.leave(name, self._instant, used_seconds=job.seconds, completed=True)
         if job.session_id is not None:
             session = self._sessions[job.session_id]
             self._put(lifecycle.end(session, self._instant, job.seconds))

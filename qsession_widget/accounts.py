@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, TypedDict
 from urllib.parse import urlsplit
 
+from qsession_widget import checked
 from qsession_widget.errors import InvalidInputError
 
 Proxies = Mapping[str, str] | Mapping[str, Mapping[str, str]]
@@ -70,10 +71,11 @@ class Account:
     tags: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
-        if self.channel not in CHANNELS:
-            raise InvalidInputError(
-                f"channel={self.channel!r} is not known; allowed are {', '.join(CHANNELS)}"
-            )
+        checked.one_of(*CHANNELS)("channel", self.channel)
+        for name in ("token", "url", "instance", "region"):
+            if not isinstance(getattr(self, name), str | None):
+                # The value may be a secret that is wrapped in something.
+                raise InvalidInputError(f"{name} is not a text, which is what is allowed")
         self._check_the_way()
         if self.channel == LOCAL:
             if (self.token is None) != (self.url is None):
@@ -179,6 +181,7 @@ def find_account(
     Raises:
         InvalidInputError: where there is no such account, or the file cannot be understood.
     """
+    check_which(channel, name)
     path = _path(filename)
     if name is not None and name != LOCAL:
         named = _saved(path).get(name)
@@ -238,6 +241,9 @@ def save_account(
     """
     if account.channel == LOCAL:
         raise InvalidInputError("channel='local' needs no account: it is there without one")
+    check_which(None, name)
+    overwrite = checked.boolean("overwrite", overwrite)
+    set_as_default = checked.boolean("set_as_default", set_as_default)
     path, name = _path(filename), name or _DEFAULT_NAMES[account.channel]
     saved = _saved(path)
     others = [other for other, entry in saved.items() if entry.get("is_default_account")]
@@ -259,6 +265,7 @@ def saved_accounts(
     *, channel: str | None = None, name: str | None = None, filename: str | Path | None = None
 ) -> dict[str, dict[str, Any]]:
     """Give what is saved, by name, without the tokens: they are for no eyes."""
+    check_which(channel, name)
     return {
         each: {key: value for key, value in entry.items() if key != "token"}
         for each, entry in _saved(_path(filename)).items()
@@ -279,6 +286,7 @@ def delete_account(
     Returns:
         Whether there was one.
     """
+    check_which(channel, name)
     path = _path(filename)
     saved = _saved(path)
     if saved.pop(name or _DEFAULT_NAMES[channel or IBM_CHANNELS[0]], None) is None:
@@ -288,7 +296,20 @@ def delete_account(
 
 
 def _path(filename: str | Path | None) -> Path:
-    return account_file() if filename is None else Path(filename).expanduser()
+    if filename is None:
+        return account_file()
+    return Path(checked.path("filename", filename)).expanduser()
+
+
+def check_which(channel: str | None, name: str | None, filename: str | Path | None = None) -> None:
+    """Check what says which account is meant.
+
+    Raises:
+        InvalidInputError: for what cannot be a channel, a name or the path of a file.
+    """
+    checked.given(checked.path, "filename", filename)
+    checked.given(checked.one_of(*CHANNELS), "channel", channel)
+    checked.given(checked.text, "name", name)
 
 
 def _write(path: Path, saved: dict[str, dict[str, Any]]) -> None:

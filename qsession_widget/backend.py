@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import threading
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NoReturn
 
@@ -12,6 +11,7 @@ from qiskit.providers import Options as BackendOptions
 
 from qsession_widget import records
 from qsession_widget.errors import InvalidInputError, UnsupportedError
+from qsession_widget.shown import shown
 from qsession_widget.wire.fields import MOCK_PREFIX
 from qsession_widget.wire.target import build_target
 
@@ -78,7 +78,6 @@ class Backend(BackendV2):  # type: ignore[misc] # qiskit has no types
         self._properties: Record | None = None
         self._fractional = use_fractional_gates
         self._targets: dict[bool, Target] = {}
-        self._lock = threading.Lock()
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__}({self.name!r}, {self.num_qubits} qubits)>"
@@ -96,9 +95,15 @@ class Backend(BackendV2):  # type: ignore[misc] # qiskit has no types
         """Give the device itself, for programs of a time when `sampler.backend` was a method."""
         return self
 
-    def __deepcopy__(self, memo: dict[int, Any]) -> Backend:
+    def __copy__(self) -> Backend:
         # A device is known by its name and connection: a copy would be the same one.
         return self
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Backend:
+        return self
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _again, (self._service, self.name, self._fractional)
 
     @property
     def service(self) -> QiskitRuntimeService:
@@ -216,8 +221,7 @@ class Backend(BackendV2):  # type: ignore[misc] # qiskit has no types
     def refresh(self) -> None:
         """Ask the service for configuration and properties again."""
         configuration = self._service.api.configuration(self.name)
-        with self._lock:
-            self._configuration = records.configuration(configuration)
+        self._configuration = records.configuration(configuration)
         self._fetched_properties(refresh=True)
 
     def check_faulty(self, circuit: QuantumCircuit) -> None:
@@ -288,24 +292,27 @@ class Backend(BackendV2):  # type: ignore[misc] # qiskit has no types
 
     def _target_with(self, *, fractional: bool) -> Target:
         left_out = [] if fractional else self.fractional_gates
-        properties = self._fetched_properties()
-        with self._lock:
-            if bool(left_out) not in self._targets:
-                all_gates = self._configuration["basis_gates"]
-                basis = [name for name in all_gates if name not in left_out]
-                self._targets[bool(left_out)] = build_target(
-                    {**self._configuration, "basis_gates": basis}, properties
-                )
-            return self._targets[bool(left_out)]
+        targets = self._targets
+        known = targets.get(bool(left_out))
+        if known is None:
+            all_gates = self._configuration["basis_gates"]
+            basis = [name for name in all_gates if name not in left_out]
+            # Two threads may both make it, and get the first one: better than that one waits for
+            # the service with a lock in hand.
+            made = build_target(
+                {**self._configuration, "basis_gates": basis}, self._fetched_properties()
+            )
+            known = targets.setdefault(bool(left_out), made)
+        return known
 
     def _fetched_properties(self, *, refresh: bool = False) -> Record:
-        """Give the properties, fetched once unless they are wanted anew."""
-        if self._properties is None or refresh:
+        """Return the properties, fetched once unless they are wanted anew."""
+        known = self._properties
+        if known is None or refresh:
             found = {} if self.simulator else self._service.api.properties(self.name)
-            with self._lock:
-                self._properties = records.properties(found)
-                self._targets.clear()
-        return self._properties
+            known = self._properties = records.properties(found)
+            self._targets = {}
+        return known
 
     def _properties_of(self, when: dt.datetime) -> Record | None:
         """Ask for the last properties from before a time."""
@@ -314,6 +321,10 @@ class Backend(BackendV2):  # type: ignore[misc] # qiskit has no types
         before = when.astimezone().isoformat()
         found = self._service.api.properties(self.name, updated_before=before)
         return records.properties(found) if found else None
+
+
+def _again(service: QiskitRuntimeService, name: str, fractional: bool | None) -> Backend:
+    return service.backend(name, service.active_instance(), fractional)
 
 
 def no_calibration(calibration_id: str | None) -> None:
@@ -332,12 +343,13 @@ def no_calibration(calibration_id: str | None) -> None:
         )
 
 
-def backend_name(backend: object) -> str:
+def backend_name(backend: object, name: str = "backend") -> str:
     """Take the name of a device from what users pass as a backend.
 
     Args:
         backend: a name, a backend of ours, or one of qiskit-ibm-runtime (a real one, or one of
             the fake provider, which the local runtime serves under the same name).
+        name: what the value is called in the error message.
 
     Raises:
         InvalidInputError: for anything else.
@@ -348,6 +360,6 @@ def backend_name(backend: object) -> str:
     if isinstance(backend, Backend) or (official and isinstance(backend, BackendV2)):
         return str(backend.name)
     raise InvalidInputError(
-        f"backend={backend!r} is not a device of a service; allowed are a name such as "
+        f"{name}={shown(backend)} is not a device of a service; allowed are a name such as "
         "'fake_manila', an object from service.backend(name), and a backend of qiskit-ibm-runtime"
     )

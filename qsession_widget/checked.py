@@ -6,14 +6,17 @@ import copy
 import difflib
 import math
 import operator
+import os
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import MISSING, fields
+from datetime import datetime
 from numbers import Real
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 from qsession_widget.duration import parse_duration
 from qsession_widget.errors import InvalidInputError
+from qsession_widget.shown import shown
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -21,6 +24,28 @@ if TYPE_CHECKING:
     Check = Callable[[str, Any], Any]
 
 _IMAGE = re.compile(r"[a-zA-Z0-9]+([/.\-_][a-zA-Z0-9]+)*:[a-zA-Z0-9]+([.\-_][a-zA-Z0-9]+)*")
+_FORMER = {
+    "shots": "default_shots, or shots= of run",
+    "precision": "default_precision, or precision= of run",
+    "transpilation": "optimization_level, or transpile the circuits before",
+    "skip_transpilation": "circuits in the device's instruction set are left as they are",
+    "initial_layout": "generate_preset_pass_manager(initial_layout=...) of Qiskit",
+    "layout_method": "generate_preset_pass_manager(layout_method=...) of Qiskit",
+    "routing_method": "generate_preset_pass_manager(routing_method=...) of Qiskit",
+    "approximation_degree": "generate_preset_pass_manager(approximation_degree=...) of Qiskit",
+    "noise_factors": "resilience.zne.noise_factors",
+    "extrapolator": "resilience.zne.extrapolator",
+    "noise_amplifier": "resilience.zne.amplifier",
+    "log_level": "environment.log_level",
+    "job_tags": "environment.job_tags",
+    "seed_simulator": "seed, or simulator.seed_simulator",
+    "noise_model": "simulator.noise_model",
+}
+"""Options of the first version of the primitives, by where they are now."""
+
+LARGEST_WHOLE = 2**63 - 1
+"""Largest whole number that the databases and the other languages on the way can hold."""
+
 _LOG_LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")
 
 
@@ -53,10 +78,10 @@ class Checked:
         if isinstance(value, cls):
             return value
         if isinstance(value, Mapping):
+            for name in value:
+                cls._known(name)
             return cls(**value)
-        raise InvalidInputError(
-            f"options={value!r} is not allowed; allowed is a dict or {cls.__name__}"
-        )
+        raise refusal("options", value, f"a dict or {cls.__name__}")
 
     def update(self, **changes: object) -> None:
         """Change several options at once, or none; a dict changes a part of a group.
@@ -115,15 +140,17 @@ class Checked:
     def _known(cls, name: str) -> None:
         known = cls._fields()
         if name not in known:
-            near = difflib.get_close_matches(name, known, n=1)
+            near = difflib.get_close_matches(str(name), known, n=1)
             hint = f", did you mean {near[0]}?" if near else ""
+            if name in _FORMER:
+                hint = f"; in this version of options its place is {_FORMER[name]}"
             raise InvalidInputError(
                 f"{cls.__name__} has no option {name!r}{hint} (allowed: {', '.join(known)})"
             )
 
 
 def whole(low: int, high: int | None = None) -> Check:
-    """Allow whole numbers from a lowest to a highest one."""
+    """Allow whole numbers from a lowest to a highest one; None is 2**63 - 1."""
     allowed = f"a whole number from {low}" + ("" if high is None else f" to {high}")
 
     def check(name: str, value: Any) -> int:
@@ -131,7 +158,8 @@ def whole(low: int, high: int | None = None) -> Check:
             number = operator.index(value)
         except TypeError:
             number = low - 1
-        if isinstance(value, bool) or number < low or (high is not None and number > high):
+        most = LARGEST_WHOLE if high is None else high
+        if isinstance(value, bool) or not low <= number <= most:
             raise refusal(name, value, allowed)
         return number
 
@@ -143,12 +171,7 @@ def number(low: float, *, above: bool = False) -> Check:
     allowed = f"a number {'above' if above else 'from'} {low:g}{'' if above else ' up'}"
 
     def check(name: str, value: Any) -> float:
-        # numpy's numbers are real numbers, too; its truth values are none.
-        usual = isinstance(value, Real) and not isinstance(value, bool)
-        try:
-            given = float(value) if usual else math.nan
-        except OverflowError:
-            given = math.inf
+        given = _as_float(value)
         if not math.isfinite(given) or given < low or (above and given == low):
             raise refusal(name, value, allowed)
         return given
@@ -186,9 +209,10 @@ def list_of(each: Check) -> Check:
     """Allow a sequence, each element of which is allowed."""
 
     def check(name: str, value: Any) -> list[Any]:
-        if isinstance(value, (str, Mapping)) or not hasattr(value, "__iter__"):
+        listed = entries(value)
+        if listed is None:
             raise refusal(name, value, "a list")
-        return [each(f"{name}[{place}]", entry) for place, entry in enumerate(value)]
+        return [each(f"{name}[{place}]", entry) for place, entry in enumerate(listed)]
 
     return check
 
@@ -206,9 +230,10 @@ def group(kind: type[Checked]) -> Check:
 
 def boolean(name: str, value: Any) -> bool:
     """Allow True and False."""
-    if not isinstance(value, bool):
+    # numpy's own, which comparisons of its numbers give, is none of Python's.
+    if not isinstance(value, bool) and type(value).__name__ not in {"bool", "bool_"}:
         raise refusal(name, value, "True or False")
-    return value
+    return bool(value)
 
 
 def text(name: str, value: Any) -> str:
@@ -263,12 +288,15 @@ def log_level(name: str, value: Any) -> str:
 
 def tags(name: str, value: Any) -> list[str]:
     """Allow a list of texts."""
-    # A single text is a sequence of texts as well, and never what is meant.
-    plain = isinstance(value, Iterable) and not isinstance(value, (str, Mapping))
-    listed = list(value) if plain else []
-    if not plain or not all(isinstance(tag, str) and tag for tag in listed):
+    listed = entries(value)
+    if listed is None or not all(isinstance(tag, str) and tag for tag in listed):
         raise refusal(name, value, "a list of texts")
     return listed
+
+
+def texts(name: str, value: Any) -> tuple[str, ...]:
+    """Allow a list of texts, and give what nobody changes."""
+    return tuple(tags(name, value))
 
 
 def seconds(name: str, value: Any) -> int:
@@ -276,6 +304,76 @@ def seconds(name: str, value: Any) -> int:
     return parse_duration(value, name=name)
 
 
+def given(check: Check, name: str, value: Any) -> Any:
+    """Check a value that may be left out, which is None."""
+    return None if value is None else check(name, value)
+
+
+def function(name: str, value: Any) -> Any:
+    """Allow what can be called."""
+    if not callable(value):
+        raise refusal(name, value, "a function")
+    return value
+
+
+def decoder(name: str, value: Any) -> Any:
+    """Allow a class or an object that has the method `decode`."""
+    if not callable(getattr(value, "decode", None)) or isinstance(value, bytes):
+        raise refusal(name, value, "a class or an object with a method decode(text)")
+    return value
+
+
+def path(name: str, value: Any) -> Any:
+    """Allow the path of a file or a folder."""
+    if not isinstance(value, (str, os.PathLike)) or not str(value) or "\0" in str(value):
+        raise refusal(name, value, "a path")
+    return value
+
+
+def moment(name: str, value: Any) -> str:
+    """Allow a datetime, and give it as text with its zone; without one it is in local time."""
+    allowed = "a datetime, such as datetime(2025, 1, 31, tzinfo=timezone.utc)"
+    if not isinstance(value, datetime):
+        raise refusal(name, value, allowed)
+    try:
+        return value.astimezone().isoformat()
+    # The first and the last days of the calendar have no time in other zones.
+    except (OverflowError, OSError, ValueError) as error:
+        raise refusal(name, value, allowed) from error
+
+
+def timeout(name: str, value: Any) -> float | None:
+    """Allow a number of seconds; None, and infinity, is as long as it takes."""
+    seconds_long = None if value is None else _as_float(value)
+    if seconds_long is None or seconds_long == math.inf:
+        return None
+    if not seconds_long >= 0:
+        raise refusal(name, value, "a number of seconds from 0 up, or None for no limit")
+    return seconds_long
+
+
 def refusal(name: str, value: object, allowed: str) -> InvalidInputError:
     """Give the error for a value that is not allowed."""
-    return InvalidInputError(f"{name}={value!r} is not allowed; allowed: {allowed}")
+    return InvalidInputError(f"{name}={shown(value)} is not allowed; allowed: {allowed}")
+
+
+def _as_float(value: Any) -> float:
+    """Give a number, numpy's included, as Python's; nan where it is none or too large."""
+    if not isinstance(value, Real) or isinstance(value, bool):
+        return math.nan
+    try:
+        return float(value)
+    except OverflowError:
+        return math.nan
+
+
+def entries(value: Any) -> list[Any] | None:
+    """Give what is in a list, an array or the like; None where it is none."""
+    # A text is a sequence of texts as well, and a dict one of its keys: never what is meant.
+    if isinstance(value, (str, bytes, bytearray, Mapping)) or not isinstance(value, Iterable):
+        return None
+    try:
+        return list(value)
+    # An array without dimensions says only now that it has no elements.
+    except TypeError:
+        return None

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import os
-from pathlib import Path
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-from qsession_widget import local
+from qsession_widget import checked, local
 from qsession_widget.accounts import IBM_URL, LOCAL, Account
 from qsession_widget.errors import InvalidInputError
 from qsession_widget.official import Connection
@@ -24,6 +24,8 @@ from qsession_widget.wire.discovery import Discovery
 from qsession_widget.wire.fields import API_PREFIX
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from qsession_widget.accounts import Proxies
 
 _PROXY_SCHEMES = frozenset({"http", "https", "socks4", "socks4a", "socks5", "socks5h"})
@@ -167,6 +169,10 @@ def proxies_of(given: Proxies | None) -> dict[str, str] | None:
     """
     if given is None:
         return None
+    if not isinstance(given, Mapping) or not isinstance(given.get("urls", {}), Mapping):
+        raise InvalidInputError(
+            'proxies are no dict of addresses by scheme, {"https": "http://..."}'
+        )
     found: dict[str, Any] = dict(given)
     if "urls" in given:
         more = sorted(set(given) - {"urls"})
@@ -186,8 +192,14 @@ def proxies_of(given: Proxies | None) -> dict[str, str] | None:
 
 
 def verify_of(given: bool | str | Path | None) -> bool | str | None:
-    """Take whom to trust as requests does."""
-    return str(given) if isinstance(given, Path) else given
+    """Take whom to trust as requests does.
+
+    Raises:
+        InvalidInputError: for what is neither a path nor True or False.
+    """
+    if given is None or isinstance(given, bool):
+        return given
+    return str(checked.path("verify", given))
 
 
 def _is_address(address: object) -> bool:

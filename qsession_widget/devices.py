@@ -6,7 +6,9 @@ import difflib
 from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Any, Self
 
+from qsession_widget import checked
 from qsession_widget.backend import Backend, backend_name, no_calibration
+from qsession_widget.checked import given
 from qsession_widget.errors import BackendNotFoundError, InvalidInputError, NotFoundError
 from qsession_widget.instances import Instances
 
@@ -64,11 +66,13 @@ class Devices(Instances):
             **attributes: only those whose configuration has these values, such as `n_qubits=5`.
 
         Raises:
-            InvalidInputError: for an instance that there is not, and for an attribute that no
-                device's configuration has.
+            InvalidInputError: for a value that is not what it has to be, for an instance that
+                there is not, and for an attribute that no device's configuration has.
         """
         no_calibration(calibration_id)
-        wanted = _Wanted(min_num_qubits, simulator, dynamic_circuits, filters, attributes)
+        name = given(checked.text, "name", name)
+        operational = given(checked.boolean, "operational", operational)
+        wanted = _wanted(min_num_qubits, simulator, dynamic_circuits, filters, attributes)
         found = [
             (service._device(entry["name"], use_fractional_gates), entry)  # noqa: SLF001 - of the same class
             for service, entry in self._entries(instance, mocks=include_mocks)
@@ -104,6 +108,7 @@ class Devices(Instances):
         """
         no_calibration(calibration_id)
         wanted = backend_name(name)
+        use_fractional_gates = given(checked.boolean, "use_fractional_gates", use_fractional_gates)
         try:
             found = self._holder(
                 lambda service: service._device(wanted, use_fractional_gates),  # noqa: SLF001 - of the same class
@@ -151,9 +156,9 @@ class Devices(Instances):
             BackendNotFoundError: where none fits.
             InvalidInputError: as `backends`.
         """
-        if not operational:
+        if not checked.boolean("operational", operational):
             raise InvalidInputError("operational=False: only a device that takes jobs is chosen")
-        wanted = _Wanted(min_num_qubits, simulator, dynamic_circuits, filters, attributes)
+        wanted = _wanted(min_num_qubits, simulator, dynamic_circuits, filters, attributes)
         found = self._entries(instance)
         ready = [(service, entry) for service, entry in found if _operational(entry)]
         for service, entry in sorted(ready, key=lambda each: _busyness(each[1])):
@@ -232,6 +237,27 @@ class _Wanted:
                 f"no device's configuration has {', '.join(unknown)}; there are "
                 f"{', '.join(sorted(known))}"
             )
+
+
+def _wanted(
+    min_num_qubits: int | None,
+    simulator: bool | None,
+    dynamic_circuits: bool | None,
+    filters: Callable[[Backend], bool] | None,
+    attributes: Mapping[str, object],
+) -> _Wanted:
+    """Check what a device has to be.
+
+    Raises:
+        InvalidInputError: for a value that is not allowed.
+    """
+    return _Wanted(
+        given(checked.whole(0), "min_num_qubits", min_num_qubits),
+        given(checked.boolean, "simulator", simulator),
+        given(checked.boolean, "dynamic_circuits", dynamic_circuits),
+        given(checked.function, "filters", filters),
+        attributes,
+    )
 
 
 def _operational(entry: Entry) -> bool:

@@ -9,9 +9,13 @@ from fractions import Fraction
 from typing import NoReturn, SupportsIndex
 
 from qsession_widget.errors import InvalidInputError
+from qsession_widget.shown import shown
 
 _UNIT_SECONDS = {"d": 86_400, "h": 3_600, "m": 60, "s": 1}
 _PART = re.compile(r"\s*([0-9]{1,12}(?:\.[0-9]{1,12})?)\s*([dhms])\s*", re.ASCII)
+
+_LONGEST_SECONDS = 2**63 - 1
+"""What databases and other languages on the way can hold; services have much lower bounds."""
 
 ALLOWED = (
     "a whole number of seconds above 0 (90), text with the units d, h, m, s, each at most once "
@@ -47,7 +51,7 @@ def parse_duration(value: SupportsIndex | str | timedelta, *, name: str = "max_t
                 seconds = Fraction(operator.index(value))
             except TypeError:
                 _refuse(value, name)
-    if seconds <= 0 or seconds.denominator != 1:
+    if not 0 < seconds <= _LONGEST_SECONDS or seconds.denominator != 1:
         _refuse(value, name)
     return int(seconds)
 
@@ -65,4 +69,4 @@ def _read(text: str, name: str) -> Fraction:
 
 
 def _refuse(value: object, name: str) -> NoReturn:
-    raise InvalidInputError(f"{name}={value!r} is not a length of time; allowed is {ALLOWED}")
+    raise InvalidInputError(f"{name}={shown(value)} is not a length of time; allowed is {ALLOWED}")

@@ -67,8 +67,16 @@ class KeptCircuits:
     def __len__(self) -> int:
         return len(self._known)
 
-    def text(self, circuit: QuantumCircuit) -> str:
-        """Give a circuit's form on the wire, as `codec.encode_circuit` does."""
+    def text(self, circuit: QuantumCircuit, *, plain: bool = False) -> str:
+        """Give a circuit's form on the wire, as `codec.encode_circuit` does.
+
+        Args:
+            circuit: the circuit.
+            plain: whether the reader knows nothing but Qiskit. What is kept is the same for both.
+
+        Raises:
+            CodecError: where it has no form.
+        """
         reference, kept = self._known.get(id(circuit), (None, None))
         seen = reference is not None and reference() is circuit
         if seen and kept is not None and kept.is_of(circuit):
@@ -77,7 +85,7 @@ class KeptCircuits:
         # A copy is worth its time only for a circuit that comes again.
         if not (seen and _comparable(circuit)):
             self._keep(circuit, None)
-            return encode_circuit(circuit)
+            return encode_circuit(circuit, plain=plain)
         # What is encoded is the copy: another thread may be changing the circuit.
         copy = circuit.copy()
         made = _Kept(copy, [each.label for each in copy.data], encode_circuit(copy))

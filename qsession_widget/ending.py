@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import uuid
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
@@ -72,7 +73,7 @@ class Ending(Readable):
             Ids of the jobs that this cancelled.
         """
         if self._session_id is not None and "watch" in self._service.features:
-            return self._service.api.cancel_queued(self._session_id)
+            return self._service.api.cancel_queued(self._session_id, key=str(uuid.uuid4()))
         return [job.job_id() for job in self.jobs() if job.queued() and _cancelled(job)]
 
     def _end(self, error: BaseException | None) -> None:

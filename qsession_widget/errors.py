@@ -6,9 +6,16 @@ TimeoutError, ConnectionError) is always a base as well, so `except ValueError` 
 
 from __future__ import annotations
 
+from typing import Any
+
 
 class QSessionError(Exception):
     """The root: catches everything that qsession_widget raises on purpose."""
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        # Exception's own calls the class with the message alone, and what an error is given by
+        # keyword would be missed: a pool of processes then waits for it for ever.
+        return _again, (type(self), self.args, vars(self))
 
 
 class InvalidInputError(QSessionError, ValueError):
@@ -91,3 +98,11 @@ class JobCancelledError(JobError, RuntimeError):
 
 class JobTimeoutError(JobError, TimeoutError):
     """The job did not end within the time that the caller was ready to wait. It goes on."""
+
+
+def _again(kind: type[QSessionError], arguments: tuple[Any, ...], more: dict[str, Any]) -> object:
+    """Make a copy of an error, in this process or another, without its constructor."""
+    error = kind.__new__(kind, *arguments)
+    error.args = arguments
+    vars(error).update(more)
+    return error

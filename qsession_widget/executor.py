@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from qsession_widget.accounts import LOCAL
-from qsession_widget.errors import InvalidInputError
+from qsession_widget.checked import refusal
+from qsession_widget.errors import CodecError, InvalidInputError
 from qsession_widget.notices import warn_user
 from qsession_widget.primitives import Placed
+from qsession_widget.shown import shown
 from qsession_widget.wire import unheeded
+from qsession_widget.wire.codec import SERVICE_QPY_VERSION
 from qsession_widget.wire.fields import EXECUTOR
+from qsession_widget.wire.portable import portable
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     import qiskit_ibm_runtime as official_package
     import samplomatic
     from qiskit.providers import BackendV2
@@ -78,7 +83,8 @@ class Executor(Placed):
             A job. Its result is a `QuantumProgramResult` of qiskit-ibm-runtime.
 
         Raises:
-            InvalidInputError: for anything else.
+            InvalidInputError: for anything else, for values that are not finite, and for delays
+                that do not survive on the way.
             SessionClosedError: where the session takes no more jobs.
         """
         from qiskit_ibm_runtime.quantum_program import (  # noqa: PLC0415 - takes a second
@@ -91,8 +97,10 @@ class Executor(Placed):
                 program = QuantumProgram.from_(program)
             except (TypeError, ValueError, AttributeError) as error:
                 raise InvalidInputError(
-                    f"{program!r} is not a QuantumProgram of qiskit-ibm-runtime"
+                    f"program={shown(program)} is not a QuantumProgram of qiskit-ibm-runtime"
                 ) from error
+        for number, item in enumerate(program.items):
+            _check_item(number, item)
         session, backend = self._place_for(dry_run=dry_run)
         convert = params_converters.QUANTUM_PROGRAM_PARAMS_CONVERTERS[_SCHEMA_VERSION]
         local = backend.service.channel == LOCAL
@@ -131,12 +139,35 @@ def _with_seed(options: ExecutorOptions) -> ExecutorOptions:
     return changed
 
 
+def _check_item(number: int, item: Any) -> None:
+    """Refuse what the official encoding loses, in silence or for a reader's errors."""
+    arguments = getattr(item, "circuit_arguments", None)
+    if arguments is not None and not np.all(np.isfinite(arguments)):
+        raise InvalidInputError(
+            f"item {number}: circuit_arguments hold nan or infinity; allowed are finite numbers"
+        )
+    try:
+        kept = portable(item.circuit, SERVICE_QPY_VERSION, plain=True) is item.circuit
+    except CodecError as error:
+        raise InvalidInputError(f"item {number}: {error}") from error
+    if not kept:
+        raise InvalidInputError(
+            f"item {number}: circuit {item.circuit.name!r} has delays in another unit than dt, or "
+            "instructions that QPY, in which circuits are sent, does not give back; write delays "
+            "as whole numbers of dt, and transpile the circuit for the device"
+        )
+
+
 def _official_options(given: Any) -> Any:
     from qiskit_ibm_runtime.options_models import ExecutorOptions  # noqa: PLC0415 - takes a second
 
     if isinstance(given, ExecutorOptions):
         return given.model_copy(deep=True)
+    if given is None:
+        return ExecutorOptions()
+    if not isinstance(given, Mapping) or not all(isinstance(name, str) for name in given):
+        raise refusal("options", given, "a dict or ExecutorOptions")
     try:
-        return ExecutorOptions(**(given or {}))
+        return ExecutorOptions(**given)
     except (TypeError, ValueError) as error:
-        raise InvalidInputError(f"options={given!r} is not allowed: {error}") from error
+        raise InvalidInputError(f"options={shown(given)} is not allowed: {error}") from error

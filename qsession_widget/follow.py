@@ -8,7 +8,7 @@ import threading
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from qsession_widget.errors import JobError, QSessionError, ServiceUnavailableError
+from qsession_widget.errors import JobError, ServiceUnavailableError
 from qsession_widget.transport.http import unattended
 
 if TYPE_CHECKING:
@@ -46,17 +46,33 @@ def _follow(job: RuntimeJob, callback: Callback) -> None:
         interim = "interim" in _patiently(job, lambda: job.service.features)
         seen = _hand_over_interim(job, callback) if interim else 0
         _patiently(job, job.wait_for_final_state)
-        result = _patiently(job, job.result)
+        # The text that `result` decodes: that of a private job is given once.
+        text = _patiently(job, job.final_text)
+        if text is None:
+            logger.warning(
+                "No final result for the callback of job %s: the service has none any more",
+                job.job_id(),
+            )
+            return
         if interim:
             # The runtime forgets them at the end, and the end may come before we have asked.
-            text = _patiently(job, lambda: job.service.api.results(job.job_id()))
-            for pub in json.loads(text)["__value__"]["pub_results"][seen:]:
+            for pub in _pubs(text)[seen:]:
                 _hand_over(job, callback, job.decode(json.dumps(pub)))
-        _hand_over(job, callback, result)
+        _hand_over(job, callback, _patiently(job, job.result))
     except JobError as error:
         logger.info("No final result for the callback: %s", error)
-    except QSessionError:
+    except Exception:
+        # Of the service, or of a decoder, which is the user's: nothing else would tell of it.
         logger.exception("The callback of job %s gets no more results", job.job_id())
+
+
+def _pubs(text: str) -> list[Any]:
+    """Give the encoded results of the pubs; none of a program that has no pubs."""
+    match json.loads(text):
+        case {"__value__": {"pub_results": list(pubs)}}:
+            return pubs
+        case _:
+            return []
 
 
 def _hand_over_interim(job: RuntimeJob, callback: Callback) -> int:
@@ -85,6 +101,7 @@ def _patiently(job: RuntimeJob, ask: Callable[[], Any]) -> Any:
 def _hand_over(job: RuntimeJob, callback: Callback, result: Any) -> None:
     try:
         callback(job.job_id(), result)
-    # The callback is the user's: whatever it raises must not cost the results that follow.
-    except Exception:
+    # The callback is the user's: whatever it raises must not cost the results that follow, nor
+    # does `sys.exit()` there mean this thread.
+    except (Exception, SystemExit):
         logger.exception("The callback of job %s raised", job.job_id())

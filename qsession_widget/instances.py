@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import logging
-import threading
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Self, TypedDict, TypeVar, cast
 
-from qsession_widget import connection
+from qsession_widget import checked, connection, forking
 from qsession_widget.accounts import LOCAL, Account
 from qsession_widget.errors import InvalidInputError, NotFoundError, ServiceError
 from qsession_widget.transport.api import RuntimeApi
@@ -49,7 +48,7 @@ class Instances:
         self._transport = transport
         self.api = RuntimeApi(transport)
         """The REST API, one method for each endpoint."""
-        self._lock = threading.Lock()
+        self._lock = forking.Lock()
         self._others = tuple(others)
         self._beside: dict[str, Self] = {}
 
@@ -106,7 +105,9 @@ class Instances:
 
         Raises:
             NotFoundError: where there is none of that id.
+            InvalidInputError: for what is no id.
         """
+        checked.text("session_id", session_id)
         return self._holder(lambda each: (each._whole, each.api.session(session_id)))  # noqa: SLF001 - of the same class
 
     def _in_use(self, instance: str | None = None) -> list[Self]:
@@ -121,6 +122,7 @@ class Instances:
         """
         if instance is None:
             return [self, *(self._service_beside(each.crn) for each in self._others)]
+        checked.text("instance", instance)
         if instance in {self._account.crn, self._account.instance}:
             return [self]
         if self._account.channel == LOCAL:
@@ -142,11 +144,16 @@ class Instances:
         account = self._account.with_changes(instance=crn)
         with self._lock:
             known = self._beside.get(crn)
-            if known is None:
-                known = type(self).__new__(type(self))
-                known._set_up(account, connection.connect(account))  # noqa: SLF001 - a second constructor
-                self._beside[crn] = known
+        if known is not None:
             return known
+        made = type(self).__new__(type(self))
+        made._set_up(account, connection.connect(account))  # noqa: SLF001 - a second constructor
+        with self._lock:
+            known = self._beside.setdefault(crn, made)
+        if known is not made:
+            # Another thread was faster.
+            made._transport.close()  # noqa: SLF001 - of the same class
+        return known
 
     def _each(self, ask: Callable[[Self], _T], instance: str | None = None) -> list[_T]:
         """Ask each instance in use. One that refuses is left out where others answer.

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import asyncio
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
-from qsession_widget import checked
+from qsession_widget import checked, waiting
 from qsession_widget.decoding import decode, decode_result
 from qsession_widget.errors import (
     ConflictError,
@@ -25,6 +24,11 @@ if TYPE_CHECKING:
     from qsession_widget.decoding import ResultDecoder
     from qsession_widget.records import Record
     from qsession_widget.service import QiskitRuntimeService
+
+
+_CANCEL_PAUSES_SECONDS = (0.05, 0.1, 0.2, 0.4, 0.8, 1.6)
+"""How often cancelling is tried again where a refusal and the status contradict each other."""
+_UNFINISHED = frozenset({"QUEUED", "RUNNING"})
 
 
 @dataclass(frozen=True)
@@ -71,6 +75,17 @@ class RuntimeJob(PolledJob):
         data = self._data
         known = f", {data['program']['id']!r}, {job_status(data)}" if data else ""
         return f"<{type(self).__name__}({self._job_id!r}{known})>"
+
+    def __copy__(self) -> Self:
+        # It stands for the one job of its id: a copy would be the same.
+        return self
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Self:
+        return self
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        # By its id: what is known of it is asked for again, where it is read.
+        return _again, (self._service, self._job_id, self._decoder)
 
     # What it is
 
@@ -289,8 +304,105 @@ class RuntimeJob(PolledJob):
             JobCancelledError: where it was cancelled.
             JobTimeoutError: where it is not over in time. It goes on.
             CodecError: where the result cannot be decoded.
+            InvalidInputError: for a timeout or a decoder that is none.
         """
+        checked.given(checked.decoder, "decoder", decoder)
         self.wait_for_final_state(timeout, poll_interval)
+        self._check_success()
+        wanted = decoder or self._decoder
+        kept = self._result
+        if kept is None or kept[0] is not wanted:
+            # No lock is held: decoders are the user's, and may ask this job for something.
+            text = self._result_text()
+            kept = (wanted, None if text is None else self.decode(text, wanted))
+            with self._lock:
+                if self._result is None or self._result[0] is not wanted:
+                    self._result = kept
+                kept = self._result
+                if not self._known_to_be_private():
+                    # It is large, and can be had again.
+                    self._text = None
+        return kept[1]
+
+    def final_text(self) -> str | None:
+        """Wait for the text that `result` decodes; None where the service has none any more.
+
+        Raises:
+            JobFailedError, JobCancelledError: as `result`.
+        """
+        self.wait_for_final_state()
+        self._check_success()
+        return self._result_text()
+
+    def cancel(self) -> bool:
+        """Cancel it. A running one may take a moment to end.
+
+        Returns:
+            True: it is cancelled, or on its way there; also where it had been cancelled before.
+
+        Raises:
+            ConflictError: where it is over already, with or without a result.
+        """
+        for pause in (*_CANCEL_PAUSES_SECONDS, None):
+            try:
+                self._service.api.cancel_job(self._job_id)
+            except ConflictError as error:
+                status = self.status()
+                if status == "CANCELLED":
+                    return True
+                if pause is not None and status in _UNFINISHED:
+                    # It ended in this moment: the refusal knows of it, and the status not yet.
+                    self._service.api.transport.pause(pause)
+                    continue
+                raise ConflictError(
+                    f"job {self._job_id} cannot be cancelled: it is {status}",
+                    status_code=error.status_code,
+                    code=error.code,
+                ) from error
+            break
+        return True
+
+    def update_tags(self, new_tags: Sequence[str]) -> list[str]:
+        """Give it other tags in the place of those it has (PUT /jobs/{id}/tags).
+
+        Args:
+            new_tags: the tags.
+
+        Returns:
+            Its tags as the service has them now.
+
+        Raises:
+            InvalidInputError: where they are not a list of texts.
+        """
+        self._service.api.update_tags(self._job_id, checked.tags("new_tags", new_tags))
+        # What is over never changes, but for this.
+        self._refresh(changed_only=False, anew=True)
+        return self.tags
+
+    def __await__(self) -> Generator[Any, None, Any]:
+        """Wait for its result as `result()` does, and let other asyncio tasks run meanwhile.
+
+        Cancelling the task ends the waiting at once, not the job.
+        """
+        return self._awaited().__await__()
+
+    def decode(self, text: str, decoder: type[ResultDecoder] | ResultDecoder | None = None) -> Any:
+        """Decode text of the service as this job's results are decoded.
+
+        Args:
+            text: the text.
+            decoder: class or object with `decode(text)`; None takes the job's own.
+
+        Raises:
+            InvalidInputError: for a decoder that is none.
+        """
+        checked.given(checked.decoder, "decoder", decoder)
+        return decode_result(text, self.program_id, decoder or self._decoder)
+
+    # Inside
+
+    def _check_success(self) -> None:
+        """Raise what `result` raises of a job that has no result."""
         match job_status(self._known()):
             case "DONE":
                 pass
@@ -307,78 +419,23 @@ class RuntimeJob(PolledJob):
                     f"job {self._job_id} ended as {unknown}, which is no state that has a result",
                     job_id=self._job_id,
                 )
-        wanted = decoder or self._decoder
-        with self._lock:
-            if self._result is None or self._result[0] is not wanted:
-                # It came with the last answer where the service can do that.
-                text = self._text or self._service.api.results(self._job_id)
-                self._text = None
-                self._result = (wanted, None if text is None else self.decode(text, wanted))
-            return self._result[1]
 
-    def cancel(self) -> bool:
-        """Cancel it. A running one may take a moment to end.
-
-        Returns:
-            True: it is cancelled, or on its way there; also where it had been cancelled before.
-
-        Raises:
-            ConflictError: where it is over already, with or without a result.
-        """
-        try:
-            self._service.api.cancel_job(self._job_id)
-        except ConflictError as error:
-            status = self.status()
-            if status == "CANCELLED":
-                return True
-            raise ConflictError(
-                f"job {self._job_id} cannot be cancelled: it is {status}",
-                status_code=error.status_code,
-                code=error.code,
-            ) from error
-        return True
-
-    def update_tags(self, new_tags: Sequence[str]) -> list[str]:
-        """Give it other tags in the place of those it has (PUT /jobs/{id}/tags).
-
-        Args:
-            new_tags: the tags.
-
-        Returns:
-            Its tags as the service has them now.
-
-        Raises:
-            InvalidInputError: where they are not a list of texts.
-        """
-        self._service.api.update_tags(self._job_id, checked.tags("new_tags", new_tags))
-        with self._lock:
-            # What is over never changes, but for this.
-            self._data = self._etag = None
-        return self.tags
-
-    def __await__(self) -> Generator[Any, None, Any]:
-        """Wait for its result as `result()` does, and let other asyncio tasks run meanwhile.
-
-        Cancelling the task ends the waiting at once, not the job.
-        """
-        return self._awaited().__await__()
-
-    def decode(self, text: str, decoder: type[ResultDecoder] | ResultDecoder | None = None) -> Any:
-        """Decode text of the service as this job's results are decoded.
-
-        Args:
-            text: the text.
-            decoder: class or object with `decode(text)`; None takes the job's own.
-        """
-        return decode_result(text, self.program_id, decoder or self._decoder)
-
-    # Inside
+    def _known_to_be_private(self) -> bool:
+        return self._data is not None and bool(self._data.get("private"))
 
     async def _awaited(self) -> Any:
         await self._over_in_the_end()
-        return await asyncio.to_thread(self.result)
+        return await waiting.in_thread(self.result, f"qsession-await-{self._job_id}")
 
     def _traceback(self) -> str:
         """Give the last traceback of a failed job, which IBM sends in the place of its result."""
         text = self._service.api.results(self._job_id) or ""
         return text[text.rfind("Traceback") :] if "Traceback" in text else text
+
+
+def _again(
+    service: QiskitRuntimeService,
+    job_id: str,
+    decoder: type[ResultDecoder] | ResultDecoder | None,
+) -> RuntimeJob:
+    return RuntimeJob(service, job_id, result_decoder=decoder)

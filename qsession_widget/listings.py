@@ -6,7 +6,8 @@ from datetime import UTC, datetime
 from itertools import chain
 from typing import TYPE_CHECKING, Any, Self, TypeVar
 
-from qsession_widget.errors import InvalidInputError
+from qsession_widget import checked
+from qsession_widget.checked import given
 from qsession_widget.instances import Instances
 from qsession_widget.job import RuntimeJob
 from qsession_widget.sessions import SessionSummary
@@ -14,6 +15,8 @@ from qsession_widget.wire.states import Mode
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
+
+_count = checked.whole(0)
 
 PAGE = 100
 """How many jobs or sessions are asked for at once."""
@@ -61,19 +64,20 @@ class Listings(Instances):
             include_mocks: whether dry runs are listed too, which went to a device's mock.
 
         Raises:
-            InvalidInputError: for a limit or skip that is no count, and for an instance that there
-                is not.
+            InvalidInputError: for a limit or skip that is no count, for anything else that is not
+                what it has to be, and for an instance that there is not.
         """
-        _check_count("limit", limit)
-        _check_count("skip", skip)
+        limit, skip = given(_count, "limit", limit), _count("skip", skip)
+        descending = checked.boolean("descending", descending)
+        pending = given(checked.boolean, "pending", pending)
         query = {
-            "backend": backend_name,
+            "backend": given(checked.text, "backend_name", backend_name),
             "pending": None if pending is None else str(pending).lower(),
-            "program": program_id,
-            "session_id": session_id,
-            "tags": list(job_tags) if job_tags else None,
-            "created_after": created_after and created_after.astimezone().isoformat(),
-            "created_before": created_before and created_before.astimezone().isoformat(),
+            "program": given(checked.text, "program_id", program_id),
+            "session_id": given(checked.text, "session_id", session_id),
+            "tags": given(checked.tags, "job_tags", job_tags) or None,
+            "created_after": given(checked.moment, "created_after", created_after),
+            "created_before": given(checked.moment, "created_before", created_before),
             "sort": None if descending else "ASC",
             "include_mocks": "true" if include_mocks else None,
         }
@@ -115,11 +119,9 @@ class Listings(Instances):
             InvalidInputError: for a limit that is no count, for an unknown mode, and for an
                 instance that there is not.
         """
-        _check_count("limit", limit)
-        if mode not in {None, *Mode}:
-            raise InvalidInputError(
-                f"mode={mode!r} is not known; allowed are {', '.join(map(repr, Mode))}"
-            )
+        limit = given(_count, "limit", limit)
+        mode = given(checked.one_of(*Mode), "mode", mode)
+        pending = given(checked.boolean, "pending", pending)
         over = {True: ["pending", "in_progress"], False: ["completed", "canceled", "failed"]}
         query: dict[str, Any] = {
             # The listing has a word of its own for dedicated sessions.
@@ -129,9 +131,9 @@ class Listings(Instances):
                 if mode in {None, each}
             ],
             "status": None if pending is None else over[pending],
-            "backend": backend_name,
-            "created_after": created_after and created_after.astimezone().isoformat(),
-            "created_before": created_before and created_before.astimezone().isoformat(),
+            "backend": given(checked.text, "backend_name", backend_name),
+            "created_after": given(checked.moment, "created_after", created_after),
+            "created_before": given(checked.moment, "created_before", created_before),
         }
         return self._merged(
             lambda service, most, _: service._sessions_of_it(query, most),  # noqa: SLF001 - of the same class
@@ -191,8 +193,3 @@ class Listings(Instances):
                 break
             cursors.add(cursor)
         return list(found.values())[:limit]
-
-
-def _check_count(name: str, count: int | None) -> None:
-    if count is not None and (not isinstance(count, int) or count < 0):
-        raise InvalidInputError(f"{name}={count!r} is not allowed; allowed is 0 and more")

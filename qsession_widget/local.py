@@ -7,13 +7,13 @@ from __future__ import annotations
 
 import subprocess
 import sys
-import threading
 import time
 from typing import TYPE_CHECKING, Any
 
 import requests
 from filelock import FileLock, Timeout
 
+from qsession_widget import forking
 from qsession_widget.errors import RuntimeStartError, ServiceError, ServiceUnavailableError
 from qsession_widget.official import Connection
 from qsession_widget.transport.auth import BearerAuth
@@ -36,7 +36,7 @@ _LOG_LINES = 12
 _LOG_BYTES = 10_000_000
 """A log that is larger is put aside at the next start, in the place of the one before."""
 
-_starting = threading.Lock()
+_starting = forking.Turn()
 _children: list[subprocess.Popen[bytes]] = []
 """What this process started: kept so that a dead one is reaped and does not stay as a zombie."""
 

@@ -16,51 +16,27 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
+from qsession_widget import forking
 from qsession_widget.errors import ConflictError, QSessionError
 from qsession_widget.privacy import without_secrets
-from qsession_widget.sessions import details_of
-from qsession_widget.snapshot import (
-    CacheFigures,
-    JobRow,
-    Link,
-    LinkState,
-    Notice,
-    ServiceClock,
-    Snapshot,
-    UsageSplit,
-    parse_time,
-)
-from qsession_widget.transport.http import unattended
-from qsession_widget.wire.fields import EXTRA
-from qsession_widget.wire.states import JobState, session_status
+from qsession_widget.snapshot import Link, LinkState, Notice, Snapshot
+from qsession_widget.sources import WATCHED_SECONDS, OnService, OwnJobs
+from qsession_widget.transport.http import hurried, unattended
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping, Sequence
+    from collections.abc import Callable, Sequence
 
     from qsession_widget.session import Session
+    from qsession_widget.sources import Source
 
 logger = logging.getLogger(__name__)
 
-WATCHED_SECONDS = 1.0
-"""Length of a round while somebody looks: at the latest then comes a sign of life.
-
-It is also how long the answer to a command may wait behind a held request.
-"""
-
 UNWATCHED_SECONDS = 10.0
-"""Length of a round while nobody looks; most of it is a pause that a command ends."""
+"""Length of a round when nobody looks any more; most of it is a pause that a command ends."""
 
-SHORTEST_PAUSE_SECONDS = 0.05
-"""Pause between held requests: bounds how often a panel is drawn when much happens."""
-
-BUSY_SECONDS = 0.5
-"""Pause between polls of a service that cannot hold requests, while a job has not ended."""
-
-ESTIMATE_SECONDS = 1.0
-"""Shortest time between two questions when the next jobs may start."""
-
-ESTIMATED_JOBS = 16
-"""Of how many it is asked: those that are next."""
+LONGEST_UNWATCHED_SECONDS = 60.0
+"""Length that it grows to while nobody looks: a tenth of the time that nobody has looked."""
+_UNWATCHED_PART = 0.1
 
 LONGEST_PAUSE_SECONDS = 15.0
 """Longest pause between tries while the service cannot be reached."""
@@ -111,7 +87,7 @@ class Monitor:
     """
 
     _all: ClassVar[weakref.WeakValueDictionary[str, Monitor]] = weakref.WeakValueDictionary()
-    _all_lock = threading.Lock()
+    _all_lock = forking.Lock()
 
     def __init__(self, session: Session) -> None:
         self.session = session
@@ -122,8 +98,13 @@ class Monitor:
             simulator=session.simulator,
             link=Link(LinkState.CONNECTING, since=datetime.now(UTC)),
         )
-        watchable = session.session_id is not None
-        self._source = _Watching(session) if watchable else _OwnJobs(session)
+        self._begin()
+        forking.heed(self)
+
+    def _begin(self) -> None:
+        """Have nothing under way, no threads and nobody to show anything to."""
+        watchable = self.session.session_id is not None
+        self._source: Source = OnService(self.session) if watchable else OwnJobs(self.session)
         self._listeners: weakref.WeakSet[Listener] = weakref.WeakSet()
         self._lock = threading.Lock()
         self._looked = threading.Condition(self._lock)
@@ -133,16 +114,24 @@ class Monitor:
         self._answers: queue.SimpleQueue[tuple[Asker, dict[str, Any]]] = queue.SimpleQueue()
         self._unanswered = 0
         self._thread: threading.Thread | None = None
+        self._last_looked_at = time.monotonic()
+
+    def after_fork(self) -> None:
+        """Begin anew: the threads are the parent's, and so are the panels and their browser."""
+        self._begin()
 
     @classmethod
     def of(cls, session: Session) -> Monitor:
         """Give the one monitor of a session, made at the first call."""
         key = session.session_id or session.key
         with cls._all_lock:
-            monitor = cls._all.get(key)
-            if monitor is None:
-                monitor = cls._all[key] = cls(session)
-            return monitor
+            known = cls._all.get(key)
+        if known is not None:
+            return known
+        # Made without the lock: it may ask the service for the session's device.
+        made = cls(session)
+        with cls._all_lock:
+            return cls._all.setdefault(key, made)
 
     @property
     def listeners(self) -> list[Listener]:
@@ -276,6 +265,7 @@ class Monitor:
             # Also where the session is over: whoever asks is told so.
             self._start_threads()
 
+    @hurried()
     def _obey(self) -> None:
         while (command := self._commands.get()) is not None:
             level = "info"
@@ -328,6 +318,8 @@ class Monitor:
             logger.exception("watching %r failed", self.session)
             found, trouble = last, f"internal error: {type(error).__name__}: {error}"
         if trouble is None:
+            # What the pause comes to is known only after the look.
+            round_seconds = max(round_seconds, self._source.pause_seconds(round_seconds))
             link = Link(LinkState.ENDED if found.ended else LinkState.LIVE, datetime.now(UTC))
         else:
             pause = self._pause_seconds(failures + 1)
@@ -361,157 +353,30 @@ class Monitor:
                 logger.exception("%r could not show a snapshot", listener)
         while not self._answers.empty():
             asker, answer = self._answers.get()
-            asker.answer(answer)
+            try:
+                asker.answer(answer)
+            except Exception:
+                # Nor must one that cannot take its answer, such as a panel whose comm has gone.
+                logger.exception("%r could not take an answer", asker)
 
     def _round_seconds(self) -> float:
-        looked_at = any(listener.looked_at for listener in self.listeners)
-        return WATCHED_SECONDS if looked_at else UNWATCHED_SECONDS
+        now = time.monotonic()
+        if any(_is_looked_at(listener) for listener in self.listeners):
+            self._last_looked_at = now
+            return WATCHED_SECONDS
+        unwatched = (now - self._last_looked_at) * _UNWATCHED_PART
+        return min(max(unwatched, UNWATCHED_SECONDS), LONGEST_UNWATCHED_SECONDS)
 
     def _pause_seconds(self, failures: int) -> float:
         if failures:
             return float(min(2 ** (failures - 1), LONGEST_PAUSE_SECONDS))
-        return self._source.pause_seconds(self.snapshot, self._round_seconds())
+        return self._source.pause_seconds(self._round_seconds())
 
 
-class _Watching:
-    """A session on a service: by one held request where it can hold one, else by polls."""
-
-    def __init__(self, session: Session) -> None:
-        self._session = session
-        self._revision = 0
-        self._jobs: dict[str, JobRow] = {}
-        self._holds = False
-        self._clock: ServiceClock | None = None
-        self._estimates = _Estimates()
-        self._uncounted: set[str] = set()
-
-    def look(self, last: Snapshot, *, hold: bool) -> Snapshot:
-        self._holds = "watch" in self._session.service.features
-        if self._holds:
-            return self._watch(last, hold=hold)
-        found = self._session.service.api.session(last.session_id or "")
-        return self._seen(last, found, [job.data for job in self._session.jobs()])
-
-    def pause_seconds(self, snapshot: Snapshot, round_seconds: float) -> float:
-        """Pause as long as needed where the request itself does not wait."""
-        if self._holds:
-            return max(round_seconds - WATCHED_SECONDS, SHORTEST_PAUSE_SECONDS)
-        busy = any(not job.final for job in snapshot.jobs)
-        return BUSY_SECONDS if busy else round_seconds
-
-    def _watch(self, last: Snapshot, *, hold: bool) -> Snapshot:
-        found = self._session.service.api.watch(
-            last.session_id or "",
-            since=self._revision,
-            # The first look answers at once: somebody waits for the panel to appear.
-            wait_seconds=WATCHED_SECONDS if hold and self._revision else 0.0,
-        )
-        if found is not None:
-            self._revision = found["revision"]
-            self._estimates.learn(found["jobs"])
-            seen = self._seen(last, found["session"], found["jobs"])
-        elif self._clock is not None and self._clock.rate > 0:
-            seen = replace(last, now=self._clock.now())
-        else:
-            # A clock that is moved by hand moves without any change of the session.
-            session = self._session.service.api.session(last.session_id or "")
-            seen = self._seen(last, session, [])
-        if self._estimates.due(seen):
-            self._estimate(seen)
-        self._count_pubs()
-        jobs = tuple(self._jobs.values())
-        return seen if jobs == seen.jobs else replace(seen, jobs=jobs)
-
-    def _estimate(self, seen: Snapshot) -> None:
-        """Ask when the next jobs may start, which changes without any change of theirs."""
-        found = self._session.service.api.jobs(
-            session_id=seen.session_id, pending="true", sort="ASC", limit=ESTIMATED_JOBS
-        )
-        self._read(found["jobs"])
-
-    def _count_pubs(self) -> None:
-        """Take over what is known by now: a watched job may be seen before its POST is answered."""
-        for job_id in tuple(self._uncounted):
-            pubs = self._session.service.pub_count(job_id)
-            if pubs is not None:
-                self._jobs[job_id] = replace(self._jobs[job_id], pubs=pubs)
-                self._uncounted.discard(job_id)
-
-    def _seen(
-        self, last: Snapshot, found: dict[str, Any], changed: Iterable[Mapping[str, Any]]
-    ) -> Snapshot:
-        """Read a session, and those of its jobs that may have changed."""
-        extra = found.get(EXTRA) or {}
-        self._clock = ServiceClock.read(found, self._session.service.server_time())
-        self._read(changed)
-        return replace(
-            last,
-            backend_name=found.get("backend_name") or last.backend_name,
-            status=session_status(found["state"], accepting_jobs=bool(found["accepting_jobs"])),
-            details=dict(details_of(found)),
-            jobs=tuple(self._jobs.values()),
-            now=self._clock.shown,
-            rate=self._clock.rate,
-            details_at=parse_time(extra.get("now")),
-            created_at=parse_time(extra.get("created_at")),
-            first_job_seconds=extra.get("first_job_ttl"),
-            state_reason=without_secrets(found.get("state_reason") or "") or None,
-            usage=UsageSplit.read(extra.get("usage")),
-            cache=CacheFigures.read(extra.get("cache")),
-            policy=extra.get("policy"),
-        )
-
-    def _read(self, jobs: Iterable[Mapping[str, Any]]) -> None:
-        """Read jobs as the service has just sent them."""
-        now = None if self._clock is None else self._clock.now()
-        for job in jobs:
-            pubs = self._session.service.pub_count(str(job["id"]))
-            row = JobRow.from_json(job, now, pubs)
-            self._jobs[row.id] = row
-            if row.pubs is None:
-                self._uncounted.add(row.id)
-
-
-class _Estimates:
-    """Whether it is time to ask anew when jobs may start: after a change, where any are sent."""
-
-    def __init__(self) -> None:
-        self._sent = False
-        self._outdated = False
-        self._next_at = 0.0
-
-    def learn(self, changed: Iterable[Mapping[str, Any]]) -> None:
-        """Take note of jobs that have changed."""
-        for job in changed:
-            self._outdated = True
-            self._sent = self._sent or "estimate" in (job.get(EXTRA) or {})
-
-    def due(self, seen: Snapshot) -> bool:
-        """Say so once for a change, and only if somebody waits."""
-        now = time.monotonic()
-        if not (self._sent and self._outdated) or now < self._next_at:
-            return False
-        self._outdated, self._next_at = False, now + ESTIMATE_SECONDS
-        return seen.count(JobState.QUEUED) > 0
-
-
-class _OwnJobs:
-    """A simulator: there is no session, only the jobs that went through this object."""
-
-    def __init__(self, session: Session) -> None:
-        self._session = session
-        self._rows: dict[str, JobRow] = {}
-
-    def look(self, last: Snapshot, *, hold: bool) -> Snapshot:
-        del hold
-        for job in self._session.jobs():
-            row = self._rows.get(job.job_id())
-            if row is None or not row.final:
-                found = self._session.service.api.job(job.job_id()).body or {}
-                pubs = self._session.service.pub_count(job.job_id())
-                self._rows[job.job_id()] = JobRow.from_json(found, pubs=pubs)
-        return replace(last, jobs=tuple(self._rows.values()), now=datetime.now(UTC))
-
-    def pause_seconds(self, snapshot: Snapshot, round_seconds: float) -> float:
-        busy = any(not job.final for job in snapshot.jobs)
-        return BUSY_SECONDS if busy else min(round_seconds, WATCHED_SECONDS)
+def _is_looked_at(listener: Listener) -> bool:
+    try:
+        return listener.looked_at
+    except Exception:
+        # A panel that cannot say so is drawn as if: it must not end what others are drawn by.
+        logger.exception("%r cannot say whether it is looked at", listener)
+        return True

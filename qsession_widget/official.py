@@ -10,7 +10,6 @@ from __future__ import annotations
 import os
 import shlex
 import socket
-import threading
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -18,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from requests.adapters import HTTPAdapter
 
+from qsession_widget import forking
 from qsession_widget.wire.fields import INSTANCE_CRN, OFFICIAL_PREFIX
 
 if TYPE_CHECKING:
@@ -34,7 +34,7 @@ NO_USAGE_DATA = {"USAGE_DATA_OPT_OUT": "True"}
 """The client tells IBM which library calls it, for which it looks through the whole call stack at
 each request: some 10 ms in a notebook. Here nobody reads that."""
 
-_environment_lock = threading.Lock()
+_environment_lock = forking.Turn()
 
 
 @dataclass(frozen=True)

@@ -50,7 +50,8 @@ __all__ = [
     "ZneOptions",
 ]
 
-_MAX_OPTIMIZATION_LEVEL = 3
+
+MAX_OPTIMIZATION_LEVEL = 3
 _MAX_RESILIENCE_LEVEL = 2
 _MAX_SEED = 2**63 - 1
 _IMAGE = "image"
@@ -112,7 +113,7 @@ class Options(Checked):
     experimental: dict[str, Any] | None = None
 
     _CHECKS: ClassVar[Mapping[str, Check]] = {
-        "optimization_level": checked.whole(0, _MAX_OPTIMIZATION_LEVEL),
+        "optimization_level": checked.whole(0, MAX_OPTIMIZATION_LEVEL),
         "resilience_level": checked.whole(0, _MAX_RESILIENCE_LEVEL),
         "default_shots": checked.whole(1),
         "default_precision": checked.number(0, above=True),

@@ -14,6 +14,7 @@ from qsession_widget.service import (
     default_service,
     local_service,
 )
+from qsession_widget.shown import shown
 
 if TYPE_CHECKING:
     from typing import TypeGuard
@@ -54,7 +55,7 @@ def service_for(service: object, backend: str | BackendV2 | None) -> QiskitRunti
         return service_of(backend)
     if not isinstance(service, QiskitRuntimeService):
         raise InvalidInputError(
-            f"service={service!r} is not a QiskitRuntimeService of qsession_widget; "
+            f"service={shown(service)} is not a QiskitRuntimeService of qsession_widget; "
             "a backend is given as Session(backend=...)"
         )
     return service
@@ -82,7 +83,8 @@ def adopted_session(official: OfficialSession) -> tuple[str, QiskitRuntimeServic
     session_id = getattr(official, "session_id", None)
     if not type(official).__module__.startswith("qiskit_ibm_runtime.") or session_id is None:
         raise InvalidInputError(
-            f"{official!r} is no session on a service; allowed are an id, a Session or Batch of "
-            "qsession_widget, and one of qiskit-ibm-runtime that is not in local testing mode"
+            f"session={shown(official)} is no session on a service; allowed are an id, a Session "
+            "or Batch of qsession_widget, and one of qiskit-ibm-runtime that is not in local "
+            "testing mode"
         )
     return str(session_id), adopted_service(official.service, getattr(official, "_instance", None))

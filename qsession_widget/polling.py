@@ -6,12 +6,13 @@ import asyncio
 import logging
 import threading
 import time
+import uuid
 from functools import partial
 from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 from qiskit.primitives import BasePrimitiveJob
 
-from qsession_widget import checked
+from qsession_widget import checked, forking, waiting
 from qsession_widget.errors import (
     InvalidInputError,
     JobTimeoutError,
@@ -19,6 +20,7 @@ from qsession_widget.errors import (
     ServiceError,
     ServiceUnavailableError,
 )
+from qsession_widget.transport.http import hurried
 from qsession_widget.wire.fields import EXTRA
 from qsession_widget.wire.states import FINAL_JOB_STATUS, JOB_STATUS, job_status
 
@@ -28,6 +30,8 @@ if TYPE_CHECKING:
     from qsession_widget.service import QiskitRuntimeService
 
 _HELD_SECONDS = 25.0
+_AWAITED_HELD_SECONDS = 5.0
+"""As above for an awaited job, whose task may be cancelled meanwhile."""
 _FIRST_PAUSE_SECONDS = 0.1
 _LONGEST_PAUSE_SECONDS = 2.0
 _PAUSE_GROWTH = 1.5
@@ -37,6 +41,15 @@ _LONGEST_OUTAGE_SECONDS = 300.0
 logger = logging.getLogger(__name__)
 
 _T = TypeVar("_T")
+
+
+class _Asking:
+    """A question for a result that is under way."""
+
+    def __init__(self) -> None:
+        self.over = threading.Event()
+        self.answered = False
+        self.text: str | None = None
 
 
 class PolledJob(BasePrimitiveJob):  # type: ignore[misc] # qiskit has no types
@@ -53,10 +66,17 @@ class PolledJob(BasePrimitiveJob):  # type: ignore[misc] # qiskit has no types
     ) -> None:
         super().__init__(job_id)
         self._service = service
-        self._lock = threading.Lock()
+        self._lock = forking.Lock()
         self._data = data
         self._etag: str | None = None
         self._text: str | None = None
+        self._asking: _Asking | None = None
+        self._key = ""
+        forking.heed(self)
+
+    def after_fork(self) -> None:
+        """Wait for no thread of the parent."""
+        self._asking = None
 
     def wait_for_final_state(
         self,
@@ -84,7 +104,9 @@ class PolledJob(BasePrimitiveJob):  # type: ignore[misc] # qiskit has no types
             JobTimeoutError: where it is not over by then. It goes on.
             ServiceUnavailableError: where the service cannot be reached for five minutes. It goes
                 on.
+            InvalidInputError: for a timeout that is no number of seconds.
         """
+        timeout = checked.timeout("timeout", timeout)
         pause = _interval(poll_interval, wait)
         try:
             self._wait(timeout, pause, callback)
@@ -95,15 +117,19 @@ class PolledJob(BasePrimitiveJob):  # type: ignore[misc] # qiskit has no types
     def _wait(
         self,
         timeout: float | None,
-        interval: float | None,
-        callback: Callable[[str, str, Self], object] | None,
+        interval: float | None = None,
+        callback: Callable[[str, str, Self], object] | None = None,
+        *,
+        longest_held: float = _HELD_SECONDS,
+        called_off: threading.Event | None = None,
     ) -> None:
         deadline = None if timeout is None else time.monotonic() + timeout
         pause = _FIRST_PAUSE_SECONDS if interval is None else interval
-        longest = _HELD_SECONDS if callback is None else interval or _LONGEST_PAUSE_SECONDS
-        left = _HELD_SECONDS if timeout is None else timeout
-        while not self._over():
-            held = min(left, longest)
+        if callback is not None:
+            longest_held = interval or _LONGEST_PAUSE_SECONDS
+        left = longest_held if timeout is None else timeout
+        while not (self._over() or (called_off is not None and called_off.is_set())):
+            held = min(left, longest_held)
             if callback is not None:
                 callback(self._job_id, job_status(self._known()), self)
             if self._service.known_to_offer("outcome"):
@@ -116,10 +142,10 @@ class PolledJob(BasePrimitiveJob):  # type: ignore[misc] # qiskit has no types
                 waited = self._patiently(ask, deadline)
             if self._over() or self._patiently(self._ended_unheard_of, deadline):
                 return
-            left = _HELD_SECONDS if deadline is None else deadline - time.monotonic()
+            left = longest_held if deadline is None else deadline - time.monotonic()
             if left <= 0:
                 raise JobTimeoutError(
-                    f"job {self._job_id} was not over after {timeout} s; it goes on, and "
+                    f"job {self._job_id} was not over after {timeout:g} s; it goes on, and "
                     f"service.job({self._job_id!r}) gives it back",
                     job_id=self._job_id,
                 )
@@ -143,7 +169,8 @@ class PolledJob(BasePrimitiveJob):  # type: ignore[misc] # qiskit has no types
             until = min(until, deadline)
         while True:
             try:
-                return ask()
+                with hurried():
+                    return ask()
             except ServiceUnavailableError as error:
                 left = self._patience(error, until)
                 self._service.api.transport.pause(min(_LONGEST_PAUSE_SECONDS, left))
@@ -189,6 +216,38 @@ class PolledJob(BasePrimitiveJob):  # type: ignore[misc] # qiskit has no types
             return False
         return times.get("finished") is not None
 
+    def _result_text(self) -> str | None:
+        """Give the text of its result, once it is over; None where there is none (any more).
+
+        It is asked for by one thread at a time, since that of a private job is given once, and
+        kept until it is decoded. The others wait for that one, and hold no lock meanwhile.
+        """
+        while True:
+            with self._lock:
+                if self._text is not None:
+                    # It came with the last answer where the service can do that.
+                    return self._text
+                asking = self._asking
+                if asking is None:
+                    mine = self._asking = _Asking()
+                    # The same again if the first answer is lost, by this object and no other.
+                    self._key = self._key or str(uuid.uuid4())
+            if asking is None:
+                return self._ask_for_result(mine)
+            asking.over.wait()
+            if asking.answered:
+                return asking.text
+
+    def _ask_for_result(self, asking: _Asking) -> str | None:
+        try:
+            asking.text = self._service.api.results(self._job_id, key=self._key)
+            asking.answered = True
+            return asking.text
+        finally:
+            with self._lock:
+                self._text, self._asking = asking.text, None
+            asking.over.set()
+
     def _await_outcome(self, held_seconds: float) -> None:
         """Ask for its JSON and its result once it is over."""
         found = self._service.api.outcome(self._job_id, wait_seconds=held_seconds)
@@ -196,13 +255,21 @@ class PolledJob(BasePrimitiveJob):  # type: ignore[misc] # qiskit has no types
             if found is not None and not self._over():
                 self._data, self._etag, self._text = found["job"], found["etag"], found["result"]
 
-    def _refresh(self, held_seconds: float = 0.0, *, changed_only: bool = True) -> bool:
-        """Ask for its JSON, and say whether the server held the request."""
+    def _refresh(
+        self, held_seconds: float = 0.0, *, changed_only: bool = True, anew: bool = False
+    ) -> bool:
+        """Ask for its JSON, and say whether the server held the request.
+
+        Args:
+            held_seconds: how long the server may hold it.
+            changed_only: whether to ask only for what changed since the last answer.
+            anew: whether to take the answer although it was known to be over.
+        """
         known = self._etag if changed_only else None
         polled = self._service.api.job(self._job_id, etag=known, wait_seconds=held_seconds)
         with self._lock:
             # Answers of two threads may come in any order: what is over stays over.
-            if polled.body is not None and not self._over():
+            if polled.body is not None and (anew or not self._over()):
                 self._data, self._etag = polled.body, polled.etag
         return polled.waited
 
@@ -214,14 +281,22 @@ class PolledJob(BasePrimitiveJob):  # type: ignore[misc] # qiskit has no types
         return (self._known().get(EXTRA) or {}).get(what)
 
     async def _over_in_the_end(self) -> None:
-        # Short questions and no held ones: a thread that is held cannot be called off, and there
-        # are few of them for everybody who waits.
+        """Wait until it is over, and let other asyncio tasks run meanwhile."""
         pause = _FIRST_PAUSE_SECONDS
         until = time.monotonic() + _LONGEST_OUTAGE_SECONDS
+        name = f"qsession-await-{self._job_id}"
         while not self._over():
+            if waiting.held.take():
+                called_off = threading.Event()
+                try:
+                    await waiting.in_thread(partial(self._held_until_over, called_off), name)
+                finally:
+                    # A thread in a held request cannot be called off at once, but soon.
+                    called_off.set()
+                return
             try:
-                await asyncio.to_thread(self._refresh)
-                if await asyncio.to_thread(self._ended_unheard_of):
+                await waiting.in_thread(self._refresh_hurried, name)
+                if await waiting.in_thread(self._ended_unheard_of, name):
                     return
                 until = time.monotonic() + _LONGEST_OUTAGE_SECONDS
             except ServiceUnavailableError as error:
@@ -229,6 +304,14 @@ class PolledJob(BasePrimitiveJob):  # type: ignore[misc] # qiskit has no types
             if not self._over():
                 await asyncio.sleep(pause)
                 pause = min(pause * _PAUSE_GROWTH, _LONGEST_PAUSE_SECONDS)
+
+    def _held_until_over(self, called_off: threading.Event) -> None:
+        with waiting.held.given_back():
+            self._wait(None, longest_held=_AWAITED_HELD_SECONDS, called_off=called_off)
+
+    def _refresh_hurried(self) -> None:
+        with hurried():
+            self._refresh()
 
 
 def _interval(poll_interval: float | None, wait: float | None) -> float | None:

@@ -5,9 +5,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-from qiskit import QuantumCircuit
-from qiskit.circuit import ControlFlowOp
-from qiskit.exceptions import QiskitError
 from qiskit.primitives import BaseEstimatorV2, BaseSamplerV2
 from qiskit.primitives.containers.estimator_pub import EstimatorPub
 from qiskit.primitives.containers.sampler_pub import SamplerPub
@@ -18,16 +15,19 @@ from qsession_widget.errors import InvalidInputError
 from qsession_widget.notices import warn_user
 from qsession_widget.options import Options
 from qsession_widget.places import service_of
+from qsession_widget.pubs import estimator_pubs, in_paulis, sampler_pubs
 from qsession_widget.service import default_service
 from qsession_widget.session import Session, find_session
 from qsession_widget.surrounding import surrounding_session
 from qsession_widget.transpiling import transpiled_circuits
 from qsession_widget.wire import unheeded
 from qsession_widget.wire.fields import INSTANCE_CRN, mock_of
+from qsession_widget.wire.portable import delays_in_dt
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
+    from qiskit import QuantumCircuit
     from qiskit.primitives.containers import EstimatorPubLike, SamplerPubLike
     from qiskit.primitives.containers.observables_array import ObservablesArray
     from qiskit.providers import BackendV2
@@ -121,7 +121,7 @@ def _meant(given: Session | str | BackendV2 | None) -> Session | Backend | None:
         return given
     if not isinstance(given, Backend) and hasattr(given, "session_id"):
         return find_session(given)
-    name = backend_name(given)
+    name = backend_name(given, "mode")
     if around is None:
         return given if isinstance(given, Backend) else service_of(given).backend(name)
     service = around.service if isinstance(given, str) else service_of(given)
@@ -236,7 +236,11 @@ class _Primitive(Placed):
     def _for_device(self, pub: Any, backend: Backend) -> Any:
         raise NotImplementedError
 
-    def _transpiled(self, circuit: QuantumCircuit, backend: Backend) -> QuantumCircuit:
+    def _for_its_device(self, circuit: QuantumCircuit, backend: Backend) -> QuantumCircuit:
+        """Return a circuit that the device can execute: the same one, where it is that."""
+        if _is_isa(circuit, backend):
+            # QPY, and so IBM, knows delays in units of dt alone.
+            return delays_in_dt(circuit, backend.target.dt)
         return transpiled_circuits.get(circuit, backend, self.options.optimization_level)
 
 
@@ -284,24 +288,12 @@ class Sampler(_Primitive, BaseSamplerV2):  # type: ignore[misc] # qiskit has no 
                 and for parameter values or shots that do not fit.
             SessionClosedError: where the session takes no more jobs.
         """
-        coerced = []
-        for number, pub in enumerate(_listed(pubs)):
-            try:
-                checked = SamplerPub.coerce(pub, shots)
-            except (QiskitError, TypeError, ValueError) as error:
-                raise InvalidInputError(f"pub {number}: {error}") from error
-            if not _measures(checked.circuit):
-                raise InvalidInputError(
-                    f"pub {number}: circuit {checked.circuit.name!r} measures nothing, so a "
-                    "Sampler has nothing to give; add circuit.measure_all() or measure(...)"
-                )
-            coerced.append(checked)
-        return self._send(coerced, dry_run=dry_run)
+        return self._send(sampler_pubs(pubs, shots), dry_run=dry_run)
 
     def _for_device(self, pub: SamplerPub, backend: Backend) -> SamplerPub:
-        if _is_isa(pub.circuit, backend):
+        circuit = self._for_its_device(pub.circuit, backend)
+        if circuit is pub.circuit:
             return pub
-        circuit = self._transpiled(pub.circuit, backend)
         return SamplerPub(circuit, pub.parameter_values, pub.shots)
 
 
@@ -350,43 +342,20 @@ class Estimator(_Primitive, BaseEstimatorV2):  # type: ignore[misc] # qiskit has
                 parameter values or a precision that do not fit.
             SessionClosedError: where the session takes no more jobs.
         """
-        coerced = []
-        for number, pub in enumerate(_listed(pubs)):
-            try:
-                coerced.append(EstimatorPub.coerce(pub, precision))
-            except (QiskitError, TypeError, ValueError) as error:
-                raise InvalidInputError(f"pub {number}: {error}") from error
-        return self._send(coerced, dry_run=dry_run)
+        return self._send(estimator_pubs(pubs, precision), dry_run=dry_run)
 
     def _more_inputs(self) -> dict[str, Any]:
         level = self.options.resilience_level
         return {} if level is None else {"resilience_level": level}
 
     def _for_device(self, pub: EstimatorPub, backend: Backend) -> EstimatorPub:
-        if _is_isa(pub.circuit, backend):
+        circuit = self._for_its_device(pub.circuit, backend)
+        observables: ObservablesArray = in_paulis(pub.observables)
+        if circuit is pub.circuit and observables is pub.observables:
             return pub
-        circuit = self._transpiled(pub.circuit, backend)
-        observables: ObservablesArray = pub.observables.apply_layout(circuit.layout)
+        if not _is_isa(pub.circuit, backend):
+            observables = observables.apply_layout(circuit.layout)
         return EstimatorPub(circuit, observables, pub.parameter_values, pub.precision)
-
-
-def _listed(pubs: Any) -> list[Any]:
-    """Give a list of pubs where one pub may stand by itself."""
-    alone = isinstance(pubs, (QuantumCircuit, SamplerPub, EstimatorPub)) or (
-        # A tuple is one pub where a circuit is followed by something that is no circuit.
-        isinstance(pubs, tuple)
-        and len(pubs) > 1
-        and isinstance(pubs[0], QuantumCircuit)
-        and not isinstance(pubs[1], (QuantumCircuit, tuple))
-    )
-    if alone:
-        return [pubs]
-    try:
-        return list(pubs)
-    except TypeError as error:
-        raise InvalidInputError(
-            f"pubs={pubs!r} is no circuit, no pub and no list of pubs"
-        ) from error
 
 
 def _check_width(number: int, circuit: QuantumCircuit, backend: Backend) -> None:
@@ -395,17 +364,6 @@ def _check_width(number: int, circuit: QuantumCircuit, backend: Backend) -> None
             f"pub {number}: circuit {circuit.name!r} has {circuit.num_qubits} qubits, and "
             f"{backend.name} has {backend.num_qubits}"
         )
-
-
-def _measures(circuit: QuantumCircuit) -> bool:
-    """Whether anything in the circuit, or in its branches and loops, writes a classical bit."""
-    # Counting is quick; looking at each instruction is not, and happens in every iteration.
-    return "measure" in circuit.count_ops() or any(
-        any(_measures(block) for block in instruction.operation.blocks)
-        if isinstance(instruction.operation, ControlFlowOp)
-        else bool(instruction.clbits)
-        for instruction in circuit.data
-    )
 
 
 def _is_isa(circuit: QuantumCircuit, backend: Backend) -> bool:

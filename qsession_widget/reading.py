@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import threading
 import uuid
-from typing import TYPE_CHECKING, Any, Literal, get_args
+from typing import TYPE_CHECKING, Any, Literal, Self, get_args
 
-from qsession_widget import checked
+from qsession_widget import checked, forking
 from qsession_widget.errors import InvalidInputError
 from qsession_widget.job import RuntimeJob
 from qsession_widget.sessions import details_of
@@ -37,10 +36,7 @@ class Readable:
         tags: Sequence[str] | None,
         name: str | None,
     ) -> None:
-        if on_error not in get_args(OnError):
-            raise InvalidInputError(
-                f"on_error={on_error!r} is not known; allowed are {', '.join(get_args(OnError))}"
-            )
+        checked.one_of(*get_args(OnError))("on_error", on_error)
         self.key = str(uuid.uuid4())
         """Made by this client, so that sessions without an id on the service have one too."""
         self.name = None if name is None else checked.text("name", name)
@@ -51,8 +47,32 @@ class Readable:
         self._device = None
         self._session_id = None
         self._active = True
-        self._lock = threading.Lock()
+        self._lock = forking.Lock()
         self._own_jobs: list[RuntimeJob] = []
+
+    def __copy__(self) -> Self:
+        # It stands for the one session of its id: a copy would be the same.
+        return self
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Self:
+        return self
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        # By its id; on a simulator, which gives none, by its key and the jobs that it knows.
+        with self._lock:
+            jobs = list(self._own_jobs)
+        values = {
+            "key": self.key,
+            "name": self.name,
+            "_service": self._service,
+            "_on_error": self._on_error,
+            "_tags": self._tags,
+            "_device": self._device,
+            "_session_id": self._session_id,
+            "_active": self._active,
+            "_own_jobs": jobs,
+        }
+        return _again, (type(self), values)
 
     # What it is
 
@@ -186,3 +206,10 @@ class Readable:
         if self._session_id is None:
             return {}
         return self._service.api.session(self._session_id)
+
+
+def _again(kind: type[Readable], values: dict[str, Any]) -> Readable:
+    """Make a session of what is known of it, without asking the service."""
+    session = kind.__new__(kind)
+    vars(session).update(values, _lock=forking.Lock())
+    return session

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from qsession_widget import accounts, connection
-from qsession_widget.accounts import IBM_CHANNELS, Account
+from qsession_widget import accounts, checked, connection
+from qsession_widget.accounts import IBM_CHANNELS, Account, check_which
+from qsession_widget.checked import given
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -59,13 +60,15 @@ class SavedAccounts:
         Raises:
             InvalidInputError: for an account that cannot be used, and where one is in the way.
         """
+        check_which(channel, name, filename)
+        given(checked.text, "instance", instance)
         account = Account(channel or IBM_CHANNELS[0], token, url, instance).with_changes(
             proxies=connection.proxies_of(proxies),
             verify=connection.verify_of(verify),
-            private_endpoint=private_endpoint,
+            private_endpoint=given(checked.boolean, "private_endpoint", private_endpoint),
             region=region,
-            plans_preference=None if plans_preference is None else tuple(plans_preference),
-            tags=None if tags is None else tuple(tags),
+            plans_preference=given(checked.texts, "plans_preference", plans_preference),
+            tags=given(checked.texts, "tags", tags),
         )
         return accounts.save_account(
             account,

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-import threading
 import uuid
+from collections.abc import Mapping
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Self
 
-from qsession_widget import connection
-from qsession_widget.accounts import IBM_CHANNELS, LOCAL, Account, find_account
+from qsession_widget import checked, connection, forking, handles
+from qsession_widget.accounts import IBM_CHANNELS, LOCAL, Account, check_which, find_account
 from qsession_widget.backend import backend_name
+from qsession_widget.checked import given
 from qsession_widget.devices import Devices
 from qsession_widget.encoding import kept_circuits
 from qsession_widget.errors import InvalidInputError, NotFoundError, ServiceUnavailableError
@@ -16,24 +18,29 @@ from qsession_widget.follow import follow
 from qsession_widget.job import RuntimeJob
 from qsession_widget.listings import Listings
 from qsession_widget.notices import warn_user
-from qsession_widget.options import RuntimeOptions
+from qsession_widget.options import MAX_OPTIMIZATION_LEVEL, RuntimeOptions
 from qsession_widget.saved import SavedAccounts
 from qsession_widget.surrounding import surrounding_session
 from qsession_widget.wire import codec
 from qsession_widget.wire.fields import API_PREFIX, EXTRA, MOCK_PREFIX
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Sequence
     from datetime import datetime
     from pathlib import Path
     from types import TracebackType
 
     import qiskit_ibm_runtime as official_package
+    from qiskit import QuantumCircuit
 
     from qsession_widget.accounts import ActiveAccount, Proxies
     from qsession_widget.decoding import ResultDecoder
     from qsession_widget.transport.cloud import Instance
     from qsession_widget.transport.http import Transport
+
+
+_UNNAMED: tuple[str | None, str | None] = None, None
+"""Name of a saved account, and its file, where a service is of none that is known."""
 
 
 class QiskitRuntimeService(Devices, Listings, SavedAccounts):
@@ -87,6 +94,7 @@ class QiskitRuntimeService(Devices, Listings, SavedAccounts):
         plans_preference: Sequence[str] | None = None,
         tags: Sequence[str] | None = None,
     ) -> None:
+        given(checked.text, "instance", instance)
         if token is None and url is None:
             account = find_account(channel, name=name, filename=filename)
             if account.channel == LOCAL and instance is not None:
@@ -95,21 +103,23 @@ class QiskitRuntimeService(Devices, Listings, SavedAccounts):
                     "token, or save one with QiskitRuntimeService.save_account"
                 )
         else:
+            check_which(channel, name, filename)
             account = Account(channel or IBM_CHANNELS[0], token, url)
         account = account.with_changes(
             instance=instance,
             verify=connection.verify_of(verify),
             proxies=connection.proxies_of(proxies),
-            private_endpoint=private_endpoint,
+            private_endpoint=given(checked.boolean, "private_endpoint", private_endpoint),
             region=region,
-            plans_preference=None if plans_preference is None else tuple(plans_preference),
-            tags=None if tags is None else tuple(tags),
+            plans_preference=given(checked.texts, "plans_preference", plans_preference),
+            tags=given(checked.texts, "tags", tags),
         )
         others: list[Instance] = []
         if account.channel != LOCAL and account.crn is None:
             first, *others = connection.fitting_instances(account)
             account = account.with_changes(instance=first.crn)
         self._set_up(account, connection.connect(account), others)
+        self._saved_as = (name, None if filename is None else str(filename))
         if account.channel == LOCAL and url is not None:
             with _default_lock:
                 _default[:] = [self]
@@ -121,6 +131,7 @@ class QiskitRuntimeService(Devices, Listings, SavedAccounts):
         self._features: frozenset[str] | None = None
         self._official: Any = None
         self._pub_counts: dict[str, int] = {}
+        self._saved_as = _UNNAMED
 
     def usage(self) -> dict[str, Any]:
         """Ask what the instance has used and may use (GET /instances/usage).
@@ -136,11 +147,16 @@ class QiskitRuntimeService(Devices, Listings, SavedAccounts):
         For the local runtime it keeps the runtime's address: where that was stopped and started
         again on another port, the next call makes a new one.
         """
-        with self._lock:
-            url = self._transport.url
-            if self._official is None or self._official[0] != url:
-                self._official = (url, connection.official_service(self._account, url))
-            return self._official[1]
+        url = self._transport.url
+        known = self._official
+        if known is None or known[0] != url:
+            # Made without a lock, since that asks IBM: at worst it is made twice.
+            made = (url, connection.official_service(self._account, url))
+            with self._lock:
+                if self._official is known:
+                    self._official = made
+                known = self._official
+        return known[1]
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__}(channel={self.channel!r}, url={self._transport.url!r})>"
@@ -156,9 +172,20 @@ class QiskitRuntimeService(Devices, Listings, SavedAccounts):
     ) -> None:
         self.close()
 
-    def __deepcopy__(self, memo: dict[int, Any]) -> Self:
+    def __copy__(self) -> Self:
         # A connection is shared, never doubled.
         return self
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Self:
+        return self
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        # By the name of its account: a token in a pickle would be anybody's who has the file.
+        # One with other instances beside it looks for all of them again.
+        account = replace(self._account, instance=None) if self._others else self._account
+        how = handles.recipe(account, *self._saved_as)
+        handles.remember(how, self)
+        return _again, (how,)
 
     @property
     def channel(self) -> str:
@@ -178,13 +205,15 @@ class QiskitRuntimeService(Devices, Listings, SavedAccounts):
     @property
     def features(self) -> frozenset[str]:
         """What the service can do beyond IBM's REST API; empty at IBM (GET /qsession)."""
-        with self._lock:
-            if self._features is None:
-                try:
-                    self._features = frozenset(self.api.about()["features"])
-                except NotFoundError:
-                    self._features = frozenset()
-            return self._features
+        known = self._features
+        if known is None:
+            # Asked without a lock: others need not wait for an answer that takes long.
+            try:
+                known = frozenset(self.api.about()["features"])
+            except NotFoundError:
+                known = frozenset()
+            self._features = known
+        return known
 
     def pub_count(self, job_id: str) -> int | None:
         """Give how many pubs a job has; None for one that was not sent through this object."""
@@ -192,8 +221,7 @@ class QiskitRuntimeService(Devices, Listings, SavedAccounts):
 
     def known_to_offer(self, feature: str) -> bool:
         """Say whether the service has said that it can do something, without asking it."""
-        with self._lock:
-            return feature in (self._features or ())
+        return feature in (self._features or ())
 
     def close(self) -> None:
         """Close the connections. The local runtime goes on."""
@@ -250,11 +278,18 @@ class QiskitRuntimeService(Devices, Listings, SavedAccounts):
             NotFoundError: for an unknown program or session.
             ConflictError: where the session takes no more jobs.
         """
+        given(checked.function, "callback", callback)
+        given(checked.decoder, "result_decoder", result_decoder)
+        session_id = given(checked.text, "session_id", session_id)
+        level = given(
+            checked.whole(0, MAX_OPTIMIZATION_LEVEL), "optimization_level", optimization_level
+        )
+        if not isinstance(inputs, Mapping):
+            raise checked.refusal("inputs", inputs, "a dict of the program's inputs")
         chosen = RuntimeOptions.of(options)
         if chosen.backend is None:
             raise InvalidInputError("options name no backend; give options={'backend': NAME}")
-        if not isinstance(program_id, str) or not program_id:
-            raise InvalidInputError(f"program_id={program_id!r} is not the name of a program")
+        checked.text("program_id", program_id)
         name = backend_name(chosen.backend)
         service = self
         if self._in_use(chosen.instance) != [self]:
@@ -267,9 +302,14 @@ class QiskitRuntimeService(Devices, Listings, SavedAccounts):
             **({"session_id": session_id} if session_id else {}),
             **chosen.on_the_wire(),
         }
-        if optimization_level is not None and "transpile" in service.features:
-            body[EXTRA] = {"optimization_level": optimization_level}
-        text = codec.dumps(body, circuit=kept_circuits.text)
+        if level is not None and "transpile" in service.features:
+            body[EXTRA] = {"optimization_level": level}
+
+        def encoded(circuit: QuantumCircuit) -> str:
+            # IBM's service reads circuits with Qiskit alone.
+            return kept_circuits.text(circuit, plain="transpile" not in service.features)
+
+        text = codec.dumps(body, circuit=encoded)
         try:
             answer = service.api.create_job(text, key=str(uuid.uuid4()))
         except ServiceUnavailableError as error:
@@ -313,7 +353,9 @@ class QiskitRuntimeService(Devices, Listings, SavedAccounts):
 
         Raises:
             NotFoundError: where there is none of that id.
+            InvalidInputError: for what is no id.
         """
+        checked.text("job_id", job_id)
 
         def found(service: QiskitRuntimeService) -> RuntimeJob:
             job = RuntimeJob(service, job_id)
@@ -327,23 +369,26 @@ class QiskitRuntimeService(Devices, Listings, SavedAccounts):
 
         Raises:
             NotFoundError: where there is none of that id.
+            InvalidInputError: for what is no id.
         """
+        checked.text("job_id", job_id)
         self._holder(lambda service: service.api.delete_job(job_id))
 
 
-_default_lock = threading.Lock()
+def _again(how: handles.Recipe) -> QiskitRuntimeService:
+    return handles.again(how, QiskitRuntimeService)
+
+
+_default_lock = forking.Lock()
 _default: list[QiskitRuntimeService] = []
 
 
 def default_service() -> QiskitRuntimeService:
-    """Give this process's service for those who name none, made at the first call.
+    """Return this process's service for those who name none, made at the first call.
 
     That is the runtime that was joined last by its url, where one was.
     """
-    with _default_lock:
-        if not _default or _default[0].closed:
-            _default[:] = [QiskitRuntimeService()]
-        return _default[0]
+    return _kept(0) or _keep(0, QiskitRuntimeService())
 
 
 def local_service() -> QiskitRuntimeService:
@@ -351,10 +396,24 @@ def local_service() -> QiskitRuntimeService:
     service = default_service()
     if service.channel == LOCAL:
         return service
+    return _kept(1) or _keep(1, QiskitRuntimeService(LOCAL))
+
+
+def _kept(place: int) -> QiskitRuntimeService | None:
     with _default_lock:
-        if len(_default) == 1 or _default[1].closed:
-            _default[1:] = [QiskitRuntimeService(LOCAL)]
-        return _default[1]
+        known = _default[place : place + 1]
+    return known[0] if known and not known[0].closed else None
+
+
+def _keep(place: int, made: QiskitRuntimeService) -> QiskitRuntimeService:
+    """Keep a service that was made without a lock, unless another thread was faster."""
+    with _default_lock:
+        first = _default[place : place + 1]
+        if first and not first[0].closed:
+            made.close()
+            return first[0]
+        _default[place:] = [made]
+        return made
 
 
 _adopted: dict[tuple[str, Account], QiskitRuntimeService] = {}

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, Any, ClassVar, ParamSpec, Self, TypeVar
 
+from qsession_widget import checked
 from qsession_widget.backend import backend_name, no_calibration
 from qsession_widget.duration import parse_duration
 from qsession_widget.ending import Ending
@@ -179,8 +180,10 @@ class Session(Ending):
         tags: Sequence[str] | None,
         name: str | None,
     ) -> None:
-        service, found = service.find_session(session_id)
+        # What cannot be used is said before the service is asked.
+        device = None if backend is None else backend_name(backend)
         self._set_up(service, on_error, tags, name)
+        self._service, found = service.find_session(session_id)
         mode = found["mode"]
         if mode != self._MODE:
             hint = "Batch.from_id" if mode == Mode.BATCH else "Session.from_id"
@@ -189,12 +192,12 @@ class Session(Ending):
                 f"{self._MODE.value!r}; use {hint}"
             )
         own = found.get("backend_name")
-        if backend is not None and backend_name(backend) != own:
+        if device not in {None, own}:
             raise InvalidInputError(
-                f"session {session_id} is on backend {own!r}, not on {backend_name(backend)!r}"
+                f"session {session_id} is on backend {own!r}, not on {device!r}"
             )
         self._session_id = str(found["id"])
-        self._device = service.backend(own) if own else None
+        self._device = self._service.backend(own) if own else None
         self._active = found["state"] != SessionState.CLOSED
 
     def _repr_mimebundle_(
@@ -313,7 +316,7 @@ class Session(Ending):
         Args:
             function: a function or a coroutine function.
         """
-        return bound(self, function)
+        return bound(self, checked.function("function", function))
 
     def __enter__(self) -> Self:
         enter(self)

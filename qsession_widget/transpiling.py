@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import hashlib
-import threading
 from collections import OrderedDict
 from typing import TYPE_CHECKING
 
 from qiskit.transpiler import generate_preset_pass_manager
 
+from qsession_widget import forking
 from qsession_widget.encoding import kept_circuits
+from qsession_widget.wire.portable import delays_in_dt, transpiled_around_delays
 
 if TYPE_CHECKING:
     from qiskit import QuantumCircuit
@@ -31,7 +32,7 @@ class TranspiledCircuits:
 
     def __init__(self, size: int = CACHED_CIRCUITS) -> None:
         self._size = size
-        self._lock = threading.Lock()
+        self._lock = forking.Lock()
         self._found: OrderedDict[Key, QuantumCircuit] = OrderedDict()
         self.hits = 0
         """How often a circuit was there."""
@@ -56,7 +57,7 @@ class TranspiledCircuits:
                 return known
         # Two threads may both do it: better than that one waits for the other's other circuit.
         manager = generate_preset_pass_manager(optimization_level=level, target=target)
-        made = manager.run(circuit)
+        made = delays_in_dt(transpiled_around_delays(circuit, manager.run), target.dt)
         with self._lock:
             made = self._found.setdefault(key, made)
             while len(self._found) > self._size:

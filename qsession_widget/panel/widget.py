@@ -5,12 +5,11 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import time
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 import anywidget
 import traitlets
@@ -26,7 +25,7 @@ from qsession_widget.panel.static_html import as_html
 from qsession_widget.panel.still import Still
 from qsession_widget.panel.text import as_text
 from qsession_widget.panel.why import why
-from qsession_widget.privacy import without_secrets
+from qsession_widget.privacy import without_secrets_in
 from qsession_widget.session import Session, find_session
 from qsession_widget.snapshot import LinkState
 
@@ -112,8 +111,8 @@ class SessionPanel(anywidget.AnyWidget):
         self._shown = snapshot
         self._heard: tuple[str, ...] = ()
         self._views_are_counted = False
-        # Whoever makes a panel looks at it; no word of that comes while the next cell runs.
-        self._hold_look()
+        # Whoever makes a panel is about to look at it; no word of that comes while the cell runs.
+        self._looked_at_until = time.monotonic() + _LOOK_LASTS_SECONDS
         self._pages = columns.pages(snapshot.jobs)
         self._room = 0
         self._make_room()
@@ -136,6 +135,17 @@ class SessionPanel(anywidget.AnyWidget):
         self.observe(lambda _change: self._on_view_count(), "_view_count")
         self._take_messages_on_any_shell()
         self._monitor.add(self)
+
+    def __copy__(self) -> Self:
+        # It is on the screens that it is on: a copy would be another panel.
+        return self
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Self:
+        return self
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        # Elsewhere it is a panel of the same session. Its own class was made for its pages.
+        return SessionPanel, (self.session,)
 
     @property
     def session(self) -> Session:
@@ -212,6 +222,8 @@ class SessionPanel(anywidget.AnyWidget):
         if bundle is None:
             return None
         data, metadata = bundle
+        # It is being displayed, of which no word comes either while the next cell runs.
+        self._hold_look()
         # The widget brings itself up to date; what is saved beside it cannot.
         snapshot = self._monitor.look_now(_LOOK_SECONDS)
         data["text/plain"] = as_text(snapshot)
@@ -298,7 +310,7 @@ class SessionPanel(anywidget.AnyWidget):
             if not isinstance(error, QSessionError):
                 logger.exception("job %r could not be shown", job_id)
             found = {"job_id": job_id, "error": f"{type(error).__name__}: {error}"[:LONGEST_TEXT]}
-        return {"peek": json.loads(without_secrets(json.dumps(found)))}
+        return {"peek": without_secrets_in(found)}
 
     def _make_room(self) -> None:
         """Have a trait for each page, made in growing lots, since each lot makes a class."""

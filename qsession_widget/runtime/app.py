@@ -18,8 +18,9 @@ from qsession_widget.runtime import logs, openapi, problems
 from qsession_widget.runtime.coordinator import Coordinator
 from qsession_widget.runtime.devices import Catalog
 from qsession_widget.runtime.iam import Cloud, TokenAuthentication, Tokens
-from qsession_widget.runtime.intake import TooManyError
+from qsession_widget.runtime.intake import KeyReusedError, TooManyError, UnknownOwnerError
 from qsession_widget.runtime.listing import Listing
+from qsession_widget.runtime.named import Named
 from qsession_widget.runtime.prefix import AnyPrefix
 from qsession_widget.runtime.registry import Registry
 from qsession_widget.runtime.replays import Replays
@@ -66,7 +67,13 @@ def create_app(
     catalog = Catalog(settings.copies, settings.aliases)
     store = Store(settings.home / "runtime.db")
     registry = Registry(token, store.users())
-    coordinator = Coordinator(store, clock, settings, lambda: registry.several)
+    coordinator = Coordinator(
+        store,
+        clock,
+        settings,
+        several_owners=lambda: registry.several,
+        is_known=lambda owner: registry.hash_for(owner) is not None,
+    )
     api = Api(settings, clock, catalog, store, coordinator, version, shut_down)
     tokens = Tokens(token, registry)
     retention = Retention(store, clock, settings)
@@ -94,6 +101,7 @@ def create_app(
             yield
             for each in background:
                 each.cancel()
+            await api.end()
         finally:
             coordinator.stop()
             await asyncio.to_thread(store.close)
@@ -103,6 +111,7 @@ def create_app(
         middleware=[
             Middleware(activity.middleware),
             Middleware(AnyPrefix, routes=routes),
+            Middleware(Named),
             Middleware(
                 AuthenticationMiddleware,
                 backend=TokenAuthentication(registry, tokens),
@@ -114,6 +123,8 @@ def create_app(
             problems.Problem: problems.answer,
             HTTPException: _no_such_route,
             TooManyError: _too_many,
+            KeyReusedError: _key_reused,
+            UnknownOwnerError: _removed,
             StoreUnavailableError: _unavailable,
             Exception: _fault,
         },
@@ -193,6 +204,14 @@ async def _too_many(_request: Request, error: Exception) -> Response:
     if not isinstance(error, TooManyError):
         raise error
     return problems.as_response(problems.too_many(error.count, error.limit, error.what))
+
+
+async def _key_reused(_request: Request, error: Exception) -> Response:
+    return problems.as_response(problems.key_reused(str(error)))
+
+
+async def _removed(_request: Request, _error: Exception) -> Response:
+    return problems.as_response(problems.unauthorized())
 
 
 async def _unavailable(_request: Request, error: Exception) -> Response:

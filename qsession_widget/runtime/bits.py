@@ -8,6 +8,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 from qiskit.primitives import BitArray
 
+from qsession_widget.errors import InvalidInputError
+from qsession_widget.wire.fields import RESULT_NAMES
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -41,6 +44,20 @@ def registers(
         array = np.frombuffer(data, dtype=np.uint8).reshape(*shape, shots, size)
         found[register.name] = BitArray(array.copy(), register.size)
     return found
+
+
+def check_names(circuit: QuantumCircuit) -> None:
+    """Refuse a register whose data cannot be in a result: DataBin has something of that name.
+
+    Raises:
+        InvalidInputError: for such a register.
+    """
+    for register in circuit.cregs:
+        if register.name in RESULT_NAMES:
+            raise InvalidInputError(
+                f"the data of the classical register {register.name!r} cannot be called that in a "
+                "result; give it another name"
+            )
 
 
 def _places(circuit: QuantumCircuit, register: ClassicalRegister) -> range | list[int]:

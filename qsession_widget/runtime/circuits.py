@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import logging
 from typing import TYPE_CHECKING, Any
 
 from qiskit.circuit import Barrier, Delay, Measure, Parameter, ParameterExpression, Reset
 
 from qsession_widget.runtime.caching import Cache
 from qsession_widget.wire import codec
+from qsession_widget.wire.portable import check_numbers
 
 if TYPE_CHECKING:
     from collections.abc import Hashable, Iterator
 
     from qiskit import QuantumCircuit
     from qiskit.circuit import CircuitInstruction
+
+log = logging.getLogger(__name__)
 
 _KEPT = 256
 
@@ -29,8 +33,9 @@ class Circuits:
         """Decode the wire's text of a circuit; nobody may change what this gives."""
 
         def make() -> tuple[QuantumCircuit, Hashable]:
-            circuit = codec.decode_circuit(text)
-            structure = structural_key(circuit)
+            circuit = codec.decode_circuit(text, oldest=codec.SERVICE_OLDEST_QPY_VERSION)
+            check_numbers(circuit)
+            structure = _key_of(circuit)
             return circuit, text if structure is None else structure
 
         known = self._decoded.get(text, make)
@@ -43,7 +48,7 @@ class Circuits:
         if known is not None and known[0] is circuit:
             return known[1]
         # Where nothing is known it is like no other.
-        return structural_key(circuit) or object()
+        return _key_of(circuit) or object()
 
     def release(self) -> None:
         """Let go of the circuits of a job; the cache keeps what it has room for."""
@@ -53,6 +58,16 @@ class Circuits:
         """Forget everything."""
         self._decoded.clear()
         self._keys.clear()
+
+
+def _key_of(circuit: QuantumCircuit) -> Hashable | None:
+    """Describe a circuit as `structural_key` does, and none that it stumbles over."""
+    try:
+        return structural_key(circuit)
+    # Instructions are anybody's classes; without a key a circuit runs as well, and is not kept.
+    except Exception:
+        log.debug("circuit %r has no key", circuit.name, exc_info=True)
+        return None
 
 
 def structural_key(circuit: QuantumCircuit) -> Hashable | None:
@@ -92,7 +107,9 @@ def _described(
     circuit: QuantumCircuit, instruction: CircuitInstruction, places: dict[Parameter, int]
 ) -> Hashable | None:
     known = {Measure, Reset, Barrier, Delay}
-    if not (instruction.is_standard_gate() or instruction.operation.base_class in known):
+    # An operation such as AnnotatedOperation or Clifford has neither base class nor parameters.
+    kind = getattr(instruction.operation, "base_class", None)
+    if not (instruction.is_standard_gate() or kind in known):
         return None
     values = [_value(value, places) for value in instruction.params]
     if None in values:

@@ -7,18 +7,19 @@ Lifecycle and scheduler decide; the parts that carry it out are put together her
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from functools import partial
 from typing import TYPE_CHECKING
 
 from msgspec.structs import replace
 
-from qsession_widget.runtime import history, lifecycle
+from qsession_widget.runtime import history, keys, lifecycle
 from qsession_widget.runtime.agenda import Agenda
 from qsession_widget.runtime.executor import LocalExecutor
-from qsession_widget.runtime.intake import Intake
+from qsession_widget.runtime.intake import KEYS, Intake
 from qsession_widget.runtime.live import Bell, Live
-from qsession_widget.runtime.running import Running
+from qsession_widget.runtime.running import Running, safely
 from qsession_widget.runtime.scheduler import Scheduler
 from qsession_widget.runtime.steps import Steps
 from qsession_widget.runtime.store import Write
@@ -33,13 +34,15 @@ if TYPE_CHECKING:
     from qsession_widget.runtime.clock import Clock
     from qsession_widget.runtime.estimates import Estimate
     from qsession_widget.runtime.executor import Event, Place
+    from qsession_widget.runtime.intake import NewSession
     from qsession_widget.runtime.job import Job
     from qsession_widget.runtime.lifecycle import Session
     from qsession_widget.runtime.settings import Policy, Settings
     from qsession_widget.runtime.store import Store
-    from qsession_widget.wire.states import Mode
 
 log = logging.getLogger(__name__)
+
+CANCELLED_BY_USER_REASON = "Cancelled by its user."
 
 
 class Coordinator:
@@ -51,6 +54,7 @@ class Coordinator:
         clock: Clock,
         settings: Settings,
         several_owners: Callable[[], bool] = lambda: False,
+        is_known: Callable[[str], bool] = lambda _owner: True,
     ) -> None:
         """Prepare, start nothing.
 
@@ -59,15 +63,16 @@ class Coordinator:
             clock: for the times of sessions and jobs.
             settings: of the runtime.
             several_owners: whether there is more than one at the moment.
+            is_known: whether an owner may use the runtime at the moment.
         """
         self._several_owners = several_owners
         self._live = live = Live(store, clock, settings, Bell(self._look))
-        self._executor = LocalExecutor(settings.workers, self._on_event)
+        self._executor = LocalExecutor(settings.workers, self._on_event, live.bell.ring)
         self._scheduler = Scheduler(lanes=settings.lanes, shared=self.policy == "shared")
         self._turns = Turns(live, self._scheduler, self._executor)
         self._steps = Steps(live, self._scheduler, self._turns, self._executor)
         self._running = Running(live, self._scheduler, self._turns, self._steps, self._executor)
-        self._intake = Intake(live, self._steps, self._running)
+        self._intake = Intake(live, self._steps, self._running, is_known)
         self._agenda = Agenda(live, self._steps, self._running)
 
     @property
@@ -103,37 +108,42 @@ class Coordinator:
         past = store.read_at_start(
             partial(history.recent_use, shared=self._scheduler.shared), self.now
         )
+        self._intake.remember(store.read_at_start(keys.latest, KEYS))
         for owner, day, seconds in past:
             self._scheduler.charge(owner, seconds, day)
         for session in sessions:
             self._steps.keep_session(session, counted=True)
         for job in jobs:
             live.add(job)
+            live.inherited.add(job.id)
             self._steps.enqueue(job)
         self._executor.start()
         for job in jobs:
             if job.state is JobState.RUNNING:
-                log.info("job %s goes back to its queue: its runtime died", job.id)
-                self._steps.requeue(job, attempts=job.attempts - 1)
+                self._steps.interrupted(job)
+        for session in sessions:
+            known = live.sessions.get(session.id)
+            if known is not None and lifecycle.is_cancelled(known):
+                # The last runtime died over it.
+                self._steps.apply(lifecycle.cancel(known, self.now))
         self._look()
 
     def stop(self) -> None:
-        """End the workers. Jobs that were running are run again by the next runtime."""
+        """End the workers. Jobs that were running are run again by the next runtime.
+
+        They go back to their queues: one that is found running had a runtime that died.
+        """
         self._agenda.stop()
         self.changes.close()
         self._executor.stop()
+        for job in [each for each in self._live.jobs.values() if each.state is JobState.RUNNING]:
+            safely(partial(self._steps.requeue, job, attempts=job.attempts - 1))
 
     # -- what is asked for -----------------------------------------------------------------
 
-    async def create_session(
-        self, owner: str, backend: str, mode: Mode, max_seconds: int, key: str | None
-    ) -> str:
-        """Open a session; returns its id once it is on disk.
-
-        Raises:
-            TooManyError: where its owner has as many already as he may.
-        """
-        return await self._intake.create_session(owner, backend, mode, max_seconds, key)
+    async def create_session(self, wanted: NewSession, key: str | None) -> str:
+        """Open a session; returns its id once it is on disk. `Intake` says what it raises."""
+        return await self._intake.create_session(wanted, key)
 
     async def submit(self, job: Job, params: str, key: str | None) -> str:
         """Take a job; returns its id once it is on disk. `Intake.submit` says more."""
@@ -148,35 +158,43 @@ class Coordinator:
     async def cancel_session(self, session_id: str) -> None:
         """Take no more jobs and cancel the queued ones. Does nothing to a closed session."""
         session = self._steps.current(session_id)
-        if session is not None:
-            await self._steps.apply(lifecycle.cancel(session, self.now))
+        if session is None:
+            return
+        session = self._steps.put_session(lifecycle.begin_to_cancel(session))
+        # What is on disk by now is gone on with by the next runtime.
+        stored = self._live.write(Write(sessions=(session,)))
+        queued = self._live.jobs_of(session_id, JobState.QUEUED)
+        await self._steps.cancel_in_turns(queued, lifecycle.CANCELLED_REASON)
+        left = self._live.sessions.get(session_id)
+        if left is not None:
+            await self._steps.apply(lifecycle.cancel(left, self.now))
+        await asyncio.wait([stored])
 
     async def cancel_queued(self, session_id: str) -> list[str]:
         """Cancel a session's queued jobs; returns their ids."""
-        session = self._steps.current(session_id)
-        if session is None:
+        if self._steps.current(session_id) is None:
             return []
-        dropped = [job.id for job in self._live.jobs_of(session_id, JobState.QUEUED)]
-        await self._steps.apply(lifecycle.cancel_queued(session, self.now))
-        return dropped
+        queued = self._live.jobs_of(session_id, JobState.QUEUED)
+        return await self._steps.cancel_in_turns(queued, lifecycle.QUEUE_CANCELLED_REASON)
 
     async def cancel_job(self, job_id: str) -> bool:
-        """Cancel a job, killing its worker if it runs; False if it has ended already."""
+        """Cancel a job, running or not; False if it has ended already, and that is on disk."""
         job = self._live.jobs.get(job_id)
         if job is not None and job.session_id is not None:
             self._steps.current(job.session_id)
             job = self._live.jobs.get(job_id)
         if job is None:
+            await self._live.until_stored(job_id)
             return False
-        await self._steps.end(job, JobState.CANCELLED, reason="Cancelled by its user.")
+        await self._steps.end(job, JobState.CANCELLED, reason=CANCELLED_BY_USER_REASON)
         return True
 
     async def cancel_all(self, owner: str) -> None:
-        """Cancel an owner's jobs, running or not, and his sessions with them."""
+        """Cancel an owner's jobs, running or not, and their sessions with them."""
         for session in [each for each in self._live.sessions.values() if each.owner == owner]:
             await self.cancel_session(session.id)
-        for job in [each for each in self._live.jobs.values() if each.owner == owner]:
-            await self.cancel_job(job.id)
+        jobs = [each for each in self._live.jobs.values() if each.owner == owner]
+        await self._steps.cancel_in_turns(jobs, CANCELLED_BY_USER_REASON, running=True)
 
     async def set_tags(self, job: Job, tags: tuple[str, ...]) -> None:
         """Give a job other tags, whether it has ended or not."""
@@ -200,6 +218,10 @@ class Coordinator:
             TypeError: the clock is none that can be advanced.
         """
         await self._agenda.advance(seconds)
+
+    def next_revision(self) -> int:
+        """Give the number of one more change, for what only its watchers have to hear of."""
+        return self._live.next_revision()
 
     # -- what is known ---------------------------------------------------------------------
 
@@ -237,7 +259,10 @@ class Coordinator:
     def unfinished(self, owner: str, job_id: str) -> bool:
         """Whether it is an owner's job whose end is not on disk yet."""
         job = self._live.jobs.get(job_id)
-        return (job.owner if job is not None else self._live.ending.get(job_id)) == owner
+        if job is not None:
+            return job.owner == owner
+        ending = self._live.ending.get(job_id)
+        return ending is not None and ending.owner == owner
 
     def take_outcome(self, owner: str, job_id: str) -> tuple[Job, str | None] | None:
         """Give a job that has just ended, and its result, both on disk by now; None later on.

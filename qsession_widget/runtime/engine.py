@@ -8,16 +8,19 @@ everything goes through `run`.
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from qiskit.circuit import Parameter, ParameterExpression
+from qiskit.exceptions import QiskitError
 from qiskit_aer import AerError
 from qiskit_aer.backends.aer_compiler import assemble_circuits, generate_aer_config
 from qiskit_aer.backends.backend_utils import LIBRARY_DIR
 from qiskit_aer.backends.controller_wrappers import AerConfig
 
+from qsession_widget.errors import InvalidInputError
 from qsession_widget.runtime import noise, seeds, stages
 from qsession_widget.runtime.circuits import rebindable
 
@@ -270,7 +273,8 @@ class _Value(NamedTuple):
         if isinstance(self.expression, Parameter):
             return binds[self.expression]
         needed = {parameter: binds[parameter] for parameter in self.parameters}
-        return float(self.expression.bind(needed))
+        with _binding():
+            return float(self.expression.bind(needed))
 
 
 def _blanks(circuit: QuantumCircuit, places: Sequence[int]) -> list[tuple[tuple[int, int], _Value]]:
@@ -292,4 +296,20 @@ def _blanks(circuit: QuantumCircuit, places: Sequence[int]) -> list[tuple[tuple[
 
 
 def _bound(circuit: QuantumCircuit, values: Sequence[float]) -> QuantumCircuit:
-    return circuit.assign_parameters(list(values)) if circuit.parameters else circuit.copy()
+    if not circuit.parameters:
+        return circuit.copy()
+    with _binding():
+        return circuit.assign_parameters(list(values))
+
+
+@contextmanager
+def _binding() -> Iterator[None]:
+    """Say what it means where an expression of parameters has no value."""
+    try:
+        yield
+    except (QiskitError, ArithmeticError, ValueError, TypeError, RuntimeError) as error:
+        reason = getattr(error, "message", None) or error
+        raise InvalidInputError(
+            "the circuit has no finite real value somewhere with the parameters' values that were "
+            f"given: {reason}"
+        ) from error

@@ -1,8 +1,8 @@
 """Gives jobs to worker processes on this machine, and kills those whose job must stop.
 
-The interface is six calls (`start`, `warm`, `submit`, `give_device`, `kill`, `stop`), `free` and
-one callback, so that another engine can take its place. Each worker has a thread that waits on
-its pipe; the callback runs in the event loop.
+The interface is six calls (`start`, `warm`, `submit`, `give_device`, `cancel`, `stop`), `free` and
+two callbacks, so that another engine can take its place. Each worker has a thread that waits on
+its pipe; the callbacks run in the event loop.
 """
 
 from __future__ import annotations
@@ -108,13 +108,18 @@ class Failed:
 
 
 @dataclass(frozen=True)
+class Stopped:
+    """The task was given up before its end, as it was asked to be."""
+
+
+@dataclass(frozen=True)
 class Lost:
     """The worker died, by itself or because it was killed; `exit_code` as of the process."""
 
     exit_code: int | None
 
 
-Event = Interim | Reached | Done | Failed | Lost
+Event = Interim | Reached | Done | Failed | Stopped | Lost
 GOES_ON = (Interim, Reached)
 """What is not a job's end."""
 
@@ -125,8 +130,19 @@ A short job then wakes the event loop once, with its end.
 """
 
 
+STOP_SECONDS = 1.0
+"""How long a task that is cancelled may take to stop by itself.
+
+Between two pubs it does so at once, and its process keeps what it has made ready. To end a process
+and make a new one ready takes about as long as this.
+"""
+
 _SHORT_CHARACTERS = 2**15
 """Of a payload that surely fits into a pipe."""
+
+
+_REWARM_SECONDS = 0.05
+"""Jobs that wait go on a new process before it is made ready for others."""
 
 
 @dataclass(frozen=True)
@@ -147,13 +163,20 @@ class Place:
 class LocalExecutor:
     """Worker processes, one task each at a time."""
 
-    def __init__(self, workers: int, on_event: Callable[[str, Event], None]) -> None:
+    def __init__(
+        self,
+        workers: int,
+        on_event: Callable[[str, Event], None],
+        on_free: Callable[[], None] = lambda: None,
+    ) -> None:
         """Prepare, start nothing.
 
         Args:
             workers: how many processes.
             on_event: is called in the event loop with a job's id and what happened to it; after
                 Done, Failed or Lost its worker is free.
+            on_free: is called in the event loop when the worker of a job that was cancelled is
+                free again; of such a job nothing else is told.
         """
         # Spinning OpenMP threads slow each other down badly where cores are shared.
         os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
@@ -161,12 +184,18 @@ class LocalExecutor:
         context.set_forkserver_preload(["qsession_widget.runtime.simulation"])
         self._workers = [_Worker(context, index) for index in range(workers)]
         self._on_event = on_event
+        self._on_free = on_free
         self._by_job: dict[str, _Worker] = {}
 
     @property
     def free(self) -> int:
         """How many tasks can be submitted now."""
         return sum(each.job_id is None for each in self._workers)
+
+    @property
+    def giving_up(self) -> bool:
+        """Whether a worker is about to be free, since its task was cancelled."""
+        return any(each.given_up is not None for each in self._workers)
 
     def places(self) -> list[Place]:
         """Say what each worker does."""
@@ -179,18 +208,23 @@ class LocalExecutor:
             each.start(loop, self._receive)
 
     def warm(self, affinity: str, device: str) -> None:
-        """Have a free worker get ready for tasks that will come; without a free one, do nothing.
+        """Have a free worker get ready for tasks that will come.
+
+        One at a time gets ready in each process, so that a task waits for no more than that; where
+        all of them are busy, with tasks or with getting ready, nothing is done.
 
         Args:
             affinity: of the tasks.
             device: name under which their device was recorded.
         """
-        if self.free:
-            self._chosen(affinity).warm(affinity, device)
+        idle = [each for each in self._workers if each.job_id is None and each.warming is None]
+        if idle:
+            self._best(idle, affinity).warm(affinity, device)
 
     def submit(self, task: Task) -> None:
         """Give a task to a free worker, best to one that knows its session."""
-        chosen = self._chosen(task.affinity)
+        idle = [each for each in self._workers if each.job_id is None]
+        chosen = self._best(idle, task.affinity)
         self._by_job[task.job_id] = chosen
         chosen.give(task)
 
@@ -200,14 +234,31 @@ class LocalExecutor:
         if running is not None:
             running.give_device()
 
-    def _chosen(self, affinity: str) -> _Worker:
-        idle = [each for each in self._workers if each.job_id is None]
-        return min(idle, key=lambda each: (each.affinity != affinity, each.last_used))
+    def _best(self, idle: list[_Worker], affinity: str) -> _Worker:
+        return min(
+            idle,
+            key=lambda each: (each.affinity != affinity, each.warming is not None, each.last_used),
+        )
+
+    def cancel(self, job_id: str) -> None:
+        """Have a task given up; nothing more is told of it. Unknown jobs are ignored.
+
+        It may stop by itself for a second, then its process is ended.
+        """
+        running = self._by_job.pop(job_id, None)
+        if running is not None:
+            given_up = running.give_up()
+            asyncio.get_running_loop().call_later(STOP_SECONDS, self._end, running, given_up)
 
     def kill(self, job_id: str) -> None:
-        """End the process that runs a job; Lost follows. Unknown jobs are ignored."""
+        """End the process that runs a job, at once; Lost follows. Unknown jobs are ignored."""
         running = self._by_job.get(job_id)
         if running is not None:
+            running.kill()
+
+    @staticmethod
+    def _end(running: _Worker, given_up: object) -> None:
+        if running.given_up is given_up:
             running.kill()
 
     def stop(self) -> None:
@@ -216,10 +267,18 @@ class LocalExecutor:
             each.stop()
 
     def _receive(self, source: _Worker, job_id: str, event: Event) -> None:
+        unwanted = source.given_up is not None
         if not isinstance(event, GOES_ON):
-            source.job_id = None
-            self._by_job.pop(job_id, None)
-        self._on_event(job_id, event)
+            source.job_id = source.given_up = None
+            if not unwanted:
+                self._by_job.pop(job_id, None)
+            if isinstance(event, Lost):
+                # Jobs that wait go first.
+                asyncio.get_running_loop().call_later(_REWARM_SECONDS, source.warm_again)
+            if unwanted:
+                self._on_free()
+        if not unwanted:
+            self._on_event(job_id, event)
 
 
 class _Worker:
@@ -227,7 +286,10 @@ class _Worker:
 
     def __init__(self, context: ForkServerContext, index: int) -> None:
         self.job_id: str | None = None
+        self.given_up: object | None = None
+        self.warming: str | None = None
         self.affinity = ""
+        self._device = ""
         self.last_used = 0.0
         self._context = context
         self._name = f"worker-{index}"
@@ -245,7 +307,33 @@ class _Worker:
 
     def warm(self, affinity: str, device: str) -> None:
         self.affinity, self.last_used = affinity, time.monotonic()
-        self._tasks.put(Warm(device))
+        self._device = device
+        link = self._link
+        if link is None or device not in link.ready:
+            self.warming = device
+            self._tasks.put(Warm(device))
+
+    def warm_again(self) -> None:
+        """Make a new process ready for what the last one did."""
+        if self.job_id is None and self.warming is None and self._device:
+            self.warm(self.affinity, self._device)
+
+    def _is_warm(self) -> None:
+        self.warming = None
+
+    def give_up(self) -> object:
+        """Ask for the end of the task; gives what `given_up` is until it has ended."""
+        link, self._unwanted = self._link, self.job_id
+        self.given_up = object()
+        # A task that is only being sent can hear nothing; nor may the event loop wait for it.
+        if link is not None and self._sending.acquire(blocking=False):
+            try:
+                link.pipe.send_bytes(msgpack.encode({"stop": self.job_id}))
+            except OSError:
+                log.info("%s ended before it could be stopped", self._name)
+            finally:
+                self._sending.release()
+        return self.given_up
 
     def place(self) -> Place:
         link, job_id = self._link, self.job_id
@@ -255,6 +343,8 @@ class _Worker:
 
     def give(self, task: Task) -> None:
         self.job_id, self.affinity, self.last_used = task.job_id, task.affinity, time.monotonic()
+        self._device = task.device or task.backend
+        self._unwanted = None
         self._tasks.put(_Given(task, sent=self._send_at_once(task)))
 
     def _send_at_once(self, task: Task) -> bool:
@@ -264,7 +354,7 @@ class _Worker:
         that asks for the device comes after such a wish, which must not be taken for the answer.
         """
         link = self._link
-        if link is None or task.asks or len(task.params) > _SHORT_CHARACTERS:
+        if link is None or self.warming or task.asks or len(task.params) > _SHORT_CHARACTERS:
             return False
         try:
             self._send(link, task)
@@ -282,7 +372,7 @@ class _Worker:
         if link is not None and link.asks:
             link.asks = False
             try:
-                link.pipe.send_bytes(b"go")
+                link.pipe.send_bytes(msgpack.encode({"go": self.job_id}))
             except OSError:
                 # The process died meanwhile: Lost is on its way.
                 log.info("%s ended before it could go on", self._name)
@@ -310,10 +400,19 @@ class _Worker:
             self._link.close()
 
     def _get_ready(self, wish: Warm) -> None:
-        """Pass a wish on; a process that cannot take it is replaced before its next task."""
-        with contextlib.suppress(OSError):
-            if self._link is not None:
-                self._send(self._link, {"warm": wish.device})
+        """Pass a wish on, and wait until it is fulfilled.
+
+        A process that cannot take it is replaced before its next task.
+        """
+        link = self._link
+        with contextlib.suppress(OSError, EOFError, ValueError):
+            if link is not None:
+                self._send(link, {"warm": wish.device})
+                msgpack.decode(link.pipe.recv_bytes())
+                link.ready.add(wish.device)
+        with contextlib.suppress(RuntimeError):
+            # The event loop may have ended meanwhile.
+            self._loop.call_soon_threadsafe(self._is_warm)
 
     def _outcome(self, task: Task, *, sent: bool) -> Event:
         if not sent and (self._link is None or self._link.pipe.poll()):
@@ -388,6 +487,7 @@ class _Link:
     Attributes:
         killed_for: the job for whose sake the process was killed.
         asks: it waits until it may go on the device.
+        ready: devices for which the process was made ready.
     """
 
     process: BaseProcess
@@ -395,6 +495,7 @@ class _Link:
     lifeline: Connection
     killed_for: str | None = None
     asks: bool = False
+    ready: set[str] = field(default_factory=set)
 
     @classmethod
     def open(cls, context: ForkServerContext, name: str) -> _Link:
@@ -421,5 +522,7 @@ def _event(answer: dict[str, Any]) -> Event:
             return Reached(Stage(answer["stage"]), time.monotonic())
         case "done":
             return Done(answer["result"], answer["busy_seconds"], Figures(**answer["cache"]))
+        case "stopped":
+            return Stopped()
         case _:
             return Failed(answer["reason"], answer["traceback"])

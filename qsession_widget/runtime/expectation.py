@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from collections import defaultdict
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from qiskit.circuit import ClassicalRegister, QuantumCircuit
@@ -24,7 +24,38 @@ if TYPE_CHECKING:
     from qiskit.transpiler import Target
 
 REGISTER = "__c"
-"""Name of the register that measurements go to."""
+"""Name of the register that measurements go to, where the circuit has none of that name."""
+
+_BASIS = {**{each: each for each in "IXYZ"}, **dict(zip("+-rl01", "XXYYZZ", strict=True))}
+"""Which Pauli is measured for each letter of an observable: the last six are projectors."""
+
+
+class Reading(NamedTuple):
+    """How an observable follows from what is read.
+
+    Attributes:
+        parity: the bits whose parity is its sign.
+        ones: the bits that have to be 1, else it is 0.
+        zeros: the bits that have to be 0, else it is 0.
+    """
+
+    parity: int
+    ones: int
+    zeros: int
+
+    @classmethod
+    def of(cls, label: str, bits: Mapping[int, int]) -> Reading:
+        """Read an observable's label; `bits` are the places of the measured qubits' bits."""
+        masks = {"parity": 0, "ones": 0, "zeros": 0}
+        for qubit, letter in enumerate(reversed(label)):
+            if letter != "I":
+                kind = "parity" if letter in "XYZ" else "ones" if letter in "-l1" else "zeros"
+                masks[kind] |= 1 << bits[qubit]
+        return cls(**masks)
+
+    def takes(self, outcome: int) -> bool:
+        """Whether the observable is not zero at an outcome."""
+        return outcome & self.ones == self.ones and not outcome & self.zeros
 
 
 @dataclass(frozen=True)
@@ -33,11 +64,11 @@ class Group:
 
     Attributes:
         circuit: the circuit with their measurement.
-        masks: by observable, the bits of the measurement whose parity it is.
+        readings: by observable, how it is read off.
     """
 
     circuit: QuantumCircuit
-    masks: Mapping[str, int]
+    readings: Mapping[str, Reading]
 
     def estimate(self, counts: Mapping[str, int]) -> dict[str, tuple[float, float]]:
         """Give each observable's mean, and the spread of a single shot."""
@@ -45,10 +76,15 @@ class Group:
         outcomes = [(int(text, 16) >> offset, count) for text, count in counts.items()]
         shots = sum(count for _, count in outcomes)
         found = {}
-        for label, mask in self.masks.items():
-            odd = sum(count for outcome, count in outcomes if (outcome & mask).bit_count() & 1)
-            mean = (shots - 2 * odd) / shots
-            found[label] = mean, math.sqrt(1 - mean**2)
+        for label, reading in self.readings.items():
+            mask, kept = reading.parity, outcomes
+            if reading.ones or reading.zeros:
+                kept = [each for each in outcomes if reading.takes(each[0])]
+            square = sum(count for _, count in kept) / shots
+            odd = sum(count for outcome, count in kept if (outcome & mask).bit_count() & 1)
+            mean = square - 2 * odd / shots
+            # Not below zero by rounding.
+            found[label] = mean, math.sqrt(max(square - mean**2, 0.0))
         return found
 
 
@@ -74,11 +110,14 @@ def groups(circuit: QuantumCircuit, labels: frozenset[str], target: Target) -> l
 
     Args:
         circuit: prepares the state; may have parameters.
-        labels: Pauli strings as wide as the circuit.
+        labels: Paulis and projectors (`+-rl01`) of every qubit, as wide as the circuit.
         target: in whose instructions to turn qubits before they are measured.
     """
     # Sorted, so that the order, and with it every seed, is always the same.
-    observables = PauliList(sorted(labels))
+    measuring: dict[str, list[str]] = {}
+    for label in sorted(labels):
+        measuring.setdefault("".join(map(_BASIS.__getitem__, label)), []).append(label)
+    observables = PauliList(sorted(measuring))
     turns = PassManager(
         [Optimize1qGatesDecomposition(basis=list(target.operation_names), target=target)]
     )
@@ -87,14 +126,13 @@ def groups(circuit: QuantumCircuit, labels: frozenset[str], target: Target) -> l
         basis = Pauli((np.logical_or.reduce(commuting.z), np.logical_or.reduce(commuting.x)))
         measured = np.flatnonzero(basis.z | basis.x).tolist() or [0]
         bits = {qubit: index for index, qubit in enumerate(measured)}
-        masks = {
-            pauli.to_label(): sum(
-                1 << bits[qubit] for qubit in np.flatnonzero(pauli.z | pauli.x).tolist()
-            )
+        readings = {
+            label: Reading.of(label, bits)
             for pauli in commuting
+            for label in measuring[pauli.to_label()]
         }
         measurement = turns.run(_measurement(circuit.num_qubits, basis, measured))
-        found.append(Group(_measuring(circuit, measurement), masks))
+        found.append(Group(_measuring(circuit, measurement), readings))
     return found
 
 
@@ -113,7 +151,11 @@ def _measurement(qubits: int, basis: Pauli, measured: Sequence[int]) -> QuantumC
 
 def _measuring(circuit: QuantumCircuit, measurement: QuantumCircuit) -> QuantumCircuit:
     whole = circuit.copy()
-    (register,) = measurement.cregs
+    names = {each.name for each in circuit.cregs}
+    name = REGISTER
+    while name in names:
+        name += "_"
+    register = ClassicalRegister(measurement.num_clbits, name)
     whole.add_register(register)
     whole.compose(measurement, clbits=register, inplace=True)
     return whole

@@ -40,6 +40,9 @@ class Usage:
         if seconds < 0:
             raise ValueError(f"{owner} cannot have used {seconds} s")
         used = round(seconds * _MICROSECONDS)
+        if not used:
+            # An owner of nothing has no entry that would have to go again.
+            return
         self._total[owner] += used
         self._by_day[day.toordinal()][owner] += used
 

@@ -55,6 +55,12 @@ def device_seconds(jobs: Table) -> ColumnElement[float]:
     return func.coalesce(spent / literal(1e6), 0.0)
 
 
+def running_seconds(jobs: Table) -> ColumnElement[float]:
+    """Give for how long a job had a worker, as `Job.running_seconds` does, in SQL."""
+    started, ended = (type_coerce(jobs.c[name], Integer) for name in ("started_at", "ended_at"))
+    return func.coalesce((ended - started) / literal(1e6), 0.0)
+
+
 def recent_use(connection: Connection, now: datetime, *, shared: bool) -> list[Used]:
     """Sum up what each owner used on each day of the fair-share window.
 
@@ -65,7 +71,7 @@ def recent_use(connection: Connection, now: datetime, *, shared: bool) -> list[U
     """
     sessions, jobs = schema.sessions, schema.jobs
     first = now - timedelta(days=WINDOW_DAYS)
-    by_job = select(jobs.c.owner, _day(jobs.c.ended_at), func.sum(device_seconds(jobs))).where(
+    by_job = select(jobs.c.owner, _day(jobs.c.ended_at), func.sum(running_seconds(jobs))).where(
         jobs.c.ended_at >= first
     )
     if not shared:

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
 MAX_ATTEMPTS = 2
-"""How often a job is started when its worker dies under it."""
+"""How often a job is started when its worker dies under it, or the whole runtime does."""
 
 
 class Job(msgspec.Struct, frozen=True, gc=False):
@@ -24,6 +24,9 @@ class Job(msgspec.Struct, frozen=True, gc=False):
             began. On the device it is from its first simulation to the end of its last one.
         attempts: how often a worker had it; one that the runtime's own end took away from its
             worker does not count.
+        prepared_at: when it was prepared, and asked for the device; it had to wait from then until
+            `on_device_at` where another job was on it.
+        interruptions: how often the runtime itself died while a worker had it.
         busy_seconds: time that the simulation itself took.
         cost_seconds: `cost` of the request: its own limit of running time, or None.
         optimization_level: how a circuit that is not in the device's instruction set is
@@ -45,7 +48,9 @@ class Job(msgspec.Struct, frozen=True, gc=False):
     on_device_at: datetime | None = None
     post_processing_at: datetime | None = None
     ended_at: datetime | None = None
+    prepared_at: datetime | None = None
     attempts: int = 0
+    interruptions: int = 0
     busy_seconds: float | None = None
     cost_seconds: int | None = None
     optimization_level: int = 1
@@ -74,7 +79,7 @@ class Job(msgspec.Struct, frozen=True, gc=False):
 
     def without_stages(self) -> Job:
         """Give the job as if it had never come to anything, as when a worker dies under it."""
-        return replace(self, on_device_at=None, post_processing_at=None)
+        return replace(self, prepared_at=None, on_device_at=None, post_processing_at=None)
 
     @property
     def stage(self) -> Stage | None:
@@ -98,13 +103,21 @@ class Job(msgspec.Struct, frozen=True, gc=False):
         return _seconds(since, until) if self.ended_at is not None else 0.0
 
     @property
+    def running_seconds(self) -> float:
+        """For how long it had a worker, in its last attempt; 0 until it has ended."""
+        return _seconds(self.started_at, self.ended_at)
+
+    @property
     def preparing_seconds(self) -> float:
-        """How long it was prepared before it came on the device; 0 until it has ended."""
+        """How long it was prepared before it came on the device; 0 until it has ended.
+
+        For how long it then waited for the device, because another job was on it, does not count.
+        """
         if self.ended_at is None or (self.on_device_at is None and self.device_seconds):
             return 0.0
-        return _seconds(self.preparing_at, self.on_device_at or self.ended_at)
+        return _seconds(self.preparing_at, self.prepared_at or self.on_device_at or self.ended_at)
 
-    def requeue(self, *, attempts: int) -> Job:
+    def requeue(self, *, attempts: int, interruptions: int | None = None) -> Job:
         """Give the job as it is after its worker, or the whole runtime, died under it."""
         return replace(
             self.without_stages(),
@@ -112,6 +125,7 @@ class Job(msgspec.Struct, frozen=True, gc=False):
             started_at=None,
             preparing_at=None,
             attempts=attempts,
+            interruptions=self.interruptions if interruptions is None else interruptions,
         )
 
     def end(

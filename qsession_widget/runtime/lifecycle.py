@@ -104,6 +104,7 @@ class Session(msgspec.Struct, frozen=True, gc=False):
         return max(0.0, self.usage_seconds(now) - self.busy_seconds - max(0.0, running))
 
 
+_STARTING = frozenset({SessionState.OPEN, SessionState.INACTIVE, SessionState.ACTIVE})
 _ACTIVE = frozenset(
     {SessionState.ACTIVE, SessionState.PENDING_INACTIVE, SessionState.PENDING_CLOSED}
 )
@@ -161,7 +162,12 @@ def start(session: Session, now: datetime) -> Session:
 
 def may_start(session: Session) -> bool:
     """Whether one of its queued jobs may start now; a pending transition must come first."""
-    return session.state in {SessionState.OPEN, SessionState.INACTIVE, SessionState.ACTIVE}
+    return session.state in _STARTING and not is_cancelled(session)
+
+
+def is_cancelled(session: Session) -> bool:
+    """Whether its user has cancelled it; its queued jobs may be many, and still be on their way."""
+    return not session.accepting_jobs and session.state_reason == CANCELLED_BY_USER
 
 
 def requeue(session: Session, now: datetime) -> Session:
@@ -174,11 +180,11 @@ def requeue(session: Session, now: datetime) -> Session:
     return _settle(session, now)
 
 
-def drop(session: Session, now: datetime) -> Session:
-    """Take out one of its queued jobs, which ended without having run."""
-    if not session.queued:
+def drop(session: Session, now: datetime, count: int = 1) -> Session:
+    """Take out some of its queued jobs, which ended without having run."""
+    if session.queued < count:
         raise ValueError(f"no job of session {session.id} is queued")
-    return _settle(replace(session, queued=session.queued - 1), now)
+    return _settle(replace(session, queued=session.queued - count), now)
 
 
 def end(
@@ -202,9 +208,50 @@ def end(
     return _settle(session, now)
 
 
-def withdraw(session: Session, now: datetime) -> Session:
-    """Take out one of its running jobs, which was never the session's after all."""
-    return _settle(_one_runs_no_more(session, now), now)
+def withdraw(
+    session: Session, now: datetime, before: Session, started_at: datetime | None = None
+) -> Session:
+    """Take out one of its jobs, which was never the session's after all.
+
+    What it left in the session goes with it: the session idles since when it did before, and the
+    job was none that started or kept it busy.
+
+    Args:
+        session: the job's session.
+        now: the time.
+        before: the session as it was before the job came.
+        started_at: when the job started; None for one that is queued.
+    """
+    completed = session.last_job_completed
+    undisturbed = completed == before.last_job_completed
+    if started_at is None:
+        if not session.queued:
+            raise ValueError(f"no job of session {session.id} is queued")
+        session = replace(session, queued=session.queued - 1)
+    elif session.running > 1:
+        session = replace(session, running=session.running - 1)
+    else:
+        # Others may have been busy in the same stretch, the last of them until it ended.
+        since = session.busy_since
+        until = since if undisturbed or completed is None else completed
+        session = _one_runs_no_more(session, now if until is None else until)
+    if started_at is not None and session.last_job_started == started_at:
+        session = replace(session, last_job_started=before.last_job_started)
+    undisturbed = undisturbed and session.activated_at == before.activated_at
+    if undisturbed and not session.queued and not session.running:
+        session = replace(session, idle_since=before.idle_since)
+    return _settle(session, now)
+
+
+def refund(session: Session, device_seconds: float, preparing_seconds: float) -> Session:
+    """Take back what one of its jobs cost that has ended: what it gave was lost."""
+    of_batch = device_seconds if session.mode is Mode.BATCH else 0.0
+    return replace(
+        session,
+        on_device_seconds=max(0.0, session.on_device_seconds - device_seconds),
+        preparing_seconds=max(0.0, session.preparing_seconds - preparing_seconds),
+        used_seconds=max(0.0, session.used_seconds - of_batch),
+    )
 
 
 def close(session: Session, now: datetime) -> Session:
@@ -214,17 +261,17 @@ def close(session: Session, now: datetime) -> Session:
     return _settle(replace(session, accepting_jobs=False, state_reason="closed by its user"), now)
 
 
+def begin_to_cancel(session: Session) -> Session:
+    """Take no more jobs and start none; the queued ones are to be cancelled next."""
+    return replace(session, accepting_jobs=False, state_reason=CANCELLED_BY_USER)
+
+
 def cancel(session: Session, now: datetime) -> Step:
     """Take no more jobs, cancel the queued ones, let running ones finish (DELETE .../close)."""
     if session.state is SessionState.CLOSED:
         return Step(session)
-    session = replace(session, accepting_jobs=False, state_reason=CANCELLED_BY_USER)
+    session = begin_to_cancel(session)
     return _drop_queued(session, JobState.CANCELLED, CANCELLED_REASON, now)
-
-
-def cancel_queued(session: Session, now: datetime) -> Step:
-    """Cancel the queued jobs and leave the session as it is otherwise."""
-    return _drop_queued(session, JobState.CANCELLED, QUEUE_CANCELLED_REASON, now)
 
 
 def next_deadline(session: Session) -> datetime | None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 from collections import Counter
 from datetime import timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from msgspec.structs import replace
 
@@ -56,6 +56,13 @@ class Bell:
         self._look()
 
 
+class Ending(NamedTuple):
+    """Whose job has ended, and when that is on disk."""
+
+    owner: str
+    stored: asyncio.Future[None]
+
+
 class Live:
     """The sessions and jobs that have not ended.
 
@@ -73,7 +80,8 @@ class Live:
         finished: results of jobs that wait for virtual time to pass.
         arriving: jobs that are on their way to the disk themselves, and the end that a worker has
             told of them meanwhile.
-        ending: jobs whose end is on its way to the disk, and their owners.
+        ending: jobs whose end is on its way to the disk.
+        inherited: jobs that a runtime before this one has left, and that have not ended.
     """
 
     def __init__(self, store: Store, clock: Clock, settings: Settings, bell: Bell) -> None:
@@ -86,7 +94,8 @@ class Live:
         self.interim: dict[str, list[str]] = {}
         self.finished: dict[str, Done] = {}
         self.arriving: dict[str, Event | None] = {}
-        self.ending: dict[str, str] = {}
+        self.ending: dict[str, Ending] = {}
+        self.inherited: set[str] = set()
         self._of_session: dict[str, dict[str, None]] = {}
         self._payloads: dict[str, str] = {}
         self._outcomes: dict[str, tuple[Job, str | None]] = {}
@@ -127,6 +136,8 @@ class Live:
         """Forget a job that has ended. Does nothing to one that is not there."""
         if self.jobs.pop(job.id, None) is not None:
             self.pending[job.owner] -= 1
+            if not self.pending[job.owner]:
+                del self.pending[job.owner]
             if job.session_id is not None:
                 others = self._of_session[job.session_id]
                 del others[job.id]
@@ -134,6 +145,7 @@ class Live:
                     del self._of_session[job.session_id]
         self.interim.pop(job.id, None)
         self.finished.pop(job.id, None)
+        self.inherited.discard(job.id)
         self.timers.set(job.id, None)
         self._payloads.pop(job.id, None)
 
@@ -188,6 +200,29 @@ class Live:
         future = self.store.write(change)
         future.add_done_callback(written)
         return future
+
+    def write_end(self, change: Write) -> asyncio.Future[None]:
+        """Store the end of jobs; until it is on disk, they are among those that are ending."""
+        future = self.write(change)
+        for job in change.jobs:
+            self.ending[job.id] = Ending(job.owner, future)
+
+        def stored(_done: asyncio.Future[None]) -> None:
+            for job in change.jobs:
+                known = self.ending.get(job.id)
+                if known is not None and known.stored is future:
+                    del self.ending[job.id]
+
+        if change.jobs:
+            future.add_done_callback(stored)
+        return future
+
+    async def until_stored(self, job_id: str) -> None:
+        """Wait until the end of a job can be read, if it is on its way to the disk."""
+        while (ending := self.ending.get(job_id)) is not None:
+            await asyncio.wait([ending.stored])
+            # What follows from its being stored is still to be called where it was stored already.
+            await asyncio.sleep(0)
 
     def keep_payload(self, job_id: str, params: str) -> bool:
         """Keep a payload for a job that starts soon; False where it has to be read."""

@@ -38,6 +38,7 @@ from samplomatic.utils import undress_box
 from qsession_widget.runtime import lindblad
 from qsession_widget.runtime.limits import NO_LIMITS
 from qsession_widget.runtime.simulation import Device, Outcome, RejectedError
+from qsession_widget.wire import codec
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -113,6 +114,8 @@ def run(params: str, device_name: str, served_name: str, limits: Limits = NO_LIM
 def _of_circuits(params: str, device: Device, served_name: str) -> str:
     """Answer NoiseLearner, which sends whole circuits."""
     with _reading():
+        for text in _texts_of_circuits(json.loads(params)):
+            codec.check_text(text)
         inputs = json.loads(params, cls=RuntimeDecoder)
         circuits, given = list(inputs["circuits"]), dict(inputs.get("options") or {})
     options = {name: given.get(name, value) for name, value in DEFAULT_OPTIONS.items()}
@@ -314,6 +317,19 @@ def _sparse(label: str, places: Sequence[int]) -> Generator:
 def _operation(gate: Gate, device: Device) -> Operation:
     operation = device.target.operation_from_name(gate.name)
     return operation.base_class(*gate.angles) if gate.angles else operation
+
+
+def _texts_of_circuits(value: Any) -> Iterator[str]:
+    """Give the texts that IBM's decoder hands to QPY."""
+    if isinstance(value, list):
+        for each in value:
+            yield from _texts_of_circuits(each)
+    elif isinstance(value, dict):
+        text = value.get("__value__")
+        if value.get("__type__") in {"QuantumCircuit", "Instruction"} and isinstance(text, str):
+            yield text
+        for each in value.values():
+            yield from _texts_of_circuits(each)
 
 
 @contextmanager

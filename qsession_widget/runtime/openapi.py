@@ -254,7 +254,13 @@ OPERATIONS: dict[tuple[str, str], Operation] = {
         _ref("Session"),
         takes=_object(
             {"backend": NAME},
-            {"mode": _one_of(Mode), "instance": TEXT, "max_ttl": {"$ref": MAX_TTL}},
+            {
+                "mode": _one_of(Mode),
+                "instance": TEXT,
+                "max_ttl": {"$ref": MAX_TTL},
+                "interactive_ttl": SECONDS,
+                "active_ttl": SECONDS,
+            },
         ),
         refuses=(400, 404, 413),
     ),
@@ -341,6 +347,7 @@ OPERATIONS: dict[tuple[str, str], Operation] = {
                 "revision": COUNT,
                 "session": _ref("Session"),
                 "jobs": _list(_ref("Job")),
+                "deleted": _list(TEXT),
                 "now": INSTANT,
             }
         ),

@@ -145,6 +145,11 @@ def too_many(count: int, limit: int, what: str) -> Problem:
     )
 
 
+def key_reused(what: str) -> Problem:
+    """A key by which a repeated request is known comes with another request."""
+    return Problem(409, 1200, what, "Send a new key with a new request.")
+
+
 def store_unavailable(detail: str) -> Problem:
     """The runtime cannot store what is new; nothing was done, so it can be sent again."""
     return Problem(

@@ -9,10 +9,13 @@ from enum import IntEnum
 from typing import TYPE_CHECKING, Any
 
 from qsession_widget.runtime.estimates import Durations
+from qsession_widget.runtime.ladder import Ladder
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator
     from datetime import datetime
+
+    from qsession_widget.runtime.forecast import Forecast
 
 
 class Rank(IntEnum):
@@ -24,9 +27,6 @@ class Rank(IntEnum):
     HELD_BACK = 2
     """Its session is between two states, and starts nothing until it is through."""
 
-
-NOWHERE = (-1, -1)
-"""The place of who has nothing in a line."""
 
 _MOST_GONE = 64
 
@@ -98,10 +98,10 @@ class Item:
 
 @dataclass(eq=False)
 class Line:
-    """A queue of a device: the parts of its owners, and a heap of whose turn it is."""
+    """A queue of a device: the parts of its owners, and whose turn it is."""
 
+    ladder: Ladder
     shares: dict[str, Share] = field(default_factory=dict)
-    heap: list[Any] = field(default_factory=list)
     count: int = 0
 
     def groups(self) -> Iterator[Group]:
@@ -112,14 +112,21 @@ class Line:
 
 @dataclass(eq=False)
 class Share:
-    """What an owner has in a line, and a heap of which of that came first."""
+    """What an owner has in a line, and a heap of which of that came first.
+
+    Attributes:
+        since_us: for how long the device had been used when the owner began to wait here: when the
+            first job came, or one of the owner's was last in work.
+        since_all_us: the same for all devices together.
+    """
 
     line: Line
     owner: str
     groups: dict[Group, None] = field(default_factory=dict)
     heap: list[Any] = field(default_factory=list)
-    key: tuple[int, int] = NOWHERE
     count: int = 0
+    since_us: int = 0
+    since_all_us: int = 0
 
 
 class Group:
@@ -156,60 +163,25 @@ class Group:
         """Whether all of it follows once its oldest job has started."""
         return self.session_id is not None and self.rank is not Rank.FIRST
 
-    def before(self, number: int) -> int:
-        """Count its jobs that start before its owner comes to the job of a number."""
-        if self.goes_together:
-            return len(self.waiting) if self.waiting and self.waiting[0] < number else 0
-        return self.waiting.below(number)
-
-    def turns(self) -> Iterator[tuple[int, int]]:
-        """Give the number of each turn that it takes, and how many jobs start with it."""
-        if self.goes_together:
-            yield self.waiting[0], len(self.waiting)
-        else:
-            yield from ((number, 1) for number in self.waiting)
-
 
 class Device:
-    """A device's queues, and its jobs in work: one is on it, others are prepared or read out."""
+    """A device's queues, and its jobs in work: one is on it, others are prepared or read out.
 
-    def __init__(self, name: str) -> None:
+    Attributes:
+        turns: how many jobs have started.
+        served_us: for how long jobs have been in work.
+        forecast: in which order its jobs start, as far as that was asked for since it last changed.
+    """
+
+    def __init__(self, name: str, entry: Callable[[Any], Any]) -> None:
         self.name = name
-        self.lines = tuple(Line() for _ in Rank)
+        self.lines = tuple(Line(Ladder(entry)) for _ in Rank)
+        self.turns = 0
+        self.served_us = 0
+        self.forecast: Forecast | None = None
         self.singles: dict[str, Group] = {}
         self.holders: dict[str, Group] = {}
         self.in_work: dict[str, Item] = {}
         self.on_device: str | None = None
         self.prepared: deque[str] = deque()
         self.durations = Durations()
-
-
-def before(
-    groups: Sequence[Group], start_us: int, each_us: int, turn_us: int, turn_number: int
-) -> int:
-    """Count the jobs of an owner that start before somebody else's turn.
-
-    Args:
-        groups: what the owner has in a line.
-        start_us: what the owner has used when the first of them starts.
-        each_us: what each of them adds to that.
-        turn_us: what the other owner has used at that turn.
-        turn_number: the number of the other one's job.
-    """
-    if not groups or start_us > turn_us:
-        return 0
-    if len(groups) == 1 and not groups[0].goes_together:
-        # Turn k comes at start + k * each; whoever has used the same goes in the order of numbers.
-        waiting = groups[0].waiting
-        if not each_us:
-            return len(waiting) if start_us < turn_us else waiting.below(turn_number)
-        turns, rest = divmod(turn_us - start_us, each_us)
-        if rest or (turns < len(waiting) and waiting[turns] < turn_number):
-            turns += 1
-        return min(turns, len(waiting))
-    found = 0
-    for number, size in sorted(turn for each in groups for turn in each.turns()):
-        if (start_us + each_us * found, number) > (turn_us, turn_number):
-            break
-        found += size
-    return found

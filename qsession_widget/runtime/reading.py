@@ -172,6 +172,18 @@ def optional_text(body: dict[str, Any], name: str) -> str | None:
     return None if body.get(name) is None else required_text(body, name)
 
 
+def seconds_up_to(body: dict[str, Any], name: str, limit: int) -> int | None:
+    """Read whole seconds up to a limit, which may be left out."""
+    if name not in body:
+        return None
+    value = body[name]
+    if not isinstance(value, int) or isinstance(value, bool) or not 1 <= value <= limit:
+        raise problems.bad_request(
+            f"{name} is {value!r:.80}.", f"Allowed are whole seconds from 1 to {limit}."
+        )
+    return value
+
+
 def optional_seconds(body: dict[str, Any], name: str) -> int | None:
     """Read whole seconds that may be missing."""
     value = body.get(name)

@@ -14,7 +14,15 @@ from starlette.routing import Route
 from qsession_widget.runtime import documents, problems, reading, wishes
 from qsession_widget.runtime.answers import JsonAnswer
 from qsession_widget.runtime.devices import MOCK_PREFIX
+from qsession_widget.runtime.intake import NewSession
 from qsession_widget.runtime.job import Job
+from qsession_widget.runtime.keepsakes import (
+    KEPT_SECONDS,
+    AnswersByKey,
+    AttentiveAnswer,
+    GivenOnce,
+    Removed,
+)
 from qsession_widget.runtime.lifecycle import NotAcceptingJobsError
 from qsession_widget.runtime.polls import QuickPolls
 from qsession_widget.runtime.registry import is_administrator
@@ -47,6 +55,10 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
+_END_ON_DISK_SECONDS = 10.0
+FIXED_TTLS = ("max_ttl", "interactive_ttl", "active_ttl")
+"""What a session gets when it is opened, for good."""
+
 
 @dataclass(frozen=True)
 class Api:
@@ -57,6 +69,10 @@ class Api:
         shut_down: asks the server to end.
         polls: who asks again and again, and is held.
         private_results: is held by who takes a private job's result.
+        given: who was given one.
+        acts: what came of acts that a client may ask for again.
+        removed: jobs that were deleted, for who watches their session.
+        background: what goes on after an answer.
     """
 
     settings: Settings
@@ -68,6 +84,10 @@ class Api:
     shut_down: Callable[[], None]
     polls: QuickPolls = field(default_factory=QuickPolls)
     private_results: asyncio.Lock = field(default_factory=asyncio.Lock)
+    given: GivenOnce = field(default_factory=GivenOnce)
+    acts: AnswersByKey = field(default_factory=AnswersByKey)
+    removed: Removed = field(default_factory=Removed)
+    background: set[asyncio.Task[None]] = field(default_factory=set)
 
     def routes(self) -> list[Route]:
         """Give every route, relative to the API's prefix."""
@@ -161,13 +181,18 @@ class Api:
                 f"mode is {mode!r:.80}.",
                 f"Allowed are {', '.join(repr(each.value) for each in Mode)}.",
             )
-        session_id = await self.coordinator.create_session(
+        max_seconds = self._max_seconds(body)
+        idle_limit = self.settings.interactive_limit(Mode(mode))
+        wanted = NewSession(
             reading.owner(request),
             device.name,
             Mode(mode),
-            self._max_seconds(body),
-            request.headers.get(IDEMPOTENCY_KEY),
+            max_seconds,
+            reading.seconds_up_to(body, "interactive_ttl", idle_limit),
+            reading.seconds_up_to(body, "active_ttl", max_seconds),
         )
+        key = request.headers.get(IDEMPOTENCY_KEY)
+        session_id = await self.coordinator.create_session(wanted, key)
         return await self._session_answer(request, session_id)
 
     async def read_session(self, request: Request) -> Response:
@@ -183,6 +208,12 @@ class Api:
                 f"accepting_jobs is {body.get('accepting_jobs')!r:.80}.",
                 "Only false is allowed: a session cannot be opened again.",
             )
+        fixed = [name for name in FIXED_TTLS if name in body]
+        if fixed:
+            raise problems.bad_request(
+                f"{', '.join(fixed)} of a session cannot be changed.",
+                "Open a session with other times, or leave them out.",
+            )
         await self.coordinator.close_session(session.id)
         return Response(status_code=204)
 
@@ -195,7 +226,9 @@ class Api:
     async def cancel_queued(self, request: Request) -> Response:
         """POST /qsession/sessions/{id}/cancel_queued: leaves the session open."""
         session = await self._session(request)
-        return JsonAnswer({"cancelled": await self.coordinator.cancel_queued(session.id)})
+        key = request.headers.get(IDEMPOTENCY_KEY)
+        act = partial(self.coordinator.cancel_queued, session.id)
+        return JsonAnswer({"cancelled": await self.acts.once(session.owner, key, act)})
 
     # -- jobs ------------------------------------------------------------------------------
 
@@ -344,12 +377,18 @@ class Api:
         """DELETE /jobs/{id}: cancels it if need be."""
         job = await self._job(request)
         await self.coordinator.delete_job(job.id)
+        if job.session_id is not None:
+            self.removed.add(job.session_id, self.coordinator.next_revision(), job.id)
+            self.coordinator.changes.notify([job.session_id])
         return Response(status_code=204)
 
     async def cancel_job(self, request: Request) -> Response:
         """POST /jobs/{id}/cancel."""
         job = await self._job(request)
         if not await self.coordinator.cancel_job(job.id):
+            # Its end may be on its way to the disk: what it is said to be must be final.
+            ended = partial(self._end_on_disk, job.owner, job.id)
+            await self._hold(request, job.id, ended, _END_ON_DISK_SECONDS)
             job = await self._job(request)
             raise problems.job_is_final(job.id, job.state.value)
         return Response(status_code=204)
@@ -357,21 +396,54 @@ class Api:
     async def read_results(self, request: Request) -> Response:
         """GET /jobs/{id}/results: the program's own text; of a failed job, its reason.
 
-        Of a private job the result is given once.
+        Of a private job the result is given once: for a minute again to the same
+        `Idempotency-Key`, or to who comes after a connection that broke with the answer.
         """
         job = await self._job(request)
         if job.state is JobState.FAILED:
             return PlainTextResponse(job.reason or "")
         if job.private:
-            async with self.private_results:
-                text = await self.store.result(job.id)
-                if text is not None:
-                    await self.store.write(Write(spent_result=job.id))
-        else:
-            text = await self.store.result(job.id)
-            if text is None and job.state is JobState.COMPLETED:
-                raise problems.result_removed(job.id)
+            return await self._result_once(job, request.headers.get(IDEMPOTENCY_KEY))
+        text = await self.store.result(job.id)
+        if text is None and job.state is JobState.COMPLETED:
+            raise problems.result_removed(job.id)
         return Response(status_code=204) if text is None else PlainTextResponse(text)
+
+    async def _result_once(self, job: Job, key: str | None) -> Response:
+        """Give a private job's result to who may have it, and forget it once it has arrived."""
+        async with self.private_results:
+            text = await self.store.result(job.id)
+            if text is None or not self.given.may_have(job.id, key):
+                return Response(status_code=204)
+            if self.given.give(job.id, key):
+                later = asyncio.create_task(self._spend_later(job.id))
+                self.background.add(later)
+                later.add_done_callback(self.background.discard)
+        if key is not None:
+            return PlainTextResponse(text)
+
+        async def heard(lost: bool) -> None:
+            if lost:
+                self.given.give(job.id, None, lost=True)
+            else:
+                await self._spend(job.id)
+
+        return AttentiveAnswer(text, heard)
+
+    async def _spend_later(self, job_id: str) -> None:
+        await asyncio.sleep(KEPT_SECONDS)
+        await self._spend(job_id)
+
+    async def _spend(self, job_id: str) -> None:
+        if self.given.forget(job_id):
+            await self.store.write(Write(spent_result=job_id))
+
+    async def end(self) -> None:
+        """Forget, before the runtime ends, the results that were given."""
+        for each in self.background:
+            each.cancel()
+        for job_id in self.given.jobs:
+            await self._spend(job_id)
 
     async def read_logs(self, request: Request) -> Response:
         """GET /jobs/{id}/logs."""
@@ -465,17 +537,21 @@ class Api:
             session, jobs = await self.store.changed(owner, session_id, since)
             if session is None:
                 raise problems.session_not_found(session_id)
-            return (session, jobs) if jobs or session.revision > since else None
+            changed = jobs or session.revision > since or self.removed.since(session_id, since)
+            return (session, jobs) if changed else None
 
         found, headers = await self._held(request, session_id, look)
         if found is None:
             return Response(status_code=304, headers=headers)
         session, jobs = found
+        gone = self.removed.since(session_id, since)
+        revisions = [session.revision, *(job.revision for job in jobs), *gone]
         return JsonAnswer(
             {
-                "revision": max([session.revision, *(job.revision for job in jobs)]),
+                "revision": max(revisions),
                 "session": self._session_document(session),
                 "jobs": self._job_documents(jobs),
+                "deleted": list(gone.values()),
                 "now": documents.instant(self.clock.now()),
             },
             headers=headers,
@@ -596,12 +672,8 @@ class Api:
 
     def _max_seconds(self, body: dict[str, Any]) -> int:
         limit = self.settings.max_session_seconds
-        seconds = body.get("max_ttl", limit)
-        if not isinstance(seconds, int) or isinstance(seconds, bool) or not 1 <= seconds <= limit:
-            raise problems.bad_request(
-                f"max_ttl is {seconds!r:.80}.", f"Allowed are whole seconds from 1 to {limit}."
-            )
-        return seconds
+        seconds = reading.seconds_up_to(body, "max_ttl", limit)
+        return limit if seconds is None else seconds
 
 
 def _etag(job: Job) -> str:

@@ -87,6 +87,21 @@ class Running:
             except Exception:
                 self._scheduler.requeue(job_id)
                 raise
+        self._displace()
+
+    def _displace(self) -> None:
+        """Take a worker from a job that only waits for its device, where another one is idle.
+
+        Such a job has been prepared, and what its worker has kept makes that short the next time.
+        """
+        if self._executor.giving_up:
+            # One at a time: it is for this that the next free worker will be used.
+            return
+        job_id = self._scheduler.displaced()
+        job = None if job_id is None else self._live.jobs[job_id]
+        if job is not None and job.state is JobState.RUNNING:
+            self._executor.cancel(job.id)
+            self._steps.requeue(job, attempts=job.attempts - 1)
 
     def _wait_for_store(self) -> None:
         """Start nothing whose start could not be stored, and look again when the file can be."""
@@ -99,22 +114,31 @@ class Running:
         self._live.bell.ring()
 
     def _start(self, job: Job) -> None:
-        started = self._steps.start(job)
+        started, stored = self._steps.start(job)
         params = self._live.take_payload(job.id)
         if params is not None:
             self._give(started, params)
             return
         self.handing_over += 1
-        task = asyncio.create_task(self._hand_over(started))
+        # A job under which a runtime may have died runs once it is counted.
+        counted = stored if job.id in self._live.inherited else None
+        task = asyncio.create_task(self._hand_over(started, counted))
         self._background.add(task)
         task.add_done_callback(self._background.discard)
 
-    async def _hand_over(self, job: Job) -> None:
-        """Read a job's payload and give it to a worker, unless it ended meanwhile."""
+    async def _hand_over(self, job: Job, counted: asyncio.Future[None] | None) -> None:
+        """Read a job's payload and give it to a worker, unless it ended meanwhile.
+
+        Args:
+            job: as it started.
+            counted: its start on the way to the disk, where that has to be there first.
+        """
         problem: Exception | None = None
         params = None
         try:
             params = await self._live.store.params(job.id)
+            if counted is not None:
+                await counted
         except Exception as error:
             log.exception("the payload of job %s cannot be read", job.id)
             problem = error

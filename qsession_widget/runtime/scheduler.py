@@ -7,23 +7,30 @@ Rules (IBM: execution modes; fair-share queue), each device by itself:
 - Everything else waits in the normal queue, a session with all its jobs at the place of the
   oldest one: once that has started, the others go first.
 - Both queues are fair between owners: who has used least in 28 days, and of one owner what came
-  first. Equal owners take turns as their jobs came.
+  first. Equal owners take turns as their jobs came. `ladder` bounds what that may cost an owner.
 - Several jobs of a device may be in work (`lanes`), prepared or read out; one of them is on it.
 
-A decision costs a few operations on heaps, however many jobs wait. Entries of a heap that are no
-longer true stay in it until they come up, and are dropped then.
+Where workers are few, devices without a job in work go before further jobs of others; then who has
+fewer workers and has used less, but neither delays an owner by more than some seconds of the
+devices' time (`WORKER_US`, `LEAD_US`).
+
+What is used is the time for which jobs are in work, on the device or not: they hold a worker.
+
+A decision costs a few operations on heaps, however many jobs wait.
 """
 
 from __future__ import annotations
 
 import heapq
 from collections import Counter
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
-from qsession_widget.runtime import lifecycle, queues
+from qsession_widget.runtime import lifecycle
 from qsession_widget.runtime.estimates import LEAST, Estimate, estimate
 from qsession_widget.runtime.fairshare import Usage
-from qsession_widget.runtime.queues import NOWHERE, Device, Group, Item, Line, Rank, Share
+from qsession_widget.runtime.forecast import Forecast
+from qsession_widget.runtime.ladder import choose
+from qsession_widget.runtime.queues import Device, Group, Item, Rank, Share
 from qsession_widget.wire.states import Mode
 
 if TYPE_CHECKING:
@@ -31,6 +38,18 @@ if TYPE_CHECKING:
     from datetime import date, datetime
 
     from qsession_widget.runtime.lifecycle import Session
+
+LEAD_US = 10_000_000
+"""Between devices a larger lead in use than this counts as this."""
+
+WORKER_US = 10_000_000
+"""Between devices each worker that an owner has counts like so much more use."""
+
+FIRST_US = 5_000_000
+"""Between devices an active session counts like so much less use: it is at work."""
+
+_SPARE = 64
+"""How many entries that are no longer true a heap may have, however few are."""
 
 
 class Scheduler:
@@ -57,6 +76,8 @@ class Scheduler:
         self._sessions: dict[str, Group] = {}
         self._shares: dict[str, dict[Share, None]] = {}
         self._may_start: dict[Device, None] = {}
+        self._workers: Counter[str] = Counter()
+        self._served_us = 0
         self._count = 0
 
     # -- what happens ----------------------------------------------------------------------
@@ -70,6 +91,7 @@ class Scheduler:
     def shared(self, shared: bool) -> None:
         if shared != self._shared:
             self._shared = shared
+            self._forget_forecasts()
             self._may_start.update(dict.fromkeys(self._devices.values()))
 
     def charge(self, owner: str, seconds: float, day: date) -> None:
@@ -82,6 +104,7 @@ class Scheduler:
         """
         # Their entries say too little from now on; that is seen when they come up.
         self._usage.add(owner, seconds, day)
+        self._forget_forecasts()
 
     def update(self, session: Session, now: datetime, *, counted: bool = False) -> None:
         """Take note of a session that is new or has changed.
@@ -92,6 +115,8 @@ class Scheduler:
             counted: what it used until it was last inactive has been charged already.
         """
         group = self._sessions.get(session.id)
+        if group is not None:
+            group.device.forecast = None
         if group is None:
             if session.closed_at is not None:
                 return
@@ -135,23 +160,29 @@ class Scheduler:
     def start_next(self, now: datetime) -> str | None:
         """Choose the job to start now, and have it in work; None if none may start."""
         self._roll(now)
-        best: _Candidate | None = None
-        for device in list(self._may_start):
-            found = self._candidate(device)
-            if found is None:
-                del self._may_start[device]
-            elif best is None or found.key < best.key:
-                best = found
-        if best is None:
+        group = self._best(self._candidates())
+        if group is None:
             return None
-        group = best.group
         job = self._by_number[group.waiting.take_first()]
+        self._begin_to_wait(group.share, group.device)
         self._changed(group, -1)
         job.started_at = now
         job.device.in_work[job.id] = job
+        job.device.turns += 1
+        self._workers[job.owner] += 1
         if len(job.device.in_work) >= self._lanes:
             self._may_start.pop(job.device, None)
         return job.id
+
+    def displaced(self) -> str | None:
+        """Give a job that has a worker and only waits for its device, while another device is idle.
+
+        Its worker is better used there; None where there is no such device or no such job.
+        """
+        devices = [each for each in self._devices.values() if each.prepared]
+        if not devices or all(each.in_work for each, _ in self._candidates()):
+            return None
+        return max(devices, key=lambda each: len(each.in_work)).prepared[-1]
 
     def requeue(self, job_id: str) -> str | None:
         """Put a job in work back to its old place; gives the job that has the device next."""
@@ -168,7 +199,7 @@ class Scheduler:
         job_id: str,
         now: datetime,
         *,
-        device_seconds: float = 0.0,
+        used_seconds: float = 0.0,
         completed: bool = False,
     ) -> str | None:
         """Take a job out that has ended, wherever it was. Unknown jobs are ignored.
@@ -176,7 +207,7 @@ class Scheduler:
         Args:
             job_id: the job.
             now: the time.
-            device_seconds: how long it was on the device.
+            used_seconds: for how long it had a worker.
             completed: whether it ran to its end, so that it tells how long such jobs take.
 
         Returns:
@@ -189,6 +220,7 @@ class Scheduler:
         group = self._sessions.get(job.session_id or "")
         if job.started_at is None:
             group = group or job.device.singles[job.owner]
+            job.device.forecast = None
             group.waiting.remove(job.number)
             self._changed(group, -1)
             return None
@@ -198,7 +230,14 @@ class Scheduler:
             if group is not None:
                 group.durations.add(seconds)
         if group is None or not group.dedicated or self._shared:
-            self.charge(job.owner, device_seconds, now.date())
+            self.charge(job.owner, used_seconds, now.date())
+        used_us = round(used_seconds * 1e6)
+        job.device.served_us += used_us
+        self._served_us += used_us
+        group = group or job.device.singles.get(job.owner)
+        if group is not None:
+            self._begin_to_wait(group.share, job.device)
+            self._sort(group.share)
         return self._out_of_work(job)
 
     def ask_device(self, job_id: str) -> bool:
@@ -265,19 +304,11 @@ class Scheduler:
         if job is None or job.started_at is not None:
             return None
         device, group = job.device, self._group_of(job)
-        holders = self._holding(device)
-        if group in holders:
-            return 1 + sum(each.waiting.below(job.number) for each in holders)
-        # What starts before this job's line comes up counts for its owner by then.
-        ahead = Counter(each.owner for each in device.in_work.values())
-        for each in holders:
-            ahead[each.owner] += len(each.waiting)
-        for line in device.lines[: group.rank]:
-            for owner, share in line.shares.items():
-                held = sum(len(each.waiting) for each in share.groups if each in holders)
-                ahead[owner] += share.count - held
-        before = ahead.total() - len(device.in_work)
-        return 1 + before + self._ahead_in_line(job, group, holders, ahead)
+        if device.forecast is None:
+            device.forecast = Forecast(
+                device, self._holding(device), shared=self._shared, used_us=self._usage.of
+            )
+        return device.forecast.place(job.number, group.rank)
 
     def estimate(self, job_id: str, now: datetime) -> Estimate | None:
         """Say when a waiting job may start, and what that rests on.
@@ -313,22 +344,52 @@ class Scheduler:
 
     # -- choosing --------------------------------------------------------------------------
 
-    def _candidate(self, device: Device) -> _Candidate | None:
+    def _candidates(self) -> list[tuple[Device, Group]]:
+        """Give what would start now, for each device on which something may."""
+        found = []
+        for device in list(self._may_start):
+            group = self._candidate(device)
+            if group is None:
+                del self._may_start[device]
+            else:
+                found.append((device, group))
+        return found
+
+    def _best(self, candidates: list[tuple[Device, Group]]) -> Group | None:
+        """Choose between devices: who gets a worker."""
+        if len(candidates) <= 1:
+            return candidates[0][1] if candidates else None
+        use = self._usage.of
+        least_us = min(use(group.owner) for _, group in candidates)
+
+        def key(candidate: tuple[Device, Group]) -> tuple[bool, int, int]:
+            device, group = candidate
+            lead_us = min(use(group.owner) - least_us, LEAD_US)
+            lead_us += WORKER_US * self._workers.get(group.owner, 0)
+            if group.rank is Rank.FIRST:
+                lead_us -= FIRST_US
+            return bool(device.in_work), group.share.since_all_us + lead_us, _oldest(group)
+
+        return min(candidates, key=key)[1]
+
+    def _candidate(self, device: Device) -> Group | None:
         """Give what would start on a device now."""
         if len(device.in_work) >= self._lanes:
             return None
         if device.holders and not self._shared:
             ready = [each for each in self._holding(device) if each.rank is Rank.FIRST]
-            group = min((each for each in ready if each.waiting), key=_oldest, default=None)
-            return None if group is None else _Candidate((0, 0, _oldest(group)), group)
-        for rank in (Rank.FIRST, Rank.NORMAL):
-            share = self._top(device.lines[rank])
-            if share is not None:
-                group = self._groups[share.heap[0][1]]
-                if self._must_be_alone(group):
-                    return None
-                return _Candidate((rank.value, *share.key), group)
-        return None
+            return min((each for each in ready if each.waiting), key=_oldest, default=None)
+        turn = choose(
+            [line.ladder for line in device.lines[: Rank.HELD_BACK]],
+            turns=device.turns,
+            served_us=device.served_us,
+            used_us=self._usage.of,
+        )
+        if turn is None:
+            return None
+        share = device.lines[turn.line].shares[turn.owner]
+        group = self._groups[share.heap[0][1]]
+        return None if self._must_be_alone(group) else group
 
     def _must_be_alone(self, group: Group) -> bool:
         """Whether a dedicated session would begin while another's job is still in work."""
@@ -338,21 +399,12 @@ class Scheduler:
             and any(each.session_id != group.session_id for each in group.device.in_work.values())
         )
 
-    def _top(self, line: Line) -> Share | None:
-        """Give the part of the owner whose turn it is."""
-        heap = line.heap
-        while heap:
-            usage, oldest, owner = heap[0]
-            share = line.shares.get(owner)
-            if share is None or share.key != (usage, oldest):
-                heapq.heappop(heap)
-                continue
-            used = self._usage.of(owner)
-            if usage == used:
-                return share
-            share.key = (used, oldest)
-            heapq.heapreplace(heap, self._entry((used, oldest, owner)))
-        return None
+    def _begin_to_wait(self, share: Share, device: Device) -> None:
+        share.since_us, share.since_all_us = device.served_us, self._served_us
+
+    def _forget_forecasts(self) -> None:
+        for device in self._devices.values():
+            device.forecast = None
 
     def _sort(self, share: Share) -> None:
         """Give an owner's part of a line the place that it deserves now."""
@@ -370,12 +422,14 @@ class Scheduler:
                 lines.pop(share, None)
                 if not lines:
                     del self._shares[share.owner]
-            share.key = NOWHERE
+            share.line.ladder.remove(share.owner)
             return
-        key = (self._usage.of(share.owner), oldest)
-        if key != share.key:
-            share.key = key
-            heapq.heappush(share.line.heap, self._entry((*key, share.owner)))
+        share.line.ladder.put(
+            share.owner,
+            since_us=share.since_us,
+            number=oldest,
+            used_us=self._usage.of(share.owner),
+        )
 
     def _resort(self, owner: str) -> None:
         for share in list(self._shares.get(owner, ())):
@@ -386,6 +440,7 @@ class Scheduler:
         today = now.date()
         if today != self._today:
             self._today = today
+            self._forget_forecasts()
             for owner in self._usage.roll(today):
                 self._resort(owner)
 
@@ -394,7 +449,7 @@ class Scheduler:
     def _device(self, name: str) -> Device:
         device = self._devices.get(name)
         if device is None:
-            device = self._devices[name] = Device(name)
+            device = self._devices[name] = Device(name, self._entry)
         return device
 
     def _group(self, device: Device, owner: str, session: Session | None) -> Group:
@@ -437,6 +492,9 @@ class Scheduler:
     def _changed(self, group: Group, by: int) -> None:
         """Draw the consequences of a job more or less in a group."""
         share = group.share
+        group.device.forecast = None
+        if not share.count:
+            self._begin_to_wait(share, group.device)
         share.count += by
         share.line.count += by
         if group.waiting.first != group.offered:
@@ -449,7 +507,12 @@ class Scheduler:
     def _offer(self, group: Group) -> None:
         first = group.offered = group.waiting.first
         if first is not None:
-            heapq.heappush(group.share.heap, self._entry((first, group.index)))
+            heap = group.share.heap
+            heapq.heappush(heap, self._entry((first, group.index)))
+            if len(heap) > 2 * len(group.share.groups) + _SPARE:
+                waiting = (each for each in group.share.groups if each.offered is not None)
+                heap[:] = [self._entry((each.offered, each.index)) for each in waiting]
+                heapq.heapify(heap)
 
     def _enter_line(self, group: Group) -> None:
         line = group.device.lines[group.rank]
@@ -458,6 +521,8 @@ class Scheduler:
             share = line.shares[group.owner] = Share(line, group.owner)
             self._shares.setdefault(group.owner, {})[share] = None
         group.share = share
+        if not share.count:
+            self._begin_to_wait(share, group.device)
         share.groups[group] = None
         share.count += len(group.waiting)
         line.count += len(group.waiting)
@@ -471,7 +536,11 @@ class Scheduler:
 
     def _out_of_work(self, job: Item) -> str | None:
         device = job.device
-        device.in_work.pop(job.id, None)
+        device.forecast = None
+        if device.in_work.pop(job.id, None) is not None:
+            self._workers[job.owner] -= 1
+            if not self._workers[job.owner]:
+                del self._workers[job.owner]
         self._may_start[device] = None
         if device.on_device == job.id:
             device.on_device = device.prepared.popleft() if device.prepared else None
@@ -480,32 +549,8 @@ class Scheduler:
             device.prepared.remove(job.id)
         return None
 
-    # -- places ----------------------------------------------------------------------------
-
     def _holding(self, device: Device) -> list[Group]:
         return [] if self._shared else list(device.holders.values())
-
-    def _ahead_in_line(
-        self, job: Item, group: Group, holders: list[Group], ahead: Counter[str]
-    ) -> int:
-        """Count the jobs of the same line that start before a job; `ahead` are others, by owner."""
-        each_us = round(job.device.durations.median_seconds * 1e6)
-        turn_number = group.waiting[0] if group.goes_together else job.number
-        before = sum(each.before(turn_number) for each in group.share.groups if each not in holders)
-        turn_us = self._usage.of(job.owner) + each_us * (before + ahead[job.owner])
-        if group.goes_together:
-            before += group.waiting.below(job.number)
-        for owner, share in group.line.shares.items():
-            if owner != job.owner:
-                start_us = self._usage.of(owner) + each_us * ahead[owner]
-                waiting = [each for each in share.groups if each.waiting and each not in holders]
-                before += queues.before(waiting, start_us, each_us, turn_us, turn_number)
-        return before
-
-
-class _Candidate(NamedTuple):
-    key: tuple[int, int, int]
-    group: Group
 
 
 def _rank(session: Session) -> Rank:

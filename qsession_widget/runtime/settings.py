@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Literal, get_args
 from qsession_widget.runtime import clock
 from qsession_widget.runtime.limits import physical_memory_bytes
 from qsession_widget.wire import discovery
+from qsession_widget.wire.states import Mode
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -101,3 +102,9 @@ class Settings:
     hold_new_jobs_seconds: float = 0.05
     copies: Mapping[str, int] = field(default_factory=dict)
     aliases: Mapping[str, str] = field(default_factory=dict)
+
+    def interactive_limit(self, mode: Mode) -> int:
+        """Say how long an active session of a kind may idle, in seconds."""
+        if mode is Mode.BATCH and self.batch_interactive_seconds is not None:
+            return self.batch_interactive_seconds
+        return self.interactive_seconds

@@ -33,7 +33,8 @@ def for_precision(precision: float) -> int:
     exact = 1 / precision / precision
     if exact > _MOST:
         return _MOST
-    nearest = round(exact)
+    # A precision of 1e200 stands for no shot at all.
+    nearest = max(round(exact), 1)
     return nearest if abs(exact - nearest) <= _ROUNDING * nearest else math.ceil(exact)
 
 

@@ -9,6 +9,7 @@ import math
 import time
 from contextlib import contextmanager
 from copy import deepcopy
+from datetime import UTC, datetime
 from functools import cache
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -34,6 +35,7 @@ from qsession_widget.runtime.limits import NO_LIMITS
 from qsession_widget.runtime.seeds import MAX_SEED, Seeds
 from qsession_widget.wire import codec, spans
 from qsession_widget.wire.fields import CLASSIFIED, EXTRA
+from qsession_widget.wire.portable import delays_of_known_length, transpiled_around_delays
 from qsession_widget.wire.spans import Span
 from qsession_widget.wire.target import CONTROL_FLOW, build_target
 
@@ -150,12 +152,15 @@ def run(
     started = time.perf_counter()
     results, taken = [], []
     device = Device(backend, optimization_level, limits, given)
-    for result, span in runners[program_id](pubs, options, device):
-        results.append(codec.dumps(result))
-        taken.append(span)
-        if len(results) < len(pubs):
-            # The last one comes with the end of the job.
-            on_interim(results[-1])
+    try:
+        for result, span in runners[program_id](pubs, options, device):
+            results.append(codec.dumps(result))
+            taken.append(span)
+            if len(results) < len(pubs):
+                # The last one comes with the end of the job.
+                on_interim(results[-1])
+    except InvalidInputError as error:
+        raise RejectedError(f"Pub {len(results)} cannot run: {error}.") from error
     busy_seconds = time.perf_counter() - started
     metadata = _metadata(options, unheeded.names(program_id, inputs))
     if program_id == "sampler":
@@ -246,9 +251,18 @@ class Device:
 
     def _prepare(self, circuit: QuantumCircuit, key: Hashable) -> Runnable:
         self._check_width(circuit)
+        try:
+            circuit = delays_of_known_length(circuit, self._target.dt)
+        except InvalidInputError as error:
+            raise RejectedError(f"Circuit {circuit.name!r} cannot run: {error}.") from error
         if _in_instruction_set(circuit, self._target):
             return Runnable(circuit, key, list(range(circuit.num_parameters)), transpiled=False)
-        found = _pass_manager(self.name, self._level).run(circuit)
+        try:
+            found = transpiled_around_delays(circuit, _pass_manager(self.name, self._level).run)
+        except QiskitError as error:
+            raise RejectedError(
+                f"Circuit {circuit.name!r} cannot be transpiled for {self.name}: {error.message}"
+            ) from error
         places = {parameter: index for index, parameter in enumerate(circuit.parameters)}
         return Runnable(found, key, [places[each] for each in found.parameters], transpiled=True)
 
@@ -374,6 +388,7 @@ def _sample(
             shots = shot_rules.default(options)
         with _reading_pub():
             pub = SamplerPub.coerce((circuit, values), shots)
+        bits.check_names(pub.circuit)
         device.check_shots(pub.shots)
         runnable = device.runnable(pub.circuit)
         prepared = device.sampling(runnable)
@@ -404,6 +419,11 @@ def _estimate(
             precision = _target_precision(shots, options)
         with _reading_pub():
             pub = EstimatorPub.coerce((circuit, observables, values), precision)
+        if not all(
+            np.all(np.isfinite(each.coeffs))
+            for each in pub.observables.sparse_observables_array().ravel()
+        ):
+            raise RejectedError("An observable's coefficient is not finite.")
         shots = device.checked_shots(pub.precision, shots)
         runnable = device.runnable(pub.circuit)
         if runnable.transpiled:
@@ -415,6 +435,15 @@ def _estimate(
 def _estimated(
     pub: EstimatorPub, runnable: Runnable, device: Device, shots: int, seeds: Seeds
 ) -> tuple[PubResult, Span]:
+    metadata = {
+        "target_precision": pub.precision,
+        "shots": shots,
+        "circuit_metadata": pub.circuit.metadata,
+    }
+    if 0 in pub.shape:
+        nothing = np.zeros(pub.shape)
+        empty = PubResult(DataBin(evs=nothing, stds=nothing.copy(), shape=pub.shape), metadata)
+        return empty, Span(*(datetime.now(UTC),) * 2, (*pub.shape, shots))
     wanted, where, observables = expectation.wanted(pub)
     estimation = device.estimation(runnable, list(dict.fromkeys(wanted.values())))
     rows = dict(zip(np.ndindex(pub.parameter_values.shape), _rows(pub, runnable), strict=True))
@@ -437,11 +466,7 @@ def _estimated(
     means, spreads = expectation.combined(where, observables, found)
     result = PubResult(
         DataBin(evs=means, stds=np.asarray(spreads / math.sqrt(shots)), shape=means.shape),
-        metadata={
-            "target_precision": pub.precision,
-            "shots": shots,
-            "circuit_metadata": pub.circuit.metadata,
-        },
+        metadata=metadata,
     )
     return result, Span(*estimation.prepared.ran, (*means.shape, shots))
 
@@ -449,6 +474,10 @@ def _estimated(
 def _rows(pub: SamplerPub | EstimatorPub, runnable: Runnable) -> list[list[float]]:
     """Give the values of a circuit's parameters for each of its runs."""
     values = pub.parameter_values.as_array(pub.circuit.parameters)
+    if not np.all(np.isfinite(values)):
+        raise RejectedError(
+            "A parameter has the value nan or infinity; allowed are finite numbers."
+        )
     rows = values.reshape(math.prod(pub.parameter_values.shape), pub.circuit.num_parameters)
     found: list[list[float]] = rows[:, runnable.columns].tolist()
     return found

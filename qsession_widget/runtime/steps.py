@@ -2,23 +2,29 @@
 
 from __future__ import annotations
 
+import asyncio
+import logging
 from typing import TYPE_CHECKING
 
 from msgspec.structs import replace
 
 from qsession_widget.runtime import lifecycle
+from qsession_widget.runtime.job import MAX_ATTEMPTS
 from qsession_widget.runtime.store import Write
 from qsession_widget.wire.states import JOB_FAILED, RAN_TOO_LONG, JobState
 
 if TYPE_CHECKING:
-    import asyncio
-
     from qsession_widget.runtime.executor import LocalExecutor
     from qsession_widget.runtime.job import Job
     from qsession_widget.runtime.lifecycle import Session
     from qsession_widget.runtime.live import Live
     from qsession_widget.runtime.scheduler import Scheduler
     from qsession_widget.runtime.turns import Turns
+
+log = logging.getLogger(__name__)
+
+_AT_ONCE = 100
+"""How many jobs are cancelled in one turn of the event loop: a few milliseconds."""
 
 
 class Steps:
@@ -65,11 +71,58 @@ class Steps:
             state, reason, when = step.ended
             jobs = tuple(
                 self._put_ended(job.end(state, when, reason=reason))
-                for job in self._live.jobs_of(step.session.id, JobState.QUEUED)
+                # The last one first: who is next in the queue then changes once.
+                for job in reversed(self._live.jobs_of(step.session.id, JobState.QUEUED))
             )
         session = self.put_session(step.session)
         self._live.bell.ring()
-        return self._live.write(Write(sessions=(session,), jobs=jobs))
+        return self._live.write_end(Write(sessions=(session,), jobs=jobs))
+
+    async def cancel_in_turns(
+        self, jobs: list[Job], reason: str, *, running: bool = False
+    ) -> list[str]:
+        """Cancel many jobs, some at a time, so that nobody else waits for long.
+
+        Args:
+            jobs: to cancel.
+            reason: why.
+            running: whether those too that run by then.
+
+        Returns:
+            Ids of those that had not ended before, once that is on disk.
+        """
+        live, cancelled = self._live, list[str]()
+        stored: list[asyncio.Future[None]] = []
+        for start in range(0, len(jobs), _AT_ONCE):
+            if start:
+                # Others' turn.
+                await asyncio.sleep(0)
+            ended: list[Job] = []
+            sessions: dict[str, int] = {}
+            for known in jobs[start : start + _AT_ONCE]:
+                job = live.jobs.get(known.id)
+                if job is None:
+                    continue
+                if job.state is JobState.RUNNING and not running:
+                    continue
+                cancelled.append(job.id)
+                if job.state is JobState.RUNNING:
+                    stored.append(self.end(job, JobState.CANCELLED, reason=reason))
+                    continue
+                ended.append(self._put_ended(job.end(JobState.CANCELLED, live.now, reason=reason)))
+                if job.session_id is not None:
+                    sessions[job.session_id] = sessions.get(job.session_id, 0) + 1
+            changed = tuple(
+                self.put_session(lifecycle.drop(session, live.now, count))
+                for session_id, count in sessions.items()
+                if (session := live.sessions.get(session_id)) is not None
+            )
+            if ended:
+                stored.append(live.write_end(Write(sessions=changed, jobs=tuple(ended))))
+        live.bell.ring()
+        if stored:
+            await asyncio.wait(stored)
+        return cancelled
 
     def put_session(self, session: Session) -> Session:
         """Take note of a session that has changed."""
@@ -109,29 +162,47 @@ class Steps:
         """Put a job into its queue."""
         self._scheduler.wait(job.id, device=job.backend, owner=job.owner, session_id=job.session_id)
 
-    def start(self, job: Job) -> Job:
-        """Start a job that was chosen."""
+    def start(self, job: Job) -> tuple[Job, asyncio.Future[None]]:
+        """Start a job that was chosen; the future is done when that is on disk."""
         now = self._live.now
         session = self._live.session_of(job)
         if session is not None:
             session = self.put_session(lifecycle.start(session, now))
         started = self._live.change(job.start(now))
         # It may share the commit of the job's end: a runtime that dies before runs the job again.
-        change = Write(jobs=(started,), sessions=(session,) if session else (), can_wait=True)
-        self._live.write(change)
-        return started
+        # Not if one has died before, perhaps of this very job.
+        can_wait = job.id not in self._live.inherited
+        change = Write(jobs=(started,), sessions=(session,) if session else (), can_wait=can_wait)
+        return started, self._live.write(change)
 
-    def requeue(self, job: Job, *, attempts: int) -> None:
+    def requeue(self, job: Job, *, attempts: int, interruptions: int | None = None) -> None:
         """Put a job back into its queue, since whoever ran it died."""
         live = self._live
-        again = live.change(job.requeue(attempts=attempts))
+        again = live.change(job.requeue(attempts=attempts, interruptions=interruptions))
         self._turns.give(self._scheduler.requeue(job.id))
         session = live.session_of(job)
         if session is not None:
             session = self.put_session(lifecycle.requeue(session, live.now))
         live.interim.pop(job.id, None)
+        live.finished.pop(job.id, None)
         live.write(Write(jobs=(again,), sessions=(session,) if session else ()))
         self._live.bell.ring()
+
+    def interrupted(self, job: Job) -> None:
+        """Put a job back into its queue that was running when the last runtime died.
+
+        It fails where that happened too often: it may be what those runtimes died of.
+        """
+        deaths = job.interruptions + 1
+        if deaths < MAX_ATTEMPTS:
+            log.info("job %s goes back to its queue: its runtime died", job.id)
+            self.requeue(job, attempts=job.attempts - 1, interruptions=deaths)
+            return
+        reason = f"It was running {deaths} times when the runtime died, and is not tried again."
+        log.warning("job %s fails: %s", job.id, reason)
+        # What a runtime's death has cut off costs nothing.
+        failed = replace(job.without_stages(), interruptions=deaths)
+        self.end(failed, JobState.FAILED, reason=reason, reason_code=JOB_FAILED)
 
     def end(
         self,
@@ -145,12 +216,12 @@ class Steps:
     ) -> asyncio.Future[None]:
         """End a job, wherever it is, and store its result; the future is done when it is on disk.
 
-        One that is cancelled while it runs loses its worker.
+        The worker of one that is cancelled while it runs is free a little later.
         """
         live = self._live
         now = live.now
         if job.state is JobState.RUNNING and state is JobState.CANCELLED:
-            self._executor.kill(job.id)
+            self._executor.cancel(job.id)
         ended = self._put_ended(
             job.end(state, now, reason=reason, reason_code=reason_code, busy_seconds=busy_seconds)
         )
@@ -167,28 +238,31 @@ class Steps:
             sessions=(session,) if session else (),
             result=None if result is None else (job.id, result),
         )
-        live.ending[job.id] = job.owner
-        future = live.write(change)
-        future.add_done_callback(lambda _: live.ending.pop(job.id, None))
+        future = live.write_end(change)
         if change.result is not None:
             future.add_done_callback(lambda done: self._check_stored(change, done))
         return future
 
-    def withdraw(self, job: Job) -> None:
+    def withdraw(self, job: Job, before: Session | None) -> None:
         """Undo the taking of a job that could not be stored, wherever it is by now.
 
-        No time on a device is charged for it.
+        No time on a device is charged for it, and none stays in its session.
+
+        Args:
+            job: as it is.
+            before: its session, as that was before the job came.
         """
         live = self._live
         runs = job.state is JobState.RUNNING
         if runs:
-            self._executor.kill(job.id)
+            self._executor.cancel(job.id)
         self._forget(job)
         self._live.bell.ring()
         session = live.session_of(job)
-        if session is not None:
-            undo = lifecycle.withdraw if runs else lifecycle.drop
-            self.apply(lifecycle.Step(undo(session, live.now)))
+        if session is not None and before is not None:
+            started_at = job.started_at if runs else None
+            undone = lifecycle.withdraw(session, live.now, before, started_at)
+            self.apply(lifecycle.Step(undone))
 
     def _put_ended(self, job: Job) -> Job:
         job = replace(job, revision=self._live.next_revision())
@@ -200,7 +274,7 @@ class Steps:
         following = self._scheduler.leave(
             job.id,
             self._live.now,
-            device_seconds=job.device_seconds,
+            used_seconds=job.running_seconds,
             completed=job.state is JobState.COMPLETED,
         )
         self._turns.give(following)
@@ -219,12 +293,19 @@ class Steps:
             self._live.keep_outcome(job, result)
             return
         failed = replace(
-            job,
+            job.without_stages(),
             state=JobState.FAILED,
             reason=f"Its result cannot be stored: {type(error).__name__}.",
             reason_code=JOB_FAILED,
             revision=self._live.next_revision(),
         )
         session = self._live.session_of(job)
-        sessions = change.sessions if session is None else (self.put_session(session),)
-        self._live.write(Write(jobs=(failed,), sessions=sessions))
+        cost = job.device_seconds, job.preparing_seconds
+        # Where the job's end closed its session, that is as it was to be written with it.
+        known = [session] if session is not None else change.sessions
+        sessions = tuple(
+            self.put_session(lifecycle.refund(each, *cost))
+            for each in known
+            if session is not None or each.closed_at is not None
+        )
+        self._live.write_end(Write(jobs=(failed,), sessions=sessions))

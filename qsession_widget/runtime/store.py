@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from alembic.util.exc import CommandError
 from sqlalchemy.exc import DatabaseError, IntegrityError, OperationalError
 
-from qsession_widget.runtime import queries, schema
+from qsession_widget.runtime import queries
 from qsession_widget.runtime.database import migrate, open_engine
 from qsession_widget.runtime.prepared import driver
 from qsession_widget.runtime.queries import JobFilter
@@ -42,6 +42,7 @@ __all__ = [
     "DuplicateKeyError",
     "JobFilter",
     "Store",
+    "StoreClosedError",
     "StoreUnavailableError",
     "StoreUnreadableError",
     "Write",
@@ -66,6 +67,13 @@ READERS = 4
 
 class StoreUnavailableError(Exception):
     """The file cannot be written at the moment; nothing was stored."""
+
+
+class StoreClosedError(StoreUnavailableError, RuntimeError):
+    """The runtime ends; nothing was stored or read."""
+
+    def __init__(self) -> None:
+        super().__init__("the store is closed: the runtime ends")
 
 
 class DuplicateKeyError(Exception):
@@ -119,7 +127,7 @@ class Store:
         self._calls: queue.SimpleQueue[bool] = queue.SimpleQueue()
         self._unavailable = False
         self._writer = threading.Thread(target=self._write_loop, name="store-writer")
-        self._closed = False
+        self._closed = self._ended = False
         for thread in (self._writer, *self._readers):
             thread.start()
 
@@ -131,18 +139,35 @@ class Store:
             self._questions.put(None)
         for thread in (self._writer, *self._readers):
             thread.join()
+        self._ended = True
+        self._refuse_late()
         self._engine.dispose()
+
+    def _refuse_late(self) -> None:
+        """Answer what came when nobody was there any more to do it."""
+        with suppress(IndexError):
+            while True:
+                _settle([(self._given.popleft(), StoreClosedError())])
+        with suppress(queue.Empty):
+            while True:
+                late = self._questions.get_nowait()
+                if late is not None:
+                    _tell(late.loop, [(late.future, None, StoreClosedError())])
 
     def write(self, change: Write) -> asyncio.Future[None]:
         """Queue a change; the future is done when it is on disk. Changes keep their order.
 
         The future fails with StoreUnavailableError for something new while the file cannot be
         written, with DuplicateKeyError for something new whose idempotency key is taken, and with
-        another error for a change that can never be written.
+        another error for a change that can never be written. Once the store is closed, it fails
+        with StoreClosedError, whatever the change is.
         """
         loop = asyncio.get_running_loop()
         pending = _Pending(change, loop.create_future(), loop)
         self._given.append(pending)
+        if self._ended:
+            self._refuse_late()
+            return pending.future
         if self._announced_in is not loop:
             # The writer is called once for all that this turn of the loop gives: they share a
             # commit, and the writer and the loop stand less in each other's way.
@@ -162,14 +187,6 @@ class Store:
     async def session(self, owner: str, session_id: str) -> Session | None:
         """Read one session, with the number of its jobs that have not ended."""
         return await self._read(queries.read_session, owner, session_id)
-
-    async def session_by_key(self, owner: str, key: str) -> str | None:
-        """Find the session that was created with an idempotency key."""
-        return await self._read(queries.id_by_key, schema.sessions, owner, key)
-
-    async def job_by_key(self, owner: str, key: str) -> str | None:
-        """Find the job that was created with an idempotency key."""
-        return await self._read(queries.id_by_key, schema.jobs, owner, key)
 
     async def job(self, owner: str, job_id: str) -> Job | None:
         """Read one job."""
@@ -216,10 +233,12 @@ class Store:
 
     async def _read(self, read: Callable[..., T], *arguments: Any) -> T:
         if self._closed:
-            raise RuntimeError("the store is closed")
+            raise StoreClosedError
         loop = asyncio.get_running_loop()
         future: asyncio.Future[T] = loop.create_future()
         self._questions.put(_Question(lambda each: read(each, *arguments), future, loop))
+        if self._ended:
+            self._refuse_late()
         return await future
 
     def _read_loop(self, connection: Connection) -> None:
@@ -251,6 +270,7 @@ class Store:
                 unwritten = self._commit(connection, unwritten)
         if unwritten:
             log.error("the runtime ends, and %d changes could not be stored", len(unwritten))
+            _settle([(pending, StoreClosedError()) for pending in unwritten])
 
     def _collect(self, unwritten: list[_Pending]) -> bool:
         """Add what was given, and say whether that was the last; waits for something to do."""

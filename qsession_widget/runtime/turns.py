@@ -7,11 +7,15 @@ import time
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
+from msgspec.structs import replace
+
 from qsession_widget.runtime.executor import STAGE_SHOWN_SECONDS
 from qsession_widget.runtime.store import Write
 from qsession_widget.wire.states import Stage
 
 if TYPE_CHECKING:
+    from datetime import datetime
+
     from qsession_widget.runtime.executor import LocalExecutor, Reached
     from qsession_widget.runtime.job import Job
     from qsession_widget.runtime.live import Live
@@ -37,6 +41,11 @@ class Turns:
         if event.stage is Stage.ON_DEVICE:
             if self._scheduler.ask_device(job.id):
                 self.give(job.id, event.at)
+            elif job.prepared_at is None:
+                ready = max(self._began(event.at), job.preparing_at or job.created_at)
+                self._live.jobs[job.id] = replace(job, prepared_at=ready)
+                # Its worker may be of more use to an idle device.
+                self._live.bell.ring()
         elif self._live.lasts_until(job) <= self._live.now:
             self._note(job, event.stage, event.at)
             self.give(self._scheduler.give_back(job.id))
@@ -51,13 +60,18 @@ class Turns:
     def _note(self, job: Job, stage: Stage, since: float) -> None:
         """Take note of a job's stage, and store and show it if it lasts."""
         age = time.monotonic() - since
-        began = self._live.now - timedelta(seconds=age * self._live.clock.rate)
+        began = self._began(since)
         # Not before the stage that it comes after.
-        before = job.on_device_at or job.preparing_at or began
+        before = job.on_device_at or job.prepared_at or job.preparing_at or began
         self._live.jobs[job.id] = job.reach(stage, max(began, before))
         asyncio.get_running_loop().call_later(
             max(0.0, STAGE_SHOWN_SECONDS - age), self._show, job.id, job.attempts, stage
         )
+
+    def _began(self, since: float) -> datetime:
+        """Give the runtime's time at a `time.monotonic()`."""
+        age = time.monotonic() - since
+        return self._live.now - timedelta(seconds=age * self._live.clock.rate)
 
     def _show(self, job_id: str, attempt: int, stage: Stage) -> None:
         live = self._live

@@ -12,6 +12,7 @@ import os
 import signal
 import time
 import traceback
+from collections import deque
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
@@ -50,19 +51,72 @@ def main(pipe: Connection, lifeline: Connection) -> None:
     _die_with(lifeline)
     # The server decides when a worker ends; Ctrl-C in its terminal is not meant for this process.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    inbox = _Inbox(pipe)
     while True:
         try:
-            task = msgpack.decode(pipe.recv_bytes())
+            task = inbox.next()
             if "warm" in task:
                 _get_ready(task["warm"])
-                continue
-            _send(pipe, _run(pipe, task))
+                _send(pipe, {"kind": "warmed"})
+            elif "job_id" in task:
+                _send(pipe, _run(pipe, inbox, task))
+            # All else is about a task that has ended by now.
         except (EOFError, ConnectionError):
             return
         except _OutOfMemoryError as error:
             # What the failed allocation has left behind is nobody's next job's concern.
             _send(pipe, {**_failed(str(error)), "retires": True})
             return
+
+
+class _StoppedError(Exception):
+    """Nobody wants the task any more."""
+
+
+class _Inbox:
+    """What comes from the server, and is looked at while a task goes on, too."""
+
+    def __init__(self, pipe: Connection) -> None:
+        self._pipe = pipe
+        self._waiting: deque[dict[str, Any]] = deque()
+
+    def next(self) -> dict[str, Any]:
+        """Wait for the next message."""
+        return self._waiting.popleft() if self._waiting else self._read()
+
+    def check(self, job_id: str, seconds: float = 0.0) -> None:
+        """Go on after some time, unless the task is to stop before.
+
+        Raises:
+            _StoppedError: it is.
+        """
+        until = time.monotonic() + seconds
+        while self._pipe.poll(max(0.0, until - time.monotonic())):
+            self._take(job_id)
+
+    def until_on_device(self, job_id: str) -> None:
+        """Wait until the task may go on the device.
+
+        Raises:
+            _StoppedError: it is to stop instead.
+        """
+        while not self._take(job_id):
+            pass
+
+    def _take(self, job_id: str) -> bool:
+        """Take a message in, and say whether it lets the task on the device."""
+        message = self._read()
+        if message.get("stop") == job_id:
+            raise _StoppedError
+        if message.get("go") == job_id:
+            return True
+        if "warm" in message or "job_id" in message:
+            self._waiting.append(message)
+        return False
+
+    def _read(self) -> dict[str, Any]:
+        message: dict[str, Any] = msgpack.decode(self._pipe.recv_bytes())
+        return message
 
 
 def _die_with(lifeline: Connection) -> None:
@@ -106,27 +160,35 @@ def _get_ready(device: str) -> None:
         log.exception("a worker cannot get ready for %s", device)
 
 
-def _run(pipe: Connection, task: dict[str, Any]) -> dict[str, Any]:
+def _run(pipe: Connection, inbox: _Inbox, task: dict[str, Any]) -> dict[str, Any]:
     # Here, not above: the server imports this module, and must not import qiskit with it.
     from qsession_widget.runtime import programs, simulation, stages  # noqa: PLC0415
 
     began = time.monotonic()
     caching.start()
     allowed = limits.Limits(**task["limits"])
+    job_id = task["job_id"]
 
     def tell(stage: Stage) -> None:
         _send(pipe, {"kind": "reached", "stage": stage})
         if task["asks"] and stage is Stage.ON_DEVICE:
             # Another job may be on the device: whoever gave this task says when it is free.
-            pipe.recv_bytes()
+            inbox.until_on_device(job_id)
+        else:
+            inbox.check(job_id)
+
+    def tell_interim(text: str) -> None:
+        _send(pipe, {"kind": "interim", "text": text})
+        # Between two pubs nothing is half done: what this process has kept stays good.
+        inbox.check(job_id)
 
     stages.start(tell, stays=task["min_seconds"] > 0)
     try:
         with allowed.on_memory():
-            outcome = programs.run(
-                task,
-                on_interim=lambda text: _send(pipe, {"kind": "interim", "text": text}),
-            )
+            outcome = programs.run(task, on_interim=tell_interim)
+        inbox.check(job_id, task["min_seconds"] - (time.monotonic() - began))
+    except _StoppedError:
+        return {"kind": "stopped"}
     # A user's circuit may fail anywhere in Qiskit or Aer.
     except Exception as error:
         if limits.is_for_want_of_memory(error):
@@ -135,9 +197,6 @@ def _run(pipe: Connection, task: dict[str, Any]) -> dict[str, Any]:
             return _failed(str(error))
         reason = f"{type(error).__name__}: {getattr(error, 'message', None) or error}"
         return _failed(reason, traceback.format_exc())
-    rest = task["min_seconds"] - (time.monotonic() - began)
-    if rest > 0:
-        time.sleep(rest)
     stages.leave_device()
     return {
         "kind": "done",

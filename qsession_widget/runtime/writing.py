@@ -217,6 +217,11 @@ def _remove(connection: Connection, run: list[Write]) -> None:
 
     _DELETE_RESULT.run(connection, which(change.spent_result for change in run))
     _DELETE_JOB.run(connection, which(change.deleted_job for change in run))
+    # What a private job was given is forgotten at its end, as by IBM.
+    private = which(
+        job.id for change in run for job in change.jobs if job.private and job.state.final
+    )
+    _DELETE_PAYLOAD.run(connection, private)
     spent = which(job_id for change in run for job_id in change.spent)
     _DELETE_PAYLOAD.run(connection, spent)
     _DELETE_RESULT.run(connection, spent)

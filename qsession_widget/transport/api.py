@@ -6,7 +6,7 @@ Endpoints under `/qsession` are the local runtime's own additions; IBM answers t
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import quote
 
 import requests
@@ -15,15 +15,22 @@ from qsession_widget.errors import InvalidInputError, ServiceError, ServiceUnava
 from qsession_widget.wire.fields import EXTRA, PREFER, PREFERENCE_APPLIED
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from qsession_widget.transport.http import Transport
 
 Json = dict[str, Any]
 """A JSON object of the wire."""
 
+_T = TypeVar("_T")
+
 _NO_CONTENT = 204
 _READING_SECONDS = 840.0
 _NOT_MODIFIED = 304
 _PART_BYTES = 64 * 1024
+_SHORT_ATTEMPTS = 3
+_ASKED = 2
+"""How often a question is put whose answer is of another."""
 
 
 @dataclass(frozen=True)
@@ -83,7 +90,13 @@ class RuntimeApi:
 
     def session(self, session_id: str) -> Json:
         """GET /sessions/{id}."""
-        return self._json(f"/sessions/{_part(session_id)}")
+        path = f"/sessions/{_part(session_id)}"
+        return self._own(session_id, lambda: self._json(path), _itself)
+
+    def session_if_changed(self, session_id: str, *, etag: str | None = None) -> Polled:
+        """GET /sessions/{id}; with an ETag, without a body where nothing changed."""
+        path = f"/sessions/{_part(session_id)}"
+        return self._own(session_id, lambda: self._poll(path, {}, etag, 0.0), _of_poll)
 
     def close_session(self, session_id: str) -> None:
         """PATCH /sessions/{id}: no new jobs, those that are there finish."""
@@ -115,7 +128,8 @@ class RuntimeApi:
 
     def job(self, job_id: str, *, etag: str | None = None, wait_seconds: float = 0.0) -> Polled:
         """GET /jobs/{id} without its inputs; with an ETag, held until it changes where possible."""
-        return self._poll(f"/jobs/{_part(job_id)}", {"exclude_params": "true"}, etag, wait_seconds)
+        path, query = f"/jobs/{_part(job_id)}", {"exclude_params": "true"}
+        return self._own(job_id, lambda: self._poll(path, query, etag, wait_seconds), _of_poll)
 
     def short(self, path: str, most_bytes: int) -> str | None:
         """GET of a path; None where its body is longer, of which no more is then fetched.
@@ -123,16 +137,22 @@ class RuntimeApi:
         Raises:
             ServiceUnavailableError: where the connection breaks in the middle of it.
         """
-        body = bytearray()
-        with self.transport.request("GET", path, stream=True) as answer:
-            try:
-                for part in answer.iter_content(_PART_BYTES):
-                    body += part
-                    if len(body) > most_bytes:
-                        return None
-            except requests.RequestException as error:
-                raise ServiceUnavailableError(f"GET {self.transport.url}{path}: {error}") from error
-        return body.decode()
+        for attempt in range(1, _SHORT_ATTEMPTS + 1):
+            body = bytearray()
+            with self.transport.request("GET", path, stream=True) as answer:
+                try:
+                    for part in answer.iter_content(_PART_BYTES):
+                        body += part
+                        if len(body) > most_bytes:
+                            return None
+                except requests.RequestException as error:
+                    if attempt < _SHORT_ATTEMPTS:
+                        continue
+                    raise ServiceUnavailableError(
+                        f"GET {self.transport.url}{path}: {error}"
+                    ) from error
+                return body.decode()
+        raise AssertionError  # the last attempt returns or raises
 
     def short_inputs(self, job_id: str, most_bytes: int) -> str | None:
         """GET /jobs/{id} with its inputs; None where they are longer."""
@@ -152,15 +172,19 @@ class RuntimeApi:
 
     def delete_job(self, job_id: str) -> None:
         """DELETE /jobs/{id}."""
-        self.transport.request("DELETE", f"/jobs/{_part(job_id)}")
+        self.transport.request("DELETE", f"/jobs/{_part(job_id)}", gone_is_done=True)
 
     def cancel_job(self, job_id: str) -> None:
         """POST /jobs/{id}/cancel. Doing it twice gives at worst a 409."""
         self.transport.request("POST", f"/jobs/{_part(job_id)}/cancel", repeatable=True)
 
-    def results(self, job_id: str) -> str | None:
-        """GET /jobs/{id}/results as text; None where there is no result (any more)."""
-        answer = self.transport.request("GET", f"/jobs/{_part(job_id)}/results")
+    def results(self, job_id: str, *, key: str | None = None) -> str | None:
+        """GET /jobs/{id}/results as text; None where there is no result (any more).
+
+        A local runtime gives a private job's result once, but again to the same key for a while:
+        the first answer may have been lost.
+        """
+        answer = self.transport.request("GET", f"/jobs/{_part(job_id)}/results", key=key)
         return None if answer.status_code == _NO_CONTENT or not answer.content else answer.text
 
     def logs(self, job_id: str) -> str:
@@ -183,14 +207,18 @@ class RuntimeApi:
         Returns:
             `{"revision", "session", "jobs", "now"}`, or None where nothing changed in the time.
         """
-        answer = self.transport.request(
-            "GET",
-            f"/{EXTRA}/watch",
-            params={"session_id": session_id, "since": since},
-            headers=_prefer(wait_seconds),
-            held_seconds=wait_seconds,
-        )
-        return None if answer.status_code == _NOT_MODIFIED else _read(answer)
+
+        def ask() -> Json | None:
+            answer = self.transport.request(
+                "GET",
+                f"/{EXTRA}/watch",
+                params={"session_id": session_id, "since": since},
+                headers=_prefer(wait_seconds),
+                held_seconds=wait_seconds,
+            )
+            return None if answer.status_code == _NOT_MODIFIED else _read(answer)
+
+        return self._own(session_id, ask, lambda found: found and found["session"])
 
     def interim(self, job_id: str, *, after: int = 0, wait_seconds: float = 0.0) -> Json:
         """GET /qsession/jobs/{id}/interim: results of pubs after the first so many.
@@ -215,20 +243,24 @@ class RuntimeApi:
         Returns:
             `{"job": JSON of the job, "etag": str, "result": text or None}`; None while it goes on.
         """
-        answer = self.transport.request(
-            "GET",
-            f"/{EXTRA}/jobs/{_part(job_id)}/outcome",
-            headers=_prefer(wait_seconds),
-            held_seconds=wait_seconds,
-        )
-        return None if answer.status_code == _NOT_MODIFIED else _read(answer)
+        path = f"/{EXTRA}/jobs/{_part(job_id)}/outcome"
 
-    def cancel_queued(self, session_id: str) -> list[str]:
-        """POST /qsession/sessions/{id}/cancel_queued: ids of the jobs that this cancelled."""
+        def ask() -> Json | None:
+            answer = self.transport.request(
+                "GET", path, headers=_prefer(wait_seconds), held_seconds=wait_seconds
+            )
+            return None if answer.status_code == _NOT_MODIFIED else _read(answer)
+
+        return self._own(job_id, ask, lambda found: found and found["job"])
+
+    def cancel_queued(self, session_id: str, *, key: str) -> list[str]:
+        """POST /qsession/sessions/{id}/cancel_queued: ids of the jobs that this cancelled.
+
+        The same key gives the same ids, since what was cancelled once is not cancelled again.
+        """
         path = f"/{EXTRA}/sessions/{_part(session_id)}/cancel_queued"
-        cancelled: list[str] = _read(self.transport.request("POST", path, repeatable=True))[
-            "cancelled"
-        ]
+        answer = self.transport.request("POST", path, repeatable=True, key=key)
+        cancelled: list[str] = _read(answer)["cancelled"]
         return cancelled
 
     def workloads(self, **query: Any) -> Json:
@@ -238,6 +270,26 @@ class RuntimeApi:
     def shut_down(self) -> None:
         """POST /qsession/shutdown: ends the runtime's process."""
         self.transport.request("POST", f"/{EXTRA}/shutdown")
+
+    def _own(self, wanted: str, ask: Callable[[], _T], body: Callable[[_T], Json | None]) -> _T:
+        """Ask, and believe no answer that is of another job or session.
+
+        Args:
+            wanted: id of the one that is asked for.
+            ask: the question.
+            body: gives its JSON from the answer; None where the answer has none.
+        """
+        other: object = None
+        for _ in range(_ASKED):
+            found = ask()
+            about = body(found)
+            if about is None or about.get("id") == wanted:
+                return found
+            other = about.get("id")
+            self.transport.hang_up()
+        raise ServiceUnavailableError(
+            f"{self.transport.url} was asked for {wanted!r} and answers with {other!r}"
+        )
 
     def _json(self, path: str, **query: Any) -> Json:
         return _read(self.transport.request("GET", path, params=query))
@@ -252,6 +304,14 @@ class RuntimeApi:
             etag=answer.headers.get("ETag", etag),
             waited="wait" in answer.headers.get(PREFERENCE_APPLIED, ""),
         )
+
+
+def _itself(body: Json) -> Json:
+    return body
+
+
+def _of_poll(answer: Polled) -> Json | None:
+    return answer.body
 
 
 def _prefer(wait_seconds: float) -> dict[str, str]:

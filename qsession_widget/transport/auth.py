@@ -5,7 +5,6 @@ from __future__ import annotations
 import hmac
 import logging
 import os
-import threading
 import time
 from ipaddress import ip_address
 from typing import TYPE_CHECKING, Any
@@ -14,6 +13,7 @@ from urllib.parse import urlsplit
 import requests
 from requests.auth import AuthBase
 
+from qsession_widget import forking
 from qsession_widget.errors import InvalidInputError, NotAuthorizedError, ServiceUnavailableError
 from qsession_widget.transport.connections import Connections
 
@@ -116,7 +116,8 @@ class IAMAuth(AuthBase):
         self._instance = instance
         self._verify = verify
         self._proxies = dict(proxies or {})
-        self._lock = threading.Lock()
+        self._lock = forking.Lock()
+        self._renewing = forking.Turn()
         self._token = ""
         self._renew_at = 0.0
         self._ends_at = 0.0
@@ -155,13 +156,21 @@ class IAMAuth(AuthBase):
             now = time.monotonic()
             if now < self._renew_at:
                 return self._token
+            valid = now < self._ends_at
+            if valid:
+                # This thread renews it ahead of time; the others go on with the one that works.
+                self._renew_at = min(now + _PAUSE_AFTER_FAILURE_SECONDS, self._ends_at)
+        with self._renewing:
+            now = time.monotonic()
+            if not valid and now < self._renew_at:
+                # Another thread has brought one while this one waited for its turn.
+                return self._token
             try:
                 self._renew(now)
             except ServiceUnavailableError:
                 if now >= self._ends_at:
                     raise
                 logger.warning("Renewing the IBM Cloud token failed; the present one still works")
-                self._renew_at = min(now + _PAUSE_AFTER_FAILURE_SECONDS, self._ends_at)
             return self._token
 
     def _renew(self, now: float) -> None:
@@ -191,13 +200,15 @@ class IAMAuth(AuthBase):
         try:
             answer.raise_for_status()
             body = answer.json()
-            self._token, life = str(body["access_token"]), float(body["expires_in"])
+            token, life = str(body["access_token"]), float(body["expires_in"])
         except (requests.RequestException, ValueError, KeyError, TypeError) as error:
             raise ServiceUnavailableError(
                 f"IBM Cloud's IAM at {self._url} answers {answer.status_code} without a token"
             ) from error
-        self._renew_at = now + life * _REFRESH_AT
-        self._ends_at = now + life - _EXPIRY_MARGIN_SECONDS
+        with self._lock:
+            self._token = token
+            self._renew_at = now + life * _REFRESH_AT
+            self._ends_at = now + life - _EXPIRY_MARGIN_SECONDS
 
 
 def _reason(answer: requests.Response) -> str:

@@ -9,6 +9,8 @@ from urllib.parse import urlsplit
 import requests
 from requests.adapters import HTTPAdapter
 
+from qsession_widget import forking
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from types import TracebackType
@@ -19,6 +21,10 @@ if TYPE_CHECKING:
 _POOL_SIZE = 32
 _LOOPBACK = frozenset({"127.0.0.1", "::1", "localhost"})
 _CREDENTIALS = re.compile(r"//[^/\s'\"]*@")
+
+_parents: list[requests.Session] = []
+"""Connections of the process that this one was forked from: neither used nor closed here, since
+closing takes locks that a thread of the parent may have held."""
 
 
 class Connections:
@@ -37,12 +43,23 @@ class Connections:
     ) -> None:
         self._verify = verify
         self._proxies = dict(proxies or {})
-        self._session = requests.Session()
         # Against loopback neither proxies nor .netrc may get in between.
-        self._session.trust_env = urlsplit(url).hostname not in _LOOPBACK
+        self._trusts_environment = urlsplit(url).hostname not in _LOOPBACK
+        self._session = self._new_session()
+        forking.heed(self)
+
+    def _new_session(self) -> requests.Session:
+        session = requests.Session()
+        session.trust_env = self._trusts_environment
         adapter = HTTPAdapter(pool_connections=4, pool_maxsize=_POOL_SIZE)
-        self._session.mount("http://", adapter)
-        self._session.mount("https://", adapter)
+        session.mount("http://", adapter)
+        session.mount("https://", adapter)
+        return session
+
+    def after_fork(self) -> None:
+        """Open connections of its own: on the parent's, both would read each other's answers."""
+        _parents.append(self._session)
+        self._session = self._new_session()
 
     def __enter__(self) -> Self:
         return self

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import logging
 import random
@@ -11,9 +12,10 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
+from urllib.parse import unquote
 
 import requests
-from requests.exceptions import ChunkedEncodingError
+from requests.exceptions import ChunkedEncodingError, ContentDecodingError
 
 from qsession_widget.errors import QSessionError, ServiceUnavailableError
 from qsession_widget.transport.answers import (
@@ -27,7 +29,7 @@ from qsession_widget.transport.answers import (
 from qsession_widget.transport.auth import IAMAuth
 from qsession_widget.transport.connections import Connections, without_credentials
 from qsession_widget.transport.server_time import ServerTime
-from qsession_widget.wire.fields import API_VERSION, IDEMPOTENCY_KEY
+from qsession_widget.wire.fields import API_VERSION, CONTENT_LOCATION, IDEMPOTENCY_KEY
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -42,12 +44,19 @@ _ATTEMPTS = 5
 _FIRST_PAUSE_SECONDS = 0.25
 _LONGEST_PAUSE_SECONDS = 8.0
 _LONGEST_RETRY_AFTER_SECONDS = 60.0
+_OUTAGE_SECONDS = 30.0
+"""How long a restart of a runtime may take that has answered before."""
+_LONGEST_OUTAGE_PAUSE_SECONDS = 2.0
+_OUTAGE_STATUSES = frozenset({502, 503, 504})
 _CONNECT_TIMEOUT_SECONDS = 5.0
 _READ_TIMEOUT_SECONDS = 60.0
 _REPEATABLE_METHODS = frozenset({"GET", "PUT", "DELETE"})
 _HEADERS = {"Accept": "application/json", "IBM-API-Version": API_VERSION}
 _FIRST_ERROR = 400
 _UNAUTHORIZED = 401
+_NOT_FOUND = 404
+_BROKEN = (requests.ConnectionError, requests.Timeout, ChunkedEncodingError, ContentDecodingError)
+"""What a connection that breaks may raise, before an answer or in the middle of it."""
 
 _unattended: ContextVar[bool] = ContextVar("qsession_widget_unattended", default=False)
 
@@ -60,9 +69,26 @@ def unattended() -> Iterator[None]:
     """
     token = _unattended.set(True)
     try:
-        yield
+        with hurried():
+            yield
     finally:
         _unattended.reset(token)
+
+
+_hurried: ContextVar[bool] = ContextVar("qsession_widget_hurried", default=False)
+
+
+@contextmanager
+def hurried() -> Iterator[None]:
+    """Mark the requests of a block as those of a caller that asks again by itself.
+
+    They do not wait for a runtime that is being restarted.
+    """
+    token = _hurried.set(True)
+    try:
+        yield
+    finally:
+        _hurried.reset(token)
 
 
 def is_unattended() -> bool:
@@ -103,6 +129,7 @@ class Transport:
         self._endpoint = endpoint
         self._recover = recover
         self._honours_keys = honours_keys
+        self._answered = False
         self._closed = threading.Event()
         self.server_time = ServerTime()
         """The server's clock, as far as its answers have shown it."""
@@ -126,6 +153,10 @@ class Transport:
         self._closed.set()
         self._connections.close()
 
+    def hang_up(self) -> None:
+        """Use new connections from now on: an answer on one of these was not of its question."""
+        self._connections.close()
+
     def pause(self, seconds: float) -> None:
         """Sleep, but end at once when the connection is closed.
 
@@ -147,6 +178,7 @@ class Transport:
         held_seconds: float = 0.0,
         repeatable: bool = False,
         stream: bool = False,
+        gone_is_done: bool = False,
     ) -> requests.Response:
         """Send a request and give its answer, 2xx or 304.
 
@@ -162,6 +194,10 @@ class Transport:
             repeatable: whether doing it twice is the same as once, for a method whose name does
                 not say so.
             stream: whether to leave the answer's body to the caller, who has to close the answer.
+            gone_is_done: whether a 404 means that an earlier try, whose answer was lost, did it.
+
+        Where a runtime that has answered before is being restarted, a request that may be repeated
+        goes on for half a minute, unless its caller is `hurried`.
 
         Raises:
             NotAuthorizedError, NotFoundError, ConflictError, ServiceError: what the server refused.
@@ -185,21 +221,30 @@ class Transport:
             or method in _REPEATABLE_METHODS
             or (self._honours_keys and key is not None),
             stream=stream,
+            gone_is_done=gone_is_done,
         )
+        return self._tried(call)
+
+    def _tried(self, call: _Call) -> requests.Response:
+        """Send a request until there is an answer that stands, or no hope of one."""
         problem: QSessionError
-        for attempt in range(1, _ATTEMPTS + 1):
+        patience = _Patience(call.repeatable and self._honours_keys and not _hurried.get())
+        may_have_arrived = False
+        for attempt in itertools.count(1):
             endpoint = self._endpoint
             try:
                 response = self._once(endpoint, call)
-            except (requests.ConnectionError, requests.Timeout, ChunkedEncodingError) as error:
-                problem = self._broken(call, error, last=attempt == _ATTEMPTS)
+            except _BROKEN as error:
+                over = patience.over(attempt, lasting=self._answered)
+                problem = self._broken(call, error, last=over)
+                may_have_arrived = may_have_arrived or not never_sent(error)
                 if self._recover is not None:
                     self._endpoint = self._recover()
                     if attempt == 1:
                         continue
                 pause = _backoff(attempt)
             else:
-                if response.status_code < _FIRST_ERROR:
+                if call.is_done_by(response, may_have_arrived=may_have_arrived):
                     return response
                 if (
                     response.status_code == _UNAUTHORIZED
@@ -213,15 +258,18 @@ class Transport:
                 passing = response.status_code in RETRY_STATUSES or (
                     response.status_code in RETRY_WHEN_TOLD and told is not None
                 )
+                restarting = response.status_code in _OUTAGE_STATUSES and self._answered
                 if (
                     not (passing and call.repeatable)
-                    or attempt == _ATTEMPTS
+                    or patience.over(attempt, lasting=restarting)
                     or pause > _LONGEST_RETRY_AFTER_SECONDS
                 ):
                     raise problem
+                may_have_arrived = True
+            pause = patience.pause(attempt, pause)
             logger.info("Trying again in %.1f s: %s", pause, problem)
             self.pause(pause)
-        raise problem
+        raise AssertionError  # the loop has no end of its own
 
     def _once(self, endpoint: Endpoint, call: _Call) -> requests.Response:
         self.pause(0.0)
@@ -237,15 +285,29 @@ class Transport:
                 timeout=(_CONNECT_TIMEOUT_SECONDS, call.read_timeout),
                 stream=call.stream,
             )
-        except (requests.ConnectionError, requests.Timeout, ChunkedEncodingError):
+        except _BROKEN:
             raise
         except requests.RequestException as error:
             raise ServiceUnavailableError(
                 f"{call.method} {self.url}{call.path}: {without_credentials(str(error))}"
             ) from error
+        self._check_whose(call, response)
+        self._answered = self._answered or response.status_code not in RETRY_STATUSES
         # A caller that was held was not asking all the time, but that only widens the estimate.
         self.server_time.learn(response.headers.get("Date"), asked_at, time.monotonic())
         return response
+
+    def _check_whose(self, call: _Call, response: requests.Response) -> None:
+        """Refuse an answer that names another question than ours. The local runtime names it."""
+        key = response.headers.get(IDEMPOTENCY_KEY)
+        place = response.headers.get(CONTENT_LOCATION)
+        if (key is None or key == call.headers.get(IDEMPOTENCY_KEY)) and (
+            place is None or unquote(place).endswith(unquote(call.path))
+        ):
+            return
+        response.close()
+        self.hang_up()
+        raise requests.ConnectionError(f"the answer is that of another request ({place or key})")
 
     def _broken(
         self, call: _Call, error: requests.RequestException, *, last: bool
@@ -270,6 +332,39 @@ class Transport:
         return self._endpoint != refused
 
 
+class _Patience:
+    """How long a request is tried again.
+
+    Args:
+        patient: whether it goes on through a restart of the runtime.
+    """
+
+    def __init__(self, patient: bool) -> None:
+        self._patient = patient
+        self._until = time.monotonic() + _OUTAGE_SECONDS
+        self._paused = 0.0
+
+    def over(self, attempt: int, *, lasting: bool) -> bool:
+        """Whether this was the last try.
+
+        Args:
+            attempt: which it was, from 1.
+            lasting: whether what went wrong may be a restart.
+        """
+        if attempt < _ATTEMPTS:
+            return False
+        # Both are bounded: the time, and the pauses where those take none.
+        waited = time.monotonic() >= self._until or self._paused >= _OUTAGE_SECONDS
+        return waited or not (self._patient and lasting)
+
+    def pause(self, attempt: int, seconds: float) -> float:
+        """Give the pause to make, and count it."""
+        if attempt >= _ATTEMPTS:
+            seconds = min(seconds, _LONGEST_OUTAGE_PAUSE_SECONDS)
+        self._paused += seconds
+        return seconds
+
+
 @dataclass(frozen=True)
 class _Call:
     """A request that can be sent again."""
@@ -282,6 +377,14 @@ class _Call:
     read_timeout: float
     repeatable: bool
     stream: bool = False
+    gone_is_done: bool = False
+
+    def is_done_by(self, answer: requests.Response, *, may_have_arrived: bool) -> bool:
+        """Whether an answer says that it is done, be it by an earlier try whose answer was lost."""
+        gone = answer.status_code == _NOT_FOUND
+        return answer.status_code < _FIRST_ERROR or (
+            gone and self.gone_is_done and may_have_arrived
+        )
 
 
 def _encoded(body: Mapping[str, Any] | str | None) -> bytes | None:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import email.utils
-import threading
 import time
 from datetime import UTC, datetime
+
+from qsession_widget import forking
 
 _RESOLUTION_SECONDS = 1.0
 """A `Date` is cut to whole seconds (RFC 9110)."""
@@ -19,7 +20,7 @@ class ServerTime:
     """
 
     def __init__(self) -> None:
-        self._lock = threading.Lock()
+        self._lock = forking.Lock()
         self._low = float("-inf")
         self._high = float("inf")
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import base64
 import io
 import json
+import struct
 import zlib
 from datetime import datetime
 from functools import partial
@@ -16,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from qiskit import QuantumCircuit, qpy
+from qiskit.circuit.exceptions import CircuitError
 from qiskit.exceptions import QiskitError
 from qiskit.primitives import (
     BitArray,
@@ -30,6 +32,7 @@ from qiskit.primitives.containers.sampler_pub import SamplerPub
 from qiskit.qpy.common import QPY_VERSION
 
 from qsession_widget.errors import CodecError
+from qsession_widget.wire.portable import portable, restored
 from qsession_widget.wire.spans import SPAN, SPANS, LazySpans
 
 if TYPE_CHECKING:
@@ -38,22 +41,35 @@ if TYPE_CHECKING:
 SERVICE_QPY_VERSION = 17
 """Newest circuit format that IBM's service takes (SERVICE_MAX_SUPPORTED_QPY_VERSION)."""
 
+SERVICE_OLDEST_QPY_VERSION = 13
+"""Oldest circuit format that is read of who sends jobs, as at IBM."""
+
+_QPY_HEADER = struct.Struct("!6s4BQc")
+"""Magic, version, three numbers of Qiskit's release, number of programs, kind of expressions."""
+
 
 class UnknownTypeError(CodecError):
     """Text of the wire that names a type which sampler and estimator jobs do not have."""
 
 
-def encode_circuit(circuit: QuantumCircuit) -> str:
+def encode_circuit(circuit: QuantumCircuit, *, plain: bool = False) -> str:
     """Encode a circuit as the text that stands for it, its `__value__`.
+
+    What QPY does not give back is encoded in another form, see `portable`.
+
+    Args:
+        circuit: the circuit.
+        plain: whether the reader knows nothing but Qiskit, as IBM's service.
 
     Raises:
         CodecError: where QPY of the service's version cannot hold it.
     """
     version = min(SERVICE_QPY_VERSION, QPY_VERSION)
     try:
-        return _pack(lambda out: qpy.dump(circuit, out, _MetadataEncoder, version=version))
-    except CodecError:
-        raise
+        sent = portable(circuit, version, plain=plain)
+        return _pack(lambda out: qpy.dump(sent, out, _MetadataEncoder, version=version))
+    except CodecError as error:
+        raise CodecError(f"circuit {circuit.name!r} has no form on the wire: {error}") from error
     except (TypeError, ValueError, RecursionError, QiskitError) as error:
         raise CodecError(f"circuit {circuit.name!r} has no form on the wire: {error}") from error
 
@@ -90,10 +106,61 @@ def joined(pub_results: Sequence[str], metadata: dict[str, Any]) -> str:
     return f'{{"__type__":"PrimitiveResult","__value__":{value}}}'
 
 
-def decode_circuit(text: str) -> QuantumCircuit:
-    """Decode the text that stands for a circuit, its `__value__`."""
-    (circuit,) = qpy.load(_unpack(text), _MetadataDecoder)
-    return circuit
+def decode_circuit(text: str, *, oldest: int = 0) -> QuantumCircuit:
+    """Decode the text that stands for a circuit, its `__value__`.
+
+    Args:
+        text: the text.
+        oldest: lowest version of QPY that is read, for who reads what strangers write.
+
+    Raises:
+        CodecError: for QPY of a lower version, or with expressions of symengine's.
+    """
+    packed = _unpack(text)
+    if oldest:
+        _check_qpy(packed.getvalue()[: _QPY_HEADER.size], oldest)
+    try:
+        (circuit,) = qpy.load(packed, _MetadataDecoder)
+        # Qiskit makes some instructions only now that they are looked at.
+        return restored(circuit)
+    except CircuitError as error:
+        # How Qiskit's reader meets delays that its writer cannot write, see `portable`.
+        if "'dt' unit" in str(error) or "unit expr" in str(error):
+            raise CodecError(
+                "it has a delay in another unit than dt, or one that depends on parameters, which "
+                "QPY, in which circuits are sent, does not keep: give delays whole numbers of dt"
+            ) from error
+        raise
+
+
+def check_text(text: str) -> None:
+    """Refuse the text of a circuit that is not to be read here, before Qiskit reads it.
+
+    Qiskit reads expressions of versions below 13 with SymPy or symengine, which evaluate text and
+    unpickle.
+
+    Raises:
+        CodecError: for QPY of a lower version than the service reads, or with such expressions.
+    """
+    _check_qpy(_unpack(text).getvalue()[: _QPY_HEADER.size], SERVICE_OLDEST_QPY_VERSION)
+
+
+def _check_qpy(start: bytes, oldest: int) -> None:
+    if len(start) < _QPY_HEADER.size:
+        raise CodecError("it is no QPY: it is shorter than QPY's header")
+    magic, version, *_, expressions = _QPY_HEADER.unpack(start[: _QPY_HEADER.size])
+    if magic != b"QISKIT":
+        raise CodecError("it is no QPY: it does not begin with QISKIT")
+    if version < oldest:
+        raise CodecError(
+            f"its circuit is in QPY version {version}; this service reads version {oldest} and "
+            f"later: qiskit.qpy.dump(circuit, file, version={oldest})"
+        )
+    if expressions == b"e":
+        raise CodecError(
+            "its circuit has expressions of symengine; this service reads those of SymPy's form: "
+            "qiskit.qpy.dump(circuit, file, use_symengine=False)"
+        )
 
 
 def loads(

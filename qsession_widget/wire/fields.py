@@ -26,6 +26,9 @@ OLDEST_API_VERSION = "2024-01-01"
 DESCRIBED_DEVICES_SINCE = "2025-05-01"
 """The revision from which on lists of devices describe them; before, they were names."""
 
+CONTENT_LOCATION = "Content-Location"
+"""Which resource an answer is of (RFC 9110); the local runtime says it of every GET."""
+
 IDEMPOTENCY_KEY = "Idempotency-Key"
 """Header of a POST: the same key again gives the first answer again, and changes nothing."""
 
@@ -86,3 +89,10 @@ def wait_preference(header: str | None) -> float:
             # In this order a NaN is no time at all.
             return min(seconds, MAX_WAIT_SECONDS) if seconds > 0 else 0.0
     return 0.0
+
+
+RESULT_NAMES = frozenset(
+    {"items", "keys", "ndim", "self", "shape", "size", "values", "_data", "_shape"}
+    | {"_FIELDS", "_FIELD_TYPES", "_RESTRICTED_NAMES", "_SHAPE"}
+)
+"""What Qiskit's DataBin calls parts of its own, so that no register's data can be called that."""

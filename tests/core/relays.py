@@ -211,3 +211,52 @@ def _join(one: socket.socket, port: int, first: bytes = b"") -> None:
         back.start()
         carry(one, other)
         back.join()
+
+
+class Cut:
+    """Stands before a server, and breaks one connection in the middle of an answer.
+
+    Attributes:
+        done: how many answers were cut.
+    """
+
+    def __init__(self, root: str) -> None:
+        self._port = _port_of(root)
+        self._left: float | None = None
+        self._wanted = b""
+        self.done = 0
+
+    def next(self, request: str, part: float) -> None:
+        """Cut the answer to the next request whose first line holds a text.
+
+        Args:
+            request: the text, for example "POST /api/v1/jobs".
+            part: how much of it arrives: 0 is nothing, 0.99 all but its end.
+        """
+        self._wanted, self._left = request.encode(), part
+
+    def serve(self, connection: socket.socket) -> None:
+        with socket.create_connection(("127.0.0.1", self._port)) as server:
+            hit = threading.Event()
+
+            def ask() -> None:
+                with suppress(OSError):
+                    while data := connection.recv(65_536):
+                        line = data.partition(b"\r\n")[0]
+                        if self._left is not None and self._wanted in line:
+                            hit.set()
+                        server.sendall(data)
+                with suppress(OSError):
+                    server.shutdown(socket.SHUT_WR)
+
+            threading.Thread(target=ask, daemon=True).start()
+            while data := server.recv(2**20):
+                part = self._left
+                if hit.is_set() and part is not None:
+                    self._left = None
+                    self.done += 1
+                    connection.sendall(data[: int(len(data) * part)])
+                    # Both ends see it: who sends learns of it as who asks does.
+                    connection.shutdown(socket.SHUT_RDWR)
+                    return
+                connection.sendall(data)

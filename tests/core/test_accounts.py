@@ -100,7 +100,7 @@ def test_a_channel_without_an_account() -> None:
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        ({"channel": "ibm_quantum"}, "allowed are local, ibm_quantum_platform, ibm_cloud"),
+        ({"channel": "ibm_quantum"}, "allowed: local, ibm_quantum_platform, ibm_cloud"),
         ({"channel": "local", "token": "t"}, "both url and token"),
         ({"channel": "local", "url": "http://x"}, "both url and token"),
         ({"channel": "local", "url": "x:1", "token": "t"}, "not an http or https address"),

@@ -56,7 +56,7 @@ def test_reads(value: Any, seconds: int) -> None:
 def test_refuses_by_name(value: Any) -> None:
     with pytest.raises(InvalidInputError, match="max_time=") as caught:
         parse_duration(value)
-    assert repr(value) in str(caught.value)
+    assert repr(value)[:300] in str(caught.value)
     assert '"2h 30m 40s"' in str(caught.value), "the message says what is allowed"
 
 

@@ -69,7 +69,7 @@ def test_takes_itself_a_dict_or_nothing() -> None:
     assert Options.of(options) is options
     assert Options.of({"seed": 1}) == options
     assert Options.of(None) == Options()
-    with pytest.raises(InvalidInputError, match="allowed is a dict or Options"):
+    with pytest.raises(InvalidInputError, match="allowed: a dict or Options"):
         Options.of(3)  # type: ignore[arg-type] # this is what is refused
 
 

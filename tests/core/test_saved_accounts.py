@@ -106,7 +106,7 @@ def test_accounts_are_listed_and_deleted(file: Path) -> None:
         ({}, "takes a token"),
         ({"token": "t", "channel": "local"}, "url and token"),
         ({"token": "t", "channel": "local", "url": "http://h"}, "needs no account"),
-        ({"token": "t", "channel": "ibm_quantum"}, "'ibm_quantum' is not known"),
+        ({"token": "t", "channel": "ibm_quantum"}, "'ibm_quantum' is not allowed"),
         ({"token": "t", "proxies": {"urls": {}, "username_ntlm": "u"}}, "username_ntlm"),
     ],
 )

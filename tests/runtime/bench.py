@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from qiskit import QuantumCircuit
 
 from qsession_widget.runtime.coordinator import Coordinator
+from qsession_widget.runtime.intake import NewSession
 from qsession_widget.runtime.job import Job
 from qsession_widget.runtime.settings import Settings
 from qsession_widget.runtime.store import Store
@@ -63,7 +64,12 @@ class HandClock:
 class Bench:
     """A coordinator on a store of its own."""
 
-    def __init__(self, folder: Path, **settings: Any) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        is_known: Callable[[str], bool] = lambda _owner: True,
+        **settings: Any,
+    ) -> None:
         self.folder = folder
         self.clock = HandClock()
         self.owners = 1
@@ -73,10 +79,12 @@ class Bench:
             self.clock,
             Settings(home=folder, **{"workers": 2, **settings}),
             several_owners=lambda: self.owners > 1,
+            is_known=is_known,
         )
 
     async def opens(self, mode: Mode = Mode.DEDICATED, seconds: int = 3_600) -> str:
-        return await self.coordinator.create_session("o", "fake_manila", mode, seconds, None)
+        wanted = NewSession("o", "fake_manila", mode, seconds)
+        return await self.coordinator.create_session(wanted, None)
 
     async def submits(self, session_id: str | None = None, **fields: Any) -> str:
         given: dict[str, Any] = {
@@ -151,6 +159,9 @@ class Bench:
         assert inside._live.timers.next() is None or inside._live.sessions
         assert (inside._live.arriving, inside._live.ending) == ({}, {})
         assert not inside._intake.creating
+        assert not inside._intake.opening
+        assert not inside._intake._before
+        assert not inside._live.pending
         assert not inside._running.handing_over
         assert not inside.changes._waiting
 

@@ -3,19 +3,27 @@
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 import os
 import signal
 import sqlite3
 from contextlib import closing, contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
+from msgspec.structs import replace
 from sqlalchemy.exc import IntegrityError
 
 from qsession_widget.runtime import store
+from qsession_widget.runtime.intake import (
+    KeyReusedError,
+    NewSession,
+    TooManyError,
+    UnknownOwnerError,
+)
 from qsession_widget.runtime.job import Job
-from qsession_widget.runtime.store import JobFilter, StoreUnavailableError, Write
-from qsession_widget.wire.states import JobState
+from qsession_widget.runtime.store import StoreUnavailableError, Write
+from qsession_widget.wire.states import JobState, Mode, SessionState
 from tests.conftest import DEADLINE_SECONDS
 from tests.runtime.bench import COIN, FOR_EVER, NOON, Bench, going, settles, with_bench
 
@@ -138,10 +146,7 @@ def test_a_job_that_cannot_be_stored_is_undone_however_far_it_is(
         await bench.store.write(Write(clock=bench.clock.now()))
         assert inside._scheduler.used_seconds("p") == 0
         after = await bench.session(session_id)
-        assert (after.queued, after.running) == (0, 0)
-        assert after.transitions == before.transitions
-        assert after.last_job_completed == before.last_job_completed
-        assert after.on_device_seconds == before.on_device_seconds
+        assert replace(after, revision=0) == replace(before, revision=0), "its session is as before"
         assert stored(tmp_path) == kept
         told = [record.getMessage().split(",")[0].split(":")[0] for record in caplog.records]
         assert told == (
@@ -173,28 +178,133 @@ def test_a_job_whose_worker_dies_while_it_is_stored_runs_again(tmp_path: Path) -
     with_bench(tmp_path, body, min_job_seconds=FOR_EVER)
 
 
-@pytest.mark.usefixtures("patient")
-def test_what_is_asked_for_again_starts_nothing_twice(tmp_path: Path) -> None:
+def written(folder: Path) -> list[dict[str, Any]]:
+    """Read all that the store says, but for revisions, which may be skipped."""
+    with closing(sqlite3.connect(folder / "runtime.db")) as other:
+        other.row_factory = sqlite3.Row
+        return [
+            {**dict(row), "revision": table}
+            for table in ("sessions", "jobs", "payloads", "results")
+            for row in other.execute(f"select * from {table} order by 1")  # noqa: S608 - ours
+        ]
+
+
+@pytest.mark.parametrize("knows", [True, False])
+def test_a_replay_after_a_restart_changes_nothing(tmp_path: Path, *, knows: bool) -> None:
+    """A session that idles goes on idling, its worker lives, and the first job is the answer."""
+
     async def main() -> None:
         job = Job("", "o", "fake_manila", "sampler", NOON)
         async with going(Bench(tmp_path)) as bench:
+            job = replace(job, session_id=await bench.opens())
             job_id = await bench.coordinator.submit(job, COIN, "key")
             await bench.ended(job_id)
-            inside = bench.coordinator
-            with slow_disk(tmp_path):
-                again = asyncio.create_task(inside.submit(job, COIN, "key"))
-                await settles(lambda: bool(inside._live.arriving))
-                await settles(lambda: not inside._live.bell.rung)
-                (new,) = inside._live.jobs.values()
-                assert new.state is JobState.QUEUED
-                assert inside.queue_length("fake_manila") == 0
-            assert await again == job_id
-            bench.nothing_left()
-        # A runtime that has not seen the key may begin with it.
-        async with going(Bench(tmp_path)) as bench:
             assert await bench.coordinator.submit(job, COIN, "key") == job_id
-            await settles(lambda: bench.coordinator._executor.free == 2)
-            assert len((await bench.store.jobs("o", JobFilter()))[0]) == 1
+        async with going(Bench(tmp_path)) as bench:
+            inside = bench.coordinator
+            bench.clock.moves(seconds=30)
+            if not knows:
+                # As if thousands of others had come since.
+                inside._intake._keys.clear()
+            await settles(lambda: all(each.pid for each in inside.workers()))
+            before, kept = written(tmp_path), inside.workers()
+            live = dict(inside._live.sessions)
+            assert await inside.submit(job, COIN, "key") == job_id
+            await settles(lambda: inside._executor.free == 2 and not inside._live.bell.rung)
+            await bench.store.write(Write(clock=bench.clock.now()))
+            assert written(tmp_path) == before
+            assert {k: replace(v, revision=0) for k, v in inside._live.sessions.items()} == {
+                k: replace(v, revision=0) for k, v in live.items()
+            }
+            assert {each.pid for each in inside.workers()} == {each.pid for each in kept}
+            bench.nothing_left()
+
+    asyncio.run(main())
+
+
+@pytest.mark.parametrize("knows", [True, False])
+def test_a_key_with_another_request_is_refused_and_changes_nothing(
+    tmp_path: Path, *, knows: bool
+) -> None:
+    async def body(bench: Bench) -> None:
+        inside = bench.coordinator
+        session_id = await bench.opens()
+        job = Job("", "o", "fake_manila", "sampler", NOON, session_id=session_id)
+        job_id = await inside.submit(job, COIN, "key")
+        await bench.ended(job_id)
+        session = NewSession("o", "fake_torino", Mode.BATCH, 60)
+        opened = await inside.create_session(session, "key")
+        assert await inside.create_session(session, "key") == opened
+        if not knows:
+            inside._intake._keys.clear()
+        await settles(lambda: not inside._live.bell.rung)
+        before = written(tmp_path)
+        others = [
+            replace(job, optimization_level=3),
+            replace(job, session_id=None),
+            replace(job, private=True),
+            replace(job, program_id="estimator"),
+        ]
+        for other, params in [*((each, COIN) for each in others), (job, COIN + " ")]:
+            with pytest.raises(KeyReusedError, match=f"'key' was used for job {job_id}"):
+                await inside.submit(other, params, "key")
+        for change in (
+            dataclasses.replace(session, max_seconds=61),
+            dataclasses.replace(session, mode=Mode.DEDICATED),
+            dataclasses.replace(session, active_seconds=5),
+        ):
+            with pytest.raises(KeyReusedError, match=opened):
+                await inside.create_session(change, "key")
+        # Both at the same time, so that the first is not on disk yet.
+        alone = replace(job, session_id=None, backend="fake_torino")
+        one, two = await asyncio.gather(
+            inside.submit(alone, COIN, "new"),
+            inside.submit(alone, COIN + " ", "new"),
+            return_exceptions=True,
+        )
+        assert isinstance(two, KeyReusedError)
+        assert isinstance(one, str)
+        await bench.ended(one)
+        await inside.delete_job(one)
+        await settles(lambda: inside._executor.free == 2 and not inside._live.bell.rung)
+        assert written(tmp_path) == before
+        # Its owner's key is nobody else's.
+        assert await inside.submit(replace(job, owner="p", session_id=None), "{}", "key") != job_id
+
+    with_bench(tmp_path, body)
+
+
+def test_no_more_sessions_open_than_may_however_many_ask_at_once(tmp_path: Path) -> None:
+    async def body(bench: Bench) -> None:
+        found = await asyncio.gather(*(bench.opens() for _ in range(16)), return_exceptions=True)
+        opened = [each for each in found if isinstance(each, str)]
+        assert len(opened) == 2
+        assert {type(each) for each in found} == {str, TooManyError}
+        await bench.coordinator.cancel_session(opened[0])
+        assert isinstance(await bench.opens(), str), "what was refused holds no place"
+        with pytest.raises(TooManyError):
+            await bench.opens()
+        bench.nothing_left()
+
+    with_bench(tmp_path, body, max_open_sessions=2)
+
+
+def test_who_is_removed_meanwhile_leaves_nothing_behind(tmp_path: Path) -> None:
+    """Between the check of the token and the disk there is time for a user to be removed."""
+    known = {"o"}
+
+    async def main() -> None:
+        bench = Bench(tmp_path, is_known=lambda owner: owner in known)
+        async with going(bench):
+            opening = asyncio.create_task(bench.opens())
+            await settles(lambda: bool(bench.coordinator._intake.opening))
+            known.clear()
+            await bench.coordinator.cancel_all("o")
+            session_id = await opening
+            assert (await bench.closed(session_id)).state is SessionState.CLOSED
+            for late in (bench.opens, bench.submits):
+                with pytest.raises(UnknownOwnerError):
+                    await late()
             bench.nothing_left()
 
     asyncio.run(main())

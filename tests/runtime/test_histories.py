@@ -58,6 +58,7 @@ class Runtime(RuleBasedStateMachine):
         self.sent = self.names = 0
         self.charged: defaultdict[str, float] = defaultdict(float)
         self.session_use: dict[str, float] = {}
+        self.before: dict[str, Session] = {}
 
     # -- what the coordinator does ---------------------------------------------------------
 
@@ -92,7 +93,7 @@ class Runtime(RuleBasedStateMachine):
             self.charged[job.owner] += seconds
         self.gets_device(
             self.scheduler.leave(
-                job_id, self.now, device_seconds=seconds, completed=how == "Completed"
+                job_id, self.now, used_seconds=seconds, completed=how == "Completed"
             )
         )
 
@@ -143,6 +144,7 @@ class Runtime(RuleBasedStateMachine):
             if session_id is not None:
                 session = self.sessions[session_id]
                 owner, device = session.owner, session.backend
+                self.before[job_id] = session
                 self.put(lifecycle.submit(session))
             self.jobs[job_id] = Job(job_id, owner, device, session_id)
             self.scheduler.wait(job_id, device=device, owner=owner, session_id=session_id)
@@ -221,8 +223,9 @@ class Runtime(RuleBasedStateMachine):
         self.sent -= 1
         self.gets_device(self.scheduler.leave(job.id, self.now))
         if job.session_id is not None:
-            undo = lifecycle.drop if job.started_at is None else lifecycle.withdraw
-            self.put(undo(self.sessions[job.session_id], self.now))
+            session, before = self.sessions[job.session_id], self.before[job.id]
+            self.put(lifecycle.withdraw(session, self.now, before, job.started_at))
+            self.take(lifecycle.tick(self.sessions[job.session_id], self.now))
 
     @rule(data=st.data())
     @precondition(lambda self: self.in_work)
@@ -253,8 +256,13 @@ class Runtime(RuleBasedStateMachine):
         session = data.draw(st.sampled_from(self.open_ones()))
         if how == "close":
             self.put(lifecycle.close(session, self.now))
+        elif how == "cancel":
+            self.take(lifecycle.cancel(session, self.now))
         else:
-            self.take(getattr(lifecycle, how)(session, self.now))
+            dropped = self.queued(session)
+            for job in dropped:
+                self.finish(job.id, "Cancelled")
+            self.put(lifecycle.drop(session, self.now, len(dropped)))
 
     @rule()
     def others_come_or_go(self) -> None:

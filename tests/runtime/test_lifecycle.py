@@ -209,11 +209,21 @@ def test_cancel_after_close_still_cancels_what_is_queued() -> None:
 
 
 def test_cancel_queued_jobs_leaves_the_session_open() -> None:
-    session, ended = lifecycle.cancel_queued(lifecycle.submit(running()), at(12, 11))
-    assert ended == (JobState.CANCELLED, lifecycle.QUEUE_CANCELLED_REASON, at(12, 11))
+    session = lifecycle.submit(lifecycle.submit(running()))
+    session = lifecycle.drop(session, at(12, 11), 2)
     assert (session.state, session.accepting_jobs) == (ACTIVE, True)
     assert (session.queued, session.running) == (0, 1)
-    assert lifecycle.cancel_queued(session, at(12, 12)).ended is None
+
+
+def test_what_is_being_cancelled_starts_nothing_and_closes_with_its_last_queued_job() -> None:
+    session = lifecycle.submit(lifecycle.submit(opened()))
+    session = lifecycle.begin_to_cancel(session)
+    assert (session.state, session.accepting_jobs) == (OPEN, False)
+    assert not lifecycle.may_start(session)
+    session = lifecycle.drop(session, at(12, 1))
+    assert (session.state, lifecycle.may_start(session)) == (OPEN, False)
+    session = lifecycle.drop(session, at(12, 2))
+    assert (session.state, session.state_reason) == (CLOSED, lifecycle.CANCELLED_BY_USER)
 
 
 def test_max_time_lets_running_jobs_go_on_and_fails_queued_ones() -> None:
@@ -245,11 +255,38 @@ def test_a_closed_session_takes_and_starts_nothing() -> None:
 
 
 def test_a_running_job_that_is_withdrawn_leaves_the_session_idle() -> None:
-    session = lifecycle.withdraw(running(Mode.BATCH), at(12, 11))
+    session = running(Mode.BATCH)
+    session = lifecycle.withdraw(session, at(12, 11), opened(Mode.BATCH), session.last_job_started)
     assert (session.state, session.running, session.idle_since) == (ACTIVE, 0, at(12, 11))
     assert (session.last_job_completed, session.usage_seconds(at(12, 11))) == (None, 0)
-    closing = lifecycle.withdraw(lifecycle.close(running(), at(12, 11)), at(12, 12))
+    closing = lifecycle.close(running(), at(12, 11))
+    closing = lifecycle.withdraw(closing, at(12, 12), opened(), closing.last_job_started)
     assert history(closing)[-1] == (CLOSED, at(12, 12))
+
+
+def test_what_is_withdrawn_leaves_the_session_as_it_was() -> None:
+    idle = lifecycle.end(running(), at(12, 11), 1.0)
+    queued = lifecycle.submit(idle)
+    assert lifecycle.withdraw(queued, at(12, 12), idle) == idle
+    busy = lifecycle.start(queued, at(12, 12))
+    assert lifecycle.withdraw(busy, at(12, 13), idle, at(12, 12)) == idle
+    # Beside others it takes nothing of theirs with it.
+    both = lifecycle.start(lifecycle.submit(busy), at(12, 13))
+    left = lifecycle.withdraw(both, at(12, 14), idle, at(12, 12))
+    assert (left.running, left.last_job_started, left.idle_since) == (1, at(12, 13), None)
+    other_ended = lifecycle.end(both, at(12, 14), 1.0)
+    left = lifecycle.withdraw(other_ended, at(12, 20), idle, at(12, 12))
+    assert left.busy_seconds - idle.busy_seconds == 120, "until the other one ended"
+    assert left.idle_since == at(12, 20)
+
+
+def test_what_is_refunded_was_never_charged() -> None:
+    for mode in Mode:
+        before = running(mode)
+        after = lifecycle.end(before, at(12, 11), 2.0, 1.0)
+        back = lifecycle.refund(after, 2.0, 1.0)
+        assert (back.on_device_seconds, back.preparing_seconds) == (0, 0)
+        assert back.used_seconds == before.used_seconds
 
 
 def test_what_no_job_of_the_session_can_do_is_refused() -> None:
@@ -259,10 +296,12 @@ def test_what_no_job_of_the_session_can_do_is_refused() -> None:
         lifecycle.drop,
         lifecycle.end,
         lifecycle.requeue,
-        lifecycle.withdraw,
     ):
         with pytest.raises(ValueError, match="session s"):
             step(session, at(12, 1))
+    for started_at in (None, at(12)):
+        with pytest.raises(ValueError, match="session s"):
+            lifecycle.withdraw(session, at(12, 1), session, started_at)
 
 
 # -- usage, downtimes, requeueing ----------------------------------------------------------
@@ -378,6 +417,7 @@ class Histories(RuleBasedStateMachine):
         self.ended: dict[str, JobState] = {}
         self.count = 0
         self.began: dict[str, datetime] = {}
+        self.before: dict[str, Session] = {}
         self.device_seconds = 0.0
         self.worked_seconds = 0.0
         self.promised = lifecycle.next_deadline(self.session)
@@ -440,6 +480,7 @@ class Histories(RuleBasedStateMachine):
         self.count += 1
         job_id = str(self.count)
         if self.session.accepting_jobs:
+            self.before[job_id] = self.session
             self.put(lifecycle.submit(self.session))
             self.live[job_id] = JobState.QUEUED
         else:
@@ -484,7 +525,7 @@ class Histories(RuleBasedStateMachine):
     def withdraw(self, data: st.DataObject) -> None:
         job_id = self.pick(data, JobState.RUNNING)
         before = self.session
-        self.put(lifecycle.withdraw(before, self.now))
+        self.put(lifecycle.withdraw(before, self.now, self.before[job_id], self.began[job_id]))
         assert self.session.last_job_completed == before.last_job_completed
         del self.live[job_id]
 
@@ -499,7 +540,9 @@ class Histories(RuleBasedStateMachine):
 
     @rule()
     def cancel_queued(self) -> None:
-        self.take(lifecycle.cancel_queued(self.session, self.now))
+        for job_id in self.of(JobState.QUEUED):
+            self.finish(job_id, JobState.CANCELLED)
+        self.put(lifecycle.drop(self.session, self.now, self.session.queued))
 
     @invariant()
     def no_job_is_lost(self) -> None:

@@ -80,7 +80,7 @@ class Queue:
     def ends(self, *jobs: str, seconds: float = 0.0) -> None:
         self.now += timedelta(seconds=seconds)
         for job in jobs:
-            self.inside.leave(job, self.now, device_seconds=seconds, completed=True)
+            self.inside.leave(job, self.now, used_seconds=seconds, completed=True)
 
     def one_after_the_other(self, seconds: float = 0.0) -> list[str]:
         """Run everything, each job to its end before the next one starts."""

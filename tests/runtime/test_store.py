@@ -19,7 +19,7 @@ from msgspec.structs import asdict, replace
 from sqlalchemy import MetaData, Table, create_engine, event
 from sqlalchemy.exc import IntegrityError, OperationalError
 
-from qsession_widget.runtime import database, lifecycle, migrations, schema, store
+from qsession_widget.runtime import database, keys, lifecycle, migrations, schema, store
 from qsession_widget.runtime.job import Job
 from qsession_widget.runtime.lifecycle import Session
 from qsession_widget.runtime.store import (
@@ -30,6 +30,7 @@ from qsession_widget.runtime.store import (
     Write,
 )
 from qsession_widget.wire.states import FINAL_JOB_STATES, JobState, Mode, SessionState
+from tests.conftest import DEADLINE_SECONDS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -415,7 +416,7 @@ def test_while_the_file_cannot_be_written_nothing_that_happened_is_lost(tmp_path
         await asyncio.gather(first, second)
         assert await found.job("o", "j") == done
         assert await found.result("j") == "the result"
-        assert await found.job_by_key("o", "k") is None
+        assert await found.read(keys.find_job, "o", "k", "{}") is None
         await found.write(new(a_job("late"), key="k"))
 
     with pytest.MonkeyPatch.context() as patch:
@@ -433,10 +434,22 @@ def test_idempotency_keys_are_one_for_each_owner_and_kind(tmp_path: Path) -> Non
         await found.write(new(a_job("a"), key="k"))
         await found.write(new(a_job("b", owner="p"), key="k"))
         await found.write(Write(new_session=(a_session(), "k")))
-        assert await found.job_by_key("o", "k") == "a"
-        assert await found.job_by_key("p", "k") == "b"
-        assert await found.session_by_key("o", "k") == "s"
-        assert await found.job_by_key("o", "other") is None
+        change = new(a_job("a"))
+        assert change.new_job is not None
+        _, params, _ = change.new_job
+        for owner, job_id in (("o", "a"), ("p", "b")):
+            known = await found.read(keys.find_job, owner, "k", params)
+            assert known is not None
+            assert (known[0].id, known[1]) == (job_id, True)
+        known = await found.read(keys.find_job, "o", "k", params + " ")
+        assert known is not None
+        assert not known[1]
+        session = await found.read(keys.find_session, "o", "k")
+        assert session is not None
+        assert session.id == "s"
+        assert await found.read(keys.find_job, "o", "other", params) is None
+        assert await found.read(keys.latest, 1) == [("p", "k")]
+        assert await found.read(keys.latest, 9) == [("o", "k"), ("p", "k")]
         with pytest.raises(DuplicateKeyError, match="idempotency_key"):
             await found.write(new(a_job("c"), key="k"))
         with pytest.raises(DuplicateKeyError, match="idempotency_key"):
@@ -460,6 +473,8 @@ def test_what_goes_wrong_with_a_read_is_told_to_who_asked(tmp_path: Path) -> Non
         await asyncio.to_thread(found.close)
         with pytest.raises(RuntimeError, match="closed"):
             await found.job("o", "j")
+        with pytest.raises(StoreUnavailableError, match="closed"):
+            await asyncio.wait_for(found.write(new(a_job("late"))), DEADLINE_SECONDS)
 
     with opened(tmp_path) as found:
         asyncio.run(read(found))
