@@ -1,9 +1,14 @@
 # Everything that a newcomer and CI type. Needs Python 3.11, node 20.19 or newer, npm, make.
 
 VENV := .venv
+OLDEST := .venv-oldest
 PYTHON := $(VENV)/bin/python
 # jupyter-builder, which npm calls, lives in the virtual environment.
 export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
+
+# Errors only: neither warns of what a newcomer could do anything about.
+PIP_INSTALL := -m pip install --quiet --quiet
+NPM := npm --loglevel=error --no-audit --no-fund --no-update-notifier --prefix js
 
 # Where JupyterLab looks for the extension.
 EXTENSION := $(VENV)/share/jupyter/labextensions/qsession-widget
@@ -11,10 +16,10 @@ EXTENSION := $(VENV)/share/jupyter/labextensions/qsession-widget
 JS_SOURCES := $(shell find js/src js/build.mjs js/package.json js/tsconfig.json -type f)
 PY_SOURCES := $(shell find qsession_widget examples -type f -not -path '*/__pycache__/*')
 
-.PHONY: bench conformance docs demo soak test lint python-tests js-tests wheel-tests build clean
+.PHONY: bench chromium conformance docs demo oldest-tests soak test lint python-tests js-tests wheel-tests build clean
 
-demo: $(VENV)/.installed ## run a real session, live in the terminal, then open JupyterLab
-	$(VENV)/bin/qsession demo
+demo: $(VENV)/.installed ## run a real session, then open JupyterLab, with its options in ARGS
+	@$(VENV)/bin/qsession demo $(ARGS)
 
 test: lint docs js-tests python-tests wheel-tests ## everything that CI runs
 
@@ -23,17 +28,23 @@ lint: $(VENV)/.dev dist/.built
 	$(PYTHON) -m ruff check .
 	$(PYTHON) -m mypy
 	$(VENV)/bin/lint-imports
-	npm --prefix js run lint
+	$(NPM) run lint
 	$(PYTHON) -m pytest --quiet tests/wheel/test_contents.py
 
 js-tests: js/node_modules/.installed $(VENV)/.chromium
-	CHROMIUM_PATH="$$($(PYTHON) -m tests.browser.chromium)" npm --prefix js test
+	CHROMIUM_PATH="$$($(PYTHON) -m tests.browser.chromium)" $(NPM) test
 
 python-tests: $(VENV)/.dev $(VENV)/.chromium
 	$(PYTHON) -m pytest --ignore tests/wheel --ignore tests/conformance
 
 wheel-tests: $(VENV)/.dev $(VENV)/.chromium dist/.built
 	$(PYTHON) -m pytest tests/wheel/test_installed.py
+
+# A sample that needs nothing besides the package's own requirements.
+oldest-tests: $(OLDEST)/.installed ## on the oldest Python and packages that pyproject.toml names
+	$(OLDEST)/bin/python -m pytest -p no:cacheprovider tests/wire tests/core/test_session.py \
+		tests/cli/test_cli.py tests/panel/test_snapshot.py tests/panel/test_renderings.py \
+		tests/runtime/test_devices.py
 
 conformance: $(VENV)/.conformance ## the official client's own tests, against local runtimes
 	$(PYTHON) -m pytest tests/conformance
@@ -69,48 +80,71 @@ bench: $(VENV)/.dev ## ratios against peers, each in its short form
 build: $(VENV)/.built
 
 $(PYTHON):
-	python3 -m venv $(VENV)
+	@echo "Making the virtual environment $(VENV) ..."
+	@python3 -m venv $(VENV)
 
+# The stamp is a copy of the lock file and keeps its time while it is one: npm, git and pip give
+# the lock file a new time without a change, and nothing has to be built for that.
 js/node_modules/.installed: js/package-lock.json
-	npm --prefix js ci --no-audit --no-fund
-	touch $@
+	@cmp -s $< $@ || { echo "Installing what the panel's front end is built with ..." \
+		&& $(NPM) ci >/dev/null && cp $< $@; }
 
 $(VENV)/.built: js/node_modules/.installed $(JS_SOURCES) | $(VENV)/.builder
-	npm --prefix js run build
-	touch $@
+	@echo "Building the panel and the JupyterLab extension ..."
+	@log=$$(mktemp) && { $(NPM) run build >"$$log" 2>&1 || { cat "$$log" >&2; false; }; } \
+		&& rm "$$log"
+	@touch $@
 
 # The tool that makes the JupyterLab extension comes from PyPI, and npm calls it.
 $(VENV)/.builder: | $(PYTHON)
-	$(PYTHON) -m pip install --quiet "jupyter-builder>=1.2,<2"
-	touch $@
+	@$(PYTHON) $(PIP_INSTALL) "jupyter-builder>=1.2,<2"
+	@touch $@
 
 # pip copies the extension, which JupyterLab would then load until the next installation. With a
 # link in the copy's place it loads what was built last, and a build needs no installation.
 $(VENV)/.installed: pyproject.toml install.json | $(VENV)/.built
-	rm -rf $(EXTENSION)
-	$(PYTHON) -m pip install --quiet --editable ".[lab]"
-	rm -rf $(EXTENSION)
-	ln -s $(CURDIR)/qsession_widget/labextension $(EXTENSION)
-	touch $@
+	@echo "Installing qsession-widget with Qiskit, Aer and JupyterLab, about a minute ..."
+	@rm -rf $(EXTENSION)
+	@SKIP_JUPYTER_BUILDER=1 $(PYTHON) $(PIP_INSTALL) --editable ".[lab]"
+	@rm -rf $(EXTENSION)
+	@ln -s $(CURDIR)/qsession_widget/labextension $(EXTENSION)
+	@touch $@
 
 $(VENV)/.dev: $(VENV)/.installed
-	$(PYTHON) -m pip install --quiet "pip>=25.1"
-	$(PYTHON) -m pip install --quiet --group dev
-	touch $@
+	@echo "Installing what the tests need, about two minutes ..."
+	@$(PYTHON) $(PIP_INSTALL) "pip>=25.1"
+	@$(PYTHON) $(PIP_INSTALL) --group dev
+	@touch $@
 
 dist/.built: $(VENV)/.dev $(VENV)/.built $(PY_SOURCES)
-	rm -rf dist && $(PYTHON) -m build --wheel --outdir dist
-	touch $@
+	@echo "Building the wheel ..."
+	@rm -rf dist
+	@log=$$(mktemp) && { $(PYTHON) -m build --wheel --outdir dist >"$$log" 2>&1 \
+		|| { cat "$$log" >&2; false; }; } && rm "$$log"
+	@touch $@
+
+$(OLDEST)/.installed: pyproject.toml | $(VENV)/.dev
+	@echo "Making an environment of the oldest packages, about a minute ..."
+	@rm -rf $(OLDEST)
+	@$$($(PYTHON) -m tests.oldest python) -m venv $(OLDEST)
+	@$(PYTHON) -m tests.oldest constraints >$(OLDEST)/constraints.txt
+	@SKIP_JUPYTER_BUILDER=1 $(OLDEST)/bin/python $(PIP_INSTALL) \
+		--constraint $(OLDEST)/constraints.txt \
+		--editable ".[lab]" pytest hypothesis psutil cryptography
+	@touch $@
 
 # The client at the release whose tests are run, and what they need.
 $(VENV)/.conformance: $(VENV)/.dev
-	$(PYTHON) -m pip install --quiet --group conformance
-	touch $@
+	@$(PYTHON) $(PIP_INSTALL) --group conformance
+	@touch $@
+
+chromium: $(VENV)/.chromium ## a browser for the tests and for benchmarks.panel
 
 # A browser for the tests: the one that is there, else Debian's, else Playwright's own.
 $(VENV)/.chromium: $(VENV)/.dev
-	$(PYTHON) -m tests.browser.chromium
-	touch $@
+	@echo "Looking for a Chromium; where there is none it is installed ..."
+	@$(PYTHON) -m tests.browser.chromium
+	@touch $@
 
 clean:
-	rm -rf $(VENV) dist js/node_modules qsession_widget/panel/static qsession_widget/labextension
+	rm -rf $(VENV) $(OLDEST) dist js/node_modules qsession_widget/panel/static qsession_widget/labextension

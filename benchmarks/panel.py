@@ -212,12 +212,16 @@ def _next(snapshot: Snapshot, number: int, count: int) -> Snapshot:
 def main() -> None:
     """Measure, print a table, and write the figures if a file is named."""
     options = arguments(__doc__.partition("\n")[0]).parse_args()
+    found_chromium = chromium.find()
+    if found_chromium is None:
+        print("The panel in Chromium: skipped, since there is none; `make chromium` installs one.")
+        return
     updates = SHORT_UPDATES if options.short else UPDATES
     with own_runtime() as folder, sync_playwright() as playwright:
         page_file = Path(shutil.copytree(STATIC, folder / "page")) / "panel.html"
         page_file.write_text(PAGE)
         browser = playwright.chromium.launch(
-            executable_path=chromium.find(),
+            executable_path=found_chromium,
             args=["--no-sandbox", "--disable-gpu", "--allow-file-access-from-files"],
         )
         found = []

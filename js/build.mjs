@@ -17,6 +17,7 @@ await Promise.all([
   build({
     entryPoints: { widget: "src/view/panel.css" },
     outdir: STATIC,
+    bundle: true,
     minify: true,
     target: "chrome123",
     logLevel: "warning",

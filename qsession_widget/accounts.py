@@ -13,6 +13,7 @@ from urllib.parse import urlsplit
 
 from qsession_widget import checked
 from qsession_widget.errors import InvalidInputError
+from qsession_widget.wire.private import make_folder
 
 Proxies = Mapping[str, str] | Mapping[str, Mapping[str, str]]
 """Addresses of proxies by scheme, or the same under "urls", as qiskit-ibm-runtime has them."""
@@ -201,19 +202,23 @@ def find_account(
             url=os.environ.get("QISKIT_IBM_URL"),
             instance=os.environ.get("QISKIT_IBM_INSTANCE"),
         )
-    saved = {
-        name: entry
-        for name, entry in _saved(path).items()
-        if name != LOCAL and entry.get("channel") in ((channel,) if channel else IBM_CHANNELS)
-    }
-    if saved:
-        return _account(min(saved.items(), key=_preference)[1])
+    saved = _default_saved(_saved(path), channel)
+    if saved is not None:
+        return _account(saved[1])
     if channel is None:
         return Account(LOCAL)
     raise InvalidInputError(
         f"no account for channel={channel!r}: give a token, set QISKIT_IBM_TOKEN, or save one "
         f"with QiskitRuntimeService.save_account in {path}"
     )
+
+
+def where_found() -> str:
+    """Say in words where the account comes from that is used where none is named."""
+    if os.environ.get("QISKIT_IBM_TOKEN"):
+        return "the account of the variable QISKIT_IBM_TOKEN"
+    saved = _default_saved(_saved(account_file()), None)
+    return "no account" if saved is None else f"the account {saved[0]!r} saved in {account_file()}"
 
 
 def save_account(
@@ -314,7 +319,9 @@ def check_which(channel: str | None, name: str | None, filename: str | Path | No
 
 def _write(path: Path, saved: dict[str, dict[str, Any]]) -> None:
     """Write the file in one step, readable by its owner only: it holds keys."""
-    path.parent.mkdir(parents=True, exist_ok=True)
+    # A link to where they are kept stays one.
+    path = path.resolve()
+    make_folder(path.parent)
     handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}-")
     with os.fdopen(handle, "w", encoding="utf-8") as file:
         json.dump(saved, file, sort_keys=True, indent=4)
@@ -348,6 +355,17 @@ def _preference(saved: tuple[str, dict[str, Any]]) -> tuple[bool, bool, int, str
         IBM_CHANNELS.index(channel),
         name,
     )
+
+
+def _default_saved(
+    saved: dict[str, dict[str, Any]], channel: str | None
+) -> tuple[str, dict[str, Any]] | None:
+    fitting = [
+        (name, entry)
+        for name, entry in saved.items()
+        if name != LOCAL and entry.get("channel") in ((channel,) if channel else IBM_CHANNELS)
+    ]
+    return min(fitting, key=_preference) if fitting else None
 
 
 def _saved(path: Path) -> dict[str, dict[str, Any]]:

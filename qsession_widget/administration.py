@@ -36,8 +36,9 @@ class Administration:
         self.url = found.public_url or found.url
         """Root of its HTTP server, as others reach it."""
         auth = BearerAuth(found.token)
-        self._transport = Transport(Endpoint(f"{found.url}{API_PREFIX}/{EXTRA}", auth))
-        self._api = RuntimeApi(Transport(Endpoint(f"{found.url}{API_PREFIX}", auth)))
+        self._transport = Transport(Endpoint(f"{found.url}{API_PREFIX}/{EXTRA}", auth), proven=True)
+        api = Transport(Endpoint(f"{found.url}{API_PREFIX}", auth), proven=True)
+        self._api = RuntimeApi(api)
 
     def status(self) -> dict[str, Any]:
         """Say what the runtime does: the JSON of GET /qsession/status.
@@ -80,7 +81,8 @@ class Administration:
 
         Args:
             retention_days: where they ended so long ago; None is what the runtime was started with.
-            max_store_bytes: the oldest, until the store is no larger; None likewise. 0 is no bound.
+            max_store_bytes: the oldest, until the store is no larger; None likewise. With 0 of
+                either, all of them go.
 
         Returns:
             `jobs` and `characters` that were removed, the store's size `store_bytes`, and the

@@ -83,20 +83,31 @@ def main(arguments: list[str] | None = None) -> int:
         description="Removes params and results of jobs that have ended. Jobs of open sessions "
         "keep theirs. Without options, the bounds are those of `qsession serve`.",
     )
-    collect.add_argument("--retention-days", type=float, metavar="DAYS", help="older than that")
+    collect.add_argument(
+        "--retention-days", type=float, metavar="DAYS", help="that ended longer ago; 0: all"
+    )
     collect.add_argument(
         "--max-store-bytes", type=int, metavar="BYTES", help="the oldest, until there is no more"
     )
     clock = commands.add_parser("clock", help="let time pass on a runtime with a virtual clock")
     clock.add_argument("what", choices=("advance",))
     clock.add_argument("duration", metavar="TIME", help="how much: 8h, 90s, '1h 30m'")
-    demo = commands.add_parser("demo", help="run a session, live, then open the notebook")
+    demo = commands.add_parser(
+        "demo",
+        help="run a session, live, then open the notebook",
+        usage="qsession demo [-h] [--headless] [[--] OPTION ...]",
+        epilog="All other options are JupyterLab's own, such as --port 9999 or --allow-root.",
+    )
     demo.add_argument(
         "--headless",
         action="store_true",
         help="execute the notebook and write it as HTML instead of opening JupyterLab",
     )
-    options = parser.parse_args(arguments)
+    given, jupyter = _split(arguments)
+    options, unknown = parser.parse_known_args(given)
+    if unknown and options.command != "demo":
+        parser.error(f"unrecognized arguments: {' '.join(unknown)}")
+    options.jupyter = [*unknown, *jupyter]
     try:
         return _RUN[options.command](options)
     except QSessionError as error:
@@ -108,10 +119,22 @@ def main(arguments: list[str] | None = None) -> int:
         return INTERRUPTED_STATUS
 
 
+def _split(arguments: list[str]) -> tuple[list[str], list[str]]:
+    """Split the command line of a demo at "--", behind which all is JupyterLab's."""
+    if arguments[:1] != ["demo"] or "--" not in arguments:
+        return arguments, []
+    at = arguments.index("--")
+    return arguments[:at], arguments[at + 1 :]
+
+
 def _serve(arguments: list[str]) -> None:
     """Become the runtime: client and runtime share no process."""
+    from qsession_widget.wire import environment  # noqa: PLC0415  not needed for --help
+
     command = [sys.executable, "-P", "-m", "qsession_widget.runtime", *arguments]
-    os.execv(sys.executable, command)  # noqa: S606  our own interpreter and module, no shell
+    # Nothing that the shell knows may be read by a job.
+    variables = environment.for_runtime(os.environ)
+    os.execve(sys.executable, command, variables)  # noqa: S606  our own module, no shell
 
 
 def _status(options: argparse.Namespace) -> int:
@@ -226,8 +249,11 @@ def _collect(options: argparse.Namespace) -> int:
     done = Administration().collect_garbage(
         retention_days=options.retention_days, max_store_bytes=options.max_store_bytes
     )
-    if not (done["retention_days"] or done["max_store_bytes"]):
-        sys.stdout.write("There is no bound: give --retention-days or --max-store-bytes.\n")
+    if done["retention_days"] is None and done["max_store_bytes"] is None:
+        sys.stdout.write(
+            "This runtime keeps everything: it was started without a bound, and none was given. "
+            "Say what is to go by --retention-days or --max-store-bytes; 0 is all that has ended.\n"
+        )
     sys.stdout.write(
         f"Removed params and results of {done['jobs']} jobs, {done['characters']:,} characters; "
         f"the store has {done['store_bytes']:,} bytes.\n"
@@ -238,7 +264,8 @@ def _collect(options: argparse.Namespace) -> int:
 def _demo(options: argparse.Namespace) -> int:
     from qsession_widget import demo  # noqa: PLC0415  rich is not needed for the other commands
 
-    return demo.run(headless=options.headless or not sys.stdout.isatty())
+    headless = options.headless or not sys.stdout.isatty()
+    return demo.run(headless=headless, jupyter=options.jupyter)
 
 
 _RUN: dict[str, Callable[[argparse.Namespace], int]] = {

@@ -20,6 +20,7 @@ from qsession_widget.transport.cloud import (
     fitting,
 )
 from qsession_widget.transport.http import Endpoint, Transport, is_unattended
+from qsession_widget.transport.leading import LocalAuth, Way
 from qsession_widget.wire.discovery import Discovery
 from qsession_widget.wire.fields import API_PREFIX
 
@@ -57,7 +58,7 @@ def connect(account: Account) -> Transport:
         found = local.endpoint(revive_only=is_unattended())
         return Endpoint(found.url + API_PREFIX, BearerAuth(found.token))
 
-    return Transport(find(), recover=find, honours_keys=True)
+    return Transport(find(), recover=find, honours_keys=True, proven=True)
 
 
 def list_instances(account: Account) -> list[Instance]:
@@ -139,6 +140,8 @@ def of_official(official: Any, instance: str | None = None) -> tuple[Account, Tr
     try:
         # Only its clients know where resolvers and variables have led them; nothing public does.
         client = official._get_api_client(instance)._session  # noqa: SLF001
+        if isinstance(client.auth, LocalAuth):
+            return _of_local(client.auth.way, official.channel, client.auth.crn)
         key, crn, iam_url = client.auth.api_key, client.auth.crn, client.auth.tm.url
         channel, api_url = official.channel, client.base_url.rstrip("/")
         url = official.active_account()["url"]
@@ -158,6 +161,21 @@ def of_official(official: Any, instance: str | None = None) -> tuple[Account, Tr
     auth = IAMAuth(key, crn, iam_url=iam_url, verify=account.verify, proxies=account.proxies)
     there = Endpoint(api_url, auth)
     return account, Transport(there, verify=account.verify, proxies=account.proxies)
+
+
+def _of_local(way: Way, channel: str, crn: str) -> tuple[Account, Transport]:
+    """Connect to the runtime that a service of qiskit-ibm-runtime was led to by us."""
+
+    def there(found: Discovery) -> Endpoint:
+        return Endpoint(found.url + API_PREFIX, BearerAuth(found.token))
+
+    account = Account(channel, way.first.token, way.first.url, crn)
+    find = way.find
+    if find is None:
+        return account, Transport(there(way.first), honours_keys=True)
+    return account, Transport(
+        there(way.runtime), recover=lambda: there(find()), honours_keys=True, proven=True
+    )
 
 
 def proxies_of(given: Proxies | None) -> dict[str, str] | None:

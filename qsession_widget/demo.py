@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import os
+import shlex
 import shutil
 import subprocess
 import sys
 from importlib import resources
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING
 
 from rich.console import Console
 
+from qsession_widget.errors import QSessionError
+
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from qsession_widget.session import Session
 
@@ -24,28 +27,53 @@ FOLDER = Path("qsession-demo")
 NOTEBOOK = "quickstart.ipynb"
 
 
-def run(*, headless: bool) -> int:
+ALLOW_ROOT = "--allow-root"
+
+
+class ExecutionError(QSessionError):
+    """The notebook could not be executed."""
+
+
+def run(*, headless: bool, jupyter: Sequence[str] = ()) -> int:
     """Run the demo.
+
+    JupyterLab refuses to run as root, as in most containers, unless it is told that it may. There
+    the notebook is executed as without a terminal, and the command that opens it is printed.
 
     Args:
         headless: execute the notebook and write it out as HTML, where nobody could look at
             JupyterLab.
+        jupyter: JupyterLab's own options.
 
     Returns:
         Exit status.
+
+    Raises:
+        ExecutionError: if the notebook fails; the message has what nbconvert said.
     """
-    console = Console(markup=False)
+    console = Console(markup=False, highlight=False)
     console.print("Opening a session on the local runtime, which is started if need be.\n")
     show_session(console)
     if find_spec("jupyterlab") is None:
         console.print("\nFor the notebook: pip install 'qsession-widget[lab]'.")
         return 1
     notebook = _notebook()
-    if not headless:
+    refused = os.geteuid() == 0 and not _allows_root(jupyter)
+    command = [sys.executable, "-m", "jupyterlab", *jupyter, str(notebook)]
+    if not (headless or refused):
         console.print(f"\nOpening JupyterLab on {notebook}. Ctrl-C ends it.", soft_wrap=True)
-        _become_jupyterlab(notebook)
+        # Ctrl-C and the terminal are JupyterLab's own then.
+        os.execv(sys.executable, command)  # noqa: S606  our own interpreter and module, no shell
+    console.print(f"\nExecuting {notebook}, which takes some seconds ...", soft_wrap=True)
     page = execute(notebook, FOLDER.resolve() / "quickstart.html")
-    console.print(f"\nThe notebook was executed; see {page.as_uri()}", soft_wrap=True)
+    console.print(f"The notebook was executed; see {page.as_uri()}", soft_wrap=True)
+    if refused:
+        command.insert(-1, ALLOW_ROOT)
+        why = "JupyterLab runs as root only if it is told so; to open the notebook in it:"
+    else:
+        why = "To open the notebook in JupyterLab:"
+    # As it is to be typed: on a line of its own, and never wrapped.
+    console.print(f"\n{why}\n{shlex.join(command)}", soft_wrap=True)
     return 0
 
 
@@ -118,26 +146,39 @@ def vqe_energy(session: Session, on_step: Callable[[int, float], None]) -> float
 
 
 def execute(notebook: Path, page: Path) -> Path:
-    """Execute a notebook and write it out as one HTML file that needs no script to be read."""
+    """Execute a notebook and write it out as one HTML file that needs no script to be read.
+
+    Raises:
+        ExecutionError: if a cell or nbconvert fails.
+    """
     page.parent.mkdir(parents=True, exist_ok=True)
     # Without the widgets' state the page shows their static HTML, which needs no network.
-    subprocess.run(  # noqa: S603  our own interpreter and module, no shell
+    done = subprocess.run(  # noqa: S603  our own interpreter and module, no shell
         [
             sys.executable,
             *("-m", "nbconvert", str(notebook), "--to", "html", "--execute"),
             "--ExecutePreprocessor.store_widget_state=False",
             *("--output-dir", str(page.parent), "--output", page.name),
         ],
-        check=True,
+        check=False,
         env={**os.environ, "JUPYTER_PLATFORM_DIRS": "1"},
+        # What it and the kernel say on the way is of use only where something went wrong.
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        errors="replace",
     )
+    if done.returncode:
+        raise ExecutionError(f"{notebook} could not be executed:\n{done.stdout.rstrip()}")
     return page
 
 
-def _become_jupyterlab(notebook: Path) -> NoReturn:
-    """Start JupyterLab in the place of this process: Ctrl-C and the terminal are its own then."""
-    command = [sys.executable, "-m", "jupyterlab", str(notebook)]
-    os.execv(sys.executable, command)  # noqa: S606  our own interpreter and module, no shell
+def _allows_root(jupyter: Sequence[str]) -> bool:
+    """Whether options of JupyterLab let it run as root, in either spelling."""
+    return any(
+        option == ALLOW_ROOT or option.lower().replace(" ", "").endswith("allow_root=true")
+        for option in jupyter
+    )
 
 
 def _notebook() -> Path:

@@ -21,9 +21,6 @@ if TYPE_CHECKING:
 
     Entry = Mapping[str, Any]
 
-_FIRST_CHOICE = "fake_manila"
-"""Which of equally busy devices is taken first: the small one, whose jobs are over soonest."""
-
 
 class Devices(Instances):
     """Devices of every instance in use; of one that several have, the first instance's."""
@@ -142,7 +139,8 @@ class Devices(Instances):
     ) -> Backend:
         """Give the operational device with the fewest waiting jobs.
 
-        Of several, the first by name, but before all others `fake_manila`.
+        Of several, the first in the service's order; the local runtime puts the largest before the
+        others, and the newest of them first. Simulators come after all devices, however busy.
 
         Args:
             min_num_qubits: only those with at least so many qubits.
@@ -267,8 +265,8 @@ def _operational(entry: Entry) -> bool:
     return bool((entry.get("status") or {}).get("name", "online") == "online")
 
 
-def _busyness(entry: Entry) -> tuple[int, bool, str]:
-    return entry.get("queue_length") or 0, entry["name"] != _FIRST_CHOICE, entry["name"]
+def _busyness(entry: Entry) -> tuple[bool, int]:
+    return bool(entry.get("is_simulator")), entry.get("queue_length") or 0
 
 
 def _likeness(one: str, other: str) -> float:

@@ -94,6 +94,10 @@ class Instances:
         """
         return other in self._in_use()
 
+    def beside(self) -> list[QiskitRuntimeService]:
+        """Give the services of all instances in use, this one first."""
+        return [each._whole for each in self._in_use()]  # noqa: SLF001 - of the same class
+
     def find_session(self, session_id: str) -> tuple[QiskitRuntimeService, dict[str, Any]]:
         """Look for a session or batch in every instance in use.
 

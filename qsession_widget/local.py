@@ -5,9 +5,11 @@ The process announces itself in a small file (`wire.discovery`), which a probe o
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 import time
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import requests
@@ -17,10 +19,13 @@ from qsession_widget import forking
 from qsession_widget.errors import RuntimeStartError, ServiceError, ServiceUnavailableError
 from qsession_widget.official import Connection
 from qsession_widget.transport.auth import BearerAuth
-from qsession_widget.wire.discovery import Discovery, home
+from qsession_widget.transport.proven import ProvenAdapter
+from qsession_widget.wire import environment, private
+from qsession_widget.wire.discovery import HOME_VARIABLE, LOG_NAME, Discovery, home
 from qsession_widget.wire.fields import API_PREFIX, EXTRA
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
 START_DEADLINE_SECONDS = 30.0
@@ -56,15 +61,20 @@ def endpoint(
         ServiceUnavailableError: where it does not run and is not to be started.
     """
     folder = folder or home()
-    found = _answering(folder)
-    if found is not None:
-        return found
-    if not start or (revive_only and not _died(folder)):
-        raise ServiceUnavailableError(f"no local runtime answers for {folder}")
-    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    with _usable(folder):
+        found = _answering(folder)
+        if found is not None:
+            return found
+        if not start or (revive_only and not _died(folder)):
+            raise ServiceUnavailableError(f"no local runtime answers for {folder}")
+        private.make_folder(folder)
+        return _started(folder)
+
+
+def _started(folder: Path) -> Discovery:
     try:
         # The first lock is for our threads, the second for everybody's processes.
-        with _starting, FileLock(folder / "start.lock", timeout=START_DEADLINE_SECONDS):
+        with _starting, _lock(folder / "start.lock", START_DEADLINE_SECONDS):
             return _answering(folder) or _start(folder)
     except Timeout as error:
         raise RuntimeStartError(
@@ -82,14 +92,15 @@ def connection(*, folder: Path | None = None) -> Connection:
     Raises:
         RuntimeStartError: where it cannot be started.
     """
-    return Connection(endpoint(folder=folder))
+    return Connection(endpoint(folder=folder), lambda: endpoint(revive_only=True, folder=folder))
 
 
 def official_service(*, folder: Path | None = None) -> Any:
     """Give a `QiskitRuntimeService` of qiskit-ibm-runtime that uses the local runtime.
 
-    It is the genuine class, and this process's accounts at IBM are left alone. It keeps the
-    runtime's address: where the runtime was stopped and started again, make a new one.
+    It is the genuine class, and this process's accounts at IBM are left alone. Where the runtime
+    was killed it is started again, as for clients of ours; where it was stopped and started again
+    the service finds it at its new address.
 
     Args:
         folder: where the runtime keeps its files; None is `wire.discovery.home()`.
@@ -106,7 +117,9 @@ def status(*, folder: Path | None = None) -> dict[str, Any] | None:
     Returns:
         The JSON of GET /qsession with `url` and `pid` added; None where no runtime answers.
     """
-    found = Discovery.read(folder or home())
+    folder = folder or home()
+    with _usable(folder):
+        found = Discovery.read(folder)
     if found is None:
         return None
     try:
@@ -125,14 +138,18 @@ def stop(*, folder: Path | None = None, timeout_seconds: float = START_DEADLINE_
         ServiceUnavailableError: where it does not end in time.
     """
     folder = folder or home()
-    found = _answering(folder)
-    if found is None:
-        return False
+    with _usable(folder):
+        found = _answering(folder)
+        if found is None:
+            if _died(folder):
+                # Whoever waits for it would start it again.
+                Discovery.path(folder).unlink(missing_ok=True)
+            return False
     late = f"the local runtime (process {found.pid}) did not end"
     try:
         _send("POST", found, "/shutdown", _STOP_TIMEOUT_SECONDS).raise_for_status()
         # The process holds this lock for its whole life: who gets it knows that it is gone.
-        with FileLock(folder / "server.lock", timeout=timeout_seconds, poll_interval=_POLL_SECONDS):
+        with _lock(folder / "server.lock", timeout_seconds):
             return True
     except requests.RequestException as error:
         raise ServiceUnavailableError(f"{late}: {error}") from error
@@ -188,8 +205,7 @@ def _answering(folder: Path) -> Discovery | None:
         _ask(found)
     except (requests.RequestException, ValueError):
         return None
-    # A new process takes the port and token that a dead one has left behind, so it may be the one
-    # that answers; it has written its own file by then.
+    # It may have ended since the file was read, and another one have begun.
     return found if Discovery.read(folder) == found else None
 
 
@@ -199,7 +215,7 @@ def _died(folder: Path) -> bool:
         return False
     try:
         # The process holds this lock for its whole life: one that is ending has it still.
-        with FileLock(folder / "server.lock", timeout=0):
+        with _lock(folder / "server.lock", 0):
             return Discovery.read(folder) is not None
     except Timeout:
         return False
@@ -210,7 +226,6 @@ def _ask(found: Discovery) -> dict[str, Any]:
     answer.raise_for_status()
     body = answer.json()
     if not isinstance(body, dict) or "features" not in body:
-        # After a crash the port may be anybody's.
         raise ValueError("not a local runtime")
     return body
 
@@ -221,6 +236,8 @@ def _send(
     with requests.Session() as session:
         # Neither proxies nor .netrc may get between us and loopback.
         session.trust_env = False
+        # After a crash the port may be anybody's.
+        session.mount("http://", ProvenAdapter())
         return session.request(
             method,
             f"{found.url}{API_PREFIX}/{EXTRA}{path}",
@@ -230,8 +247,29 @@ def _send(
         )
 
 
+@contextmanager
+def _usable(folder: Path) -> Iterator[None]:
+    """Say in our words that a folder cannot be the runtime's."""
+    try:
+        yield
+    except (ServiceUnavailableError, Timeout):
+        # Both are OSErrors too.
+        raise
+    except OSError as error:
+        raise RuntimeStartError(
+            f"the folder of the local runtime, {folder}, cannot be used: "
+            f"{error.strerror or error}; {HOME_VARIABLE} names another one"
+        ) from error
+
+
+def _lock(path: Path, timeout_seconds: float) -> FileLock:
+    return FileLock(
+        path, timeout=timeout_seconds, mode=private.FILE_MODE, poll_interval=_POLL_SECONDS
+    )
+
+
 def _start(folder: Path) -> Discovery:
-    log = folder / "runtime.log"
+    log = folder / LOG_NAME
     deadline = time.monotonic() + START_DEADLINE_SECONDS
     child = _spawn(folder, log)
     while time.monotonic() < deadline:
@@ -257,13 +295,18 @@ def _spawn(folder: Path, log: Path) -> subprocess.Popen[bytes]:
     _children[:] = [child for child in _children if child.poll() is None]
     if log.exists() and log.stat().st_size > _LOG_BYTES:
         log.replace(log.with_name(f"{log.name}.1"))
-    with log.open("ab") as output:
+    with private.open_to_append(log) as output:
         child = subprocess.Popen(  # noqa: S603 - our own interpreter and module, no shell
             # -P keeps files of the present folder from passing for modules of the runtime.
-            [sys.executable, "-P", "-m", "qsession_widget.runtime", "--home", str(folder)],
+            [
+                *(sys.executable, "-P", "-m", "qsession_widget.runtime"),
+                # One that died comes back as it was.
+                *("--home", str(folder.absolute()), "--revive"),
+            ],
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=output,
+            env=environment.for_runtime(os.environ),
             # Ctrl-C in this process is not meant for the runtime, which outlives it.
             start_new_session=True,
         )

@@ -7,23 +7,18 @@ names another; with the runtime as its proxy, such a request ends here before it
 
 from __future__ import annotations
 
-import os
 import shlex
-import socket
+import threading
 from contextlib import contextmanager
-from dataclasses import dataclass
-from functools import partial
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from requests.adapters import HTTPAdapter
-
-from qsession_widget import forking
-from qsession_widget.wire.fields import INSTANCE_CRN, OFFICIAL_PREFIX
+from qsession_widget.accounts import Account, save_account
+from qsession_widget.transport.leading import Way, lead
+from qsession_widget.wire.fields import INSTANCE_CRN, INSTANCE_NAME, OFFICIAL_PREFIX
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    import requests
+    from collections.abc import Callable, Iterator
 
     from qsession_widget.wire.discovery import Discovery
 
@@ -34,7 +29,21 @@ NO_USAGE_DATA = {"USAGE_DATA_OPT_OUT": "True"}
 """The client tells IBM which library calls it, for which it looks through the whole call stack at
 each request: some 10 ms in a notebook. Here nobody reads that."""
 
-_environment_lock = forking.Turn()
+_INSTANCE = {
+    "crn": INSTANCE_CRN,
+    "name": INSTANCE_NAME,
+    "plan": "internal",
+    "pricing_type": "free",
+    "tags": ["local"],
+}
+"""The runtime's one instance, as the client lists it."""
+
+_NO_PROXY = ("NO_PROXY", "no_proxy")
+"""The small one goes before the other where both are set."""
+
+_HERE = "localhost,127.0.0.1"
+
+_making = threading.Lock()
 
 
 @dataclass(frozen=True)
@@ -43,9 +52,11 @@ class Connection:
 
     Attributes:
         runtime: where it is.
+        find: finds it again where it has been started again; None where that cannot be.
     """
 
     runtime: Discovery
+    find: Callable[[], Discovery] | None = field(default=None, repr=False, compare=False)
 
     @property
     def cloud(self) -> dict[str, str]:
@@ -84,11 +95,11 @@ class Connection:
 
     def shell_text(self) -> str:
         """Write lines for a shell: all that `QiskitRuntimeService()` needs."""
-        return _exports(self.environment)
+        return _exports(self.environment) + _no_proxy_text()
 
     def cloud_text(self) -> str:
         """Write lines for a shell: what a saved account cannot hold."""
-        return _exports({**self.cloud, **NO_USAGE_DATA})
+        return _exports({**self.cloud, **NO_USAGE_DATA}) + _no_proxy_text()
 
     def python_text(self) -> str:
         """Write lines for a Python program."""
@@ -98,73 +109,74 @@ class Connection:
             "import os\n\n"
             "# Before the first service, and for as long as the program runs: without IAM_URL the\n"
             "# client looks for IBM's own.\n"
-            f"os.environ.update({variables!r})\n\n"
+            f"os.environ.update({variables!r})\n"
+            "# No proxy stands between this machine and itself.\n"
+            f"for name in {_NO_PROXY!r}:\n"
+            f'    os.environ[name] = f"{{os.environ.get(name, \'\')}},{_HERE}".lstrip(",")\n\n'
             "from qiskit_ibm_runtime import QiskitRuntimeService\n\n"
             f"service = QiskitRuntimeService(\n{arguments})\n"
         )
 
     def save(self) -> None:
-        """Save it as the official client's account "local", in place of an older one."""
-        from qiskit_ibm_runtime import QiskitRuntimeService  # noqa: PLC0415 - takes a second
+        """Save it as the official client's account "local", in place of an older one.
 
-        QiskitRuntimeService.save_account(**self.account, name=ACCOUNT_NAME, overwrite=True)
+        The file is its owner's alone, as it is not where the client itself writes it.
+        """
+        urls = self.account["proxies"]["urls"]
+        account = Account(
+            CHANNEL,
+            self.runtime.token,
+            self.account["url"],
+            INSTANCE_CRN,
+            proxies=urls,
+        )
+        save_account(account, name=ACCOUNT_NAME, overwrite=True)
 
     def service(self) -> Any:
         """Make the official client's service.
 
-        The variables are set only while it is made, so that this process's accounts at IBM keep
-        going to IBM. What the client makes of it later gets along without them. It is faster where
-        the program sets `NO_USAGE_DATA`, which goes for accounts at IBM too.
+        What it sends goes to the runtime alone, whatever variables, proxies and IAM there are, and
+        this process's accounts at IBM keep going to IBM. It is faster where the program sets
+        `NO_USAGE_DATA`, which goes for accounts at IBM too.
         """
         from qiskit_ibm_runtime import QiskitRuntimeService  # noqa: PLC0415 - takes a second
-        from qiskit_ibm_runtime.api.auth import CloudAuth  # noqa: PLC0415 - takes a second
 
-        class PinnedAuth(CloudAuth):  # type: ignore[misc]
-            """Authentication whose copies ask the same IAM, whatever the variables say then."""
-
-            def __deepcopy__(self, memo: Any = None) -> PinnedAuth:
-                return self
-
-        with _variables(self.cloud):
-            service = QiskitRuntimeService(**self.account)
-            for client in service._get_api_clients().values():  # noqa: SLF001 - nothing public
-                client._session.auth = PinnedAuth(  # noqa: SLF001 - reaches a client's session
-                    api_key=self.runtime.token, crn=INSTANCE_CRN
-                )
-                _send_at_once(client._session)  # noqa: SLF001 - reaches a client's session
+        way = Way(self.runtime, self.find)
+        service = QiskitRuntimeService.__new__(QiskitRuntimeService)
+        # It would look them up through an IAM, which releases before 0.49 know at IBM only.
+        service.instances = lambda: [dict(_INSTANCE)]
+        with _led(way):
+            service.__init__(**self.account)
+        del service.instances
+        service._all_instances = [dict(_INSTANCE)]  # noqa: SLF001 - what it would have found
         return service
 
 
-def _send_at_once(session: requests.Session) -> None:
-    """Set TCP_NODELAY on connections through a proxy too, where urllib3 leaves it out.
+@contextmanager
+def _led(way: Way) -> Iterator[None]:
+    """Lead clients that are made for a runtime's token there; all others stay what they are."""
+    from qiskit_ibm_runtime import qiskit_runtime_service as module  # noqa: PLC0415 - as above
 
-    Without it the body of each POST waits 40 ms until the runtime's kernel acknowledges its head.
-    """
-    options = [(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)]
-    for adapter in session.adapters.values():
-        if isinstance(adapter, HTTPAdapter):
-            # Those that are there already were made without it.
-            adapter.proxy_manager.clear()
-            adapter.proxy_manager_for = partial(  # type: ignore[method-assign]
-                adapter.proxy_manager_for, socket_options=options
-            )
+    def made(parameters: Any) -> Any:
+        client = genuine(parameters)
+        if parameters.token == way.first.token:
+            lead(client._session, way, INSTANCE_CRN)  # noqa: SLF001 - nothing public
+        return client
+
+    with _making:
+        genuine = module.RuntimeClient
+        module.RuntimeClient = made
+        try:
+            yield
+        finally:
+            module.RuntimeClient = genuine
+
+
+def _no_proxy_text() -> str:
+    """Write lines for a shell that keep what goes to this machine from its proxies."""
+    lines = [f'export {name}="${{{name}:+${name},}}{_HERE}"\n' for name in _NO_PROXY]
+    return "".join(lines)
 
 
 def _exports(variables: dict[str, str]) -> str:
     return "".join(f"export {name}={shlex.quote(value)}\n" for name, value in variables.items())
-
-
-@contextmanager
-def _variables(wanted: dict[str, str]) -> Iterator[None]:
-    """Set environment variables, and put them back as they were."""
-    with _environment_lock:
-        before = {name: os.environ.get(name) for name in wanted}
-        os.environ.update(wanted)
-        try:
-            yield
-        finally:
-            for name, value in before.items():
-                if value is None:
-                    del os.environ[name]
-                else:
-                    os.environ[name] = value

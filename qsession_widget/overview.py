@@ -61,6 +61,9 @@ def _sessions(status: Mapping[str, Any]) -> Table | None:
             str(extra["running"]),
             f"{each['elapsed_time']:.0f} s",
         )
+    more = status["session_count"] - len(status["sessions"])
+    if more:
+        table.add_row(f"and {more} more")
     return table
 
 

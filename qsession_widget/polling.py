@@ -8,6 +8,7 @@ import threading
 import time
 import uuid
 from functools import partial
+from itertools import chain, repeat
 from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 from qiskit.primitives import BasePrimitiveJob
@@ -20,7 +21,7 @@ from qsession_widget.errors import (
     ServiceError,
     ServiceUnavailableError,
 )
-from qsession_widget.transport.http import hurried
+from qsession_widget.transport.http import hurried, unattended
 from qsession_widget.wire.fields import EXTRA
 from qsession_widget.wire.states import FINAL_JOB_STATUS, JOB_STATUS, job_status
 
@@ -129,19 +130,24 @@ class PolledJob(BasePrimitiveJob):  # type: ignore[misc] # qiskit has no types
         if callback is not None:
             longest_held = interval or _LONGEST_PAUSE_SECONDS
         left = longest_held if timeout is None else timeout
+        asked = False
         while not (self._over() or (called_off is not None and called_off.is_set())):
             held = min(left, longest_held)
             if callback is not None:
                 callback(self._job_id, job_status(self._known()), self)
             if self._service.known_to_offer("outcome"):
-                self._patiently(partial(self._await_outcome, held), deadline)
+                ask_outcome = partial(self._await_outcome, held)
+                self._patiently(unattended()(ask_outcome) if asked else ask_outcome, deadline)
                 asked_to_hold = waited = True
             else:
                 # A request can be held only where there is something to compare with.
                 asked_to_hold = self._etag is not None
                 ask = partial(self._refresh, held if asked_to_hold else 0.0)
-                waited = self._patiently(ask, deadline)
-            if self._over() or self._patiently(self._ended_unheard_of, deadline):
+                waited = self._patiently(unattended()(ask) if asked else ask, deadline)
+            # The first question starts a local runtime where none runs; who has an answer only
+            # waits, and a runtime that is stopped meanwhile stays so.
+            asked = True
+            if self._over() or self._patiently(unattended()(self._ended_unheard_of), deadline):
                 return
             left = longest_held if deadline is None else deadline - time.monotonic()
             if left <= 0:
@@ -168,13 +174,14 @@ class PolledJob(BasePrimitiveJob):  # type: ignore[misc] # qiskit has no types
         until = time.monotonic() + _LONGEST_OUTAGE_SECONDS
         if deadline is not None:
             until = min(until, deadline)
-        while True:
+        # After the first time it only waits: a local runtime that was stopped stays so.
+        for question in chain([hurried()(ask)], repeat(unattended()(ask))):
             try:
-                with hurried():
-                    return ask()
+                return question()
             except ServiceUnavailableError as error:
                 left = self._patience(error, until)
                 self._service.api.transport.pause(min(_LONGEST_PAUSE_SECONDS, left))
+        raise AssertionError("it asks for ever")
 
     def _patience(self, error: ServiceUnavailableError, until: float) -> float:
         """Give the seconds that are left of an outage, or raise its error where none are."""
@@ -286,6 +293,8 @@ class PolledJob(BasePrimitiveJob):  # type: ignore[misc] # qiskit has no types
         pause = _FIRST_PAUSE_SECONDS
         until = time.monotonic() + _LONGEST_OUTAGE_SECONDS
         name = f"qsession-await-{self._job_id}"
+        # As in `_wait`: the first question may start a local runtime, no other.
+        ask, ended_unheard_of = hurried()(self._refresh), unattended()(self._ended_unheard_of)
         while not self._over():
             if waiting.held.take():
                 called_off = threading.Event()
@@ -296,8 +305,9 @@ class PolledJob(BasePrimitiveJob):  # type: ignore[misc] # qiskit has no types
                     called_off.set()
                 return
             try:
-                await waiting.in_thread(self._refresh_hurried, name)
-                if await waiting.in_thread(self._ended_unheard_of, name):
+                await waiting.in_thread(ask, name)
+                ask = unattended()(self._refresh)
+                if await waiting.in_thread(ended_unheard_of, name):
                     return
                 until = time.monotonic() + _LONGEST_OUTAGE_SECONDS
             except ServiceUnavailableError as error:
@@ -309,10 +319,6 @@ class PolledJob(BasePrimitiveJob):  # type: ignore[misc] # qiskit has no types
     def _held_until_over(self, called_off: threading.Event) -> None:
         with waiting.held.given_back():
             self._wait(None, longest_held=_AWAITED_HELD_SECONDS, called_off=called_off)
-
-    def _refresh_hurried(self) -> None:
-        with hurried():
-            self._refresh()
 
 
 def _interval(poll_interval: float | None, wait: float | None) -> float | None:

@@ -190,6 +190,7 @@ class _Primitive(Placed):
         session, backend = self._place_for(dry_run=dry_run)
         for number, pub in enumerate(pubs):
             _check_width(number, pub.circuit, backend)
+            _check_shots(number, pub, backend)
         features = backend.service.features
         if "transpile" not in features:
             pubs = [self._for_device(pub, backend) for pub in pubs]
@@ -364,6 +365,26 @@ def _check_width(number: int, circuit: QuantumCircuit, backend: Backend) -> None
         raise InvalidInputError(
             f"pub {number}: circuit {circuit.name!r} has {circuit.num_qubits} qubits, and "
             f"{backend.name} has {backend.num_qubits}"
+        )
+
+
+def _check_shots(number: int, pub: SamplerPub | EstimatorPub, backend: Backend) -> None:
+    """Refuse more shots than the device takes, where the pub itself says how many."""
+    most = backend.configuration().get("max_shots")
+    if most is None:
+        return
+    if isinstance(pub, EstimatorPub):
+        # Divided twice, since the square of a very small number is none.
+        shots = 1 / pub.precision / pub.precision if pub.precision else 0
+        # One over a root of shots may come to a little more than so many.
+        if shots > most * (1 + 1e-9):
+            raise InvalidInputError(
+                f"pub {number}: precision={pub.precision:g} takes {shots:.0f} shots, and "
+                f"{backend.name} takes at most {most}"
+            )
+    elif pub.shots is not None and pub.shots > most:
+        raise InvalidInputError(
+            f"pub {number}: shots={pub.shots}, and {backend.name} takes at most {most}"
         )
 
 

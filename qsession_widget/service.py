@@ -4,16 +4,30 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Self
 
 from qsession_widget import checked, connection, forking, handles
-from qsession_widget.accounts import IBM_CHANNELS, LOCAL, Account, check_which, find_account
+from qsession_widget.accounts import (
+    IBM_CHANNELS,
+    IBM_URL,
+    LOCAL,
+    Account,
+    check_which,
+    find_account,
+    where_found,
+)
 from qsession_widget.backend import backend_name
 from qsession_widget.checked import given
 from qsession_widget.devices import Devices
 from qsession_widget.encoding import kept_circuits
-from qsession_widget.errors import InvalidInputError, NotFoundError, ServiceUnavailableError
+from qsession_widget.errors import (
+    InvalidInputError,
+    NotFoundError,
+    QSessionError,
+    ServiceUnavailableError,
+)
 from qsession_widget.follow import follow
 from qsession_widget.job import RuntimeJob
 from qsession_widget.listings import Listings
@@ -21,6 +35,7 @@ from qsession_widget.notices import warn_user
 from qsession_widget.options import MAX_OPTIMIZATION_LEVEL, RuntimeOptions
 from qsession_widget.saved import SavedAccounts
 from qsession_widget.surrounding import surrounding_session
+from qsession_widget.transport.auth import is_ibm
 from qsession_widget.wire import codec
 from qsession_widget.wire.fields import API_PREFIX, EXTRA, MOCK_PREFIX
 
@@ -383,36 +398,76 @@ _default_lock = forking.Lock()
 _default: list[QiskitRuntimeService] = []
 
 
+_local: list[QiskitRuntimeService] = []
+
+
 def default_service() -> QiskitRuntimeService:
     """Return this process's service for those who name none, made at the first call.
 
     That is the runtime that was joined last by its url, where one was.
     """
-    return _kept(0) or _keep(0, QiskitRuntimeService())
+    known = _kept(_default)
+    if known is not None:
+        return known
+    try:
+        made = QiskitRuntimeService()
+    except QSessionError as error:
+        name_the_default(error)
+        raise
+    return _keep(_default, made)
+
+
+def name_the_default(error: QSessionError, service: QiskitRuntimeService | None = None) -> None:
+    """Say on an error which account was asked, where its user has named none.
+
+    Args:
+        error: what was raised.
+        service: that was asked; nothing is said of one that is not the default. None is the
+            default, which could not be made.
+    """
+    if service is not None and service not in _default:
+        return
+    with suppress(InvalidInputError):
+        account = find_account()
+        if account.channel != LOCAL:
+            error.add_note(
+                f"This was asked with {where_found()}, since no service was named. For the local "
+                "runtime, which takes no account: QiskitRuntimeService('local'), as in "
+                "Session(QiskitRuntimeService('local'), 'fake_manila')."
+            )
+
+
+def default_is_at_ibm() -> bool:
+    """Whether the default service is one of IBM's own servers; nothing is asked for that."""
+    with _default_lock:
+        made = bool(_default) and not _default[0].closed
+        account = _default[0]._account if made else find_account()  # noqa: SLF001 - ours
+    return account.channel != LOCAL and is_ibm(account.url or IBM_URL)
 
 
 def local_service() -> QiskitRuntimeService:
     """Give this process's service on the local runtime, whatever account is the default."""
-    service = default_service()
-    if service.channel == LOCAL:
-        return service
-    return _kept(1) or _keep(1, QiskitRuntimeService(LOCAL))
+    # No account is asked for it: IBM may be out of reach, and has nothing to say here.
+    for place in (_default, _local):
+        known = _kept(place)
+        if known is not None and known.channel == LOCAL:
+            return known
+    return _keep(_local, QiskitRuntimeService(LOCAL))
 
 
-def _kept(place: int) -> QiskitRuntimeService | None:
+def _kept(place: list[QiskitRuntimeService]) -> QiskitRuntimeService | None:
     with _default_lock:
-        known = _default[place : place + 1]
+        known = place[:1]
     return known[0] if known and not known[0].closed else None
 
 
-def _keep(place: int, made: QiskitRuntimeService) -> QiskitRuntimeService:
+def _keep(place: list[QiskitRuntimeService], made: QiskitRuntimeService) -> QiskitRuntimeService:
     """Keep a service that was made without a lock, unless another thread was faster."""
     with _default_lock:
-        first = _default[place : place + 1]
-        if first and not first[0].closed:
+        if place and not place[0].closed:
             made.close()
-            return first[0]
-        _default[place:] = [made]
+            return place[0]
+        place[:] = [made]
         return made
 
 

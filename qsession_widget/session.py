@@ -19,7 +19,13 @@ from qsession_widget.errors import (
     SessionClosedError,
 )
 from qsession_widget.options import RuntimeOptions
-from qsession_widget.places import adopted_session, device_for, is_device, service_for
+from qsession_widget.places import (
+    adopted_session,
+    device_for,
+    is_device,
+    other_devices,
+    service_for,
+)
 from qsession_widget.service import QiskitRuntimeService, default_service
 from qsession_widget.surrounding import bound, enter, leave
 from qsession_widget.wire.states import Mode, SessionState
@@ -33,6 +39,7 @@ if TYPE_CHECKING:
     from qiskit.providers import BackendV2
     from qiskit_ibm_runtime import Session as OfficialSession
 
+    from qsession_widget.backend import Backend
     from qsession_widget.decoding import ResultDecoder
     from qsession_widget.job import RuntimeJob
     from qsession_widget.reading import OnError
@@ -105,22 +112,18 @@ class Session(Ending):
         self._set_up(service_for(service, backend), on_error, tags, name)
         device = self._device = device_for(self._service, backend)
         # Of several instances of an account, the one that has the device.
-        self._service = device.service
+        asked, self._service = self._service, device.service
         if device.simulator:
             return
-        body = {"mode": self._MODE.value, "backend": device.name}
-        instance = self._service.active_account()["instance"]
         try:
-            created = self._service.api.create_session(
-                {
-                    **body,
-                    **({"instance": instance} if instance else {}),
-                    **({"max_ttl": seconds} if seconds else {}),
-                },
-                key=self.key,
-            )
-        except ServiceError as error:
-            raise _refused(error, max_time) from error
+            try:
+                created = self._created(device, seconds)
+            except ServiceError as error:
+                refused = _refused(error, max_time)
+                if not isinstance(refused, PlanError):
+                    raise refused from error
+                # Instances of a free plan are asked first, and have no sessions.
+                created = self._created_elsewhere(asked, device, seconds, refused)
         except ServiceUnavailableError as error:
             error.add_note(
                 "Whether a session was opened is not known: service.sessions(pending=True) lists "
@@ -128,6 +131,41 @@ class Session(Ending):
             )
             raise
         self._session_id = str(created["id"])
+
+    def _created(self, device: Backend, seconds: int | None) -> dict[str, Any]:
+        instance = device.service.active_account()["instance"]
+        return device.service.api.create_session(
+            {
+                "mode": self._MODE.value,
+                "backend": device.name,
+                **({"instance": instance} if instance else {}),
+                **({"max_ttl": seconds} if seconds else {}),
+            },
+            key=self.key,
+        )
+
+    def _created_elsewhere(
+        self,
+        asked: QiskitRuntimeService,
+        device: Backend,
+        seconds: int | None,
+        refused: PlanError,
+    ) -> dict[str, Any]:
+        """Open it in another instance of the account, whose plan has sessions.
+
+        Raises:
+            PlanError: the first one, where none has.
+        """
+        for other in other_devices(asked, device):
+            try:
+                created = self._created(other, seconds)
+            except ServiceError as error:
+                if isinstance(_refused(error, None), PlanError):
+                    continue
+                raise
+            self._device, self._service = other, other.service
+            return created
+        raise refused
 
     @classmethod
     def from_id(

@@ -8,6 +8,7 @@ import threading
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
+import hypothesis
 import psutil
 import pytest
 
@@ -17,6 +18,10 @@ from qsession_widget.errors import ServiceUnavailableError
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
+
+# How long an example takes says something of the machine, and fails where it is busy.
+hypothesis.settings.register_profile("tests", deadline=None)
+hypothesis.settings.load_profile("tests")
 
 DEADLINE_SECONDS = 60.0
 """Longest that anything in a test may take before the test fails; no test measures time by it."""
@@ -110,5 +115,6 @@ def use(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("QSESSION_HOME", str(folder))
     monkeypatch.setattr(accounts, "account_file", lambda: folder / "no-accounts.json")
     monkeypatch.setattr(service, "_default", [])
+    monkeypatch.setattr(service, "_local", [])
     for name in ("TOKEN", "URL", "INSTANCE", "CHANNEL"):
         monkeypatch.delenv(f"QISKIT_IBM_{name}", raising=False)

@@ -5,6 +5,7 @@ import { build } from "esbuild";
 import { chromium } from "playwright";
 
 const PAGE = "build/gallery";
+const NOW = new Date("2026-01-15T12:00:00Z");
 const output = process.argv[2] ?? PAGE;
 
 await mkdir(PAGE, { recursive: true });
@@ -33,7 +34,11 @@ for (const theme of ["light", "dark", "none"]) {
   for (const width of [960, 320, 1600]) {
     const page = await browser.newPage({ viewport: { width, height: 800 } });
     page.on("pageerror", (error) => console.error(error));
+    // The same pictures each time, so that two sets can be compared.
+    await page.clock.install({ time: NOW });
+    await page.clock.pauseAt(NOW.getTime() + 1_000);
     await page.goto(`${pathToFileURL(`${PAGE}/index.html`)}?theme=${theme}`);
+    await page.clock.runFor(2_000);
     await page.locator("#live summary").first().click();
     await page.locator("#staged [data-testid=qsw-timeline] summary").click();
     await page.locator("#live [data-testid=qsw-reason-button]").last().click();
@@ -43,6 +48,7 @@ for (const theme of ["light", "dark", "none"]) {
     await page.locator("#draining [data-testid=qsw-cancel]").click();
     await page.locator("#busy [data-testid=qsw-cancel-job]").first().click();
     await page.locator("#asked [data-testid=qsw-refresh]").click();
+    await page.clock.runFor(5_000);
     await page.locator("#idle .qsw-chart").first().waitFor();
     await page.locator("#busy [data-testid=qsw-waiting]").waitFor();
     await page.screenshot({ path: `${output}/${theme}-${width}.png`, fullPage: true });

@@ -9,8 +9,8 @@ import {
   type StageTimes,
   type Traits,
 } from "../src/contract";
-import type { JobList, JobStatus } from "../src/view/jobs";
-import { reader } from "../src/view/model";
+import type { JobList, JobStatus } from "../src/view/state/job-list";
+import { reader } from "../src/view/state/model";
 import { FakeModel } from "./fake-model";
 
 const CODES: Readonly<Record<JobStatus, number>> = {

@@ -187,7 +187,7 @@ describe("a connection that fails", () => {
     vi.useFakeTimers({ toFake: ["Date", "setInterval", "clearInterval"] });
     const { element } = draw(live(jobTraits([{ id: "r", status: "running", age: 5, waited: 1 }])));
     const cell = () =>
-      element.querySelector("td.qsw-length:not(.qsw-wide) > :last-child")?.textContent;
+      element.querySelector("td.qsw-length:not(.qsw-hidden-with-words) > :last-child")?.textContent;
     await expect.poll(cell).toBe("4.0 s");
     vi.advanceTimersByTime(2000);
     await expect.poll(cell).toMatch(/^6/);

@@ -1,12 +1,8 @@
 import { describe, expect, test } from "vitest";
 import { firstPulse, isStale, pulseOf, serverTime } from "../src/clock";
 import type { Head, Page } from "../src/contract";
-import { announcement, newsOf, next } from "../src/view/announce";
-import { consequence } from "../src/view/confirm";
-import { leftOf } from "../src/view/countdowns";
-import { count, duration, epoch, moment, relative, span } from "../src/view/format";
-import { JobList, readStates } from "../src/view/jobs";
-import { reader } from "../src/view/model";
+import { leftOf } from "../src/view/head/countdowns";
+import { type Usage, usageOf, usageWords } from "../src/view/head/usage";
 import {
   EVERYTHING,
   type Filter,
@@ -15,11 +11,15 @@ import {
   runningOf,
   type SortKey,
   waitingOf,
-} from "../src/view/order";
-import { isAnswered, isUnheard, sent } from "../src/view/pending";
-import { estimateWords } from "../src/view/row";
-import { usageOf, usageWords } from "../src/view/usage";
-import { DETAIL_HEIGHT, ROW_HEIGHT, rowWindow } from "../src/view/window";
+} from "../src/view/jobs/order";
+import { estimateWords } from "../src/view/jobs/row";
+import { DETAIL_HEIGHT, ROW_HEIGHT, rowWindow } from "../src/view/jobs/window";
+import { announcement, newsOf, next } from "../src/view/state/announce";
+import { JobList, readStates } from "../src/view/state/job-list";
+import { reader } from "../src/view/state/model";
+import { isAnswered, isUnheard, sent } from "../src/view/state/pending";
+import { consequence } from "../src/view/ui/confirm";
+import { count, duration, epoch, moment, relative, span } from "../src/view/ui/format";
 import { FakeModel } from "./fake-model";
 import {
   DRAINING,
@@ -323,7 +323,45 @@ describe("usage", () => {
         [20_440, "idle"],
       ],
     });
-    expect(told && usageWords(told)).toBe("1 min 40 s (1 min 19 s in jobs, 20 s idle)");
+    expect(told && usageWords(told)).toBe("1 min 40 s (1 min 20 s in jobs, 20 s idle)");
+  });
+
+  test("is said in parts that add up to what is said of the whole", () => {
+    const thirds = (total: number): Usage => ({
+      total,
+      parts: ["on device", "preparing", "idle"].map((what) => [total / 3, what] as const),
+    });
+    const words = (seconds: number) => usageWords(thirds(seconds * 1000));
+    expect(words(2)).toBe("2 s (1 s on device, 1 s preparing, 0 s idle)");
+    expect(words(119.9)).toBe("1 min 59 s (40 s on device, 40 s preparing, 39 s idle)");
+    expect(words(3660)).toBe("1 h 1 min (21 min on device, 20 min preparing, 20 min idle)");
+    expect(words(25 * 3600)).toBe("1 d 1 h (9 h on device, 8 h preparing, 8 h idle)");
+    const hour = {
+      total: 7_230_000,
+      parts: [[7_200_000, "idle"] as const, [30_000, "x"] as const],
+    };
+    expect(usageWords(hour)).toBe("2 h (2 h idle, 0 min x)");
+    // What is in no part is one of its own, and jobs that overlap cannot add up.
+    const gap = { total: 9_000, parts: [[5_000, "on device"] as const] };
+    expect(usageWords(gap)).toBe("9 s (5 s on device, 4 s other)");
+    const overlap = {
+      total: 3_000,
+      parts: [[3_000, "on device"] as const, [2_000, "idle"] as const],
+    };
+    expect(usageWords(overlap)).toBe("3 s (3 s on device, 2 s idle)");
+    for (let total = 1000; total < 3_600_000; total = Math.ceil(total * 1.0173)) {
+      const { parts } = thirds(total);
+      const said = usageWords({ total, parts });
+      const seconds = [...said.matchAll(/(?:(\d+) min)?(?: ?(\d+) s)? (?=\(|on|prep|idle)/g)].map(
+        ([, min, s]) => 60 * Number(min ?? 0) + Number(s ?? 0),
+      );
+      const [whole, ...each] = seconds;
+      expect(each, said).toHaveLength(3);
+      expect(
+        each.reduce((sum, n) => sum + n, 0),
+        said,
+      ).toBe(whole);
+    }
   });
 
   test("is split as the server says, and goes on where it is spent", () => {

@@ -1,6 +1,6 @@
 import { describe, expect, test } from "vitest";
 import { page, userEvent } from "vitest/browser";
-import { countsAt, merge, timelineOf, without } from "../src/view/timeline";
+import { countsAt, merge, timelineOf, without } from "../src/view/jobs/timeline";
 import { draw } from "./draw";
 import { head, jobList, jobTraits, live, manyJobs, STATES } from "./fixtures";
 

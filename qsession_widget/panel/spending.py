@@ -2,16 +2,24 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from qsession_widget.wire.states import JobState, Mode, SessionState
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from datetime import datetime
 
     from qsession_widget.snapshot import Snapshot, UsageSplit
 
+Part = tuple[float, str]
+"""Seconds, and what they went into."""
+
+OTHER = "other"
+
+_MINUTE = 60
 _COUNTING = {SessionState.ACTIVE, SessionState.PENDING_INACTIVE, SessionState.PENDING_CLOSED}
 
 
@@ -52,3 +60,37 @@ def _seconds(start: datetime | None, end: datetime) -> float:
 
 def _sum(known: float | None, more: float) -> float | None:
     return None if known is None else known + more
+
+
+def shares(total: float, parts: Sequence[Part], unit: float) -> list[tuple[int, str]] | None:
+    """Give parts in whole units that add up to the total in whole units (largest remainder).
+
+    What is left of the total, if that is a unit or more, becomes a part of its own.
+
+    Args:
+        total: in seconds.
+        parts: of it.
+        unit: in seconds.
+
+    Returns:
+        How many units each part has; None where the parts are more than the total, as of jobs
+        that overlap, and cannot add up to it.
+    """
+    known = math.fsum(seconds for seconds, _ in parts)
+    if known - total >= unit:
+        return None
+    if total - known >= unit:
+        parts = [*parts, (total - known, OTHER)]
+        known = total
+    units = units_of(total, unit)
+    quotas = [seconds / known * units if known else 0.0 for seconds, _ in parts]
+    found = [math.floor(quota) for quota in quotas]
+    by_remainder = sorted(range(len(parts)), key=lambda at: quotas[at] - found[at], reverse=True)
+    for at in by_remainder[: units - sum(found)]:
+        found[at] += 1
+    return [(count, what) for count, (_, what) in zip(found, parts, strict=True)]
+
+
+def units_of(total: float, unit: float) -> int:
+    """Say how many whole units are shown of a total: rounded, but minutes as on a clock."""
+    return round(total) // _MINUTE if unit == _MINUTE else round(total / unit)

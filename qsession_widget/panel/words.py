@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from typing import TYPE_CHECKING
 
-from qsession_widget.panel.spending import spent
+from qsession_widget.panel.spending import shares, spent
 from qsession_widget.wire.states import JobState
 
 if TYPE_CHECKING:
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from qsession_widget.snapshot import CacheFigures, JobRow, Snapshot
 
 UNKNOWN = "\N{EN DASH}"
+_TENTH = 0.1
 _MINUTE = 60
 _HOUR = 3600
 
@@ -52,18 +53,45 @@ def countdown(deadline: Countdown, now: datetime) -> str:
 
 
 def usage(snapshot: Snapshot) -> str:
-    """Say what a session has cost, and what that went into where it is known."""
+    """Say what a session has cost, and what that went into where it is known.
+
+    The parts are said as finely as the total, and so that they add up to it.
+    """
     seconds, split = spent(snapshot)
     total = duration(seconds)
-    if split is None:
+    if split is None or seconds is None:
         return total
     named = (
         (split.on_device, "on device"),
         (split.preparing, "preparing"),
         (split.idle, "idle"),
     )
-    parts = [f"{duration(seconds)} {what}" for seconds, what in named if seconds is not None]
-    return f"{total} ({', '.join(parts)})"
+    parts = [(part, what) for part, what in named if part is not None]
+    unit = _unit(seconds)
+    found = shares(seconds, parts, unit)
+    said = (
+        [f"{duration(part)} {what}" for part, what in parts]
+        if found is None
+        else [f"{_in_units(count, unit)} {what}" for count, what in found]
+    )
+    return f"{total} ({', '.join(said)})"
+
+
+def _unit(seconds: float) -> float:
+    """Say in which steps `duration` says a length of time."""
+    if seconds < 1:
+        return 0.01
+    if round(seconds, 1) < _MINUTE:
+        return 0.1
+    return 1 if round(seconds) < _HOUR else _MINUTE
+
+
+def _in_units(count: int, unit: float) -> str:
+    if unit < 1:
+        return f"{count * unit:.{2 if unit < _TENTH else 1}f} s"
+    if unit == _MINUTE:
+        return f"{count} min" if count < _MINUTE else duration(count * unit)
+    return f"{count} s" if count < _MINUTE else duration(count)
 
 
 def cache(figures: CacheFigures) -> str:

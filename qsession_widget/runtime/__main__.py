@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import argparse
 import gc
+import os
 import sys
 from dataclasses import fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from qsession_widget.runtime import clock, logs
+from qsession_widget.errors import RuntimeStartError
+from qsession_widget.runtime import clock, logs, memory
 from qsession_widget.runtime.devices import Catalog, UnknownDeviceError
 from qsession_widget.runtime.retention import MOST_DAYS
 from qsession_widget.runtime.server import AlreadyRunningError, StartError, serve
 from qsession_widget.runtime.settings import POLICIES, Settings
+from qsession_widget.wire import environment, private
+from qsession_widget.wire.discovery import LOG_NAME
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -36,7 +40,16 @@ def main(arguments: list[str] | None = None, prog: str = "qsession serve") -> in
         Exit status: 0 after a clean end, 3 when another runtime holds the folder, 1 when it
         cannot start for another reason, such as a port that is taken.
     """
-    parser = _parser(prog)
+    # Before anything is made, and before a worker can inherit it.
+    os.umask(private.UMASK)
+    wanted = environment.for_runtime(os.environ)
+    for name in os.environ.keys() - wanted.keys():
+        del os.environ[name]
+    try:
+        parser = _parser(prog)
+    except RuntimeStartError as error:
+        _complain(error)
+        return 1
     options = parser.parse_args(arguments)
     if options.host is None and (options.tls_cert or options.tls_key):
         parser.error("a certificate is for other machines: give --host ADDRESS with it")
@@ -44,10 +57,11 @@ def main(arguments: list[str] | None = None, prog: str = "qsession serve") -> in
         parser.error("--tls-key is the key of a certificate: give --tls-cert with it")
     options.copies, options.aliases = dict(options.copies), dict(options.aliases)
     try:
-        Catalog(options.copies, options.aliases)
+        Catalog(options.copies, options.aliases, options.devices)
     except UnknownDeviceError as error:
         parser.error(str(error))
-    logs.set_up(options.log_format)
+    logs.set_up(options.log_format, options.home / LOG_NAME)
+    memory.give_back_large_blocks()
     gc.set_threshold(*_COLLECT_AFTER)
     chosen = {
         item.name: getattr(options, item.name)
@@ -55,7 +69,7 @@ def main(arguments: list[str] | None = None, prog: str = "qsession serve") -> in
         if hasattr(options, item.name)
     }
     try:
-        serve(Settings(**chosen), _say_where)
+        serve(Settings(**chosen), _say_where, revive=options.revive)
     except AlreadyRunningError as error:
         _complain(error)
         return ALREADY_RUNNING_STATUS
@@ -111,7 +125,14 @@ def _parser(prog: str) -> argparse.ArgumentParser:
         default=defaults.stop_at_max_time,
         help="stop running jobs when their session reaches its maximum time (default: no)",
     )
-    devices = parser.add_argument_group("devices", "What the runtime serves besides the recorded.")
+    devices = parser.add_argument_group("devices", "What the runtime serves.")
+    devices.add_argument(
+        "--devices",
+        type=_names,
+        default=(),
+        metavar="NAME,NAME",
+        help="serve only these, besides copies and aliases (default: all that are recorded)",
+    )
     devices.add_argument(
         "--copies",
         action="append",
@@ -144,6 +165,8 @@ def _parser(prog: str) -> argparse.ArgumentParser:
         help="how long it may be held for a job that ends as soon as it is sent (default: "
         "%(default)s)",
     )
+    # For clients of one that died.
+    parser.add_argument("--revive", action="store_true", help=argparse.SUPPRESS)
     parser.add_argument(
         "--log-format",
         choices=logs.FORMATS,
@@ -182,11 +205,22 @@ def _clock(text: str) -> str:
         raise argparse.ArgumentTypeError(str(error)) from error
 
 
+def _folder(text: str) -> Path:
+    return Path(text).expanduser().absolute()
+
+
 def _pair(text: str) -> tuple[str, str]:
     name, _, value = text.partition("=")
     if not name or not value:
         raise argparse.ArgumentTypeError(f"{text!r} is not of the form NAME=VALUE")
     return name, value
+
+
+def _names(text: str) -> tuple[str, ...]:
+    names = tuple(name.strip() for name in text.split(","))
+    if not all(names):
+        raise argparse.ArgumentTypeError(f"{text!r} is not of the form NAME,NAME")
+    return names
 
 
 def _copies(text: str) -> tuple[str, int]:
@@ -217,7 +251,7 @@ _GROUPS: tuple[tuple[str, str, tuple[tuple[str, Callable[[str], Any], str], ...]
         "the runtime itself",
         "Where it is, and how much of the machine it takes.",
         (
-            ("home", Path, "folder of its files"),
+            ("home", _folder, "folder of its files"),
             ("port", int, "port on 127.0.0.1, or at --host; 0 takes a free one"),
             ("workers", _at_least_one, "processes that run jobs"),
             ("idle_exit_seconds", int, "end after so long without anything to do; 0 never"),
@@ -274,6 +308,7 @@ _GROUPS: tuple[tuple[str, str, tuple[tuple[str, Callable[[str], Any], str], ...]
                 _from_zero,
                 "most memory that a job may take, on Linux; 0 without limit",
             ),
+            ("max_result_bytes", _from_zero, "largest result of a job; 0 without limit"),
             ("max_pending_jobs", _at_least_one, "most jobs of one user that have not ended"),
             (
                 "max_pending_jobs_in_total",

@@ -12,9 +12,12 @@ from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.middleware.authentication import AuthenticationMiddleware
+from starlette.requests import ClientDisconnect
+from starlette.responses import Response
 from starlette.routing import Match
 
 from qsession_widget.runtime import logs, openapi, problems
+from qsession_widget.runtime.connections import CrowdedError
 from qsession_widget.runtime.coordinator import Coordinator
 from qsession_widget.runtime.devices import Catalog
 from qsession_widget.runtime.iam import Cloud, TokenAuthentication, Tokens
@@ -22,6 +25,7 @@ from qsession_widget.runtime.intake import KeyReusedError, TooManyError, Unknown
 from qsession_widget.runtime.listing import Listing
 from qsession_widget.runtime.named import Named
 from qsession_widget.runtime.prefix import AnyPrefix
+from qsession_widget.runtime.proving import Proving
 from qsession_widget.runtime.registry import Registry
 from qsession_widget.runtime.replays import Replays
 from qsession_widget.runtime.retention import Retention
@@ -36,13 +40,15 @@ if TYPE_CHECKING:
 
     from starlette.authentication import AuthenticationError
     from starlette.requests import HTTPConnection, Request
-    from starlette.responses import Response
     from starlette.types import ASGIApp, Receive, Scope, Send
 
     from qsession_widget.runtime.clock import Clock
     from qsession_widget.runtime.settings import Settings
 
 log = logging.getLogger(__name__)
+
+HUNG_UP = 499
+"""Status in the log, as nginx has it, of a request whose client is gone: nobody receives it."""
 
 
 def create_app(
@@ -64,7 +70,7 @@ def create_app(
         on_ready: is called when requests can be answered.
         shut_down: ends the server.
     """
-    catalog = Catalog(settings.copies, settings.aliases)
+    catalog = Catalog(settings.copies, settings.aliases, settings.devices)
     store = Store(settings.home / "runtime.db")
     registry = Registry(token, store.users())
     coordinator = Coordinator(
@@ -81,6 +87,7 @@ def create_app(
         *api.routes(),
         *Listing(clock, store, coordinator).routes(),
         *Cloud(registry, tokens).routes(),
+        *Proving(token).routes(),
         *retention.routes(),
         *Status(clock, store, coordinator, version).routes(),
         *Users(registry, store, coordinator).routes(),
@@ -126,6 +133,7 @@ def create_app(
             KeyReusedError: _key_reused,
             UnknownOwnerError: _removed,
             StoreUnavailableError: _unavailable,
+            ClientDisconnect: _hung_up,
             Exception: _fault,
         },
         lifespan=lifespan,
@@ -179,8 +187,23 @@ async def _end_when_idle(
             return
 
 
-def _refuse(_connection: HTTPConnection, _error: AuthenticationError) -> Response:
-    return problems.as_response(problems.unauthorized())
+def _refuse(_connection: HTTPConnection, error: AuthenticationError) -> Response:
+    if not isinstance(error, CrowdedError):
+        return problems.as_response(problems.unauthorized())
+    answer = problems.as_response(problems.too_many_connections())
+    answer.headers["Connection"] = "close"
+    return answer
+
+
+async def _hung_up(request: Request, _error: Exception) -> Response:
+    """Say in the log that there is no client left to answer: the body never came to its end."""
+    log.info(
+        "%s %s %s: its client hung up before the body was there",
+        logs.request_id(),
+        request.method,
+        logs.path_of(request.scope),
+    )
+    return Response(status_code=HUNG_UP)
 
 
 async def _no_such_route(request: Request, error: Exception) -> Response:

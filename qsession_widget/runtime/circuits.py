@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import logging
 from typing import TYPE_CHECKING, Any
 
@@ -21,12 +22,23 @@ log = logging.getLogger(__name__)
 
 _KEPT = 256
 
+BYTES_OF_AN_INSTRUCTION = 200
+"""Of a decoded circuit, as measured (120 to 180 with Qiskit 2)."""
+
+BYTES_OF_A_PREPARED_ONE = 1_200
+"""Of one as Aer has it, with what its parameters are filled into (830 to 1,100)."""
+
+BYTES_OF_A_NOISY_QUBIT = 700_000
+"""Of a simulator with the noise of the qubits in use, roughly."""
+
 
 class Circuits:
     """Decoded circuits, and a key for each."""
 
     def __init__(self) -> None:
-        self._decoded: Cache[tuple[QuantumCircuit, Hashable]] = Cache(_KEPT)
+        self._decoded: Cache[tuple[QuantumCircuit, Hashable]] = Cache(
+            _KEPT, weigh=lambda known: weight(known[0])
+        )
         self._keys: dict[int, tuple[QuantumCircuit, Hashable]] = {}
 
     def decode(self, text: str) -> QuantumCircuit:
@@ -36,19 +48,24 @@ class Circuits:
             circuit = codec.decode_circuit(text, oldest=codec.SERVICE_OLDEST_QPY_VERSION)
             check_numbers(circuit)
             structure = _key_of(circuit)
-            return circuit, text if structure is None else structure
+            return circuit, given if structure is None else _digest(repr(structure))
 
-        known = self._decoded.get(text, make)
+        given = _digest(text)
+        known = self._decoded.get(given, make)
         self._keys[id(known[0])] = known
         return known[0]
 
-    def key(self, circuit: QuantumCircuit) -> Hashable:
-        """Give a key that only circuits which behave the same share."""
+    def key(self, circuit: QuantumCircuit) -> Hashable | None:
+        """Give a key that only circuits which behave the same share.
+
+        Returns:
+            None where nothing is known: it is like no other, and is not worth keeping.
+        """
         known = self._keys.get(id(circuit))
         if known is not None and known[0] is circuit:
             return known[1]
-        # Where nothing is known it is like no other.
-        return _key_of(circuit) or object()
+        structure = _key_of(circuit)
+        return None if structure is None else _digest(repr(structure))
 
     def release(self) -> None:
         """Let go of the circuits of a job; the cache keeps what it has room for."""
@@ -68,6 +85,16 @@ def _key_of(circuit: QuantumCircuit) -> Hashable | None:
     except Exception:
         log.debug("circuit %r has no key", circuit.name, exc_info=True)
         return None
+
+
+def _digest(text: str) -> bytes:
+    """Give what stands for a text in a key: as good as the text, and short."""
+    return hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=32).digest()
+
+
+def weight(*circuits: QuantumCircuit, bytes_each: int = BYTES_OF_AN_INSTRUCTION) -> int:
+    """Estimate the memory of circuits, in bytes, by how many instructions they have."""
+    return sum(len(each.data) for each in circuits) * bytes_each
 
 
 def structural_key(circuit: QuantumCircuit) -> Hashable | None:

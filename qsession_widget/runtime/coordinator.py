@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections import Counter
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -238,10 +239,17 @@ class Coordinator:
         """Give the sessions that are not closed: an owner's, or all."""
         return [each for each in self._live.sessions.values() if owner in {None, each.owner}]
 
-    def jobs(self) -> list[Job]:
-        """Give the jobs that are on disk and have not ended."""
-        arriving = self._live.arriving
-        return [job for job in self._live.jobs.values() if job.id not in arriving]
+    def job(self, job_id: str) -> Job | None:
+        """Give a job that is on disk and has not ended."""
+        return None if job_id in self._live.arriving else self._live.jobs.get(job_id)
+
+    def counts(self) -> Counter[tuple[str, JobState]]:
+        """Count the jobs that are on disk and have not ended, by device and state."""
+        return self._live.counts - Counter(
+            (job.backend, job.state)
+            for job_id in self._live.arriving
+            if (job := self._live.jobs.get(job_id)) is not None
+        )
 
     def workers(self) -> list[Place]:
         """Say what each worker does."""

@@ -13,6 +13,10 @@ if TYPE_CHECKING:
     from sqlalchemy import Engine
 
 
+LOG_BYTES = 4 * 2**20
+"""What is left of the write-ahead log once a large change has gone through it."""
+
+
 def open_engine(path: Path, busy_milliseconds: int) -> Engine:
     """Give connections to a file, which is made where there is none.
 
@@ -32,6 +36,7 @@ def open_engine(path: Path, busy_milliseconds: int) -> Engine:
             "journal_mode=WAL",
             "synchronous=FULL",
             "foreign_keys=ON",
+            f"journal_size_limit={LOG_BYTES}",
             f"busy_timeout={busy_milliseconds}",
         ):
             cursor.execute(f"PRAGMA {pragma}")

@@ -1,6 +1,7 @@
 """The devices that the runtime serves: raw JSON of recorded devices and of two simulators.
 
-Nothing here imports qiskit: the server process stays light, and the JSON goes out as recorded.
+Nothing here imports qiskit: the server process stays light, and the JSON goes out as recorded, but
+for what a configuration lacks or says and no job could use.
 """
 
 from __future__ import annotations
@@ -13,10 +14,28 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
 MOCK_PREFIX = "mock_"
 SIMULATORS = ("aer_simulator", "ibmq_qasm_simulator")
+
+
+PULSES = frozenset({"acquire", "play", "setf", "shiftf"})
+"""Instructions of pulses. Qiskit 2 has none, so nobody could send one."""
+
+_WITHOUT_A_LIST = ("measure", "reset", "delay")
+"""What the target has besides gates where a configuration has no `supported_instructions`."""
+
+_SAMPLING_NS = {
+    **dict.fromkeys(("burlington", "essex", "london"), 2 / 9),
+    **dict.fromkeys(("cambridge", "rochester"), 10 / 23),
+}
+"""`dt` where it was not recorded: what all recorded lengths of gates are multiples of."""
+
+_SHORTEST_NS = 1e-6
+"""Of a `dt` in nanoseconds: what is less was written down in seconds."""
+
+_UNRECORDED: dict[str, Any] = {"family": "unknown", "revision": "0"}
 
 
 class UnknownDeviceError(ValueError):
@@ -55,6 +74,11 @@ class Device:
         return int(self.configuration["n_qubits"])
 
     @property
+    def since(self) -> str:
+        """The day on which it went online, as IBM wrote it: year, month, day."""
+        return str(self.configuration["online_date"])[:10]
+
+    @property
     def stamp(self) -> tuple[int, ...]:
         """What changes when its files do, as by a new calibration."""
         if self.folder is None:
@@ -70,7 +94,10 @@ class Device:
             path = Path(__file__).with_name("simulator.json")
         else:
             path = self.folder / f"conf_{self.folder.name}.json"
-        return {**json.loads(path.read_text()), "backend_name": self.name}
+        return {
+            **_completed(path.stem.removeprefix("conf_"), json.loads(path.read_text())),
+            "backend_name": self.name,
+        }
 
     @cached_property
     def properties(self) -> dict[str, Any]:
@@ -89,16 +116,20 @@ class Catalog:
     """
 
     def __init__(
-        self, copies: Mapping[str, int] | None = None, aliases: Mapping[str, str] | None = None
+        self,
+        copies: Mapping[str, int] | None = None,
+        aliases: Mapping[str, str] | None = None,
+        devices: Sequence[str] = (),
     ) -> None:
         """Find the devices.
 
         Args:
             copies: how many there are of a device: with 3, `fake_x`, `fake_x_2` and `fake_x_3`.
-            aliases: further names, and the device that each stands for.
+            aliases: further names, and the device that each stands for, served or not.
+            devices: the only ones to serve, besides copies and aliases; without any, all.
 
         Raises:
-            UnknownDeviceError: for a copy or an alias of what does not exist.
+            UnknownDeviceError: for a device, a copy or an alias of what does not exist.
         """
         self._mocks: dict[str, Device] = {}
         self._devices = {name: Device(name) for name in SIMULATORS}
@@ -106,11 +137,19 @@ class Catalog:
             if (folder / f"conf_{folder.name}.json").is_file():
                 device = Device(f"fake_{folder.name}", folder)
                 self._devices[device.name] = device
+        recorded = frozenset(self._devices)
         for name, count in (copies or {}).items():
             for number in range(2, count + 1):
                 self._add(f"{name}_{number}", name)
         for alias, name in (aliases or {}).items():
             self._add(alias, name)
+        if devices:
+            served = {*map(self._known, devices), *(aliases or ())}
+            self._devices = {
+                name: each
+                for name, each in self._devices.items()
+                if name in served or name not in recorded
+            }
         for device in list(self._devices.values()):
             if not device.simulator:
                 twin = MOCK_PREFIX + device.name.partition("_")[2]
@@ -120,15 +159,54 @@ class Catalog:
         """Every name, sorted; those of the mocks only if they are asked for."""
         return sorted([*self._devices, *(self._mocks if mocks else ())])
 
+    def in_order_of_choice(self, *, mocks: bool = False) -> list[Device]:
+        """Every device, first those that a program that names none is best served with.
+
+        IBM's client takes the first of the least busy. On IBM Quantum that is a large and recent
+        device, as its guides expect: so the largest come first, of equals the newest, and
+        simulators, which have no sessions, come last. This reads the devices' files.
+        """
+        found = [*self._devices.values(), *(self._mocks.values() if mocks else ())]
+        found.sort(key=lambda each: each.name)
+        found.sort(key=lambda each: each.since, reverse=True)
+        found.sort(key=lambda each: (each.simulator, -each.qubits))
+        return found
+
     def get(self, name: str) -> Device | None:
         """One device, or None."""
         return self._devices.get(name) or self._mocks.get(name)
 
     def _add(self, name: str, of: str) -> None:
-        original = self._devices.get(of)
-        if original is None:
-            raise UnknownDeviceError(f"no device {of!r}; known are {', '.join(self.names())}")
-        self._devices[name] = replace(original, name=name)
+        self._devices[name] = replace(self._devices[self._known(of)], name=name)
+
+    def _known(self, name: str) -> str:
+        if name not in self._devices:
+            raise UnknownDeviceError(f"no device {name!r}; known are {', '.join(self.names())}")
+        return name
+
+
+def _completed(name: str, recorded: dict[str, Any]) -> dict[str, Any]:
+    """Give a configuration with what all devices say today, and without what cannot run.
+
+    Older recordings lack what was not known of yet. What is filled in is what the runtime does for
+    them; of what only IBM knew, such as the make of a processor, it says that it is not known.
+    """
+    gates = recorded["basis_gates"]
+    listed = recorded.get("supported_instructions") or [*gates, *_WITHOUT_A_LIST]
+    family = "simulator" if recorded["simulator"] else _UNRECORDED["family"]
+    dt = recorded.get("dt", _SAMPLING_NS.get(name))
+    if dt is not None and dt < _SHORTEST_NS:
+        dt *= 1e9
+    return {
+        "processor_type": {**_UNRECORDED, "family": family},
+        # A qubit may be measured more than once, as everywhere on Aer.
+        "multi_meas_enabled": True,
+        "supported_features": [],
+        "meas_map": [[qubit] for qubit in range(recorded["n_qubits"])],
+        **recorded,
+        **({} if dt is None else {"dt": dt}),
+        "supported_instructions": [name for name in listed if name not in PULSES],
+    }
 
 
 def _recorded_devices() -> Path:

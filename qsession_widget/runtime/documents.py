@@ -100,6 +100,8 @@ def job_document(
             "finished_at": instant(job.ended_at),
             "attempts": job.attempts,
             **({} if job.pubs is None else {"pubs": job.pubs}),
+            # Of jobs of the same time, it tells which came first.
+            **({"number": job.number} if job.number else {}),
         },
     }
     optional = {
@@ -133,9 +135,19 @@ def _qiskit_version() -> str:
 
 def _usage(job: Job) -> dict[str, Any]:
     """Say how long the job was on its device; pending until it has ended."""
+    return usage_document(job.device_seconds, ended=job.state in FINAL_JOB_STATES)
+
+
+def usage_document(seconds: float, *, ended: bool) -> dict[str, Any]:
+    """Give what something has used, by the names that IBM's clients read.
+
+    Before release 0.48 they read `quantum_seconds`, since then the other two.
+    """
+    used = round(seconds, 6)
     return {
-        "qpu_charge_time_seconds": round(job.device_seconds, 6),
-        "status": "complete" if job.state in FINAL_JOB_STATES else "pending",
+        "qpu_charge_time_seconds": used,
+        "quantum_seconds": used,
+        "status": "complete" if ended else "pending",
     }
 
 

@@ -22,7 +22,7 @@ from qiskit_aer.backends.controller_wrappers import AerConfig
 
 from qsession_widget.errors import InvalidInputError
 from qsession_widget.runtime import noise, seeds, stages
-from qsession_widget.runtime.circuits import rebindable
+from qsession_widget.runtime.circuits import BYTES_OF_A_PREPARED_ONE, rebindable, weight
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -61,6 +61,8 @@ class Prepared:
         self._circuits = circuits
         self._simulator = simulator
         self.ran = (datetime.now(UTC),) * 2
+        self.weight = weight(*circuits, bytes_each=BYTES_OF_A_PREPARED_ONE)
+        """Its memory in bytes, roughly."""
         self._assembled = (
             _Assembled(circuits, simulator)
             if assembles and all(rebindable(each) for each in circuits)

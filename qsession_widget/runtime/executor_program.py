@@ -25,7 +25,7 @@ from qiskit_ibm_runtime.fake_provider.executor.broadcast_sample import broadcast
 from qiskit_ibm_runtime.options_models.simulator import SimulatorOptions
 from qiskit_ibm_runtime.quantum_program.params_converters import QUANTUM_PROGRAM_PARAMS_CONVERTERS
 
-from qsession_widget.runtime import bits, stages, unheeded
+from qsession_widget.runtime import bits, stages, unheeded, variants
 from qsession_widget.runtime.engine import Prepared, Run
 from qsession_widget.runtime.limits import NO_LIMITS
 from qsession_widget.runtime.seeds import Seeds
@@ -82,7 +82,9 @@ def run(params: str, device_name: str, limits: Limits = NO_LIMITS) -> Outcome:
     experimental = options.experimental or {}
     seed = checked_seed("experimental.seed_simulator", experimental.get("seed_simulator"))
     seeds, generator = Seeds(seed), np.random.default_rng(seed)
-    simulator = device.simulator(*circuits)
+    for item in program.items:
+        item.circuit = variants.plain(item.circuit)
+    simulator = device.simulator(*(item.circuit for item in program.items))
     stages.expect(len(circuits))
     began = time.perf_counter()
     data, times = [], []

@@ -14,6 +14,7 @@ import hmac
 import json
 import secrets
 import time
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qs
 
@@ -25,9 +26,10 @@ from starlette.authentication import (
 )
 from starlette.routing import Route
 
-from qsession_widget.runtime import logs, problems, reading
+from qsession_widget.runtime import bounds, connections, logs, problems, reading
 from qsession_widget.runtime.answers import JsonAnswer
 from qsession_widget.runtime.registry import ADMINISTRATOR, Registry, Requester
+from qsession_widget.wire import proof
 from qsession_widget.wire.fields import INSTANCE_CRN, INSTANCE_NAME
 
 if TYPE_CHECKING:
@@ -39,15 +41,17 @@ PLAN_ID = "qsession-local-plan"
 TOKEN_SECONDS = 3600
 GRANT_TYPE = "urn:ibm:params:oauth:grant-type:apikey"
 
-_MAX_BYTES = 64 * 1024
+_MAX_FORM_BYTES = 8 * 1024
+"""Of what is read without a token."""
+_WITHOUT_A_TOKEN = frozenset({TOKEN_PATH, proof.PATH})
+"""Paths of requests that come before any token may be shown."""
 
 
 class Tokens:
     """The short-lived tokens that IAM gives out for the tokens of this runtime.
 
     Each is signed with a key that derives from the runtime's token and its owner's, so that nothing
-    needs to be remembered, a runtime that takes over after a crash takes them as well, and they end
-    with the token that they were given for.
+    needs to be remembered, and they end with the token that they were given for.
     """
 
     def __init__(self, token: str, registry: Registry) -> None:
@@ -108,8 +112,9 @@ class TokenAuthentication(AuthenticationBackend):
 
         Raises:
             AuthenticationError: for a missing or wrong token, except where one is asked for.
+            CrowdedError: where its user has as many connections as they may have.
         """
-        if conn.scope["path"] == TOKEN_PATH:
+        if conn.scope["path"] in _WITHOUT_A_TOKEN:
             return None
         scheme, _, given = conn.headers.get("Authorization", "").partition(" ")
         owner = None
@@ -119,6 +124,7 @@ class TokenAuthentication(AuthenticationBackend):
         if owner is None:
             raise AuthenticationError
         logs.note_owner(owner)
+        connections.prove(conn.scope, owner)
         scopes = [ADMINISTRATOR] if owner == ADMINISTRATOR else []
         return AuthCredentials(scopes), Requester(owner, self._registry)
 
@@ -144,8 +150,8 @@ class Cloud:
         raw = bytearray()
         async for chunk in request.stream():
             raw += chunk
-            if len(raw) > _MAX_BYTES:
-                raise problems.body_too_large(_MAX_BYTES)
+            if len(raw) > _MAX_FORM_BYTES:
+                raise problems.body_too_large(_MAX_FORM_BYTES)
         form = parse_qs(raw.decode("ascii", "replace"))
         owner = self._registry.owner_of("".join(form.get("apikey", [])))
         if form.get("grant_type") != [GRANT_TYPE] or owner is None:
@@ -162,11 +168,14 @@ class Cloud:
                 },
                 status_code=400,
             )
+        with suppress(connections.CrowdedError):
+            # The token is good, wherever it is shown next.
+            connections.prove(request.scope, owner)
         return JsonAnswer(self._tokens.issue(owner, time.time()))
 
     async def search(self, request: Request) -> Response:
         """POST /v3/resources/search: the one instance."""
-        await reading.body(request, _MAX_BYTES)
+        await reading.body(request, bounds.SMALL_BODY_BYTES)
         item = {
             "crn": INSTANCE_CRN,
             "name": INSTANCE_NAME,
@@ -198,7 +207,7 @@ class Cloud:
         crn = request.path_params["crn"]
         if crn != INSTANCE_CRN:
             raise problems.Problem(
-                404, 1291, f"Instance not found: {crn}", f"The only one is {INSTANCE_CRN}."
+                404, 1291, f"Instance not found: {crn:.80}", f"The only one is {INSTANCE_CRN}."
             )
         return JsonAnswer(_INSTANCE)
 

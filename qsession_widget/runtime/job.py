@@ -32,6 +32,7 @@ class Job(msgspec.Struct, frozen=True, gc=False):
         optimization_level: how a circuit that is not in the device's instruction set is
             transpiled (0 to 3).
         pubs: how many pubs it has; None where that is not known, as of a job of an older release.
+        number: its place among all jobs of the store as they came; 0 where that was not asked for.
     """
 
     id: str
@@ -60,6 +61,7 @@ class Job(msgspec.Struct, frozen=True, gc=False):
     tags: tuple[str, ...] = ()
     pubs: int | None = None
     revision: int = 0
+    number: int = 0
 
     def start(self, now: datetime) -> Job:
         """Give the job as it is once a worker has it."""

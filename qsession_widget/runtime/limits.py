@@ -33,11 +33,13 @@ class Limits:
         qubits: that a circuit may use.
         shots: for each circuit and set of parameters.
         memory_bytes: that the process may take besides what it has.
+        result_bytes: of the result, as it is sent and kept.
     """
 
     qubits: int = 0
     shots: int = 0
     memory_bytes: int = 0
+    result_bytes: int = 0
 
     @contextmanager
     def on_memory(self) -> Iterator[None]:
@@ -48,6 +50,8 @@ class Limits:
         before = resource.getrlimit(resource.RLIMIT_DATA)
         pages = int(_OWN_SIZES.read_text().split()[_DATA])
         allowed = pages * os.sysconf("SC_PAGE_SIZE") + self.memory_bytes
+        # `ulimit -d` may leave less, which only the superuser could change.
+        allowed = min([allowed, *(each for each in before if each != resource.RLIM_INFINITY)])
         resource.setrlimit(resource.RLIMIT_DATA, (allowed, before[1]))
         try:
             yield
@@ -66,8 +70,3 @@ def is_for_want_of_memory(error: BaseException) -> bool:
             return True
         cause = cause.__cause__ or cause.__context__
     return False
-
-
-def physical_memory_bytes() -> int:
-    """Say how much memory the machine has."""
-    return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from starlette.responses import Response
 from starlette.routing import Route
 
-from qsession_widget.runtime import documents, problems, reading, workloads
+from qsession_widget.runtime import bounds, documents, problems, reading, workloads
 from qsession_widget.runtime.answers import JsonAnswer
 from qsession_widget.wire.fields import API_VERSION, INSTANCE_CRN, OLDEST_API_VERSION
 
@@ -47,11 +47,11 @@ class Listing:
         """GET /workloads: sessions, batches, and jobs outside of them."""
         query = request.query_params
         wanted = workloads.Wanted(
-            modes=_modes(query.getlist("mode")),
-            statuses=_among(query.getlist("status"), "status", workloads.STATUSES),
-            backend=query.get("backend"),
-            search=query.get("search"),
-            tags=query.getlist("tags"),
+            modes=_modes(query),
+            statuses=_among(query, "status", workloads.STATUSES),
+            backend=reading.query_text(query, "backend"),
+            search=reading.query_text(query, "search", bounds.SEARCH),
+            tags=reading.query_tags(query),
             created_after=reading.time(query.get("created_after")),
             created_before=reading.time(query.get("created_before")),
             ascending=reading.ascending(query.get("sort")),
@@ -61,7 +61,7 @@ class Listing:
             offset=max(_cursor(query, "next"), _cursor(query, "previous")),
         )
         owner = reading.owner(request)
-        rows, total = await self.store.read(workloads.read, owner, wanted)
+        rows, total = await self.store.read(workloads.read, owner, wanted, who=owner)
         answer: dict[str, Any] = {
             "workloads": [_document(row, owner) for row in rows],
             "total_count": total,
@@ -76,7 +76,7 @@ class Listing:
     async def put_tags(self, request: Request) -> Response:
         """PUT /jobs/{id}/tags."""
         job_id = request.path_params["job_id"]
-        tags = reading.tags(await reading.body(request, reading.MAX_TAGS_BYTES))
+        tags = reading.tags(await reading.body(request, bounds.TAGS_BODY_BYTES))
         job = await self.store.job(reading.owner(request), job_id)
         if job is None:
             raise problems.job_not_found(job_id)
@@ -86,10 +86,10 @@ class Listing:
     async def list_tags(self, request: Request) -> Response:
         """GET /tags: those of jobs, the only things that have any."""
         query = request.query_params
-        _among(query.getlist("type"), "type", (workloads.JOB,))
-        found = await self.store.read(
-            workloads.tags, reading.owner(request), query.get("search", ""), reading.MAX_PAGE
-        )
+        _among(query, "type", (workloads.JOB,))
+        search = reading.query_text(query, "search", bounds.SEARCH) or ""
+        owner = reading.owner(request)
+        found = await self.store.read(workloads.tags, owner, search, reading.MAX_PAGE, who=owner)
         return JsonAnswer({"tags": found})
 
     async def list_versions(self, _request: Request) -> Response:
@@ -105,7 +105,8 @@ class Listing:
 
     async def read_usage(self, request: Request) -> Response:
         """GET /instances/usage: how long this account's jobs have held devices."""
-        used = int(await self.store.read(workloads.used_seconds, reading.owner(request)))
+        owner = reading.owner(request)
+        used = int(await self.store.read(workloads.used_seconds, owner, who=owner))
         return JsonAnswer(
             {
                 "instance_id": INSTANCE_CRN,
@@ -130,10 +131,7 @@ def _document(row: Any, owner: str) -> dict[str, Any]:
         "created": documents.instant(row.created_at),
         "ended": documents.instant(row.ended_at),
         "tags": json.loads(row.tags),
-        "usage": {
-            "qpu_charge_time_seconds": round(row.seconds, 6),
-            "status": "complete" if ended else "pending",
-        },
+        "usage": documents.usage_document(row.seconds, ended=ended),
     }
     if row.accepting_jobs is not None:
         document["accepting_jobs"] = bool(row.accepting_jobs)
@@ -143,17 +141,19 @@ def _document(row: Any, owner: str) -> dict[str, Any]:
 _SESSION = "session"
 
 
-def _modes(asked: list[str]) -> list[str]:
+def _modes(query: QueryParams) -> list[str]:
     """Read modes as the wire spells them: a dedicated session is called "session" here."""
     allowed = (workloads.JOB, _SESSION, "batch")
-    return ["dedicated" if mode == _SESSION else mode for mode in _among(asked, "mode", allowed)]
+    return ["dedicated" if mode == _SESSION else mode for mode in _among(query, "mode", allowed)]
 
 
-def _among(asked: list[str], name: str, allowed: tuple[str, ...]) -> list[str]:
+def _among(query: QueryParams, name: str, allowed: tuple[str, ...]) -> list[str]:
+    """Read the values of a query, each of which is one of a few."""
+    asked = reading.query_list(query, name, bounds.CHOICES, bounds.NAME)
     for value in asked:
         if value not in allowed:
             raise problems.bad_request(
-                f"{name} is {value!r}.", f"Allowed are {', '.join(map(repr, allowed))}."
+                f"{name} is {value!r:.80}.", f"Allowed are {', '.join(map(repr, allowed))}."
             )
     return asked
 

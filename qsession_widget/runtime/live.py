@@ -76,6 +76,7 @@ class Live:
         sessions: those that are not closed.
         jobs: those that have not ended.
         pending: how many of those each owner has.
+        counts: how many of those there are of each device, in each state.
         interim: what running jobs have finished so far.
         finished: results of jobs that wait for virtual time to pass.
         arriving: jobs that are on their way to the disk themselves, and the end that a worker has
@@ -91,6 +92,7 @@ class Live:
         self.sessions: dict[str, Session] = {}
         self.jobs: dict[str, Job] = {}
         self.pending: Counter[str] = Counter()
+        self.counts: Counter[tuple[str, JobState]] = Counter()
         self.interim: dict[str, list[str]] = {}
         self.finished: dict[str, Done] = {}
         self.arriving: dict[str, Event | None] = {}
@@ -122,19 +124,26 @@ class Live:
         """Take a new job in."""
         self.jobs[job.id] = job
         self.pending[job.owner] += 1
+        self.counts[job.backend, job.state] += 1
         if job.session_id is not None:
             self._of_session.setdefault(job.session_id, {})[job.id] = None
 
     def change(self, job: Job) -> Job:
         """Take note of a job that has changed and goes on."""
         job = replace(job, revision=self.next_revision())
+        known = self.jobs.get(job.id)
+        if known is not None:
+            self._uncount(known)
         self.jobs[job.id] = job
+        self.counts[job.backend, job.state] += 1
         self.look_later(job)
         return job
 
     def remove(self, job: Job) -> None:
         """Forget a job that has ended. Does nothing to one that is not there."""
-        if self.jobs.pop(job.id, None) is not None:
+        known = self.jobs.pop(job.id, None)
+        if known is not None:
+            self._uncount(known)
             self.pending[job.owner] -= 1
             if not self.pending[job.owner]:
                 del self.pending[job.owner]
@@ -148,6 +157,12 @@ class Live:
         self.inherited.discard(job.id)
         self.timers.set(job.id, None)
         self._payloads.pop(job.id, None)
+
+    def _uncount(self, job: Job) -> None:
+        place = job.backend, job.state
+        self.counts[place] -= 1
+        if not self.counts[place]:
+            del self.counts[place]
 
     def jobs_of(self, session_id: str, state: JobState) -> list[Job]:
         """Give a session's jobs in a state, in the order in which they came."""

@@ -7,10 +7,13 @@ and headers are left out: nothing secret is in a line.
 from __future__ import annotations
 
 import asyncio
+import fcntl
 import itertools
 import json
 import logging
+import os
 import secrets
+import shutil
 import sys
 import time
 from contextvars import ContextVar
@@ -21,6 +24,8 @@ from typing import TYPE_CHECKING, Any, TextIO
 from urllib.parse import quote
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 log = logging.getLogger(__name__)
@@ -28,7 +33,14 @@ log = logging.getLogger(__name__)
 FORMATS = ("text", "json")
 REQUEST_ID = "X-Request-ID"
 
+LOG_BYTES = 10_000_000
+"""A log that is larger is put aside, in the place of the one before."""
+
 _GATHERED_SECONDS = 0.1
+_PATH_BYTES = 512
+_STDERR = 2
+_FRESH = os.O_WRONLY | os.O_CREAT | os.O_EXCL
+_COPIED_BYTES = 2**20
 
 _HERE = secrets.token_hex(10)
 """Tells this process's requests from those of others."""
@@ -96,8 +108,8 @@ class Logged:
 
 
 def path_of(scope: Scope) -> str:
-    """Give a request's path for a line: without its query, and without ends of lines in it."""
-    return quote(scope["raw_path"], safe="/%:@!$&'()*+,;=~-._")
+    """Give a request's path for a line: without its query, without ends of lines, and cut."""
+    return quote(scope["raw_path"][:_PATH_BYTES], safe="/%:@!$&'()*+,;=~-._")
 
 
 def _write(asked: Asked, scope: Scope, milliseconds: float) -> None:
@@ -140,14 +152,32 @@ class JsonFormatter(logging.Formatter):
         return json.dumps(line)
 
 
+def put_aside(file: Path) -> None:
+    """Keep what is in a log as `NAME.1`, in the place of the one before, and go on with none in it.
+
+    The file itself stays: worker processes have it open as well. All of them append to it.
+    """
+    aside = file.with_name(f"{file.name}.1")
+    aside.unlink(missing_ok=True)
+    # Not readable by others, not even for a moment.
+    with file.open("rb") as source, open(os.open(aside, _FRESH, 0o600), "wb") as target:  # noqa: PTH123 - opened with its mode
+        shutil.copyfileobj(source, target, _COPIED_BYTES)
+    os.truncate(file, 0)
+
+
 class _Gathering(logging.StreamHandler[TextIO]):
     """Writes what has gathered ten times a second, and at once what is more than information.
 
-    To hand each line to the system by itself takes longer than to put it together.
+    To hand each line to the system by itself takes longer than to put it together. A file that has
+    become too large is put aside.
+
+    Args:
+        file: the runtime's own log file, which is put aside if stderr goes there.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, file: Path | None) -> None:
         super().__init__(sys.stderr)
+        self._file = file if file is not None and _is_stderr(file) else None
         if isinstance(sys.stderr, TextIOWrapper):
             # By itself it hands over each line.
             sys.stderr.reconfigure(line_buffering=False, write_through=False)
@@ -170,6 +200,22 @@ class _Gathering(logging.StreamHandler[TextIO]):
         """Write what has gathered."""
         self._later = None
         super().flush()
+        if self._file is not None and os.fstat(_STDERR).st_size > LOG_BYTES:
+            try:
+                put_aside(self._file)
+            except OSError as error:
+                # It grows on; to try at each line would take longer and longer.
+                self._file = None
+                self.stream.write(f"the log cannot be put aside: {error}\n")
+
+
+def _is_stderr(file: Path) -> bool:
+    """Whether what is written to stderr is added to the end of a file."""
+    try:
+        appends = fcntl.fcntl(_STDERR, fcntl.F_GETFL) & os.O_APPEND
+        return bool(appends) and os.path.samestat(os.fstat(_STDERR), file.stat())
+    except OSError:
+        return False
 
 
 def _running_loop() -> asyncio.AbstractEventLoop | None:
@@ -179,14 +225,16 @@ def _running_loop() -> asyncio.AbstractEventLoop | None:
         return None
 
 
-def set_up(form: str) -> None:
+def set_up(form: str, file: Path | None = None) -> None:
     """Log to stderr from now on.
 
     Args:
         form: one of `FORMATS`.
+        file: is put aside, as `NAME.1`, whenever it is larger than `LOG_BYTES`; where stderr goes
+            somewhere else, that is left alone.
     """
     # Nothing of this is in a line.
     logging.logThreads = logging.logProcesses = logging.logMultiprocessing = False
-    handler = _Gathering()
+    handler = _Gathering(file)
     handler.setFormatter(JsonFormatter() if form == "json" else logging.Formatter(_TEXT))
     logging.basicConfig(level=logging.INFO, handlers=[handler])

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from starlette.routing import Route
 
+from qsession_widget.runtime import bounds
 from qsession_widget.runtime.answers import JsonAnswer
 from qsession_widget.runtime.iam import PLAN_ID
 from qsession_widget.runtime.reading import LARGEST, MAX_OPTIMIZATION_LEVEL
@@ -20,7 +21,8 @@ from qsession_widget.runtime.timing import LONGEST_ADVANCE_SECONDS
 from qsession_widget.runtime.users import NAME_PATTERN
 from qsession_widget.runtime.wishes import LOG_LEVELS
 from qsession_widget.runtime.workloads import JOB, STATUSES
-from qsession_widget.wire.fields import API_PREFIX, PROGRAMS
+from qsession_widget.wire import proof
+from qsession_widget.wire.fields import API_PREFIX, IDEMPOTENCY_KEY, PROGRAMS
 from qsession_widget.wire.states import JobState, Mode, SessionState
 
 if TYPE_CHECKING:
@@ -33,7 +35,10 @@ PATH = "/qsession/openapi.json"
 
 Schema = dict[str, Any]
 TEXT: Schema = {"type": "string"}
-NAME: Schema = {"type": "string", "minLength": 1}
+NAME: Schema = {"type": "string", "minLength": 1, "maxLength": bounds.NAME.most}
+FILTER: Schema = {"type": "string", "maxLength": bounds.NAME.most}
+SEARCH: Schema = {"type": "string", "maxLength": bounds.SEARCH.most}
+KEY: Schema = {"type": "string", "maxLength": bounds.KEY.most}
 CURSOR: Schema = {"type": "string", "pattern": "^[0-9]{1,15}$"}
 NUMBER: Schema = {"type": "number"}
 FROM_ZERO: Schema = {"type": "integer", "minimum": 0}
@@ -41,7 +46,12 @@ COUNT: Schema = {"type": "integer", "minimum": 0, "maximum": LARGEST}
 SECONDS: Schema = {"type": "integer", "minimum": 1, "maximum": LARGEST}
 FLAG: Schema = {"type": "boolean"}
 INSTANT: Schema = {"type": "string", "format": "date-time"}
-TAGS: Schema = {"type": "array", "items": TEXT}
+TEXTS: Schema = {"type": "array", "items": TEXT}
+TAGS: Schema = {
+    "type": "array",
+    "items": {"type": "string", "maxLength": bounds.TAG.most},
+    "maxItems": bounds.TAGS.most,
+}
 ANYTHING: Schema = {"type": "object"}
 FLAG_TEXT: Schema = {"type": "string", "enum": ["true", "True", "false", "False"]}
 LOG_LEVEL: Schema = {"enum": [*LOG_LEVELS, *map(str.lower, LOG_LEVELS)]}
@@ -68,13 +78,21 @@ def _one_of(values: Iterable[str]) -> Schema:
     return {"type": "string", "enum": [str(value) for value in values]}
 
 
+def _choices(values: Iterable[str]) -> Schema:
+    return {**_list(_one_of(values)), "maxItems": bounds.CHOICES.most}
+
+
 def _ref(name: str) -> Schema:
     return {"$ref": f"#/components/schemas/{name}"}
 
 
 MAX_TTL = "#/components/schemas/MaxTtl"
 USAGE = _object(
-    {"qpu_charge_time_seconds": NUMBER, "status": _one_of(["pending", "complete"])},
+    {
+        "qpu_charge_time_seconds": NUMBER,
+        "quantum_seconds": NUMBER,
+        "status": _one_of(["pending", "complete"]),
+    },
 )
 SCHEMAS: dict[str, Schema] = {
     "Problem": _object(
@@ -116,7 +134,7 @@ SCHEMAS: dict[str, Schema] = {
             "state": _object({"status": _one_of(JobState)}, {"reason": TEXT, "reason_code": COUNT}),
             "status": _one_of(JobState),
             "user_id": TEXT,
-            "tags": TAGS,
+            "tags": TEXTS,
             "usage": USAGE,
             "qsession": ANYTHING,
         },
@@ -139,7 +157,7 @@ SCHEMAS: dict[str, Schema] = {
             "user_id": TEXT,
             "created": INSTANT,
             "ended": _or_null(INSTANT),
-            "tags": TAGS,
+            "tags": TEXTS,
             "usage": USAGE,
         },
         {"accepting_jobs": FLAG},
@@ -170,7 +188,9 @@ class Operation:
         query: schema of each parameter; a list may be given several times.
         media_type: of its answer.
         form: whether the body is a form.
+        keyed: whether an idempotency key may come with it.
         refuses: statuses of what can go wrong, besides the token.
+        takes_token: whether it wants a token, as nearly all do.
     """
 
     gives: Schema | None = None
@@ -180,7 +200,9 @@ class Operation:
     query: dict[str, Schema] = field(default_factory=dict)
     media_type: str = "application/json"
     form: bool = False
+    keyed: bool = False
     refuses: tuple[int, ...] = ()
+    takes_token: bool = True
 
 
 _PAGE = {"limit": FROM_ZERO, "created_after": INSTANT, "created_before": INSTANT, "sort": ORDER}
@@ -226,8 +248,8 @@ OPERATIONS: dict[tuple[str, str], Operation] = {
         )
     ),
     ("GET", "/tags"): Operation(
-        _object({"tags": TAGS}),
-        query={"type": _one_of([JOB]), "search": TEXT},
+        _object({"tags": TEXTS}),
+        query={"type": _one_of([JOB]), "search": SEARCH},
         refuses=(400,),
     ),
     ("GET", "/versions"): Operation(
@@ -240,10 +262,10 @@ OPERATIONS: dict[tuple[str, str], Operation] = {
         ),
         query={
             **_PAGE,
-            "mode": _list(_one_of(["job", "session", "batch"])),
-            "status": _list(_one_of(STATUSES)),
-            "backend": TEXT,
-            "search": TEXT,
+            "mode": _choices(["job", "session", "batch"]),
+            "status": _choices(STATUSES),
+            "backend": FILTER,
+            "search": SEARCH,
             "tags": TAGS,
             "next": CURSOR,
             "previous": CURSOR,
@@ -262,6 +284,7 @@ OPERATIONS: dict[tuple[str, str], Operation] = {
                 "active_ttl": SECONDS,
             },
         ),
+        keyed=True,
         refuses=(400, 404, 413),
     ),
     ("GET", "/sessions/{session_id}"): Operation(_ref("Session"), refuses=_NOT_FOUND),
@@ -274,7 +297,7 @@ OPERATIONS: dict[tuple[str, str], Operation] = {
         takes=_object(
             {"program_id": _one_of(PROGRAMS), "backend": NAME, "params": ANYTHING},
             {
-                "session_id": _or_null(TEXT),
+                "session_id": _or_null(NAME),
                 "tags": TAGS,
                 "cost": SECONDS,
                 "private": FLAG,
@@ -292,6 +315,7 @@ OPERATIONS: dict[tuple[str, str], Operation] = {
                 ),
             },
         ),
+        keyed=True,
         refuses=(400, 404, 409, 413),
     ),
     ("GET", "/jobs"): Operation(
@@ -299,9 +323,9 @@ OPERATIONS: dict[tuple[str, str], Operation] = {
         query={
             **_PAGE,
             "offset": FROM_ZERO,
-            "backend": TEXT,
-            "session_id": TEXT,
-            "program": TEXT,
+            "backend": FILTER,
+            "session_id": FILTER,
+            "program": FILTER,
             "pending": FLAG_TEXT,
             "tags": TAGS,
             "include_mocks": FLAG_TEXT,
@@ -339,20 +363,21 @@ OPERATIONS: dict[tuple[str, str], Operation] = {
     ("PUT", "/jobs/{job_id}/tags"): Operation(
         status=204, takes=_object({"tags": TAGS}), refuses=(400, 404, 413)
     ),
-    ("GET", "/qsession"): Operation(_object({"name": TEXT, "version": TEXT, "features": TAGS})),
+    ("GET", "/qsession"): Operation(_object({"name": TEXT, "version": TEXT, "features": TEXTS})),
     ("GET", PATH): Operation(ANYTHING),
     ("GET", "/qsession/watch"): Operation(
         _object(
             {
                 "revision": COUNT,
                 "session": _ref("Session"),
-                "jobs": _list(_ref("Job")),
+                "jobs": {**_list(_ref("Job")), "maxItems": bounds.PAGE},
+                "more": FLAG,
                 "deleted": _list(TEXT),
                 "now": INSTANT,
             }
         ),
         also=(304,),
-        query={"session_id": TEXT, "since": FROM_ZERO},
+        query={"session_id": FILTER, "since": FROM_ZERO},
         refuses=(400, 404),
     ),
     ("GET", "/qsession/jobs/{job_id}/interim"): Operation(
@@ -406,11 +431,12 @@ OPERATIONS: dict[tuple[str, str], Operation] = {
                             "name": TEXT,
                             "queued": COUNT,
                             "running": COUNT,
-                            "session_id": _or_null(TEXT),
+                            "session_id": _or_null(NAME),
                         }
                     )
                 ),
-                "sessions": _list(_ref("Session")),
+                "sessions": {**_list(_ref("Session")), "maxItems": bounds.PAGE},
+                "session_count": COUNT,
                 "store": _object({"bytes": COUNT}),
             }
         )
@@ -421,8 +447,8 @@ OPERATIONS: dict[tuple[str, str], Operation] = {
                 "jobs": COUNT,
                 "characters": COUNT,
                 "store_bytes": COUNT,
-                "retention_days": NUMBER,
-                "max_store_bytes": COUNT,
+                "retention_days": _or_null(NUMBER),
+                "max_store_bytes": _or_null(COUNT),
             }
         ),
         takes=_object(
@@ -443,6 +469,12 @@ OPERATIONS: dict[tuple[str, str], Operation] = {
         refuses=(400, 403, 409, 413),
     ),
     ("DELETE", "/qsession/users/{name}"): Operation(status=204, refuses=(403, 404)),
+    ("GET", proof.PATH): Operation(
+        status=204,
+        query={proof.CHALLENGE: {**TEXT, "pattern": "^[0-9a-f]{64}$"}},
+        refuses=(400,),
+        takes_token=False,
+    ),
     ("POST", "/identity/token"): Operation(
         _object(
             {
@@ -533,6 +565,7 @@ def _operation(each: Route, known: Operation) -> dict[str, Any]:
                 {"name": name, "in": "query", "schema": schema}
                 for name, schema in known.query.items()
             ),
+            *([{"name": IDEMPOTENCY_KEY, "in": "header", "schema": KEY}] if known.keyed else ()),
         ],
         "responses": _responses(known),
     }
@@ -542,7 +575,7 @@ def _operation(each: Route, known: Operation) -> dict[str, Any]:
             "required": True,
             "content": {media_type: {"schema": known.takes}},
         }
-    if known.form:
+    if known.form or not known.takes_token:
         described["security"] = []
     return described
 
@@ -565,7 +598,7 @@ def _responses(known: Operation) -> dict[str, Any]:
             "description": _MEANING[400],
             "content": {"application/json": {"schema": refusal}},
         }
-    else:
+    elif known.takes_token:
         found["401"] = {"description": _MEANING[401], "content": problem}
     return dict(sorted(found.items()))
 

@@ -150,6 +150,13 @@ def key_reused(what: str) -> Problem:
     return Problem(409, 1200, what, "Send a new key with a new request.")
 
 
+def too_many_connections() -> Problem:
+    """The user has as many connections as they may have, and all of them are in use."""
+    return Problem(
+        429, 1200, "You have too many connections to this runtime.", "Close some, then try again."
+    )
+
+
 def store_unavailable(detail: str) -> Problem:
     """The runtime cannot store what is new; nothing was done, so it can be sent again."""
     return Problem(

@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from msgspec.structs import replace
-from sqlalchemy import bindparam, func, select, text
+from sqlalchemy import Integer, bindparam, func, literal_column, select, text
 
 from qsession_widget.runtime import schema
 from qsession_widget.runtime.devices import MOCK_PREFIX
@@ -20,7 +20,7 @@ from qsession_widget.wire.states import FINAL_JOB_STATES, JobState, Mode, Sessio
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from sqlalchemy import Connection, RowMapping, Table
+    from sqlalchemy import ColumnElement, Connection, RowMapping, Table
 
 _FINAL = [state.value for state in FINAL_JOB_STATES]
 
@@ -45,6 +45,7 @@ class JobFilter:
 _SESSION_COLUMNS = [
     schema.sessions.c[name] for name in Session.__struct_fields__ if name in schema.sessions.c
 ]
+_ARRIVED: ColumnElement[int] = literal_column(f"jobs.{schema.ARRIVED}", Integer)
 _JOB_COLUMNS = [schema.jobs.c[name] for name in Job.__struct_fields__ if name in schema.jobs.c]
 
 # Put together once, and named after what they are asked for.
@@ -60,10 +61,13 @@ _LIVE_JOBS = PreparedSelect(
     .group_by(schema.jobs.c.state)
 )
 _CHANGED_JOBS = PreparedSelect(
-    select(*_JOB_COLUMNS)
+    select(*_JOB_COLUMNS, _ARRIVED.label("number"))
     .where(schema.jobs.c.session_id == bindparam("session_id"))
     .where(schema.jobs.c.revision > bindparam("since"))
-    .order_by(schema.jobs.c.created_at, schema.jobs.c.id)
+    .order_by(schema.jobs.c.revision)
+    .limit(bindparam("most"))
+    # Without one, Core binds a value of its own.
+    .offset(literal_column("0"))
 )
 _JOB = PreparedSelect(
     select(*_JOB_COLUMNS)
@@ -163,7 +167,7 @@ def read_jobs(connection: Connection, owner: str, wanted: JobFilter) -> tuple[li
         each = func.json_each(table.c.tags).table_valued("value")
         where.append(select(each.c.value).where(each.c.value == tag).exists())
     total = connection.execute(select(func.count()).select_from(table).where(*where)).scalar_one()
-    order = [table.c.created_at, table.c.id]
+    order: list[ColumnElement[Any]] = [table.c.created_at, _ARRIVED]
     statement = (
         select(*_JOB_COLUMNS)
         .where(*where)
@@ -175,13 +179,13 @@ def read_jobs(connection: Connection, owner: str, wanted: JobFilter) -> tuple[li
 
 
 def read_changed(
-    connection: Connection, owner: str, session_id: str, since: int
+    connection: Connection, owner: str, session_id: str, since: int, most: int
 ) -> tuple[Session | None, list[Job]]:
-    """Read a session, and those of its jobs that changed after a revision, oldest first."""
+    """Read a session, and of its jobs that changed after a revision so many, in that order."""
     session = read_session(connection, owner, session_id)
     if session is None:
         return None, []
-    changed = _CHANGED_JOBS.rows(connection, session_id=session_id, since=since)
+    changed = _CHANGED_JOBS.rows(connection, session_id=session_id, since=since, most=most)
     return session, [_job_from(row) for row in changed]
 
 
@@ -200,7 +204,7 @@ def read_unfinished(connection: Connection) -> tuple[list[Session], list[Job], i
         for row in connection.execute(
             select(*_JOB_COLUMNS)
             .where(text(schema.UNFINISHED))
-            .order_by(table.c.created_at, table.c.id)
+            .order_by(table.c.created_at, _ARRIVED)
         ).mappings()
     ]
     last = max(

@@ -9,20 +9,22 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 import msgspec
 from msgspec import Raw
 
-from qsession_widget.runtime import problems
-from qsession_widget.wire.fields import CLASSIFIED, EXECUTOR, EXTRA
+from qsession_widget.runtime import bounds, problems
+from qsession_widget.runtime.asked_shots import Asked, Lists, OneLevel, Program, asked
+from qsession_widget.wire.fields import CLASSIFIED, EXECUTOR, EXTRA, IDEMPOTENCY_KEY
 
 if TYPE_CHECKING:
+    from starlette.datastructures import QueryParams
     from starlette.requests import Request
 
+    from qsession_widget.runtime.bounds import Bound
     from qsession_widget.runtime.settings import Settings
 
 T = TypeVar("T")
 
-MAX_PAGE = 200
+MAX_PAGE = bounds.PAGE
 DEFAULT_PAGE = 20
 MAX_OPTIMIZATION_LEVEL = 3
-MAX_TAGS_BYTES = 64 * 1024
 LARGEST = 2**53 - 1
 """Largest whole number that every reader of JSON, and the store, holds exactly."""
 _LARGE_BYTES = 2**20
@@ -39,10 +41,12 @@ class Payload(NamedTuple):
     Attributes:
         text: of the JSON object, as it came in.
         pubs: how many there are, None for a program that has none.
+        asked: how often they are to be run, as far as that can be seen.
     """
 
     text: str
     pubs: int | None
+    asked: list[Asked]
 
 
 async def job_body(request: Request, limits: Settings) -> tuple[dict[str, Any], Payload]:
@@ -58,12 +62,12 @@ async def job_body(request: Request, limits: Settings) -> tuple[dict[str, Any], 
     if len(memoryview(params)) > _LARGE_BYTES:
         # Each look through them takes its time: others come in between.
         await asyncio.sleep(0)
-    lists = _decoded(params, _Lists)
+    lists = _decoded(params, Lists)
     program = lists.quantum_program
     for name, found in (
         ("pubs", lists.pubs),
         ("circuits", lists.circuits),
-        ("items", program.items if isinstance(program, _Program) else None),
+        ("items", program.items if isinstance(program, Program) else None),
     ):
         if isinstance(found, list) and len(found) > limits.max_circuits:
             raise problems.bad_request(
@@ -72,52 +76,27 @@ async def job_body(request: Request, limits: Settings) -> tuple[dict[str, Any], 
             )
     rest = {name: _decoded(value, Any) for name, value in members.items()}
     _refuse_other_data(rest.get("program_id"), lists)
-    return rest, Payload(_text(params), len(lists.pubs) if isinstance(lists.pubs, list) else None)
-
-
-_Scalar = str | float | bool | None
-_OneLevel = list[Raw] | dict[str, Raw] | _Scalar
-"""Any JSON, looked into no further than one level."""
-
-
-class _Program(msgspec.Struct):
-    """Of an executor's payload."""
-
-    items: _OneLevel = None
-    meas_level: _OneLevel = None
+    pubs = len(lists.pubs) if isinstance(lists.pubs, list) else None
+    return rest, Payload(_text(params), pubs, asked(rest.get("program_id"), lists))
 
 
 class _Execution(msgspec.Struct):
     """Of a sampler's options."""
 
-    meas_type: _OneLevel = None
+    meas_type: OneLevel = None
 
 
-class _Options(msgspec.Struct):
-    """Of a sampler's payload."""
-
-    execution: _Execution | list[Raw] | _Scalar = None
-
-
-class _Lists(msgspec.Struct):
-    """Where payloads have their circuits, and say what is to come back."""
-
-    pubs: _OneLevel = None
-    circuits: _OneLevel = None
-    quantum_program: _Program | list[Raw] | _Scalar = None
-    options: _Options | list[Raw] | _Scalar = None
-
-
-def _refuse_other_data(program_id: Any, lists: _Lists) -> None:
+def _refuse_other_data(program_id: Any, lists: Lists) -> None:
     """Refuse a job that wants other data than bits: there are no pulses to take it from."""
     program, options = lists.quantum_program, lists.options
-    wanted: _OneLevel = None
+    wanted: OneLevel = None
     name = "options.execution.meas_type"
-    if program_id == EXECUTOR and isinstance(program, _Program):
+    if program_id == EXECUTOR and isinstance(program, Program):
         name, wanted = "quantum_program.meas_level", program.meas_level
-    elif program_id == "sampler" and isinstance(options, _Options):
-        execution = options.execution
-        wanted = execution.meas_type if isinstance(execution, _Execution) else None
+    elif program_id == "sampler" and isinstance(options, dict):
+        execution = options.get("execution")
+        if execution is not None and bytes(execution).startswith(b"{"):
+            wanted = _decoded(execution, _Execution).meas_type
     if wanted not in (None, CLASSIFIED):
         shown = "no text" if isinstance(wanted, (list, dict)) else f"{wanted!r:.80}"
         raise problems.bad_request(
@@ -159,17 +138,55 @@ def owner(request: Request) -> str:
     return str(request.user.username)
 
 
-def required_text(body: dict[str, Any], name: str, default: Any = None) -> str:
+def required_text(
+    body: dict[str, Any], name: str, default: Any = None, bound: Bound = bounds.NAME
+) -> str:
     """Read a text that has to be there."""
     value = body.get(name, default)
     if not isinstance(value, str) or not value:
         raise problems.bad_request(f"{name} is {value!r:.80}.", "It has to be a text.")
+    return within(value, name, bound)
+
+
+def optional_text(body: dict[str, Any], name: str, bound: Bound = bounds.NAME) -> str | None:
+    """Read a text that may be missing."""
+    return None if body.get(name) is None else required_text(body, name, bound=bound)
+
+
+def within(value: str, name: str, bound: Bound) -> str:
+    """Give a text that is no longer than it may be."""
+    if len(value) > bound.most:
+        raise problems.bad_request(
+            f"{name} has {len(value)} characters: {value!r:.80}.", f"Allowed are at most {bound}."
+        )
     return value
 
 
-def optional_text(body: dict[str, Any], name: str) -> str | None:
-    """Read a text that may be missing."""
-    return None if body.get(name) is None else required_text(body, name)
+def query_text(query: QueryParams, name: str, bound: Bound = bounds.NAME) -> str | None:
+    """Read a text of a query that may be missing."""
+    value = query.get(name)
+    return None if value is None else within(value, name, bound)
+
+
+def query_list(query: QueryParams, name: str, bound: Bound, each: Bound) -> list[str]:
+    """Read the texts of a query that may be given several times, each once."""
+    values = list(dict.fromkeys(query.getlist(name)))
+    if len(values) > bound.most:
+        raise problems.bad_request(
+            f"{name} is given {len(values)} times.", f"Allowed are at most {bound}."
+        )
+    return [within(value, name, each) for value in values]
+
+
+def query_tags(query: QueryParams) -> tuple[str, ...]:
+    """Read the tags that a list is to have."""
+    return tuple(query_list(query, "tags", bounds.TAGS, bounds.TAG))
+
+
+def idempotency_key(request: Request) -> str | None:
+    """Read the key by which a second request is known."""
+    key = request.headers.get(IDEMPOTENCY_KEY)
+    return None if key is None else within(key, IDEMPOTENCY_KEY, bounds.KEY)
 
 
 def seconds_up_to(body: dict[str, Any], name: str, limit: int) -> int | None:
@@ -216,7 +233,11 @@ def tags(body: dict[str, Any]) -> tuple[str, ...]:
     found = body.get("tags") or []
     if not isinstance(found, list) or not all(isinstance(tag, str) for tag in found):
         raise problems.bad_request(f"tags is {found!r:.80}.", "It has to be a list of texts.")
-    return tuple(found)
+    if len(found) > bounds.TAGS.most:
+        raise problems.bad_request(
+            f"tags has {len(found)} tags: {found!r:.80}.", f"Allowed are at most {bounds.TAGS}."
+        )
+    return tuple(within(tag, "A tag", bounds.TAG) for tag in found)
 
 
 def count(text: str | None, name: str, default: int, limit: int) -> int:
@@ -228,7 +249,9 @@ def count(text: str | None, name: str, default: int, limit: int) -> int:
     except ValueError:
         value = -1
     if value < 0:
-        raise problems.bad_request(f"{name} is {text!r}.", "It has to be a whole number from 0.")
+        raise problems.bad_request(
+            f"{name} is {text!r:.80}.", "It has to be a whole number from 0."
+        )
     return min(value, limit)
 
 
@@ -239,7 +262,7 @@ def time(text: str | None) -> datetime | None:
     try:
         when = datetime.fromisoformat(text)
     except ValueError as error:
-        raise problems.bad_request(f"{text!r} is no time.", "Use ISO 8601.") from error
+        raise problems.bad_request(f"{text!r:.80} is no time.", "Use ISO 8601.") from error
     return when if when.tzinfo else when.replace(tzinfo=UTC)
 
 

@@ -10,12 +10,13 @@ import asyncio
 import logging
 from dataclasses import dataclass
 from datetime import timedelta
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import func, or_, select
 from starlette.routing import Route
 
-from qsession_widget.runtime import problems, reading, schema
+from qsession_widget.runtime import bounds, problems, reading, schema
 from qsession_widget.runtime.answers import JsonAnswer
 from qsession_widget.runtime.store import Write
 from qsession_widget.runtime.users import require_administrator
@@ -43,21 +44,25 @@ _BATCH = 100
 _PAGES = 2_000
 """Pages that one commit gives back to the file system."""
 
-_MAX_BYTES = 64 * 1024
 MOST_DAYS = 36_500.0
 
 
 @dataclass(frozen=True)
 class Bounds:
-    """What may be kept; 0 is without bound.
+    """What may be kept; None is without bound, and 0 is nothing.
 
     Attributes:
         days: after a job's end.
         store_bytes: of the store, after which the oldest go.
     """
 
-    days: float
-    store_bytes: int
+    days: float | None
+    store_bytes: int | None
+
+    @property
+    def none(self) -> bool:
+        """Whether everything may be kept."""
+        return self.days is None and self.store_bytes is None
 
 
 @dataclass(frozen=True)
@@ -73,7 +78,8 @@ class Retention:
 
     def __init__(self, store: Store, clock: Clock, settings: Settings) -> None:
         self._store, self._clock = store, clock
-        self._own = Bounds(settings.retention_days, settings.max_store_bytes)
+        # In settings, 0 is without bound.
+        self._own = Bounds(settings.retention_days or None, settings.max_store_bytes or None)
         self._collecting = asyncio.Lock()
 
     def routes(self) -> list[Route]:
@@ -82,7 +88,7 @@ class Retention:
 
     async def run(self) -> None:
         """Look at the start, and from time to time."""
-        while self._own.days or self._own.store_bytes:
+        while not self._own.none:
             try:
                 await self.collect(self._own)
             except Exception:
@@ -91,29 +97,36 @@ class Retention:
             await asyncio.sleep(PAUSE_SECONDS)
 
     async def collect_now(self, request: Request) -> Response:
-        """POST /qsession/gc: removes what is beyond the runtime's bounds, or beyond others."""
+        """POST /qsession/gc: removes what is beyond the runtime's bounds, or beyond others.
+
+        A bound that is given is one: 0 days leave nothing of a job that has ended.
+        """
         require_administrator(request)
-        body = await reading.body(request, _MAX_BYTES)
-        bounds = Bounds(
+        body = await reading.body(request, bounds.SMALL_BODY_BYTES)
+        size = _bound(body, "max_store_bytes", reading.LARGEST, self._own.store_bytes)
+        wanted = Bounds(
             _bound(body, "retention_days", MOST_DAYS, self._own.days),
-            int(_bound(body, "max_store_bytes", reading.LARGEST, self._own.store_bytes)),
+            None if size is None else int(size),
         )
-        removed = await self.collect(bounds)
+        removed = await self.collect(wanted)
         return JsonAnswer(
             {
                 "jobs": removed.jobs,
                 "characters": removed.characters,
                 "store_bytes": await self._store.read(used_bytes),
-                "retention_days": bounds.days,
-                "max_store_bytes": bounds.store_bytes,
+                "retention_days": wanted.days,
+                "max_store_bytes": wanted.store_bytes,
             }
         )
 
     async def collect(self, bounds: Bounds) -> Removed:
         """Remove what is beyond bounds, and give the room back to the file system."""
-        before = self._clock.now() - timedelta(days=bounds.days) if bounds.days else None
+        before = None if bounds.days is None else self._clock.now() - timedelta(days=bounds.days)
         removed = Removed()
         async with self._collecting:
+            if bounds.store_bytes is not None:
+                # What is in the log is either in the file as well or will be: it counts there.
+                await self._store.write(Write(empties_log=True))
             while found := await self._store.read(_beyond, before, bounds.store_bytes):
                 await self._store.write(Write(spent=tuple(row.id for row in found)))
                 removed = Removed(
@@ -122,6 +135,8 @@ class Retention:
                 )
             for _ in range(0, await self._store.read(_free_pages), _PAGES):
                 await self._store.write(Write(freed_pages=_PAGES))
+            if removed.jobs:
+                await self._store.write(Write(empties_log=True))
         if removed.jobs:
             log.info(
                 "removed params and results of %d ended jobs, %d characters",
@@ -132,7 +147,17 @@ class Retention:
 
 
 def used_bytes(connection: Connection) -> int:
-    """Say how large the store is, without what is free in its file."""
+    """Say how large the store is: its write-ahead log, and its file without what is free there."""
+    # The first is the main one; what SQLite has beside it is of one connection only.
+    path = connection.exec_driver_sql("PRAGMA database_list").all()[0][2]
+    try:
+        log_bytes = Path(f"{path}-wal").stat().st_size
+    except FileNotFoundError:
+        log_bytes = 0
+    return _file_bytes(connection) + log_bytes
+
+
+def _file_bytes(connection: Connection) -> int:
     pages = _pragma(connection, "page_count") - _pragma(connection, "freelist_count")
     return pages * _pragma(connection, "page_size")
 
@@ -146,10 +171,10 @@ def _free_pages(connection: Connection) -> int:
 
 
 def _beyond(
-    connection: Connection, before: datetime | None, store_bytes: int
+    connection: Connection, before: datetime | None, store_bytes: int | None
 ) -> list[Row[str, datetime, int]]:
     """Choose the next few jobs whose leavings are to go, the oldest first."""
-    excess = used_bytes(connection) - store_bytes if store_bytes else 0
+    excess = 0 if store_bytes is None else _file_bytes(connection) - store_bytes
     if before is None and excess <= 0:
         return []
     jobs, sessions = schema.jobs, schema.sessions
@@ -169,7 +194,7 @@ def _beyond(
     ).all()
     chosen: list[Row[str, datetime, int]] = []
     for row in rows:
-        if not (excess > 0 or (before is not None and row.ended_at < before)):
+        if not (excess > 0 or (before is not None and row.ended_at <= before)):
             break
         chosen.append(row)
         excess -= row.characters
@@ -180,12 +205,12 @@ def _pragma(connection: Connection, name: str) -> int:
     return int(connection.exec_driver_sql(f"PRAGMA {name}").scalar_one())
 
 
-def _bound(body: dict[str, Any], name: str, most: float, own: float) -> float:
+def _bound(body: dict[str, Any], name: str, most: float, own: float | None) -> float | None:
     value = body.get(name)
     if value is None:
         return own
     if type(value) not in {int, float} or not 0 <= value <= most:
         raise problems.bad_request(
-            f"{name} is {value!r:.80}.", f"Allowed are numbers from 0, no bound, to {most:g}."
+            f"{name} is {value!r:.80}.", f"Allowed are numbers from 0 to {most:g}."
         )
     return float(value)

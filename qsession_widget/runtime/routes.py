@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
-from qsession_widget.runtime import documents, problems, reading, wishes
+from qsession_widget.runtime import asked_shots, bounds, documents, problems, reading, wishes
 from qsession_widget.runtime.answers import JsonAnswer
 from qsession_widget.runtime.devices import MOCK_PREFIX
 from qsession_widget.runtime.intake import NewSession
@@ -32,7 +32,6 @@ from qsession_widget.wire.fields import (
     API_VERSION,
     API_VERSION_HEADER,
     DESCRIBED_DEVICES_SINCE,
-    IDEMPOTENCY_KEY,
     PREFER,
     PREFERENCE_APPLIED,
     PROGRAMS,
@@ -127,21 +126,17 @@ class Api:
     async def list_backends(self, request: Request) -> Response:
         """GET /backends."""
         mocks = reading.flag(request.query_params.get("include_mocks"), "include_mocks") is True
-        names = self.catalog.names(mocks=mocks)
-        if request.headers.get(API_VERSION_HEADER, API_VERSION) < DESCRIBED_DEVICES_SINCE:
-            return JsonAnswer({"devices": names})
-
-        def describe() -> list[dict[str, Any]]:
-            found = (self.catalog.get(name) for name in names)
-            return [
-                documents.device_document(device, queue_length=lengths[device.name])
-                for device in found
-                if device is not None
-            ]
-
-        lengths = {name: self.coordinator.queue_length(name) for name in names}
         # The first call reads the devices' files.
-        return JsonAnswer({"devices": await asyncio.to_thread(describe)})
+        found = await asyncio.to_thread(self.catalog.in_order_of_choice, mocks=mocks)
+        if request.headers.get(API_VERSION_HEADER, API_VERSION) < DESCRIBED_DEVICES_SINCE:
+            return JsonAnswer({"devices": [device.name for device in found]})
+        described = [
+            documents.device_document(
+                device, queue_length=self.coordinator.queue_length(device.name)
+            )
+            for device in found
+        ]
+        return JsonAnswer({"devices": described})
 
     async def read_configuration(self, request: Request) -> Response:
         """GET /backends/{name}/configuration."""
@@ -168,7 +163,7 @@ class Api:
 
     async def create_session(self, request: Request) -> Response:
         """POST /sessions."""
-        body = await reading.body(request, self.settings.max_body_bytes)
+        body = await reading.body(request, bounds.SMALL_BODY_BYTES)
         device = self._device(reading.required_text(body, "backend", body.get("backend_name")))
         if device.simulator:
             raise problems.bad_request(
@@ -191,7 +186,7 @@ class Api:
             reading.seconds_up_to(body, "interactive_ttl", idle_limit),
             reading.seconds_up_to(body, "active_ttl", max_seconds),
         )
-        key = request.headers.get(IDEMPOTENCY_KEY)
+        key = reading.idempotency_key(request)
         session_id = await self.coordinator.create_session(wanted, key)
         return await self._session_answer(request, session_id)
 
@@ -202,7 +197,7 @@ class Api:
     async def patch_session(self, request: Request) -> Response:
         """PATCH /sessions/{id} with `{"accepting_jobs": false}`: closes it."""
         session = await self._session(request)
-        body = await reading.body(request, self.settings.max_body_bytes)
+        body = await reading.body(request, bounds.SMALL_BODY_BYTES)
         if body.get("accepting_jobs") is not False:
             raise problems.bad_request(
                 f"accepting_jobs is {body.get('accepting_jobs')!r:.80}.",
@@ -226,7 +221,7 @@ class Api:
     async def cancel_queued(self, request: Request) -> Response:
         """POST /qsession/sessions/{id}/cancel_queued: leaves the session open."""
         session = await self._session(request)
-        key = request.headers.get(IDEMPOTENCY_KEY)
+        key = reading.idempotency_key(request)
         act = partial(self.coordinator.cancel_queued, session.id)
         return JsonAnswer({"cancelled": await self.acts.once(session.owner, key, act)})
 
@@ -239,6 +234,9 @@ class Api:
         if program_id not in PROGRAMS:
             raise problems.program_not_found(program_id, PROGRAMS)
         device = self._device(reading.required_text(body, "backend"))
+        refused = asked_shots.refusal(payload.asked, device, self.settings.max_shots)
+        if refused is not None:
+            raise problems.bad_request(refused, "Ask for fewer, in several jobs.")
         calibration_id = reading.optional_text(body, "calibration_id")
         if calibration_id is not None:
             raise problems.bad_request(
@@ -257,11 +255,11 @@ class Api:
             optimization_level=reading.optimization_level(body),
             private=body.get("private") is True,
             image=reading.optional_text(body, "runtime"),
-            log_level=reading.optional_text(body, "log_level"),
+            log_level=reading.optional_text(body, "log_level", bounds.LOG_LEVEL),
             tags=reading.tags(body),
             pubs=payload.pubs,
         )
-        key = request.headers.get(IDEMPOTENCY_KEY)
+        key = reading.idempotency_key(request)
         # Only our own client sends a key, and it does not poll.
         held = key is None and not self.coordinator.queue_length(device.name)
         try:
@@ -288,11 +286,11 @@ class Api:
         query = request.query_params
         mocks = reading.flag(query.get("include_mocks"), "include_mocks")
         wanted = JobFilter(
-            backend=query.get("backend"),
-            session_id=query.get("session_id"),
-            program_id=query.get("program"),
+            backend=reading.query_text(query, "backend"),
+            session_id=reading.query_text(query, "session_id"),
+            program_id=reading.query_text(query, "program"),
             pending=reading.flag(query.get("pending"), "pending"),
-            tags=tuple(query.getlist("tags")),
+            tags=reading.query_tags(query),
             # Whoever names a mock means it.
             mocks=mocks or (query.get("backend") or "").startswith(MOCK_PREFIX),
             created_after=reading.time(query.get("created_after")),
@@ -403,7 +401,7 @@ class Api:
         if job.state is JobState.FAILED:
             return PlainTextResponse(job.reason or "")
         if job.private:
-            return await self._result_once(job, request.headers.get(IDEMPOTENCY_KEY))
+            return await self._result_once(job, reading.idempotency_key(request))
         text = await self.store.result(job.id)
         if text is None and job.state is JobState.COMPLETED:
             raise problems.result_removed(job.id)
@@ -528,13 +526,17 @@ class Api:
         )
 
     async def watch(self, request: Request) -> Response:
-        """GET /qsession/watch: a session and those of its jobs that changed since a revision."""
-        session_id = request.query_params.get("session_id", "")
+        """GET /qsession/watch: a session and those of its jobs that changed since a revision.
+
+        Where there are more of them than an answer holds, it says so, and names the revision of the
+        last: to be asked for again with that.
+        """
+        session_id = reading.query_text(request.query_params, "session_id") or ""
         since = reading.count(request.query_params.get("since"), "since", 0, reading.LARGEST)
         owner = reading.owner(request)
 
         async def look() -> tuple[Session, list[Job]] | None:
-            session, jobs = await self.store.changed(owner, session_id, since)
+            session, jobs = await self.store.changed(owner, session_id, since, bounds.PAGE + 1)
             if session is None:
                 raise problems.session_not_found(session_id)
             changed = jobs or session.revision > since or self.removed.since(session_id, since)
@@ -544,13 +546,20 @@ class Api:
         if found is None:
             return Response(status_code=304, headers=headers)
         session, jobs = found
+        more = len(jobs) > bounds.PAGE
+        jobs = jobs[: bounds.PAGE]
+        last = jobs[-1].revision if jobs else 0
+        jobs.sort(key=lambda job: (job.created_at, job.number))
         gone = self.removed.since(session_id, since)
-        revisions = [session.revision, *(job.revision for job in jobs), *gone]
+        if more:
+            # The others belong to the pages that follow.
+            gone = {revision: job_id for revision, job_id in gone.items() if revision <= last}
         return JsonAnswer(
             {
-                "revision": max(revisions),
+                "revision": last if more else max(session.revision, last, *gone),
                 "session": self._session_document(session),
                 "jobs": self._job_documents(jobs),
+                "more": more,
                 "deleted": list(gone.values()),
                 "now": documents.instant(self.clock.now()),
             },
@@ -651,15 +660,15 @@ class Api:
         self, request: Request, body: dict[str, Any], device: Device
     ) -> str | None:
         """Check the session that a job names: it exists and is on the job's device."""
-        session_id = body.get("session_id")
+        session_id = reading.optional_text(body, "session_id")
         if session_id is None:
             return None
         owner = reading.owner(request)
-        session = self.coordinator.session(owner, str(session_id)) or await self.store.session(
-            owner, str(session_id)
+        session = self.coordinator.session(owner, session_id) or await self.store.session(
+            owner, session_id
         )
         if session is None:
-            raise problems.session_not_found(str(session_id))
+            raise problems.session_not_found(session_id)
         if device.name == mock_of(session.backend):
             # A dry run takes nothing of the session's device, and nothing of its time.
             return None

@@ -58,7 +58,7 @@ class Running:
         self._turns = turns
         self._steps = steps
         self._executor = executor
-        self._catalog = Catalog(live.settings.copies, live.settings.aliases)
+        self._catalog = Catalog(live.settings.copies, live.settings.aliases, live.settings.devices)
         self._background: set[asyncio.Task[None]] = set()
 
     @property
@@ -169,6 +169,7 @@ class Running:
                     qubits=self._settings.max_qubits,
                     shots=self._settings.max_shots,
                     memory_bytes=self._settings.max_job_memory_bytes,
+                    result_bytes=self._settings.max_result_bytes,
                 ),
                 asks=self._settings.lanes > 1,
             )
@@ -182,7 +183,8 @@ class Running:
 
     def _recorded_name(self, backend: str) -> str:
         device = self._catalog.get(backend)
-        return device.recorded_name if device else ""
+        # One that is served no more may have jobs still.
+        return device.recorded_name if device else backend
 
     # -- from a worker ---------------------------------------------------------------------
 

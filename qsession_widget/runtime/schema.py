@@ -47,6 +47,9 @@ class Instant(TypeDecorator[datetime]):
         return None if value is None else _EPOCH + value * _MICROSECOND
 
 
+ARRIVED = "rowid"
+"""Numbers the rows of a table as they came. Times may be equal, and ids are in no order."""
+
 UNFINISHED = "state NOT IN ('Cancelled', 'Completed', 'Failed')"
 """Of a job that goes on. Said to the letter where it is asked, or SQLite does not use the index."""
 

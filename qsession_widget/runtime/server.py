@@ -10,18 +10,26 @@ import signal
 import socket
 import ssl
 from contextlib import closing, contextmanager, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from importlib.metadata import PackageNotFoundError, version
 from ipaddress import ip_address
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import uvicorn
 from filelock import FileLock, Timeout
 
-from qsession_widget.runtime import clock
+from qsession_widget.runtime import clock, kept
 from qsession_widget.runtime.app import create_app
+from qsession_widget.runtime.connections import (
+    Connections,
+    GuardedProtocol,
+    Handshake,
+    raise_descriptor_limit,
+)
 from qsession_widget.runtime.logs import Logged
 from qsession_widget.runtime.store import StoreUnreadableError
+from qsession_widget.wire import private
 from qsession_widget.wire.discovery import Discovery
 
 if TYPE_CHECKING:
@@ -37,6 +45,10 @@ KEEP_ALIVE_SECONDS = 120
 """Longer than a client's pool keeps a connection that it does not use."""
 
 
+_PRIVATE_FILES = (
+    *("runtime.db", "runtime.db-wal", "runtime.db-shm"),
+    *("runtime.log", "runtime.log.1", "start.lock", "server.lock"),
+)
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
@@ -48,19 +60,25 @@ class AlreadyRunningError(StartError):
     """Another runtime holds this home folder."""
 
 
-def serve(settings: Settings, on_ready: Callable[[Discovery], None] | None = None) -> None:
+def serve(
+    settings: Settings,
+    on_ready: Callable[[Discovery], None] | None = None,
+    *,
+    revive: bool = False,
+) -> None:
     """Serve until asked to end, by a signal or by a request.
 
     Args:
         settings: of the runtime.
         on_ready: is told how to reach the runtime once it can be reached.
+        revive: whether to take the settings of the runtime that died in this folder, if one did.
 
     Raises:
         AlreadyRunningError: another runtime holds the home folder.
         StartError: the port is taken, or the store cannot be opened.
     """
-    settings.home.mkdir(parents=True, exist_ok=True, mode=0o700)
-    lock = FileLock(settings.home / "server.lock")
+    private.make_folder(settings.home)
+    lock = FileLock(settings.home / "server.lock", mode=private.FILE_MODE)
     try:
         lock.acquire(blocking=False)
     except Timeout:
@@ -69,12 +87,37 @@ def serve(settings: Settings, on_ready: Callable[[Discovery], None] | None = Non
             "another folder with QSESSION_HOME or --home"
         ) from None
     with lock:
-        _serve(settings, on_ready)
+        for name in _PRIVATE_FILES:
+            # Older releases left some to be read by others.
+            private.close_to_others(settings.home / name)
+        _serve(_as_before(settings) if revive else settings, on_ready)
+
+
+def _as_before(settings: Settings) -> Settings:
+    """Give the settings of the runtime that died here, or those given where none did."""
+    previous = Discovery.read(settings.home)
+    if previous is None:
+        return settings
+    try:
+        before = kept.read(settings.home, needed=bool(previous.public_url))
+    except kept.UnreadableError as error:
+        raise StartError(
+            f"the runtime that served in {settings.home} died, and its settings cannot be read: "
+            f"{error}; `qsession serve` with its flags starts it again, and after `qsession stop` "
+            "the next session starts one with default settings"
+        ) from error
+    if before is None:
+        # An older release, which kept none, and served this machine alone.
+        return settings
+    log.info("the runtime that served here died; this one takes its settings")
+    # On this machine alone clients find any port.
+    return replace(before, port=0) if before.host is None else before
 
 
 def _serve(settings: Settings, on_ready: Callable[[Discovery], None] | None) -> None:
     # A file that is there although we hold the lock was left by a runtime that was killed: its
-    # clients know its port and token, so this one takes over both.
+    # clients know its port, so this one takes that if it is free. The token is a new one: whoever
+    # had the port meanwhile may have been shown the old one.
     previous = Discovery.read(settings.home)
     # Others get a listener of their own: on this machine everything stays plain, and a certificate
     # need not be for 127.0.0.1.
@@ -82,20 +125,17 @@ def _serve(settings: Settings, on_ready: Callable[[Discovery], None] | None) -> 
     with closing(outer) if outer else nullcontext():
         listener = _listen(0 if outer else settings.port, previous)
         with listener:
-            _serve_at(listener, outer, previous, settings, on_ready)
+            _serve_at(listener, outer, settings, on_ready)
 
 
 def _serve_at(
     listener: socket.socket,
     outer: _Outer | None,
-    previous: Discovery | None,
     settings: Settings,
     on_ready: Callable[[Discovery], None] | None,
 ) -> None:
     url = f"http://{LOOPBACK}:{listener.getsockname()[1]}"
-    # On another port the old one may be somebody else's by now, whom clients have shown the token.
-    same = previous is not None and previous.url == url
-    token = previous.token if previous and same else secrets.token_urlsafe(32)
+    token = secrets.token_urlsafe(32)
     discovery = Discovery(
         url=url,
         pid=os.getpid(),
@@ -105,6 +145,7 @@ def _serve_at(
     )
 
     def ready() -> None:
+        kept.write(settings if outer is None else outer.in_settings(settings))
         discovery.write(settings.home)
         log.info("serving at %s", discovery.url)
         if outer is not None:
@@ -126,7 +167,8 @@ def _serve_at(
         )
     except StoreUnreadableError as error:
         raise StartError(str(error)) from error
-    server = _Server(_config(Logged(app)), outer, release=app.state.release)
+    connections = Connections(raise_descriptor_limit(settings.workers))
+    server = _Server(_config(Logged(app), connections), connections, outer, app.state.release)
     try:
         server.run(sockets=[listener])
     except SystemExit:
@@ -134,6 +176,7 @@ def _serve_at(
             f"the runtime could not start in {settings.home}; its log says why"
         ) from None
     Discovery.path(settings.home).unlink(missing_ok=True)
+    kept.path(settings.home).unlink(missing_ok=True)
     log.info("ended")
 
 
@@ -141,9 +184,14 @@ class _Server(uvicorn.Server):
     """Uvicorn's server, with an end that leaves nothing undone."""
 
     def __init__(
-        self, config: uvicorn.Config, outer: _Outer | None, release: Callable[[], None]
+        self,
+        config: uvicorn.Config,
+        connections: Connections,
+        outer: _Outer | None,
+        release: Callable[[], None],
     ) -> None:
         super().__init__(config)
+        self._connections = connections
         self._outer = outer
         self._release = release
         self._second: _Second | None = None
@@ -157,7 +205,8 @@ class _Server(uvicorn.Server):
                 "ssl_certfile": self._outer.certificate,
                 "ssl_keyfile": self._outer.key,
             }
-            self._second = _Second(_config(self.config.app, lifespan="off", **certificate))
+            config = _config(self.config.app, self._connections, lifespan="off", **certificate)
+            self._second = _Second(config, self._connections)
             self._serving = asyncio.create_task(self._second.serve([self._outer.listener]))
 
     @contextmanager
@@ -182,15 +231,45 @@ class _Server(uvicorn.Server):
 class _Second(uvicorn.Server):
     """A server beside another one, which takes the signals for both."""
 
+    def __init__(self, config: uvicorn.Config, connections: Connections) -> None:
+        super().__init__(config)
+        self._connections = connections
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Listen; over TLS with handshakes that count, and end, as other connections do."""
+        if not self.config.is_ssl or not sockets:
+            await super().startup(sockets)
+            return
+        await super().startup([])
+        context = self.config.ssl
+
+        def make() -> GuardedProtocol:
+            return GuardedProtocol(
+                self._connections,
+                config=self.config,
+                server_state=self.server_state,
+                app_state=self.lifespan.state,
+            )
+
+        loop = asyncio.get_running_loop()
+        for each in sockets:
+            server = await loop.create_server(
+                lambda: Handshake(self._connections, cast("ssl.SSLContext", context), make),
+                sock=each,
+                backlog=self.config.backlog,
+            )
+            self.servers.append(server)
+
     @contextmanager
     def capture_signals(self) -> Iterator[None]:
         """Leave signals alone."""
         yield
 
 
-def _config(app: Any, **more: Any) -> uvicorn.Config:
+def _config(app: Any, connections: Connections, **more: Any) -> uvicorn.Config:
     return uvicorn.Config(
         app,
+        http=cast("type[asyncio.Protocol]", partial(GuardedProtocol, connections)),
         log_config=None,
         access_log=False,
         # Nothing is decided by what a proxy says of its clients.
@@ -239,6 +318,10 @@ class _Outer:
         url = f"{scheme}://{f'[{name}]' if ':' in name else name}:{port}"
         return cls(listener, url, certificate, key)
 
+    def in_settings(self, settings: Settings) -> Settings:
+        """Give settings with the port that it has, so that others find the next runtime there."""
+        return replace(settings, port=int(self.listener.getsockname()[1]))
+
     def close(self) -> None:
         """Close the listener."""
         self.listener.close()
@@ -255,7 +338,12 @@ class _Outer:
 
 
 def _listen(port: int, previous: Discovery | None) -> socket.socket:
-    """Take the port that was asked for, else the previous one if it is free, else any."""
+    """Take the port that was asked for, else the previous one if it is free, else any.
+
+    Args:
+        port: what was asked for; 0 is nothing.
+        previous: how the runtime that died was reached.
+    """
     if port == 0 and previous is not None:
         try:
             return _bind(LOOPBACK, int(previous.url.rpartition(":")[2]))

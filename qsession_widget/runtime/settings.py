@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal, get_args
 
 from qsession_widget.runtime import clock
-from qsession_widget.runtime.limits import physical_memory_bytes
+from qsession_widget.runtime.machine import memory_bytes, processors
 from qsession_widget.wire import discovery
 from qsession_widget.wire.states import Mode
 
@@ -31,7 +30,8 @@ class Settings:
             one there, or any that is free.
         tls_cert: file with the certificate for that address, in PEM, with those of its issuers.
         tls_key: file with the certificate's key; None where it is in the same file.
-        workers: processes that run jobs.
+        workers: processes that run jobs. By default one for each processor that the runtime may
+            use, but two at least, so that a long job is not in everybody's way.
         max_session_seconds: longest `max_ttl` of a session, and the default (IBM: 8 hours).
         interactive_seconds: how long an active session may idle (IBM: one minute).
         batch_interactive_seconds: the same of a batch (IBM: one minute in the text, one second in
@@ -49,7 +49,8 @@ class Settings:
         max_qubits: most qubits that a circuit may use; 0 is what its device has.
         max_shots: most shots of a circuit; 0 is what its device takes.
         max_job_memory_bytes: most memory that a job may take in its worker (on Linux); 0 is no
-            limit. By default half of what the machine has.
+            limit. By default half of what the runtime may have, see `machine`.
+        max_result_bytes: largest result of a job; 0 is what the store takes, a thousand million.
         max_pending_jobs: most jobs of one owner that have not ended.
         max_pending_jobs_in_total: most jobs of all owners that have not ended.
         max_open_sessions: most sessions of one owner that are not closed.
@@ -67,6 +68,7 @@ class Settings:
         hold_new_jobs_seconds: how long the answer to a new job that can start at once may wait for
             the job's end, for a client that cannot ask for it and pauses for longer than this
             after its first poll; 0 means not at all.
+        devices: the only devices to serve, besides copies and aliases; without any, all.
         copies: how many there are of a device, where it is not one.
         aliases: further names of devices.
     """
@@ -76,7 +78,7 @@ class Settings:
     port: int = 0
     tls_cert: Path | None = None
     tls_key: Path | None = None
-    workers: int = field(default_factory=lambda: max(2, os.cpu_count() or 2))
+    workers: int = field(default_factory=lambda: max(2, processors()))
     max_session_seconds: int = 28_800
     interactive_seconds: int = 60
     batch_interactive_seconds: int | None = None
@@ -89,7 +91,8 @@ class Settings:
     max_circuits: int = 1_000
     max_qubits: int = 0
     max_shots: int = 0
-    max_job_memory_bytes: int = field(default_factory=lambda: physical_memory_bytes() // 2)
+    max_job_memory_bytes: int = field(default_factory=lambda: memory_bytes() // 2)
+    max_result_bytes: int = 256 * 2**20
     max_pending_jobs: int = 10_000
     max_pending_jobs_in_total: int = 100_000
     max_open_sessions: int = 1_000
@@ -100,6 +103,7 @@ class Settings:
     policy: Policy | None = None
     lanes: int = 1
     hold_new_jobs_seconds: float = 0.05
+    devices: tuple[str, ...] = ()
     copies: Mapping[str, int] = field(default_factory=dict)
     aliases: Mapping[str, str] = field(default_factory=dict)
 

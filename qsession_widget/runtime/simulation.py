@@ -24,10 +24,18 @@ from qiskit.transpiler import PassManager, Target, generate_preset_pass_manager
 from qiskit_aer import AerSimulator
 
 from qsession_widget.errors import CodecError, InvalidInputError
-from qsession_widget.runtime import bits, expectation, given_noise, noise, stages, unheeded
+from qsession_widget.runtime import (
+    bits,
+    expectation,
+    given_noise,
+    noise,
+    stages,
+    unheeded,
+    variants,
+)
 from qsession_widget.runtime import shots as shot_rules
 from qsession_widget.runtime.caching import Cache
-from qsession_widget.runtime.circuits import Circuits
+from qsession_widget.runtime.circuits import BYTES_OF_A_NOISY_QUBIT, Circuits, weight
 from qsession_widget.runtime.devices import Catalog
 from qsession_widget.runtime.devices import Device as Recording
 from qsession_widget.runtime.engine import Prepared, Run
@@ -97,10 +105,12 @@ _calibrations: dict[str, Hashable] = {}
 _circuits = Circuits()
 _targets: Cache[Target] = Cache(16)
 _managers: Cache[PassManager] = Cache(16)
-_simulators: Cache[AerSimulator] = Cache(64)
-_runnable: Cache[Runnable] = Cache(256)
-_prepared: Cache[Prepared] = Cache(128)
-_estimations: Cache[Estimation] = Cache(128)
+_simulators: Cache[tuple[AerSimulator, int]] = Cache(64, weigh=lambda made: made[1])
+_runnable: Cache[Runnable] = Cache(
+    256, weigh=lambda made: weight(made.circuit) if made.transpiled else 0
+)
+_prepared: Cache[Prepared] = Cache(128, weigh=lambda made: made.weight)
+_estimations: Cache[Estimation] = Cache(128, weigh=lambda made: made.prepared.weight)
 
 
 def run(
@@ -246,7 +256,10 @@ class Device:
 
     def runnable(self, circuit: QuantumCircuit) -> Runnable:
         """Give what the device runs for a circuit; what it gives may come from an equal one."""
-        key = (self.name, self._level, _circuits.key(circuit))
+        content = _circuits.key(circuit)
+        if content is None:
+            return self._prepare(circuit, None)
+        key = (self.name, self._level, content)
         return _runnable.get(key, lambda: self._prepare(circuit, key))
 
     def _prepare(self, circuit: QuantumCircuit, key: Hashable) -> Runnable:
@@ -256,7 +269,8 @@ class Device:
         except InvalidInputError as error:
             raise RejectedError(f"Circuit {circuit.name!r} cannot run: {error}.") from error
         if _in_instruction_set(circuit, self._target):
-            return Runnable(circuit, key, list(range(circuit.num_parameters)), transpiled=False)
+            in_order = list(range(circuit.num_parameters))
+            return Runnable(variants.plain(circuit), key, in_order, transpiled=False)
         try:
             found = transpiled_around_delays(circuit, _pass_manager(self.name, self._level).run)
         except QiskitError as error:
@@ -264,7 +278,8 @@ class Device:
                 f"Circuit {circuit.name!r} cannot be transpiled for {self.name}: {error.message}"
             ) from error
         places = {parameter: index for index, parameter in enumerate(circuit.parameters)}
-        return Runnable(found, key, [places[each] for each in found.parameters], transpiled=True)
+        columns = [places[each] for each in found.parameters]
+        return Runnable(variants.plain(found), key, columns, transpiled=True)
 
     def sampling(self, runnable: Runnable) -> Prepared:
         """Give a circuit ready to be sampled."""
@@ -601,13 +616,17 @@ def _pass_manager(name: str, level: int) -> PassManager:
 def _simulator(name: str, active: frozenset[int], given: GivenNoise | None) -> AerSimulator:
     """Give a simulator with the noise of the active qubits, or with that which was given."""
 
-    def make() -> AerSimulator:
+    def make() -> tuple[AerSimulator, int]:
         model = None if given is None else _complete(given.model, _target(name))
         if _device(name).simulator:
-            return AerSimulator() if model is None else noise.with_model(model, active)
-        return noise.simulator(_target(name), active, model)
+            made = AerSimulator() if model is None else noise.with_model(model, active)
+        else:
+            made = noise.simulator(_target(name), active, model)
+        noisy = not _device(name).simulator or model is not None
+        return made, len(active) * BYTES_OF_A_NOISY_QUBIT if noisy else 0
 
-    return _simulators.get((name, active, None if given is None else given.key), make)
+    key = (name, active, None if given is None else given.key)
+    return _simulators.get(key, make)[0]
 
 
 def _complete(model: NoiseModel, target: Target) -> NoiseModel:

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from starlette.routing import Route
 
-from qsession_widget.runtime import documents, reading
+from qsession_widget.runtime import bounds, documents, reading
 from qsession_widget.runtime.answers import JsonAnswer
 from qsession_widget.runtime.registry import is_administrator
 from qsession_widget.runtime.retention import used_bytes
@@ -50,6 +49,7 @@ class Status:
         now = self.clock.now()
         size = await self.store.read(used_bytes)
         sessions = self.coordinator.sessions(None if sees_all else owner)
+        shown = sorted(sessions, key=lambda each: each.created_at)[-bounds.PAGE :]
         return JsonAnswer(
             {
                 "version": self.version,
@@ -62,18 +62,18 @@ class Status:
                     documents.session_document(
                         session, now=now, rate=self.clock.rate, policy=self.coordinator.policy
                     )
-                    for session in sorted(sessions, key=lambda each: each.created_at)
+                    for session in shown
                 ],
+                "session_count": len(sessions),
                 "store": {"bytes": size},
             }
         )
 
     def _workers(self, owner: str | None) -> list[dict[str, Any]]:
         """Describe the processes; their jobs are named to their owner, None sees all."""
-        jobs = {job.id: job for job in self.coordinator.jobs()}
         found = []
         for place in self.coordinator.workers():
-            job = jobs.get(place.job_id or "")
+            job = self.coordinator.job(place.job_id or "")
             named = job is not None and owner in {None, job.owner}
             found.append(
                 {
@@ -87,7 +87,7 @@ class Status:
 
     def _devices(self, owner: str | None) -> list[dict[str, Any]]:
         """Count the jobs of each device that has any, or whose session is open."""
-        counts = Counter((job.backend, job.state) for job in self.coordinator.jobs())
+        counts = self.coordinator.counts()
         reserves = self.coordinator.policy == "dedicated"
         holders = {
             each.backend: each

@@ -24,6 +24,7 @@ from sqlalchemy.exc import DatabaseError, IntegrityError, OperationalError
 
 from qsession_widget.runtime import queries
 from qsession_widget.runtime.database import migrate, open_engine
+from qsession_widget.runtime.fairqueue import FairQueue
 from qsession_widget.runtime.prepared import driver
 from qsession_widget.runtime.queries import JobFilter
 from qsession_widget.runtime.writing import Write, apply
@@ -62,7 +63,10 @@ LINGER_SECONDS = 0.03
 """How long a change that can wait is kept for others to share its commit."""
 
 READERS = 4
-"""Threads that read."""
+"""Threads that read what is found at once, by its id."""
+
+LISTERS = 2
+"""Threads that read what may take long: lists and sums over all that there is."""
 
 
 class StoreUnavailableError(Exception):
@@ -113,14 +117,17 @@ class Store:
         except (DatabaseError, CommandError) as error:
             detail = getattr(error, "orig", None) or error
             raise StoreUnreadableError(f"the store {path} cannot be opened: {detail}") from error
-        self._questions: queue.SimpleQueue[_Question | None] = queue.SimpleQueue()
+        self._questions: FairQueue[_Question] = FairQueue()
+        self._long_questions: FairQueue[_Question] = FairQueue()
         self._readers = [
             threading.Thread(
                 target=self._read_loop,
-                args=(self._engine.connect(),),
+                args=(self._engine.connect(), questions),
                 name=f"store-reader-{number}",
             )
-            for number in range(READERS)
+            for number, questions in enumerate(
+                [self._questions] * READERS + [self._long_questions] * LISTERS
+            )
         ]
         self._given: deque[_Pending] = deque()
         self._announced_in: asyncio.AbstractEventLoop | None = None
@@ -135,8 +142,10 @@ class Store:
         """Write what is waiting and read what is asked for, then release the file."""
         self._closed = True
         self._calls.put(False)
-        for _ in self._readers:
-            self._questions.put(None)
+        for _ in range(READERS):
+            self._questions.end()
+        for _ in range(LISTERS):
+            self._long_questions.end()
         for thread in (self._writer, *self._readers):
             thread.join()
         self._ended = True
@@ -148,11 +157,8 @@ class Store:
         with suppress(IndexError):
             while True:
                 _settle([(self._given.popleft(), StoreClosedError())])
-        with suppress(queue.Empty):
-            while True:
-                late = self._questions.get_nowait()
-                if late is not None:
-                    _tell(late.loop, [(late.future, None, StoreClosedError())])
+        for late in (*self._questions.drain(), *self._long_questions.drain()):
+            _tell(late.loop, [(late.future, None, StoreClosedError())])
 
     def write(self, change: Write) -> asyncio.Future[None]:
         """Queue a change; the future is done when it is on disk. Changes keep their order.
@@ -186,33 +192,33 @@ class Store:
 
     async def session(self, owner: str, session_id: str) -> Session | None:
         """Read one session, with the number of its jobs that have not ended."""
-        return await self._read(queries.read_session, owner, session_id)
+        return await self._read(owner, queries.read_session, owner, session_id)
 
     async def job(self, owner: str, job_id: str) -> Job | None:
         """Read one job."""
-        return await self._read(queries.read_job, owner, job_id)
+        return await self._read(owner, queries.read_job, owner, job_id)
 
     async def params(self, job_id: str) -> str | None:
         """Read a job's payload, as JSON text; None where the job was deleted."""
-        return await self._read(queries.params, job_id)
+        return await self._read("", queries.params, job_id)
 
     async def result(self, job_id: str) -> str | None:
         """Read a job's result, None where it has none."""
-        return await self._read(queries.result, job_id)
+        return await self._read("", queries.result, job_id)
 
     async def outcome(self, owner: str, job_id: str) -> tuple[Job, str | None] | None:
         """Read a job and its result; a private job's result is left where it is."""
-        return await self._read(queries.read_outcome, owner, job_id)
+        return await self._read(owner, queries.read_outcome, owner, job_id)
 
     async def jobs(self, owner: str, wanted: JobFilter) -> tuple[list[Job], int]:
         """Read a page of an owner's jobs, and how many there are on all pages."""
-        return await self._read(queries.read_jobs, owner, wanted)
+        return await self.read(queries.read_jobs, owner, wanted, who=owner)
 
     async def changed(
-        self, owner: str, session_id: str, since: int
+        self, owner: str, session_id: str, since: int, most: int
     ) -> tuple[Session | None, list[Job]]:
-        """Read a session, and those of its jobs that changed after a revision, oldest first."""
-        return await self._read(queries.read_changed, owner, session_id, since)
+        """Read a session, and of its jobs that changed after a revision so many, in that order."""
+        return await self._read(owner, queries.read_changed, owner, session_id, since, most)
 
     def users(self) -> list[User]:
         """Read who was added to the runtime."""
@@ -222,28 +228,39 @@ class Store:
         """Read what a starting runtime goes on with: sessions, jobs, and the last revision."""
         return self.read_at_start(queries.read_unfinished)
 
-    async def read(self, read: Callable[..., T], *arguments: Any) -> T:
-        """Read by a function of a connection and arguments, away from the event loop."""
-        return await self._read(read, *arguments)
+    async def read(self, read: Callable[..., T], *arguments: Any, who: str = "") -> T:
+        """Read what may take long, by a function of a connection and arguments.
+
+        Args:
+            read: the function.
+            arguments: besides the connection.
+            who: asks for it; users take turns. Without a name it is the runtime itself.
+        """
+        return await self._ask(self._long_questions, who, lambda each: read(each, *arguments))
 
     def read_at_start(self, read: Callable[..., T], *arguments: Any) -> T:
         """Read by a function of a connection and arguments, before there is an event loop."""
         with self._engine.connect() as connection, _snapshot(connection):
             return read(connection, *arguments)
 
-    async def _read(self, read: Callable[..., T], *arguments: Any) -> T:
+    async def _read(self, who: str, read: Callable[..., T], *arguments: Any) -> T:
+        return await self._ask(self._questions, who, lambda each: read(each, *arguments))
+
+    async def _ask(
+        self, questions: FairQueue[_Question], who: str, read: Callable[[Connection], T]
+    ) -> T:
         if self._closed:
             raise StoreClosedError
         loop = asyncio.get_running_loop()
         future: asyncio.Future[T] = loop.create_future()
-        self._questions.put(_Question(lambda each: read(each, *arguments), future, loop))
+        questions.put(who, _Question(read, future, loop))
         if self._ended:
             self._refuse_late()
         return await future
 
-    def _read_loop(self, connection: Connection) -> None:
+    def _read_loop(self, connection: Connection, questions: FairQueue[_Question]) -> None:
         with connection:
-            while self._answer(connection, self._questions.get()):
+            while self._answer(connection, questions.get()):
                 # What was found is not kept until the next question.
                 pass
 
@@ -308,6 +325,8 @@ class Store:
             half = len(batch) // 2
             left = self._commit(connection, batch[:half])
             return [*left, *batch[half:]] if left else self._commit(connection, batch[half:])
+        if any(pending.write.empties_log for pending in batch):
+            _empty_log(connection)
         if self._unavailable:
             log.warning("the store can be written again")
             self._unavailable = False
@@ -330,6 +349,16 @@ def _snapshot(connection: Connection) -> Iterator[None]:
     with closing(connection.begin()):
         driver(connection).execute("BEGIN")
         yield
+
+
+def _empty_log(connection: Connection) -> None:
+    """Bring the write-ahead log into the file, and empty it unless a reader needs it still."""
+    try:
+        # Without waiting for readers: the next change must not wait with it.
+        driver(connection).execute("PRAGMA busy_timeout=0")
+        driver(connection).execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+    finally:
+        driver(connection).execute(f"PRAGMA busy_timeout={BUSY_MILLISECONDS}")
 
 
 def _settle(outcomes: list[tuple[_Pending, Exception | None]]) -> None:

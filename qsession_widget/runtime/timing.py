@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from starlette.routing import Route
 
-from qsession_widget.runtime import documents, problems, reading
+from qsession_widget.runtime import bounds, documents, problems, reading
 from qsession_widget.runtime.answers import JsonAnswer
 from qsession_widget.runtime.clock import VIRTUAL
 from qsession_widget.runtime.users import require_administrator
@@ -20,8 +20,6 @@ if TYPE_CHECKING:
     from qsession_widget.runtime.coordinator import Coordinator
 
 LONGEST_ADVANCE_SECONDS = 366 * 86_400
-
-_MAX_BYTES = 64 * 1024
 
 
 @dataclass(frozen=True)
@@ -48,7 +46,7 @@ class Timing:
         It is answered when all that was due has happened and is on disk.
         """
         require_administrator(request)
-        seconds = _seconds(await reading.body(request, _MAX_BYTES))
+        seconds = _seconds(await reading.body(request, bounds.SMALL_BODY_BYTES))
         if self.clock.kind != VIRTUAL:
             raise problems.clock_runs_by_itself(self.clock.kind)
         await self.coordinator.advance(seconds)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from starlette.responses import Response
 from starlette.routing import Route
 
-from qsession_widget.runtime import documents, problems, reading
+from qsession_widget.runtime import bounds, documents, problems, reading
 from qsession_widget.runtime.answers import JsonAnswer
 from qsession_widget.runtime.registry import Registry, User, hash_of, is_administrator
 from qsession_widget.runtime.store import Write
@@ -26,8 +26,6 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 NAME_PATTERN = "[A-Za-z0-9][A-Za-z0-9._@-]{0,63}"
-
-_MAX_BYTES = 64 * 1024
 
 
 def require_administrator(request: Request) -> None:
@@ -77,7 +75,7 @@ class Users:
     async def add_user(self, request: Request) -> Response:
         """POST /qsession/users: lets somebody in, and shows his token this once."""
         require_administrator(request)
-        body = await reading.body(request, _MAX_BYTES)
+        body = await reading.body(request, bounds.SMALL_BODY_BYTES)
         name = reading.required_text(body, "name")
         if not re.fullmatch(NAME_PATTERN, name):
             raise problems.bad_request(

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 from msgspec import msgpack
 
-from qsession_widget.runtime import caching, limits
+from qsession_widget.runtime import bounds, caching, limits, sandbox
 from qsession_widget.wire.states import Stage
 
 if TYPE_CHECKING:
@@ -28,6 +28,9 @@ log = logging.getLogger(__name__)
 
 MAX_REASON_CHARACTERS = 2_000
 """Longest reason of a failure; Qiskit's messages may print whole arrays."""
+
+_LAST = 20_000
+"""Characters of a traceback that go into the log, the last ones: it ends with the message."""
 
 
 class _OutOfMemoryError(Exception):
@@ -49,6 +52,8 @@ def main(pipe: Connection, lifeline: Connection) -> None:
         lifeline: nothing ever comes from here; it closes when the server dies.
     """
     _die_with(lifeline)
+    sandbox.enter()
+    house = caching.Housekeeping()
     # The server decides when a worker ends; Ctrl-C in its terminal is not meant for this process.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     inbox = _Inbox(pipe)
@@ -59,7 +64,13 @@ def main(pipe: Connection, lifeline: Connection) -> None:
                 _get_ready(task["warm"])
                 _send(pipe, {"kind": "warmed"})
             elif "job_id" in task:
-                _send(pipe, _run(pipe, inbox, task))
+                house.begin()
+                answer = _run(pipe, inbox, task)
+                if not house.after_job(task["limits"]["memory_bytes"]):
+                    # The next one finds a new process.
+                    _send(pipe, {**answer, "retires": True})
+                    return
+                _send(pipe, answer)
             # All else is about a task that has ended by now.
         except (EOFError, ConnectionError):
             return
@@ -135,7 +146,7 @@ def _failed(reason: str, traceback_text: str = "") -> dict[str, Any]:
     text = _sendable(reason)
     if len(text) > MAX_REASON_CHARACTERS:
         text = f"{text[:MAX_REASON_CHARACTERS]} ..."
-    return {"kind": "failed", "reason": text, "traceback": _sendable(traceback_text)}
+    return {"kind": "failed", "reason": text, "traceback": _sendable(traceback_text[-_LAST:])}
 
 
 def _sendable(text: str) -> str:
@@ -177,8 +188,14 @@ def _run(pipe: Connection, inbox: _Inbox, task: dict[str, Any]) -> dict[str, Any
         else:
             inbox.check(job_id)
 
+    interim_characters = 0
+
     def tell_interim(text: str) -> None:
-        _send(pipe, {"kind": "interim", "text": text})
+        # The server keeps what is told. What is left out comes with the whole result.
+        nonlocal interim_characters
+        interim_characters += len(text)
+        if interim_characters <= bounds.INTERIM_CHARACTERS:
+            _send(pipe, {"kind": "interim", "text": text})
         # Between two pubs nothing is half done: what this process has kept stays good.
         inbox.check(job_id)
 
@@ -197,6 +214,13 @@ def _run(pipe: Connection, inbox: _Inbox, task: dict[str, Any]) -> dict[str, Any
             return _failed(str(error))
         reason = f"{type(error).__name__}: {getattr(error, 'message', None) or error}"
         return _failed(reason, traceback.format_exc())
+    # JSON with what is not ASCII escaped: a character is a byte.
+    size = len(outcome.result)
+    if allowed.result_bytes and size > allowed.result_bytes:
+        return _failed(
+            f"Its result has {size} bytes; this runtime keeps {allowed.result_bytes} "
+            "(--max-result-bytes). Ask for fewer shots or pubs at once."
+        )
     stages.leave_device()
     return {
         "kind": "done",

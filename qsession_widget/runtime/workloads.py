@@ -8,11 +8,13 @@ from typing import TYPE_CHECKING, Any
 from sqlalchemy import (
     ColumnElement,
     Connection,
+    Integer,
     String,
     case,
     cast,
     func,
     literal,
+    literal_column,
     null,
     or_,
     select,
@@ -87,6 +89,7 @@ def read(connection: Connection, owner: str, wanted: Wanted) -> tuple[list[Row[A
             sessions.c.state_reason.label("reason"),
             sessions.c.used_seconds.label("seconds"),
             cast(literal("[]"), String).label("tags"),
+            literal_column(f"sessions.{schema.ARRIVED}", Integer).label("number"),
         ).where(sessions.c.owner == owner),
         select(
             jobs.c.id,
@@ -99,6 +102,7 @@ def read(connection: Connection, owner: str, wanted: Wanted) -> tuple[list[Row[A
             jobs.c.reason,
             history.device_seconds(jobs).label("seconds"),
             cast(jobs.c.tags, String).label("tags"),
+            literal_column(f"jobs.{schema.ARRIVED}", Integer).label("number"),
         ).where(jobs.c.owner == owner, jobs.c.session_id.is_(None)),
     ).subquery()
     where: list[ColumnElement[bool]] = []
@@ -123,7 +127,9 @@ def read(connection: Connection, owner: str, wanted: Wanted) -> tuple[list[Row[A
     total = connection.execute(
         select(func.count()).select_from(all_of_them).where(*where)
     ).scalar_one()
-    order = [all_of_them.c.created_at, all_of_them.c.id]
+    # A session comes before a job of its time: its own jobs cannot be older.
+    kind = case((all_of_them.c.mode == JOB, 1), else_=0)
+    order = [all_of_them.c.created_at, kind, all_of_them.c.number]
     statement = (
         select(all_of_them)
         .where(*where)

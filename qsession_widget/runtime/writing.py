@@ -42,6 +42,7 @@ class Write:
             follows. A short job's start then costs no commit of its own.
         spent: jobs whose params and results are to be removed.
         freed_pages: how many pages that are free to give back to the file system.
+        empties_log: the write-ahead log is to be emptied after it, if no reader needs it.
     """
 
     new_session: tuple[Session, str | None] | None = None
@@ -58,12 +59,14 @@ class Write:
     clock: datetime | None = None
     spent: tuple[str, ...] = ()
     freed_pages: int = 0
+    empties_log: bool = False
 
     @property
     def refusable(self) -> bool:
         """Whether somebody asks for it who can be told that it was not done."""
         asked = (self.new_session, self.new_job, self.new_user, self.removed_user)
-        return any(each is not None for each in asked) or bool(self.spent or self.freed_pages)
+        removes = bool(self.spent or self.freed_pages or self.empties_log)
+        return removes or any(each is not None for each in asked)
 
     def keys(self) -> set[str]:
         """Ids of the sessions and jobs that change."""

@@ -6,6 +6,7 @@ Endpoints under `/qsession` are the local runtime's own additions; IBM answers t
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import datetime
 from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import quote
 
@@ -205,9 +206,26 @@ class RuntimeApi:
         """GET /qsession/watch: the session and the jobs that changed since a revision.
 
         Returns:
-            `{"revision", "session", "jobs", "now"}`, or None where nothing changed in the time.
+            `{"revision", "session", "jobs", "now"}` with the jobs as they came, each once; None
+            where nothing changed in the time.
         """
+        found = self._watch(session_id, since, wait_seconds)
+        if found is None or not found.get("more"):
+            return found
+        # A job that changes meanwhile comes again, later on: its revision has grown.
+        jobs: dict[str, Json] = {job["id"]: job for job in found["jobs"]}
+        deleted = list(found.get("deleted") or ())
+        while found.get("more"):
+            following = self._watch(session_id, found["revision"], 0.0)
+            if following is None:
+                break
+            found = following
+            jobs |= {job["id"]: job for job in found["jobs"]}
+            deleted += found.get("deleted") or ()
+        ordered = sorted(jobs.values(), key=_as_it_came)
+        return {**found, "jobs": ordered, "deleted": deleted}
 
+    def _watch(self, session_id: str, since: int, wait_seconds: float) -> Json | None:
         def ask() -> Json | None:
             answer = self.transport.request(
                 "GET",
@@ -312,6 +330,11 @@ def _itself(body: Json) -> Json:
 
 def _of_poll(answer: Polled) -> Json | None:
     return answer.body
+
+
+def _as_it_came(job: Json) -> tuple[datetime, int]:
+    """Give a job's place among others: by time, and by its number where times are equal."""
+    return datetime.fromisoformat(job["created"]), (job.get(EXTRA) or {}).get("number", 0)
 
 
 def _prefer(wait_seconds: float) -> dict[str, str]:

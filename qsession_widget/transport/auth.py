@@ -6,7 +6,6 @@ import hmac
 import logging
 import os
 import time
-from ipaddress import ip_address
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
@@ -15,7 +14,7 @@ from requests.auth import AuthBase
 
 from qsession_widget import forking
 from qsession_widget.errors import InvalidInputError, NotAuthorizedError, ServiceUnavailableError
-from qsession_widget.transport.connections import Connections
+from qsession_widget.transport.connections import Connections, is_here
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -52,23 +51,16 @@ def check_iam(api_url: str, variable: str = IAM_URL_VARIABLE) -> None:
     named = os.environ.get(variable)
     if not named:
         return
-    if (_is_here(named) and not _is_here(api_url)) or (_is_ibm(api_url) and not _is_ibm(named)):
+    if (is_here(named) and not is_here(api_url)) or (is_ibm(api_url) and not is_ibm(named)):
         raise InvalidInputError(
             f"{variable}={named!r} leads elsewhere, but the account is for {api_url}: "
             f"its API key would go to the wrong server. Unset {variable}."
         )
 
 
-def _is_ibm(url: str) -> bool:
+def is_ibm(url: str) -> bool:
+    """Whether an address is one of IBM Cloud's."""
     return f".{urlsplit(url).hostname or ''}".endswith(".cloud.ibm.com")
-
-
-def _is_here(url: str) -> bool:
-    host = urlsplit(url).hostname or ""
-    try:
-        return ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost" or host.endswith(".localhost")
 
 
 class BearerAuth(AuthBase):

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+import socket
+from ipaddress import IPv4Address, IPv6Address, ip_address
 from typing import TYPE_CHECKING, Any, Self
 from urllib.parse import urlsplit
 
@@ -10,6 +12,7 @@ import requests
 from requests.adapters import HTTPAdapter
 
 from qsession_widget import forking
+from qsession_widget.transport.proven import ProvenAdapter
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -19,7 +22,6 @@ if TYPE_CHECKING:
     """Whether to check a server's certificate; a path is that of the authorities to trust."""
 
 _POOL_SIZE = 32
-_LOOPBACK = frozenset({"127.0.0.1", "::1", "localhost"})
 _CREDENTIALS = re.compile(r"//[^/\s'\"]*@")
 
 _parents: list[requests.Session] = []
@@ -36,22 +38,30 @@ class Connections:
             authorities to trust.
         proxies: addresses of proxies by scheme, as requests takes them. They come before those of
             the environment, which stand in no way to this machine itself.
+        proven: whether the server has to prove that it knows the token before it is shown it.
     """
 
     def __init__(
-        self, url: str, *, verify: Verify = True, proxies: Mapping[str, str] | None = None
+        self,
+        url: str,
+        *,
+        verify: Verify = True,
+        proxies: Mapping[str, str] | None = None,
+        proven: bool = False,
     ) -> None:
         self._verify = verify
         self._proxies = dict(proxies or {})
         # Against loopback neither proxies nor .netrc may get in between.
-        self._trusts_environment = urlsplit(url).hostname not in _LOOPBACK
+        self._proven = proven
+        self._trusts_environment = not is_here(url)
         self._session = self._new_session()
         forking.heed(self)
 
     def _new_session(self) -> requests.Session:
         session = requests.Session()
         session.trust_env = self._trusts_environment
-        adapter = HTTPAdapter(pool_connections=4, pool_maxsize=_POOL_SIZE)
+        make = ProvenAdapter if self._proven else HTTPAdapter
+        adapter = make(pool_connections=4, pool_maxsize=_POOL_SIZE)
         session.mount("http://", adapter)
         session.mount("https://", adapter)
         return session
@@ -82,6 +92,24 @@ class Connections:
         return self._session.request(
             method, url, verify=self._verify, proxies=dict(self._proxies), **rest
         )
+
+
+def is_here(url: str) -> bool:
+    """Whether an address is this machine's own, in any form: 127.0.0.2, ::1, a.localhost, 127.1."""
+    host = (urlsplit(url).hostname or "").rstrip(".")
+    address: IPv4Address | IPv6Address | None
+    try:
+        address = ip_address(host.partition("%")[0])
+    except ValueError:
+        try:
+            # Short forms, as the C library reads them.
+            address = ip_address(socket.inet_aton(host)) if host[:1].isdigit() else None
+        except OSError:
+            address = None
+    if address is None:
+        return host == "localhost" or host.endswith(".localhost")
+    mapped = getattr(address, "ipv4_mapped", None) or address
+    return bool(mapped.is_loopback or mapped.is_unspecified)
 
 
 def without_credentials(text: str) -> str:

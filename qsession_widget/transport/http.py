@@ -115,6 +115,7 @@ class Transport:
             after it may have arrived.
         verify: whether to check the server's certificate; a path is that of the authorities.
         proxies: addresses of proxies by scheme, as requests takes them.
+        proven: whether the server has to prove that it knows the token before it is shown it.
     """
 
     def __init__(
@@ -125,6 +126,7 @@ class Transport:
         honours_keys: bool = False,
         verify: Verify = True,
         proxies: Mapping[str, str] | None = None,
+        proven: bool = False,
     ) -> None:
         self._endpoint = endpoint
         self._recover = recover
@@ -133,7 +135,7 @@ class Transport:
         self._closed = threading.Event()
         self.server_time = ServerTime()
         """The server's clock, as far as its answers have shown it."""
-        self._connections = Connections(endpoint.url, verify=verify, proxies=proxies)
+        self._connections = Connections(endpoint.url, verify=verify, proxies=proxies, proven=proven)
 
     def __repr__(self) -> str:
         return f"Transport({self.url!r})"
@@ -239,7 +241,7 @@ class Transport:
                 problem = self._broken(call, error, last=over)
                 may_have_arrived = may_have_arrived or not never_sent(error)
                 if self._recover is not None:
-                    self._endpoint = self._recover()
+                    self._endpoint = self._found_again(call, error)
                     if attempt == 1:
                         continue
                 pause = _backoff(attempt)
@@ -320,6 +322,13 @@ class Transport:
         if last or hopeless or not (call.repeatable or never_sent(error)):
             raise problem from error
         return problem
+
+    def _found_again(self, call: _Call, error: requests.RequestException) -> Endpoint:
+        """Look for the server; who waited for an answer starts none that was ended meanwhile."""
+        recover = self._recover or (lambda: self._endpoint)
+        if call.read_timeout > _READ_TIMEOUT_SECONDS and not never_sent(error):
+            recover = unattended()(recover)
+        return recover()
 
     def _renewed(self, refused: Endpoint, response: requests.Response) -> bool:
         """Look for another token: of IAM, or of the runtime if that is another one by now."""

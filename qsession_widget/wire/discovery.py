@@ -10,13 +10,33 @@ from pathlib import Path
 
 import platformdirs
 
+from qsession_widget.errors import RuntimeStartError
+from qsession_widget.wire.private import make_folder
+
 HOME_VARIABLE = "QSESSION_HOME"
+_ROOT = 0
+
+LOG_NAME = "runtime.log"
+"""Name of the log of a runtime that a client has started, in its folder."""
 
 
 def home() -> Path:
-    """Give the one folder of the local runtime: `$QSESSION_HOME`, or the user's data folder."""
+    """Give the one folder of the local runtime: `$QSESSION_HOME`, or the user's data folder.
+
+    Raises:
+        RuntimeStartError: where the variable names no absolute path: each program would look for
+            the runtime below its own present folder.
+    """
     named = os.environ.get(HOME_VARIABLE)
-    return Path(named) if named else platformdirs.user_data_path("qsession-widget")
+    if not named:
+        return platformdirs.user_data_path("qsession-widget")
+    path = Path(named)
+    if not path.is_absolute():
+        raise RuntimeStartError(
+            f"{HOME_VARIABLE}={named!r} is not an absolute path, as it has to be: write "
+            f"{os.path.abspath(os.path.expanduser(named))!r}"  # noqa: PTH100, PTH111 - never raises
+        )
+    return path
 
 
 @dataclass(frozen=True)
@@ -44,9 +64,19 @@ class Discovery:
 
     @classmethod
     def read(cls, folder: Path) -> Discovery | None:
-        """Read the file, None where there is none, or where it cannot be understood."""
+        """Read the file, None where there is none, or where it cannot be understood.
+
+        One that another user of the machine has written is none of ours: it would lead all that
+        is sent to that user.
+
+        Raises:
+            OSError: where it cannot be read.
+        """
         try:
-            found = json.loads(cls.path(folder).read_text())
+            with cls.path(folder).open() as file:
+                if os.fstat(file.fileno()).st_uid not in {os.geteuid(), _ROOT}:
+                    return None
+                found = json.load(file)
             return cls(
                 url=str(found["url"]),
                 pid=int(found["pid"]),
@@ -54,12 +84,12 @@ class Discovery:
                 token=str(found["token"]),
                 public_url=str(found.get("public_url", "")),
             )
-        except (FileNotFoundError, ValueError, KeyError, TypeError):
+        except (FileNotFoundError, NotADirectoryError, ValueError, KeyError, TypeError):
             return None
 
     def write(self, folder: Path) -> None:
         """Write the file in one step, readable by its owner only."""
-        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        make_folder(folder)
         # mkstemp makes the file with mode 0600, so the token is never readable by others.
         handle, name = tempfile.mkstemp(dir=folder, prefix=".runtime-")
         with os.fdopen(handle, "w") as file:

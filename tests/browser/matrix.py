@@ -23,6 +23,8 @@ ANYWIDGET = ("0.9.21", None)
 QUICKSTART = "tests/browser/test_quickstart.py"
 BUSY = "tests/browser/test_faults.py::test_a_click_acts_while_a_cell_blocks"
 BUSY_AND_DEAF = "tests/browser/test_faults.py::test_a_click_that_waits_for_the_cell_says_so"
+AWAITED = "tests/browser/test_busy.py::test_jupyterlab_acts_at_once_while_a_cell_awaits"
+"""In every kernel: while a cell awaits, its event loop hears a click, with subshells or without."""
 
 
 def kernel(folder: Path, ipykernel: str | None, anywidget: str | None) -> Path:
@@ -50,7 +52,7 @@ def main() -> int:
         for anywidget in ANYWIDGET:
             with tempfile.TemporaryDirectory() as folder:
                 python = kernel(Path(folder), ipykernel, anywidget)
-                command = [sys.executable, "-m", "pytest", "-q", QUICKSTART, busy]
+                command = [sys.executable, "-m", "pytest", "-q", QUICKSTART, busy, AWAITED]
                 ran = subprocess.run(  # noqa: S603  our own command
                     command,
                     check=False,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import sys
 from pathlib import Path
@@ -125,11 +126,13 @@ def test_notebook_acts_at_once_while_a_cell_awaits(home: Path, page: Page, tmp_p
         cancel_what_a_cell_awaits(running, page, tmp_path)
 
 
-def test_a_kernel_without_subshells_acts_at_once_while_a_cell_awaits(
-    lab: jupyter.Lab, page: Page, tmp_path: Path
+@pytest.mark.parametrize("subshells", ["perCommTarget", "disabled"])
+def test_jupyterlab_acts_at_once_while_a_cell_awaits(
+    lab: jupyter.Lab, page: Page, tmp_path: Path, subshells: str
 ) -> None:
+    # Kernels without subshells (ipykernel 6) are as where they are disabled.
     kernels = "@jupyterlab/apputils-extension:kernels-settings"
-    lab.configure(kernels, '{"commsOverSubshells": "disabled"}')
+    lab.configure(kernels, json.dumps({"commsOverSubshells": subshells}))
     cancel_what_a_cell_awaits(lab, page, tmp_path)
 
 

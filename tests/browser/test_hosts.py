@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
-import tarfile
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -69,8 +69,7 @@ def cdn(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     command = ["npm", "pack", "--silent", "--pack-destination", str(folder), *WIDGETS_IN_PAGES]
     subprocess.run(command, check=True, cwd=folder)  # noqa: S603  fixed command
     for archive in folder.glob("*.tgz"):
-        with tarfile.open(archive) as files:
-            files.extractall(folder / archive.name.split("-")[0], filter="data")
+        shutil.unpack_archive(archive, folder / archive.name.split("-")[0])
     return {
         "require.min.js": folder / "requirejs" / "package" / "require.js",
         "embed-amd.js": folder / "jupyter" / "package" / "dist" / "embed-amd.js",

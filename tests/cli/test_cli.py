@@ -2,14 +2,18 @@ from __future__ import annotations
 
 import json
 import os
+import pty
+import select
+import shlex
 import subprocess
 import sys
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from qsession_widget import Sampler, Session, accounts, local, service
+from qsession_widget import Sampler, Session, accounts, demo, local, service
 from qsession_widget.administration import Administration
 from qsession_widget.cli import main
 from tests.conftest import DEADLINE_SECONDS, running
@@ -17,7 +21,6 @@ from tests.core.circuits import bell
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
 QSESSION = [sys.executable, "-P", "-c", "from qsession_widget.cli import main; exit(main())"]
 
@@ -165,6 +168,108 @@ def test_the_demo_runs_a_session_and_writes_the_notebook_as_a_page(demo_folder: 
     assert "<td" in html
     assert "estimator</td>" in html
     assert "application/vnd.jupyter.widget-view+json" not in html
+
+
+def test_in_a_terminal_the_demo_opens_jupyterlab_with_the_options_given(demo_folder: Path) -> None:
+    terminal, inside = pty.openpty()
+    environment = {**os.environ, "QSESSION_HOME": str(demo_folder / "qsession"), "TERM": "xterm"}
+    # Its session is the other tests' matter.
+    program = """
+from qsession_widget import cli, demo
+demo.show_session = lambda console: None
+cli.main(["demo", "--allow-root", "--", "--no-browser", "--port", "0"])
+"""
+    opened = subprocess.Popen(  # noqa: S603  ours
+        [sys.executable, "-P", "-c", program],
+        cwd=demo_folder,
+        env=environment,
+        stdin=inside,
+        stdout=inside,
+        stderr=inside,
+    )
+    os.close(inside)
+    try:
+        shown = _read_until(terminal, "/lab?token=")
+    finally:
+        opened.terminate()
+        # What nobody reads would hold up its end.
+        _read_until(terminal, None)
+        opened.wait(DEADLINE_SECONDS)
+        os.close(terminal)
+    assert "Opening JupyterLab on" in shown
+    assert "running as root" not in shown.lower()
+
+
+def _read_until(terminal: int, text: str | None) -> str:
+    """Read what a program writes to its terminal, up to a text or, for None, to its end."""
+    shown = ""
+    while text is None or text not in shown:
+        readable, _, _ = select.select([terminal], [], [], 2 * DEADLINE_SECONDS)
+        assert readable, f"{text!r} did not come:\n{shown}"
+        try:
+            new = os.read(terminal, 65536).decode(errors="replace")
+        except OSError:  # Linux's way of saying that the other side has closed
+            new = ""
+        if not new:
+            assert text is None, f"{text!r} did not come:\n{shown}"
+            break
+        shown += new
+    return shown
+
+
+def test_as_root_the_demo_writes_the_page_and_prints_the_command(
+    demo_folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("QSESSION_HOME", str(demo_folder / "qsession"))
+    monkeypatch.chdir(demo_folder)
+    monkeypatch.setattr(os, "geteuid", lambda: 0)
+    # Its session and the whole notebook are the other tests' matter.
+    monkeypatch.setattr(demo, "show_session", lambda _console: None)
+    written = notebook_of(demo_folder, "print(40 + 2)")
+    monkeypatch.setattr(demo, "_notebook", lambda: written)
+    assert demo.run(headless=False, jupyter=["--port", "9999"]) == 0
+    shown = capsys.readouterr().out
+    page = demo_folder / "qsession-demo" / "quickstart.html"
+    assert page.as_uri() in shown
+    assert "42" in page.read_text()
+    # No line of nbconvert's or the kernel's own.
+    assert "NbConvertApp" not in shown
+    *command, notebook = shlex.split(shown.splitlines()[-1])
+    assert command == [sys.executable, "-m", "jupyterlab", "--port", "9999", "--allow-root"]
+    assert Path(notebook) == written
+
+
+def notebook_of(folder: Path, cell: str) -> Path:
+    path = folder / "cells.ipynb"
+    code: dict[str, Any] = {
+        "cell_type": "code",
+        "source": cell,
+        "outputs": [],
+        "execution_count": None,
+    }
+    content = {
+        "cells": [{**code, "metadata": {}}],
+        "metadata": {"kernelspec": {"name": "python3", "display_name": "Python 3"}},
+        "nbformat": 4,
+        "nbformat_minor": 4,
+    }
+    path.write_text(json.dumps(content))
+    return path
+
+
+def test_a_notebook_that_fails_is_said_with_its_error(tmp_path: Path) -> None:
+    notebook = notebook_of(tmp_path, "1 / 0")
+    with pytest.raises(demo.ExecutionError, match="division by zero"):
+        demo.execute(notebook, tmp_path / "page.html")
+
+
+def test_only_the_demo_takes_options_that_are_not_its_own(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main(["stop", "--port", "9999"])
+    assert ended.value.code == 2
+    assert "unrecognized arguments: --port 9999" in capsys.readouterr().err
 
 
 def test_the_demo_without_jupyterlab_says_how_to_get_it(

@@ -177,9 +177,11 @@ def _unpack(archive: Path, folder: Path) -> Path:
     with tarfile.open(archive) as packed:
         for member in packed.getmembers():
             path = member.name.partition("/")[2]
-            if path == "pyproject.toml" or path.startswith("test/"):
-                member.name = path
-                packed.extract(member, folder, filter="data")
+            content = packed.extractfile(member) if member.isfile() else None
+            if content and (path == "pyproject.toml" or path.startswith("test/")):
+                place = folder / path
+                place.parent.mkdir(parents=True, exist_ok=True)
+                place.write_bytes(content.read())
     return folder
 
 

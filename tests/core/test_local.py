@@ -78,18 +78,18 @@ def test_a_killed_runtime_is_started_again_by_the_next_request() -> None:
         assert session.status() == "In progress, accepting new jobs"
         second = local.endpoint(start=False)
         assert second.pid != first.pid
-        assert (second.url, second.token) == (first.url, first.token)
+        assert second.url == first.url
+        assert second.token != first.token, "the old one may have been shown to others"
         job = Sampler(mode=session).run(bell(), shots=20)
         assert job.result()[0].data.cr.num_shots == 20
         assert [each.job_id() for each in session.jobs()] == [done.job_id(), job.job_id()]
 
 
 def test_waiting_for_a_job_survives_a_kill(own_runtime: Path) -> None:
-    with running(own_runtime, "--min-job-seconds", "3600"):
+    with running(own_runtime, "--min-job-seconds", "2"):
         job = Sampler("fake_manila").run(bell(), shots=10)
         eventually(job.running, "a running job")
         os.kill(local.endpoint().pid, signal.SIGKILL)
-        # The one that is started in its place has no shortest time.
         assert job.result()[0].data.cr.num_shots == 10
 
 

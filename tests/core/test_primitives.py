@@ -61,7 +61,7 @@ def test_every_spelling_of_the_mode() -> None:
 
 def test_without_a_mode_each_run_looks_where_it_is() -> None:
     sampler = Sampler(options={"default_shots": 1})
-    assert sampler.run(bell()).backend().name == "fake_manila"
+    assert sampler.run(bell()).backend().num_qubits == 156
     with Session(backend=SIMULATOR) as session:
         job = sampler.run(bell())
         assert session.jobs() == [job]
@@ -173,6 +173,7 @@ def test_what_cannot_be_sampled(monkeypatch: pytest.MonkeyPatch) -> None:
         ([(free, [1.0])], "pub 0: "),
         ([(bell(), None, 0)], "pub 0: shots=0 is not allowed"),
         ([(bell(), None, 1.5)], "pub 0: shots=1.5 is not allowed"),
+        ([bell(), (bell(), None, 100_001)], "pub 1: shots=100001, .* at most 100000"),
     ]:
         with pytest.raises(InvalidInputError, match=said):
             sampler.run(pubs)
@@ -236,6 +237,8 @@ def test_observables_follow_the_qubits_of_a_bare_circuit() -> None:
         ([(rotated(), ["Z", "X"], [[0, 0]] * 3)], "pub 0: .*not broadcastable"),
         (QuantumCircuit(1), "pub 0: .*a pub is .circuit, observables"),
         ([], "nothing to run"),
+        ((rotated(), "Z", [1, 2], 1e-3), "pub 0: precision=0.001 takes 1000000 shots, .*100000"),
+        ((rotated(), "Z", [1, 2], 1e-200), "pub 0: precision=1e-200 takes inf shots"),
     ],
     ids=str,
 )

@@ -26,7 +26,7 @@ from qsession_widget import (
     local,
 )
 from qsession_widget.service import default_service
-from tests.conftest import eventually
+from tests.conftest import eventually, running, use
 from tests.core.circuits import bell
 from tests.core.spy import requests_seen
 from tests.core.throwaway import Script, nobody_there, serving
@@ -235,12 +235,16 @@ def test_an_unknown_device(service: QiskitRuntimeService, name: str) -> None:
 def test_the_least_busy_device(slow_runtime: Path) -> None:
     assert slow_runtime
     service = default_service()
-    assert service.least_busy().name == "fake_manila"
-    job = Sampler("fake_manila").run(bell())
-    eventually(lambda: service.backend("fake_manila").status().pending_jobs)
-    other = service.least_busy(simulator=False)
-    assert other.name != "fake_manila"
-    assert not other.simulator
+    first = service.least_busy()
+    assert (first.num_qubits, first.simulator) == (156, False)
+    assert local.official_service().least_busy().name == first.name
+    job = Sampler(first).run(bell())
+    eventually(lambda: service.backend(first.name).status().pending_jobs)
+    # The next one is of the same size, so that what fits the one fits the other.
+    second = service.least_busy()
+    assert second.name != first.name
+    assert (second.num_qubits, second.simulator) == (156, False)
+    assert local.official_service().least_busy().name == second.name
     assert service.least_busy(min_num_qubits=150).num_qubits >= 150
     assert service.least_busy(simulator=True).simulator
     named = service.least_busy(filters=lambda backend: backend.name == "fake_oslo")
@@ -249,6 +253,19 @@ def test_the_least_busy_device(slow_runtime: Path) -> None:
     eventually(job.cancelled)
     with pytest.raises(BackendNotFoundError, match=r"min_num_qubits=5000.*fake_manila"):
         service.least_busy(min_num_qubits=5000)
+
+
+def test_a_busy_device_goes_before_a_simulator(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    use(tmp_path, monkeypatch)
+    arguments = ("--devices", "aer_simulator,fake_manila", "--min-job-seconds", "3600")
+    with running(tmp_path, *arguments, "--workers", "1"):
+        service = default_service()
+        assert names(service.backends()) == {"aer_simulator", "fake_manila"}
+        Sampler("fake_manila").run(bell())
+        eventually(lambda: service.backend("fake_manila").status().pending_jobs)
+        assert service.least_busy().name == "fake_manila"
 
 
 # Jobs

@@ -1,11 +1,15 @@
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
 import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
 
+from qsession_widget.panel import words
 from qsession_widget.panel.static_html import as_html
 from qsession_widget.panel.text import as_text
 from qsession_widget.snapshot import (
@@ -115,11 +119,41 @@ def test_text_and_html_say_all_that_is_known() -> None:
         cache=CacheFigures(hits=1, misses=2, seconds_saved=0.5),
     )
     for drawn in (as_text(seen), as_html(seen)):
-        assert "usage: 12.5 s (2.0 s on device, 10.0 s idle)" in drawn
+        assert "usage: 12.5 s (2.0 s on device, 10.0 s idle, 0.5 s other)" in drawn
         assert "cache: 1 hit, 2 missed, 0.50 s saved" in drawn
         assert "Running, on device" in drawn
     assert "usage:" not in as_text(snapshot(job("j")))
     assert "cache" not in as_text(snapshot(job("j")))
+
+
+@given(st.lists(st.floats(0, 40_000), min_size=3, max_size=3), st.floats(-0.004, 900))
+@example([1 / 3, 1 / 3, 1 / 3], 0.0)
+@example([19.97, 19.97, 19.97], 0.0)
+@example([1199.6, 1199.6, 1199.6], 0.0)
+def test_the_parts_of_usage_add_up_to_what_is_said_of_the_whole(
+    parts: list[float], rest: float
+) -> None:
+    total = max(0.0, sum(parts) + rest)
+    said = words.usage(
+        snapshot(details={"state": "closed", "usage_time": total}, usage=UsageSplit(*parts))
+    )
+    whole, *each = (_said_hundredths(text) for text in re.split(r" \(|, ", said.rstrip(")")))
+    assert len(each) in {3, 4}, said
+    assert sum(each) == whole, said
+
+
+def _said_hundredths(text: str) -> int:
+    """Read a length of time, as hundredths of a second."""
+    sizes = {"h": 360_000, "min": 6_000, "s": 100}
+    return sum(
+        round(float(number) * sizes[unit])
+        for number, unit in re.findall(r"([0-9.]+) (h|min|s)\b", text)
+    )
+
+
+def test_jobs_that_overlap_cannot_add_up() -> None:
+    seen = snapshot(details={"state": "closed", "usage_time": 3.0}, usage=UsageSplit(3.0, 2.0, 0.0))
+    assert words.usage(seen) == "3.0 s (3.0 s on device, 2.0 s preparing, 0.00 s idle)"
 
 
 def test_text_and_html_count_what_the_running_job_has_spent() -> None:
@@ -133,7 +167,9 @@ def test_text_and_html_count_what_the_running_job_has_spent() -> None:
     )
     assert "usage: 14.0 s (5.0 s on device, 3.0 s preparing, 6.0 s idle)" in as_text(seen)
     idle = replace(seen, jobs=())
-    assert "usage: 14.0 s (2.0 s on device, 1.0 s preparing, 8.0 s idle)" in as_html(idle)
+    parts = "2.0 s on device, 1.0 s preparing, 8.0 s idle, 3.0 s other"
+    assert f"usage: 14.0 s ({parts})" in as_html(idle)
     batch = replace(seen, details={**seen.details, "mode": "batch"})
-    assert "usage: 12.0 s (2.0 s on device, 1.0 s preparing, 6.0 s idle)" in as_text(batch)
+    parts = "2.0 s on device, 1.0 s preparing, 6.0 s idle, 3.0 s other"
+    assert f"usage: 12.0 s ({parts})" in as_text(batch)
     assert "usage: 14.0 s\n" in as_text(replace(seen, usage=None))

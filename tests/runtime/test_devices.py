@@ -22,9 +22,30 @@ def test_what_does_not_exist_has_no_copies() -> None:
         Catalog({"fake_nothing": 2})
 
 
+def test_only_the_devices_that_are_named_are_served() -> None:
+    catalog = Catalog(
+        {"fake_manila": 2}, {"lab": "fake_torino"}, ("fake_oslo", "fake_manila", "aer_simulator")
+    )
+    assert catalog.names() == ["aer_simulator", "fake_manila", "fake_manila_2", "fake_oslo", "lab"]
+    assert catalog.get("fake_torino") is None
+    assert catalog.get("mock_torino") is None
+    assert catalog.get("mock_oslo") is not None
+
+
+def test_the_largest_and_newest_are_chosen_first_and_simulators_last() -> None:
+    found = Catalog().in_order_of_choice()
+    assert sorted(each.name for each in found) == Catalog().names()
+    keys = [(not each.simulator, each.qubits, each.since) for each in found]
+    assert keys == sorted(keys, reverse=True)
+    assert found[0].qubits == 156
+    assert [each.simulator for each in found[-3:]] == [False, True, True]
+
+
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
+        (["--devices", "fake_manila,fake_nothing"], "no device 'fake_nothing'"),
+        (["--devices", "fake_manila,"], "not of the form NAME,NAME"),
         (["--copies", "fake_manila"], "not of the form NAME=VALUE"),
         (["--copies", "fake_manila=0"], "at least one"),
         (["--alias", "=fake_manila"], "not of the form NAME=VALUE"),

@@ -565,7 +565,7 @@ def test_a_running_job_can_be_deleted(slow: Server) -> None:
     ("params", "named"),
     [
         (coin(qubits=7), r"7 qubits; fake_manila has 5"),
-        (coin(shots=10**7), r"10000000 shots .* takes \d+"),
+        (coin(shots=0), r"0 shots asked for|shots must be positive"),
         ({}, "pubs"),
         ({"pubs": [[{"__type__": "QuantumCircuit", "__value__": "AAAA"}]]}, "QuantumCircuit"),
         ({"pubs": [[{"__type__": "ndarray", "__value__": "no base64"}]]}, "ndarray"),

@@ -17,7 +17,7 @@ from qiskit import QuantumCircuit
 
 from qsession_widget.wire import codec
 from tests.conftest import DEADLINE_SECONDS, running
-from tests.runtime.test_http import COIN, Server, coin, problem, reached, workers
+from tests.runtime.test_http import COIN, Server, problem, reached, workers
 from tests.runtime.test_owners import add
 
 if TYPE_CHECKING:
@@ -69,6 +69,87 @@ def failed(server: Server, named: list[str], **body: Any) -> None:
 # -- refused at once -----------------------------------------------------------------------
 
 
+def asking(program_id: str, *pubs: list[Any], **more: Any) -> dict[str, Any]:
+    params = json.loads(codec.dumps({"pubs": [list(pub) for pub in pubs], **more}))
+    return {"program_id": program_id, "params": params}
+
+
+BIT = QuantumCircuit(1, 1)
+BIT.measure(0, 0)
+PLAIN = QuantumCircuit(1)
+
+
+@pytest.mark.parametrize(
+    ("body", "named"),
+    [
+        (asking("sampler", [BIT, None, 6_000]), ["pub 0: 6000 shots", "this runtime takes 5000"]),
+        (asking("sampler", [BIT], [BIT, None, 200_000]), ["pub 1: 200000", "fake_manila takes"]),
+        (asking("sampler", [BIT], options={"default_shots": 6_000}), ["default_shots: 6000"]),
+        (asking("estimator", [PLAIN, "Z", None, 0.01]), ["pub 0: Precision 0.01", "10000 shots"]),
+        (
+            asking("estimator", [PLAIN, "Z"], options={"default_precision": 0.001}),
+            ["default_precision: Precision 0.001", "1000000 shots; fake_manila takes 100000"],
+        ),
+        (
+            {"program_id": "executor", "params": {"quantum_program": {"items": [], "shots": 6000}}},
+            ["6000 shots", "5000"],
+        ),
+    ],
+)
+def test_too_many_shots_are_refused_before_they_wait(
+    server: Server, body: dict[str, Any], named: list[str]
+) -> None:
+    before = server.get("/jobs").json()["count"]
+    said = problem(server.send(**body), 400)
+    for each in named:
+        assert each in said
+    assert server.get("/jobs").json()["count"] == before
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        asking("sampler", [BIT, None, 5_000]),
+        asking("estimator", [PLAIN, "Z", None, 5_000**-0.5]),
+        # A pub's own shots go before the default.
+        asking("sampler", [BIT, None, 10], options={"default_shots": 6_000}),
+    ],
+)
+def test_as_many_shots_as_may_be_are_taken(server: Server, body: dict[str, Any]) -> None:
+    assert server.ended(server.submit(**body))["status"] == "Completed"
+
+
+@pytest.mark.parametrize(
+    "params",
+    [
+        {"pubs": [["x", None, "6000"], 5, {"a": 6_000}, None], "options": [6_000]},
+        {"pubs": [["x", None, [6_000]]], "options": {"default_shots": True}},
+        {"pubs": {"a": 1}, "options": {"default_shots": 10**30}},
+        {"pubs": [["x", None]], "options": {"default_shots": -1}},
+    ],
+)
+def test_what_is_no_number_is_left_to_the_worker(server: Server, params: dict[str, Any]) -> None:
+    params["pubs"] = params["pubs"][:3] if isinstance(params["pubs"], list) else params["pubs"]
+    assert server.ended(server.submit(params=params))["status"] == "Failed"
+
+
+@pytest.mark.parametrize("text", ["1e400", "-1e400", "1e-200", "-0.01", "0", "null", "NaN"])
+def test_numbers_that_cannot_be_meant_are_no_error_of_the_server(server: Server, text: str) -> None:
+    for program_id, pub in (
+        ("sampler", f'["x", [], {text}]'),
+        ("estimator", f'["x", "Z", [], {text}]'),
+    ):
+        named = f'"program_id": "{program_id}", "backend": "fake_manila"'
+        body = f'{{{named}, "params": {{"pubs": [{pub}]}}}}'
+        assert server.ask("POST", "/jobs", data=body).status_code in {200, 400}
+
+
+def test_shots_that_only_the_worker_sees(server: Server) -> None:
+    twirling = {"enable_gates": True, "num_randomizations": 60, "shots_per_randomization": 100}
+    body = asking("estimator", [PLAIN, "Z"], options={"twirling": twirling})
+    failed(server, ["6000 shots", "5000"], **body)
+
+
 def test_a_request_that_is_too_large(server: Server) -> None:
     said = problem(server.send(params={"pubs": [], "x": "y" * 4_000_000}), 413)
     assert "4000000" in said
@@ -112,13 +193,6 @@ def test_too_many_open_sessions(server: Server) -> None:
 
 
 # -- found out by the worker ---------------------------------------------------------------
-
-
-def test_too_many_shots(server: Server) -> None:
-    failed(server, ["6000 shots", "5000"], params=coin(shots=6_000))
-    circuit = QuantumCircuit(1)
-    params = json.loads(codec.dumps({"pubs": [[circuit, "Z", [], 0.01]]}))
-    failed(server, ["10000 shots", "5000"], program_id="estimator", params=params)
 
 
 def test_too_many_qubits(server: Server) -> None:

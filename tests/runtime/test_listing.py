@@ -121,7 +121,11 @@ def test_workloads_are_sessions_batches_and_jobs_outside_of_them(client: Client)
     (listed,) = client.json("/workloads", search=session)["workloads"]
     assert (listed["mode"], listed["accepting_jobs"]) == ("session", False)
     assert listed["created"] < listed["ended"]
-    assert listed["usage"] == {"qpu_charge_time_seconds": 0.0, "status": "complete"}
+    assert listed["usage"] == {
+        "qpu_charge_time_seconds": 0.0,
+        "quantum_seconds": 0.0,
+        "status": "complete",
+    }
     created = {each["id"]: each["created"] for each in client.json("/workloads")["workloads"]}
     assert found(created_after=created[session]) == [alone, session]
     assert found(created_before=created[session]) == [session, batch]
@@ -227,3 +231,11 @@ def test_metrics_name_the_qiskit_that_ran_the_job(client: Client) -> None:
     metrics = client.json(f"/jobs/{client.run()}/metrics")
     assert metrics["qiskit_version"].count(".") == 2
     assert metrics["usage"]["status"] == "complete"
+
+
+def test_the_usage_of_a_job_is_what_each_release_of_ibms_client_reads(client: Client) -> None:
+    job_id = client.run()
+    for document in (client.json(f"/jobs/{job_id}/metrics"), client.json(f"/jobs/{job_id}")):
+        usage = document["usage"]
+        # RuntimeJobV2.usage(): releases 0.30 to 0.47, and those since.
+        assert usage["quantum_seconds"] == usage["qpu_charge_time_seconds"] > 0

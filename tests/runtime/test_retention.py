@@ -66,9 +66,9 @@ def test_what_is_too_old_goes_and_the_jobs_stay(tmp_path: Path) -> None:
         failed = a_job("f", state=JobState.FAILED, reason="no", ended_at=NOON - timedelta(days=9))
         await fill(store, [ended("old", 8), ended("young", 6), failed, a_job("queued")])
         await fill(store, [a_job("running", state=JobState.RUNNING)])
-        removed = await retention.collect(Bounds(days=7, store_bytes=0))
+        removed = await retention.collect(Bounds(days=7, store_bytes=None))
         assert (removed.jobs, removed.characters) == (2, 3 * LARGE)
-        assert (await retention.collect(Bounds(days=7, store_bytes=0))).jobs == 0, "once"
+        assert (await retention.collect(Bounds(days=7, store_bytes=None))).jobs == 0, "once"
 
     with_store(tmp_path, body)
     assert kept(tmp_path) == {"payloads": {"young", "queued", "running"}, "results": {"young"}}
@@ -97,7 +97,7 @@ def test_the_oldest_go_until_the_store_is_small_enough_and_its_file_with_it(tmp_
         await fill(store, [ended(f"{place:03}", count - place) for place in range(count)])
         before = await store.read(used_bytes)
         assert before > 2 * count * LARGE
-        removed = await retention.collect(Bounds(days=0, store_bytes=bound))
+        removed = await retention.collect(Bounds(days=None, store_bytes=bound))
         after = await store.read(used_bytes)
         assert 0.85 * bound < after <= bound, "no more than needed, but for whole pages"
         assert 0 < removed.jobs < count
@@ -112,7 +112,7 @@ def test_the_oldest_go_until_the_store_is_small_enough_and_its_file_with_it(tmp_
 def test_a_bound_that_cannot_be_kept_harms_nothing(tmp_path: Path) -> None:
     async def body(store: Store, retention: Retention) -> None:
         await fill(store, [a_job("queued"), ended("old", 1)])
-        assert (await retention.collect(Bounds(days=0, store_bytes=1))).jobs == 1
+        assert (await retention.collect(Bounds(days=None, store_bytes=1))).jobs == 1
 
     with_store(tmp_path, body)
     assert kept(tmp_path) == {"payloads": {"queued"}, "results": set()}
@@ -149,10 +149,14 @@ def test_gc_by_hand(own_runtime: Path, capsys: pytest.CaptureFixture[str]) -> No
         eventually(lambda: session.status() == "Closed", "the end of the session")
         assert main(["gc"]) == 0
         said = capsys.readouterr().out
-        assert "There is no bound" in said
+        assert "without a bound, and none was given" in said
         assert "of 0 jobs" in said
-        assert main(["gc", "--max-store-bytes", "1"]) == 0
-        assert "of 2 jobs" in capsys.readouterr().out
+        assert main(["gc", "--retention-days", "1"]) == 0
+        assert "of 0 jobs" in capsys.readouterr().out
+        assert main(["gc", "--retention-days", "0"]) == 0
+        said = capsys.readouterr().out
+        assert "bound" not in said
+        assert "of 2 jobs" in said
         again = service.job(job.job_id())
         assert again.status() == "DONE"
         assert again.inputs == {}

@@ -294,7 +294,7 @@ def test_a_batch_is_charged_its_jobs() -> None:
         st.tuples(st.sampled_from("abc"), st.integers(0, 50), st.integers(0, 60)), max_size=30
     )
 )
-@settings(max_examples=200, derandomize=True, deadline=None)
+@settings(max_examples=200, derandomize=True)
 def test_use_is_the_sum_of_the_last_28_days_whatever_the_order(
     used: list[tuple[str, int, int]],
 ) -> None:
@@ -378,7 +378,7 @@ def test_a_dedicated_session_begins_on_a_device_that_nobody_else_uses() -> None:
 
 
 @given(data=st.data())
-@settings(max_examples=400, derandomize=True, deadline=None)
+@settings(max_examples=400, derandomize=True)
 def test_places_are_the_order_in_which_jobs_start(data: st.DataObject) -> None:
     """If nothing else comes and each job takes as long as those before it."""
     seconds = data.draw(st.sampled_from([0.0, 1.0, 2.5]))

@@ -19,7 +19,7 @@ from msgspec.structs import asdict, replace
 from sqlalchemy import MetaData, Table, create_engine, event
 from sqlalchemy.exc import IntegrityError, OperationalError
 
-from qsession_widget.runtime import database, keys, lifecycle, migrations, schema, store
+from qsession_widget.runtime import database, keys, lifecycle, migrations, schema, store, workloads
 from qsession_widget.runtime.job import Job
 from qsession_widget.runtime.lifecycle import Session
 from qsession_widget.runtime.store import (
@@ -487,7 +487,7 @@ def test_others_see_nothing(tmp_path: Path) -> None:
         assert await found.job("p", "j") is None
         assert await found.session("p", "s") is None
         assert await found.jobs("p", JobFilter()) == ([], 0)
-        assert await found.changed("p", "s", 0) == (None, [])
+        assert await found.changed("p", "s", 0, 9) == (None, [])
 
     with opened(tmp_path) as found:
         asyncio.run(read(found))
@@ -531,16 +531,48 @@ def test_filters(tmp_path: Path) -> None:
         asyncio.run(read(found))
 
 
+def test_jobs_of_one_time_are_listed_as_they_came(tmp_path: Path) -> None:
+    # Under a virtual clock all of them are; ids are in no order.
+    came = [f"{number * 7919 % 101:03}" for number in range(60)]
+
+    async def read(found: Store) -> None:
+        await found.write(Write(new_session=(a_session(), None)))
+        await asyncio.gather(*(found.write(new(a_job(each, session_id="s"))) for each in came))
+        for ascending, wanted in ((True, came), (False, came[::-1])):
+            listed: list[str] = []
+            while len(listed) < len(came):
+                asked = JobFilter(ascending=ascending, limit=7, offset=len(listed))
+                listed += [job.id for job in (await found.jobs("o", asked))[0]]
+            assert listed == wanted
+        _, changed = await found.changed("o", "s", 0, 99)
+        assert [job.id for job in sorted(changed, key=lambda job: job.number)] == came
+        alone = [a_job(f"alone{each}") for each in came]
+        await asyncio.gather(*(found.write(new(each)) for each in alone))
+        for ascending in (True, False):
+            wanted_rows = workloads.Wanted(ascending=ascending, limit=200)
+            rows, _ = await found.read(workloads.read, "o", wanted_rows)
+            ids = [row.id for row in rows]
+            expected = ["s", *(each.id for each in alone)]
+            assert ids == (expected if ascending else expected[::-1])
+
+    with opened(tmp_path) as found:
+        asyncio.run(read(found))
+        _, jobs, _ = found.unfinished()
+        assert [job.id for job in jobs][: len(came)] == came, "and they start in that order again"
+
+
 def test_changes_since_a_revision(tmp_path: Path) -> None:
     async def read(found: Store) -> None:
         await found.write(Write(new_session=(a_session(), None)))
         for number in range(3):
             job = a_job(str(number), session_id="s", revision=10 + number)
             await found.write(new(job))
-        session, jobs = await found.changed("o", "s", 10)
+        session, jobs = await found.changed("o", "s", 10, 9)
         assert session is not None
         assert session.queued == 3
         assert [job.id for job in jobs] == ["1", "2"]
+        _, jobs = await found.changed("o", "s", 10, 1)
+        assert [job.id for job in jobs] == ["1"], "in the order of the changes"
 
     with opened(tmp_path) as found:
         asyncio.run(read(found))

@@ -1,20 +1,26 @@
 import { useRef, useState } from "preact/hooks";
 import { isStale, serverTime } from "../clock";
 import { CLOSED, type Command, type Model } from "../contract";
-import { useAnnouncement } from "./announce";
-import { TimelineSection } from "./chart";
-import { Confirm, consequence, PENDING_NAMES, type Question, type SessionCommand } from "./confirm";
-import { Countdowns } from "./countdowns";
-import { Details } from "./details";
-import { Empty } from "./empty";
-import { Facts, LinkBadge, Status } from "./head";
-import { useCommands, useLooks, useNow, useSession } from "./hooks";
-import { keepPlainKeys, OWN_KEYS } from "./keys";
-import { usePeeks } from "./peeks";
-import { nameOf } from "./pending";
-import { NoticeStrip, RetryStrip, WaitingStrip } from "./strips";
-import { JobTable } from "./table";
-import { WhyLine } from "./why";
+import { Countdowns } from "./head/countdowns";
+import { Details } from "./head/details";
+import { Facts, LinkBadge, Status } from "./head/head";
+import { WhyLine } from "./head/why";
+import { TimelineSection } from "./jobs/chart";
+import { JobTable } from "./jobs/table";
+import { useAnnouncement } from "./state/announce";
+import { useCommands, useLooks, useNow, useSession } from "./state/hooks";
+import { usePeeks } from "./state/peeks";
+import { nameOf } from "./state/pending";
+import {
+  Confirm,
+  consequence,
+  PENDING_NAMES,
+  type Question,
+  type SessionCommand,
+} from "./ui/confirm";
+import { Empty } from "./ui/empty";
+import { keepPlainKeys, OWN_KEYS } from "./ui/keys";
+import { NoticeStrip, RetryStrip, WaitingStrip } from "./ui/strips";
 
 const FAST_MS = 200;
 const SLOW_MS = 1000;
@@ -89,7 +95,7 @@ export function Panel({ model }: { model: Model }) {
       {...OWN_KEYS}
     >
       {/* The only text that is read aloud without being asked for. */}
-      <span class="qsw-unseen" role="status">
+      <span class="qsw-visually-hidden" role="status">
         <span key={announced.n}>{announced.text}</span>
       </span>
       <header class="qsw-head">

@@ -1,0 +1,112 @@
+import type { Head } from "../../contract";
+import type { Tally } from "../state/job-list";
+import { count, duration, resolution, span } from "../ui/format";
+
+/** What the session has cost, in ms, and what that went into where it is known. */
+export interface Usage {
+  total: number;
+  parts: readonly (readonly [ms: number, what: string])[];
+}
+
+const COUNTING = new Set(["active", "pending_inactive", "pending_closed"]);
+
+export function usageOf(head: Head, tally: Tally, serverNow: number): Usage | null {
+  const seconds = head.details.usage_time;
+  if (typeof seconds !== "number") {
+    return null;
+  }
+  // Who sends its clock sends all times: then usage goes on between two answers, and can be split.
+  const exact = head.mode === "dedicated" && head.details_at > 0;
+  const counts = exact && COUNTING.has(head.state ?? "");
+  const since = counts ? Math.max(0, serverNow - head.details_at) : 0;
+  const total = seconds * 1000 + since;
+  if (head.usage) {
+    return { total, parts: sentParts(head.usage, tally, since, counts ? serverNow : null) };
+  }
+  return { total, parts: exact && tally.timed ? countedParts(total, tally, serverNow) : [] };
+}
+
+/** What the server has said, of jobs only those that have ended, and what has gone on since. */
+function sentParts(
+  { on_device, preparing, idle }: NonNullable<Head["usage"]>,
+  { counts, underway }: Tally,
+  since: number,
+  until: number | null,
+): Usage["parts"] {
+  const running = { onDevice: 0, preparing: 0 };
+  if (until !== null) {
+    for (const [prepared, began, left] of underway) {
+      running.preparing += between(prepared, began ?? until);
+      running.onDevice += between(began, left ?? until);
+    }
+  }
+  const parts: (readonly [number | null, string, number])[] = [
+    [on_device, "on device", running.onDevice],
+    [preparing, "preparing", running.preparing],
+    [idle, "idle", counts.running === 0 ? since : 0],
+  ];
+  return parts.flatMap(([seconds, what, more]): [number, string][] =>
+    seconds === null ? [] : [[seconds * 1000 + more, what]],
+  );
+}
+
+/** The ms from a moment that may not have come. */
+function between(start: number | null | undefined, end: number): number {
+  return typeof start === "number" ? Math.max(0, end - start) : 0;
+}
+
+/** The jobs' own times, where the server says nothing of it. */
+function countedParts(total: number, tally: Tally, serverNow: number): Usage["parts"] {
+  const inJobs = tally.starts.reduce(
+    (sum, start) => sum + Math.max(0, serverNow - start),
+    tally.ran,
+  );
+  // Jobs that overlapped do not add up to the time that passed.
+  if (inJobs > total * 1.01 + 1000) {
+    return [];
+  }
+  const used = Math.min(inJobs, total);
+  return [
+    [used, "in jobs"],
+    [total - used, "idle"],
+  ];
+}
+
+/** The parts as finely as the total, and so that they add up to it (largest remainder). */
+export function usageWords({ total, parts }: Usage): string {
+  if (parts.length === 0 || total < 1000) {
+    return span(total);
+  }
+  const [unit, name] = resolution(total);
+  const shown = shares(total, parts, unit)?.map(([n, what]) => {
+    const length = n === 0 ? `0 ${name}` : span(n * unit);
+    return `${length} ${what}`;
+  });
+  const words = shown ?? parts.map(([ms, what]) => `${span(ms)} ${what}`);
+  return `${span(total)} (${words.join(", ")})`;
+}
+
+/** In whole units; null where the parts are more than the total, as of jobs that overlap. */
+function shares(
+  total: number,
+  known: Usage["parts"],
+  unit: number,
+): (readonly [units: number, what: string])[] | null {
+  const rest = known.reduce((left, [ms]) => left - ms, total);
+  if (rest <= -unit) {
+    return null;
+  }
+  const parts = rest >= unit ? [...known, [rest, "other"] as const] : known;
+  const sum = parts.reduce((all, [ms]) => all + ms, 0);
+  const units = Math.floor(total / unit);
+  const quotas = parts.map(([ms]) => (sum ? (ms / sum) * units : 0));
+  const found = quotas.map(Math.floor);
+  const left = units - found.reduce((all, n) => all + n, 0);
+  const remainder = (at: number) => (quotas[at] ?? 0) - (found[at] ?? 0);
+  const first = [...quotas.keys()].sort((a, b) => remainder(b) - remainder(a)).slice(0, left);
+  return parts.map(([, what], at) => [(found[at] ?? 0) + (first.includes(at) ? 1 : 0), what]);
+}
+
+export function cacheWords({ hits, misses, seconds_saved }: NonNullable<Head["cache"]>): string {
+  return `${count(hits, "hit")}, ${misses} missed, ${duration(seconds_saved * 1000)} saved`;
+}

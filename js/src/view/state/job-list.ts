@@ -1,0 +1,239 @@
+import { type Estimates, type Reason, STAGES, type Stage, type StageTimes } from "../../contract";
+import { pageOf } from "./shape";
+
+export type JobStatus = "queued" | "running" | "completed" | "failed" | "cancelled" | "unknown";
+
+const BY_CODE: readonly JobStatus[] = ["queued", "running", "completed", "failed", "cancelled"];
+const RUN = 0x80;
+/** Of a job's byte: the code of its state, and what it is doing above that. */
+const MEANING = 0x3f;
+const CODE = 0x0f;
+const UNKNOWN = 0x0f;
+const NO_STAGES: StageTimes = [];
+
+export interface Job {
+  /** Its place in the order in which the jobs came, from 0. */
+  index: number;
+  id: string;
+  program: string;
+  status: JobStatus;
+  /** What it does while it runs; null where that is not known. */
+  stage: Stage | null;
+  tags: readonly string[];
+  /** Epoch ms on the server's clock. */
+  created: number | null;
+  /** ms from creation to start, and from start to end. */
+  waited: number | null;
+  ran: number | null;
+  pubs: number | null;
+  /** ms from creation to each of `STAGES`. */
+  stages: StageTimes;
+  reason: string | null;
+  estimate: Estimate | null;
+}
+
+/** When a job may start, in epoch ms on the server's clock, and how the service knows. */
+export interface Estimate {
+  starts: number;
+  basis: string;
+}
+
+export type Counts = Readonly<Record<JobStatus, number>>;
+
+/** What is counted over all jobs. */
+export interface Tally {
+  counts: Counts;
+  /** ms that the jobs which have ended ran. */
+  ran: number;
+  /** Epoch ms at which those that run began. */
+  starts: number[];
+  /** Epoch ms at which each of those that run came to each of `STAGES`. */
+  underway: StageTimes[];
+  /** Whether the times of all that ran or run are known. */
+  timed: boolean;
+}
+
+export function isFinal(status: JobStatus): boolean {
+  return status === "completed" || status === "failed" || status === "cancelled";
+}
+
+/** One byte for each job, from bytes in which equal neighbours are a run. */
+export function readStates(bytes: DataView | undefined, count: number): Uint8Array {
+  const states = new Uint8Array(count).fill(UNKNOWN);
+  if (!(bytes instanceof DataView)) {
+    return states;
+  }
+  let job = 0;
+  for (let at = 0; at < bytes.byteLength && job < count; ) {
+    const byte = bytes.getUint8(at);
+    if (byte < RUN || at + 2 >= bytes.byteLength) {
+      states[job] = byte & MEANING;
+      job += 1;
+      at += 1;
+    } else {
+      const end = Math.min(count, job + bytes.getUint16(at + 1, true));
+      states.fill(byte & MEANING, job, end);
+      job = end;
+      at += 3;
+    }
+  }
+  return states;
+}
+
+/** The columns of a page with one value for each job. */
+interface Columns {
+  ids: readonly string[];
+  programs: readonly string[];
+  tags: readonly (readonly string[])[];
+  created: readonly (number | null)[];
+  waited: readonly (number | null)[];
+  ran: readonly (number | null)[];
+  pubs: readonly (number | null)[];
+  stages: readonly (StageTimes | null)[];
+}
+
+/** Pages never change, they are replaced: each is read once. */
+const read = new WeakMap<object, Columns>();
+
+function expand<T>(runs: readonly (readonly [T, number])[]): T[] {
+  return runs.flatMap(([value, count]) => new Array<T>(count).fill(value));
+}
+
+function columnsOf(raw: unknown): Columns | null {
+  if (typeof raw !== "object" || raw === null) {
+    return null;
+  }
+  let columns = read.get(raw);
+  if (!columns) {
+    const page = pageOf(raw);
+    let last = 0;
+    columns = {
+      ...page,
+      programs: expand(page.programs),
+      tags: expand(page.tags),
+      pubs: expand(page.pubs),
+      created: page.created.map((step) => {
+        last += step ?? 0;
+        return step === null ? null : last;
+      }),
+    };
+    read.set(raw, columns);
+  }
+  return columns;
+}
+
+/** All jobs of a session. They may be incomplete while messages are under way. */
+export class JobList {
+  readonly count: number;
+  readonly #states: Uint8Array;
+  readonly #pageSize: number;
+  readonly #pages: readonly unknown[];
+  readonly #reasons: readonly Reason[];
+  readonly #estimates: ReadonlyMap<number, Estimate>;
+  #tally: Tally | undefined;
+
+  constructor(
+    count: number,
+    pageSize: number,
+    pages: readonly unknown[],
+    states: DataView | undefined,
+    reasons: readonly Reason[],
+    estimates: Estimates,
+  ) {
+    this.count = count;
+    this.#pageSize = pageSize;
+    this.#pages = pages;
+    this.#states = readStates(states, this.count);
+    this.#reasons = reasons;
+    this.#estimates = new Map(
+      estimates.jobs.map(([job, starts, basis]) => [
+        job,
+        { starts, basis: estimates.bases[basis] ?? "" },
+      ]),
+    );
+  }
+
+  statusAt(index: number): JobStatus {
+    return BY_CODE[(this.#states[index] ?? UNKNOWN) & CODE] ?? "unknown";
+  }
+
+  /** What it does while it runs. */
+  stageAt(index: number): Stage | null {
+    const doing = (this.#states[index] ?? UNKNOWN) >> 4;
+    return this.statusAt(index) === "running" ? (STAGES[doing - 1] ?? null) : null;
+  }
+
+  at(index: number): Job {
+    const columns = columnsOf(this.#pages[Math.floor(index / this.#pageSize)]);
+    const place = index % this.#pageSize;
+    return {
+      index,
+      id: columns?.ids[place] ?? "",
+      program: columns?.programs[place] ?? "",
+      status: this.statusAt(index),
+      stage: this.stageAt(index),
+      tags: columns?.tags[place] ?? [],
+      created: columns?.created[place] ?? null,
+      waited: columns?.waited[place] ?? null,
+      ran: columns?.ran[place] ?? null,
+      pubs: columns?.pubs[place] ?? null,
+      stages: columns?.stages[place] ?? NO_STAGES,
+      reason: this.#reasonAt(index),
+      estimate: this.statusAt(index) === "queued" ? (this.#estimates.get(index) ?? null) : null,
+    };
+  }
+
+  idAt(index: number): string {
+    const columns = columnsOf(this.#pages[Math.floor(index / this.#pageSize)]);
+    return columns?.ids[index % this.#pageSize] ?? "";
+  }
+
+  indexOf(id: string): number {
+    for (const [number, page] of this.#pages.entries()) {
+      const place = columnsOf(page)?.ids.indexOf(id) ?? -1;
+      if (place >= 0) {
+        return number * this.#pageSize + place;
+      }
+    }
+    return -1;
+  }
+
+  /** Its place among those of the session that wait, 1 for the next. */
+  queuePosition(index: number): number {
+    let position = 1;
+    for (let before = 0; before < index; before++) {
+      position += this.statusAt(before) === "queued" ? 1 : 0;
+    }
+    return position;
+  }
+
+  get tally(): Tally {
+    this.#tally ??= this.#count();
+    return this.#tally;
+  }
+
+  #reasonAt(index: number): string | null {
+    const found = this.#reasons.find(([, first, count]) => index >= first && index < first + count);
+    return found?.[0] ?? null;
+  }
+
+  #count(): Tally {
+    const counts = { queued: 0, running: 0, completed: 0, failed: 0, cancelled: 0, unknown: 0 };
+    const tally: Tally = { counts, ran: 0, starts: [], underway: [], timed: true };
+    for (let index = 0; index < this.count; index++) {
+      const { status, created, waited, ran, stages } = this.at(index);
+      counts[status] += 1;
+      if (status === "running" && created !== null) {
+        tally.underway.push(stages.map((when) => (when === null ? null : created + when)));
+      }
+      if (ran !== null) {
+        tally.ran += ran;
+      } else if (status === "running" && created !== null && waited !== null) {
+        tally.starts.push(created + waited);
+      } else if (status === "completed" || status === "running") {
+        tally.timed = false;
+      }
+    }
+    return tally;
+  }
+}

@@ -1,0 +1,71 @@
+import type { Command, Message } from "../../contract";
+import type { Snapshot } from "./model";
+
+/** A kernel that is free has heard a command by then; one that runs a cell may have to end it. */
+const UNHEARD_MS = 3000;
+
+/** A command on its way, and how the things looked that its answer will change. */
+export interface Sent {
+  message: Message;
+  /** The number of the kernel's last beat. */
+  beat: number;
+  /** Browser time in ms. */
+  at: number;
+  before: string;
+}
+
+function outlook(command: Command, { head, jobs }: Snapshot): string {
+  const subject =
+    command.do === "cancel_job"
+      ? jobs.statusAt(jobs.indexOf(command.job_id))
+      : [head.status, head.state, head.accepting_jobs, jobs.tally.counts.queued === 0];
+  return JSON.stringify(subject);
+}
+
+/** Gives a command a name. */
+export function named(command: Command): Message {
+  return { ...command, ref: Math.random().toString(36).slice(2, 12) };
+}
+
+export function sent(command: Command, snapshot: Snapshot, beat: number, at: number): Sent {
+  return { message: named(command), beat, at, before: outlook(command, snapshot) };
+}
+
+/** Whether there is an answer, or what was wanted has come about. */
+export function isAnswered({ message, before }: Sent, snapshot: Snapshot): boolean {
+  const { ref, do: kind } = message;
+  if (kind === "peek" || kind === "refresh") {
+    return snapshot.commands.heard.includes(ref);
+  }
+  return snapshot.commands.done.includes(ref) || outlook(message, snapshot) !== before;
+}
+
+/**
+ * Whether it waits for the running cell: the kernel's thread has made a whole round since it was
+ * sent, and would have told of it.
+ */
+export function isUnheard(
+  { message, beat, at }: Sent,
+  { commands, link }: Snapshot,
+  lastBeat: number,
+  now: number,
+): boolean {
+  const late = lastBeat >= beat + 2 && now - at > UNHEARD_MS;
+  return late && link.state === "live" && !commands.heard.includes(message.ref);
+}
+
+/** What was sent, in the words of its button. */
+export function nameOf(command: Command): string {
+  return NAMES[command.do] + ("job_id" in command ? ` ${command.job_id}` : "");
+}
+
+const NAMES: Readonly<Record<Command["do"], string>> = {
+  close: "Close session",
+  cancel: "Cancel session",
+  cancel_queued: "Cancel queued",
+  cancel_job: "Cancel job",
+  cancel_jobs: "Cancel selected",
+  peek: "Open job",
+  look: "Look",
+  refresh: "Refresh",
+};

@@ -1,0 +1,251 @@
+/**
+ * What comes over the wire, made into what the view expects. The kernel's package and this module
+ * match, but a saved notebook may hold anything, and nothing of it may break the page.
+ */
+import type {
+  Beat,
+  Cache,
+  Commands,
+  Countdown,
+  Estimates,
+  Head,
+  Link,
+  Notice,
+  Page,
+  Peek,
+  Reason,
+  Result,
+  StageTimes,
+  UsageSplit,
+  Why,
+} from "../../contract";
+
+type Fields = Readonly<Record<string, unknown>>;
+
+const LONGEST_TEXT = 4000;
+const MOST = 1000;
+
+function fields(value: unknown): Fields {
+  return typeof value === "object" && value !== null ? (value as Fields) : {};
+}
+
+export function list(value: unknown): readonly unknown[] {
+  return Array.isArray(value) ? value : [];
+}
+
+export function text(value: unknown): string {
+  return typeof value === "string" ? value.slice(0, LONGEST_TEXT) : "";
+}
+
+function textOrNull(value: unknown): string | null {
+  return typeof value === "string" ? text(value) : null;
+}
+
+export function numberOr<T>(value: unknown, otherwise: T): number | T {
+  return typeof value === "number" && Number.isFinite(value) ? value : otherwise;
+}
+
+function oneOf<T extends string>(value: unknown, known: readonly T[], otherwise: T): T {
+  return known.find((each) => each === value) ?? otherwise;
+}
+
+/** The first of those with the same key: equal keys would confuse the drawing. */
+function unique<T>(values: readonly T[], keyOf: (value: T) => unknown): T[] {
+  return [...new Map([...values].reverse().map((each) => [keyOf(each), each])).values()].reverse();
+}
+
+function whyOf(value: unknown): Why | null {
+  if (typeof value !== "object" || value === null) {
+    return null;
+  }
+  const { parts, fields: names, document } = fields(value);
+  return {
+    parts: list(parts).map((part) => numberOr(part, text(part))),
+    fields: list(names).map(text),
+    document: text(document),
+  };
+}
+
+function countdownOf(value: unknown): Countdown[] {
+  const { kind, label, ends, total } = fields(value);
+  const known = numberOr(ends, null) !== null && numberOr(total, null) !== null;
+  return known
+    ? [
+        {
+          kind: oneOf(kind, ["first_job", "interactive", "max"], "max"),
+          label: text(label),
+          ends: Number(ends),
+          total: Number(total),
+        },
+      ]
+    : [];
+}
+
+function positive(value: unknown): number | null {
+  const found = numberOr(value, null);
+  return found !== null && found >= 0 ? found : null;
+}
+
+function usageSplitOf(value: unknown): UsageSplit | null {
+  const { on_device, preparing, idle } = fields(value);
+  const split = {
+    on_device: positive(on_device),
+    preparing: positive(preparing),
+    idle: positive(idle),
+  };
+  return Object.values(split).every((each) => each === null) ? null : split;
+}
+
+function cacheOf(value: unknown): Cache | null {
+  const { hits, misses, seconds_saved } = fields(value);
+  const [found, made, saved] = [positive(hits), positive(misses), positive(seconds_saved)];
+  return found === null || made === null || saved === null
+    ? null
+    : { hits: found, misses: made, seconds_saved: saved };
+}
+
+export function headOf(value: unknown): Head {
+  const head = fields(value);
+  return {
+    key: text(head.key),
+    session_id: textOrNull(head.session_id),
+    backend_name: textOrNull(head.backend_name),
+    simulator: head.simulator === true,
+    mode: head.mode === "dedicated" || head.mode === "batch" ? head.mode : null,
+    policy: textOrNull(head.policy),
+    status: textOrNull(head.status),
+    state: textOrNull(head.state),
+    accepting_jobs: typeof head.accepting_jobs === "boolean" ? head.accepting_jobs : null,
+    details: fields(head.details),
+    details_at: numberOr(head.details_at, 0),
+    usage: usageSplitOf(head.usage),
+    cache: cacheOf(head.cache),
+    countdowns: unique(list(head.countdowns).flatMap(countdownOf), ({ kind }) => kind),
+    why: whyOf(head.why),
+  };
+}
+
+export function beatOf(value: unknown): Beat | undefined {
+  const { n, at, now, rate, every } = fields(value);
+  const shown = numberOr(now, 0);
+  return typeof value === "object" && value !== null
+    ? {
+        n: numberOr(n, 0),
+        at: numberOr(at, shown),
+        now: shown,
+        rate: numberOr(rate, 1),
+        every: numberOr(every, 1),
+      }
+    : undefined;
+}
+
+export function linkOf(value: unknown): Link {
+  const { state, error, since, retry } = fields(value);
+  return {
+    state: oneOf(state, ["connecting", "live", "retrying", "ended"], "connecting"),
+    error: textOrNull(error),
+    since: numberOr(since, 0),
+    retry: numberOr(retry, null),
+  };
+}
+
+export function noticeOf(value: unknown): Notice {
+  const { n, level, text: words, command } = fields(value);
+  return {
+    n: numberOr(n, 0),
+    level: oneOf(level, ["info", "error"], "info"),
+    text: text(words),
+    command: text(command),
+  };
+}
+
+export function commandsOf(value: unknown): Commands {
+  const { heard, done } = fields(value);
+  return { heard: list(heard).map(text), done: list(done).map(text) };
+}
+
+export function reasonsOf(value: unknown): Reason[] {
+  return list(value).map((each) => {
+    const [words, first, count] = list(each);
+    return [text(words), numberOr(first, 0), numberOr(count, 0)];
+  });
+}
+
+export function estimatesOf(value: unknown): Estimates {
+  const { bases, jobs } = fields(value);
+  return {
+    bases: list(bases).map(text),
+    jobs: list(jobs).map((each) => {
+      const [job, starts, basis] = list(each);
+      return [numberOr(job, -1), numberOr(starts, 0), numberOr(basis, -1)];
+    }),
+  };
+}
+
+function runsOf<T>(value: unknown, read: (value: unknown) => T): [T, number][] {
+  return list(value).map((each) => {
+    const [found, count] = list(each);
+    return [read(found), Math.min(MOST, Math.max(0, Math.floor(numberOr(count, 0))))];
+  });
+}
+
+function numbersOf(value: unknown): (number | null)[] {
+  return list(value).map((each) => numberOr(each, null));
+}
+
+export function pageOf(value: unknown): Page {
+  const page = fields(value);
+  return {
+    ids: list(page.ids).map(text),
+    programs: runsOf(page.programs, text),
+    tags: runsOf(page.tags, (tags) => list(tags).map(text)),
+    created: numbersOf(page.created),
+    waited: numbersOf(page.waited),
+    ran: numbersOf(page.ran),
+    pubs: runsOf(page.pubs, (pubs) => numberOr(pubs, null)),
+    stages: list(page.stages).map((times): StageTimes | null =>
+      Array.isArray(times) ? numbersOf(times) : null,
+    ),
+  };
+}
+
+function resultOf(value: unknown): Result {
+  const { pub, name, more, shots, counts, values } = fields(value);
+  const result: Result = { pub: numberOr(pub, 0), name: text(name), more: numberOr(more, 0) };
+  if (Array.isArray(values)) {
+    const rows = values.map((row): [string, number | null, number | null] => {
+      const [at, found, error] = list(row);
+      return [text(at), numberOr(found, null), numberOr(error, null)];
+    });
+    return { ...result, values: unique(rows, ([at]) => at) };
+  }
+  const rows = list(counts).map((row): [string, number] => {
+    const [bits, n] = list(row);
+    return [text(bits), Math.max(0, numberOr(n, 0))];
+  });
+  return { ...result, shots: numberOr(shots, 0), counts: unique(rows, ([bits]) => bits) };
+}
+
+/** The answer to a look into a job; null for any other message. */
+export function peekOf(message: unknown): Peek | null {
+  const peek = fields(fields(message).peek);
+  if (typeof peek.job_id !== "string") {
+    return null;
+  }
+  const options = list(peek.options).map((row): [string, string] => {
+    const [name, value] = list(row);
+    return [text(name), text(value)];
+  });
+  return {
+    job_id: peek.job_id,
+    error: text(peek.error),
+    code: text(peek.code),
+    reason: textOrNull(peek.reason),
+    tags: list(peek.tags).map(text),
+    usage: numberOr(peek.usage, null),
+    pubs: numberOr(peek.pubs, null),
+    options: unique(options, ([name]) => name),
+    notes: unique(list(peek.notes).map(text), (note) => note),
+    results: unique(list(peek.results).map(resultOf), ({ pub, name }) => `${pub} ${name}`),
+  };
+}

@@ -1,0 +1,115 @@
+/** Numbers and times as people read them. All durations are in ms. */
+
+const SECOND = 1000;
+const MINUTE = 60 * SECOND;
+const HOUR = 60 * MINUTE;
+const DAY = 24 * HOUR;
+
+export const NONE = "–";
+
+function pair(ms: number, big: number, bigUnit: string, small: number, smallUnit: string): string {
+  const rest = Math.floor((ms % big) / small);
+  const head = `${Math.floor(ms / big)} ${bigUnit}`;
+  return rest ? `${head} ${rest} ${smallUnit}` : head;
+}
+
+function long(ms: number): string {
+  if (ms < HOUR) {
+    return pair(ms, MINUTE, "min", SECOND, "s");
+  }
+  return ms < DAY ? pair(ms, HOUR, "h", MINUTE, "min") : pair(ms, DAY, "d", HOUR, "h");
+}
+
+/** A length that is being counted or was measured: fractions of a second while they matter. */
+export function duration(ms: number): string {
+  const length = Math.max(0, ms);
+  if (length < SECOND) {
+    return `${(Math.floor(length / 10) / 100).toFixed(2)} s`;
+  }
+  return length < MINUTE ? `${(Math.floor(length / 100) / 10).toFixed(1)} s` : long(length);
+}
+
+/** A length that was configured or is far off: whole seconds. */
+export function span(ms: number): string {
+  const length = Math.max(0, ms);
+  return length < MINUTE ? `${Math.floor(length / SECOND)} s` : long(length);
+}
+
+/** In which steps `span` says a length. */
+export function resolution(ms: number): readonly [ms: number, unit: string] {
+  if (ms < HOUR) {
+    return [SECOND, "s"];
+  }
+  return ms < DAY ? [MINUTE, "min"] : [HOUR, "h"];
+}
+
+function coarse(ms: number): string {
+  if (ms < MINUTE) {
+    return `${Math.floor(ms / SECOND)} s`;
+  }
+  if (ms < HOUR) {
+    return `${Math.floor(ms / MINUTE)} min`;
+  }
+  return ms < 2 * DAY ? `${Math.floor(ms / HOUR)} h` : `${Math.floor(ms / DAY)} days`;
+}
+
+/** In one unit only, so that it changes seldom. */
+export function relative(then: number, now: number): string {
+  const length = Math.abs(now - then);
+  if (length < SECOND) {
+    return "just now";
+  }
+  return then > now ? `in ${coarse(length)}` : `${coarse(length)} ago`;
+}
+
+const ABSOLUTE = new Intl.DateTimeFormat(undefined, {
+  year: "numeric",
+  month: "short",
+  day: "numeric",
+  hour: "2-digit",
+  minute: "2-digit",
+  second: "2-digit",
+  timeZoneName: "short",
+});
+
+const LAST_TIME = 8.64e15;
+
+/** Whether a number can be shown as a date at all. */
+export function isTime(ms: number): boolean {
+  return Math.abs(ms) <= LAST_TIME;
+}
+
+export function absolute(ms: number): string {
+  return isTime(ms) ? ABSOLUTE.format(ms) : NONE;
+}
+
+const CLOCK = new Intl.DateTimeFormat(undefined, {
+  hour: "2-digit",
+  minute: "2-digit",
+  second: "2-digit",
+});
+const DATE_AND_CLOCK = new Intl.DateTimeFormat(undefined, {
+  month: "short",
+  day: "numeric",
+  hour: "2-digit",
+  minute: "2-digit",
+});
+
+/** The time of day; with the date if that was not today. */
+export function moment(ms: number, now: number): string {
+  if (!isTime(ms)) {
+    return NONE;
+  }
+  const sameDay = new Date(ms).toDateString() === new Date(now).toDateString();
+  return (sameDay ? CLOCK : DATE_AND_CLOCK).format(ms);
+}
+
+export function count(n: number, noun: string): string {
+  return `${n} ${noun}${n === 1 ? "" : "s"}`;
+}
+
+/** An ISO 8601 time in epoch ms, or null if it is none. */
+export function epoch(value: unknown): number | null {
+  const ms = typeof value === "string" ? Date.parse(value) : Number.NaN;
+  return Number.isNaN(ms) ? null : ms;
+}

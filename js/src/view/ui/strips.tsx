@@ -1,0 +1,66 @@
+import { useState } from "preact/hooks";
+import type { Link, Notice } from "../../contract";
+import { relative, span } from "./format";
+import { Icon } from "./icons";
+import { OWN_KEYS } from "./keys";
+
+interface RetryProps {
+  link: Link;
+  /** ms since the last try. */
+  age: number;
+}
+
+export function RetryStrip({ link, age }: RetryProps) {
+  const left = link.retry === null ? null : Math.max(0, link.retry * 1000 - age);
+  return (
+    <p class="qsw-strip qsw-warning" data-testid="qsw-link-error">
+      <Icon name="retrying" />
+      <span>
+        No answer since {relative(link.since, Date.now())}:{" "}
+        {link.error ?? "the reason is not known"}
+        {left !== null && (
+          <span class="qsw-quiet"> Next try {left > 0 ? `in ${span(left + 999)}` : "now"}.</span>
+        )}
+      </span>
+    </p>
+  );
+}
+
+/** Of commands that the kernel will get when its cell has ended. */
+export function WaitingStrip({ names }: { names: readonly string[] }) {
+  const acts = names.length === 1 ? "acts" : "act";
+  return names.length === 0 ? null : (
+    <p class="qsw-strip qsw-warning" data-testid="qsw-waiting">
+      <Icon name="queued" />
+      <span>
+        The kernel is busy: <strong>{names.join(", ")}</strong> {acts} after the running cell.
+      </span>
+    </p>
+  );
+}
+
+export function NoticeStrip({ notice }: { notice: Notice }) {
+  const [dismissed, setDismissed] = useState(0);
+  if (notice.n === 0 || notice.n === dismissed) {
+    return null;
+  }
+  return (
+    <div class={`qsw-strip qsw-${notice.level}`} data-testid="qsw-notice">
+      <Icon name={notice.level === "error" ? "failed" : "info"} />
+      <span class="qsw-grow">
+        {notice.command && <strong>{notice.command}: </strong>}
+        {notice.text}
+      </span>
+      <button
+        type="button"
+        class="qsw-icon-button"
+        aria-label="Dismiss"
+        title="Dismiss"
+        onClick={() => setDismissed(notice.n)}
+        {...OWN_KEYS}
+      >
+        <Icon name="cross" />
+      </button>
+    </div>
+  );
+}

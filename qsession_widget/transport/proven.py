@@ -1,0 +1,130 @@
+"""Connections to the local runtime that show it nothing before it has proved to be the one.
+
+Each new connection begins with a challenge (`wire.proof`). Where the answer is wrong, or none
+comes, it counts as a connection that could not be made: nothing was sent, and the request may be
+sent again once the runtime's present address is known.
+"""
+
+from __future__ import annotations
+
+import time
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any
+
+from requests.adapters import HTTPAdapter
+from urllib3.connection import HTTPConnection
+from urllib3.connectionpool import HTTPConnectionPool
+from urllib3.exceptions import NewConnectionError
+
+from qsession_widget.wire import proof
+from qsession_widget.wire.fields import API_PREFIX
+
+if TYPE_CHECKING:
+    import socket
+    from collections.abc import Callable, Mapping
+
+DEADLINE_SECONDS = 5.0
+"""For the whole answer: a listener that sends it bit by bit must not hold anybody up."""
+
+_MOST_BYTES = 16_384
+_END_OF_HEAD = b"\r\n\r\n"
+_SCHEME = "Bearer "
+
+
+class ProvenAdapter(HTTPAdapter):
+    """Sends requests on proven connections only.
+
+    Args:
+        token: gives the token that the server has to know; None takes the one that a request is
+            about to show it.
+        arguments: as for `HTTPAdapter`.
+    """
+
+    def __init__(self, token: Callable[[], str] | None = None, **arguments: Any) -> None:
+        self._token = token
+        super().__init__(**arguments)
+
+    def init_poolmanager(self, *arguments: Any, **more: Any) -> None:
+        """Make the pools (requests.adapters.HTTPAdapter)."""
+        super().init_poolmanager(*arguments, **more)
+        wanted = self._token
+
+        class Connection(_Connection):
+            token = staticmethod(wanted) if wanted is not None else None
+
+        class Pool(HTTPConnectionPool):
+            ConnectionCls = Connection
+
+        classes = self.poolmanager.pool_classes_by_scheme
+        self.poolmanager.pool_classes_by_scheme = {**classes, "http": Pool}
+
+
+class _Connection(HTTPConnection):
+    token: Callable[[], str] | None = None
+
+    def request(  # type: ignore[override] # its arguments differ between releases of urllib3
+        self,
+        method: str,
+        url: str,
+        body: Any = None,
+        headers: Mapping[str, str] | None = None,
+        **more: Any,
+    ) -> None:
+        """Send a request, on a new connection after its proof."""
+        if self.sock is None:
+            token = _shown(headers or {}) if self.token is None else self.token()
+            self.connect()
+            try:
+                _demand(self.sock, self.host, self.port, token)
+            except (OSError, ValueError) as error:
+                self.close()
+                raise NewConnectionError(
+                    self, f"{self.host}:{self.port} does not prove to be the local runtime: {error}"
+                ) from error
+        super().request(method, url, body=body, headers=headers, **more)
+
+
+def _shown(headers: Mapping[str, str]) -> str:
+    given = {name.lower(): value for name, value in headers.items()}.get("authorization", "")
+    # requests' headers are text, or bytes where somebody has set such.
+    text = given.decode() if isinstance(given, bytes) else given
+    return text.removeprefix(_SCHEME)
+
+
+def _demand(connected: socket.socket, host: str, port: int, token: str) -> None:
+    """Ask for the proof on a connection that nothing was sent on yet.
+
+    Raises:
+        OSError: where the connection breaks, or the answer is not there in time.
+        ValueError: where the answer is wrong.
+    """
+    deadline = time.monotonic() + DEADLINE_SECONDS
+    timeout = connected.gettimeout()
+    challenge = proof.challenge()
+    where = f"{API_PREFIX}{proof.PATH}?{proof.CHALLENGE}={challenge}"
+    connected.settimeout(DEADLINE_SECONDS)
+    connected.sendall(f"GET {where} HTTP/1.1\r\nHost: {host}:{port}\r\n\r\n".encode())
+    received = bytearray()
+    while _END_OF_HEAD not in received:
+        left = deadline - time.monotonic()
+        if left <= 0 or len(received) > _MOST_BYTES:
+            raise ValueError("it answers too slowly, or too much")
+        connected.settimeout(left)
+        chunk = connected.recv(_MOST_BYTES)
+        if not chunk:
+            raise ValueError("it closed the connection")
+        received += chunk
+    connected.settimeout(timeout)
+    head, _, rest = bytes(received).partition(_END_OF_HEAD)
+    status, *lines = head.split(b"\r\n")
+    given = ""
+    for line in lines:
+        name, _, value = line.partition(b":")
+        if name.strip().lower() == proof.HEADER.lower().encode():
+            with suppress(UnicodeDecodeError):
+                given = value.strip().decode("ascii")
+    # 204 has no body: whatever came after it is not ours to read.
+    if not status.startswith(b"HTTP/1.1 204") or rest:
+        raise ValueError("it knows of no proof")
+    if not proof.is_right(token, challenge, port, given):
+        raise ValueError("its proof is wrong")

@@ -1,0 +1,60 @@
+"""Which environment variables the runtime gets: those that it can use, and no secrets.
+
+A kernel's environment holds API keys of many services. The runtime runs other people's circuits
+for hours, so that a list of what it needs is safer than one of what it must not see.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+_NAMES = frozenset(
+    {
+        "HOME",
+        "LANG",
+        "LANGUAGE",
+        "LD_LIBRARY_PATH",
+        "LD_PRELOAD",
+        "LIBRARY_PATH",
+        "LOCPATH",
+        "LOGNAME",
+        "PATH",
+        "PWD",
+        "QSESSION_HOME",
+        "SHELL",
+        "SOURCE_DATE_EPOCH",
+        "TEMP",
+        "TERM",
+        "TMP",
+        "TMPDIR",
+        "TZ",
+        "TZDIR",
+        "USER",
+        "VIRTUAL_ENV",
+        "CONDA_PREFIX",
+    }
+)
+_PREFIXES = (
+    "DYLD_",  # where libraries are, on macOS
+    "GOMP_",  # threads of OpenMP and of the libraries for linear algebra
+    "KMP_",
+    "LC_",
+    "MALLOC_",
+    "MKL_",
+    "OMP_",
+    "OPENBLAS_",
+    "PYTHON",
+    "XDG_",
+)
+
+
+def for_runtime(variables: Mapping[str, str]) -> dict[str, str]:
+    """Give those of some variables that the runtime needs."""
+    return {
+        name: value
+        for name, value in variables.items()
+        if name in _NAMES or name.startswith(_PREFIXES)
+    }
