@@ -338,8 +338,8 @@ def no_calibration(calibration_id: str | None) -> None:
     """
     if calibration_id is not None:
         raise InvalidInputError(
-            f"calibration_id={calibration_id!r} is not allowed: jobs take the device's present "
-            "calibration; service.ibm() gives IBM's own client, which can choose one"
+            f"calibration_id={shown(calibration_id)} is not allowed: jobs take the device's "
+            "present calibration; service.ibm() gives IBM's own client, which can choose one"
         )
 
 

@@ -69,6 +69,8 @@ class Devices(Instances):
         no_calibration(calibration_id)
         name = given(checked.text, "name", name)
         operational = given(checked.boolean, "operational", operational)
+        use_fractional_gates = given(checked.boolean, "use_fractional_gates", use_fractional_gates)
+        include_mocks = checked.boolean("include_mocks", include_mocks)
         wanted = _wanted(min_num_qubits, simulator, dynamic_circuits, filters, attributes)
         found = [
             (service._device(entry["name"], use_fractional_gates), entry)  # noqa: SLF001 - of the same class
@@ -128,11 +130,11 @@ class Devices(Instances):
         min_num_qubits: int | None = None,
         instance: str | None = None,
         filters: Callable[[Backend], bool] | None = None,
+        use_fractional_gates: bool | None = None,
         *,
         simulator: bool | None = None,
         dynamic_circuits: bool | None = None,
         operational: bool = True,
-        use_fractional_gates: bool | None = None,
         **attributes: object,
     ) -> Backend:
         """Give the operational device with the fewest waiting jobs.
@@ -156,6 +158,7 @@ class Devices(Instances):
         """
         if not checked.boolean("operational", operational):
             raise InvalidInputError("operational=False: only a device that takes jobs is chosen")
+        use_fractional_gates = given(checked.boolean, "use_fractional_gates", use_fractional_gates)
         wanted = _wanted(min_num_qubits, simulator, dynamic_circuits, filters, attributes)
         found = self._entries(instance)
         ready = [(service, entry) for service, entry in found if _operational(entry)]

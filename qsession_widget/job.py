@@ -163,7 +163,7 @@ class RuntimeJob(PolledJob):
         Raises:
             BackendNotFoundError: where the service has it no more.
         """
-        del timeout
+        checked.timeout("timeout", timeout)
         return self._service.backend(self._known()["backend"])
 
     def properties(self, refresh: bool = False) -> Record | None:
@@ -172,7 +172,7 @@ class RuntimeJob(PolledJob):
         Args:
             refresh: nothing is kept, so they are asked for in either case.
         """
-        del refresh
+        checked.boolean("refresh", refresh)
         return self.backend().properties(datetime=self.creation_date)
 
     # How it is
@@ -265,9 +265,10 @@ class RuntimeJob(PolledJob):
         Args:
             partial: whether a figure that may grow will do.
         """
+        wanted_now = checked.boolean("partial", partial)
         usage = self.metrics().get("usage") or {}
         seconds = usage.get("qpu_charge_time_seconds")
-        open_still = usage.get("status") == "pending" and not partial
+        open_still = usage.get("status") == "pending" and not wanted_now
         return None if open_still or seconds is None else float(seconds)
 
     def logs(self) -> str:

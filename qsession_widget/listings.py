@@ -79,7 +79,7 @@ class Listings(Instances):
             "created_after": given(checked.moment, "created_after", created_after),
             "created_before": given(checked.moment, "created_before", created_before),
             "sort": None if descending else "ASC",
-            "include_mocks": "true" if include_mocks else None,
+            "include_mocks": "true" if checked.boolean("include_mocks", include_mocks) else None,
         }
         return self._merged(
             lambda service, most, first: service._jobs_of_it(query, most, first),  # noqa: SLF001 - of the same class

@@ -109,6 +109,7 @@ class PolledJob(BasePrimitiveJob):  # type: ignore[misc] # qiskit has no types
         """
         timeout = checked.timeout("timeout", timeout)
         pause = _interval(poll_interval, wait)
+        checked.given(checked.function, "callback", callback)
         try:
             self._wait(timeout, pause, callback)
         except KeyboardInterrupt as interrupt:

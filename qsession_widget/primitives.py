@@ -9,6 +9,7 @@ from qiskit.primitives import BaseEstimatorV2, BaseSamplerV2
 from qiskit.primitives.containers.estimator_pub import EstimatorPub
 from qiskit.primitives.containers.sampler_pub import SamplerPub
 
+from qsession_widget import checked
 from qsession_widget.accounts import LOCAL
 from qsession_widget.backend import Backend, backend_name
 from qsession_widget.errors import InvalidInputError
@@ -107,7 +108,7 @@ class Placed:
             BackendNotFoundError: where the service has no mock of the device.
         """
         session, backend = self._place()
-        if not dry_run:
+        if not checked.boolean("dry_run", dry_run):
             return session, backend
         return None, backend.service.backend(mock_of(backend.name))
 

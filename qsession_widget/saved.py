@@ -93,13 +93,14 @@ class SavedAccounts:
             filename: another file than qiskit-ibm-runtime's.
             name: only the one of this name.
         """
+        default = given(checked.boolean, "default", default)
         found = accounts.saved_accounts(channel=channel, name=name, filename=filename)
         if default is None:
             return found
         return {
             each: entry
             for each, entry in found.items()
-            if bool(entry.get("is_default_account")) is default
+            if bool(entry.get("is_default_account")) == default
         }
 
     @staticmethod

@@ -447,11 +447,14 @@ def default_is_at_ibm() -> bool:
 
 def local_service() -> QiskitRuntimeService:
     """Give this process's service on the local runtime, whatever account is the default."""
-    # No account is asked for it: IBM may be out of reach, and has nothing to say here.
+    # No server is asked for it: IBM may be out of reach, and has nothing to say here.
     for place in (_default, _local):
         known = _kept(place)
         if known is not None and known.channel == LOCAL:
             return known
+    with suppress(InvalidInputError):
+        if not _kept(_default) and find_account().channel == LOCAL:
+            return default_service()
     return _keep(_local, QiskitRuntimeService(LOCAL))
 
 

@@ -101,8 +101,10 @@ class Session(Ending):
     ) -> None:
         if is_device(service):
             # As in qiskit-ibm-runtime: Session(backend, max_time).
-            if backend is not None and max_time is not None:
-                raise InvalidInputError(f"two backends are given, {service!r} and {backend!r}")
+            if is_device(backend) and (max_time is not None or not isinstance(backend, str)):
+                raise InvalidInputError(
+                    f"two backends are given, service={service!r} and {backend!r}"
+                )
             if backend is not None:
                 max_time = parse_duration(backend)
             service, backend = None, service
@@ -198,6 +200,7 @@ class Session(Ending):
                 way round, and where its device is another one.
         """
         no_calibration(calibration_id)
+        checked.given(checked.boolean, "use_fractional_gates", use_fractional_gates)
         session = cls.__new__(cls)
         session._adopt(  # noqa: SLF001 - a second constructor, which must not create anything
             session_id, service_for(service, backend), backend, on_error, tags, name

@@ -9,10 +9,12 @@ import qsession_widget
 from qsession_widget import (
     Batch,
     Estimator,
+    EstimatorOptions,
     Executor,
     Options,
     RuntimeOptions,
     Sampler,
+    SamplerOptions,
     Session,
     SessionPanel,
 )
@@ -75,6 +77,17 @@ KINDS: dict[str, Kind] = {
         lambda *_: Options.of({"twirling": {"enable_gates": True}}),
         lambda each: each.on_the_wire(),
         shared=False,
+    ),
+    "EstimatorOptions": Kind(
+        lambda *_: EstimatorOptions(resilience_level=1),
+        lambda each: each.set_values(),
+        shared=False,
+    ),
+    "SamplerOptions": Kind(
+        lambda *_: SamplerOptions(default_shots=7), lambda each: each.on_the_wire(), shared=False
+    ),
+    "Record": Kind(
+        lambda session, _: session.device.properties(), lambda each: each.t1(0), shared=False
     ),
     "QiskitRuntimeService": Kind(
         lambda session, _: session.service,

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytest
 from qiskit import QuantumCircuit
+from qiskit_ibm_runtime import QuantumProgram
 
 import qsession_widget
 from qsession_widget import (
@@ -103,7 +104,16 @@ ALLOWED: dict[str, set[str]] = {
     "private_endpoint": FLAG,
     "overwrite": FLAG,
     "set_as_default": FLAG,
+    "include_mocks": FLAG,
+    "dry_run": FLAG,
+    "partial": FLAG,
+    "refresh": FLAG,
+    "default": FLAG,
+    "poll_interval": NUMBER | {"zero"},
+    "wait": NUMBER | {"zero"},
+    "calibration_id": NONE,
     "job_tags": TEXTS,
+    "new_tags": TEXTS,
     "tags": TEXTS,
     "plans_preference": TEXTS,
     "created_after": MOMENT,
@@ -208,7 +218,7 @@ def calls(request: pytest.FixtureRequest) -> dict[str, Callable[..., object]]:
         "Executor": (Executor, {}),
         "Sampler.run": (sampler.run, {"pubs": bell()}),
         "Estimator.run": (estimator.run, {"pubs": (QuantumCircuit(1), "Z")}),
-        "Executor.run": (Executor(device).run, {}),
+        "Executor.run": (Executor(device).run, {"program": QuantumProgram(shots=1)}),
         "QiskitRuntimeService.run": (
             service.run,
             {"program_id": "sampler", "inputs": {}, "options": {"backend": device}},
@@ -216,6 +226,9 @@ def calls(request: pytest.FixtureRequest) -> dict[str, Callable[..., object]]:
         "RuntimeJob.result": (job.result, {}),
         "RuntimeJob.wait_for_final_state": (job.wait_for_final_state, {}),
         "RuntimeJob.update_tags": (job.update_tags, {}),
+        "RuntimeJob.backend": (job.backend, {}),
+        "RuntimeJob.properties": (job.properties, {}),
+        "RuntimeJob.usage": (job.usage, {}),
         "watch": (watch, {}),
         "SessionPanel": (SessionPanel, {}),
     }
@@ -261,7 +274,8 @@ def test_every_public_name_is_looked_at() -> None:
         if isinstance(kind := getattr(qsession_widget, name), type) and issubclass(kind, Exception)
     }
     # Options have a table of their own; the panel is made by `watch`; a summary is only read.
-    others = {"Options", "RuntimeOptions", "SessionPanel", "SessionSummary"}
+    options = {"EstimatorOptions", "Options", "RuntimeOptions", "SamplerOptions"}
+    others = options | {"SessionPanel", "SessionSummary"}
     assert looked_at | errors | others == set(qsession_widget.__all__)
 
 

@@ -28,6 +28,7 @@ from qsession_widget import (
 )
 from qsession_widget.backend import Backend, BackendStatus
 from qsession_widget.job import Estimate
+from qsession_widget.records import Record
 from qsession_widget.wire.discovery import Discovery
 from tests.conftest import DEADLINE_SECONDS, eventually, gone, use
 from tests.core.circuits import bell
@@ -58,7 +59,7 @@ def test_each_public_name_is_decided() -> None:
         if inspect.isclass(getattr(qsession_widget, name))
         and not issubclass(getattr(qsession_widget, name), Exception)
     }
-    given = {each.__name__ for each in (Backend, BackendStatus, Estimate)}
+    given = {each.__name__ for each in (Backend, BackendStatus, Estimate, Record)}
     assert classes | given == set(KINDS)
     functions = {
         name

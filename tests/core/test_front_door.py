@@ -55,7 +55,11 @@ def test_every_public_name_is_there_and_described(name: str) -> None:
 
 
 def test_all_errors_are_public_and_of_one_tree() -> None:
-    found = [value for value in vars(errors).values() if inspect.isclass(value)]
+    found = [
+        value
+        for value in vars(errors).values()
+        if inspect.isclass(value) and value.__module__ == errors.__name__
+    ]
     assert len(found) > 10
     assert all(issubclass(error, qsession_widget.QSessionError) for error in found)
     assert {error.__name__ for error in found} <= set(qsession_widget.__all__)
