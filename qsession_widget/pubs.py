@@ -146,8 +146,8 @@ def _estimator_pub(pub: Any, precision: float | None) -> EstimatorPub:
     for each in found.observables.sparse_observables_array().ravel():
         if not np.all(np.isfinite(each.coeffs)):
             raise InvalidInputError(
-                f"an observable has the coefficients {each.coeffs.real.tolist()!s:.80}; allowed "
-                "are finite numbers"
+                f"an observable has the coefficients {np.asarray(each.coeffs).tolist()!s:.80}; "
+                "allowed are finite numbers"
             )
     return found
 

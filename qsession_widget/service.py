@@ -324,7 +324,7 @@ class QiskitRuntimeService(Devices, Listings, SavedAccounts):
             # IBM's service reads circuits with Qiskit alone.
             return kept_circuits.text(circuit, plain="transpile" not in service.features)
 
-        text = codec.dumps(body, circuit=encoded)
+        text = codec.dumps(body, circuit=encoded, allow_nan=False)
         try:
             answer = service.api.create_job(text, key=str(uuid.uuid4()))
         except ServiceUnavailableError as error:

@@ -74,25 +74,34 @@ def encode_circuit(circuit: QuantumCircuit, *, plain: bool = False) -> str:
         raise CodecError(f"circuit {circuit.name!r} has no form on the wire: {error}") from error
 
 
-def dumps(value: Any, *, circuit: Callable[[QuantumCircuit], str] = encode_circuit) -> str:
+def dumps(
+    value: Any,
+    *,
+    circuit: Callable[[QuantumCircuit], str] = encode_circuit,
+    allow_nan: bool = True,
+) -> str:
     """Encode a value as the wire's JSON text.
 
     Args:
         value: JSON values, circuits, numpy arrays and scalars, complex numbers, datetimes,
             observables, pubs and primitive results, nested in any way.
         circuit: encodes a circuit; for who keeps encoded ones.
+        allow_nan: whether to write nan and infinity, which JSON does not have, as Python does.
 
     Raises:
         CodecError: for an object that has no form on the wire.
     """
     try:
         default = partial(_encode, circuit=circuit)
-        return json.dumps(value, default=default, separators=(",", ":"))
+        return json.dumps(value, default=default, separators=(",", ":"), allow_nan=allow_nan)
     except CodecError:
         raise
     # JSON's own limits: keys, circles, depth.
     except (TypeError, ValueError, RecursionError) as error:
-        raise CodecError(f"has no form on the wire: {error}") from error
+        reason = str(error)
+        if not allow_nan and "JSON compliant" in reason:
+            reason = "a number is nan or infinite; allowed are finite numbers"
+        raise CodecError(f"has no form on the wire: {reason}") from error
 
 
 def joined(pub_results: Sequence[str], metadata: dict[str, Any]) -> str:

@@ -12,16 +12,25 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from qiskit import ClassicalRegister, QuantumCircuit, QuantumRegister, generate_preset_pass_manager
-from qiskit.circuit import Parameter, ParameterVector
+from qiskit.circuit import (
+    AnnotatedOperation,
+    Duration,
+    InverseModifier,
+    Parameter,
+    ParameterVector,
+)
+from qiskit.circuit.classical import expr
+from qiskit.circuit.library import XGate
 from qiskit.primitives import BackendEstimatorV2, BackendSamplerV2
 from qiskit.primitives.containers.estimator_pub import EstimatorPub
-from qiskit.quantum_info import DensityMatrix, SuperOp, hellinger_fidelity
+from qiskit.quantum_info import DensityMatrix, SuperOp, hellinger_fidelity, random_clifford
 from qiskit_aer import AerSimulator
 
 from qsession_widget.runtime import caching, devices, engine, noise, simulation
 from qsession_widget.runtime.caching import Cache
 from qsession_widget.runtime.circuits import Circuits, structural_key
 from qsession_widget.wire import codec
+from qsession_widget.wire.codec import encode_circuit
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -347,6 +356,18 @@ def rotated(name: str = "theta", gate: str = "rz", angle: float | None = None) -
     return circuit
 
 
+def delayed(length: float | Parameter, unit: str) -> QuantumCircuit:
+    circuit = QuantumCircuit(1)
+    circuit.delay(length, 0, unit=unit)
+    return circuit
+
+
+def labelled(label: str) -> QuantumCircuit:
+    circuit = QuantumCircuit(1)
+    circuit.append(XGate(label=label), [0])
+    return circuit
+
+
 def test_a_circuit_that_is_built_again_is_the_same_to_the_cache() -> None:
     assert structural_key(rotated()) == structural_key(rotated("phi"))
     assert structural_key(rotated(angle=0.5)) == structural_key(rotated(angle=0.5))
@@ -372,6 +393,12 @@ def test_circuits_that_differ_at_all_have_different_keys() -> None:
         turned,
         two,
         swapped,
+        *(delayed(132, unit) for unit in ("dt", "s", "ms", "us", "ns", "ps")),
+        delayed(133, "us"),
+        delayed(Parameter("t"), "us"),
+        delayed(Parameter("t"), "ns"),
+        labelled("one"),
+        labelled("other"),
     ]
     keys = [structural_key(each) for each in found]
     assert None not in keys
@@ -387,8 +414,29 @@ def test_what_is_not_known_to_the_last_bit_has_no_structural_key() -> None:
         dynamic.x(0)
     own = QuantumCircuit(1)
     own.unitary(np.eye(2), 0)
-    for circuit in (expression, dynamic, own):
+    annotated = QuantumCircuit(1)
+    annotated.append(AnnotatedOperation(XGate(), [InverseModifier()]), [0])
+    clifford = QuantumCircuit(1)
+    clifford.append(random_clifford(1, seed=1), [0])
+    open_control = QuantumCircuit(2)
+    open_control.cx(0, 1, ctrl_state=0)
+    const = QuantumCircuit(1)
+    const.delay(expr.lift(Duration.us(1)), 0)
+    for circuit in (expression, dynamic, own, annotated, clifford, open_control, const):
         assert structural_key(circuit) is None
+
+
+def test_a_fault_while_a_key_is_made_is_a_circuit_without_one(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def stumble(_circuit: QuantumCircuit) -> None:
+        raise AttributeError("an instruction of a kind that is not known here")
+
+    monkeypatch.setattr("qsession_widget.runtime.circuits.structural_key", stumble)
+    known, text = Circuits(), encode_circuit(rotated())
+    assert known.key(known.decode(text)) == text
+    one, other = rotated(), rotated()
+    assert known.key(one) != known.key(other)
 
 
 def test_a_text_is_decoded_once_and_names_stay_with_their_circuit() -> None:
