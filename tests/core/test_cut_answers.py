@@ -1,9 +1,10 @@
-"""Every endpoint that the client asks, its answer cut once: it ends right, nothing lost or doubled."""
+"""Every endpoint that the client asks, its answer cut once: nothing is lost, nothing doubled."""
 
 from __future__ import annotations
 
 import inspect
 import json
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -12,6 +13,7 @@ import requests
 
 from qsession_widget import (
     Batch,
+    ConflictError,
     NotFoundError,
     QiskitRuntimeService,
     RuntimeJob,
@@ -88,6 +90,13 @@ def place(folder: Path) -> Iterator[Place]:
         # What it says of itself is known, as it is wherever something was done before.
         assert service.features
         yield Place(service, direct, cut)
+        # An open session would keep its device to itself.
+        for left in direct.sessions(limit=None, pending=True):
+            kind = Batch if left.mode == "batch" else Session
+            kind.from_id(left.id, direct).cancel()
+        for job in direct.jobs(limit=None, pending=True):
+            with suppress(ConflictError):
+                job.cancel()
         service.close()
         direct.close()
 
@@ -100,8 +109,6 @@ def quick(runtime: Path) -> Iterator[Place]:
 @pytest.fixture
 def slow(slow_runtime: Path) -> Iterator[Place]:
     yield from place(slow_runtime)
-    for left in QiskitRuntimeService().jobs(limit=None, pending=True):
-        left.cancel()
 
 
 def same(path: str, ask: Callable[[RuntimeApi], Any]) -> Callable[[Place, float], None]:
@@ -306,7 +313,7 @@ class _Raw:
         return json.loads(text)
 
 
-@pytest.mark.parametrize("part", PARTS)
+@pytest.mark.parametrize("part", [0.0, 0.98])
 def test_nor_is_it_to_a_client_that_sends_no_key(part: float, quick: Place) -> None:
     """As IBM's: the connection that breaks with the answer tells."""
     job_id = quick.job(**PRIVATE).job_id()
@@ -325,7 +332,7 @@ def test_nor_is_it_to_a_client_that_sends_no_key(part: float, quick: Place) -> N
 
         # The runtime may hear of the broken connection a moment later.
         assert json.loads(eventually(found).text)["__type__"] == "PrimitiveResult"
-        # This one came, on a connection that goes on.
+        # That one came, on a connection that goes on.
         assert client.get(url + path, timeout=30).status_code == 204
 
 
