@@ -298,7 +298,7 @@ def _cases() -> Iterator[tuple[str, float]]:
         yield from ((name, part) for part in (PARTS if whole else [PARTS[number % 3]]))
 
 
-@pytest.mark.parametrize(("name", "part"), _cases())
+@pytest.mark.parametrize(("name", "part"), list(_cases()))
 def test_an_answer_that_is_cut(name: str, part: float, quick: Place) -> None:
     CHECKS[name](quick, part)
     assert quick.cut.done > 0
