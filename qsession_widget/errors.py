@@ -6,7 +6,10 @@ TimeoutError, ConnectionError) is always a base as well, so `except ValueError` 
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from typing import Any
 
 
 class QSessionError(Exception):

@@ -118,6 +118,10 @@ class Reader:
             self._jobs.pop(job_id, None)
             self._uncounted.discard(job_id)
 
+    def _stages(self) -> dict[str, tuple[str, str | None]]:
+        """Give how far each job is."""
+        return {job_id: (row.state, row.sub_status) for job_id, row in self._jobs.items()}
+
     def _count_pubs(self) -> None:
         """Take over what is known by now: a watched job may be seen before its POST is answered."""
         for job_id in tuple(self._uncounted):
@@ -221,7 +225,7 @@ class _Polls(Reader):
         api, session_id = self._session.service.api, last.session_id or ""
         first = self._body is None
         polled = api.session_if_changed(session_id, etag=self._etag)
-        before = self._body, dict(self._jobs)
+        before = self._gist()
         self._body = self._body if polled.body is None else polled.body
         self._etag = polled.etag
         if first:
@@ -230,13 +234,17 @@ class _Polls(Reader):
             self._follow(session_id)
         self._count_pubs()
         seen = self._seen(last, self._body or {}, ())
-        changed = (self._body, self._jobs) != before
-        self._pace.after(changed=changed or not hold)
+        self._pace.after(changed=self._gist() != before or not hold)
         return seen
 
     def pause_seconds(self, round_seconds: float) -> float:
         """Pause longer and longer while nothing changes."""
         return max(self._pace.seconds, round_seconds)
+
+    def _gist(self) -> tuple[object, ...]:
+        """Give what is worth a quick look at what follows: not the time, which always changes."""
+        session = self._body or {}
+        return session.get("state"), session.get("accepting_jobs"), self._stages()
 
     def _list_all(self) -> None:
         found = [job.data for job in self._session.jobs()]
@@ -304,14 +312,14 @@ class OwnJobs(Reader):
     def look(self, last: Snapshot, *, hold: bool) -> Snapshot:
         """Take a snapshot; `hold` is False for who wants to see what becomes of something."""
         jobs = {job.job_id(): job for job in self._session.jobs()}
-        before = dict(self._jobs)
+        before = self._stages()
         unseen = [job_id for job_id in jobs if job_id not in self._jobs]
         if len(unseen) > MOST_ASKED:
             self._read(self._listed(set(unseen), len(jobs)))
             unseen = [job_id for job_id in unseen if job_id not in self._jobs]
         waiting = [job_id for job_id, row in self._jobs.items() if not row.final]
         self._read(_bodies(self._session, [*unseen[:MOST_ASKED], *self._some(waiting)]))
-        self._pace.after(changed=self._jobs != before or not hold)
+        self._pace.after(changed=self._stages() != before or not hold)
         rows = tuple(self._jobs[job_id] for job_id in jobs if job_id in self._jobs)
         return replace(last, jobs=rows, now=datetime.now(UTC))
 

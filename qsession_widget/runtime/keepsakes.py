@@ -54,9 +54,12 @@ class GivenOnce:
         self._given[job_id] = _Given(key, at, lost)
         return before is None
 
-    def forget(self, job_id: str) -> bool:
-        """Forget a job whose result goes; False where that was done before."""
-        return self._given.pop(job_id, None) is not None
+    def __contains__(self, job_id: str) -> bool:
+        return job_id in self._given
+
+    def forget(self, job_id: str) -> None:
+        """Forget a job whose result is gone."""
+        self._given.pop(job_id, None)
 
     @property
     def jobs(self) -> list[str]:

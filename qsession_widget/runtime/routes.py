@@ -433,8 +433,10 @@ class Api:
         await self._spend(job_id)
 
     async def _spend(self, job_id: str) -> None:
-        if self.given.forget(job_id):
+        if job_id in self.given:
+            # Forgotten after that is on disk: until then nobody else may have it.
             await self.store.write(Write(spent_result=job_id))
+            self.given.forget(job_id)
 
     async def end(self) -> None:
         """Forget, before the runtime ends, the results that were given."""

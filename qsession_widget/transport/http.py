@@ -55,6 +55,8 @@ _HEADERS = {"Accept": "application/json", "IBM-API-Version": API_VERSION}
 _FIRST_ERROR = 400
 _UNAUTHORIZED = 401
 _NOT_FOUND = 404
+_WITHOUT_BODY = frozenset({204, 304})
+_HTTP_1_0 = 10
 _BROKEN = (requests.ConnectionError, requests.Timeout, ChunkedEncodingError, ContentDecodingError)
 """What a connection that breaks may raise, before an answer or in the middle of it."""
 
@@ -293,6 +295,7 @@ class Transport:
             raise ServiceUnavailableError(
                 f"{call.method} {self.url}{call.path}: {without_credentials(str(error))}"
             ) from error
+        _check_whole(response)
         self._check_whose(call, response)
         self._answered = self._answered or response.status_code not in RETRY_STATUSES
         # A caller that was held was not asking all the time, but that only widens the estimate.
@@ -394,6 +397,18 @@ class _Call:
         return answer.status_code < _FIRST_ERROR or (
             gone and self.gone_is_done and may_have_arrived
         )
+
+
+def _check_whole(response: requests.Response) -> None:
+    """Refuse an answer that broke off in its head: it looks like one with an empty body."""
+    lengths = {"Content-Length", "Transfer-Encoding"}
+    if (
+        response.status_code not in _WITHOUT_BODY
+        and not lengths & {name.title() for name in response.headers}
+        and not (response.raw.version == _HTTP_1_0 and response.content)
+    ):
+        response.close()
+        raise requests.ConnectionError("the answer broke off in its head")
 
 
 def _encoded(body: Mapping[str, Any] | str | None) -> bytes | None:

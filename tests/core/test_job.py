@@ -26,6 +26,7 @@ from qsession_widget import (
     Session,
     polling,
 )
+from qsession_widget import waiting as waiting_places
 from qsession_widget.job import Estimate
 from qsession_widget.service import default_service
 from qsession_widget.transport.http import Transport
@@ -277,6 +278,48 @@ def test_jobs_can_be_awaited() -> None:
     assert [result[0].data.cr.num_shots for result in results] == [10, 20]
 
 
+def test_an_awaited_job_is_held_as_result_is(
+    running_job: RuntimeJob, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """So that the end is heard of at once, and not at the next poll."""
+    asked = requests_seen(monkeypatch)
+
+    async def wait() -> None:
+        waiting = asyncio.ensure_future(awaited(running_job))
+
+        def held() -> bool:
+            return any(
+                path.endswith("outcome") and more["held_seconds"] > 1 for _, path, more in asked
+            )
+
+        await asyncio.to_thread(eventually, held)
+        running_job.cancel()
+        with pytest.raises(JobCancelledError):
+            await waiting
+
+    asyncio.run(wait())
+    # What is asked while it waits is held; all the rest is asked for once.
+    assert len(asked) <= 6
+    eventually(lambda: waiting_places.held._taken == 0)
+
+
+@pytest.mark.usefixtures("slow_runtime")
+def test_more_jobs_are_awaited_than_requests_are_held(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(waiting_places.held, "_most", 2)
+    jobs = [Sampler("fake_manila").run(bell()) for _ in range(5)]
+
+    async def wait() -> list[Any]:
+        waiting = asyncio.gather(*(awaited(job) for job in jobs), return_exceptions=True)
+        await asyncio.sleep(0)
+        for job in jobs:
+            await asyncio.to_thread(job.cancel)
+        return list(await waiting)
+
+    found = asyncio.run(wait())
+    assert [type(each) for each in found] == [JobCancelledError] * 5
+    eventually(lambda: waiting_places.held._taken == 0)
+
+
 def test_calling_off_an_await_leaves_the_job(running_job: RuntimeJob) -> None:
     async def call_off() -> None:
         waiting = asyncio.ensure_future(awaited(running_job))
@@ -448,6 +491,39 @@ class Outage(Service):
             self.left -= 1
             return Response(status_code=503)
         return await super().answer(request)
+
+
+@pytest.mark.usefixtures("runtime")
+def test_a_refusal_to_cancel_names_the_end() -> None:
+    """Also in the moment in which the job ends."""
+    sampler = Sampler("aer_simulator")
+    for _ in range(30):
+        job = sampler.run(bell(), shots=1)
+        try:
+            assert job.cancel() is True
+        except ConflictError as error:
+            assert str(error).endswith("cannot be cancelled: it is DONE")  # noqa: PT017 - or none
+        assert job.in_final_state() or job.status() == "CANCELLED"
+
+
+@pytest.mark.usefixtures("pauses")
+@pytest.mark.parametrize(("last", "said"), [("Completed", "DONE"), ("Running", "RUNNING")])
+def test_a_refusal_that_the_status_contradicts_is_looked_into(last: str, said: str) -> None:
+    states = [job_json("Running")] * 4
+
+    class Late(Service):
+        refused = 0
+
+        async def answer(self, request: Any) -> Response:
+            if request.method == "POST":
+                self.refused += 1
+                return JSONResponse({"errors": [{"message": "over", "code": 1}]}, status_code=409)
+            return await super().answer(request)
+
+    script = Late(*states, job_json(last))
+    with serving(script.app) as root, pytest.raises(ConflictError, match=f"it is {said}"):
+        job_of(root).cancel()
+    assert 1 < script.refused < 10
 
 
 @pytest.mark.usefixtures("pauses")

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from qiskit import QuantumCircuit
+from qiskit.primitives import SamplerPubResult
 from qiskit_ibm_runtime.fake_provider import FakeManilaV2
 from starlette.responses import JSONResponse, Response
 
@@ -394,6 +395,45 @@ def test_a_callback_at_ibm_gets_the_whole_once(monkeypatch: pytest.MonkeyPatch) 
     ((job_id, result),) = got
     assert job_id == job.job_id()
     assert [pub.data.cr.num_shots for pub in result] == [10, 20]
+
+
+@pytest.mark.usefixtures("runtime")
+@pytest.mark.parametrize("program_id", ["sampler", "private sampler", "noise-learner"])
+def test_a_callback_gets_the_whole_of_every_program(
+    program_id: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Also where it can be fetched once only, and where it has no pubs."""
+    got: list[Any] = []
+    over = threading.Event()
+
+    def callback(_job_id: str, result: Any) -> None:
+        got.append(result)
+        if not isinstance(result, SamplerPubResult):
+            over.set()
+
+    private, _, named = program_id.rpartition(" ")
+    circuit = QuantumCircuit(5)
+    circuit.cx(0, 1)
+    inputs: dict[str, Any] = (
+        {"pubs": [[bell(), [], shots] for shots in (10, 20)]}
+        if named == "sampler"
+        else {
+            "circuits": [circuit],
+            "options": {"num_randomizations": 2, "layer_pair_depths": [0, 1]},
+        }
+    )
+    with Session(backend="fake_manila") as session:
+        job = session.run(named, inputs, {"private": bool(private)}, callback=callback)
+        assert over.wait(60), caplog.text
+        eventually(lambda: not any(job.job_id() in each.name for each in threading.enumerate()))
+    whole = got[-1]
+    if named == "sampler":
+        assert [pub.data.cr.num_shots for pub in got[:-1]] == [10, 20]
+        assert [pub.data.cr.num_shots for pub in whole] == [10, 20]
+    else:
+        assert len(got) == 1
+        assert len(whole) == 1
+    assert not [each for each in caplog.records if each.levelno >= logging.WARNING]
 
 
 @pytest.mark.usefixtures("runtime")

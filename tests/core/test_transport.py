@@ -25,6 +25,7 @@ from qsession_widget.transport.answers import RETRY_STATUSES, RETRY_WHEN_TOLD
 from qsession_widget.transport.api import RuntimeApi
 from qsession_widget.transport.auth import BearerAuth
 from qsession_widget.transport.http import Endpoint, Transport
+from tests.core.relays import listening
 from tests.core.throwaway import Script, nobody_there, serving
 
 if TYPE_CHECKING:
@@ -380,7 +381,7 @@ def test_closing_ends_a_pause_and_what_comes_later() -> None:
 
 @pytest.mark.parametrize("bad", ["", ".", ".."])
 def test_an_id_is_one_segment_of_a_path(bad: str) -> None:
-    script = Script(JSONResponse({}))
+    script = Script(JSONResponse({"id": "a/../../jobs?x=1#y"}))
     with connected(script) as transport:
         api = RuntimeApi(transport)
         api.session("a/../../jobs?x=1#y")
@@ -446,3 +447,91 @@ def test_many_threads_share_one_connection_pool() -> None:
         for thread in threads:
             thread.join()
     assert answers == {n: f"/{n}" for n in range(40)}
+
+
+def restarting(outage: int) -> Script:
+    """A runtime that answers, is away for so many tries, and answers again."""
+    return Script(JSONResponse({}), *[failing(503)] * outage, JSONResponse({"id": "new"}))
+
+
+@pytest.mark.parametrize("method", ["POST", "GET", "DELETE"])
+def test_what_a_user_asks_for_outlives_a_restart(method: str) -> None:
+    script = restarting(9)
+    with connected(script, honours_keys=True) as transport:
+        transport.request("GET", "/qsession")
+        answer = transport.request(method, "/sessions", key="k")
+    assert answer.json() == {"id": "new"}
+    assert len(script.asked) == 11
+    assert {each.headers["Idempotency-Key"] for each in script.asked[1:]} == {"k"}
+
+
+def test_an_outage_that_does_not_end_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    noted: list[float] = []
+    monkeypatch.setattr(Transport, "pause", lambda _, seconds: noted.append(seconds))
+    monkeypatch.setattr(http, "_FIRST_PAUSE_SECONDS", 0.25)
+    with connected(restarting(10**3), honours_keys=True) as transport:
+        transport.request("GET", "/qsession")
+        with pytest.raises(ServiceUnavailableError):
+            transport.request("POST", "/jobs", key="k")
+    assert 30 <= sum(noted) <= 32
+    assert max(noted) <= 2
+
+
+def test_who_asks_again_by_itself_does_not_wait_for_a_restart() -> None:
+    script = restarting(9)
+    with connected(script, honours_keys=True) as transport:
+        transport.request("GET", "/qsession")
+        with http.hurried(), pytest.raises(ServiceUnavailableError):
+            transport.request("GET", "/x")
+    assert len(script.asked) == 6
+
+
+def test_nor_does_who_has_never_had_an_answer_or_must_not_ask_twice() -> None:
+    script = Script(*[failing(503)] * 9, JSONResponse({}))
+    with (
+        connected(script, honours_keys=True) as transport,
+        pytest.raises(ServiceUnavailableError),
+    ):
+        transport.request("GET", "/x")
+    assert len(script.asked) == 5
+    script = restarting(9)
+    with connected(script) as transport:
+        transport.request("GET", "/qsession")
+        with pytest.raises(ServiceUnavailableError):
+            transport.request("POST", "/jobs", key="k")
+    assert len(script.asked) == 2
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        JSONResponse({"id": "j"}, headers={"Content-Location": "/jobs/other"}),
+        JSONResponse({"id": "other"}),
+        JSONResponse({"id": "j"}, headers={"Idempotency-Key": "another's"}),
+        JSONResponse({"devices": []}),
+    ],
+)
+def test_an_answer_of_another_question_is_not_believed(answer: Response) -> None:
+    right = JSONResponse({"id": "j"}, headers={"Content-Location": "/api/v1/jobs/j"})
+    script = Script(answer, right)
+    with connected(script) as transport:
+        assert RuntimeApi(transport).job("j").body == {"id": "j"}
+    assert len(script.asked) == 2, "it is asked again"
+    with connected(Script(answer)) as transport, pytest.raises(ServiceUnavailableError):
+        RuntimeApi(transport).job("j")
+
+
+def test_an_answer_that_breaks_off_in_its_head_is_none() -> None:
+    """To Python's parser it is whole, and its body empty."""
+    asked: list[bytes] = []
+
+    def serve(connection: socket.socket) -> None:
+        asked.append(connection.recv(65_536))
+        head = b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\n{}"
+        connection.sendall(head[:22] if len(asked) == 1 else head)
+
+    with listening(serve) as port:
+        transport = Transport(Endpoint(f"http://127.0.0.1:{port}", BearerAuth(SECRET)))
+        assert transport.request("GET", "/x").json() == {}
+        transport.close()
+    assert len(asked) == 2

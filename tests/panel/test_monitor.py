@@ -3,13 +3,18 @@ from __future__ import annotations
 import os
 import signal
 import threading
-from typing import TYPE_CHECKING
+import time
+from typing import TYPE_CHECKING, Any
 
-from qsession_widget import QiskitRuntimeService, Session, local
+import pytest
+
+from qsession_widget import QiskitRuntimeService, Sampler, Session, listings, local
 from qsession_widget.monitor import Monitor
 from qsession_widget.snapshot import LinkState
 from qsession_widget.wire.discovery import Discovery
 from tests.conftest import eventually, running
+from tests.core.circuits import bell
+from tests.core.spy import requests_seen
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -162,3 +167,142 @@ def test_listeners_are_held_weakly(runtime: Path) -> None:
     eventually(lambda: monitor.listeners == [])
     session.close()
     eventually(lambda: not monitor.alive)
+
+
+class Asker(View):
+    """A listener that cannot take an answer, as a panel whose comm is gone."""
+
+    def answer(self, answer: dict[str, Any]) -> None:
+        raise OSError(f"no comm for {answer}")
+
+
+class Unknowing(View):
+    """A listener that cannot say whether anybody looks."""
+
+    def __getattribute__(self, name: str) -> Any:
+        if name == "looked_at":
+            raise RuntimeError("no view")
+        return super().__getattribute__(name)
+
+
+def test_a_view_that_fails_at_anything_ends_no_monitor(runtime: Path) -> None:
+    del runtime
+    session = Session(backend="fake_manila")
+    monitor = Monitor.of(session)
+    asker, unknowing, good = Asker(), Unknowing(), View()
+    for each in (asker, unknowing, good):
+        monitor.add(each)
+    monitor.ask(asker, lambda: {"peek": {}})
+    eventually(lambda: monitor._answers.empty() and monitor._unanswered == 0)
+    monitor.cancel_queued("r1")
+    eventually(lambda: [notice.ref for notice in good.notices] == ["r1"])
+    session.close()
+    eventually(lambda: good.snapshots[-1].status == "Closed")
+    eventually(lambda: not monitor.alive)
+
+
+def test_a_deleted_job_is_gone_from_every_view(runtime: Path) -> None:
+    del runtime
+    session = Session(backend="fake_manila")
+    jobs = [Sampler(session).run(bell(), shots=1) for _ in range(3)]
+    for job in jobs:
+        job.wait_for_final_state()
+    monitor, view = Monitor.of(session), View()
+    monitor.add(view)
+
+    def seen() -> list[str]:
+        return [row.id for row in monitor.snapshot.jobs]
+
+    eventually(lambda: seen() == [job.job_id() for job in jobs])
+    session.service.delete_job(jobs[1].job_id())
+    eventually(lambda: seen() == [jobs[0].job_id(), jobs[2].job_id()])
+    assert [job.job_id() for job in session.jobs()] == seen()
+    session.close()
+    eventually(lambda: not monitor.alive)
+
+
+@pytest.mark.parametrize("many", [45])
+def test_a_service_without_our_additions_is_asked_for_little(
+    many: int, slow_runtime: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """However many jobs wait; and nothing that happens to them is missed."""
+    del slow_runtime
+    monkeypatch.setattr(listings, "PAGE", 10)
+    service = QiskitRuntimeService()
+    session = Session(service, backend="fake_nairobi")
+    sampler = Sampler(session)
+    jobs = [sampler.run(bell(), shots=1) for _ in range(many)]
+    eventually(jobs[0].running)
+    monkeypatch.setattr(service, "_features", frozenset())
+    asked = requests_seen(monkeypatch)
+    monitor, view = Monitor.of(session), View()
+    monitor.add(view)
+    seen: dict[str, str] = {}
+
+    def states() -> dict[str, str]:
+        seen.clear()
+        seen.update({row.id: row.state for row in monitor.snapshot.jobs})
+        return seen
+
+    eventually(lambda: list(states()) == [job.job_id() for job in jobs])
+    asked.clear()
+    first = monitor.snapshot.beat
+    eventually(lambda: monitor.snapshot.every_seconds > 2)
+    assert len(asked) <= 3 * (monitor.snapshot.beat - first + 1)
+    # The end of the queue, more than are asked for by their ids, what is new, and what is gone.
+    other = Session.from_id(str(session.session_id))
+    jobs[-1].cancel()
+    monitor.refresh()
+    eventually(lambda: states()[jobs[-1].job_id()] == "Cancelled")
+    new = Sampler(other).run(bell(), shots=1)
+    monitor.refresh()
+    eventually(lambda: states().get(new.job_id()) == "Queued")
+    other.service.delete_job(jobs[3].job_id())
+    monitor.refresh()
+    eventually(lambda: jobs[3].job_id() not in states())
+    other.cancel_queued_jobs()
+    monitor.refresh()
+    eventually(lambda: list(states().values()).count("Cancelled") == many - 1)
+    jobs[0].cancel()
+    session.cancel()
+    monitor.refresh()
+    eventually(lambda: not monitor.alive)
+    assert {row.state for row in monitor.snapshot.jobs} == {"Cancelled"}
+
+
+def test_many_jobs_of_a_simulator_are_asked_for_by_turns(
+    slow_runtime: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    del slow_runtime
+    session = Session(backend="aer_simulator")
+    sampler = Sampler(session)
+    jobs = [sampler.run(bell(), shots=1) for _ in range(30)]
+    asked = requests_seen(monkeypatch)
+    monitor, view = Monitor.of(session), View()
+    monitor.add(view)
+    eventually(lambda: len(monitor.snapshot.jobs) == len(jobs))
+    assert [row.id for row in monitor.snapshot.jobs] == [job.job_id() for job in jobs]
+    beat = monitor.snapshot.beat
+    asked.clear()
+    eventually(lambda: monitor.snapshot.beat > beat + 2)
+    assert len(asked) <= 8 * (monitor.snapshot.beat - beat + 1)
+    for job in jobs:
+        job.cancel()
+    monitor.refresh()
+    eventually(lambda: all(row.final for row in monitor.snapshot.jobs))
+
+
+def test_who_is_not_looked_at_is_drawn_less_and_less_often(
+    runtime: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    del runtime
+    session = Session(backend="fake_manila")
+    monitor = Monitor(session)
+    now = time.monotonic()
+    rounds = []
+    for later in (0, 60, 300, 3600):
+        monkeypatch.setattr(time, "monotonic", lambda later=later: now + later)
+        rounds.append(monitor._round_seconds())
+    assert rounds == sorted(rounds)
+    assert (rounds[0], rounds[-1]) == (10, 60)
+    session.close()

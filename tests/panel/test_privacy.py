@@ -5,11 +5,12 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
+import pytest
 from qiskit import QuantumCircuit
 
 from qsession_widget import QiskitRuntimeService, Sampler, Session
 from qsession_widget.errors import ServiceError
-from qsession_widget.privacy import HIDDEN, without_secrets
+from qsession_widget.privacy import HIDDEN, without_secrets, without_secrets_in
 from qsession_widget.snapshot import JobRow
 from qsession_widget.wire.discovery import Discovery
 from tests.conftest import eventually
@@ -17,8 +18,6 @@ from tests.panel.conftest import Wire, click, shown
 
 if TYPE_CHECKING:
     from pathlib import Path
-
-    import pytest
 
 ACCOUNT = "a1b2c3d4e5f60718293a4b5c6d7e8f90"
 CRN = f"crn:v1:bluemix:public:quantum-computing:us-east:a/{ACCOUNT}:0f0e0d0c-1111-2222::"
@@ -91,6 +90,20 @@ def test_what_is_no_secret_stays() -> None:
         assert without_secrets(text) == text
     key = "k" * 20 + "7" + "-" * 23
     assert without_secrets(f"key '{key}' is not known") == f"key '{HIDDEN}' is not known"
+
+
+@pytest.mark.parametrize("after", ['"', "\\", "\n", "\u2603", "'", "}", "]", "", "\t"])
+@pytest.mark.parametrize("secret", [CRN, "Bearer eyJhbG", "apikey k3y", "k" * 42 + "7"])
+def test_hiding_a_secret_leaves_json(secret: str, after: str) -> None:
+    value = {f"{secret}{after}x": [f"a {secret}{after}", 1, None, {"deep": (secret, 1.5, True)}]}
+    for ensure_ascii in (True, False):
+        encoded = json.dumps(value, ensure_ascii=ensure_ascii)
+        assert json.loads(without_secrets(encoded)).keys()
+    hidden = without_secrets_in(value)
+    assert found_in(hidden, "eyJhbG", "k3y", "kkkk") == []
+    ((_, kept),) = hidden.items()
+    assert (kept[1:3], kept[3]["deep"][1:]) == ([1, None], [1.5, True])
+    assert kept[0].startswith("a ")
 
 
 def test_a_still_is_what_the_panel_shows(runtime: Path, wire: Wire) -> None:

@@ -268,6 +268,18 @@ def test_a_panel_is_looked_at_until_somebody_says_otherwise(session: Session, wi
     eventually(lambda: len(wire.updates()) > started and panel.beat["every"] == 1)
 
 
+def test_a_panel_that_is_never_shown_is_not_looked_at_for_long(
+    session: Session, wire: Wire, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One that is displayed is, where its host counts no views."""
+    del wire
+    monkeypatch.setattr(widget, "_LOOK_LASTS_SECONDS", 0.0)
+    panel = SessionPanel(session)
+    assert not panel.looked_at
+    panel._repr_mimebundle_()
+    assert panel.looked_at
+
+
 def test_a_panel_that_no_view_is_counted_of_is_looked_at_for_a_while(
     session: Session, wire: Wire, monkeypatch: pytest.MonkeyPatch
 ) -> None:
