@@ -200,27 +200,38 @@ def test_a_job_can_be_cancelled_at_every_moment_of_its_way(tmp_path: Path) -> No
     with_bench(tmp_path, body, min_job_seconds=FOR_EVER)
 
 
-def test_who_cancels_in_the_moment_of_the_end_is_told_of_the_end(tmp_path: Path) -> None:
+def test_who_cancels_in_the_moment_of_the_end_is_told_of_the_end(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """What is answered is what can be read then: it is on disk that the job has ended."""
+    monkeypatch.setattr(store, "BUSY_MILLISECONDS", 20)
+    monkeypatch.setattr(store, "RETRY_SECONDS", 0.02)
 
     async def body(bench: Bench) -> None:
-        for _ in range(5):
-            job_id = await bench.submits()
-            await settles(partial(bench.coordinator._live.ending.__contains__, job_id))
-            assert not await bench.coordinator.cancel_job(job_id)
-            assert (await bench.job(job_id)).state is JobState.COMPLETED
+        inside = bench.coordinator
         session_id = await bench.opens()
-        job_ids = [await bench.submits(session_id) for _ in range(3)]
-        cancelling = asyncio.create_task(bench.coordinator.cancel_session(session_id))
-        await settles(lambda: job_ids[-1] not in bench.coordinator._live.jobs)
-        assert not await bench.coordinator.cancel_job(job_ids[-1])
-        assert (await bench.job(job_ids[-1])).state.final
-        await cancelling
-        for job_id in job_ids:
-            await bench.ended(job_id)
-        bench.nothing_left()
+        first, queued = [await bench.submits(session_id) for _ in range(2)]
+        await bench.running(first)
+        with closing(sqlite3.connect(tmp_path / "runtime.db", isolation_level=None)) as other:
+            other.execute("begin immediate")
+            cancelling = [
+                asyncio.create_task(inside.cancel_job(first)),
+                asyncio.create_task(inside.cancel_session(session_id)),
+            ]
+            await settles(lambda: not inside._live.jobs)
+            assert inside._live.ending.keys() == {first, queued}
+            late = [asyncio.create_task(inside.cancel_job(job_id)) for job_id in (first, queued)]
+            await settles(lambda: not inside._live.bell.rung)
+            assert not any(each.done() for each in late), "there is nothing to be read yet"
+            assert inside.unfinished("o", queued)
+            other.execute("rollback")
+        assert await asyncio.gather(*late) == [False, False]
+        for job_id in (first, queued):
+            assert (await bench.job(job_id)).state is JobState.CANCELLED
+        await asyncio.gather(*cancelling)
+        assert not inside._live.ending
 
-    with_bench(tmp_path, body)
+    with_bench(tmp_path, body, min_job_seconds=FOR_EVER)
 
 
 def test_many_jobs_are_cancelled_in_turns_and_none_of_them_starts_meanwhile(
