@@ -231,7 +231,7 @@ class QiskitRuntimeService(Devices, Listings, SavedAccounts):
         return known
 
     def pub_count(self, job_id: str) -> int | None:
-        """Give how many pubs a job has; None for one that was not sent through this object."""
+        """Give how many pubs a job has; None for one that this object has not sent lately."""
         return self._pub_counts.get(job_id)
 
     def known_to_offer(self, feature: str) -> bool:
@@ -334,6 +334,7 @@ class QiskitRuntimeService(Devices, Listings, SavedAccounts):
         pubs = inputs.get("pubs")
         if isinstance(pubs, list | tuple):
             self._pub_counts[job.job_id()] = len(pubs)
+            _forget_oldest(self._pub_counts, _COUNTS_KEPT)
         if callback is not None:
             follow(job, callback)
         return job
@@ -393,6 +394,17 @@ class QiskitRuntimeService(Devices, Listings, SavedAccounts):
 def _again(how: handles.Recipe) -> QiskitRuntimeService:
     return handles.again(how, QiskitRuntimeService)
 
+
+def _forget_oldest(kept: dict[Any, Any], most: int) -> None:
+    while len(kept) > most:
+        kept.pop(next(iter(kept)), None)
+
+
+_COUNTS_KEPT = 10_000
+"""Of how many jobs a service remembers the pubs: a runtime takes no more that have not ended."""
+
+_ADOPTED_KEPT = 32
+"""How many services are kept for those of qiskit-ibm-runtime."""
 
 _default_lock = forking.Lock()
 _default: list[QiskitRuntimeService] = []
@@ -498,4 +510,5 @@ def adopted_service(
             known._set_up(account, transport)  # noqa: SLF001 - a second constructor
             known._official = (transport.url, official)  # noqa: SLF001 - of ours, just made
             _adopted[transport.url, account] = known
+            _forget_oldest(_adopted, _ADOPTED_KEPT)
         return known

@@ -418,8 +418,9 @@ class _Worker:
         if not sent and (self._link is None or self._link.pipe.poll()):
             # An idle process says nothing, so this is its end: not this task's fault.
             self._renew()
-        # A task may be killed while its process is still on its way up.
-        while self._unwanted != task.job_id:
+        # A task may be given up while its process is still on its way up. One that the process has
+        # is heard to its end, or its last word would be taken for the next one's.
+        while sent or self._unwanted != task.job_id:
             link = self._link
             event = self._attempt(task, sent=sent)
             sent = False

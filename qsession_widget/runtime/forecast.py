@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from qsession_widget.runtime.queues import Device, Group, Item
 
-FORESEEN = 500
+FORESEEN = 200
 """So many jobs are put in their order; those after them stand there as they came."""
 
 

@@ -124,6 +124,28 @@ def test_a_server_that_is_killed_in_the_middle_of_a_queue_loses_nothing(folder: 
     assert order == [job.job_id() for job in jobs], "the queue kept its order"
 
 
+def test_a_job_is_not_run_for_ever_where_its_runtime_dies_each_time(folder: Path) -> None:
+    """It is what they may have died of; each death is counted on the disk, and the job says so."""
+    command = [*SERVE, str(folder), "--min-job-seconds", "3600"]
+    body = {"program_id": "sampler", "backend": "fake_manila", "params": json.loads(_coin())}
+    job_id, ends = "", list[dict[str, Any]]()
+    while not ends or (ends[-1]["status"] == "Running" and len(ends) < 4):
+        with subprocess.Popen(command) as child:  # noqa: S603 - ours
+            try:
+                eventually(lambda: Discovery.read(folder), "a runtime")
+                found = local.endpoint(start=False, folder=folder)
+                job_id = job_id or ask(found, "POST", "/jobs", json=body).json()["id"]
+                query = "select 1 from jobs where state != 'Queued'"
+                eventually(partial(rows, folder, query), "its start, or its end")
+                path = f"/jobs/{job_id}?exclude_params=true"
+                ends.append(ask(found, "GET", path).json()["state"])
+            finally:
+                kill(child.pid)
+        Discovery.path(folder).unlink(missing_ok=True)
+    assert [each["status"] for each in ends] == ["Running", "Running", "Failed"]
+    assert "2 times when the runtime died" in ends[-1]["reason"]
+
+
 def test_workers_do_not_outlive_a_server_that_is_killed(folder: Path) -> None:
     found = local.endpoint(folder=folder)
     process = psutil.Process(found.pid)
@@ -190,7 +212,9 @@ def test_a_signal_ends_it_cleanly_and_its_jobs_go_on_at_the_next_start(
     assert "Cancel" not in log, "held requests are answered, not cut off"
     assert held == [304]
     assert not Discovery.path(tmp_path).exists()
-    assert states(tmp_path) == {"Running": 1, "Queued": 1}
+    # One that would be found running had a runtime that died.
+    assert states(tmp_path) == {"Queued": 2}
+    assert rows(tmp_path, "select attempts, interruptions from jobs") == [(0, 0), (0, 0)]
     with running(tmp_path):
         eventually(
             lambda: states(tmp_path) == {"Completed": 1, "Failed": 1}, "the end of both jobs"

@@ -289,6 +289,7 @@ def test_no_more_sessions_open_than_may_however_many_ask_at_once(tmp_path: Path)
     with_bench(tmp_path, body, max_open_sessions=2)
 
 
+@pytest.mark.usefixtures("patient")
 def test_who_is_removed_meanwhile_leaves_nothing_behind(tmp_path: Path) -> None:
     """Between the check of the token and the disk there is time for a user to be removed."""
     known = {"o"}
@@ -296,10 +297,11 @@ def test_who_is_removed_meanwhile_leaves_nothing_behind(tmp_path: Path) -> None:
     async def main() -> None:
         bench = Bench(tmp_path, is_known=lambda owner: owner in known)
         async with going(bench):
-            opening = asyncio.create_task(bench.opens())
-            await settles(lambda: bool(bench.coordinator._intake.opening))
-            known.clear()
-            await bench.coordinator.cancel_all("o")
+            with slow_disk(tmp_path):
+                opening = asyncio.create_task(bench.opens())
+                await settles(lambda: bool(bench.coordinator._intake.opening))
+                known.clear()
+                await bench.coordinator.cancel_all("o")
             session_id = await opening
             assert (await bench.closed(session_id)).state is SessionState.CLOSED
             for late in (bench.opens, bench.submits):

@@ -8,6 +8,7 @@ import signal
 import sqlite3
 from contextlib import closing
 from datetime import datetime, timedelta
+from functools import partial
 from typing import TYPE_CHECKING
 
 import pytest
@@ -121,6 +122,46 @@ def test_the_runtimes_own_end_does_not_count_as_an_attempt(tmp_path: Path) -> No
     asyncio.run(main())
 
 
+def test_a_job_under_which_the_runtime_dies_is_tried_once_more_and_then_failed(
+    tmp_path: Path,
+) -> None:
+    """A death is one that leaves the job running on disk, as no end by itself does."""
+
+    def dies(job_id: str) -> None:
+        with closing(sqlite3.connect(tmp_path / "runtime.db")) as other, other:
+            other.execute(
+                "update jobs set state = 'Running', started_at = created_at, attempts = 1 "
+                "where id = ?",
+                (job_id,),
+            )
+
+    async def main() -> None:
+        async with going(Bench(tmp_path, min_job_seconds=FOR_EVER)) as bench:
+            session_id = await bench.opens()
+            job_id = await bench.submits(session_id)
+            await bench.running(job_id)
+        dies(job_id)
+        async with going(Bench(tmp_path, min_job_seconds=FOR_EVER)) as bench:
+            await bench.running(job_id)
+            assert (await bench.job(job_id)).interruptions == 1
+        async with going(Bench(tmp_path, min_job_seconds=FOR_EVER)) as bench:
+            await bench.running(job_id)
+            assert (await bench.job(job_id)).interruptions == 1, "an end is no death"
+        dies(job_id)
+        async with going(Bench(tmp_path, min_job_seconds=FOR_EVER)) as bench:
+            job = await bench.ended(job_id)
+            assert (job.state, job.reason_code, job.interruptions) == (
+                JobState.FAILED,
+                JOB_FAILED,
+                2,
+            )
+            assert "2 times when the runtime died" in str(job.reason)
+            assert job.device_seconds == 0
+            await bench.running(await bench.submits(session_id)), "and the others go on"
+
+    asyncio.run(main())
+
+
 def test_a_job_beyond_its_limit_is_stopped(tmp_path: Path) -> None:
     async def body(bench: Bench) -> None:
         job_id = await bench.submits(cost_seconds=100)
@@ -157,6 +198,87 @@ def test_a_job_can_be_cancelled_at_every_moment_of_its_way(tmp_path: Path) -> No
         await settles(lambda: executor.free == 2)
 
     with_bench(tmp_path, body, min_job_seconds=FOR_EVER)
+
+
+def test_who_cancels_in_the_moment_of_the_end_is_told_of_the_end(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is answered is what can be read then: it is on disk that the job has ended."""
+    monkeypatch.setattr(store, "BUSY_MILLISECONDS", 20)
+    monkeypatch.setattr(store, "RETRY_SECONDS", 0.02)
+
+    async def body(bench: Bench) -> None:
+        inside = bench.coordinator
+        session_id = await bench.opens()
+        first, queued = [await bench.submits(session_id) for _ in range(2)]
+        await bench.running(first)
+        with closing(sqlite3.connect(tmp_path / "runtime.db", isolation_level=None)) as other:
+            other.execute("begin immediate")
+            cancelling = [
+                asyncio.create_task(inside.cancel_job(first)),
+                asyncio.create_task(inside.cancel_session(session_id)),
+            ]
+            await settles(lambda: not inside._live.jobs)
+            assert inside._live.ending.keys() == {first, queued}
+            late = [asyncio.create_task(inside.cancel_job(job_id)) for job_id in (first, queued)]
+            await settles(lambda: not inside._live.bell.rung)
+            assert not any(each.done() for each in late), "there is nothing to be read yet"
+            assert inside.unfinished("o", queued)
+            other.execute("rollback")
+        assert await asyncio.gather(*late) == [False, False]
+        for job_id in (first, queued):
+            assert (await bench.job(job_id)).state is JobState.CANCELLED
+        await asyncio.gather(*cancelling)
+        assert not inside._live.ending
+
+    with_bench(tmp_path, body, min_job_seconds=FOR_EVER)
+
+
+def test_many_jobs_are_cancelled_in_turns_and_none_of_them_starts_meanwhile(
+    tmp_path: Path,
+) -> None:
+    async def body(bench: Bench) -> None:
+        single = [await bench.submits() for _ in range(250)]
+        await bench.running(single[0])
+        session_id = await bench.opens()
+        job_ids = [await bench.submits(session_id) for _ in range(250)]
+        turns = 0
+
+        async def others() -> None:
+            nonlocal turns
+            while not cancelling.done():
+                turns += 1
+                await asyncio.sleep(0)
+
+        cancelling = asyncio.create_task(bench.coordinator.cancel_session(session_id))
+        await asyncio.gather(cancelling, others())
+        assert turns >= 250 / 100
+        found = [await bench.job(job_id) for job_id in job_ids]
+        assert {(job.state, job.started_at) for job in found} == {(JobState.CANCELLED, None)}
+        assert (await bench.session(session_id)).state is SessionState.CLOSED
+        await bench.coordinator.cancel_all("o")
+        assert {(await bench.job(job_id)).state for job_id in single} == {JobState.CANCELLED}
+        bench.nothing_left()
+
+    with_bench(tmp_path, body, min_job_seconds=FOR_EVER)
+
+
+def test_a_cancellation_that_the_runtimes_death_cut_off_is_gone_on_with(tmp_path: Path) -> None:
+    async def main() -> None:
+        async with going(Bench(tmp_path)) as bench:
+            session_id = await bench.opens()
+            # Another's session has the device, so that nothing starts.
+            bench.coordinator._scheduler._lanes = 0
+            job_ids = [await bench.submits(session_id) for _ in range(3)]
+            session = bench.coordinator._live.sessions[session_id]
+            await bench.store.write(Write(sessions=(lifecycle.begin_to_cancel(session),)))
+        async with going(Bench(tmp_path)) as bench:
+            assert (await bench.closed(session_id)).state_reason == lifecycle.CANCELLED_BY_USER
+            for job_id in job_ids:
+                assert (await bench.ended(job_id)).state is JobState.CANCELLED
+            bench.nothing_left()
+
+    asyncio.run(main())
 
 
 def test_tags_given_at_the_moment_of_a_jobs_end_leave_the_end_alone(tmp_path: Path) -> None:
@@ -551,7 +673,8 @@ def test_a_worker_that_dies_costs_its_user_nothing(tmp_path: Path) -> None:
             os.kill(pid, signal.SIGKILL)
         job = await bench.ended(job_id)
         assert (job.state, job.device_seconds) == (JobState.FAILED, 0)
-        assert bench.coordinator._scheduler.used_seconds("o") == 0
+        # It had a worker for as long, which counts for who goes next.
+        assert bench.coordinator._scheduler.used_seconds("o") == 30
 
     with_bench(tmp_path, body, min_job_seconds=FOR_EVER)
 
@@ -609,6 +732,58 @@ def test_with_lanes_the_next_job_is_prepared_while_one_is_on_the_device(tmp_path
             await bench.coordinator.cancel_job(job_id)
         assert (await bench.job(third)).device_seconds == 0
         bench.nothing_left()
+
+    with_bench(tmp_path, body, min_job_seconds=FOR_EVER, lanes=2)
+
+
+def test_a_job_that_only_waits_for_its_device_makes_room_for_an_idle_one(tmp_path: Path) -> None:
+    """Two workers, one device with a job for hours and another behind it; then comes a third."""
+
+    async def body(bench: Bench) -> None:
+        first, second = [await bench.submits() for _ in range(2)]
+        device = bench.coordinator._scheduler._device("fake_manila")
+        await settles(lambda: len(device.prepared) == 1)
+        on_device, waiting = str(device.on_device), device.prepared[0]
+        assert {on_device, waiting} == {first, second}
+        process = bench.pid(waiting)
+        other = await bench.submits(owner="p", backend="fake_torino")
+        await bench.until(other, lambda job: job.stage is Stage.ON_DEVICE, "p")
+        assert bench.pid(other) == process, "the worker lives, and what it has kept with it"
+        assert bench.coordinator._scheduler.in_work("fake_manila") == [on_device]
+        job = await bench.job(waiting)
+        assert (job.state, job.attempts, job.prepared_at) == (JobState.QUEUED, 0, None)
+        await bench.coordinator.cancel_job(other)
+        await settles(lambda: len(device.prepared) == 1)
+        for job_id in (on_device, waiting):
+            assert await bench.coordinator.cancel_job(job_id)
+        bench.nothing_left()
+
+    with_bench(tmp_path, body, min_job_seconds=FOR_EVER, lanes=3)
+
+
+def test_waiting_for_the_device_is_not_being_prepared(tmp_path: Path) -> None:
+    async def body(bench: Bench) -> None:
+        session_id = await bench.opens(Mode.BATCH)
+        for _ in range(2):
+            await bench.submits(session_id)
+        device = bench.coordinator._scheduler._device("fake_manila")
+        await settles(lambda: len(device.prepared) == 1)
+        first, second = str(device.on_device), device.prepared[0]
+        await bench.running(first)
+        bench.clock.moves(seconds=1_000)
+        await bench.coordinator.cancel_job(first)
+        await bench.running(second)
+        bench.clock.moves(seconds=10)
+        await bench.coordinator.cancel_job(second)
+        jobs = [await bench.job(each) for each in (first, second)]
+        # A stage is dated by the processes' own clock, and so a little more exactly.
+        near = partial(pytest.approx, abs=0.1)
+        assert [job.device_seconds for job in jobs] == near([1_000, 10])
+        assert [job.preparing_seconds for job in jobs] == near([0, 0])
+        session = await bench.session(session_id)
+        parts = session.on_device_seconds, session.preparing_seconds
+        assert parts == near((1_010, 0))
+        assert session.busy_seconds == near(sum(parts))
 
     with_bench(tmp_path, body, min_job_seconds=FOR_EVER, lanes=2)
 

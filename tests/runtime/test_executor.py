@@ -17,6 +17,7 @@ import psutil
 import pytest
 from qiskit import QuantumCircuit
 
+from qsession_widget.runtime import executor
 from qsession_widget.runtime.executor import (
     Done,
     Event,
@@ -81,11 +82,16 @@ class Bench:
     def __init__(self, workers: int) -> None:
         self.said: list[tuple[str, Event]] = []
         self._changed = asyncio.Event()
-        self.executor = LocalExecutor(workers, self._receive)
+        self.freed = 0
+        self.executor = LocalExecutor(workers, self._receive, self._is_free)
         self.executor.start()
 
     def _receive(self, job_id: str, event: Event) -> None:
         self.said.append((job_id, event))
+        self._changed.set()
+
+    def _is_free(self) -> None:
+        self.freed += 1
         self._changed.set()
 
     async def until(self, condition: Callable[[], Any]) -> None:
@@ -457,3 +463,78 @@ def test_nobody_gets_ready_while_all_are_busy() -> None:
         assert only.affinity == "a"
 
     with_bench(1, body)
+
+
+# -- cancelled -----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("asks", [False, True])
+def test_who_is_cancelled_stops_by_itself_and_its_process_keeps_what_it_has(asks: bool) -> None:
+    """Between pubs, while it only lasts, and while it waits for its device."""
+
+    async def body(bench: Bench) -> None:
+        made = await misses(bench, "first", "a")
+        assert made > 0
+        (only,) = bench.executor._workers
+        assert only._link is not None
+        process = only._link.process.pid
+        given = task("long", params=MEASURED, affinity="a", backend="fake_manila", lasts=FOR_EVER)
+        bench.executor.submit(replace(given, asks=asks))
+        await bench.until(
+            partial(bench.said.__contains__, ("long", Reached(Stage.ON_DEVICE)))
+            if asks
+            else lambda: not only.warming and only.job_id == "long"
+        )
+        bench.executor.cancel("long")
+        bench.executor.give_device("long")
+        await bench.until(lambda: bench.freed == 1)
+        assert not bench.executor.giving_up
+        said = [event for name, event in bench.said if name == "long"]
+        assert not any(isinstance(event, (Done, Lost, Failed)) for event in said)
+        assert await misses(bench, "next", "a") == 0
+        assert only._link.process.pid == process
+        # The same job again, as one that was put back into its queue.
+        bench.executor.submit(replace(given, min_seconds=0.0))
+        assert isinstance(await bench.end_of("long"), Done)
+        bench.executor.cancel("nobody's")
+
+    with_bench(1, body)
+
+
+def test_who_does_not_stop_by_itself_loses_its_process(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(executor, "STOP_SECONDS", 0.05)
+
+    async def body(bench: Bench) -> None:
+        bench.executor.submit(task("first", backend="fake_manila"))
+        await bench.end_of("first")
+        (only,) = bench.executor._workers
+        assert only._link is not None
+        before = only._link.process.pid
+        bench.executor.submit(task("heavy", params=heavy()))
+        bench.executor.cancel("heavy")
+        await bench.until(lambda: bench.freed == 1)
+        bench.executor.submit(task("next"))
+        assert isinstance(await bench.end_of("next"), Done)
+        assert only._link.process.pid != before
+        assert "heavy" not in {name for name, event in bench.said if not isinstance(event, Reached)}
+
+    with_bench(1, body)
+
+
+def test_one_session_at_a_time_gets_ready_in_a_process_and_each_device_once() -> None:
+    """Sixty-eight sessions are opened; a job that comes then waits for one to get ready at most."""
+
+    async def body(bench: Bench) -> None:
+        for number in range(68):
+            bench.executor.warm(f"s{number}", "fake_manila")
+        workers = bench.executor._workers
+        assert sorted(each.affinity for each in workers) == ["s0", "s1"]
+        assert [each._tasks.qsize() <= 1 for each in workers] == [True, True]
+        bench.executor.submit(task("a", affinity="s1", backend="fake_manila"))
+        assert isinstance(await bench.end_of("a"), Done)
+        await bench.until(lambda: not any(each.warming for each in workers))
+        for number in range(68):
+            bench.executor.warm(f"t{number}", "fake_manila")
+        assert not any(each.warming for each in workers), "they know it by now"
+
+    with_bench(2, body)

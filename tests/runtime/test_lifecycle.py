@@ -526,6 +526,10 @@ class Histories(RuleBasedStateMachine):
         job_id = self.pick(data, JobState.RUNNING)
         before = self.session
         self.put(lifecycle.withdraw(before, self.now, self.before[job_id], self.began[job_id]))
+        idle = self.session.idle_seconds(self.now)
+        assert idle >= before.idle_seconds(self.now), "it did not work, so nobody did, or others"
+        if self.session.mode is Mode.DEDICATED:
+            self.worked_seconds = self.session.usage_seconds(self.now) - idle
         assert self.session.last_job_completed == before.last_job_completed
         del self.live[job_id]
 

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
-from qsession_widget.runtime import lifecycle
+from qsession_widget.runtime import forecast, lifecycle
 from qsession_widget.runtime.fairshare import WINDOW_DAYS, Usage
 from qsession_widget.runtime.lifecycle import Session
 from qsession_widget.runtime.scheduler import Scheduler
@@ -415,6 +415,21 @@ def test_places_are_the_order_in_which_jobs_start(data: st.DataObject) -> None:
             queue.becomes(of, SessionState.ACTIVE)
         queue.ends(job, seconds=seconds)
     assert order == expected
+
+
+def test_places_have_no_gaps_beyond_what_is_foreseen(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(forecast, "FORESEEN", 3)
+    between = session("t", SessionState.PENDING_INACTIVE, Mode.BATCH, owner="a")
+    queue = Queue(session("s", mode=Mode.BATCH, owner="b"), between)
+    jobs = [f"{name}{number}" for number in range(5) for name in "abst"]
+    for job in jobs:
+        of = job[0] if job[0] in "st" else None
+        owner = queue.sessions[of].owner if of is not None else job[0]
+        queue.waits(job, owner=owner, session=of)
+    places = {job: queue.inside.position(job) for job in jobs}
+    assert sorted(filter(None, places.values())) == list(range(1, len(jobs) + 1))
+    assert [places[job] for job in ("s0", "s1", "s2")] == [1, 2, 3]
+    assert [places[f"t{number}"] for number in range(5)] == [16, 17, 18, 19, 20]
 
 
 def test_a_session_that_has_the_device_is_ahead_of_everybody() -> None:
