@@ -118,6 +118,11 @@ class Connections:
         self._untold: Counter[str] = Counter()
         self._told_at: dict[str, float] = {}
 
+    @property
+    def count(self) -> int:
+        """How many there are."""
+        return self._stranger_count + len(self._owner_of)
+
     def enter(self, entry: Entry) -> None:
         """Take a new connection in, and make room for it among the strangers."""
         self._strangers.setdefault(entry.peer, {})[entry] = None

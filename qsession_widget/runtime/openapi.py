@@ -272,7 +272,7 @@ OPERATIONS: dict[tuple[str, str], Operation] = {
         _ref("Session"),
         takes=_object(
             {"backend": NAME},
-            {"mode": _one_of(Mode), "instance": TEXT, "max_ttl": {"$ref": MAX_TTL}},
+            {"mode": _one_of(Mode), "instance": NAME, "max_ttl": {"$ref": MAX_TTL}},
         ),
         keyed=True,
         refuses=(400, 404, 413),

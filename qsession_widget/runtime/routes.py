@@ -159,6 +159,8 @@ class Api:
                 f"mode is {mode!r:.80}.",
                 f"Allowed are {', '.join(repr(each.value) for each in Mode)}.",
             )
+        # There is one, and it has a name and an id as long as others'.
+        reading.optional_text(body, "instance")
         session_id = await self.coordinator.create_session(
             reading.owner(request),
             device.name,

@@ -21,6 +21,7 @@ from qsession_widget.runtime import bounds, caching, limits
 from qsession_widget.wire.states import Stage
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from multiprocessing.connection import Connection
 
 log = logging.getLogger(__name__)
@@ -41,6 +42,26 @@ class _OutOfMemoryError(Exception):
             if allowed_bytes
             else "It needs more memory than there is."
         )
+
+
+class Showing:
+    """Tells the server interim results, which it keeps, until they are too many.
+
+    Those beyond come with the whole result.
+
+    Args:
+        tell: tells one.
+    """
+
+    def __init__(self, tell: Callable[[str], None]) -> None:
+        self._tell = tell
+        self._characters = 0
+
+    def __call__(self, text: str) -> None:
+        """Tell one more, if there is room."""
+        self._characters += len(text)
+        if self._characters <= bounds.INTERIM_CHARACTERS:
+            self._tell(text)
 
 
 def main(pipe: Connection, lifeline: Connection) -> None:
@@ -123,19 +144,13 @@ def _run(pipe: Connection, task: dict[str, Any]) -> dict[str, Any]:
             # Another job may be on the device: whoever gave this task says when it is free.
             pipe.recv_bytes()
 
-    interim_characters = 0
-
-    def show(text: str) -> None:
-        # The server keeps what is told. What is left out comes with the whole result.
-        nonlocal interim_characters
-        interim_characters += len(text)
-        if interim_characters <= bounds.INTERIM_CHARACTERS:
-            _send(pipe, {"kind": "interim", "text": text})
-
     stages.start(tell, stays=task["min_seconds"] > 0)
     try:
         with allowed.on_memory():
-            outcome = programs.run(task, on_interim=show)
+            outcome = programs.run(
+                task,
+                on_interim=Showing(lambda text: _send(pipe, {"kind": "interim", "text": text})),
+            )
     # A user's circuit may fail anywhere in Qiskit or Aer.
     except Exception as error:
         if limits.is_for_want_of_memory(error):
