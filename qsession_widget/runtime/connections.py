@@ -13,6 +13,7 @@ import contextlib
 import json
 import logging
 import resource
+import socket
 import time
 from collections import Counter
 from http import HTTPStatus
@@ -55,6 +56,7 @@ _OWN_DESCRIPTORS = 96
 """Of the store, the log, the forkserver and the listeners, with room to spare."""
 _OF_A_WORKER = 8
 _TOLD_EVERY_SECONDS = 60.0
+_AFTER_FAILURE_SECONDS = 0.1
 _EXTENSION = "qsession.connection"
 
 
@@ -115,6 +117,11 @@ class Connections:
         self._owner_of: dict[Entry, str] = {}
         self._untold: Counter[str] = Counter()
         self._told_at: dict[str, float] = {}
+
+    @property
+    def count(self) -> int:
+        """How many there are."""
+        return self._stranger_count + len(self._owner_of)
 
     def enter(self, entry: Entry) -> None:
         """Take a new connection in, and make room for it among the strangers."""
@@ -218,7 +225,6 @@ class GuardedProtocol(HttpToolsProtocol):
         self.proven = False
         self._lasting_keep_alive = self.timeout_keep_alive
         self.timeout_keep_alive = int(HEAD_SECONDS)
-        self._early = b""
         self._head_bytes = 0
         self._heads = 0
         self._parts = 0
@@ -257,23 +263,15 @@ class GuardedProtocol(HttpToolsProtocol):
         super().connection_made(transport)
         self.all.enter(self)
         self._expect(HEAD_SECONDS)
-        if self._early:
-            early, self._early = self._early, b""
-            self.data_received(early)
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Forget it."""
         self._cancel_timers()
         self.all.leave(self)
-        if self.transport is not None:
-            super().connection_lost(exc)
+        super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
         """Read what came, within bounds."""
-        if self.transport is None:
-            # Over TLS the first request may come together with the end of the handshake.
-            self._early += data
-            return
         if self._refused is not None or self.parser is None:
             return
         was_receiving, heads, parts = self._receiving, self._heads, self._parts
@@ -423,63 +421,78 @@ class _RefusedError(Exception):
     """The parser is to stop: there is too much of something."""
 
 
-class Handshake(asyncio.Protocol):
-    """A connection whose TLS handshake is not over; it counts as a stranger's from the first byte.
+class Handshake:
+    """A connection whose TLS handshake is not over; it counts as a stranger's from its start.
 
     Args:
         connections: all of them.
-        context: of TLS.
-        make: gives the protocol that takes over.
+        accepted: the connection's socket.
+        peer: address of the other end.
     """
 
-    def __init__(
-        self,
-        connections: Connections,
-        context: ssl.SSLContext,
-        make: Callable[[], GuardedProtocol],
-    ) -> None:
+    def __init__(self, connections: Connections, accepted: socket.socket, peer: str) -> None:
         self._all = connections
-        self._context = context
-        self._make = make
-        self._transport: asyncio.Transport | None = None
+        self._socket = accepted
         self._task: asyncio.Task[None] | None = None
-        self.peer = ""
+        self.peer = peer
         self.busy = False
 
     def drop(self) -> None:
         """Close it at once."""
-        if self._transport is not None:
-            self._transport.abort()
+        if self._task is not None:
+            self._task.cancel()
 
-    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn's own
-        """Begin the handshake."""
-        # Nothing is read before the handshake reads it.
-        transport.pause_reading()
-        self._transport = transport
-        self.peer = str((transport.get_extra_info("peername") or ("",))[0])
+    def begin(self, make: Callable[[], GuardedProtocol], context: ssl.SSLContext) -> None:
+        """Shake hands, and let a protocol take over.
+
+        Args:
+            make: gives the protocol.
+            context: of TLS.
+        """
         self._all.enter(self)
-        self._task = asyncio.get_running_loop().create_task(self._shake_hands(transport))
+        self._task = asyncio.get_running_loop().create_task(self._shake_hands(make, context))
 
-    def connection_lost(self, exc: Exception | None) -> None:
-        """Forget it."""
-        del exc
-        self._all.leave(self)
-
-    async def _shake_hands(self, transport: asyncio.Transport) -> None:
-        following = self._make()
+    async def _shake_hands(
+        self, make: Callable[[], GuardedProtocol], context: ssl.SSLContext
+    ) -> None:
         try:
-            secured = await asyncio.get_running_loop().start_tls(
-                transport,
-                following,
-                self._context,
-                server_side=True,
-                ssl_handshake_timeout=HEAD_SECONDS,
+            await asyncio.get_running_loop().connect_accepted_socket(
+                make, self._socket, ssl=context, ssl_handshake_timeout=HEAD_SECONDS
             )
         except (OSError, TimeoutError) as error:
             self._all.tell(self.peer, f"no TLS: {type(error).__name__}")
-            transport.abort()
-            return
+            self._socket.close()
+        except asyncio.CancelledError:
+            self._socket.close()
         finally:
             self._all.leave(self)
-        if secured is not None:
-            following.connection_made(secured)
+
+
+async def accept_tls(
+    connections: Connections,
+    listener: socket.socket,
+    make: Callable[[], GuardedProtocol],
+    context: ssl.SSLContext,
+) -> None:
+    """Accept connections for TLS until cancelled.
+
+    A server of asyncio tells its protocols of a connection only once hands were shaken.
+
+    Args:
+        connections: all of them.
+        listener: where they come in.
+        make: gives the protocol of one.
+        context: of TLS.
+    """
+    loop = asyncio.get_running_loop()
+    listener.setblocking(False)
+    while True:
+        try:
+            accepted, address = await loop.sock_accept(listener)
+        except OSError as error:
+            # The next one may come through, as when the other end was gone already.
+            connections.tell("", f"not accepted: {type(error).__name__}")
+            await asyncio.sleep(_AFTER_FAILURE_SECONDS)
+            continue
+        accepted.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        Handshake(connections, accepted, str(address[0])).begin(make, context)

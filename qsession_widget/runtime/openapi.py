@@ -153,7 +153,7 @@ SCHEMAS: dict[str, Schema] = {
             "status": _one_of(STATUSES),
             "status_reason": TEXT,
             "backend": TEXT,
-            "instance": TEXT,
+            "instance": NAME,
             "user_id": TEXT,
             "created": INSTANT,
             "ended": _or_null(INSTANT),
@@ -278,7 +278,7 @@ OPERATIONS: dict[tuple[str, str], Operation] = {
             {"backend": NAME},
             {
                 "mode": _one_of(Mode),
-                "instance": TEXT,
+                "instance": NAME,
                 "max_ttl": {"$ref": MAX_TTL},
                 "interactive_ttl": SECONDS,
                 "active_ttl": SECONDS,

@@ -176,6 +176,8 @@ class Api:
                 f"mode is {mode!r:.80}.",
                 f"Allowed are {', '.join(repr(each.value) for each in Mode)}.",
             )
+        # There is one, and it has a name and an id as long as others'.
+        reading.optional_text(body, "instance")
         max_seconds = self._max_seconds(body)
         idle_limit = self.settings.interactive_limit(Mode(mode))
         wanted = NewSession(

@@ -24,7 +24,7 @@ from qsession_widget.runtime.app import create_app
 from qsession_widget.runtime.connections import (
     Connections,
     GuardedProtocol,
-    Handshake,
+    accept_tls,
     raise_descriptor_limit,
 )
 from qsession_widget.runtime.logs import Logged
@@ -234,6 +234,7 @@ class _Second(uvicorn.Server):
     def __init__(self, config: uvicorn.Config, connections: Connections) -> None:
         super().__init__(config)
         self._connections = connections
+        self._accepting: list[asyncio.Task[None]] = []
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Listen; over TLS with handshakes that count, and end, as other connections do."""
@@ -241,7 +242,7 @@ class _Second(uvicorn.Server):
             await super().startup(sockets)
             return
         await super().startup([])
-        context = self.config.ssl
+        context = cast("ssl.SSLContext", self.config.ssl)
 
         def make() -> GuardedProtocol:
             return GuardedProtocol(
@@ -251,14 +252,16 @@ class _Second(uvicorn.Server):
                 app_state=self.lifespan.state,
             )
 
-        loop = asyncio.get_running_loop()
-        for each in sockets:
-            server = await loop.create_server(
-                lambda: Handshake(self._connections, cast("ssl.SSLContext", context), make),
-                sock=each,
-                backlog=self.config.backlog,
-            )
-            self.servers.append(server)
+        self._accepting = [
+            asyncio.create_task(accept_tls(self._connections, each, make, context))
+            for each in sockets
+        ]
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Accept no more, and end."""
+        for each in self._accepting:
+            each.cancel()
+        await super().shutdown(sockets)
 
     @contextmanager
     def capture_signals(self) -> Iterator[None]:

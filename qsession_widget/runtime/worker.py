@@ -22,6 +22,7 @@ from qsession_widget.runtime import bounds, caching, limits, sandbox
 from qsession_widget.wire.states import Stage
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from multiprocessing.connection import Connection
 
 log = logging.getLogger(__name__)
@@ -42,6 +43,26 @@ class _OutOfMemoryError(Exception):
             if allowed_bytes
             else "It needs more memory than there is."
         )
+
+
+class Showing:
+    """Tells the server interim results, which it keeps, until they are too many.
+
+    Those beyond come with the whole result.
+
+    Args:
+        tell: tells one.
+    """
+
+    def __init__(self, tell: Callable[[str], None]) -> None:
+        self._tell = tell
+        self._characters = 0
+
+    def __call__(self, text: str) -> None:
+        """Tell one more, if there is room."""
+        self._characters += len(text)
+        if self._characters <= bounds.INTERIM_CHARACTERS:
+            self._tell(text)
 
 
 def main(pipe: Connection, lifeline: Connection) -> None:
@@ -188,14 +209,10 @@ def _run(pipe: Connection, inbox: _Inbox, task: dict[str, Any]) -> dict[str, Any
         else:
             inbox.check(job_id)
 
-    interim_characters = 0
+    show = Showing(lambda text: _send(pipe, {"kind": "interim", "text": text}))
 
     def tell_interim(text: str) -> None:
-        # The server keeps what is told. What is left out comes with the whole result.
-        nonlocal interim_characters
-        interim_characters += len(text)
-        if interim_characters <= bounds.INTERIM_CHARACTERS:
-            _send(pipe, {"kind": "interim", "text": text})
+        show(text)
         # Between two pubs nothing is half done: what this process has kept stays good.
         inbox.check(job_id)
 

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import json
 import re
+import stat
 from typing import TYPE_CHECKING, Any
 
 import pytest
 import requests
 
 from qsession_widget import local
+from qsession_widget.runtime import logs
 from tests.conftest import DEADLINE_SECONDS, eventually, running
 from tests.runtime.test_http import Server, reached
 from tests.runtime.test_owners import add, exchange
+from tests.runtime.test_strangers import dial
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -111,3 +114,42 @@ def test_a_log_that_has_grown_is_put_aside(
     assert (own_runtime / "runtime.log.1").read_text() == "x" * 101
     eventually(lambda: "serving at" in log.read_text(), "a new log")
     assert "xx" not in log.read_text()
+
+
+def test_a_log_that_is_too_large_is_put_aside_while_the_runtime_goes_on(tmp_path: Path) -> None:
+    log = tmp_path / "runtime.log"
+    with running(tmp_path, "--workers", "1") as folder:
+        found = reached(folder)
+        with log.open("ab") as file:
+            file.write(b"x" * (logs.LOG_BYTES + 1))
+        found.get("/qsession")
+        aside = eventually(
+            lambda: (
+                (each := tmp_path / "runtime.log.1").exists()
+                and log.stat().st_size < logs.LOG_BYTES
+                and each
+            ),
+            "a log that was put aside",
+        )
+        assert aside.stat().st_size > logs.LOG_BYTES
+        assert stat.S_IMODE(aside.stat().st_mode) == 0o600
+        # It goes on in the same file, from its start.
+        name = found.get("/qsession").headers["X-Request-ID"]
+        eventually(lambda: name in log.read_text(), "a line")
+        assert "\0" not in log.read_text()
+
+
+def test_a_client_that_hangs_up_is_a_line_and_no_error(server: Server) -> None:
+    before = server.json("/jobs")["count"]
+    with dial(server) as line:
+        head = f"POST /api/v1/jobs HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {server.token}\r\n"
+        line.sendall(f"{head}Content-Length: 1000\r\n\r\n{{".encode())
+        eventually(lambda: server.get("/qsession").ok)
+    (said,) = eventually(
+        lambda: [each for each in lines(server) if each.get("status") == 499], "a line"
+    )
+    assert (said["method"], said["path"], said["level"]) == ("POST", "/api/v1/jobs", "INFO")
+    why = [each for each in lines(server) if said["request_id"] in each["message"]]
+    assert any("hung up" in each["message"] for each in why)
+    assert not any(each["level"] in {"ERROR", "WARNING"} or "exception" in each for each in why)
+    assert server.json("/jobs")["count"] == before

@@ -8,12 +8,17 @@ import socket
 import ssl
 import subprocess
 import sys
-from typing import TYPE_CHECKING, Any
+import threading
+from functools import partial
+from typing import TYPE_CHECKING, Any, cast
 from urllib.parse import urlsplit
 
 import psutil
 import pytest
 import requests
+import uvicorn
+from starlette.requests import Request
+from starlette.responses import Response
 
 from qsession_widget.runtime import connections
 from qsession_widget.runtime.connections import (
@@ -21,6 +26,7 @@ from qsession_widget.runtime.connections import (
     MAX_HEADERS,
     MAX_PIPELINED,
     Connections,
+    GuardedProtocol,
 )
 from qsession_widget.runtime.registry import ADMINISTRATOR
 from qsession_widget.wire.discovery import Discovery
@@ -30,8 +36,11 @@ from tests.runtime.test_http import Server, reached
 from tests.runtime.test_owners import add
 
 if TYPE_CHECKING:
+    import asyncio
     from collections.abc import Iterator
     from pathlib import Path
+
+    from starlette.types import Receive, Scope, Send
 
 
 @pytest.fixture(scope="module")
@@ -268,3 +277,74 @@ def test_a_user_with_too_many_connections_is_told(server: Server) -> None:
         assert "too many connections" in said["errors"][0]["message"]
         assert server.get("/qsession").status_code == 200
     eventually(lambda: eve.get("/qsession").status_code == 200, "a place for the user")
+
+
+@contextlib.contextmanager
+def quick_server(monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[int, Connections]]:
+    """Serve with the real protocol, and with times that a test can wait for."""
+    monkeypatch.setattr(connections, "HEAD_SECONDS", 0.3)
+    monkeypatch.setattr(connections, "BODY_SECONDS", 0.3)
+    all_of_them = Connections(64)
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        request = Request(scope, receive)
+        answer = Response(bytes(2**25) if scope["path"] == "/large" else await request.body())
+        await answer(scope, receive, send)
+
+    config = uvicorn.Config(
+        app,
+        http=cast("type[asyncio.Protocol]", partial(GuardedProtocol, all_of_them)),
+        log_config=None,
+        lifespan="off",
+    )
+    served = uvicorn.Server(config)
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port = listener.getsockname()[1]
+        thread = threading.Thread(target=served.run, args=([listener],))
+        thread.start()
+        try:
+            eventually(lambda: served.started, "a server")
+            yield port, all_of_them
+        finally:
+            served.should_exit = True
+            thread.join(DEADLINE_SECONDS)
+
+
+@pytest.mark.parametrize(
+    "sent",
+    [
+        b"",
+        b"GET / HT",
+        b"GET / HTTP/1.1\r\nHost: x\r\nX-A",
+        b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 9\r\n\r\nabc",
+        b"POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n",
+        b"GET /large HTTP/1.1\r\nHost: x\r\n\r\n",
+    ],
+    ids=["nothing", "line", "header", "body", "chunk", "an answer that is not read"],
+)
+def test_what_does_not_go_on_ends(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, sent: bytes
+) -> None:
+    with (
+        quick_server(monkeypatch) as (port, all_of_them),
+        socket.create_connection(("127.0.0.1", port), DEADLINE_SECONDS) as line,
+    ):
+        line.sendall(sent)
+        eventually(lambda: all_of_them.count == 1, "a connection")
+        eventually(lambda: all_of_them.count == 0, "its end")
+    assert "closed 1 connections, the last from 127.0.0.1" in caplog.text
+
+
+def test_a_body_that_comes_slowly_comes(monkeypatch: pytest.MonkeyPatch) -> None:
+    with (
+        quick_server(monkeypatch) as (port, _),
+        socket.create_connection(("127.0.0.1", port), DEADLINE_SECONDS) as line,
+    ):
+        part = b"x" * connections.BODY_BYTES
+        head = f"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: {8 * len(part)}\r\n"
+        line.sendall(f"{head}Connection: close\r\n\r\n".encode())
+        for _ in range(8):
+            # More than a window in all, and each window has its part.
+            threading.Event().wait(connections.BODY_SECONDS / 4)
+            line.sendall(part)
+        assert answer(line).endswith(8 * part)
