@@ -3,7 +3,8 @@
 It runs what strangers have sent. Should a payload find its way around Qiskit's and Aer's own
 checks, it could still read what the runtime's user can read. So each process gives up what it does
 not need before it sees the first: new rights, core dumps, files beyond its libraries, TCP. The
-kernel holds it to that (Landlock, Linux 5.13 and newer); where there is no Landlock the rest stands alone.
+kernel holds it to that (Landlock, Linux 5.13 and newer); where there is no Landlock the rest stands
+alone.
 
 There is no bound to the number of processes: the kernel counts all of the user's, threads too, and
 Aer's threads would fail where that user has a desktop open.

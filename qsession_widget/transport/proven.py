@@ -75,7 +75,7 @@ class _Connection(HTTPConnection):
             token = _shown(headers or {}) if self.token is None else self.token()
             self.connect()
             try:
-                _demand(self.sock, self.host, self.port, token)
+                _demand(self.sock, self.host, self.port, token)  # type: ignore[arg-type] # connected
             except (OSError, ValueError) as error:
                 self.close()
                 raise NewConnectionError(
