@@ -6,7 +6,12 @@ from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from qsession_widget.backend import Backend, backend_name
-from qsession_widget.errors import InvalidInputError, QSessionError, ServiceError
+from qsession_widget.errors import (
+    BackendNotFoundError,
+    InvalidInputError,
+    QSessionError,
+    ServiceError,
+)
 from qsession_widget.service import (
     QiskitRuntimeService,
     adopted_service,
@@ -93,7 +98,7 @@ def other_devices(service: QiskitRuntimeService, backend: Backend) -> Iterator[B
     """
     for each in service.beside():
         if each is not backend.service:
-            with suppress(ServiceError):
+            with suppress(ServiceError, BackendNotFoundError):
                 yield each.backend(backend.name, each.active_instance())
 
 
