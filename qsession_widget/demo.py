@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, NoReturn
 
 from rich.console import Console
 
+from qsession_widget.wire.private import close_to_others, make_folder
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -119,7 +121,7 @@ def vqe_energy(session: Session, on_step: Callable[[int, float], None]) -> float
 
 def execute(notebook: Path, page: Path) -> Path:
     """Execute a notebook and write it out as one HTML file that needs no script to be read."""
-    page.parent.mkdir(parents=True, exist_ok=True)
+    make_folder(page.parent)
     # Without the widgets' state the page shows their static HTML, which needs no network.
     subprocess.run(  # noqa: S603  our own interpreter and module, no shell
         [
@@ -131,6 +133,7 @@ def execute(notebook: Path, page: Path) -> Path:
         check=True,
         env={**os.environ, "JUPYTER_PLATFORM_DIRS": "1"},
     )
+    close_to_others(page)
     return page
 
 
@@ -145,9 +148,10 @@ def _notebook() -> Path:
     cloned = Path(__file__).parent.parent / "examples" / NOTEBOOK
     if cloned.is_file():
         return cloned
-    FOLDER.mkdir(exist_ok=True)
+    make_folder(FOLDER.absolute())
     copy = FOLDER.resolve() / NOTEBOOK
     packaged = resources.files("qsession_widget") / "examples" / NOTEBOOK
     with resources.as_file(packaged) as original:
         shutil.copyfile(original, copy)
+    close_to_others(copy)
     return copy

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import signal
@@ -165,7 +166,9 @@ def test_a_killed_runtime_comes_back_with_its_settings(own_runtime: Path) -> Non
     assert local.endpoint().public_url == "", "`qsession stop` forgets the one that died"
 
 
-def test_a_runtime_that_was_stopped_stays_so_whoever_waits(own_runtime: Path) -> None:
+def test_a_runtime_that_was_stopped_stays_so_whoever_waits(
+    own_runtime: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     with running(own_runtime, "--min-job-seconds", "3600"):
         job = Sampler("fake_manila").run(bell(), shots=10)
         eventually(job.running, "a running job")
@@ -179,7 +182,7 @@ def test_a_runtime_that_was_stopped_stays_so_whoever_waits(own_runtime: Path) ->
                 asked.set()
             pause(seconds)
 
-        job._service.api.transport.pause = noted
+        monkeypatch.setattr(job._service.api.transport, "pause", noted)
         waiting.start()
         eventually(lambda: local.status(folder=own_runtime), "the runtime")
         assert local.stop(folder=own_runtime)
@@ -315,8 +318,10 @@ def test_a_home_that_cannot_be_a_folder(kind: str, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     "url",
-    ["127.0.0.1", "127.0.0.2", "127.1", "localhost", "LOCALHOST", "localhost.", "a.localhost"]
-    + ["[::1]", "[::ffff:127.0.0.1]", "0.0.0.0"],
+    [
+        *("127.0.0.1", "127.0.0.2", "127.1", "localhost", "LOCALHOST", "localhost.", "a.localhost"),
+        *("[::1]", "[::ffff:127.0.0.1]"),
+    ],
 )
 def test_every_form_of_this_machine(url: str) -> None:
     assert is_here(f"http://{url}:8080/api/v1")
@@ -379,3 +384,38 @@ def test_a_proxy_of_the_environment_is_in_no_clients_way(
         check=False,
     )
     assert done.stdout.splitlines()[-1:] == ["['fake_manila']"], done.stderr
+
+
+USES = """
+import json, sys
+import qiskit_ibm_runtime
+from qsession_widget import local
+service = local.official_service()
+print(json.dumps([qiskit_ibm_runtime.__version__, [each.name for each in service.backends()],
+    type(service) is qiskit_ibm_runtime.QiskitRuntimeService, len(service.instances())]))
+"""
+
+
+def test_a_release_of_ibms_client_that_knows_no_other_iam(
+    runtime_home: Path, tmp_path: Path
+) -> None:
+    release = "0.45.0"
+    command = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--target"]
+    installed = subprocess.run(  # noqa: S603 - ours
+        [*command, str(tmp_path), f"qiskit-ibm-runtime=={release}"], check=False
+    )
+    if installed.returncode:
+        pytest.skip("there is no network to install it from")
+    done = subprocess.run(  # noqa: S603 - ours
+        [sys.executable, "-c", USES],
+        env={**os.environ, "PYTHONPATH": str(tmp_path), "QSESSION_HOME": str(runtime_home)},
+        stdout=subprocess.PIPE,
+        text=True,
+        check=True,
+        timeout=DEADLINE_SECONDS * 3,
+    )
+    version, names, genuine, instances = json.loads(done.stdout.splitlines()[-1])
+    assert version == release
+    assert "fake_manila" in names
+    assert genuine
+    assert instances == 1
