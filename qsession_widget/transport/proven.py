@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import time
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 from requests.adapters import HTTPAdapter
 from urllib3.connection import HTTPConnection
@@ -43,6 +43,10 @@ class ProvenAdapter(HTTPAdapter):
     def __init__(self, token: Callable[[], str] | None = None, **arguments: Any) -> None:
         self._token = token
         super().__init__(**arguments)
+
+    def __deepcopy__(self, memo: Any = None) -> Self:
+        # Connections are shared, never doubled; clients copy their backends with all that is in them.
+        return self
 
     def init_poolmanager(self, *arguments: Any, **more: Any) -> None:
         """Make the pools (requests.adapters.HTTPAdapter)."""
