@@ -45,7 +45,7 @@ class ProvenAdapter(HTTPAdapter):
         super().__init__(**arguments)
 
     def __deepcopy__(self, memo: Any = None) -> Self:
-        # Connections are shared, never doubled; clients copy their backends with all that is in them.
+        # Connections are shared, never doubled: clients copy their backends with all in them.
         return self
 
     def init_poolmanager(self, *arguments: Any, **more: Any) -> None:
