@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 from rich.console import Console
 
 from qsession_widget.errors import QSessionError
+from qsession_widget.wire.private import close_to_others, make_folder
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -151,7 +152,7 @@ def execute(notebook: Path, page: Path) -> Path:
     Raises:
         ExecutionError: if a cell or nbconvert fails.
     """
-    page.parent.mkdir(parents=True, exist_ok=True)
+    make_folder(page.parent)
     # Without the widgets' state the page shows their static HTML, which needs no network.
     done = subprocess.run(  # noqa: S603  our own interpreter and module, no shell
         [
@@ -170,6 +171,7 @@ def execute(notebook: Path, page: Path) -> Path:
     )
     if done.returncode:
         raise ExecutionError(f"{notebook} could not be executed:\n{done.stdout.rstrip()}")
+    close_to_others(page)
     return page
 
 
@@ -186,9 +188,10 @@ def _notebook() -> Path:
     cloned = Path(__file__).parent.parent / "examples" / NOTEBOOK
     if cloned.is_file():
         return cloned
-    FOLDER.mkdir(exist_ok=True)
+    make_folder(FOLDER.absolute())
     copy = FOLDER.resolve() / NOTEBOOK
     packaged = resources.files("qsession_widget") / "examples" / NOTEBOOK
     with resources.as_file(packaged) as original:
         shutil.copyfile(original, copy)
+    close_to_others(copy)
     return copy

@@ -8,7 +8,12 @@ from typing import TYPE_CHECKING
 from qiskit.providers import BackendV2
 
 from qsession_widget.backend import Backend, backend_name
-from qsession_widget.errors import InvalidInputError, QSessionError, ServiceError
+from qsession_widget.errors import (
+    BackendNotFoundError,
+    InvalidInputError,
+    QSessionError,
+    ServiceError,
+)
 from qsession_widget.service import (
     QiskitRuntimeService,
     adopted_service,
@@ -99,7 +104,7 @@ def other_devices(service: QiskitRuntimeService, backend: Backend) -> Iterator[B
     """
     for each in service.beside():
         if each is not backend.service:
-            with suppress(ServiceError):
+            with suppress(ServiceError, BackendNotFoundError):
                 yield each.backend(backend.name, each.active_instance())
 
 

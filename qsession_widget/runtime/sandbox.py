@@ -3,7 +3,8 @@
 It runs what strangers have sent. Should a payload find its way around Qiskit's and Aer's own
 checks, it could still read what the runtime's user can read. So each process gives up what it does
 not need before it sees the first: new rights, core dumps, files beyond its libraries, TCP. The
-kernel holds it to that (Landlock, Linux 5.13 and newer); where there is no Landlock the rest stands alone.
+kernel holds it to that (Landlock, Linux 5.13 and newer); where there is no Landlock the rest stands
+alone.
 
 There is no bound to the number of processes: the kernel counts all of the user's, threads too, and
 Aer's threads would fail where that user has a desktop open.
@@ -18,6 +19,7 @@ import resource
 import site
 import sys
 import sysconfig
+import tempfile
 from pathlib import Path
 
 log = logging.getLogger(__name__)
@@ -41,7 +43,7 @@ _SYSTEM = (
     *("/bin", "/etc", "/lib", "/lib32", "/lib64", "/opt", "/proc", "/run/current-system"),
     *("/sbin", "/sys", "/usr", "/nix/store", "/gnu/store"),
 )
-_DEVICES = ("/dev/null", "/dev/zero", "/dev/urandom", "/dev/random", "/dev/shm")  # noqa: S108 - no temporary file of ours
+_DEVICES = ("/dev/null", "/dev/zero", "/dev/urandom", "/dev/random")
 
 
 class _Ruleset(ctypes.Structure):
@@ -70,6 +72,8 @@ def enter() -> bool:
     # A process that could gain rights by running a program may not restrict itself, either.
     if library.prctl(_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0:
         return False
+    # Modules ask where temporary files go while they are imported; it is looked for by writing one.
+    tempfile.gettempdir()
     try:
         return _restrict(library)
     except OSError as error:
@@ -111,8 +115,7 @@ def _restrict(library: ctypes.CDLL) -> bool:
         for name in _DEVICES:
             path = Path(name)
             if path.exists():
-                everything = rights if path.is_dir() else _READ_FILE | _WRITE_FILE
-                _allow(library, ruleset, path, everything)
+                _allow(library, ruleset, path, _READ_FILE | _WRITE_FILE)
         _checked(library.syscall(_RESTRICT_SELF, ruleset, 0))
     finally:
         os.close(ruleset)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import time
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 from requests.adapters import HTTPAdapter
 from urllib3.connection import HTTPConnection
@@ -44,6 +44,10 @@ class ProvenAdapter(HTTPAdapter):
         self._token = token
         super().__init__(**arguments)
 
+    def __deepcopy__(self, memo: Any = None) -> Self:
+        # Connections are shared, never doubled: clients copy their backends with all in them.
+        return self
+
     def init_poolmanager(self, *arguments: Any, **more: Any) -> None:
         """Make the pools (requests.adapters.HTTPAdapter)."""
         super().init_poolmanager(*arguments, **more)
@@ -75,7 +79,7 @@ class _Connection(HTTPConnection):
             token = _shown(headers or {}) if self.token is None else self.token()
             self.connect()
             try:
-                _demand(self.sock, self.host, self.port, token)
+                _demand(self.sock, self.host, self.port, token)  # type: ignore[arg-type] # connected
             except (OSError, ValueError) as error:
                 self.close()
                 raise NewConnectionError(

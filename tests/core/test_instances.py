@@ -18,6 +18,7 @@ from qsession_widget import (
     Batch,
     InvalidInputError,
     NotFoundError,
+    PlanError,
     QiskitRuntimeService,
     Sampler,
     ServiceError,
@@ -56,6 +57,8 @@ class Front:
     )
     made: dict[str, str] = field(default_factory=dict)
     """Which instance each job and session is of, by its id."""
+    without_sessions: list[str] = field(default_factory=list)
+    """Instances whose plan has none."""
 
     @property
     def app(self) -> Starlette:
@@ -86,7 +89,7 @@ class Front:
         pricing = {"metadata": {"pricing": {"type": "free" if plan == "open" else "paid"}}}
         return JSONResponse({"overview_ui": {"en": {"display_name": plan}}, **pricing})
 
-    async def api(self, request: Request) -> Response:
+    async def api(self, request: Request) -> Response:  # noqa: PLR0911 - one for each refusal
         instance, path = request.headers["service-crn"], request.path_params["path"].split("/")
         if instance not in self.has:
             return JSONResponse({"errors": [{"code": 1217, "message": "no such instance"}]}, 403)
@@ -94,6 +97,9 @@ class Front:
         known = len(path) > 1 and path[1] in self.made
         if hidden or (known and self.made[path[1]] != instance):
             return JSONResponse({"errors": [{"code": 1291, "message": f"not here: {path}"}]}, 404)
+        dedicated = path == ["sessions"] and b'"dedicated"' in await request.body()
+        if instance in self.without_sessions and dedicated:
+            return JSONResponse({"errors": [{"code": 1352, "message": "the open plan"}]}, 400)
         answer = await self.passed_on(request)
         if answer.status_code >= 300 or not answer.body:
             return answer
@@ -204,6 +210,27 @@ def test_jobs_and_sessions_stay_in_their_instance_and_are_found_there(
         with pytest.raises(NotFoundError, match=named.job_id()):
             service.job(named.job_id())
     assert session.service.closed
+
+
+def test_a_session_is_opened_in_the_instance_whose_plan_has_sessions(
+    front: tuple[Front, str],
+) -> None:
+    cloud, url = front
+    cloud.without_sessions = [crn("free")]
+    with QiskitRuntimeService("ibm_cloud", cloud.token, url) as service:
+        with Session(service, "fake_manila") as session:
+            assert session.service.active_instance() == crn("paid")
+            assert session.device.service is session.service
+            job = Sampler(mode=session).run(bell(), shots=10)
+            assert job.result()[0].data.cr.num_shots == 10
+        assert cloud.made[job.job_id()] == cloud.made[str(session.session_id)] == crn("paid")
+        with Batch(service, "fake_manila") as batch:
+            assert batch.service.active_instance() == crn("free"), "it may have that"
+        cloud.without_sessions = [crn("free"), crn("paid")]
+        with pytest.raises(PlanError, match="no sessions"):
+            Session(service, "fake_manila")
+        with pytest.raises(PlanError, match="no sessions"):
+            Session(service, "fake_torino")
 
 
 def test_a_service_of_one_instance_looks_nowhere_else(front: tuple[Front, str]) -> None:

@@ -17,11 +17,13 @@ from qsession_widget import (
     QiskitRuntimeService,
     Sampler,
     Session,
+    accounts,
     local,
     watch,
 )
 from qsession_widget.accounts import Account
 from qsession_widget.connection import official_service
+from qsession_widget.errors import ServiceUnavailableError
 from qsession_widget.service import adopted_service
 from qsession_widget.session import find_session
 from tests.conftest import eventually
@@ -139,6 +141,37 @@ def test_a_fake_backend_is_on_the_local_runtime_whatever_the_account(
         assert session.service.channel == "local"
     with Session(backend="fake_manila") as session:
         assert session.service.channel == "ibm_quantum_platform"
+
+
+@pytest.mark.parametrize("backend", [FakeManilaV2(), "fake_manila", "aer_simulator"], ids=str)
+def test_a_recorded_device_needs_no_account_at_ibm(
+    runtime: Path, monkeypatch: pytest.MonkeyPatch, backend: Any
+) -> None:
+    """Its servers cannot be reached, and are not asked."""
+    assert runtime
+    monkeypatch.setenv("QISKIT_IBM_TOKEN", "a-real-key")
+    monkeypatch.setenv("HTTPS_PROXY", "http://127.0.0.1:9")
+    with Session(backend=backend) as session:
+        assert session.service.channel == "local"
+        job = Sampler(mode=session).run(bell(), shots=10)
+        assert job.result()[0].data.cr.num_shots == 10
+
+
+def test_who_has_named_no_service_is_told_which_was_asked(
+    runtime: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    file = tmp_path / "accounts.json"
+    QiskitRuntimeService.save_account("k" * 44, "https://cloud.ibm.invalid", filename=file)
+    monkeypatch.setattr(accounts, "account_file", lambda: file)
+    assert runtime
+    for name in ("fake_manila", "ibm_somewhere", None):
+        with pytest.raises(ServiceUnavailableError) as caught:
+            Session(backend=name)
+        (note,) = caught.value.__notes__
+        assert "'default-ibm-quantum-platform'" in note
+        assert str(file) in note
+        assert "QiskitRuntimeService('local')" in note
+        assert "kkk" not in note + str(caught.value)
 
 
 @pytest.mark.usefixtures("runtime")
