@@ -84,11 +84,12 @@ $(PYTHON):
 	@echo "Making the virtual environment $(VENV) ..."
 	@python3 -m venv $(VENV)
 
-# The stamp is a copy of the lock file and keeps its time while it is one: npm, git and pip give
-# the lock file a new time without a change, and nothing has to be built for that.
+# The stamp is a copy of the lock file. npm, git and pip give the lock file a new time without a
+# change; then it gets its old one again, and nothing is built.
 js/node_modules/.installed: js/package-lock.json
-	@cmp -s $< $@ || { echo "Installing what the panel's front end is built with ..." \
-		&& $(NPM) ci >/dev/null && cp $< $@; }
+	@if cmp -s $< $@; then touch -r $@ $<; else \
+		echo "Installing what the panel's front end is built with ..." \
+		&& $(NPM) ci >/dev/null && cp $< $@; fi
 
 $(VENV)/.built: js/node_modules/.installed $(JS_SOURCES) | $(VENV)/.builder
 	@echo "Building the panel and the JupyterLab extension ..."
