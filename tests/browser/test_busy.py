@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import sys
 from pathlib import Path
@@ -12,7 +11,13 @@ import pytest
 from playwright.sync_api import expect
 
 from tests.browser import jupyter, marimo
-from tests.browser.test_faults import OPEN, RUN, notebook_of, the_session
+from tests.browser.test_faults import (
+    OPEN,
+    RUN,
+    click_while_the_kernel_is_deaf,
+    notebook_of,
+    the_session,
+)
 from tests.browser.test_quickstart import long_job
 from tests.conftest import eventually
 
@@ -126,14 +131,30 @@ def test_notebook_acts_at_once_while_a_cell_awaits(home: Path, page: Page, tmp_p
         cancel_what_a_cell_awaits(running, page, tmp_path)
 
 
-@pytest.mark.parametrize("subshells", ["perCommTarget", "disabled"])
 def test_jupyterlab_acts_at_once_while_a_cell_awaits(
-    lab: jupyter.Lab, page: Page, tmp_path: Path, subshells: str
+    lab: jupyter.Lab, page: Page, tmp_path: Path
 ) -> None:
-    # Kernels without subshells (ipykernel 6) are as where they are disabled.
-    kernels = "@jupyterlab/apputils-extension:kernels-settings"
-    lab.configure(kernels, json.dumps({"commsOverSubshells": subshells}))
     cancel_what_a_cell_awaits(lab, page, tmp_path)
+
+
+def test_a_kernel_without_subshells_acts_at_once_while_a_cell_awaits(
+    lab: jupyter.Lab, page: Page, tmp_path: Path
+) -> None:
+    kernels = "@jupyterlab/apputils-extension:kernels-settings"
+    lab.configure(kernels, '{"commsOverSubshells": "disabled"}')
+    cancel_what_a_cell_awaits(lab, page, tmp_path)
+
+
+@pytest.mark.skipif(
+    "QSESSION_KERNEL" not in os.environ, reason="for ipykernel 6, see tests.browser.matrix"
+)
+def test_a_click_that_waits_for_a_cell_that_awaits_says_so(
+    lab: jupyter.Lab, page: Page, tmp_path: Path
+) -> None:
+    wait = (
+        "import asyncio\nwhile session.details()['accepting_jobs']:\n    await asyncio.sleep(0.05)"
+    )
+    click_while_the_kernel_is_deaf(lab, page, tmp_path, wait)
 
 
 def cancel_what_a_cell_awaits(running: jupyter.Lab, page: Page, folder: Path) -> None:

@@ -104,7 +104,12 @@ def test_a_click_that_waits_for_the_cell_says_so(lab: Lab, page: Page, tmp_path:
     kernels = "@jupyterlab/apputils-extension:kernels-settings"
     lab.configure(kernels, '{"commsOverSubshells": "disabled"}')
     wait = "import time\nwhile session.details()['accepting_jobs']:\n    time.sleep(0.05)"
-    notebook = lab.open(page, notebook_of(tmp_path, OPEN, "session", RUN, wait))
+    click_while_the_kernel_is_deaf(lab, page, tmp_path, wait)
+
+
+def click_while_the_kernel_is_deaf(lab: Lab, page: Page, folder: Path, wait: str) -> None:
+    """Click while a cell waits for the session's end, and see that the panel says what becomes."""
+    notebook = lab.open(page, notebook_of(folder, OPEN, "session", RUN, wait))
     for _ in range(3):
         notebook.run_next()
     session = the_session()
