@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
     from qiskit import QuantumCircuit
 
-CIRCUITS = 200 if os.environ.get("QSESSION_ALL_SIZES") else 6
+CIRCUITS = 200 if os.environ.get("QSESSION_ALL_SIZES") else 4
 SHOTS = 20_000
 SHOTS_MIDWAY = 3_000
 """Fewer, since Aer runs each by itself."""
