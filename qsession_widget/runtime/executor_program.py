@@ -25,7 +25,7 @@ from qiskit_ibm_runtime.fake_provider.executor.broadcast_sample import broadcast
 from qiskit_ibm_runtime.options_models.simulator import SimulatorOptions
 from qiskit_ibm_runtime.quantum_program.params_converters import QUANTUM_PROGRAM_PARAMS_CONVERTERS
 
-from qsession_widget.runtime import bits, stages, unheeded, variants
+from qsession_widget.runtime import bits, stages, variants
 from qsession_widget.runtime.engine import Prepared, Run
 from qsession_widget.runtime.limits import NO_LIMITS
 from qsession_widget.runtime.seeds import Seeds
@@ -35,6 +35,7 @@ from qsession_widget.runtime.simulation import (
     RejectedError,
     checked_seed,
 )
+from qsession_widget.wire import unheeded
 from qsession_widget.wire.fields import CLASSIFIED, EXTRA
 
 if TYPE_CHECKING:

@@ -30,7 +30,6 @@ from qsession_widget.runtime import (
     given_noise,
     noise,
     stages,
-    unheeded,
     variants,
 )
 from qsession_widget.runtime import shots as shot_rules
@@ -41,7 +40,7 @@ from qsession_widget.runtime.devices import Device as Recording
 from qsession_widget.runtime.engine import Prepared, Run
 from qsession_widget.runtime.limits import NO_LIMITS
 from qsession_widget.runtime.seeds import MAX_SEED, Seeds
-from qsession_widget.wire import codec, spans
+from qsession_widget.wire import codec, spans, unheeded
 from qsession_widget.wire.fields import CLASSIFIED, EXTRA
 from qsession_widget.wire.observables import read
 from qsession_widget.wire.portable import delays_of_known_length, transpiled_around_delays

@@ -8,9 +8,9 @@ import pytest
 from qiskit import QuantumCircuit
 
 from qsession_widget.options import Options
-from qsession_widget.runtime import simulation, unheeded
+from qsession_widget.runtime import simulation
 from qsession_widget.runtime.simulation import RejectedError
-from qsession_widget.wire import codec
+from qsession_widget.wire import codec, unheeded
 
 
 def metadata(program: str, params: dict[str, Any] | None = None, **options: Any) -> dict[str, Any]:
