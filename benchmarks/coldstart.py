@@ -20,7 +20,8 @@ from rich.console import Console
 from rich.table import Table
 
 from benchmarks.measure import Samples, arguments, as_json, compare, own_runtime, write
-from qsession_widget import QiskitRuntimeService, Sampler, Session, local
+from qsession_widget import QiskitRuntimeService, Sampler, Session
+from qsession_widget.local import process
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -117,7 +118,7 @@ def contestants(device: str, home: Path) -> dict[str, tuple[Callable[[], object]
     bell.measure_all()
     ours = OURS.replace("{device}", device)
     return {
-        COLD: (partial(local.stop, folder=home), ours),
+        COLD: (partial(process.stop, folder=home), ours),
         WARM: (partial(warm, device, bell), ours),
         OFFICIAL: (lambda: None, THEIRS.replace("{official}", DEVICES[device])),
     }

@@ -18,7 +18,7 @@ from qiskit_ibm_runtime import RuntimeDecoder, RuntimeEncoder
 from qiskit_ibm_runtime.fake_provider import FakeManilaV2, FakeTorino
 
 from benchmarks.measure import arguments, as_json, compare, in_turn, write
-from qsession_widget.encoding import KeptCircuits
+from qsession_widget.client.circuits.circuit_cache import KeptCircuits
 from qsession_widget.wire import codec
 
 SHOTS = 1024

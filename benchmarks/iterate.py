@@ -37,8 +37,9 @@ from benchmarks.measure import (
     processes_of,
     write,
 )
-from qsession_widget import Estimator, QiskitRuntimeService, Sampler, Session, local
-from qsession_widget.official import NO_USAGE_DATA
+from qsession_widget import Estimator, QiskitRuntimeService, Sampler, Session
+from qsession_widget.local import process
+from qsession_widget.local.ibm_client import NO_USAGE_DATA
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -152,7 +153,7 @@ def contestants(case: Case, home: Path, session: Session) -> dict[str, Any]:
     if sampler:
         found["raw AerSimulator.run"] = partial(raw, simulator)
     if case.device != "aer_simulator":
-        remote = local.official_service(folder=home)
+        remote = process.official_service(folder=home)
         # The same session: two of them would wait for each other's device.
         mode = OfficialSession.from_id(session.session_id, service=remote)
         found["official client on our runtime"] = partial(run, official(mode=mode), isa)

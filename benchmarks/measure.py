@@ -215,11 +215,11 @@ def _version(package: str) -> str:
 @contextmanager
 def own_runtime() -> Iterator[Path]:
     """Make a folder of its own this process's runtime, and end what runs in it afterwards."""
-    from qsession_widget import local  # noqa: PLC0415 - parts of this are measured
+    from qsession_widget.local import process  # noqa: PLC0415 - parts of this are measured
 
     with tempfile.TemporaryDirectory(prefix="qsession-benchmark-") as name:
         os.environ["QSESSION_HOME"] = name
         try:
             yield Path(name)
         finally:
-            local.stop(folder=Path(name))
+            process.stop(folder=Path(name))

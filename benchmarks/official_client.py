@@ -25,9 +25,10 @@ from qiskit_ibm_runtime import SamplerV2
 from qiskit_ibm_runtime import Session as OfficialSession
 
 from benchmarks.measure import arguments, as_json, compare, in_turn, write
-from qsession_widget import QiskitRuntimeService, Sampler, Session, local
+from qsession_widget import QiskitRuntimeService, Sampler, Session
 from qsession_widget.errors import ServiceUnavailableError
-from qsession_widget.official import NO_USAGE_DATA
+from qsession_widget.local import process as local
+from qsession_widget.local.ibm_client import NO_USAGE_DATA
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

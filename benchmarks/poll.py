@@ -29,9 +29,10 @@ from rich.table import Table
 
 from benchmarks.measure import arguments, write
 from benchmarks.official_client import runtime
-from qsession_widget import QiskitRuntimeService, Session, SessionPanel, local
-from qsession_widget.monitor import Monitor
-from qsession_widget.official import NO_USAGE_DATA
+from qsession_widget import QiskitRuntimeService, Session, SessionPanel
+from qsession_widget.local import process
+from qsession_widget.local.ibm_client import NO_USAGE_DATA
+from qsession_widget.watch.monitor import Monitor
 from qsession_widget.wire import codec
 from qsession_widget.wire.fields import API_PREFIX
 
@@ -204,9 +205,9 @@ def official(session: Any) -> Iterator[Callable[[], int]]:
 
 def measure(home: Path, session: Session, changing: str | None, seconds: float) -> list[Cost]:
     """Watch in each way for so long, while a job is given other tags or nothing happens."""
-    there = local.endpoint(start=False, folder=home)
+    there = process.endpoint(start=False, folder=home)
     theirs = OfficialSession.from_id(
-        session.session_id, service=local.official_service(folder=home)
+        session.session_id, service=process.official_service(folder=home)
     )
     ways = {
         "one panel": panels(session, 1),
@@ -271,7 +272,7 @@ def main() -> None:
     # An hour for each job: the first one runs, and all others wait.
     lasting = ("--min-job-seconds", "3600", "--hold-new-jobs-seconds", "0")
     with runtime(*lasting) as home, ExitStack() as stack:
-        there = local.endpoint(start=False, folder=home)
+        there = process.endpoint(start=False, folder=home)
         service = stack.enter_context(QiskitRuntimeService("local", there.token, there.url))
         session = Session(service, DEVICE)
         stack.callback(session.cancel)

@@ -22,8 +22,8 @@ from rich.table import Table
 
 from benchmarks import measure
 from benchmarks.virtual_time import START, Job, World
-from qsession_widget.runtime.lifecycle import Session
-from qsession_widget.runtime.scheduler import Scheduler
+from qsession_widget.runtime.model.lifecycle import Session
+from qsession_widget.runtime.scheduling.scheduler import Scheduler
 from qsession_widget.wire.states import Mode, SessionState
 
 if TYPE_CHECKING:

@@ -25,7 +25,7 @@ from rich.table import Table
 
 from benchmarks.measure import arguments, write
 from benchmarks.official_client import runtime
-from qsession_widget import local
+from qsession_widget.local import process
 from qsession_widget.wire import codec
 from qsession_widget.wire.fields import API_PREFIX, IDEMPOTENCY_KEY
 
@@ -198,7 +198,7 @@ def main() -> None:
         "--max-pending-jobs-in-total": str(ENOUGH),
     }
     with runtime(*(part for each in settings.items() for part in each)) as home:
-        server = Server(local.endpoint(start=False, folder=home))
+        server = Server(process.endpoint(start=False, folder=home))
         kinds = {"reads of a session": server.read, "durable submissions": server.submission}
         for what, ask in kinds.items():
             loads = [Load(what, clients) for clients in CLIENTS]

@@ -10,10 +10,10 @@ from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import TYPE_CHECKING
 
-from qsession_widget.runtime import lifecycle
-from qsession_widget.runtime.lifecycle import Session
-from qsession_widget.runtime.scheduler import Scheduler
-from qsession_widget.runtime.timers import Timers
+from qsession_widget.runtime.control.timers import Timers
+from qsession_widget.runtime.model import lifecycle
+from qsession_widget.runtime.model.lifecycle import Session
+from qsession_widget.runtime.scheduling.scheduler import Scheduler
 from qsession_widget.wire.states import Mode, SessionState
 
 if TYPE_CHECKING:

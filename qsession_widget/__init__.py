@@ -12,7 +12,19 @@ if TYPE_CHECKING:
     from qiskit_ibm_runtime.options_models import ExecutorOptions as ExecutorOptions
     from qiskit_ibm_runtime.quantum_program import QuantumProgram as QuantumProgram
 
-    from qsession_widget.backend import Backend
+    from qsession_widget.client.backend import Backend
+    from qsession_widget.client.executor import Executor
+    from qsession_widget.client.job import RuntimeJob
+    from qsession_widget.client.options.options import (
+        EstimatorOptions,
+        Options,
+        RuntimeOptions,
+        SamplerOptions,
+    )
+    from qsession_widget.client.primitives import Estimator, Sampler
+    from qsession_widget.client.service import QiskitRuntimeService
+    from qsession_widget.client.session import Batch, Session
+    from qsession_widget.client.session_info import SessionSummary
     from qsession_widget.errors import (
         BackendNotFoundError,
         CodecError,
@@ -32,14 +44,7 @@ if TYPE_CHECKING:
         SessionClosedError,
         UnsupportedError,
     )
-    from qsession_widget.executor import Executor
-    from qsession_widget.job import RuntimeJob
-    from qsession_widget.options import EstimatorOptions, Options, RuntimeOptions, SamplerOptions
     from qsession_widget.panel import SessionPanel, watch
-    from qsession_widget.primitives import Estimator, Sampler
-    from qsession_widget.service import QiskitRuntimeService
-    from qsession_widget.session import Batch, Session
-    from qsession_widget.sessions import SessionSummary
 
     EstimatorV2 = Estimator
     IBMBackend = Backend
@@ -83,32 +88,32 @@ __all__ = [
 ]
 
 _MODULES = {
-    "Batch": "session",
-    "Estimator": "primitives",
-    "EstimatorOptions": "options",
-    "Executor": "executor",
-    "Options": "options",
-    "QiskitRuntimeService": "service",
-    "RuntimeJob": "job",
-    "RuntimeOptions": "options",
-    "Sampler": "primitives",
-    "SamplerOptions": "options",
-    "Session": "session",
+    "Batch": "client.session",
+    "Estimator": "client.primitives",
+    "EstimatorOptions": "client.options.options",
+    "Executor": "client.executor",
+    "Options": "client.options.options",
+    "QiskitRuntimeService": "client.service",
+    "RuntimeJob": "client.job",
+    "RuntimeOptions": "client.options.options",
+    "Sampler": "client.primitives",
+    "SamplerOptions": "client.options.options",
+    "Session": "client.session",
     "SessionPanel": "panel",
-    "SessionSummary": "sessions",
+    "SessionSummary": "client.session_info",
     "watch": "panel",
 }
 """Where each public name lives; those that are not here, and not below, are errors."""
 
 _AS_AT_IBM = {
-    "EstimatorV2": "qsession_widget.primitives.Estimator",
+    "EstimatorV2": "qsession_widget.client.primitives.Estimator",
     "ExecutorOptions": "qiskit_ibm_runtime.options_models.ExecutorOptions",
-    "IBMBackend": "qsession_widget.backend.Backend",
-    "IBMQuantumComputeService": "qsession_widget.service.QiskitRuntimeService",
-    "OptionsV2": "qsession_widget.options.Options",
+    "IBMBackend": "qsession_widget.client.backend.Backend",
+    "IBMQuantumComputeService": "qsession_widget.client.service.QiskitRuntimeService",
+    "OptionsV2": "qsession_widget.client.options.options.Options",
     "QuantumProgram": "qiskit_ibm_runtime.quantum_program.QuantumProgram",
-    "RuntimeJobV2": "qsession_widget.job.RuntimeJob",
-    "SamplerV2": "qsession_widget.primitives.Sampler",
+    "RuntimeJobV2": "qsession_widget.client.job.RuntimeJob",
+    "SamplerV2": "qsession_widget.client.primitives.Sampler",
     **{
         name: f"qsession_widget.exceptions.{name}"
         for name in (

@@ -12,8 +12,8 @@ import hypothesis
 import psutil
 import pytest
 
-from qsession_widget import local
 from qsession_widget.errors import ServiceUnavailableError
+from qsession_widget.local import process
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -58,7 +58,7 @@ def running(folder: Path, *arguments: str) -> Iterator[Path]:
         def answers() -> bool:
             assert child.poll() is None, (folder / "runtime.log").read_text()
             try:
-                return bool(local.endpoint(start=False, folder=folder))
+                return bool(process.endpoint(start=False, folder=folder))
             except ServiceUnavailableError:
                 return False
 
@@ -75,7 +75,7 @@ def runtime_home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """Give the folder of a runtime that all tests share; it is ended after the last one."""
     folder = tmp_path_factory.mktemp("runtime")
     yield folder
-    local.stop(folder=folder)
+    process.stop(folder=folder)
 
 
 @pytest.fixture
@@ -90,7 +90,7 @@ def own_runtime(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Pat
     """Make a fresh folder this process's, for tests that stop and kill; nothing runs yet."""
     use(tmp_path, monkeypatch)
     yield tmp_path
-    local.stop(folder=tmp_path)
+    process.stop(folder=tmp_path)
 
 
 @pytest.fixture(scope="session")
@@ -110,7 +110,8 @@ def slow_runtime(slow_home: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def use(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Make a folder the one of this process's local runtime, and forget every saved account."""
-    from qsession_widget import accounts, service  # noqa: PLC0415 - qiskit, which not all need
+    from qsession_widget.client import service  # noqa: PLC0415 - qiskit, which not all need
+    from qsession_widget.transport import accounts  # noqa: PLC0415 - qiskit, which not all need
 
     monkeypatch.setenv("QSESSION_HOME", str(folder))
     monkeypatch.setattr(accounts, "account_file", lambda: folder / "no-accounts.json")

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from qsession_widget.panel.static_html import as_html
+from qsession_widget.panel.html import as_html
 from qsession_widget.panel.text import as_text
 
 if TYPE_CHECKING:
-    from qsession_widget.snapshot import Snapshot
+    from qsession_widget.watch.snapshot import Snapshot
 
 
 class Still:

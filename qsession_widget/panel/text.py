@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from qsession_widget.panel.countdowns import countdowns
-from qsession_widget.panel.why import why
-from qsession_widget.panel.words import (
+from qsession_widget.panel.explanation import why
+from qsession_widget.panel.formatting import (
     cache,
     clock_time,
     countdown,
@@ -18,7 +18,7 @@ from qsession_widget.panel.words import (
 )
 
 if TYPE_CHECKING:
-    from qsession_widget.snapshot import Snapshot
+    from qsession_widget.watch.snapshot import Snapshot
 
 MOST_JOBS = 20
 

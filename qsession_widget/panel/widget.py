@@ -14,25 +14,25 @@ from typing import TYPE_CHECKING, Any, Self
 import anywidget
 import traitlets
 
+from qsession_widget.client.job import RuntimeJob
+from qsession_widget.client.session import Session, find_session
 from qsession_widget.errors import InvalidInputError, QSessionError
-from qsession_widget.job import RuntimeJob
-from qsession_widget.monitor import Monitor
-from qsession_widget.panel import columns
-from qsession_widget.panel.columns import milliseconds
+from qsession_widget.panel import job_columns
 from qsession_widget.panel.countdowns import countdowns
-from qsession_widget.panel.peek import LONGEST_TEXT, peek
-from qsession_widget.panel.static_html import as_html
+from qsession_widget.panel.explanation import why
+from qsession_widget.panel.html import as_html
+from qsession_widget.panel.job_columns import milliseconds
+from qsession_widget.panel.job_preview import LONGEST_TEXT, peek
 from qsession_widget.panel.still import Still
 from qsession_widget.panel.text import as_text
-from qsession_widget.panel.why import why
-from qsession_widget.privacy import without_secrets_in
-from qsession_widget.session import Session, find_session
-from qsession_widget.snapshot import LinkState
+from qsession_widget.watch.monitor import Monitor
+from qsession_widget.watch.redaction import without_secrets_in
+from qsession_widget.watch.snapshot import LinkState
 
 if TYPE_CHECKING:
     from qiskit_ibm_runtime import Session as OfficialSession
 
-    from qsession_widget.snapshot import Notice, Snapshot
+    from qsession_widget.watch.snapshot import Notice, Snapshot
 
 logger = logging.getLogger(__name__)
 
@@ -113,17 +113,17 @@ class SessionPanel(anywidget.AnyWidget):
         self._views_are_counted = False
         # Whoever makes a panel is about to look at it; no word of that comes while the cell runs.
         self._looked_at_until = time.monotonic() + _LOOK_LASTS_SECONDS
-        self._pages = columns.pages(snapshot.jobs)
+        self._pages = job_columns.pages(snapshot.jobs)
         self._room = 0
         self._make_room()
         # Complete from the first message on, since the browser may draw before the next one.
         super().__init__(
             head=_head(snapshot),
-            **{_page_name(at): columns.page(rows) for at, rows in enumerate(self._pages)},
+            **{_page_name(at): job_columns.page(rows) for at, rows in enumerate(self._pages)},
             jobs=_jobs(snapshot),
-            states=columns.state_bytes(snapshot.jobs),
-            reasons=columns.reasons(snapshot.jobs),
-            estimates=columns.estimates(snapshot.jobs),
+            states=job_columns.state_bytes(snapshot.jobs),
+            reasons=job_columns.reasons(snapshot.jobs),
+            estimates=job_columns.estimates(snapshot.jobs),
             beat=_beat(snapshot),
             link=_link(snapshot),
             notice={"n": 0, "level": "info", "text": "", "command": ""},
@@ -172,17 +172,17 @@ class SessionPanel(anywidget.AnyWidget):
         new_jobs = snapshot.jobs is not last.jobs
         before = self._pages
         if new_jobs:
-            self._pages = columns.pages(snapshot.jobs)
+            self._pages = job_columns.pages(snapshot.jobs)
             self._make_room()
         with self.hold_sync():
             if new_jobs:
                 for at, rows in enumerate(self._pages):
                     if at >= len(before) or rows != before[at]:
-                        self.set_trait(_page_name(at), columns.page(rows))
+                        self.set_trait(_page_name(at), job_columns.page(rows))
                 self.jobs = _jobs(snapshot)
-                self.states = columns.state_bytes(snapshot.jobs)
-                self.reasons = columns.reasons(snapshot.jobs)
-                self.estimates = columns.estimates(snapshot.jobs)
+                self.states = job_columns.state_bytes(snapshot.jobs)
+                self.reasons = job_columns.reasons(snapshot.jobs)
+                self.estimates = job_columns.estimates(snapshot.jobs)
             if new_jobs or snapshot.details is not last.details:
                 self.head = _head(snapshot)
             self.link = _link(snapshot)
@@ -367,7 +367,7 @@ def _are_texts(values: list[Any]) -> bool:
 
 
 def _jobs(snapshot: Snapshot) -> dict[str, Any]:
-    return {"count": len(snapshot.jobs), "page": columns.PAGE_JOBS}
+    return {"count": len(snapshot.jobs), "page": job_columns.PAGE_JOBS}
 
 
 def _head(snapshot: Snapshot) -> dict[str, Any]:

@@ -11,12 +11,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from qsession_widget.errors import RuntimeStartError
-from qsession_widget.runtime import clock, logs, memory
-from qsession_widget.runtime.devices import Catalog, UnknownDeviceError
-from qsession_widget.runtime.retention import MOST_DAYS
+from qsession_widget.runtime import allocator, clock
+from qsession_widget.runtime.device_catalog import Catalog, UnknownDeviceError
+from qsession_widget.runtime.http.middleware import access_log
+from qsession_widget.runtime.http.routes.retention import MOST_DAYS
 from qsession_widget.runtime.server import AlreadyRunningError, StartError, serve
 from qsession_widget.runtime.settings import POLICIES, Settings
-from qsession_widget.wire import environment, private
+from qsession_widget.wire import environment, private_files
 from qsession_widget.wire.discovery import LOG_NAME
 
 if TYPE_CHECKING:
@@ -41,7 +42,7 @@ def main(arguments: list[str] | None = None, prog: str = "qsession serve") -> in
         cannot start for another reason, such as a port that is taken.
     """
     # Before anything is made, and before a worker can inherit it.
-    os.umask(private.UMASK)
+    os.umask(private_files.UMASK)
     wanted = environment.for_runtime(os.environ)
     for name in os.environ.keys() - wanted.keys():
         del os.environ[name]
@@ -60,8 +61,8 @@ def main(arguments: list[str] | None = None, prog: str = "qsession serve") -> in
         Catalog(options.copies, options.aliases, options.devices)
     except UnknownDeviceError as error:
         parser.error(str(error))
-    logs.set_up(options.log_format, options.home / LOG_NAME)
-    memory.give_back_large_blocks()
+    access_log.set_up(options.log_format, options.home / LOG_NAME)
+    allocator.give_back_large_blocks()
     gc.set_threshold(*_COLLECT_AFTER)
     chosen = {
         item.name: getattr(options, item.name)
@@ -169,7 +170,7 @@ def _parser(prog: str) -> argparse.ArgumentParser:
     parser.add_argument("--revive", action="store_true", help=argparse.SUPPRESS)
     parser.add_argument(
         "--log-format",
-        choices=logs.FORMATS,
+        choices=access_log.FORMATS,
         default="text",
         help="form of the lines on stderr, one for each request and for what happens (default: "
         "%(default)s)",

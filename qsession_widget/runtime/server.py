@@ -19,17 +19,17 @@ from typing import TYPE_CHECKING, Any, cast
 import uvicorn
 from filelock import FileLock, Timeout
 
-from qsession_widget.runtime import clock, kept
-from qsession_widget.runtime.app import create_app
-from qsession_widget.runtime.connections import (
+from qsession_widget.runtime import clock, kept_settings
+from qsession_widget.runtime.http.app import create_app
+from qsession_widget.runtime.http.middleware.access_log import Logged
+from qsession_widget.runtime.http.middleware.connection_guard import (
     Connections,
     GuardedProtocol,
     accept_tls,
     raise_descriptor_limit,
 )
-from qsession_widget.runtime.logs import Logged
-from qsession_widget.runtime.store import StoreUnreadableError
-from qsession_widget.wire import private
+from qsession_widget.runtime.store.store import StoreUnreadableError
+from qsession_widget.wire import private_files
 from qsession_widget.wire.discovery import Discovery
 
 if TYPE_CHECKING:
@@ -77,8 +77,8 @@ def serve(
         AlreadyRunningError: another runtime holds the home folder.
         StartError: the port is taken, or the store cannot be opened.
     """
-    private.make_folder(settings.home)
-    lock = FileLock(settings.home / "server.lock", mode=private.FILE_MODE)
+    private_files.make_folder(settings.home)
+    lock = FileLock(settings.home / "server.lock", mode=private_files.FILE_MODE)
     try:
         lock.acquire(blocking=False)
     except Timeout:
@@ -89,7 +89,7 @@ def serve(
     with lock:
         for name in _PRIVATE_FILES:
             # Older releases left some to be read by others.
-            private.close_to_others(settings.home / name)
+            private_files.close_to_others(settings.home / name)
         _serve(_as_before(settings) if revive else settings, on_ready)
 
 
@@ -99,8 +99,8 @@ def _as_before(settings: Settings) -> Settings:
     if previous is None:
         return settings
     try:
-        before = kept.read(settings.home, needed=bool(previous.public_url))
-    except kept.UnreadableError as error:
+        before = kept_settings.read(settings.home, needed=bool(previous.public_url))
+    except kept_settings.UnreadableError as error:
         raise StartError(
             f"the runtime that served in {settings.home} died, and its settings cannot be read: "
             f"{error}; `qsession serve` with its flags starts it again, and after `qsession stop` "
@@ -145,7 +145,7 @@ def _serve_at(
     )
 
     def ready() -> None:
-        kept.write(settings if outer is None else outer.in_settings(settings))
+        kept_settings.write(settings if outer is None else outer.in_settings(settings))
         discovery.write(settings.home)
         log.info("serving at %s", discovery.url)
         if outer is not None:
@@ -176,7 +176,7 @@ def _serve_at(
             f"the runtime could not start in {settings.home}; its log says why"
         ) from None
     Discovery.path(settings.home).unlink(missing_ok=True)
-    kept.path(settings.home).unlink(missing_ok=True)
+    kept_settings.path(settings.home).unlink(missing_ok=True)
     log.info("ended")
 
 

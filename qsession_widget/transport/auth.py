@@ -12,14 +12,14 @@ from urllib.parse import urlsplit
 import requests
 from requests.auth import AuthBase
 
-from qsession_widget import forking
 from qsession_widget.errors import InvalidInputError, NotAuthorizedError, ServiceUnavailableError
-from qsession_widget.transport.connections import Connections, is_here
+from qsession_widget.support import forking
+from qsession_widget.transport.pool import Connections, is_here
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from qsession_widget.transport.connections import Verify
+    from qsession_widget.transport.pool import Verify
 
 logger = logging.getLogger(__name__)
 

@@ -18,7 +18,9 @@ import requests
 from requests.exceptions import ChunkedEncodingError, ContentDecodingError
 
 from qsession_widget.errors import QSessionError, ServiceUnavailableError
-from qsession_widget.transport.answers import (
+from qsession_widget.transport.auth import IAMAuth
+from qsession_widget.transport.pool import Connections, without_credentials
+from qsession_widget.transport.responses import (
     RETRY_STATUSES,
     RETRY_WHEN_TOLD,
     innermost,
@@ -26,8 +28,6 @@ from qsession_widget.transport.answers import (
     refusal,
     retry_after,
 )
-from qsession_widget.transport.auth import IAMAuth
-from qsession_widget.transport.connections import Connections, without_credentials
 from qsession_widget.transport.server_time import ServerTime
 from qsession_widget.wire.fields import API_VERSION, CONTENT_LOCATION, IDEMPOTENCY_KEY
 
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 
     from requests.auth import AuthBase
 
-    from qsession_widget.transport.connections import Verify
+    from qsession_widget.transport.pool import Verify
 
 logger = logging.getLogger(__name__)
 

@@ -6,7 +6,7 @@ import email.utils
 import time
 from datetime import UTC, datetime
 
-from qsession_widget import forking
+from qsession_widget.support import forking
 
 _RESOLUTION_SECONDS = 1.0
 """A `Date` is cut to whole seconds (RFC 9110)."""

@@ -32,8 +32,8 @@ from qiskit.primitives.containers.sampler_pub import SamplerPub
 from qiskit.qpy.common import QPY_VERSION
 
 from qsession_widget.errors import CodecError
-from qsession_widget.wire.portable import portable, restored
-from qsession_widget.wire.spans import SPAN, SPANS, LazySpans
+from qsession_widget.wire.execution_spans import SPAN, SPANS, LazySpans
+from qsession_widget.wire.portable_circuits import portable, restored
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Sequence

@@ -11,7 +11,7 @@ from pathlib import Path
 import platformdirs
 
 from qsession_widget.errors import RuntimeStartError
-from qsession_widget.wire.private import make_folder
+from qsession_widget.wire.private_files import make_folder
 
 HOME_VARIABLE = "QSESSION_HOME"
 _ROOT = 0

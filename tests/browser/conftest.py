@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 from playwright.sync_api import expect, sync_playwright
 
-from qsession_widget import local
+from qsession_widget.local import process
 from tests.browser import chromium, jupyter
 
 if TYPE_CHECKING:
@@ -53,7 +53,7 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     folder = tmp_path / "qsession"
     monkeypatch.setenv("QSESSION_HOME", str(folder))
     yield folder
-    local.stop(folder=folder)
+    process.stop(folder=folder)
 
 
 @pytest.fixture

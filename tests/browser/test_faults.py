@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 
 from playwright.sync_api import expect
 
-from qsession_widget import QiskitRuntimeService, Session, local
+from qsession_widget import QiskitRuntimeService, Session
+from qsession_widget.local import process
 from tests.browser.test_quickstart import long_job
 from tests.conftest import eventually
 
@@ -66,14 +67,14 @@ def test_the_panel_survives_the_death_of_the_server(lab: Lab, page: Page, tmp_pa
     notebook = lab.open(page, notebook_of(tmp_path, OPEN, "session", RUN))
     notebook.run_all()
     session = the_session()
-    found = local.status()
+    found = process.status()
     assert found is not None
     os.kill(found["pid"], signal.SIGKILL)
     # Whoever asks next starts it again, this process or the panel.
     job = long_job(session, bindings=5)
     row = notebook.panel.locator(f"[data-job-id='{job.job_id()}']")
     expect(row).to_have_attribute("data-status", "completed")
-    again = local.status()
+    again = process.status()
     assert again is not None
     assert again["pid"] != found["pid"]
     assert again["url"] == found["url"]

@@ -13,23 +13,27 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from qsession_widget import Sampler, Session, accounts, demo, local, service
-from qsession_widget.administration import Administration
-from qsession_widget.cli import main
+from qsession_widget import Sampler, Session
+from qsession_widget.cli import demo
+from qsession_widget.cli.main import main
+from qsession_widget.client import service
+from qsession_widget.local import process
+from qsession_widget.local.admin import Administration
+from qsession_widget.transport import accounts
 from tests.conftest import DEADLINE_SECONDS, running
 from tests.core.circuits import bell
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-QSESSION = [sys.executable, "-P", "-c", "from qsession_widget.cli import main; exit(main())"]
+QSESSION = [sys.executable, "-P", "-c", "from qsession_widget.cli.main import main; exit(main())"]
 
 
 @pytest.fixture
 def demo_folder(tmp_path: Path) -> Iterator[Path]:
     """Give an empty folder to run the demo in, with a runtime of its own in it."""
     yield tmp_path
-    local.stop(folder=tmp_path / "qsession")
+    process.stop(folder=tmp_path / "qsession")
 
 
 def test_status_and_stop(own_runtime: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -39,7 +43,7 @@ def test_status_and_stop(own_runtime: Path, capsys: pytest.CaptureFixture[str]) 
     assert "does not run" in capsys.readouterr().out
 
     session = Session(backend="fake_manila")
-    found = local.status(folder=own_runtime)
+    found = process.status(folder=own_runtime)
     assert found is not None
     assert main(["status"]) == 0
     said = capsys.readouterr().out
@@ -61,7 +65,7 @@ def test_jobs_that_were_left_behind_are_cancelled(
     assert "no local runtime answers" in capsys.readouterr().err, "none is started for this"
     with running(tmp_path, "--min-job-seconds", "3600", "--workers", "1"):
         token = Administration().add_user("ada")
-        url = local.endpoint().url
+        url = process.endpoint().url
         ada = service.QiskitRuntimeService("local", token=token, url=url)
         others = Sampler(ada.backend("fake_manila")).run(bell())
         mine = service.QiskitRuntimeService("local")
@@ -93,7 +97,7 @@ def test_time_passes_on_a_virtual_clock_alone(
     assert main(["clock", "advance", "8h"]) == 1
     assert "no local runtime answers" in capsys.readouterr().err
     with running(tmp_path, "--clock", "virtual", "--workers", "1"):
-        found = local.status()
+        found = process.status()
         assert found is not None
         assert main(["clock", "advance", "8h"]) == 0
         later = datetime.fromisoformat(found["now"]) + timedelta(hours=8)
@@ -111,14 +115,14 @@ def test_serve_runs_in_the_foreground_until_terminated(own_runtime: Path) -> Non
     try:
         assert served.stdout is not None
         assert "serves at http://127.0.0.1:" in served.stdout.readline()
-        found = local.status(folder=own_runtime)
+        found = process.status(folder=own_runtime)
         assert found is not None
         assert found["pid"] == served.pid
     finally:
         served.terminate()
         served.wait(DEADLINE_SECONDS)
     assert served.returncode == 0
-    assert local.status(folder=own_runtime) is None
+    assert process.status(folder=own_runtime) is None
 
 
 @pytest.mark.parametrize("arguments", [[], ["dance"], ["status", "--loudly"]])
@@ -276,7 +280,7 @@ def test_the_demo_without_jupyterlab_says_how_to_get_it(
     monkeypatch: pytest.MonkeyPatch, runtime: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     del runtime
-    monkeypatch.setattr("qsession_widget.demo.find_spec", lambda _name: None)
+    monkeypatch.setattr("qsession_widget.cli.demo.find_spec", lambda _name: None)
     assert main(["demo"]) == 1
     assert "qsession-widget[lab]" in capsys.readouterr().out
 
@@ -287,7 +291,7 @@ def test_connect_prints_what_the_official_client_needs(
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    found = local.endpoint(folder=runtime)
+    found = process.endpoint(folder=runtime)
     assert main(["connect"]) == 0
     lines = dict(
         line.removeprefix("export ").split("=", 1) for line in capsys.readouterr().out.splitlines()

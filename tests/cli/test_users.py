@@ -6,9 +6,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from qsession_widget import QiskitRuntimeService, Sampler, local
-from qsession_widget.cli import main
+from qsession_widget import QiskitRuntimeService, Sampler
+from qsession_widget.cli.main import main
 from qsession_widget.errors import NotAuthorizedError
+from qsession_widget.local import process
 from tests.conftest import running
 from tests.core.circuits import bell
 
@@ -22,7 +23,7 @@ def test_who_is_added_joins_until_he_is_removed(
     assert main(["user", "list"]) == 1
     assert "no local runtime" in capsys.readouterr().err
     with running(own_runtime):
-        url = local.endpoint(start=False).url
+        url = process.endpoint(start=False).url
         assert main(["user", "add", "ada"]) == 0
         said = capsys.readouterr().out
         token = said.splitlines()[0]

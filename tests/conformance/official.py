@@ -25,7 +25,8 @@ from typing import TYPE_CHECKING
 
 from qiskit import QuantumCircuit
 
-from qsession_widget import QiskitRuntimeService, Sampler, local
+from qsession_widget import QiskitRuntimeService, Sampler
+from qsession_widget.local import process
 from qsession_widget.wire.fields import INSTANCE_CRN
 from tests.conftest import running
 
@@ -215,7 +216,7 @@ def _run(
 
 
 def _environment(home: Path, place: Path) -> dict[str, str]:
-    found = local.endpoint(start=False, folder=home)
+    found = process.endpoint(start=False, folder=home)
     (place / "home").mkdir()
     return {
         # pproxy, which one file starts, is among our own programs.
@@ -231,7 +232,7 @@ def _environment(home: Path, place: Path) -> dict[str, str]:
 
 def _use(home: Path) -> None:
     """Let a runtime have a past."""
-    found = local.endpoint(start=False, folder=home)
+    found = process.endpoint(start=False, folder=home)
     circuit = QuantumCircuit(2)
     circuit.h(0)
     circuit.cx(0, 1)

@@ -15,7 +15,7 @@ import venv
 from pathlib import Path
 from typing import Any
 
-from qsession_widget import local
+from qsession_widget.local import process
 from qsession_widget.wire.fields import INSTANCE_CRN
 from tests.conformance.official import CACHE, PACKAGE
 from tests.conftest import running
@@ -72,7 +72,7 @@ def install() -> Path:
 
 def use(python: Path, home: Path, folder: Path) -> dict[str, Any]:
     """Run the script, and give what it saw."""
-    found = local.endpoint(start=False, folder=home)
+    found = process.endpoint(start=False, folder=home)
     done = subprocess.run(  # noqa: S603 - ours
         [str(python), "-P", str(SCRIPT)],
         env={

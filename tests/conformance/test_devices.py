@@ -8,7 +8,7 @@ from functools import cache
 import pytest
 from qiskit_ibm_runtime.fake_provider import FakeProviderForBackendV2
 
-from qsession_widget.runtime.devices import Catalog
+from qsession_widget.runtime.device_catalog import Catalog
 from tests.wire.test_target import figures, from_the_wire
 
 NAMES = [name for name in Catalog().names() if name.startswith("fake_")]

@@ -18,7 +18,7 @@ from qsession_widget import (
     Session,
     SessionPanel,
 )
-from qsession_widget.job import Estimate
+from qsession_widget.client.job import Estimate
 from tests.core.circuits import bell
 
 if TYPE_CHECKING:

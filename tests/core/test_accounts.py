@@ -5,8 +5,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from qsession_widget.accounts import Account, find_account
 from qsession_widget.errors import InvalidInputError
+from qsession_widget.transport.accounts import Account, find_account
 
 if TYPE_CHECKING:
     from pathlib import Path

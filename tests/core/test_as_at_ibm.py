@@ -12,8 +12,9 @@ from qiskit_ibm_runtime import exceptions as official_exceptions
 from qiskit_ibm_runtime import options as official_options
 
 import qsession_widget
-from qsession_widget import exceptions, options
-from qsession_widget.backend import Backend, BackendStatus
+from qsession_widget import exceptions
+from qsession_widget.client.backend import Backend, BackendStatus
+from qsession_widget.client.options import options
 
 PAIRS: dict[str, tuple[Any, Any]] = {
     "Session": (official.Session, qsession_widget.Session),

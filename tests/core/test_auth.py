@@ -9,8 +9,8 @@ from urllib.parse import parse_qs
 import pytest
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 
+from qsession_widget.client.service import QiskitRuntimeService
 from qsession_widget.errors import InvalidInputError, NotAuthorizedError, ServiceUnavailableError
-from qsession_widget.service import QiskitRuntimeService
 from qsession_widget.transport import auth
 from qsession_widget.transport.auth import IAMAuth, check_iam
 from qsession_widget.transport.http import Endpoint, Transport

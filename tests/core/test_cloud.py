@@ -17,10 +17,10 @@ from qsession_widget import (
     QiskitRuntimeService,
     Sampler,
     Session,
-    local,
 )
-from qsession_widget.accounts import Account
-from qsession_widget.transport.cloud import Instance, fitting
+from qsession_widget.local import process
+from qsession_widget.transport.accounts import Account
+from qsession_widget.transport.ibm_cloud import Instance, fitting
 from qsession_widget.wire.fields import INSTANCE_CRN, INSTANCE_NAME
 from tests.core.circuits import bell
 from tests.core.throwaway import serving
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
     from starlette.requests import Request
 
-    from qsession_widget.official import Connection
+    from qsession_widget.local.ibm_client import Connection
 
 CRN = "crn:v1:bluemix:public:quantum-computing:{region}:a/1:{name}::"
 
@@ -38,7 +38,7 @@ CRN = "crn:v1:bluemix:public:quantum-computing:{region}:a/1:{name}::"
 @pytest.fixture
 def cloud(runtime: Path, monkeypatch: pytest.MonkeyPatch) -> Connection:
     """Let the variables that stand for IBM Cloud lead to the runtime."""
-    found = local.connection(folder=runtime)
+    found = process.connection(folder=runtime)
     for name, value in found.cloud.items():
         monkeypatch.setenv(name, value)
     return found
@@ -200,6 +200,6 @@ def test_search_and_catalog_are_where_the_official_client_looks() -> None:
 
 
 def test_an_official_session_is_not_needed_to_be_imported() -> None:
-    code = "import sys, qsession_widget.connection; print('qiskit_ibm_runtime' in sys.modules)"
+    code = "import sys, qsession_widget.client.connect; print('qiskit_ibm_runtime' in sys.modules)"
     found = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)  # noqa: S603 - ours
     assert found.stdout.strip() == "False"

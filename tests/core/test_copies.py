@@ -18,17 +18,12 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 import qsession_widget
-from qsession_widget import (
-    InvalidInputError,
-    QiskitRuntimeService,
-    Sampler,
-    Session,
-    accounts,
-    forking,
-)
-from qsession_widget.backend import Backend, BackendStatus
-from qsession_widget.job import Estimate
-from qsession_widget.records import Record
+from qsession_widget import InvalidInputError, QiskitRuntimeService, Sampler, Session
+from qsession_widget.client.backend import Backend, BackendStatus
+from qsession_widget.client.backend_record import Record
+from qsession_widget.client.job import Estimate
+from qsession_widget.support import forking
+from qsession_widget.transport import accounts
 from qsession_widget.wire.discovery import Discovery
 from tests.conftest import DEADLINE_SECONDS, eventually, gone, use
 from tests.core.circuits import bell

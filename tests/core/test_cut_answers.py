@@ -20,11 +20,11 @@ from qsession_widget import (
     RuntimeJob,
     Sampler,
     Session,
-    local,
 )
+from qsession_widget.local import process
 from qsession_widget.transport import http
-from qsession_widget.transport.api import RuntimeApi
 from qsession_widget.transport.http import Transport
+from qsession_widget.transport.rest import RuntimeApi
 from tests.conftest import eventually
 from tests.core.circuits import bell
 from tests.core.relays import Cut, listening
@@ -86,7 +86,7 @@ class Place:
 
 
 def place(folder: Path) -> Iterator[Place]:
-    found = local.endpoint(folder=folder)
+    found = process.endpoint(folder=folder)
     cut = Cut(found.url)
     with listening(cut.serve) as port:
         service = QiskitRuntimeService("local", found.token, f"http://127.0.0.1:{port}")

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from qsession_widget.duration import parse_duration
 from qsession_widget.errors import InvalidInputError
+from qsession_widget.support.duration import parse_duration
 
 
 @pytest.mark.parametrize(

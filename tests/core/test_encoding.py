@@ -15,7 +15,7 @@ from qiskit.circuit.library import CXGate, RZGate, real_amplitudes
 from qiskit_ibm_runtime.fake_provider import FakeManilaV2
 
 from qsession_widget import Sampler, Session
-from qsession_widget.encoding import KeptCircuits, kept_circuits
+from qsession_widget.client.circuits.circuit_cache import KeptCircuits, kept_circuits
 from qsession_widget.wire.codec import decode_circuit, encode_circuit, loads
 from tests.core.spy import requests_seen
 

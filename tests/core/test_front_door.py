@@ -13,9 +13,11 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 import qsession_widget
-from qsession_widget import Batch, Session, errors, session, suboptions
-from qsession_widget.backend import Backend, BackendStatus
-from qsession_widget.job import Estimate
+from qsession_widget import Batch, Session, errors
+from qsession_widget.client import session
+from qsession_widget.client.backend import Backend, BackendStatus
+from qsession_widget.client.job import Estimate
+from qsession_widget.client.options import groups as suboptions
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -23,9 +23,9 @@ from qsession_widget import (
     Sampler,
     ServiceError,
     Session,
-    local,
 )
-from qsession_widget.session import find_session
+from qsession_widget.client.session import find_session
+from qsession_widget.local import process
 from tests.core.circuits import bell
 from tests.core.spy import requests_seen
 from tests.core.throwaway import serving
@@ -138,7 +138,7 @@ class Front:
 
 @pytest.fixture
 def front(own_runtime: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[Front, str]]:
-    found = local.endpoint(folder=own_runtime)
+    found = process.endpoint(folder=own_runtime)
     made = Front(found.url, found.token)
     with serving(made.app) as root:
         monkeypatch.setenv("IAM_URL", root)

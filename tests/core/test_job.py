@@ -24,11 +24,11 @@ from qsession_widget import (
     Sampler,
     ServiceUnavailableError,
     Session,
-    polling,
 )
-from qsession_widget import waiting as waiting_places
-from qsession_widget.job import Estimate
-from qsession_widget.service import default_service
+from qsession_widget.client import async_wait as waiting_places
+from qsession_widget.client import base_job
+from qsession_widget.client.job import Estimate
+from qsession_widget.client.service import default_service
 from qsession_widget.transport.http import Transport
 from tests.conftest import eventually
 from tests.core.circuits import bell
@@ -542,7 +542,7 @@ def test_an_outage_that_does_not_end_is_told(limit: str, monkeypatch: pytest.Mon
     with serving(Outage(10**6).app) as root:
         job = job_of(root)
         if limit != "timeout":
-            monkeypatch.setattr(polling, "_LONGEST_OUTAGE_SECONDS", 0.2)
+            monkeypatch.setattr(base_job, "_LONGEST_OUTAGE_SECONDS", 0.2)
         wait: dict[str, Callable[[], object]] = {
             "outage": job.result,
             "outage of an await": lambda: asyncio.run(awaited(job)),

@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING
 import pytest
 from starlette.responses import JSONResponse, Response
 
-from qsession_widget import QiskitRuntimeService, Sampler, Session, local
+from qsession_widget import QiskitRuntimeService, Sampler, Session
 from qsession_widget.errors import RuntimeStartError, ServiceUnavailableError
+from qsession_widget.local import process
 from qsession_widget.wire.discovery import Discovery
 from tests.conftest import eventually, running
 from tests.core.circuits import bell
@@ -31,13 +32,13 @@ def is_alive(pid: int) -> bool:
 
 
 def test_starts_on_first_use_and_is_found_again(own_runtime: Path) -> None:
-    assert local.status() is None
-    first = local.endpoint()
+    assert process.status() is None
+    first = process.endpoint()
     assert first.url.startswith("http://127.0.0.1:")
     assert Discovery.path(own_runtime).stat().st_mode & 0o777 == 0o600
-    assert local.endpoint() == first
-    assert local.endpoint(start=False) == first
-    found = local.status()
+    assert process.endpoint() == first
+    assert process.endpoint(start=False) == first
+    found = process.status()
     assert found is not None
     assert (found["pid"], found["url"]) == (first.pid, first.url)
     assert {"watch", "interim", "transpile"} <= set(found["features"])
@@ -45,15 +46,15 @@ def test_starts_on_first_use_and_is_found_again(own_runtime: Path) -> None:
 
 
 def test_stops_for_good(own_runtime: Path) -> None:
-    first = local.endpoint()
-    assert local.stop() is True
-    eventually(lambda: local._children[-1].poll() is not None, "the end of the process")
+    first = process.endpoint()
+    assert process.stop() is True
+    eventually(lambda: process._children[-1].poll() is not None, "the end of the process")
     assert not is_alive(first.pid)
     assert not Discovery.path(own_runtime).exists()
-    assert local.stop() is False
-    assert local.status() is None
+    assert process.stop() is False
+    assert process.status() is None
     with pytest.raises(ServiceUnavailableError, match="no local runtime answers"):
-        local.endpoint(start=False)
+        process.endpoint(start=False)
 
 
 @pytest.mark.usefixtures("own_runtime")
@@ -64,7 +65,7 @@ def test_two_starters_get_one_runtime() -> None:
         for _ in range(4)
     ]
     pids = {starter.communicate()[0].strip() for starter in starters}
-    assert pids == {str(local.endpoint(start=False).pid)}
+    assert pids == {str(process.endpoint(start=False).pid)}
 
 
 @pytest.mark.usefixtures("own_runtime")
@@ -73,10 +74,10 @@ def test_a_killed_runtime_is_started_again_by_the_next_request() -> None:
     with Session(service, "fake_manila") as session:
         done = Sampler(mode=session).run(bell(), shots=10)
         done.result()
-        first = local.endpoint()
+        first = process.endpoint()
         os.kill(first.pid, signal.SIGKILL)
         assert session.status() == "In progress, accepting new jobs"
-        second = local.endpoint(start=False)
+        second = process.endpoint(start=False)
         assert second.pid != first.pid
         assert second.url == first.url
         assert second.token != first.token, "the old one may have been shown to others"
@@ -89,13 +90,13 @@ def test_waiting_for_a_job_survives_a_kill(own_runtime: Path) -> None:
     with running(own_runtime, "--min-job-seconds", "2"):
         job = Sampler("fake_manila").run(bell(), shots=10)
         eventually(job.running, "a running job")
-        os.kill(local.endpoint().pid, signal.SIGKILL)
+        os.kill(process.endpoint().pid, signal.SIGKILL)
         assert job.result()[0].data.cr.num_shots == 10
 
 
 def test_a_leftover_file_leads_nobody_astray(own_runtime: Path) -> None:
     Discovery(nobody_there(), 2**22, "0", "t").write(own_runtime)
-    assert local.endpoint().pid != 2**22
+    assert process.endpoint().pid != 2**22
 
 
 @pytest.mark.parametrize(
@@ -104,18 +105,18 @@ def test_a_leftover_file_leads_nobody_astray(own_runtime: Path) -> None:
 def test_somebody_else_on_the_port_is_not_taken_for_it(own_runtime: Path, answer: Response) -> None:
     with serving(Script(answer).app) as root:
         Discovery(root, 2**22, "0", "t").write(own_runtime)
-        assert local.status() is None
-        assert local.endpoint().url != root
+        assert process.status() is None
+        assert process.endpoint().url != root
 
 
 def test_why_it_does_not_start_is_said(own_runtime: Path) -> None:
     (own_runtime / "runtime.db").mkdir()
     with pytest.raises(RuntimeStartError, match="ended with status") as caught:
-        local.endpoint()
+        process.endpoint()
     assert str(own_runtime / "runtime.log") in str(caught.value)
     assert "unable to open database" in str(caught.value), "the end of its log"
     (own_runtime / "runtime.db").rmdir()
-    assert local.endpoint().pid
+    assert process.endpoint().pid
 
 
 @pytest.mark.usefixtures("own_runtime")
@@ -125,4 +126,4 @@ def test_files_of_the_present_folder_are_not_its_modules(
     folder = tmp_path_factory.mktemp("notebooks")
     (folder / "starlette.py").write_text("raise SystemExit('a notebook of mine')")
     monkeypatch.chdir(folder)
-    assert local.endpoint().pid
+    assert process.endpoint().pid

@@ -13,16 +13,10 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 import qsession_widget
-from qsession_widget import (
-    Estimator,
-    QiskitRuntimeService,
-    Sampler,
-    Session,
-    SessionPanel,
-    forking,
-    service,
-)
-from qsession_widget.transport.connections import Connections
+from qsession_widget import Estimator, QiskitRuntimeService, Sampler, Session, SessionPanel
+from qsession_widget.client import service
+from qsession_widget.support import forking
+from qsession_widget.transport.pool import Connections
 from tests.conftest import DEADLINE_SECONDS
 from tests.core.circuits import bell, rotated
 

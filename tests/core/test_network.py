@@ -14,8 +14,8 @@ from qsession_widget import (
     Sampler,
     ServiceUnavailableError,
     Session,
-    local,
 )
+from qsession_widget.local import process
 from qsession_widget.transport import http
 from tests.core.circuits import bell
 from tests.core.relays import CONNECT, Authority, Proxy, listening, tls_before
@@ -36,7 +36,7 @@ QUOTED = f"{NAME}:h0rse%20battery"
 
 @pytest.fixture
 def found(runtime: Path) -> Discovery:
-    return local.endpoint(folder=runtime)
+    return process.endpoint(folder=runtime)
 
 
 @pytest.fixture(scope="module")

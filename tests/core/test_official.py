@@ -11,21 +11,14 @@ from qiskit_ibm_runtime import SamplerV2
 from qiskit_ibm_runtime import Session as OfficialSession
 from qiskit_ibm_runtime.fake_provider import FakeManilaV2
 
-from qsession_widget import (
-    Batch,
-    InvalidInputError,
-    QiskitRuntimeService,
-    Sampler,
-    Session,
-    accounts,
-    local,
-    watch,
-)
-from qsession_widget.accounts import Account
-from qsession_widget.connection import official_service
+from qsession_widget import Batch, InvalidInputError, QiskitRuntimeService, Sampler, Session, watch
+from qsession_widget.client.connect import official_service
+from qsession_widget.client.service import adopted_service
+from qsession_widget.client.session import find_session
 from qsession_widget.errors import ServiceUnavailableError
-from qsession_widget.service import adopted_service
-from qsession_widget.session import find_session
+from qsession_widget.local import process
+from qsession_widget.transport import accounts
+from qsession_widget.transport.accounts import Account
 from tests.conftest import eventually
 from tests.core.circuits import bell
 
@@ -39,7 +32,7 @@ pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")
 @pytest.fixture(scope="module")
 def official(runtime_home: Path) -> Any:
     """Give a genuine service of qiskit-ibm-runtime."""
-    return local.official_service(folder=runtime_home)
+    return process.official_service(folder=runtime_home)
 
 
 @pytest.fixture
@@ -103,7 +96,7 @@ def test_our_session_for_official_primitives(kind: type[Session], runtime_home: 
         assert job.result()[0].data.cr.num_shots == 10
         assert [each.job_id() for each in ours.jobs()] == [job.job_id()]
         assert ours.ibm().service is theirs.service, "made once"
-        found = local.endpoint(folder=runtime_home)
+        found = process.endpoint(folder=runtime_home)
         joined = QiskitRuntimeService("local", found.token, found.url)
         assert kind.from_id(str(ours.session_id), joined).ibm().session_id == ours.session_id
     assert theirs.status() == "Closed"
@@ -115,7 +108,7 @@ def test_their_service_for_an_account_at_ibm_is_not_led_to_a_local_runtime(
 ) -> None:
     assert runtime
     account = Account("ibm_quantum_platform", "a-real-key", instance="crn:v1:a:b:c:us-east:d:e::")
-    monkeypatch.setenv(variable, local.connection().cloud[variable])
+    monkeypatch.setenv(variable, process.connection().cloud[variable])
     with pytest.raises(InvalidInputError, match=f"Unset {variable}") as refused:
         official_service(account, "https://quantum.cloud.ibm.com/api/v1")
     assert "a-real-key" not in str(refused.value)
@@ -134,7 +127,7 @@ def test_a_fake_backend_is_on_the_local_runtime_whatever_the_account(
     runtime: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert runtime
-    connection = local.connection()
+    connection = process.connection()
     for name, value in connection.environment.items():
         monkeypatch.setenv(name, value)
     with Session(backend=FakeManilaV2()) as session:

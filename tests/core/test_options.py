@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 from qiskit_ibm_runtime.options import EstimatorOptions, SamplerOptions
 
-from qsession_widget.checked import Checked
+from qsession_widget.client.options.options import Options, RuntimeOptions
 from qsession_widget.errors import InvalidInputError
-from qsession_widget.options import Options, RuntimeOptions
+from qsession_widget.support.validation import Checked
 
 
 def test_the_seeds_spelling() -> None:

@@ -23,16 +23,16 @@ from qsession_widget import (
     Sampler,
     Session,
     UnsupportedError,
-    local,
 )
-from qsession_widget.service import default_service
+from qsession_widget.client.service import default_service
+from qsession_widget.local import process
 from tests.core.circuits import bell
 from tests.core.spy import requests_seen
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from qsession_widget.backend import Backend
+    from qsession_widget.client.backend import Backend
 
 DEVICE = "fake_manila"
 pytestmark = pytest.mark.usefixtures("runtime")
@@ -182,7 +182,7 @@ def test_a_job_that_runs_outside_of_its_block_says_so(kind: type[Any]) -> None:
 
 
 def test_a_session_of_another_service_is_not_joined(slow_home: Path) -> None:
-    found = local.endpoint(folder=slow_home)
+    found = process.endpoint(folder=slow_home)
     with Session(backend=DEVICE):
         other = QiskitRuntimeService("local", token=found.token, url=found.url)
         with pytest.raises(InvalidInputError, match="is given inside the block"):
@@ -318,7 +318,7 @@ def test_a_poll_interval_is_the_pause_between_questions(monkeypatch: pytest.Monk
 
 def test_a_runtime_that_was_joined_is_the_default(own_runtime: Path, slow_home: Path) -> None:
     """A student writes no service, and must not get a runtime of their own."""
-    theirs = local.endpoint(folder=slow_home)
+    theirs = process.endpoint(folder=slow_home)
     joined = QiskitRuntimeService(channel="local", url=theirs.url, token=theirs.token)
     session = Session(backend=DEVICE)
     try:

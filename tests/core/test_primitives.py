@@ -22,10 +22,10 @@ from qsession_widget import (
     Options,
     Sampler,
     Session,
-    primitives,
 )
-from qsession_widget.service import default_service
-from qsession_widget.transpiling import TranspiledCircuits
+from qsession_widget.client import primitives
+from qsession_widget.client.circuits.transpile_cache import TranspiledCircuits
+from qsession_widget.client.service import default_service
 from tests.core.circuits import bell, rotated
 from tests.core.spy import requests_seen
 

@@ -34,9 +34,9 @@ from qsession_widget import (
     JobFailedError,
     QiskitRuntimeService,
     Sampler,
-    local,
 )
-from qsession_widget.service import default_service
+from qsession_widget.client.service import default_service
+from qsession_widget.local import process
 from qsession_widget.wire import codec
 from qsession_widget.wire.fields import API_PREFIX, RESULT_NAMES
 from tests.core.circuits import bell, rotated
@@ -202,7 +202,7 @@ def test_qpy_of_old_releases_is_refused(
     text = base64.b64encode(zlib.compress(data)).decode()
     circuit = {"__type__": "QuantumCircuit", "__value__": text}
     params = {"pubs": [[circuit]]} if program == "sampler" else {"circuits": [circuit]}
-    found = local.endpoint()
+    found = process.endpoint()
     answer = requests.post(
         f"{found.url}{API_PREFIX}/jobs",
         json={"program_id": program, "backend": DEVICE, "params": params},
@@ -255,7 +255,7 @@ def test_inputs_that_are_not_finite_are_refused(value: float) -> None:
 
 
 def test_what_ibms_client_sends_is_looked_at_too() -> None:
-    service = local.official_service()
+    service = process.official_service()
     backend = service.backend(SIMULATOR)
     shape = QuantumCircuit(QuantumRegister(1), ClassicalRegister(1, "shape"))
     shape.measure(0, 0)

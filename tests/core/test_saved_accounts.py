@@ -11,7 +11,7 @@ from qiskit_ibm_runtime.accounts import AccountManager
 from qiskit_ibm_runtime.proxies import ProxyConfiguration
 
 from qsession_widget import InvalidInputError, QiskitRuntimeService
-from qsession_widget.accounts import find_account
+from qsession_widget.transport.accounts import find_account
 
 if TYPE_CHECKING:
     from pathlib import Path

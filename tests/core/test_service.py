@@ -22,10 +22,10 @@ from qsession_widget import (
     ServiceUnavailableError,
     Session,
     UnsupportedError,
-    listings,
-    local,
 )
-from qsession_widget.service import default_service
+from qsession_widget.client import listings
+from qsession_widget.client.service import default_service
+from qsession_widget.local import process
 from tests.conftest import eventually, running, use
 from tests.core.circuits import bell
 from tests.core.spy import requests_seen
@@ -48,7 +48,7 @@ def service(runtime: Path) -> Iterator[QiskitRuntimeService]:
 
 def test_without_an_account_it_is_the_local_runtime(runtime: Path) -> None:
     service = QiskitRuntimeService()
-    found = local.endpoint(start=False, folder=runtime)
+    found = process.endpoint(start=False, folder=runtime)
     assert service.active_account() == {
         "channel": "local",
         "url": found.url,
@@ -61,7 +61,7 @@ def test_without_an_account_it_is_the_local_runtime(runtime: Path) -> None:
 def test_somebody_elses_runtime_is_joined(
     runtime: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    found = local.endpoint(folder=runtime)
+    found = process.endpoint(folder=runtime)
     monkeypatch.setenv("QSESSION_HOME", str(tmp_path / "mine"))
     for url in (found.url, found.url + "/", found.url + "/api/v1"):
         service = QiskitRuntimeService("local", found.token, url)
@@ -70,7 +70,7 @@ def test_somebody_elses_runtime_is_joined(
 
 
 def test_a_wrong_token(runtime: Path) -> None:
-    url = local.endpoint(folder=runtime).url
+    url = process.endpoint(folder=runtime).url
     service = QiskitRuntimeService("local", "wr0ng", url)
     with pytest.raises(NotAuthorizedError, match="401") as caught:
         service.backends()
@@ -237,14 +237,14 @@ def test_the_least_busy_device(slow_runtime: Path) -> None:
     service = default_service()
     first = service.least_busy()
     assert (first.num_qubits, first.simulator) == (156, False)
-    assert local.official_service().least_busy().name == first.name
+    assert process.official_service().least_busy().name == first.name
     job = Sampler(first).run(bell())
     eventually(lambda: service.backend(first.name).status().pending_jobs)
     # The next one is of the same size, so that what fits the one fits the other.
     second = service.least_busy()
     assert second.name != first.name
     assert (second.num_qubits, second.simulator) == (156, False)
-    assert local.official_service().least_busy().name == second.name
+    assert process.official_service().least_busy().name == second.name
     assert service.least_busy(min_num_qubits=150).num_qubits >= 150
     assert service.least_busy(simulator=True).simulator
     named = service.least_busy(filters=lambda backend: backend.name == "fake_oslo")

@@ -30,13 +30,13 @@ from qsession_widget import (
     ServiceUnavailableError,
     Session,
     SessionClosedError,
-    listings,
 )
-from qsession_widget.service import default_service
-from qsession_widget.surrounding import surrounding_session
-from qsession_widget.transport.api import RuntimeApi
+from qsession_widget.client import listings
+from qsession_widget.client.service import default_service
+from qsession_widget.client.session_context import surrounding_session
 from qsession_widget.transport.auth import BearerAuth
 from qsession_widget.transport.http import Endpoint, Transport
+from qsession_widget.transport.rest import RuntimeApi
 from qsession_widget.wire.discovery import Discovery
 from tests.conftest import eventually
 from tests.core.circuits import bell

@@ -19,10 +19,11 @@ import psutil
 import pytest
 import requests
 
-from qsession_widget import QiskitRuntimeService, Sampler, Session, local
+from qsession_widget import QiskitRuntimeService, Sampler, Session
 from qsession_widget.errors import RuntimeStartError, ServiceUnavailableError
-from qsession_widget.runtime import kept
-from qsession_widget.transport.connections import is_here
+from qsession_widget.local import process as local
+from qsession_widget.runtime import kept_settings
+from qsession_widget.transport.pool import is_here
 from qsession_widget.wire import environment, proof
 from qsession_widget.wire.discovery import Discovery
 from tests.conftest import DEADLINE_SECONDS, eventually, gone, running
@@ -150,7 +151,7 @@ def test_a_killed_runtime_comes_back_with_its_settings(own_runtime: Path) -> Non
         second = local.endpoint(revive_only=True)
         assert second.public_url == first.public_url, "others find it where it was"
         assert second.pid != first.pid
-        settings = kept.read(own_runtime, needed=True)
+        settings = kept_settings.read(own_runtime, needed=True)
         assert settings is not None
         assert (settings.max_shots, settings.host) == (77, "127.0.0.1")
         with pytest.raises(Exception, match="77"):

@@ -21,10 +21,10 @@ from qsession_widget.errors import (
     ServiceUnavailableError,
 )
 from qsession_widget.transport import http
-from qsession_widget.transport.answers import RETRY_STATUSES, RETRY_WHEN_TOLD
-from qsession_widget.transport.api import RuntimeApi
 from qsession_widget.transport.auth import BearerAuth
 from qsession_widget.transport.http import Endpoint, Transport
+from qsession_widget.transport.responses import RETRY_STATUSES, RETRY_WHEN_TOLD
+from qsession_widget.transport.rest import RuntimeApi
 from tests.core.relays import listening
 from tests.core.throwaway import Script, nobody_there, serving
 

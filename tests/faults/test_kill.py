@@ -23,7 +23,8 @@ from starlette.applications import Starlette
 from starlette.responses import JSONResponse
 from starlette.routing import Route
 
-from qsession_widget import QiskitRuntimeService, Sampler, Session, local
+from qsession_widget import QiskitRuntimeService, Sampler, Session
+from qsession_widget.local import process as local
 from qsession_widget.wire.discovery import Discovery
 from qsession_widget.wire.fields import API_PREFIX
 from tests.conftest import DEADLINE_SECONDS, eventually, gone, running

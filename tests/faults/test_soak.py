@@ -16,7 +16,8 @@ from typing import TYPE_CHECKING
 import psutil
 from qiskit import QuantumCircuit
 
-from qsession_widget import Batch, QiskitRuntimeService, Sampler, Session, local
+from qsession_widget import Batch, QiskitRuntimeService, Sampler, Session
+from qsession_widget.local import process
 from tests.conftest import DEADLINE_SECONDS, eventually, gone
 from tests.faults.test_kill import rows
 
@@ -66,7 +67,7 @@ class Reaper:
 
     def strike(self) -> None:
         """Kill the server, one of its workers, or both, and see that they are gone."""
-        found = local.endpoint(start=False, folder=self._folder)
+        found = process.endpoint(start=False, folder=self._folder)
         whom = self._random.choice(("server", "worker", "both"))
         victims = []
         if whom != "server":

@@ -6,8 +6,8 @@ from datetime import timedelta
 from hypothesis import given
 from hypothesis import strategies as st
 
-from qsession_widget.panel import columns
-from qsession_widget.snapshot import Estimate, JobRow, Stages
+from qsession_widget.panel import job_columns
+from qsession_widget.watch.snapshot import Estimate, JobRow, Stages
 from qsession_widget.wire.states import JobState
 from tests.panel.test_renderings import NOON, job
 
@@ -36,7 +36,7 @@ def test_a_page_has_what_a_row_shows() -> None:
         job("j-3", "Mystery", created_at=None),
     ]
     noon = round(NOON.timestamp() * 1000)
-    assert columns.page(rows) == {
+    assert job_columns.page(rows) == {
         "ids": ["j-1", "j-2", "j-3"],
         "programs": [["sampler", 3]],
         "tags": [[["a", "b"], 1], [[], 2]],
@@ -46,7 +46,7 @@ def test_a_page_has_what_a_row_shows() -> None:
         "pubs": [[None, 3]],
         "stages": [],
     }
-    assert columns.state_bytes(rows) == bytes([2, 0, 15])
+    assert job_columns.state_bytes(rows) == bytes([2, 0, 15])
 
 
 def test_what_a_job_does_travels_in_the_byte_of_its_state() -> None:
@@ -57,8 +57,8 @@ def test_what_a_job_does_travels_in_the_byte_of_its_state() -> None:
         job("j-3", "Running", sub_status="post_processing"),
         *(job(f"k-{at}", "Running", sub_status="on_device") for at in range(5)),
     ]
-    assert columns.state_bytes(rows) == bytes([0x11, 0x21, 0x31, 0xA1, 5, 0])
-    page = columns.page(rows[:3])
+    assert job_columns.state_bytes(rows) == bytes([0x11, 0x21, 0x31, 0xA1, 5, 0])
+    page = job_columns.page(rows[:3])
     assert page["pubs"] == [[3, 2], [None, 1]]
     assert page["stages"] == [None, [1000, 1250, None], None]
 
@@ -70,27 +70,29 @@ def test_the_first_estimates_travel_with_what_they_are_inferred_from() -> None:
 
     noon = round(NOON.timestamp() * 1000)
     rows = [job("j"), waits(5, "a guess"), waits(9, "b" * 1000), waits(12, "a guess")]
-    assert columns.estimates(rows) == {
+    assert job_columns.estimates(rows) == {
         "bases": ["a guess", "b" * 160],
         "jobs": [[1, noon + 5000, 0], [2, noon + 9000, 1], [3, noon + 12_000, 0]],
     }
-    assert len(columns.estimates(waits(at, "a guess") for at in range(1000))["jobs"]) == 64
+    assert len(job_columns.estimates(waits(at, "a guess") for at in range(1000))["jobs"]) == 64
 
 
 def test_what_is_long_is_cut() -> None:
-    (cut,) = columns.page([job("j", tags=("t" * 10_000,) * 100, program_id="p" * 10_000)])["tags"]
+    (cut,) = job_columns.page([job("j", tags=("t" * 10_000,) * 100, program_id="p" * 10_000)])[
+        "tags"
+    ]
     assert cut == [["t" * 40] * 8, 1]
-    assert len(columns.reasons([job("j", reason="r" * 5000)])[0][0]) == 600
+    assert len(job_columns.reasons([job("j", reason="r" * 5000)])[0][0]) == 600
 
 
 def test_a_clock_that_goes_back_gives_no_negative_time() -> None:
     late = job("j", created_at=NOON + timedelta(hours=1))
-    assert columns.page([late])["waited"] == [0]
+    assert job_columns.page([late])["waited"] == [0]
 
 
 @given(st.lists(st.sampled_from([*JobState, "Mystery"]), max_size=300))
 def test_states_are_read_as_they_were_written(states: list[str]) -> None:
-    encoded = columns.state_bytes(job(str(at), state) for at, state in enumerate(states))
+    encoded = job_columns.state_bytes(job(str(at), state) for at, state in enumerate(states))
     codes = [list(JobState).index(JobState(s)) if s in set(JobState) else 15 for s in states]
     assert states_of(encoded) == codes
     assert len(encoded) <= len(states)
@@ -98,23 +100,23 @@ def test_states_are_read_as_they_were_written(states: list[str]) -> None:
 
 def test_a_long_run_of_states_is_short() -> None:
     rows = [job(str(at), "Queued") for at in range(200_000)]
-    encoded = columns.state_bytes(rows)
+    encoded = job_columns.state_bytes(rows)
     assert len(encoded) == 12
     assert states_of(encoded) == [0] * 200_000
 
 
 def test_equal_reasons_travel_once() -> None:
     cancelled = [job(str(at), "Cancelled", reason="The session was cancelled.") for at in range(99)]
-    assert columns.reasons([job("a"), *cancelled]) == [["The session was cancelled.", 1, 99]]
+    assert job_columns.reasons([job("a"), *cancelled]) == [["The session was cancelled.", 1, 99]]
 
 
 def test_the_newest_reasons_travel_as_far_as_there_is_space() -> None:
     failed = [job(str(at), "Failed", reason=f"{at}: {'x' * 500}") for at in range(100)]
-    found = columns.reasons(failed)
+    found = job_columns.reasons(failed)
     assert [first for _, first, _ in found] == [99, 98, 97]
 
 
 def test_no_order_of_states_takes_more_than_a_byte_for_each_job() -> None:
     chosen = random.Random(1)  # noqa: S311  not for secrets
     rows = [job(str(at), chosen.choice(["Completed", "Failed"])) for at in range(10_000)]
-    assert len(columns.state_bytes(rows)) <= 10_000
+    assert len(job_columns.state_bytes(rows)) <= 10_000

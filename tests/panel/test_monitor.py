@@ -8,9 +8,11 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from qsession_widget import QiskitRuntimeService, Sampler, Session, listings, local
-from qsession_widget.monitor import Monitor
-from qsession_widget.snapshot import LinkState
+from qsession_widget import QiskitRuntimeService, Sampler, Session
+from qsession_widget.client import listings
+from qsession_widget.local import process
+from qsession_widget.watch.monitor import Monitor
+from qsession_widget.watch.snapshot import LinkState
 from qsession_widget.wire.discovery import Discovery
 from tests.conftest import eventually, running
 from tests.core.circuits import bell
@@ -19,7 +21,7 @@ from tests.core.spy import requests_seen
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from qsession_widget.snapshot import Notice, Snapshot
+    from qsession_widget.watch.snapshot import Notice, Snapshot
 
 
 class View:
@@ -78,7 +80,7 @@ def test_a_poll_starts_no_runtime_that_somebody_ended(own_runtime: Path) -> None
     monitor, view = Monitor.of(session), View()
     monitor.add(view)
     eventually(lambda: monitor.snapshot.link.state is LinkState.LIVE)
-    assert local.stop(folder=own_runtime)
+    assert process.stop(folder=own_runtime)
     eventually(lambda: monitor.snapshot.link.state is LinkState.RETRYING)
     beat = monitor.snapshot.beat
     eventually(lambda: monitor.snapshot.beat > beat + 1)

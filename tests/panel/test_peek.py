@@ -9,8 +9,8 @@ from qiskit.primitives import BitArray
 from qiskit.quantum_info import SparsePauliOp
 
 from qsession_widget import Estimator, RuntimeJob, Sampler, Session
-from qsession_widget.panel import peek as module
-from qsession_widget.panel.peek import peek
+from qsession_widget.panel import job_preview as module
+from qsession_widget.panel.job_preview import peek
 
 if TYPE_CHECKING:
     from pathlib import Path

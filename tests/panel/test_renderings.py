@@ -10,11 +10,11 @@ import pytest
 from rich.console import Console
 
 from qsession_widget import Session
-from qsession_widget.panel import words
-from qsession_widget.panel.static_html import as_html
+from qsession_widget.panel import formatting
+from qsession_widget.panel.html import as_html
 from qsession_widget.panel.terminal import render
 from qsession_widget.panel.text import as_text
-from qsession_widget.snapshot import JobRow, Link, LinkState, Snapshot
+from qsession_widget.watch.snapshot import JobRow, Link, LinkState, Snapshot
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -129,7 +129,7 @@ def test_a_session_draws_itself_in_a_terminal(
     ],
 )
 def test_durations(seconds: float | None, text: str) -> None:
-    assert words.duration(seconds) == text
+    assert formatting.duration(seconds) == text
 
 
 def test_ended() -> None:

@@ -9,10 +9,10 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from qsession_widget.panel import words
-from qsession_widget.panel.static_html import as_html
+from qsession_widget.panel import formatting
+from qsession_widget.panel.html import as_html
 from qsession_widget.panel.text import as_text
-from qsession_widget.snapshot import (
+from qsession_widget.watch.snapshot import (
     CacheFigures,
     Estimate,
     JobRow,
@@ -134,7 +134,7 @@ def test_the_parts_of_usage_add_up_to_what_is_said_of_the_whole(
     parts: list[float], rest: float
 ) -> None:
     total = max(0.0, sum(parts) + rest)
-    said = words.usage(
+    said = formatting.usage(
         snapshot(details={"state": "closed", "usage_time": total}, usage=UsageSplit(*parts))
     )
     whole, *each = (_said_hundredths(text) for text in re.split(r" \(|, ", said.rstrip(")")))
@@ -153,7 +153,7 @@ def _said_hundredths(text: str) -> int:
 
 def test_jobs_that_overlap_cannot_add_up() -> None:
     seen = snapshot(details={"state": "closed", "usage_time": 3.0}, usage=UsageSplit(3.0, 2.0, 0.0))
-    assert words.usage(seen) == "3.0 s (3.0 s on device, 2.0 s preparing, 0.00 s idle)"
+    assert formatting.usage(seen) == "3.0 s (3.0 s on device, 2.0 s preparing, 0.00 s idle)"
 
 
 def test_text_and_html_count_what_the_running_job_has_spent() -> None:

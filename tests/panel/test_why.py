@@ -5,9 +5,9 @@ from typing import Any
 
 import pytest
 
-from qsession_widget.panel.why import RULES, Why, why
-from qsession_widget.sessions import _DETAILS
-from qsession_widget.snapshot import Snapshot
+from qsession_widget.client.session_info import _DETAILS
+from qsession_widget.panel.explanation import RULES, Why, why
+from qsession_widget.watch.snapshot import Snapshot
 from tests.panel.test_renderings import NOON, job, snapshot
 
 DETAILS = {

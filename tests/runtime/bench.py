@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Any
 
 from qiskit import QuantumCircuit
 
-from qsession_widget.runtime.coordinator import Coordinator
-from qsession_widget.runtime.intake import NewSession
-from qsession_widget.runtime.job import Job
+from qsession_widget.runtime.control.admission import NewSession
+from qsession_widget.runtime.control.coordinator import Coordinator
+from qsession_widget.runtime.model.job import Job
 from qsession_widget.runtime.settings import Settings
-from qsession_widget.runtime.store import Store
+from qsession_widget.runtime.store.store import Store
 from qsession_widget.wire import codec
 from qsession_widget.wire.states import (
     JobState,
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Coroutine
     from pathlib import Path
 
-    from qsession_widget.runtime.lifecycle import Session
+    from qsession_widget.runtime.model.lifecycle import Session
 
 NOON = datetime(2026, 11, 22, 12, tzinfo=UTC)
 FOR_EVER = 3_600.0

@@ -14,9 +14,10 @@ from qiskit_ibm_runtime.circuit import MidCircuitMeasure, MidCircuitReset
 from qiskit_ibm_runtime.decoders.executor.decoder import ExecutorResultDecoder
 from qiskit_ibm_runtime.quantum_program import QuantumProgram
 
-from qsession_widget import QiskitRuntimeService, Sampler, local
-from qsession_widget.runtime import executor_program, variants
-from qsession_widget.runtime.devices import Catalog
+from qsession_widget import QiskitRuntimeService, Sampler
+from qsession_widget.local import process
+from qsession_widget.runtime.device_catalog import Catalog
+from qsession_widget.runtime.worker import executor_program, measure_variants
 from qsession_widget.wire.target import CONTROL_FLOW
 from tests.runtime.test_executor_program import params
 from tests.runtime.test_simulation import sample
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
     from qiskit.circuit import Instruction
 
     from qsession_widget import RuntimeJob
-    from qsession_widget.backend import Backend
+    from qsession_widget.client.backend import Backend
 
 NAMES = Catalog().names()
 SHOTS = 16
@@ -169,7 +170,7 @@ def test_the_executor_runs_variants_too(service: QiskitRuntimeService) -> None:
 
 def test_what_has_no_variant_is_left_alone() -> None:
     circuit = mid_circuit(*PLAIN)
-    assert variants.plain(circuit) is circuit
+    assert measure_variants.plain(circuit) is circuit
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -199,7 +200,7 @@ def test_gates_last_whole_samples(name: str) -> None:
 
 
 def test_the_official_client_reads_what_was_filled_in(service: QiskitRuntimeService) -> None:
-    official = local.official_service()
+    official = process.official_service()
     for name in ("fake_vigo", "fake_london", "aer_simulator"):
         backend = official.backend(name)
         ours = service.backend(name).configuration()

@@ -14,15 +14,15 @@ import pytest
 from msgspec.structs import replace
 from sqlalchemy.exc import IntegrityError
 
-from qsession_widget.runtime import store
-from qsession_widget.runtime.intake import (
+from qsession_widget.runtime.control.admission import (
     KeyReusedError,
     NewSession,
     TooManyError,
     UnknownOwnerError,
 )
-from qsession_widget.runtime.job import Job
-from qsession_widget.runtime.store import StoreUnavailableError, Write
+from qsession_widget.runtime.model.job import Job
+from qsession_widget.runtime.store import store
+from qsession_widget.runtime.store.store import StoreUnavailableError, Write
 from qsession_widget.wire.states import JobState, Mode, SessionState
 from tests.conftest import DEADLINE_SECONDS
 from tests.runtime.bench import COIN, FOR_EVER, NOON, Bench, going, settles, with_bench

@@ -12,9 +12,9 @@ import psutil
 import pytest
 from qiskit import QuantumCircuit
 
-from qsession_widget.runtime import caching
-from qsession_widget.runtime.caching import Cache
-from qsession_widget.runtime.circuits import Circuits
+from qsession_widget.runtime.worker import lru_cache
+from qsession_widget.runtime.worker.circuit_cache import Circuits
+from qsession_widget.runtime.worker.lru_cache import Cache
 from qsession_widget.wire import codec
 from tests.conftest import running
 from tests.runtime.test_http import Server, reached, workers
@@ -35,8 +35,8 @@ def test_all_caches_together_hold_no_more_than_they_may() -> None:
         first.get(number, lambda: "x" * 10)
         second.get(number, lambda: "y" * 30)
     first.get(0, lambda: "not made again")
-    others = sum(each.weight for each in caching._caches) - first.weight - second.weight
-    caching.shrink(others * 0 + 100)
+    others = sum(each.weight for each in lru_cache._caches) - first.weight - second.weight
+    lru_cache.shrink(others * 0 + 100)
     assert first.weight + second.weight <= 100
     assert first.get(0, lambda: "made again") == "x" * 10, "it was used last"
     assert first.get(1, lambda: "made again") == "made again"
@@ -98,7 +98,7 @@ def test_large_jobs_one_after_the_other_leave_a_worker_small(tmp_path: Path) -> 
             assert job["status"] == "Completed", job["state"]
         # Beside a worker's own the caches hold a quarter of a job at most, by their estimate; twice
         # that, as measured, makes it forget everything.
-        bound = caching.bound_for(JOB_BYTES)
+        bound = lru_cache.bound_for(JOB_BYTES)
         assert bound == JOB_BYTES // 4
         assert resident(server) - before <= 2 * bound + 30 * MIB
         # It still knows what came last.

@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from qsession_widget.runtime.__main__ import main
-from qsession_widget.runtime.devices import Catalog, UnknownDeviceError
+from qsession_widget.runtime.device_catalog import Catalog, UnknownDeviceError
 
 
 def test_a_copy_and_an_alias_are_recordings_under_another_name() -> None:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 
-from qsession_widget.runtime.documents import job_document
-from qsession_widget.runtime.job import Job
+from qsession_widget.runtime.http.serializers import job_document
+from qsession_widget.runtime.model.job import Job
 
 NOON = datetime(2026, 11, 22, 12, tzinfo=UTC)
 

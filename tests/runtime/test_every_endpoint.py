@@ -15,14 +15,16 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import pytest
 import requests
 
-from qsession_widget.runtime import bounds, lifecycle, openapi
-from qsession_widget.runtime.job import Job
-from qsession_widget.runtime.lifecycle import Session
-from qsession_widget.runtime.registry import ADMINISTRATOR
-from qsession_widget.runtime.store import Store, Write
-from qsession_widget.transport.api import RuntimeApi
+from qsession_widget.runtime import bounds
+from qsession_widget.runtime.auth.user_registry import ADMINISTRATOR
+from qsession_widget.runtime.http import openapi
+from qsession_widget.runtime.model import lifecycle
+from qsession_widget.runtime.model.job import Job
+from qsession_widget.runtime.model.lifecycle import Session
+from qsession_widget.runtime.store.store import Store, Write
 from qsession_widget.transport.auth import BearerAuth
 from qsession_widget.transport.http import Endpoint, Transport
+from qsession_widget.transport.rest import RuntimeApi
 from qsession_widget.wire.states import JobState, Mode
 from tests.conftest import DEADLINE_SECONDS, running
 from tests.runtime.test_http import COIN, Server, reached

@@ -17,8 +17,8 @@ import psutil
 import pytest
 from qiskit import QuantumCircuit
 
-from qsession_widget.runtime import executor
-from qsession_widget.runtime.executor import (
+from qsession_widget.runtime.control import worker_pool
+from qsession_widget.runtime.control.worker_pool import (
     Done,
     Event,
     Failed,
@@ -502,7 +502,7 @@ def test_who_is_cancelled_stops_by_itself_and_its_process_keeps_what_it_has(asks
 
 
 def test_who_does_not_stop_by_itself_loses_its_process(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(executor, "STOP_SECONDS", 0.05)
+    monkeypatch.setattr(worker_pool, "STOP_SECONDS", 0.05)
 
     async def body(bench: Bench) -> None:
         bench.executor.submit(task("first", backend="fake_manila"))

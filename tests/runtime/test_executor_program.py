@@ -18,8 +18,8 @@ from qiskit_ibm_runtime.quantum_program.params_converters import QUANTUM_PROGRAM
 from samplomatic import build
 from samplomatic.transpiler import generate_boxing_pass_manager
 
-from qsession_widget.runtime import executor_program
-from qsession_widget.runtime.simulation import Device, RejectedError
+from qsession_widget.runtime.worker import executor_program
+from qsession_widget.runtime.worker.simulation import Device, RejectedError
 
 
 def params(program: QuantumProgram, version: str = "v2.0", **experimental: Any) -> str:

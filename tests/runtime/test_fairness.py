@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from qsession_widget.runtime import ladder
-from qsession_widget.runtime.lifecycle import Session
-from qsession_widget.runtime.scheduler import FIRST_US, LEAD_US, WORKER_US, Scheduler
+from qsession_widget.runtime.model.lifecycle import Session
+from qsession_widget.runtime.scheduling import ladder
+from qsession_widget.runtime.scheduling.scheduler import FIRST_US, LEAD_US, WORKER_US, Scheduler
 from qsession_widget.wire.states import Mode, SessionState
 
 if TYPE_CHECKING:

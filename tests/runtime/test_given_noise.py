@@ -24,8 +24,9 @@ from qiskit_aer.noise import (
 from qiskit_ibm_runtime import RuntimeEncoder
 
 from qsession_widget.errors import InvalidInputError
-from qsession_widget.runtime import given_noise, simulation
-from qsession_widget.runtime.simulation import RejectedError
+from qsession_widget.runtime.worker import simulation
+from qsession_widget.runtime.worker.noise import given_noise
+from qsession_widget.runtime.worker.simulation import RejectedError
 from qsession_widget.wire import codec
 
 if TYPE_CHECKING:

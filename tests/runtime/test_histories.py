@@ -13,10 +13,10 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from qsession_widget.runtime import lifecycle
-from qsession_widget.runtime.lifecycle import Session
-from qsession_widget.runtime.scheduler import Scheduler
-from qsession_widget.runtime.timers import Timers
+from qsession_widget.runtime.control.timers import Timers
+from qsession_widget.runtime.model import lifecycle
+from qsession_widget.runtime.model.lifecycle import Session
+from qsession_widget.runtime.scheduling.scheduler import Scheduler
 from qsession_widget.wire.states import Mode, SessionState
 
 NOON = datetime(2026, 11, 22, 12, tzinfo=UTC)

@@ -19,7 +19,7 @@ import requests
 from qiskit import QuantumCircuit
 from qiskit_ibm_runtime import RuntimeDecoder
 
-from qsession_widget import local
+from qsession_widget.local import process
 from qsession_widget.runtime import bounds
 from qsession_widget.wire import codec
 from qsession_widget.wire.fields import API_PREFIX
@@ -94,7 +94,7 @@ COIN: dict[str, Any] = {"program_id": "sampler", "backend": "fake_manila", "para
 
 
 def reached(folder: Path) -> Server:
-    found = local.endpoint(start=False, folder=folder)
+    found = process.endpoint(start=False, folder=folder)
     return Server(folder, found.url + API_PREFIX, found.token, found.pid)
 
 

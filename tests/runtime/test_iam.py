@@ -13,10 +13,10 @@ import requests
 from starlette.responses import Response
 from starlette.routing import Route
 
-from qsession_widget import local
-from qsession_widget.runtime.iam import GRANT_TYPE, PLAN_ID, TOKEN_SECONDS, Tokens
-from qsession_widget.runtime.prefix import AnyPrefix
-from qsession_widget.runtime.registry import Registry, User, hash_of
+from qsession_widget.local import process
+from qsession_widget.runtime.auth.user_registry import Registry, User, hash_of
+from qsession_widget.runtime.http.authentication import GRANT_TYPE, PLAN_ID, TOKEN_SECONDS, Tokens
+from qsession_widget.runtime.http.middleware.prefix import AnyPrefix
 from qsession_widget.wire.fields import INSTANCE_CRN
 
 if TYPE_CHECKING:
@@ -102,7 +102,7 @@ def test_prefix_is_whatever_stands_before_a_route(path: str, cut: str) -> None:
 
 
 def test_key_buys_a_token_that_opens_everything(runtime: Path) -> None:
-    found = local.endpoint(folder=runtime)
+    found = process.endpoint(folder=runtime)
 
     def exchange(**form: str) -> requests.Response:
         return requests.post(f"{found.url}/identity/token", data=form, timeout=30)
@@ -126,7 +126,7 @@ def test_key_buys_a_token_that_opens_everything(runtime: Path) -> None:
 
 
 def test_search_and_catalog_want_a_token_and_know_one_instance(runtime: Path) -> None:
-    found = local.endpoint(folder=runtime)
+    found = process.endpoint(folder=runtime)
     search, catalog = f"{found.url}/v3/resources/search", f"{found.url}/catalog/{PLAN_ID}"
     assert requests.post(search, json={}, timeout=30).status_code == 401
     assert requests.get(catalog, timeout=30).status_code == 401
@@ -147,7 +147,7 @@ def test_search_and_catalog_want_a_token_and_know_one_instance(runtime: Path) ->
 
 
 def test_unknown_path_and_method_are_answered_in_the_services_shape(runtime: Path) -> None:
-    found = local.endpoint(folder=runtime)
+    found = process.endpoint(folder=runtime)
     headers = {"Authorization": f"Bearer {found.token}"}
     nowhere = requests.get(f"{found.url}/api/v1/nothing", headers=headers, timeout=30)
     assert (nowhere.status_code, nowhere.json()["errors"][0]["code"]) == (404, 1200)

@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 from msgspec.structs import replace
 
-from qsession_widget.runtime import lifecycle
-from qsession_widget.runtime.lifecycle import NotAcceptingJobsError, Session
+from qsession_widget.runtime.model import lifecycle
+from qsession_widget.runtime.model.lifecycle import NotAcceptingJobsError, Session
 from qsession_widget.wire.states import JobState, Mode, SessionState
 
 HISTORIES = int(os.environ.get("QSESSION_HISTORIES", "1000"))

@@ -15,7 +15,8 @@ import numpy as np
 import pytest
 from qiskit import QuantumCircuit
 
-from qsession_widget.runtime import bounds, worker
+from qsession_widget.runtime import bounds
+from qsession_widget.runtime.worker import main
 from qsession_widget.wire import codec
 from tests.conftest import DEADLINE_SECONDS, running
 from tests.runtime.test_http import COIN, Server, problem, reached, workers
@@ -208,7 +209,7 @@ def test_a_result_that_is_too_large(server: Server) -> None:
 
 def test_interim_results_are_kept_up_to_their_bound() -> None:
     sent: list[str] = []
-    tell = worker.Showing(sent.append)
+    tell = main.Showing(sent.append)
     for size in (bounds.INTERIM_CHARACTERS - 1, 1, 1, 0):
         tell("x" * size)
     # What was left out would be in the middle of what comes after it: nothing comes after it.

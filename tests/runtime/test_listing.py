@@ -8,7 +8,7 @@ import pytest
 import requests
 from qiskit import QuantumCircuit
 
-from qsession_widget import local
+from qsession_widget.local import process
 from qsession_widget.wire import codec
 from tests.conftest import eventually, running
 
@@ -21,7 +21,7 @@ class Client:
     """The REST API, as plain as it is."""
 
     def __init__(self, home: Path) -> None:
-        found = local.endpoint(start=False, folder=home)
+        found = process.endpoint(start=False, folder=home)
         self._root = f"{found.url}/api/v1"
         self._session = requests.Session()
         self._session.headers["Authorization"] = f"Bearer {found.token}"

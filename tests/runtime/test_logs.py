@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import requests
 
-from qsession_widget import local
-from qsession_widget.runtime import logs
+from qsession_widget.local import process
+from qsession_widget.runtime.http.middleware import access_log
 from tests.conftest import DEADLINE_SECONDS, eventually, running
 from tests.runtime.test_http import Server, reached
 from tests.runtime.test_owners import add, exchange
@@ -107,10 +107,10 @@ def test_as_text_a_line_has_the_same(tmp_path: Path) -> None:
 def test_a_log_that_has_grown_is_put_aside(
     own_runtime: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(local, "_LOG_BYTES", 100)
+    monkeypatch.setattr(process, "_LOG_BYTES", 100)
     log = own_runtime / "runtime.log"
     log.write_text("x" * 101)
-    local.endpoint()
+    process.endpoint()
     assert (own_runtime / "runtime.log.1").read_text() == "x" * 101
     eventually(lambda: "serving at" in log.read_text(), "a new log")
     assert "xx" not in log.read_text()
@@ -121,17 +121,17 @@ def test_a_log_that_is_too_large_is_put_aside_while_the_runtime_goes_on(tmp_path
     with running(tmp_path, "--workers", "1") as folder:
         found = reached(folder)
         with log.open("ab") as file:
-            file.write(b"x" * (logs.LOG_BYTES + 1))
+            file.write(b"x" * (access_log.LOG_BYTES + 1))
         found.get("/qsession")
         aside = eventually(
             lambda: (
                 (each := tmp_path / "runtime.log.1").exists()
-                and log.stat().st_size < logs.LOG_BYTES
+                and log.stat().st_size < access_log.LOG_BYTES
                 and each
             ),
             "a log that was put aside",
         )
-        assert aside.stat().st_size > logs.LOG_BYTES
+        assert aside.stat().st_size > access_log.LOG_BYTES
         assert stat.S_IMODE(aside.stat().st_mode) == 0o600
         # It goes on in the same file, from its start.
         name = found.get("/qsession").headers["X-Request-ID"]

@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from qsession_widget.runtime import limits, machine, sandbox
+from qsession_widget.runtime import machine
 from qsession_widget.runtime.settings import Settings
+from qsession_widget.runtime.worker import limits, sandbox
 from tests.conftest import DEADLINE_SECONDS, running
 from tests.runtime.test_http import reached
 

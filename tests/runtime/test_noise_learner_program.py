@@ -31,8 +31,9 @@ from qiskit_ibm_runtime.options_models import NoiseLearnerV3Options
 from samplomatic.transpiler import generate_boxing_pass_manager
 from samplomatic.utils import find_unique_box_instructions
 
-from qsession_widget.runtime import lindblad, noise_learner_program, simulation
-from qsession_widget.runtime.simulation import RejectedError
+from qsession_widget.runtime.worker import noise_learner_program, simulation
+from qsession_widget.runtime.worker.noise import lindblad
+from qsession_widget.runtime.worker.simulation import RejectedError
 
 if TYPE_CHECKING:
     from qiskit.circuit import CircuitInstruction, Gate

@@ -10,14 +10,14 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from qsession_widget import local
+from qsession_widget.local import process
 from tests.conftest import DEADLINE_SECONDS, running
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from qsession_widget.official import Connection
+    from qsession_widget.local.ibm_client import Connection
 
 FENCE = """
 import json, os, socket, sys, warnings
@@ -110,7 +110,7 @@ service = QiskitRuntimeService(
 @pytest.fixture(scope="module")
 def connection(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Connection]:
     with running(tmp_path_factory.mktemp("runtime")) as home:
-        yield local.connection(folder=home)
+        yield process.connection(folder=home)
 
 
 def run(script: str, connection: Connection, home: Path, variables: dict[str, str]) -> Any:

@@ -13,8 +13,8 @@ import pytest
 import requests
 from starlette.routing import Route
 
-from qsession_widget import local
-from qsession_widget.runtime import openapi
+from qsession_widget.local import process
+from qsession_widget.runtime.http import openapi
 from tests.conftest import DEADLINE_SECONDS, running
 from tests.runtime.test_listing import Client
 
@@ -58,7 +58,7 @@ def test_an_endpoint_without_a_description_is_an_error() -> None:
 
 
 def test_every_endpoint_wants_a_token(home: Path) -> None:
-    root = local.endpoint(start=False, folder=home).url
+    root = process.endpoint(start=False, folder=home).url
     for path, methods in served(home)["paths"].items():
         for method, described in methods.items():
             if described.get("security") == []:
@@ -74,7 +74,7 @@ def test_a_wrong_method_is_told_the_right_ones(home: Path) -> None:
 
 
 def test_the_description_is_true(home: Path, tmp_path: Path) -> None:
-    found = local.endpoint(start=False, folder=home)
+    found = process.endpoint(start=False, folder=home)
     api = f"{found.url}/api/v1"
     command = [str(Path(sys.executable).with_name("st")), "run", api + openapi.PATH, "--url", api]
     command += ["--header", f"Authorization: Bearer {found.token}"]

@@ -13,9 +13,10 @@ import psutil
 import pytest
 import requests
 
-from qsession_widget import QiskitRuntimeService, Sampler, Session, local
-from qsession_widget.administration import Administration
+from qsession_widget import QiskitRuntimeService, Sampler, Session
 from qsession_widget.errors import QSessionError
+from qsession_widget.local import process
+from qsession_widget.local.admin import Administration
 from qsession_widget.runtime.__main__ import main
 from qsession_widget.wire.discovery import Discovery
 from qsession_widget.wire.fields import API_PREFIX
@@ -35,7 +36,7 @@ def listening(pid: int) -> set[tuple[str, int]]:
 
 
 def test_alone_it_listens_on_loopback_only(own_runtime: Path) -> None:
-    found = local.endpoint(folder=own_runtime)
+    found = process.endpoint(folder=own_runtime)
     assert listening(found.pid) == {(HERE, urlsplit(found.url).port)}
     assert not found.public_url
 
@@ -44,7 +45,7 @@ def test_another_joins_over_tls(own_runtime: Path, tmp_path: Path) -> None:
     certificate, key = certificates.write(tmp_path, HERE)
     arguments = ("--host", HERE, "--tls-cert", str(certificate), "--tls-key", str(key))
     with running(own_runtime, *arguments):
-        found = local.endpoint(start=False)
+        found = process.endpoint(start=False)
         assert found.public_url.startswith(f"https://{HERE}:")
         assert found.public_url != found.url
         token = Administration().add_user("ada")
@@ -62,7 +63,7 @@ def test_another_joins_over_tls(own_runtime: Path, tmp_path: Path) -> None:
         # On this machine all stays as it is.
         mine = QiskitRuntimeService(channel="local")
         assert mine.jobs() == []
-        assert local.status() is not None
+        assert process.status() is not None
     log = (own_runtime / "runtime.log").read_text()
     assert f"serving others at {found.public_url}" in log
     assert "not encrypted" not in log
@@ -71,7 +72,7 @@ def test_another_joins_over_tls(own_runtime: Path, tmp_path: Path) -> None:
 
 def test_without_a_certificate_it_warns(tmp_path: Path) -> None:
     with running(tmp_path, "--host", "0.0.0.0"):  # noqa: S104 - that is what is tested
-        found = local.endpoint(start=False, folder=tmp_path)
+        found = process.endpoint(start=False, folder=tmp_path)
         assert found.public_url.startswith(f"http://{socket.gethostname()}:")
         port = urlsplit(found.public_url).port
         assert ("0.0.0.0", port) in listening(found.pid)  # noqa: S104 - as above
@@ -90,7 +91,7 @@ def test_it_ends_cleanly_while_it_holds_requests_of_others(tmp_path: Path) -> No
     arguments += ["--min-job-seconds", "3600"]
     with ThreadPoolExecutor(1) as pool:
         with running(tmp_path, *arguments):
-            found = local.endpoint(start=False, folder=tmp_path)
+            found = process.endpoint(start=False, folder=tmp_path)
             root = found.public_url + API_PREFIX
             client = requests.Session()
             client.headers["Authorization"] = f"Bearer {found.token}"

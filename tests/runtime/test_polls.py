@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 from starlette.datastructures import Address
 
-from qsession_widget.runtime import polls
-from qsession_widget.runtime.polls import QUICK_SECONDS, QuickPolls
+from qsession_widget.runtime.http.middleware import long_poll
+from qsession_widget.runtime.http.middleware.long_poll import QUICK_SECONDS, QuickPolls
 from tests.conftest import running
 from tests.runtime.test_listing import Client
 
@@ -31,7 +31,7 @@ def test_only_a_quick_second_poll_of_the_same_client_is_known(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     clock = Clock()
-    monkeypatch.setattr(polls, "time", clock)
+    monkeypatch.setattr(long_poll, "time", clock)
     seen = QuickPolls()
     assert not seen.hold_seconds(HERE, "job")
     seen.answered(HERE, "job", quick=False)
@@ -51,7 +51,7 @@ def test_a_poll_is_held_as_long_as_the_client_has_been_asking(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     clock = Clock()
-    monkeypatch.setattr(polls, "time", clock)
+    monkeypatch.setattr(long_poll, "time", clock)
     seen = QuickPolls()
     seen.answered(HERE, "job", quick=False)
     for passed, held in ((0.125, 0.25), (0.5, 0.625), (0.5, 1.0)):

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from starlette.requests import Request
 
-from qsession_widget.runtime import problems, reading
+from qsession_widget.runtime.http import errors, parsing
 from qsession_widget.runtime.settings import Settings
 
 SETTINGS = Settings(max_circuits=5, max_body_bytes=4 * 2**20)
@@ -22,7 +22,7 @@ VALUES = st.recursive(
 )
 
 
-def read(body: bytes, parts: int = 1) -> tuple[dict[str, Any], reading.Payload]:
+def read(body: bytes, parts: int = 1) -> tuple[dict[str, Any], parsing.Payload]:
     """Have a body read that arrives in parts."""
     size = -(-len(body) // parts) or 1
     chunks = [body[start : start + size] for start in range(0, len(body), size)] or [b""]
@@ -31,11 +31,11 @@ def read(body: bytes, parts: int = 1) -> tuple[dict[str, Any], reading.Payload]:
         return {"type": "http.request", "body": chunks.pop(0), "more_body": bool(chunks)}
 
     request = Request({"type": "http", "method": "POST", "headers": []}, receive)
-    return asyncio.run(reading.job_body(request, SETTINGS))
+    return asyncio.run(parsing.job_body(request, SETTINGS))
 
 
-def refused(body: bytes) -> problems.Problem:
-    with pytest.raises(problems.Problem) as caught:
+def refused(body: bytes) -> errors.Problem:
+    with pytest.raises(errors.Problem) as caught:
         read(body)
     return caught.value
 

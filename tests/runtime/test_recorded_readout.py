@@ -10,8 +10,9 @@ import pytest
 from qiskit_aer.noise import ReadoutError
 from qiskit_aer.noise.device.models import basic_device_readout_errors
 
-from qsession_widget.runtime import noise, simulation
-from qsession_widget.runtime.devices import Catalog
+from qsession_widget.runtime.device_catalog import Catalog
+from qsession_widget.runtime.worker import simulation
+from qsession_widget.runtime.worker.noise import device_noise
 from qsession_widget.wire.target import build_target
 
 CATALOG = Catalog()
@@ -39,7 +40,7 @@ def misread(qubit: dict[str, Any]) -> ReadoutError:
 @pytest.mark.parametrize("name", DEVICES)
 def test_every_qubit_is_read_as_recorded(name: str) -> None:
     record, target = record_of(name), simulation._target(name)
-    whole = noise._restricted(target, frozenset(range(target.num_qubits)))
+    whole = device_noise._restricted(target, frozenset(range(target.num_qubits)))
     errors = {qubit: error for (qubit,), error in basic_device_readout_errors(target=whole)}
     assert set(errors) == {qubit for (qubit,) in target["measure"]}
     for qubit, error in errors.items():
@@ -64,7 +65,7 @@ def test_a_record_of_one_number_gives_one_and_none_gives_none() -> None:
     qubits[2] = [each for each in qubits[2] if each["name"] != "readout_error"]
     target = build_target(device.configuration, {**device.properties, "qubits": qubits})
     record = record_of("fake_manila")
-    model = noise.simulator(target, frozenset(range(4))).options.noise_model
+    model = device_noise.simulator(target, frozenset(range(4))).options.noise_model
     errors, even = model._local_readout_errors, record[1]["readout_error"]
     assert errors[(0,)] == misread(record[0])
     assert errors[(1,)] == ReadoutError([[1 - even, even], [even, 1 - even]])

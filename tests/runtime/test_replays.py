@@ -11,8 +11,8 @@ from starlette.authentication import SimpleUser
 from starlette.requests import Request
 from starlette.responses import JSONResponse
 
-from qsession_widget.runtime import replays
-from qsession_widget.runtime.replays import Replays
+from qsession_widget.runtime.http.middleware import replay
+from qsession_widget.runtime.http.middleware.replay import Replays
 
 if TYPE_CHECKING:
     from starlette.types import Message, Receive, Scope, Send
@@ -122,10 +122,10 @@ def test_other_requests_pass() -> None:
 
 def test_an_answer_is_not_kept_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
     runtime = Runtime()
-    monkeypatch.setattr(replays, "KEPT_SECONDS", 0.0)
+    monkeypatch.setattr(replay, "KEPT_SECONDS", 0.0)
     runtime.post(stays=False)
     assert runtime.post() == b'{"id":2}'
-    monkeypatch.setattr(replays, "_MOST", 2)
+    monkeypatch.setattr(replay, "_MOST", 2)
     for number in range(5):
         runtime.post(str(number).encode(), stays=False)
     assert len(runtime.outside._unsent) == 2

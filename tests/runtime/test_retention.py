@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from qsession_widget import QiskitRuntimeService, Sampler, Session
-from qsession_widget.cli import main
+from qsession_widget.cli.main import main
 from qsession_widget.errors import ServiceError
 from qsession_widget.runtime.clock import VirtualClock, WallClock
-from qsession_widget.runtime.retention import Bounds, Retention, used_bytes
+from qsession_widget.runtime.http.routes.retention import Bounds, Retention, used_bytes
 from qsession_widget.runtime.settings import Settings
-from qsession_widget.runtime.store import Write
+from qsession_widget.runtime.store.store import Write
 from qsession_widget.wire.states import JobState, SessionState
 from tests.conftest import eventually, running
 from tests.core.circuits import bell
@@ -27,8 +27,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
     from pathlib import Path
 
-    from qsession_widget.runtime.job import Job
-    from qsession_widget.runtime.store import Store
+    from qsession_widget.runtime.model.job import Job
+    from qsession_widget.runtime.store.store import Store
 
 LARGE = 50_000
 

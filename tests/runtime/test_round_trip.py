@@ -11,11 +11,13 @@ import requests
 import uvicorn
 from sqlalchemy import Engine, event
 
-from qsession_widget.runtime import executor, server, store, turns
-from qsession_widget.runtime.app import create_app
+from qsession_widget.runtime import server
 from qsession_widget.runtime.clock import WallClock
+from qsession_widget.runtime.control import device_arbiter, worker_pool
+from qsession_widget.runtime.http.app import create_app
 from qsession_widget.runtime.settings import Settings
-from qsession_widget.runtime.store import Store
+from qsession_widget.runtime.store import store
+from qsession_widget.runtime.store.store import Store
 from tests.conftest import DEADLINE_SECONDS
 from tests.runtime.bench import COIN
 
@@ -93,7 +95,7 @@ def test_an_iteration_costs_two_commits_and_no_reading(
     monkeypatch.setattr(Store, "_read", counted)
     # However slow this machine is, its jobs are short ones.
     monkeypatch.setattr(store, "LINGER_SECONDS", 3600)
-    for module in (executor, turns):
+    for module in (worker_pool, device_arbiter):
         monkeypatch.setattr(module, "STAGE_SHOWN_SECONDS", 3600)
 
     def iterate(url: str) -> None:

@@ -21,8 +21,8 @@ from qiskit_aer import AerSimulator
 from qiskit_aer.noise import NoiseModel, ReadoutError
 from qiskit_ibm_runtime import fake_provider
 
-from qsession_widget.runtime import simulation
-from qsession_widget.runtime.devices import Catalog, Device
+from qsession_widget.runtime.device_catalog import Catalog, Device
+from qsession_widget.runtime.worker import simulation
 from qsession_widget.wire import codec
 
 if TYPE_CHECKING:

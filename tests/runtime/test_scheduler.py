@@ -10,10 +10,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
-from qsession_widget.runtime import forecast, lifecycle
-from qsession_widget.runtime.fairshare import WINDOW_DAYS, Usage
-from qsession_widget.runtime.lifecycle import Session
-from qsession_widget.runtime.scheduler import Scheduler
+from qsession_widget.runtime.model import lifecycle
+from qsession_widget.runtime.model.lifecycle import Session
+from qsession_widget.runtime.scheduling import forecast
+from qsession_widget.runtime.scheduling.fairshare import WINDOW_DAYS, Usage
+from qsession_widget.runtime.scheduling.scheduler import Scheduler
 from qsession_widget.wire.states import Mode, SessionState
 
 if TYPE_CHECKING:

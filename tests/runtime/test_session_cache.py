@@ -26,9 +26,11 @@ from qiskit.primitives.containers.estimator_pub import EstimatorPub
 from qiskit.quantum_info import DensityMatrix, SuperOp, hellinger_fidelity, random_clifford
 from qiskit_aer import AerSimulator
 
-from qsession_widget.runtime import caching, devices, engine, noise, simulation
-from qsession_widget.runtime.caching import Cache
-from qsession_widget.runtime.circuits import Circuits, structural_key
+from qsession_widget.runtime import device_catalog
+from qsession_widget.runtime.worker import aer, lru_cache, simulation
+from qsession_widget.runtime.worker.circuit_cache import Circuits, structural_key
+from qsession_widget.runtime.worker.lru_cache import Cache
+from qsession_widget.runtime.worker.noise import device_noise
 from qsession_widget.wire import codec
 from qsession_widget.wire.codec import encode_circuit
 
@@ -48,7 +50,7 @@ often = settings(
 @pytest.fixture(autouse=True, params=["assembled", "public"])
 def way(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
     """Run everything with Aer's inside, and as with a release of Aer that is not known."""
-    monkeypatch.setattr(engine, "assembles", request.param == "assembled")
+    monkeypatch.setattr(aer, "assembles", request.param == "assembled")
     forget()
     yield request.param
     forget()
@@ -63,7 +65,7 @@ def forget() -> None:
 def run(program: str, device: str, pub: list[Any], seed: int | None = SEED) -> Any:
     options = {} if seed is None else {"simulator": {"seed_simulator": seed}}
     text = codec.dumps({"pubs": [pub], "options": options})
-    caching.start()
+    lru_cache.start()
     outcome = simulation.run(
         program, text, device, optimization_level=1, on_interim=lambda _text: None
     )
@@ -72,7 +74,7 @@ def run(program: str, device: str, pub: list[Any], seed: int | None = SEED) -> A
 
 @cache
 def whole_device(name: str) -> AerSimulator:
-    return AerSimulator.from_backend(noise.NoisyDevice(simulation._target(name)))
+    return AerSimulator.from_backend(device_noise.NoisyDevice(simulation._target(name)))
 
 
 def transpiled(circuit: QuantumCircuit, name: str, seed: int = 3) -> QuantumCircuit:
@@ -265,7 +267,7 @@ def test_collapsed_noise_is_the_same_map() -> None:
     model = simulator.options.noise_model
     for places in model._local_quantum_errors.values():
         for error in places.values():
-            collapsed = noise._collapsed(error)
+            collapsed = device_noise._collapsed(error)
             assert np.allclose(SuperOp(collapsed).data, SuperOp(error).data, rtol=0, atol=1e-10)
             (only,) = collapsed.circuits
             assert [each.name for each in only.data] in (["kraus"], ["unitary"], ["id"])
@@ -287,7 +289,7 @@ def test_collapsed_noise_gives_the_exact_density_matrix() -> None:
         if error is not None:
             exact = exact.evolve(SuperOp(error), where)
     found = {}
-    collapsed = noise.collapse(model, noise.uses([circuit]))
+    collapsed = device_noise.collapse(model, device_noise.uses([circuit]))
     circuit.save_density_matrix()
     for name, each in {"plain": model, "collapsed": collapsed}.items():
         simulator = AerSimulator(method="density_matrix", noise_model=each)
@@ -301,13 +303,13 @@ def test_collapsed_noise_is_taken_after_a_density_matrix_and_never_with_a_seed(
     way: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     collapsed: list[Any] = []
-    real = noise._collapsed
+    real = device_noise._collapsed
 
     def seen(error: Any) -> Any:
         collapsed.append(error)
         return real(error)
 
-    monkeypatch.setattr(noise, "_collapsed", seen)
+    monkeypatch.setattr(device_noise, "_collapsed", seen)
     theta = Parameter("theta")
     circuit = QuantumCircuit(2, 2)
     circuit.rz(theta, 0)
@@ -334,7 +336,7 @@ def test_noise_is_not_collapsed_where_aer_takes_another_method(
     def never(error: Any) -> None:
         pytest.fail(f"{len(error.circuits)} circuits are collapsed")
 
-    monkeypatch.setattr(noise, "_collapsed", never)
+    monkeypatch.setattr(device_noise, "_collapsed", never)
     circuit = QuantumCircuit(2, 3)
     circuit.sx(0)
     circuit.measure(0, 2)
@@ -432,7 +434,7 @@ def test_a_fault_while_a_key_is_made_is_a_circuit_without_one(
     def stumble(_circuit: QuantumCircuit) -> None:
         raise AttributeError("an instruction of a kind that is not known here")
 
-    monkeypatch.setattr("qsession_widget.runtime.circuits.structural_key", stumble)
+    monkeypatch.setattr("qsession_widget.runtime.worker.circuit_cache.structural_key", stumble)
     known, text = Circuits(), encode_circuit(rotated())
     assert known.key(known.decode(text)) == text
     one, other = rotated(), rotated()
@@ -453,11 +455,11 @@ def test_a_text_is_decoded_once_and_names_stay_with_their_circuit() -> None:
 
 def test_the_figures_count_what_was_kept_and_what_was_made() -> None:
     run("sampler", SMALL, [rotated(), [0.1], 10])
-    assert caching.figures.misses >= 3
+    assert lru_cache.figures.misses >= 3
     run("sampler", SMALL, [rotated("phi"), [0.2], 10])
-    assert caching.figures.hits >= 2
-    assert caching.figures.misses == 1, "another text has to be decoded"
-    assert caching.figures.seconds_saved > 0
+    assert lru_cache.figures.hits >= 2
+    assert lru_cache.figures.misses == 1, "another text has to be decoded"
+    assert lru_cache.figures.seconds_saved > 0
 
 
 def test_a_cache_keeps_what_was_used_last() -> None:
@@ -485,9 +487,9 @@ def test_a_new_calibration_is_used_at_once(monkeypatch: pytest.MonkeyPatch) -> N
 @pytest.fixture
 def recording(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """Serve a copy of one device's recording, and nothing else; give its folder."""
-    folder = shutil.copytree(devices._recorded_devices() / "manila", tmp_path / "manila")
+    folder = shutil.copytree(device_catalog._recorded_devices() / "manila", tmp_path / "manila")
     with monkeypatch.context() as patch:
-        patch.setattr(devices, "_recorded_devices", lambda: tmp_path)
+        patch.setattr(device_catalog, "_recorded_devices", lambda: tmp_path)
         simulation._catalog.cache_clear()
         yield folder
     simulation._catalog.cache_clear()

@@ -13,8 +13,9 @@ from qiskit.primitives import BackendEstimatorV2, BackendSamplerV2, PrimitiveRes
 from qiskit.quantum_info import SparsePauliOp, Statevector
 from qiskit_aer import AerSimulator
 
-from qsession_widget.runtime import noise, simulation
-from qsession_widget.runtime.simulation import RejectedError
+from qsession_widget.runtime.worker import simulation
+from qsession_widget.runtime.worker.noise import device_noise
+from qsession_widget.runtime.worker.simulation import RejectedError
 from qsession_widget.wire import codec
 
 IDEAL = "aer_simulator"
@@ -57,7 +58,7 @@ def estimate(backend: str, *pubs: list[Any], seed: int = 7, **settings: Any) -> 
 @cache
 def whole_device(name: str) -> AerSimulator:
     """Give Aer with the noise of the whole device, in the plain way."""
-    return AerSimulator.from_backend(noise.NoisyDevice(simulation._target(name)))
+    return AerSimulator.from_backend(device_noise.NoisyDevice(simulation._target(name)))
 
 
 @cache

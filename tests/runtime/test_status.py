@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import psutil
 import pytest
 
-from qsession_widget.cli import main
+from qsession_widget.cli.main import main
 from tests.conftest import eventually, running, use
 from tests.runtime.test_http import Server, reached
 from tests.runtime.test_owners import add
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-QSESSION = [sys.executable, "-P", "-c", "from qsession_widget.cli import main; exit(main())"]
+QSESSION = [sys.executable, "-P", "-c", "from qsession_widget.cli.main import main; exit(main())"]
 
 
 @pytest.fixture(scope="module")

@@ -19,10 +19,18 @@ from msgspec.structs import asdict, replace
 from sqlalchemy import MetaData, Table, create_engine, event
 from sqlalchemy.exc import IntegrityError, OperationalError
 
-from qsession_widget.runtime import database, keys, lifecycle, migrations, schema, store, workloads
-from qsession_widget.runtime.job import Job
-from qsession_widget.runtime.lifecycle import Session
+from qsession_widget.runtime.model import lifecycle
+from qsession_widget.runtime.model.job import Job
+from qsession_widget.runtime.model.lifecycle import Session
 from qsession_widget.runtime.store import (
+    database,
+    idempotency,
+    migrations,
+    schema,
+    store,
+    workloads,
+)
+from qsession_widget.runtime.store.store import (
     DuplicateKeyError,
     JobFilter,
     Store,
@@ -416,7 +424,7 @@ def test_while_the_file_cannot_be_written_nothing_that_happened_is_lost(tmp_path
         await asyncio.gather(first, second)
         assert await found.job("o", "j") == done
         assert await found.result("j") == "the result"
-        assert await found.read(keys.find_job, "o", "k", "{}") is None
+        assert await found.read(idempotency.find_job, "o", "k", "{}") is None
         await found.write(new(a_job("late"), key="k"))
 
     with pytest.MonkeyPatch.context() as patch:
@@ -438,18 +446,18 @@ def test_idempotency_keys_are_one_for_each_owner_and_kind(tmp_path: Path) -> Non
         assert change.new_job is not None
         _, params, _ = change.new_job
         for owner, job_id in (("o", "a"), ("p", "b")):
-            known = await found.read(keys.find_job, owner, "k", params)
+            known = await found.read(idempotency.find_job, owner, "k", params)
             assert known is not None
             assert (known[0].id, known[1]) == (job_id, True)
-        known = await found.read(keys.find_job, "o", "k", params + " ")
+        known = await found.read(idempotency.find_job, "o", "k", params + " ")
         assert known is not None
         assert not known[1]
-        session = await found.read(keys.find_session, "o", "k")
+        session = await found.read(idempotency.find_session, "o", "k")
         assert session is not None
         assert session.id == "s"
-        assert await found.read(keys.find_job, "o", "other", params) is None
-        assert await found.read(keys.latest, 1) == [("p", "k")]
-        assert await found.read(keys.latest, 9) == [("o", "k"), ("p", "k")]
+        assert await found.read(idempotency.find_job, "o", "other", params) is None
+        assert await found.read(idempotency.latest, 1) == [("p", "k")]
+        assert await found.read(idempotency.latest, 9) == [("o", "k"), ("p", "k")]
         with pytest.raises(DuplicateKeyError, match="idempotency_key"):
             await found.write(new(a_job("c"), key="k"))
         with pytest.raises(DuplicateKeyError, match="idempotency_key"):

@@ -14,8 +14,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from msgspec.structs import replace as changed
 
-from qsession_widget.runtime.registry import User
-from qsession_widget.runtime.store import Store, Write
+from qsession_widget.runtime.auth.user_registry import User
+from qsession_widget.runtime.store.store import Store, Write
 from qsession_widget.wire.states import JobState, SessionState
 from tests.runtime.test_store import NOON, TABLES, a_job, a_session
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from qsession_widget.runtime.job import Job
+    from qsession_widget.runtime.model.job import Job
 
 # Few enough that changes meet: a name is created twice, changed before it is, or after it went.
 JOBS = ("a", "b", "c")

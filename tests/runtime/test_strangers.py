@@ -20,15 +20,15 @@ import uvicorn
 from starlette.requests import Request
 from starlette.responses import Response
 
-from qsession_widget.runtime import connections
-from qsession_widget.runtime.connections import (
+from qsession_widget.runtime.auth.user_registry import ADMINISTRATOR
+from qsession_widget.runtime.http.middleware import connection_guard
+from qsession_widget.runtime.http.middleware.connection_guard import (
     MAX_HEAD_BYTES,
     MAX_HEADERS,
     MAX_PIPELINED,
     Connections,
     GuardedProtocol,
 )
-from qsession_widget.runtime.registry import ADMINISTRATOR
 from qsession_widget.wire.discovery import Discovery
 from tests.conftest import DEADLINE_SECONDS, eventually, running
 from tests.runtime import certificates
@@ -149,7 +149,9 @@ def test_idle_connections_keep_nobody_out(server: Server) -> None:
         if each.status == "ESTABLISHED"
     ][-1:]
     with contextlib.ExitStack() as stack:
-        lines = [stack.enter_context(dial(server)) for _ in range(connections.MOST_STRANGERS + 60)]
+        lines = [
+            stack.enter_context(dial(server)) for _ in range(connection_guard.MOST_STRANGERS + 60)
+        ]
         # The first ones have made room for the last ones, and all of them for who has a token.
         assert answer(lines[0]) == b""
         assert server.get("/qsession").status_code == 200
@@ -159,7 +161,7 @@ def test_idle_connections_keep_nobody_out(server: Server) -> None:
             for each in psutil.Process(server.pid).net_connections()
             if each.status == "ESTABLISHED"
         ]
-        assert len(held) <= connections.MOST_STRANGERS + 8
+        assert len(held) <= connection_guard.MOST_STRANGERS + 8
         assert owned in held, "the connection of the user was closed"
     log = eventually(
         lambda: "without a token" in (text := (server.folder / "runtime.log").read_text()) and text,
@@ -172,8 +174,8 @@ def test_idle_connections_keep_nobody_out(server: Server) -> None:
 def test_the_runtime_takes_as_many_descriptors_as_it_may(tmp_path: Path) -> None:
     code = (
         "import resource, sys; resource.setrlimit(resource.RLIMIT_NOFILE, (64, 1024));"
-        "from qsession_widget.runtime.connections import raise_descriptor_limit;"
-        "print(raise_descriptor_limit(2), resource.getrlimit(resource.RLIMIT_NOFILE)[0])"
+        "from qsession_widget.runtime.http.middleware import connection_guard as guard;"
+        "print(guard.raise_descriptor_limit(2), resource.getrlimit(resource.RLIMIT_NOFILE)[0])"
     )
     done = subprocess.run(  # noqa: S603 - ours
         [sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=tmp_path
@@ -196,7 +198,7 @@ def test_tls_that_is_never_spoken_ends_as_well(tmp_path: Path) -> None:
                 stack.enter_context(
                     socket.create_connection(("127.0.0.1", int(outer.port or 0)), DEADLINE_SECONDS)
                 )
-                for _ in range(connections.MOST_STRANGERS + 20)
+                for _ in range(connection_guard.MOST_STRANGERS + 20)
             ]
             assert answer(lines[0]) == b""
             context = ssl.create_default_context()
@@ -263,7 +265,7 @@ def test_a_user_takes_no_more_than_their_share_and_nothing_of_the_administrators
 
 def test_a_user_with_too_many_connections_is_told(server: Server) -> None:
     eve = add(server, "eve")
-    share = Connections(connections.MOST_CONNECTIONS).user_most
+    share = Connections(connection_guard.MOST_CONNECTIONS).user_most
     if resource.getrlimit(resource.RLIMIT_NOFILE)[1] < 4 * share:
         pytest.skip("too few descriptors here")
     head = f"Host: x\r\nAuthorization: Bearer {eve.token}\r\n"
@@ -282,8 +284,8 @@ def test_a_user_with_too_many_connections_is_told(server: Server) -> None:
 @contextlib.contextmanager
 def quick_server(monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[int, Connections]]:
     """Serve with the real protocol, and with times that a test can wait for."""
-    monkeypatch.setattr(connections, "HEAD_SECONDS", 0.3)
-    monkeypatch.setattr(connections, "BODY_SECONDS", 0.3)
+    monkeypatch.setattr(connection_guard, "HEAD_SECONDS", 0.3)
+    monkeypatch.setattr(connection_guard, "BODY_SECONDS", 0.3)
     all_of_them = Connections(64)
 
     async def app(scope: Scope, receive: Receive, send: Send) -> None:
@@ -340,11 +342,11 @@ def test_a_body_that_comes_slowly_comes(monkeypatch: pytest.MonkeyPatch) -> None
         quick_server(monkeypatch) as (port, _),
         socket.create_connection(("127.0.0.1", port), DEADLINE_SECONDS) as line,
     ):
-        part = b"x" * connections.BODY_BYTES
+        part = b"x" * connection_guard.BODY_BYTES
         head = f"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: {8 * len(part)}\r\n"
         line.sendall(f"{head}Connection: close\r\n\r\n".encode())
         for _ in range(8):
             # More than a window in all, and each window has its part.
-            threading.Event().wait(connections.BODY_SECONDS / 4)
+            threading.Event().wait(connection_guard.BODY_SECONDS / 4)
             line.sendall(part)
         assert answer(line).endswith(8 * part)

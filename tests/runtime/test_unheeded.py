@@ -7,10 +7,10 @@ from typing import Any
 import pytest
 from qiskit import QuantumCircuit
 
-from qsession_widget.options import Options
-from qsession_widget.runtime import simulation
-from qsession_widget.runtime.simulation import RejectedError
-from qsession_widget.wire import codec, unheeded
+from qsession_widget.client.options.options import Options
+from qsession_widget.runtime.worker import simulation
+from qsession_widget.runtime.worker.simulation import RejectedError
+from qsession_widget.wire import codec, ignored_options
 
 
 def metadata(program: str, params: dict[str, Any] | None = None, **options: Any) -> dict[str, Any]:
@@ -58,7 +58,7 @@ def test_what_changes_nothing_is_named(
     program: str, options: dict[str, Any], ignored: list[str] | None
 ) -> None:
     if ignored is None:
-        ignored = unheeded.names(program, {"options": options})
+        ignored = ignored_options.names(program, {"options": options})
         assert ignored
     assert metadata(program, **options)["qsession"] == {"ignored_options": ignored}
 
@@ -85,7 +85,7 @@ def test_what_acts_or_is_a_default_is_not(program: str, options: dict[str, Any])
 def test_no_default_option_of_our_client_is_named() -> None:
     for program in ("sampler", "estimator"):
         options = Options().on_the_wire(program)
-        assert unheeded.names(program, {"options": options}) == []
+        assert ignored_options.names(program, {"options": options}) == []
 
 
 @pytest.mark.parametrize("kind", ["kerneled", "avg_kerneled", "other", 5])

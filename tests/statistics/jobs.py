@@ -12,7 +12,7 @@ from qiskit_aer import AerSimulator
 from qiskit_aer.noise import NoiseModel, ReadoutError
 from qiskit_ibm_runtime.fake_provider import FakeManilaV2
 
-from qsession_widget.runtime import simulation
+from qsession_widget.runtime.worker import simulation
 from qsession_widget.wire import codec
 
 if TYPE_CHECKING:

@@ -16,8 +16,9 @@ from qiskit_ibm_runtime.options_models import ExecutorOptions
 from qiskit_ibm_runtime.quantum_program import QuantumProgram
 from qiskit_ibm_runtime.quantum_program.params_converters import QUANTUM_PROGRAM_PARAMS_CONVERTERS
 
-from qsession_widget import Estimator, Executor, Sampler, Session, local
-from qsession_widget.runtime import engine, executor_program, simulation
+from qsession_widget import Estimator, Executor, Sampler, Session
+from qsession_widget.local import process
+from qsession_widget.runtime.worker import aer, executor_program, simulation
 from tests.statistics import judging
 from tests.statistics.jobs import HALF, IDEAL, NOISY, TOSSES, ones, plain, run, seeded
 
@@ -64,7 +65,7 @@ def test_without_a_seed_no_shots_are_shared(backend: str, name: str) -> None:
 def test_nor_are_they_with_a_release_of_aer_that_is_not_known(
     name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(engine, "assembles", False)
+    monkeypatch.setattr(aer, "assembles", False)
     simulation._prepared.clear()
     circuit, values = TOSSES[name]()
     pubs = [[circuit, [values, values] if values else [], MANY_SHOTS]] * 2
@@ -211,7 +212,7 @@ def test_both_clients_get_new_shots_in_each_job(runtime: Path) -> None:
             made.append_circuit_item(circuit, circuit_arguments=np.array([values] * 2))
             bits: Any = executor.run(made).result()[0]["c"]
             samples += bits[..., 0].astype(int).tolist()
-    official = local.official_service(folder=runtime).backend(NOISY)
+    official = process.official_service(folder=runtime).backend(NOISY)
     for _ in range(2):
         theirs = SamplerV2(mode=official).run([pub, pub], shots=SHOTS).result()
         samples += [ones(each.data.c) for each in theirs]

@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING
 import pytest
 from playwright.sync_api import expect
 
-from qsession_widget import QiskitRuntimeService, Session, local
+from qsession_widget import QiskitRuntimeService, Session
+from qsession_widget.local import process
 from tests.browser.jupyter import lab
 
 if TYPE_CHECKING:
@@ -63,7 +64,7 @@ def test_the_panel_is_live(
         notebook.panel.get_by_test_id("qsw-confirm").click()
         expect(status).to_contain_text("Closed")
         assert Session.from_id(session_id, service).status() == "Closed"
-    found = local.status(folder=home)
+    found = process.status(folder=home)
     assert found is not None
     assert str(installed) in Path(f"/proc/{found['pid']}/cmdline").read_text().split("\0")[0]
-    local.stop(folder=home)
+    process.stop(folder=home)

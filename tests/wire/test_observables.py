@@ -10,7 +10,7 @@ from qiskit import QuantumCircuit
 from qiskit.primitives.containers.observables_array import ObservablesArray
 from qiskit.quantum_info import SparseObservable, SparsePauliOp
 
-from qsession_widget.runtime import simulation
+from qsession_widget.runtime.worker import simulation
 from qsession_widget.wire import codec, observables
 
 SMALL = 3e-12

@@ -13,12 +13,12 @@ import pytest
 from qiskit_ibm_runtime import RuntimeDecoder
 from qiskit_ibm_runtime.execution_span import DoubleSliceSpan, ExecutionSpans
 
-from qsession_widget.wire import codec, spans
-from qsession_widget.wire.spans import Span
+from qsession_widget.wire import codec, execution_spans
+from qsession_widget.wire.execution_spans import Span
 
 START = datetime(2026, 11, 27, 7, tzinfo=UTC)
 STOP = START + timedelta(seconds=1.5)
-DOCUMENT = spans.document([Span(START, STOP, (3, 2, 100)), Span(STOP, STOP, (50,))])
+DOCUMENT = execution_spans.document([Span(START, STOP, (3, 2, 100)), Span(STOP, STOP, (50,))])
 OFFICIAL = ExecutionSpans(
     [
         DoubleSliceSpan(START, STOP, {0: ((3, 2, 100), slice(0, 6), slice(0, 100))}),

@@ -10,7 +10,7 @@ import pytest
 from qiskit import QuantumCircuit
 from qiskit.transpiler import Target, generate_preset_pass_manager
 
-from qsession_widget.runtime.devices import Catalog
+from qsession_widget.runtime.device_catalog import Catalog
 from qsession_widget.wire.target import build_target
 
 # One of each kind and size: 1, 5, 16 and 27 qubits, cx, ecr and cz, fractional gates, the largest.

@@ -1,0 +1,280 @@
+"""`qsession`: serve, status, stop, cancel, connect, user, gc, clock, demo."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+import time
+from contextlib import suppress
+from typing import TYPE_CHECKING
+
+from qsession_widget.errors import QSessionError
+from qsession_widget.support.duration import parse_duration
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from rich.console import Console
+
+    from qsession_widget.local.admin import Administration
+
+INTERRUPTED_STATUS = 130
+"""What shells report for a program that Ctrl-C has ended."""
+
+_PAUSE_SECONDS = 1.0
+"""Between two pictures of `qsession status --live`."""
+
+
+_ABOUT_USERS = (
+    "Each user has a token of his own, and can neither see nor touch what is another's. Who may "
+    "read the runtime's folder is its administrator."
+)
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run a command.
+
+    Returns:
+        Exit status: 0 when it did what was asked for, 1 when not, 2 for a wrong command line.
+    """
+    arguments = sys.argv[1:] if arguments is None else arguments
+    if arguments[:1] == ["serve"]:
+        _serve(arguments[1:])
+    parser = argparse.ArgumentParser(
+        prog="qsession", description="See and steer quantum sessions; run them locally."
+    )
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    commands.add_parser("serve", help="run the local runtime in the foreground", add_help=False)
+    status = commands.add_parser(
+        "status", help="say whether the local runtime runs, and what it does"
+    )
+    status.add_argument(
+        "--live", action="store_true", help="draw it again and again, until Ctrl-C (in a terminal)"
+    )
+    commands.add_parser("stop", help="end the local runtime; jobs go on at its next start")
+    cancel = commands.add_parser(
+        "cancel",
+        help="cancel jobs that an interrupted program has left behind; the runtime has to run",
+        description="Cancels jobs that wait or run. Open sessions stay open.",
+    )
+    which = cancel.add_mutually_exclusive_group(required=True)
+    which.add_argument("--all", action="store_true", help="all of your own, not of other users")
+    which.add_argument("jobs", nargs="*", default=[], metavar="JOB_ID", help="only these")
+    connect = commands.add_parser("connect", help="lead IBM's own client to the local runtime")
+    connect.add_argument(
+        "--format",
+        choices=("env", "python", "account"),
+        default="env",
+        help="lines for a shell, or for Python, or save the account 'local' (default: %(default)s)",
+    )
+    user = commands.add_parser(
+        "user", help="let others use the local runtime; it has to run", description=_ABOUT_USERS
+    )
+    actions = user.add_subparsers(dest="action", required=True, metavar="ACTION")
+    adding = actions.add_parser("add", help="let somebody in, and print his token, this once")
+    removing = actions.add_parser("remove", help="void his token; what he has going is cancelled")
+    for action in (adding, removing):
+        action.add_argument("name", metavar="NAME")
+    actions.add_parser("list", help="say who was added, and when")
+    collect = commands.add_parser(
+        "gc",
+        help="remove params and results of jobs that have ended; the runtime has to run",
+        description="Removes params and results of jobs that have ended. Jobs of open sessions "
+        "keep theirs. Without options, the bounds are those of `qsession serve`.",
+    )
+    collect.add_argument(
+        "--retention-days", type=float, metavar="DAYS", help="that ended longer ago; 0: all"
+    )
+    collect.add_argument(
+        "--max-store-bytes", type=int, metavar="BYTES", help="the oldest, until there is no more"
+    )
+    clock = commands.add_parser("clock", help="let time pass on a runtime with a virtual clock")
+    clock.add_argument("what", choices=("advance",))
+    clock.add_argument("duration", metavar="TIME", help="how much: 8h, 90s, '1h 30m'")
+    demo = commands.add_parser(
+        "demo",
+        help="run a session, live, then open the notebook",
+        usage="qsession demo [-h] [--headless] [[--] OPTION ...]",
+        epilog="All other options are JupyterLab's own, such as --port 9999 or --allow-root.",
+    )
+    demo.add_argument(
+        "--headless",
+        action="store_true",
+        help="execute the notebook and write it as HTML instead of opening JupyterLab",
+    )
+    given, jupyter = _split(arguments)
+    options, unknown = parser.parse_known_args(given)
+    if unknown and options.command != "demo":
+        parser.error(f"unrecognized arguments: {' '.join(unknown)}")
+    options.jupyter = [*unknown, *jupyter]
+    try:
+        return _RUN[options.command](options)
+    except QSessionError as error:
+        sys.stderr.write(f"qsession: {error}\n")
+        return 1
+    except KeyboardInterrupt as interrupt:
+        notes = "".join(f"\n{note}" for note in getattr(interrupt, "__notes__", ()))
+        sys.stderr.write(f"qsession: interrupted{notes}\n")
+        return INTERRUPTED_STATUS
+
+
+def _split(arguments: list[str]) -> tuple[list[str], list[str]]:
+    """Split the command line of a demo at "--", behind which all is JupyterLab's."""
+    if arguments[:1] != ["demo"] or "--" not in arguments:
+        return arguments, []
+    at = arguments.index("--")
+    return arguments[:at], arguments[at + 1 :]
+
+
+def _serve(arguments: list[str]) -> None:
+    """Become the runtime: client and runtime share no process."""
+    from qsession_widget.wire import environment  # noqa: PLC0415  not needed for --help
+
+    command = [sys.executable, "-P", "-m", "qsession_widget.runtime", *arguments]
+    # Nothing that the shell knows may be read by a job.
+    variables = environment.for_runtime(os.environ)
+    os.execve(sys.executable, command, variables)  # noqa: S606  our own module, no shell
+
+
+def _status(options: argparse.Namespace) -> int:
+    from qsession_widget.local import process as local  # noqa: PLC0415  requests is not needed for --help
+
+    found = local.status()
+    if found is None:
+        sys.stdout.write("The local runtime does not run; the first session starts it.\n")
+        return 1
+    from rich.console import Console  # noqa: PLC0415  as above
+
+    from qsession_widget.cli.status_view import render  # noqa: PLC0415  as above
+    from qsession_widget.local.admin import Administration  # noqa: PLC0415  as above
+
+    runtime = Administration()
+    process = f"process {found['pid']}, version {found['version']}"
+    sys.stdout.write(f"The local runtime runs at {found['url']} ({process}).\n")
+    if runtime.url != found["url"]:
+        sys.stdout.write(f"Others reach it at {runtime.url}.\n")
+    status = runtime.status()
+    sys.stdout.write(f"Open sessions: {len(status['sessions'])}\n")
+    console = Console()
+    if not (options.live and console.is_terminal):
+        console.print(render(status))
+        return 0
+    return _watch(runtime, console)
+
+
+def _watch(runtime: Administration, console: Console) -> int:
+    """Draw again and again until Ctrl-C."""
+    from rich.live import Live  # noqa: PLC0415  as above
+
+    from qsession_widget.cli.status_view import render  # noqa: PLC0415  as above
+
+    with suppress(KeyboardInterrupt), Live(console=console, auto_refresh=False) as screen:
+        while True:
+            screen.update(render(runtime.status()), refresh=True)
+            time.sleep(_PAUSE_SECONDS)
+    return 0
+
+
+def _stop(_options: argparse.Namespace) -> int:
+    from qsession_widget.local import process as local  # noqa: PLC0415  requests is not needed for --help
+
+    stopped = local.stop()
+    sys.stdout.write("Stopped.\n" if stopped else "The local runtime does not run.\n")
+    return 0
+
+
+def _cancel(options: argparse.Namespace) -> int:
+    from qsession_widget.local.admin import Administration  # noqa: PLC0415  as above
+
+    runtime = Administration()
+    wanted = runtime.pending_jobs() if options.all else options.jobs
+    cancelled = sum(map(runtime.cancel_job, wanted))
+    over = len(wanted) - cancelled
+    sys.stdout.write(f"Cancelled {cancelled} {'job' if cancelled == 1 else 'jobs'}.\n")
+    if over:
+        sys.stdout.write(f"{over} {'was' if over == 1 else 'were'} over already.\n")
+    return 0
+
+
+def _clock(options: argparse.Namespace) -> int:
+    from qsession_widget.local import process as local  # noqa: PLC0415  requests is not needed for --help
+
+    seconds = parse_duration(options.duration, name="TIME")
+    sys.stdout.write(f"It is {local.advance_clock(seconds)['now']} now.\n")
+    return 0
+
+
+def _connect(options: argparse.Namespace) -> int:
+    from qsession_widget.local import process as local  # noqa: PLC0415  requests is not needed for --help
+
+    found = local.connection()
+    match options.format:
+        case "account":
+            found.save()
+            sys.stdout.write(
+                "# Saved as the account 'local' of qiskit-ibm-runtime. It works where these are "
+                f"set:\n{found.cloud_text()}"
+            )
+        case "python":
+            sys.stdout.write(found.python_text())
+        case _:
+            sys.stdout.write(found.shell_text())
+    return 0
+
+
+def _user(options: argparse.Namespace) -> int:
+    from qsession_widget.local.admin import Administration  # noqa: PLC0415  as above
+
+    runtime = Administration()
+    match options.action:
+        case "add":
+            token = runtime.add_user(options.name)
+            sys.stdout.write(
+                f"{token}\n\nThis is the token of {options.name}, shown this once. It goes into\n"
+                f'QiskitRuntimeService(channel="local", url="{runtime.url}", token="...")\n'
+            )
+        case "remove":
+            runtime.remove_user(options.name)
+            sys.stdout.write(f"Removed {options.name}.\n")
+        case _:
+            for each in runtime.users():
+                sys.stdout.write(f"{each['name']}  since {each['created_at']}\n")
+    return 0
+
+
+def _collect(options: argparse.Namespace) -> int:
+    from qsession_widget.local.admin import Administration  # noqa: PLC0415  as above
+
+    done = Administration().collect_garbage(
+        retention_days=options.retention_days, max_store_bytes=options.max_store_bytes
+    )
+    if done["retention_days"] is None and done["max_store_bytes"] is None:
+        sys.stdout.write(
+            "This runtime keeps everything: it was started without a bound, and none was given. "
+            "Say what is to go by --retention-days or --max-store-bytes; 0 is all that has ended.\n"
+        )
+    sys.stdout.write(
+        f"Removed params and results of {done['jobs']} jobs, {done['characters']:,} characters; "
+        f"the store has {done['store_bytes']:,} bytes.\n"
+    )
+    return 0
+
+
+def _demo(options: argparse.Namespace) -> int:
+    from qsession_widget.cli import demo  # noqa: PLC0415  rich is not needed for the other commands
+
+    headless = options.headless or not sys.stdout.isatty()
+    return demo.run(headless=headless, jupyter=options.jupyter)
+
+
+_RUN: dict[str, Callable[[argparse.Namespace], int]] = {
+    "status": _status,
+    "stop": _stop,
+    "cancel": _cancel,
+    "connect": _connect,
+    "user": _user,
+    "gc": _collect,
+    "clock": _clock,
+    "demo": _demo,
+}

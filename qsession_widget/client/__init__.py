@@ -1,0 +1,1 @@
+"""The Session core: what runs in the user's kernel."""

@@ -1,0 +1,334 @@
+"""A job as its service told of it last, and waiting until it is over."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import threading
+import time
+import uuid
+from functools import partial
+from itertools import chain, repeat
+from typing import TYPE_CHECKING, Any, Self, TypeVar
+
+from qiskit.primitives import BasePrimitiveJob
+
+from qsession_widget.client import async_wait
+from qsession_widget.errors import (
+    InvalidInputError,
+    JobTimeoutError,
+    RuntimeStartError,
+    ServiceError,
+    ServiceUnavailableError,
+)
+from qsession_widget.support import forking, validation
+from qsession_widget.transport.http import hurried, unattended
+from qsession_widget.wire.fields import EXTRA
+from qsession_widget.wire.states import FINAL_JOB_STATUS, JOB_STATUS, job_status
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from qsession_widget.client.service import QiskitRuntimeService
+
+_HELD_SECONDS = 25.0
+_AWAITED_HELD_SECONDS = 5.0
+"""As above for an awaited job, whose task may be cancelled meanwhile."""
+_FIRST_PAUSE_SECONDS = 0.1
+_LONGEST_PAUSE_SECONDS = 2.0
+_PAUSE_GROWTH = 1.5
+_LONGEST_OUTAGE_SECONDS = 300.0
+"""Longest that a waiting one puts up with a service that cannot be reached."""
+
+logger = logging.getLogger(__name__)
+
+_T = TypeVar("_T")
+
+
+class _Asking:
+    """A question for a result that is under way."""
+
+    def __init__(self) -> None:
+        self.over = threading.Event()
+        self.answered = False
+        self.text: str | None = None
+
+
+class PolledJob(BasePrimitiveJob):  # type: ignore[misc] # qiskit has no types
+    """What a service says of a job. A job that is over never changes, and is not asked for again.
+
+    Args:
+        service: the service that it runs on.
+        job_id: its id.
+        data: JSON of GET /jobs/{id}, where it is known already.
+    """
+
+    def __init__(
+        self, service: QiskitRuntimeService, job_id: str, data: Mapping[str, Any] | None
+    ) -> None:
+        super().__init__(job_id)
+        self._service = service
+        self._lock = forking.Lock()
+        self._data = data
+        self._etag: str | None = None
+        self._text: str | None = None
+        self._asking: _Asking | None = None
+        self._key = ""
+        forking.heed(self)
+
+    def after_fork(self) -> None:
+        """Wait for no thread of the parent."""
+        self._asking = None
+
+    def wait_for_final_state(
+        self,
+        timeout: float | None = None,
+        poll_interval: float | None = None,
+        *,
+        wait: float | None = None,
+        callback: Callable[[str, str, Self], object] | None = None,
+    ) -> None:
+        """Wait until it is over, however it ends.
+
+        A KeyboardInterrupt ends the waiting, not the job; a note on it says how to get it back.
+
+        Args:
+            timeout: seconds to wait at most; None waits as long as it takes.
+            poll_interval: seconds between two questions, where the service has to be asked again
+                and again, 0.1 at least; None lets them grow. The local runtime answers at the end
+                of the job, whatever is given.
+            wait: another name for it, from Qiskit.
+            callback: called as `callback(job_id, status, job)` before each question, as long as the
+                job is not over; that is every `poll_interval` seconds, or 2.
+
+        Raises:
+            InvalidInputError: for an interval that is no number of seconds, or that is given twice.
+            JobTimeoutError: where it is not over by then. It goes on.
+            ServiceUnavailableError: where the service cannot be reached for five minutes. It goes
+                on.
+            InvalidInputError: for a timeout that is no number of seconds.
+        """
+        timeout = validation.timeout("timeout", timeout)
+        pause = _interval(poll_interval, wait)
+        validation.given(validation.function, "callback", callback)
+        try:
+            self._wait(timeout, pause, callback)
+        except KeyboardInterrupt as interrupt:
+            interrupt.add_note(self._way_back())
+            raise
+
+    def _wait(
+        self,
+        timeout: float | None,
+        interval: float | None = None,
+        callback: Callable[[str, str, Self], object] | None = None,
+        *,
+        longest_held: float = _HELD_SECONDS,
+        called_off: threading.Event | None = None,
+    ) -> None:
+        deadline = None if timeout is None else time.monotonic() + timeout
+        pause = _FIRST_PAUSE_SECONDS if interval is None else interval
+        if callback is not None:
+            longest_held = interval or _LONGEST_PAUSE_SECONDS
+        left = longest_held if timeout is None else timeout
+        asked = False
+        while not (self._over() or (called_off is not None and called_off.is_set())):
+            held = min(left, longest_held)
+            if callback is not None:
+                callback(self._job_id, job_status(self._known()), self)
+            if self._service.known_to_offer("outcome"):
+                ask_outcome = partial(self._await_outcome, held)
+                self._patiently(unattended()(ask_outcome) if asked else ask_outcome, deadline)
+                asked_to_hold = waited = True
+            else:
+                # A request can be held only where there is something to compare with.
+                asked_to_hold = self._etag is not None
+                ask = partial(self._refresh, held if asked_to_hold else 0.0)
+                waited = self._patiently(unattended()(ask) if asked else ask, deadline)
+            # The first question starts a local runtime where none runs; who has an answer only
+            # waits, and a runtime that is stopped meanwhile stays so.
+            asked = True
+            if self._over() or self._patiently(unattended()(self._ended_unheard_of), deadline):
+                return
+            left = longest_held if deadline is None else deadline - time.monotonic()
+            if left <= 0:
+                raise JobTimeoutError(
+                    f"job {self._job_id} was not over after {timeout:g} s; it goes on, and "
+                    f"service.job({self._job_id!r}) gives it back",
+                    job_id=self._job_id,
+                )
+            if not waited and (asked_to_hold or self._etag is None):
+                self._service.api.transport.pause(min(pause, left))
+                if interval is None:
+                    pause = min(pause * _PAUSE_GROWTH, _LONGEST_PAUSE_SECONDS)
+
+    def _patiently(self, ask: Callable[[], _T], deadline: float | None) -> _T:
+        """Ask until there is an answer: the job goes on while the service cannot be reached.
+
+        Args:
+            ask: the question.
+            deadline: until when at most, by `time.monotonic`; None is as long as an outage may be.
+
+        Raises:
+            ServiceUnavailableError: where there was no answer for too long.
+        """
+        until = time.monotonic() + _LONGEST_OUTAGE_SECONDS
+        if deadline is not None:
+            until = min(until, deadline)
+        # After the first time it only waits: a local runtime that was stopped stays so.
+        for question in chain([hurried()(ask)], repeat(unattended()(ask))):
+            try:
+                return question()
+            except ServiceUnavailableError as error:
+                left = self._patience(error, until)
+                self._service.api.transport.pause(min(_LONGEST_PAUSE_SECONDS, left))
+        raise AssertionError("it asks for ever")
+
+    def _patience(self, error: ServiceUnavailableError, until: float) -> float:
+        """Give the seconds that are left of an outage, or raise its error where none are."""
+        left = until - time.monotonic()
+        if left <= 0 or self._service.closed or isinstance(error, RuntimeStartError):
+            error.add_note(self._way_back())
+            raise error
+        logger.warning("Job %s goes on, and is asked for again: %s", self._job_id, error)
+        return left
+
+    def _way_back(self) -> str:
+        return (
+            f"Job {self._job_id} goes on. service.job({self._job_id!r}) gives it back, its "
+            "cancel() ends it."
+        )
+
+    def _known(self) -> Mapping[str, Any]:
+        """Give its JSON as last seen, and fetch it where it was never seen."""
+        if self._data is None:
+            self._refresh()
+        if self._data is None:
+            raise ServiceError(
+                f"job {self._job_id}: no answer to a first question", status_code=304
+            )
+        return self._data
+
+    def _over(self) -> bool:
+        return self._data is not None and job_status(self._data) in FINAL_JOB_STATUS
+
+    def _ended_unheard_of(self) -> bool:
+        """Whether it is in a state that is not known here, and yet the service calls it finished.
+
+        Words that a service brings in later must not make anybody wait for ever.
+        """
+        if job_status(self._known()) in JOB_STATUS.values():
+            return False
+        try:
+            times = self._service.api.metrics(self._job_id).get("timestamps") or {}
+        except ServiceError:
+            return False
+        return times.get("finished") is not None
+
+    def _result_text(self) -> str | None:
+        """Give the text of its result, once it is over; None where there is none (any more).
+
+        It is asked for by one thread at a time, since that of a private job is given once, and
+        kept until it is decoded. The others wait for that one, and hold no lock meanwhile.
+        """
+        while True:
+            with self._lock:
+                if self._text is not None:
+                    # It came with the last answer where the service can do that.
+                    return self._text
+                asking = self._asking
+                if asking is None:
+                    mine = self._asking = _Asking()
+                    # The same again if the first answer is lost, by this object and no other.
+                    self._key = self._key or str(uuid.uuid4())
+            if asking is None:
+                return self._ask_for_result(mine)
+            asking.over.wait()
+            if asking.answered:
+                return asking.text
+
+    def _ask_for_result(self, asking: _Asking) -> str | None:
+        try:
+            asking.text = self._service.api.results(self._job_id, key=self._key)
+            asking.answered = True
+            return asking.text
+        finally:
+            with self._lock:
+                self._text, self._asking = asking.text, None
+            asking.over.set()
+
+    def _await_outcome(self, held_seconds: float) -> None:
+        """Ask for its JSON and its result once it is over."""
+        found = self._service.api.outcome(self._job_id, wait_seconds=held_seconds)
+        with self._lock:
+            if found is not None and not self._over():
+                self._data, self._etag, self._text = found["job"], found["etag"], found["result"]
+
+    def _refresh(
+        self, held_seconds: float = 0.0, *, changed_only: bool = True, anew: bool = False
+    ) -> bool:
+        """Ask for its JSON, and say whether the server held the request.
+
+        Args:
+            held_seconds: how long the server may hold it.
+            changed_only: whether to ask only for what changed since the last answer.
+            anew: whether to take the answer although it was known to be over.
+        """
+        known = self._etag if changed_only else None
+        polled = self._service.api.job(self._job_id, etag=known, wait_seconds=held_seconds)
+        with self._lock:
+            # Answers of two threads may come in any order: what is over stays over.
+            if polled.body is not None and (anew or not self._over()):
+                self._data, self._etag = polled.body, polled.etag
+        return polled.waited
+
+    def _said_now(self, what: str) -> Any:
+        """Ask for one of the local runtime's additions to a job; None where there is none."""
+        if not self._over():
+            # Not by the ETag: a job does not change when those before it go.
+            self._refresh(changed_only=False)
+        return (self._known().get(EXTRA) or {}).get(what)
+
+    async def _over_in_the_end(self) -> None:
+        """Wait until it is over, and let other asyncio tasks run meanwhile."""
+        pause = _FIRST_PAUSE_SECONDS
+        until = time.monotonic() + _LONGEST_OUTAGE_SECONDS
+        name = f"qsession-await-{self._job_id}"
+        # As in `_wait`: the first question may start a local runtime, no other.
+        ask, ended_unheard_of = hurried()(self._refresh), unattended()(self._ended_unheard_of)
+        while not self._over():
+            if async_wait.held.take():
+                called_off = threading.Event()
+                try:
+                    await async_wait.in_thread(partial(self._held_until_over, called_off), name)
+                finally:
+                    # A thread in a held request cannot be called off at once, but soon.
+                    called_off.set()
+                return
+            try:
+                await async_wait.in_thread(ask, name)
+                ask = unattended()(self._refresh)
+                if await async_wait.in_thread(ended_unheard_of, name):
+                    return
+                until = time.monotonic() + _LONGEST_OUTAGE_SECONDS
+            except ServiceUnavailableError as error:
+                self._patience(error, until)
+            if not self._over():
+                await asyncio.sleep(pause)
+                pause = min(pause * _PAUSE_GROWTH, _LONGEST_PAUSE_SECONDS)
+
+    def _held_until_over(self, called_off: threading.Event) -> None:
+        with async_wait.held.given_back():
+            self._wait(None, longest_held=_AWAITED_HELD_SECONDS, called_off=called_off)
+
+
+def _interval(poll_interval: float | None, wait: float | None) -> float | None:
+    """Read the seconds between two questions.
+
+    Raises:
+        InvalidInputError: for what is no number of seconds, and where both are given.
+    """
+    if poll_interval is not None and wait is not None:
+        raise InvalidInputError("poll_interval= and wait= are two names for the same: give one")
+    name, given = ("wait", wait) if poll_interval is None else ("poll_interval", poll_interval)
+    return None if given is None else max(validation.number(0)(name, given), _FIRST_PAUSE_SECONDS)

@@ -1,0 +1,1 @@
+"""Circuits and pubs on their way to a service."""

@@ -1,0 +1,69 @@
+"""Transpiles circuits for services that take only what their device can execute, each once."""
+
+from __future__ import annotations
+
+import hashlib
+from collections import OrderedDict
+from typing import TYPE_CHECKING
+
+from qiskit.transpiler import generate_preset_pass_manager
+
+from qsession_widget.client.circuits.circuit_cache import kept_circuits
+from qsession_widget.support import forking
+from qsession_widget.wire.portable_circuits import delays_in_dt, transpiled_around_delays
+
+if TYPE_CHECKING:
+    from qiskit import QuantumCircuit
+
+    from qsession_widget.client.backend import Backend
+
+    Key = tuple[str, str, str, int, bytes]
+
+CACHED_CIRCUITS = 256
+"""How many circuits are kept; the one that was not asked for the longest goes first."""
+
+
+class TranspiledCircuits:
+    """Circuits that were transpiled, by their content, device and level. For all threads.
+
+    An iteration that sends the same ansatz again and again has it transpiled once, and gets the
+    same circuit every time, whatever the transpiler's random choices are.
+    """
+
+    def __init__(self, size: int = CACHED_CIRCUITS) -> None:
+        self._size = size
+        self._lock = forking.Lock()
+        self._found: OrderedDict[Key, QuantumCircuit] = OrderedDict()
+        self.hits = 0
+        """How often a circuit was there."""
+
+    def get(self, circuit: QuantumCircuit, backend: Backend, level: int) -> QuantumCircuit:
+        """Give a circuit that the device can execute.
+
+        Args:
+            circuit: the circuit.
+            backend: the device.
+            level: how hard the transpiler works, 0 to 3.
+        """
+        digest = hashlib.sha256(kept_circuits.text(circuit).encode()).digest()
+        target = backend.plain_target
+        gates = ",".join(sorted(target.operation_names))
+        key = (backend.service.api.transport.url, str(backend.name), gates, level, digest)
+        with self._lock:
+            known = self._found.get(key)
+            if known is not None:
+                self._found.move_to_end(key)
+                self.hits += 1
+                return known
+        # Two threads may both do it: better than that one waits for the other's other circuit.
+        manager = generate_preset_pass_manager(optimization_level=level, target=target)
+        made = delays_in_dt(transpiled_around_delays(circuit, manager.run), target.dt)
+        with self._lock:
+            made = self._found.setdefault(key, made)
+            while len(self._found) > self._size:
+                self._found.popitem(last=False)
+        return made
+
+
+transpiled_circuits = TranspiledCircuits()
+"""This process's."""

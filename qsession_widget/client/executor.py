@@ -1,0 +1,173 @@
+"""Executor: runs the quantum programs of qiskit-ibm-runtime as jobs of a service."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from qsession_widget.client.primitives import Placed
+from qsession_widget.errors import CodecError, InvalidInputError
+from qsession_widget.support.validation import refusal
+from qsession_widget.support.value_text import shown
+from qsession_widget.support.warnings import warn_user
+from qsession_widget.transport.accounts import LOCAL
+from qsession_widget.wire import ignored_options
+from qsession_widget.wire.codec import SERVICE_QPY_VERSION
+from qsession_widget.wire.fields import EXECUTOR
+from qsession_widget.wire.portable_circuits import portable
+
+if TYPE_CHECKING:
+    import qiskit_ibm_runtime as official_package
+    import samplomatic
+    from qiskit.providers import BackendV2
+    from qiskit_ibm_runtime.options_models import ExecutorOptions
+
+    from qsession_widget.client.job import RuntimeJob
+    from qsession_widget.client.session import Session
+
+_SCHEMA_VERSION = "v2.0"
+"""Newest form of the program's inputs (ibm-quantum-schemas, `executor`)."""
+
+_SEED = "seed_simulator"
+"""Of the simulator's options, which has its place in the inputs among the experimental ones."""
+
+
+class Executor(Placed):
+    """Runs a `QuantumProgram`: circuits, and templates of random circuits, as they are.
+
+    Args:
+        mode: a Session, a Batch, a backend or its name. None is the session of the surrounding
+            `with` block, else the least busy device.
+        options: `ExecutorOptions` of qiskit-ibm-runtime, or a dict of the same names.
+        session: another name for mode.
+        backend: a third one; beside one of them, the device that it has to be on.
+
+    Raises:
+        InvalidInputError: for a mode or an option that cannot be used.
+    """
+
+    def __init__(
+        self,
+        mode: Session | str | BackendV2 | None = None,
+        options: ExecutorOptions | Mapping[str, object] | None = None,
+        *,
+        session: Session | str | BackendV2 | None = None,
+        backend: str | BackendV2 | None = None,
+    ) -> None:
+        super().__init__(mode, session=session, backend=backend)
+        self.options = options
+
+    @property
+    def options(self) -> ExecutorOptions:
+        """`ExecutorOptions` of qiskit-ibm-runtime, checked by it: a copy of what was given."""
+        return self._options
+
+    @options.setter
+    def options(self, options: ExecutorOptions | Mapping[str, object] | None) -> None:
+        self._options = _official_options(options)
+
+    def run(
+        self,
+        program: official_package.QuantumProgram | samplomatic.QuantumProgram,
+        dry_run: bool = False,
+    ) -> RuntimeJob:
+        """Send a program. Its circuits must be in the device's instruction set.
+
+        Args:
+            program: a `qiskit_ibm_runtime.QuantumProgram`, or one of samplomatic.
+            dry_run: as for `Sampler.run`.
+
+        Returns:
+            A job. Its result is a `QuantumProgramResult` of qiskit-ibm-runtime.
+
+        Raises:
+            InvalidInputError: for anything else, for values that are not finite, and for delays
+                that do not survive on the way.
+            SessionClosedError: where the session takes no more jobs.
+        """
+        from qiskit_ibm_runtime.quantum_program import (  # noqa: PLC0415 - takes a second
+            QuantumProgram,
+            params_converters,
+        )
+
+        if not isinstance(program, QuantumProgram):
+            try:
+                program = QuantumProgram.from_(program)
+            except (TypeError, ValueError, AttributeError) as error:
+                raise InvalidInputError(
+                    f"program={shown(program)} is not a QuantumProgram of qiskit-ibm-runtime"
+                ) from error
+        for number, item in enumerate(program.items):
+            _check_item(number, item)
+        session, backend = self._place_for(dry_run=dry_run)
+        convert = params_converters.QUANTUM_PROGRAM_PARAMS_CONVERTERS[_SCHEMA_VERSION]
+        local = backend.service.channel == LOCAL
+        options = _with_seed(self.options) if local else self.options
+        inputs = convert.encoder(program, options).model_dump(mode="json")
+        if local:
+            unheard = [*ignored_options.of_executor(inputs["options"]), *_not_sent(options)]
+            if unheard:
+                warn_user(f"the local runtime does nothing about {', '.join(unheard)}")
+        environment = options.environment
+        run = {
+            "log_level": environment.log_level,
+            "job_tags": environment.job_tags or None,
+            "private": environment.private or None,
+            "max_execution_time": options.max_execution_time or environment.max_execution_time,
+            "image": environment.image,
+        }
+        if session is not None:
+            return session.run(EXECUTOR, inputs, run)
+        return backend.service.run(EXECUTOR, inputs, {"backend": backend, **run})
+
+
+def _not_sent(options: ExecutorOptions) -> list[str]:
+    """Name the options for simulators that were set and have no place in a job's inputs."""
+    asked = options.simulator.model_dump(exclude_defaults=True, exclude={_SEED})
+    return [f"simulator.{name}" for name in asked]
+
+
+def _with_seed(options: ExecutorOptions) -> ExecutorOptions:
+    """Give options with the simulator's seed where it is sent: there is no place of its own."""
+    seed = options.simulator.seed_simulator
+    if seed is None:
+        return options
+    changed = options.model_copy(deep=True)
+    changed.experimental = {_SEED: seed, **options.experimental}
+    return changed
+
+
+def _check_item(number: int, item: Any) -> None:
+    """Refuse what the official encoding loses, in silence or for a reader's errors."""
+    arguments = getattr(item, "circuit_arguments", None)
+    if arguments is not None and not np.all(np.isfinite(arguments)):
+        raise InvalidInputError(
+            f"item {number}: circuit_arguments hold nan or infinity; allowed are finite numbers"
+        )
+    try:
+        kept = portable(item.circuit, SERVICE_QPY_VERSION, plain=True) is item.circuit
+    except CodecError as error:
+        raise InvalidInputError(f"item {number}: {error}") from error
+    if not kept:
+        raise InvalidInputError(
+            f"item {number}: circuit {item.circuit.name!r} has delays in another unit than dt, or "
+            "instructions that QPY, in which circuits are sent, does not give back; write delays "
+            "as whole numbers of dt, and transpile the circuit for the device"
+        )
+
+
+def _official_options(given: Any) -> Any:
+    from qiskit_ibm_runtime.options_models import ExecutorOptions  # noqa: PLC0415 - takes a second
+
+    if isinstance(given, ExecutorOptions):
+        return given.model_copy(deep=True)
+    if given is None:
+        return ExecutorOptions()
+    if not isinstance(given, Mapping) or not all(isinstance(name, str) for name in given):
+        raise refusal("options", given, "a dict or ExecutorOptions")
+    try:
+        return ExecutorOptions(**given)
+    except (TypeError, ValueError) as error:
+        raise InvalidInputError(f"options={shown(given)} is not allowed: {error}") from error

@@ -1,0 +1,443 @@
+"""A job on a service: its status, its result, and what can be done with it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any, Self
+
+from qsession_widget.client import async_wait
+from qsession_widget.client.base_job import PolledJob
+from qsession_widget.client.result_decoder import decode, decode_result
+from qsession_widget.errors import (
+    ConflictError,
+    JobCancelledError,
+    JobFailedError,
+    NotFoundError,
+)
+from qsession_widget.support import validation
+from qsession_widget.wire.states import FINAL_JOB_STATUS, job_status
+
+if TYPE_CHECKING:
+    from collections.abc import Generator, Mapping, Sequence
+
+    from qsession_widget.client.backend import Backend
+    from qsession_widget.client.backend_record import Record
+    from qsession_widget.client.result_decoder import ResultDecoder
+    from qsession_widget.client.service import QiskitRuntimeService
+
+
+_CANCEL_PAUSES_SECONDS = (0.05, 0.1, 0.2, 0.4, 0.8, 1.6)
+"""How often cancelling is tried again where a refusal and the status contradict each other."""
+_UNFINISHED = frozenset({"QUEUED", "RUNNING"})
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """When a queued job may start, and what makes the service think so.
+
+    Attributes:
+        start_seconds: seconds from now, on the service's clock.
+        basis: what it rests on, such as "12 jobs of this session took 0.8 s each (median)".
+    """
+
+    start_seconds: float
+    basis: str
+
+
+class RuntimeJob(PolledJob):
+    """A job on a service. Made by `run` of a primitive or session, or by `service.job(id)`.
+
+    A job that is over never changes, so its status and result are kept and not asked for again.
+
+    Args:
+        service: the service that it runs on.
+        job_id: its id.
+        data: JSON of GET /jobs/{id}, where it is known already.
+        result_decoder: class with `decode(text)`, in the place of the wire's own.
+    """
+
+    JOB_FINAL_STATES = ("DONE", "CANCELLED", "ERROR")
+    ERROR = "ERROR"
+
+    def __init__(
+        self,
+        service: QiskitRuntimeService,
+        job_id: str,
+        *,
+        data: Mapping[str, Any] | None = None,
+        result_decoder: type[ResultDecoder] | ResultDecoder | None = None,
+    ) -> None:
+        super().__init__(service, job_id, data)
+        self._decoder = result_decoder
+        self._result: tuple[object, Any] | None = None
+
+    def __repr__(self) -> str:
+        data = self._data
+        known = f", {data['program']['id']!r}, {job_status(data)}" if data else ""
+        return f"<{type(self).__name__}({self._job_id!r}{known})>"
+
+    def __copy__(self) -> Self:
+        # It stands for the one job of its id: a copy would be the same.
+        return self
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Self:
+        return self
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        # By its id: what is known of it is asked for again, where it is read.
+        return _again, (self._service, self._job_id, self._decoder)
+
+    # What it is
+
+    @property
+    def service(self) -> QiskitRuntimeService:
+        """The service that it runs on."""
+        return self._service
+
+    @property
+    def data(self) -> Mapping[str, Any]:
+        """What the service said of it last: JSON of GET /jobs/{id}, without its inputs."""
+        return self._known()
+
+    @property
+    def program_id(self) -> str:
+        """Its program, for example "sampler" (`program.id`)."""
+        return str(self._known()["program"]["id"])
+
+    @property
+    def primitive_id(self) -> str:
+        """Another name for `program_id`."""
+        return self.program_id
+
+    @property
+    def image(self) -> str:
+        """The runtime image that was asked for; empty for the service's own (`runtime`)."""
+        return str(self._known().get("runtime") or "")
+
+    @property
+    def private(self) -> bool:
+        """Whether the service forgets its inputs, and gives its result once (`private`)."""
+        return bool(self._known().get("private"))
+
+    @property
+    def instance(self) -> str | None:
+        """CRN of the instance that it runs in; None on the local runtime."""
+        return self._service.active_instance()
+
+    @property
+    def usage_estimation(self) -> dict[str, float | None]:
+        """How long it may take: `quantum_seconds` of device time, None where the service says none.
+
+        Source: `estimated_running_time_seconds`.
+        """
+        return {"quantum_seconds": self._known().get("estimated_running_time_seconds")}
+
+    @property
+    def session_id(self) -> str | None:
+        """Its session; None outside of sessions (`session_id`)."""
+        return self._known().get("session_id")
+
+    @property
+    def tags(self) -> list[str]:
+        """Its tags (`tags`)."""
+        return list(self._known().get("tags") or [])
+
+    @property
+    def creation_date(self) -> datetime:
+        """When the service took it, in UTC (`created`)."""
+        created = datetime.fromisoformat(self._known()["created"])
+        return created if created.tzinfo else created.replace(tzinfo=UTC)
+
+    @property
+    def inputs(self) -> dict[str, Any]:
+        """The inputs that it was given, decoded; empty where the service keeps none (`params`)."""
+        found: dict[str, Any] = decode(self._service.api.job_with_inputs(self._job_id))
+        return found.get("params") or {}
+
+    def backend(self, timeout: float | None = None) -> Backend:
+        """Give the device that it runs on.
+
+        Args:
+            timeout: nothing is waited for; for programs that name one.
+
+        Raises:
+            BackendNotFoundError: where the service has it no more.
+        """
+        validation.timeout("timeout", timeout)
+        return self._service.backend(self._known()["backend"])
+
+    def properties(self, refresh: bool = False) -> Record | None:
+        """Give the properties that its device had when it was sent, as `Backend.properties`.
+
+        Args:
+            refresh: nothing is kept, so they are asked for in either case.
+        """
+        validation.boolean("refresh", refresh)
+        return self.backend().properties(datetime=self.creation_date)
+
+    # How it is
+
+    def status(self) -> str:
+        """Ask how it is.
+
+        Returns:
+            "QUEUED", "RUNNING", "DONE", "ERROR" or "CANCELLED"; a state of the service that is
+            none of these comes in capitals as it is (`state.status`).
+        """
+        if not self._over():
+            self._refresh()
+        return job_status(self._known())
+
+    def queued(self) -> bool:
+        """Whether it waits for its device."""
+        return self.status() == "QUEUED"
+
+    def running(self) -> bool:
+        """Whether it is being executed."""
+        return self.status() == "RUNNING"
+
+    def done(self) -> bool:
+        """Whether it ended with a result."""
+        return self.status() == "DONE"
+
+    def errored(self) -> bool:
+        """Whether it failed, or was stopped at its time limit."""
+        return self.status() == "ERROR"
+
+    def cancelled(self) -> bool:
+        """Whether it was cancelled."""
+        return self.status() == "CANCELLED"
+
+    def in_final_state(self) -> bool:
+        """Whether it is over: done, failed or cancelled."""
+        return self.status() in FINAL_JOB_STATUS or self._ended_unheard_of()
+
+    @property
+    def queue_position(self) -> int | None:
+        """Its place among those that wait, 1 for the next; None where the service says none.
+
+        Source: `qsession.queue_position` of the local runtime's jobs. IBM gives none.
+        """
+        position = self._said_now("queue_position")
+        return None if position is None else int(position)
+
+    @property
+    def estimate(self) -> Estimate | None:
+        """When it may start, as long as it is queued; None where the service says nothing.
+
+        Source: `qsession.estimate` of the local runtime's jobs. IBM gives none, and nothing here
+        makes one up.
+        """
+        found = self._said_now("estimate")
+        return None if found is None else Estimate(float(found["start_seconds"]), found["basis"])
+
+    @property
+    def sub_status(self) -> str | None:
+        """What a running job is doing; None where the service does not say.
+
+        "preparing", "on_device" or "post_processing": `qsession.sub_status` of the local runtime's
+        jobs. IBM has no such thing: its RUNNING also covers classical preparation.
+        """
+        found = self._said_now("sub_status")
+        return None if found is None else str(found)
+
+    def error_message(self) -> str | None:
+        """Say why it failed, in the service's words with its code; None where it did not fail."""
+        if self.status() != "ERROR":
+            return None
+        state = self._known()["state"]
+        reason = state.get("reason") or self._traceback() or "the service gives no reason"
+        code = state.get("reason_code", state.get("reasonCode"))
+        solution = state.get("reason_solution")
+        return " ".join(
+            filter(None, [f"Error code {code};" if code else "", reason, solution])
+        ).strip()
+
+    def metrics(self) -> dict[str, Any]:
+        """Give the service's figures: timestamps, usage, versions (GET /jobs/{id}/metrics)."""
+        return self._service.api.metrics(self._job_id)
+
+    def usage(self, partial: bool = False) -> float | None:
+        """Give the seconds of device time that it used; None while the service has no figure.
+
+        Source: `usage.qpu_charge_time_seconds` of GET /jobs/{id}/metrics.
+
+        Args:
+            partial: whether a figure that may grow will do.
+        """
+        wanted_now = validation.boolean("partial", partial)
+        usage = self.metrics().get("usage") or {}
+        seconds = usage.get("qpu_charge_time_seconds")
+        open_still = usage.get("status") == "pending" and not wanted_now
+        return None if open_still or seconds is None else float(seconds)
+
+    def logs(self) -> str:
+        """Give what it logged; empty where there is nothing (GET /jobs/{id}/logs)."""
+        try:
+            return self._service.api.logs(self._job_id)
+        except NotFoundError:
+            return ""
+
+    # What to do with it
+
+    def result(
+        self,
+        timeout: float | None = None,
+        decoder: type[ResultDecoder] | ResultDecoder | None = None,
+        poll_interval: float | None = None,
+    ) -> Any:
+        """Wait for its result.
+
+        A KeyboardInterrupt ends the waiting, not the job; a note on it says how to get it back.
+
+        Args:
+            timeout: seconds to wait at most; None waits as long as it takes.
+            decoder: class with `decode(text)`; None takes the one given to `run`, else the wire's.
+            poll_interval: as for `wait_for_final_state`.
+
+        Returns:
+            For sampler and estimator a PrimitiveResult with one PubResult for each pub. None where
+            the service has no result any more (a private job's is given once).
+
+        Raises:
+            JobFailedError: where it failed; the message holds the service's reason. Also where it
+                ended in a state that this version does not know.
+            JobCancelledError: where it was cancelled.
+            JobTimeoutError: where it is not over in time. It goes on.
+            CodecError: where the result cannot be decoded.
+            InvalidInputError: for a timeout or a decoder that is none.
+        """
+        validation.given(validation.decoder, "decoder", decoder)
+        self.wait_for_final_state(timeout, poll_interval)
+        self._check_success()
+        wanted = decoder or self._decoder
+        kept = self._result
+        if kept is None or kept[0] is not wanted:
+            # No lock is held: decoders are the user's, and may ask this job for something.
+            text = self._result_text()
+            kept = (wanted, None if text is None else self.decode(text, wanted))
+            with self._lock:
+                if self._result is None or self._result[0] is not wanted:
+                    self._result = kept
+                kept = self._result
+                if not self._known_to_be_private():
+                    # It is large, and can be had again.
+                    self._text = None
+        return kept[1]
+
+    def final_text(self) -> str | None:
+        """Wait for the text that `result` decodes; None where the service has none any more.
+
+        Raises:
+            JobFailedError, JobCancelledError: as `result`.
+        """
+        self.wait_for_final_state()
+        self._check_success()
+        return self._result_text()
+
+    def cancel(self) -> bool:
+        """Cancel it. A running one may take a moment to end.
+
+        Returns:
+            True: it is cancelled, or on its way there; also where it had been cancelled before.
+
+        Raises:
+            ConflictError: where it is over already, with or without a result.
+        """
+        for pause in (*_CANCEL_PAUSES_SECONDS, None):
+            try:
+                self._service.api.cancel_job(self._job_id)
+            except ConflictError as error:
+                status = self.status()
+                if status == "CANCELLED":
+                    return True
+                if pause is not None and status in _UNFINISHED:
+                    # It ended in this moment: the refusal knows of it, and the status not yet.
+                    self._service.api.transport.pause(pause)
+                    continue
+                raise ConflictError(
+                    f"job {self._job_id} cannot be cancelled: it is {status}",
+                    status_code=error.status_code,
+                    code=error.code,
+                ) from error
+            break
+        return True
+
+    def update_tags(self, new_tags: Sequence[str]) -> list[str]:
+        """Give it other tags in the place of those it has (PUT /jobs/{id}/tags).
+
+        Args:
+            new_tags: the tags.
+
+        Returns:
+            Its tags as the service has them now.
+
+        Raises:
+            InvalidInputError: where they are not a list of texts.
+        """
+        self._service.api.update_tags(self._job_id, validation.tags("new_tags", new_tags))
+        # What is over never changes, but for this.
+        self._refresh(changed_only=False, anew=True)
+        return self.tags
+
+    def __await__(self) -> Generator[Any, None, Any]:
+        """Wait for its result as `result()` does, and let other asyncio tasks run meanwhile.
+
+        Cancelling the task ends the waiting at once, not the job.
+        """
+        return self._awaited().__await__()
+
+    def decode(self, text: str, decoder: type[ResultDecoder] | ResultDecoder | None = None) -> Any:
+        """Decode text of the service as this job's results are decoded.
+
+        Args:
+            text: the text.
+            decoder: class or object with `decode(text)`; None takes the job's own.
+
+        Raises:
+            InvalidInputError: for a decoder that is none.
+        """
+        validation.given(validation.decoder, "decoder", decoder)
+        return decode_result(text, self.program_id, decoder or self._decoder)
+
+    # Inside
+
+    def _check_success(self) -> None:
+        """Raise what `result` raises of a job that has no result."""
+        match job_status(self._known()):
+            case "DONE":
+                pass
+            case "ERROR":
+                raise JobFailedError(
+                    f"job {self._job_id} failed: {self.error_message()}", job_id=self._job_id
+                )
+            case "CANCELLED":
+                raise JobCancelledError(
+                    f"job {self._job_id} was cancelled and has no result", job_id=self._job_id
+                )
+            case unknown:
+                raise JobFailedError(
+                    f"job {self._job_id} ended as {unknown}, which is no state that has a result",
+                    job_id=self._job_id,
+                )
+
+    def _known_to_be_private(self) -> bool:
+        return self._data is not None and bool(self._data.get("private"))
+
+    async def _awaited(self) -> Any:
+        await self._over_in_the_end()
+        return await async_wait.in_thread(self.result, f"qsession-await-{self._job_id}")
+
+    def _traceback(self) -> str:
+        """Give the last traceback of a failed job, which IBM sends in the place of its result."""
+        text = self._service.api.results(self._job_id) or ""
+        return text[text.rfind("Traceback") :] if "Traceback" in text else text
+
+
+def _again(
+    service: QiskitRuntimeService,
+    job_id: str,
+    decoder: type[ResultDecoder] | ResultDecoder | None,
+) -> RuntimeJob:
+    return RuntimeJob(service, job_id, result_decoder=decoder)

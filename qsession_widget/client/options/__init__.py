@@ -1,0 +1,1 @@
+"""Options of jobs, and how they are checked."""

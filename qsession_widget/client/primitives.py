@@ -1,0 +1,403 @@
+"""Sampler and Estimator: Qiskit's primitives, run as jobs of a service."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+
+from qiskit.primitives import BaseEstimatorV2, BaseSamplerV2
+from qiskit.primitives.containers.estimator_pub import EstimatorPub
+from qiskit.primitives.containers.sampler_pub import SamplerPub
+
+from qsession_widget.client.backend import Backend, backend_name
+from qsession_widget.client.circuits.pubs import estimator_pubs, in_paulis, sampler_pubs
+from qsession_widget.client.circuits.transpile_cache import transpiled_circuits
+from qsession_widget.client.options.options import Options
+from qsession_widget.client.resolve import service_of
+from qsession_widget.client.service import default_service
+from qsession_widget.client.session import Session, find_session
+from qsession_widget.client.session_context import surrounding_session
+from qsession_widget.errors import InvalidInputError
+from qsession_widget.support import validation
+from qsession_widget.support.warnings import warn_user
+from qsession_widget.transport.accounts import LOCAL
+from qsession_widget.wire import ignored_options
+from qsession_widget.wire.fields import INSTANCE_CRN, mock_of
+from qsession_widget.wire.portable_circuits import delays_in_dt
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from qiskit import QuantumCircuit
+    from qiskit.primitives.containers import EstimatorPubLike, SamplerPubLike
+    from qiskit.primitives.containers.observables_array import ObservablesArray
+    from qiskit.providers import BackendV2
+
+    from qsession_widget.client.job import RuntimeJob
+    from qsession_widget.client.service import QiskitRuntimeService
+
+_PARAMS_VERSION = 2
+"""`params.version`: pubs, and not the first version's separate lists of circuits and values."""
+
+_BITS = "classified"
+"""`execution.meas_type` of shots that are bits."""
+
+
+class Placed:
+    """What all that send jobs share: where the jobs run.
+
+    Args:
+        mode: a Session, a Batch, a backend or its name. None is the session of the surrounding
+            `with` block, else the least busy device. A backend joins the session of the block that
+            it is given in, which has to be on it.
+        session: another name for mode.
+        backend: a third one; beside one of them, the device that it has to be on.
+    """
+
+    def __init__(
+        self,
+        mode: Session | str | BackendV2 | None = None,
+        *,
+        session: Session | str | BackendV2 | None = None,
+        backend: str | BackendV2 | None = None,
+    ) -> None:
+        if mode is not None and session is not None:
+            raise InvalidInputError("mode= and session= are two names for the same: give one")
+        given = mode if mode is not None else session
+        self._mode = _meant(backend if given is None else given)
+        if given is not None and backend is not None:
+            found = self.backend()
+            if backend_name(backend) != found.name:
+                raise InvalidInputError(
+                    f"backend={backend_name(backend)!r} is not where {given!r} is: {found.name!r}"
+                )
+
+    @property
+    def mode(self) -> Session | Backend | None:
+        """Where its jobs run; None is decided at each run.
+
+        That is the session of the `with` block around the run, else the least busy device.
+        """
+        return self._mode
+
+    @property
+    def session(self) -> Session | None:
+        """The session that its jobs run in; None outside of sessions."""
+        return self._mode if isinstance(self._mode, Session) else None
+
+    def backend(self) -> Backend:
+        """Give the device that a job would go to now."""
+        return self._place()[1]
+
+    @property
+    def _backend(self) -> Backend:
+        # What packages read that were written for qiskit-ibm-runtime, such as qiskit-experiments.
+        return self.backend()
+
+    def _place(self) -> tuple[Session | None, Backend]:
+        """Give the session, if any, and the device that a job goes to now."""
+        mode = self._mode or surrounding_session()
+        if isinstance(mode, Session):
+            return mode, mode.device
+        return None, mode or default_service().least_busy(simulator=False)
+
+    def _place_for(self, *, dry_run: bool) -> tuple[Session | None, Backend]:
+        """Give where a job goes now; a dry run goes to the device's mock, and into no session.
+
+        Raises:
+            BackendNotFoundError: where the service has no mock of the device.
+        """
+        session, backend = self._place()
+        if not validation.boolean("dry_run", dry_run):
+            return session, backend
+        return None, backend.service.backend(mock_of(backend.name))
+
+
+def _meant(given: Session | str | BackendV2 | None) -> Session | Backend | None:
+    """Give the session or the device that is meant."""
+    around = surrounding_session()
+    if given is None:
+        return around
+    if isinstance(given, Session):
+        return given
+    if not isinstance(given, Backend) and hasattr(given, "session_id"):
+        return find_session(given)
+    name = backend_name(given, "mode")
+    if around is None:
+        return given if isinstance(given, Backend) else service_of(given).backend(name)
+    service = around.service if isinstance(given, str) else service_of(given)
+    if name == around.device.name and _are_one(around.service, service):
+        warn_user(
+            f"backend {name!r} is given inside the block of {around!r}: the jobs run in this "
+            f"{type(around).__name__.lower()}. Leave the backend out to say so"
+        )
+        return around
+    found = given if isinstance(given, Backend) else service.backend(name)
+    if found.simulator:
+        # It has no sessions: each run says that it is outside of this one.
+        return found
+    raise InvalidInputError(
+        f"backend {name!r} is given inside the block of {around!r}, which is on "
+        f"{around.device.name!r}: leave it out to run there, or move it out of the block"
+    )
+
+
+def _are_one(one: QiskitRuntimeService, other: QiskitRuntimeService) -> bool:
+    """Whether two services lead to the same instance, as ours and IBM's client's may."""
+    if one.uses(other):
+        return True
+    hosts = {urlsplit(each.api.transport.url).netloc for each in (one, other)}
+    # A local runtime has one instance, which only IBM's client knows by a name.
+    instances = {each.active_instance() or INSTANCE_CRN for each in (one, other)}
+    return len(hosts) == len(instances) == 1
+
+
+class _Primitive(Placed):
+    """What Sampler and Estimator share: their options, and how a job is sent."""
+
+    version = 2
+    """Which of Qiskit's interfaces it has."""
+
+    _program_id: str
+
+    def __init__(
+        self,
+        mode: Session | str | BackendV2 | None = None,
+        options: Options | Mapping[str, object] | None = None,
+        *,
+        session: Session | str | BackendV2 | None = None,
+        backend: str | BackendV2 | None = None,
+    ) -> None:
+        super().__init__(mode, session=session, backend=backend)
+        self.options = Options.of(options)
+
+    @property
+    def options(self) -> Options:
+        """Options of every job; they may be changed, and are checked then.
+
+        They are a copy of what was given, which another primitive may have been given, too.
+        """
+        return self._options
+
+    @options.setter
+    def options(self, options: Options | Mapping[str, object] | None) -> None:
+        self._options = Options.of(options).copy()
+
+    def _send(self, pubs: list[Any], *, dry_run: bool) -> RuntimeJob:
+        """Send checked pubs as one job."""
+        if not pubs:
+            raise InvalidInputError("there is nothing to run: no pubs")
+        session, backend = self._place_for(dry_run=dry_run)
+        for number, pub in enumerate(pubs):
+            _check_width(number, pub.circuit, backend)
+            _check_shots(number, pub, backend)
+        features = backend.service.features
+        if "transpile" not in features:
+            pubs = [self._for_device(pub, backend) for pub in pubs]
+        inputs = {
+            "pubs": pubs,
+            "options": self.options.on_the_wire(self._program_id),
+            "version": _PARAMS_VERSION,
+            "support_qiskit": True,
+            **self._more_inputs(),
+        }
+        self._say_what_is_left_out(inputs, backend)
+        level = self.options.optimization_level
+        run = self.options.for_the_run()
+        if session is not None:
+            return session.run(self._program_id, inputs, run, optimization_level=level)
+        return backend.service.run(
+            self._program_id, inputs, {"backend": backend, **run}, optimization_level=level
+        )
+
+    def _say_what_is_left_out(self, inputs: Mapping[str, Any], backend: Backend) -> None:
+        """Warn of options that change nothing.
+
+        Raises:
+            InvalidInputError: for one without which the result would be of another kind.
+        """
+        if elsewhere := self.options.not_for(self._program_id):
+            warn_user(f"{', '.join(elsewhere)}: no option of a {self._program_id}, and not sent")
+        if backend.service.channel != LOCAL:
+            return
+        meas_type = inputs["options"].get("execution", {}).get("meas_type", _BITS)
+        if meas_type != _BITS:
+            raise InvalidInputError(
+                f"execution.meas_type={meas_type!r} is not allowed: the local runtime simulates "
+                f"bits and no measurement traces; allowed there: {_BITS!r}"
+            )
+        if unheard := ignored_options.names(self._program_id, inputs):
+            warn_user(
+                f"the local runtime does nothing about {', '.join(unheard)}: it simulates the "
+                "device's noise, and nothing against it"
+            )
+
+    def _more_inputs(self) -> dict[str, Any]:
+        return {}
+
+    def _for_device(self, pub: Any, backend: Backend) -> Any:
+        raise NotImplementedError
+
+    def _for_its_device(self, circuit: QuantumCircuit, backend: Backend) -> QuantumCircuit:
+        """Return a circuit that the device can execute: the same one, where it is that."""
+        if _is_isa(circuit, backend):
+            # QPY, and so IBM, knows delays in units of dt alone.
+            return delays_in_dt(circuit, backend.target.dt)
+        return transpiled_circuits.get(circuit, backend, self.options.optimization_level)
+
+
+class Sampler(_Primitive, BaseSamplerV2):  # type: ignore[misc] # qiskit has no types
+    """Measures circuits, and gives what every shot read.
+
+    Args:
+        mode: a Session, a Batch, a backend or its name. None is the session of the surrounding
+            `with` block, else the least busy device.
+        options: Options, or a dict of the same names; copied.
+        session: another name for mode, from older releases of Qiskit Runtime.
+        backend: likewise; beside a session, the device that it has to be on.
+
+    Raises:
+        InvalidInputError: for a mode or an option that cannot be used.
+    """
+
+    _program_id = "sampler"
+
+    def run(
+        self,
+        pubs: Iterable[SamplerPubLike] | SamplerPubLike,
+        *,
+        shots: int | None = None,
+        dry_run: bool = False,
+    ) -> RuntimeJob:
+        """Send circuits to be measured.
+
+        A circuit that is not in the device's instruction set is transpiled for it.
+
+        Args:
+            pubs: pubs `(circuit, parameter values, shots)`, of which only the circuit is needed;
+                or one pub, or one circuit, by itself. Parameter values of shape (..., parameters)
+                give results of shape (...).
+            shots: for every pub that names none; None takes `options.default_shots`.
+            dry_run: whether to run on the device's mock, to try out a job: at IBM its results are
+                random data, and here those of a twin of the device. It is in no session.
+
+        Returns:
+            A job. Its result has, for each pub, a BitArray for each classical register, of the
+            shape of the parameter values.
+
+        Raises:
+            InvalidInputError: for a circuit that is wider than the device or measures nothing,
+                and for parameter values or shots that do not fit.
+            SessionClosedError: where the session takes no more jobs.
+        """
+        return self._send(sampler_pubs(pubs, shots), dry_run=dry_run)
+
+    def _for_device(self, pub: SamplerPub, backend: Backend) -> SamplerPub:
+        circuit = self._for_its_device(pub.circuit, backend)
+        if circuit is pub.circuit:
+            return pub
+        return SamplerPub(circuit, pub.parameter_values, pub.shots)
+
+
+class Estimator(_Primitive, BaseEstimatorV2):  # type: ignore[misc] # qiskit has no types
+    """Estimates expectation values of observables in the states that circuits prepare.
+
+    Args:
+        mode: a Session, a Batch, a backend or its name. None is the session of the surrounding
+            `with` block, else the least busy device.
+        options: Options, or a dict of the same names; copied.
+        session: another name for mode, from older releases of Qiskit Runtime.
+        backend: likewise; beside a session, the device that it has to be on.
+
+    Raises:
+        InvalidInputError: for a mode or an option that cannot be used.
+    """
+
+    _program_id = "estimator"
+
+    def run(
+        self,
+        pubs: Iterable[EstimatorPubLike] | EstimatorPubLike,
+        *,
+        precision: float | None = None,
+        dry_run: bool = False,
+    ) -> RuntimeJob:
+        """Send circuits and observables to be estimated.
+
+        A circuit that is not in the device's instruction set is transpiled for it, and its
+        observables with it.
+
+        Args:
+            pubs: pubs `(circuit, observables, parameter values, precision)`, of which the first two
+                are needed; or one pub by itself. Observables and parameter values (without their
+                last axis, the parameters) are broadcast against each other.
+            precision: standard error to aim at, for every pub that names none; None takes
+                `options.default_precision`.
+            dry_run: as for `Sampler.run`.
+
+        Returns:
+            A job. Its result has, for each pub, `evs` and `stds`, float arrays of the broadcast
+            shape.
+
+        Raises:
+            InvalidInputError: for a circuit that is wider than the device, and for observables,
+                parameter values or a precision that do not fit.
+            SessionClosedError: where the session takes no more jobs.
+        """
+        return self._send(estimator_pubs(pubs, precision), dry_run=dry_run)
+
+    def _more_inputs(self) -> dict[str, Any]:
+        level = self.options.resilience_level
+        return {} if level is None else {"resilience_level": level}
+
+    def _for_device(self, pub: EstimatorPub, backend: Backend) -> EstimatorPub:
+        circuit = self._for_its_device(pub.circuit, backend)
+        observables: ObservablesArray = in_paulis(pub.observables)
+        if circuit is pub.circuit and observables is pub.observables:
+            return pub
+        if not _is_isa(pub.circuit, backend):
+            observables = observables.apply_layout(circuit.layout)
+        return EstimatorPub(circuit, observables, pub.parameter_values, pub.precision)
+
+
+def _check_width(number: int, circuit: QuantumCircuit, backend: Backend) -> None:
+    if circuit.num_qubits > backend.num_qubits:
+        raise InvalidInputError(
+            f"pub {number}: circuit {circuit.name!r} has {circuit.num_qubits} qubits, and "
+            f"{backend.name} has {backend.num_qubits}"
+        )
+
+
+def _check_shots(number: int, pub: SamplerPub | EstimatorPub, backend: Backend) -> None:
+    """Refuse more shots than the device takes, where the pub itself says how many."""
+    most = backend.configuration().get("max_shots")
+    if most is None:
+        return
+    if isinstance(pub, EstimatorPub):
+        # Divided twice, since the square of a very small number is none.
+        shots = 1 / pub.precision / pub.precision if pub.precision else 0
+        # One over a root of shots may come to a little more than so many.
+        if shots > most * (1 + 1e-9):
+            raise InvalidInputError(
+                f"pub {number}: precision={pub.precision:g} takes {shots:.0f} shots, and "
+                f"{backend.name} takes at most {most}"
+            )
+    elif pub.shots is not None and pub.shots > most:
+        raise InvalidInputError(
+            f"pub {number}: shots={pub.shots}, and {backend.name} takes at most {most}"
+        )
+
+
+def _is_isa(circuit: QuantumCircuit, backend: Backend) -> bool:
+    """Whether the device can execute the circuit as it is."""
+    target = backend.target
+    if circuit.num_qubits != target.num_qubits:
+        return False
+    where = {qubit: index for index, qubit in enumerate(circuit.qubits)}
+    return all(
+        instruction.operation.name == "barrier"
+        or target.instruction_supported(
+            instruction.operation.name, tuple(where[qubit] for qubit in instruction.qubits)
+        )
+        for instruction in circuit.data
+    )

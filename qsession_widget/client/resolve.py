@@ -1,0 +1,124 @@
+"""Where a session or job goes: the service and the device that are meant."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from typing import TYPE_CHECKING
+
+from qiskit.providers import BackendV2
+
+from qsession_widget.client.backend import Backend, backend_name
+from qsession_widget.client.service import (
+    QiskitRuntimeService,
+    adopted_service,
+    default_is_at_ibm,
+    default_service,
+    local_service,
+    name_the_default,
+)
+from qsession_widget.errors import (
+    BackendNotFoundError,
+    InvalidInputError,
+    QSessionError,
+    ServiceError,
+)
+from qsession_widget.support.value_text import shown
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from typing import TypeGuard
+
+    from qiskit_ibm_runtime import Session as OfficialSession
+
+
+def is_device(given: object) -> TypeGuard[str | BackendV2]:
+    """Whether something names a device, or is one."""
+    return isinstance(given, (str, BackendV2))
+
+
+def service_of(backend: str | BackendV2 | None) -> QiskitRuntimeService:
+    """Give the service that a backend is on, where nobody names one.
+
+    Args:
+        backend: of ours; of qiskit-ibm-runtime, whose servers are used; of its fake provider, which
+            the local runtime serves under the same name. A name, or None, is on the default one,
+            but for a recorded device, which IBM's servers do not have: where they are the default
+            it is on the local runtime.
+    """
+    if isinstance(backend, Backend):
+        return backend.service
+    module = type(backend).__module__
+    if module.startswith("qiskit_ibm_runtime.fake_provider"):
+        return local_service()
+    if isinstance(backend, str) and _only_local(backend) and default_is_at_ibm():
+        return local_service()
+    official = getattr(backend, "service", None) if module.startswith("qiskit_ibm_") else None
+    if official is not None:
+        return adopted_service(official, getattr(backend, "_instance", None))
+    return default_service()
+
+
+def _only_local(name: str) -> bool:
+    return name.startswith("fake_") or name == "aer_simulator"
+
+
+def service_for(service: object, backend: str | BackendV2 | None) -> QiskitRuntimeService:
+    """Give the service that is meant by who may name one.
+
+    Raises:
+        InvalidInputError: for a service that is none of ours.
+    """
+    if service is None:
+        return service_of(backend)
+    if not isinstance(service, QiskitRuntimeService):
+        raise InvalidInputError(
+            f"service={shown(service)} is not a QiskitRuntimeService of qsession_widget; "
+            "a backend is given as Session(backend=...)"
+        )
+    return service
+
+
+def device_for(service: QiskitRuntimeService, backend: str | BackendV2 | None) -> Backend:
+    """Give the device that is meant; the least busy one where none is named.
+
+    Raises:
+        BackendNotFoundError: where the service has none of that name.
+    """
+    if isinstance(backend, Backend) and service.uses(backend.service):
+        return backend
+    try:
+        if backend is None:
+            return service.least_busy(simulator=False)
+        return service.backend(backend_name(backend))
+    except QSessionError as error:
+        name_the_default(error, service)
+        raise
+
+
+def other_devices(service: QiskitRuntimeService, backend: Backend) -> Iterator[Backend]:
+    """Give the same device in each further instance of an account that has it.
+
+    Args:
+        service: that was asked for the device.
+        backend: what it gave, of the first instance that has it.
+    """
+    for each in service.beside():
+        if each is not backend.service:
+            with suppress(ServiceError, BackendNotFoundError):
+                yield each.backend(backend.name, each.active_instance())
+
+
+def adopted_session(official: OfficialSession) -> tuple[str, QiskitRuntimeService]:
+    """Read id and service of a session of qiskit-ibm-runtime.
+
+    Raises:
+        InvalidInputError: for anything else, its local testing mode included.
+    """
+    session_id = getattr(official, "session_id", None)
+    if not type(official).__module__.startswith("qiskit_ibm_runtime.") or session_id is None:
+        raise InvalidInputError(
+            f"session={shown(official)} is no session on a service; allowed are an id, a Session "
+            "or Batch of qsession_widget, and one of qiskit-ibm-runtime that is not in local "
+            "testing mode"
+        )
+    return str(session_id), adopted_service(official.service, getattr(official, "_instance", None))

@@ -1,0 +1,119 @@
+"""The part of the service that saves accounts, and lists and deletes saved ones."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from qsession_widget.client import connect
+from qsession_widget.support import validation
+from qsession_widget.support.validation import given
+from qsession_widget.transport import accounts
+from qsession_widget.transport.accounts import IBM_CHANNELS, Account, check_which
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    from qsession_widget.transport.accounts import Proxies
+
+
+class SavedAccounts:
+    """Accounts in the file of qiskit-ibm-runtime, which finds them there too."""
+
+    @staticmethod
+    def save_account(  # noqa: PLR0917 - the order of qiskit-ibm-runtime
+        token: str | None = None,
+        url: str | None = None,
+        instance: str | None = None,
+        channel: str | None = None,
+        filename: str | Path | None = None,
+        name: str | None = None,
+        proxies: Proxies | None = None,
+        verify: bool | str | Path | None = None,
+        *,
+        overwrite: bool = False,
+        set_as_default: bool = False,
+        private_endpoint: bool | None = None,
+        region: str | None = None,
+        plans_preference: Sequence[str] | None = None,
+        tags: Sequence[str] | None = None,
+    ) -> str:
+        """Save an account where qiskit-ibm-runtime saves and finds its own.
+
+        Args:
+            token: API key of IBM.
+            url: root of the service; None is IBM's.
+            instance: CRN or name of the instance, or "auto".
+            channel: "ibm_quantum_platform", which is also what None means, or "ibm_cloud".
+            filename: another file than qiskit-ibm-runtime's.
+            name: what to call it; None is the channel's default name.
+            proxies: as for the constructor.
+            verify: as for the constructor.
+            overwrite: whether it may take the place of one of that name, and of another default.
+            set_as_default: whether it is what is used where nothing is named.
+            private_endpoint: as for the constructor.
+            region: as for the constructor.
+            plans_preference: as for the constructor.
+            tags: as for the constructor.
+
+        Returns:
+            Its name.
+
+        Raises:
+            InvalidInputError: for an account that cannot be used, and where one is in the way.
+        """
+        check_which(channel, name, filename)
+        given(validation.text, "instance", instance)
+        account = Account(channel or IBM_CHANNELS[0], token, url, instance).with_changes(
+            proxies=connect.proxies_of(proxies),
+            verify=connect.verify_of(verify),
+            private_endpoint=given(validation.boolean, "private_endpoint", private_endpoint),
+            region=region,
+            plans_preference=given(validation.texts, "plans_preference", plans_preference),
+            tags=given(validation.texts, "tags", tags),
+        )
+        return accounts.save_account(
+            account,
+            name=name,
+            filename=filename,
+            overwrite=overwrite,
+            set_as_default=set_as_default,
+        )
+
+    @staticmethod
+    def saved_accounts(
+        default: bool | None = None,
+        channel: str | None = None,
+        filename: str | Path | None = None,
+        name: str | None = None,
+    ) -> dict[str, dict[str, Any]]:
+        """Give the saved accounts by name, without their tokens.
+
+        Args:
+            default: only the one that is used where nothing is named (True), or all others (False).
+            channel: only those of this channel.
+            filename: another file than qiskit-ibm-runtime's.
+            name: only the one of this name.
+        """
+        default = given(validation.boolean, "default", default)
+        found = accounts.saved_accounts(channel=channel, name=name, filename=filename)
+        if default is None:
+            return found
+        return {
+            each: entry
+            for each, entry in found.items()
+            if bool(entry.get("is_default_account")) == default
+        }
+
+    @staticmethod
+    def delete_account(
+        filename: str | Path | None = None, name: str | None = None, channel: str | None = None
+    ) -> bool:
+        """Delete a saved account, and say whether there was one.
+
+        Args:
+            filename: another file than qiskit-ibm-runtime's.
+            name: which; None is the one with the channel's default name.
+            channel: whose default name.
+        """
+        return accounts.delete_account(name=name, channel=channel, filename=filename)

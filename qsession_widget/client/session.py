@@ -1,0 +1,445 @@
+"""Sessions and batches: a group of jobs that a service runs together."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Any, ClassVar, ParamSpec, Self, TypeVar
+
+from qsession_widget.client.backend import backend_name, no_calibration
+from qsession_widget.client.ending import Ending
+from qsession_widget.client.options.options import RuntimeOptions
+from qsession_widget.client.resolve import (
+    adopted_session,
+    device_for,
+    is_device,
+    other_devices,
+    service_for,
+)
+from qsession_widget.client.service import QiskitRuntimeService, default_service
+from qsession_widget.client.session_context import bound, enter, leave
+from qsession_widget.errors import (
+    ConflictError,
+    InvalidInputError,
+    PlanError,
+    QSessionError,
+    ServiceError,
+    ServiceUnavailableError,
+    SessionClosedError,
+)
+from qsession_widget.support import validation
+from qsession_widget.support.duration import parse_duration
+from qsession_widget.wire.states import Mode, SessionState
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+    from contextlib import AbstractContextManager
+    from datetime import timedelta
+    from types import TracebackType
+
+    from qiskit.providers import BackendV2
+    from qiskit_ibm_runtime import Session as OfficialSession
+
+    from qsession_widget.client.backend import Backend
+    from qsession_widget.client.job import RuntimeJob
+    from qsession_widget.client.reading import OnError
+    from qsession_widget.client.result_decoder import ResultDecoder
+
+_BAD_REQUEST = 400
+_FORBIDDEN = 403
+_NO_SESSIONS_IN_PLAN = 1352
+"""IBM's code, with status 400 and the text "You are not authorized to run a session when using the
+open plan." and "Create an instance of a different plan type or use a different execution mode."
+"""
+
+_P = ParamSpec("_P")
+_R = TypeVar("_R")
+
+
+class Session(Ending):
+    """A session: its jobs run one after another on a device that nobody else uses meanwhile.
+
+    As a context manager, `with` or `async with`, it closes itself at the end of the block. What
+    happens when an exception ends the block is `on_error`; a KeyboardInterrupt, or the
+    cancellation of an asyncio task, always leaves the session open, so that an interrupted cell
+    loses nothing.
+
+    On a simulator there is no session on the service: `session_id` is None, and the jobs run
+    without one.
+
+    Args:
+        service: the service; None takes the backend's, else the default: a runtime that was joined,
+            the saved default account, or the local runtime. As in qiskit-ibm-runtime the backend
+            may stand here, and `max_time` after it.
+        backend: name or object of the device; None takes the least busy one.
+        max_time: how long the session may last from its first job on: whole seconds, text such as
+            "2h 30m 40s", or a timedelta. None takes the service's maximum.
+        on_error: what an exception does that ends the `with` block: "cancel" cancels queued jobs
+            and takes no more, "close" takes no more, "leave" does nothing.
+        tags: added to the tags of every job of the session.
+        name: a name for people to know it by. Sessions have no names at IBM (POST /sessions takes
+            mode, backend, instance and max_ttl), so it is one more tag of every job:
+            `service.jobs(job_tags=[name])` finds them again, and by their `session_id` the session.
+
+    Raises:
+        InvalidInputError: a ValueError, for arguments that cannot be used, and where the service
+            refuses them.
+        PlanError: where the account's plan has no sessions, as IBM's open plan.
+        BackendNotFoundError: also a ValueError, for an unknown backend.
+    """
+
+    _MODE: ClassVar[Mode] = Mode.DEDICATED
+
+    def __init__(
+        self,
+        service: QiskitRuntimeService | str | BackendV2 | None = None,
+        backend: str | BackendV2 | None = None,
+        max_time: int | str | timedelta | None = None,
+        *,
+        on_error: OnError = "cancel",
+        tags: Sequence[str] | None = None,
+        name: str | None = None,
+    ) -> None:
+        if is_device(service):
+            # As in qiskit-ibm-runtime: Session(backend, max_time).
+            if is_device(backend) and (max_time is not None or not isinstance(backend, str)):
+                raise InvalidInputError(
+                    f"two backends are given, service={service!r} and {backend!r}"
+                )
+            if backend is not None:
+                max_time = parse_duration(backend)
+            service, backend = None, service
+        seconds = None if max_time is None else parse_duration(max_time)
+        self._set_up(service_for(service, backend), on_error, tags, name)
+        device = self._device = device_for(self._service, backend)
+        # Of several instances of an account, the one that has the device.
+        asked, self._service = self._service, device.service
+        if device.simulator:
+            return
+        try:
+            try:
+                created = self._created(device, seconds)
+            except ServiceError as error:
+                refused = _refused(error, max_time)
+                if not isinstance(refused, PlanError):
+                    raise refused from error
+                # Instances of a free plan are asked first, and have no sessions.
+                created = self._created_elsewhere(asked, device, seconds, refused)
+        except ServiceUnavailableError as error:
+            error.add_note(
+                "Whether a session was opened is not known: service.sessions(pending=True) lists "
+                f"those that are open, and {type(self).__name__}.from_id(id).close() ends one."
+            )
+            raise
+        self._session_id = str(created["id"])
+
+    def _created(self, device: Backend, seconds: int | None) -> dict[str, Any]:
+        instance = device.service.active_account()["instance"]
+        return device.service.api.create_session(
+            {
+                "mode": self._MODE.value,
+                "backend": device.name,
+                **({"instance": instance} if instance else {}),
+                **({"max_ttl": seconds} if seconds else {}),
+            },
+            key=self.key,
+        )
+
+    def _created_elsewhere(
+        self,
+        asked: QiskitRuntimeService,
+        device: Backend,
+        seconds: int | None,
+        refused: PlanError,
+    ) -> dict[str, Any]:
+        """Open it in another instance of the account, whose plan has sessions.
+
+        Raises:
+            PlanError: the first one, where none has.
+        """
+        for other in other_devices(asked, device):
+            try:
+                created = self._created(other, seconds)
+            except ServiceError as error:
+                if isinstance(_refused(error, None), PlanError):
+                    continue
+                raise
+            self._device, self._service = other, other.service
+            return created
+        raise refused
+
+    @classmethod
+    def from_id(
+        cls,
+        session_id: str,
+        service: QiskitRuntimeService | None = None,
+        backend: str | BackendV2 | None = None,
+        *,
+        on_error: OnError = "cancel",
+        tags: Sequence[str] | None = None,
+        name: str | None = None,
+        use_fractional_gates: bool | None = None,
+        calibration_id: str | None = None,
+    ) -> Self:
+        """Give a session that exists. This creates nothing, and changes nothing on the service.
+
+        A closed session can be read; only `run` refuses.
+
+        Args:
+            session_id: its id.
+            service: as for the constructor.
+            backend: name or object of its device, to be checked; None checks nothing.
+            on_error: as for the constructor.
+            tags: as for the constructor.
+            name: as for the constructor.
+            use_fractional_gates: as for `QiskitRuntimeService.backend`, for the session's device.
+            calibration_id: nothing but None is allowed; for programs that say it.
+
+        Raises:
+            NotFoundError: where there is no such session.
+            InvalidInputError: a ValueError, where it is a batch and not a session, or the other
+                way round, and where its device is another one.
+        """
+        no_calibration(calibration_id)
+        validation.given(validation.boolean, "use_fractional_gates", use_fractional_gates)
+        session = cls.__new__(cls)
+        session._adopt(  # noqa: SLF001 - a second constructor, which must not create anything
+            session_id, service_for(service, backend), backend, on_error, tags, name
+        )
+        if use_fractional_gates is not None:
+            device = session.device.name
+            session._device = session.service.backend(  # noqa: SLF001 - as above
+                device, use_fractional_gates=use_fractional_gates
+            )
+        return session
+
+    def _adopt(  # noqa: PLR0917 - the arguments of from_id
+        self,
+        session_id: str,
+        service: QiskitRuntimeService,
+        backend: str | BackendV2 | None,
+        on_error: OnError,
+        tags: Sequence[str] | None,
+        name: str | None,
+    ) -> None:
+        # What cannot be used is said before the service is asked.
+        device = None if backend is None else backend_name(backend)
+        self._set_up(service, on_error, tags, name)
+        self._service, found = service.find_session(session_id)
+        mode = found["mode"]
+        if mode != self._MODE:
+            hint = "Batch.from_id" if mode == Mode.BATCH else "Session.from_id"
+            raise InvalidInputError(
+                f"{session_id} has mode {mode!r}, and {type(self).__name__} is for mode "
+                f"{self._MODE.value!r}; use {hint}"
+            )
+        own = found.get("backend_name")
+        if device not in {None, own}:
+            raise InvalidInputError(
+                f"session {session_id} is on backend {own!r}, not on {device!r}"
+            )
+        self._session_id = str(found["id"])
+        self._device = self._service.backend(own) if own else None
+        self._active = found["state"] != SessionState.CLOSED
+
+    def _repr_mimebundle_(
+        self, include: object = None, exclude: object = None
+    ) -> tuple[dict[str, Any], dict[str, Any]]:
+        """Display as the panel, where the widget libraries are there."""
+        try:
+            # Panels import sessions; this is the one import in the other direction.
+            from qsession_widget.panel import panel_of  # noqa: PLC0415
+        except ImportError:
+            return {"text/plain": repr(self)}, {}
+        bundle: tuple[dict[str, Any], dict[str, Any]] = panel_of(self)._repr_mimebundle_(
+            include=include, exclude=exclude
+        )
+        return bundle
+
+    def live(self) -> AbstractContextManager[object]:
+        """Draw it in the terminal, live, as long as a `with` block runs."""
+        # Panels import sessions, as above.
+        from qsession_widget.panel.terminal import live  # noqa: PLC0415
+
+        return live(self)
+
+    def ibm(self) -> OfficialSession:
+        """Give a genuine `qiskit_ibm_runtime.Session`, or `Batch`, on the same id.
+
+        For the primitives of qiskit-ibm-runtime, which take no other: jobs that they send run in
+        this session. Either object ends it for both.
+
+        Raises:
+            InvalidInputError: if the backend is a simulator, which has no session on the service.
+        """
+        if self._session_id is None:
+            raise InvalidInputError(f"{self!r} has no id that qiskit-ibm-runtime could use")
+        import qiskit_ibm_runtime  # noqa: PLC0415 - takes more than a second
+
+        batch = self._MODE is Mode.BATCH
+        official = qiskit_ibm_runtime.Batch if batch else qiskit_ibm_runtime.Session
+        return official.from_id(self._session_id, self._service.ibm())
+
+    # What to do with it
+
+    def run(
+        self,
+        program_id: str,
+        inputs: Mapping[str, object],
+        options: RuntimeOptions | Mapping[str, object] | None = None,
+        callback: Callable[[str, Any], object] | None = None,
+        result_decoder: type[ResultDecoder] | ResultDecoder | None = None,
+        *,
+        optimization_level: int | None = None,
+    ) -> RuntimeJob:
+        """Run a program in the session. Most users want a Sampler or an Estimator instead.
+
+        Args:
+            program_id: the program, for example "sampler".
+            inputs: its inputs: JSON values, circuits, arrays and observables.
+            options: how to run it, RuntimeOptions or a dict of the same names.
+            callback: called on a thread of ours as `callback(job_id, result)`: on the local runtime
+                with the result of each pub as it is finished, and everywhere once with the whole.
+            result_decoder: class with `decode(text)`, in the place of the wire's own.
+            optimization_level: as for `QiskitRuntimeService.run`.
+
+        Raises:
+            SessionClosedError: a RuntimeError, where it takes no more jobs.
+            InvalidInputError: for options or inputs that cannot be used.
+            NotFoundError: for an unknown program.
+        """
+        if not self._active:
+            raise self._closed_error()
+        given = RuntimeOptions.of(options)
+        device = self.device.name
+        if given.backend is not None and backend_name(given.backend) != device:
+            raise InvalidInputError(
+                f"options name backend {backend_name(given.backend)!r}, and this session is on "
+                f"{device!r}"
+            )
+        own = self._service.active_instance()
+        if given.instance not in {None, own}:
+            raise InvalidInputError(
+                f"options name instance {given.instance!r}, and this session is in {own!r}"
+            )
+        chosen = RuntimeOptions(
+            device,
+            given.image,
+            given.log_level,
+            own,
+            [*self._tags, *self._name_as_tag(), *(given.job_tags or [])] or None,
+            given.max_execution_time,
+            given.session_time,
+            private=given.private,
+        )
+        try:
+            job = self._service.run(
+                program_id,
+                inputs,
+                chosen,
+                callback,
+                result_decoder,
+                self._session_id,
+                optimization_level=optimization_level,
+            )
+        except ConflictError as error:
+            raise self._closed_error() from error
+        if self._session_id is None:
+            with self._lock:
+                self._own_jobs.append(job)
+        return job
+
+    def bind(self, function: Callable[_P, _R]) -> Callable[_P, _R]:
+        """Give a function that runs as if in this session's `with` block, on whatever thread.
+
+        A new thread does not know the blocks of the one that starts it:
+        `executor.map(session.bind(work), data)`. The session is not closed at its end.
+
+        Args:
+            function: a function or a coroutine function.
+        """
+        return bound(self, validation.function("function", function))
+
+    def __enter__(self) -> Self:
+        enter(self)
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        leave(self)
+        self._end(error)
+
+    async def __aenter__(self) -> Self:
+        return self.__enter__()
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        leave(self)
+        await asyncio.to_thread(self._end, error)
+
+    # Inside
+
+    def _closed_error(self) -> SessionClosedError:
+        return SessionClosedError(
+            f"{self!r} takes no more jobs; its jobs can still be read, and a new "
+            f"{type(self).__name__} takes new ones"
+        )
+
+
+class Batch(Session):
+    """A batch: its jobs are given to the device together, and others may come in between.
+
+    For jobs that do not depend on each other. Everything else is as for a Session; its usage is
+    the device time of its jobs.
+    """
+
+    _MODE: ClassVar[Mode] = Mode.BATCH
+
+
+def find_session(
+    session: Session | OfficialSession | str, service: QiskitRuntimeService | None = None
+) -> Session:
+    """Give the session or batch that is meant, whichever of the two it is.
+
+    Args:
+        session: its id; or a session or batch of qiskit-ibm-runtime, opened by whomever; or one
+            of ours, which is given back.
+        service: where to look for an id; None is the default service.
+
+    Raises:
+        NotFoundError: where there is none of that id.
+        InvalidInputError: for anything else, and for sessions of qiskit-ibm-runtime's local testing
+            mode, which are on no service.
+    """
+    if isinstance(session, Session):
+        return session
+    if isinstance(session, str):
+        session_id, service = session, service or default_service()
+    else:
+        session_id, service = adopted_session(session)
+    service, found = service.find_session(session_id)
+    return (Batch if found["mode"] == Mode.BATCH else Session).from_id(session_id, service)
+
+
+def _refused(error: ServiceError, max_time: int | str | timedelta | None) -> QSessionError:
+    """Say what a refused session means in the words of who asked for it."""
+    refused = error.status_code in {_BAD_REQUEST, _FORBIDDEN}
+    if error.code == _NO_SESSIONS_IN_PLAN or (refused and "open plan" in str(error).lower()):
+        return PlanError(
+            f"this account's plan has no sessions: {error}. A Batch, or jobs without either, "
+            "may do, as may an instance with another plan; and the local runtime has sessions for "
+            "everybody: Session(QiskitRuntimeService('local'), backend='fake_torino')",
+            status_code=error.status_code,
+            code=error.code,
+        )
+    if error.status_code != _BAD_REQUEST:
+        return error
+    given = "" if max_time is None else f" with max_time={max_time!r}"
+    return InvalidInputError(f"the service refuses this session{given}: {error}")

@@ -1,0 +1,313 @@
+"""Why a session is as it is: one sentence, from a table of rules.
+
+The first rule that applies speaks. Each names the fields of the service's answer that it rests on
+and the document that gives them their meaning. A sentence holds times as times, since each reader
+has a clock of their own, and nothing that changes by itself while nothing happens.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING, NamedTuple
+
+from qsession_widget.panel.countdowns import idle_since
+from qsession_widget.panel.formatting import whole_duration
+from qsession_widget.watch.snapshot import parse_time
+from qsession_widget.wire.states import JobState, Mode, SessionState
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from qsession_widget.watch.snapshot import Snapshot
+
+_GUIDES = "https://quantum.cloud.ibm.com/docs/en/guides"
+MODES = f"{_GUIDES}/execution-modes"
+SESSIONS = f"{_GUIDES}/run-jobs-session"
+MAX_TIME = f"{_GUIDES}/max-execution-time"
+
+Part = str | datetime
+
+
+class Why(NamedTuple):
+    """An explanation.
+
+    Attributes:
+        parts: the sentence, in pieces of text and times.
+        fields: of the JSON of GET /sessions/{id}, that it rests on.
+        document: what gives the fields their meaning.
+    """
+
+    parts: tuple[Part, ...]
+    fields: tuple[str, ...]
+    document: str
+
+    def __str__(self) -> str:
+        """Give the sentence with times in UTC."""
+        return "".join(
+            part if isinstance(part, str) else f"{part:%H:%M:%S} UTC" for part in self.parts
+        )
+
+
+@dataclass(frozen=True)
+class Rule:
+    """One row of the table.
+
+    Attributes:
+        applies: whether it speaks for this evidence.
+        says: the sentence.
+    """
+
+    applies: Callable[[Evidence], bool]
+    says: Callable[[Evidence], tuple[Part, ...]]
+    fields: tuple[str, ...]
+    document: str
+
+
+def why(snapshot: Snapshot) -> Why | None:
+    """Explain the state of a session; None as long as it is not known."""
+    evidence = Evidence(snapshot)
+    for rule in RULES:
+        if rule.applies(evidence):
+            return Why(rule.says(evidence), rule.fields, rule.document)
+    return None
+
+
+class Evidence:
+    """What the rules ask of a snapshot."""
+
+    def __init__(self, snapshot: Snapshot) -> None:
+        self.snapshot = snapshot
+        self.state = snapshot.details.get("state")
+        self.accepting = bool(snapshot.details.get("accepting_jobs"))
+        self.batch = snapshot.details.get("mode") == Mode.BATCH
+        self.queued = snapshot.count(JobState.QUEUED)
+        self.running = snapshot.count(JobState.RUNNING)
+
+    @property
+    def reason(self) -> str | None:
+        """Why the service says it is so."""
+        return self.snapshot.state_reason
+
+    def at(self, name: str) -> tuple[Part, ...]:
+        """Say " at TIME" of one of the session's times, nothing where it is not known."""
+        when = self.snapshot.time(name)
+        return () if when is None else (" at ", when)
+
+    def since(self, name: str) -> tuple[Part, ...]:
+        """Say " since TIME" likewise."""
+        when = self.snapshot.time(name)
+        return () if when is None else (" since ", when)
+
+    @property
+    def entered(self) -> tuple[Part, ...]:
+        """Say when it entered the state that it is in."""
+        for stamp in reversed(self.snapshot.details.get("timestamps") or []):
+            if stamp.get("status") == self.state:
+                when = parse_time(stamp.get("timestamp"))
+                return () if when is None else (" at ", when)
+        return ()
+
+    @property
+    def timed_out(self) -> bool:
+        """Whether the maximum time was over when it was closed."""
+        started, closed = self.snapshot.time("started_at"), self.snapshot.time("closed_at")
+        most = self.snapshot.details.get("max_time")
+        if started is None or closed is None or most is None:
+            return False
+        return closed - started >= timedelta(seconds=most)
+
+    def seconds(self, name: str) -> str:
+        """Say one of the session's lengths of time."""
+        return whole_duration(self.snapshot.details.get(name))
+
+
+def _closed(evidence: Evidence) -> tuple[Part, ...]:
+    because = f": {evidence.reason}" if evidence.reason else ", and takes no jobs"
+    return ("Closed", *evidence.at("closed_at"), f"{because}.")
+
+
+def _timed_out(evidence: Evidence) -> tuple[Part, ...]:
+    length = evidence.seconds("max_time")
+    return ("Closed", *evidence.at("closed_at"), f": its maximum time of {length} was over.")
+
+
+def _inactive(evidence: Evidence) -> tuple[Part, ...]:
+    timeout = evidence.seconds("interactive_timeout")
+    because = evidence.reason or f"it had no job for {timeout}"
+    if evidence.queued:
+        waits = (
+            f"{_jobs(evidence.queued, 'waits', 'wait')} in the normal queue, and the session is "
+            "active again when one starts"
+        )
+    else:
+        waits = "the next job waits in the normal queue"
+    return (
+        "Pending: ",
+        because,
+        *evidence.entered,
+        f", so the session went idle; {waits}; usage stands still.",
+    )
+
+
+def _unused(evidence: Evidence) -> tuple[Part, ...]:
+    created, seconds = evidence.snapshot.created_at, evidence.snapshot.first_job_seconds
+    if created is None or seconds is None or not evidence.accepting:
+        return ("Pending: no job has been submitted yet; usage has not begun.",)
+    return (
+        "Pending: no job has been submitted yet, and without one the session closes at ",
+        created + timedelta(seconds=seconds),
+        "; usage has not begun.",
+    )
+
+
+def _first_waits(evidence: Evidence) -> tuple[Part, ...]:
+    length = evidence.seconds("max_time")
+    sentence = (
+        f"Pending: {_jobs(evidence.queued, 'waits', 'wait')} in the normal queue; when the first "
+        f"starts, the maximum time of {length} and usage begin."
+    )
+    return (sentence,)
+
+
+def _draining(evidence: Evidence) -> tuple[Part, ...]:
+    because = evidence.reason or "it was closed"
+    left = evidence.queued + evidence.running
+    ends = _jobs(left, "finishes", "finish")
+    return (f"Takes no new jobs: {because}; {ends}, then the session is over.",)
+
+
+def _time_is_up(evidence: Evidence) -> tuple[Part, ...]:
+    sentence = (
+        f"The active time of {evidence.seconds('active_timeout')} ran out while a job runs; when "
+        "it ends, the session goes idle and the next job waits in the normal queue."
+    )
+    return (sentence,)
+
+
+def _running(evidence: Evidence) -> tuple[Part, ...]:
+    last = max(
+        (job.started_at for job in evidence.snapshot.jobs if _runs(job.state) and job.started_at),
+        default=None,
+    )
+    since: tuple[Part, ...] = () if last is None else (" since ", last)
+    one = evidence.running == 1
+    runs = "a job runs" if one else f"{evidence.running} jobs run"
+    waits = (
+        f"; {_jobs(evidence.queued, 'follows', 'follow')} ahead of the normal queue"
+        if evidence.queued
+        else ""
+    )
+    usage = "; usage is the time of jobs on the device" if evidence.batch else "; usage goes on"
+    return (f"In progress: {runs}", *(since if one else ()), f"{waits}{usage}.")
+
+
+def _next_starts(evidence: Evidence) -> tuple[Part, ...]:
+    sentence = (
+        f"In progress: {_jobs(evidence.queued, 'waits', 'wait')} for the device, ahead of the "
+        "normal queue."
+    )
+    return (sentence,)
+
+
+def _idle(evidence: Evidence) -> tuple[Part, ...]:
+    since = idle_since(evidence.snapshot)
+    timeout = evidence.snapshot.details.get("interactive_timeout")
+    usage = "no usage meanwhile" if evidence.batch else "usage goes on until then"
+    if since is None or timeout is None:
+        return (f"In progress: no job is queued or runs; {usage}.",)
+    return (
+        "In progress: the last job ended at ",
+        since,
+        "; without another one the session goes idle at ",
+        since + timedelta(seconds=timeout),
+        f", and {usage}.",
+    )
+
+
+def _jobs(count: int, one: str, many: str) -> str:
+    return f"1 job {one}" if count == 1 else f"{count} jobs {many}"
+
+
+def _runs(state: str) -> bool:
+    return state == JobState.RUNNING
+
+
+RULES: tuple[Rule, ...] = (
+    Rule(
+        lambda evidence: evidence.snapshot.simulator,
+        lambda _evidence: (
+            "Jobs on a simulator run without a session: nothing to wait for, nothing to close.",
+        ),
+        ("simulator",),
+        SESSIONS,
+    ),
+    Rule(
+        lambda evidence: evidence.state is None,
+        lambda _evidence: ("Not known yet: the service has not answered.",),
+        (),
+        SESSIONS,
+    ),
+    Rule(
+        lambda evidence: (
+            evidence.state == SessionState.CLOSED and not evidence.reason and evidence.timed_out
+        ),
+        _timed_out,
+        ("state", "closed_at", "started_at", "max_ttl"),
+        MAX_TIME,
+    ),
+    Rule(
+        lambda evidence: evidence.state == SessionState.CLOSED,
+        _closed,
+        ("state", "state_reason", "closed_at"),
+        SESSIONS,
+    ),
+    Rule(
+        lambda evidence: evidence.state == SessionState.PENDING_INACTIVE,
+        _time_is_up,
+        ("state", "active_ttl"),
+        MAX_TIME,
+    ),
+    Rule(
+        lambda evidence: not evidence.accepting and bool(evidence.queued + evidence.running),
+        _draining,
+        ("accepting_jobs", "state_reason"),
+        SESSIONS,
+    ),
+    Rule(
+        lambda evidence: evidence.state == SessionState.INACTIVE,
+        _inactive,
+        ("state", "state_reason", "interactive_ttl", "timestamps"),
+        SESSIONS,
+    ),
+    Rule(
+        lambda evidence: evidence.state == SessionState.OPEN and evidence.queued > 0,
+        _first_waits,
+        ("state", "max_ttl"),
+        MODES,
+    ),
+    Rule(
+        lambda evidence: evidence.state == SessionState.OPEN,
+        _unused,
+        ("state", "qsession.created_at", "qsession.first_job_ttl"),
+        SESSIONS,
+    ),
+    Rule(
+        lambda evidence: evidence.state == SessionState.ACTIVE and evidence.running > 0,
+        _running,
+        ("state", "mode"),
+        MODES,
+    ),
+    Rule(
+        lambda evidence: evidence.state == SessionState.ACTIVE and evidence.queued > 0,
+        _next_starts,
+        ("state",),
+        MODES,
+    ),
+    Rule(
+        lambda evidence: evidence.state == SessionState.ACTIVE,
+        _idle,
+        ("state", "mode", "interactive_ttl", "last_job_completed"),
+        SESSIONS,
+    ),
+)

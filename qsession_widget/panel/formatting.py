@@ -1,0 +1,134 @@
+"""How figures, times and states are said to people, in every view that Python draws."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import TYPE_CHECKING
+
+from qsession_widget.panel.usage import shares, spent
+from qsession_widget.wire.states import JobState
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from datetime import datetime
+
+    from qsession_widget.panel.countdowns import Countdown
+    from qsession_widget.watch.snapshot import CacheFigures, JobRow, Snapshot
+
+UNKNOWN = "\N{EN DASH}"
+_TENTH = 0.1
+_MINUTE = 60
+_HOUR = 3600
+
+
+def duration(seconds: float | None) -> str:
+    """Say a length of time: "0.04 s", "12.3 s", "2 min 05 s", "1 h 03 min"."""
+    if seconds is None:
+        return UNKNOWN
+    if seconds < 1:
+        return f"{seconds:.2f} s"
+    if round(seconds, 1) < _MINUTE:
+        return f"{seconds:.1f} s"
+    whole = round(seconds)
+    if whole < _HOUR:
+        return f"{whole // _MINUTE} min {whole % _MINUTE:02d} s"
+    return f"{whole // _HOUR} h {whole % _HOUR // _MINUTE:02d} min"
+
+
+def whole_duration(seconds: float | None) -> str:
+    """Say a length of time that was chosen: "60 s", "30 min", "8 h"."""
+    if seconds is None:
+        return UNKNOWN
+    whole = round(seconds)
+    if whole and whole % _HOUR == 0:
+        return f"{whole // _HOUR} h"
+    if whole > _MINUTE and whole % _MINUTE == 0:
+        return f"{whole // _MINUTE} min"
+    return f"{whole} s" if whole <= _MINUTE else duration(seconds)
+
+
+def countdown(deadline: Countdown, now: datetime) -> str:
+    """Say how much of a time is left."""
+    return f"{duration(deadline.left_seconds(now))} of {duration(deadline.seconds)}"
+
+
+def usage(snapshot: Snapshot) -> str:
+    """Say what a session has cost, and what that went into where it is known.
+
+    The parts are said as finely as the total, and so that they add up to it.
+    """
+    seconds, split = spent(snapshot)
+    total = duration(seconds)
+    if split is None or seconds is None:
+        return total
+    named = (
+        (split.on_device, "on device"),
+        (split.preparing, "preparing"),
+        (split.idle, "idle"),
+    )
+    parts = [(part, what) for part, what in named if part is not None]
+    unit = _unit(seconds)
+    found = shares(seconds, parts, unit)
+    said = (
+        [f"{duration(part)} {what}" for part, what in parts]
+        if found is None
+        else [f"{_in_units(count, unit)} {what}" for count, what in found]
+    )
+    return f"{total} ({', '.join(said)})"
+
+
+def _unit(seconds: float) -> float:
+    """Say in which steps `duration` says a length of time."""
+    if seconds < 1:
+        return 0.01
+    if round(seconds, 1) < _MINUTE:
+        return 0.1
+    return 1 if round(seconds) < _HOUR else _MINUTE
+
+
+def _in_units(count: int, unit: float) -> str:
+    if unit < 1:
+        return f"{count * unit:.{2 if unit < _TENTH else 1}f} s"
+    if unit == _MINUTE:
+        return f"{count} min" if count < _MINUTE else duration(count * unit)
+    return f"{count} s" if count < _MINUTE else duration(count)
+
+
+def cache(figures: CacheFigures) -> str:
+    """Say what keeping things has brought."""
+    times = f"{figures.hits} hit{'s' * (figures.hits != 1)}, {figures.misses} missed"
+    return f"{times}, {duration(figures.seconds_saved)} saved"
+
+
+def job_state(job: JobRow) -> str:
+    """Say the state of a job, and what it is doing where that is known."""
+    doing = job.sub_status
+    return job.state if doing is None else f"{job.state}, {doing.replace('_', ' ')}"
+
+
+def clock_time(when: datetime | None) -> str:
+    """Say a time in UTC, to the second."""
+    return UNKNOWN if when is None else f"{when:%Y-%m-%d %H:%M:%S} UTC"
+
+
+def status(snapshot: Snapshot) -> str:
+    """Say how a session is, in the words of `Session.status()`."""
+    if snapshot.simulator:
+        return "simulator: no session"
+    return snapshot.status or "status not known yet"
+
+
+def headline(snapshot: Snapshot) -> str:
+    """Say which session it is and how it is."""
+    name = "Jobs" if snapshot.simulator else f"Session {snapshot.session_id}"
+    backend = snapshot.backend_name or "a backend that is not known yet"
+    return f"{name} on {backend}: {status(snapshot)}"
+
+
+def job_counts(jobs: Sequence[JobRow]) -> str:
+    """Say how many jobs there are, and how many of each state."""
+    if not jobs:
+        return "no jobs yet"
+    counts = Counter(job.state for job in jobs)
+    parts = [f"{counts[state]} {state.lower()}" for state in JobState if counts[state]]
+    return f"{len(jobs)} job{'s' if len(jobs) > 1 else ''} ({', '.join(parts)})"

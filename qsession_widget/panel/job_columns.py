@@ -1,0 +1,156 @@
+"""A list of jobs as the columns that travel to the browser (`js/src/contract.ts`).
+
+An update shall cost what has changed, however many jobs there are: columns of 64 jobs make a
+page, which is sent again only when one of its jobs is another, and the states of all jobs are one
+string of bytes, in which equal neighbours take three.
+"""
+
+from __future__ import annotations
+
+from itertools import groupby, islice
+from typing import TYPE_CHECKING, Any
+
+from qsession_widget.watch.snapshot import SUB_STATUSES
+from qsession_widget.wire.states import JobState
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Sequence
+    from datetime import datetime
+
+    from qsession_widget.watch.snapshot import JobRow
+
+PAGE_JOBS = 64
+
+_CODES: dict[str, int] = {state.value: code for code, state in enumerate(JobState)}
+_SUB_CODES: dict[str | None, int] = {
+    name: (at + 1) << 4 for at, name in enumerate(SUB_STATUSES)
+} | {None: 0}
+_UNKNOWN_CODE = 15
+_RUN = 0x80
+_SHORTEST_RUN = 4
+_LONGEST_RUN = 0xFFFF
+_LONGEST_REASON = 600
+_ALL_REASONS = 2000
+_MOST_TAGS = 8
+_LONGEST_TAG = 40
+_LONGEST_PROGRAM = 80
+_MOST_ESTIMATES = 64
+_LONGEST_BASIS = 160
+
+
+def pages(jobs: Sequence[JobRow]) -> list[tuple[JobRow, ...]]:
+    """Cut a list of jobs into pages."""
+    return [tuple(jobs[at : at + PAGE_JOBS]) for at in range(0, len(jobs), PAGE_JOBS)]
+
+
+def page(rows: Sequence[JobRow]) -> dict[str, list[Any]]:
+    """Give the columns of a page.
+
+    Returns:
+        `ids`; `programs` and `tags` as runs of `[value, count]`; `created` in ms since 1970, all
+        but the first as the difference to the one before, None where it is not known; `waited`
+        and `ran` in ms, from creation to start and from start to end, None likewise; `pubs` as
+        runs; `stages`, for each job the ms from its creation to the beginning of each stage of
+        `SUB_STATUSES`, an empty list where no job of the page has any.
+    """
+    created = [None if row.created_at is None else milliseconds(row.created_at) for row in rows]
+    return {
+        "ids": [row.id for row in rows],
+        "programs": _runs(row.program_id[:_LONGEST_PROGRAM] for row in rows),
+        "tags": _runs([tag[:_LONGEST_TAG] for tag in row.tags[:_MOST_TAGS]] for row in rows),
+        "created": list(_differences(created)),
+        "waited": [_between(row.created_at, row.started_at) for row in rows],
+        "ran": [_between(row.started_at, row.ended_at) for row in rows],
+        "pubs": _runs(row.pubs for row in rows),
+        "stages": [_stages(row) for row in rows] if any(row.stages for row in rows) else [],
+    }
+
+
+def state_bytes(jobs: Iterable[JobRow]) -> bytes:
+    """Give the states of all jobs.
+
+    A byte below 128 is one job: its state's code, 15 for one that is not known here, in the lower
+    four bits, and in the next two what it is doing, 0 where that is not known, else its place in
+    `SUB_STATUSES` from 1. One above is a run of jobs of the state in its lower bits; its length
+    follows, as two bytes, the lower first. It is never longer than a byte for each job.
+    """
+    found = bytearray()
+    for code, run in groupby(map(_code, jobs)):
+        length = sum(1 for _ in run)
+        while length >= _SHORTEST_RUN:
+            part = min(length, _LONGEST_RUN)
+            found += bytes((code | _RUN, part & 0xFF, part >> 8))
+            length -= part
+        found += bytes([code]) * length
+    return bytes(found)
+
+
+def reasons(jobs: Sequence[JobRow]) -> list[list[Any]]:
+    """Give why jobs failed or were cancelled, newest first, as runs of `[text, first, count]`.
+
+    Only as many as fit in little space: a job that is opened shows its own.
+    """
+    found: list[list[Any]] = []
+    space = _ALL_REASONS
+    for at in range(len(jobs) - 1, -1, -1):
+        text = jobs[at].reason
+        if not text:
+            continue
+        text = text[:_LONGEST_REASON]
+        if found and found[-1][0] == text and found[-1][1] == at + 1:
+            found[-1][1:] = [at, found[-1][2] + 1]
+            continue
+        space -= len(text) + 20
+        if space < 0 and found:
+            break
+        found.append([text, at, 1])
+    return found
+
+
+def estimates(jobs: Iterable[JobRow]) -> dict[str, list[Any]]:
+    """Give when the first of the jobs that wait may start.
+
+    Returns:
+        `bases`, what the service infers the times from, and `jobs`, for each one
+        `[its place among all jobs, ms since 1970, place of its basis]`.
+    """
+    waiting = ((at, row.estimate) for at, row in enumerate(jobs) if row.estimate is not None)
+    bases: dict[str, int] = {}
+    found = [
+        [at, milliseconds(estimate.starts_at), bases.setdefault(estimate.basis, len(bases))]
+        for at, estimate in islice(waiting, _MOST_ESTIMATES)
+    ]
+    return {"bases": [basis[:_LONGEST_BASIS] for basis in bases], "jobs": found}
+
+
+def milliseconds(when: datetime | None) -> int:
+    """Give a time in ms since 1970, 0 for none."""
+    return 0 if when is None else round(when.timestamp() * 1000)
+
+
+def _runs(values: Iterable[Any]) -> list[list[Any]]:
+    return [[value, sum(1 for _ in run)] for value, run in groupby(values)]
+
+
+def _differences(values: Iterable[int | None]) -> Iterator[int | None]:
+    last = 0
+    for value in values:
+        yield None if value is None else value - last
+        last = last if value is None else value
+
+
+def _code(row: JobRow) -> int:
+    return _CODES.get(row.state, _UNKNOWN_CODE) | _SUB_CODES[row.sub_status]
+
+
+def _stages(row: JobRow) -> list[int | None] | None:
+    if row.stages is None:
+        return None
+    begun = (row.stages.preparing_at, row.stages.on_device_at, row.stages.post_processing_at)
+    return [_between(row.created_at, when) for when in begun]
+
+
+def _between(start: datetime | None, end: datetime | None) -> int | None:
+    if start is None or end is None:
+        return None
+    return max(round((end - start).total_seconds() * 1000), 0)

@@ -1,0 +1,142 @@
+"""A look into one job: its result, its options, and the line of code that fetches it again.
+
+Asked for when somebody opens a job in the panel. Whatever the job holds, the answer is small.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from qiskit.primitives import BitArray
+
+from qsession_widget.wire.states import JobState
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from qsession_widget.client.job import RuntimeJob
+
+MOST_PUBS = 4
+MOST_ROWS = 16
+MOST_OPTIONS = 24
+LONGEST_LABEL = 40
+LONGEST_TEXT = 2000
+_LARGEST_INPUTS = 2**20
+_LARGEST_RESULT = 8 * 2**20
+
+
+def peek(job: RuntimeJob) -> dict[str, Any]:
+    """Look into a job.
+
+    Returns:
+        A JSON object of at most a few kB:
+
+        * job_id, and code: the line that fetches the result.
+        * reason: why it failed or was cancelled, None else.
+        * tags, and usage: seconds on the device, None where there is no figure.
+        * pubs: how many it has, None where the service does not give its inputs.
+        * options: list of [name, value].
+        * notes: what is left out, and why.
+        * results: of its first pubs, a list of objects with `pub`, `name`, and `more`, how many
+          rows are left out; and either `counts`, a list of [bits, count] of `shots`, largest
+          first, or `values`, a list of [index, value, standard error or None].
+
+    Raises:
+        QSessionError: the service does not answer, or not in a way that can be read.
+    """
+    data = job.data
+    state = data.get("state") or {}
+    usage = data.get("usage") or {}
+    notes: list[str] = []
+    pubs, options = _inputs(job, notes)
+    pubs = job.service.pub_count(job.job_id()) if pubs is None else pubs
+    results = _results(job, notes) if state.get("status") == JobState.COMPLETED else []
+    return {
+        "job_id": job.job_id(),
+        "code": f"service.job({job.job_id()!r}).result()",
+        "reason": _short(state.get("reason"), LONGEST_TEXT),
+        "tags": [_short(tag, LONGEST_LABEL) for tag in job.tags[:MOST_ROWS]],
+        "usage": usage.get("qpu_charge_time_seconds")
+        if usage.get("status") == "complete"
+        else None,
+        "pubs": pubs,
+        "options": options,
+        "notes": notes,
+        "results": results,
+    }
+
+
+def _inputs(job: RuntimeJob, notes: list[str]) -> tuple[int | None, list[list[str]]]:
+    """Give the number of pubs, and the options, without decoding a single circuit."""
+    text = job.service.api.short_inputs(job.job_id(), _LARGEST_INPUTS)
+    if text is None:
+        notes.append("Its inputs are large, so its options are not fetched.")
+        return None, []
+    params = json.loads(text).get("params") or {}
+    pubs = params.get("pubs")
+    options = list(_flat(params.get("options") or {}))[:MOST_OPTIONS]
+    return len(pubs) if isinstance(pubs, list) else None, options
+
+
+def _flat(options: Mapping[str, Any], prefix: str = "") -> Iterator[list[str]]:
+    for name, value in options.items():
+        if isinstance(value, dict):
+            yield from _flat(value, f"{prefix}{name}.")
+        else:
+            yield [str(_short(prefix + name, LONGEST_LABEL)), str(_short(value, LONGEST_LABEL))]
+
+
+def _results(job: RuntimeJob, notes: list[str]) -> list[dict[str, Any]]:
+    if job.data.get("private"):
+        notes.append("It is private: its result is given once, so it is not fetched here.")
+        return []
+    text = job.service.api.short_results(job.job_id(), _LARGEST_RESULT)
+    if text is None:
+        notes.append("Its result is large, so it is not fetched here.")
+    found: list[dict[str, Any]] = []
+    for number, pub in enumerate(list(job.decode(text) if text else [])[:MOST_PUBS]):
+        data = pub.data
+        for name, value in list(data.items())[:MOST_PUBS]:
+            place = {"pub": number, "name": _short(name, LONGEST_LABEL)}
+            if isinstance(value, BitArray):
+                found.append(place | _counts(value))
+            elif name == "evs":
+                found.append(place | _values(value, getattr(data, "stds", None)))
+    return found
+
+
+def _counts(bits: BitArray) -> dict[str, Any]:
+    counts = sorted(bits.get_counts().items(), key=lambda item: (-item[1], item[0]))
+    return {
+        "shots": sum(count for _, count in counts),
+        "counts": [[_short(label, LONGEST_LABEL), count] for label, count in counts[:MOST_ROWS]],
+        "more": max(len(counts) - MOST_ROWS, 0),
+    }
+
+
+def _values(values: Any, errors: Any) -> dict[str, Any]:
+    flat = np.asarray(values, dtype=float)
+    spread = None if errors is None else np.asarray(errors, dtype=float)
+    rows = [
+        [
+            ", ".join(map(str, at)),
+            _number(flat[at]),
+            None if spread is None or spread.shape != flat.shape else _number(spread[at]),
+        ]
+        for at in list(np.ndindex(flat.shape))[:MOST_ROWS]
+    ]
+    return {"values": rows, "more": max(flat.size - MOST_ROWS, 0)}
+
+
+def _number(value: Any) -> float | None:
+    """Give a number that JSON has."""
+    return float(value) if np.isfinite(value) else None
+
+
+def _short(value: object, longest: int) -> str | None:
+    if value is None:
+        return None
+    text = str(value)
+    return text if len(text) <= longest else f"{text[: longest - 1]}\N{HORIZONTAL ELLIPSIS}"

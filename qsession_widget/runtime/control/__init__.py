@@ -1,0 +1,1 @@
+"""Carries out what happens to sessions and jobs."""

@@ -1,0 +1,294 @@
+"""All that can be asked of a runtime's sessions and jobs; nothing else changes them.
+
+Everything runs in the event loop. Memory holds the sessions and jobs that have not ended; each
+change is handed to the store in order, and whoever asked for it is answered when it is on disk.
+Lifecycle and scheduler decide; the parts that carry it out are put together here.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections import Counter
+from functools import partial
+from typing import TYPE_CHECKING
+
+from msgspec.structs import replace
+
+from qsession_widget.runtime.control.admission import KEYS, Intake
+from qsession_widget.runtime.control.device_arbiter import Turns
+from qsession_widget.runtime.control.dispatcher import Running, safely
+from qsession_widget.runtime.control.state import Bell, Live
+from qsession_widget.runtime.control.ticker import Agenda
+from qsession_widget.runtime.control.transitions import Steps
+from qsession_widget.runtime.control.worker_pool import LocalExecutor
+from qsession_widget.runtime.model import lifecycle
+from qsession_widget.runtime.scheduling.scheduler import Scheduler
+from qsession_widget.runtime.store import idempotency, usage
+from qsession_widget.runtime.store.store import Write
+from qsession_widget.wire.states import JobState
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+    from datetime import datetime
+
+    from qsession_widget.runtime.clock import Clock
+    from qsession_widget.runtime.control.admission import NewSession
+    from qsession_widget.runtime.control.notifier import Changes
+    from qsession_widget.runtime.control.worker_pool import Event, Place
+    from qsession_widget.runtime.model.job import Job
+    from qsession_widget.runtime.model.lifecycle import Session
+    from qsession_widget.runtime.scheduling.estimates import Estimate
+    from qsession_widget.runtime.settings import Policy, Settings
+    from qsession_widget.runtime.store.store import Store
+
+log = logging.getLogger(__name__)
+
+CANCELLED_BY_USER_REASON = "Cancelled by its user."
+
+
+class Coordinator:
+    """The sessions and jobs of a runtime, and what happens to them."""
+
+    def __init__(
+        self,
+        store: Store,
+        clock: Clock,
+        settings: Settings,
+        several_owners: Callable[[], bool] = lambda: False,
+        is_known: Callable[[str], bool] = lambda _owner: True,
+    ) -> None:
+        """Prepare, start nothing.
+
+        Args:
+            store: of the runtime.
+            clock: for the times of sessions and jobs.
+            settings: of the runtime.
+            several_owners: whether there is more than one at the moment.
+            is_known: whether an owner may use the runtime at the moment.
+        """
+        self._several_owners = several_owners
+        self._live = live = Live(store, clock, settings, Bell(self._look))
+        self._executor = LocalExecutor(settings.workers, self._on_event, live.bell.ring)
+        self._scheduler = Scheduler(lanes=settings.lanes, shared=self.policy == "shared")
+        self._turns = Turns(live, self._scheduler, self._executor)
+        self._steps = Steps(live, self._scheduler, self._turns, self._executor)
+        self._running = Running(live, self._scheduler, self._turns, self._steps, self._executor)
+        self._intake = Intake(live, self._steps, self._running, is_known)
+        self._agenda = Agenda(live, self._steps, self._running)
+
+    @property
+    def changes(self) -> Changes:
+        """Who watches what."""
+        return self._live.changes
+
+    @property
+    def now(self) -> datetime:
+        """The runtime's time."""
+        return self._live.now
+
+    @property
+    def policy(self) -> Policy:
+        """Whether an active session has its device to itself, or only goes first."""
+        if self._live.settings.policy is not None:
+            return self._live.settings.policy
+        return "shared" if self._several_owners() else "dedicated"
+
+    @property
+    def idle(self) -> bool:
+        """Whether there is no session that is open and no job that has not ended."""
+        return not self._live.sessions and not self._live.jobs
+
+    def start(self) -> None:
+        """Go on where the last runtime on this store stopped, by whatever death."""
+        live, store = self._live, self._live.store
+        newest = store.read_at_start(usage.newest_time)
+        if newest is not None:
+            live.clock.go_on_from(newest)
+        sessions, jobs, revision = store.unfinished()
+        live.go_on_from(revision)
+        past = store.read_at_start(
+            partial(usage.recent_use, shared=self._scheduler.shared), self.now
+        )
+        self._intake.remember(store.read_at_start(idempotency.latest, KEYS))
+        for owner, day, seconds in past:
+            self._scheduler.charge(owner, seconds, day)
+        for session in sessions:
+            self._steps.keep_session(session, counted=True)
+        for job in jobs:
+            live.add(job)
+            live.inherited.add(job.id)
+            self._steps.enqueue(job)
+        self._executor.start()
+        for job in jobs:
+            if job.state is JobState.RUNNING:
+                self._steps.interrupted(job)
+        for session in sessions:
+            known = live.sessions.get(session.id)
+            if known is not None and lifecycle.is_cancelled(known):
+                # The last runtime died over it.
+                self._steps.apply(lifecycle.cancel(known, self.now))
+        self._look()
+
+    def stop(self) -> None:
+        """End the workers. Jobs that were running are run again by the next runtime.
+
+        They go back to their queues: one that is found running had a runtime that died.
+        """
+        self._agenda.stop()
+        self.changes.close()
+        self._executor.stop()
+        for job in [each for each in self._live.jobs.values() if each.state is JobState.RUNNING]:
+            safely(partial(self._steps.requeue, job, attempts=job.attempts - 1))
+
+    # -- what is asked for -----------------------------------------------------------------
+
+    async def create_session(self, wanted: NewSession, key: str | None) -> str:
+        """Open a session; returns its id once it is on disk. `Intake` says what it raises."""
+        return await self._intake.create_session(wanted, key)
+
+    async def submit(self, job: Job, params: str, key: str | None) -> str:
+        """Take a job; returns its id once it is on disk. `Intake.submit` says more."""
+        return await self._intake.submit(job, params, key)
+
+    async def close_session(self, session_id: str) -> None:
+        """Take no more jobs into a session. Does nothing to one that is closed."""
+        session = self._steps.current(session_id)
+        if session is not None:
+            await self._steps.apply(lifecycle.Step(lifecycle.close(session, self.now)))
+
+    async def cancel_session(self, session_id: str) -> None:
+        """Take no more jobs and cancel the queued ones. Does nothing to a closed session."""
+        session = self._steps.current(session_id)
+        if session is None:
+            return
+        session = self._steps.put_session(lifecycle.begin_to_cancel(session))
+        # What is on disk by now is gone on with by the next runtime.
+        stored = self._live.write(Write(sessions=(session,)))
+        queued = self._live.jobs_of(session_id, JobState.QUEUED)
+        await self._steps.cancel_in_turns(queued, lifecycle.CANCELLED_REASON)
+        left = self._live.sessions.get(session_id)
+        if left is not None:
+            await self._steps.apply(lifecycle.cancel(left, self.now))
+        await asyncio.wait([stored])
+
+    async def cancel_queued(self, session_id: str) -> list[str]:
+        """Cancel a session's queued jobs; returns their ids."""
+        if self._steps.current(session_id) is None:
+            return []
+        queued = self._live.jobs_of(session_id, JobState.QUEUED)
+        return await self._steps.cancel_in_turns(queued, lifecycle.QUEUE_CANCELLED_REASON)
+
+    async def cancel_job(self, job_id: str) -> bool:
+        """Cancel a job, running or not; False if it has ended already, and that is on disk."""
+        job = self._live.jobs.get(job_id)
+        if job is not None and job.session_id is not None:
+            self._steps.current(job.session_id)
+            job = self._live.jobs.get(job_id)
+        if job is None:
+            await self._live.until_stored(job_id)
+            return False
+        await self._steps.end(job, JobState.CANCELLED, reason=CANCELLED_BY_USER_REASON)
+        return True
+
+    async def cancel_all(self, owner: str) -> None:
+        """Cancel an owner's jobs, running or not, and their sessions with them."""
+        for session in [each for each in self._live.sessions.values() if each.owner == owner]:
+            await self.cancel_session(session.id)
+        jobs = [each for each in self._live.jobs.values() if each.owner == owner]
+        await self._steps.cancel_in_turns(jobs, CANCELLED_BY_USER_REASON, running=True)
+
+    async def set_tags(self, job: Job, tags: tuple[str, ...]) -> None:
+        """Give a job other tags, whether it has ended or not."""
+        known = self._live.jobs.get(job.id)
+        if known is not None:
+            await self._live.write(Write(jobs=(self._live.change(replace(known, tags=tags)),)))
+        else:
+            # What was read of it may be older than its end, which is on its way to the disk.
+            changed = replace(job, tags=tags, revision=self._live.next_revision())
+            await self._live.write(Write(retagged=changed))
+
+    async def delete_job(self, job_id: str) -> None:
+        """Cancel a job if need be, and remove it with all that belongs to it."""
+        await self.cancel_job(job_id)
+        await self._live.write(Write(deleted_job=job_id))
+
+    async def advance(self, seconds: float) -> None:
+        """Let virtual time pass, and return when all that was due has happened and is on disk.
+
+        Raises:
+            TypeError: the clock is none that can be advanced.
+        """
+        await self._agenda.advance(seconds)
+
+    def next_revision(self) -> int:
+        """Give the number of one more change, for what only its watchers have to hear of."""
+        return self._live.next_revision()
+
+    # -- what is known ---------------------------------------------------------------------
+
+    def queue_positions(self, jobs: Iterable[Job]) -> dict[str, int]:
+        """Give the place of each queued job on its device, 1 being the next to start."""
+        places = ((job.id, self._scheduler.position(job.id)) for job in jobs)
+        return {job_id: place for job_id, place in places if place is not None}
+
+    def estimate(self, job_id: str) -> Estimate | None:
+        """Say when a queued job may start, where there is something to rest that on."""
+        return self._scheduler.estimate(job_id, self.now)
+
+    def sessions(self, owner: str | None = None) -> list[Session]:
+        """Give the sessions that are not closed: an owner's, or all."""
+        return [each for each in self._live.sessions.values() if owner in {None, each.owner}]
+
+    def job(self, job_id: str) -> Job | None:
+        """Give a job that is on disk and has not ended."""
+        return None if job_id in self._live.arriving else self._live.jobs.get(job_id)
+
+    def counts(self) -> Counter[tuple[str, JobState]]:
+        """Count the jobs that are on disk and have not ended, by device and state."""
+        return self._live.counts - Counter(
+            (job.backend, job.state)
+            for job_id in self._live.arriving
+            if (job := self._live.jobs.get(job_id)) is not None
+        )
+
+    def workers(self) -> list[Place]:
+        """Say what each worker does."""
+        return self._executor.places()
+
+    def queue_length(self, backend: str) -> int:
+        """Count the jobs of a device that have not ended."""
+        return self._scheduler.length(backend)
+
+    def session(self, owner: str, session_id: str) -> Session | None:
+        """Give a session of an owner's that is not closed."""
+        session = self._steps.current(session_id)
+        return session if session is not None and session.owner == owner else None
+
+    def unfinished(self, owner: str, job_id: str) -> bool:
+        """Whether it is an owner's job whose end is not on disk yet."""
+        job = self._live.jobs.get(job_id)
+        if job is not None:
+            return job.owner == owner
+        ending = self._live.ending.get(job_id)
+        return ending is not None and ending.owner == owner
+
+    def take_outcome(self, owner: str, job_id: str) -> tuple[Job, str | None] | None:
+        """Give a job that has just ended, and its result, both on disk by now; None later on.
+
+        It is given once: whoever asks again is served from the store.
+        """
+        return self._live.take_outcome(owner, job_id)
+
+    def interim(self, job_id: str) -> list[str]:
+        """Give what a running job has finished so far, one encoded result for each pub."""
+        return self._live.interim.get(job_id, [])
+
+    # -- what happens by itself ------------------------------------------------------------
+
+    def _look(self) -> None:
+        self._scheduler.shared = self.policy == "shared"
+        self._agenda.look()
+
+    def _on_event(self, job_id: str, event: Event) -> None:
+        self._running.take(job_id, event)

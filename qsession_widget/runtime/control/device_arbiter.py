@@ -1,0 +1,80 @@
+"""Lets jobs on their device in their turn, and takes note of how far each one is."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+from msgspec.structs import replace
+
+from qsession_widget.runtime.control.worker_pool import STAGE_SHOWN_SECONDS
+from qsession_widget.runtime.store.store import Write
+from qsession_widget.wire.states import Stage
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from qsession_widget.runtime.control.state import Live
+    from qsession_widget.runtime.control.worker_pool import LocalExecutor, Reached
+    from qsession_widget.runtime.model.job import Job
+    from qsession_widget.runtime.scheduling.scheduler import Scheduler
+
+
+class Turns:
+    """Who goes on which device.
+
+    Args:
+        live: what has not ended.
+        scheduler: knows whose turn it is.
+        executor: runs the jobs.
+    """
+
+    def __init__(self, live: Live, scheduler: Scheduler, executor: LocalExecutor) -> None:
+        self._live = live
+        self._scheduler = scheduler
+        self._executor = executor
+
+    def reached(self, job: Job, event: Reached) -> None:
+        """Let a job that is prepared on the device in its turn, and the next one when it is off."""
+        if event.stage is Stage.ON_DEVICE:
+            if self._scheduler.ask_device(job.id):
+                self.give(job.id, event.at)
+            elif job.prepared_at is None:
+                ready = max(self._began(event.at), job.preparing_at or job.created_at)
+                self._live.jobs[job.id] = replace(job, prepared_at=ready)
+                # Its worker may be of more use to an idle device.
+                self._live.bell.ring()
+        elif self._live.lasts_until(job) <= self._live.now:
+            self._note(job, event.stage, event.at)
+            self.give(self._scheduler.give_back(job.id))
+
+    def give(self, job_id: str | None, since: float | None = None) -> None:
+        """Let a job go on the device that it has now, or has had since a `time.monotonic()`."""
+        if job_id is not None:
+            since = time.monotonic() if since is None else since
+            self._note(self._live.jobs[job_id], Stage.ON_DEVICE, since)
+            self._executor.give_device(job_id)
+
+    def _note(self, job: Job, stage: Stage, since: float) -> None:
+        """Take note of a job's stage, and store and show it if it lasts."""
+        age = time.monotonic() - since
+        began = self._began(since)
+        # Not before the stage that it comes after.
+        before = job.on_device_at or job.prepared_at or job.preparing_at or began
+        self._live.jobs[job.id] = job.reach(stage, max(began, before))
+        asyncio.get_running_loop().call_later(
+            max(0.0, STAGE_SHOWN_SECONDS - age), self._show, job.id, job.attempts, stage
+        )
+
+    def _began(self, since: float) -> datetime:
+        """Give the runtime's time at a `time.monotonic()`."""
+        age = time.monotonic() - since
+        return self._live.now - timedelta(seconds=age * self._live.clock.rate)
+
+    def _show(self, job_id: str, attempt: int, stage: Stage) -> None:
+        live = self._live
+        job = None if live.changes.closed else live.jobs.get(job_id)
+        if job is not None and (job.attempts, job.stage) == (attempt, stage):
+            live.write(Write(jobs=(live.change(job),)))

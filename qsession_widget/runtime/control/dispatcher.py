@@ -1,0 +1,293 @@
+"""Starts jobs when they can start, gives them to workers, and takes what workers say of them."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from functools import partial
+from typing import TYPE_CHECKING
+
+from msgspec.structs import replace
+
+from qsession_widget.runtime.control.worker_pool import (
+    GOES_ON,
+    Done,
+    Failed,
+    Interim,
+    Lost,
+    Reached,
+    Task,
+)
+from qsession_widget.runtime.device_catalog import Catalog
+from qsession_widget.runtime.model.job import MAX_ATTEMPTS
+from qsession_widget.runtime.store.store import Write
+from qsession_widget.runtime.worker.limits import Limits
+from qsession_widget.wire.states import JOB_FAILED, RAN_TOO_LONG, JobState, Stage
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from qsession_widget.runtime.control.device_arbiter import Turns
+    from qsession_widget.runtime.control.state import Live
+    from qsession_widget.runtime.control.transitions import Steps
+    from qsession_widget.runtime.control.worker_pool import Event, LocalExecutor
+    from qsession_widget.runtime.model.job import Job
+    from qsession_widget.runtime.model.lifecycle import Session
+    from qsession_widget.runtime.scheduling.scheduler import Scheduler
+    from qsession_widget.runtime.worker.lru_cache import Figures
+
+log = logging.getLogger(__name__)
+
+
+class Running:
+    """The way of a job from its queue through a worker to its end.
+
+    Args:
+        live: what has not ended.
+        scheduler: chooses what starts.
+        turns: who goes on which device.
+        steps: carries out changes.
+        executor: runs the jobs.
+    """
+
+    def __init__(
+        self,
+        live: Live,
+        scheduler: Scheduler,
+        turns: Turns,
+        steps: Steps,
+        executor: LocalExecutor,
+    ) -> None:
+        self.handing_over = 0
+        self.probe: asyncio.Future[None] | None = None
+        self._live = live
+        self._settings = live.settings
+        self._scheduler = scheduler
+        self._turns = turns
+        self._steps = steps
+        self._executor = executor
+        self._catalog = Catalog(live.settings.copies, live.settings.aliases, live.settings.devices)
+        self._background: set[asyncio.Task[None]] = set()
+
+    @property
+    def busy(self) -> bool:
+        """Whether a worker computes or is about to, or what it did waits for the disk."""
+        on_the_way = self.handing_over or self._live.arriving
+        return bool(on_the_way) or self._executor.free < self._settings.workers
+
+    def warm(self, session: Session) -> None:
+        """Have a worker get ready for the jobs of a session."""
+        self._executor.warm(session.id, self._recorded_name(session.backend))
+
+    # -- to a worker -----------------------------------------------------------------------
+
+    def dispatch(self) -> None:
+        """Start what can start."""
+        if not self._live.store.available:
+            self._wait_for_store()
+            return
+        while self._executor.free > self.handing_over:
+            job_id = self._scheduler.start_next(self._live.now)
+            if job_id is None:
+                return
+            try:
+                self._start(self._live.jobs[job_id])
+            except Exception:
+                self._scheduler.requeue(job_id)
+                raise
+        self._displace()
+
+    def _displace(self) -> None:
+        """Take a worker from a job that only waits for its device, where another one is idle.
+
+        Such a job has been prepared, and what its worker has kept makes that short the next time.
+        """
+        if self._executor.giving_up:
+            # One at a time: it is for this that the next free worker will be used.
+            return
+        job_id = self._scheduler.displaced()
+        job = None if job_id is None else self._live.jobs[job_id]
+        if job is not None and job.state is JobState.RUNNING:
+            self._executor.cancel(job.id)
+            self._steps.requeue(job, attempts=job.attempts - 1)
+
+    def _wait_for_store(self) -> None:
+        """Start nothing whose start could not be stored, and look again when the file can be."""
+        if self.probe is None:
+            self.probe = self._live.write(Write(clock=self._live.now))
+            self.probe.add_done_callback(self._store_is_back)
+
+    def _store_is_back(self, _done: asyncio.Future[None]) -> None:
+        self.probe = None
+        self._live.bell.ring()
+
+    def _start(self, job: Job) -> None:
+        started, stored = self._steps.start(job)
+        params = self._live.take_payload(job.id)
+        if params is not None:
+            self._give(started, params)
+            return
+        self.handing_over += 1
+        # A job under which a runtime may have died runs once it is counted.
+        counted = stored if job.id in self._live.inherited else None
+        task = asyncio.create_task(self._hand_over(started, counted))
+        self._background.add(task)
+        task.add_done_callback(self._background.discard)
+
+    async def _hand_over(self, job: Job, counted: asyncio.Future[None] | None) -> None:
+        """Read a job's payload and give it to a worker, unless it ended meanwhile.
+
+        Args:
+            job: as it started.
+            counted: its start on the way to the disk, where that has to be there first.
+        """
+        problem: Exception | None = None
+        params = None
+        try:
+            params = await self._live.store.params(job.id)
+            if counted is not None:
+                await counted
+        except Exception as error:
+            log.exception("the payload of job %s cannot be read", job.id)
+            problem = error
+        finally:
+            self.handing_over -= 1
+        now = self._live.jobs.get(job.id)
+        if now is None or (now.state, now.attempts) != (job.state, job.attempts):
+            self._live.bell.ring()
+            return
+        if params is None:
+            reason = f"Its payload cannot be read: {problem or 'it is not there'}."
+            self._steps.end(job, JobState.FAILED, reason=reason, reason_code=JOB_FAILED)
+            return
+        self._give(job, params)
+
+    def _give(self, job: Job, params: str) -> None:
+        self._executor.submit(
+            Task(
+                job_id=job.id,
+                affinity=job.session_id or job.backend,
+                program_id=job.program_id,
+                params=params,
+                backend=job.backend,
+                optimization_level=job.optimization_level,
+                min_seconds=self._sleep_seconds,
+                device=self._recorded_name(job.backend),
+                limits=Limits(
+                    qubits=self._settings.max_qubits,
+                    shots=self._settings.max_shots,
+                    memory_bytes=self._settings.max_job_memory_bytes,
+                    result_bytes=self._settings.max_result_bytes,
+                ),
+                asks=self._settings.lanes > 1,
+            )
+        )
+
+    @property
+    def _sleep_seconds(self) -> float:
+        """How long a worker lets a job last at least; virtual time it cannot wait for."""
+        rate = self._live.clock.rate
+        return self._settings.min_job_seconds / rate if rate else 0.0
+
+    def _recorded_name(self, backend: str) -> str:
+        device = self._catalog.get(backend)
+        # One that is served no more may have jobs still.
+        return device.recorded_name if device else backend
+
+    # -- from a worker ---------------------------------------------------------------------
+
+    def take(self, job_id: str, event: Event) -> None:
+        """Take what a worker says. What it says of a job that has ended is of no interest."""
+        live = self._live
+        job = live.jobs.get(job_id)
+        if not isinstance(event, Reached):
+            # The worker is free, whatever becomes of this.
+            live.bell.ring()
+        if job is None or job.state is not JobState.RUNNING:
+            return
+        if job_id in live.arriving and not isinstance(event, GOES_ON):
+            # It is taken once the job itself is on disk; if it never is, nobody hears of it.
+            live.arriving[job_id] = event
+            return
+        if job.session_id is not None:
+            safely(partial(self._steps.current, job.session_id))
+        # A timer that was late may have ended it.
+        job = live.jobs.get(job_id)
+        if job is not None:
+            self._follow(job, event)
+
+    def _follow(self, job: Job, event: Event) -> None:
+        live = self._live
+        match event:
+            case Interim(text):
+                live.interim.setdefault(job.id, []).append(text)
+                live.changes.notify([job.id])
+            case Reached():
+                self._turns.reached(job, event)
+            case Done():
+                self._finish(job, event)
+            case Failed(reason, traceback):
+                log.info("job %s failed: %s\n%s", job.id, reason, traceback)
+                self._steps.end(job, JobState.FAILED, reason=reason, reason_code=JOB_FAILED)
+            case Lost(status) if job.attempts < MAX_ATTEMPTS:
+                log.warning("the worker of job %s died with status %s", job.id, status)
+                self._steps.requeue(job, attempts=job.attempts)
+            case Lost(status):
+                reason = (
+                    f"Its worker process died {job.attempts} times, last with status {status}; "
+                    "too little memory is the usual cause; a job may take "
+                    f"{self._settings.max_job_memory_bytes} bytes."
+                )
+                job = job.without_stages()
+                self._steps.end(job, JobState.FAILED, reason=reason, reason_code=JOB_FAILED)
+
+    def look_at(self, job: Job) -> None:
+        """End a running job whose time has come: with its result, or for its limit."""
+        live = self._live
+        if live.arriving.get(job.id) is not None:
+            return
+        if job.id in live.finished and live.lasts_until(job) <= live.now:
+            self._complete(job, live.finished.pop(job.id))
+            return
+        limit = live.time_limit(job)
+        if limit is not None and limit <= live.now:
+            reason = f"Ran longer than its limit of {live.limit_seconds(job)} s."
+            self._steps.end(job, JobState.CANCELLED, reason=reason, reason_code=RAN_TOO_LONG)
+
+    def _finish(self, job: Job, done: Done) -> None:
+        """End a job, or keep its result until virtual time has passed for it."""
+        if self._live.lasts_until(job) > self._live.now:
+            self._live.finished[job.id] = done
+            self._live.look_later(job)
+        else:
+            self._complete(job, done)
+
+    def _complete(self, job: Job, done: Done) -> None:
+        """End a job with its result."""
+        if job.stage is Stage.ON_DEVICE:
+            job = job.reach(Stage.POST_PROCESSING, self._live.now)
+        self._count(job, done.cache)
+        self._steps.end(job, JobState.COMPLETED, result=done.result, busy_seconds=done.busy_seconds)
+
+    def _count(self, job: Job, cache: Figures) -> None:
+        """Add what caches did for a job to its session; stored with the job's end."""
+        session = self._live.session_of(job)
+        if session is not None:
+            self._steps.put_session(
+                replace(
+                    session,
+                    cache_hits=session.cache_hits + cache.hits,
+                    cache_misses=session.cache_misses + cache.misses,
+                    cache_seconds_saved=session.cache_seconds_saved + cache.seconds_saved,
+                )
+            )
+
+
+def safely(step: Callable[[], object]) -> bool:
+    """Take a step of the event loop's; what goes wrong with it must not stop the next ones."""
+    try:
+        step()
+    except Exception:
+        log.exception("a step of the runtime failed")
+        return False
+    return True

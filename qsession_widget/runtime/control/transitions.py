@@ -1,0 +1,311 @@
+"""Carries out each change of a session or a job: in memory, in the queues and in the store."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from typing import TYPE_CHECKING
+
+from msgspec.structs import replace
+
+from qsession_widget.runtime.model import lifecycle
+from qsession_widget.runtime.model.job import MAX_ATTEMPTS
+from qsession_widget.runtime.store.store import Write
+from qsession_widget.wire.states import JOB_FAILED, RAN_TOO_LONG, JobState
+
+if TYPE_CHECKING:
+    from qsession_widget.runtime.control.device_arbiter import Turns
+    from qsession_widget.runtime.control.state import Live
+    from qsession_widget.runtime.control.worker_pool import LocalExecutor
+    from qsession_widget.runtime.model.job import Job
+    from qsession_widget.runtime.model.lifecycle import Session
+    from qsession_widget.runtime.scheduling.scheduler import Scheduler
+
+log = logging.getLogger(__name__)
+
+_AT_ONCE = 100
+"""How many jobs are cancelled in one turn of the event loop: a few milliseconds."""
+
+
+class Steps:
+    """What happens to sessions and jobs.
+
+    Args:
+        live: what has not ended.
+        scheduler: the queues.
+        turns: who goes on which device.
+        executor: runs the jobs.
+    """
+
+    def __init__(
+        self, live: Live, scheduler: Scheduler, turns: Turns, executor: LocalExecutor
+    ) -> None:
+        self._live = live
+        self._scheduler = scheduler
+        self._turns = turns
+        self._executor = executor
+
+    # -- sessions --------------------------------------------------------------------------
+
+    def current(self, session_id: str) -> Session | None:
+        """Give a session after every timer that has run out, None if it is closed.
+
+        Whoever changes a session asks here first: a timer that is late (the machine slept) still
+        comes before what happens now.
+        """
+        session = self._live.sessions.get(session_id)
+        if session is None:
+            return None
+        now = self._live.now
+        deadline = lifecycle.next_deadline(session)
+        if deadline is not None and deadline <= now:
+            self.apply(lifecycle.tick(session, now))
+            if self._live.settings.stop_at_max_time:
+                self._stop_running(session_id)
+        return self._live.sessions.get(session_id)
+
+    def apply(self, step: lifecycle.Step) -> asyncio.Future[None]:
+        """End the jobs that a session's change ends, and take its new state."""
+        jobs: tuple[Job, ...] = ()
+        if step.ended is not None:
+            state, reason, when = step.ended
+            jobs = tuple(
+                self._put_ended(job.end(state, when, reason=reason))
+                # The last one first: who is next in the queue then changes once.
+                for job in reversed(self._live.jobs_of(step.session.id, JobState.QUEUED))
+            )
+        session = self.put_session(step.session)
+        self._live.bell.ring()
+        return self._live.write_end(Write(sessions=(session,), jobs=jobs))
+
+    async def cancel_in_turns(
+        self, jobs: list[Job], reason: str, *, running: bool = False
+    ) -> list[str]:
+        """Cancel many jobs, some at a time, so that nobody else waits for long.
+
+        Args:
+            jobs: to cancel.
+            reason: why.
+            running: whether those too that run by then.
+
+        Returns:
+            Ids of those that had not ended before, once that is on disk.
+        """
+        live, cancelled = self._live, list[str]()
+        stored: list[asyncio.Future[None]] = []
+        for start in range(0, len(jobs), _AT_ONCE):
+            if start:
+                # Others' turn.
+                await asyncio.sleep(0)
+            ended: list[Job] = []
+            sessions: dict[str, int] = {}
+            for known in jobs[start : start + _AT_ONCE]:
+                job = live.jobs.get(known.id)
+                if job is None:
+                    continue
+                if job.state is JobState.RUNNING and not running:
+                    continue
+                cancelled.append(job.id)
+                if job.state is JobState.RUNNING:
+                    stored.append(self.end(job, JobState.CANCELLED, reason=reason))
+                    continue
+                ended.append(self._put_ended(job.end(JobState.CANCELLED, live.now, reason=reason)))
+                if job.session_id is not None:
+                    sessions[job.session_id] = sessions.get(job.session_id, 0) + 1
+            changed = tuple(
+                self.put_session(lifecycle.drop(session, live.now, count))
+                for session_id, count in sessions.items()
+                if (session := live.sessions.get(session_id)) is not None
+            )
+            if ended:
+                stored.append(live.write_end(Write(sessions=changed, jobs=tuple(ended))))
+        live.bell.ring()
+        if stored:
+            await asyncio.wait(stored)
+        return cancelled
+
+    def put_session(self, session: Session) -> Session:
+        """Take note of a session that has changed."""
+        session = replace(session, revision=self._live.next_revision())
+        self.keep_session(session)
+        return session
+
+    def keep_session(self, session: Session, *, counted: bool = False) -> None:
+        """Hold a session, its timer and its place in the queues, unless it is closed.
+
+        Args:
+            session: as it is now.
+            counted: what it used until it was last inactive has been charged already.
+        """
+        live = self._live
+        if session.closed_at is None:
+            live.sessions[session.id] = session
+        else:
+            live.sessions.pop(session.id, None)
+        live.timers.set(session.id, lifecycle.next_deadline(session))
+        self._scheduler.update(session, live.now, counted=counted)
+
+    def _stop_running(self, session_id: str) -> None:
+        session = self._live.sessions.get(session_id)
+        if session is not None and lifecycle.is_past_max_time(session, self._live.now):
+            for job in self._live.jobs_of(session_id, JobState.RUNNING):
+                self.end(
+                    job,
+                    JobState.CANCELLED,
+                    reason=lifecycle.STOPPED_REASON,
+                    reason_code=RAN_TOO_LONG,
+                )
+
+    # -- jobs ------------------------------------------------------------------------------
+
+    def enqueue(self, job: Job) -> None:
+        """Put a job into its queue."""
+        self._scheduler.wait(job.id, device=job.backend, owner=job.owner, session_id=job.session_id)
+
+    def start(self, job: Job) -> tuple[Job, asyncio.Future[None]]:
+        """Start a job that was chosen; the future is done when that is on disk."""
+        now = self._live.now
+        session = self._live.session_of(job)
+        if session is not None:
+            session = self.put_session(lifecycle.start(session, now))
+        started = self._live.change(job.start(now))
+        # It may share the commit of the job's end: a runtime that dies before runs the job again.
+        # Not if one has died before, perhaps of this very job.
+        can_wait = job.id not in self._live.inherited
+        change = Write(jobs=(started,), sessions=(session,) if session else (), can_wait=can_wait)
+        return started, self._live.write(change)
+
+    def requeue(self, job: Job, *, attempts: int, interruptions: int | None = None) -> None:
+        """Put a job back into its queue, since whoever ran it died."""
+        live = self._live
+        again = live.change(job.requeue(attempts=attempts, interruptions=interruptions))
+        self._turns.give(self._scheduler.requeue(job.id))
+        session = live.session_of(job)
+        if session is not None:
+            session = self.put_session(lifecycle.requeue(session, live.now))
+        live.interim.pop(job.id, None)
+        live.finished.pop(job.id, None)
+        live.write(Write(jobs=(again,), sessions=(session,) if session else ()))
+        self._live.bell.ring()
+
+    def interrupted(self, job: Job) -> None:
+        """Put a job back into its queue that was running when the last runtime died.
+
+        It fails where that happened too often: it may be what those runtimes died of.
+        """
+        deaths = job.interruptions + 1
+        if deaths < MAX_ATTEMPTS:
+            log.info("job %s goes back to its queue: its runtime died", job.id)
+            self.requeue(job, attempts=job.attempts - 1, interruptions=deaths)
+            return
+        reason = f"It was running {deaths} times when the runtime died, and is not tried again."
+        log.warning("job %s fails: %s", job.id, reason)
+        # What a runtime's death has cut off costs nothing.
+        failed = replace(job.without_stages(), interruptions=deaths)
+        self.end(failed, JobState.FAILED, reason=reason, reason_code=JOB_FAILED)
+
+    def end(
+        self,
+        job: Job,
+        state: JobState,
+        *,
+        reason: str | None = None,
+        reason_code: int | None = None,
+        result: str | None = None,
+        busy_seconds: float | None = None,
+    ) -> asyncio.Future[None]:
+        """End a job, wherever it is, and store its result; the future is done when it is on disk.
+
+        The worker of one that is cancelled while it runs is free a little later.
+        """
+        live = self._live
+        now = live.now
+        if job.state is JobState.RUNNING and state is JobState.CANCELLED:
+            self._executor.cancel(job.id)
+        ended = self._put_ended(
+            job.end(state, now, reason=reason, reason_code=reason_code, busy_seconds=busy_seconds)
+        )
+        session = live.session_of(job)
+        if session is not None:
+            session = self.put_session(
+                lifecycle.end(session, now, ended.device_seconds, ended.preparing_seconds)
+                if job.state is JobState.RUNNING
+                else lifecycle.drop(session, now)
+            )
+        self._live.bell.ring()
+        change = Write(
+            jobs=(ended,),
+            sessions=(session,) if session else (),
+            result=None if result is None else (job.id, result),
+        )
+        future = live.write_end(change)
+        if change.result is not None:
+            future.add_done_callback(lambda done: self._check_stored(change, done))
+        return future
+
+    def withdraw(self, job: Job, before: Session | None) -> None:
+        """Undo the taking of a job that could not be stored, wherever it is by now.
+
+        No time on a device is charged for it, and none stays in its session.
+
+        Args:
+            job: as it is.
+            before: its session, as that was before the job came.
+        """
+        live = self._live
+        runs = job.state is JobState.RUNNING
+        if runs:
+            self._executor.cancel(job.id)
+        self._forget(job)
+        self._live.bell.ring()
+        session = live.session_of(job)
+        if session is not None and before is not None:
+            started_at = job.started_at if runs else None
+            undone = lifecycle.withdraw(session, live.now, before, started_at)
+            self.apply(lifecycle.Step(undone))
+
+    def _put_ended(self, job: Job) -> Job:
+        job = replace(job, revision=self._live.next_revision())
+        self._forget(job)
+        return job
+
+    def _forget(self, job: Job) -> None:
+        self._live.remove(job)
+        following = self._scheduler.leave(
+            job.id,
+            self._live.now,
+            used_seconds=job.running_seconds,
+            completed=job.state is JobState.COMPLETED,
+        )
+        self._turns.give(following)
+
+    def _check_stored(self, change: Write, done: asyncio.Future[None]) -> None:
+        """Keep a stored result at hand; end its job as Failed where it can never be stored.
+
+        Such a job must not look unfinished.
+        """
+        if done.cancelled() or change.result is None:
+            return
+        error = done.exception()
+        (job,) = change.jobs
+        if error is None:
+            _, result = change.result
+            self._live.keep_outcome(job, result)
+            return
+        failed = replace(
+            job.without_stages(),
+            state=JobState.FAILED,
+            reason=f"Its result cannot be stored: {type(error).__name__}.",
+            reason_code=JOB_FAILED,
+            revision=self._live.next_revision(),
+        )
+        session = self._live.session_of(job)
+        cost = job.device_seconds, job.preparing_seconds
+        # Where the job's end closed its session, that is as it was to be written with it.
+        known = [session] if session is not None else change.sessions
+        sessions = tuple(
+            self.put_session(lifecycle.refund(each, *cost))
+            for each in known
+            if session is not None or each.closed_at is not None
+        )
+        self._live.write_end(Write(jobs=(failed,), sessions=sessions))

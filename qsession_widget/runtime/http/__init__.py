@@ -1,0 +1,1 @@
+"""HTTP: routes, requests that are parsed, documents that are answered."""

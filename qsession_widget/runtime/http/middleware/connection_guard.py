@@ -1,0 +1,498 @@
+"""What a connection may hold of the server: descriptors, memory and time, before and after a token.
+
+A connection is a stranger's until a request on it has shown a good token. Strangers share a part of
+the connections, the administrator has a part that is theirs alone, and the other users share the
+rest. Where strangers have taken their part, the oldest connection of the address that has the most
+makes room, so that a newcomer, who may be a user, always gets in.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import logging
+import resource
+import socket
+import time
+from collections import Counter
+from http import HTTPStatus
+from typing import TYPE_CHECKING, Any, Protocol
+
+from starlette.authentication import AuthenticationError
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+from qsession_widget.runtime.auth.user_registry import ADMINISTRATOR
+
+if TYPE_CHECKING:
+    import ssl
+    from collections.abc import Callable
+
+    from starlette.types import Scope
+
+log = logging.getLogger(__name__)
+
+MAX_HEAD_BYTES = 64 * 1024
+"""Largest head of a request: its first line, its headers, and what may follow a chunked body."""
+
+MAX_HEADERS = 128
+"""Most headers of a request; IBM's client sends a dozen."""
+
+MAX_PIPELINED = 16
+"""Most requests that a connection may send before the first of them is answered."""
+
+HEAD_SECONDS = 10.0
+"""How long a head, a TLS handshake, or a stranger's next request may take to come."""
+
+BODY_SECONDS = 30.0
+"""For how long a body may come slower than `BODY_BYTES`, or an answer not be read at all."""
+
+BODY_BYTES = 4_096
+"""Least part of a body that has to come in `BODY_SECONDS`."""
+
+MOST_CONNECTIONS = 8_192
+MOST_STRANGERS = 512
+_OWN_DESCRIPTORS = 96
+"""Of the store, the log, the forkserver and the listeners, with room to spare."""
+_OF_A_WORKER = 8
+_TOLD_EVERY_SECONDS = 60.0
+_AFTER_FAILURE_SECONDS = 0.1
+_EXTENSION = "qsession.connection"
+
+
+class CrowdedError(AuthenticationError):
+    """The token is good, and its user has as many connections as they may have."""
+
+
+class Entry(Protocol):
+    """A connection as the list of all of them sees it."""
+
+    @property
+    def peer(self) -> str:
+        """Address of the other end."""
+
+    @property
+    def busy(self) -> bool:
+        """Whether a request is being answered."""
+
+    def drop(self) -> None:
+        """Close it at once."""
+
+
+def raise_descriptor_limit(workers: int) -> int:
+    """Take as many descriptors as the system gives, and return how many connections that is.
+
+    Args:
+        workers: processes that run jobs, each of which takes a few descriptors.
+    """
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = 2 * MOST_CONNECTIONS
+    if hard != resource.RLIM_INFINITY:
+        wanted = min(wanted, hard)
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        # A system may have a lower limit of its own than it says.
+        with contextlib.suppress(ValueError, OSError):
+            resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
+            soft = wanted
+    if soft == resource.RLIM_INFINITY:
+        return MOST_CONNECTIONS
+    return max(32, min(MOST_CONNECTIONS, soft - _OWN_DESCRIPTORS - _OF_A_WORKER * workers))
+
+
+class Connections:
+    """All connections, and whose they are.
+
+    Args:
+        most: how many there may be.
+    """
+
+    def __init__(self, most: int) -> None:
+        self.strangers_most = min(MOST_STRANGERS, most // 4)
+        self.administrator_most = most // 4
+        self.others_most = most // 2
+        self.user_most = max(4, most // 8)
+        self._strangers: dict[str, dict[Entry, None]] = {}
+        self._stranger_count = 0
+        self._owners: dict[str, dict[Entry, None]] = {}
+        self._owner_of: dict[Entry, str] = {}
+        self._untold: Counter[str] = Counter()
+        self._told_at: dict[str, float] = {}
+
+    @property
+    def count(self) -> int:
+        """How many there are."""
+        return self._stranger_count + len(self._owner_of)
+
+    def enter(self, entry: Entry) -> None:
+        """Take a new connection in, and make room for it among the strangers."""
+        self._strangers.setdefault(entry.peer, {})[entry] = None
+        self._stranger_count += 1
+        if self._stranger_count > self.strangers_most:
+            of_one = max(self._strangers.values(), key=len)
+            oldest = next(iter(of_one))
+            self.leave(oldest)
+            self.tell(oldest.peer, "too many connections without a token")
+            oldest.drop()
+
+    def leave(self, entry: Entry) -> None:
+        """Forget a connection. Does nothing to one that has left."""
+        owner = self._owner_of.pop(entry, None)
+        if owner is not None:
+            del self._owners[owner][entry]
+            if not self._owners[owner]:
+                del self._owners[owner]
+            return
+        of_one = self._strangers.get(entry.peer, {})
+        if entry in of_one:
+            del of_one[entry]
+            self._stranger_count -= 1
+            if not of_one:
+                del self._strangers[entry.peer]
+
+    def prove(self, entry: Entry, owner: str) -> bool:
+        """Take note that a good token was shown on a connection.
+
+        Returns:
+            Whether there is a place for it. Connections on which nothing is asked make room.
+        """
+        if entry in self._owner_of:
+            return True
+        if not self._has_room(owner):
+            idle = next((each for each in self._fullest(owner) if not each.busy), None)
+            if idle is None:
+                self.tell(entry.peer, f"too many connections of {owner}")
+                return False
+            self.leave(idle)
+            idle.drop()
+        self.leave(entry)
+        self._owners.setdefault(owner, {})[entry] = None
+        self._owner_of[entry] = owner
+        return True
+
+    def _has_room(self, owner: str) -> bool:
+        of_owner = len(self._owners.get(owner, ()))
+        if owner == ADMINISTRATOR:
+            return of_owner < self.administrator_most
+        of_others = len(self._owner_of) - len(self._owners.get(ADMINISTRATOR, ()))
+        return of_owner < self.user_most and of_others < self.others_most
+
+    def _fullest(self, owner: str) -> dict[Entry, None]:
+        """Give the connections among which one has to go: the user's own, or the most there are."""
+        own = self._owners.get(owner, {})
+        if owner == ADMINISTRATOR or len(own) >= self.user_most:
+            return own
+        others = (each for name, each in self._owners.items() if name != ADMINISTRATOR)
+        return max(others, key=len)
+
+    def tell(self, peer: str, what: str) -> None:
+        """Say in the log what was refused: each kind once a minute, so that it cannot fill the log.
+
+        Args:
+            peer: address of the other end.
+            what: a text of ours; there are few different ones.
+        """
+        self._untold[what] += 1
+        now = time.monotonic()
+        if now - self._told_at.get(what, -_TOLD_EVERY_SECONDS) < _TOLD_EVERY_SECONDS:
+            return
+        self._told_at[what] = now
+        count = self._untold.pop(what)
+        log.warning("closed %d connections, the last from %s: %s", count, peer or "here", what)
+
+
+def prove(scope: Scope, owner: str) -> None:
+    """Take note that a request has shown a good token.
+
+    Raises:
+        CrowdedError: where its user has as many connections as they may have.
+    """
+    connection = scope.get("extensions", {}).get(_EXTENSION)
+    if connection is not None and not connection.prove(owner):
+        raise CrowdedError(f"{owner} has too many connections")
+
+
+class GuardedProtocol(HttpToolsProtocol):
+    """Uvicorn's connection, with bounds on what it may hold and for how long.
+
+    Args:
+        connections: all of them.
+        given: as uvicorn gives it.
+    """
+
+    def __init__(self, connections: Connections, **given: Any) -> None:
+        super().__init__(**given)
+        self.all = connections
+        self.proven = False
+        self._lasting_keep_alive = self.timeout_keep_alive
+        self.timeout_keep_alive = int(HEAD_SECONDS)
+        self._head_bytes = 0
+        self._heads = 0
+        self._parts = 0
+        self._receiving = False
+        self._received = 0
+        self._incoming: asyncio.TimerHandle | None = None
+        self._outgoing: asyncio.TimerHandle | None = None
+        self._refused: tuple[int, str] | None = None
+
+    @property
+    def peer(self) -> str:
+        """Address of the other end."""
+        return self.client[0] if self.client else ""
+
+    @property
+    def busy(self) -> bool:
+        """Whether a request is being answered."""
+        return self.cycle is not None and not self.cycle.response_complete
+
+    def drop(self) -> None:
+        """Close it at once."""
+        self.transport.abort()
+
+    def prove(self, owner: str) -> bool:
+        """Take note that a good token was shown, and say whether there is a place for it."""
+        if not self.proven:
+            self.proven = self.all.prove(self, owner)
+            if self.proven:
+                self.timeout_keep_alive = self._lasting_keep_alive
+        return self.proven
+
+    # -- what the transport tells ----------------------------------------------------------
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn's own
+        """Start to wait for a request."""
+        super().connection_made(transport)
+        self.all.enter(self)
+        self._expect(HEAD_SECONDS)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Forget it."""
+        self._cancel_timers()
+        self.all.leave(self)
+        super().connection_lost(exc)
+
+    def data_received(self, data: bytes) -> None:
+        """Read what came, within bounds."""
+        if self._refused is not None or self.parser is None:
+            return
+        was_receiving, heads, parts = self._receiving, self._heads, self._parts
+        super().data_received(data)
+        if self.parser is None or self.transport.is_closing():
+            return
+        if self._heads == heads and self._parts == parts and (self._receiving or not was_receiving):
+            # Neither the end of a head nor part of a body: a head that goes on, or what chunked
+            # bodies have beside their chunks.
+            self._head_bytes += len(data)
+            if self._head_bytes > MAX_HEAD_BYTES:
+                self._refuse_head()
+            elif self._incoming is None:
+                self._expect(BODY_SECONDS if self._receiving else HEAD_SECONDS)
+            return
+        self._head_bytes = 0
+        if self._heads != heads:
+            self._stop_expecting()
+        if not self._receiving:
+            self._stop_expecting()
+        else:
+            self._received += len(data)
+            if self._incoming is None:
+                self._received = 0
+                self._expect(BODY_SECONDS)
+
+    def pause_writing(self) -> None:
+        """Wait until the other end reads, and not for ever."""
+        super().pause_writing()
+        if self._outgoing is None:
+            self._watch_writing(self.transport.get_write_buffer_size())
+
+    def resume_writing(self) -> None:
+        """Go on: the other end reads."""
+        super().resume_writing()
+        if self._outgoing is not None:
+            self._outgoing.cancel()
+            self._outgoing = None
+
+    # -- what the parser tells -------------------------------------------------------------
+
+    def on_message_begin(self) -> None:
+        """Begin a request."""
+        super().on_message_begin()
+        extensions: Any = {_EXTENSION: self}
+        self.scope["extensions"] = extensions
+
+    def on_url(self, url: bytes) -> None:
+        """Take a part of the first line."""
+        super().on_url(url)
+        if len(self.url) > MAX_HEAD_BYTES:
+            self._refuse_head_in_parser()
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """Take a header."""
+        if len(self.headers) >= MAX_HEADERS:
+            self._refused = 431, f"The request has more than {MAX_HEADERS} headers."
+            raise _RefusedError
+        super().on_header(name, value)
+
+    def on_headers_complete(self) -> None:
+        """Have the request answered."""
+        size = len(self.url) + sum(len(name) + len(value) for name, value in self.headers)
+        if size > MAX_HEAD_BYTES:
+            self._refuse_head_in_parser()
+        if len(self.pipeline) >= MAX_PIPELINED:
+            self._refused = 400, f"More than {MAX_PIPELINED} requests wait for their answers here."
+            raise _RefusedError
+        super().on_headers_complete()
+        self._heads += 1
+        self._receiving = True
+
+    def on_body(self, body: bytes) -> None:
+        """Take a part of a body."""
+        self._parts += 1
+        super().on_body(body)
+
+    def on_message_complete(self) -> None:
+        """Note that all of a request is there."""
+        self._receiving = False
+        super().on_message_complete()
+
+    def send_400_response(self, msg: str) -> None:
+        """Refuse what cannot be read, or is too much."""
+        status, text = self._refused or (400, msg)
+        self._refused = status, text
+        self._cancel_timers()
+        self.all.tell(self.peer, text)
+        error = {"code": 1200, "message": text, "solution": "", "more_info": ""}
+        body = json.dumps({"trace": "", "errors": [error]}).encode()
+        self.transport.write(
+            f"HTTP/1.1 {status} {HTTPStatus(status).phrase}\r\ncontent-type: application/json\r\n"
+            f"content-length: {len(body)}\r\nconnection: close\r\n\r\n".encode()
+            + body
+        )
+        self.transport.close()
+
+    # -- time and room ---------------------------------------------------------------------
+
+    def _refuse_head_in_parser(self) -> None:
+        self._refused = 431, f"The request's head is larger than {MAX_HEAD_BYTES} bytes."
+        raise _RefusedError
+
+    def _refuse_head(self) -> None:
+        self._refused = 431, f"The request's head is larger than {MAX_HEAD_BYTES} bytes."
+        self.send_400_response("")
+
+    def _expect(self, seconds: float) -> None:
+        self._incoming = self.loop.call_later(seconds, self._too_slow)
+
+    def _stop_expecting(self) -> None:
+        if self._incoming is not None:
+            self._incoming.cancel()
+            self._incoming = None
+
+    def _too_slow(self) -> None:
+        """Close a connection whose request does not come, unless it is we who do not read."""
+        self._incoming = None
+        enough = self._received >= BODY_BYTES or self.flow.read_paused
+        if self._receiving and enough:
+            self._received = 0
+            self._expect(BODY_SECONDS)
+            return
+        what = "its body" if self._receiving else "a request"
+        self.all.tell(self.peer, f"{what} did not come in time")
+        self.drop()
+
+    def _watch_writing(self, before: int) -> None:
+        def look() -> None:
+            now = self.transport.get_write_buffer_size()
+            if now < before:
+                self._watch_writing(now)
+                return
+            self.all.tell(self.peer, "the answer was not read")
+            self.drop()
+
+        self._outgoing = self.loop.call_later(BODY_SECONDS, look)
+
+    def _cancel_timers(self) -> None:
+        self._stop_expecting()
+        if self._outgoing is not None:
+            self._outgoing.cancel()
+            self._outgoing = None
+
+
+class _RefusedError(Exception):
+    """The parser is to stop: there is too much of something."""
+
+
+class Handshake:
+    """A connection whose TLS handshake is not over; it counts as a stranger's from its start.
+
+    Args:
+        connections: all of them.
+        accepted: the connection's socket.
+        peer: address of the other end.
+    """
+
+    def __init__(self, connections: Connections, accepted: socket.socket, peer: str) -> None:
+        self._all = connections
+        self._socket = accepted
+        self._task: asyncio.Task[None] | None = None
+        self.peer = peer
+        self.busy = False
+
+    def drop(self) -> None:
+        """Close it at once."""
+        if self._task is not None:
+            self._task.cancel()
+
+    def begin(self, make: Callable[[], GuardedProtocol], context: ssl.SSLContext) -> None:
+        """Shake hands, and let a protocol take over.
+
+        Args:
+            make: gives the protocol.
+            context: of TLS.
+        """
+        self._all.enter(self)
+        self._task = asyncio.get_running_loop().create_task(self._shake_hands(make, context))
+
+    async def _shake_hands(
+        self, make: Callable[[], GuardedProtocol], context: ssl.SSLContext
+    ) -> None:
+        try:
+            await asyncio.get_running_loop().connect_accepted_socket(
+                make, self._socket, ssl=context, ssl_handshake_timeout=HEAD_SECONDS
+            )
+        except (OSError, TimeoutError) as error:
+            self._all.tell(self.peer, f"no TLS: {type(error).__name__}")
+            self._socket.close()
+        except asyncio.CancelledError:
+            self._socket.close()
+        finally:
+            self._all.leave(self)
+
+
+async def accept_tls(
+    connections: Connections,
+    listener: socket.socket,
+    make: Callable[[], GuardedProtocol],
+    context: ssl.SSLContext,
+) -> None:
+    """Accept connections for TLS until cancelled.
+
+    A server of asyncio tells its protocols of a connection only once hands were shaken.
+
+    Args:
+        connections: all of them.
+        listener: where they come in.
+        make: gives the protocol of one.
+        context: of TLS.
+    """
+    loop = asyncio.get_running_loop()
+    listener.setblocking(False)
+    while True:
+        try:
+            accepted, address = await loop.sock_accept(listener)
+        except OSError as error:
+            # The next one may come through, as when the other end was gone already.
+            connections.tell("", f"not accepted: {type(error).__name__}")
+            await asyncio.sleep(_AFTER_FAILURE_SECONDS)
+            continue
+        accepted.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        Handshake(connections, accepted, str(address[0])).begin(make, context)

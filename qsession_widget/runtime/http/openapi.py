@@ -1,0 +1,614 @@
+"""The description of the REST API, generated from its routes, in OpenAPI 3.1.
+
+Paths, methods and summaries come from the routes themselves. What they take and give stands in
+the table below; a route that the table does not know, or the other way round, is an error.
+"""
+
+from __future__ import annotations
+
+import inspect
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from starlette.routing import Route
+
+from qsession_widget.runtime import bounds
+from qsession_widget.runtime.http.authentication import PLAN_ID
+from qsession_widget.runtime.http.parsing import LARGEST, MAX_OPTIMIZATION_LEVEL
+from qsession_widget.runtime.http.responses import JsonAnswer
+from qsession_widget.runtime.http.routes.clock import LONGEST_ADVANCE_SECONDS
+from qsession_widget.runtime.http.routes.retention import MOST_DAYS
+from qsession_widget.runtime.http.routes.users import NAME_PATTERN
+from qsession_widget.runtime.http.unsupported import LOG_LEVELS
+from qsession_widget.runtime.store.workloads import JOB, STATUSES
+from qsession_widget.wire import proof
+from qsession_widget.wire.fields import API_PREFIX, IDEMPOTENCY_KEY, PROGRAMS
+from qsession_widget.wire.states import JobState, Mode, SessionState
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from starlette.requests import Request
+    from starlette.responses import Response
+
+PATH = "/qsession/openapi.json"
+
+Schema = dict[str, Any]
+TEXT: Schema = {"type": "string"}
+NAME: Schema = {"type": "string", "minLength": 1, "maxLength": bounds.NAME.most}
+FILTER: Schema = {"type": "string", "maxLength": bounds.NAME.most}
+SEARCH: Schema = {"type": "string", "maxLength": bounds.SEARCH.most}
+KEY: Schema = {"type": "string", "maxLength": bounds.KEY.most}
+CURSOR: Schema = {"type": "string", "pattern": "^[0-9]{1,15}$"}
+NUMBER: Schema = {"type": "number"}
+FROM_ZERO: Schema = {"type": "integer", "minimum": 0}
+COUNT: Schema = {"type": "integer", "minimum": 0, "maximum": LARGEST}
+SECONDS: Schema = {"type": "integer", "minimum": 1, "maximum": LARGEST}
+FLAG: Schema = {"type": "boolean"}
+INSTANT: Schema = {"type": "string", "format": "date-time"}
+TEXTS: Schema = {"type": "array", "items": TEXT}
+TAGS: Schema = {
+    "type": "array",
+    "items": {"type": "string", "maxLength": bounds.TAG.most},
+    "maxItems": bounds.TAGS.most,
+}
+ANYTHING: Schema = {"type": "object"}
+FLAG_TEXT: Schema = {"type": "string", "enum": ["true", "True", "false", "False"]}
+LOG_LEVEL: Schema = {"enum": [*LOG_LEVELS, *map(str.lower, LOG_LEVELS)]}
+ORDER: Schema = {"type": "string", "enum": ["ASC", "DESC"]}
+
+
+def _or_null(schema: Schema) -> Schema:
+    return {"anyOf": [schema, {"type": "null"}]}
+
+
+def _object(required: Schema, optional: Schema | None = None) -> Schema:
+    return {
+        "type": "object",
+        "properties": {**required, **(optional or {})},
+        "required": list(required),
+    }
+
+
+def _list(schema: Schema) -> Schema:
+    return {"type": "array", "items": schema}
+
+
+def _one_of(values: Iterable[str]) -> Schema:
+    return {"type": "string", "enum": [str(value) for value in values]}
+
+
+def _choices(values: Iterable[str]) -> Schema:
+    return {**_list(_one_of(values)), "maxItems": bounds.CHOICES.most}
+
+
+def _ref(name: str) -> Schema:
+    return {"$ref": f"#/components/schemas/{name}"}
+
+
+MAX_TTL = "#/components/schemas/MaxTtl"
+USAGE = _object(
+    {
+        "qpu_charge_time_seconds": NUMBER,
+        "quantum_seconds": NUMBER,
+        "status": _one_of(["pending", "complete"]),
+    },
+)
+SCHEMAS: dict[str, Schema] = {
+    "Problem": _object(
+        {
+            "trace": TEXT,
+            "errors": _list(
+                _object({"code": COUNT, "message": TEXT, "solution": TEXT, "more_info": TEXT})
+            ),
+        }
+    ),
+    "Session": _object(
+        {
+            "id": TEXT,
+            "backend_name": TEXT,
+            "mode": _one_of(Mode),
+            "state": _one_of(SessionState),
+            "state_reason": TEXT,
+            "accepting_jobs": FLAG,
+            "max_ttl": SECONDS,
+            "active_ttl": SECONDS,
+            "interactive_ttl": COUNT,
+            "elapsed_time": NUMBER,
+            "user_id": TEXT,
+            "started_at": _or_null(INSTANT),
+            "activated_at": _or_null(INSTANT),
+            "closed_at": _or_null(INSTANT),
+            "last_job_started": _or_null(INSTANT),
+            "last_job_completed": _or_null(INSTANT),
+            "timestamps": _list(_object({"status": _one_of(SessionState), "timestamp": INSTANT})),
+            "qsession": ANYTHING,
+        }
+    ),
+    "Job": _object(
+        {
+            "id": TEXT,
+            "backend": TEXT,
+            "program": _object({"id": _one_of(PROGRAMS)}),
+            "created": INSTANT,
+            "state": _object({"status": _one_of(JobState)}, {"reason": TEXT, "reason_code": COUNT}),
+            "status": _one_of(JobState),
+            "user_id": TEXT,
+            "tags": TEXTS,
+            "usage": USAGE,
+            "qsession": ANYTHING,
+        },
+        {
+            "params": ANYTHING,
+            "session_id": TEXT,
+            "cost": SECONDS,
+            "runtime": TEXT,
+            "private": FLAG,
+        },
+    ),
+    "Workload": _object(
+        {
+            "id": TEXT,
+            "mode": _one_of(["job", "session", "batch"]),
+            "status": _one_of(STATUSES),
+            "status_reason": TEXT,
+            "backend": TEXT,
+            "instance": NAME,
+            "user_id": TEXT,
+            "created": INSTANT,
+            "ended": _or_null(INSTANT),
+            "tags": TEXTS,
+            "usage": USAGE,
+        },
+        {"accepting_jobs": FLAG},
+    ),
+    "Device": _object(
+        {
+            "name": TEXT,
+            "status": _object({"name": TEXT}),
+            "queue_length": COUNT,
+            "qubits": COUNT,
+            "physical_qubits": COUNT,
+            "is_simulator": FLAG,
+        },
+        {"class": _one_of(["mock"])},
+    ),
+}
+
+
+@dataclass(frozen=True)
+class Operation:
+    """What an endpoint takes and gives.
+
+    Attributes:
+        gives: schema of its answer; None where that has no body.
+        status: of its answer.
+        also: further statuses with the same meaning, without a body.
+        takes: schema of its body; None where it has none.
+        query: schema of each parameter; a list may be given several times.
+        media_type: of its answer.
+        form: whether the body is a form.
+        keyed: whether an idempotency key may come with it.
+        refuses: statuses of what can go wrong, besides the token.
+        takes_token: whether it wants a token, as nearly all do.
+    """
+
+    gives: Schema | None = None
+    status: int = 200
+    also: tuple[int, ...] = ()
+    takes: Schema | None = None
+    query: dict[str, Schema] = field(default_factory=dict)
+    media_type: str = "application/json"
+    form: bool = False
+    keyed: bool = False
+    refuses: tuple[int, ...] = ()
+    takes_token: bool = True
+
+
+_PAGE = {"limit": FROM_ZERO, "created_after": INSTANT, "created_before": INSTANT, "sort": ORDER}
+_CALIBRATION = {"calibration_id": TEXT}
+_CLOCK = _object({"kind": TEXT, "now": INSTANT, "rate": NUMBER})
+_NOT_FOUND = (404,)
+_DONE = Operation(status=204, refuses=_NOT_FOUND)
+
+OPERATIONS: dict[tuple[str, str], Operation] = {
+    ("GET", "/backends"): Operation(
+        _object({"devices": _list(_ref("Device"))}),
+        query={"include_mocks": FLAG_TEXT},
+        refuses=(400,),
+    ),
+    ("GET", "/backends/{name}/configuration"): Operation(
+        ANYTHING, query=_CALIBRATION, refuses=_NOT_FOUND
+    ),
+    ("GET", "/backends/{name}/defaults"): Operation(_object({}), refuses=_NOT_FOUND),
+    ("GET", "/backends/{name}/properties"): Operation(
+        ANYTHING, query={**_CALIBRATION, "updated_before": INSTANT}, refuses=(400, 404)
+    ),
+    ("GET", "/backends/{name}/status"): Operation(
+        _object(
+            {
+                "state": FLAG,
+                "status": TEXT,
+                "message": TEXT,
+                "length_queue": COUNT,
+                "backend_version": TEXT,
+            }
+        ),
+        refuses=_NOT_FOUND,
+    ),
+    ("GET", "/instances/usage"): Operation(
+        _object(
+            {
+                "instance_id": TEXT,
+                "plan_id": TEXT,
+                "usage_consumed_seconds": COUNT,
+                "usage_limit_seconds": COUNT,
+                "usage_limit_reached": FLAG,
+            }
+        )
+    ),
+    ("GET", "/tags"): Operation(
+        _object({"tags": TEXTS}),
+        query={"type": _one_of([JOB]), "search": SEARCH},
+        refuses=(400,),
+    ),
+    ("GET", "/versions"): Operation(
+        _object({"versions": _list(_object({"version": TEXT, "status": TEXT}))})
+    ),
+    ("GET", "/workloads"): Operation(
+        _object(
+            {"workloads": _list(_ref("Workload")), "total_count": COUNT, "limit": COUNT},
+            {"next": CURSOR, "previous": CURSOR},
+        ),
+        query={
+            **_PAGE,
+            "mode": _choices(["job", "session", "batch"]),
+            "status": _choices(STATUSES),
+            "backend": FILTER,
+            "search": SEARCH,
+            "tags": TAGS,
+            "next": CURSOR,
+            "previous": CURSOR,
+        },
+        refuses=(400,),
+    ),
+    ("POST", "/sessions"): Operation(
+        _ref("Session"),
+        takes=_object(
+            {"backend": NAME},
+            {
+                "mode": _one_of(Mode),
+                "instance": NAME,
+                "max_ttl": {"$ref": MAX_TTL},
+                "interactive_ttl": SECONDS,
+                "active_ttl": SECONDS,
+            },
+        ),
+        keyed=True,
+        refuses=(400, 404, 413),
+    ),
+    ("GET", "/sessions/{session_id}"): Operation(_ref("Session"), refuses=_NOT_FOUND),
+    ("PATCH", "/sessions/{session_id}"): Operation(
+        status=204, takes=_object({"accepting_jobs": {"const": False}}), refuses=(400, 404, 413)
+    ),
+    ("DELETE", "/sessions/{session_id}/close"): _DONE,
+    ("POST", "/jobs"): Operation(
+        _object({"id": TEXT, "backend": TEXT}, {"session_id": TEXT, "private": {"const": True}}),
+        takes=_object(
+            {"program_id": _one_of(PROGRAMS), "backend": NAME, "params": ANYTHING},
+            {
+                "session_id": _or_null(NAME),
+                "tags": TAGS,
+                "cost": SECONDS,
+                "private": FLAG,
+                "runtime": NAME,
+                "log_level": LOG_LEVEL,
+                "qsession": _object(
+                    {},
+                    {
+                        "optimization_level": {
+                            "type": "integer",
+                            "minimum": 0,
+                            "maximum": MAX_OPTIMIZATION_LEVEL,
+                        }
+                    },
+                ),
+            },
+        ),
+        keyed=True,
+        refuses=(400, 404, 409, 413),
+    ),
+    ("GET", "/jobs"): Operation(
+        _object({"jobs": _list(_ref("Job")), "count": COUNT, "limit": COUNT, "offset": COUNT}),
+        query={
+            **_PAGE,
+            "offset": FROM_ZERO,
+            "backend": FILTER,
+            "session_id": FILTER,
+            "program": FILTER,
+            "pending": FLAG_TEXT,
+            "tags": TAGS,
+            "include_mocks": FLAG_TEXT,
+            # They never are in a list.
+            "exclude_params": TEXT,
+        },
+        refuses=(400,),
+    ),
+    ("GET", "/jobs/{job_id}"): Operation(
+        _ref("Job"), also=(304,), query={"exclude_params": FLAG_TEXT}, refuses=(400, 404)
+    ),
+    ("DELETE", "/jobs/{job_id}"): _DONE,
+    ("GET", "/jobs/{job_id}/results"): Operation(
+        TEXT, also=(204,), media_type="text/plain", refuses=(404, 410)
+    ),
+    ("POST", "/jobs/{job_id}/cancel"): Operation(status=204, refuses=(404, 409)),
+    ("GET", "/jobs/{job_id}/logs"): Operation(TEXT, media_type="text/plain", refuses=_NOT_FOUND),
+    ("GET", "/jobs/{job_id}/metrics"): Operation(
+        _object(
+            {
+                "timestamps": _object(
+                    {
+                        "created": INSTANT,
+                        "running": _or_null(INSTANT),
+                        "finished": _or_null(INSTANT),
+                    }
+                ),
+                "usage": USAGE,
+                "qiskit_version": TEXT,
+                "position_in_queue": _or_null(COUNT),
+            }
+        ),
+        refuses=_NOT_FOUND,
+    ),
+    ("PUT", "/jobs/{job_id}/tags"): Operation(
+        status=204, takes=_object({"tags": TAGS}), refuses=(400, 404, 413)
+    ),
+    ("GET", "/qsession"): Operation(_object({"name": TEXT, "version": TEXT, "features": TEXTS})),
+    ("GET", PATH): Operation(ANYTHING),
+    ("GET", "/qsession/watch"): Operation(
+        _object(
+            {
+                "revision": COUNT,
+                "session": _ref("Session"),
+                "jobs": {**_list(_ref("Job")), "maxItems": bounds.PAGE},
+                "more": FLAG,
+                "deleted": _list(TEXT),
+                "now": INSTANT,
+            }
+        ),
+        also=(304,),
+        query={"session_id": FILTER, "since": FROM_ZERO},
+        refuses=(400, 404),
+    ),
+    ("GET", "/qsession/jobs/{job_id}/interim"): Operation(
+        _object({"interim": _list(TEXT), "next": COUNT, "final": FLAG}),
+        query={"after": FROM_ZERO},
+        refuses=(400, 404),
+    ),
+    ("GET", "/qsession/jobs/{job_id}/outcome"): Operation(
+        _object({"job": _ref("Job"), "etag": TEXT, "result": _or_null(TEXT)}),
+        also=(304,),
+        refuses=_NOT_FOUND,
+    ),
+    ("POST", "/qsession/sessions/{session_id}/cancel_queued"): Operation(
+        _object({"cancelled": _list(TEXT)}), refuses=_NOT_FOUND
+    ),
+    ("GET", "/qsession/clock"): Operation(_CLOCK),
+    ("POST", "/qsession/clock"): Operation(
+        _CLOCK,
+        takes=_object(
+            {
+                "advance_seconds": {
+                    "type": "number",
+                    "exclusiveMinimum": 0,
+                    "maximum": LONGEST_ADVANCE_SECONDS,
+                }
+            }
+        ),
+        refuses=(400, 403, 409, 413),
+    ),
+    ("POST", "/qsession/shutdown"): Operation(status=202, refuses=(403,)),
+    ("GET", "/qsession/status"): Operation(
+        _object(
+            {
+                "version": TEXT,
+                "now": INSTANT,
+                "rate": NUMBER,
+                "policy": _one_of(["dedicated", "shared"]),
+                "workers": _list(
+                    _object(
+                        {
+                            "state": _one_of(["starting", "idle", "busy"]),
+                            "job_id": _or_null(TEXT),
+                            "device": _or_null(TEXT),
+                            "pid": _or_null(COUNT),
+                        }
+                    )
+                ),
+                "devices": _list(
+                    _object(
+                        {
+                            "name": TEXT,
+                            "queued": COUNT,
+                            "running": COUNT,
+                            "session_id": _or_null(NAME),
+                        }
+                    )
+                ),
+                "sessions": {**_list(_ref("Session")), "maxItems": bounds.PAGE},
+                "session_count": COUNT,
+                "store": _object({"bytes": COUNT}),
+            }
+        )
+    ),
+    ("POST", "/qsession/gc"): Operation(
+        _object(
+            {
+                "jobs": COUNT,
+                "characters": COUNT,
+                "store_bytes": COUNT,
+                "retention_days": _or_null(NUMBER),
+                "max_store_bytes": _or_null(COUNT),
+            }
+        ),
+        takes=_object(
+            {},
+            {
+                "retention_days": _or_null({**NUMBER, "minimum": 0, "maximum": MOST_DAYS}),
+                "max_store_bytes": _or_null({**NUMBER, "minimum": 0, "maximum": LARGEST}),
+            },
+        ),
+        refuses=(400, 403, 413),
+    ),
+    ("GET", "/qsession/users"): Operation(
+        _object({"users": _list(_object({"name": TEXT, "created_at": INSTANT}))}), refuses=(403,)
+    ),
+    ("POST", "/qsession/users"): Operation(
+        _object({"name": TEXT, "token": TEXT}),
+        takes=_object({"name": {**TEXT, "pattern": f"^{NAME_PATTERN}$"}}),
+        refuses=(400, 403, 409, 413),
+    ),
+    ("DELETE", "/qsession/users/{name}"): Operation(status=204, refuses=(403, 404)),
+    ("GET", proof.PATH): Operation(
+        status=204,
+        query={proof.CHALLENGE: {**TEXT, "pattern": "^[0-9a-f]{64}$"}},
+        refuses=(400,),
+        takes_token=False,
+    ),
+    ("POST", "/identity/token"): Operation(
+        _object(
+            {
+                "access_token": TEXT,
+                "refresh_token": TEXT,
+                "token_type": TEXT,
+                "expires_in": COUNT,
+                "expiration": COUNT,
+                "scope": TEXT,
+            }
+        ),
+        takes=_object({"grant_type": TEXT, "apikey": TEXT}, {"response_type": TEXT}),
+        form=True,
+        refuses=(400, 413),
+    ),
+    ("POST", "/v3/resources/search"): Operation(
+        _object({"items": _list(ANYTHING), "limit": COUNT}), takes=ANYTHING, refuses=(400, 413)
+    ),
+    ("GET", f"/{PLAN_ID}"): Operation(ANYTHING),
+    ("GET", "/v2/resource_instances"): Operation(
+        _object({"rows_count": COUNT, "resources": _list(ANYTHING)}), query={"name": TEXT}
+    ),
+    ("GET", "/v2/resource_instances/{crn}"): Operation(ANYTHING, refuses=_NOT_FOUND),
+}
+
+
+def route(routes: list[Route], max_session_seconds: int) -> Route:
+    """Give the route that serves the description of all routes, itself included."""
+
+    async def read_description(_request: Request) -> Response:
+        """GET /qsession/openapi.json: this description."""
+        return JsonAnswer(describe([*routes, own], max_session_seconds))
+
+    own = Route(PATH, read_description)
+    return own
+
+
+def describe(routes: Iterable[Route], max_session_seconds: int) -> dict[str, Any]:
+    """Describe routes.
+
+    Args:
+        routes: all of them.
+        max_session_seconds: the longest that this runtime lets a session last.
+
+    Raises:
+        LookupError: where routes and table differ.
+    """
+    found = {
+        (method, each.path.replace(":path}", "}")): each
+        for each in routes
+        for method in (each.methods or set()) - {"HEAD"}
+    }
+    if found.keys() != OPERATIONS.keys():
+        differing = sorted(map(str, found.keys() ^ OPERATIONS.keys()))
+        raise LookupError(f"routes and their description differ: {', '.join(differing)}")
+    paths: dict[str, Any] = {}
+    for (method, path), each in sorted(found.items(), key=lambda item: (item[0][1], item[0][0])):
+        paths.setdefault(path, {})[method.lower()] = _operation(each, OPERATIONS[method, path])
+    return {
+        "openapi": "3.1.0",
+        "info": {
+            "title": "Local runtime of qsession-widget",
+            "version": "1",
+            "description": "IBM's Qiskit Runtime REST API as far as its client uses it, and our "
+            "additions under /qsession. The paths answer below any prefix.",
+        },
+        "servers": [{"url": API_PREFIX}],
+        "security": [{"token": []}],
+        "paths": paths,
+        "components": {
+            "schemas": {**SCHEMAS, "MaxTtl": {**SECONDS, "maximum": max_session_seconds}},
+            "securitySchemes": {"token": {"type": "http", "scheme": "bearer"}},
+        },
+    }
+
+
+def _operation(each: Route, known: Operation) -> dict[str, Any]:
+    first_line = (inspect.getdoc(each.endpoint) or "").partition("\n")[0]
+    described: dict[str, Any] = {
+        "operationId": each.name,
+        "summary": first_line.partition(": ")[2].rstrip(".") or each.name.replace("_", " "),
+        "parameters": [
+            *(
+                {"name": name, "in": "path", "required": True, "schema": {**TEXT, "minLength": 1}}
+                for name in each.param_convertors
+            ),
+            *(
+                {"name": name, "in": "query", "schema": schema}
+                for name, schema in known.query.items()
+            ),
+            *([{"name": IDEMPOTENCY_KEY, "in": "header", "schema": KEY}] if known.keyed else ()),
+        ],
+        "responses": _responses(known),
+    }
+    if known.takes is not None:
+        media_type = "application/x-www-form-urlencoded" if known.form else "application/json"
+        described["requestBody"] = {
+            "required": True,
+            "content": {media_type: {"schema": known.takes}},
+        }
+    if known.form or not known.takes_token:
+        described["security"] = []
+    return described
+
+
+def _responses(known: Operation) -> dict[str, Any]:
+    problem = {"application/json": {"schema": _ref("Problem")}}
+    answer: dict[str, Any] = {"description": "Done."}
+    if known.gives is not None:
+        answer["content"] = {known.media_type: {"schema": known.gives}}
+    found = {str(known.status): answer}
+    found |= {str(status): {"description": "Nothing to give."} for status in known.also}
+    found |= {
+        str(status): {"description": _MEANING[status], "content": problem}
+        for status in known.refuses
+    }
+    if known.form:
+        # IAM has a shape of its own for what is wrong.
+        refusal = _object({"errorCode": TEXT, "errorMessage": TEXT})
+        found["400"] = {
+            "description": _MEANING[400],
+            "content": {"application/json": {"schema": refusal}},
+        }
+    elif known.takes_token:
+        found["401"] = {"description": _MEANING[401], "content": problem}
+    return dict(sorted(found.items()))
+
+
+_MEANING = {
+    400: "The request cannot be meant.",
+    401: "The token is missing or wrong.",
+    403: "That is for the runtime's administrator.",
+    404: "There is no such thing, or it is somebody else's.",
+    409: "Its state does not allow that.",
+    410: "It was removed.",
+    413: "The request is too large.",
+}

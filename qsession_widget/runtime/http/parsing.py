@@ -1,0 +1,283 @@
+"""Reads what is in requests, and refuses what cannot be meant."""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
+
+import msgspec
+from msgspec import Raw
+
+from qsession_widget.runtime import bounds
+from qsession_widget.runtime.http import errors
+from qsession_widget.runtime.http.requested_shots import Asked, Lists, OneLevel, Program, asked
+from qsession_widget.wire.fields import CLASSIFIED, EXECUTOR, EXTRA, IDEMPOTENCY_KEY
+
+if TYPE_CHECKING:
+    from starlette.datastructures import QueryParams
+    from starlette.requests import Request
+
+    from qsession_widget.runtime.bounds import Bound
+    from qsession_widget.runtime.settings import Settings
+
+T = TypeVar("T")
+
+MAX_PAGE = bounds.PAGE
+DEFAULT_PAGE = 20
+MAX_OPTIMIZATION_LEVEL = 3
+LARGEST = 2**53 - 1
+"""Largest whole number that every reader of JSON, and the store, holds exactly."""
+_LARGE_BYTES = 2**20
+
+
+async def body(request: Request, limit: int) -> dict[str, Any]:
+    """Read a request's body, which has to be a JSON object."""
+    return _decoded(await _whole(request, limit), dict[str, Any])
+
+
+class Payload(NamedTuple):
+    """What a job is to run.
+
+    Attributes:
+        text: of the JSON object, as it came in.
+        pubs: how many there are, None for a program that has none.
+        asked: how often they are to be run, as far as that can be seen.
+    """
+
+    text: str
+    pubs: int | None
+    asked: list[Asked]
+
+
+async def job_body(request: Request, limits: Settings) -> tuple[dict[str, Any], Payload]:
+    """Read the body of a new job, and its `params` apart from the rest.
+
+    They are seen to be JSON and otherwise left as they are: of a large circuit, making objects out
+    of them would hold up everybody else's requests, and whoever runs the job does it anyway.
+    """
+    members = _decoded(await _whole(request, limits.max_body_bytes), dict[str, Raw])
+    params = members.pop("params", Raw())
+    if bytes(memoryview(params)[:1]) != b"{":
+        raise errors.bad_request("params is missing or no object.", "Send the pubs in it.")
+    if len(memoryview(params)) > _LARGE_BYTES:
+        # Each look through them takes its time: others come in between.
+        await asyncio.sleep(0)
+    lists = _decoded(params, Lists)
+    program = lists.quantum_program
+    for name, found in (
+        ("pubs", lists.pubs),
+        ("circuits", lists.circuits),
+        ("items", program.items if isinstance(program, Program) else None),
+    ):
+        if isinstance(found, list) and len(found) > limits.max_circuits:
+            raise errors.bad_request(
+                f"The job has {len(found)} {name}; this runtime takes {limits.max_circuits}.",
+                "Send them in several jobs.",
+            )
+    rest = {name: _decoded(value, Any) for name, value in members.items()}
+    _refuse_other_data(rest.get("program_id"), lists)
+    pubs = len(lists.pubs) if isinstance(lists.pubs, list) else None
+    return rest, Payload(_text(params), pubs, asked(rest.get("program_id"), lists))
+
+
+class _Execution(msgspec.Struct):
+    """Of a sampler's options."""
+
+    meas_type: OneLevel = None
+
+
+def _refuse_other_data(program_id: Any, lists: Lists) -> None:
+    """Refuse a job that wants other data than bits: there are no pulses to take it from."""
+    program, options = lists.quantum_program, lists.options
+    wanted: OneLevel = None
+    name = "options.execution.meas_type"
+    if program_id == EXECUTOR and isinstance(program, Program):
+        name, wanted = "quantum_program.meas_level", program.meas_level
+    elif program_id == "sampler" and isinstance(options, dict):
+        execution = options.get("execution")
+        if execution is not None and bytes(execution).startswith(b"{"):
+            wanted = _decoded(execution, _Execution).meas_type
+    if wanted not in (None, CLASSIFIED):
+        shown = "no text" if isinstance(wanted, (list, dict)) else f"{wanted!r:.80}"
+        raise errors.bad_request(
+            f"{name} is {shown}.", f"This runtime gives {CLASSIFIED!r} results only."
+        )
+
+
+async def _whole(request: Request, limit: int) -> bytearray:
+    raw = bytearray()
+    async for chunk in request.stream():
+        raw += chunk
+        if len(raw) > limit:
+            raise errors.body_too_large(limit)
+    return raw
+
+
+def _decoded(raw: bytes | bytearray | Raw, form: type[T]) -> T:
+    try:
+        return msgspec.json.decode(raw, type=form)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise errors.bad_request(f"The body cannot be read as JSON: {error}") from error
+
+
+def _text(value: Raw) -> str:
+    try:
+        return str(value, "utf-8")
+    except UnicodeDecodeError as error:
+        raise errors.bad_request(f"The body cannot be read as JSON: {error}") from error
+
+
+def owner(request: Request) -> str:
+    """Say whose request it is.
+
+    Raises:
+        problems.Problem: 401 where he was removed while the request came in or was held.
+    """
+    if not request.user.is_authenticated:
+        raise errors.unauthorized()
+    return str(request.user.username)
+
+
+def required_text(
+    body: dict[str, Any], name: str, default: Any = None, bound: Bound = bounds.NAME
+) -> str:
+    """Read a text that has to be there."""
+    value = body.get(name, default)
+    if not isinstance(value, str) or not value:
+        raise errors.bad_request(f"{name} is {value!r:.80}.", "It has to be a text.")
+    return within(value, name, bound)
+
+
+def optional_text(body: dict[str, Any], name: str, bound: Bound = bounds.NAME) -> str | None:
+    """Read a text that may be missing."""
+    return None if body.get(name) is None else required_text(body, name, bound=bound)
+
+
+def within(value: str, name: str, bound: Bound) -> str:
+    """Give a text that is no longer than it may be."""
+    if len(value) > bound.most:
+        raise errors.bad_request(
+            f"{name} has {len(value)} characters: {value!r:.80}.", f"Allowed are at most {bound}."
+        )
+    return value
+
+
+def query_text(query: QueryParams, name: str, bound: Bound = bounds.NAME) -> str | None:
+    """Read a text of a query that may be missing."""
+    value = query.get(name)
+    return None if value is None else within(value, name, bound)
+
+
+def query_list(query: QueryParams, name: str, bound: Bound, each: Bound) -> list[str]:
+    """Read the texts of a query that may be given several times, each once."""
+    values = list(dict.fromkeys(query.getlist(name)))
+    if len(values) > bound.most:
+        raise errors.bad_request(
+            f"{name} is given {len(values)} times.", f"Allowed are at most {bound}."
+        )
+    return [within(value, name, each) for value in values]
+
+
+def query_tags(query: QueryParams) -> tuple[str, ...]:
+    """Read the tags that a list is to have."""
+    return tuple(query_list(query, "tags", bounds.TAGS, bounds.TAG))
+
+
+def idempotency_key(request: Request) -> str | None:
+    """Read the key by which a second request is known."""
+    key = request.headers.get(IDEMPOTENCY_KEY)
+    return None if key is None else within(key, IDEMPOTENCY_KEY, bounds.KEY)
+
+
+def seconds_up_to(body: dict[str, Any], name: str, limit: int) -> int | None:
+    """Read whole seconds up to a limit, which may be left out."""
+    if name not in body:
+        return None
+    value = body[name]
+    if not isinstance(value, int) or isinstance(value, bool) or not 1 <= value <= limit:
+        raise errors.bad_request(
+            f"{name} is {value!r:.80}.", f"Allowed are whole seconds from 1 to {limit}."
+        )
+    return value
+
+
+def optional_seconds(body: dict[str, Any], name: str) -> int | None:
+    """Read whole seconds that may be missing."""
+    value = body.get(name)
+    if value is None:
+        return None
+    if not isinstance(value, int) or isinstance(value, bool) or not 1 <= value <= LARGEST:
+        raise errors.bad_request(
+            f"{name} is {value!r:.80}.", f"Allowed are whole seconds from 1 to {LARGEST}."
+        )
+    return value
+
+
+def optimization_level(body: dict[str, Any]) -> int:
+    """Read our own addition to a job: how bare circuits are transpiled."""
+    extra = body.get(EXTRA, {})
+    if not isinstance(extra, dict):
+        raise errors.bad_request(
+            f"{EXTRA} is {extra!r:.80}.", "It has to be an object, such as with optimization_level."
+        )
+    level = extra.get("optimization_level", 1)
+    if type(level) is not int or not 0 <= level <= MAX_OPTIMIZATION_LEVEL:
+        raise errors.bad_request(
+            f"optimization_level is {level!r:.80}.", f"Allowed are 0 to {MAX_OPTIMIZATION_LEVEL}."
+        )
+    return level
+
+
+def tags(body: dict[str, Any]) -> tuple[str, ...]:
+    """Read a list of tags."""
+    found = body.get("tags") or []
+    if not isinstance(found, list) or not all(isinstance(tag, str) for tag in found):
+        raise errors.bad_request(f"tags is {found!r:.80}.", "It has to be a list of texts.")
+    if len(found) > bounds.TAGS.most:
+        raise errors.bad_request(
+            f"tags has {len(found)} tags: {found!r:.80}.", f"Allowed are at most {bounds.TAGS}."
+        )
+    return tuple(within(tag, "A tag", bounds.TAG) for tag in found)
+
+
+def count(text: str | None, name: str, default: int, limit: int) -> int:
+    """Read a number of a query; what is over the limit counts as the limit."""
+    if text is None:
+        return default
+    try:
+        value = int(text)
+    except ValueError:
+        value = -1
+    if value < 0:
+        raise errors.bad_request(f"{name} is {text!r:.80}.", "It has to be a whole number from 0.")
+    return min(value, limit)
+
+
+def time(text: str | None) -> datetime | None:
+    """Read a time of a query; without a zone it is UTC."""
+    if text is None:
+        return None
+    try:
+        when = datetime.fromisoformat(text)
+    except ValueError as error:
+        raise errors.bad_request(f"{text!r:.80} is no time.", "Use ISO 8601.") from error
+    return when if when.tzinfo else when.replace(tzinfo=UTC)
+
+
+def flag(text: str | None, name: str) -> bool | None:
+    """Read "true" or "false" of a query, in any case; None where it is not there."""
+    if text is None:
+        return None
+    value = {"true": True, "false": False}.get(text.lower())
+    if value is None:
+        raise errors.bad_request(f"{name} is {text!r:.80}.", "Allowed are 'true' and 'false'.")
+    return value
+
+
+def ascending(text: str | None) -> bool:
+    """Read a query's order of time; without one, the newest comes first."""
+    value = {"ASC": True, "DESC": False}.get("DESC" if text is None else text.upper())
+    if value is None:
+        raise errors.bad_request(f"sort is {text!r:.80}.", "Allowed are 'ASC' and 'DESC'.")
+    return value

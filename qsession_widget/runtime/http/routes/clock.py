@@ -1,0 +1,77 @@
+"""Endpoints for the runtime's clock: to read it, and to let virtual time pass."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from starlette.routing import Route
+
+from qsession_widget.runtime import bounds
+from qsession_widget.runtime.clock import VIRTUAL
+from qsession_widget.runtime.http import errors, parsing, serializers
+from qsession_widget.runtime.http.responses import JsonAnswer
+from qsession_widget.runtime.http.routes.users import require_administrator
+
+if TYPE_CHECKING:
+    from starlette.requests import Request
+    from starlette.responses import Response
+
+    from qsession_widget.runtime.clock import Clock
+    from qsession_widget.runtime.control.coordinator import Coordinator
+
+LONGEST_ADVANCE_SECONDS = 366 * 86_400
+
+
+@dataclass(frozen=True)
+class Timing:
+    """The endpoints."""
+
+    clock: Clock
+    coordinator: Coordinator
+
+    def routes(self) -> list[Route]:
+        """Give every route, relative to the API's prefix."""
+        return [
+            Route("/qsession/clock", self.read_clock),
+            Route("/qsession/clock", self.advance_clock, methods=["POST"]),
+        ]
+
+    async def read_clock(self, _request: Request) -> Response:
+        """GET /qsession/clock: what kind it is, what it shows, and how fast it goes."""
+        return self._answer()
+
+    async def advance_clock(self, request: Request) -> Response:
+        """POST /qsession/clock with `{"advance_seconds": N}`: lets virtual time pass.
+
+        It is answered when all that was due has happened and is on disk.
+        """
+        require_administrator(request)
+        seconds = _seconds(await parsing.body(request, bounds.SMALL_BODY_BYTES))
+        if self.clock.kind != VIRTUAL:
+            raise errors.clock_runs_by_itself(self.clock.kind)
+        await self.coordinator.advance(seconds)
+        return self._answer()
+
+    def _answer(self) -> Response:
+        return JsonAnswer(
+            {
+                "kind": self.clock.kind,
+                "now": serializers.instant(self.clock.now()),
+                "rate": self.clock.rate,
+            }
+        )
+
+
+def _seconds(body: dict[str, Any]) -> float:
+    value = body.get("advance_seconds")
+    if (
+        not isinstance(value, (int, float))
+        or isinstance(value, bool)
+        or not 0 < value <= LONGEST_ADVANCE_SECONDS
+    ):
+        raise errors.bad_request(
+            f"advance_seconds is {value!r:.80}.",
+            f"Allowed are seconds above 0 and up to {LONGEST_ADVANCE_SECONDS}.",
+        )
+    return float(value)

@@ -1,0 +1,109 @@
+"""The endpoints that add, list and remove users; `registry` says who may use the runtime."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import re
+import secrets
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from starlette.responses import Response
+from starlette.routing import Route
+
+from qsession_widget.runtime import bounds
+from qsession_widget.runtime.auth.user_registry import Registry, User, hash_of, is_administrator
+from qsession_widget.runtime.http import errors, parsing, serializers
+from qsession_widget.runtime.http.responses import JsonAnswer
+from qsession_widget.runtime.store.store import Write
+
+if TYPE_CHECKING:
+    from starlette.requests import Request
+
+    from qsession_widget.runtime.control.coordinator import Coordinator
+    from qsession_widget.runtime.store.store import Store
+
+log = logging.getLogger(__name__)
+
+NAME_PATTERN = "[A-Za-z0-9][A-Za-z0-9._@-]{0,63}"
+
+
+def require_administrator(request: Request) -> None:
+    """Refuse everybody else.
+
+    Raises:
+        problems.Problem: 403.
+    """
+    parsing.owner(request)
+    if not is_administrator(request):
+        raise errors.forbidden(f"{request.method} {request.url.path}")
+
+
+@dataclass(frozen=True)
+class Users:
+    """The endpoints, for the administrator alone.
+
+    Attributes:
+        changing: is held by who adds or removes somebody.
+    """
+
+    registry: Registry
+    store: Store
+    coordinator: Coordinator
+    changing: asyncio.Lock = field(default_factory=asyncio.Lock)
+
+    def routes(self) -> list[Route]:
+        """Give every route, relative to the API's prefix."""
+        return [
+            Route("/qsession/users", self.list_users),
+            Route("/qsession/users", self.add_user, methods=["POST"]),
+            Route("/qsession/users/{name}", self.remove_user, methods=["DELETE"]),
+        ]
+
+    async def list_users(self, request: Request) -> Response:
+        """GET /qsession/users: who was added."""
+        require_administrator(request)
+        return JsonAnswer(
+            {
+                "users": [
+                    {"name": user.name, "created_at": serializers.instant(user.created_at)}
+                    for user in self.registry.users
+                ]
+            }
+        )
+
+    async def add_user(self, request: Request) -> Response:
+        """POST /qsession/users: lets somebody in, and shows his token this once."""
+        require_administrator(request)
+        body = await parsing.body(request, bounds.SMALL_BODY_BYTES)
+        name = parsing.required_text(body, "name")
+        if not re.fullmatch(NAME_PATTERN, name):
+            raise errors.bad_request(
+                f"name is {name!r:.80}.",
+                "Allowed are 1 to 64 letters, digits, '.', '_', '@' and '-', the first of them a "
+                "letter or digit.",
+            )
+        async with self.changing:
+            if self.registry.hash_for(name) is not None:
+                raise errors.user_exists(name)
+            token = secrets.token_urlsafe(32)
+            user = User(name, self.coordinator.now, hash_of(token))
+            await self.store.write(Write(new_user=user))
+            self.registry.add(user)
+        log.info("user %s was added", name)
+        return JsonAnswer({"name": name, "token": token})
+
+    async def remove_user(self, request: Request) -> Response:
+        """DELETE /qsession/users/{name}: his token is void, and what he has going is cancelled."""
+        require_administrator(request)
+        name = request.path_params["name"]
+        async with self.changing:
+            if name not in {user.name for user in self.registry.users}:
+                raise errors.user_not_found(name)
+            await self.store.write(Write(removed_user=name))
+            self.registry.remove(name)
+        self.coordinator.changes.wake()
+        await self.coordinator.cancel_all(name)
+        log.info("user %s was removed", name)
+        return Response(status_code=204)

@@ -1,0 +1,164 @@
+"""Endpoints that list and label: workloads, tags, and what an account has used."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from starlette.responses import Response
+from starlette.routing import Route
+
+from qsession_widget.runtime import bounds
+from qsession_widget.runtime.http import errors, parsing, serializers
+from qsession_widget.runtime.http.responses import JsonAnswer
+from qsession_widget.runtime.store import workloads
+from qsession_widget.wire.fields import API_VERSION, INSTANCE_CRN, OLDEST_API_VERSION
+
+if TYPE_CHECKING:
+    from starlette.datastructures import QueryParams
+    from starlette.requests import Request
+
+    from qsession_widget.runtime.clock import Clock
+    from qsession_widget.runtime.control.coordinator import Coordinator
+    from qsession_widget.runtime.store.store import Store
+
+NO_LIMIT_SECONDS = 2**31 - 1
+"""The client wants a whole number for what is left; the local runtime has no limit."""
+
+
+@dataclass(frozen=True)
+class Listing:
+    """The endpoints."""
+
+    clock: Clock
+    store: Store
+    coordinator: Coordinator
+
+    def routes(self) -> list[Route]:
+        """Give every route, relative to the API's prefix."""
+        return [
+            Route("/workloads", self.list_workloads),
+            Route("/jobs/{job_id}/tags", self.put_tags, methods=["PUT"]),
+            Route("/tags", self.list_tags),
+            Route("/versions", self.list_versions),
+            Route("/instances/usage", self.read_usage),
+        ]
+
+    async def list_workloads(self, request: Request) -> Response:
+        """GET /workloads: sessions, batches, and jobs outside of them."""
+        query = request.query_params
+        wanted = workloads.Wanted(
+            modes=_modes(query),
+            statuses=_among(query, "status", workloads.STATUSES),
+            backend=parsing.query_text(query, "backend"),
+            search=parsing.query_text(query, "search", bounds.SEARCH),
+            tags=parsing.query_tags(query),
+            created_after=parsing.time(query.get("created_after")),
+            created_before=parsing.time(query.get("created_before")),
+            ascending=parsing.ascending(query.get("sort")),
+            limit=parsing.count(
+                query.get("limit"), "limit", parsing.DEFAULT_PAGE, parsing.MAX_PAGE
+            ),
+            offset=max(_cursor(query, "next"), _cursor(query, "previous")),
+        )
+        owner = parsing.owner(request)
+        rows, total = await self.store.read(workloads.read, owner, wanted, who=owner)
+        answer: dict[str, Any] = {
+            "workloads": [_document(row, owner) for row in rows],
+            "total_count": total,
+            "limit": wanted.limit,
+        }
+        if wanted.offset + len(rows) < total and rows:
+            answer["next"] = str(wanted.offset + len(rows))
+        if wanted.offset:
+            answer["previous"] = str(max(0, wanted.offset - wanted.limit))
+        return JsonAnswer(answer)
+
+    async def put_tags(self, request: Request) -> Response:
+        """PUT /jobs/{id}/tags."""
+        job_id = request.path_params["job_id"]
+        tags = parsing.tags(await parsing.body(request, bounds.TAGS_BODY_BYTES))
+        job = await self.store.job(parsing.owner(request), job_id)
+        if job is None:
+            raise errors.job_not_found(job_id)
+        await self.coordinator.set_tags(job, tags)
+        return Response(status_code=204)
+
+    async def list_tags(self, request: Request) -> Response:
+        """GET /tags: those of jobs, the only things that have any."""
+        query = request.query_params
+        _among(query, "type", (workloads.JOB,))
+        search = parsing.query_text(query, "search", bounds.SEARCH) or ""
+        owner = parsing.owner(request)
+        found = await self.store.read(workloads.tags, owner, search, parsing.MAX_PAGE, who=owner)
+        return JsonAnswer({"tags": found})
+
+    async def list_versions(self, _request: Request) -> Response:
+        """GET /versions: the revisions of IBM's API that are spoken here."""
+        return JsonAnswer(
+            {
+                "versions": [
+                    {"version": OLDEST_API_VERSION, "status": "deprecated"},
+                    {"version": API_VERSION, "status": "live"},
+                ]
+            }
+        )
+
+    async def read_usage(self, request: Request) -> Response:
+        """GET /instances/usage: how long this account's jobs have held devices."""
+        owner = parsing.owner(request)
+        used = int(await self.store.read(workloads.used_seconds, owner, who=owner))
+        return JsonAnswer(
+            {
+                "instance_id": INSTANCE_CRN,
+                "plan_id": "local",
+                "usage_consumed_seconds": used,
+                "usage_limit_seconds": NO_LIMIT_SECONDS,
+                "usage_limit_reached": False,
+            }
+        )
+
+
+def _document(row: Any, owner: str) -> dict[str, Any]:
+    ended = row.ended_at is not None
+    document = {
+        "id": row.id,
+        "mode": _SESSION if row.mode == "dedicated" else row.mode,
+        "status": row.status,
+        "status_reason": row.reason or "",
+        "backend": row.backend,
+        "instance": INSTANCE_CRN,
+        "user_id": owner,
+        "created": serializers.instant(row.created_at),
+        "ended": serializers.instant(row.ended_at),
+        "tags": json.loads(row.tags),
+        "usage": serializers.usage_document(row.seconds, ended=ended),
+    }
+    if row.accepting_jobs is not None:
+        document["accepting_jobs"] = bool(row.accepting_jobs)
+    return document
+
+
+_SESSION = "session"
+
+
+def _modes(query: QueryParams) -> list[str]:
+    """Read modes as the wire spells them: a dedicated session is called "session" here."""
+    allowed = (workloads.JOB, _SESSION, "batch")
+    return ["dedicated" if mode == _SESSION else mode for mode in _among(query, "mode", allowed)]
+
+
+def _among(query: QueryParams, name: str, allowed: tuple[str, ...]) -> list[str]:
+    """Read the values of a query, each of which is one of a few."""
+    asked = parsing.query_list(query, name, bounds.CHOICES, bounds.NAME)
+    for value in asked:
+        if value not in allowed:
+            raise errors.bad_request(
+                f"{name} is {value!r:.80}.", f"Allowed are {', '.join(map(repr, allowed))}."
+            )
+    return asked
+
+
+def _cursor(query: QueryParams, name: str) -> int:
+    return parsing.count(query.get(name), name, 0, parsing.LARGEST)

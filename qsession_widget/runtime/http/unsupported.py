@@ -1,0 +1,38 @@
+"""What a job asks for beside its program: done, or refused, and nothing is taken and forgotten."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from qsession_widget.runtime.http import errors
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+LOG_LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")
+"""In any case; what a job that names none gets is "WARNING", as at IBM."""
+
+
+def check(body: Mapping[str, Any]) -> None:
+    """Refuse what this runtime cannot do for a job.
+
+    Args:
+        body: of POST /jobs, without its `params`.
+
+    Raises:
+        problems.Problem: 400, which names the wish and what to do instead.
+    """
+    level = body.get("log_level")
+    if isinstance(level, str) and level.upper() not in LOG_LEVELS:
+        raise errors.bad_request(
+            f"log_level is {level!r:.80}.", f"Allowed are {', '.join(LOG_LEVELS)}, in any case."
+        )
+    private = body.get("private")
+    if private is not None and not isinstance(private, bool):
+        raise errors.bad_request(f"private is {private!r:.80}.", "Allowed are true and false.")
+    for name in ("session_time", "start_session"):
+        if body.get(name):
+            raise errors.bad_request(
+                f"{name} is {body[name]!r:.80}, and no job starts a session.",
+                "POST /sessions opens one, and its max_ttl says how long it may last.",
+            )

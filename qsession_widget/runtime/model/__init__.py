@@ -1,0 +1,1 @@
+"""Sessions and jobs, and the rules by which they change. Pure."""

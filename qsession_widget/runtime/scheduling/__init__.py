@@ -1,0 +1,1 @@
+"""Decides which job starts next. Pure: no clock, no I/O."""

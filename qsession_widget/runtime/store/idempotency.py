@@ -1,0 +1,48 @@
+"""What the store knows by idempotency keys: what was asked for with one, and the latest ones."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from sqlalchemy import select, text
+
+from qsession_widget.runtime.store import queries, schema
+
+if TYPE_CHECKING:
+    from sqlalchemy import Connection
+
+    from qsession_widget.runtime.model.job import Job
+    from qsession_widget.runtime.model.lifecycle import Session
+
+
+def find_session(connection: Connection, owner: str, key: str) -> Session | None:
+    """Find the session that was created with a key."""
+    found = queries.id_by_key(connection, schema.sessions, owner, key)
+    return None if found is None else queries.read_session(connection, owner, found)
+
+
+def find_job(connection: Connection, owner: str, key: str, params: str) -> tuple[Job, bool] | None:
+    """Find the job that was created with a key.
+
+    Returns:
+        The job, and whether it had these params: true where they are not kept any more.
+    """
+    found = queries.id_by_key(connection, schema.jobs, owner, key)
+    job = None if found is None else queries.read_job(connection, owner, found)
+    if job is None:
+        return None
+    stored = queries.params(connection, job.id)
+    return job, stored is None or stored == params
+
+
+def latest(connection: Connection, count: int) -> list[tuple[str, str]]:
+    """Give the owners and keys of the jobs that came last, the oldest of them first."""
+    jobs = schema.jobs
+    statement = (
+        select(jobs.c.owner, jobs.c.idempotency_key)
+        .where(jobs.c.idempotency_key.is_not(None))
+        # In the order in which rows were added, which needs no index.
+        .order_by(text("jobs.rowid DESC"))
+        .limit(count)
+    )
+    return [(owner, key) for owner, key in connection.execute(statement)][::-1]

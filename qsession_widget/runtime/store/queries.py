@@ -1,0 +1,219 @@
+"""What is read of the store: sessions and jobs, each read on the connection of one snapshot."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+from msgspec.structs import replace
+from sqlalchemy import Integer, bindparam, func, literal_column, select, text
+
+from qsession_widget.runtime.auth.user_registry import User
+from qsession_widget.runtime.device_catalog import MOCK_PREFIX
+from qsession_widget.runtime.model.job import Job
+from qsession_widget.runtime.model.lifecycle import Session
+from qsession_widget.runtime.store import schema
+from qsession_widget.runtime.store.statements import PreparedSelect
+from qsession_widget.wire.states import FINAL_JOB_STATES, JobState, Mode, SessionState
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from sqlalchemy import ColumnElement, Connection, RowMapping, Table
+
+_FINAL = [state.value for state in FINAL_JOB_STATES]
+
+
+@dataclass(frozen=True)
+class JobFilter:
+    """Which jobs of an owner to list; None means any."""
+
+    backend: str | None = None
+    session_id: str | None = None
+    program_id: str | None = None
+    pending: bool | None = None
+    tags: tuple[str, ...] = ()
+    created_after: datetime | None = None
+    created_before: datetime | None = None
+    mocks: bool = True
+    ascending: bool = False
+    limit: int = 20
+    offset: int = 0
+
+
+_SESSION_COLUMNS = [
+    schema.sessions.c[name] for name in Session.__struct_fields__ if name in schema.sessions.c
+]
+_ARRIVED: ColumnElement[int] = literal_column(f"jobs.{schema.ARRIVED}", Integer)
+_JOB_COLUMNS = [schema.jobs.c[name] for name in Job.__struct_fields__ if name in schema.jobs.c]
+
+# Put together once, and named after what they are asked for.
+_SESSION = PreparedSelect(
+    select(*_SESSION_COLUMNS)
+    .where(schema.sessions.c.id == bindparam("session_id"))
+    .where(schema.sessions.c.owner == bindparam("owner"))
+)
+_LIVE_JOBS = PreparedSelect(
+    select(schema.jobs.c.state, func.count().label("jobs"))
+    .where(schema.jobs.c.session_id == bindparam("session_id"))
+    .where(text(schema.UNFINISHED))
+    .group_by(schema.jobs.c.state)
+)
+_CHANGED_JOBS = PreparedSelect(
+    select(*_JOB_COLUMNS, _ARRIVED.label("number"))
+    .where(schema.jobs.c.session_id == bindparam("session_id"))
+    .where(schema.jobs.c.revision > bindparam("since"))
+    .order_by(schema.jobs.c.revision)
+    .limit(bindparam("most"))
+    # Without one, Core binds a value of its own.
+    .offset(literal_column("0"))
+)
+_JOB = PreparedSelect(
+    select(*_JOB_COLUMNS)
+    .where(schema.jobs.c.id == bindparam("job_id"))
+    .where(schema.jobs.c.owner == bindparam("owner"))
+)
+_PARAMS = PreparedSelect(
+    select(schema.payloads.c.params).where(schema.payloads.c.job_id == bindparam("job_id"))
+)
+_RESULT = PreparedSelect(
+    select(schema.results.c.body).where(schema.results.c.job_id == bindparam("job_id"))
+)
+
+
+def _session_from(row: Mapping[str, Any] | RowMapping) -> Session:
+    transitions = tuple(
+        (SessionState(state), datetime.fromisoformat(when)) for state, when in row["transitions"]
+    )
+    read = {
+        "mode": Mode(row["mode"]),
+        "state": SessionState(row["state"]),
+        "transitions": transitions,
+    }
+    return Session(**{**row, **read})
+
+
+def _job_from(row: Mapping[str, Any] | RowMapping) -> Job:
+    return Job(**{**row, "state": JobState(row["state"]), "tags": tuple(row["tags"])})
+
+
+def _with_jobs(connection: Connection, session: Session) -> Session:
+    found = _LIVE_JOBS.rows(connection, session_id=session.id)
+    live = {row["state"]: row["jobs"] for row in found}
+    return replace(
+        session, queued=live.get(JobState.QUEUED, 0), running=live.get(JobState.RUNNING, 0)
+    )
+
+
+def read_session(connection: Connection, owner: str, session_id: str) -> Session | None:
+    """Read one session, with the number of its jobs that have not ended."""
+    row = _SESSION.row(connection, owner=owner, session_id=session_id)
+    return None if row is None else _with_jobs(connection, _session_from(row))
+
+
+def read_job(connection: Connection, owner: str, job_id: str) -> Job | None:
+    """Read one job."""
+    row = _JOB.row(connection, owner=owner, job_id=job_id)
+    return None if row is None else _job_from(row)
+
+
+def read_outcome(connection: Connection, owner: str, job_id: str) -> tuple[Job, str | None] | None:
+    """Read a job and its result; a private job's result is left where it is."""
+    job = read_job(connection, owner, job_id)
+    if job is None or job.private:
+        return None if job is None else (job, None)
+    return job, result(connection, job_id)
+
+
+def id_by_key(connection: Connection, table: Table, owner: str, key: str) -> str | None:
+    """Find what was created with an idempotency key."""
+    statement = (
+        select(table.c.id).where(table.c.owner == owner).where(table.c.idempotency_key == key)
+    )
+    return connection.execute(statement).scalar_one_or_none()
+
+
+def params(connection: Connection, job_id: str) -> str | None:
+    """Read a job's payload, as JSON text."""
+    found: str | None = _PARAMS.scalar(connection, job_id=job_id)
+    return found
+
+
+def result(connection: Connection, job_id: str) -> str | None:
+    """Read a job's result."""
+    found: str | None = _RESULT.scalar(connection, job_id=job_id)
+    return found
+
+
+def read_jobs(connection: Connection, owner: str, wanted: JobFilter) -> tuple[list[Job], int]:
+    """Read a page of an owner's jobs, and how many there are on all pages."""
+    table = schema.jobs
+    where = [table.c.owner == owner]
+    for name in ("backend", "session_id", "program_id"):
+        value = getattr(wanted, name)
+        if value is not None:
+            where.append(table.c[name] == value)
+    if not wanted.mocks:
+        where.append(~table.c.backend.startswith(MOCK_PREFIX, autoescape=True))
+    if wanted.pending is not None:
+        final = table.c.state.in_(_FINAL)
+        where.append(~final if wanted.pending else final)
+    if wanted.created_after is not None:
+        where.append(table.c.created_at >= wanted.created_after)
+    if wanted.created_before is not None:
+        where.append(table.c.created_at <= wanted.created_before)
+    for tag in wanted.tags:
+        each = func.json_each(table.c.tags).table_valued("value")
+        where.append(select(each.c.value).where(each.c.value == tag).exists())
+    total = connection.execute(select(func.count()).select_from(table).where(*where)).scalar_one()
+    order: list[ColumnElement[Any]] = [table.c.created_at, _ARRIVED]
+    statement = (
+        select(*_JOB_COLUMNS)
+        .where(*where)
+        .order_by(*(order if wanted.ascending else [column.desc() for column in order]))
+        .limit(wanted.limit)
+        .offset(wanted.offset)
+    )
+    return [_job_from(row) for row in connection.execute(statement).mappings()], total
+
+
+def read_changed(
+    connection: Connection, owner: str, session_id: str, since: int, most: int
+) -> tuple[Session | None, list[Job]]:
+    """Read a session, and of its jobs that changed after a revision so many, in that order."""
+    session = read_session(connection, owner, session_id)
+    if session is None:
+        return None, []
+    changed = _CHANGED_JOBS.rows(connection, session_id=session_id, since=since, most=most)
+    return session, [_job_from(row) for row in changed]
+
+
+def read_unfinished(connection: Connection) -> tuple[list[Session], list[Job], int]:
+    """Read what a starting runtime goes on with: sessions, jobs, and the last revision."""
+    closed = SessionState.CLOSED.value
+    sessions = [
+        _with_jobs(connection, _session_from(row))
+        for row in connection.execute(
+            select(*_SESSION_COLUMNS).where(schema.sessions.c.state != closed)
+        ).mappings()
+    ]
+    table = schema.jobs
+    jobs = [
+        _job_from(row)
+        for row in connection.execute(
+            select(*_JOB_COLUMNS)
+            .where(text(schema.UNFINISHED))
+            .order_by(table.c.created_at, _ARRIVED)
+        ).mappings()
+    ]
+    last = max(
+        connection.execute(select(func.max(each.c.revision))).scalar_one() or 0
+        for each in (schema.sessions, schema.jobs)
+    )
+    return sessions, jobs, last
+
+
+def read_users(connection: Connection) -> list[User]:
+    """Read who was added to the runtime."""
+    return [User(**row) for row in connection.execute(select(schema.users)).mappings()]

@@ -1,0 +1,318 @@
+"""Circuits as Aer runs them, kept so that new parameters only have to be filled in.
+
+Aer's public `run` assembles the circuits and writes out the whole noise model at every call, which
+takes far longer than small circuits do. What it does inside is done here once for a set of
+circuits. Those parts of Aer are private: with a version of Aer that is not known to have them,
+everything goes through `run`.
+"""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from importlib.metadata import version
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from qiskit.circuit import Parameter, ParameterExpression
+from qiskit.exceptions import QiskitError
+from qiskit_aer import AerError
+from qiskit_aer.backends.aer_compiler import assemble_circuits, generate_aer_config
+from qiskit_aer.backends.backend_utils import LIBRARY_DIR
+from qiskit_aer.backends.controller_wrappers import AerConfig
+
+from qsession_widget.errors import InvalidInputError
+from qsession_widget.runtime.worker import progress, seeds
+from qsession_widget.runtime.worker.circuit_cache import BYTES_OF_A_PREPARED_ONE, rebindable, weight
+from qsession_widget.runtime.worker.noise import device_noise as noise
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from qiskit import QuantumCircuit
+    from qiskit_aer import AerSimulator
+
+KNOWN_AER = ("0.17.", "0.18.")
+"""Releases whose inside is as this module expects."""
+
+MAX_KNOWN = 1_000
+"""How many numbers of shots a circuit's way of running is remembered for."""
+
+assembles = version("qiskit-aer").startswith(KNOWN_AER)
+
+
+class Run(NamedTuple):
+    """One execution: which of the circuits, and the values of its parameters in their order."""
+
+    circuit: int
+    values: Sequence[float]
+
+
+class Prepared:
+    """Circuits that run together, ready for Aer.
+
+    Attributes:
+        ran: when the last execution began and ended, in UTC.
+
+    Args:
+        circuits: in the simulator's instruction set; their parameters are filled in at each run.
+        simulator: with the device's noise.
+    """
+
+    def __init__(self, circuits: Sequence[QuantumCircuit], simulator: AerSimulator) -> None:
+        self._circuits = circuits
+        self._simulator = simulator
+        self.ran = (datetime.now(UTC),) * 2
+        self.weight = weight(*circuits, bytes_each=BYTES_OF_A_PREPARED_ONE)
+        """Its memory in bytes, roughly."""
+        self._assembled = (
+            _Assembled(circuits, simulator)
+            if assembles and all(rebindable(each) for each in circuits)
+            else None
+        )
+
+    def execute(
+        self, runs: Sequence[Run], *, shots: int, seed: int | None, memory: bool
+    ) -> list[dict[str, Any]]:
+        """Run, and give what Aer says of each run: `counts`, and `memory` if asked for.
+
+        With a seed the shots are those of Aer's own `run` with the bound circuits in this order.
+        Without one, each run is a sample of its own: independent of all others.
+
+        Raises:
+            AerError: where the simulation fails.
+        """
+        if not runs:
+            self.ran = (datetime.now(UTC),) * 2
+            return []
+        with progress.on_device():
+            began = datetime.now(UTC)
+            results = self._execute(runs, shots=shots, seed=seed, memory=memory)
+            self.ran = began, datetime.now(UTC)
+        return results
+
+    def _execute(
+        self, runs: Sequence[Run], *, shots: int, seed: int | None, memory: bool
+    ) -> list[dict[str, Any]]:
+        kept = self._assembled
+        if kept is not None:
+            return kept.execute(runs, shots=shots, seed=seed, memory=memory)
+        bound = [_bound(self._circuits[each.circuit], each.values) for each in runs]
+        if seed is None and shots > seeds.STEP and len(bound) > 1:
+            # As in `_Assembled._apart`; what each of these does is known only once it is bound.
+            found = []
+            for each in bound:
+                alone = Prepared([each], self._simulator)
+                found += alone._execute([Run(0, ())], shots=shots, seed=None, memory=memory)
+            return found
+        if assembles:
+            return _Assembled(bound, self._simulator).execute(
+                [Run(index, ()) for index in range(len(bound))],
+                shots=shots,
+                seed=seed,
+                memory=memory,
+            )
+        drawn = seeds.fresh() if seed is None else seed
+        job = self._simulator.run(bound, shots=shots, seed_simulator=drawn, memory=memory)
+        result = job.result()
+        if not result.success:
+            raise AerError(f"the simulation failed: {result.status}")
+        return [each.data.to_dict() for each in result.results]
+
+
+class _Assembled:
+    """Aer's own form of circuits and of their noise."""
+
+    def __init__(self, circuits: Sequence[QuantumCircuit], simulator: AerSimulator) -> None:
+        self._simulator = simulator
+        # Takes control flow apart, and turns the noise of delays into instructions.
+        self._circuits, model = simulator._compile(list(circuits))  # noqa: SLF001 - see above
+        self._model = model
+        self._noise = {} if model is None else model.to_dict(serializable=True)
+        self._collapsed: dict[str, Any] | None = None
+        self._exact_shots: set[int] = set()
+        self._sampled: dict[tuple[int, int], bool] = {}
+        # As `run` does: a simulator of no device takes all that Aer knows.
+        of_device = simulator._target is not None  # noqa: SLF001 - see above
+        self._basis = simulator.configuration().basis_gates if of_device else None
+        self._native, self._places = assemble_circuits(self._circuits, self._basis)
+        self._parameters = [list(each.parameters) for each in circuits]
+        self._blanks = [
+            _blanks(circuit, places)
+            for circuit, places in zip(self._circuits, self._places, strict=True)
+        ]
+
+    def execute(
+        self, runs: Sequence[Run], *, shots: int, seed: int | None, memory: bool
+    ) -> list[dict[str, Any]]:
+        if seed is not None:
+            results = self._run(runs, shots, seed, memory, self._noise)
+        elif len(runs) == 1 or shots <= seeds.STEP:
+            results = self._drawn(runs, shots, memory)
+        else:
+            results = self._apart(runs, shots, memory)
+        return [each["data"] for each in results]
+
+    def _apart(self, runs: Sequence[Run], shots: int, memory: bool) -> list[dict[str, Any]]:
+        """Run without a seed so that no shot of one run is another's.
+
+        Where Aer simulates shot by shot, each shot's seed is one more than the last one's, while
+        the seeds of runs that it is given together are `seeds.STEP` apart: with more shots than
+        that, runs share shots. Those are run one by one. Whether a circuit is simulated in that way
+        Aer says only afterwards, so the first run of each is always one by itself.
+        """
+        if len(self._sampled) > MAX_KNOWN:
+            self._sampled.clear()
+        found: dict[int, dict[str, Any]] = {}
+        for index, run in enumerate(runs):
+            if (run.circuit, shots) not in self._sampled:
+                (result,) = self._drawn([run], shots, memory)
+                found[index] = result
+                at_once = bool(result["metadata"].get("measure_sampling"))
+                self._sampled[run.circuit, shots] = at_once
+        together = [index for index in range(len(runs)) if index not in found]
+        for indices in self._divided(runs, together, shots):
+            results = self._drawn([runs[index] for index in indices], shots, memory)
+            found.update(zip(indices, results, strict=True))
+        return [found[index] for index in range(len(runs))]
+
+    def _divided(
+        self, runs: Sequence[Run], indices: Sequence[int], shots: int
+    ) -> Iterator[list[int]]:
+        """Put runs together whose shots Aer draws at once, and leave others by themselves."""
+        drawn_at_once = []
+        for index in indices:
+            if self._sampled[runs[index].circuit, shots]:
+                drawn_at_once.append(index)
+            else:
+                yield [index]
+        if drawn_at_once:
+            yield drawn_at_once
+
+    def _drawn(self, runs: Sequence[Run], shots: int, memory: bool) -> list[dict[str, Any]]:
+        """Run with a fresh seed: Aer's own is drawn once, when the circuit is assembled."""
+        return self._run(runs, shots, seeds.fresh(), memory, self._cheapest_noise(shots))
+
+    def _run(
+        self, runs: Sequence[Run], shots: int, seed: int, memory: bool, noise: dict[str, Any]
+    ) -> list[dict[str, Any]]:
+        groups = self._grouped(runs)
+        native = [self._fresh(circuit) for circuit, _ in groups]
+        for number, each in enumerate(native):
+            each.circ_id = number
+        config = generate_aer_config(
+            self._circuits,
+            self._simulator.options,
+            shots=shots,
+            seed_simulator=seed,
+            memory=memory,
+            parameterizations=[self._filled(circuit, rows) for circuit, rows in groups]
+            if any(self._parameters)
+            else None,
+        )
+        config.library_dir = LIBRARY_DIR
+        output = self._simulator._controller.execute(  # noqa: SLF001 - see above
+            native, noise, config
+        )
+        if not isinstance(output, dict) or not output.get("success"):
+            status = output.get("status") if isinstance(output, dict) else output
+            raise AerError(f"the simulation failed: {status}")
+        results: list[dict[str, Any]] = output["results"]
+        if all(each["metadata"].get("method") == "density_matrix" for each in results):
+            if len(self._exact_shots) > MAX_KNOWN:
+                self._exact_shots.clear()
+            self._exact_shots.add(shots)
+        return results
+
+    def _fresh(self, circuit: int) -> Any:
+        """Give Aer's form of a circuit, to be run once.
+
+        Aer copies a circuit to fill in parameters; one without parameters it changes as it runs.
+        """
+        if self._parameters[circuit]:
+            return self._native[circuit]
+        ((native,), _) = assemble_circuits([self._circuits[circuit]], self._basis)
+        return native
+
+    def _grouped(self, runs: Sequence[Run]) -> list[tuple[int, list[Sequence[float]]]]:
+        """Put neighbouring runs of one circuit together: Aer fills in all their values at once."""
+        groups: list[tuple[int, list[Sequence[float]]]] = []
+        for circuit, values in runs:
+            if groups and groups[-1][0] == circuit and self._parameters[circuit]:
+                groups[-1][1].append(values)
+            else:
+                groups.append((circuit, [values]))
+        return groups
+
+    def _cheapest_noise(self, shots: int) -> dict[str, Any]:
+        """Choose the form of the noise where the user asked for no seed.
+
+        Only the errors that these circuits meet, each collapsed to one map: they give the same
+        density matrix, and so the same distribution, in a fraction of the time. Only where Aer
+        itself was seen to take the density matrix for these circuits and as many shots, since
+        elsewhere it would change Aer's method.
+        """
+        if shots not in self._exact_shots or self._model is None:
+            return self._noise
+        if self._collapsed is None:
+            model = noise.collapse(self._model, noise.uses(self._circuits))
+            self._collapsed = model.to_dict(serializable=True)
+        return self._collapsed
+
+    def _filled(self, circuit: int, rows: Sequence[Sequence[float]]) -> list[Any]:
+        """Give what stands in each blank in each run, as Aer's `run` would work it out."""
+        binds = [dict(zip(self._parameters[circuit], row, strict=True)) for row in rows]
+        return [
+            [place, [value.of(each) for each in binds]] for place, value in self._blanks[circuit]
+        ]
+
+
+class _Value(NamedTuple):
+    """A value that is known once the parameters are."""
+
+    expression: ParameterExpression
+    parameters: tuple[Parameter, ...]
+
+    def of(self, binds: dict[Parameter, float]) -> float:
+        if isinstance(self.expression, Parameter):
+            return binds[self.expression]
+        needed = {parameter: binds[parameter] for parameter in self.parameters}
+        with _binding():
+            return float(self.expression.bind(needed))
+
+
+def _blanks(circuit: QuantumCircuit, places: Sequence[int]) -> list[tuple[tuple[int, int], _Value]]:
+    """Give the places that depend on parameters: which instruction, and which of its values.
+
+    Args:
+        circuit: the circuit.
+        places: of its instructions among those of Aer's form of it; empty where they are the same.
+    """
+    found = [((int(AerConfig.GLOBAL_PHASE_POS), -1), circuit.global_phase)]
+    for index, instruction in enumerate(circuit.data):
+        where = places[index] if places else index
+        found += [((where, number), each) for number, each in enumerate(instruction.params)]
+    return [
+        (place, _Value(value, tuple(value.parameters)))
+        for place, value in found
+        if isinstance(value, ParameterExpression) and value.parameters
+    ]
+
+
+def _bound(circuit: QuantumCircuit, values: Sequence[float]) -> QuantumCircuit:
+    if not circuit.parameters:
+        return circuit.copy()
+    with _binding():
+        return circuit.assign_parameters(list(values))
+
+
+@contextmanager
+def _binding() -> Iterator[None]:
+    """Say what it means where an expression of parameters has no value."""
+    try:
+        yield
+    except (QiskitError, ArithmeticError, ValueError, TypeError, RuntimeError) as error:
+        reason = getattr(error, "message", None) or error
+        raise InvalidInputError(
+            "the circuit has no finite real value somewhere with the parameters' values that were "
+            f"given: {reason}"
+        ) from error

@@ -1,0 +1,248 @@
+"""The loop of a worker process: one task after the other from a pipe, answers to the same pipe.
+
+Frames are MessagePack, never pickle. A worker ends when the server does: its lifeline pipe then
+closes, and the kernel ends it by a signal, which works even while Aer holds the interpreter.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import logging
+import os
+import signal
+import time
+import traceback
+from collections import deque
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
+
+from msgspec import msgpack
+
+from qsession_widget.runtime import bounds
+from qsession_widget.runtime.worker import limits, lru_cache, sandbox
+from qsession_widget.wire.states import Stage
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from multiprocessing.connection import Connection
+
+log = logging.getLogger(__name__)
+
+MAX_REASON_CHARACTERS = 2_000
+"""Longest reason of a failure; Qiskit's messages may print whole arrays."""
+
+_LAST = 20_000
+"""Characters of a traceback that go into the log, the last ones: it ends with the message."""
+
+
+class _OutOfMemoryError(Exception):
+    """A job needs more memory than it may have."""
+
+    def __init__(self, allowed_bytes: int) -> None:
+        super().__init__(
+            f"It needs more memory than the {allowed_bytes} bytes that a job may take."
+            if allowed_bytes
+            else "It needs more memory than there is."
+        )
+
+
+class Showing:
+    """Tells the server interim results, which it keeps, until they are too many.
+
+    Those beyond come with the whole result.
+
+    Args:
+        tell: tells one.
+    """
+
+    def __init__(self, tell: Callable[[str], None]) -> None:
+        self._tell = tell
+        self._characters = 0
+
+    def __call__(self, text: str) -> None:
+        """Tell one more, if there is room."""
+        self._characters += len(text)
+        if self._characters <= bounds.INTERIM_CHARACTERS:
+            self._tell(text)
+
+
+def main(pipe: Connection, lifeline: Connection) -> None:
+    """Serve tasks until the server goes away.
+
+    Args:
+        pipe: tasks come from here and answers go here.
+        lifeline: nothing ever comes from here; it closes when the server dies.
+    """
+    _die_with(lifeline)
+    sandbox.enter()
+    house = lru_cache.Housekeeping()
+    # The server decides when a worker ends; Ctrl-C in its terminal is not meant for this process.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    inbox = _Inbox(pipe)
+    while True:
+        try:
+            task = inbox.next()
+            if "warm" in task:
+                _get_ready(task["warm"])
+                _send(pipe, {"kind": "warmed"})
+            elif "job_id" in task:
+                house.begin()
+                answer = _run(pipe, inbox, task)
+                if not house.after_job(task["limits"]["memory_bytes"]):
+                    # The next one finds a new process.
+                    _send(pipe, {**answer, "retires": True})
+                    return
+                _send(pipe, answer)
+            # All else is about a task that has ended by now.
+        except (EOFError, ConnectionError):
+            return
+        except _OutOfMemoryError as error:
+            # What the failed allocation has left behind is nobody's next job's concern.
+            _send(pipe, {**_failed(str(error)), "retires": True})
+            return
+
+
+class _StoppedError(Exception):
+    """Nobody wants the task any more."""
+
+
+class _Inbox:
+    """What comes from the server, and is looked at while a task goes on, too."""
+
+    def __init__(self, pipe: Connection) -> None:
+        self._pipe = pipe
+        self._waiting: deque[dict[str, Any]] = deque()
+
+    def next(self) -> dict[str, Any]:
+        """Wait for the next message."""
+        return self._waiting.popleft() if self._waiting else self._read()
+
+    def check(self, job_id: str, seconds: float = 0.0) -> None:
+        """Go on after some time, unless the task is to stop before.
+
+        Raises:
+            _StoppedError: it is.
+        """
+        until = time.monotonic() + seconds
+        while self._pipe.poll(max(0.0, until - time.monotonic())):
+            self._take(job_id)
+
+    def until_on_device(self, job_id: str) -> None:
+        """Wait until the task may go on the device.
+
+        Raises:
+            _StoppedError: it is to stop instead.
+        """
+        while not self._take(job_id):
+            pass
+
+    def _take(self, job_id: str) -> bool:
+        """Take a message in, and say whether it lets the task on the device."""
+        message = self._read()
+        if message.get("stop") == job_id:
+            raise _StoppedError
+        if message.get("go") == job_id:
+            return True
+        if "warm" in message or "job_id" in message:
+            self._waiting.append(message)
+        return False
+
+    def _read(self) -> dict[str, Any]:
+        message: dict[str, Any] = msgpack.decode(self._pipe.recv_bytes())
+        return message
+
+
+def _die_with(lifeline: Connection) -> None:
+    descriptor = lifeline.fileno()
+    signal.signal(signal.SIGIO, signal.SIG_DFL)
+    fcntl.fcntl(descriptor, fcntl.F_SETOWN, os.getpid())
+    flags = fcntl.fcntl(descriptor, fcntl.F_GETFL)
+    fcntl.fcntl(descriptor, fcntl.F_SETFL, flags | os.O_ASYNC)
+    if lifeline.poll():
+        # The server died before the signal was armed.
+        raise SystemExit(1)
+
+
+def _failed(reason: str, traceback_text: str = "") -> dict[str, Any]:
+    """Say why there is no result, in texts that can be stored whatever the payload held."""
+    text = _sendable(reason)
+    if len(text) > MAX_REASON_CHARACTERS:
+        text = f"{text[:MAX_REASON_CHARACTERS]} ..."
+    return {"kind": "failed", "reason": text, "traceback": _sendable(traceback_text[-_LAST:])}
+
+
+def _sendable(text: str) -> str:
+    # Half a surrogate pair, which JSON can carry, has no form in UTF-8.
+    return text.encode(errors="replace").decode()
+
+
+def _send(pipe: Connection, answer: dict[str, Any]) -> None:
+    pipe.send_bytes(msgpack.encode(answer))
+
+
+def _get_ready(device: str) -> None:
+    # Here, not above: as in `_run`.
+    from qsession_widget.runtime.worker import progress, simulation  # noqa: PLC0415
+
+    # This is nobody's job: what is done now is told to nobody.
+    progress.start(lambda _stage: None, stays=False)
+    try:
+        simulation.warm(device)
+    except Exception:
+        # The first job will meet the same, and its user will be told.
+        log.exception("a worker cannot get ready for %s", device)
+
+
+def _run(pipe: Connection, inbox: _Inbox, task: dict[str, Any]) -> dict[str, Any]:
+    # Here, not above: the server imports this module, and must not import qiskit with it.
+    from qsession_widget.runtime.worker import programs, progress, simulation  # noqa: PLC0415
+
+    began = time.monotonic()
+    lru_cache.start()
+    allowed = limits.Limits(**task["limits"])
+    job_id = task["job_id"]
+
+    def tell(stage: Stage) -> None:
+        _send(pipe, {"kind": "reached", "stage": stage})
+        if task["asks"] and stage is Stage.ON_DEVICE:
+            # Another job may be on the device: whoever gave this task says when it is free.
+            inbox.until_on_device(job_id)
+        else:
+            inbox.check(job_id)
+
+    show = Showing(lambda text: _send(pipe, {"kind": "interim", "text": text}))
+
+    def tell_interim(text: str) -> None:
+        show(text)
+        # Between two pubs nothing is half done: what this process has kept stays good.
+        inbox.check(job_id)
+
+    progress.start(tell, stays=task["min_seconds"] > 0)
+    try:
+        with allowed.on_memory():
+            outcome = programs.run(task, on_interim=tell_interim)
+        inbox.check(job_id, task["min_seconds"] - (time.monotonic() - began))
+    except _StoppedError:
+        return {"kind": "stopped"}
+    # A user's circuit may fail anywhere in Qiskit or Aer.
+    except Exception as error:
+        if limits.is_for_want_of_memory(error):
+            raise _OutOfMemoryError(allowed.memory_bytes) from error
+        if isinstance(error, simulation.RejectedError):
+            return _failed(str(error))
+        reason = f"{type(error).__name__}: {getattr(error, 'message', None) or error}"
+        return _failed(reason, traceback.format_exc())
+    # JSON with what is not ASCII escaped: a character is a byte.
+    size = len(outcome.result)
+    if allowed.result_bytes and size > allowed.result_bytes:
+        return _failed(
+            f"Its result has {size} bytes; this runtime keeps {allowed.result_bytes} "
+            "(--max-result-bytes). Ask for fewer shots or pubs at once."
+        )
+    progress.leave_device()
+    return {
+        "kind": "done",
+        "result": outcome.result,
+        "busy_seconds": outcome.busy_seconds,
+        "cache": asdict(lru_cache.figures),
+    }

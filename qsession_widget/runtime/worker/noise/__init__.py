@@ -1,0 +1,1 @@
+"""The noise of a device, or of a model that a job brings."""

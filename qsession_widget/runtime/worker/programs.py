@@ -1,0 +1,45 @@
+"""The programs by name. Lives in a worker process."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from qsession_widget.runtime.worker import simulation
+from qsession_widget.runtime.worker.limits import Limits
+from qsession_widget.wire.fields import EXECUTOR, NOISE_LEARNER
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from qsession_widget.runtime.worker.simulation import Outcome
+
+
+def run(task: dict[str, Any], on_interim: Callable[[str], None]) -> Outcome:
+    """Run a job's program.
+
+    Args:
+        task: an `executor.Task` as a dict.
+        on_interim: is given each pub's encoded result, but the last one's, as soon as it is there.
+
+    Raises:
+        simulation.RejectedError: for a payload that cannot be read or run on its device.
+    """
+    device = task["device"] or task["backend"]
+    limits = Limits(**task["limits"])
+    # These two use qiskit-ibm-runtime itself, which takes seconds to import.
+    if task["program_id"] == EXECUTOR:
+        from qsession_widget.runtime.worker import executor_program  # noqa: PLC0415
+
+        return executor_program.run(task["params"], device, limits)
+    if task["program_id"] == NOISE_LEARNER:
+        from qsession_widget.runtime.worker import noise_learner_program  # noqa: PLC0415
+
+        return noise_learner_program.run(task["params"], device, task["backend"], limits)
+    return simulation.run(
+        task["program_id"],
+        task["params"],
+        device,
+        optimization_level=task["optimization_level"],
+        on_interim=on_interim,
+        limits=limits,
+    )

@@ -1,0 +1,1 @@
+"""What all folders may use: locks and forks, warnings, values in messages."""

@@ -1,0 +1,72 @@
+"""Times that people write: `max_time` as seconds, as text such as "2h 30m 40s", or a timedelta."""
+
+from __future__ import annotations
+
+import operator
+import re
+from datetime import timedelta
+from fractions import Fraction
+from typing import NoReturn, SupportsIndex
+
+from qsession_widget.errors import InvalidInputError
+from qsession_widget.support.value_text import shown
+
+_UNIT_SECONDS = {"d": 86_400, "h": 3_600, "m": 60, "s": 1}
+_PART = re.compile(r"\s*([0-9]{1,12}(?:\.[0-9]{1,12})?)\s*([dhms])\s*", re.ASCII)
+
+_LONGEST_SECONDS = 2**63 - 1
+"""What databases and other languages on the way can hold; services have much lower bounds."""
+
+ALLOWED = (
+    "a whole number of seconds above 0 (90), text with the units d, h, m, s, each at most once "
+    '("2h 30m 40s", "1.5h"), or a timedelta'
+)
+"""What `parse_duration` reads, in words for error messages."""
+
+
+def parse_duration(value: SupportsIndex | str | timedelta, *, name: str = "max_time") -> int:
+    """Read a length of time.
+
+    Args:
+        value: whole seconds; or text in which each of the units d, h, m and s stands at most once,
+            in any order, after a number that may have decimals; or a timedelta.
+        name: what the value is called in the error message.
+
+    Returns:
+        Whole seconds, at least 1. There is no upper bound here: the service knows its own.
+
+    Raises:
+        InvalidInputError: for everything else. A value is never read as another number.
+    """
+    match value:
+        case bool():
+            _refuse(value, name)
+        case timedelta():
+            # A timedelta counts whole microseconds, so this division is exact.
+            seconds = Fraction(value // timedelta(microseconds=1), 1_000_000)
+        case str():
+            seconds = _read(value, name)
+        case _:
+            try:
+                seconds = Fraction(operator.index(value))
+            except TypeError:
+                _refuse(value, name)
+    if not 0 < seconds <= _LONGEST_SECONDS or seconds.denominator != 1:
+        _refuse(value, name)
+    return int(seconds)
+
+
+def _read(text: str, name: str) -> Fraction:
+    total, seen, position = Fraction(0), set[str](), 0
+    while position < len(text):
+        part = _PART.match(text, position)
+        if part is None or part[2] in seen:
+            _refuse(text, name)
+        seen.add(part[2])
+        total += Fraction(part[1]) * _UNIT_SECONDS[part[2]]
+        position = part.end()
+    return total
+
+
+def _refuse(value: object, name: str) -> NoReturn:
+    raise InvalidInputError(f"{name}={shown(value)} is not a length of time; allowed is {ALLOWED}")

@@ -1,0 +1,99 @@
+"""What broken connections and answers of 400 or more mean: errors of our tree, and pauses."""
+
+from __future__ import annotations
+
+import email.utils
+from datetime import UTC
+from typing import TYPE_CHECKING
+
+import requests
+from urllib3.exceptions import NewConnectionError
+
+from qsession_widget.errors import (
+    ConflictError,
+    NotAuthorizedError,
+    NotFoundError,
+    ServiceError,
+    ServiceUnavailableError,
+)
+from qsession_widget.transport.pool import without_credentials
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from datetime import datetime
+
+RETRY_STATUSES = frozenset({500, 502, 503, 504, 520, 521, 522, 524})
+"""Answers of a server, or of what stands before it, that may be better a moment later."""
+
+RETRY_WHEN_TOLD = frozenset({413, 429})
+"""Refusals that pass where the server says when, in `Retry-After`; without it they stand."""
+
+_LONGEST_TEXT = 500
+_ERRORS: Mapping[int, type[ServiceError]] = {
+    401: NotAuthorizedError,
+    404: NotFoundError,
+    409: ConflictError,
+}
+
+
+def retry_after(response: requests.Response, now: datetime) -> float | None:
+    """Read `Retry-After`: seconds, or a date (RFC 9110); None where there is nothing readable.
+
+    Args:
+        response: the answer.
+        now: the time at the server, which is whose date it is.
+    """
+    text = response.headers.get("Retry-After", "").strip()
+    if text.isdecimal():
+        return float(text)
+    try:
+        moment = email.utils.parsedate_to_datetime(text)
+    except ValueError:
+        return None
+    # A date without a zone is in UTC, by RFC 9110.
+    return max((moment.replace(tzinfo=moment.tzinfo or UTC) - now).total_seconds(), 0.0)
+
+
+def never_sent(error: requests.RequestException) -> bool:
+    """Whether the connection failed before the request could have reached a server."""
+    if isinstance(error, requests.ConnectTimeout):
+        return True
+    outer = error.args[0] if error.args else None
+    return isinstance(getattr(outer, "reason", None), NewConnectionError)
+
+
+def innermost(error: BaseException) -> str:
+    """Say what happened, without the layers of urllib3 around it."""
+    outer = error.args[0] if error.args else None
+    reason = getattr(outer, "reason", None)
+    return without_credentials(str(reason or error))
+
+
+def refusal(
+    response: requests.Response, method: str, path: str
+) -> ServiceError | ServiceUnavailableError:
+    """Turn an answer of 400 or more into the error of our tree that it means."""
+    status = response.status_code
+    text, code = _reason(response)
+    where = f"{method} {path}, HTTP {status}" + ("" if code is None else f", code {code}")
+    message = f"{text} ({where})"
+    if status in RETRY_STATUSES:
+        return ServiceUnavailableError(message)
+    return _ERRORS.get(status, ServiceError)(message, status_code=status, code=code)
+
+
+def _reason(response: requests.Response) -> tuple[str, int | None]:
+    """Read the server's words and code from either shape of error body, or from plain text."""
+    try:
+        body = response.json()
+    except ValueError:
+        body = None
+    match body:
+        case {"errors": [{"message": str(message), **rest}, *_]} | {
+            "error": {"message": str(message), **rest}
+        }:
+            solution, code = rest.get("solution"), rest.get("code")
+            text = f"{message.rstrip('.')}. {solution}" if solution else message
+            return text, code if isinstance(code, int) else None
+        case _:
+            return response.text[:_LONGEST_TEXT].strip() or str(response.reason), None

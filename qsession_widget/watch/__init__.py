@@ -1,0 +1,1 @@
+"""A session at one moment, and the thread that takes such snapshots."""

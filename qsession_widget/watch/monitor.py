@@ -1,0 +1,382 @@
+"""One polling thread for each session: takes snapshots, shows them, and carries out commands.
+
+Any number of panels share a monitor. The polling thread is the only one that calls them, since
+ipywidgets loses updates when two threads set traits. Commands run on a second thread, for the
+first one may sit in a held request, which their effect on the service then ends.
+"""
+
+from __future__ import annotations
+
+import logging
+import queue
+import threading
+import time
+import weakref
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol
+
+from qsession_widget.errors import ConflictError, QSessionError
+from qsession_widget.support import forking
+from qsession_widget.transport.http import hurried, unattended
+from qsession_widget.watch.redaction import without_secrets
+from qsession_widget.watch.snapshot import Link, LinkState, Notice, Snapshot
+from qsession_widget.watch.snapshot_sources import WATCHED_SECONDS, OnService, OwnJobs
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from qsession_widget.client.session import Session
+    from qsession_widget.watch.snapshot_sources import Source
+
+logger = logging.getLogger(__name__)
+
+UNWATCHED_SECONDS = 10.0
+"""Length of a round when nobody looks any more; most of it is a pause that a command ends."""
+
+LONGEST_UNWATCHED_SECONDS = 60.0
+"""Length that it grows to while nobody looks: a tenth of the time that nobody has looked."""
+_UNWATCHED_PART = 0.1
+
+LONGEST_PAUSE_SECONDS = 15.0
+"""Longest pause between tries while the service cannot be reached."""
+
+
+class Listener(Protocol):
+    """What a monitor shows its snapshots to."""
+
+    @property
+    def looked_at(self) -> bool:
+        """Whether a person may be looking."""
+
+    def show(self, snapshot: Snapshot) -> None:
+        """Draw a snapshot. Called on the monitor's thread only."""
+
+    def tell(self, notice: Notice) -> None:
+        """Say what became of a command. Called on the monitor's thread only."""
+
+
+class Asker(Listener, Protocol):
+    """A listener that may also ask."""
+
+    def answer(self, answer: dict[str, Any]) -> None:
+        """Give it the answer to its question. Called on the monitor's thread only."""
+
+
+@dataclass(frozen=True)
+class _Command:
+    """What somebody wants to be done.
+
+    Attributes:
+        name: as the button says it.
+        run: does it and says what became of it, None where there is nothing to say.
+        ref: of whoever sent it.
+    """
+
+    name: str
+    run: Callable[[], str | None]
+    ref: str | None = None
+
+
+class Monitor:
+    """Watches one session. Get it with `Monitor.of(session)`.
+
+    Attributes:
+        session: the session.
+        snapshot: the last one.
+    """
+
+    _all: ClassVar[weakref.WeakValueDictionary[str, Monitor]] = weakref.WeakValueDictionary()
+    _all_lock = forking.Lock()
+
+    def __init__(self, session: Session) -> None:
+        self.session = session
+        self.snapshot = Snapshot(
+            key=session.key,
+            session_id=session.session_id,
+            backend_name=session.backend(),
+            simulator=session.simulator,
+            link=Link(LinkState.CONNECTING, since=datetime.now(UTC)),
+        )
+        self._begin()
+        forking.heed(self)
+
+    def _begin(self) -> None:
+        """Have nothing under way, no threads and nobody to show anything to."""
+        watchable = self.session.session_id is not None
+        self._source: Source = OnService(self.session) if watchable else OwnJobs(self.session)
+        self._listeners: weakref.WeakSet[Listener] = weakref.WeakSet()
+        self._lock = threading.Lock()
+        self._looked = threading.Condition(self._lock)
+        self._wake = threading.Event()
+        self._commands: queue.SimpleQueue[_Command | None] = queue.SimpleQueue()
+        self._notices: queue.SimpleQueue[Notice] = queue.SimpleQueue()
+        self._answers: queue.SimpleQueue[tuple[Asker, dict[str, Any]]] = queue.SimpleQueue()
+        self._unanswered = 0
+        self._thread: threading.Thread | None = None
+        self._last_looked_at = time.monotonic()
+
+    def after_fork(self) -> None:
+        """Begin anew: the threads are the parent's, and so are the panels and their browser."""
+        self._begin()
+
+    @classmethod
+    def of(cls, session: Session) -> Monitor:
+        """Give the one monitor of a session, made at the first call."""
+        key = session.session_id or session.key
+        with cls._all_lock:
+            known = cls._all.get(key)
+        if known is not None:
+            return known
+        # Made without the lock: it may ask the service for the session's device.
+        made = cls(session)
+        with cls._all_lock:
+            return cls._all.setdefault(key, made)
+
+    @property
+    def listeners(self) -> list[Listener]:
+        """Those who are shown the snapshots."""
+        with self._lock:
+            return list(self._listeners)
+
+    @property
+    def alive(self) -> bool:
+        """Whether the polling thread runs."""
+        thread = self._thread
+        return thread is not None and thread.is_alive()
+
+    def add(self, listener: Listener) -> None:
+        """Show every further snapshot to a listener, which is held weakly."""
+        with self._lock:
+            self._listeners.add(listener)
+        self.start()
+
+    def remove(self, listener: Listener) -> None:
+        """Show it nothing more."""
+        with self._lock:
+            self._listeners.discard(listener)
+
+    def start(self) -> None:
+        """Start the threads if they do not run and there is something to watch."""
+        with self._lock:
+            if self.snapshot.link.state is not LinkState.ENDED:
+                self._start_threads()
+
+    def _start_threads(self) -> None:
+        """Start the threads if they do not run; the lock is held."""
+        if self._thread is None:
+            name = f"qsession-monitor-{self.session.session_id or self.session.key}"
+            self._thread = threading.Thread(target=self._watch, name=name, daemon=True)
+            self._thread.start()
+            threading.Thread(target=self._obey, name=f"{name}-commands", daemon=True).start()
+
+    def look_now(self, timeout_seconds: float) -> Snapshot:
+        """Look at the service, and give what is seen, or after the time what was seen last."""
+        self.start()
+        before = self.snapshot.beat
+        self.refresh()
+        return self.wait_for(
+            lambda seen: seen.beat > before or seen.link.state is LinkState.ENDED, timeout_seconds
+        )
+
+    def wait_for(self, seen: Callable[[Snapshot], bool], timeout_seconds: float) -> Snapshot:
+        """Wait until a snapshot is as wanted, or the time is over; give the last snapshot."""
+        with self._looked:
+            self._looked.wait_for(lambda: seen(self.snapshot), timeout_seconds)
+            return self.snapshot
+
+    # -- commands: any thread may give them; they run on a thread of their own ----------------
+
+    # A notice with the same `ref`, by which the sender knows it, answers each.
+
+    def close_session(self, ref: str | None = None) -> None:
+        """Close the session: no new jobs, those that it has finish."""
+
+        def close() -> str:
+            self.session.close()
+            return "The session takes no new jobs."
+
+        self._command(_Command("Close session", close, ref))
+
+    def cancel_session(self, ref: str | None = None) -> None:
+        """Cancel the session: no new jobs, queued ones are cancelled, running ones finish."""
+
+        def cancel() -> str:
+            self.session.cancel()
+            return "The session takes no new jobs, and what was queued is cancelled."
+
+        self._command(_Command("Cancel session", cancel, ref))
+
+    def cancel_queued(self, ref: str | None = None) -> None:
+        """Cancel the queued jobs, and leave the session open."""
+
+        def cancel() -> str:
+            count = len(self.session.cancel_queued_jobs())
+            if count == 0:
+                return "No job was queued any more."
+            return f"{count} queued {'job was' if count == 1 else 'jobs were'} cancelled."
+
+        self._command(_Command("Cancel queued", cancel, ref))
+
+    def cancel_job(self, job_id: str, ref: str | None = None) -> None:
+        """Cancel one job of the session."""
+
+        def cancel() -> str:
+            ended = "was cancelled" if self._cancel(job_id) else "had already ended"
+            return f"Job {job_id} {ended}."
+
+        self._command(_Command("Cancel job", cancel, ref))
+
+    def cancel_jobs(self, job_ids: Sequence[str], ref: str | None = None) -> None:
+        """Cancel some jobs of the session."""
+
+        def cancel() -> str:
+            count = sum(self._cancel(job_id) for job_id in job_ids)
+            late = len(job_ids) - count
+            rest = f", {late} had already ended" if late else ""
+            return f"{count} of {len(job_ids)} jobs were cancelled{rest}."
+
+        self._command(_Command("Cancel selected", cancel, ref))
+
+    def ask(self, asker: Asker, question: Callable[[], dict[str, Any]]) -> None:
+        """Put a question to the service, and give the answer to who asks."""
+
+        def find_out() -> None:
+            self._answers.put((asker, question()))
+
+        self._command(_Command("Look into a job", find_out))
+
+    def refresh(self) -> None:
+        """Look at the service now."""
+        self._wake.set()
+
+    def _cancel(self, job_id: str) -> bool:
+        """Cancel a job, and say whether that was still possible."""
+        try:
+            self.session.service.api.cancel_job(job_id)
+        except ConflictError:
+            return False
+        return True
+
+    def _command(self, command: _Command) -> None:
+        with self._lock:
+            self._unanswered += 1
+            self._commands.put(command)
+            # Also where the session is over: whoever asks is told so.
+            self._start_threads()
+
+    @hurried()
+    def _obey(self) -> None:
+        while (command := self._commands.get()) is not None:
+            level = "info"
+            try:
+                text = command.run()
+            except QSessionError as error:
+                level, text = "error", str(error)
+            except Exception as error:
+                # A fault of ours must not take the thread with it: later commands need it.
+                logger.exception("%r of %r failed", command.name, self.session)
+                level, text = "error", f"internal error: {type(error).__name__}: {error}"
+            if text is not None:
+                told = Notice(level, without_secrets(text), command.name, command.ref)
+                self._notices.put(told)
+            with self._lock:
+                self._unanswered -= 1
+            self._wake.set()
+
+    # -- the polling thread --------------------------------------------------------------------
+
+    @unattended()
+    def _watch(self) -> None:
+        failures = 0
+        while True:
+            # Whoever has woken this thread wants an answer now, not when something changes.
+            hold = not self._wake.is_set()
+            self._wake.clear()
+            failures = 0 if self._look(failures, hold=hold) else failures + 1
+            self._show()
+            with self._looked:
+                self._looked.notify_all()
+                # A command that ends the session is answered after the end is seen.
+                answered = self._unanswered == 0 and self._notices.empty() and self._answers.empty()
+                if self.snapshot.link.state is LinkState.ENDED and answered:
+                    self._commands.put(None)
+                    self._thread = None
+                    return
+            self._wake.wait(self._pause_seconds(failures))
+
+    def _look(self, failures: int, *, hold: bool) -> bool:
+        """Take a new snapshot; on a fault, keep what was known and say what is wrong."""
+        last, round_seconds = self.snapshot, self._round_seconds()
+        trouble: str | None = None
+        try:
+            found = self._source.look(last, hold=hold)
+        except QSessionError as error:
+            found, trouble = last, str(error)
+        except Exception as error:
+            # Whatever a service sends, this thread goes on: it is what tells people of the fault.
+            logger.exception("watching %r failed", self.session)
+            found, trouble = last, f"internal error: {type(error).__name__}: {error}"
+        if trouble is None:
+            # What the pause comes to is known only after the look.
+            round_seconds = max(round_seconds, self._source.pause_seconds(round_seconds))
+            link = Link(LinkState.ENDED if found.ended else LinkState.LIVE, datetime.now(UTC))
+        else:
+            pause = self._pause_seconds(failures + 1)
+            round_seconds = max(round_seconds, pause)
+            text = without_secrets(trouble)
+            link = Link(LinkState.RETRYING, datetime.now(UTC), text, pause)
+        if (link.state, link.error) == (last.link.state, last.link.error):
+            link = replace(link, since=last.link.since)
+        with self._looked:
+            self.snapshot = replace(
+                found,
+                link=link,
+                beat=last.beat + 1,
+                seen_at=datetime.now(UTC),
+                every_seconds=round_seconds,
+            )
+            self._looked.notify_all()
+        return link.state is not LinkState.RETRYING
+
+    def _show(self) -> None:
+        notices = []
+        while not self._notices.empty():
+            notices.append(self._notices.get())
+        for listener in self.listeners:
+            try:
+                listener.show(self.snapshot)
+                for notice in notices:
+                    listener.tell(notice)
+            except Exception:
+                # One panel that cannot be drawn must not keep the others from being drawn.
+                logger.exception("%r could not show a snapshot", listener)
+        while not self._answers.empty():
+            asker, answer = self._answers.get()
+            try:
+                asker.answer(answer)
+            except Exception:
+                # Nor must one that cannot take its answer, such as a panel whose comm has gone.
+                logger.exception("%r could not take an answer", asker)
+
+    def _round_seconds(self) -> float:
+        now = time.monotonic()
+        if any(_is_looked_at(listener) for listener in self.listeners):
+            self._last_looked_at = now
+            return WATCHED_SECONDS
+        unwatched = (now - self._last_looked_at) * _UNWATCHED_PART
+        return min(max(unwatched, UNWATCHED_SECONDS), LONGEST_UNWATCHED_SECONDS)
+
+    def _pause_seconds(self, failures: int) -> float:
+        if failures:
+            return float(min(2 ** (failures - 1), LONGEST_PAUSE_SECONDS))
+        return self._source.pause_seconds(self._round_seconds())
+
+
+def _is_looked_at(listener: Listener) -> bool:
+    try:
+        return listener.looked_at
+    except Exception:
+        # A panel that cannot say so is drawn as if: it must not end what others are drawn by.
+        logger.exception("%r cannot say whether it is looked at", listener)
+        return True

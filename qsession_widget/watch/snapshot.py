@@ -1,0 +1,320 @@
+"""A session at one moment, as its monitor saw it: plain values that any view can draw."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from enum import StrEnum
+from math import isfinite
+from typing import TYPE_CHECKING, Any
+
+from qsession_widget.watch.redaction import without_secrets
+from qsession_widget.wire.fields import EXTRA
+from qsession_widget.wire.states import FINAL_JOB_STATES, JobState
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+
+class LinkState(StrEnum):
+    """How the monitor and the service get on."""
+
+    CONNECTING = "connecting"
+    LIVE = "live"
+    RETRYING = "retrying"
+    ENDED = "ended"
+
+
+@dataclass(frozen=True)
+class Link:
+    """How the monitor and the service get on.
+
+    Attributes:
+        state: `ended` means that there is nothing left to watch: closed, and all jobs final.
+        error: what went wrong at the last try, None where nothing did.
+        since: since when it is so.
+        retry_seconds: how long after this moment it tries again, None where nothing went wrong.
+    """
+
+    state: LinkState
+    since: datetime
+    error: str | None = None
+    retry_seconds: float | None = None
+
+
+SUB_STATUSES = ("preparing", "on_device", "post_processing")
+"""What a running job may be doing, in this order; only the local runtime says it."""
+
+
+@dataclass(frozen=True)
+class Stages:
+    """When each stage of a job began, None where it has not or is not known."""
+
+    preparing_at: datetime | None = None
+    on_device_at: datetime | None = None
+    post_processing_at: datetime | None = None
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """When a queued job may start.
+
+    Attributes:
+        starts_at: on the service's clock.
+        basis: what the service infers it from, in its words.
+    """
+
+    starts_at: datetime
+    basis: str
+
+
+@dataclass(frozen=True)
+class JobRow:
+    """One job. Times are None where they are not known.
+
+    Attributes:
+        state: `state.status` of the job's JSON.
+        reason: why it failed or was cancelled.
+        pubs: how many it has, None where nobody has said so.
+        sub_status: one of `SUB_STATUSES` while it runs, None where the service does not say.
+        stages: None where the service sends none.
+        estimate: None unless it is queued and the service sends one.
+    """
+
+    id: str
+    program_id: str
+    state: str
+    created_at: datetime | None
+    started_at: datetime | None = None
+    ended_at: datetime | None = None
+    reason: str | None = None
+    tags: tuple[str, ...] = ()
+    pubs: int | None = None
+    sub_status: str | None = None
+    stages: Stages | None = None
+    estimate: Estimate | None = None
+
+    @classmethod
+    def from_json(
+        cls, job: Mapping[str, Any], now: datetime | None = None, pubs: int | None = None
+    ) -> JobRow:
+        """Read the JSON of GET /jobs/{id}.
+
+        Args:
+            job: what comes under the key "qsession" in it is the local runtime's only.
+            now: the service's time when it sent this; without it there is no estimate.
+            pubs: how many pubs it has, where this process has sent it.
+        """
+        extra = job.get(EXTRA) or {}
+        state = job.get("state") or {}
+        reason = state.get("reason")
+        return cls(
+            id=str(job["id"]),
+            program_id=str((job.get("program") or {}).get("id", "")),
+            state=str(state.get("status") or job.get("status") or ""),
+            created_at=parse_time(job.get("created")),
+            started_at=parse_time(extra.get("running_at")),
+            ended_at=parse_time(extra.get("finished_at")),
+            reason=without_secrets(str(reason)) if reason else None,
+            tags=tuple(map(str, job.get("tags") or ())),
+            pubs=extra.get("pubs", pubs),
+            sub_status=_sub_status(state.get("status"), extra),
+            stages=_stages(extra.get("stages")),
+            estimate=_estimate(state.get("status"), extra.get("estimate"), now),
+        )
+
+    @property
+    def final(self) -> bool:
+        """Whether it will never change again."""
+        return self.state in FINAL_JOB_STATES
+
+    def duration_seconds(self, now: datetime) -> float | None:
+        """Give how long it ran, or has been running at `now`; None where that is not known."""
+        if self.started_at is None:
+            return None
+        if self.ended_at is None and self.final:
+            return None
+        return ((self.ended_at or now) - self.started_at).total_seconds()
+
+
+@dataclass(frozen=True)
+class UsageSplit:
+    """What the usage of a session went into, in seconds; None where the service does not say."""
+
+    on_device: float | None = None
+    preparing: float | None = None
+    idle: float | None = None
+
+    @classmethod
+    def read(cls, usage: Mapping[str, Any] | None) -> UsageSplit | None:
+        """Read `qsession.usage` of the JSON of a session."""
+        names = ("on_device_seconds", "preparing_seconds", "idle_seconds")
+        figures = [None if not usage else _seconds(usage.get(name)) for name in names]
+        return None if all(figure is None for figure in figures) else cls(*figures)
+
+
+@dataclass(frozen=True)
+class CacheFigures:
+    """What the service kept for a session, so that its iterations are fast.
+
+    Attributes:
+        hits: how often its jobs found something that was kept.
+        misses: how often it had to be made.
+        seconds_saved: how long the making had taken of what was found.
+    """
+
+    hits: int
+    misses: int
+    seconds_saved: float
+
+    @classmethod
+    def read(cls, cache: Mapping[str, Any] | None) -> CacheFigures | None:
+        """Read `qsession.cache` of the JSON of a session; None as long as it was not used."""
+        if not cache or not cache["hits"] + cache["misses"]:
+            return None
+        return cls(int(cache["hits"]), int(cache["misses"]), float(cache["seconds_saved"]))
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """A session at one moment.
+
+    Attributes:
+        key: the session's client-side key.
+        session_id: None on a simulator.
+        status: the words of `Session.status()`; None on a simulator, or as long as not known.
+        details: as `Session.details()`; empty on a simulator, or as long as not known.
+        jobs: oldest first.
+        now: the service's time.
+        seen_at: this machine's time of the monitor's last round.
+        rate: how many seconds of the service's clock pass in one.
+        details_at: the service's time when it sent `details`; None where it sends no time.
+        created_at: when it was opened; None where the service does not say.
+        first_job_seconds: how long it stays open without any job; likewise.
+        state_reason: why it is in its state, in the service's words; likewise.
+        usage: what its usage went into; likewise.
+        cache: what was kept for it; likewise.
+        policy: whether it has its device to itself, "dedicated" or "shared"; likewise.
+        beat: counts the monitor's rounds.
+        every_seconds: how long a round takes at most.
+    """
+
+    key: str
+    session_id: str | None
+    backend_name: str | None
+    simulator: bool
+    link: Link
+    status: str | None = None
+    details: dict[str, Any] = field(default_factory=dict)
+    jobs: tuple[JobRow, ...] = ()
+    now: datetime = field(default_factory=lambda: datetime.now(UTC))
+    rate: float = 1.0
+    seen_at: datetime = field(default_factory=lambda: datetime.now(UTC))
+    details_at: datetime | None = None
+    created_at: datetime | None = None
+    first_job_seconds: float | None = None
+    state_reason: str | None = None
+    usage: UsageSplit | None = None
+    cache: CacheFigures | None = None
+    policy: str | None = None
+    beat: int = 0
+    every_seconds: float = 2.0
+
+    @property
+    def ended(self) -> bool:
+        """Whether nothing can change any more."""
+        closed = not self.simulator and self.details.get("state") == "closed"
+        return closed and all(job.final for job in self.jobs)
+
+    def count(self, state: JobState) -> int:
+        """Give how many jobs are in a state."""
+        return sum(job.state == state for job in self.jobs)
+
+    def time(self, name: str) -> datetime | None:
+        """Give one of the times in `details`."""
+        return parse_time(self.details.get(name))
+
+
+@dataclass(frozen=True)
+class Notice:
+    """What became of a command.
+
+    Attributes:
+        level: "info" or "error".
+        command: what was to be done, as the button says it.
+        ref: the name that the browser gave the command, None for one that came without.
+    """
+
+    level: str
+    text: str
+    command: str = ""
+    ref: str | None = None
+
+
+@dataclass(frozen=True)
+class ServiceClock:
+    """What a service's clock showed at one moment, and how fast it goes.
+
+    Attributes:
+        shown: what it showed.
+        at: when, on this process's monotonic clock.
+        rate: how many of its seconds pass in one.
+    """
+
+    shown: datetime
+    at: float
+    rate: float = 1.0
+
+    @classmethod
+    def read(cls, session: Mapping[str, Any], otherwise: datetime) -> ServiceClock:
+        """Read the JSON of a session; `otherwise` is for a service that sends no time in it."""
+        extra = session.get(EXTRA) or {}
+        shown = parse_time(extra.get("now")) or otherwise
+        rate = _seconds(extra.get("rate"))
+        # A clock that stands still goes at the rate 0.
+        return cls(shown, time.monotonic(), 1.0 if rate is None else rate)
+
+    def now(self) -> datetime:
+        """Give what it shows now."""
+        return self.shown + timedelta(seconds=(time.monotonic() - self.at) * self.rate)
+
+
+def _seconds(value: object) -> float | None:
+    """Give a length of time that is one, None for anything else."""
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return None
+    return float(value) if isfinite(value) and value >= 0 else None
+
+
+def _sub_status(state: object, extra: Mapping[str, Any]) -> str | None:
+    found = extra.get("sub_status")
+    return found if state == JobState.RUNNING and found in SUB_STATUSES else None
+
+
+def _stages(stages: Mapping[str, Any] | None) -> Stages | None:
+    if not stages:
+        return None
+    found = Stages(*(parse_time(stages.get(f"{name}_at")) for name in SUB_STATUSES))
+    return None if found == Stages() else found
+
+
+def _estimate(
+    state: object, estimate: Mapping[str, Any] | None, now: datetime | None
+) -> Estimate | None:
+    seconds = _seconds((estimate or {}).get("start_seconds"))
+    if estimate is None or seconds is None or now is None or state != JobState.QUEUED:
+        return None
+    basis = without_secrets(str(estimate.get("basis") or ""))
+    return Estimate(now + timedelta(seconds=seconds), basis)
+
+
+def parse_time(text: str | None) -> datetime | None:
+    """Read a time of the wire; None for none, and for text that is no time."""
+    if not text:
+        return None
+    try:
+        when = datetime.fromisoformat(text)
+    except ValueError:
+        return None
+    return when if when.tzinfo else when.replace(tzinfo=UTC)
