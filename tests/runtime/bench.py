@@ -129,7 +129,7 @@ class Bench:
         async with asyncio.timeout(DEADLINE_SECONDS):
             with self.coordinator.changes.watch(job_id) as changed:
                 # What is on disk can be read a moment before the event loop hears that it is.
-                while job_id in self.coordinator._live.ending:
+                while job_id in self.coordinator._state.ending:
                     await changed.wait()
                     changed.clear()
         return job
@@ -155,13 +155,13 @@ class Bench:
     def nothing_left(self) -> None:
         """Nothing of a job that has ended stays in memory."""
         inside = self.coordinator
-        assert (inside._live.jobs, inside._live.interim, inside._scheduler._jobs) == ({}, {}, {})
-        assert inside._live.timers.next() is None or inside._live.sessions
-        assert (inside._live.arriving, inside._live.ending) == ({}, {})
+        assert (inside._state.jobs, inside._state.interim, inside._scheduler._jobs) == ({}, {}, {})
+        assert inside._state.timers.next() is None or inside._state.sessions
+        assert (inside._state.arriving, inside._state.ending) == ({}, {})
         assert not inside._intake.creating
         assert not inside._intake.opening
         assert not inside._intake._before
-        assert not inside._live.pending
+        assert not inside._state.pending
         assert not inside._running.handing_over
         assert not inside.changes._waiting
 

@@ -80,7 +80,7 @@ async def warmed(bench: Bench) -> str:
     """Have a session that is active, and has no job."""
     session_id = await bench.opens()
     job_id = await bench.submits(session_id)
-    await settles(lambda: bench.coordinator._live.sessions[session_id].prioritised)
+    await settles(lambda: bench.coordinator._state.sessions[session_id].prioritised)
     await bench.coordinator.cancel_job(job_id)
     await bench.ended(job_id)
     return session_id
@@ -93,8 +93,8 @@ def test_a_job_is_computed_while_it_is_stored_and_nobody_hears_of_it_before(tmp_
         inside = bench.coordinator
         with slow_disk(tmp_path):
             submitting = asyncio.create_task(bench.submits(session_id))
-            await settles(lambda: any(inside._live.arriving.values()))
-            (job_id,) = inside._live.arriving
+            await settles(lambda: any(inside._state.arriving.values()))
+            (job_id,) = inside._state.arriving
             assert not submitting.done()
             assert not inside.counts()
             assert await bench.store.job("o", job_id) is None
@@ -134,13 +134,13 @@ def test_a_job_that_cannot_be_stored_is_undone_however_far_it_is(
                 else {"owner": "p", "backend": "fake_torino"}
             )
             submitting = asyncio.create_task(bench.submits(**where))
-            found = inside._live.interim if seconds else inside._live.arriving
+            found = inside._state.interim if seconds else inside._state.arriving
             await settles(lambda: any(found.values()))
             bench.clock.moves(seconds=30)
             refusal(other)
         with pytest.raises((StoreUnavailableError, IntegrityError)):
             await submitting
-        assert not inside._live.jobs
+        assert not inside._state.jobs
         give_back(tmp_path)
         await settles(lambda: inside._executor.free == 2)
         await bench.store.write(Write(clock=bench.clock.now()))
@@ -166,10 +166,10 @@ def test_a_job_whose_worker_dies_while_it_is_stored_runs_again(tmp_path: Path) -
         inside = bench.coordinator
         with slow_disk(tmp_path):
             submitting = asyncio.create_task(bench.submits(session_id))
-            await settles(lambda: bool(inside._live.interim))
-            (job_id,) = inside._live.arriving
+            await settles(lambda: bool(inside._state.interim))
+            (job_id,) = inside._state.arriving
             os.kill(bench.pid(job_id), signal.SIGKILL)
-            await settles(lambda: any(inside._live.arriving.values()))
+            await settles(lambda: any(inside._state.arriving.values()))
         assert await submitting == job_id
         await bench.running(job_id, attempt=2)
         assert await inside.cancel_job(job_id)
@@ -208,12 +208,12 @@ def test_a_replay_after_a_restart_changes_nothing(tmp_path: Path, *, knows: bool
                 inside._intake._keys.clear()
             await settles(lambda: all(each.pid for each in inside.workers()))
             before, kept = written(tmp_path), inside.workers()
-            live = dict(inside._live.sessions)
+            live = dict(inside._state.sessions)
             assert await inside.submit(job, COIN, "key") == job_id
-            await settles(lambda: inside._executor.free == 2 and not inside._live.bell.rung)
+            await settles(lambda: inside._executor.free == 2 and not inside._state.bell.rung)
             await bench.store.write(Write(clock=bench.clock.now()))
             assert written(tmp_path) == before
-            assert {k: replace(v, revision=0) for k, v in inside._live.sessions.items()} == {
+            assert {k: replace(v, revision=0) for k, v in inside._state.sessions.items()} == {
                 k: replace(v, revision=0) for k, v in live.items()
             }
             assert {each.pid for each in inside.workers()} == {each.pid for each in kept}
@@ -237,7 +237,7 @@ def test_a_key_with_another_request_is_refused_and_changes_nothing(
         assert await inside.create_session(session, "key") == opened
         if not knows:
             inside._intake._keys.clear()
-        await settles(lambda: not inside._live.bell.rung)
+        await settles(lambda: not inside._state.bell.rung)
         before = written(tmp_path)
         others = [
             replace(job, optimization_level=3),
@@ -266,7 +266,7 @@ def test_a_key_with_another_request_is_refused_and_changes_nothing(
         assert isinstance(one, str)
         await bench.ended(one)
         await inside.delete_job(one)
-        await settles(lambda: inside._executor.free == 2 and not inside._live.bell.rung)
+        await settles(lambda: inside._executor.free == 2 and not inside._state.bell.rung)
         assert written(tmp_path) == before
         # Its owner's key is nobody else's.
         assert await inside.submit(replace(job, owner="p", session_id=None), "{}", "key") != job_id
@@ -317,10 +317,10 @@ def test_a_client_that_hangs_up_while_its_job_is_stored_leaves_a_job_that_ends(
 ) -> None:
     async def body(bench: Bench) -> None:
         submitting = asyncio.create_task(bench.submits())
-        await settles(lambda: bool(bench.coordinator._live.jobs))
-        (job_id,) = bench.coordinator._live.jobs
+        await settles(lambda: bool(bench.coordinator._state.jobs))
+        (job_id,) = bench.coordinator._state.jobs
         submitting.cancel()
-        await settles(lambda: not bench.coordinator._live.arriving)
+        await settles(lambda: not bench.coordinator._state.arriving)
         assert (await bench.ended(job_id)).state is JobState.COMPLETED
         bench.nothing_left()
 

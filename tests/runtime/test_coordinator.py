@@ -220,10 +220,10 @@ def test_who_cancels_in_the_moment_of_the_end_is_told_of_the_end(
                 asyncio.create_task(inside.cancel_job(first)),
                 asyncio.create_task(inside.cancel_session(session_id)),
             ]
-            await settles(lambda: not inside._live.jobs)
-            assert inside._live.ending.keys() == {first, queued}
+            await settles(lambda: not inside._state.jobs)
+            assert inside._state.ending.keys() == {first, queued}
             late = [asyncio.create_task(inside.cancel_job(job_id)) for job_id in (first, queued)]
-            await settles(lambda: not inside._live.bell.rung)
+            await settles(lambda: not inside._state.bell.rung)
             assert not any(each.done() for each in late), "there is nothing to be read yet"
             assert inside.unfinished("o", queued)
             other.execute("rollback")
@@ -231,7 +231,7 @@ def test_who_cancels_in_the_moment_of_the_end_is_told_of_the_end(
         for job_id in (first, queued):
             assert (await bench.job(job_id)).state is JobState.CANCELLED
         await asyncio.gather(*cancelling)
-        assert not inside._live.ending
+        assert not inside._state.ending
 
     with_bench(tmp_path, body, min_job_seconds=FOR_EVER)
 
@@ -272,7 +272,7 @@ def test_a_cancellation_that_the_runtimes_death_cut_off_is_gone_on_with(tmp_path
             # Another's session has the device, so that nothing starts.
             bench.coordinator._scheduler._lanes = 0
             job_ids = [await bench.submits(session_id) for _ in range(3)]
-            session = bench.coordinator._live.sessions[session_id]
+            session = bench.coordinator._state.sessions[session_id]
             await bench.store.write(Write(sessions=(lifecycle.begin_to_cancel(session),)))
         async with going(Bench(tmp_path)) as bench:
             assert (await bench.closed(session_id)).state_reason == lifecycle.CANCELLED_BY_USER
@@ -311,7 +311,7 @@ def test_tags_given_while_a_jobs_payload_is_read_do_not_keep_it_from_its_worker(
         inside = bench.coordinator
         while not inside._running.handing_over:  # noqa: ASYNC110 - what is waited for tells nobody
             await asyncio.sleep(0)
-        await inside.set_tags(inside._live.jobs[job_id], ("new",))
+        await inside.set_tags(inside._state.jobs[job_id], ("new",))
         job = await bench.ended(job_id)
         assert (job.state, job.tags) == (JobState.COMPLETED, ("new",))
 
@@ -437,7 +437,7 @@ def test_a_job_that_max_time_stops_does_not_end_again_with_the_result_that_showe
         job = await bench.job(job_id)
         assert (job.state, job.reason_code) == (JobState.CANCELLED, RAN_TOO_LONG)
         assert await bench.store.result(job_id) is None
-        assert bench.coordinator._live.pending["o"] == 0
+        assert bench.coordinator._state.pending["o"] == 0
         bench.nothing_left()
 
     with_bench(tmp_path, body, min_job_seconds=0.6, stop_at_max_time=True)
@@ -525,7 +525,7 @@ def test_a_result_waits_until_the_store_can_be_written(
         await bench.until(job_id, lambda job: job.state is JobState.RUNNING)
         with closing(sqlite3.connect(tmp_path / "runtime.db", isolation_level=None)) as other:
             other.execute("begin immediate")
-            await settles(lambda: not bench.coordinator._live.jobs)
+            await settles(lambda: not bench.coordinator._state.jobs)
             with pytest.raises(StoreUnavailableError):
                 await bench.submits(session_id)
             assert (await bench.job(job_id)).state is JobState.RUNNING, "nobody was told otherwise"
@@ -575,7 +575,7 @@ def test_a_session_reserves_its_device_until_there_are_several_owners(tmp_path: 
         await bench.running(mine)
         single = await bench.submits(owner="p")
         await bench.coordinator.cancel_job(mine)
-        await settles(lambda: not bench.coordinator._live.bell.rung)
+        await settles(lambda: not bench.coordinator._state.bell.rung)
         assert bench.coordinator.policy == "dedicated"
         assert (await bench.job(single, "p")).state is JobState.QUEUED
         bench.owners = 2
@@ -819,9 +819,9 @@ def test_nothing_starts_while_its_start_could_not_be_stored(
             other.execute("begin immediate")
             with pytest.raises(StoreUnavailableError):
                 await bench.submits()
-            await settles(lambda: first not in inside._live.jobs)
+            await settles(lambda: first not in inside._state.jobs)
             await settles(lambda: inside._running.probe is not None)
-            assert inside._live.jobs[second].state is JobState.QUEUED
+            assert inside._state.jobs[second].state is JobState.QUEUED
             assert inside._executor.free == 2
             other.execute("rollback")
         assert (await bench.ended(second)).state is JobState.COMPLETED

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from qsession_widget.runtime.control.dispatcher import Running
-    from qsession_widget.runtime.control.state import Live
+    from qsession_widget.runtime.control.state import RuntimeState
     from qsession_widget.runtime.control.transitions import Steps
     from qsession_widget.runtime.model.job import Job
     from qsession_widget.wire.states import Mode
@@ -87,20 +87,20 @@ class Intake:
         opening: how many sessions of each owner are on their way to the disk.
 
     Args:
-        live: what has not ended.
+        state: what has not ended.
         steps: carries out changes.
         running: has a worker get ready for a new session.
         is_known: whether an owner may use the runtime at this moment.
     """
 
     def __init__(
-        self, live: Live, steps: Steps, running: Running, is_known: Callable[[str], bool]
+        self, state: RuntimeState, steps: Steps, running: Running, is_known: Callable[[str], bool]
     ) -> None:
         self.creating: dict[tuple[str, str, str], _Creating] = {}
         self.opening: Counter[str] = Counter()
         self._keys: dict[int, None] = {}
         self._before: dict[str, Session] = {}
-        self._live = live
+        self._state = state
         self._steps = steps
         self._running = running
         self._is_known = is_known
@@ -125,7 +125,7 @@ class Intake:
             session = lifecycle.create(self._session(wanted))
             # It counts from here on, not only when it is on disk.
             self.opening[session.owner] += 1
-            stored = self._live.write(Write(new_session=(session, key)))
+            stored = self._state.write(Write(new_session=(session, key)))
             stored.add_done_callback(partial(self._open, session))
             # Whoever hangs up must not keep it from what follows.
             await asyncio.shield(stored)
@@ -134,7 +134,7 @@ class Intake:
         async def find() -> str | None:
             if key is None:
                 return None
-            known = await self._live.store.read(keys.find_session, wanted.owner, key)
+            known = await self._state.store.read(keys.find_session, wanted.owner, key)
             if known is not None and not wanted.made(known):
                 raise KeyReusedError(key, f"session {known.id}")
             return None if known is None else known.id
@@ -150,9 +150,9 @@ class Intake:
             return
         self._steps.keep_session(session)
         self._running.warm(session)
-        self._live.bell.ring()
+        self._state.bell.ring()
         if not self._is_known(session.owner):
-            self._steps.apply(lifecycle.cancel(session, self._live.now))
+            self._steps.apply(lifecycle.cancel(session, self._state.now))
 
     async def submit(self, job: Job, params: str, key: str | None) -> str:
         """Take a job; returns its id once it is on disk.
@@ -171,13 +171,13 @@ class Intake:
             KeyReusedError: where the key was used for another job.
             UnknownOwnerError: where its owner was removed meanwhile.
         """
-        live = self._live
+        state = self._state
         repeated = key is not None and not self._is_new(job.owner, key)
 
         async def find() -> str | None:
             if key is None:
                 return None
-            found = await live.store.read(keys.find_job, job.owner, key, params)
+            found = await state.store.read(keys.find_job, job.owner, key, params)
             if found is None:
                 return None
             known, same_params = found
@@ -191,7 +191,9 @@ class Intake:
                 return known
             self._check_owner(job.owner)
             self._check_pending(job.owner)
-            new = replace(job, id=_new_job_id(), created_at=live.now, revision=live.next_revision())
+            new = replace(
+                job, id=_new_job_id(), created_at=state.now, revision=state.next_revision()
+            )
             session = None
             if new.session_id is not None:
                 session = self._steps.current(new.session_id)
@@ -200,20 +202,20 @@ class Intake:
                 submitted = lifecycle.submit(session)
                 self._before[new.id] = session
                 session = self._steps.put_session(submitted)
-            live.add(new)
-            live.arriving[new.id] = None
+            state.add(new)
+            state.arriving[new.id] = None
             sessions = (session,) if session is not None else ()
             # A session that a job would activate is left alone until there is such a job.
             early = (
                 not repeated
                 and (session is None or session.prioritised)
-                and live.keep_payload(new.id, params)
+                and state.keep_payload(new.id, params)
             )
             if early:
                 # Before the writer is called, so that the worker has it first.
                 self._steps.enqueue(new)
-                live.bell.ring()
-            stored = live.write(Write(new_job=(new, params, key), sessions=sessions))
+                state.bell.ring()
+            stored = state.write(Write(new_job=(new, params, key), sessions=sessions))
             stored.add_done_callback(partial(self._settle, new, None if early else params))
             # Whoever hangs up must not keep it from what follows.
             await asyncio.shield(stored)
@@ -230,11 +232,11 @@ class Intake:
             params: its payload, if it waits to be put into its queue.
             stored: how the storing went.
         """
-        live = self._live
-        ended = live.arriving.pop(job.id)
+        state = self._state
+        ended = state.arriving.pop(job.id)
         before = self._before.pop(job.id, None)
-        known = live.jobs.get(job.id)
-        live.bell.ring()
+        known = state.jobs.get(job.id)
+        state.bell.ring()
         if known is None:
             # It has ended while it was stored: its session was cancelled.
             return
@@ -243,7 +245,7 @@ class Intake:
             return
         if params is not None:
             self._steps.enqueue(known)
-            live.keep_payload(job.id, params)
+            state.keep_payload(job.id, params)
         if ended is not None:
             self._running.take(job.id, ended)
 
@@ -262,22 +264,22 @@ class Intake:
             raise UnknownOwnerError(owner)
 
     def _check_sessions(self, owner: str) -> None:
-        count = sum(each.owner == owner for each in self._live.sessions.values())
+        count = sum(each.owner == owner for each in self._state.sessions.values())
         count += self.opening.get(owner, 0)
-        limit = self._live.settings.max_open_sessions
+        limit = self._state.settings.max_open_sessions
         if count >= limit:
             raise TooManyError(count, limit, "open sessions")
 
     def _check_pending(self, owner: str) -> None:
-        pending, limit = self._live.pending[owner], self._live.settings.max_pending_jobs
+        pending, limit = self._state.pending[owner], self._state.settings.max_pending_jobs
         if pending >= limit:
             raise TooManyError(pending, limit, "pending jobs")
-        in_total, limit = len(self._live.jobs), self._live.settings.max_pending_jobs_in_total
+        in_total, limit = len(self._state.jobs), self._state.settings.max_pending_jobs_in_total
         if in_total >= limit:
             raise TooManyError(in_total, limit, "pending jobs of all users")
 
     def _session(self, wanted: NewSession) -> Session:
-        limit = self._live.settings.interactive_limit(wanted.mode)
+        limit = self._state.settings.interactive_limit(wanted.mode)
         idle, active = wanted.interactive_seconds, wanted.active_seconds
         return Session(
             id=str(uuid.uuid4()),
@@ -287,9 +289,9 @@ class Intake:
             max_seconds=wanted.max_seconds,
             interactive_seconds=limit if idle is None else idle,
             active_seconds=wanted.max_seconds if active is None else active,
-            first_job_seconds=self._live.settings.first_job_seconds,
-            created_at=self._live.now,
-            revision=self._live.next_revision(),
+            first_job_seconds=self._state.settings.first_job_seconds,
+            created_at=self._state.now,
+            revision=self._state.next_revision(),
         )
 
     async def _once(

@@ -18,7 +18,7 @@ from msgspec.structs import replace
 from qsession_widget.runtime.control.admission import KEYS, Intake
 from qsession_widget.runtime.control.device_arbiter import Turns
 from qsession_widget.runtime.control.dispatcher import Running, safely
-from qsession_widget.runtime.control.state import Bell, Live
+from qsession_widget.runtime.control.state import Bell, RuntimeState
 from qsession_widget.runtime.control.ticker import Agenda
 from qsession_widget.runtime.control.transitions import Steps
 from qsession_widget.runtime.control.worker_pool import LocalExecutor
@@ -68,45 +68,45 @@ class Coordinator:
             is_known: whether an owner may use the runtime at the moment.
         """
         self._several_owners = several_owners
-        self._live = live = Live(store, clock, settings, Bell(self._look))
-        self._executor = LocalExecutor(settings.workers, self._on_event, live.bell.ring)
+        self._state = state = RuntimeState(store, clock, settings, Bell(self._look))
+        self._executor = LocalExecutor(settings.workers, self._on_event, state.bell.ring)
         self._scheduler = Scheduler(lanes=settings.lanes, shared=self.policy == "shared")
-        self._turns = Turns(live, self._scheduler, self._executor)
-        self._steps = Steps(live, self._scheduler, self._turns, self._executor)
-        self._running = Running(live, self._scheduler, self._turns, self._steps, self._executor)
-        self._intake = Intake(live, self._steps, self._running, is_known)
-        self._agenda = Agenda(live, self._steps, self._running)
+        self._turns = Turns(state, self._scheduler, self._executor)
+        self._steps = Steps(state, self._scheduler, self._turns, self._executor)
+        self._running = Running(state, self._scheduler, self._turns, self._steps, self._executor)
+        self._intake = Intake(state, self._steps, self._running, is_known)
+        self._agenda = Agenda(state, self._steps, self._running)
 
     @property
     def changes(self) -> Changes:
         """Who watches what."""
-        return self._live.changes
+        return self._state.changes
 
     @property
     def now(self) -> datetime:
         """The runtime's time."""
-        return self._live.now
+        return self._state.now
 
     @property
     def policy(self) -> Policy:
         """Whether an active session has its device to itself, or only goes first."""
-        if self._live.settings.policy is not None:
-            return self._live.settings.policy
+        if self._state.settings.policy is not None:
+            return self._state.settings.policy
         return "shared" if self._several_owners() else "dedicated"
 
     @property
     def idle(self) -> bool:
         """Whether there is no session that is open and no job that has not ended."""
-        return not self._live.sessions and not self._live.jobs
+        return not self._state.sessions and not self._state.jobs
 
     def start(self) -> None:
         """Go on where the last runtime on this store stopped, by whatever death."""
-        live, store = self._live, self._live.store
+        state, store = self._state, self._state.store
         newest = store.read_at_start(usage.newest_time)
         if newest is not None:
-            live.clock.go_on_from(newest)
+            state.clock.go_on_from(newest)
         sessions, jobs, revision = store.unfinished()
-        live.go_on_from(revision)
+        state.go_on_from(revision)
         past = store.read_at_start(
             partial(usage.recent_use, shared=self._scheduler.shared), self.now
         )
@@ -116,15 +116,15 @@ class Coordinator:
         for session in sessions:
             self._steps.keep_session(session, counted=True)
         for job in jobs:
-            live.add(job)
-            live.inherited.add(job.id)
+            state.add(job)
+            state.inherited.add(job.id)
             self._steps.enqueue(job)
         self._executor.start()
         for job in jobs:
             if job.state is JobState.RUNNING:
                 self._steps.interrupted(job)
         for session in sessions:
-            known = live.sessions.get(session.id)
+            known = state.sessions.get(session.id)
             if known is not None and lifecycle.is_cancelled(known):
                 # The last runtime died over it.
                 self._steps.apply(lifecycle.cancel(known, self.now))
@@ -138,7 +138,7 @@ class Coordinator:
         self._agenda.stop()
         self.changes.close()
         self._executor.stop()
-        for job in [each for each in self._live.jobs.values() if each.state is JobState.RUNNING]:
+        for job in [each for each in self._state.jobs.values() if each.state is JobState.RUNNING]:
             safely(partial(self._steps.requeue, job, attempts=job.attempts - 1))
 
     # -- what is asked for -----------------------------------------------------------------
@@ -164,10 +164,10 @@ class Coordinator:
             return
         session = self._steps.put_session(lifecycle.begin_to_cancel(session))
         # What is on disk by now is gone on with by the next runtime.
-        stored = self._live.write(Write(sessions=(session,)))
-        queued = self._live.jobs_of(session_id, JobState.QUEUED)
+        stored = self._state.write(Write(sessions=(session,)))
+        queued = self._state.jobs_of(session_id, JobState.QUEUED)
         await self._steps.cancel_in_turns(queued, lifecycle.CANCELLED_REASON)
-        left = self._live.sessions.get(session_id)
+        left = self._state.sessions.get(session_id)
         if left is not None:
             await self._steps.apply(lifecycle.cancel(left, self.now))
         await asyncio.wait([stored])
@@ -176,42 +176,42 @@ class Coordinator:
         """Cancel a session's queued jobs; returns their ids."""
         if self._steps.current(session_id) is None:
             return []
-        queued = self._live.jobs_of(session_id, JobState.QUEUED)
+        queued = self._state.jobs_of(session_id, JobState.QUEUED)
         return await self._steps.cancel_in_turns(queued, lifecycle.QUEUE_CANCELLED_REASON)
 
     async def cancel_job(self, job_id: str) -> bool:
         """Cancel a job, running or not; False if it has ended already, and that is on disk."""
-        job = self._live.jobs.get(job_id)
+        job = self._state.jobs.get(job_id)
         if job is not None and job.session_id is not None:
             self._steps.current(job.session_id)
-            job = self._live.jobs.get(job_id)
+            job = self._state.jobs.get(job_id)
         if job is None:
-            await self._live.until_stored(job_id)
+            await self._state.until_stored(job_id)
             return False
         await self._steps.end(job, JobState.CANCELLED, reason=CANCELLED_BY_USER_REASON)
         return True
 
     async def cancel_all(self, owner: str) -> None:
         """Cancel an owner's jobs, running or not, and their sessions with them."""
-        for session in [each for each in self._live.sessions.values() if each.owner == owner]:
+        for session in [each for each in self._state.sessions.values() if each.owner == owner]:
             await self.cancel_session(session.id)
-        jobs = [each for each in self._live.jobs.values() if each.owner == owner]
+        jobs = [each for each in self._state.jobs.values() if each.owner == owner]
         await self._steps.cancel_in_turns(jobs, CANCELLED_BY_USER_REASON, running=True)
 
     async def set_tags(self, job: Job, tags: tuple[str, ...]) -> None:
         """Give a job other tags, whether it has ended or not."""
-        known = self._live.jobs.get(job.id)
+        known = self._state.jobs.get(job.id)
         if known is not None:
-            await self._live.write(Write(jobs=(self._live.change(replace(known, tags=tags)),)))
+            await self._state.write(Write(jobs=(self._state.change(replace(known, tags=tags)),)))
         else:
             # What was read of it may be older than its end, which is on its way to the disk.
-            changed = replace(job, tags=tags, revision=self._live.next_revision())
-            await self._live.write(Write(retagged=changed))
+            changed = replace(job, tags=tags, revision=self._state.next_revision())
+            await self._state.write(Write(retagged=changed))
 
     async def delete_job(self, job_id: str) -> None:
         """Cancel a job if need be, and remove it with all that belongs to it."""
         await self.cancel_job(job_id)
-        await self._live.write(Write(deleted_job=job_id))
+        await self._state.write(Write(deleted_job=job_id))
 
     async def advance(self, seconds: float) -> None:
         """Let virtual time pass, and return when all that was due has happened and is on disk.
@@ -223,7 +223,7 @@ class Coordinator:
 
     def next_revision(self) -> int:
         """Give the number of one more change, for what only its watchers have to hear of."""
-        return self._live.next_revision()
+        return self._state.next_revision()
 
     # -- what is known ---------------------------------------------------------------------
 
@@ -238,18 +238,18 @@ class Coordinator:
 
     def sessions(self, owner: str | None = None) -> list[Session]:
         """Give the sessions that are not closed: an owner's, or all."""
-        return [each for each in self._live.sessions.values() if owner in {None, each.owner}]
+        return [each for each in self._state.sessions.values() if owner in {None, each.owner}]
 
     def job(self, job_id: str) -> Job | None:
         """Give a job that is on disk and has not ended."""
-        return None if job_id in self._live.arriving else self._live.jobs.get(job_id)
+        return None if job_id in self._state.arriving else self._state.jobs.get(job_id)
 
     def counts(self) -> Counter[tuple[str, JobState]]:
         """Count the jobs that are on disk and have not ended, by device and state."""
-        return self._live.counts - Counter(
+        return self._state.counts - Counter(
             (job.backend, job.state)
-            for job_id in self._live.arriving
-            if (job := self._live.jobs.get(job_id)) is not None
+            for job_id in self._state.arriving
+            if (job := self._state.jobs.get(job_id)) is not None
         )
 
     def workers(self) -> list[Place]:
@@ -267,10 +267,10 @@ class Coordinator:
 
     def unfinished(self, owner: str, job_id: str) -> bool:
         """Whether it is an owner's job whose end is not on disk yet."""
-        job = self._live.jobs.get(job_id)
+        job = self._state.jobs.get(job_id)
         if job is not None:
             return job.owner == owner
-        ending = self._live.ending.get(job_id)
+        ending = self._state.ending.get(job_id)
         return ending is not None and ending.owner == owner
 
     def take_outcome(self, owner: str, job_id: str) -> tuple[Job, str | None] | None:
@@ -278,11 +278,11 @@ class Coordinator:
 
         It is given once: whoever asks again is served from the store.
         """
-        return self._live.take_outcome(owner, job_id)
+        return self._state.take_outcome(owner, job_id)
 
     def interim(self, job_id: str) -> list[str]:
         """Give what a running job has finished so far, one encoded result for each pub."""
-        return self._live.interim.get(job_id, [])
+        return self._state.interim.get(job_id, [])
 
     # -- what happens by itself ------------------------------------------------------------
 

@@ -16,7 +16,7 @@ from qsession_widget.wire.states import Stage
 if TYPE_CHECKING:
     from datetime import datetime
 
-    from qsession_widget.runtime.control.state import Live
+    from qsession_widget.runtime.control.state import RuntimeState
     from qsession_widget.runtime.control.worker_pool import LocalExecutor, Reached
     from qsession_widget.runtime.model.job import Job
     from qsession_widget.runtime.scheduling.scheduler import Scheduler
@@ -26,13 +26,13 @@ class Turns:
     """Who goes on which device.
 
     Args:
-        live: what has not ended.
+        state: what has not ended.
         scheduler: knows whose turn it is.
         executor: runs the jobs.
     """
 
-    def __init__(self, live: Live, scheduler: Scheduler, executor: LocalExecutor) -> None:
-        self._live = live
+    def __init__(self, state: RuntimeState, scheduler: Scheduler, executor: LocalExecutor) -> None:
+        self._state = state
         self._scheduler = scheduler
         self._executor = executor
 
@@ -43,10 +43,10 @@ class Turns:
                 self.give(job.id, event.at)
             elif job.prepared_at is None:
                 ready = max(self._began(event.at), job.preparing_at or job.created_at)
-                self._live.jobs[job.id] = replace(job, prepared_at=ready)
+                self._state.jobs[job.id] = replace(job, prepared_at=ready)
                 # Its worker may be of more use to an idle device.
-                self._live.bell.ring()
-        elif self._live.lasts_until(job) <= self._live.now:
+                self._state.bell.ring()
+        elif self._state.lasts_until(job) <= self._state.now:
             self._note(job, event.stage, event.at)
             self.give(self._scheduler.give_back(job.id))
 
@@ -54,7 +54,7 @@ class Turns:
         """Let a job go on the device that it has now, or has had since a `time.monotonic()`."""
         if job_id is not None:
             since = time.monotonic() if since is None else since
-            self._note(self._live.jobs[job_id], Stage.ON_DEVICE, since)
+            self._note(self._state.jobs[job_id], Stage.ON_DEVICE, since)
             self._executor.give_device(job_id)
 
     def _note(self, job: Job, stage: Stage, since: float) -> None:
@@ -63,7 +63,7 @@ class Turns:
         began = self._began(since)
         # Not before the stage that it comes after.
         before = job.on_device_at or job.prepared_at or job.preparing_at or began
-        self._live.jobs[job.id] = job.reach(stage, max(began, before))
+        self._state.jobs[job.id] = job.reach(stage, max(began, before))
         asyncio.get_running_loop().call_later(
             max(0.0, STAGE_SHOWN_SECONDS - age), self._show, job.id, job.attempts, stage
         )
@@ -71,10 +71,10 @@ class Turns:
     def _began(self, since: float) -> datetime:
         """Give the runtime's time at a `time.monotonic()`."""
         age = time.monotonic() - since
-        return self._live.now - timedelta(seconds=age * self._live.clock.rate)
+        return self._state.now - timedelta(seconds=age * self._state.clock.rate)
 
     def _show(self, job_id: str, attempt: int, stage: Stage) -> None:
-        live = self._live
-        job = None if live.changes.closed else live.jobs.get(job_id)
+        state = self._state
+        job = None if state.changes.closed else state.jobs.get(job_id)
         if job is not None and (job.attempts, job.stage) == (attempt, stage):
-            live.write(Write(jobs=(live.change(job),)))
+            state.write(Write(jobs=(state.change(job),)))

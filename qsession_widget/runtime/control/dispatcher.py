@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from qsession_widget.runtime.control.device_arbiter import Turns
-    from qsession_widget.runtime.control.state import Live
+    from qsession_widget.runtime.control.state import RuntimeState
     from qsession_widget.runtime.control.transitions import Steps
     from qsession_widget.runtime.control.worker_pool import Event, LocalExecutor
     from qsession_widget.runtime.model.job import Job
@@ -43,7 +43,7 @@ class Running:
     """The way of a job from its queue through a worker to its end.
 
     Args:
-        live: what has not ended.
+        state: what has not ended.
         scheduler: chooses what starts.
         turns: who goes on which device.
         steps: carries out changes.
@@ -52,7 +52,7 @@ class Running:
 
     def __init__(
         self,
-        live: Live,
+        state: RuntimeState,
         scheduler: Scheduler,
         turns: Turns,
         steps: Steps,
@@ -60,19 +60,21 @@ class Running:
     ) -> None:
         self.handing_over = 0
         self.probe: asyncio.Future[None] | None = None
-        self._live = live
-        self._settings = live.settings
+        self._state = state
+        self._settings = state.settings
         self._scheduler = scheduler
         self._turns = turns
         self._steps = steps
         self._executor = executor
-        self._catalog = Catalog(live.settings.copies, live.settings.aliases, live.settings.devices)
+        self._catalog = Catalog(
+            state.settings.copies, state.settings.aliases, state.settings.devices
+        )
         self._background: set[asyncio.Task[None]] = set()
 
     @property
     def busy(self) -> bool:
         """Whether a worker computes or is about to, or what it did waits for the disk."""
-        on_the_way = self.handing_over or self._live.arriving
+        on_the_way = self.handing_over or self._state.arriving
         return bool(on_the_way) or self._executor.free < self._settings.workers
 
     def warm(self, session: Session) -> None:
@@ -83,15 +85,15 @@ class Running:
 
     def dispatch(self) -> None:
         """Start what can start."""
-        if not self._live.store.available:
+        if not self._state.store.available:
             self._wait_for_store()
             return
         while self._executor.free > self.handing_over:
-            job_id = self._scheduler.start_next(self._live.now)
+            job_id = self._scheduler.start_next(self._state.now)
             if job_id is None:
                 return
             try:
-                self._start(self._live.jobs[job_id])
+                self._start(self._state.jobs[job_id])
             except Exception:
                 self._scheduler.requeue(job_id)
                 raise
@@ -106,7 +108,7 @@ class Running:
             # One at a time: it is for this that the next free worker will be used.
             return
         job_id = self._scheduler.displaced()
-        job = None if job_id is None else self._live.jobs[job_id]
+        job = None if job_id is None else self._state.jobs[job_id]
         if job is not None and job.state is JobState.RUNNING:
             self._executor.cancel(job.id)
             self._steps.requeue(job, attempts=job.attempts - 1)
@@ -114,22 +116,22 @@ class Running:
     def _wait_for_store(self) -> None:
         """Start nothing whose start could not be stored, and look again when the file can be."""
         if self.probe is None:
-            self.probe = self._live.write(Write(clock=self._live.now))
+            self.probe = self._state.write(Write(clock=self._state.now))
             self.probe.add_done_callback(self._store_is_back)
 
     def _store_is_back(self, _done: asyncio.Future[None]) -> None:
         self.probe = None
-        self._live.bell.ring()
+        self._state.bell.ring()
 
     def _start(self, job: Job) -> None:
         started, stored = self._steps.start(job)
-        params = self._live.take_payload(job.id)
+        params = self._state.take_payload(job.id)
         if params is not None:
             self._give(started, params)
             return
         self.handing_over += 1
         # A job under which a runtime may have died runs once it is counted.
-        counted = stored if job.id in self._live.inherited else None
+        counted = stored if job.id in self._state.inherited else None
         task = asyncio.create_task(self._hand_over(started, counted))
         self._background.add(task)
         task.add_done_callback(self._background.discard)
@@ -144,7 +146,7 @@ class Running:
         problem: Exception | None = None
         params = None
         try:
-            params = await self._live.store.params(job.id)
+            params = await self._state.store.params(job.id)
             if counted is not None:
                 await counted
         except Exception as error:
@@ -152,9 +154,9 @@ class Running:
             problem = error
         finally:
             self.handing_over -= 1
-        now = self._live.jobs.get(job.id)
+        now = self._state.jobs.get(job.id)
         if now is None or (now.state, now.attempts) != (job.state, job.attempts):
-            self._live.bell.ring()
+            self._state.bell.ring()
             return
         if params is None:
             reason = f"Its payload cannot be read: {problem or 'it is not there'}."
@@ -186,7 +188,7 @@ class Running:
     @property
     def _sleep_seconds(self) -> float:
         """How long a worker lets a job last at least; virtual time it cannot wait for."""
-        rate = self._live.clock.rate
+        rate = self._state.clock.rate
         return self._settings.min_job_seconds / rate if rate else 0.0
 
     def _recorded_name(self, backend: str) -> str:
@@ -198,30 +200,30 @@ class Running:
 
     def take(self, job_id: str, event: Event) -> None:
         """Take what a worker says. What it says of a job that has ended is of no interest."""
-        live = self._live
-        job = live.jobs.get(job_id)
+        state = self._state
+        job = state.jobs.get(job_id)
         if not isinstance(event, Reached):
             # The worker is free, whatever becomes of this.
-            live.bell.ring()
+            state.bell.ring()
         if job is None or job.state is not JobState.RUNNING:
             return
-        if job_id in live.arriving and not isinstance(event, GOES_ON):
+        if job_id in state.arriving and not isinstance(event, GOES_ON):
             # It is taken once the job itself is on disk; if it never is, nobody hears of it.
-            live.arriving[job_id] = event
+            state.arriving[job_id] = event
             return
         if job.session_id is not None:
             safely(partial(self._steps.current, job.session_id))
         # A timer that was late may have ended it.
-        job = live.jobs.get(job_id)
+        job = state.jobs.get(job_id)
         if job is not None:
             self._follow(job, event)
 
     def _follow(self, job: Job, event: Event) -> None:
-        live = self._live
+        state = self._state
         match event:
             case Interim(text):
-                live.interim.setdefault(job.id, []).append(text)
-                live.changes.notify([job.id])
+                state.interim.setdefault(job.id, []).append(text)
+                state.changes.notify([job.id])
             case Reached():
                 self._turns.reached(job, event)
             case Done():
@@ -243,35 +245,35 @@ class Running:
 
     def look_at(self, job: Job) -> None:
         """End a running job whose time has come: with its result, or for its limit."""
-        live = self._live
-        if live.arriving.get(job.id) is not None:
+        state = self._state
+        if state.arriving.get(job.id) is not None:
             return
-        if job.id in live.finished and live.lasts_until(job) <= live.now:
-            self._complete(job, live.finished.pop(job.id))
+        if job.id in state.finished and state.lasts_until(job) <= state.now:
+            self._complete(job, state.finished.pop(job.id))
             return
-        limit = live.time_limit(job)
-        if limit is not None and limit <= live.now:
-            reason = f"Ran longer than its limit of {live.limit_seconds(job)} s."
+        limit = state.time_limit(job)
+        if limit is not None and limit <= state.now:
+            reason = f"Ran longer than its limit of {state.limit_seconds(job)} s."
             self._steps.end(job, JobState.CANCELLED, reason=reason, reason_code=RAN_TOO_LONG)
 
     def _finish(self, job: Job, done: Done) -> None:
         """End a job, or keep its result until virtual time has passed for it."""
-        if self._live.lasts_until(job) > self._live.now:
-            self._live.finished[job.id] = done
-            self._live.look_later(job)
+        if self._state.lasts_until(job) > self._state.now:
+            self._state.finished[job.id] = done
+            self._state.look_later(job)
         else:
             self._complete(job, done)
 
     def _complete(self, job: Job, done: Done) -> None:
         """End a job with its result."""
         if job.stage is Stage.ON_DEVICE:
-            job = job.reach(Stage.POST_PROCESSING, self._live.now)
+            job = job.reach(Stage.POST_PROCESSING, self._state.now)
         self._count(job, done.cache)
         self._steps.end(job, JobState.COMPLETED, result=done.result, busy_seconds=done.busy_seconds)
 
     def _count(self, job: Job, cache: Figures) -> None:
         """Add what caches did for a job to its session; stored with the job's end."""
-        session = self._live.session_of(job)
+        session = self._state.session_of(job)
         if session is not None:
             self._steps.put_session(
                 replace(

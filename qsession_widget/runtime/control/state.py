@@ -63,7 +63,7 @@ class Ending(NamedTuple):
     stored: asyncio.Future[None]
 
 
-class Live:
+class RuntimeState:
     """The sessions and jobs that have not ended.
 
     Attributes:

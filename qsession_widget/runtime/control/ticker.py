@@ -13,7 +13,7 @@ from qsession_widget.runtime.store.store import Write
 
 if TYPE_CHECKING:
     from qsession_widget.runtime.control.dispatcher import Running
-    from qsession_widget.runtime.control.state import Live
+    from qsession_widget.runtime.control.state import RuntimeState
     from qsession_widget.runtime.control.transitions import Steps
 
 _LONGEST_SLEEP_SECONDS = 30.0
@@ -23,14 +23,14 @@ class Agenda:
     """What happens by itself.
 
     Args:
-        live: what has not ended.
+        state: what has not ended.
         steps: carries out changes.
         running: starts and ends jobs.
     """
 
-    def __init__(self, live: Live, steps: Steps, running: Running) -> None:
+    def __init__(self, state: RuntimeState, steps: Steps, running: Running) -> None:
         self.timer: asyncio.TimerHandle | None = None
-        self._live = live
+        self._state = state
         self._steps = steps
         self._running = running
         self._looked = asyncio.Event()
@@ -44,21 +44,21 @@ class Agenda:
     def look(self) -> None:
         """Let timers run out, start what can start, and plan the next look."""
         self._looked.set()
-        live = self._live
-        if live.changes.closed:
+        state = self._state
+        if state.changes.closed:
             return
-        now, failed = live.now, []
-        while (due := live.timers.take_due(now)) is not None:
+        now, failed = state.now, []
+        while (due := state.timers.take_due(now)) is not None:
             if not safely(partial(self._look_at, due)):
                 failed.append(due)
         for each in failed:
-            live.timers.set(each, now)
+            state.timers.set(each, now)
         done = safely(self._running.dispatch) and not failed
         self._plan(again_seconds=None if done else _LONGEST_SLEEP_SECONDS)
 
     def _look_at(self, due: str) -> None:
         """Let a session's or a job's time run out."""
-        job = self._live.jobs.get(due)
+        job = self._state.jobs.get(due)
         if job is None:
             self._steps.current(due)
         else:
@@ -68,14 +68,14 @@ class Agenda:
         """Plan the next look: at the next timer, or so late where something could not be done."""
         if self.timer is not None:
             self.timer.cancel()
-        following = self._live.timers.next()
+        following = self._state.timers.next()
         delay = again_seconds
-        if delay is None and following is not None and self._live.clock.rate:
+        if delay is None and following is not None and self._state.clock.rate:
             # The cap bounds how late a timer can be when the machine's clock is set.
-            wait = max(0.0, (following - self._live.now).total_seconds()) / self._live.clock.rate
+            wait = max(0.0, (following - self._state.now).total_seconds()) / self._state.clock.rate
             delay = min(wait, _LONGEST_SLEEP_SECONDS)
         if delay is not None:
-            self.timer = asyncio.get_running_loop().call_later(delay, self._live.bell.ring)
+            self.timer = asyncio.get_running_loop().call_later(delay, self._state.bell.ring)
 
     async def advance(self, seconds: float) -> None:
         """Let virtual time pass, and return when all that was due has happened and is on disk.
@@ -86,26 +86,26 @@ class Agenda:
         Raises:
             TypeError: the clock is none that can be advanced.
         """
-        live, clock = self._live, self._live.clock
+        state, clock = self._state, self._state.clock
         if not isinstance(clock, VirtualClock):
             raise TypeError(f"a {clock.kind} clock cannot be advanced")
         async with self._advancing:
             await self._settled()
-            target = live.now + timedelta(seconds=seconds)
-            following = live.timers.next()
+            target = state.now + timedelta(seconds=seconds)
+            following = state.timers.next()
             # One that is due still has failed, and is tried again later.
-            while following is not None and live.now < following <= target:
+            while following is not None and state.now < following <= target:
                 clock.advance_to(following)
-                live.bell.ring()
+                state.bell.ring()
                 await self._settled()
-                following = live.timers.next()
+                following = state.timers.next()
             clock.advance_to(target)
             # Everybody who watches a session gets the new time with it.
-            sessions = tuple(map(self._steps.put_session, list(live.sessions.values())))
-            await live.write(Write(clock=target, sessions=sessions))
+            sessions = tuple(map(self._steps.put_session, list(state.sessions.values())))
+            await state.write(Write(clock=target, sessions=sessions))
 
     async def _settled(self) -> None:
         """Wait until no worker computes and nothing more follows by itself."""
-        while not self._live.changes.closed and (self._live.bell.rung or self._running.busy):
+        while not self._state.changes.closed and (self._state.bell.rung or self._running.busy):
             self._looked.clear()
             await self._looked.wait()

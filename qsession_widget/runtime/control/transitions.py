@@ -15,7 +15,7 @@ from qsession_widget.wire.states import JOB_FAILED, RAN_TOO_LONG, JobState
 
 if TYPE_CHECKING:
     from qsession_widget.runtime.control.device_arbiter import Turns
-    from qsession_widget.runtime.control.state import Live
+    from qsession_widget.runtime.control.state import RuntimeState
     from qsession_widget.runtime.control.worker_pool import LocalExecutor
     from qsession_widget.runtime.model.job import Job
     from qsession_widget.runtime.model.lifecycle import Session
@@ -31,16 +31,20 @@ class Steps:
     """What happens to sessions and jobs.
 
     Args:
-        live: what has not ended.
+        runtime_state: what has not ended.
         scheduler: the queues.
         turns: who goes on which device.
         executor: runs the jobs.
     """
 
     def __init__(
-        self, live: Live, scheduler: Scheduler, turns: Turns, executor: LocalExecutor
+        self,
+        runtime_state: RuntimeState,
+        scheduler: Scheduler,
+        turns: Turns,
+        executor: LocalExecutor,
     ) -> None:
-        self._live = live
+        self._state = runtime_state
         self._scheduler = scheduler
         self._turns = turns
         self._executor = executor
@@ -53,16 +57,16 @@ class Steps:
         Whoever changes a session asks here first: a timer that is late (the machine slept) still
         comes before what happens now.
         """
-        session = self._live.sessions.get(session_id)
+        session = self._state.sessions.get(session_id)
         if session is None:
             return None
-        now = self._live.now
+        now = self._state.now
         deadline = lifecycle.next_deadline(session)
         if deadline is not None and deadline <= now:
             self.apply(lifecycle.tick(session, now))
-            if self._live.settings.stop_at_max_time:
+            if self._state.settings.stop_at_max_time:
                 self._stop_running(session_id)
-        return self._live.sessions.get(session_id)
+        return self._state.sessions.get(session_id)
 
     def apply(self, step: lifecycle.Step) -> asyncio.Future[None]:
         """End the jobs that a session's change ends, and take its new state."""
@@ -72,11 +76,11 @@ class Steps:
             jobs = tuple(
                 self._put_ended(job.end(state, when, reason=reason))
                 # The last one first: who is next in the queue then changes once.
-                for job in reversed(self._live.jobs_of(step.session.id, JobState.QUEUED))
+                for job in reversed(self._state.jobs_of(step.session.id, JobState.QUEUED))
             )
         session = self.put_session(step.session)
-        self._live.bell.ring()
-        return self._live.write_end(Write(sessions=(session,), jobs=jobs))
+        self._state.bell.ring()
+        return self._state.write_end(Write(sessions=(session,), jobs=jobs))
 
     async def cancel_in_turns(
         self, jobs: list[Job], reason: str, *, running: bool = False
@@ -91,7 +95,7 @@ class Steps:
         Returns:
             Ids of those that had not ended before, once that is on disk.
         """
-        live, cancelled = self._live, list[str]()
+        runtime_state, cancelled = self._state, list[str]()
         stored: list[asyncio.Future[None]] = []
         for start in range(0, len(jobs), _AT_ONCE):
             if start:
@@ -100,7 +104,7 @@ class Steps:
             ended: list[Job] = []
             sessions: dict[str, int] = {}
             for known in jobs[start : start + _AT_ONCE]:
-                job = live.jobs.get(known.id)
+                job = runtime_state.jobs.get(known.id)
                 if job is None:
                     continue
                 if job.state is JobState.RUNNING and not running:
@@ -109,24 +113,26 @@ class Steps:
                 if job.state is JobState.RUNNING:
                     stored.append(self.end(job, JobState.CANCELLED, reason=reason))
                     continue
-                ended.append(self._put_ended(job.end(JobState.CANCELLED, live.now, reason=reason)))
+                ended.append(
+                    self._put_ended(job.end(JobState.CANCELLED, runtime_state.now, reason=reason))
+                )
                 if job.session_id is not None:
                     sessions[job.session_id] = sessions.get(job.session_id, 0) + 1
             changed = tuple(
-                self.put_session(lifecycle.drop(session, live.now, count))
+                self.put_session(lifecycle.drop(session, runtime_state.now, count))
                 for session_id, count in sessions.items()
-                if (session := live.sessions.get(session_id)) is not None
+                if (session := runtime_state.sessions.get(session_id)) is not None
             )
             if ended:
-                stored.append(live.write_end(Write(sessions=changed, jobs=tuple(ended))))
-        live.bell.ring()
+                stored.append(runtime_state.write_end(Write(sessions=changed, jobs=tuple(ended))))
+        runtime_state.bell.ring()
         if stored:
             await asyncio.wait(stored)
         return cancelled
 
     def put_session(self, session: Session) -> Session:
         """Take note of a session that has changed."""
-        session = replace(session, revision=self._live.next_revision())
+        session = replace(session, revision=self._state.next_revision())
         self.keep_session(session)
         return session
 
@@ -137,18 +143,18 @@ class Steps:
             session: as it is now.
             counted: what it used until it was last inactive has been charged already.
         """
-        live = self._live
+        runtime_state = self._state
         if session.closed_at is None:
-            live.sessions[session.id] = session
+            runtime_state.sessions[session.id] = session
         else:
-            live.sessions.pop(session.id, None)
-        live.timers.set(session.id, lifecycle.next_deadline(session))
-        self._scheduler.update(session, live.now, counted=counted)
+            runtime_state.sessions.pop(session.id, None)
+        runtime_state.timers.set(session.id, lifecycle.next_deadline(session))
+        self._scheduler.update(session, runtime_state.now, counted=counted)
 
     def _stop_running(self, session_id: str) -> None:
-        session = self._live.sessions.get(session_id)
-        if session is not None and lifecycle.is_past_max_time(session, self._live.now):
-            for job in self._live.jobs_of(session_id, JobState.RUNNING):
+        session = self._state.sessions.get(session_id)
+        if session is not None and lifecycle.is_past_max_time(session, self._state.now):
+            for job in self._state.jobs_of(session_id, JobState.RUNNING):
                 self.end(
                     job,
                     JobState.CANCELLED,
@@ -164,29 +170,29 @@ class Steps:
 
     def start(self, job: Job) -> tuple[Job, asyncio.Future[None]]:
         """Start a job that was chosen; the future is done when that is on disk."""
-        now = self._live.now
-        session = self._live.session_of(job)
+        now = self._state.now
+        session = self._state.session_of(job)
         if session is not None:
             session = self.put_session(lifecycle.start(session, now))
-        started = self._live.change(job.start(now))
+        started = self._state.change(job.start(now))
         # It may share the commit of the job's end: a runtime that dies before runs the job again.
         # Not if one has died before, perhaps of this very job.
-        can_wait = job.id not in self._live.inherited
+        can_wait = job.id not in self._state.inherited
         change = Write(jobs=(started,), sessions=(session,) if session else (), can_wait=can_wait)
-        return started, self._live.write(change)
+        return started, self._state.write(change)
 
     def requeue(self, job: Job, *, attempts: int, interruptions: int | None = None) -> None:
         """Put a job back into its queue, since whoever ran it died."""
-        live = self._live
-        again = live.change(job.requeue(attempts=attempts, interruptions=interruptions))
+        runtime_state = self._state
+        again = runtime_state.change(job.requeue(attempts=attempts, interruptions=interruptions))
         self._turns.give(self._scheduler.requeue(job.id))
-        session = live.session_of(job)
+        session = runtime_state.session_of(job)
         if session is not None:
-            session = self.put_session(lifecycle.requeue(session, live.now))
-        live.interim.pop(job.id, None)
-        live.finished.pop(job.id, None)
-        live.write(Write(jobs=(again,), sessions=(session,) if session else ()))
-        self._live.bell.ring()
+            session = self.put_session(lifecycle.requeue(session, runtime_state.now))
+        runtime_state.interim.pop(job.id, None)
+        runtime_state.finished.pop(job.id, None)
+        runtime_state.write(Write(jobs=(again,), sessions=(session,) if session else ()))
+        self._state.bell.ring()
 
     def interrupted(self, job: Job) -> None:
         """Put a job back into its queue that was running when the last runtime died.
@@ -218,27 +224,27 @@ class Steps:
 
         The worker of one that is cancelled while it runs is free a little later.
         """
-        live = self._live
-        now = live.now
+        runtime_state = self._state
+        now = runtime_state.now
         if job.state is JobState.RUNNING and state is JobState.CANCELLED:
             self._executor.cancel(job.id)
         ended = self._put_ended(
             job.end(state, now, reason=reason, reason_code=reason_code, busy_seconds=busy_seconds)
         )
-        session = live.session_of(job)
+        session = runtime_state.session_of(job)
         if session is not None:
             session = self.put_session(
                 lifecycle.end(session, now, ended.device_seconds, ended.preparing_seconds)
                 if job.state is JobState.RUNNING
                 else lifecycle.drop(session, now)
             )
-        self._live.bell.ring()
+        self._state.bell.ring()
         change = Write(
             jobs=(ended,),
             sessions=(session,) if session else (),
             result=None if result is None else (job.id, result),
         )
-        future = live.write_end(change)
+        future = runtime_state.write_end(change)
         if change.result is not None:
             future.add_done_callback(lambda done: self._check_stored(change, done))
         return future
@@ -252,28 +258,28 @@ class Steps:
             job: as it is.
             before: its session, as that was before the job came.
         """
-        live = self._live
+        runtime_state = self._state
         runs = job.state is JobState.RUNNING
         if runs:
             self._executor.cancel(job.id)
         self._forget(job)
-        self._live.bell.ring()
-        session = live.session_of(job)
+        self._state.bell.ring()
+        session = runtime_state.session_of(job)
         if session is not None and before is not None:
             started_at = job.started_at if runs else None
-            undone = lifecycle.withdraw(session, live.now, before, started_at)
+            undone = lifecycle.withdraw(session, runtime_state.now, before, started_at)
             self.apply(lifecycle.Step(undone))
 
     def _put_ended(self, job: Job) -> Job:
-        job = replace(job, revision=self._live.next_revision())
+        job = replace(job, revision=self._state.next_revision())
         self._forget(job)
         return job
 
     def _forget(self, job: Job) -> None:
-        self._live.remove(job)
+        self._state.remove(job)
         following = self._scheduler.leave(
             job.id,
-            self._live.now,
+            self._state.now,
             used_seconds=job.running_seconds,
             completed=job.state is JobState.COMPLETED,
         )
@@ -290,16 +296,16 @@ class Steps:
         (job,) = change.jobs
         if error is None:
             _, result = change.result
-            self._live.keep_outcome(job, result)
+            self._state.keep_outcome(job, result)
             return
         failed = replace(
             job.without_stages(),
             state=JobState.FAILED,
             reason=f"Its result cannot be stored: {type(error).__name__}.",
             reason_code=JOB_FAILED,
-            revision=self._live.next_revision(),
+            revision=self._state.next_revision(),
         )
-        session = self._live.session_of(job)
+        session = self._state.session_of(job)
         cost = job.device_seconds, job.preparing_seconds
         # Where the job's end closed its session, that is as it was to be written with it.
         known = [session] if session is not None else change.sessions
@@ -308,4 +314,4 @@ class Steps:
             for each in known
             if session is not None or each.closed_at is not None
         )
-        self._live.write_end(Write(jobs=(failed,), sessions=sessions))
+        self._state.write_end(Write(jobs=(failed,), sessions=sessions))
