@@ -158,9 +158,9 @@ class Bench:
         assert (inside._state.jobs, inside._state.interim, inside._scheduler._jobs) == ({}, {}, {})
         assert inside._state.timers.next() is None or inside._state.sessions
         assert (inside._state.arriving, inside._state.ending) == ({}, {})
-        assert not inside._intake.creating
-        assert not inside._intake.opening
-        assert not inside._intake._before
+        assert not inside._admission.creating
+        assert not inside._admission.opening
+        assert not inside._admission._before
         assert not inside._state.pending
         assert not inside._running.handing_over
         assert not inside.changes._waiting

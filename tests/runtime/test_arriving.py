@@ -205,7 +205,7 @@ def test_a_replay_after_a_restart_changes_nothing(tmp_path: Path, *, knows: bool
             bench.clock.moves(seconds=30)
             if not knows:
                 # As if thousands of others had come since.
-                inside._intake._keys.clear()
+                inside._admission._keys.clear()
             await settles(lambda: all(each.pid for each in inside.workers()))
             before, kept = written(tmp_path), inside.workers()
             live = dict(inside._state.sessions)
@@ -236,7 +236,7 @@ def test_a_key_with_another_request_is_refused_and_changes_nothing(
         opened = await inside.create_session(session, "key")
         assert await inside.create_session(session, "key") == opened
         if not knows:
-            inside._intake._keys.clear()
+            inside._admission._keys.clear()
         await settles(lambda: not inside._state.bell.rung)
         before = written(tmp_path)
         others = [
@@ -299,7 +299,7 @@ def test_who_is_removed_meanwhile_leaves_nothing_behind(tmp_path: Path) -> None:
         async with going(bench):
             with slow_disk(tmp_path):
                 opening = asyncio.create_task(bench.opens())
-                await settles(lambda: bool(bench.coordinator._intake.opening))
+                await settles(lambda: bool(bench.coordinator._admission.opening))
                 known.clear()
                 await bench.coordinator.cancel_all("o")
             session_id = await opening

@@ -79,7 +79,7 @@ class NewSession:
         )
 
 
-class Intake:
+class Admission:
     """Where sessions and jobs come in.
 
     Attributes:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 from msgspec.structs import replace
 
-from qsession_widget.runtime.control.admission import KEYS, Intake
+from qsession_widget.runtime.control.admission import KEYS, Admission
 from qsession_widget.runtime.control.device_arbiter import Turns
 from qsession_widget.runtime.control.dispatcher import Running, safely
 from qsession_widget.runtime.control.state import Bell, RuntimeState
@@ -74,7 +74,7 @@ class Coordinator:
         self._turns = Turns(state, self._scheduler, self._executor)
         self._steps = Steps(state, self._scheduler, self._turns, self._executor)
         self._running = Running(state, self._scheduler, self._turns, self._steps, self._executor)
-        self._intake = Intake(state, self._steps, self._running, is_known)
+        self._admission = Admission(state, self._steps, self._running, is_known)
         self._agenda = Agenda(state, self._steps, self._running)
 
     @property
@@ -110,7 +110,7 @@ class Coordinator:
         past = store.read_at_start(
             partial(usage.recent_use, shared=self._scheduler.shared), self.now
         )
-        self._intake.remember(store.read_at_start(idempotency.latest, KEYS))
+        self._admission.remember(store.read_at_start(idempotency.latest, KEYS))
         for owner, day, seconds in past:
             self._scheduler.charge(owner, seconds, day)
         for session in sessions:
@@ -144,12 +144,12 @@ class Coordinator:
     # -- what is asked for -----------------------------------------------------------------
 
     async def create_session(self, wanted: NewSession, key: str | None) -> str:
-        """Open a session; returns its id once it is on disk. `Intake` says what it raises."""
-        return await self._intake.create_session(wanted, key)
+        """Open a session; returns its id once it is on disk. `Admission` says what it raises."""
+        return await self._admission.create_session(wanted, key)
 
     async def submit(self, job: Job, params: str, key: str | None) -> str:
-        """Take a job; returns its id once it is on disk. `Intake.submit` says more."""
-        return await self._intake.submit(job, params, key)
+        """Take a job; returns its id once it is on disk. `Admission.submit` says more."""
+        return await self._admission.submit(job, params, key)
 
     async def close_session(self, session_id: str) -> None:
         """Take no more jobs into a session. Does nothing to one that is closed."""
