@@ -162,7 +162,7 @@ class Bench:
         assert not inside._admission.opening
         assert not inside._admission._before
         assert not inside._state.pending
-        assert not inside._running.handing_over
+        assert not inside._dispatcher.handing_over
         assert not inside.changes._waiting
 
 

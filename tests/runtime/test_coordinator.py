@@ -309,7 +309,7 @@ def test_tags_given_while_a_jobs_payload_is_read_do_not_keep_it_from_its_worker(
     async def body(bench: Bench) -> None:
         job_id = await bench.submits()
         inside = bench.coordinator
-        while not inside._running.handing_over:  # noqa: ASYNC110 - what is waited for tells nobody
+        while not inside._dispatcher.handing_over:  # noqa: ASYNC110 - what is waited for tells nobody
             await asyncio.sleep(0)
         await inside.set_tags(inside._state.jobs[job_id], ("new",))
         job = await bench.ended(job_id)
@@ -820,12 +820,12 @@ def test_nothing_starts_while_its_start_could_not_be_stored(
             with pytest.raises(StoreUnavailableError):
                 await bench.submits()
             await settles(lambda: first not in inside._state.jobs)
-            await settles(lambda: inside._running.probe is not None)
+            await settles(lambda: inside._dispatcher.probe is not None)
             assert inside._state.jobs[second].state is JobState.QUEUED
             assert inside._executor.free == 2
             other.execute("rollback")
         assert (await bench.ended(second)).state is JobState.COMPLETED
-        assert inside._running.probe is None
+        assert inside._dispatcher.probe is None
         bench.nothing_left()
 
     with_bench(tmp_path, body, min_job_seconds=0.3)
@@ -858,7 +858,7 @@ def test_an_end_that_is_at_hand_has_the_tags_that_came_while_it_was_stored(tmp_p
         job_id = await bench.submits()
         await bench.running(job_id)
         inside = bench.coordinator
-        inside._running.take(job_id, Done("{}", 0.1, Figures()))
+        inside._dispatcher.take(job_id, Done("{}", 0.1, Figures()))
         await inside.set_tags(await bench.job(job_id), ("new",))
         assert (await bench.ended(job_id)).tags == ("new",)
         at_hand = inside.take_outcome("o", job_id)

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Iterable
     from typing import Any
 
-    from qsession_widget.runtime.control.dispatcher import Running
+    from qsession_widget.runtime.control.dispatcher import Dispatcher
     from qsession_widget.runtime.control.state import RuntimeState
     from qsession_widget.runtime.control.transitions import Steps
     from qsession_widget.runtime.model.job import Job
@@ -94,7 +94,11 @@ class Admission:
     """
 
     def __init__(
-        self, state: RuntimeState, steps: Steps, running: Running, is_known: Callable[[str], bool]
+        self,
+        state: RuntimeState,
+        steps: Steps,
+        dispatcher: Dispatcher,
+        is_known: Callable[[str], bool],
     ) -> None:
         self.creating: dict[tuple[str, str, str], _Creating] = {}
         self.opening: Counter[str] = Counter()
@@ -102,7 +106,7 @@ class Admission:
         self._before: dict[str, Session] = {}
         self._state = state
         self._steps = steps
-        self._running = running
+        self._dispatcher = dispatcher
         self._is_known = is_known
 
     def remember(self, keys: Iterable[tuple[str, str]]) -> None:
@@ -149,7 +153,7 @@ class Admission:
         if stored.cancelled() or stored.exception() is not None:
             return
         self._steps.keep_session(session)
-        self._running.warm(session)
+        self._dispatcher.warm(session)
         self._state.bell.ring()
         if not self._is_known(session.owner):
             self._steps.apply(lifecycle.cancel(session, self._state.now))
@@ -247,7 +251,7 @@ class Admission:
             self._steps.enqueue(known)
             state.keep_payload(job.id, params)
         if ended is not None:
-            self._running.take(job.id, ended)
+            self._dispatcher.take(job.id, ended)
 
     def _is_new(self, owner: str, key: str) -> bool:
         """Whether a key has not been seen lately: what is asked for again may be there already."""

@@ -17,7 +17,7 @@ from msgspec.structs import replace
 
 from qsession_widget.runtime.control.admission import KEYS, Admission
 from qsession_widget.runtime.control.device_arbiter import Turns
-from qsession_widget.runtime.control.dispatcher import Running, safely
+from qsession_widget.runtime.control.dispatcher import Dispatcher, safely
 from qsession_widget.runtime.control.state import Bell, RuntimeState
 from qsession_widget.runtime.control.ticker import Agenda
 from qsession_widget.runtime.control.transitions import Steps
@@ -73,9 +73,11 @@ class Coordinator:
         self._scheduler = Scheduler(lanes=settings.lanes, shared=self.policy == "shared")
         self._turns = Turns(state, self._scheduler, self._executor)
         self._steps = Steps(state, self._scheduler, self._turns, self._executor)
-        self._running = Running(state, self._scheduler, self._turns, self._steps, self._executor)
-        self._admission = Admission(state, self._steps, self._running, is_known)
-        self._agenda = Agenda(state, self._steps, self._running)
+        self._dispatcher = Dispatcher(
+            state, self._scheduler, self._turns, self._steps, self._executor
+        )
+        self._admission = Admission(state, self._steps, self._dispatcher, is_known)
+        self._agenda = Agenda(state, self._steps, self._dispatcher)
 
     @property
     def changes(self) -> Changes:
@@ -291,4 +293,4 @@ class Coordinator:
         self._agenda.look()
 
     def _on_event(self, job_id: str, event: Event) -> None:
-        self._running.take(job_id, event)
+        self._dispatcher.take(job_id, event)

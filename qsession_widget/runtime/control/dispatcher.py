@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 
-class Running:
+class Dispatcher:
     """The way of a job from its queue through a worker to its end.
 
     Args:

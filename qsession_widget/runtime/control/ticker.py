@@ -12,7 +12,7 @@ from qsession_widget.runtime.control.dispatcher import safely
 from qsession_widget.runtime.store.store import Write
 
 if TYPE_CHECKING:
-    from qsession_widget.runtime.control.dispatcher import Running
+    from qsession_widget.runtime.control.dispatcher import Dispatcher
     from qsession_widget.runtime.control.state import RuntimeState
     from qsession_widget.runtime.control.transitions import Steps
 
@@ -28,11 +28,11 @@ class Agenda:
         running: starts and ends jobs.
     """
 
-    def __init__(self, state: RuntimeState, steps: Steps, running: Running) -> None:
+    def __init__(self, state: RuntimeState, steps: Steps, dispatcher: Dispatcher) -> None:
         self.timer: asyncio.TimerHandle | None = None
         self._state = state
         self._steps = steps
-        self._running = running
+        self._dispatcher = dispatcher
         self._looked = asyncio.Event()
         self._advancing = asyncio.Lock()
 
@@ -53,7 +53,7 @@ class Agenda:
                 failed.append(due)
         for each in failed:
             state.timers.set(each, now)
-        done = safely(self._running.dispatch) and not failed
+        done = safely(self._dispatcher.dispatch) and not failed
         self._plan(again_seconds=None if done else _LONGEST_SLEEP_SECONDS)
 
     def _look_at(self, due: str) -> None:
@@ -62,7 +62,7 @@ class Agenda:
         if job is None:
             self._steps.current(due)
         else:
-            self._running.look_at(job)
+            self._dispatcher.look_at(job)
 
     def _plan(self, again_seconds: float | None) -> None:
         """Plan the next look: at the next timer, or so late where something could not be done."""
@@ -106,6 +106,6 @@ class Agenda:
 
     async def _settled(self) -> None:
         """Wait until no worker computes and nothing more follows by itself."""
-        while not self._state.changes.closed and (self._state.bell.rung or self._running.busy):
+        while not self._state.changes.closed and (self._state.bell.rung or self._dispatcher.busy):
             self._looked.clear()
             await self._looked.wait()
