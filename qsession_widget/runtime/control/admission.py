@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from qsession_widget.runtime.control.dispatcher import Dispatcher
     from qsession_widget.runtime.control.state import RuntimeState
-    from qsession_widget.runtime.control.transitions import Steps
+    from qsession_widget.runtime.control.transitions import Transitions
     from qsession_widget.runtime.model.job import Job
     from qsession_widget.wire.states import Mode
 
@@ -96,7 +96,7 @@ class Admission:
     def __init__(
         self,
         state: RuntimeState,
-        steps: Steps,
+        transitions: Transitions,
         dispatcher: Dispatcher,
         is_known: Callable[[str], bool],
     ) -> None:
@@ -105,7 +105,7 @@ class Admission:
         self._keys: dict[int, None] = {}
         self._before: dict[str, Session] = {}
         self._state = state
-        self._steps = steps
+        self._transitions = transitions
         self._dispatcher = dispatcher
         self._is_known = is_known
 
@@ -152,11 +152,11 @@ class Admission:
             del self.opening[session.owner]
         if stored.cancelled() or stored.exception() is not None:
             return
-        self._steps.keep_session(session)
+        self._transitions.keep_session(session)
         self._dispatcher.warm(session)
         self._state.bell.ring()
         if not self._is_known(session.owner):
-            self._steps.apply(lifecycle.cancel(session, self._state.now))
+            self._transitions.apply(lifecycle.cancel(session, self._state.now))
 
     async def submit(self, job: Job, params: str, key: str | None) -> str:
         """Take a job; returns its id once it is on disk.
@@ -200,12 +200,12 @@ class Admission:
             )
             session = None
             if new.session_id is not None:
-                session = self._steps.current(new.session_id)
+                session = self._transitions.current(new.session_id)
                 if session is None:
                     raise lifecycle.NotAcceptingJobsError(new.session_id)
                 submitted = lifecycle.submit(session)
                 self._before[new.id] = session
-                session = self._steps.put_session(submitted)
+                session = self._transitions.put_session(submitted)
             state.add(new)
             state.arriving[new.id] = None
             sessions = (session,) if session is not None else ()
@@ -217,7 +217,7 @@ class Admission:
             )
             if early:
                 # Before the writer is called, so that the worker has it first.
-                self._steps.enqueue(new)
+                self._transitions.enqueue(new)
                 state.bell.ring()
             stored = state.write(Write(new_job=(new, params, key), sessions=sessions))
             stored.add_done_callback(partial(self._settle, new, None if early else params))
@@ -245,10 +245,10 @@ class Admission:
             # It has ended while it was stored: its session was cancelled.
             return
         if stored.cancelled() or stored.exception() is not None:
-            self._steps.withdraw(known, before)
+            self._transitions.withdraw(known, before)
             return
         if params is not None:
-            self._steps.enqueue(known)
+            self._transitions.enqueue(known)
             state.keep_payload(job.id, params)
         if ended is not None:
             self._dispatcher.take(job.id, ended)

@@ -20,7 +20,7 @@ from qsession_widget.runtime.control.device_arbiter import Turns
 from qsession_widget.runtime.control.dispatcher import Dispatcher, safely
 from qsession_widget.runtime.control.state import Bell, RuntimeState
 from qsession_widget.runtime.control.ticker import Agenda
-from qsession_widget.runtime.control.transitions import Steps
+from qsession_widget.runtime.control.transitions import Transitions
 from qsession_widget.runtime.control.worker_pool import LocalExecutor
 from qsession_widget.runtime.model import lifecycle
 from qsession_widget.runtime.scheduling.scheduler import Scheduler
@@ -72,12 +72,12 @@ class Coordinator:
         self._executor = LocalExecutor(settings.workers, self._on_event, state.bell.ring)
         self._scheduler = Scheduler(lanes=settings.lanes, shared=self.policy == "shared")
         self._turns = Turns(state, self._scheduler, self._executor)
-        self._steps = Steps(state, self._scheduler, self._turns, self._executor)
+        self._transitions = Transitions(state, self._scheduler, self._turns, self._executor)
         self._dispatcher = Dispatcher(
-            state, self._scheduler, self._turns, self._steps, self._executor
+            state, self._scheduler, self._turns, self._transitions, self._executor
         )
-        self._admission = Admission(state, self._steps, self._dispatcher, is_known)
-        self._agenda = Agenda(state, self._steps, self._dispatcher)
+        self._admission = Admission(state, self._transitions, self._dispatcher, is_known)
+        self._agenda = Agenda(state, self._transitions, self._dispatcher)
 
     @property
     def changes(self) -> Changes:
@@ -116,20 +116,20 @@ class Coordinator:
         for owner, day, seconds in past:
             self._scheduler.charge(owner, seconds, day)
         for session in sessions:
-            self._steps.keep_session(session, counted=True)
+            self._transitions.keep_session(session, counted=True)
         for job in jobs:
             state.add(job)
             state.inherited.add(job.id)
-            self._steps.enqueue(job)
+            self._transitions.enqueue(job)
         self._executor.start()
         for job in jobs:
             if job.state is JobState.RUNNING:
-                self._steps.interrupted(job)
+                self._transitions.interrupted(job)
         for session in sessions:
             known = state.sessions.get(session.id)
             if known is not None and lifecycle.is_cancelled(known):
                 # The last runtime died over it.
-                self._steps.apply(lifecycle.cancel(known, self.now))
+                self._transitions.apply(lifecycle.cancel(known, self.now))
         self._look()
 
     def stop(self) -> None:
@@ -141,7 +141,7 @@ class Coordinator:
         self.changes.close()
         self._executor.stop()
         for job in [each for each in self._state.jobs.values() if each.state is JobState.RUNNING]:
-            safely(partial(self._steps.requeue, job, attempts=job.attempts - 1))
+            safely(partial(self._transitions.requeue, job, attempts=job.attempts - 1))
 
     # -- what is asked for -----------------------------------------------------------------
 
@@ -155,42 +155,42 @@ class Coordinator:
 
     async def close_session(self, session_id: str) -> None:
         """Take no more jobs into a session. Does nothing to one that is closed."""
-        session = self._steps.current(session_id)
+        session = self._transitions.current(session_id)
         if session is not None:
-            await self._steps.apply(lifecycle.Step(lifecycle.close(session, self.now)))
+            await self._transitions.apply(lifecycle.Step(lifecycle.close(session, self.now)))
 
     async def cancel_session(self, session_id: str) -> None:
         """Take no more jobs and cancel the queued ones. Does nothing to a closed session."""
-        session = self._steps.current(session_id)
+        session = self._transitions.current(session_id)
         if session is None:
             return
-        session = self._steps.put_session(lifecycle.begin_to_cancel(session))
+        session = self._transitions.put_session(lifecycle.begin_to_cancel(session))
         # What is on disk by now is gone on with by the next runtime.
         stored = self._state.write(Write(sessions=(session,)))
         queued = self._state.jobs_of(session_id, JobState.QUEUED)
-        await self._steps.cancel_in_turns(queued, lifecycle.CANCELLED_REASON)
+        await self._transitions.cancel_in_turns(queued, lifecycle.CANCELLED_REASON)
         left = self._state.sessions.get(session_id)
         if left is not None:
-            await self._steps.apply(lifecycle.cancel(left, self.now))
+            await self._transitions.apply(lifecycle.cancel(left, self.now))
         await asyncio.wait([stored])
 
     async def cancel_queued(self, session_id: str) -> list[str]:
         """Cancel a session's queued jobs; returns their ids."""
-        if self._steps.current(session_id) is None:
+        if self._transitions.current(session_id) is None:
             return []
         queued = self._state.jobs_of(session_id, JobState.QUEUED)
-        return await self._steps.cancel_in_turns(queued, lifecycle.QUEUE_CANCELLED_REASON)
+        return await self._transitions.cancel_in_turns(queued, lifecycle.QUEUE_CANCELLED_REASON)
 
     async def cancel_job(self, job_id: str) -> bool:
         """Cancel a job, running or not; False if it has ended already, and that is on disk."""
         job = self._state.jobs.get(job_id)
         if job is not None and job.session_id is not None:
-            self._steps.current(job.session_id)
+            self._transitions.current(job.session_id)
             job = self._state.jobs.get(job_id)
         if job is None:
             await self._state.until_stored(job_id)
             return False
-        await self._steps.end(job, JobState.CANCELLED, reason=CANCELLED_BY_USER_REASON)
+        await self._transitions.end(job, JobState.CANCELLED, reason=CANCELLED_BY_USER_REASON)
         return True
 
     async def cancel_all(self, owner: str) -> None:
@@ -198,7 +198,7 @@ class Coordinator:
         for session in [each for each in self._state.sessions.values() if each.owner == owner]:
             await self.cancel_session(session.id)
         jobs = [each for each in self._state.jobs.values() if each.owner == owner]
-        await self._steps.cancel_in_turns(jobs, CANCELLED_BY_USER_REASON, running=True)
+        await self._transitions.cancel_in_turns(jobs, CANCELLED_BY_USER_REASON, running=True)
 
     async def set_tags(self, job: Job, tags: tuple[str, ...]) -> None:
         """Give a job other tags, whether it has ended or not."""
@@ -264,7 +264,7 @@ class Coordinator:
 
     def session(self, owner: str, session_id: str) -> Session | None:
         """Give a session of an owner's that is not closed."""
-        session = self._steps.current(session_id)
+        session = self._transitions.current(session_id)
         return session if session is not None and session.owner == owner else None
 
     def unfinished(self, owner: str, job_id: str) -> bool:

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
     from qsession_widget.runtime.control.device_arbiter import Turns
     from qsession_widget.runtime.control.state import RuntimeState
-    from qsession_widget.runtime.control.transitions import Steps
+    from qsession_widget.runtime.control.transitions import Transitions
     from qsession_widget.runtime.control.worker_pool import Event, LocalExecutor
     from qsession_widget.runtime.model.job import Job
     from qsession_widget.runtime.model.lifecycle import Session
@@ -55,7 +55,7 @@ class Dispatcher:
         state: RuntimeState,
         scheduler: Scheduler,
         turns: Turns,
-        steps: Steps,
+        transitions: Transitions,
         executor: LocalExecutor,
     ) -> None:
         self.handing_over = 0
@@ -64,7 +64,7 @@ class Dispatcher:
         self._settings = state.settings
         self._scheduler = scheduler
         self._turns = turns
-        self._steps = steps
+        self._transitions = transitions
         self._executor = executor
         self._catalog = Catalog(
             state.settings.copies, state.settings.aliases, state.settings.devices
@@ -111,7 +111,7 @@ class Dispatcher:
         job = None if job_id is None else self._state.jobs[job_id]
         if job is not None and job.state is JobState.RUNNING:
             self._executor.cancel(job.id)
-            self._steps.requeue(job, attempts=job.attempts - 1)
+            self._transitions.requeue(job, attempts=job.attempts - 1)
 
     def _wait_for_store(self) -> None:
         """Start nothing whose start could not be stored, and look again when the file can be."""
@@ -124,7 +124,7 @@ class Dispatcher:
         self._state.bell.ring()
 
     def _start(self, job: Job) -> None:
-        started, stored = self._steps.start(job)
+        started, stored = self._transitions.start(job)
         params = self._state.take_payload(job.id)
         if params is not None:
             self._give(started, params)
@@ -160,7 +160,7 @@ class Dispatcher:
             return
         if params is None:
             reason = f"Its payload cannot be read: {problem or 'it is not there'}."
-            self._steps.end(job, JobState.FAILED, reason=reason, reason_code=JOB_FAILED)
+            self._transitions.end(job, JobState.FAILED, reason=reason, reason_code=JOB_FAILED)
             return
         self._give(job, params)
 
@@ -212,7 +212,7 @@ class Dispatcher:
             state.arriving[job_id] = event
             return
         if job.session_id is not None:
-            safely(partial(self._steps.current, job.session_id))
+            safely(partial(self._transitions.current, job.session_id))
         # A timer that was late may have ended it.
         job = state.jobs.get(job_id)
         if job is not None:
@@ -230,10 +230,10 @@ class Dispatcher:
                 self._finish(job, event)
             case Failed(reason, traceback):
                 log.info("job %s failed: %s\n%s", job.id, reason, traceback)
-                self._steps.end(job, JobState.FAILED, reason=reason, reason_code=JOB_FAILED)
+                self._transitions.end(job, JobState.FAILED, reason=reason, reason_code=JOB_FAILED)
             case Lost(status) if job.attempts < MAX_ATTEMPTS:
                 log.warning("the worker of job %s died with status %s", job.id, status)
-                self._steps.requeue(job, attempts=job.attempts)
+                self._transitions.requeue(job, attempts=job.attempts)
             case Lost(status):
                 reason = (
                     f"Its worker process died {job.attempts} times, last with status {status}; "
@@ -241,7 +241,7 @@ class Dispatcher:
                     f"{self._settings.max_job_memory_bytes} bytes."
                 )
                 job = job.without_stages()
-                self._steps.end(job, JobState.FAILED, reason=reason, reason_code=JOB_FAILED)
+                self._transitions.end(job, JobState.FAILED, reason=reason, reason_code=JOB_FAILED)
 
     def look_at(self, job: Job) -> None:
         """End a running job whose time has come: with its result, or for its limit."""
@@ -254,7 +254,7 @@ class Dispatcher:
         limit = state.time_limit(job)
         if limit is not None and limit <= state.now:
             reason = f"Ran longer than its limit of {state.limit_seconds(job)} s."
-            self._steps.end(job, JobState.CANCELLED, reason=reason, reason_code=RAN_TOO_LONG)
+            self._transitions.end(job, JobState.CANCELLED, reason=reason, reason_code=RAN_TOO_LONG)
 
     def _finish(self, job: Job, done: Done) -> None:
         """End a job, or keep its result until virtual time has passed for it."""
@@ -269,13 +269,15 @@ class Dispatcher:
         if job.stage is Stage.ON_DEVICE:
             job = job.reach(Stage.POST_PROCESSING, self._state.now)
         self._count(job, done.cache)
-        self._steps.end(job, JobState.COMPLETED, result=done.result, busy_seconds=done.busy_seconds)
+        self._transitions.end(
+            job, JobState.COMPLETED, result=done.result, busy_seconds=done.busy_seconds
+        )
 
     def _count(self, job: Job, cache: Figures) -> None:
         """Add what caches did for a job to its session; stored with the job's end."""
         session = self._state.session_of(job)
         if session is not None:
-            self._steps.put_session(
+            self._transitions.put_session(
                 replace(
                     session,
                     cache_hits=session.cache_hits + cache.hits,

@@ -14,7 +14,7 @@ from qsession_widget.runtime.store.store import Write
 if TYPE_CHECKING:
     from qsession_widget.runtime.control.dispatcher import Dispatcher
     from qsession_widget.runtime.control.state import RuntimeState
-    from qsession_widget.runtime.control.transitions import Steps
+    from qsession_widget.runtime.control.transitions import Transitions
 
 _LONGEST_SLEEP_SECONDS = 30.0
 
@@ -28,10 +28,12 @@ class Agenda:
         running: starts and ends jobs.
     """
 
-    def __init__(self, state: RuntimeState, steps: Steps, dispatcher: Dispatcher) -> None:
+    def __init__(
+        self, state: RuntimeState, transitions: Transitions, dispatcher: Dispatcher
+    ) -> None:
         self.timer: asyncio.TimerHandle | None = None
         self._state = state
-        self._steps = steps
+        self._transitions = transitions
         self._dispatcher = dispatcher
         self._looked = asyncio.Event()
         self._advancing = asyncio.Lock()
@@ -60,7 +62,7 @@ class Agenda:
         """Let a session's or a job's time run out."""
         job = self._state.jobs.get(due)
         if job is None:
-            self._steps.current(due)
+            self._transitions.current(due)
         else:
             self._dispatcher.look_at(job)
 
@@ -101,7 +103,7 @@ class Agenda:
                 following = state.timers.next()
             clock.advance_to(target)
             # Everybody who watches a session gets the new time with it.
-            sessions = tuple(map(self._steps.put_session, list(state.sessions.values())))
+            sessions = tuple(map(self._transitions.put_session, list(state.sessions.values())))
             await state.write(Write(clock=target, sessions=sessions))
 
     async def _settled(self) -> None:

@@ -27,7 +27,7 @@ _AT_ONCE = 100
 """How many jobs are cancelled in one turn of the event loop: a few milliseconds."""
 
 
-class Steps:
+class Transitions:
     """What happens to sessions and jobs.
 
     Args:
