@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 from msgspec.structs import replace
 
 from qsession_widget.runtime.control.admission import KEYS, Admission
-from qsession_widget.runtime.control.device_arbiter import Turns
+from qsession_widget.runtime.control.device_arbiter import DeviceArbiter
 from qsession_widget.runtime.control.dispatcher import Dispatcher, safely
 from qsession_widget.runtime.control.state import Bell, RuntimeState
 from qsession_widget.runtime.control.ticker import Agenda
@@ -71,10 +71,10 @@ class Coordinator:
         self._state = state = RuntimeState(store, clock, settings, Bell(self._look))
         self._executor = LocalExecutor(settings.workers, self._on_event, state.bell.ring)
         self._scheduler = Scheduler(lanes=settings.lanes, shared=self.policy == "shared")
-        self._turns = Turns(state, self._scheduler, self._executor)
-        self._transitions = Transitions(state, self._scheduler, self._turns, self._executor)
+        self._arbiter = DeviceArbiter(state, self._scheduler, self._executor)
+        self._transitions = Transitions(state, self._scheduler, self._arbiter, self._executor)
         self._dispatcher = Dispatcher(
-            state, self._scheduler, self._turns, self._transitions, self._executor
+            state, self._scheduler, self._arbiter, self._transitions, self._executor
         )
         self._admission = Admission(state, self._transitions, self._dispatcher, is_known)
         self._agenda = Agenda(state, self._transitions, self._dispatcher)

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from qsession_widget.runtime.scheduling.scheduler import Scheduler
 
 
-class Turns:
+class DeviceArbiter:
     """Who goes on which device.
 
     Args:

@@ -27,7 +27,7 @@ from qsession_widget.wire.states import JOB_FAILED, RAN_TOO_LONG, JobState, Stag
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from qsession_widget.runtime.control.device_arbiter import Turns
+    from qsession_widget.runtime.control.device_arbiter import DeviceArbiter
     from qsession_widget.runtime.control.state import RuntimeState
     from qsession_widget.runtime.control.transitions import Transitions
     from qsession_widget.runtime.control.worker_pool import Event, LocalExecutor
@@ -54,7 +54,7 @@ class Dispatcher:
         self,
         state: RuntimeState,
         scheduler: Scheduler,
-        turns: Turns,
+        arbiter: DeviceArbiter,
         transitions: Transitions,
         executor: LocalExecutor,
     ) -> None:
@@ -63,7 +63,7 @@ class Dispatcher:
         self._state = state
         self._settings = state.settings
         self._scheduler = scheduler
-        self._turns = turns
+        self._arbiter = arbiter
         self._transitions = transitions
         self._executor = executor
         self._catalog = Catalog(
@@ -225,7 +225,7 @@ class Dispatcher:
                 state.interim.setdefault(job.id, []).append(text)
                 state.changes.notify([job.id])
             case Reached():
-                self._turns.reached(job, event)
+                self._arbiter.reached(job, event)
             case Done():
                 self._finish(job, event)
             case Failed(reason, traceback):

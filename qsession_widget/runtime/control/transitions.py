@@ -14,7 +14,7 @@ from qsession_widget.runtime.store.store import Write
 from qsession_widget.wire.states import JOB_FAILED, RAN_TOO_LONG, JobState
 
 if TYPE_CHECKING:
-    from qsession_widget.runtime.control.device_arbiter import Turns
+    from qsession_widget.runtime.control.device_arbiter import DeviceArbiter
     from qsession_widget.runtime.control.state import RuntimeState
     from qsession_widget.runtime.control.worker_pool import LocalExecutor
     from qsession_widget.runtime.model.job import Job
@@ -41,12 +41,12 @@ class Transitions:
         self,
         runtime_state: RuntimeState,
         scheduler: Scheduler,
-        turns: Turns,
+        arbiter: DeviceArbiter,
         executor: LocalExecutor,
     ) -> None:
         self._state = runtime_state
         self._scheduler = scheduler
-        self._turns = turns
+        self._arbiter = arbiter
         self._executor = executor
 
     # -- sessions --------------------------------------------------------------------------
@@ -185,7 +185,7 @@ class Transitions:
         """Put a job back into its queue, since whoever ran it died."""
         runtime_state = self._state
         again = runtime_state.change(job.requeue(attempts=attempts, interruptions=interruptions))
-        self._turns.give(self._scheduler.requeue(job.id))
+        self._arbiter.give(self._scheduler.requeue(job.id))
         session = runtime_state.session_of(job)
         if session is not None:
             session = self.put_session(lifecycle.requeue(session, runtime_state.now))
@@ -283,7 +283,7 @@ class Transitions:
             used_seconds=job.running_seconds,
             completed=job.state is JobState.COMPLETED,
         )
-        self._turns.give(following)
+        self._arbiter.give(following)
 
     def _check_stored(self, change: Write, done: asyncio.Future[None]) -> None:
         """Keep a stored result at hand; end its job as Failed where it can never be stored.
