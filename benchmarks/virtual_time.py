@@ -59,11 +59,11 @@ class World:
         self._jobs: dict[str, Job] = {}
         self._queued: defaultdict[str, dict[str, None]] = defaultdict(dict)
         self._names = itertools.count()
-        self._agenda: list[tuple[float, int, Callable[[], None]]] = []
+        self._ticker: list[tuple[float, int, Callable[[], None]]] = []
 
     def at(self, when: float, do: Callable[[], None]) -> None:
         """Plan something."""
-        heapq.heappush(self._agenda, (when, next(self._names), do))
+        heapq.heappush(self._ticker, (when, next(self._names), do))
 
     def open(self, device: str, owner: str, mode: Mode) -> str:
         """Open a session; returns its id."""
@@ -106,7 +106,7 @@ class World:
         while True:
             timer = self._timers.next()
             due = float("inf") if timer is None else (timer - START).total_seconds()
-            following = min(due, self._agenda[0][0] if self._agenda else float("inf"))
+            following = min(due, self._ticker[0][0] if self._ticker else float("inf"))
             if following >= until or following == float("inf"):
                 return
             self.now = max(self.now, following)
@@ -116,7 +116,7 @@ class World:
                 if name is not None:
                     self._tick(name)
             else:
-                heapq.heappop(self._agenda)[2]()
+                heapq.heappop(self._ticker)[2]()
             self._dispatch()
 
     @property

@@ -487,7 +487,7 @@ def test_one_session_that_cannot_be_dealt_with_does_not_stop_the_others(
         bench.clock.moves(hours=1)
         assert (await bench.ended(await bench.submits())).state is JobState.COMPLETED
         await bench.closed(sound)
-        assert bench.coordinator._agenda.timer is not None, "and time goes on"
+        assert bench.coordinator._ticker.timer is not None, "and time goes on"
 
     with_bench(tmp_path, body)
 

@@ -19,7 +19,7 @@ from qsession_widget.runtime.control.admission import KEYS, Admission
 from qsession_widget.runtime.control.device_arbiter import DeviceArbiter
 from qsession_widget.runtime.control.dispatcher import Dispatcher, safely
 from qsession_widget.runtime.control.state import Bell, RuntimeState
-from qsession_widget.runtime.control.ticker import Agenda
+from qsession_widget.runtime.control.ticker import Ticker
 from qsession_widget.runtime.control.transitions import Transitions
 from qsession_widget.runtime.control.worker_pool import LocalExecutor
 from qsession_widget.runtime.model import lifecycle
@@ -77,7 +77,7 @@ class Coordinator:
             state, self._scheduler, self._arbiter, self._transitions, self._executor
         )
         self._admission = Admission(state, self._transitions, self._dispatcher, is_known)
-        self._agenda = Agenda(state, self._transitions, self._dispatcher)
+        self._ticker = Ticker(state, self._transitions, self._dispatcher)
 
     @property
     def changes(self) -> Changes:
@@ -137,7 +137,7 @@ class Coordinator:
 
         They go back to their queues: one that is found running had a runtime that died.
         """
-        self._agenda.stop()
+        self._ticker.stop()
         self.changes.close()
         self._executor.stop()
         for job in [each for each in self._state.jobs.values() if each.state is JobState.RUNNING]:
@@ -221,7 +221,7 @@ class Coordinator:
         Raises:
             TypeError: the clock is none that can be advanced.
         """
-        await self._agenda.advance(seconds)
+        await self._ticker.advance(seconds)
 
     def next_revision(self) -> int:
         """Give the number of one more change, for what only its watchers have to hear of."""
@@ -290,7 +290,7 @@ class Coordinator:
 
     def _look(self) -> None:
         self._scheduler.shared = self.policy == "shared"
-        self._agenda.look()
+        self._ticker.look()
 
     def _on_event(self, job_id: str, event: Event) -> None:
         self._dispatcher.take(job_id, event)

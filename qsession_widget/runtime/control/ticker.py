@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 _LONGEST_SLEEP_SECONDS = 30.0
 
 
-class Agenda:
+class Ticker:
     """What happens by itself.
 
     Args:
