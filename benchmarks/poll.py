@@ -116,7 +116,7 @@ def _processor_seconds(server: psutil.Process) -> float:
     return float(sum(each.user + each.system for each in times))
 
 
-class Changes:
+class Notifier:
     """Gives a job another tag every few seconds, through a connection that is not counted."""
 
     def __init__(self, there: Discovery, job_id: str) -> None:
@@ -218,7 +218,7 @@ def measure(home: Path, session: Session, changing: str | None, seconds: float) 
     costs = []
     for name, way in ways.items():
         cost = Cost(name)
-        changes = nullcontext() if changing is None else Changes(there, changing)
+        changes = nullcontext() if changing is None else Notifier(there, changing)
         with way as looks, changes:
             # From the end of a look to the end of another one, which may take its time.
             await_more(looks)

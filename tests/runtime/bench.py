@@ -110,7 +110,7 @@ class Bench:
 
     async def until(self, job_id: str, condition: Callable[[Job], bool], owner: str = "o") -> Job:
         async with asyncio.timeout(DEADLINE_SECONDS):
-            with self.coordinator.changes.watch(job_id) as changed:
+            with self.coordinator.notifier.watch(job_id) as changed:
                 while not condition(job := await self.job(job_id, owner)):
                     await changed.wait()
                     changed.clear()
@@ -118,7 +118,7 @@ class Bench:
 
     async def closed(self, session_id: str) -> Session:
         async with asyncio.timeout(DEADLINE_SECONDS):
-            with self.coordinator.changes.watch(session_id) as changed:
+            with self.coordinator.notifier.watch(session_id) as changed:
                 while (session := await self.session(session_id)).closed_at is None:
                     await changed.wait()
                     changed.clear()
@@ -127,7 +127,7 @@ class Bench:
     async def ended(self, job_id: str) -> Job:
         job = await self.until(job_id, lambda job: job.state.final)
         async with asyncio.timeout(DEADLINE_SECONDS):
-            with self.coordinator.changes.watch(job_id) as changed:
+            with self.coordinator.notifier.watch(job_id) as changed:
                 # What is on disk can be read a moment before the event loop hears that it is.
                 while job_id in self.coordinator._state.ending:
                     await changed.wait()
@@ -140,7 +140,7 @@ class Bench:
             job_id, lambda job: job.state is JobState.RUNNING and job.attempts == attempt
         )
         async with asyncio.timeout(DEADLINE_SECONDS):
-            with self.coordinator.changes.watch(job_id) as changed:
+            with self.coordinator.notifier.watch(job_id) as changed:
                 while not self.coordinator.interim(job_id):
                     await changed.wait()
                     changed.clear()
@@ -163,7 +163,7 @@ class Bench:
         assert not inside._admission._before
         assert not inside._state.pending
         assert not inside._dispatcher.handing_over
-        assert not inside.changes._waiting
+        assert not inside.notifier._waiting
 
 
 async def settles(condition: Callable[[], bool]) -> None:

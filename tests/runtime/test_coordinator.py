@@ -352,7 +352,7 @@ def test_a_running_job_can_be_deleted(tmp_path: Path) -> None:
     async def body(bench: Bench) -> None:
         job_id = await bench.submits()
         await bench.running(job_id)
-        with bench.coordinator.changes.watch(job_id) as changed:
+        with bench.coordinator.notifier.watch(job_id) as changed:
             await bench.coordinator.delete_job(job_id)
             assert changed.is_set()
         assert await bench.store.job("o", job_id) is None
@@ -455,7 +455,7 @@ def test_timers_that_ran_out_while_the_runtime_was_down_count_from_their_time(
         async with going(bench):
             await bench.opens()
             async with asyncio.timeout(DEADLINE_SECONDS):
-                with bench.coordinator.changes.watch(session_id) as changed:
+                with bench.coordinator.notifier.watch(session_id) as changed:
                     while len((session := await bench.session(session_id)).transitions) < 3:
                         await changed.wait()
                         changed.clear()

@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
     from qsession_widget.runtime.clock import Clock
     from qsession_widget.runtime.control.admission import NewSession
-    from qsession_widget.runtime.control.notifier import Changes
+    from qsession_widget.runtime.control.notifier import Notifier
     from qsession_widget.runtime.control.worker_pool import Event, Place
     from qsession_widget.runtime.model.job import Job
     from qsession_widget.runtime.model.lifecycle import Session
@@ -80,9 +80,9 @@ class Coordinator:
         self._ticker = Ticker(state, self._transitions, self._dispatcher)
 
     @property
-    def changes(self) -> Changes:
+    def notifier(self) -> Notifier:
         """Who watches what."""
-        return self._state.changes
+        return self._state.notifier
 
     @property
     def now(self) -> datetime:
@@ -138,7 +138,7 @@ class Coordinator:
         They go back to their queues: one that is found running had a runtime that died.
         """
         self._ticker.stop()
-        self.changes.close()
+        self.notifier.close()
         self._executor.stop()
         for job in [each for each in self._state.jobs.values() if each.state is JobState.RUNNING]:
             safely(partial(self._transitions.requeue, job, attempts=job.attempts - 1))

@@ -75,6 +75,6 @@ class DeviceArbiter:
 
     def _show(self, job_id: str, attempt: int, stage: Stage) -> None:
         state = self._state
-        job = None if state.changes.closed else state.jobs.get(job_id)
+        job = None if state.notifier.closed else state.jobs.get(job_id)
         if job is not None and (job.attempts, job.stage) == (attempt, stage):
             state.write(Write(jobs=(state.change(job),)))

@@ -223,7 +223,7 @@ class Dispatcher:
         match event:
             case Interim(text):
                 state.interim.setdefault(job.id, []).append(text)
-                state.changes.notify([job.id])
+                state.notifier.notify([job.id])
             case Reached():
                 self._arbiter.reached(job, event)
             case Done():

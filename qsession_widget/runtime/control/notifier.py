@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
 
-class Changes:
+class Notifier:
     """Who waits for which key; a key is the id of a session or a job."""
 
     def __init__(self) -> None:

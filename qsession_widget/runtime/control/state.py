@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from msgspec.structs import replace
 
-from qsession_widget.runtime.control.notifier import Changes
+from qsession_widget.runtime.control.notifier import Notifier
 from qsession_widget.runtime.control.timers import Timers
 from qsession_widget.wire.states import JobState
 
@@ -87,7 +87,7 @@ class RuntimeState:
 
     def __init__(self, store: Store, clock: Clock, settings: Settings, bell: Bell) -> None:
         self.store, self.clock, self.settings, self.bell = store, clock, settings, bell
-        self.changes = Changes()
+        self.notifier = Notifier()
         self.timers = Timers()
         self.sessions: dict[str, Session] = {}
         self.jobs: dict[str, Job] = {}
@@ -209,7 +209,7 @@ class RuntimeState:
                 # Also one that was kept since, of a change that came before.
                 self._outcomes.pop(key, None)
             if not done.cancelled() and done.exception() is None:
-                self.changes.notify(keys)
+                self.notifier.notify(keys)
 
         keys = change.keys()
         future = self.store.write(change)

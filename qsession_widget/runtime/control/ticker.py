@@ -47,7 +47,7 @@ class Ticker:
         """Let timers run out, start what can start, and plan the next look."""
         self._looked.set()
         state = self._state
-        if state.changes.closed:
+        if state.notifier.closed:
             return
         now, failed = state.now, []
         while (due := state.timers.take_due(now)) is not None:
@@ -108,6 +108,6 @@ class Ticker:
 
     async def _settled(self) -> None:
         """Wait until no worker computes and nothing more follows by itself."""
-        while not self._state.changes.closed and (self._state.bell.rung or self._dispatcher.busy):
+        while not self._state.notifier.closed and (self._state.bell.rung or self._dispatcher.busy):
             self._looked.clear()
             await self._looked.wait()

@@ -143,7 +143,7 @@ def create_app(
         },
         lifespan=lifespan,
     )
-    app.state.release = coordinator.changes.close
+    app.state.release = coordinator.notifier.close
     return app
 
 

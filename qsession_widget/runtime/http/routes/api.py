@@ -380,7 +380,7 @@ class Api:
         await self.coordinator.delete_job(job.id)
         if job.session_id is not None:
             self.removed.add(job.session_id, self.coordinator.next_revision(), job.id)
-            self.coordinator.changes.notify([job.session_id])
+            self.coordinator.notifier.notify([job.session_id])
         return Response(status_code=204)
 
     async def cancel_job(self, request: Request) -> Response:
@@ -596,10 +596,10 @@ class Api:
         seconds: float,
     ) -> T | None:
         """Look until there is something, at most for so long."""
-        with self.coordinator.changes.watch(key) as changed:
+        with self.coordinator.notifier.watch(key) as changed:
             try:
                 async with asyncio.timeout(seconds):
-                    while (found := await look()) is None and not self.coordinator.changes.closed:
+                    while (found := await look()) is None and not self.coordinator.notifier.closed:
                         await changed.wait()
                         changed.clear()
                         # He may have been removed meanwhile.

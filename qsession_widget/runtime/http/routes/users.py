@@ -103,7 +103,7 @@ class Users:
                 raise errors.user_not_found(name)
             await self.store.write(Write(removed_user=name))
             self.registry.remove(name)
-        self.coordinator.changes.wake()
+        self.coordinator.notifier.wake()
         await self.coordinator.cancel_all(name)
         log.info("user %s was removed", name)
         return Response(status_code=204)
