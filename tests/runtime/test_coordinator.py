@@ -223,7 +223,7 @@ def test_who_cancels_in_the_moment_of_the_end_is_told_of_the_end(
             await settles(lambda: not inside._state.jobs)
             assert inside._state.ending.keys() == {first, queued}
             late = [asyncio.create_task(inside.cancel_job(job_id)) for job_id in (first, queued)]
-            await settles(lambda: not inside._state.bell.rung)
+            await settles(lambda: not inside._state.wake_up.requested)
             assert not any(each.done() for each in late), "there is nothing to be read yet"
             assert inside.unfinished("o", queued)
             other.execute("rollback")
@@ -575,7 +575,7 @@ def test_a_session_reserves_its_device_until_there_are_several_owners(tmp_path: 
         await bench.running(mine)
         single = await bench.submits(owner="p")
         await bench.coordinator.cancel_job(mine)
-        await settles(lambda: not bench.coordinator._state.bell.rung)
+        await settles(lambda: not bench.coordinator._state.wake_up.requested)
         assert bench.coordinator.policy == "dedicated"
         assert (await bench.job(single, "p")).state is JobState.QUEUED
         bench.owners = 2

@@ -154,7 +154,7 @@ class Admission:
             return
         self._transitions.keep_session(session)
         self._dispatcher.warm(session)
-        self._state.bell.ring()
+        self._state.wake_up.request()
         if not self._is_known(session.owner):
             self._transitions.apply(lifecycle.cancel(session, self._state.now))
 
@@ -218,7 +218,7 @@ class Admission:
             if early:
                 # Before the writer is called, so that the worker has it first.
                 self._transitions.enqueue(new)
-                state.bell.ring()
+                state.wake_up.request()
             stored = state.write(Write(new_job=(new, params, key), sessions=sessions))
             stored.add_done_callback(partial(self._settle, new, None if early else params))
             # Whoever hangs up must not keep it from what follows.
@@ -240,7 +240,7 @@ class Admission:
         ended = state.arriving.pop(job.id)
         before = self._before.pop(job.id, None)
         known = state.jobs.get(job.id)
-        state.bell.ring()
+        state.wake_up.request()
         if known is None:
             # It has ended while it was stored: its session was cancelled.
             return

@@ -18,7 +18,7 @@ from msgspec.structs import replace
 from qsession_widget.runtime.control.admission import KEYS, Admission
 from qsession_widget.runtime.control.device_arbiter import DeviceArbiter
 from qsession_widget.runtime.control.dispatcher import Dispatcher, safely
-from qsession_widget.runtime.control.state import Bell, RuntimeState
+from qsession_widget.runtime.control.state import RuntimeState, WakeUp
 from qsession_widget.runtime.control.ticker import Ticker
 from qsession_widget.runtime.control.transitions import Transitions
 from qsession_widget.runtime.control.worker_pool import LocalExecutor
@@ -68,8 +68,8 @@ class Coordinator:
             is_known: whether an owner may use the runtime at the moment.
         """
         self._several_owners = several_owners
-        self._state = state = RuntimeState(store, clock, settings, Bell(self._look))
-        self._executor = LocalExecutor(settings.workers, self._on_event, state.bell.ring)
+        self._state = state = RuntimeState(store, clock, settings, WakeUp(self._look))
+        self._executor = LocalExecutor(settings.workers, self._on_event, state.wake_up.request)
         self._scheduler = Scheduler(lanes=settings.lanes, shared=self.policy == "shared")
         self._arbiter = DeviceArbiter(state, self._scheduler, self._executor)
         self._transitions = Transitions(state, self._scheduler, self._arbiter, self._executor)

@@ -45,7 +45,7 @@ class DeviceArbiter:
                 ready = max(self._began(event.at), job.preparing_at or job.created_at)
                 self._state.jobs[job.id] = replace(job, prepared_at=ready)
                 # Its worker may be of more use to an idle device.
-                self._state.bell.ring()
+                self._state.wake_up.request()
         elif self._state.lasts_until(job) <= self._state.now:
             self._note(job, event.stage, event.at)
             self.give(self._scheduler.give_back(job.id))

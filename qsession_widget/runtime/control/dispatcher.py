@@ -121,7 +121,7 @@ class Dispatcher:
 
     def _store_is_back(self, _done: asyncio.Future[None]) -> None:
         self.probe = None
-        self._state.bell.ring()
+        self._state.wake_up.request()
 
     def _start(self, job: Job) -> None:
         started, stored = self._transitions.start(job)
@@ -156,7 +156,7 @@ class Dispatcher:
             self.handing_over -= 1
         now = self._state.jobs.get(job.id)
         if now is None or (now.state, now.attempts) != (job.state, job.attempts):
-            self._state.bell.ring()
+            self._state.wake_up.request()
             return
         if params is None:
             reason = f"Its payload cannot be read: {problem or 'it is not there'}."
@@ -204,7 +204,7 @@ class Dispatcher:
         job = state.jobs.get(job_id)
         if not isinstance(event, Reached):
             # The worker is free, whatever becomes of this.
-            state.bell.ring()
+            state.wake_up.request()
         if job is None or job.state is not JobState.RUNNING:
             return
         if job_id in state.arriving and not isinstance(event, GOES_ON):

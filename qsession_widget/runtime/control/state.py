@@ -34,25 +34,25 @@ LARGEST_AT_HAND = 2**18
 """Characters of the largest of them."""
 
 
-class Bell:
+class WakeUp:
     """Has somebody look, as soon as the present change is complete, what follows from it.
 
     Args:
-        look: what to do; once, however often it is rung until then.
+        look: what to do; once, however often it is requested until then.
     """
 
     def __init__(self, look: Callable[[], None]) -> None:
-        self.rung = False
+        self.requested = False
         self._look = look
 
-    def ring(self) -> None:
+    def request(self) -> None:
         """Have it done soon."""
-        if not self.rung:
-            self.rung = True
+        if not self.requested:
+            self.requested = True
             asyncio.get_running_loop().call_soon(self._answer)
 
     def _answer(self) -> None:
-        self.rung = False
+        self.requested = False
         self._look()
 
 
@@ -70,7 +70,7 @@ class RuntimeState:
         store: of the runtime.
         clock: of the runtime.
         settings: of the runtime.
-        bell: is rung where something may follow from a change.
+        wake_up: is requested where something may follow from a change.
         changes: who watches what.
         timers: when a session or a job has to be looked at.
         sessions: those that are not closed.
@@ -85,8 +85,8 @@ class RuntimeState:
         inherited: jobs that a runtime before this one has left, and that have not ended.
     """
 
-    def __init__(self, store: Store, clock: Clock, settings: Settings, bell: Bell) -> None:
-        self.store, self.clock, self.settings, self.bell = store, clock, settings, bell
+    def __init__(self, store: Store, clock: Clock, settings: Settings, wake_up: WakeUp) -> None:
+        self.store, self.clock, self.settings, self.wake_up = store, clock, settings, wake_up
         self.notifier = Notifier()
         self.timers = Timers()
         self.sessions: dict[str, Session] = {}

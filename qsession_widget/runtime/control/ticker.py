@@ -77,7 +77,7 @@ class Ticker:
             wait = max(0.0, (following - self._state.now).total_seconds()) / self._state.clock.rate
             delay = min(wait, _LONGEST_SLEEP_SECONDS)
         if delay is not None:
-            self.timer = asyncio.get_running_loop().call_later(delay, self._state.bell.ring)
+            self.timer = asyncio.get_running_loop().call_later(delay, self._state.wake_up.request)
 
     async def advance(self, seconds: float) -> None:
         """Let virtual time pass, and return when all that was due has happened and is on disk.
@@ -98,7 +98,7 @@ class Ticker:
             # One that is due still has failed, and is tried again later.
             while following is not None and state.now < following <= target:
                 clock.advance_to(following)
-                state.bell.ring()
+                state.wake_up.request()
                 await self._settled()
                 following = state.timers.next()
             clock.advance_to(target)
@@ -108,6 +108,8 @@ class Ticker:
 
     async def _settled(self) -> None:
         """Wait until no worker computes and nothing more follows by itself."""
-        while not self._state.notifier.closed and (self._state.bell.rung or self._dispatcher.busy):
+        while not self._state.notifier.closed and (
+            self._state.wake_up.requested or self._dispatcher.busy
+        ):
             self._looked.clear()
             await self._looked.wait()

@@ -79,7 +79,7 @@ class Transitions:
                 for job in reversed(self._state.jobs_of(step.session.id, JobState.QUEUED))
             )
         session = self.put_session(step.session)
-        self._state.bell.ring()
+        self._state.wake_up.request()
         return self._state.write_end(Write(sessions=(session,), jobs=jobs))
 
     async def cancel_in_turns(
@@ -125,7 +125,7 @@ class Transitions:
             )
             if ended:
                 stored.append(runtime_state.write_end(Write(sessions=changed, jobs=tuple(ended))))
-        runtime_state.bell.ring()
+        runtime_state.wake_up.request()
         if stored:
             await asyncio.wait(stored)
         return cancelled
@@ -192,7 +192,7 @@ class Transitions:
         runtime_state.interim.pop(job.id, None)
         runtime_state.finished.pop(job.id, None)
         runtime_state.write(Write(jobs=(again,), sessions=(session,) if session else ()))
-        self._state.bell.ring()
+        self._state.wake_up.request()
 
     def interrupted(self, job: Job) -> None:
         """Put a job back into its queue that was running when the last runtime died.
@@ -238,7 +238,7 @@ class Transitions:
                 if job.state is JobState.RUNNING
                 else lifecycle.drop(session, now)
             )
-        self._state.bell.ring()
+        self._state.wake_up.request()
         change = Write(
             jobs=(ended,),
             sessions=(session,) if session else (),
@@ -263,7 +263,7 @@ class Transitions:
         if runs:
             self._executor.cancel(job.id)
         self._forget(job)
-        self._state.bell.ring()
+        self._state.wake_up.request()
         session = runtime_state.session_of(job)
         if session is not None and before is not None:
             started_at = job.started_at if runs else None
