@@ -18,7 +18,7 @@ from qiskit.circuit.library import real_amplitudes
 
 from benchmarks.iterate import SHOTS, official_device
 from benchmarks.measure import arguments, as_json, compare, in_turn, write
-from qsession_widget.runtime.control.worker_pool import Done, Event, LocalExecutor, Task
+from qsession_widget.runtime.control.worker_pool import Done, Event, Task, WorkerPool
 from qsession_widget.runtime.worker import simulation
 from qsession_widget.wire import codec
 
@@ -34,7 +34,7 @@ class Handing:
         self.task = Task("job", "session", "sampler", params, DEVICE, 1, 0.0)
         self.loop = asyncio.new_event_loop()
         self.done: asyncio.Future[Event] = self.loop.create_future()
-        self.executor = LocalExecutor(1, self._receive)
+        self.executor = WorkerPool(1, self._receive)
         self.loop.run_until_complete(self._start())
 
     async def _start(self) -> None:

@@ -147,7 +147,7 @@ class Bench:
         return self.pid(job_id)
 
     def pid(self, job_id: str) -> int:
-        link = self.coordinator._executor._by_job[job_id]._link
+        link = self.coordinator._pool._by_job[job_id]._link
         assert link is not None
         assert link.process.pid is not None
         return link.process.pid

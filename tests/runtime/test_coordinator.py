@@ -75,7 +75,7 @@ def test_one_job_at_a_time_on_a_device(tmp_path: Path) -> None:
 def test_a_worker_is_told_of_a_session_when_it_is_opened(tmp_path: Path) -> None:
     async def body(bench: Bench) -> None:
         session_id = await bench.opens()
-        workers = bench.coordinator._executor._workers
+        workers = bench.coordinator._pool._workers
         assert [each.affinity for each in workers].count(session_id) == 1
         job_id = await bench.submits(session_id)
         await bench.ended(job_id)
@@ -196,7 +196,7 @@ def test_a_job_can_be_cancelled_at_every_moment_of_its_way(tmp_path: Path) -> No
         await bench.running(last)
         assert await bench.coordinator.cancel_job(last)
         bench.nothing_left()
-        executor = bench.coordinator._executor
+        executor = bench.coordinator._pool
         await settles(lambda: executor.free == 2)
 
     with_bench(tmp_path, body, min_job_seconds=FOR_EVER)
@@ -432,7 +432,7 @@ def test_a_job_that_max_time_stops_does_not_end_again_with_the_result_that_showe
         await bench.running(job_id)
         bench.clock.moves(hours=1)
         assert (await bench.ended(other)).state is JobState.FAILED
-        await settles(lambda: bench.coordinator._executor.free == 2)
+        await settles(lambda: bench.coordinator._pool.free == 2)
         await bench.store.write(Write(clock=bench.clock.now()))
         job = await bench.job(job_id)
         assert (job.state, job.reason_code) == (JobState.CANCELLED, RAN_TOO_LONG)
@@ -822,7 +822,7 @@ def test_nothing_starts_while_its_start_could_not_be_stored(
             await settles(lambda: first not in inside._state.jobs)
             await settles(lambda: inside._dispatcher.probe is not None)
             assert inside._state.jobs[second].state is JobState.QUEUED
-            assert inside._executor.free == 2
+            assert inside._pool.free == 2
             other.execute("rollback")
         assert (await bench.ended(second)).state is JobState.COMPLETED
         assert inside._dispatcher.probe is None

@@ -23,10 +23,10 @@ from qsession_widget.runtime.control.worker_pool import (
     Event,
     Failed,
     Interim,
-    LocalExecutor,
     Lost,
     Reached,
     Task,
+    WorkerPool,
 )
 from qsession_widget.wire import codec
 from qsession_widget.wire.states import Stage
@@ -83,7 +83,7 @@ class Bench:
         self.said: list[tuple[str, Event]] = []
         self._changed = asyncio.Event()
         self.freed = 0
-        self.executor = LocalExecutor(workers, self._receive, self._is_free)
+        self.executor = WorkerPool(workers, self._receive, self._is_free)
         self.executor.start()
 
     def _receive(self, job_id: str, event: Event) -> None:
@@ -331,10 +331,10 @@ def test_jobs_of_a_session_stay_with_their_worker() -> None:
 
 SERVER = """
 import asyncio, sys
-from qsession_widget.runtime.executor import LocalExecutor, Task
+from qsession_widget.runtime.executor import WorkerPool, Task
 
 async def main():
-    executor = LocalExecutor(2, lambda *event: None)
+    executor = WorkerPool(2, lambda *event: None)
     executor.start()
     executor.submit(Task("a", "a", "sampler", sys.stdin.read(), "aer_simulator", 0, 0.0))
     while any(each._link is None for each in executor._workers):

@@ -21,7 +21,7 @@ from qsession_widget.runtime.control.dispatcher import Dispatcher, safely
 from qsession_widget.runtime.control.state import RuntimeState, WakeUp
 from qsession_widget.runtime.control.ticker import Ticker
 from qsession_widget.runtime.control.transitions import Transitions
-from qsession_widget.runtime.control.worker_pool import LocalExecutor
+from qsession_widget.runtime.control.worker_pool import WorkerPool
 from qsession_widget.runtime.model import lifecycle
 from qsession_widget.runtime.scheduling.scheduler import Scheduler
 from qsession_widget.runtime.store import idempotency, usage
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from qsession_widget.runtime.clock import Clock
     from qsession_widget.runtime.control.admission import NewSession
     from qsession_widget.runtime.control.notifier import Notifier
-    from qsession_widget.runtime.control.worker_pool import Event, Place
+    from qsession_widget.runtime.control.worker_pool import Event, WorkerPlace
     from qsession_widget.runtime.model.job import Job
     from qsession_widget.runtime.model.lifecycle import Session
     from qsession_widget.runtime.scheduling.estimates import Estimate
@@ -69,12 +69,12 @@ class Coordinator:
         """
         self._several_owners = several_owners
         self._state = state = RuntimeState(store, clock, settings, WakeUp(self._look))
-        self._executor = LocalExecutor(settings.workers, self._on_event, state.wake_up.request)
+        self._pool = WorkerPool(settings.workers, self._on_event, state.wake_up.request)
         self._scheduler = Scheduler(lanes=settings.lanes, shared=self.policy == "shared")
-        self._arbiter = DeviceArbiter(state, self._scheduler, self._executor)
-        self._transitions = Transitions(state, self._scheduler, self._arbiter, self._executor)
+        self._arbiter = DeviceArbiter(state, self._scheduler, self._pool)
+        self._transitions = Transitions(state, self._scheduler, self._arbiter, self._pool)
         self._dispatcher = Dispatcher(
-            state, self._scheduler, self._arbiter, self._transitions, self._executor
+            state, self._scheduler, self._arbiter, self._transitions, self._pool
         )
         self._admission = Admission(state, self._transitions, self._dispatcher, is_known)
         self._ticker = Ticker(state, self._transitions, self._dispatcher)
@@ -121,7 +121,7 @@ class Coordinator:
             state.add(job)
             state.inherited.add(job.id)
             self._transitions.enqueue(job)
-        self._executor.start()
+        self._pool.start()
         for job in jobs:
             if job.state is JobState.RUNNING:
                 self._transitions.interrupted(job)
@@ -139,7 +139,7 @@ class Coordinator:
         """
         self._ticker.stop()
         self.notifier.close()
-        self._executor.stop()
+        self._pool.stop()
         for job in [each for each in self._state.jobs.values() if each.state is JobState.RUNNING]:
             safely(partial(self._transitions.requeue, job, attempts=job.attempts - 1))
 
@@ -254,9 +254,9 @@ class Coordinator:
             if (job := self._state.jobs.get(job_id)) is not None
         )
 
-    def workers(self) -> list[Place]:
+    def workers(self) -> list[WorkerPlace]:
         """Say what each worker does."""
-        return self._executor.places()
+        return self._pool.places()
 
     def queue_length(self, backend: str) -> int:
         """Count the jobs of a device that have not ended."""

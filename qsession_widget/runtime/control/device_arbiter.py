@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from qsession_widget.runtime.control.state import RuntimeState
-    from qsession_widget.runtime.control.worker_pool import LocalExecutor, Reached
+    from qsession_widget.runtime.control.worker_pool import Reached, WorkerPool
     from qsession_widget.runtime.model.job import Job
     from qsession_widget.runtime.scheduling.scheduler import Scheduler
 
@@ -31,10 +31,10 @@ class DeviceArbiter:
         executor: runs the jobs.
     """
 
-    def __init__(self, state: RuntimeState, scheduler: Scheduler, executor: LocalExecutor) -> None:
+    def __init__(self, state: RuntimeState, scheduler: Scheduler, pool: WorkerPool) -> None:
         self._state = state
         self._scheduler = scheduler
-        self._executor = executor
+        self._pool = pool
 
     def reached(self, job: Job, event: Reached) -> None:
         """Let a job that is prepared on the device in its turn, and the next one when it is off."""
@@ -55,7 +55,7 @@ class DeviceArbiter:
         if job_id is not None:
             since = time.monotonic() if since is None else since
             self._note(self._state.jobs[job_id], Stage.ON_DEVICE, since)
-            self._executor.give_device(job_id)
+            self._pool.give_device(job_id)
 
     def _note(self, job: Job, stage: Stage, since: float) -> None:
         """Take note of a job's stage, and store and show it if it lasts."""

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from qsession_widget.runtime.control.device_arbiter import DeviceArbiter
     from qsession_widget.runtime.control.state import RuntimeState
     from qsession_widget.runtime.control.transitions import Transitions
-    from qsession_widget.runtime.control.worker_pool import Event, LocalExecutor
+    from qsession_widget.runtime.control.worker_pool import Event, WorkerPool
     from qsession_widget.runtime.model.job import Job
     from qsession_widget.runtime.model.lifecycle import Session
     from qsession_widget.runtime.scheduling.scheduler import Scheduler
@@ -56,7 +56,7 @@ class Dispatcher:
         scheduler: Scheduler,
         arbiter: DeviceArbiter,
         transitions: Transitions,
-        executor: LocalExecutor,
+        pool: WorkerPool,
     ) -> None:
         self.handing_over = 0
         self.probe: asyncio.Future[None] | None = None
@@ -65,7 +65,7 @@ class Dispatcher:
         self._scheduler = scheduler
         self._arbiter = arbiter
         self._transitions = transitions
-        self._executor = executor
+        self._pool = pool
         self._catalog = Catalog(
             state.settings.copies, state.settings.aliases, state.settings.devices
         )
@@ -75,11 +75,11 @@ class Dispatcher:
     def busy(self) -> bool:
         """Whether a worker computes or is about to, or what it did waits for the disk."""
         on_the_way = self.handing_over or self._state.arriving
-        return bool(on_the_way) or self._executor.free < self._settings.workers
+        return bool(on_the_way) or self._pool.free < self._settings.workers
 
     def warm(self, session: Session) -> None:
         """Have a worker get ready for the jobs of a session."""
-        self._executor.warm(session.id, self._recorded_name(session.backend))
+        self._pool.warm(session.id, self._recorded_name(session.backend))
 
     # -- to a worker -----------------------------------------------------------------------
 
@@ -88,7 +88,7 @@ class Dispatcher:
         if not self._state.store.available:
             self._wait_for_store()
             return
-        while self._executor.free > self.handing_over:
+        while self._pool.free > self.handing_over:
             job_id = self._scheduler.start_next(self._state.now)
             if job_id is None:
                 return
@@ -104,13 +104,13 @@ class Dispatcher:
 
         Such a job has been prepared, and what its worker has kept makes that short the next time.
         """
-        if self._executor.giving_up:
+        if self._pool.giving_up:
             # One at a time: it is for this that the next free worker will be used.
             return
         job_id = self._scheduler.displaced()
         job = None if job_id is None else self._state.jobs[job_id]
         if job is not None and job.state is JobState.RUNNING:
-            self._executor.cancel(job.id)
+            self._pool.cancel(job.id)
             self._transitions.requeue(job, attempts=job.attempts - 1)
 
     def _wait_for_store(self) -> None:
@@ -165,7 +165,7 @@ class Dispatcher:
         self._give(job, params)
 
     def _give(self, job: Job, params: str) -> None:
-        self._executor.submit(
+        self._pool.submit(
             Task(
                 job_id=job.id,
                 affinity=job.session_id or job.backend,

@@ -16,7 +16,7 @@ from qsession_widget.wire.states import JOB_FAILED, RAN_TOO_LONG, JobState
 if TYPE_CHECKING:
     from qsession_widget.runtime.control.device_arbiter import DeviceArbiter
     from qsession_widget.runtime.control.state import RuntimeState
-    from qsession_widget.runtime.control.worker_pool import LocalExecutor
+    from qsession_widget.runtime.control.worker_pool import WorkerPool
     from qsession_widget.runtime.model.job import Job
     from qsession_widget.runtime.model.lifecycle import Session
     from qsession_widget.runtime.scheduling.scheduler import Scheduler
@@ -42,12 +42,12 @@ class Transitions:
         runtime_state: RuntimeState,
         scheduler: Scheduler,
         arbiter: DeviceArbiter,
-        executor: LocalExecutor,
+        pool: WorkerPool,
     ) -> None:
         self._state = runtime_state
         self._scheduler = scheduler
         self._arbiter = arbiter
-        self._executor = executor
+        self._pool = pool
 
     # -- sessions --------------------------------------------------------------------------
 
@@ -227,7 +227,7 @@ class Transitions:
         runtime_state = self._state
         now = runtime_state.now
         if job.state is JobState.RUNNING and state is JobState.CANCELLED:
-            self._executor.cancel(job.id)
+            self._pool.cancel(job.id)
         ended = self._put_ended(
             job.end(state, now, reason=reason, reason_code=reason_code, busy_seconds=busy_seconds)
         )
@@ -261,7 +261,7 @@ class Transitions:
         runtime_state = self._state
         runs = job.state is JobState.RUNNING
         if runs:
-            self._executor.cancel(job.id)
+            self._pool.cancel(job.id)
         self._forget(job)
         self._state.wake_up.request()
         session = runtime_state.session_of(job)

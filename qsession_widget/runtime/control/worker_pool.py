@@ -146,7 +146,7 @@ _REWARM_SECONDS = 0.05
 
 
 @dataclass(frozen=True)
-class Place:
+class WorkerPlace:
     """What a worker does at this moment.
 
     Attributes:
@@ -160,7 +160,7 @@ class Place:
     pid: int | None
 
 
-class LocalExecutor:
+class WorkerPool:
     """Worker processes, one task each at a time."""
 
     def __init__(
@@ -197,7 +197,7 @@ class LocalExecutor:
         """Whether a worker is about to be free, since its task was cancelled."""
         return any(each.given_up is not None for each in self._workers)
 
-    def places(self) -> list[Place]:
+    def places(self) -> list[WorkerPlace]:
         """Say what each worker does."""
         return [each.place() for each in self._workers]
 
@@ -335,11 +335,11 @@ class _Worker:
                 self._sending.release()
         return self.given_up
 
-    def place(self) -> Place:
+    def place(self) -> WorkerPlace:
         link, job_id = self._link, self.job_id
         if link is None:
-            return Place("starting", job_id, None)
-        return Place("idle" if job_id is None else "busy", job_id, link.process.pid)
+            return WorkerPlace("starting", job_id, None)
+        return WorkerPlace("idle" if job_id is None else "busy", job_id, link.process.pid)
 
     def give(self, task: Task) -> None:
         self.job_id, self.affinity, self.last_used = task.job_id, task.affinity, time.monotonic()
