@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 _DIALECT = sqlite.dialect()
 
 
-class Prepared:
+class PreparedStatement:
     """One statement: its SQL, and how values go to the driver.
 
     Args:
@@ -55,7 +55,7 @@ class Prepared:
             connection.exec_driver_sql(self.sql, values)
 
 
-class PreparedSelect(Prepared):
+class PreparedSelect(PreparedStatement):
     """One select, and how what it finds is read."""
 
     def __init__(self, statement: Select[Any]) -> None:

@@ -9,7 +9,7 @@ from msgspec.structs import asdict
 from sqlalchemy import bindparam, delete, insert, update
 
 from qsession_widget.runtime.store import schema
-from qsession_widget.runtime.store.statements import Prepared
+from qsession_widget.runtime.store.statements import PreparedStatement
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -102,8 +102,8 @@ def _by(table: Table, column: str) -> ColumnElement[bool]:
     return table.c[column] == bindparam("which")
 
 
-def _change(table: Table, columns: Iterable[str]) -> Prepared:
-    return Prepared(update(table).where(_by(table, "id")), [*columns, "which"])
+def _change(table: Table, columns: Iterable[str]) -> PreparedStatement:
+    return PreparedStatement(update(table).where(_by(table, "id")), [*columns, "which"])
 
 
 def _changing(table: Table) -> list[str]:
@@ -111,19 +111,19 @@ def _changing(table: Table) -> list[str]:
     return [name for name in table.c.keys() if name not in _FIXED]  # noqa: SIM118 - see above
 
 
-_ADD_SESSION = Prepared(insert(schema.sessions))
-_ADD_JOB = Prepared(insert(schema.jobs))
-_ADD_PAYLOAD = Prepared(insert(schema.payloads))
-_ADD_RESULT = Prepared(insert(schema.results))
-_ADD_USER = Prepared(insert(schema.users))
+_ADD_SESSION = PreparedStatement(insert(schema.sessions))
+_ADD_JOB = PreparedStatement(insert(schema.jobs))
+_ADD_PAYLOAD = PreparedStatement(insert(schema.payloads))
+_ADD_RESULT = PreparedStatement(insert(schema.results))
+_ADD_USER = PreparedStatement(insert(schema.users))
 _CHANGE_SESSION = _change(schema.sessions, _changing(schema.sessions))
 _CHANGE_JOB = _change(schema.jobs, _changing(schema.jobs))
 _TAG_JOB = _change(schema.jobs, ("tags", "revision"))
-_DELETE_PAYLOAD = Prepared(delete(schema.payloads).where(_by(schema.payloads, "job_id")))
-_DELETE_RESULT = Prepared(delete(schema.results).where(_by(schema.results, "job_id")))
-_DELETE_JOB = Prepared(delete(schema.jobs).where(_by(schema.jobs, "id")))
-_DELETE_USER = Prepared(delete(schema.users).where(_by(schema.users, "name")))
-_SET_CLOCK = Prepared(insert(schema.clock).prefix_with("OR REPLACE"))
+_DELETE_PAYLOAD = PreparedStatement(delete(schema.payloads).where(_by(schema.payloads, "job_id")))
+_DELETE_RESULT = PreparedStatement(delete(schema.results).where(_by(schema.results, "job_id")))
+_DELETE_JOB = PreparedStatement(delete(schema.jobs).where(_by(schema.jobs, "id")))
+_DELETE_USER = PreparedStatement(delete(schema.users).where(_by(schema.users, "name")))
+_SET_CLOCK = PreparedStatement(insert(schema.clock).prefix_with("OR REPLACE"))
 
 
 def apply(connection: Connection, changes: Iterable[Write]) -> None:

@@ -47,7 +47,7 @@ class Run(NamedTuple):
     values: Sequence[float]
 
 
-class Prepared:
+class Executable:
     """Circuits that run together, ready for Aer.
 
     Attributes:
@@ -101,7 +101,7 @@ class Prepared:
             # As in `_Assembled._apart`; what each of these does is known only once it is bound.
             found = []
             for each in bound:
-                alone = Prepared([each], self._simulator)
+                alone = Executable([each], self._simulator)
                 found += alone._execute([Run(0, ())], shots=shots, seed=None, memory=memory)
             return found
         if assembles:

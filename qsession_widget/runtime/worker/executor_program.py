@@ -26,7 +26,7 @@ from qiskit_ibm_runtime.options_models.simulator import SimulatorOptions
 from qiskit_ibm_runtime.quantum_program.params_converters import QUANTUM_PROGRAM_PARAMS_CONVERTERS
 
 from qsession_widget.runtime.worker import bit_arrays, measure_variants, progress
-from qsession_widget.runtime.worker.aer import Prepared, Run
+from qsession_widget.runtime.worker.aer import Executable, Run
 from qsession_widget.runtime.worker.limits import NO_LIMITS
 from qsession_widget.runtime.worker.seeds import Seeds
 from qsession_widget.runtime.worker.simulation import Device, Outcome, RejectedError, checked_seed
@@ -88,7 +88,7 @@ def run(params: str, device_name: str, limits: Limits = NO_LIMITS) -> Outcome:
         values, arrays = _drawn(item, generator)
         rows = _rounded(values).reshape(math.prod(item.shape), item.circuit.num_parameters)
         started = datetime.now(UTC)
-        results = Prepared([item.circuit], simulator).execute(
+        results = Executable([item.circuit], simulator).execute(
             [Run(0, row) for row in rows.tolist()],
             shots=program.shots,
             seed=seeds.take(len(rows)),

@@ -28,7 +28,7 @@ from qsession_widget.runtime.device_catalog import Catalog
 from qsession_widget.runtime.device_catalog import Device as Recording
 from qsession_widget.runtime.worker import bit_arrays, expectation, measure_variants, progress
 from qsession_widget.runtime.worker import shots as shot_rules
-from qsession_widget.runtime.worker.aer import Prepared, Run
+from qsession_widget.runtime.worker.aer import Executable, Run
 from qsession_widget.runtime.worker.circuit_cache import BYTES_OF_A_NOISY_QUBIT, Circuits, weight
 from qsession_widget.runtime.worker.limits import NO_LIMITS
 from qsession_widget.runtime.worker.lru_cache import Cache
@@ -92,7 +92,7 @@ class Estimation(NamedTuple):
 
     groups: dict[frozenset[str], list[expectation.Group]]
     first: dict[frozenset[str], int]
-    prepared: Prepared
+    prepared: Executable
 
 
 _calibrations: dict[str, Hashable] = {}
@@ -103,7 +103,7 @@ _simulators: Cache[tuple[AerSimulator, int]] = Cache(64, weigh=lambda made: made
 _runnable: Cache[Runnable] = Cache(
     256, weigh=lambda made: weight(made.circuit) if made.transpiled else 0
 )
-_prepared: Cache[Prepared] = Cache(128, weigh=lambda made: made.weight)
+_prepared: Cache[Executable] = Cache(128, weigh=lambda made: made.weight)
 _estimations: Cache[Estimation] = Cache(128, weigh=lambda made: made.prepared.weight)
 
 
@@ -275,11 +275,11 @@ class Device:
         columns = [places[each] for each in found.parameters]
         return Runnable(measure_variants.plain(found), key, columns, transpiled=True)
 
-    def sampling(self, runnable: Runnable) -> Prepared:
+    def sampling(self, runnable: Runnable) -> Executable:
         """Give a circuit ready to be sampled."""
         return _prepared.get(
             (runnable.key, self._noise_key),
-            lambda: Prepared([runnable.circuit], self.simulator(runnable.circuit)),
+            lambda: Executable([runnable.circuit], self.simulator(runnable.circuit)),
         )
 
     def estimation(self, runnable: Runnable, labels: Sequence[frozenset[str]]) -> Estimation:
@@ -301,7 +301,7 @@ class Device:
                 if pauli != "I"
             )
             simulator = self.simulator(runnable.circuit, observed=support)
-            return Estimation(groups, first, Prepared(circuits, simulator))
+            return Estimation(groups, first, Executable(circuits, simulator))
 
         return _estimations.get((runnable.key, self._noise_key, tuple(labels)), make)
 
