@@ -16,7 +16,7 @@ from qsession_widget.runtime.scheduling.queues import Rank
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from qsession_widget.runtime.scheduling.queues import Device, Group, Item
+    from qsession_widget.runtime.scheduling.queues import DeviceQueues, Group, Item
 
 FORESEEN = 200
 """So many jobs are put in their order; those after them stand there as they came."""
@@ -47,7 +47,7 @@ class Forecast:
 
     def __init__(
         self,
-        device: Device,
+        device: DeviceQueues,
         holders: Sequence[Group],
         *,
         shared: bool,

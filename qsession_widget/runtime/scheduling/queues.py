@@ -90,7 +90,7 @@ class Item:
 
     id: str
     number: int
-    device: Device
+    device: DeviceQueues
     owner: str
     session_id: str | None
     started_at: datetime | None = None
@@ -138,7 +138,7 @@ class Group:
     def __init__(
         self,
         index: int,
-        device: Device,
+        device: DeviceQueues,
         owner: str,
         *,
         session_id: str | None,
@@ -164,7 +164,7 @@ class Group:
         return self.session_id is not None and self.rank is not Rank.FIRST
 
 
-class Device:
+class DeviceQueues:
     """A device's queues, and its jobs in work: one is on it, others are prepared or read out.
 
     Attributes:

@@ -30,7 +30,7 @@ from qsession_widget.runtime.scheduling.estimates import LEAST, Estimate, estima
 from qsession_widget.runtime.scheduling.fairshare import Usage
 from qsession_widget.runtime.scheduling.forecast import Forecast
 from qsession_widget.runtime.scheduling.ladder import choose
-from qsession_widget.runtime.scheduling.queues import Device, Group, Item, Rank, Share
+from qsession_widget.runtime.scheduling.queues import DeviceQueues, Group, Item, Rank, Share
 from qsession_widget.wire.states import Mode
 
 if TYPE_CHECKING:
@@ -69,13 +69,13 @@ class Scheduler:
         self._entry = entry
         self._usage = Usage()
         self._today: date | None = None
-        self._devices: dict[str, Device] = {}
+        self._devices: dict[str, DeviceQueues] = {}
         self._jobs: dict[str, Item] = {}
         self._by_number: dict[int, Item] = {}
         self._groups: dict[int, Group] = {}
         self._sessions: dict[str, Group] = {}
         self._shares: dict[str, dict[Share, None]] = {}
-        self._may_start: dict[Device, None] = {}
+        self._may_start: dict[DeviceQueues, None] = {}
         self._workers: Counter[str] = Counter()
         self._served_us = 0
         self._count = 0
@@ -344,7 +344,7 @@ class Scheduler:
 
     # -- choosing --------------------------------------------------------------------------
 
-    def _candidates(self) -> list[tuple[Device, Group]]:
+    def _candidates(self) -> list[tuple[DeviceQueues, Group]]:
         """Give what would start now, for each device on which something may."""
         found = []
         for device in list(self._may_start):
@@ -355,14 +355,14 @@ class Scheduler:
                 found.append((device, group))
         return found
 
-    def _best(self, candidates: list[tuple[Device, Group]]) -> Group | None:
+    def _best(self, candidates: list[tuple[DeviceQueues, Group]]) -> Group | None:
         """Choose between devices: who gets a worker."""
         if len(candidates) <= 1:
             return candidates[0][1] if candidates else None
         use = self._usage.of
         least_us = min(use(group.owner) for _, group in candidates)
 
-        def key(candidate: tuple[Device, Group]) -> tuple[bool, int, int]:
+        def key(candidate: tuple[DeviceQueues, Group]) -> tuple[bool, int, int]:
             device, group = candidate
             lead_us = min(use(group.owner) - least_us, LEAD_US)
             lead_us += WORKER_US * self._workers.get(group.owner, 0)
@@ -372,7 +372,7 @@ class Scheduler:
 
         return min(candidates, key=key)[1]
 
-    def _candidate(self, device: Device) -> Group | None:
+    def _candidate(self, device: DeviceQueues) -> Group | None:
         """Give what would start on a device now."""
         if len(device.in_work) >= self._lanes:
             return None
@@ -399,7 +399,7 @@ class Scheduler:
             and any(each.session_id != group.session_id for each in group.device.in_work.values())
         )
 
-    def _begin_to_wait(self, share: Share, device: Device) -> None:
+    def _begin_to_wait(self, share: Share, device: DeviceQueues) -> None:
         share.since_us, share.since_all_us = device.served_us, self._served_us
 
     def _forget_forecasts(self) -> None:
@@ -446,13 +446,13 @@ class Scheduler:
 
     # -- queues ----------------------------------------------------------------------------
 
-    def _device(self, name: str) -> Device:
+    def _device(self, name: str) -> DeviceQueues:
         device = self._devices.get(name)
         if device is None:
-            device = self._devices[name] = Device(name, self._entry)
+            device = self._devices[name] = DeviceQueues(name, self._entry)
         return device
 
-    def _group(self, device: Device, owner: str, session: Session | None) -> Group:
+    def _group(self, device: DeviceQueues, owner: str, session: Session | None) -> Group:
         self._count += 1
         group = Group(
             self._count,
@@ -549,7 +549,7 @@ class Scheduler:
             device.prepared.remove(job.id)
         return None
 
-    def _holding(self, device: Device) -> list[Group]:
+    def _holding(self, device: DeviceQueues) -> list[Group]:
         return [] if self._shared else list(device.holders.values())
 
 
