@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from qsession_widget.runtime.control.worker_pool import Event, WorkerPlace
     from qsession_widget.runtime.model.job import Job
     from qsession_widget.runtime.model.lifecycle import Session
-    from qsession_widget.runtime.scheduling.estimates import Estimate
+    from qsession_widget.runtime.scheduling.estimates import StartEstimate
     from qsession_widget.runtime.settings import Policy, Settings
     from qsession_widget.runtime.store.store import Store
 
@@ -234,7 +234,7 @@ class Coordinator:
         places = ((job.id, self._scheduler.position(job.id)) for job in jobs)
         return {job_id: place for job_id, place in places if place is not None}
 
-    def estimate(self, job_id: str) -> Estimate | None:
+    def estimate(self, job_id: str) -> StartEstimate | None:
         """Say when a queued job may start, where there is something to rest that on."""
         return self._scheduler.estimate(job_id, self.now)
 

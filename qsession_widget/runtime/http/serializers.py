@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from qsession_widget.runtime.device_catalog import Device
     from qsession_widget.runtime.model.job import Job
     from qsession_widget.runtime.model.lifecycle import Session
-    from qsession_widget.runtime.scheduling.estimates import Estimate
+    from qsession_widget.runtime.scheduling.estimates import StartEstimate
     from qsession_widget.runtime.settings import Policy
 
 
@@ -73,7 +73,7 @@ def session_document(
 
 
 def job_document(
-    job: Job, *, queue_position: int | None, estimate: Estimate | None
+    job: Job, *, queue_position: int | None, estimate: StartEstimate | None
 ) -> dict[str, Any]:
     """Give the JSON of GET /jobs/{id} without `params`."""
     state: dict[str, Any] = {"status": job.state.value}

@@ -16,7 +16,7 @@ _WHOLE_SECONDS = 10
 """From here on decimals say nothing."""
 
 
-class Estimate(NamedTuple):
+class StartEstimate(NamedTuple):
     """When a job may start.
 
     Attributes:
@@ -49,7 +49,7 @@ class Durations:
         return statistics.median(self._seconds) if self._seconds else 0.0
 
 
-def estimate(known: Durations, of: str, ahead: int, running_seconds: float | None) -> Estimate:
+def estimate(known: Durations, of: str, ahead: int, running_seconds: float | None) -> StartEstimate:
     """Say when a job may start.
 
     Args:
@@ -62,4 +62,4 @@ def estimate(known: Durations, of: str, ahead: int, running_seconds: float | Non
     rest = 0.0 if running_seconds is None else max(0.0, each - running_seconds)
     took = f"{each:.0f}" if each >= _WHOLE_SECONDS else f"{each:.2g}"
     basis = f"{known.count} jobs {of} took {took} s each (median)"
-    return Estimate(ahead * each + rest, basis)
+    return StartEstimate(ahead * each + rest, basis)

@@ -26,7 +26,7 @@ from collections import Counter
 from typing import TYPE_CHECKING, Any
 
 from qsession_widget.runtime.model import lifecycle
-from qsession_widget.runtime.scheduling.estimates import LEAST, Estimate, estimate
+from qsession_widget.runtime.scheduling.estimates import LEAST, StartEstimate, estimate
 from qsession_widget.runtime.scheduling.fairshare import Usage
 from qsession_widget.runtime.scheduling.forecast import Forecast
 from qsession_widget.runtime.scheduling.ladder import choose
@@ -310,7 +310,7 @@ class Scheduler:
             )
         return device.forecast.place(job.number, group.rank)
 
-    def estimate(self, job_id: str, now: datetime) -> Estimate | None:
+    def estimate(self, job_id: str, now: datetime) -> StartEstimate | None:
         """Say when a waiting job may start, and what that rests on.
 
         None where nothing is known to rest it on: too few jobs have run, or a session that is not
