@@ -18,7 +18,7 @@ from qiskit_ibm_runtime import RuntimeDecoder, RuntimeEncoder
 from qiskit_ibm_runtime.fake_provider import FakeManilaV2, FakeTorino
 
 from benchmarks.measure import arguments, as_json, compare, in_turn, write
-from qsession_widget.client.circuits.circuit_cache import KeptCircuits
+from qsession_widget.client.circuits.circuit_cache import EncodedCircuits
 from qsession_widget.wire import codec
 
 SHOTS = 1024
@@ -43,7 +43,7 @@ def result_of(qubits: int) -> PrimitiveResult:
 
 def writers(pub: SamplerPub) -> dict[str, Any]:
     """Give everybody who can write a job."""
-    kept, job = KeptCircuits(), {"pubs": [pub]}
+    kept, job = EncodedCircuits(), {"pubs": [pub]}
     return {
         "ours, kept": lambda _: codec.dumps(job, circuit=kept.text),
         "ours, encoded each time": lambda _: codec.dumps(job),

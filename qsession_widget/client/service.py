@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Self
 from qsession_widget.client import connect, pickling
 from qsession_widget.client.backend import backend_name
 from qsession_widget.client.backend_search import Devices
-from qsession_widget.client.circuits.circuit_cache import kept_circuits
+from qsession_widget.client.circuits.circuit_cache import encoded_circuits
 from qsession_widget.client.job import RuntimeJob
 from qsession_widget.client.job_callbacks import follow
 from qsession_widget.client.listings import Listings
@@ -323,7 +323,7 @@ class QiskitRuntimeService(Devices, Listings, SavedAccounts):
 
         def encoded(circuit: QuantumCircuit) -> str:
             # IBM's service reads circuits with Qiskit alone.
-            return kept_circuits.text(circuit, plain="transpile" not in service.features)
+            return encoded_circuits.text(circuit, plain="transpile" not in service.features)
 
         text = codec.dumps(body, circuit=encoded, allow_nan=False)
         try:

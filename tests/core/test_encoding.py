@@ -15,7 +15,7 @@ from qiskit.circuit.library import CXGate, RZGate, real_amplitudes
 from qiskit_ibm_runtime.fake_provider import FakeManilaV2
 
 from qsession_widget import Sampler, Session
-from qsession_widget.client.circuits.circuit_cache import KeptCircuits, kept_circuits
+from qsession_widget.client.circuits.circuit_cache import EncodedCircuits, encoded_circuits
 from qsession_widget.wire.codec import decode_circuit, encode_circuit, loads
 from tests.core.spy import requests_seen
 
@@ -100,7 +100,7 @@ CHANGES: dict[str, Callable[[QuantumCircuit], object]] = {
 
 @pytest.mark.parametrize("what", CHANGES)
 def test_a_circuit_that_was_changed_is_encoded_again(what: str) -> None:
-    kept, sent = KeptCircuits(), circuit()
+    kept, sent = EncodedCircuits(), circuit()
     texts = [kept.text(sent) for _ in range(3)]
     assert texts == [encode_circuit(sent)] * 3
     assert kept.hits == 1
@@ -111,7 +111,7 @@ def test_a_circuit_that_was_changed_is_encoded_again(what: str) -> None:
 
 
 def test_each_state_of_a_circuit_is_encoded_once() -> None:
-    kept, sent = KeptCircuits(), circuit()
+    kept, sent = EncodedCircuits(), circuit()
     for state in range(5):
         sent.x(0)
         assert {kept.text(sent) for _ in range(4)} == {encode_circuit(sent)}
@@ -149,7 +149,7 @@ def with_delay() -> QuantumCircuit:
 def test_what_can_be_changed_without_being_seen_is_encoded_every_time(
     made: Callable[[], QuantumCircuit], change: Callable[[QuantumCircuit], object]
 ) -> None:
-    kept, sent = KeptCircuits(), made()
+    kept, sent = EncodedCircuits(), made()
     for _ in range(3):
         assert kept.text(sent) == encode_circuit(sent)
     change(sent)
@@ -164,7 +164,7 @@ def test_transpiled_circuits_with_vectors_of_parameters_are_kept() -> None:
     bare.rz(angles[0] + 2 * angles[1], 0)
     bare.measure_all()
     sent = transpile(bare, FakeManilaV2(), optimization_level=1, seed_transpiler=1)
-    kept = KeptCircuits()
+    kept = EncodedCircuits()
     for _ in range(4):
         assert stands_for(kept.text(sent), sent)
     assert kept.hits == 2
@@ -174,7 +174,7 @@ def test_transpiled_circuits_with_vectors_of_parameters_are_kept() -> None:
 
 
 def test_what_is_kept_goes_with_its_circuit() -> None:
-    kept = KeptCircuits()
+    kept = EncodedCircuits()
     for _ in range(50):
         sent = circuit()
         for _ in range(2):
@@ -186,7 +186,7 @@ def test_what_is_kept_goes_with_its_circuit() -> None:
 
 
 def test_threads_share_what_is_kept() -> None:
-    kept = KeptCircuits()
+    kept = EncodedCircuits()
     sent = [real_amplitudes(n + 2) for n in range(8)]
     wanted = [encode_circuit(each) for each in sent]
     with ThreadPoolExecutor(8) as pool:
@@ -201,10 +201,10 @@ def test_an_iteration_sends_what_was_kept(monkeypatch: pytest.MonkeyPatch) -> No
     sent.measure_all()
     with Session(backend="aer_simulator") as session:
         sampler = Sampler(mode=session)
-        before = kept_circuits.hits
+        before = encoded_circuits.hits
         seen = requests_seen(monkeypatch)
         jobs = [sampler.run([(sent, [n / 10] * 8, 100)]) for n in range(4)]
-        assert kept_circuits.hits == before + 2
+        assert encoded_circuits.hits == before + 2
         bodies = [loads(rest["body"]) for _, path, rest in seen if path == "/jobs"]
         for number, body in enumerate(bodies):
             found, values, _ = body["params"]["pubs"][0]

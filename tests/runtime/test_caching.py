@@ -13,8 +13,8 @@ import pytest
 from qiskit import QuantumCircuit
 
 from qsession_widget.runtime.worker import lru_cache
-from qsession_widget.runtime.worker.circuit_cache import Circuits
-from qsession_widget.runtime.worker.lru_cache import Cache
+from qsession_widget.runtime.worker.circuit_cache import CircuitCache
+from qsession_widget.runtime.worker.lru_cache import LruCache
 from qsession_widget.wire import codec
 from tests.conftest import running
 from tests.runtime.test_http import Server, reached, workers
@@ -29,8 +29,8 @@ JOBS = int(os.environ.get("QSESSION_LARGE_JOBS", "8"))
 
 
 def test_all_caches_together_hold_no_more_than_they_may() -> None:
-    first: Cache[str] = Cache(100, weigh=len)
-    second: Cache[str] = Cache(100, weigh=len)
+    first: LruCache[str] = LruCache(100, weigh=len)
+    second: LruCache[str] = LruCache(100, weigh=len)
     for number in range(10):
         first.get(number, lambda: "x" * 10)
         second.get(number, lambda: "y" * 30)
@@ -46,17 +46,17 @@ def test_all_caches_together_hold_no_more_than_they_may() -> None:
 
 
 def test_what_can_never_be_asked_for_again_is_not_kept() -> None:
-    kept: Cache[str] = Cache(10, weigh=len)
+    kept: LruCache[str] = LruCache(10, weigh=len)
     assert [kept.get(None, lambda: "a"), kept.get(None, lambda: "b")] == ["a", "b"]
     assert len(kept) == kept.weight == 0
     dynamic = QuantumCircuit(1, 1)
     with dynamic.if_test((dynamic.clbits[0], 1)):
         dynamic.x(0)
-    assert Circuits().key(dynamic) is None
+    assert CircuitCache().key(dynamic) is None
 
 
 def test_keys_are_as_short_as_their_circuits_are_long() -> None:
-    known = Circuits()
+    known = CircuitCache()
     text = json.loads(codec.dumps(large(0, 2_000)))["__value__"]
     key = known.key(known.decode(text))
     assert isinstance(key, bytes)

@@ -28,8 +28,8 @@ from qiskit_aer import AerSimulator
 
 from qsession_widget.runtime import device_catalog
 from qsession_widget.runtime.worker import aer, lru_cache, simulation
-from qsession_widget.runtime.worker.circuit_cache import Circuits, structural_key
-from qsession_widget.runtime.worker.lru_cache import Cache
+from qsession_widget.runtime.worker.circuit_cache import CircuitCache, structural_key
+from qsession_widget.runtime.worker.lru_cache import LruCache
 from qsession_widget.runtime.worker.noise import device_noise
 from qsession_widget.wire import codec
 from qsession_widget.wire.codec import encode_circuit
@@ -435,14 +435,14 @@ def test_a_fault_while_a_key_is_made_is_a_circuit_without_one(
         raise AttributeError("an instruction of a kind that is not known here")
 
     monkeypatch.setattr("qsession_widget.runtime.worker.circuit_cache.structural_key", stumble)
-    known, text = Circuits(), encode_circuit(rotated())
+    known, text = CircuitCache(), encode_circuit(rotated())
     assert known.key(known.decode(text)) == text
     one, other = rotated(), rotated()
     assert known.key(one) != known.key(other)
 
 
 def test_a_text_is_decoded_once_and_names_stay_with_their_circuit() -> None:
-    known = Circuits()
+    known = CircuitCache()
     text = codec.dumps(rotated())
     value = json.loads(text)["__value__"]
     assert known.decode(value) is known.decode(value)
@@ -463,7 +463,7 @@ def test_the_figures_count_what_was_kept_and_what_was_made() -> None:
 
 
 def test_a_cache_keeps_what_was_used_last() -> None:
-    kept: Cache[str] = Cache(2)
+    kept: LruCache[str] = LruCache(2)
     for key in "abac":
         kept.get(key, key.upper)
     assert len(kept) == 2

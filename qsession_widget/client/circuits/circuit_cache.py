@@ -50,7 +50,7 @@ class _Kept:
         )
 
 
-class KeptCircuits:
+class EncodedCircuits:
     """Encoded circuits, by the objects that users send. For all threads.
 
     A circuit may be changed between two runs, so each time it is compared with what was encoded,
@@ -110,5 +110,5 @@ def _comparable(circuit: QuantumCircuit) -> bool:
     )
 
 
-kept_circuits = KeptCircuits()
+encoded_circuits = EncodedCircuits()
 """This process's."""

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from qiskit.transpiler import generate_preset_pass_manager
 
-from qsession_widget.client.circuits.circuit_cache import kept_circuits
+from qsession_widget.client.circuits.circuit_cache import encoded_circuits
 from qsession_widget.support import forking
 from qsession_widget.wire.portable_circuits import delays_in_dt, transpiled_around_delays
 
@@ -45,7 +45,7 @@ class TranspiledCircuits:
             backend: the device.
             level: how hard the transpiler works, 0 to 3.
         """
-        digest = hashlib.sha256(kept_circuits.text(circuit).encode()).digest()
+        digest = hashlib.sha256(encoded_circuits.text(circuit).encode()).digest()
         target = backend.plain_target
         gates = ",".join(sorted(target.operation_names))
         key = (backend.service.api.transport.url, str(backend.name), gates, level, digest)

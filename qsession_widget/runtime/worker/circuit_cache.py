@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from qiskit.circuit import Barrier, Delay, Measure, Parameter, ParameterExpression, Reset
 
-from qsession_widget.runtime.worker.lru_cache import Cache
+from qsession_widget.runtime.worker.lru_cache import LruCache
 from qsession_widget.wire import codec
 from qsession_widget.wire.portable_circuits import check_numbers
 
@@ -32,11 +32,11 @@ BYTES_OF_A_NOISY_QUBIT = 700_000
 """Of a simulator with the noise of the qubits in use, roughly."""
 
 
-class Circuits:
+class CircuitCache:
     """Decoded circuits, and a key for each."""
 
     def __init__(self) -> None:
-        self._decoded: Cache[tuple[QuantumCircuit, Hashable]] = Cache(
+        self._decoded: LruCache[tuple[QuantumCircuit, Hashable]] = LruCache(
             _KEPT, weigh=lambda known: weight(known[0])
         )
         self._keys: dict[int, tuple[QuantumCircuit, Hashable]] = {}

@@ -66,10 +66,10 @@ class _Entry(NamedTuple):
 
 
 _moments = itertools.count()
-_caches: weakref.WeakSet[Cache[Any]] = weakref.WeakSet()
+_caches: weakref.WeakSet[LruCache[Any]] = weakref.WeakSet()
 
 
-class Cache(Generic[T]):
+class LruCache(Generic[T]):
     """Keeps what was used last.
 
     Args:
@@ -144,7 +144,7 @@ def shrink(most_bytes: int) -> None:
     """Forget what was not used for the longest, until no more is held than that."""
     weighed = [each for each in _caches if each.weight]
     while sum(each.weight for each in weighed) > most_bytes:
-        min((each for each in weighed if len(each)), key=Cache.oldest).drop_oldest()
+        min((each for each in weighed if len(each)), key=LruCache.oldest).drop_oldest()
 
 
 def resident_bytes() -> int:

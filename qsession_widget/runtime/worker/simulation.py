@@ -29,9 +29,13 @@ from qsession_widget.runtime.device_catalog import Device as Recording
 from qsession_widget.runtime.worker import bit_arrays, expectation, measure_variants, progress
 from qsession_widget.runtime.worker import shots as shot_rules
 from qsession_widget.runtime.worker.aer import Executable, Run
-from qsession_widget.runtime.worker.circuit_cache import BYTES_OF_A_NOISY_QUBIT, Circuits, weight
+from qsession_widget.runtime.worker.circuit_cache import (
+    BYTES_OF_A_NOISY_QUBIT,
+    CircuitCache,
+    weight,
+)
 from qsession_widget.runtime.worker.limits import NO_LIMITS
-from qsession_widget.runtime.worker.lru_cache import Cache
+from qsession_widget.runtime.worker.lru_cache import LruCache
 from qsession_widget.runtime.worker.noise import device_noise, given_noise
 from qsession_widget.runtime.worker.seeds import MAX_SEED, Seeds
 from qsession_widget.wire import codec, execution_spans, ignored_options
@@ -96,15 +100,15 @@ class Estimation(NamedTuple):
 
 
 _calibrations: dict[str, Hashable] = {}
-_circuits = Circuits()
-_targets: Cache[Target] = Cache(16)
-_managers: Cache[PassManager] = Cache(16)
-_simulators: Cache[tuple[AerSimulator, int]] = Cache(64, weigh=lambda made: made[1])
-_runnable: Cache[Runnable] = Cache(
+_circuits = CircuitCache()
+_targets: LruCache[Target] = LruCache(16)
+_managers: LruCache[PassManager] = LruCache(16)
+_simulators: LruCache[tuple[AerSimulator, int]] = LruCache(64, weigh=lambda made: made[1])
+_runnable: LruCache[Runnable] = LruCache(
     256, weigh=lambda made: weight(made.circuit) if made.transpiled else 0
 )
-_prepared: Cache[Executable] = Cache(128, weigh=lambda made: made.weight)
-_estimations: Cache[Estimation] = Cache(128, weigh=lambda made: made.prepared.weight)
+_prepared: LruCache[Executable] = LruCache(128, weigh=lambda made: made.weight)
+_estimations: LruCache[Estimation] = LruCache(128, weigh=lambda made: made.prepared.weight)
 
 
 def run(
