@@ -23,7 +23,7 @@ from qsession_widget.runtime import clock, kept_settings
 from qsession_widget.runtime.http.app import create_app
 from qsession_widget.runtime.http.middleware.access_log import Logged
 from qsession_widget.runtime.http.middleware.connection_guard import (
-    Connections,
+    ConnectionPool,
     GuardedProtocol,
     accept_tls,
     raise_descriptor_limit,
@@ -167,7 +167,7 @@ def _serve_at(
         )
     except StoreUnreadableError as error:
         raise StartError(str(error)) from error
-    connections = Connections(raise_descriptor_limit(settings.workers))
+    connections = ConnectionPool(raise_descriptor_limit(settings.workers))
     server = _Server(_config(Logged(app), connections), connections, outer, app.state.release)
     try:
         server.run(sockets=[listener])
@@ -186,7 +186,7 @@ class _Server(uvicorn.Server):
     def __init__(
         self,
         config: uvicorn.Config,
-        connections: Connections,
+        connections: ConnectionPool,
         outer: _Outer | None,
         release: Callable[[], None],
     ) -> None:
@@ -231,7 +231,7 @@ class _Server(uvicorn.Server):
 class _Second(uvicorn.Server):
     """A server beside another one, which takes the signals for both."""
 
-    def __init__(self, config: uvicorn.Config, connections: Connections) -> None:
+    def __init__(self, config: uvicorn.Config, connections: ConnectionPool) -> None:
         super().__init__(config)
         self._connections = connections
         self._accepting: list[asyncio.Task[None]] = []
@@ -269,7 +269,7 @@ class _Second(uvicorn.Server):
         yield
 
 
-def _config(app: Any, connections: Connections, **more: Any) -> uvicorn.Config:
+def _config(app: Any, connections: ConnectionPool, **more: Any) -> uvicorn.Config:
     return uvicorn.Config(
         app,
         http=cast("type[asyncio.Protocol]", partial(GuardedProtocol, connections)),

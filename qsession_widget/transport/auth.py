@@ -14,7 +14,7 @@ from requests.auth import AuthBase
 
 from qsession_widget.errors import InvalidInputError, NotAuthorizedError, ServiceUnavailableError
 from qsession_widget.support import forking
-from qsession_widget.transport.pool import Connections, is_here
+from qsession_widget.transport.pool import ConnectionPool, is_here
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -168,7 +168,7 @@ class IAMAuth(AuthBase):
     def _renew(self, now: float) -> None:
         try:
             # Once in most of an hour: nothing is worth keeping open.
-            with Connections(self._url, verify=self._verify, proxies=self._proxies) as there:
+            with ConnectionPool(self._url, verify=self._verify, proxies=self._proxies) as there:
                 answer = there.request(
                     "POST",
                     self._url,

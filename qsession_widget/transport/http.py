@@ -19,7 +19,7 @@ from requests.exceptions import ChunkedEncodingError, ContentDecodingError
 
 from qsession_widget.errors import QSessionError, ServiceUnavailableError
 from qsession_widget.transport.auth import IAMAuth
-from qsession_widget.transport.pool import Connections, without_credentials
+from qsession_widget.transport.pool import ConnectionPool, without_credentials
 from qsession_widget.transport.responses import (
     RETRY_STATUSES,
     RETRY_WHEN_TOLD,
@@ -137,7 +137,9 @@ class Transport:
         self._closed = threading.Event()
         self.server_time = ServerTime()
         """The server's clock, as far as its answers have shown it."""
-        self._connections = Connections(endpoint.url, verify=verify, proxies=proxies, proven=proven)
+        self._connections = ConnectionPool(
+            endpoint.url, verify=verify, proxies=proxies, proven=proven
+        )
 
     def __repr__(self) -> str:
         return f"Transport({self.url!r})"

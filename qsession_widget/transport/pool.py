@@ -29,7 +29,7 @@ _parents: list[requests.Session] = []
 closing takes locks that a thread of the parent may have held."""
 
 
-class Connections:
+class ConnectionPool:
     """Connections to one server, to be shared by any number of threads.
 
     Args:

@@ -16,7 +16,7 @@ import qsession_widget
 from qsession_widget import Estimator, QiskitRuntimeService, Sampler, Session, SessionPanel
 from qsession_widget.client import service
 from qsession_widget.support import forking
-from qsession_widget.transport.pool import Connections
+from qsession_widget.transport.pool import ConnectionPool
 from tests.conftest import DEADLINE_SECONDS
 from tests.core.circuits import bell, rotated
 
@@ -44,7 +44,7 @@ class Watched:
 @pytest.fixture
 def watched(monkeypatch: pytest.MonkeyPatch) -> Watched:
     seen = Watched()
-    enter, leave, ask = forking.Lock.__enter__, forking.Lock.__exit__, Connections.request
+    enter, leave, ask = forking.Lock.__enter__, forking.Lock.__exit__, ConnectionPool.request
 
     def entered(self: forking.Lock) -> None:
         enter(self)
@@ -57,13 +57,13 @@ def watched(monkeypatch: pytest.MonkeyPatch) -> Watched:
             seen.depth[threading.get_ident()] -= 1
         leave(self, *error)
 
-    def asked(self: Connections, method: str, url: str, **rest: Any) -> Any:
+    def asked(self: ConnectionPool, method: str, url: str, **rest: Any) -> Any:
         seen.look(f"{method} {url}")
         return ask(self, method, url, **rest)
 
     monkeypatch.setattr(forking.Lock, "__enter__", entered)
     monkeypatch.setattr(forking.Lock, "__exit__", left)
-    monkeypatch.setattr(Connections, "request", asked)
+    monkeypatch.setattr(ConnectionPool, "request", asked)
     return seen
 
 

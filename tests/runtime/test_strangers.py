@@ -26,7 +26,7 @@ from qsession_widget.runtime.http.middleware.connection_guard import (
     MAX_HEAD_BYTES,
     MAX_HEADERS,
     MAX_PIPELINED,
-    Connections,
+    ConnectionPool,
     GuardedProtocol,
 )
 from qsession_widget.wire.discovery import Discovery
@@ -230,7 +230,7 @@ class Line:
 
 
 def test_the_address_with_the_most_strangers_makes_room() -> None:
-    all_of_them = Connections(64)
+    all_of_them = ConnectionPool(64)
     first = Line("b")
     all_of_them.enter(first)
     many = [Line("a") for _ in range(200)]
@@ -242,7 +242,7 @@ def test_the_address_with_the_most_strangers_makes_room() -> None:
 
 
 def test_a_user_takes_no_more_than_their_share_and_nothing_of_the_administrators() -> None:
-    all_of_them = Connections(64)
+    all_of_them = ConnectionPool(64)
 
     def come(owner: str, **more: Any) -> tuple[Line, bool]:
         line = Line(**more)
@@ -265,7 +265,7 @@ def test_a_user_takes_no_more_than_their_share_and_nothing_of_the_administrators
 
 def test_a_user_with_too_many_connections_is_told(server: Server) -> None:
     eve = add(server, "eve")
-    share = Connections(connection_guard.MOST_CONNECTIONS).user_most
+    share = ConnectionPool(connection_guard.MOST_CONNECTIONS).user_most
     if resource.getrlimit(resource.RLIMIT_NOFILE)[1] < 4 * share:
         pytest.skip("too few descriptors here")
     head = f"Host: x\r\nAuthorization: Bearer {eve.token}\r\n"
@@ -282,11 +282,11 @@ def test_a_user_with_too_many_connections_is_told(server: Server) -> None:
 
 
 @contextlib.contextmanager
-def quick_server(monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[int, Connections]]:
+def quick_server(monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[int, ConnectionPool]]:
     """Serve with the real protocol, and with times that a test can wait for."""
     monkeypatch.setattr(connection_guard, "HEAD_SECONDS", 0.3)
     monkeypatch.setattr(connection_guard, "BODY_SECONDS", 0.3)
-    all_of_them = Connections(64)
+    all_of_them = ConnectionPool(64)
 
     async def app(scope: Scope, receive: Receive, send: Send) -> None:
         request = Request(scope, receive)

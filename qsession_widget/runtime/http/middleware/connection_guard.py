@@ -99,7 +99,7 @@ def raise_descriptor_limit(workers: int) -> int:
     return max(32, min(MOST_CONNECTIONS, soft - _OWN_DESCRIPTORS - _OF_A_WORKER * workers))
 
 
-class Connections:
+class ConnectionPool:
     """All connections, and whose they are.
 
     Args:
@@ -219,7 +219,7 @@ class GuardedProtocol(HttpToolsProtocol):
         given: as uvicorn gives it.
     """
 
-    def __init__(self, connections: Connections, **given: Any) -> None:
+    def __init__(self, connections: ConnectionPool, **given: Any) -> None:
         super().__init__(**given)
         self.all = connections
         self.proven = False
@@ -430,7 +430,7 @@ class Handshake:
         peer: address of the other end.
     """
 
-    def __init__(self, connections: Connections, accepted: socket.socket, peer: str) -> None:
+    def __init__(self, connections: ConnectionPool, accepted: socket.socket, peer: str) -> None:
         self._all = connections
         self._socket = accepted
         self._task: asyncio.Task[None] | None = None
@@ -469,7 +469,7 @@ class Handshake:
 
 
 async def accept_tls(
-    connections: Connections,
+    connections: ConnectionPool,
     listener: socket.socket,
     make: Callable[[], GuardedProtocol],
     context: ssl.SSLContext,
