@@ -21,7 +21,7 @@ from filelock import FileLock, Timeout
 
 from qsession_widget.runtime import clock, kept_settings
 from qsession_widget.runtime.http.app import create_app
-from qsession_widget.runtime.http.middleware.access_log import Logged
+from qsession_widget.runtime.http.middleware.access_log import AccessLogMiddleware
 from qsession_widget.runtime.http.middleware.connection_guard import (
     ConnectionPool,
     GuardedProtocol,
@@ -168,7 +168,9 @@ def _serve_at(
     except StoreUnreadableError as error:
         raise StartError(str(error)) from error
     connections = ConnectionPool(raise_descriptor_limit(settings.workers))
-    server = _Server(_config(Logged(app), connections), connections, outer, app.state.release)
+    server = _Server(
+        _config(AccessLogMiddleware(app), connections), connections, outer, app.state.release
+    )
     try:
         server.run(sockets=[listener])
     except SystemExit:

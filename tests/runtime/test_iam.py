@@ -16,7 +16,7 @@ from starlette.routing import Route
 from qsession_widget.local import process
 from qsession_widget.runtime.auth.user_registry import Registry, User, hash_of
 from qsession_widget.runtime.http.authentication import GRANT_TYPE, PLAN_ID, TOKEN_SECONDS, Tokens
-from qsession_widget.runtime.http.middleware.prefix import AnyPrefix
+from qsession_widget.runtime.http.middleware.prefix import PrefixMiddleware
 from qsession_widget.wire.fields import INSTANCE_CRN
 
 if TYPE_CHECKING:
@@ -98,7 +98,7 @@ def test_prefix_is_whatever_stands_before_a_route(path: str, cut: str) -> None:
         return Response()
 
     routes = [Route("/jobs", answer), Route("/jobs/{id}", answer)]
-    assert AnyPrefix(answer, routes).cut(path) == cut  # type: ignore[arg-type]
+    assert PrefixMiddleware(answer, routes).cut(path) == cut  # type: ignore[arg-type]
 
 
 def test_key_buys_a_token_that_opens_everything(runtime: Path) -> None:

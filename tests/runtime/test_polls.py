@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from starlette.datastructures import Address
 
 from qsession_widget.runtime.http.middleware import long_poll
-from qsession_widget.runtime.http.middleware.long_poll import QUICK_SECONDS, QuickPolls
+from qsession_widget.runtime.http.middleware.long_poll import QUICK_SECONDS, LongPoll
 from tests.conftest import running
 from tests.runtime.test_listing import Client
 
@@ -32,7 +32,7 @@ def test_only_a_quick_second_poll_of_the_same_client_is_known(
 ) -> None:
     clock = Clock()
     monkeypatch.setattr(long_poll, "time", clock)
-    seen = QuickPolls()
+    seen = LongPoll()
     assert not seen.hold_seconds(HERE, "job")
     seen.answered(HERE, "job", quick=False)
     assert seen.hold_seconds(HERE, "job") == 0.25
@@ -52,7 +52,7 @@ def test_a_poll_is_held_as_long_as_the_client_has_been_asking(
 ) -> None:
     clock = Clock()
     monkeypatch.setattr(long_poll, "time", clock)
-    seen = QuickPolls()
+    seen = LongPoll()
     seen.answered(HERE, "job", quick=False)
     for passed, held in ((0.125, 0.25), (0.5, 0.625), (0.5, 1.0)):
         clock.now += passed
@@ -63,7 +63,7 @@ def test_a_poll_is_held_as_long_as_the_client_has_been_asking(
 
 
 def test_what_nobody_asks_for_any_more_is_forgotten() -> None:
-    seen = QuickPolls()
+    seen = LongPoll()
     for number in range(2000):
         seen.answered(HERE, str(number), quick=False)
     assert len(seen._asking) == 1024

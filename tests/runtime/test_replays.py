@@ -12,7 +12,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse
 
 from qsession_widget.runtime.http.middleware import replay
-from qsession_widget.runtime.http.middleware.replay import Replays
+from qsession_widget.runtime.http.middleware.replay import ReplayMiddleware
 
 if TYPE_CHECKING:
     from starlette.types import Message, Receive, Scope, Send
@@ -28,7 +28,7 @@ class Runtime:
     status: int = 200
 
     def __post_init__(self) -> None:
-        self.outside = Replays(self.answer, LIMIT)
+        self.outside = ReplayMiddleware(self.answer, LIMIT)
 
     async def answer(self, scope: Scope, receive: Receive, send: Send) -> None:
         self.created.append(await Request(scope, receive).body())

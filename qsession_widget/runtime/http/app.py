@@ -29,8 +29,8 @@ from qsession_widget.runtime.http.authentication import Cloud, TokenAuthenticati
 from qsession_widget.runtime.http.middleware import access_log
 from qsession_widget.runtime.http.middleware.answer_identity import Named
 from qsession_widget.runtime.http.middleware.connection_guard import CrowdedError
-from qsession_widget.runtime.http.middleware.prefix import AnyPrefix
-from qsession_widget.runtime.http.middleware.replay import Replays
+from qsession_widget.runtime.http.middleware.prefix import PrefixMiddleware
+from qsession_widget.runtime.http.middleware.replay import ReplayMiddleware
 from qsession_widget.runtime.http.proof import Proving
 from qsession_widget.runtime.http.routes.api import Api
 from qsession_widget.runtime.http.routes.clock import Timing
@@ -122,14 +122,14 @@ def create_app(
         routes=routes,
         middleware=[
             Middleware(activity.middleware),
-            Middleware(AnyPrefix, routes=routes),
+            Middleware(PrefixMiddleware, routes=routes),
             Middleware(Named),
             Middleware(
                 AuthenticationMiddleware,
                 backend=TokenAuthentication(registry, tokens),
                 on_error=_refuse,
             ),
-            Middleware(Replays, max_body_bytes=settings.max_body_bytes),
+            Middleware(ReplayMiddleware, max_body_bytes=settings.max_body_bytes),
         ],
         exception_handlers={
             errors.Problem: errors.answer,

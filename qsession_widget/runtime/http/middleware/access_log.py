@@ -79,7 +79,7 @@ def note_owner(owner: str) -> None:
         asked.owner = owner
 
 
-class Logged:
+class AccessLogMiddleware:
     """An application with a line in the log for each of its requests."""
 
     def __init__(self, app: ASGIApp) -> None:

@@ -34,7 +34,7 @@ class _Asking(NamedTuple):
     last: float
 
 
-class QuickPolls:
+class LongPoll:
     """The last answers to polls, by connection and job."""
 
     def __init__(self) -> None:

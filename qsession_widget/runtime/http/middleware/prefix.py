@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from starlette.types import ASGIApp, Receive, Scope, Send
 
 
-class AnyPrefix:
+class PrefixMiddleware:
     """Cuts off whatever stands before the first segment with which a route begins."""
 
     def __init__(self, app: ASGIApp, routes: Iterable[Route]) -> None:

@@ -34,7 +34,7 @@ class _Unsent(NamedTuple):
     since: float
 
 
-class Replays:
+class ReplayMiddleware:
     """Keeps answers that nobody was there for, and gives each to one who asks for the same."""
 
     def __init__(self, app: ASGIApp, max_body_bytes: int) -> None:

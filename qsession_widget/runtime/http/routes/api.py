@@ -23,7 +23,7 @@ from qsession_widget.runtime.http.kept_answers import (
     GivenOnce,
     Removed,
 )
-from qsession_widget.runtime.http.middleware.long_poll import QuickPolls
+from qsession_widget.runtime.http.middleware.long_poll import LongPoll
 from qsession_widget.runtime.http.responses import JsonAnswer
 from qsession_widget.runtime.http.routes.users import require_administrator
 from qsession_widget.runtime.model.job import Job
@@ -82,7 +82,7 @@ class Api:
     coordinator: Coordinator
     version: str
     shut_down: Callable[[], None]
-    polls: QuickPolls = field(default_factory=QuickPolls)
+    polls: LongPoll = field(default_factory=LongPoll)
     private_results: asyncio.Lock = field(default_factory=asyncio.Lock)
     given: GivenOnce = field(default_factory=GivenOnce)
     acts: AnswersByKey = field(default_factory=AnswersByKey)
