@@ -14,7 +14,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from qsession_widget.local import process
-from qsession_widget.runtime.auth.user_registry import Registry, User, hash_of
+from qsession_widget.runtime.auth.user_registry import User, UserRegistry, hash_of
 from qsession_widget.runtime.http.authentication import GRANT_TYPE, PLAN_ID, TOKEN_SECONDS, Tokens
 from qsession_widget.runtime.http.middleware.prefix import PrefixMiddleware
 from qsession_widget.wire.fields import INSTANCE_CRN
@@ -37,7 +37,7 @@ ADA = User("ada", datetime(2026, 11, 22, tzinfo=UTC), hash_of("token of ada"))
 
 
 def of(secret: str, *users: User) -> Tokens:
-    return Tokens(secret, Registry(secret, users or [ADA]))
+    return Tokens(secret, UserRegistry(secret, users or [ADA]))
 
 
 def test_issued_token_is_good_for_an_hour_and_for_its_runtime_only() -> None:
@@ -58,7 +58,7 @@ def test_what_is_no_issued_token_is_refused(token: str) -> None:
 
 
 def test_an_issued_token_ends_with_the_token_that_it_was_issued_for() -> None:
-    registry = Registry("secret", [ADA])
+    registry = UserRegistry("secret", [ADA])
     tokens = Tokens("secret", registry)
     issued = tokens.issue("ada", NOW)["access_token"]
     registry.remove("ada")

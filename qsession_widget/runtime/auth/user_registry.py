@@ -40,7 +40,7 @@ class User:
     token_hash: str = field(repr=False)
 
 
-class Registry:
+class UserRegistry:
     """The tokens that are good at this moment, by their hashes."""
 
     def __init__(self, token: str, users: Iterable[User] = ()) -> None:
@@ -86,7 +86,7 @@ class Registry:
 class Requester(BaseUser):
     """Who asks, for as long as the token that he has shown is good."""
 
-    def __init__(self, name: str, registry: Registry) -> None:
+    def __init__(self, name: str, registry: UserRegistry) -> None:
         self._name, self._registry = name, registry
         self._hash = registry.hash_for(name)
 

@@ -16,7 +16,7 @@ from starlette.requests import ClientDisconnect
 from starlette.responses import Response
 from starlette.routing import Match
 
-from qsession_widget.runtime.auth.user_registry import Registry
+from qsession_widget.runtime.auth.user_registry import UserRegistry
 from qsession_widget.runtime.control.admission import (
     KeyReusedError,
     TooManyError,
@@ -77,7 +77,7 @@ def create_app(
     """
     catalog = Catalog(settings.copies, settings.aliases, settings.devices)
     store = Store(settings.home / "runtime.db")
-    registry = Registry(token, store.users())
+    registry = UserRegistry(token, store.users())
     coordinator = Coordinator(
         store,
         clock,

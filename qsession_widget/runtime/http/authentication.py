@@ -27,7 +27,7 @@ from starlette.authentication import (
 from starlette.routing import Route
 
 from qsession_widget.runtime import bounds
-from qsession_widget.runtime.auth.user_registry import ADMINISTRATOR, Registry, Requester
+from qsession_widget.runtime.auth.user_registry import ADMINISTRATOR, Requester, UserRegistry
 from qsession_widget.runtime.http import errors, parsing
 from qsession_widget.runtime.http.middleware import access_log, connection_guard
 from qsession_widget.runtime.http.responses import JsonAnswer
@@ -56,7 +56,7 @@ class Tokens:
     needs to be remembered, and they end with the token that they were given for.
     """
 
-    def __init__(self, token: str, registry: Registry) -> None:
+    def __init__(self, token: str, registry: UserRegistry) -> None:
         self._registry = registry
         self._key = hmac.digest(token.encode(), b"qsession identity token", hashlib.sha256)
 
@@ -106,7 +106,7 @@ class Tokens:
 class TokenAuthentication(AuthenticationBackend):
     """Takes `Authorization: Bearer TOKEN` and `apikey TOKEN`, and nothing else."""
 
-    def __init__(self, registry: Registry, tokens: Tokens) -> None:
+    def __init__(self, registry: UserRegistry, tokens: Tokens) -> None:
         self._registry, self._tokens = registry, tokens
 
     async def authenticate(self, conn: HTTPConnection) -> tuple[AuthCredentials, BaseUser] | None:
@@ -134,7 +134,7 @@ class TokenAuthentication(AuthenticationBackend):
 class Cloud:
     """The endpoints."""
 
-    def __init__(self, registry: Registry, tokens: Tokens) -> None:
+    def __init__(self, registry: UserRegistry, tokens: Tokens) -> None:
         self._registry, self._tokens = registry, tokens
 
     def routes(self) -> list[Route]:

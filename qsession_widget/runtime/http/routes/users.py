@@ -13,7 +13,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from qsession_widget.runtime import bounds
-from qsession_widget.runtime.auth.user_registry import Registry, User, hash_of, is_administrator
+from qsession_widget.runtime.auth.user_registry import User, UserRegistry, hash_of, is_administrator
 from qsession_widget.runtime.http import errors, parsing, serializers
 from qsession_widget.runtime.http.responses import JsonAnswer
 from qsession_widget.runtime.store.store import Write
@@ -48,7 +48,7 @@ class Users:
         changing: is held by who adds or removes somebody.
     """
 
-    registry: Registry
+    registry: UserRegistry
     store: Store
     coordinator: Coordinator
     changing: asyncio.Lock = field(default_factory=asyncio.Lock)
