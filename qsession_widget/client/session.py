@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, Any, ClassVar, ParamSpec, Self, TypeVar
 
+from qsession_widget.client import display
 from qsession_widget.client.backend import backend_name, no_calibration
 from qsession_widget.client.ending import Ending
 from qsession_widget.client.options.options import RuntimeOptions
@@ -246,21 +247,17 @@ class Session(Ending):
     ) -> tuple[dict[str, Any], dict[str, Any]]:
         """Display as the panel, where the widget libraries are there."""
         try:
-            # Panels import sessions; this is the one import in the other direction.
-            from qsession_widget.panel import panel_of  # noqa: PLC0415
+            panel = display.panel_of(self)
         except ImportError:
             return {"text/plain": repr(self)}, {}
-        bundle: tuple[dict[str, Any], dict[str, Any]] = panel_of(self)._repr_mimebundle_(
+        bundle: tuple[dict[str, Any], dict[str, Any]] = panel._repr_mimebundle_(
             include=include, exclude=exclude
         )
         return bundle
 
     def live(self) -> AbstractContextManager[object]:
         """Draw it in the terminal, live, as long as a `with` block runs."""
-        # Panels import sessions, as above.
-        from qsession_widget.panel.terminal import live  # noqa: PLC0415
-
-        return live(self)
+        return display.live(self)
 
     def ibm(self) -> OfficialSession:
         """Give a genuine `qiskit_ibm_runtime.Session`, or `Batch`, on the same id.

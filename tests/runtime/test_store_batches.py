@@ -14,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from msgspec.structs import replace as changed
 
-from qsession_widget.runtime.auth.user_registry import User
+from qsession_widget.runtime.model.user import User
 from qsession_widget.runtime.store.store import Store, Write
 from qsession_widget.wire.states import JobState, SessionState
 from tests.runtime.test_store import NOON, TABLES, a_job, a_session

@@ -7,16 +7,12 @@ nothing slower than a plain hash is needed.
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
-
-from starlette.authentication import BaseUser, has_required_scope
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
-    from datetime import datetime
 
-    from starlette.requests import Request
+    from qsession_widget.runtime.model.user import User
 
 ADMINISTRATOR = "owner"
 """Name of whom the discovery file's token belongs to, and scope of what only he may do."""
@@ -25,19 +21,6 @@ ADMINISTRATOR = "owner"
 def hash_of(token: str) -> str:
     """Give the form in which a token is kept."""
     return hashlib.sha256(token.encode("utf-8", "surrogateescape")).hexdigest()
-
-
-@dataclass(frozen=True)
-class User:
-    """Somebody who was added.
-
-    Attributes:
-        token_hash: SHA-256 of his token, in hexadecimal digits.
-    """
-
-    name: str
-    created_at: datetime
-    token_hash: str = field(repr=False)
 
 
 class UserRegistry:
@@ -81,31 +64,3 @@ class UserRegistry:
         """Keep a user out, from now on."""
         del self._users[name]
         del self._names[self._hashes.pop(name)]
-
-
-class Requester(BaseUser):
-    """Who asks, for as long as the token that he has shown is good."""
-
-    def __init__(self, name: str, registry: UserRegistry) -> None:
-        self._name, self._registry = name, registry
-        self._hash = registry.hash_for(name)
-
-    @property
-    def is_authenticated(self) -> bool:
-        """Whether he is still known by the same token."""
-        return self._hash is not None and self._registry.hash_for(self._name) == self._hash
-
-    @property
-    def display_name(self) -> str:
-        """His name."""
-        return self._name
-
-    @property
-    def username(self) -> str:
-        """His name, as the owner of what is his."""
-        return self._name
-
-
-def is_administrator(request: Request) -> bool:
-    """Whether the administrator asks."""
-    return has_required_scope(request, [ADMINISTRATOR])

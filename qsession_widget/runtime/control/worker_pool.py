@@ -247,7 +247,7 @@ class WorkerPool:
         """
         running = self._by_job.pop(job_id, None)
         if running is not None:
-            given_up = dispatcher.give_up()
+            given_up = running.give_up()
             asyncio.get_running_loop().call_later(STOP_SECONDS, self._end, running, given_up)
 
     def kill(self, job_id: str) -> None:

@@ -27,9 +27,10 @@ from starlette.authentication import (
 from starlette.routing import Route
 
 from qsession_widget.runtime import bounds
-from qsession_widget.runtime.auth.user_registry import ADMINISTRATOR, Requester, UserRegistry
+from qsession_widget.runtime.auth.user_registry import ADMINISTRATOR, UserRegistry
 from qsession_widget.runtime.http import errors, parsing
 from qsession_widget.runtime.http.middleware import access_log, connection_guard
+from qsession_widget.runtime.http.requester import Requester
 from qsession_widget.runtime.http.responses import JsonAnswer
 from qsession_widget.wire import proof
 from qsession_widget.wire.fields import INSTANCE_CRN, INSTANCE_NAME

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any
 from msgspec.structs import replace
 from sqlalchemy import Integer, bindparam, func, literal_column, select, text
 
-from qsession_widget.runtime.auth.user_registry import User
 from qsession_widget.runtime.device_catalog import MOCK_PREFIX
 from qsession_widget.runtime.model.job import Job
 from qsession_widget.runtime.model.lifecycle import Session
+from qsession_widget.runtime.model.user import User
 from qsession_widget.runtime.store import schema
 from qsession_widget.runtime.store.statements import PreparedSelect
 from qsession_widget.wire.states import FINAL_JOB_STATES, JobState, Mode, SessionState

@@ -35,9 +35,9 @@ if TYPE_CHECKING:
 
     from sqlalchemy import Connection
 
-    from qsession_widget.runtime.auth.user_registry import User
     from qsession_widget.runtime.model.job import Job
     from qsession_widget.runtime.model.lifecycle import Session
+    from qsession_widget.runtime.model.user import User
 
 __all__ = [
     "DuplicateKeyError",

@@ -17,9 +17,9 @@ if TYPE_CHECKING:
 
     from sqlalchemy import ColumnElement, Connection, Table
 
-    from qsession_widget.runtime.auth.user_registry import User
     from qsession_widget.runtime.model.job import Job
     from qsession_widget.runtime.model.lifecycle import Session
+    from qsession_widget.runtime.model.user import User
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,6 @@ from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
 from qsession_widget.runtime import bounds
-from qsession_widget.runtime.auth.user_registry import is_administrator
 from qsession_widget.runtime.control.admission import NewSession
 from qsession_widget.runtime.device_catalog import MOCK_PREFIX
 from qsession_widget.runtime.http import errors, parsing, requested_shots, serializers, unsupported
@@ -24,6 +23,7 @@ from qsession_widget.runtime.http.kept_answers import (
     Removed,
 )
 from qsession_widget.runtime.http.middleware.long_poll import LongPoll
+from qsession_widget.runtime.http.requester import is_administrator
 from qsession_widget.runtime.http.responses import JsonAnswer
 from qsession_widget.runtime.http.routes.users import require_administrator
 from qsession_widget.runtime.model.job import Job

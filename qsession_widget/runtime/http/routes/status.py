@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 from starlette.routing import Route
 
 from qsession_widget.runtime import bounds
-from qsession_widget.runtime.auth.user_registry import is_administrator
 from qsession_widget.runtime.http import parsing, serializers
+from qsession_widget.runtime.http.requester import is_administrator
 from qsession_widget.runtime.http.responses import JsonAnswer
 from qsession_widget.runtime.http.routes.retention import used_bytes
 from qsession_widget.wire.states import JobState

@@ -13,9 +13,11 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from qsession_widget.runtime import bounds
-from qsession_widget.runtime.auth.user_registry import User, UserRegistry, hash_of, is_administrator
+from qsession_widget.runtime.auth.user_registry import UserRegistry, hash_of
 from qsession_widget.runtime.http import errors, parsing, serializers
+from qsession_widget.runtime.http.requester import is_administrator
 from qsession_widget.runtime.http.responses import JsonAnswer
+from qsession_widget.runtime.model.user import User
 from qsession_widget.runtime.store.store import Write
 
 if TYPE_CHECKING:
