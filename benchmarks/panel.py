@@ -28,13 +28,13 @@ from rich.table import Table
 import qsession_widget
 from benchmarks.measure import arguments, own_runtime, write
 from qsession_widget import Session, SessionPanel
-from qsession_widget.watch.snapshot import JobRow, Stages
+from qsession_widget.monitoring.snapshot import JobRow, Stages
 from tests.browser import chromium
 
 if TYPE_CHECKING:
     from playwright.sync_api import CDPSession, Page
 
-    from qsession_widget.watch.snapshot import Snapshot
+    from qsession_widget.monitoring.snapshot import Snapshot
 
 COUNTS = (10, 1_000, 10_000)
 UPDATES, SHORT_UPDATES = 60, 15

@@ -32,7 +32,7 @@ from benchmarks.official_client import runtime
 from qsession_widget import QiskitRuntimeService, Session, SessionPanel
 from qsession_widget.local import process
 from qsession_widget.local.ibm_client import NO_USAGE_DATA
-from qsession_widget.watch.monitor import Monitor
+from qsession_widget.monitoring.monitor import Monitor
 from qsession_widget.wire import codec
 from qsession_widget.wire.fields import API_PREFIX
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from qsession_widget.wire.states import JobState, SessionState
 
 if TYPE_CHECKING:
-    from qsession_widget.watch.snapshot import Snapshot
+    from qsession_widget.monitoring.snapshot import Snapshot
 
 
 @dataclass(frozen=True)

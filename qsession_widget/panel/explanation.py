@@ -11,15 +11,15 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, NamedTuple
 
+from qsession_widget.monitoring.snapshot import parse_time
 from qsession_widget.panel.countdowns import idle_since
 from qsession_widget.panel.formatting import whole_duration
-from qsession_widget.watch.snapshot import parse_time
 from qsession_widget.wire.states import JobState, Mode, SessionState
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from qsession_widget.watch.snapshot import Snapshot
+    from qsession_widget.monitoring.snapshot import Snapshot
 
 _GUIDES = "https://quantum.cloud.ibm.com/docs/en/guides"
 MODES = f"{_GUIDES}/execution-modes"

@@ -12,8 +12,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from datetime import datetime
 
+    from qsession_widget.monitoring.snapshot import CacheFigures, JobRow, Snapshot
     from qsession_widget.panel.countdowns import Countdown
-    from qsession_widget.watch.snapshot import CacheFigures, JobRow, Snapshot
 
 UNKNOWN = "\N{EN DASH}"
 _TENTH = 0.1

@@ -22,7 +22,7 @@ from qsession_widget.panel.formatting import (
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from qsession_widget.watch.snapshot import JobRow, Snapshot
+    from qsession_widget.monitoring.snapshot import JobRow, Snapshot
 
 MOST_JOBS = 50
 

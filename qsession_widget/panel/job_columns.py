@@ -10,14 +10,14 @@ from __future__ import annotations
 from itertools import groupby, islice
 from typing import TYPE_CHECKING, Any
 
-from qsession_widget.watch.snapshot import SUB_STATUSES
+from qsession_widget.monitoring.snapshot import SUB_STATUSES
 from qsession_widget.wire.states import JobState
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
     from datetime import datetime
 
-    from qsession_widget.watch.snapshot import JobRow
+    from qsession_widget.monitoring.snapshot import JobRow
 
 PAGE_JOBS = 64
 

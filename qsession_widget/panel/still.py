@@ -8,7 +8,7 @@ from qsession_widget.panel.html import as_html
 from qsession_widget.panel.text import as_text
 
 if TYPE_CHECKING:
-    from qsession_widget.watch.snapshot import Snapshot
+    from qsession_widget.monitoring.snapshot import Snapshot
 
 
 class Still:

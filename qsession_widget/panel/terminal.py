@@ -11,6 +11,7 @@ from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
 
+from qsession_widget.monitoring.monitor import Monitor
 from qsession_widget.panel.countdowns import countdowns
 from qsession_widget.panel.explanation import why
 from qsession_widget.panel.formatting import (
@@ -22,14 +23,13 @@ from qsession_widget.panel.formatting import (
     status,
     usage,
 )
-from qsession_widget.watch.monitor import Monitor
 from qsession_widget.wire.states import JobState
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from qsession_widget.client.session import Session
-    from qsession_widget.watch.snapshot import Notice, Snapshot
+    from qsession_widget.monitoring.snapshot import Notice, Snapshot
 
 MOST_JOBS = 10
 _LAST_LOOK_SECONDS = 3.0

@@ -18,7 +18,7 @@ from qsession_widget.panel.formatting import (
 )
 
 if TYPE_CHECKING:
-    from qsession_widget.watch.snapshot import Snapshot
+    from qsession_widget.monitoring.snapshot import Snapshot
 
 MOST_JOBS = 20
 

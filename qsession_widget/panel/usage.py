@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from datetime import datetime
 
-    from qsession_widget.watch.snapshot import Snapshot, UsageSplit
+    from qsession_widget.monitoring.snapshot import Snapshot, UsageSplit
 
 Part = tuple[float, str]
 """Seconds, and what they went into."""

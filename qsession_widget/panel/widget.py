@@ -17,6 +17,9 @@ import traitlets
 from qsession_widget.client.job import RuntimeJob
 from qsession_widget.client.session import Session, find_session
 from qsession_widget.errors import InvalidInputError, QSessionError
+from qsession_widget.monitoring.monitor import Monitor
+from qsession_widget.monitoring.redaction import without_secrets_in
+from qsession_widget.monitoring.snapshot import LinkState
 from qsession_widget.panel import job_columns
 from qsession_widget.panel.countdowns import countdowns
 from qsession_widget.panel.explanation import why
@@ -25,14 +28,11 @@ from qsession_widget.panel.job_columns import milliseconds
 from qsession_widget.panel.job_preview import LONGEST_TEXT, peek
 from qsession_widget.panel.still import Still
 from qsession_widget.panel.text import as_text
-from qsession_widget.watch.monitor import Monitor
-from qsession_widget.watch.redaction import without_secrets_in
-from qsession_widget.watch.snapshot import LinkState
 
 if TYPE_CHECKING:
     from qiskit_ibm_runtime import Session as OfficialSession
 
-    from qsession_widget.watch.snapshot import Notice, Snapshot
+    from qsession_widget.monitoring.snapshot import Notice, Snapshot
 
 logger = logging.getLogger(__name__)
 

@@ -6,8 +6,8 @@ from datetime import timedelta
 from hypothesis import given
 from hypothesis import strategies as st
 
+from qsession_widget.monitoring.snapshot import Estimate, JobRow, Stages
 from qsession_widget.panel import job_columns
-from qsession_widget.watch.snapshot import Estimate, JobRow, Stages
 from qsession_widget.wire.states import JobState
 from tests.panel.test_renderings import NOON, job
 

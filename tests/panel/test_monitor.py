@@ -11,8 +11,8 @@ import pytest
 from qsession_widget import QiskitRuntimeService, Sampler, Session
 from qsession_widget.client import listings
 from qsession_widget.local import process
-from qsession_widget.watch.monitor import Monitor
-from qsession_widget.watch.snapshot import LinkState
+from qsession_widget.monitoring.monitor import Monitor
+from qsession_widget.monitoring.snapshot import LinkState
 from qsession_widget.wire.discovery import Discovery
 from tests.conftest import eventually, running
 from tests.core.circuits import bell
@@ -21,7 +21,7 @@ from tests.core.spy import requests_seen
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from qsession_widget.watch.snapshot import Notice, Snapshot
+    from qsession_widget.monitoring.snapshot import Notice, Snapshot
 
 
 class View:

@@ -10,11 +10,11 @@ import pytest
 from rich.console import Console
 
 from qsession_widget import Session
+from qsession_widget.monitoring.snapshot import JobRow, Link, LinkState, Snapshot
 from qsession_widget.panel import formatting
 from qsession_widget.panel.html import as_html
 from qsession_widget.panel.terminal import render
 from qsession_widget.panel.text import as_text
-from qsession_widget.watch.snapshot import JobRow, Link, LinkState, Snapshot
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -9,10 +9,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from qsession_widget.panel import formatting
-from qsession_widget.panel.html import as_html
-from qsession_widget.panel.text import as_text
-from qsession_widget.watch.snapshot import (
+from qsession_widget.monitoring.snapshot import (
     CacheFigures,
     Estimate,
     JobRow,
@@ -20,6 +17,9 @@ from qsession_widget.watch.snapshot import (
     Stages,
     UsageSplit,
 )
+from qsession_widget.panel import formatting
+from qsession_widget.panel.html import as_html
+from qsession_widget.panel.text import as_text
 from tests.panel.test_renderings import NOON, job, snapshot
 
 RUNNING: dict[str, Any] = {

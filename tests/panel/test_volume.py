@@ -10,14 +10,14 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from qsession_widget import Session, SessionPanel
-from qsession_widget.watch.snapshot import Estimate, Stages
+from qsession_widget.monitoring.snapshot import Estimate, Stages
 from tests.panel.test_renderings import NOON, job, snapshot
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from qsession_widget.watch.snapshot import JobRow, Snapshot
+    from qsession_widget.monitoring.snapshot import JobRow, Snapshot
     from tests.panel.conftest import Message, Wire
 
 COUNT = 10_000

@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 
 from qsession_widget.client.session_info import _DETAILS
+from qsession_widget.monitoring.snapshot import Snapshot
 from qsession_widget.panel.explanation import RULES, Why, why
-from qsession_widget.watch.snapshot import Snapshot
 from tests.panel.test_renderings import NOON, job, snapshot
 
 DETAILS = {

@@ -9,8 +9,8 @@ import pytest
 from qiskit import QuantumCircuit
 
 from qsession_widget import InvalidInputError, NotFoundError, Sampler, Session, SessionPanel, watch
+from qsession_widget.monitoring.monitor import Monitor
 from qsession_widget.panel import panel_of, widget
-from qsession_widget.watch.monitor import Monitor
 from qsession_widget.wire.discovery import Discovery
 from tests.conftest import eventually
 from tests.panel.conftest import Wire, answers, click, shown

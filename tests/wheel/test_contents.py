@@ -30,8 +30,8 @@ def test_contents(wheel: Path) -> None:
         "qsession_widget/py.typed",
         "qsession_widget/examples/quickstart.ipynb",
         "qsession_widget/runtime/simulator.json",
-        "qsession_widget/runtime/migrations/env.py",
-        "qsession_widget/runtime/migrations/versions/0001_sessions_and_jobs.py",
+        "qsession_widget/runtime/store/migrations/env.py",
+        "qsession_widget/runtime/store/migrations/versions/0001_sessions_and_jobs.py",
     }
     assert needed <= set(names)
     foreign = [

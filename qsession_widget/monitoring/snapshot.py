@@ -9,7 +9,7 @@ from enum import StrEnum
 from math import isfinite
 from typing import TYPE_CHECKING, Any
 
-from qsession_widget.watch.redaction import without_secrets
+from qsession_widget.monitoring.redaction import without_secrets
 from qsession_widget.wire.fields import EXTRA
 from qsession_widget.wire.states import FINAL_JOB_STATES, JobState
 

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from qsession_widget.client.session_info import details_of
 from qsession_widget.errors import NotFoundError, QSessionError
-from qsession_widget.watch.redaction import without_secrets
-from qsession_widget.watch.snapshot import (
+from qsession_widget.monitoring.redaction import without_secrets
+from qsession_widget.monitoring.snapshot import (
     CacheFigures,
     JobRow,
     ServiceClock,
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
     from qsession_widget.client.session import Session
-    from qsession_widget.watch.snapshot import Snapshot
+    from qsession_widget.monitoring.snapshot import Snapshot
 
     Json = Mapping[str, Any]
 

@@ -17,17 +17,17 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
 from qsession_widget.errors import ConflictError, QSessionError
+from qsession_widget.monitoring.redaction import without_secrets
+from qsession_widget.monitoring.snapshot import Link, LinkState, Notice, Snapshot
+from qsession_widget.monitoring.snapshot_sources import WATCHED_SECONDS, OnService, OwnJobs
 from qsession_widget.support import forking
 from qsession_widget.transport.http import hurried, unattended
-from qsession_widget.watch.redaction import without_secrets
-from qsession_widget.watch.snapshot import Link, LinkState, Notice, Snapshot
-from qsession_widget.watch.snapshot_sources import WATCHED_SECONDS, OnService, OwnJobs
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from qsession_widget.client.session import Session
-    from qsession_widget.watch.snapshot_sources import Source
+    from qsession_widget.monitoring.snapshot_sources import Source
 
 logger = logging.getLogger(__name__)
 
