@@ -10,7 +10,7 @@ import pytest
 from qiskit_ibm_runtime.executor.calculate_twirling_shots import calculate_twirling_shots
 
 from qsession_widget.errors import InvalidInputError
-from qsession_widget.runtime.worker import shots
+from qsession_widget.runtime.worker.inputs import shots
 
 
 def test_a_number_of_shots_survives_as_a_precision() -> None:

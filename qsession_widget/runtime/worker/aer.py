@@ -21,8 +21,9 @@ from qiskit_aer.backends.backend_utils import LIBRARY_DIR
 from qiskit_aer.backends.controller_wrappers import AerConfig
 
 from qsession_widget.errors import InvalidInputError
-from qsession_widget.runtime.worker import progress, seeds
+from qsession_widget.runtime.worker import progress
 from qsession_widget.runtime.worker.circuit_cache import BYTES_OF_A_PREPARED_ONE, rebindable, weight
+from qsession_widget.runtime.worker.inputs import seeds
 from qsession_widget.runtime.worker.noise import device_noise as noise
 
 if TYPE_CHECKING:

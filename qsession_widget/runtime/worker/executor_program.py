@@ -25,10 +25,11 @@ from qiskit_ibm_runtime.fake_provider.executor.broadcast_sample import broadcast
 from qiskit_ibm_runtime.options_models.simulator import SimulatorOptions
 from qiskit_ibm_runtime.quantum_program.params_converters import QUANTUM_PROGRAM_PARAMS_CONVERTERS
 
-from qsession_widget.runtime.worker import bit_arrays, measure_variants, progress
+from qsession_widget.runtime.worker import measure_variants, progress
 from qsession_widget.runtime.worker.aer import Executable, Run
+from qsession_widget.runtime.worker.inputs.seeds import Seeds
 from qsession_widget.runtime.worker.limits import NO_LIMITS
-from qsession_widget.runtime.worker.seeds import Seeds
+from qsession_widget.runtime.worker.results import bit_arrays
 from qsession_widget.runtime.worker.simulation import Device, Outcome, RejectedError, checked_seed
 from qsession_widget.wire import ignored_options
 from qsession_widget.wire.fields import CLASSIFIED, EXTRA

@@ -26,18 +26,19 @@ from qiskit_aer import AerSimulator
 from qsession_widget.errors import CodecError, InvalidInputError
 from qsession_widget.runtime.device_catalog import Catalog
 from qsession_widget.runtime.device_catalog import Device as Recording
-from qsession_widget.runtime.worker import bit_arrays, expectation, measure_variants, progress
-from qsession_widget.runtime.worker import shots as shot_rules
+from qsession_widget.runtime.worker import measure_variants, progress
 from qsession_widget.runtime.worker.aer import Executable, Run
 from qsession_widget.runtime.worker.circuit_cache import (
     BYTES_OF_A_NOISY_QUBIT,
     CircuitCache,
     weight,
 )
+from qsession_widget.runtime.worker.inputs import shots as shot_rules
+from qsession_widget.runtime.worker.inputs.seeds import MAX_SEED, Seeds
 from qsession_widget.runtime.worker.limits import NO_LIMITS
 from qsession_widget.runtime.worker.lru_cache import LruCache
 from qsession_widget.runtime.worker.noise import device_noise, given_noise
-from qsession_widget.runtime.worker.seeds import MAX_SEED, Seeds
+from qsession_widget.runtime.worker.results import bit_arrays, expectation
 from qsession_widget.wire import codec, execution_spans, ignored_options
 from qsession_widget.wire.execution_spans import Span
 from qsession_widget.wire.fields import CLASSIFIED, EXTRA

@@ -1,0 +1,1 @@
+"""From counts and shots to a result."""
