@@ -93,7 +93,7 @@ def _digest(text: str) -> bytes:
 
 
 def weight(*circuits: QuantumCircuit, bytes_each: int = BYTES_OF_AN_INSTRUCTION) -> int:
-    """StartEstimate the memory of circuits, in bytes, by how many instructions they have."""
+    """Estimate the memory of circuits, in bytes, by how many instructions they have."""
     return sum(len(each.data) for each in circuits) * bytes_each
 
 

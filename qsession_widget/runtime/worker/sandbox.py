@@ -89,7 +89,7 @@ def readable() -> list[Path]:
         *(Path(each) for each in sys.path if each),
         *map(Path, site.getsitepackages()),
         # The package itself, where it is used from its sources.
-        Path(__file__).resolve().parents[1],
+        Path(__file__).resolve().parents[2],
     }
     return sorted({each.resolve() for each in found if each.exists()} - {Path("/")})
 
