@@ -19,7 +19,8 @@ from samplomatic import build
 from samplomatic.transpiler import generate_boxing_pass_manager
 
 from qsession_widget.runtime.worker import executor_program
-from qsession_widget.runtime.worker.simulation import Device, RejectedError
+from qsession_widget.runtime.worker.device import Device
+from qsession_widget.runtime.worker.outcome import RejectedError
 
 
 def params(program: QuantumProgram, version: str = "v2.0", **experimental: Any) -> str:

@@ -24,9 +24,9 @@ from qiskit_aer.noise import (
 from qiskit_ibm_runtime import RuntimeEncoder
 
 from qsession_widget.errors import InvalidInputError
-from qsession_widget.runtime.worker import simulation
+from qsession_widget.runtime.worker import primitives
 from qsession_widget.runtime.worker.noise import given_noise
-from qsession_widget.runtime.worker.simulation import RejectedError
+from qsession_widget.runtime.worker.outcome import RejectedError
 from qsession_widget.wire import codec
 
 if TYPE_CHECKING:
@@ -77,7 +77,7 @@ def forms(model: NoiseModel) -> dict[str, Any]:
 def run(program: str, backend: str, pubs: list[Any], model: Any, **options: Any) -> PrimitiveResult:
     simulator = {"seed_simulator": SEED, "noise_model": model, **options.pop("simulator", {})}
     params = codec.dumps({"pubs": pubs, "options": {"simulator": simulator, **options}})
-    outcome = simulation.run(
+    outcome = primitives.run(
         program, params, backend, optimization_level=1, on_interim=lambda _: None
     )
     found: PrimitiveResult = codec.loads(outcome.result)
@@ -120,7 +120,7 @@ def test_models_are_kept_apart_and_equal_ones_are_one() -> None:
 def keys(model: NoiseModel) -> set[str]:
     found = set()
     for form in forms(model).values():
-        read = codec.loads(json.dumps(form), opaque=simulation.OPAQUE_TYPES)
+        read = codec.loads(json.dumps(form), opaque=primitives.OPAQUE_TYPES)
         given = given_noise.read(read)
         assert given is not None
         found.add(given.key)

@@ -31,9 +31,9 @@ from qiskit_ibm_runtime.options_models import NoiseLearnerV3Options
 from samplomatic.transpiler import generate_boxing_pass_manager
 from samplomatic.utils import find_unique_box_instructions
 
-from qsession_widget.runtime.worker import noise_learner_program, simulation
+from qsession_widget.runtime.worker import noise_learner_program, primitives
 from qsession_widget.runtime.worker.noise import lindblad
-from qsession_widget.runtime.worker.simulation import RejectedError
+from qsession_widget.runtime.worker.outcome import RejectedError
 
 if TYPE_CHECKING:
     from qiskit.circuit import CircuitInstruction, Gate
@@ -235,7 +235,7 @@ def test_an_estimator_says_which_noise_it_was_given() -> None:
         "pubs": [[chain(), {"ZIIII": 1.0}, [], 0.1]],
         "options": {"resilience": {"zne_mitigation": True, "layer_noise_model": learned}},
     }
-    text = simulation.run(
+    text = primitives.run(
         "estimator",
         json.dumps(inputs, cls=RuntimeEncoder),
         "fake_manila",

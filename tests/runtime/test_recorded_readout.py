@@ -11,7 +11,7 @@ from qiskit_aer.noise import ReadoutError
 from qiskit_aer.noise.device.models import basic_device_readout_errors
 
 from qsession_widget.runtime.device_catalog import Catalog
-from qsession_widget.runtime.worker import simulation
+from qsession_widget.runtime.worker.device import Device, caches
 from qsession_widget.runtime.worker.noise import device_noise
 from qsession_widget.wire.target import build_target
 
@@ -39,7 +39,7 @@ def misread(qubit: dict[str, Any]) -> ReadoutError:
 
 @pytest.mark.parametrize("name", DEVICES)
 def test_every_qubit_is_read_as_recorded(name: str) -> None:
-    record, target = record_of(name), simulation._target(name)
+    record, target = record_of(name), caches.target(name)
     whole = device_noise._restricted(target, frozenset(range(target.num_qubits)))
     errors = {qubit: error for (qubit,), error in basic_device_readout_errors(target=whole)}
     assert set(errors) == {qubit for (qubit,) in target["measure"]}
@@ -49,7 +49,7 @@ def test_every_qubit_is_read_as_recorded(name: str) -> None:
         assert target["measure"][(qubit,)].error == record[qubit]["readout_error"]
     # And the simulator of a job, in which a measurement has no error as a gate besides.
     qubit = max(errors, key=lambda each: abs(np.subtract(*np.diag(errors[each].probabilities))))
-    model = simulation.Device(name, 1).simulator(observed=frozenset({qubit})).options.noise_model
+    model = Device(name, 1).simulator(observed=frozenset({qubit})).options.noise_model
     assert model._local_readout_errors == {(qubit,): misread(record[qubit])}
     assert not [each for each in model._local_quantum_errors if "measure" in each]
 

@@ -22,7 +22,7 @@ from qiskit_aer.noise import NoiseModel, ReadoutError
 from qiskit_ibm_runtime import fake_provider
 
 from qsession_widget.runtime.device_catalog import Catalog, Device
-from qsession_widget.runtime.worker import simulation
+from qsession_widget.runtime.worker import primitives
 from qsession_widget.wire import codec
 
 if TYPE_CHECKING:
@@ -134,7 +134,7 @@ def test_a_seed_gives_plain_aers_memory(
         }
     )
     for _ in range(2):  # the second time everything is kept
-        outcome = simulation.run(
+        outcome = primitives.run(
             "sampler", params, name, optimization_level=1, on_interim=lambda _: None
         )
         data = codec.loads(outcome.result)[0].data

@@ -27,8 +27,9 @@ from qiskit.quantum_info import DensityMatrix, SuperOp, hellinger_fidelity, rand
 from qiskit_aer import AerSimulator
 
 from qsession_widget.runtime import device_catalog
-from qsession_widget.runtime.worker import aer, lru_cache, simulation
+from qsession_widget.runtime.worker import aer, lru_cache, primitives
 from qsession_widget.runtime.worker.circuit_cache import CircuitCache, structural_key
+from qsession_widget.runtime.worker.device import Device, caches
 from qsession_widget.runtime.worker.lru_cache import LruCache
 from qsession_widget.runtime.worker.noise import device_noise
 from qsession_widget.wire import codec
@@ -57,16 +58,16 @@ def way(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iter
 
 
 def forget() -> None:
-    for each in (simulation._runnable, simulation._prepared, simulation._estimations):
+    for each in (caches.runnables, caches.executables, caches.estimations):
         each.clear()
-    simulation._circuits.clear()
+    caches.circuits.clear()
 
 
 def run(program: str, device: str, pub: list[Any], seed: int | None = SEED) -> Any:
     options = {} if seed is None else {"simulator": {"seed_simulator": seed}}
     text = codec.dumps({"pubs": [pub], "options": options})
     lru_cache.start()
-    outcome = simulation.run(
+    outcome = primitives.run(
         program, text, device, optimization_level=1, on_interim=lambda _text: None
     )
     return codec.loads(outcome.result)[0]
@@ -74,13 +75,13 @@ def run(program: str, device: str, pub: list[Any], seed: int | None = SEED) -> A
 
 @cache
 def whole_device(name: str) -> AerSimulator:
-    return AerSimulator.from_backend(device_noise.NoisyDevice(simulation._target(name)))
+    return AerSimulator.from_backend(device_noise.NoisyDevice(caches.target(name)))
 
 
 def transpiled(circuit: QuantumCircuit, name: str, seed: int = 3) -> QuantumCircuit:
     """Transpile with a layout that the seed picks."""
     manager = generate_preset_pass_manager(
-        1, target=simulation._target(name), seed_transpiler=seed, layout_method="sabre"
+        1, target=caches.target(name), seed_transpiler=seed, layout_method="sabre"
     )
     return manager.run(circuit)
 
@@ -232,13 +233,13 @@ def test_random_observables_give_qiskits_estimates(
         st.lists(st.floats(0.1, 2), min_size=len(labels), max_size=len(labels))
     )
     observables: Any = [dict(zip(labels, coefficients, strict=True)), {labels[0]: 1.0}]
-    prepared = simulation.Device(SMALL, 1).prepare(circuit)
+    isa_circuit = Device(SMALL, 1)._adapted(circuit, None).circuit
     plain = BackendEstimatorV2(backend=whole_device(SMALL), options={"seed_simulator": SEED})
     pub = EstimatorPub.coerce((circuit, observables, values), 0.1)
-    laid_out = pub.observables.apply_layout(prepared.layout)
-    columns = [list(circuit.parameters).index(each) for each in prepared.parameters]
-    theirs = plain.run([(prepared, laid_out, values[..., columns])], precision=0.1).result()[0]
-    given_circuit, given_observables = (circuit, observables) if bare else (prepared, laid_out)
+    laid_out = pub.observables.apply_layout(isa_circuit.layout)
+    columns = [list(circuit.parameters).index(each) for each in isa_circuit.parameters]
+    theirs = plain.run([(isa_circuit, laid_out, values[..., columns])], precision=0.1).result()[0]
+    given_circuit, given_observables = (circuit, observables) if bare else (isa_circuit, laid_out)
     given_values = values if bare else values[..., columns]
     for _ in range(2):
         ours = run("estimator", SMALL, [given_circuit, given_observables, given_values, 0.1])
@@ -263,7 +264,7 @@ def test_observables_of_a_circuit_that_measures_already() -> None:
 
 
 def test_collapsed_noise_is_the_same_map() -> None:
-    simulator = simulation.Device(SMALL, 1).simulator(observed=frozenset(range(5)))
+    simulator = Device(SMALL, 1).simulator(observed=frozenset(range(5)))
     model = simulator.options.noise_model
     for places in model._local_quantum_errors.values():
         for error in places.values():
@@ -280,7 +281,7 @@ def test_collapsed_noise_gives_the_exact_density_matrix() -> None:
     circuit.cx(1, 2)
     circuit.rz(0.3, 2)
     circuit.sx(2)
-    model = simulation.Device(SMALL, 1).simulator(circuit).options.noise_model
+    model = Device(SMALL, 1).simulator(circuit).options.noise_model
     exact = DensityMatrix.from_label("000")
     for instruction in circuit.data:
         where = tuple(circuit.find_bit(qubit).index for qubit in instruction.qubits)
@@ -474,14 +475,14 @@ def test_a_cache_keeps_what_was_used_last() -> None:
 def test_a_new_calibration_is_used_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     circuit = rotated(angle=0.0)
     run("sampler", SMALL, [circuit, [], 10])
-    recording = simulation._device(SMALL)
-    before = simulation._target(SMALL)
+    recording = caches.recording(SMALL)
+    before = caches.target(SMALL)
     run("sampler", SMALL, [circuit, [], 10])
-    assert simulation._target(SMALL) is before
-    monkeypatch.setitem(simulation._calibrations, SMALL, (0, 0))
+    assert caches.target(SMALL) is before
+    monkeypatch.setitem(caches._stamps, SMALL, (0, 0))
     run("sampler", SMALL, [circuit, [], 10])
-    assert simulation._target(SMALL) is not before
-    assert simulation._device(SMALL) is not recording
+    assert caches.target(SMALL) is not before
+    assert caches.recording(SMALL) is not recording
 
 
 @pytest.fixture
@@ -490,9 +491,9 @@ def recording(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]
     folder = shutil.copytree(device_catalog._recorded_devices() / "manila", tmp_path / "manila")
     with monkeypatch.context() as patch:
         patch.setattr(device_catalog, "_recorded_devices", lambda: tmp_path)
-        simulation._catalog.cache_clear()
+        caches.forget_devices()
         yield folder
-    simulation._catalog.cache_clear()
+    caches.forget_devices()
 
 
 def test_another_calibration_changes_what_jobs_give(recording: Path) -> None:

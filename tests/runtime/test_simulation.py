@@ -13,9 +13,10 @@ from qiskit.primitives import BackendEstimatorV2, BackendSamplerV2, PrimitiveRes
 from qiskit.quantum_info import SparsePauliOp, Statevector
 from qiskit_aer import AerSimulator
 
-from qsession_widget.runtime.worker import simulation
+from qsession_widget.runtime.worker import primitives
+from qsession_widget.runtime.worker.device import Device, caches, in_instruction_set
 from qsession_widget.runtime.worker.noise import device_noise
-from qsession_widget.runtime.worker.simulation import RejectedError
+from qsession_widget.runtime.worker.outcome import RejectedError
 from qsession_widget.wire import codec
 
 IDEAL = "aer_simulator"
@@ -33,7 +34,7 @@ def run(
 ) -> PrimitiveResult:
     """Run pubs as a worker does, from wire text to wire text."""
     parts: list[str] = []
-    outcome = simulation.run(
+    outcome = primitives.run(
         program,
         codec.dumps({"pubs": list(pubs), "options": options}),
         backend,
@@ -58,12 +59,12 @@ def estimate(backend: str, *pubs: list[Any], seed: int = 7, **settings: Any) -> 
 @cache
 def whole_device(name: str) -> AerSimulator:
     """Give Aer with the noise of the whole device, in the plain way."""
-    return AerSimulator.from_backend(device_noise.NoisyDevice(simulation._target(name)))
+    return AerSimulator.from_backend(device_noise.NoisyDevice(caches.target(name)))
 
 
 @cache
 def isa(name: str, circuit_of: Any) -> QuantumCircuit:
-    target = simulation._target(name)
+    target = caches.target(name)
     manager = generate_preset_pass_manager(1, target=target, seed_transpiler=5)
     return manager.run(circuit_of())
 
@@ -208,7 +209,7 @@ def test_twirling_decides_for_pubs_that_name_nothing_in_both_programs() -> None:
 
 
 def test_as_many_shots_as_the_device_takes() -> None:
-    most = simulation._device(SMALL).configuration["max_shots"]
+    most = caches.recording(SMALL).configuration["max_shots"]
     (result,) = estimate(SMALL, [bell(), {"ZZ": 1.0}], default_shots=most)
     assert result.metadata["shots"] == most
     with pytest.raises(RejectedError, match=f"{most + 1} shots asked for; .* takes {most}"):
@@ -291,21 +292,21 @@ def test_gates_inside_a_branch_have_to_be_the_devices_too() -> None:
     circuit.measure(0, 0)
     with circuit.if_test((circuit.clbits[0], 1)):
         circuit.h(1)
-    target = simulation._target(LARGE)
-    assert not simulation._in_instruction_set(circuit, target)
+    target = caches.target(LARGE)
+    assert not in_instruction_set(circuit, target)
     manager = generate_preset_pass_manager(1, target=target, seed_transpiler=5)
-    assert simulation._in_instruction_set(manager.run(circuit), target)
+    assert in_instruction_set(manager.run(circuit), target)
 
 
 def test_the_devices_own_circuits_pass_untouched() -> None:
-    device = simulation.Device(LARGE, 1)
+    device = Device(LARGE, 1)
     circuit = isa(LARGE, ghz)
-    assert device.prepare(circuit) is circuit
+    assert device._adapted(circuit, None).circuit is circuit
     bare = ghz()
-    prepared = device.prepare(bare)
-    assert prepared is not bare
-    assert prepared.num_qubits == 27
-    assert set(prepared.count_ops()) <= {*device._target.operation_names, "barrier"}
+    transpiled = device._adapted(bare, None).circuit
+    assert transpiled is not bare
+    assert transpiled.num_qubits == 27
+    assert set(transpiled.count_ops()) <= {*device._target.operation_names, "barrier"}
 
 
 def test_one_result_for_each_pub_and_each_but_the_last_as_soon_as_it_is_there() -> None:
@@ -327,7 +328,7 @@ def test_a_circuit_that_is_too_wide_names_both_numbers() -> None:
 
 
 def test_too_many_shots_name_both_numbers() -> None:
-    limit = simulation._device(SMALL).configuration["max_shots"]
+    limit = caches.recording(SMALL).configuration["max_shots"]
     with pytest.raises(RejectedError, match=f"{limit + 1} shots asked for; .* takes {limit}"):
         sample(SMALL, [ghz(), [], limit + 1])
     assert sample(SMALL, [isa(SMALL, ghz), [], limit])[0].data.meas.num_shots == limit
@@ -374,4 +375,4 @@ def test_bad_pubs_are_refused_by_name(program: str, pubs: list[Any], named: str)
 )
 def test_params_that_cannot_be_read_are_refused(params: str) -> None:
     with pytest.raises(RejectedError):
-        simulation.run("sampler", params, IDEAL, optimization_level=1, on_interim=lambda _: None)
+        primitives.run("sampler", params, IDEAL, optimization_level=1, on_interim=lambda _: None)

@@ -8,8 +8,8 @@ import pytest
 from qiskit import QuantumCircuit
 
 from qsession_widget.client.options.options import Options
-from qsession_widget.runtime.worker import simulation
-from qsession_widget.runtime.worker.simulation import RejectedError
+from qsession_widget.runtime.worker import primitives
+from qsession_widget.runtime.worker.outcome import RejectedError
 from qsession_widget.wire import codec, ignored_options
 
 
@@ -18,7 +18,7 @@ def metadata(program: str, params: dict[str, Any] | None = None, **options: Any)
     circuit.h(0)
     pub: list[Any] = [circuit, "Z"] if program == "estimator" else [circuit.measure_all(False)]
     text = codec.dumps({"pubs": [pub], "options": options, **(params or {})})
-    outcome = simulation.run(
+    outcome = primitives.run(
         program, text, "aer_simulator", optimization_level=1, on_interim=lambda _: None
     )
     found: dict[str, Any] = codec.loads(outcome.result).metadata
@@ -94,7 +94,7 @@ def test_what_is_no_bits_is_refused(kind: Any) -> None:
         metadata("sampler", execution={"meas_type": kind})
 
 
-@pytest.mark.parametrize("group", simulation.GROUPS)
+@pytest.mark.parametrize("group", primitives.GROUPS)
 def test_a_group_that_is_none_is_refused(group: str) -> None:
     with pytest.raises(RejectedError, match=f"options.{group} is 'x'"):
         metadata("sampler", None, **{group: "x"})

@@ -12,7 +12,7 @@ from qiskit_aer import AerSimulator
 from qiskit_aer.noise import NoiseModel, ReadoutError
 from qiskit_ibm_runtime.fake_provider import FakeManilaV2
 
-from qsession_widget.runtime.worker import simulation
+from qsession_widget.runtime.worker import primitives
 from qsession_widget.wire import codec
 
 if TYPE_CHECKING:
@@ -27,7 +27,7 @@ HALF = np.pi / 2
 
 
 def run(program: str, backend: str, pubs: list[Any], **options: Any) -> PrimitiveResult:
-    outcome = simulation.run(
+    outcome = primitives.run(
         program,
         codec.dumps({"pubs": pubs, "options": options}),
         backend,

@@ -27,10 +27,11 @@ from qiskit_ibm_runtime.quantum_program.params_converters import QUANTUM_PROGRAM
 
 from qsession_widget.runtime.worker import measure_variants, progress
 from qsession_widget.runtime.worker.aer import Executable, Run
-from qsession_widget.runtime.worker.inputs.seeds import Seeds
+from qsession_widget.runtime.worker.device import Device
+from qsession_widget.runtime.worker.inputs import seeds
 from qsession_widget.runtime.worker.limits import NO_LIMITS
+from qsession_widget.runtime.worker.outcome import Outcome, RejectedError
 from qsession_widget.runtime.worker.results import bit_arrays
-from qsession_widget.runtime.worker.simulation import Device, Outcome, RejectedError, checked_seed
 from qsession_widget.wire import ignored_options
 from qsession_widget.wire.fields import CLASSIFIED, EXTRA
 
@@ -77,8 +78,8 @@ def run(params: str, device_name: str, limits: Limits = NO_LIMITS) -> Outcome:
         device.check(circuit)
     device.check_shots(program.shots)
     experimental = options.experimental or {}
-    seed = checked_seed("experimental.seed_simulator", experimental.get("seed_simulator"))
-    seeds, generator = Seeds(seed), np.random.default_rng(seed)
+    seed = seeds.checked("experimental.seed_simulator", experimental.get("seed_simulator"))
+    supply, generator = seeds.Seeds(seed), np.random.default_rng(seed)
     for item in program.items:
         item.circuit = measure_variants.plain(item.circuit)
     simulator = device.simulator(*(item.circuit for item in program.items))
@@ -92,7 +93,7 @@ def run(params: str, device_name: str, limits: Limits = NO_LIMITS) -> Outcome:
         results = Executable([item.circuit], simulator).execute(
             [Run(0, row) for row in rows.tolist()],
             shots=program.shots,
-            seed=seeds.take(len(rows)),
+            seed=supply.take(len(rows)),
             memory=True,
         )
         times.append((started, datetime.now(UTC)))

@@ -182,12 +182,12 @@ def _send(pipe: Connection, answer: dict[str, Any]) -> None:
 
 def _get_ready(device: str) -> None:
     # Here, not above: as in `_run`.
-    from qsession_widget.runtime.worker import progress, simulation  # noqa: PLC0415
+    from qsession_widget.runtime.worker import primitives, progress  # noqa: PLC0415
 
     # This is nobody's job: what is done now is told to nobody.
     progress.start(lambda _stage: None, stays=False)
     try:
-        simulation.warm(device)
+        primitives.warm(device)
     except Exception:
         # The first job will meet the same, and its user will be told.
         log.exception("a worker cannot get ready for %s", device)
@@ -195,7 +195,7 @@ def _get_ready(device: str) -> None:
 
 def _run(pipe: Connection, inbox: _Inbox, task: dict[str, Any]) -> dict[str, Any]:
     # Here, not above: the server imports this module, and must not import qiskit with it.
-    from qsession_widget.runtime.worker import programs, progress, simulation  # noqa: PLC0415
+    from qsession_widget.runtime.worker import outcome, programs, progress  # noqa: PLC0415
 
     began = time.monotonic()
     lru_cache.start()
@@ -220,7 +220,7 @@ def _run(pipe: Connection, inbox: _Inbox, task: dict[str, Any]) -> dict[str, Any
     progress.start(tell, stays=task["min_seconds"] > 0)
     try:
         with allowed.on_memory():
-            outcome = programs.run(task, on_interim=tell_interim)
+            finished = programs.run(task, on_interim=tell_interim)
         inbox.check(job_id, task["min_seconds"] - (time.monotonic() - began))
     except _StoppedError:
         return {"kind": "stopped"}
@@ -228,12 +228,12 @@ def _run(pipe: Connection, inbox: _Inbox, task: dict[str, Any]) -> dict[str, Any
     except Exception as error:
         if limits.is_for_want_of_memory(error):
             raise _OutOfMemoryError(allowed.memory_bytes) from error
-        if isinstance(error, simulation.RejectedError):
+        if isinstance(error, outcome.RejectedError):
             return _failed(str(error))
         reason = f"{type(error).__name__}: {getattr(error, 'message', None) or error}"
         return _failed(reason, traceback.format_exc())
     # JSON with what is not ASCII escaped: a character is a byte.
-    size = len(outcome.result)
+    size = len(finished.result)
     if allowed.result_bytes and size > allowed.result_bytes:
         return _failed(
             f"Its result has {size} bytes; this runtime keeps {allowed.result_bytes} "
@@ -242,7 +242,7 @@ def _run(pipe: Connection, inbox: _Inbox, task: dict[str, Any]) -> dict[str, Any
     progress.leave_device()
     return {
         "kind": "done",
-        "result": outcome.result,
-        "busy_seconds": outcome.busy_seconds,
+        "result": finished.result,
+        "busy_seconds": finished.busy_seconds,
         "cache": asdict(lru_cache.figures),
     }

@@ -35,9 +35,10 @@ from samplomatic.constants import SYMMETRIC_2Q_GATES
 from samplomatic.transpiler import generate_boxing_pass_manager
 from samplomatic.utils import undress_box
 
+from qsession_widget.runtime.worker.device import Device
 from qsession_widget.runtime.worker.limits import NO_LIMITS
 from qsession_widget.runtime.worker.noise import lindblad
-from qsession_widget.runtime.worker.simulation import Device, Outcome, RejectedError
+from qsession_widget.runtime.worker.outcome import Outcome, RejectedError
 from qsession_widget.wire import codec
 
 if TYPE_CHECKING:
