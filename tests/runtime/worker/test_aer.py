@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
-from functools import cache
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -12,32 +10,20 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from qiskit import ClassicalRegister, QuantumCircuit, QuantumRegister, generate_preset_pass_manager
-from qiskit.circuit import (
-    AnnotatedOperation,
-    Duration,
-    InverseModifier,
-    Parameter,
-    ParameterVector,
-)
-from qiskit.circuit.classical import expr
-from qiskit.circuit.library import XGate
+from qiskit.circuit import Parameter, ParameterVector
 from qiskit.primitives import BackendEstimatorV2, BackendSamplerV2
 from qiskit.primitives.containers.estimator_pub import EstimatorPub
-from qiskit.quantum_info import DensityMatrix, SuperOp, hellinger_fidelity, random_clifford
-from qiskit_aer import AerSimulator
+from qiskit.quantum_info import hellinger_fidelity
 
-from qsession_widget.runtime import device_catalog
 from qsession_widget.runtime.worker import aer, lru_cache, primitives
-from qsession_widget.runtime.worker.circuit_cache import CircuitCache, structural_key
+from qsession_widget.runtime.worker.circuit_cache import CircuitCache
 from qsession_widget.runtime.worker.device import Device, caches
-from qsession_widget.runtime.worker.lru_cache import LruCache
 from qsession_widget.runtime.worker.noise import device_noise
 from qsession_widget.wire import codec
-from qsession_widget.wire.codec import encode_circuit
+from tests.runtime.worker.jobs import rotated, whole_device
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
 SEED = 11
 SHOTS = 150
@@ -71,11 +57,6 @@ def run(program: str, device: str, pub: list[Any], seed: int | None = SEED) -> A
         program, text, device, optimization_level=1, on_interim=lambda _text: None
     )
     return codec.loads(outcome.result)[0]
-
-
-@cache
-def whole_device(name: str) -> AerSimulator:
-    return AerSimulator.from_backend(device_noise.NoisyDevice(caches.target(name)))
 
 
 def transpiled(circuit: QuantumCircuit, name: str, seed: int = 3) -> QuantumCircuit:
@@ -263,43 +244,6 @@ def test_observables_of_a_circuit_that_measures_already() -> None:
 # -- collapsed noise -----------------------------------------------------------------------
 
 
-def test_collapsed_noise_is_the_same_map() -> None:
-    simulator = Device(SMALL, 1).simulator(observed=frozenset(range(5)))
-    model = simulator.options.noise_model
-    for places in model._local_quantum_errors.values():
-        for error in places.values():
-            collapsed = device_noise._collapsed(error)
-            assert np.allclose(SuperOp(collapsed).data, SuperOp(error).data, rtol=0, atol=1e-10)
-            (only,) = collapsed.circuits
-            assert [each.name for each in only.data] in (["kraus"], ["unitary"], ["id"])
-
-
-def test_collapsed_noise_gives_the_exact_density_matrix() -> None:
-    circuit = QuantumCircuit(3)
-    circuit.sx(0)
-    circuit.cx(0, 1)
-    circuit.cx(1, 2)
-    circuit.rz(0.3, 2)
-    circuit.sx(2)
-    model = Device(SMALL, 1).simulator(circuit).options.noise_model
-    exact = DensityMatrix.from_label("000")
-    for instruction in circuit.data:
-        where = tuple(circuit.find_bit(qubit).index for qubit in instruction.qubits)
-        exact = exact.evolve(instruction.operation, where)
-        error = model._local_quantum_errors.get(instruction.name, {}).get(where)
-        if error is not None:
-            exact = exact.evolve(SuperOp(error), where)
-    found = {}
-    collapsed = device_noise.collapse(model, device_noise.uses([circuit]))
-    circuit.save_density_matrix()
-    for name, each in {"plain": model, "collapsed": collapsed}.items():
-        simulator = AerSimulator(method="density_matrix", noise_model=each)
-        found[name] = np.asarray(simulator.run(circuit).result().data()["density_matrix"])
-    assert np.allclose(found["collapsed"], exact.data, rtol=0, atol=1e-10)
-    # Aer leaves out circuits of an error that are less likely than 1e-10.
-    assert np.allclose(found["plain"], exact.data, rtol=0, atol=1e-9)
-
-
 def test_collapsed_noise_is_taken_after_a_density_matrix_and_never_with_a_seed(
     way: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -351,97 +295,6 @@ def test_noise_is_not_collapsed_where_aer_takes_another_method(
 # -- what is kept, and for whom ------------------------------------------------------------
 
 
-def rotated(name: str = "theta", gate: str = "rz", angle: float | None = None) -> QuantumCircuit:
-    circuit = QuantumCircuit(2, 2, name=name)
-    getattr(circuit, gate)(Parameter(name) if angle is None else angle, 0)
-    circuit.sx(0)
-    circuit.measure([0, 1], [0, 1])
-    return circuit
-
-
-def delayed(length: float | Parameter, unit: str) -> QuantumCircuit:
-    circuit = QuantumCircuit(1)
-    circuit.delay(length, 0, unit=unit)
-    return circuit
-
-
-def labelled(label: str) -> QuantumCircuit:
-    circuit = QuantumCircuit(1)
-    circuit.append(XGate(label=label), [0])
-    return circuit
-
-
-def test_a_circuit_that_is_built_again_is_the_same_to_the_cache() -> None:
-    assert structural_key(rotated()) == structural_key(rotated("phi"))
-    assert structural_key(rotated(angle=0.5)) == structural_key(rotated(angle=0.5))
-
-
-def test_circuits_that_differ_at_all_have_different_keys() -> None:
-    renamed = QuantumCircuit(QuantumRegister(2), ClassicalRegister(2, "other"))
-    renamed.compose(rotated(), clbits=[0, 1], inplace=True)
-    turned = rotated()
-    turned.global_phase = 0.1
-    two = QuantumCircuit(2)
-    two.rz(Parameter("a"), 0)
-    two.rz(Parameter("b"), 1)
-    swapped = QuantumCircuit(2)
-    swapped.rz(Parameter("b"), 0)
-    swapped.rz(Parameter("a"), 1)
-    found = [
-        rotated(),
-        rotated(gate="rx"),
-        rotated(angle=0.5),
-        rotated(angle=np.nextafter(0.5, 1)),
-        renamed,
-        turned,
-        two,
-        swapped,
-        *(delayed(132, unit) for unit in ("dt", "s", "ms", "us", "ns", "ps")),
-        delayed(133, "us"),
-        delayed(Parameter("t"), "us"),
-        delayed(Parameter("t"), "ns"),
-        labelled("one"),
-        labelled("other"),
-    ]
-    keys = [structural_key(each) for each in found]
-    assert None not in keys
-    assert len(set(keys)) == len(keys)
-
-
-def test_what_is_not_known_to_the_last_bit_has_no_structural_key() -> None:
-    theta = Parameter("theta")
-    expression = QuantumCircuit(1)
-    expression.rz(theta / 3, 0)
-    dynamic = QuantumCircuit(1, 1)
-    with dynamic.if_test((dynamic.clbits[0], 1)):
-        dynamic.x(0)
-    own = QuantumCircuit(1)
-    own.unitary(np.eye(2), 0)
-    annotated = QuantumCircuit(1)
-    annotated.append(AnnotatedOperation(XGate(), [InverseModifier()]), [0])
-    clifford = QuantumCircuit(1)
-    clifford.append(random_clifford(1, seed=1), [0])
-    open_control = QuantumCircuit(2)
-    open_control.cx(0, 1, ctrl_state=0)
-    const = QuantumCircuit(1)
-    const.delay(expr.lift(Duration.us(1)), 0)
-    for circuit in (expression, dynamic, own, annotated, clifford, open_control, const):
-        assert structural_key(circuit) is None
-
-
-def test_a_fault_while_a_key_is_made_is_a_circuit_without_one(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    def stumble(_circuit: QuantumCircuit) -> None:
-        raise AttributeError("an instruction of a kind that is not known here")
-
-    monkeypatch.setattr("qsession_widget.runtime.worker.circuit_cache.structural_key", stumble)
-    known, text = CircuitCache(), encode_circuit(rotated())
-    assert known.key(known.decode(text)) == text
-    one, other = rotated(), rotated()
-    assert known.key(one) != known.key(other)
-
-
 def test_a_text_is_decoded_once_and_names_stay_with_their_circuit() -> None:
     known = CircuitCache()
     text = codec.dumps(rotated())
@@ -461,55 +314,3 @@ def test_the_figures_count_what_was_kept_and_what_was_made() -> None:
     assert lru_cache.figures.hits >= 2
     assert lru_cache.figures.misses == 1, "another text has to be decoded"
     assert lru_cache.figures.seconds_saved > 0
-
-
-def test_a_cache_keeps_what_was_used_last() -> None:
-    kept: LruCache[str] = LruCache(2)
-    for key in "abac":
-        kept.get(key, key.upper)
-    assert len(kept) == 2
-    assert kept.get("a", lambda: "made again") == "A"
-    assert kept.get("b", lambda: "made again") == "made again"
-
-
-def test_a_new_calibration_is_used_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    circuit = rotated(angle=0.0)
-    run("sampler", SMALL, [circuit, [], 10])
-    recording = caches.recording(SMALL)
-    before = caches.target(SMALL)
-    run("sampler", SMALL, [circuit, [], 10])
-    assert caches.target(SMALL) is before
-    monkeypatch.setitem(caches._stamps, SMALL, (0, 0))
-    run("sampler", SMALL, [circuit, [], 10])
-    assert caches.target(SMALL) is not before
-    assert caches.recording(SMALL) is not recording
-
-
-@pytest.fixture
-def recording(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    """Serve a copy of one device's recording, and nothing else; give its folder."""
-    folder = shutil.copytree(device_catalog._recorded_devices() / "manila", tmp_path / "manila")
-    with monkeypatch.context() as patch:
-        patch.setattr(device_catalog, "_recorded_devices", lambda: tmp_path)
-        caches.forget_devices()
-        yield folder
-    caches.forget_devices()
-
-
-def test_another_calibration_changes_what_jobs_give(recording: Path) -> None:
-    circuit = QuantumCircuit(1, 1)
-    circuit.x(0)
-    circuit.measure(0, 0)
-
-    def ones() -> int:
-        return int(run("sampler", SMALL, [circuit, [], 1_000]).data.c.get_counts()["1"])
-
-    assert ones() > 900
-    file = recording / "props_manila.json"
-    properties = json.loads(file.read_text())
-    for qubit in properties["qubits"]:
-        for each in qubit:
-            if each["name"] in {"readout_error", "prob_meas0_prep1", "prob_meas1_prep0"}:
-                each["value"] = 0.5
-    file.write_text(json.dumps(properties))
-    assert ones() < 600

@@ -104,3 +104,12 @@ def test_large_jobs_one_after_the_other_leave_a_worker_small(tmp_path: Path) -> 
         # It still knows what came last.
         again = json.loads(codec.dumps({"pubs": [[large(JOBS - 1, 15_000), [], 10]]}))
         assert server.ended(server.submit(params=again))["status"] == "Completed"
+
+
+def test_a_cache_keeps_what_was_used_last() -> None:
+    kept: LruCache[str] = LruCache(2)
+    for key in "abac":
+        kept.get(key, key.upper)
+    assert len(kept) == 2
+    assert kept.get("a", lambda: "made again") == "A"
+    assert kept.get("b", lambda: "made again") == "made again"

@@ -7,6 +7,9 @@ from typing import Any
 
 import numpy as np
 import pytest
+from qiskit import QuantumCircuit
+from qiskit.quantum_info import DensityMatrix, SuperOp
+from qiskit_aer import AerSimulator
 from qiskit_aer.noise import ReadoutError
 from qiskit_aer.noise.device.models import basic_device_readout_errors
 
@@ -70,3 +73,40 @@ def test_a_record_of_one_number_gives_one_and_none_gives_none() -> None:
     assert errors[(0,)] == misread(record[0])
     assert errors[(1,)] == ReadoutError([[1 - even, even], [even, 1 - even]])
     assert (2,) not in errors
+
+
+def test_collapsed_noise_is_the_same_map() -> None:
+    simulator = Device("fake_manila", 1).simulator(observed=frozenset(range(5)))
+    model = simulator.options.noise_model
+    for places in model._local_quantum_errors.values():
+        for error in places.values():
+            collapsed = device_noise._collapsed(error)
+            assert np.allclose(SuperOp(collapsed).data, SuperOp(error).data, rtol=0, atol=1e-10)
+            (only,) = collapsed.circuits
+            assert [each.name for each in only.data] in (["kraus"], ["unitary"], ["id"])
+
+
+def test_collapsed_noise_gives_the_exact_density_matrix() -> None:
+    circuit = QuantumCircuit(3)
+    circuit.sx(0)
+    circuit.cx(0, 1)
+    circuit.cx(1, 2)
+    circuit.rz(0.3, 2)
+    circuit.sx(2)
+    model = Device("fake_manila", 1).simulator(circuit).options.noise_model
+    exact = DensityMatrix.from_label("000")
+    for instruction in circuit.data:
+        where = tuple(circuit.find_bit(qubit).index for qubit in instruction.qubits)
+        exact = exact.evolve(instruction.operation, where)
+        error = model._local_quantum_errors.get(instruction.name, {}).get(where)
+        if error is not None:
+            exact = exact.evolve(SuperOp(error), where)
+    found = {}
+    collapsed = device_noise.collapse(model, device_noise.uses([circuit]))
+    circuit.save_density_matrix()
+    for name, each in {"plain": model, "collapsed": collapsed}.items():
+        simulator = AerSimulator(method="density_matrix", noise_model=each)
+        found[name] = np.asarray(simulator.run(circuit).result().data()["density_matrix"])
+    assert np.allclose(found["collapsed"], exact.data, rtol=0, atol=1e-10)
+    # Aer leaves out circuits of an error that are less likely than 1e-10.
+    assert np.allclose(found["plain"], exact.data, rtol=0, atol=1e-9)
