@@ -15,8 +15,6 @@ import numpy as np
 import pytest
 from qiskit import QuantumCircuit
 
-from qsession_widget.runtime import bounds
-from qsession_widget.runtime.worker import main
 from qsession_widget.wire import codec
 from tests.conftest import DEADLINE_SECONDS, running
 from tests.runtime.test_http import COIN, Server, problem, reached, workers
@@ -205,15 +203,6 @@ def test_a_result_that_is_too_large(server: Server) -> None:
     pub = json.loads(codec.dumps({"pubs": [[wide, [], 5_000]]}))
     # 20 random bits of 5,000 shots cannot be packed into less.
     failed(server, ["10000", "--max-result-bytes"], params=pub, backend="aer_simulator")
-
-
-def test_interim_results_are_kept_up_to_their_bound() -> None:
-    sent: list[str] = []
-    tell = main.Showing(sent.append)
-    for size in (bounds.INTERIM_CHARACTERS - 1, 1, 1, 0):
-        tell("x" * size)
-    # What was left out would be in the middle of what comes after it: nothing comes after it.
-    assert [len(each) for each in sent] == [bounds.INTERIM_CHARACTERS - 1, 1]
 
 
 def test_too_many_qubits(server: Server) -> None:
