@@ -1,18 +1,16 @@
-"""Dataclasses whose every assignment is checked, and the checks."""
+"""Checks of arguments and options: each takes a name and a value, and returns what it allows."""
 
 from __future__ import annotations
 
 import copy
-import difflib
 import math
 import operator
 import os
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import MISSING, fields
 from datetime import datetime
 from numbers import Real
-from typing import TYPE_CHECKING, Any, ClassVar, Self
+from typing import TYPE_CHECKING, Any
 
 from qsession_widget.errors import InvalidInputError
 from qsession_widget.support.duration import parse_duration
@@ -24,129 +22,11 @@ if TYPE_CHECKING:
     Check = Callable[[str, Any], Any]
 
 _IMAGE = re.compile(r"[a-zA-Z0-9]+([/.\-_][a-zA-Z0-9]+)*:[a-zA-Z0-9]+([.\-_][a-zA-Z0-9]+)*")
-_FORMER = {
-    "shots": "default_shots, or shots= of run",
-    "precision": "default_precision, or precision= of run",
-    "transpilation": "optimization_level, or transpile the circuits before",
-    "skip_transpilation": "circuits in the device's instruction set are left as they are",
-    "initial_layout": "generate_preset_pass_manager(initial_layout=...) of Qiskit",
-    "layout_method": "generate_preset_pass_manager(layout_method=...) of Qiskit",
-    "routing_method": "generate_preset_pass_manager(routing_method=...) of Qiskit",
-    "approximation_degree": "generate_preset_pass_manager(approximation_degree=...) of Qiskit",
-    "noise_factors": "resilience.zne.noise_factors",
-    "extrapolator": "resilience.zne.extrapolator",
-    "noise_amplifier": "resilience.zne.amplifier",
-    "log_level": "environment.log_level",
-    "job_tags": "environment.job_tags",
-    "seed_simulator": "seed, or simulator.seed_simulator",
-    "noise_model": "simulator.noise_model",
-}
-"""Options of the first version of the primitives, by where they are now."""
 
 LARGEST_WHOLE = 2**63 - 1
 """Largest whole number that the databases and the other languages on the way can hold."""
 
 _LOG_LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")
-
-
-class Checked:
-    """Base of the option classes: every assignment is checked, at construction and later."""
-
-    _CHECKS: ClassVar[Mapping[str, Check]]
-
-    def __new__(cls, *_: Any, **named: Any) -> Self:
-        """Refuse an unknown name by ours and not by Python's message."""
-        for name in named:
-            cls._known(name)
-        return super().__new__(cls)
-
-    def __setattr__(self, name: str, value: Any) -> None:
-        self._known(name)
-        # None is "as if it had not been said".
-        given = self._default(name) if value is None else self._CHECKS[name](name, value)
-        super().__setattr__(name, given)
-
-    @classmethod
-    def of(cls, value: Self | Mapping[str, object] | None) -> Self:
-        """Take options as an instance, as a dict, or None for the defaults.
-
-        Raises:
-            InvalidInputError: for a name or value that is not allowed.
-        """
-        if value is None:
-            return cls()
-        if isinstance(value, cls):
-            return value
-        if isinstance(value, Mapping):
-            for name in value:
-                cls._known(name)
-            return cls(**value)
-        raise refusal("options", value, f"a dict or {cls.__name__}")
-
-    def update(self, **changes: object) -> None:
-        """Change several options at once, or none; a dict changes a part of a group.
-
-        Raises:
-            InvalidInputError: for a name or value that is not allowed. Nothing is changed then.
-        """
-        changed = self.copy()
-        changed._change(changes)  # noqa: SLF001 - of the same class
-        self._become(changed)
-
-    def copy(self) -> Self:
-        """Give options of the same values that share nothing with these."""
-        return copy.deepcopy(self)
-
-    def _change(self, changes: Mapping[str, object]) -> None:
-        for name, value in changes.items():
-            self._known(name)
-            present = getattr(self, name)
-            if isinstance(present, Checked) and isinstance(value, Mapping):
-                present._change(value)  # noqa: SLF001 - of the same class
-            else:
-                setattr(self, name, value)
-
-    def _become(self, other: Self) -> None:
-        """Take over checked values; groups stay the objects that they are."""
-        for name in self._fields():
-            present, value = getattr(self, name), getattr(other, name)
-            if isinstance(present, Checked):
-                present._become(value)  # noqa: SLF001 - of the same class
-            else:
-                super().__setattr__(name, value)
-
-    def set_values(self) -> dict[str, Any]:
-        """Give what was set, and nothing else: options by name, groups as dicts."""
-        found: dict[str, Any] = {}
-        for field in self._fields():
-            value = getattr(self, field)
-            if isinstance(value, Checked):
-                value = value.set_values() or None
-            if value is not None:
-                found[field] = value
-        return found
-
-    @classmethod
-    def _fields(cls) -> list[str]:
-        return list(cls._CHECKS)
-
-    @classmethod
-    def _default(cls, name: str) -> Any:
-        # Every class that is derived from this one is a dataclass.
-        (found,) = (field for field in fields(cls) if field.name == name)  # type: ignore[arg-type]
-        return found.default if found.default_factory is MISSING else found.default_factory()
-
-    @classmethod
-    def _known(cls, name: str) -> None:
-        known = cls._fields()
-        if name not in known:
-            near = difflib.get_close_matches(str(name), known, n=1)
-            hint = f", did you mean {near[0]}?" if near else ""
-            if name in _FORMER:
-                hint = f"; in this version of options its place is {_FORMER[name]}"
-            raise InvalidInputError(
-                f"{cls.__name__} has no option {name!r}{hint} (allowed: {', '.join(known)})"
-            )
 
 
 def whole(low: int, high: int | None = None) -> Check:
@@ -213,17 +93,6 @@ def list_of(each: Check) -> Check:
         if listed is None:
             raise refusal(name, value, "a list")
         return [each(f"{name}[{place}]", entry) for place, entry in enumerate(listed)]
-
-    return check
-
-
-def group(kind: type[Checked]) -> Check:
-    """Allow a group of options, which is copied: an instance, or a dict of the same names."""
-
-    def check(name: str, value: Any) -> Checked:
-        if not isinstance(value, (kind, Mapping)):
-            raise refusal(name, value, f"a dict or {kind.__name__}")
-        return kind.of(value).copy()
 
     return check
 

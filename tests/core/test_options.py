@@ -2,15 +2,17 @@ from __future__ import annotations
 
 import copy
 import dataclasses
+import inspect
 import pickle
-from typing import Any
+from typing import Annotated, Any, Literal
 
 import pytest
 from qiskit_ibm_runtime.options import EstimatorOptions, SamplerOptions
 
+from qsession_widget.client.options.checked_options import CheckedOptions
 from qsession_widget.client.options.options import Options, RuntimeOptions
 from qsession_widget.errors import InvalidInputError
-from qsession_widget.support.validation import Checked
+from qsession_widget.support import validation
 
 
 def test_the_seeds_spelling() -> None:
@@ -233,7 +235,7 @@ def accepts(kind: Any, path: tuple[str, ...], value: Any) -> bool:
         value = {name: value}
     try:
         options = kind(**value)
-        if isinstance(options, Checked) and path[0] == "resilience":
+        if isinstance(options, CheckedOptions) and path[0] == "resilience":
             options.on_the_wire()  # type: ignore[attr-defined] # Options, by its path
     except (ValueError, TypeError):
         return False
@@ -298,3 +300,21 @@ def test_what_goes_with_the_job_as_a_whole() -> None:
         "private": True,
     }
     assert Options().for_the_run() == {}
+
+
+@pytest.mark.parametrize("annotation", [int, str, "bool", int | None, list[str], Literal[1]])
+def test_an_option_whose_annotation_says_nothing_to_check_cannot_be_added(annotation: Any) -> None:
+    with pytest.raises(TypeError, match=r"Added\.option: .* says nothing to check"):
+        type("Added", (CheckedOptions,), {"__annotations__": {"option": annotation}})
+
+
+def test_checks_and_signatures_come_from_annotations() -> None:
+    annotation = Annotated[int, validation.whole(3)] | Literal["auto"] | None
+    named = {"__annotations__": {"option": annotation}, "option": None}
+    added: Any = dataclasses.dataclass(type("Added", (Options,), named))
+    assert added(option=3, default_shots=5).option == 3
+    assert added(option="auto").set_values()["option"] == "auto"
+    with pytest.raises(InvalidInputError, match="option=2 is not allowed; allowed: auto"):
+        added(option=2)
+    shown = inspect.signature(added).parameters["option"].annotation
+    assert shown == "int | Literal['auto'] | None", "without its checks"

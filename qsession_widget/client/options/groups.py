@@ -4,24 +4,33 @@ None is "not set": the service decides. IBM's service knows all of them. The loc
 simulates a device's noise and does nothing about it, and warns where it is asked to.
 """
 
-from __future__ import annotations
+# Annotations are not postponed: each option's check is derived from its own (`CheckedOptions`).
+# Types in quotes are imported by type checkers alone; a check stands beside each of them.
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, ClassVar, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
+from qsession_widget.client.options.checked_options import CheckedOptions
+from qsession_widget.client.options.option_types import (
+    Count,
+    CountFromZero,
+    LogLevel,
+    NumberFromOne,
+    NumberFromZero,
+    PositiveNumber,
+    Seed,
+    Texts,
+)
 from qsession_widget.errors import InvalidInputError
 from qsession_widget.support import validation
-from qsession_widget.support.validation import Checked, refusal
+from qsession_widget.support.validation import refusal
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
-
     from qiskit.providers import BackendV2
     from qiskit.transpiler import CouplingMap
     from qiskit_aer.noise import NoiseModel
     from qiskit_ibm_runtime.utils.noise_learner_result import LayerError, NoiseLearnerResult
-
-    from qsession_widget.support.validation import Check
 
 _EXTRAPOLATORS = {
     "linear": 2,
@@ -34,13 +43,12 @@ _EXTRAPOLATORS = {
 
 _NOISE_FACTORS = (1.0, 3.0, 5.0)
 _EXTRAPOLATION = ("exponential", "linear")
-_MAX_SEED = 2**63 - 1
-_auto_or_count = validation.either(validation.whole(1), validation.one_of("auto"))
-_extrapolator = validation.one_of(*_EXTRAPOLATORS)
+
+Extrapolator = Annotated[str, validation.one_of(*_EXTRAPOLATORS)]
 
 
 @dataclass
-class DynamicalDecouplingOptions(Checked):
+class DynamicalDecouplingOptions(CheckedOptions):
     """Pulses on idle qubits against their decoherence.
 
     Attributes:
@@ -57,17 +65,9 @@ class DynamicalDecouplingOptions(Checked):
     scheduling_method: Literal["alap", "asap"] | None = None
     skip_reset_qubits: bool | None = None
 
-    _CHECKS: ClassVar[Mapping[str, Check]] = {
-        "enable": validation.boolean,
-        "sequence_type": validation.one_of("XX", "XpXm", "XY4"),
-        "extra_slack_distribution": validation.one_of("middle", "edges"),
-        "scheduling_method": validation.one_of("alap", "asap"),
-        "skip_reset_qubits": validation.boolean,
-    }
-
 
 @dataclass
-class TwirlingOptions(Checked):
+class TwirlingOptions(CheckedOptions):
     """Random Pauli gates that turn errors into simpler ones.
 
     Attributes:
@@ -80,21 +80,13 @@ class TwirlingOptions(Checked):
 
     enable_gates: bool | None = None
     enable_measure: bool | None = None
-    num_randomizations: int | Literal["auto"] | None = None
-    shots_per_randomization: int | Literal["auto"] | None = None
+    num_randomizations: Count | Literal["auto"] | None = None
+    shots_per_randomization: Count | Literal["auto"] | None = None
     strategy: Literal["active", "active-accum", "active-circuit", "all"] | None = None
-
-    _CHECKS: ClassVar[Mapping[str, Check]] = {
-        "enable_gates": validation.boolean,
-        "enable_measure": validation.boolean,
-        "num_randomizations": _auto_or_count,
-        "shots_per_randomization": _auto_or_count,
-        "strategy": validation.one_of("active", "active-accum", "active-circuit", "all"),
-    }
 
 
 @dataclass
-class MeasureNoiseLearningOptions(Checked):
+class MeasureNoiseLearningOptions(CheckedOptions):
     """How the noise of measurements is learned, for an Estimator.
 
     Attributes:
@@ -102,17 +94,12 @@ class MeasureNoiseLearningOptions(Checked):
         shots_per_randomization: shots for each of them, or "auto".
     """
 
-    num_randomizations: int | None = None
-    shots_per_randomization: int | Literal["auto"] | None = None
-
-    _CHECKS: ClassVar[Mapping[str, Check]] = {
-        "num_randomizations": validation.whole(1),
-        "shots_per_randomization": _auto_or_count,
-    }
+    num_randomizations: Count | None = None
+    shots_per_randomization: Count | Literal["auto"] | None = None
 
 
 @dataclass
-class ZneOptions(Checked):
+class ZneOptions(CheckedOptions):
     """Extrapolation from more noise to none, for an Estimator.
 
     Attributes:
@@ -127,18 +114,9 @@ class ZneOptions(Checked):
     amplifier: Literal["gate_folding", "gate_folding_front", "gate_folding_back", "pea"] | None = (
         None
     )
-    noise_factors: Sequence[float] | None = None
-    extrapolator: str | Sequence[str] | None = None
-    extrapolated_noise_factors: Sequence[float] | None = None
-
-    _CHECKS: ClassVar[Mapping[str, Check]] = {
-        "amplifier": validation.one_of(
-            "gate_folding", "gate_folding_front", "gate_folding_back", "pea"
-        ),
-        "noise_factors": validation.list_of(validation.number(1)),
-        "extrapolator": validation.either(validation.list_of(_extrapolator), _extrapolator),
-        "extrapolated_noise_factors": validation.list_of(validation.number(0)),
-    }
+    noise_factors: Sequence[NumberFromOne] | None = None
+    extrapolator: Sequence[Extrapolator] | Extrapolator | None = None
+    extrapolated_noise_factors: Sequence[NumberFromZero] | None = None
 
     def check(self) -> None:
         """Refuse fits that need more noise factors than there are.
@@ -155,7 +133,7 @@ class ZneOptions(Checked):
 
 
 @dataclass
-class PecOptions(Checked):
+class PecOptions(CheckedOptions):
     """Probabilistic error cancellation, for an Estimator.
 
     Attributes:
@@ -163,17 +141,12 @@ class PecOptions(Checked):
         noise_gain: how much noise is left, 0 for none, or "auto".
     """
 
-    max_overhead: float | None = None
-    noise_gain: float | Literal["auto"] | None = None
-
-    _CHECKS: ClassVar[Mapping[str, Check]] = {
-        "max_overhead": validation.number(0, above=True),
-        "noise_gain": validation.either(validation.number(0), validation.one_of("auto")),
-    }
+    max_overhead: PositiveNumber | None = None
+    noise_gain: NumberFromZero | Literal["auto"] | None = None
 
 
 @dataclass
-class LayerNoiseLearningOptions(Checked):
+class LayerNoiseLearningOptions(CheckedOptions):
     """How the noise of layers of gates is learned, for an Estimator.
 
     Attributes:
@@ -183,21 +156,14 @@ class LayerNoiseLearningOptions(Checked):
         layer_pair_depths: depths of the circuits, in pairs of layers.
     """
 
-    max_layers_to_learn: int | None = None
-    shots_per_randomization: int | None = None
-    num_randomizations: int | None = None
-    layer_pair_depths: Sequence[int] | None = None
-
-    _CHECKS: ClassVar[Mapping[str, Check]] = {
-        "max_layers_to_learn": validation.whole(0),
-        "shots_per_randomization": validation.whole(1),
-        "num_randomizations": validation.whole(1),
-        "layer_pair_depths": validation.list_of(validation.whole(0)),
-    }
+    max_layers_to_learn: CountFromZero | None = None
+    shots_per_randomization: Count | None = None
+    num_randomizations: Count | None = None
+    layer_pair_depths: Sequence[CountFromZero] | None = None
 
 
 @dataclass
-class ResilienceOptions(Checked):
+class ResilienceOptions(CheckedOptions):
     """What an Estimator does against errors, in detail.
 
     Attributes:
@@ -222,18 +188,9 @@ class ResilienceOptions(Checked):
     layer_noise_learning: LayerNoiseLearningOptions = field(
         default_factory=LayerNoiseLearningOptions
     )
-    layer_noise_model: NoiseLearnerResult | Sequence[LayerError] | None = None
-
-    _CHECKS: ClassVar[Mapping[str, Check]] = {
-        "measure_mitigation": validation.boolean,
-        "measure_noise_learning": validation.group(MeasureNoiseLearningOptions),
-        "zne_mitigation": validation.boolean,
-        "zne": validation.group(ZneOptions),
-        "pec_mitigation": validation.boolean,
-        "pec": validation.group(PecOptions),
-        "layer_noise_learning": validation.group(LayerNoiseLearningOptions),
-        "layer_noise_model": validation.anything,
-    }
+    layer_noise_model: (
+        Annotated["NoiseLearnerResult | Sequence[LayerError]", validation.anything] | None
+    ) = None
 
     def check(self) -> None:
         """Refuse what does not go together.
@@ -251,7 +208,7 @@ class ResilienceOptions(Checked):
 
 
 @dataclass
-class ExecutionOptions(Checked):
+class ExecutionOptions(CheckedOptions):
     """How circuits are executed.
 
     Attributes:
@@ -261,18 +218,12 @@ class ExecutionOptions(Checked):
     """
 
     init_qubits: bool | None = None
-    rep_delay: float | None = None
+    rep_delay: NumberFromZero | None = None
     meas_type: Literal["classified", "kerneled", "avg_kerneled"] | None = None
-
-    _CHECKS: ClassVar[Mapping[str, Check]] = {
-        "init_qubits": validation.boolean,
-        "rep_delay": validation.number(0),
-        "meas_type": validation.one_of("classified", "kerneled", "avg_kerneled"),
-    }
 
 
 @dataclass
-class EnvironmentOptions(Checked):
+class EnvironmentOptions(CheckedOptions):
     """What goes with every job.
 
     Attributes:
@@ -281,19 +232,13 @@ class EnvironmentOptions(Checked):
         private: whether the service forgets the inputs, and gives the result once.
     """
 
-    log_level: str | None = None
-    job_tags: Sequence[str] | None = None
+    log_level: LogLevel | None = None
+    job_tags: Texts | None = None
     private: bool | None = None
-
-    _CHECKS: ClassVar[Mapping[str, Check]] = {
-        "log_level": validation.log_level,
-        "job_tags": validation.tags,
-        "private": validation.boolean,
-    }
 
 
 @dataclass
-class SimulatorOptions(Checked):
+class SimulatorOptions(CheckedOptions):
     """For simulators. Real devices ignore it.
 
     Attributes:
@@ -303,19 +248,16 @@ class SimulatorOptions(Checked):
         basis_gates: names of gates.
     """
 
-    noise_model: NoiseModel | Mapping[str, object] | None = None
-    seed_simulator: int | None = None
-    coupling_map: Sequence[Sequence[int]] | CouplingMap | None = None
-    basis_gates: Sequence[str] | None = None
+    noise_model: Annotated["NoiseModel | Mapping[str, object]", validation.noise_model] | None = (
+        None
+    )
+    seed_simulator: Seed | None = None
+    coupling_map: (
+        Annotated["Sequence[Sequence[int]] | CouplingMap", validation.coupling_map] | None
+    ) = None
+    basis_gates: Texts | None = None
 
-    _CHECKS: ClassVar[Mapping[str, Check]] = {
-        "noise_model": validation.noise_model,
-        "seed_simulator": validation.whole(0, _MAX_SEED),
-        "coupling_map": validation.coupling_map,
-        "basis_gates": validation.tags,
-    }
-
-    def set_backend(self, backend: BackendV2) -> None:
+    def set_backend(self, backend: "BackendV2") -> None:
         """Take noise, coupling and gates of a device, as recorded in its target.
 
         Args:

@@ -1,11 +1,12 @@
 """Options of primitives and of single runs. A wrong name or value is refused at once, by name."""
 
-from __future__ import annotations
+# Annotations are not postponed: each option's check is derived from its own (`CheckedOptions`).
 
 from collections.abc import Mapping
 from dataclasses import KW_ONLY, dataclass, field, fields, is_dataclass
-from typing import TYPE_CHECKING, Any, ClassVar, Self
+from typing import TYPE_CHECKING, Annotated, Any, Self
 
+from qsession_widget.client.options.checked_options import CheckedOptions
 from qsession_widget.client.options.groups import (
     DynamicalDecouplingOptions,
     EnvironmentOptions,
@@ -18,16 +19,20 @@ from qsession_widget.client.options.groups import (
     TwirlingOptions,
     ZneOptions,
 )
+from qsession_widget.client.options.option_types import (
+    Count,
+    LogLevel,
+    PositiveNumber,
+    Seconds,
+    Seed,
+    Text,
+    Texts,
+)
 from qsession_widget.errors import InvalidInputError
 from qsession_widget.support import validation
-from qsession_widget.support.validation import Checked
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from qiskit.providers import BackendV2
-
-    from qsession_widget.support.validation import Check
 
 __all__ = [
     "DynamicalDecouplingOptions",
@@ -53,7 +58,6 @@ __all__ = [
 
 MAX_OPTIMIZATION_LEVEL = 3
 _MAX_RESILIENCE_LEVEL = 2
-_MAX_SEED = 2**63 - 1
 _IMAGE = "image"
 """Of `experimental`: a job's own image, which is no input of the program."""
 
@@ -62,7 +66,7 @@ ESTIMATOR_ONLY = ("default_precision", "seed_estimator", "resilience_level", "re
 
 
 @dataclass
-class Options(Checked):
+class Options(CheckedOptions):
     """Options of a Sampler or an Estimator: those of qiskit-ibm-runtime, and two of our own.
 
     A group may be given as a dict: `Options(twirling={"enable_gates": True})`. What is only for an
@@ -95,13 +99,13 @@ class Options(Checked):
             later assignment.
     """
 
-    optimization_level: int = 1
-    resilience_level: int | None = None
-    default_shots: int | None = None
-    default_precision: float | None = None
-    seed: int | None = None
-    seed_estimator: int | None = None
-    max_execution_time: int | str | None = None
+    optimization_level: Annotated[int, validation.whole(0, MAX_OPTIMIZATION_LEVEL)] = 1
+    resilience_level: Annotated[int, validation.whole(0, _MAX_RESILIENCE_LEVEL)] | None = None
+    default_shots: Count | None = None
+    default_precision: PositiveNumber | None = None
+    seed: Seed | None = None
+    seed_estimator: Seed | None = None
+    max_execution_time: Seconds | None = None
     dynamical_decoupling: DynamicalDecouplingOptions = field(
         default_factory=DynamicalDecouplingOptions
     )
@@ -110,28 +114,11 @@ class Options(Checked):
     execution: ExecutionOptions = field(default_factory=ExecutionOptions)
     environment: EnvironmentOptions = field(default_factory=EnvironmentOptions)
     simulator: SimulatorOptions = field(default_factory=SimulatorOptions)
-    experimental: dict[str, Any] | None = None
-
-    _CHECKS: ClassVar[Mapping[str, Check]] = {
-        "optimization_level": validation.whole(0, MAX_OPTIMIZATION_LEVEL),
-        "resilience_level": validation.whole(0, _MAX_RESILIENCE_LEVEL),
-        "default_shots": validation.whole(1),
-        "default_precision": validation.number(0, above=True),
-        "seed": validation.whole(0, _MAX_SEED),
-        "seed_estimator": validation.whole(0, _MAX_SEED),
-        "max_execution_time": validation.seconds,
-        "dynamical_decoupling": validation.group(DynamicalDecouplingOptions),
-        "twirling": validation.group(TwirlingOptions),
-        "resilience": validation.group(ResilienceOptions),
-        "execution": validation.group(ExecutionOptions),
-        "environment": validation.group(EnvironmentOptions),
-        "simulator": validation.group(SimulatorOptions),
-        "experimental": validation.mapping,
-    }
+    experimental: Annotated[dict[str, Any], validation.mapping] | None = None
 
     @classmethod
     def of(cls, value: Self | Mapping[str, object] | None) -> Self:
-        """Take options as `Checked.of` does; also those of qiskit-ibm-runtime.
+        """Take options as `CheckedOptions.of` does; also those of qiskit-ibm-runtime.
 
         Raises:
             InvalidInputError: for a name or value that is not allowed.
@@ -220,7 +207,7 @@ ResilienceOptionsV2 = ResilienceOptions
 
 
 @dataclass
-class RuntimeOptions(Checked):
+class RuntimeOptions(CheckedOptions):
     """Options of one run of a program (POST /jobs).
 
     Attributes:
@@ -237,26 +224,15 @@ class RuntimeOptions(Checked):
         InvalidInputError: for a name or a value that is not allowed.
     """
 
-    backend: str | BackendV2 | None = None
-    image: str | None = None
-    log_level: str | None = None
-    instance: str | None = None
-    job_tags: Sequence[str] | None = None
-    max_execution_time: int | str | None = None
-    session_time: int | str | None = None
+    backend: Annotated["str | BackendV2", validation.anything] | None = None
+    image: Annotated[str, validation.image] | None = None
+    log_level: LogLevel | None = None
+    instance: Text | None = None
+    job_tags: Texts | None = None
+    max_execution_time: Seconds | None = None
+    session_time: Seconds | None = None
     _: KW_ONLY
     private: bool | None = None
-
-    _CHECKS: ClassVar[Mapping[str, Check]] = {
-        "backend": validation.anything,
-        "image": validation.image,
-        "log_level": validation.log_level,
-        "instance": validation.text,
-        "job_tags": validation.tags,
-        "max_execution_time": validation.seconds,
-        "session_time": validation.seconds,
-        "private": validation.boolean,
-    }
 
     def on_the_wire(self) -> dict[str, Any]:
         """Give the top-level keys of POST /jobs that these options set, without the backend."""
