@@ -118,8 +118,8 @@ class CheckedOptions:
             InvalidInputError: for a name or value that is not allowed. Nothing is changed then.
         """
         changed = self.copy()
-        changed._change(changes)  # noqa: SLF001 - of the same class
-        self._become(changed)
+        _change(changed, changes)
+        _take_over(self, changed)
 
     def copy(self) -> Self:
         """Return options with the same values that share nothing with these."""
@@ -135,24 +135,6 @@ class CheckedOptions:
             if value is not None:
                 found[field] = value
         return found
-
-    def _change(self, changes: Mapping[str, object]) -> None:
-        for name, value in changes.items():
-            self._require_known(name)
-            present = getattr(self, name)
-            if isinstance(present, CheckedOptions) and isinstance(value, Mapping):
-                present._change(value)  # noqa: SLF001 - of the same class
-            else:
-                setattr(self, name, value)
-
-    def _become(self, other: Self) -> None:
-        """Take over checked values; groups stay the objects that they are."""
-        for name in self._CHECKS:
-            present, value = getattr(self, name), getattr(other, name)
-            if isinstance(present, CheckedOptions):
-                present._become(value)  # noqa: SLF001 - of the same class
-            else:
-                super().__setattr__(name, value)
 
     @classmethod
     def _default(cls, name: str) -> Any:
@@ -171,6 +153,25 @@ class CheckedOptions:
         raise InvalidInputError(
             f"{cls.__name__} has no option {name!r}{hint} (allowed: {', '.join(cls._CHECKS)})"
         )
+
+
+def _change(options: CheckedOptions, changes: Mapping[str, object]) -> None:
+    for name, value in changes.items():
+        present = getattr(options, name, None)
+        if isinstance(present, CheckedOptions) and isinstance(value, Mapping):
+            _change(present, value)
+        else:
+            setattr(options, name, value)
+
+
+def _take_over(options: CheckedOptions, changed: CheckedOptions) -> None:
+    """Replace values by checked ones; groups stay the objects that they are."""
+    for name, value in vars(changed).items():
+        present = getattr(options, name)
+        if isinstance(present, CheckedOptions):
+            _take_over(present, value)
+        else:
+            object.__setattr__(options, name, value)
 
 
 def check_of(annotation: Any) -> Check:
