@@ -1,8 +1,8 @@
-"""A recorded device as the programs use it: circuits made ready for it, and its simulators.
+"""A recorded device as the programs use it: makes circuits ready for it, and simulates its noise.
 
-What is derived from a device takes far longer than a small job does: its target, pass managers,
-simulators with its noise, transpiled circuits, and circuits in Aer's own form. A worker process
-keeps all of it between jobs in one place: `caches`, of the class `Caches`.
+Making a target, a pass manager, a simulator with noise, a transpiled circuit or a circuit in Aer's
+own form takes far longer than a small job. A worker process keeps all of them between jobs, in one
+place: `caches`, the process's only instance of `Caches`.
 """
 
 from __future__ import annotations
@@ -186,7 +186,7 @@ class Caches:
 
 
 caches = Caches()
-"""Of this process."""
+"""The caches of this process: module-level state."""
 
 
 class Device:
@@ -400,7 +400,7 @@ def _active_qubits(circuit: QuantumCircuit) -> frozenset[int]:
 
 
 def _complete(model: NoiseModel, target: Target) -> NoiseModel:
-    """Let a model take every instruction of the device: those without an error are ideal in it."""
+    """Return a model that has every instruction of the device; those without errors are ideal."""
     copy = deepcopy(model)
     copy.add_basis_gates([each for each in target.operation_names if each not in CONTROL_FLOW])
     return copy

@@ -1,10 +1,9 @@
-"""The noise-learner program: the noise of layers of gates. Lives in a worker process.
+"""The noise-learner program: returns the noise of layers of gates.
 
 A real device's noise is learned from shots. A recorded device's noise is known, so the rates are
-worked out from the noise that its jobs run with: exactly, at once, and without the spread of an
-experiment. That noise has no crosstalk and leaves idle qubits alone: what is not on the qubits of
-one gate has a rate of zero. What twirled layers are is written down in packages of IBM's alone, so
-these are used as they are.
+computed from the noise that its jobs run with: exactly, at once, and without statistical error.
+That noise has no crosstalk and no errors on idle qubits: generators beyond the qubits of one gate
+have a rate of zero. Twirled layers are defined only by packages of IBM, which are used as they are.
 """
 
 from __future__ import annotations
@@ -56,13 +55,13 @@ DEFAULT_OPTIONS = {
     "layer_pair_depths": [0, 1, 2, 4, 16, 32],
     "twirling_strategy": "active-accum",
 }
-"""IBM's. Only the first and the last make a difference here; the result repeats all of them."""
+"""IBM's defaults. Only the first and the last matter here; the result repeats all of them."""
 
 STRATEGIES = ("active", "active-accum", "active-circuit", "all")
 BARRIER = "barrier"
 
 Generator = tuple[str, tuple[int, ...]]
-"""A Pauli: the letters that are not I, and the qubit of each."""
+"""A Pauli: its letters other than I, and the qubit of each."""
 
 
 class Gate(NamedTuple):
@@ -74,7 +73,7 @@ class Gate(NamedTuple):
 
 
 class Layer(NamedTuple):
-    """Gates side by side, and all qubits that are twirled with them: places on the device."""
+    """Simultaneous gates, and all qubits that are twirled with them: places on the device."""
 
     gates: tuple[Gate, ...]
     qubits: tuple[int, ...]
@@ -88,12 +87,12 @@ class Term(NamedTuple):
 
 
 def run(params: str, device_name: str, served_name: str, limits: Limits = NO_LIMITS) -> Outcome:
-    """Work out the noise of the layers of a job.
+    """Compute the noise of the layers of a job.
 
     Args:
         params: JSON text of the job's `params`: circuits, or boxes in a schema of NoiseLearnerV3.
         device_name: name of the recorded device.
-        served_name: name under which the job knows it.
+        served_name: name of the backend that the job was sent to.
         limits: of the runtime.
 
     Raises:
@@ -135,7 +134,7 @@ def _of_circuits(params: str, device: Device, served_name: str) -> str:
         device.check(circuit)
         with _reading():
             found.update(_layers(boxing.run(circuit)))
-    # The most frequent first, then those with more gates: what IBM's documentation promises.
+    # The most frequent first, then those with more gates, as IBM's documentation promises.
     ordered = sorted(found, key=lambda layer: (-found[layer], -len(layer.gates)))
     errors = [_layer_error(each, device) for each in ordered[: options["max_layers_to_learn"]]]
     metadata = {"backend": served_name, "input_options": options}
@@ -143,7 +142,7 @@ def _of_circuits(params: str, device: Device, served_name: str) -> str:
 
 
 def _layers(boxed: QuantumCircuit) -> Iterator[Layer]:
-    """Give the layers of a circuit in their order."""
+    """Yield the layers of a circuit in their order."""
     for instruction in boxed:
         if instruction.name == "box":
             places = [boxed.find_bit(qubit).index for qubit in instruction.qubits]
@@ -194,7 +193,7 @@ def _of_boxes(inputs: dict[str, Any], version: str, device: Device) -> str:
 
 
 def _of_box(box: CircuitInstruction, depths: Sequence[int], device: Device) -> dict[str, Any]:
-    """Give a NoiseLearnerV3ResultModel."""
+    """Return a NoiseLearnerV3ResultModel as a dict."""
     register = {
         qubit: index for index, qubit in enumerate(QuantumRegister(device.target.num_qubits, "q"))
     }
@@ -225,7 +224,7 @@ def _of_box(box: CircuitInstruction, depths: Sequence[int], device: Device) -> d
 
 
 def _selection(kept: Any, success: Any) -> dict[str, Any]:
-    """Say that no shot was thrown away, since there were none."""
+    """Return the post-selection metadata of a result from which no shot was discarded."""
     return {"fraction_kept": kept, "success_rates": success}
 
 
@@ -235,7 +234,7 @@ def _tensor(values: Sequence[float]) -> dict[str, Any]:
 
 
 def _terms(layer: Layer, device: Device) -> list[Term]:
-    """Give the terms of weight one and two, on single qubits and on neighbours."""
+    """Return the terms of weight one and two, on single qubits and on neighbours."""
     model = _noise_model(layer, device)
     terms: list[Term] = []
     for gate in layer.gates:
@@ -260,7 +259,7 @@ def _terms(layer: Layer, device: Device) -> list[Term]:
 
 
 def _readout_terms(layer: Layer, device: Device) -> list[Term]:
-    """Give the rates of the bit flips with which the qubits are read."""
+    """Return the rates of the bit flips with which the qubits are read."""
     model = _noise_model(layer, device)
     # Nothing public reads the errors of a noise model.
     errors = {} if model is None else model._local_readout_errors  # noqa: SLF001
@@ -277,7 +276,7 @@ def _readout_terms(layer: Layer, device: Device) -> list[Term]:
 
 
 def _noise_model(layer: Layer, device: Device) -> NoiseModel | None:
-    """Give the noise that jobs on these qubits run with; None for an ideal simulator."""
+    """Return the noise that jobs on these qubits run with; None for an ideal simulator."""
     return device.simulator(observed=frozenset(layer.qubits)).options.noise_model
 
 
@@ -287,7 +286,7 @@ def _noise(gate: Gate, model: NoiseModel | None) -> SuperOp:
     if gate.qubits in errors:
         return SuperOp(errors[gate.qubits])
     if gate.name in SYMMETRIC_2Q_GATES and gate.qubits[::-1] in errors:
-        # The device's other spelling of the same gate.
+        # The device has the same gate with its qubits the other way round.
         swap = SuperOp(SwapGate())
         return swap.compose(SuperOp(errors[gate.qubits[::-1]])).compose(swap)
     return SuperOp(np.eye(4 ** len(gate.qubits)))
@@ -306,7 +305,7 @@ def _local_generators(qubits: Sequence[int], device: Device) -> Iterator[Generat
 
 
 def _sparse(label: str, places: Sequence[int]) -> Generator:
-    """Read a label whose last letter is on the first place."""
+    """Parse a label whose last letter is on the first place."""
     found = sorted(
         (place, letter)
         for place, letter in zip(places, reversed(label), strict=True)
@@ -321,7 +320,7 @@ def _operation(gate: Gate, device: Device) -> Operation:
 
 
 def _texts_of_circuits(value: Any) -> Iterator[str]:
-    """Give the texts that IBM's decoder hands to QPY."""
+    """Yield the texts that IBM's decoder passes to QPY."""
     if isinstance(value, list):
         for each in value:
             yield from _texts_of_circuits(each)
@@ -335,10 +334,10 @@ def _texts_of_circuits(value: Any) -> Iterator[str]:
 
 @contextmanager
 def _reading() -> Iterator[None]:
-    """Refuse what cannot be read."""
+    """Reject the job if a block that reads its params fails."""
     try:
         yield
     except Exception as error:
-        # Damaged contents surface as whatever pydantic, numpy, QPY or samplomatic stumble over.
+        # Damaged contents can raise any error inside pydantic, numpy, QPY or samplomatic.
         message = getattr(error, "message", None) or error
         raise RejectedError(f"The job's params cannot be read: {message}") from error

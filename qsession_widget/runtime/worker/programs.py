@@ -1,4 +1,4 @@
-"""The programs by name. Lives in a worker process."""
+"""Dispatches a task to its program by name."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def run(task: dict[str, Any], on_interim: Callable[[str], None]) -> Outcome:
 
     Args:
         task: an `executor.Task` as a dict.
-        on_interim: is given each pub's encoded result, but the last one's, as soon as it is there.
+        on_interim: called with each pub's encoded result as soon as it is there, except the last.
 
     Raises:
         RejectedError: for a payload that cannot be read or run on its device.

@@ -11,7 +11,7 @@ from qsession_widget.runtime.worker import main, primitives
 
 def test_interim_results_are_kept_up_to_their_bound() -> None:
     sent: list[str] = []
-    tell = main.Showing(sent.append)
+    tell = main.InterimSender(sent.append)
     for size in (bounds.INTERIM_CHARACTERS - 1, 1, 1, 0):
         tell("x" * size)
     # What was left out would be in the middle of what comes after it: nothing comes after it.

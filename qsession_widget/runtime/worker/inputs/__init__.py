@@ -1,1 +1,1 @@
-"""What a job asks for: its pubs, shots and seeds."""
+"""Reads what a job asks for: its pubs, shots and seeds."""

@@ -27,7 +27,7 @@ def parts(raw: Any, count: int) -> list[Any]:
         count: how many parts a pub of the program has at most.
 
     Raises:
-        RejectedError: for what is no list that begins with a circuit.
+        RejectedError: for anything but a list that begins with a circuit.
     """
     if not isinstance(raw, list) or not 0 < len(raw) <= count:
         raise RejectedError(f"A pub is a list of one to {count} items, not {raw!r:.80}.")

@@ -1,4 +1,4 @@
-"""How many shots a pub takes: its own, twirling's, or the defaults of its job."""
+"""How many shots a pub takes: its own, those of twirling, or the defaults of its job."""
 
 from __future__ import annotations
 
@@ -11,21 +11,21 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
 DEFAULT_SHOTS = 4096
-"""IBM's, where neither pub nor options say anything; a precision of 1/64."""
+"""IBM's default, where neither pub nor options say anything; a precision of 1/64."""
 
 AUTO = "auto"
 _LEAST_OF_A_RANDOMIZATION = 64
 _RANDOMIZATIONS = 32
 _MOST = 2**63 - 1
-"""Stands for every number beyond: no device takes as many."""
+"""Stands for every larger number: no device takes as many."""
 _ROUNDING = 1e-9
 """Relative: far more than floats lose on the way from shots to precision and back."""
 
 
 def for_precision(precision: float) -> int:
-    """Give the least shots whose standard error, of an observable of eigenvalues 1 and -1, is that.
+    """Return the least shots for a standard error of an observable with eigenvalues 1 and -1.
 
-    What came from a whole number of shots gives the same number: 1/sqrt(1000) is 1000 shots.
+    A precision that was worked out from shots gives the same number: 1/sqrt(1000) is 1000 shots.
 
     Args:
         precision: standard error, more than 0 and finite.
@@ -33,16 +33,16 @@ def for_precision(precision: float) -> int:
     exact = 1 / precision / precision
     if exact > _MOST:
         return _MOST
-    # A precision of 1e200 stands for no shot at all.
+    # A precision of 1e200 would be no shot at all.
     nearest = max(round(exact), 1)
     return nearest if abs(exact - nearest) <= _ROUNDING * nearest else math.ceil(exact)
 
 
 def check(options: Mapping[str, Any]) -> None:
-    """Refuse values of options that say nothing about shots, though they are meant to.
+    """Check the values of the options that decide the shots.
 
     Raises:
-        InvalidInputError: for a name's value that is not allowed.
+        InvalidInputError: for a value that is not allowed.
     """
     whole = "a whole number from 1"
     _check("default_shots", options.get("default_shots"), _is_count, whole)
@@ -78,7 +78,7 @@ def _is_precision(value: Any) -> bool:
 
 
 def default(options: Mapping[str, Any]) -> int:
-    """Give the shots of a pub that names neither shots nor a precision.
+    """Return the shots of a pub that names neither shots nor a precision.
 
     Args:
         options: of the job, as they are on the wire, checked by `check`.
@@ -96,7 +96,7 @@ def default(options: Mapping[str, Any]) -> int:
 
 
 def _twirled(shots: int, randomizations: Any, of_each: Any) -> int:
-    """Give the product of randomizations and the shots of each, by IBM's rules for "auto".
+    """Return the product of randomizations and the shots of each, by IBM's rules for "auto".
 
     The twirling itself is left out: averaged over randomizations it would turn the device's noise
     into Pauli noise of the same strength.

@@ -1,1 +1,1 @@
-"""From counts and shots to a result."""
+"""Turns the counts and shots of Aer into results."""

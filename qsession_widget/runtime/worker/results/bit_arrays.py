@@ -1,4 +1,4 @@
-"""Shots as Aer gives them, turned into the arrays of a sampler's result."""
+"""Turns the shots of Aer into the bit arrays of a sampler's result."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ if TYPE_CHECKING:
 def registers(
     circuit: QuantumCircuit, memories: Sequence[Sequence[str]], shape: tuple[int, ...], shots: int
 ) -> dict[str, BitArray]:
-    """Give what each classical register of a circuit read.
+    """Return the bits of each classical register of a circuit.
 
     Args:
         circuit: the circuit.
-        memories: of each run, what each shot read, as hexadecimal numbers; empty where nothing
-            is measured.
+        memories: for each run the outcome of each shot, as a hexadecimal number; empty if
+            nothing is measured.
         shape: of the runs.
         shots: of each run.
     """
@@ -47,7 +47,7 @@ def registers(
 
 
 def check_names(circuit: QuantumCircuit) -> None:
-    """Refuse a register whose data cannot be in a result: DataBin has something of that name.
+    """Check that no register has a name that DataBin uses for something else.
 
     Raises:
         InvalidInputError: for such a register.
@@ -61,7 +61,7 @@ def check_names(circuit: QuantumCircuit) -> None:
 
 
 def _places(circuit: QuantumCircuit, register: ClassicalRegister) -> range | list[int]:
-    """Give the places of a register's bits among all of the circuit's."""
+    """Return the places of a register's bits among all of the circuit's."""
     places = [circuit.find_bit(bit).index for bit in register]
     if not places:
         return range(0)

@@ -1,7 +1,7 @@
 """Expectation values from counts, as Qiskit's BackendEstimatorV2 estimates them.
 
-That class binds and composes its circuits anew at each run; here the circuits that measure keep
-their parameters, so that they can be kept.
+That class binds and composes its circuits at each run. Here the measuring circuits keep their
+parameters, so that they can be cached.
 """
 
 from __future__ import annotations
@@ -24,19 +24,19 @@ if TYPE_CHECKING:
     from qiskit.transpiler import Target
 
 REGISTER = "__c"
-"""Name of the register that measurements go to, where the circuit has none of that name."""
+"""Name of the register that measurements go to, unless the circuit has one of that name."""
 
 _BASIS = {**{each: each for each in "IXYZ"}, **dict(zip("+-rl01", "XXYYZZ", strict=True))}
-"""Which Pauli is measured for each letter of an observable: the last six are projectors."""
+"""Which Pauli is measured for each letter of an observable; `+-rl01` are projectors."""
 
 
 class Reading(NamedTuple):
-    """How an observable follows from what is read.
+    """How an observable's value follows from the measured bits; masks of bits.
 
     Attributes:
-        parity: the bits whose parity is its sign.
-        ones: the bits that have to be 1, else it is 0.
-        zeros: the bits that have to be 0, else it is 0.
+        parity: the bits whose parity is the sign of the value.
+        ones: the bits that have to be 1; otherwise the value is 0.
+        zeros: the bits that have to be 0; otherwise the value is 0.
     """
 
     parity: int
@@ -45,7 +45,7 @@ class Reading(NamedTuple):
 
     @classmethod
     def of(cls, label: str, bits: Mapping[int, int]) -> Reading:
-        """Read an observable's label; `bits` are the places of the measured qubits' bits."""
+        """Parse an observable's label; `bits` are the places of the measured qubits' bits."""
         masks = {"parity": 0, "ones": 0, "zeros": 0}
         for qubit, letter in enumerate(reversed(label)):
             if letter != "I":
@@ -54,24 +54,24 @@ class Reading(NamedTuple):
         return cls(**masks)
 
     def takes(self, outcome: int) -> bool:
-        """Whether the observable is not zero at an outcome."""
+        """Whether the observable is not zero for an outcome."""
         return outcome & self.ones == self.ones and not outcome & self.zeros
 
 
 @dataclass(frozen=True)
 class Group:
-    """Observables that one circuit measures.
+    """Observables that one circuit measures together.
 
     Attributes:
         circuit: the circuit with their measurement.
-        readings: by observable, how it is read off.
+        readings: how the value of each observable is read, by its label.
     """
 
     circuit: QuantumCircuit
     readings: Mapping[str, Reading]
 
     def estimate(self, counts: Mapping[str, int]) -> dict[str, tuple[float, float]]:
-        """Give each observable's mean, and the spread of a single shot."""
+        """Return each observable's mean, and the standard deviation of a single shot."""
         offset = self.circuit.num_clbits - self.circuit.cregs[-1].size
         outcomes = [(int(text, 16) >> offset, count) for text, count in counts.items()]
         shots = sum(count for _, count in outcomes)
@@ -83,17 +83,17 @@ class Group:
             square = sum(count for _, count in kept) / shots
             odd = sum(count for outcome, count in kept if (outcome & mask).bit_count() & 1)
             mean = square - 2 * odd / shots
-            # Not below zero by rounding.
+            # Rounding may not make it negative.
             found[label] = mean, math.sqrt(max(square - mean**2, 0.0))
         return found
 
 
 def wanted(pub: EstimatorPub) -> tuple[dict[tuple[int, ...], frozenset[str]], Any, Any]:
-    """Say which observables are to be measured at which of a pub's parameter values.
+    """Return which observables are to be measured at which of a pub's parameter values.
 
     Returns:
-        By index of the parameter values the observables; and for each element of the result, the
-        index and the observable (a dict of terms) that belong to it.
+        The observables by index of the parameter values; and for each element of the result its
+        index and its observable (a dict of terms).
     """
     shape = pub.parameter_values.shape
     indices = np.fromiter(np.ndindex(shape), dtype=object).reshape(shape)
@@ -106,14 +106,14 @@ def wanted(pub: EstimatorPub) -> tuple[dict[tuple[int, ...], frozenset[str]], An
 
 
 def groups(circuit: QuantumCircuit, labels: frozenset[str], target: Target) -> list[Group]:
-    """Give circuits that measure observables, as few as measuring qubit by qubit allows.
+    """Return circuits that measure observables, as few as qubit-wise commutation allows.
 
     Args:
-        circuit: prepares the state; may have parameters.
+        circuit: the circuit that prepares the state; may have parameters.
         labels: Paulis and projectors (`+-rl01`) of every qubit, as wide as the circuit.
-        target: in whose instructions to turn qubits before they are measured.
+        target: whose instructions rotate the qubits before they are measured.
     """
-    # Sorted, so that the order, and with it every seed, is always the same.
+    # Sorted, so that the order, and with it the seed of each circuit, is always the same.
     measuring: dict[str, list[str]] = {}
     for label in sorted(labels):
         measuring.setdefault("".join(map(_BASIS.__getitem__, label)), []).append(label)
@@ -164,10 +164,10 @@ def _measuring(circuit: QuantumCircuit, measurement: QuantumCircuit) -> QuantumC
 def combined(
     where: Any, observables: Any, found: Mapping[tuple[tuple[int, ...], str], tuple[float, float]]
 ) -> tuple[Any, Any]:
-    """Add up the terms of each observable: means, and spreads of a single shot.
+    """Add up the terms of each observable: means, and standard deviations of a single shot.
 
-    The spreads are added up as in Qiskit's BackendEstimatorV2, as if all terms erred the same way.
-    That is a bound: terms of one group share their shots, and others are independent.
+    The deviations are added up as in Qiskit's BackendEstimatorV2, as if all terms erred in the same
+    direction. That is an upper bound: terms of one group share their shots, others are independent.
     """
     means = np.zeros(where.shape, dtype=float)
     spreads = np.zeros(where.shape, dtype=float)
