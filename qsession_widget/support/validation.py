@@ -1,4 +1,7 @@
-"""Checks of arguments and options: each takes a name and a value, and returns what it allows."""
+"""Checks of arguments and options: each takes a name and a value and returns the checked value.
+
+A value that is not allowed raises an `InvalidInputError` that says what is.
+"""
 
 from __future__ import annotations
 
@@ -24,13 +27,13 @@ if TYPE_CHECKING:
 _IMAGE = re.compile(r"[a-zA-Z0-9]+([/.\-_][a-zA-Z0-9]+)*:[a-zA-Z0-9]+([.\-_][a-zA-Z0-9]+)*")
 
 LARGEST_WHOLE = 2**63 - 1
-"""Largest whole number that the databases and the other languages on the way can hold."""
+"""Largest whole number that databases and other languages on the way can hold."""
 
 _LOG_LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")
 
 
 def whole(low: int, high: int | None = None) -> Check:
-    """Allow whole numbers from a lowest to a highest one; None is 2**63 - 1."""
+    """Allow whole numbers within bounds, both included; without `high` up to 2**63 - 1."""
     allowed = f"a whole number from {low}" + ("" if high is None else f" to {high}")
 
     def check(name: str, value: Any) -> int:
@@ -47,7 +50,7 @@ def whole(low: int, high: int | None = None) -> Check:
 
 
 def number(low: float, *, above: bool = False) -> Check:
-    """Allow finite numbers from a lowest one, or above it."""
+    """Allow finite numbers from `low` on, or only above it."""
     allowed = f"a number {'above' if above else 'from'} {low:g}{'' if above else ' up'}"
 
     def check(name: str, value: Any) -> float:
@@ -60,7 +63,7 @@ def number(low: float, *, above: bool = False) -> Check:
 
 
 def either(*checks: Check) -> Check:
-    """Allow what any of these allows; the last one's message is shown."""
+    """Allow what any of these checks allows; the message is that of the last one."""
     *others, last = checks
 
     def check(name: str, value: Any) -> Any:
@@ -86,7 +89,7 @@ def one_of(*allowed: str) -> Check:
 
 
 def list_of(each: Check) -> Check:
-    """Allow a sequence, each element of which is allowed."""
+    """Allow a sequence whose elements are all allowed."""
 
     def check(name: str, value: Any) -> list[Any]:
         listed = entries(value)
@@ -99,7 +102,7 @@ def list_of(each: Check) -> Check:
 
 def boolean(name: str, value: Any) -> bool:
     """Allow True and False."""
-    # numpy's own, which comparisons of its numbers give, is none of Python's.
+    # Comparisons of numpy's numbers return its own bool, which is not Python's.
     if not isinstance(value, bool) and type(value).__name__ not in {"bool", "bool_"}:
         raise refusal(name, value, "True or False")
     return bool(value)
@@ -113,14 +116,14 @@ def text(name: str, value: Any) -> str:
 
 
 def mapping(name: str, value: Any) -> dict[str, Any]:
-    """Allow a dict, which is copied with all that is in it."""
+    """Allow a dict, and return a deep copy."""
     if not isinstance(value, Mapping):
         raise refusal(name, value, "a dict")
     return copy.deepcopy(dict(value))
 
 
 def noise_model(name: str, value: Any) -> dict[str, Any]:
-    """Allow a noise model of Aer, or the dict that it makes of itself."""
+    """Allow a noise model of Aer, or its dict, and return a copy of the dict."""
     if type(value).__module__.startswith("qiskit_aer.noise."):
         value = value.to_dict()
     if not isinstance(value, Mapping) or not isinstance(value.get("errors"), list):
@@ -129,14 +132,14 @@ def noise_model(name: str, value: Any) -> dict[str, Any]:
 
 
 def coupling_map(name: str, value: Any) -> list[Any]:
-    """Allow pairs of qubits, as a list or a CouplingMap of Qiskit."""
+    """Allow pairs of qubits, as a list or Qiskit's CouplingMap, and return a list."""
     edges = value.get_edges() if hasattr(value, "get_edges") else value
     found: list[Any] = list_of(list_of(whole(0)))(name, edges)
     return found
 
 
 def anything(_name: str, value: Any) -> Any:
-    """Allow whatever it is: somebody else checks it."""
+    """Allow any value: it is checked elsewhere."""
     return value
 
 
@@ -164,12 +167,12 @@ def tags(name: str, value: Any) -> list[str]:
 
 
 def texts(name: str, value: Any) -> tuple[str, ...]:
-    """Allow a list of texts, and give what nobody changes."""
+    """Allow a list of texts, and return a tuple."""
     return tuple(tags(name, value))
 
 
 def seconds(name: str, value: Any) -> int:
-    """Allow a length of time (`duration.parse_duration`)."""
+    """Allow a duration (`duration.parse_duration`), and return its seconds."""
     return parse_duration(value, name=name)
 
 
@@ -179,7 +182,7 @@ def given(check: Check, name: str, value: Any) -> Any:
 
 
 def function(name: str, value: Any) -> Any:
-    """Allow what can be called."""
+    """Allow a callable."""
     if not callable(value):
         raise refusal(name, value, "a function")
     return value
@@ -200,19 +203,19 @@ def path(name: str, value: Any) -> Any:
 
 
 def moment(name: str, value: Any) -> str:
-    """Allow a datetime, and give it as text with its zone; without one it is in local time."""
+    """Allow a datetime, local if it has no zone, and return it as text with its zone."""
     allowed = "a datetime, such as datetime(2025, 1, 31, tzinfo=timezone.utc)"
     if not isinstance(value, datetime):
         raise refusal(name, value, allowed)
     try:
         return value.astimezone().isoformat()
-    # The first and the last days of the calendar have no time in other zones.
+    # The first and last days of the calendar do not exist in every zone.
     except (OverflowError, OSError, ValueError) as error:
         raise refusal(name, value, allowed) from error
 
 
 def timeout(name: str, value: Any) -> float | None:
-    """Allow a number of seconds; None, and infinity, is as long as it takes."""
+    """Allow a number of seconds; None and infinity mean no limit."""
     seconds_long = None if value is None else _as_float(value)
     if seconds_long is None or seconds_long == math.inf:
         return None
@@ -222,12 +225,12 @@ def timeout(name: str, value: Any) -> float | None:
 
 
 def refusal(name: str, value: object, allowed: str) -> InvalidInputError:
-    """Give the error for a value that is not allowed."""
+    """Return the error for a value that is not allowed."""
     return InvalidInputError(f"{name}={shown(value)} is not allowed; allowed: {allowed}")
 
 
 def _as_float(value: Any) -> float:
-    """Give a number, numpy's included, as Python's; nan where it is none or too large."""
+    """Return a number, also one of numpy, as a float; nan if it is no number or too large."""
     if not isinstance(value, Real) or isinstance(value, bool):
         return math.nan
     try:
@@ -237,12 +240,12 @@ def _as_float(value: Any) -> float:
 
 
 def entries(value: Any) -> list[Any] | None:
-    """Give what is in a list, an array or the like; None where it is none."""
-    # A text is a sequence of texts as well, and a dict one of its keys: never what is meant.
+    """Return the elements of a list, an array or another iterable; None for other values."""
+    # Texts and dicts are iterable too, but are never meant as lists.
     if isinstance(value, (str, bytes, bytearray, Mapping)) or not isinstance(value, Iterable):
         return None
     try:
         return list(value)
-    # An array without dimensions says only now that it has no elements.
+    # An array without dimensions raises only when it is iterated.
     except TypeError:
         return None

@@ -303,8 +303,8 @@ def test_what_goes_with_the_job_as_a_whole() -> None:
 
 
 @pytest.mark.parametrize("annotation", [int, str, "bool", int | None, list[str], Literal[1]])
-def test_an_option_whose_annotation_says_nothing_to_check_cannot_be_added(annotation: Any) -> None:
-    with pytest.raises(TypeError, match=r"Added\.option: .* says nothing to check"):
+def test_an_option_without_a_check_cannot_be_added(annotation: Any) -> None:
+    with pytest.raises(TypeError, match=r"Added\.option: .* has no check"):
         type("Added", (CheckedOptions,), {"__annotations__": {"option": annotation}})
 
 

@@ -1,8 +1,8 @@
-"""The base of all option classes: a dataclass whose fields are checked by their annotations.
+"""The base of all option classes: dataclasses whose fields are checked as they are annotated.
 
-What a field allows stands in its annotation and nowhere else: the type itself, where that says it
-all (`bool`, a `Literal` of texts, a group of options, a sequence or a union of those), or a check
-in `Annotated`. A field whose annotation says neither is an error when its class is made.
+The annotation of a field is the only place that says what it allows. It is a type that can be
+checked as it is (`bool`, a `Literal` of texts, a group of options, a sequence or a union of those),
+or it has a check in `Annotated`. Any other annotation is an error when the class is created.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ _MOVED = {
     "shots": "default_shots, or shots= of run",
     "precision": "default_precision, or precision= of run",
     "transpilation": "optimization_level, or transpile the circuits before",
-    "skip_transpilation": "circuits in the device's instruction set are left as they are",
+    "skip_transpilation": "circuits in the backend's instruction set are left as they are",
     "initial_layout": "generate_preset_pass_manager(initial_layout=...) of Qiskit",
     "layout_method": "generate_preset_pass_manager(layout_method=...) of Qiskit",
     "routing_method": "generate_preset_pass_manager(routing_method=...) of Qiskit",
@@ -65,7 +65,7 @@ class CheckedOptions:
         """Derive the checks of the class's own fields from their annotations.
 
         Raises:
-            TypeError: for a field whose annotation says nothing to check.
+            TypeError: for a field whose annotation has no check.
         """
         super().__init_subclass__()
         annotations: dict[str, Any] = inspect.get_annotations(cls)
@@ -77,13 +77,13 @@ class CheckedOptions:
                 own[name] = check_of(annotation)
             except TypeError as error:
                 raise TypeError(f"{cls.__name__}.{name}: {error}") from None
-            # What signatures show, in the kernel's help and on the pages of the API.
+            # Signatures in help and documentation show the plain type.
             annotations[name] = _shown(annotation)
         cls.__annotations__ = annotations
         cls._CHECKS = {**cls._CHECKS, **own}
 
     def __new__(cls, *_: Any, **named: Any) -> Self:
-        """Refuse an unknown name with our message instead of Python's."""
+        """Raise our error for an unknown name before Python raises its own."""
         for name in named:
             cls._require_known(name)
         return super().__new__(cls)
@@ -96,7 +96,7 @@ class CheckedOptions:
 
     @classmethod
     def of(cls, value: Self | Mapping[str, object] | None) -> Self:
-        """Return options that are given as an instance, as a dict, or as None for the defaults.
+        """Return options from an instance, a dict, or None for the defaults.
 
         Raises:
             InvalidInputError: for a name or value that is not allowed.
@@ -175,10 +175,10 @@ def _take_over(options: CheckedOptions, changed: CheckedOptions) -> None:
 
 
 def check_of(annotation: Any) -> Check:
-    """Return the check that an annotation stands for; None in a union is left to the caller.
+    """Return the check of an annotation; None in a union is left to the caller.
 
     Raises:
-        TypeError: for an annotation that says nothing to check.
+        TypeError: for an annotation without a check.
     """
     origin: Any = get_origin(annotation)
     arguments = get_args(annotation)
@@ -196,11 +196,11 @@ def check_of(annotation: Any) -> Check:
         return validation.boolean
     if isinstance(annotation, type) and issubclass(annotation, CheckedOptions):
         return _group(annotation)
-    raise TypeError(f"the annotation {annotation!r} says nothing to check; use Annotated")
+    raise TypeError(f"the annotation {annotation!r} has no check; put one in Annotated")
 
 
 def _group(kind: type[CheckedOptions]) -> Check:
-    """Allow a group of options, which is copied: an instance, or a dict of the same names."""
+    """Allow a group of options, as an instance or a dict; it is copied."""
 
     def check(name: str, value: Any) -> CheckedOptions:
         if not isinstance(value, (kind, Mapping)):

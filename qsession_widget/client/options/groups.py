@@ -1,7 +1,7 @@
 """Groups of options of the primitives: the names, values and limits of qiskit-ibm-runtime.
 
-None is "not set": the service decides. IBM's service knows all of them. The local runtime
-simulates a device's noise and does nothing about it, and warns where it is asked to.
+None means "not set": the service decides. IBM's service supports all of them. The local runtime
+simulates a device's noise and does not mitigate it; it warns if an option asks it to.
 """
 
 # Annotations are not postponed: each option's check is derived from its own (`CheckedOptions`).
@@ -39,7 +39,7 @@ _EXTRAPOLATORS = {
     "fallback": 2,
     **{f"polynomial_degree_{degree}": degree + 1 for degree in range(1, 8)},
 }
-"""Each way to extrapolate to no noise, and how many noise factors it needs."""
+"""The ways to extrapolate to zero noise, and how many noise factors each needs."""
 
 _NOISE_FACTORS = (1.0, 3.0, 5.0)
 _EXTRAPOLATION = ("exponential", "linear")
@@ -52,11 +52,11 @@ class DynamicalDecouplingOptions(CheckedOptions):
     """Pulses on idle qubits against their decoherence.
 
     Attributes:
-        enable: whether to do it.
-        sequence_type: the pulses: "XX", "XpXm" or "XY4".
-        extra_slack_distribution: where time that is left over goes: "middle" or "edges".
+        enable: whether to apply them.
+        sequence_type: which pulses: "XX", "XpXm" or "XY4".
+        extra_slack_distribution: where to put remaining idle time: "middle" or "edges".
         scheduling_method: whether gates come "alap", as late as possible, or "asap".
-        skip_reset_qubits: whether to leave out qubits that are in their ground state still.
+        skip_reset_qubits: whether to leave out qubits that are still in their ground state.
     """
 
     enable: bool | None = None
@@ -68,14 +68,14 @@ class DynamicalDecouplingOptions(CheckedOptions):
 
 @dataclass
 class TwirlingOptions(CheckedOptions):
-    """Random Pauli gates that turn errors into simpler ones.
+    """Random Pauli gates that turn errors into Pauli errors.
 
     Attributes:
         enable_gates: whether to twirl two-qubit gates.
         enable_measure: whether to twirl measurements.
         num_randomizations: how many random circuits, or "auto".
         shots_per_randomization: shots for each of them, or "auto".
-        strategy: which qubits: "active", "active-accum", "active-circuit" or "all".
+        strategy: which qubits to twirl: "active", "active-accum", "active-circuit" or "all".
     """
 
     enable_gates: bool | None = None
@@ -100,12 +100,12 @@ class MeasureNoiseLearningOptions(CheckedOptions):
 
 @dataclass
 class ZneOptions(CheckedOptions):
-    """Extrapolation from more noise to none, for an Estimator.
+    """Zero-noise extrapolation, for an Estimator.
 
     Attributes:
         amplifier: how noise is amplified: "gate_folding", "gate_folding_front",
             "gate_folding_back" or "pea".
-        noise_factors: by how much, each at least 1.
+        noise_factors: by which factors, each at least 1.
         extrapolator: the fit, or several to try in order: "linear", "exponential",
             "double_exponential", "fallback", "polynomial_degree_1" to "polynomial_degree_7".
         extrapolated_noise_factors: where to evaluate the fits.
@@ -119,10 +119,10 @@ class ZneOptions(CheckedOptions):
     extrapolated_noise_factors: Sequence[NumberFromZero] | None = None
 
     def check(self) -> None:
-        """Refuse fits that need more noise factors than there are.
+        """Check that there are enough noise factors for each fit.
 
         Raises:
-            InvalidInputError: a ValueError, which names the fit.
+            InvalidInputError: a ValueError that names the fit.
         """
         fits = _EXTRAPOLATION if self.extrapolator is None else self.extrapolator
         factors = _NOISE_FACTORS if self.noise_factors is None else self.noise_factors
@@ -137,8 +137,8 @@ class PecOptions(CheckedOptions):
     """Probabilistic error cancellation, for an Estimator.
 
     Attributes:
-        max_overhead: the most that the number of circuits may grow by.
-        noise_gain: how much noise is left, 0 for none, or "auto".
+        max_overhead: largest factor by which the number of circuits may grow.
+        noise_gain: how much noise remains, 0 for none, or "auto".
     """
 
     max_overhead: PositiveNumber | None = None
@@ -150,7 +150,7 @@ class LayerNoiseLearningOptions(CheckedOptions):
     """How the noise of layers of gates is learned, for an Estimator.
 
     Attributes:
-        max_layers_to_learn: at most so many different layers.
+        max_layers_to_learn: how many different layers at most.
         shots_per_randomization: shots for each random circuit.
         num_randomizations: how many random circuits.
         layer_pair_depths: depths of the circuits, in pairs of layers.
@@ -164,17 +164,17 @@ class LayerNoiseLearningOptions(CheckedOptions):
 
 @dataclass
 class ResilienceOptions(CheckedOptions):
-    """What an Estimator does against errors, in detail.
+    """Error mitigation of an Estimator, in detail.
 
     Attributes:
         measure_mitigation: whether to correct measurements.
         measure_noise_learning: how their noise is learned.
-        zne_mitigation: whether to extrapolate to no noise.
-        zne: how.
+        zne_mitigation: whether to extrapolate to zero noise.
+        zne: how to extrapolate.
         pec_mitigation: whether to cancel errors; not together with `zne_mitigation`.
-        pec: how.
+        pec: how to cancel them.
         layer_noise_learning: how the noise of layers is learned.
-        layer_noise_model: a noise that was learned before: an object of qiskit-ibm-runtime.
+        layer_noise_model: noise that was learned before, as an object of qiskit-ibm-runtime.
     """
 
     measure_mitigation: bool | None = None
@@ -193,10 +193,10 @@ class ResilienceOptions(CheckedOptions):
     ) = None
 
     def check(self) -> None:
-        """Refuse what does not go together.
+        """Check that the options go together.
 
         Raises:
-            InvalidInputError: a ValueError, which names the two.
+            InvalidInputError: a ValueError that names the two that do not.
         """
         self.zne.check()
         if self.zne_mitigation and self.pec_mitigation:
@@ -214,7 +214,7 @@ class ExecutionOptions(CheckedOptions):
     Attributes:
         init_qubits: whether qubits are reset before each shot.
         rep_delay: seconds between shots.
-        meas_type: what a Sampler gives: "classified" bits, "kerneled" or "avg_kerneled" points.
+        meas_type: type of a Sampler's data: "classified" bits, "kerneled" or "avg_kerneled" points.
     """
 
     init_qubits: bool | None = None
@@ -224,12 +224,12 @@ class ExecutionOptions(CheckedOptions):
 
 @dataclass
 class EnvironmentOptions(CheckedOptions):
-    """What goes with every job.
+    """Options that go with every job.
 
     Attributes:
         log_level: DEBUG, INFO, WARNING, ERROR or CRITICAL, in any case.
-        job_tags: texts by which the jobs can be found again.
-        private: whether the service forgets the inputs, and gives the result once.
+        job_tags: tags by which the jobs can be found again.
+        private: whether the service deletes the inputs, and returns the result only once.
     """
 
     log_level: LogLevel | None = None
@@ -239,11 +239,11 @@ class EnvironmentOptions(CheckedOptions):
 
 @dataclass
 class SimulatorOptions(CheckedOptions):
-    """For simulators. Real devices ignore it.
+    """Options of simulators. Real devices ignore them.
 
     Attributes:
         noise_model: a NoiseModel of Aer, or a dict of one.
-        seed_simulator: seed, for the same result every time.
+        seed_simulator: seed, for reproducible results.
         coupling_map: pairs of coupled qubits, or a CouplingMap.
         basis_gates: names of gates.
     """
@@ -258,19 +258,19 @@ class SimulatorOptions(CheckedOptions):
     basis_gates: Texts | None = None
 
     def set_backend(self, backend: "BackendV2") -> None:
-        """Take noise, coupling and gates of a device, as recorded in its target.
+        """Set the noise, coupling and gates to those of a backend's target.
 
         Args:
-            backend: the device.
+            backend: the backend.
 
         Raises:
-            InvalidInputError: for what is no device.
+            InvalidInputError: if it is no backend.
         """
         from qiskit.providers import BackendV2  # noqa: PLC0415 - these options need no Qiskit
         from qiskit_aer.noise import NoiseModel  # noqa: PLC0415 - as above
 
         if not isinstance(backend, BackendV2):
-            raise refusal("backend", backend, "a device, such as service.backend(name)")
+            raise refusal("backend", backend, "a backend, such as service.backend(name)")
         self.update(
             noise_model=NoiseModel.from_backend(backend),
             coupling_map=backend.coupling_map,

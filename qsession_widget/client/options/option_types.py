@@ -1,4 +1,4 @@
-"""Types of options with the check of each: `Count | None` is a field that allows counts."""
+"""Annotated types that options share: `Count | None` is an optional whole number from 1 on."""
 
 from __future__ import annotations
 

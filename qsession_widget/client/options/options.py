@@ -1,4 +1,4 @@
-"""Options of primitives and of single runs. A wrong name or value is refused at once, by name."""
+"""Options of primitives and of single runs. A wrong name or value is an error at once."""
 
 # Annotations are not postponed: each option's check is derived from its own (`CheckedOptions`).
 
@@ -59,40 +59,40 @@ __all__ = [
 MAX_OPTIMIZATION_LEVEL = 3
 _MAX_RESILIENCE_LEVEL = 2
 _IMAGE = "image"
-"""Of `experimental`: a job's own image, which is no input of the program."""
+"""Key of `experimental` for a job's own image, which is not an input of the program."""
 
 ESTIMATOR_ONLY = ("default_precision", "seed_estimator", "resilience_level", "resilience")
-"""Options that a Sampler has no use for."""
+"""Options that a Sampler does not have."""
 
 
 @dataclass
 class Options(CheckedOptions):
     """Options of a Sampler or an Estimator: those of qiskit-ibm-runtime, and two of our own.
 
-    A group may be given as a dict: `Options(twirling={"enable_gates": True})`. What is only for an
-    Estimator is not sent with a Sampler's jobs.
+    A group may be given as a dict: `Options(twirling={"enable_gates": True})`. Options that only an
+    Estimator has are not sent with a Sampler's jobs.
 
     Attributes:
-        optimization_level: how hard the transpiler works on a circuit that is not in the device's
-            instruction set, 0 to 3. From 1 on gates that undo each other are cancelled, folded ones
-            (mitiq) too: 0 keeps them.
+        optimization_level: level of the transpiler, 0 to 3, for a circuit that is not in the
+            backend's instruction set. From 1 on gates that undo each other are cancelled, also
+            those of folded circuits (mitiq): 0 keeps them.
         resilience_level: error mitigation of an Estimator, 0 (none) to 2; None leaves it to the
             service: IBM's takes 1. The local runtime mitigates nothing.
-        default_shots: shots for each pub that names none; None leaves it to the service (4096).
-        default_precision: standard error that an Estimator aims at for each pub that names none;
-            None leaves it to the service (1/64).
-        seed: seed of the simulator, for the same result every time. Real devices ignore it. The
-            same as `simulator.seed_simulator`, and comes before it.
+        default_shots: shots of each pub without its own; None leaves it to the service (4096).
+        default_precision: standard error that an Estimator aims at for each pub without its own
+            precision; None leaves it to the service (1/64).
+        seed: seed of the simulator, for reproducible results. Real devices ignore it. The same as
+            `simulator.seed_simulator`, and takes precedence over it.
         seed_estimator: seed of an Estimator's random choices.
-        max_execution_time: limit of a job's own running time, seconds or text such as "5m".
+        max_execution_time: limit of a job's own running time, in seconds or as text such as "5m".
         dynamical_decoupling: pulses on idle qubits.
         twirling: random Pauli gates.
-        resilience: what an Estimator does against errors, in detail.
+        resilience: error mitigation of an Estimator, in detail.
         execution: how circuits are executed.
-        environment: what goes with every job.
-        simulator: for simulators.
-        experimental: a dict for the service, unchecked. As with qiskit-ibm-runtime, what has the
-            name of an option is laid over that option, and "image" is the job's image.
+        environment: options that go with every job.
+        simulator: options of simulators.
+        experimental: a dict for the service, unchecked. As with qiskit-ibm-runtime, an entry with
+            the name of an option overrides that option, and "image" is the job's image.
 
     Raises:
         InvalidInputError: for a name or a value that is not allowed, at construction and at every
@@ -118,7 +118,7 @@ class Options(CheckedOptions):
 
     @classmethod
     def of(cls, value: Self | Mapping[str, object] | None) -> Self:
-        """Take options as `CheckedOptions.of` does; also those of qiskit-ibm-runtime.
+        """Return options as `CheckedOptions.of` does; also takes those of qiskit-ibm-runtime.
 
         Raises:
             InvalidInputError: for a name or value that is not allowed.
@@ -128,7 +128,7 @@ class Options(CheckedOptions):
         return super().of(value)
 
     def on_the_wire(self, program_id: str = "estimator") -> dict[str, Any]:
-        """Give the `params.options` of POST /jobs: what was set, and nothing else.
+        """Return the `params.options` of POST /jobs: what was set, and nothing else.
 
         Args:
             program_id: "sampler" or "estimator".
@@ -147,7 +147,7 @@ class Options(CheckedOptions):
         if program_id == "estimator" and "execution" in found:
             found["execution"] = {**found["execution"]}
             found["execution"].pop("meas_type", None)
-        # As qiskit-ibm-runtime: what has a place of its own goes there, the rest stays.
+        # As qiskit-ibm-runtime: entries with the name of an option override it, the rest stays.
         rest = {}
         for key, value in (self.experimental or {}).items():
             if key in wanted:
@@ -159,7 +159,7 @@ class Options(CheckedOptions):
         return {name: value for name, value in found.items() if value != {}}
 
     def for_the_run(self) -> dict[str, Any]:
-        """Give what these options say about a job as a whole, in the names of RuntimeOptions."""
+        """Return the options that apply to a job as a whole, under the names of RuntimeOptions."""
         found = self.environment.set_values()
         if self.max_execution_time is not None:
             found["max_execution_time"] = self.max_execution_time
@@ -169,7 +169,7 @@ class Options(CheckedOptions):
         return found
 
     def not_for(self, program_id: str) -> list[str]:
-        """Name the options that were set and are not sent with a program's jobs.
+        """Return the names of options that were set but are not sent with a program's jobs.
 
         Args:
             program_id: "sampler" or "estimator".
@@ -181,10 +181,10 @@ class Options(CheckedOptions):
 
 
 class SamplerOptions(Options):
-    """Options of a Sampler: `Options` without those that are only for an Estimator.
+    """Options of a Sampler: `Options` without those that only an Estimator has.
 
     Raises:
-        InvalidInputError: also for an option that is only for an Estimator.
+        InvalidInputError: also for an option that only an Estimator has.
     """
 
     def __setattr__(self, name: str, value: Any) -> None:
@@ -197,10 +197,10 @@ class SamplerOptions(Options):
 
 
 class EstimatorOptions(Options):
-    """Options of an Estimator, under the name that they have in qiskit-ibm-runtime."""
+    """Options of an Estimator, under their name in qiskit-ibm-runtime."""
 
 
-# Names that qiskit_ibm_runtime.options has for the same.
+# Names of qiskit_ibm_runtime.options for the same classes.
 OptionsV2 = Options
 ExecutionOptionsV2 = SamplerExecutionOptionsV2 = ExecutionOptions
 ResilienceOptionsV2 = ResilienceOptions
@@ -211,14 +211,14 @@ class RuntimeOptions(CheckedOptions):
     """Options of one run of a program (POST /jobs).
 
     Attributes:
-        backend: name of the device, or a backend object.
-        image: runtime image, "image_name:tag". Not every account may choose one.
+        backend: name of the backend, or a backend object.
+        image: runtime image, "image_name:tag". Some accounts may not choose one.
         log_level: DEBUG, INFO, WARNING, ERROR or CRITICAL, in any case.
-        instance: CRN of the instance; None is the service's own.
-        job_tags: texts by which the job can be found again.
-        max_execution_time: limit of the job's own running time, seconds or text such as "5m".
-        session_time: limit of the session that an old service starts with the job, likewise.
-        private: whether the service forgets the inputs, and gives the result once.
+        instance: CRN of the instance; None for the service's own.
+        job_tags: tags by which the job can be found again.
+        max_execution_time: limit of the job's own running time, in seconds or as text: "5m".
+        session_time: limit of the session that an old service starts with the job, as above.
+        private: whether the service deletes the inputs, and returns the result only once.
 
     Raises:
         InvalidInputError: for a name or a value that is not allowed.
@@ -235,7 +235,7 @@ class RuntimeOptions(CheckedOptions):
     private: bool | None = None
 
     def on_the_wire(self) -> dict[str, Any]:
-        """Give the top-level keys of POST /jobs that these options set, without the backend."""
+        """Return the top-level keys of POST /jobs that these options set, without the backend."""
         keys = {
             "image": "runtime",
             "log_level": "log_level",
@@ -252,14 +252,14 @@ class RuntimeOptions(CheckedOptions):
 
 
 def _merged(one: Any, other: Any) -> Any:
-    """Lay one dict over another, all the way down."""
+    """Merge the second dict into the first, recursively."""
     if not isinstance(one, Mapping) or not isinstance(other, Mapping):
         return other
     return {**one, **{key: _merged(one.get(key), value) for key, value in other.items()}}
 
 
 def _official_values(options: Any) -> dict[str, Any]:
-    """Read what is set in options of qiskit-ibm-runtime, whose mark for "not set" is no value."""
+    """Return what is set in options of qiskit-ibm-runtime, without its marker for "not set"."""
     found = {}
     for each in fields(options):
         value = getattr(options, each.name)
