@@ -193,7 +193,7 @@ def test_what_is_for_an_estimator_is_not_sent_with_a_sampler() -> None:
 
 
 def leaves(kind: Any, path: tuple[str, ...] = ()) -> set[tuple[str, ...]]:
-    """Give every option of options, with the groups that it is in."""
+    """Return every option with the groups that it is in."""
     found: set[tuple[str, ...]] = set()
     for name, value in vars(kind).items():
         if name.startswith("_"):
@@ -220,7 +220,7 @@ STRICTER = {
     *("True", "False", "0", "1", "nan", "-1"),
 }
 ELSEWHERE = {
-    # Checked by tests of their own, or by nobody.
+    # Checked by tests of their own, or not at all.
     ("environment", "job_tags"),
     ("simulator", "noise_model"),
     ("resilience", "layer_noise_model"),
@@ -230,7 +230,7 @@ ELSEWHERE = {
 
 
 def accepts(kind: Any, path: tuple[str, ...], value: Any) -> bool:
-    """Say whether options of a kind take a value at a place."""
+    """Whether options of a kind take a value at a place."""
     for name in reversed(path):
         value = {name: value}
     try:

@@ -62,7 +62,7 @@ class Limits:
 NO_LIMITS = Limits()
 
 
-def is_for_want_of_memory(error: BaseException) -> bool:
+def is_out_of_memory(error: BaseException) -> bool:
     """Whether an error was caused by an allocation that failed."""
     cause: BaseException | None = error
     while cause is not None:

@@ -20,6 +20,7 @@ from msgspec import msgpack
 
 from qsession_widget.runtime import bounds
 from qsession_widget.runtime.worker import limits, lru_cache, sandbox
+from qsession_widget.runtime.worker.outcome import RejectedError
 from qsession_widget.wire.states import Stage
 
 if TYPE_CHECKING:
@@ -52,18 +53,18 @@ class InterimSender:
     The ones beyond the bound come with the whole result only.
 
     Args:
-        tell: sends one.
+        send: sends one.
     """
 
-    def __init__(self, tell: Callable[[str], None]) -> None:
-        self._tell = tell
+    def __init__(self, send: Callable[[str], None]) -> None:
+        self._send = send
         self._characters = 0
 
     def __call__(self, text: str) -> None:
         """Send one more, if there is room."""
         self._characters += len(text)
         if self._characters <= bounds.INTERIM_CHARACTERS:
-            self._tell(text)
+            self._send(text)
 
 
 def main(pipe: Connection, lifeline: Connection) -> None:
@@ -89,7 +90,7 @@ def main(pipe: Connection, lifeline: Connection) -> None:
                 house.begin()
                 answer = _run(pipe, inbox, task)
                 if not house.after_job(task["limits"]["memory_bytes"]):
-                    # The next one finds a new process.
+                    # The next task gets a new process.
                     _send(pipe, {**answer, "retires": True})
                     return
                 _send(pipe, answer)
@@ -181,7 +182,7 @@ def _send(pipe: Connection, answer: dict[str, Any]) -> None:
 
 
 def _warm_up(device: str) -> None:
-    # Here, not above: as in `_run`.
+    # Imported here for the same reason as in `_run`.
     from qsession_widget.runtime.worker import primitives, progress  # noqa: PLC0415
 
     # There is no job yet whose stages the server could be told.
@@ -189,13 +190,13 @@ def _warm_up(device: str) -> None:
     try:
         primitives.warm(device)
     except Exception:
-        # The first job will meet the same, and its user will be told.
+        # The first job will fail in the same way, and tell its user.
         log.exception("a worker cannot get ready for %s", device)
 
 
 def _run(pipe: Connection, inbox: _Inbox, task: dict[str, Any]) -> dict[str, Any]:
-    # Here, not above: the server imports this module, and must not import qiskit with it.
-    from qsession_widget.runtime.worker import outcome, programs, progress  # noqa: PLC0415
+    # Imported here because the server imports this module and must not import Qiskit with it.
+    from qsession_widget.runtime.worker import programs, progress  # noqa: PLC0415
 
     began = time.monotonic()
     lru_cache.start()
@@ -210,30 +211,30 @@ def _run(pipe: Connection, inbox: _Inbox, task: dict[str, Any]) -> dict[str, Any
         else:
             inbox.check(job_id)
 
-    show = InterimSender(lambda text: _send(pipe, {"kind": "interim", "text": text}))
+    send_interim = InterimSender(lambda text: _send(pipe, {"kind": "interim", "text": text}))
 
-    def tell_interim(text: str) -> None:
-        show(text)
+    def on_interim(text: str) -> None:
+        send_interim(text)
         # Between two pubs nothing is half done, so that the caches stay valid.
         inbox.check(job_id)
 
     progress.start(tell, stays=task["min_seconds"] > 0)
     try:
         with allowed.on_memory():
-            finished = programs.run(task, on_interim=tell_interim)
+            outcome = programs.run(task, on_interim=on_interim)
         inbox.check(job_id, task["min_seconds"] - (time.monotonic() - began))
     except _StoppedError:
         return {"kind": "stopped"}
     # A user's circuit may fail anywhere in Qiskit or Aer.
     except Exception as error:
-        if limits.is_for_want_of_memory(error):
+        if limits.is_out_of_memory(error):
             raise _OutOfMemoryError(allowed.memory_bytes) from error
-        if isinstance(error, outcome.RejectedError):
+        if isinstance(error, RejectedError):
             return _failed(str(error))
         reason = f"{type(error).__name__}: {getattr(error, 'message', None) or error}"
         return _failed(reason, traceback.format_exc())
-    # JSON with what is not ASCII escaped: a character is a byte.
-    size = len(finished.result)
+    # JSON whose non-ASCII characters are escaped: one byte for each character.
+    size = len(outcome.result)
     if allowed.result_bytes and size > allowed.result_bytes:
         return _failed(
             f"Its result has {size} bytes; this runtime keeps {allowed.result_bytes} "
@@ -242,7 +243,7 @@ def _run(pipe: Connection, inbox: _Inbox, task: dict[str, Any]) -> dict[str, Any
     progress.leave_device()
     return {
         "kind": "done",
-        "result": finished.result,
-        "busy_seconds": finished.busy_seconds,
+        "result": outcome.result,
+        "busy_seconds": outcome.busy_seconds,
         "cache": asdict(lru_cache.figures),
     }

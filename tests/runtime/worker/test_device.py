@@ -79,7 +79,7 @@ def test_a_new_calibration_is_used_at_once(monkeypatch: pytest.MonkeyPatch) -> N
 
 @pytest.fixture
 def recording(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    """Serve a copy of one device's recording, and nothing else; give its folder."""
+    """Serve a copy of one device's recording, and nothing else; return its folder."""
     folder = shutil.copytree(device_catalog._recorded_devices() / "manila", tmp_path / "manila")
     with monkeypatch.context() as patch:
         patch.setattr(device_catalog, "_recorded_devices", lambda: tmp_path)

@@ -76,7 +76,7 @@ def test_a_measurement_that_says_nothing_has_a_finite_rate() -> None:
 
 
 def chain() -> QuantumCircuit:
-    """Give three layers, two of them alike."""
+    """Return three layers, two of them alike."""
     circuit = QuantumCircuit(5)
     for pair in ((1, 0), (1, 2), (1, 0)):
         circuit.sx(pair[0])

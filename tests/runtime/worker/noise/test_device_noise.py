@@ -27,7 +27,7 @@ DEVICES = [
 
 
 def record_of(name: str) -> list[dict[str, Any]]:
-    """Give the figures of each qubit, from the file itself."""
+    """Return the figures of each qubit, from the file itself."""
     device = CATALOG.get(name)
     assert device is not None
     assert device.folder is not None

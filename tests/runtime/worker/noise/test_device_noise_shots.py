@@ -38,7 +38,7 @@ EVERYTHING = bool(os.environ.get("QSESSION_ALL_SIZES"))
 
 
 def official(name: str) -> Any:
-    """Give IBM's class of a device; its second version where there are two."""
+    """Return IBM's class of a device; its second version where there are two."""
     words = "".join(map(str.title, name.split("_")))
     return getattr(fake_provider, f"{words}V2", getattr(fake_provider, words, None))
 
@@ -50,7 +50,7 @@ def device(name: str) -> Any:
 
 @cache
 def plain(name: str) -> AerSimulator:
-    """Give plain Aer with the device's recorded noise."""
+    """Return plain Aer with the device's recorded noise."""
     recorded, properties = device(name), device(name).properties()
     model = NoiseModel.from_backend(recorded, readout_error=False)
     for qubit in range(recorded.num_qubits):
@@ -95,7 +95,7 @@ def decided_midway(width: int) -> QuantumCircuit:
 
 
 def cases() -> list[tuple[str, Any]]:
-    """Give the first device of every size that was recorded, with the circuits that it can run."""
+    """Return the first device of every size that was recorded, with the circuits that it can run."""
     catalog = Catalog()
     first: dict[int, Device] = {}
     for name in catalog.names():

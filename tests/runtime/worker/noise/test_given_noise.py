@@ -37,7 +37,7 @@ SHOTS = 400
 
 
 def every_kind() -> NoiseModel:
-    """Give a model with each kind of error that Aer has, on all qubits and on some."""
+    """Return a model with each kind of error that Aer has, on all qubits and on some."""
     model = NoiseModel()
     model.add_all_qubit_quantum_error(depolarizing_error(0.05, 1), ["sx"])
     model.add_quantum_error(amplitude_damping_error(0.2), "x", [0])
@@ -66,7 +66,7 @@ def circuit() -> QuantumCircuit:
 
 
 def forms(model: NoiseModel) -> dict[str, Any]:
-    """Give each form that a model has on the wire."""
+    """Return each form that a model has on the wire."""
     return {
         "IBM's client": json.loads(json.dumps(model, cls=RuntimeEncoder)),
         "our client": json.loads(codec.dumps(model.to_dict())),
