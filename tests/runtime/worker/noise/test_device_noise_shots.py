@@ -95,7 +95,7 @@ def decided_midway(width: int) -> QuantumCircuit:
 
 
 def cases() -> list[tuple[str, Any]]:
-    """Return the first device of every size that was recorded, with the circuits that it can run."""
+    """Return the first recorded device of every size, with the circuits that it can run."""
     catalog = Catalog()
     first: dict[int, Device] = {}
     for name in catalog.names():
