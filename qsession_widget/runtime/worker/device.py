@@ -17,8 +17,7 @@ from qiskit.transpiler import PassManager, Target, generate_preset_pass_manager
 from qiskit_aer import AerSimulator
 
 from qsession_widget.errors import InvalidInputError
-from qsession_widget.runtime.device_catalog import Catalog
-from qsession_widget.runtime.device_catalog import Device as Recording
+from qsession_widget.runtime.device_catalog import Catalog, Device
 from qsession_widget.runtime.worker import measure_variants
 from qsession_widget.runtime.worker.aer import Executable
 from qsession_widget.runtime.worker.circuit_cache import (
@@ -113,7 +112,7 @@ class Caches:
             self._catalog = Catalog()
         return self._catalog
 
-    def recording(self, name: str) -> Recording:
+    def recording(self, name: str) -> Device:
         """Return a device's recording.
 
         Raises:
@@ -189,7 +188,7 @@ caches = Caches()
 """The caches of this process: module-level state."""
 
 
-class Device:
+class SimulatedDevice:
     """A recorded device as the programs use it.
 
     Args:

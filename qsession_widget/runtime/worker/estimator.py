@@ -23,14 +23,14 @@ from qsession_widget.wire.observables import read
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from qsession_widget.runtime.worker.device import Device, Runnable
+    from qsession_widget.runtime.worker.device import Runnable, SimulatedDevice
 
 PARTS = 4
 """A pub's circuit, observables, parameter values and precision."""
 
 
 def estimate(
-    pubs: list[Any], options: dict[str, Any], device: Device
+    pubs: list[Any], options: dict[str, Any], device: SimulatedDevice
 ) -> Iterator[tuple[PubResult, Span]]:
     """Yield the result of each pub, and when it ran.
 
@@ -65,7 +65,7 @@ def estimate(
 
 
 def _estimated(
-    pub: EstimatorPub, runnable: Runnable, device: Device, shots: int, supply: seeds.Seeds
+    pub: EstimatorPub, runnable: Runnable, device: SimulatedDevice, shots: int, supply: seeds.Seeds
 ) -> tuple[PubResult, Span]:
     metadata = {
         "target_precision": pub.precision,

@@ -27,7 +27,7 @@ from qiskit_ibm_runtime.quantum_program.params_converters import QUANTUM_PROGRAM
 
 from qsession_widget.runtime.worker import measure_variants, progress
 from qsession_widget.runtime.worker.aer import Executable, Run
-from qsession_widget.runtime.worker.device import Device
+from qsession_widget.runtime.worker.device import SimulatedDevice
 from qsession_widget.runtime.worker.inputs import seeds
 from qsession_widget.runtime.worker.limits import NO_LIMITS
 from qsession_widget.runtime.worker.outcome import Outcome, RejectedError
@@ -72,7 +72,7 @@ def run(params: str, device_name: str, limits: Limits = NO_LIMITS) -> Outcome:
     """
     inputs = json.loads(params)
     program, options = _read(inputs)
-    device = Device(device_name, optimization_level=0, limits=limits)
+    device = SimulatedDevice(device_name, optimization_level=0, limits=limits)
     circuits = [item.circuit for item in program.items]
     for circuit in circuits:
         device.check(circuit)

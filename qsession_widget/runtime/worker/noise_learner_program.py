@@ -34,7 +34,7 @@ from samplomatic.constants import SYMMETRIC_2Q_GATES
 from samplomatic.transpiler import generate_boxing_pass_manager
 from samplomatic.utils import undress_box
 
-from qsession_widget.runtime.worker.device import Device
+from qsession_widget.runtime.worker.device import SimulatedDevice
 from qsession_widget.runtime.worker.limits import NO_LIMITS
 from qsession_widget.runtime.worker.noise import lindblad
 from qsession_widget.runtime.worker.outcome import Outcome, RejectedError
@@ -79,7 +79,7 @@ class Layer(NamedTuple):
     qubits: tuple[int, ...]
 
 
-class Term(NamedTuple):
+class LayerTerm(NamedTuple):
     """Generators that share a rate, on places of the device."""
 
     generators: tuple[Generator, ...]
@@ -99,7 +99,7 @@ def run(params: str, device_name: str, served_name: str, limits: Limits = NO_LIM
         RejectedError: for a payload that cannot be read or run on this device.
     """
     began = time.perf_counter()
-    device = Device(device_name, optimization_level=0, limits=limits)
+    device = SimulatedDevice(device_name, optimization_level=0, limits=limits)
     version = json.loads(params).get("schema_version")
     if version is None:
         text = _of_circuits(params, device, served_name)
@@ -111,7 +111,7 @@ def run(params: str, device_name: str, served_name: str, limits: Limits = NO_LIM
     return Outcome(text, time.perf_counter() - began)
 
 
-def _of_circuits(params: str, device: Device, served_name: str) -> str:
+def _of_circuits(params: str, device: SimulatedDevice, served_name: str) -> str:
     """Answer NoiseLearner, which sends whole circuits."""
     with _reading():
         for text in _texts_of_circuits(json.loads(params)):
@@ -167,7 +167,7 @@ def _gate(instruction: CircuitInstruction, places: list[int]) -> Gate:
     return Gate(instruction.name, tuple(places), tuple(map(float, instruction.params)))
 
 
-def _layer_error(layer: Layer, device: Device) -> LayerError:
+def _layer_error(layer: Layer, device: SimulatedDevice) -> LayerError:
     local = {place: index for index, place in enumerate(layer.qubits)}
     circuit = QuantumCircuit(len(local))
     for gate in layer.gates:
@@ -181,7 +181,7 @@ def _layer_error(layer: Layer, device: Device) -> LayerError:
     return LayerError(circuit, layer.qubits, PauliLindbladError(generators, rates))
 
 
-def _of_boxes(inputs: dict[str, Any], version: str, device: Device) -> str:
+def _of_boxes(inputs: dict[str, Any], version: str, device: SimulatedDevice) -> str:
     """Answer NoiseLearnerV3, which sends boxes."""
     converter = NOISE_LEARNER_V3_PARAMS_CONVERTERS[version]
     with _reading():
@@ -192,13 +192,15 @@ def _of_boxes(inputs: dict[str, Any], version: str, device: Device) -> str:
     return json.dumps({"schema_version": version, "data": data})
 
 
-def _of_box(box: CircuitInstruction, depths: Sequence[int], device: Device) -> dict[str, Any]:
+def _of_box(
+    box: CircuitInstruction, depths: Sequence[int], device: SimulatedDevice
+) -> dict[str, Any]:
     """Return a NoiseLearnerV3ResultModel as a dict."""
     register = {
         qubit: index for index, qubit in enumerate(QuantumRegister(device.target.num_qubits, "q"))
     }
     layer = _layer(box.operation, [register[qubit] for qubit in box.qubits])
-    terms: Sequence[Term]
+    terms: Sequence[LayerTerm]
     if find_learning_protocol(box) is LearningProtocol.TREX:
         terms = _readout_terms(layer, device)
         metadata = {"learning_protocol": "trex", "post_selection": _selection(1.0, {})}
@@ -233,10 +235,10 @@ def _tensor(values: Sequence[float]) -> dict[str, Any]:
     return document
 
 
-def _terms(layer: Layer, device: Device) -> list[Term]:
+def _terms(layer: Layer, device: SimulatedDevice) -> list[LayerTerm]:
     """Return the terms of weight one and two, on single qubits and on neighbours."""
     model = _noise_model(layer, device)
-    terms: list[Term] = []
+    terms: list[LayerTerm] = []
     for gate in layer.gates:
         try:
             found = lindblad.gate_terms(_operation(gate, device), _noise(gate, model))
@@ -246,26 +248,26 @@ def _terms(layer: Layer, device: Device) -> list[Term]:
                 "group: its noise cannot be twirled."
             ) from error
         terms += [
-            Term(tuple(_sparse(label, gate.qubits) for label in each.paulis), each.rate)
+            LayerTerm(tuple(_sparse(label, gate.qubits) for label in each.paulis), each.rate)
             for each in found
         ]
     known = {generator for term in terms for generator in term.generators}
     terms += [
-        Term((generator,), 0.0)
+        LayerTerm((generator,), 0.0)
         for generator in _local_generators(layer.qubits, device)
         if generator not in known
     ]
     return terms
 
 
-def _readout_terms(layer: Layer, device: Device) -> list[Term]:
+def _readout_terms(layer: Layer, device: SimulatedDevice) -> list[LayerTerm]:
     """Return the rates of the bit flips with which the qubits are read."""
     model = _noise_model(layer, device)
     # Nothing public reads the errors of a noise model.
     errors = {} if model is None else model._local_readout_errors  # noqa: SLF001
     perfect = ((1.0, 0.0), (0.0, 1.0))
     return [
-        Term(
+        LayerTerm(
             (("X", (place,)),),
             lindblad.readout_rate(
                 errors[(place,)].probabilities if (place,) in errors else perfect
@@ -275,7 +277,7 @@ def _readout_terms(layer: Layer, device: Device) -> list[Term]:
     ]
 
 
-def _noise_model(layer: Layer, device: Device) -> NoiseModel | None:
+def _noise_model(layer: Layer, device: SimulatedDevice) -> NoiseModel | None:
     """Return the noise that jobs on these qubits run with; None for an ideal simulator."""
     return device.simulator(observed=frozenset(layer.qubits)).options.noise_model
 
@@ -292,7 +294,7 @@ def _noise(gate: Gate, model: NoiseModel | None) -> SuperOp:
     return SuperOp(np.eye(4 ** len(gate.qubits)))
 
 
-def _local_generators(qubits: Sequence[int], device: Device) -> Iterator[Generator]:
+def _local_generators(qubits: Sequence[int], device: SimulatedDevice) -> Iterator[Generator]:
     for qubit in qubits:
         for letter in "XYZ":
             yield letter, (qubit,)
@@ -314,7 +316,7 @@ def _sparse(label: str, places: Sequence[int]) -> Generator:
     return "".join(letter for _, letter in found), tuple(place for place, _ in found)
 
 
-def _operation(gate: Gate, device: Device) -> Operation:
+def _operation(gate: Gate, device: SimulatedDevice) -> Operation:
     operation = device.target.operation_from_name(gate.name)
     return operation.base_class(*gate.angles) if gate.angles else operation
 

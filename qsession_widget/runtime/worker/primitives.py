@@ -13,7 +13,7 @@ from qiskit.circuit import QuantumCircuit
 from qsession_widget.errors import CodecError, InvalidInputError
 from qsession_widget.runtime.worker import progress
 from qsession_widget.runtime.worker.aer import Run
-from qsession_widget.runtime.worker.device import Device, caches
+from qsession_widget.runtime.worker.device import SimulatedDevice, caches
 from qsession_widget.runtime.worker.estimator import estimate
 from qsession_widget.runtime.worker.inputs import shots as shot_rules
 from qsession_widget.runtime.worker.limits import NO_LIMITS
@@ -85,7 +85,7 @@ def run(
     progress.expect(len(pubs))
     started = time.perf_counter()
     results, taken = [], []
-    device = Device(backend, optimization_level, limits, given)
+    device = SimulatedDevice(backend, optimization_level, limits, given)
     try:
         for result, span in PROGRAMS[program_id](pubs, options, device):
             results.append(codec.dumps(result))
@@ -110,7 +110,7 @@ def warm(backend: str) -> None:
     """
     circuit = QuantumCircuit(1, 1)
     circuit.measure(0, 0)
-    device = Device(backend, optimization_level=1)
+    device = SimulatedDevice(backend, optimization_level=1)
     executable = device.executable(device.runnable(circuit))
     executable.execute([Run(0, ())], shots=1, seed=None, memory=True)
 

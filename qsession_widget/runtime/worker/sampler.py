@@ -19,14 +19,14 @@ from qsession_widget.wire.execution_spans import Span
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from qsession_widget.runtime.worker.device import Device
+    from qsession_widget.runtime.worker.device import SimulatedDevice
 
 PARTS = 3
 """A pub's circuit, parameter values and shots."""
 
 
 def sample(
-    pubs: list[Any], options: dict[str, Any], device: Device
+    pubs: list[Any], options: dict[str, Any], device: SimulatedDevice
 ) -> Iterator[tuple[PubResult, Span]]:
     """Yield the result of each pub, and when it ran.
 

@@ -55,7 +55,7 @@ def estimate(backend: str, *pubs: list[Any], seed: int = 7, **settings: Any) -> 
 @cache
 def whole_device(name: str) -> AerSimulator:
     """Return plain Aer with the noise of the whole device."""
-    return AerSimulator.from_backend(device_noise.NoisyDevice(caches.target(name)))
+    return AerSimulator.from_backend(device_noise.TargetBackend(caches.target(name)))
 
 
 @cache

@@ -17,7 +17,7 @@ from qiskit.quantum_info import hellinger_fidelity
 
 from qsession_widget.runtime.worker import aer, lru_cache, primitives
 from qsession_widget.runtime.worker.circuit_cache import CircuitCache
-from qsession_widget.runtime.worker.device import Device, caches
+from qsession_widget.runtime.worker.device import SimulatedDevice, caches
 from qsession_widget.runtime.worker.noise import device_noise
 from qsession_widget.wire import codec
 from tests.runtime.worker.jobs import rotated, whole_device
@@ -214,7 +214,7 @@ def test_random_observables_give_qiskits_estimates(
         st.lists(st.floats(0.1, 2), min_size=len(labels), max_size=len(labels))
     )
     observables: Any = [dict(zip(labels, coefficients, strict=True)), {labels[0]: 1.0}]
-    isa_circuit = Device(SMALL, 1)._adapted(circuit, None).circuit
+    isa_circuit = SimulatedDevice(SMALL, 1)._adapted(circuit, None).circuit
     plain = BackendEstimatorV2(backend=whole_device(SMALL), options={"seed_simulator": SEED})
     pub = EstimatorPub.coerce((circuit, observables, values), 0.1)
     laid_out = pub.observables.apply_layout(isa_circuit.layout)

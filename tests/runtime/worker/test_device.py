@@ -10,7 +10,7 @@ import pytest
 from qiskit import QuantumCircuit, generate_preset_pass_manager
 
 from qsession_widget.runtime import device_catalog
-from qsession_widget.runtime.worker.device import Device, caches, in_instruction_set
+from qsession_widget.runtime.worker.device import SimulatedDevice, caches, in_instruction_set
 from qsession_widget.runtime.worker.outcome import RejectedError
 from tests.runtime.worker.jobs import LARGE, SMALL, bell, estimate, ghz, isa, rotated, run, sample
 
@@ -32,7 +32,7 @@ def test_gates_inside_a_branch_have_to_be_the_devices_too() -> None:
 
 
 def test_the_devices_own_circuits_pass_untouched() -> None:
-    device = Device(LARGE, 1)
+    device = SimulatedDevice(LARGE, 1)
     circuit = isa(LARGE, ghz)
     assert device._adapted(circuit, None).circuit is circuit
     bare = ghz()

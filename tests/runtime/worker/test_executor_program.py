@@ -19,7 +19,7 @@ from samplomatic import build
 from samplomatic.transpiler import generate_boxing_pass_manager
 
 from qsession_widget.runtime.worker import executor_program
-from qsession_widget.runtime.worker.device import Device
+from qsession_widget.runtime.worker.device import SimulatedDevice
 from qsession_widget.runtime.worker.outcome import RejectedError
 
 
@@ -115,7 +115,7 @@ def test_a_seed_gives_what_ibms_own_simulation_gives(device: str) -> None:
     program = QuantumProgram(300)
     program.append_circuit_item(rotations(), circuit_arguments=np.array([[0.4], [1.3], [1.3]]))
     text = executor_program.run(params(program, seed_simulator=4), device).result
-    simulator = Device(device, 0).simulator(rotations())
+    simulator = SimulatedDevice(device, 0).simulator(rotations())
     expected = run_quantum_program(simulator, program, SimulatorOptions(seed_simulator=4))
     found = ExecutorResultDecoder.decode(text)[0]["meas"]
     assert np.array_equal(found, expected[0]["meas"])

@@ -30,7 +30,7 @@ qubits take hours. Circuits that measure a whole device usually entangle little 
 """
 
 
-class NoisyDevice(BackendV2):  # type: ignore[misc] # qiskit has no types
+class TargetBackend(BackendV2):  # type: ignore[misc] # qiskit has no types
     """Adapts a target to the interface from which Aer derives a device's noise."""
 
     def __init__(self, target: Target) -> None:
@@ -72,8 +72,8 @@ def simulator(
         given: noise that takes the place of the device's.
     """
     options = {} if given is None else {"noise_model": given}
-    device = NoisyDevice(_restricted(target, active))
-    return AerSimulator.from_backend(device, method=_method(active), **options)
+    backend = TargetBackend(_restricted(target, active))
+    return AerSimulator.from_backend(backend, method=_method(active), **options)
 
 
 def with_model(given: NoiseModel, active: frozenset[int]) -> AerSimulator:

@@ -14,7 +14,7 @@ from qiskit_aer.noise import ReadoutError
 from qiskit_aer.noise.device.models import basic_device_readout_errors
 
 from qsession_widget.runtime.device_catalog import Catalog
-from qsession_widget.runtime.worker.device import Device, caches
+from qsession_widget.runtime.worker.device import SimulatedDevice, caches
 from qsession_widget.runtime.worker.noise import device_noise
 from qsession_widget.wire.target import build_target
 
@@ -52,7 +52,7 @@ def test_every_qubit_is_read_as_recorded(name: str) -> None:
         assert target["measure"][(qubit,)].error == record[qubit]["readout_error"]
     # And the simulator of a job, in which a measurement has no error as a gate besides.
     qubit = max(errors, key=lambda each: abs(np.subtract(*np.diag(errors[each].probabilities))))
-    model = Device(name, 1).simulator(observed=frozenset({qubit})).options.noise_model
+    model = SimulatedDevice(name, 1).simulator(observed=frozenset({qubit})).options.noise_model
     assert model._local_readout_errors == {(qubit,): misread(record[qubit])}
     assert not [each for each in model._local_quantum_errors if "measure" in each]
 
@@ -76,7 +76,7 @@ def test_a_record_of_one_number_gives_one_and_none_gives_none() -> None:
 
 
 def test_collapsed_noise_is_the_same_map() -> None:
-    simulator = Device("fake_manila", 1).simulator(observed=frozenset(range(5)))
+    simulator = SimulatedDevice("fake_manila", 1).simulator(observed=frozenset(range(5)))
     model = simulator.options.noise_model
     for places in model._local_quantum_errors.values():
         for error in places.values():
@@ -93,7 +93,7 @@ def test_collapsed_noise_gives_the_exact_density_matrix() -> None:
     circuit.cx(1, 2)
     circuit.rz(0.3, 2)
     circuit.sx(2)
-    model = Device("fake_manila", 1).simulator(circuit).options.noise_model
+    model = SimulatedDevice("fake_manila", 1).simulator(circuit).options.noise_model
     exact = DensityMatrix.from_label("000")
     for instruction in circuit.data:
         where = tuple(circuit.find_bit(qubit).index for qubit in instruction.qubits)
