@@ -94,7 +94,7 @@ def test_another_calibration_changes_what_jobs_give(recording: Path) -> None:
     circuit.measure(0, 0)
 
     def ones() -> int:
-        return int(run("sampler", SMALL, [circuit, [], 1_000]).data.c.get_counts()["1"])
+        return int(run("sampler", SMALL, [circuit, [], 1_000])[0].data.c.get_counts()["1"])
 
     assert ones() > 900
     file = recording / "props_manila.json"
