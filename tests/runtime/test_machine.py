@@ -89,7 +89,7 @@ def test_jobs_run_where_ulimit_leaves_less_than_they_may_take(tmp_path: Path) ->
 
 TRIES = """
 import os, socket, sys
-from qsession_widget.runtime import sandbox
+from qsession_widget.runtime.worker import sandbox
 held = sandbox.enter()
 def tried(function, *arguments):
     try:
