@@ -7,7 +7,6 @@ and maybe another port: what goes out is changed to those of the moment, and goe
 from __future__ import annotations
 
 import socket
-import threading
 from copy import copy
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -42,14 +41,12 @@ class Way:
     def __init__(self, runtime: Discovery, find: Callable[[], Discovery] | None) -> None:
         self.first = runtime
         self.find = find
-        self._lock = threading.Lock()
         self._runtime = runtime
 
     @property
     def runtime(self) -> Discovery:
         """How to reach it."""
-        with self._lock:
-            return self._runtime
+        return self._runtime
 
     def renewed(self) -> bool:
         """Look for it again, and say whether there is one."""
@@ -59,8 +56,7 @@ class Way:
             found = self.find()
         except ServiceUnavailableError:
             return False
-        with self._lock:
-            self._runtime = found
+        self._runtime = found
         return True
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 API_PREFIX = "/api/v1"
 """Path of the REST API below the server's root."""
 
@@ -96,3 +98,6 @@ RESULT_NAMES = frozenset(
     | {"_FIELDS", "_FIELD_TYPES", "_RESTRICTED_NAMES", "_SHAPE"}
 )
 """What Qiskit's DataBin calls parts of its own, so that no register's data can be called that."""
+
+MID_CIRCUIT = re.compile(r"(measure|reset)_\d+")
+"""Names of a device's variants of measurement and reset, which are known by their names alone."""

@@ -43,6 +43,7 @@ from qiskit.circuit.library import PauliGate, PermutationGate, UnitaryGate
 from qiskit.exceptions import QiskitError
 
 from qsession_widget.errors import CodecError, InvalidInputError
+from qsession_widget.wire.fields import MID_CIRCUIT
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -384,6 +385,11 @@ def _same(one: Any, other: Any) -> bool:
     try:
         if one == other:
             return True
+        if MID_CIRCUIT.fullmatch(one.name):
+            return bool(
+                (one.name, one.num_qubits, one.num_clbits, one.definition, list(one.params))
+                == (other.name, other.num_qubits, other.num_clbits, other.definition, [])
+            )
         # QPY reads what it has no class for as a plain gate of the same definition.
         return bool(
             type(other) in {*_DEFINED, ControlledGate}

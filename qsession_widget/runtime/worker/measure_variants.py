@@ -6,11 +6,11 @@ plain instructions, with their errors: Aer has one readout error for each qubit.
 
 from __future__ import annotations
 
-import re
 from typing import TYPE_CHECKING
 
 from qiskit.circuit import ControlFlowOp, Measure, Reset
 
+from qsession_widget.wire.fields import MID_CIRCUIT
 from qsession_widget.wire.target import CONTROL_FLOW
 
 if TYPE_CHECKING:
@@ -18,7 +18,6 @@ if TYPE_CHECKING:
     from qiskit.circuit import Instruction, Operation
 
 _WITH_BLOCKS = frozenset({*CONTROL_FLOW, "box"})
-_VARIANT = re.compile(r"(measure|reset)_\d+")
 
 
 def plain(circuit: QuantumCircuit) -> QuantumCircuit:
@@ -46,5 +45,5 @@ def _plain(operation: Operation) -> Operation:
 
 
 def _stands_for(name: str) -> type[Instruction] | None:
-    match = _VARIANT.fullmatch(name)
+    match = MID_CIRCUIT.fullmatch(name)
     return None if match is None else {"measure": Measure, "reset": Reset}[match[1]]

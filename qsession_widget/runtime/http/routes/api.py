@@ -436,10 +436,12 @@ class Api:
         await self._spend(job_id)
 
     async def _spend(self, job_id: str) -> None:
-        if job_id in self.given:
-            # Forgotten after that is on disk: until then nobody else may have it.
-            await self.store.write(Write(spent_result=job_id))
-            self.given.forget(job_id)
+        # In turn with those who ask: a result that was read before it went is not given after it.
+        async with self.private_results:
+            if job_id in self.given:
+                # Forgotten after that is on disk: until then no other client may have it.
+                await self.store.write(Write(spent_result=job_id))
+                self.given.forget(job_id)
 
     async def end(self) -> None:
         """Forget, before the runtime ends, the results that were given."""
