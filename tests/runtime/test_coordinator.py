@@ -14,12 +14,12 @@ from typing import TYPE_CHECKING
 import pytest
 
 from qsession_widget.runtime.control import state as live
-from qsession_widget.runtime.control.worker_pool import Done
 from qsession_widget.runtime.model import lifecycle
 from qsession_widget.runtime.model.lifecycle import NotAcceptingJobsError, Session
 from qsession_widget.runtime.store import store
 from qsession_widget.runtime.store.store import StoreUnavailableError, Write
 from qsession_widget.runtime.worker.lru_cache import Figures
+from qsession_widget.runtime.worker.messages import Done
 from qsession_widget.wire import codec
 from qsession_widget.wire.states import (
     JOB_FAILED,

@@ -18,7 +18,8 @@ import pytest
 from qiskit import QuantumCircuit
 
 from qsession_widget.runtime.control import worker_pool
-from qsession_widget.runtime.control.worker_pool import (
+from qsession_widget.runtime.control.worker_pool import WorkerPool
+from qsession_widget.runtime.worker.messages import (
     Done,
     Event,
     Failed,
@@ -26,7 +27,6 @@ from qsession_widget.runtime.control.worker_pool import (
     Lost,
     Reached,
     Task,
-    WorkerPool,
 )
 from qsession_widget.wire import codec
 from qsession_widget.wire.states import Stage

@@ -35,12 +35,13 @@ if TYPE_CHECKING:
     from qsession_widget.runtime.clock import Clock
     from qsession_widget.runtime.control.admission import NewSession
     from qsession_widget.runtime.control.notifier import Notifier
-    from qsession_widget.runtime.control.worker_pool import Event, WorkerPlace
+    from qsession_widget.runtime.control.worker_pool import WorkerPlace
     from qsession_widget.runtime.model.job import Job
     from qsession_widget.runtime.model.lifecycle import Session
     from qsession_widget.runtime.scheduling.estimates import StartEstimate
     from qsession_widget.runtime.settings import Policy, Settings
     from qsession_widget.runtime.store.store import Store
+    from qsession_widget.runtime.worker.messages import Event
 
 log = logging.getLogger(__name__)
 

@@ -9,17 +9,18 @@ from typing import TYPE_CHECKING
 
 from msgspec.structs import replace
 
-from qsession_widget.runtime.control.worker_pool import STAGE_SHOWN_SECONDS
 from qsession_widget.runtime.store.store import Write
+from qsession_widget.runtime.worker.messages import STAGE_SHOWN_SECONDS
 from qsession_widget.wire.states import Stage
 
 if TYPE_CHECKING:
     from datetime import datetime
 
     from qsession_widget.runtime.control.state import RuntimeState
-    from qsession_widget.runtime.control.worker_pool import Reached, WorkerPool
+    from qsession_widget.runtime.control.worker_pool import WorkerPool
     from qsession_widget.runtime.model.job import Job
     from qsession_widget.runtime.scheduling.scheduler import Scheduler
+    from qsession_widget.runtime.worker.messages import Reached
 
 
 class DeviceArbiter:

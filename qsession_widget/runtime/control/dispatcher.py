@@ -9,7 +9,11 @@ from typing import TYPE_CHECKING
 
 from msgspec.structs import replace
 
-from qsession_widget.runtime.control.worker_pool import (
+from qsession_widget.runtime.device_catalog import Catalog
+from qsession_widget.runtime.model.job import MAX_ATTEMPTS
+from qsession_widget.runtime.store.store import Write
+from qsession_widget.runtime.worker.limits import Limits
+from qsession_widget.runtime.worker.messages import (
     GOES_ON,
     Done,
     Failed,
@@ -18,10 +22,6 @@ from qsession_widget.runtime.control.worker_pool import (
     Reached,
     Task,
 )
-from qsession_widget.runtime.device_catalog import Catalog
-from qsession_widget.runtime.model.job import MAX_ATTEMPTS
-from qsession_widget.runtime.store.store import Write
-from qsession_widget.runtime.worker.limits import Limits
 from qsession_widget.wire.states import JOB_FAILED, RAN_TOO_LONG, JobState, Stage
 
 if TYPE_CHECKING:
@@ -30,11 +30,12 @@ if TYPE_CHECKING:
     from qsession_widget.runtime.control.device_arbiter import DeviceArbiter
     from qsession_widget.runtime.control.state import RuntimeState
     from qsession_widget.runtime.control.transitions import Transitions
-    from qsession_widget.runtime.control.worker_pool import Event, WorkerPool
+    from qsession_widget.runtime.control.worker_pool import WorkerPool
     from qsession_widget.runtime.model.job import Job
     from qsession_widget.runtime.model.lifecycle import Session
     from qsession_widget.runtime.scheduling.scheduler import Scheduler
     from qsession_widget.runtime.worker.lru_cache import Figures
+    from qsession_widget.runtime.worker.messages import Event
 
 log = logging.getLogger(__name__)
 

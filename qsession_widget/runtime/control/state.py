@@ -21,11 +21,11 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from qsession_widget.runtime.clock import Clock
-    from qsession_widget.runtime.control.worker_pool import Done, Event
     from qsession_widget.runtime.model.job import Job
     from qsession_widget.runtime.model.lifecycle import Session
     from qsession_widget.runtime.settings import Settings
     from qsession_widget.runtime.store.store import Store, Write
+    from qsession_widget.runtime.worker.messages import Done, Event
 
 AT_HAND = 32
 """How many payloads, and how many outcomes, are kept at hand."""
