@@ -17,7 +17,8 @@ from qsession_widget.runtime.control import state as live
 from qsession_widget.runtime.model import lifecycle
 from qsession_widget.runtime.model.lifecycle import NotAcceptingJobsError, Session
 from qsession_widget.runtime.store import store
-from qsession_widget.runtime.store.store import StoreUnavailableError, Write
+from qsession_widget.runtime.store.store import StoreUnavailableError
+from qsession_widget.runtime.store.writes import SetClock, Update
 from qsession_widget.runtime.worker.lru_cache import Figures
 from qsession_widget.runtime.worker.messages import Done
 from qsession_widget.wire import codec
@@ -220,8 +221,8 @@ def test_who_cancels_in_the_moment_of_the_end_is_told_of_the_end(
                 asyncio.create_task(inside.cancel_job(first)),
                 asyncio.create_task(inside.cancel_session(session_id)),
             ]
-            await settles(lambda: not inside._state.jobs)
-            assert inside._state.ending.keys() == {first, queued}
+            await settles(lambda: not inside._state.unfinished)
+            assert inside._state._ending.keys() == {first, queued}
             late = [asyncio.create_task(inside.cancel_job(job_id)) for job_id in (first, queued)]
             await settles(lambda: not inside._state.wake_up.requested)
             assert not any(each.done() for each in late), "there is nothing to be read yet"
@@ -231,7 +232,7 @@ def test_who_cancels_in_the_moment_of_the_end_is_told_of_the_end(
         for job_id in (first, queued):
             assert (await bench.job(job_id)).state is JobState.CANCELLED
         await asyncio.gather(*cancelling)
-        assert not inside._state.ending
+        assert not inside._state._ending
 
     with_bench(tmp_path, body, min_job_seconds=FOR_EVER)
 
@@ -272,8 +273,8 @@ def test_a_cancellation_that_the_runtimes_death_cut_off_is_gone_on_with(tmp_path
             # Another's session has the device, so that nothing starts.
             bench.coordinator._scheduler._lanes = 0
             job_ids = [await bench.submits(session_id) for _ in range(3)]
-            session = bench.coordinator._state.sessions[session_id]
-            await bench.store.write(Write(sessions=(lifecycle.begin_to_cancel(session),)))
+            session = bench.coordinator._state._sessions[session_id]
+            await bench.store.write(Update(sessions=(lifecycle.begin_to_cancel(session),)))
         async with going(Bench(tmp_path)) as bench:
             assert (await bench.closed(session_id)).state_reason == lifecycle.CANCELLED_BY_USER
             for job_id in job_ids:
@@ -309,9 +310,9 @@ def test_tags_given_while_a_jobs_payload_is_read_do_not_keep_it_from_its_worker(
     async def body(bench: Bench) -> None:
         job_id = await bench.submits()
         inside = bench.coordinator
-        while not inside._dispatcher.handing_over:  # noqa: ASYNC110 - what is waited for tells nobody
+        while not inside._dispatcher._handing_over:  # noqa: ASYNC110 - what is waited for tells nobody
             await asyncio.sleep(0)
-        await inside.set_tags(inside._state.jobs[job_id], ("new",))
+        await inside.set_tags(inside._state.require(job_id), ("new",))
         job = await bench.ended(job_id)
         assert (job.state, job.tags) == (JobState.COMPLETED, ("new",))
 
@@ -433,11 +434,11 @@ def test_a_job_that_max_time_stops_does_not_end_again_with_the_result_that_showe
         bench.clock.moves(hours=1)
         assert (await bench.ended(other)).state is JobState.FAILED
         await settles(lambda: bench.coordinator._pool.free == 2)
-        await bench.store.write(Write(clock=bench.clock.now()))
+        await bench.store.write(SetClock(bench.clock.now()))
         job = await bench.job(job_id)
         assert (job.state, job.reason_code) == (JobState.CANCELLED, RAN_TOO_LONG)
         assert await bench.store.result(job_id) is None
-        assert bench.coordinator._state.pending["o"] == 0
+        assert bench.coordinator._state.pending("o") == 0
         bench.nothing_left()
 
     with_bench(tmp_path, body, min_job_seconds=0.6, stop_at_max_time=True)
@@ -525,7 +526,7 @@ def test_a_result_waits_until_the_store_can_be_written(
         await bench.until(job_id, lambda job: job.state is JobState.RUNNING)
         with closing(sqlite3.connect(tmp_path / "runtime.db", isolation_level=None)) as other:
             other.execute("begin immediate")
-            await settles(lambda: not bench.coordinator._state.jobs)
+            await settles(lambda: not bench.coordinator._state.unfinished)
             with pytest.raises(StoreUnavailableError):
                 await bench.submits(session_id)
             assert (await bench.job(job_id)).state is JobState.RUNNING, "nobody was told otherwise"
@@ -819,13 +820,13 @@ def test_nothing_starts_while_its_start_could_not_be_stored(
             other.execute("begin immediate")
             with pytest.raises(StoreUnavailableError):
                 await bench.submits()
-            await settles(lambda: first not in inside._state.jobs)
-            await settles(lambda: inside._dispatcher.probe is not None)
-            assert inside._state.jobs[second].state is JobState.QUEUED
+            await settles(lambda: inside._state.job(first) is None)
+            await settles(lambda: inside._dispatcher._probe is not None)
+            assert inside._state.require(second).state is JobState.QUEUED
             assert inside._pool.free == 2
             other.execute("rollback")
         assert (await bench.ended(second)).state is JobState.COMPLETED
-        assert inside._dispatcher.probe is None
+        assert inside._dispatcher._probe is None
         bench.nothing_left()
 
     with_bench(tmp_path, body, min_job_seconds=0.3)
@@ -858,7 +859,7 @@ def test_an_end_that_is_at_hand_has_the_tags_that_came_while_it_was_stored(tmp_p
         job_id = await bench.submits()
         await bench.running(job_id)
         inside = bench.coordinator
-        inside._dispatcher.take(job_id, Done("{}", 0.1, Figures()))
+        inside._dispatcher.receive(job_id, Done("{}", 0.1, Figures()))
         await inside.set_tags(await bench.job(job_id), ("new",))
         assert (await bench.ended(job_id)).tags == ("new",)
         at_hand = inside.take_outcome("o", job_id)

@@ -344,8 +344,8 @@ def test_several_jobs_are_in_work_and_one_of_them_is_on_the_device() -> None:
     assert not queue.inside.ask_device("a")
     assert not queue.inside.ask_device("c")
     assert queue.inside.on_device("manila") == "b"
-    assert queue.inside.give_back("c") is None, "it is not on the device"
-    assert queue.inside.give_back("b") == "a", "who was ready first goes first"
+    assert queue.inside.release("c") is None, "it is not on the device"
+    assert queue.inside.release("b") == "a", "who was ready first goes first"
     assert queue.starts() == [], "b is read out, and still in work"
     queue.ends("b")
     assert queue.starts() == ["d"]

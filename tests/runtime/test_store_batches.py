@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import sqlite3
 from contextlib import closing
-from dataclasses import replace
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -15,7 +14,21 @@ from hypothesis import strategies as st
 from msgspec.structs import replace as changed
 
 from qsession_widget.runtime.model.user import User
-from qsession_widget.runtime.store.store import Store, Write
+from qsession_widget.runtime.store.store import Store
+from qsession_widget.runtime.store.writes import (
+    AddJob,
+    AddSession,
+    AddUser,
+    DeleteJob,
+    DeleteResult,
+    FreePages,
+    Prune,
+    RemoveUser,
+    Retag,
+    SetClock,
+    Update,
+    Write,
+)
 from qsession_widget.wire.states import JobState, SessionState
 from tests.runtime.test_store import NOON, TABLES, a_job, a_session
 
@@ -56,33 +69,32 @@ sessions = st.builds(
 names = st.sampled_from(JOBS)
 users = st.builds(User, st.sampled_from("uv"), st.just(NOON), st.sampled_from(("hash", "other")))
 changes = st.one_of(
-    st.builds(Write, new_session=st.tuples(sessions, KEYS)),
+    st.builds(AddSession, sessions, KEYS),
     st.builds(
-        Write,
-        new_job=st.tuples(jobs, st.just("{}"), KEYS),
-        sessions=st.lists(sessions, max_size=1).map(tuple),
+        AddJob, jobs, st.just("{}"), KEYS, sessions=st.lists(sessions, max_size=1).map(tuple)
     ),
     st.builds(
-        Write,
+        Update,
         sessions=st.lists(sessions, max_size=2).map(tuple),
         jobs=st.lists(jobs, max_size=2).map(tuple),
         result=st.none() | st.tuples(names, st.sampled_from(("one", "two"))),
         can_wait=st.booleans(),
     ),
-    st.builds(Write, retagged=jobs),
-    st.builds(Write, deleted_job=names),
-    st.builds(Write, spent_result=names),
-    st.builds(Write, spent=st.lists(names, max_size=2).map(tuple), freed_pages=st.just(1)),
-    st.builds(Write, new_user=users),
-    st.builds(Write, removed_user=st.sampled_from("uv")),
-    st.builds(Write, clock=st.integers(0, 9).map(lambda days: NOON + timedelta(days=days))),
+    st.builds(Retag, jobs),
+    st.builds(DeleteJob, names),
+    st.builds(DeleteResult, names),
+    st.builds(Prune, st.lists(names, max_size=2).map(tuple)),
+    st.builds(FreePages, st.just(1)),
+    st.builds(AddUser, users),
+    st.builds(RemoveUser, st.sampled_from("uv")),
+    st.builds(SetClock, st.integers(0, 9).map(lambda days: NOON + timedelta(days=days))),
 )
 
 
 # Where all of it is there already, most changes are done, and share a commit.
 BEGINNING = [
-    *(Write(new_session=(a_session(name), None)) for name in SESSIONS),
-    *(Write(new_job=(the_job(name, pubs=2), "{}", None)) for name in JOBS),
+    *(AddSession(a_session(name), None) for name in SESSIONS),
+    *(AddJob(the_job(name, pubs=2), "{}", None) for name in JOBS),
 ]
 histories = st.builds(
     lambda first, then: [*first, *then],
@@ -92,11 +104,11 @@ histories = st.builds(
 # Few, of one job, and hardly one that is refused: what is refused makes the rest go apart.
 of_one_job = st.lists(
     st.one_of(
-        st.builds(Write, jobs=jobs.map(lambda job: (changed(job, id="a", session_id=None),))),
-        st.builds(Write, retagged=jobs.map(lambda job: changed(job, id="a", session_id=None))),
-        st.builds(Write, result=st.tuples(st.just("a"), st.sampled_from(("one", "two")))),
-        st.just(Write(spent_result="a")),
-        st.just(Write(spent=("a",))),
+        st.builds(Update, jobs=jobs.map(lambda job: (changed(job, id="a", session_id=None),))),
+        st.builds(Retag, jobs.map(lambda job: changed(job, id="a", session_id=None))),
+        st.builds(Update, result=st.tuples(st.just("a"), st.sampled_from(("one", "two")))),
+        st.just(DeleteResult("a")),
+        st.just(Prune(("a",))),
     ),
     min_size=2,
     max_size=3,
@@ -120,7 +132,8 @@ class Kept:
             else:
                 found = []
                 for change in history:
-                    future = self.store.write(replace(change, can_wait=False))
+                    alone = isinstance(change, Update)
+                    future = self.store.write(changed(change, can_wait=False) if alone else change)
                     found += await asyncio.gather(future, return_exceptions=True)
             return [None if each is None else type(each) for each in found]
 

@@ -1,6 +1,6 @@
 """Gives jobs to worker processes on this machine, and kills those whose job must stop.
 
-The interface is six calls (`start`, `warm`, `submit`, `give_device`, `cancel`, `stop`), `free` and
+The interface is six calls (`start`, `warm`, `submit`, `grant_device`, `cancel`, `stop`), `free` and
 two callbacks, so that another engine can take its place. Each worker has a thread that waits on
 its pipe; the callbacks run in the event loop.
 """
@@ -152,11 +152,11 @@ class WorkerPool:
         self._by_job[task.job_id] = chosen
         chosen.give(task)
 
-    def give_device(self, job_id: str) -> None:
+    def grant_device(self, job_id: str) -> None:
         """Let a task that asks go on the device. Unknown jobs are ignored."""
         running = self._by_job.get(job_id)
         if running is not None:
-            running.give_device()
+            running.grant_device()
 
     def _best(self, idle: list[_Worker], affinity: str) -> _Worker:
         return min(
@@ -291,7 +291,7 @@ class _Worker:
         with self._sending:
             link.pipe.send_bytes(msgpack.encode(message))
 
-    def give_device(self) -> None:
+    def grant_device(self) -> None:
         link = self._link
         if link is not None and link.asks:
             link.asks = False

@@ -243,7 +243,7 @@ class Scheduler:
     def ask_device(self, job_id: str) -> bool:
         """Ask for the device for a job that is prepared: True if it has it from now on.
 
-        If not, `give_back`, `leave` or `requeue` of the one that has it names this one in time.
+        If not, `release`, `leave` or `requeue` of the one that has it names this one in time.
         """
         device = self._jobs[job_id].device
         if device.on_device is None:
@@ -252,7 +252,7 @@ class Scheduler:
             device.prepared.append(job_id)
         return device.on_device == job_id
 
-    def give_back(self, job_id: str) -> str | None:
+    def release(self, job_id: str) -> str | None:
         """Have a job off the device; gives the job that has it next, None if none waits for it."""
         device = self._jobs[job_id].device
         if device.on_device != job_id:

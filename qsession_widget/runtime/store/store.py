@@ -27,7 +27,7 @@ from qsession_widget.runtime.store.database import migrate, open_engine
 from qsession_widget.runtime.store.fair_queue import FairQueue
 from qsession_widget.runtime.store.queries import JobFilter
 from qsession_widget.runtime.store.statements import driver
-from qsession_widget.runtime.store.writes import Write, apply
+from qsession_widget.runtime.store.writes import EmptyLog, Update, Write, apply
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -46,7 +46,6 @@ __all__ = [
     "StoreClosedError",
     "StoreUnavailableError",
     "StoreUnreadableError",
-    "Write",
 ]
 
 T = TypeVar("T")
@@ -294,11 +293,11 @@ class Store:
         try:
             going_on = self._calls.get(timeout=RETRY_SECONDS if unwritten else None)
             deadline = time.monotonic() + LINGER_SECONDS
-            patient = all(pending.write.can_wait for pending in unwritten)
+            patient = all(_can_wait(pending.write) for pending in unwritten)
             while True:
                 while self._given:
                     unwritten.append(self._given.popleft())
-                    patient = patient and unwritten[-1].write.can_wait
+                    patient = patient and _can_wait(unwritten[-1].write)
                 if not going_on:
                     return True
                 left = deadline - time.monotonic() if patient else 0.0
@@ -325,7 +324,7 @@ class Store:
             half = len(batch) // 2
             left = self._commit(connection, batch[:half])
             return [*left, *batch[half:]] if left else self._commit(connection, batch[half:])
-        if any(pending.write.empties_log for pending in batch):
+        if any(isinstance(pending.write, EmptyLog) for pending in batch):
             _empty_log(connection)
         if self._unavailable:
             log.warning("the store can be written again")
@@ -383,6 +382,10 @@ def _tell(
     # Nobody waits any more where the loop has ended.
     with suppress(RuntimeError):
         loop.call_soon_threadsafe(tell)
+
+
+def _can_wait(change: Write) -> bool:
+    return isinstance(change, Update) and change.can_wait
 
 
 def _hopeless(change: Write, error: Exception) -> Exception:

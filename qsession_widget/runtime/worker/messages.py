@@ -23,7 +23,7 @@ class Task:
         min_seconds: the task lasts at least so long.
         device: name under which the device was recorded; empty where that is the same.
         limits: what the job may ask of the process.
-        asks: it waits for `give_device` before it goes on the device.
+        asks: it waits for `grant_device` before it goes on the device.
     """
 
     job_id: str
