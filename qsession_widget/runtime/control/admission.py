@@ -192,15 +192,13 @@ class Admission:
                 return known
             self._check_owner(job.owner)
             self._check_pending(job.owner)
+            before = self._session_for(job)
+            session = None if before is None else lifecycle.submit(before)
             new = replace(
                 job, id=_new_job_id(), created_at=state.now, revision=state.next_revision()
             )
-            before = session = None
-            if new.session_id is not None:
-                before = self._transitions.current(new.session_id)
-                if before is None:
-                    raise lifecycle.NotAcceptingJobsError(new.session_id)
-                session = self._transitions.put_session(lifecycle.submit(before))
+            if session is not None:
+                session = self._transitions.put_session(session)
             state.admit(new, before)
             sessions = (session,) if session is not None else ()
             # A job that would activate its session has to be on disk first.
@@ -221,6 +219,15 @@ class Admission:
 
         asked = (_asked(job), params)
         return await self._once(_Place("job", job.owner, key), asked, find, create)
+
+    def _session_for(self, job: Job) -> Session | None:
+        """Return the session of a new job, None if it has none."""
+        if job.session_id is None:
+            return None
+        session = self._transitions.current(job.session_id)
+        if session is None:
+            raise lifecycle.NotAcceptingJobsError(job.session_id)
+        return session
 
     def _settle(self, job: Job, params: str | None, stored: asyncio.Future[None]) -> None:
         """Let a job that is on disk go on, or undo it if it could not be stored.
