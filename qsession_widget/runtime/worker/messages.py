@@ -1,4 +1,4 @@
-"""What the worker pool and its workers tell each other of: tasks, and events of their jobs."""
+"""The messages between the pool and its workers: tasks, and events of their jobs."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Task:
-    """What a worker needs to know of a job.
+    """A job as a worker needs it.
 
     Attributes:
         affinity: tasks of the same affinity (session or device) go to the same worker where
             possible, since its caches are warm.
-        backend: name under which the device is served.
-        min_seconds: the task lasts at least so long.
-        device: name under which the device was recorded; empty where that is the same.
-        limits: what the job may ask of the process.
-        asks: it waits for `grant_device` before it goes on the device.
+        backend: name of the served backend.
+        min_seconds: how long the task lasts at least.
+        device: name under which its device was recorded; empty if that is the same.
+        limits: the limits of the job.
+        asks: whether it waits for `grant_device` before it goes on the device.
     """
 
     job_id: str
@@ -40,21 +40,21 @@ class Task:
 
 @dataclass(frozen=True)
 class Warm:
-    """A device for which a worker is to be made ready; nothing comes back."""
+    """Prepare for tasks of a recorded device; no event follows."""
 
     device: str
 
 
 @dataclass(frozen=True)
 class Interim:
-    """A part of the result, of one pub."""
+    """The result of one pub."""
 
     text: str
 
 
 @dataclass(frozen=True)
 class Reached:
-    """A further stage of a job; `at` is `time.monotonic()` when the worker told it."""
+    """The job has reached a stage; `at` is the `time.monotonic()` when this was reported."""
 
     stage: Stage
     at: float = field(default=0.0, compare=False)
@@ -62,7 +62,7 @@ class Reached:
 
 @dataclass(frozen=True)
 class Done:
-    """The result, how long the simulation took, and what the worker's caches did."""
+    """The result, the time of the simulation, and the figures of the worker's caches."""
 
     result: str
     busy_seconds: float
@@ -71,7 +71,7 @@ class Done:
 
 @dataclass(frozen=True)
 class Failed:
-    """Why there is no result."""
+    """The job failed."""
 
     reason: str
     traceback: str = ""
@@ -79,22 +79,22 @@ class Failed:
 
 @dataclass(frozen=True)
 class Stopped:
-    """The task was given up before its end, as it was asked to be."""
+    """The task stopped because it was cancelled."""
 
 
 @dataclass(frozen=True)
 class Lost:
-    """The worker died, by itself or because it was killed; `exit_code` as of the process."""
+    """The worker process died, or was killed."""
 
     exit_code: int | None
 
 
 Event = Interim | Reached | Done | Failed | Stopped | Lost
 GOES_ON = (Interim, Reached)
-"""What is not a job's end."""
+"""Events after which the job goes on."""
 
 STAGE_SHOWN_SECONDS = 0.2
-"""A stage is told once it has lasted so long, or with what comes after it.
+"""A stage is reported after this time, or together with the next event.
 
-A short job then wakes the event loop once, with its end.
+A short job then wakes the event loop only once, at its end.
 """
