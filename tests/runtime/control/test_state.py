@@ -6,7 +6,7 @@ import asyncio
 import time
 from collections import Counter
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import pytest
 from hypothesis import settings
@@ -160,7 +160,7 @@ class Runtime(RuleBasedStateMachine):
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(coordinator, "WorkerPool", Pool)
             self.runtime = Coordinator(
-                self.disk,  # type: ignore[arg-type] - what the control needs of a store
+                cast("Any", self.disk),
                 self.clock,
                 Settings(
                     home=Path(),
@@ -174,7 +174,7 @@ class Runtime(RuleBasedStateMachine):
                 is_known=self.known.__contains__,
             )
         self.state = self.runtime._state
-        self.pool: Pool = self.runtime._pool  # type: ignore[assignment] - patched above
+        self.pool = cast("Pool", self.runtime._pool)
         self.turns(self.runtime.start)
 
     def turns(self, call: Callable[[], object] = lambda: None) -> None:
