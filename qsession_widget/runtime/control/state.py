@@ -382,7 +382,7 @@ class RuntimeState:
         return self._change(known, queued)
 
     def tag(self, job: Job, tags: tuple[str, ...]) -> Write:
-        """Give a job other tags, finished or not; returns what is to be written."""
+        """Replace the tags of a job, finished or not; returns the change to be written."""
         known = self._jobs.get(job.id)
         if known is not None:
             return Update(jobs=(self._change(known, replace(known.job, tags=tags)),))

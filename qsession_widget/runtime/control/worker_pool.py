@@ -145,7 +145,7 @@ class WorkerPool:
             self._best(idle, affinity).warm(affinity, device)
 
     def submit(self, task: Task) -> None:
-        """Give a task to a free worker, preferably the last one of its affinity."""
+        """Submit a task to a free worker, preferably the last one of its affinity."""
         idle = [each for each in self._workers if each.job_id is None]
         chosen = self._best(idle, task.affinity)
         self._by_job[task.job_id] = chosen

@@ -221,7 +221,7 @@ def _change(table: Table, columns: Iterable[str]) -> PreparedStatement:
 
 
 def _changing(table: Table) -> list[str]:
-    # Iterating the collection itself gives columns.
+    # Iterating over the collection itself yields columns.
     return [name for name in table.c.keys() if name not in _FIXED]  # noqa: SIM118 - see above
 
 
