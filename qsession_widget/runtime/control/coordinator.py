@@ -7,7 +7,6 @@ decide; the parts that carry their decisions out are put together here.
 
 from __future__ import annotations
 
-import asyncio
 import logging
 from functools import partial
 from typing import TYPE_CHECKING
@@ -22,7 +21,7 @@ from qsession_widget.runtime.control.worker_pool import WorkerPool
 from qsession_widget.runtime.model import lifecycle
 from qsession_widget.runtime.scheduling.scheduler import Scheduler
 from qsession_widget.runtime.store import idempotency, usage
-from qsession_widget.runtime.store.writes import DeleteJob, Update
+from qsession_widget.runtime.store.writes import DeleteJob
 from qsession_widget.wire.states import JobState
 
 if TYPE_CHECKING:
@@ -160,18 +159,7 @@ class Coordinator:
 
     async def cancel_session(self, session_id: str) -> None:
         """Accept no more jobs and cancel the queued ones. Does nothing to a closed session."""
-        session = self._transitions.current(session_id)
-        if session is None:
-            return
-        session = self._transitions.put_session(lifecycle.begin_to_cancel(session))
-        # If the runtime dies from here on, the next one completes the cancellation.
-        stored = self._state.write(Update(sessions=(session,)))
-        queued = self._state.jobs_of(session_id, JobState.QUEUED)
-        await self._transitions.cancel_in_turns(queued, lifecycle.CANCELLED_REASON)
-        left = self._state.session(session_id)
-        if left is not None:
-            await self._transitions.apply(lifecycle.cancel(left, self.now))
-        await asyncio.wait([stored])
+        await self._transitions.cancel_session(session_id)
 
     async def cancel_queued(self, session_id: str) -> list[str]:
         """Cancel a session's queued jobs; returns their ids."""

@@ -84,6 +84,21 @@ class Transitions:
         self._state.wake_up.request()
         return self._state.write_end(Update(sessions=(session,), jobs=jobs))
 
+    async def cancel_session(self, session_id: str) -> None:
+        """Accept no more jobs and cancel the queued ones. Does nothing to a closed session."""
+        session = self.current(session_id)
+        if session is None:
+            return
+        session = self.put_session(lifecycle.begin_to_cancel(session))
+        # If the runtime dies from here on, the next one completes the cancellation.
+        stored = self._state.write(Update(sessions=(session,)))
+        queued = self._state.jobs_of(session_id, JobState.QUEUED)
+        await self.cancel_in_turns(queued, lifecycle.CANCELLED_REASON)
+        left = self._state.session(session_id)
+        if left is not None:
+            await self.apply(lifecycle.cancel(left, self._state.now))
+        await asyncio.wait([stored])
+
     async def cancel_in_turns(
         self, jobs: list[Job], reason: str, *, running: bool = False
     ) -> list[str]:
