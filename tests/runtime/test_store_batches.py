@@ -38,6 +38,16 @@ if TYPE_CHECKING:
 
     from qsession_widget.runtime.model.job import Job
 
+
+def made(kind: type[Write], *parts: Any, **fields: Any) -> st.SearchStrategy[Any]:
+    """Build changes of a kind; hypothesis would look for the types of its fields."""
+
+    def make(*each: Any, **more: Any) -> Write:
+        return kind(*each, **more)
+
+    return st.builds(make, *parts, **fields)
+
+
 # Few enough that changes meet: a name is created twice, changed before it is, or after it went.
 JOBS = ("a", "b", "c")
 SESSIONS = ("s", "t")
@@ -69,25 +79,23 @@ sessions = st.builds(
 names = st.sampled_from(JOBS)
 users = st.builds(User, st.sampled_from("uv"), st.just(NOON), st.sampled_from(("hash", "other")))
 changes = st.one_of(
-    st.builds(AddSession, sessions, KEYS),
-    st.builds(
-        AddJob, jobs, st.just("{}"), KEYS, sessions=st.lists(sessions, max_size=1).map(tuple)
-    ),
-    st.builds(
+    made(AddSession, sessions, KEYS),
+    made(AddJob, jobs, st.just("{}"), KEYS, sessions=st.lists(sessions, max_size=1).map(tuple)),
+    made(
         Update,
         sessions=st.lists(sessions, max_size=2).map(tuple),
         jobs=st.lists(jobs, max_size=2).map(tuple),
         result=st.none() | st.tuples(names, st.sampled_from(("one", "two"))),
         can_wait=st.booleans(),
     ),
-    st.builds(Retag, jobs),
-    st.builds(DeleteJob, names),
-    st.builds(DeleteResult, names),
-    st.builds(Prune, st.lists(names, max_size=2).map(tuple)),
-    st.builds(FreePages, st.just(1)),
-    st.builds(AddUser, users),
-    st.builds(RemoveUser, st.sampled_from("uv")),
-    st.builds(SetClock, st.integers(0, 9).map(lambda days: NOON + timedelta(days=days))),
+    made(Retag, jobs),
+    made(DeleteJob, names),
+    made(DeleteResult, names),
+    made(Prune, st.lists(names, max_size=2).map(tuple)),
+    made(FreePages, st.just(1)),
+    made(AddUser, users),
+    made(RemoveUser, st.sampled_from("uv")),
+    made(SetClock, st.integers(0, 9).map(lambda days: NOON + timedelta(days=days))),
 )
 
 
@@ -104,9 +112,9 @@ histories = st.builds(
 # Few, of one job, and hardly one that is refused: what is refused makes the rest go apart.
 of_one_job = st.lists(
     st.one_of(
-        st.builds(Update, jobs=jobs.map(lambda job: (changed(job, id="a", session_id=None),))),
-        st.builds(Retag, jobs.map(lambda job: changed(job, id="a", session_id=None))),
-        st.builds(Update, result=st.tuples(st.just("a"), st.sampled_from(("one", "two")))),
+        made(Update, jobs=jobs.map(lambda job: (changed(job, id="a", session_id=None),))),
+        made(Retag, jobs.map(lambda job: changed(job, id="a", session_id=None))),
+        made(Update, result=st.tuples(st.just("a"), st.sampled_from(("one", "two")))),
         st.just(DeleteResult("a")),
         st.just(Prune(("a",))),
     ),

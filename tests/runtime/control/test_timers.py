@@ -26,8 +26,8 @@ def test_what_is_due_comes_up_once_at_its_last_time(
     earliest = timers.next()
     assert earliest == (NOON + timedelta(seconds=min(expected.values())) if expected else None)
     found = []
-    while (name := timers.take_due(NOON + timedelta(seconds=now))) is not None:
-        found.append(name)
+    while (taken := timers.take_due(NOON + timedelta(seconds=now))) is not None:
+        found.append(taken)
     due = {name: seconds for name, seconds in expected.items() if seconds <= now}
     assert sorted(found) == sorted(due)
     assert [due[name] for name in found] == sorted(due.values())
