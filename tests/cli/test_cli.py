@@ -143,9 +143,9 @@ def test_serve_explains_itself() -> None:
     said = " ".join(explained.stdout.split())
     for option in ("--port", "--workers", "--min-job-seconds", "--idle-exit-seconds", "--tls-cert"):
         assert option in said
-    for title in ("the runtime itself:", "others:", "limits:", "what is kept:", "devices:"):
+    for title in ("the runtime itself:", "other machines:", "limits:", "retention:", "backends:"):
         assert title in said
-    assert "most jobs of one user that have not ended (default: 10000)" in said
+    assert "unfinished jobs of one user (default: 10000)" in said
     assert "None" not in said
 
 

@@ -21,7 +21,8 @@ from qsession_widget.runtime.http import openapi
 from qsession_widget.runtime.model import lifecycle
 from qsession_widget.runtime.model.job import Job
 from qsession_widget.runtime.model.lifecycle import Session
-from qsession_widget.runtime.store.store import Store, Write
+from qsession_widget.runtime.store.store import Store
+from qsession_widget.runtime.store.writes import AddJob, AddSession
 from qsession_widget.transport.auth import BearerAuth
 from qsession_widget.transport.http import Endpoint, Transport
 from qsession_widget.transport.rest import RuntimeApi
@@ -68,8 +69,8 @@ def fill(folder: Path) -> None:
         session = Session(
             SESSION, ADMINISTRATOR, "fake_manila", Mode.BATCH, 600, 600, 600, 600, NOON
         )
-        await store.write(Write(new_session=(lifecycle.create(session), None)))
-        await store.write(Write(new_job=(job(0, session_id=SESSION, revision=1), "{}", None)))
+        await store.write(AddSession(lifecycle.create(session), None))
+        await store.write(AddJob(job(0, session_id=SESSION, revision=1), "{}", None))
 
     try:
         asyncio.run(first())

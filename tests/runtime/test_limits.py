@@ -325,4 +325,4 @@ def test_limits_that_cannot_be(flag: str) -> None:
         command, capture_output=True, text=True, timeout=DEADLINE_SECONDS, check=False
     )
     assert ended.returncode == 2
-    assert "-1 is too few" in ended.stderr
+    assert "-1 is too small" in ended.stderr

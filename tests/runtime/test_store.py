@@ -35,8 +35,8 @@ from qsession_widget.runtime.store.store import (
     JobFilter,
     Store,
     StoreUnavailableError,
-    Write,
 )
+from qsession_widget.runtime.store.writes import AddJob, AddSession, DeleteJob, Update
 from qsession_widget.wire.states import FINAL_JOB_STATES, JobState, Mode, SessionState
 from tests.conftest import DEADLINE_SECONDS
 
@@ -75,8 +75,8 @@ def a_job(name: str = "j", **fields: Any) -> Job:
     return Job(**(given | fields))
 
 
-def new(job: Job, key: str | None = None, params: str = "{}") -> Write:
-    return Write(new_job=(job, params, key))
+def new(job: Job, key: str | None = None, params: str = "{}") -> AddJob:
+    return AddJob(job, params, key)
 
 
 @contextmanager
@@ -233,7 +233,7 @@ def test_what_is_written_comes_back_the_same(tmp_path: Path) -> None:
     )
 
     async def write(found: Store) -> None:
-        await found.write(Write(new_session=(session, None)))
+        await found.write(AddSession(session, None))
         await found.write(new(job, params='{"pubs":[]}'))
 
     async def read(found: Store) -> None:
@@ -275,11 +275,11 @@ def test_ended_jobs_and_closed_sessions_are_not_taken_up_again(tmp_path: Path) -
         session = a_session()
         closed = lifecycle.close(session, NOON)
         job = a_job()
-        await found.write(Write(new_session=(session, None)))
+        await found.write(AddSession(session, None))
         await found.write(new(job))
         done = replace(job, state=JobState.COMPLETED, ended_at=NOON, revision=5)
         await found.write(
-            Write(sessions=(replace(closed, revision=4),), jobs=(done,), result=("j", "{}"))
+            Update(sessions=(replace(closed, revision=4),), jobs=(done,), result=("j", "{}"))
         )
         assert await found.result("j") == "{}"
 
@@ -309,7 +309,7 @@ def test_one_bad_change_does_not_spoil_the_good_ones_of_its_group(tmp_path: Path
         event.listen(found._engine, "commit", lambda _: commits.append(1))
         changes = [new(a_job(str(number))) for number in range(50)]
         changes[25] = new(a_job("taken"))
-        changes[30] = Write(new_job=(a_job("unhomed", session_id="nowhere"), "{}", None))
+        changes[30] = AddJob(a_job("unhomed", session_id="nowhere"), "{}", None)
         results = await outcomes(*[found.write(each) for each in changes])
         assert isinstance(results[25], IntegrityError)
         assert isinstance(results[30], IntegrityError)
@@ -379,8 +379,8 @@ def test_what_can_wait_shares_the_commit_of_what_follows(
         )
         running = replace(job, state=JobState.RUNNING, revision=2)
         done = replace(running, state=JobState.COMPLETED, revision=3)
-        start = found.write(Write(jobs=(running,), can_wait=True))
-        end = found.write(Write(jobs=(done,), result=("j", "{}")))
+        start = found.write(Update(jobs=(running,), can_wait=True))
+        end = found.write(Update(jobs=(done,), result=("j", "{}")))
         await asyncio.gather(start, end)
         assert (len(commits), len(updates)) == (1, 1)
         assert await found.job("o", "j") == done
@@ -394,7 +394,7 @@ def test_what_can_wait_does_not_wait_for_ever(tmp_path: Path) -> None:
         job = a_job()
         await found.write(new(job))
         running = replace(job, state=JobState.RUNNING, revision=2)
-        await found.write(Write(jobs=(running,), can_wait=True))
+        await found.write(Update(jobs=(running,), can_wait=True))
         assert await found.job("o", "j") == running
 
     with opened(tmp_path) as found:
@@ -410,13 +410,13 @@ def test_while_the_file_cannot_be_written_nothing_that_happened_is_lost(tmp_path
         with closing(sqlite3.connect(tmp_path / "runtime.db", isolation_level=None)) as other:
             other.execute("BEGIN IMMEDIATE")
             running = replace(job, state=JobState.RUNNING, revision=2)
-            first = found.write(Write(jobs=(running,)))
+            first = found.write(Update(jobs=(running,)))
             offer = found.write(new(a_job("late"), key="k"))
             with pytest.raises(StoreUnavailableError, match="locked"):
                 await offer
             assert not first.done()
             done = replace(running, state=JobState.COMPLETED, revision=3)
-            second = found.write(Write(jobs=(done,), result=("j", "the result")))
+            second = found.write(Update(jobs=(done,), result=("j", "the result")))
             with pytest.raises(StoreUnavailableError):
                 await found.write(new(a_job("later")))
             assert not second.done()
@@ -441,10 +441,8 @@ def test_idempotency_keys_are_one_for_each_owner_and_kind(tmp_path: Path) -> Non
     async def write(found: Store) -> None:
         await found.write(new(a_job("a"), key="k"))
         await found.write(new(a_job("b", owner="p"), key="k"))
-        await found.write(Write(new_session=(a_session(), "k")))
-        change = new(a_job("a"))
-        assert change.new_job is not None
-        _, params, _ = change.new_job
+        await found.write(AddSession(a_session(), "k"))
+        params = new(a_job("a")).params
         for owner, job_id in (("o", "a"), ("p", "b")):
             known = await found.read(idempotency.find_job, owner, "k", params)
             assert known is not None
@@ -461,7 +459,7 @@ def test_idempotency_keys_are_one_for_each_owner_and_kind(tmp_path: Path) -> Non
         with pytest.raises(DuplicateKeyError, match="idempotency_key"):
             await found.write(new(a_job("c"), key="k"))
         with pytest.raises(DuplicateKeyError, match="idempotency_key"):
-            await found.write(Write(new_session=(a_session("t"), "k")))
+            await found.write(AddSession(a_session("t"), "k"))
         await found.write(new(a_job("d")))
         await found.write(new(a_job("e")))
 
@@ -490,7 +488,7 @@ def test_what_goes_wrong_with_a_read_is_told_to_who_asked(tmp_path: Path) -> Non
 
 def test_others_see_nothing(tmp_path: Path) -> None:
     async def read(found: Store) -> None:
-        await found.write(Write(new_session=(a_session(), None)))
+        await found.write(AddSession(a_session(), None))
         await found.write(new(a_job(session_id="s")))
         assert await found.job("p", "j") is None
         assert await found.session("p", "s") is None
@@ -503,7 +501,7 @@ def test_others_see_nothing(tmp_path: Path) -> None:
 
 def test_filters(tmp_path: Path) -> None:
     async def read(found: Store) -> None:
-        await found.write(Write(new_session=(a_session(), None)))
+        await found.write(AddSession(a_session(), None))
         hour = timedelta(hours=1)
         for job in (
             a_job("a", tags=("x", "y")),
@@ -514,7 +512,7 @@ def test_filters(tmp_path: Path) -> None:
         ):
             await found.write(new(job))
         done = a_job("e", created_at=NOON + 4 * hour, state=JobState.FAILED)
-        await found.write(Write(jobs=(done,)))
+        await found.write(Update(jobs=(done,)))
 
         async def names(**wanted: Any) -> str:
             jobs, total = await found.jobs("o", JobFilter(**wanted))
@@ -544,7 +542,7 @@ def test_jobs_of_one_time_are_listed_as_they_came(tmp_path: Path) -> None:
     came = [f"{number * 7919 % 101:03}" for number in range(60)]
 
     async def read(found: Store) -> None:
-        await found.write(Write(new_session=(a_session(), None)))
+        await found.write(AddSession(a_session(), None))
         await asyncio.gather(*(found.write(new(a_job(each, session_id="s"))) for each in came))
         for ascending, wanted in ((True, came), (False, came[::-1])):
             listed: list[str] = []
@@ -571,7 +569,7 @@ def test_jobs_of_one_time_are_listed_as_they_came(tmp_path: Path) -> None:
 
 def test_changes_since_a_revision(tmp_path: Path) -> None:
     async def read(found: Store) -> None:
-        await found.write(Write(new_session=(a_session(), None)))
+        await found.write(AddSession(a_session(), None))
         for number in range(3):
             job = a_job(str(number), session_id="s", revision=10 + number)
             await found.write(new(job))
@@ -589,8 +587,8 @@ def test_changes_since_a_revision(tmp_path: Path) -> None:
 def test_deleting_takes_payload_and_result_along(tmp_path: Path) -> None:
     async def write(found: Store) -> None:
         await found.write(new(a_job()))
-        await found.write(Write(result=("j", "{}")))
-        await found.write(Write(deleted_job="j"))
+        await found.write(Update(result=("j", "{}")))
+        await found.write(DeleteJob("j"))
         assert await found.params("j") is None
         assert await found.result("j") is None
 

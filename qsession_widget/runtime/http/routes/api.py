@@ -28,7 +28,8 @@ from qsession_widget.runtime.http.responses import JsonAnswer
 from qsession_widget.runtime.http.routes.users import require_administrator
 from qsession_widget.runtime.model.job import Job
 from qsession_widget.runtime.model.lifecycle import NotAcceptingJobsError
-from qsession_widget.runtime.store.store import JobFilter, Write
+from qsession_widget.runtime.store.store import JobFilter
+from qsession_widget.runtime.store.writes import DeleteResult
 from qsession_widget.wire.fields import (
     API_VERSION,
     API_VERSION_HEADER,
@@ -440,7 +441,7 @@ class Api:
         async with self.private_results:
             if job_id in self.given:
                 # Forgotten after that is on disk: until then no other client may have it.
-                await self.store.write(Write(spent_result=job_id))
+                await self.store.write(DeleteResult(job_id))
                 self.given.forget(job_id)
 
     async def end(self) -> None:

@@ -21,7 +21,7 @@ from qsession_widget.runtime.http import errors, parsing
 from qsession_widget.runtime.http.responses import JsonAnswer
 from qsession_widget.runtime.http.routes.users import require_administrator
 from qsession_widget.runtime.store import schema
-from qsession_widget.runtime.store.store import Write
+from qsession_widget.runtime.store.writes import EmptyLog, FreePages, Prune
 from qsession_widget.wire.states import FINAL_JOB_STATES, SessionState
 
 if TYPE_CHECKING:
@@ -128,17 +128,17 @@ class Retention:
         async with self._collecting:
             if bounds.store_bytes is not None:
                 # What is in the log is either in the file as well or will be: it counts there.
-                await self._store.write(Write(empties_log=True))
+                await self._store.write(EmptyLog())
             while found := await self._store.read(_beyond, before, bounds.store_bytes):
-                await self._store.write(Write(spent=tuple(row.id for row in found)))
+                await self._store.write(Prune(tuple(row.id for row in found)))
                 removed = Removed(
                     removed.jobs + len(found),
                     removed.characters + sum(row.characters for row in found),
                 )
             for _ in range(0, await self._store.read(_free_pages), _PAGES):
-                await self._store.write(Write(freed_pages=_PAGES))
+                await self._store.write(FreePages(_PAGES))
             if removed.jobs:
-                await self._store.write(Write(empties_log=True))
+                await self._store.write(EmptyLog())
         if removed.jobs:
             log.info(
                 "removed params and results of %d ended jobs, %d characters",

@@ -18,7 +18,7 @@ from qsession_widget.runtime.http import errors, parsing, serializers
 from qsession_widget.runtime.http.requester import is_administrator
 from qsession_widget.runtime.http.responses import JsonAnswer
 from qsession_widget.runtime.model.user import User
-from qsession_widget.runtime.store.store import Write
+from qsession_widget.runtime.store.writes import AddUser, RemoveUser
 
 if TYPE_CHECKING:
     from starlette.requests import Request
@@ -91,7 +91,7 @@ class Users:
                 raise errors.user_exists(name)
             token = secrets.token_urlsafe(32)
             user = User(name, self.coordinator.now, hash_of(token))
-            await self.store.write(Write(new_user=user))
+            await self.store.write(AddUser(user))
             self.registry.add(user)
         log.info("user %s was added", name)
         return JsonAnswer({"name": name, "token": token})
@@ -103,7 +103,7 @@ class Users:
         async with self.changing:
             if name not in {user.name for user in self.registry.users}:
                 raise errors.user_not_found(name)
-            await self.store.write(Write(removed_user=name))
+            await self.store.write(RemoveUser(name))
             self.registry.remove(name)
         self.coordinator.notifier.wake()
         await self.coordinator.cancel_all(name)

@@ -18,7 +18,8 @@ import pytest
 from qiskit import QuantumCircuit
 
 from qsession_widget.runtime.control import worker_pool
-from qsession_widget.runtime.control.worker_pool import (
+from qsession_widget.runtime.control.worker_pool import WorkerPool
+from qsession_widget.runtime.worker.messages import (
     Done,
     Event,
     Failed,
@@ -26,7 +27,6 @@ from qsession_widget.runtime.control.worker_pool import (
     Lost,
     Reached,
     Task,
-    WorkerPool,
 )
 from qsession_widget.wire import codec
 from qsession_widget.wire.states import Stage
@@ -179,15 +179,15 @@ def test_who_asks_for_the_device_waits_until_it_is_given() -> None:
         await bench.until(lambda: bench.said)
         first, again = bench.executor._by_job["a"], "b"
         assert bench.said == [("a", Reached(Stage.ON_DEVICE))]
-        bench.executor.give_device("a")
+        bench.executor.grant_device("a")
         assert isinstance(await bench.end_of("a"), Done)
-        bench.executor.give_device("a")
-        first.give_device()
+        bench.executor.grant_device("a")
+        first.grant_device()
         bench.executor.submit(replace(task(again), asks=True))
         await bench.until(lambda: (again, Reached(Stage.ON_DEVICE)) in bench.said)
         bench.executor.kill(again)
         assert isinstance(await bench.end_of(again), Lost)
-        bench.executor.give_device(again)
+        bench.executor.grant_device(again)
         bench.executor.submit(task("c"))
         assert isinstance(await bench.end_of("c"), Done), "nothing was left in anybody's pipe"
 
@@ -446,7 +446,7 @@ def test_a_wish_is_never_taken_for_the_leave_to_go_on_the_device() -> None:
             on_device = (name, Reached(Stage.ON_DEVICE))
             await bench.until(partial(bench.said.__contains__, on_device))
             assert bench.said[-1] == on_device, "it waits"
-            bench.executor.give_device(name)
+            bench.executor.grant_device(name)
             assert isinstance(await bench.end_of(name), Done)
 
     with_bench(1, body)
@@ -486,7 +486,7 @@ def test_who_is_cancelled_stops_by_itself_and_its_process_keeps_what_it_has(asks
             else lambda: not only.warming and only.job_id == "long"
         )
         bench.executor.cancel("long")
-        bench.executor.give_device("long")
+        bench.executor.grant_device("long")
         await bench.until(lambda: bench.freed == 1)
         assert not bench.executor.giving_up
         said = [event for name, event in bench.said if name == "long"]

@@ -22,7 +22,8 @@ from qsession_widget.runtime.control.admission import (
 )
 from qsession_widget.runtime.model.job import Job
 from qsession_widget.runtime.store import store
-from qsession_widget.runtime.store.store import StoreUnavailableError, Write
+from qsession_widget.runtime.store.store import StoreUnavailableError
+from qsession_widget.runtime.store.writes import SetClock
 from qsession_widget.wire.states import JobState, Mode, SessionState
 from tests.conftest import DEADLINE_SECONDS
 from tests.runtime.bench import COIN, FOR_EVER, NOON, Bench, going, settles, with_bench
@@ -30,6 +31,8 @@ from tests.runtime.bench import COIN, FOR_EVER, NOON, Bench, going, settles, wit
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
+
+    from qsession_widget.runtime.control.state import RuntimeState
 
 
 @contextmanager
@@ -80,10 +83,18 @@ async def warmed(bench: Bench) -> str:
     """Have a session that is active, and has no job."""
     session_id = await bench.opens()
     job_id = await bench.submits(session_id)
-    await settles(lambda: bench.coordinator._state.sessions[session_id].prioritised)
+    await settles(lambda: bench.coordinator._state._sessions[session_id].prioritised)
     await bench.coordinator.cancel_job(job_id)
     await bench.ended(job_id)
     return session_id
+
+
+def holds_an_end(state: RuntimeState) -> bool:
+    return any(state.holds_end(each.id) for each in state.jobs())
+
+
+def has_interim(state: RuntimeState) -> bool:
+    return any(state.interim(each.id) for each in state.jobs())
 
 
 @pytest.mark.usefixtures("patient")
@@ -93,8 +104,8 @@ def test_a_job_is_computed_while_it_is_stored_and_nobody_hears_of_it_before(tmp_
         inside = bench.coordinator
         with slow_disk(tmp_path):
             submitting = asyncio.create_task(bench.submits(session_id))
-            await settles(lambda: any(inside._state.arriving.values()))
-            (job_id,) = inside._state.arriving
+            await settles(lambda: holds_an_end(inside._state))
+            (job_id,) = inside._state._jobs
             assert not submitting.done()
             assert not inside.counts()
             assert await bench.store.job("o", job_id) is None
@@ -134,16 +145,16 @@ def test_a_job_that_cannot_be_stored_is_undone_however_far_it_is(
                 else {"owner": "p", "backend": "fake_torino"}
             )
             submitting = asyncio.create_task(bench.submits(**where))
-            found = inside._state.interim if seconds else inside._state.arriving
-            await settles(lambda: any(found.values()))
+            has_come_so_far = has_interim if seconds else holds_an_end
+            await settles(lambda: has_come_so_far(inside._state))
             bench.clock.moves(seconds=30)
             refusal(other)
         with pytest.raises((StoreUnavailableError, IntegrityError)):
             await submitting
-        assert not inside._state.jobs
+        assert not inside._state.unfinished
         give_back(tmp_path)
         await settles(lambda: inside._pool.free == 2)
-        await bench.store.write(Write(clock=bench.clock.now()))
+        await bench.store.write(SetClock(bench.clock.now()))
         assert inside._scheduler.used_seconds("p") == 0
         after = await bench.session(session_id)
         assert replace(after, revision=0) == replace(before, revision=0), "its session is as before"
@@ -166,10 +177,10 @@ def test_a_job_whose_worker_dies_while_it_is_stored_runs_again(tmp_path: Path) -
         inside = bench.coordinator
         with slow_disk(tmp_path):
             submitting = asyncio.create_task(bench.submits(session_id))
-            await settles(lambda: bool(inside._state.interim))
-            (job_id,) = inside._state.arriving
+            await settles(lambda: has_interim(inside._state))
+            (job_id,) = inside._state._jobs
             os.kill(bench.pid(job_id), signal.SIGKILL)
-            await settles(lambda: any(inside._state.arriving.values()))
+            await settles(lambda: holds_an_end(inside._state))
         assert await submitting == job_id
         await bench.running(job_id, attempt=2)
         assert await inside.cancel_job(job_id)
@@ -208,12 +219,12 @@ def test_a_replay_after_a_restart_changes_nothing(tmp_path: Path, *, knows: bool
                 inside._admission._keys.clear()
             await settles(lambda: all(each.pid for each in inside.workers()))
             before, kept = written(tmp_path), inside.workers()
-            live = dict(inside._state.sessions)
+            live = dict(inside._state._sessions)
             assert await inside.submit(job, COIN, "key") == job_id
             await settles(lambda: inside._pool.free == 2 and not inside._state.wake_up.requested)
-            await bench.store.write(Write(clock=bench.clock.now()))
+            await bench.store.write(SetClock(bench.clock.now()))
             assert written(tmp_path) == before
-            assert {k: replace(v, revision=0) for k, v in inside._state.sessions.items()} == {
+            assert {k: replace(v, revision=0) for k, v in inside._state._sessions.items()} == {
                 k: replace(v, revision=0) for k, v in live.items()
             }
             assert {each.pid for each in inside.workers()} == {each.pid for each in kept}
@@ -299,7 +310,7 @@ def test_who_is_removed_meanwhile_leaves_nothing_behind(tmp_path: Path) -> None:
         async with going(bench):
             with slow_disk(tmp_path):
                 opening = asyncio.create_task(bench.opens())
-                await settles(lambda: bool(bench.coordinator._admission.opening))
+                await settles(lambda: bool(bench.coordinator._admission._opening))
                 known.clear()
                 await bench.coordinator.cancel_all("o")
             session_id = await opening
@@ -317,8 +328,8 @@ def test_a_client_that_hangs_up_while_its_job_is_stored_leaves_a_job_that_ends(
 ) -> None:
     async def body(bench: Bench) -> None:
         submitting = asyncio.create_task(bench.submits())
-        await settles(lambda: bool(bench.coordinator._state.jobs))
-        (job_id,) = bench.coordinator._state.jobs
+        await settles(lambda: bool(bench.coordinator._state.unfinished))
+        (job_id,) = bench.coordinator._state._jobs
         submitting.cancel()
         await settles(lambda: not bench.coordinator._state.arriving)
         assert (await bench.ended(job_id)).state is JobState.COMPLETED
