@@ -14,9 +14,9 @@ from qsession_widget.local import process
 from qsession_widget.monitoring.monitor import Monitor
 from qsession_widget.monitoring.snapshot import LinkState
 from qsession_widget.wire.discovery import Discovery
+from tests.client.circuits import bell
+from tests.client.spy import requests_seen
 from tests.conftest import eventually, running
-from tests.core.circuits import bell
-from tests.core.spy import requests_seen
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -19,8 +19,8 @@ from qsession_widget.errors import ServiceUnavailableError
 from qsession_widget.local import process
 from qsession_widget.transport import accounts
 from qsession_widget.transport.accounts import Account
+from tests.client.circuits import bell
 from tests.conftest import eventually
-from tests.core.circuits import bell
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

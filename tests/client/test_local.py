@@ -15,9 +15,9 @@ from qsession_widget import QiskitRuntimeService, Sampler, Session
 from qsession_widget.errors import RuntimeStartError, ServiceUnavailableError
 from qsession_widget.local import process
 from qsession_widget.wire.discovery import Discovery
+from tests.client.circuits import bell
+from tests.client.throwaway import Script, nobody_there, serving
 from tests.conftest import eventually, running
-from tests.core.circuits import bell
-from tests.core.throwaway import Script, nobody_there, serving
 
 if TYPE_CHECKING:
     from pathlib import Path

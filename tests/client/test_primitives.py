@@ -26,8 +26,8 @@ from qsession_widget import (
 from qsession_widget.client import primitives
 from qsession_widget.client.circuits.transpile_cache import TranspiledCircuits
 from qsession_widget.client.service import default_service
-from tests.core.circuits import bell, rotated
-from tests.core.spy import requests_seen
+from tests.client.circuits import bell, rotated
+from tests.client.spy import requests_seen
 
 if TYPE_CHECKING:
     from pathlib import Path

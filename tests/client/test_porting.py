@@ -26,8 +26,8 @@ from qsession_widget import (
 )
 from qsession_widget.client.service import default_service
 from qsession_widget.local import process
-from tests.core.circuits import bell
-from tests.core.spy import requests_seen
+from tests.client.circuits import bell
+from tests.client.spy import requests_seen
 
 if TYPE_CHECKING:
     from pathlib import Path

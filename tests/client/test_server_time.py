@@ -14,7 +14,7 @@ from starlette.responses import JSONResponse
 from qsession_widget import QiskitRuntimeService
 from qsession_widget.transport import server_time
 from qsession_widget.transport.server_time import ServerTime
-from tests.core.throwaway import Script, serving
+from tests.client.throwaway import Script, serving
 
 if TYPE_CHECKING:
     from pathlib import Path

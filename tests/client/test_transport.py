@@ -25,8 +25,8 @@ from qsession_widget.transport.auth import BearerAuth
 from qsession_widget.transport.http import Endpoint, Transport
 from qsession_widget.transport.responses import RETRY_STATUSES, RETRY_WHEN_TOLD
 from qsession_widget.transport.rest import RuntimeApi
-from tests.core.relays import listening
-from tests.core.throwaway import Script, nobody_there, serving
+from tests.client.relays import listening
+from tests.client.throwaway import Script, nobody_there, serving
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -26,10 +26,10 @@ from qsession_widget import (
 from qsession_widget.client import listings
 from qsession_widget.client.service import default_service
 from qsession_widget.local import process
+from tests.client.circuits import bell
+from tests.client.spy import requests_seen
+from tests.client.throwaway import Script, nobody_there, serving
 from tests.conftest import eventually, running, use
-from tests.core.circuits import bell
-from tests.core.spy import requests_seen
-from tests.core.throwaway import Script, nobody_there, serving
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -39,8 +39,8 @@ from qsession_widget.client.service import default_service
 from qsession_widget.local import process
 from qsession_widget.wire import codec
 from qsession_widget.wire.fields import API_PREFIX, RESULT_NAMES
-from tests.core.circuits import bell, rotated
-from tests.core.spy import requests_seen
+from tests.client.circuits import bell, rotated
+from tests.client.spy import requests_seen
 
 if TYPE_CHECKING:
     from collections.abc import Callable

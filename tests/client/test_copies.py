@@ -25,9 +25,9 @@ from qsession_widget.client.job import Estimate
 from qsession_widget.support import forking
 from qsession_widget.transport import accounts
 from qsession_widget.wire.discovery import Discovery
+from tests.client.circuits import bell
+from tests.client.one_of_each import FUNCTIONS, KINDS, errors, make_all
 from tests.conftest import DEADLINE_SECONDS, eventually, gone, use
-from tests.core.circuits import bell
-from tests.core.one_of_each import FUNCTIONS, KINDS, errors, make_all
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -275,7 +275,7 @@ def test_the_interpreter_ends_with_all_of_them_alive(slow_runtime: Path) -> None
     """Sessions, watches, panels, callbacks and waiting threads: status 0, and not a word."""
     script = """
 import asyncio, threading
-from tests.core import one_of_each
+from tests.client import one_of_each
 from qsession_widget import Sampler, Session, SessionPanel, watch
 from qsession_widget.panel.terminal import TerminalView
 from qsession_widget.monitor import Monitor

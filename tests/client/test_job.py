@@ -30,10 +30,10 @@ from qsession_widget.client import base_job
 from qsession_widget.client.job import Estimate
 from qsession_widget.client.service import default_service
 from qsession_widget.transport.http import Transport
+from tests.client.circuits import bell
+from tests.client.spy import requests_seen
+from tests.client.throwaway import Script, serving
 from tests.conftest import eventually
-from tests.core.circuits import bell
-from tests.core.spy import requests_seen
-from tests.core.throwaway import Script, serving
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -26,8 +26,8 @@ from qsession_widget.runtime import kept_settings
 from qsession_widget.transport.pool import is_here
 from qsession_widget.wire import environment, proof
 from qsession_widget.wire.discovery import Discovery
+from tests.client.circuits import bell
 from tests.conftest import DEADLINE_SECONDS, eventually, gone, running
-from tests.core.circuits import bell
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

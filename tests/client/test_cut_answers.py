@@ -25,9 +25,9 @@ from qsession_widget.local import process
 from qsession_widget.transport import http
 from qsession_widget.transport.http import Transport
 from qsession_widget.transport.rest import RuntimeApi
+from tests.client.circuits import bell
+from tests.client.relays import Cut, listening
 from tests.conftest import eventually
-from tests.core.circuits import bell
-from tests.core.relays import Cut, listening
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

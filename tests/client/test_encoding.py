@@ -17,7 +17,7 @@ from qiskit_ibm_runtime.fake_provider import FakeManilaV2
 from qsession_widget import Sampler, Session
 from qsession_widget.client.circuits.circuit_cache import EncodedCircuits, encoded_circuits
 from qsession_widget.wire.codec import decode_circuit, encode_circuit, loads
-from tests.core.spy import requests_seen
+from tests.client.spy import requests_seen
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -17,9 +17,9 @@ from qsession_widget import (
 )
 from qsession_widget.local import process
 from qsession_widget.transport import http
-from tests.core.circuits import bell
-from tests.core.relays import CONNECT, Authority, Proxy, listening, tls_before
-from tests.core.throwaway import nobody_there
+from tests.client.circuits import bell
+from tests.client.relays import CONNECT, Authority, Proxy, listening, tls_before
+from tests.client.throwaway import nobody_there
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

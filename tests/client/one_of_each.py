@@ -19,7 +19,7 @@ from qsession_widget import (
     SessionPanel,
 )
 from qsession_widget.client.job import Estimate
-from tests.core.circuits import bell
+from tests.client.circuits import bell
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -26,9 +26,9 @@ from qsession_widget import (
 )
 from qsession_widget.client.session import find_session
 from qsession_widget.local import process
-from tests.core.circuits import bell
-from tests.core.spy import requests_seen
-from tests.core.throwaway import serving
+from tests.client.circuits import bell
+from tests.client.spy import requests_seen
+from tests.client.throwaway import serving
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

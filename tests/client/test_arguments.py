@@ -28,8 +28,8 @@ from qsession_widget import (
     SessionPanel,
     watch,
 )
-from tests.core.circuits import bell
-from tests.core.spy import requests_seen
+from tests.client.circuits import bell
+from tests.client.spy import requests_seen
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -22,8 +22,8 @@ from qsession_widget.local import process
 from qsession_widget.transport.accounts import Account
 from qsession_widget.transport.ibm_cloud import Instance, fitting
 from qsession_widget.wire.fields import INSTANCE_CRN, INSTANCE_NAME
-from tests.core.circuits import bell
-from tests.core.throwaway import serving
+from tests.client.circuits import bell
+from tests.client.throwaway import serving
 
 if TYPE_CHECKING:
     from pathlib import Path

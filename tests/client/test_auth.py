@@ -14,7 +14,7 @@ from qsession_widget.errors import InvalidInputError, NotAuthorizedError, Servic
 from qsession_widget.transport import auth
 from qsession_widget.transport.auth import IAMAuth, check_iam
 from qsession_widget.transport.http import Endpoint, Transport
-from tests.core.throwaway import Script, nobody_there, serving
+from tests.client.throwaway import Script, nobody_there, serving
 
 KEY = "an-api-key"
 CRN = "crn:v1:bluemix:public:quantum-computing:us-east:a/1:2::"

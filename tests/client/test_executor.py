@@ -12,7 +12,7 @@ from qiskit_ibm_runtime.options_models import ExecutorOptions
 
 from qsession_widget import Executor, InvalidInputError, Session
 from qsession_widget.client.service import default_service
-from tests.core.circuits import bell
+from tests.client.circuits import bell
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -17,8 +17,8 @@ from qsession_widget import Estimator, QiskitRuntimeService, Sampler, Session, S
 from qsession_widget.client import service
 from qsession_widget.support import forking
 from qsession_widget.transport.pool import ConnectionPool
+from tests.client.circuits import bell, rotated
 from tests.conftest import DEADLINE_SECONDS
-from tests.core.circuits import bell, rotated
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -38,10 +38,10 @@ from qsession_widget.transport.auth import BearerAuth
 from qsession_widget.transport.http import Endpoint, Transport
 from qsession_widget.transport.rest import RuntimeApi
 from qsession_widget.wire.discovery import Discovery
+from tests.client.circuits import bell
+from tests.client.spy import requests_seen
+from tests.client.throwaway import Script, serving
 from tests.conftest import eventually
-from tests.core.circuits import bell
-from tests.core.spy import requests_seen
-from tests.core.throwaway import Script, serving
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
