@@ -3,11 +3,23 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, Any, ClassVar, ParamSpec, Self, TypeVar
+import logging
+import uuid
+from contextlib import contextmanager
+from typing import (
+    TYPE_CHECKING,
+    Any,
+    ClassVar,
+    Literal,
+    ParamSpec,
+    Self,
+    TypeVar,
+    get_args,
+)
 
 from qsession_widget.client import display
 from qsession_widget.client.backend import backend_name, no_calibration
-from qsession_widget.client.ending import Ending
+from qsession_widget.client.job import RuntimeJob
 from qsession_widget.client.options.options import RuntimeOptions
 from qsession_widget.client.resolve import (
     adopted_session,
@@ -18,21 +30,24 @@ from qsession_widget.client.resolve import (
 )
 from qsession_widget.client.service import QiskitRuntimeService, default_service
 from qsession_widget.client.session_context import bound, enter, leave
+from qsession_widget.client.session_info import details_of
 from qsession_widget.errors import (
     ConflictError,
     InvalidInputError,
+    NotFoundError,
     PlanError,
     QSessionError,
     ServiceError,
     ServiceUnavailableError,
     SessionClosedError,
 )
-from qsession_widget.support import validation
+from qsession_widget.support import forking, validation
 from qsession_widget.support.duration import parse_duration
-from qsession_widget.wire.states import Mode, SessionState
+from qsession_widget.wire.fields import EXTRA
+from qsession_widget.wire.states import Mode, SessionState, session_status
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
     from contextlib import AbstractContextManager
     from datetime import timedelta
     from types import TracebackType
@@ -41,9 +56,13 @@ if TYPE_CHECKING:
     from qiskit_ibm_runtime import Session as OfficialSession
 
     from qsession_widget.client.backend import Backend
-    from qsession_widget.client.job import RuntimeJob
-    from qsession_widget.client.reading import OnError
     from qsession_widget.client.result_decoder import ResultDecoder
+    from qsession_widget.client.session_info import CacheInfo, SessionDetails
+
+logger = logging.getLogger(__name__)
+
+OnError = Literal["cancel", "close", "leave"]
+"""What an exception does that ends the `with` block of a session."""
 
 _BAD_REQUEST = 400
 _FORBIDDEN = 403
@@ -56,7 +75,7 @@ _P = ParamSpec("_P")
 _R = TypeVar("_R")
 
 
-class Session(Ending):
+class Session:
     """A session: its jobs run one after another on a device that nobody else uses meanwhile.
 
     As a context manager, `with` or `async with`, it closes itself at the end of the block. What
@@ -133,41 +152,6 @@ class Session(Ending):
             raise
         self._session_id = str(created["id"])
 
-    def _created(self, device: Backend, seconds: int | None) -> dict[str, Any]:
-        instance = device.service.active_account()["instance"]
-        return device.service.api.create_session(
-            {
-                "mode": self._MODE.value,
-                "backend": device.name,
-                **({"instance": instance} if instance else {}),
-                **({"max_ttl": seconds} if seconds else {}),
-            },
-            key=self.key,
-        )
-
-    def _created_elsewhere(
-        self,
-        asked: QiskitRuntimeService,
-        device: Backend,
-        seconds: int | None,
-        refused: PlanError,
-    ) -> dict[str, Any]:
-        """Open it in another instance of the account, whose plan has sessions.
-
-        Raises:
-            PlanError: the first one, where none has.
-        """
-        for other in other_devices(asked, device):
-            try:
-                created = self._created(other, seconds)
-            except ServiceError as error:
-                if isinstance(_refused(error, None), PlanError):
-                    continue
-                raise
-            self._device, self._service = other, other.service
-            return created
-        raise refused
-
     @classmethod
     def from_id(
         cls,
@@ -213,34 +197,38 @@ class Session(Ending):
             )
         return session
 
-    def _adopt(  # noqa: PLR0917 - the arguments of from_id
+    def __enter__(self) -> Self:
+        enter(self)
+        return self
+
+    def __exit__(
         self,
-        session_id: str,
-        service: QiskitRuntimeService,
-        backend: str | BackendV2 | None,
-        on_error: OnError,
-        tags: Sequence[str] | None,
-        name: str | None,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
     ) -> None:
-        # What cannot be used is said before the service is asked.
-        device = None if backend is None else backend_name(backend)
-        self._set_up(service, on_error, tags, name)
-        self._service, found = service.find_session(session_id)
-        mode = found["mode"]
-        if mode != self._MODE:
-            hint = "Batch.from_id" if mode == Mode.BATCH else "Session.from_id"
-            raise InvalidInputError(
-                f"{session_id} has mode {mode!r}, and {type(self).__name__} is for mode "
-                f"{self._MODE.value!r}; use {hint}"
-            )
-        own = found.get("backend_name")
-        if device not in {None, own}:
-            raise InvalidInputError(
-                f"session {session_id} is on backend {own!r}, not on {device!r}"
-            )
-        self._session_id = str(found["id"])
-        self._device = self._service.backend(own) if own else None
-        self._active = found["state"] != SessionState.CLOSED
+        leave(self)
+        self._end(error)
+
+    async def __aenter__(self) -> Self:
+        return self.__enter__()
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        leave(self)
+        await asyncio.to_thread(self._end, error)
+
+    def __repr__(self) -> str:
+        parts = [repr(self._session_id) if self._session_id else "simulator: no session"]
+        known = None if self._device is None else self._device.name
+        parts.append(f"backend={known!r}")
+        if self.name:
+            parts.append(f"name={self.name!r}")
+        return f"<{type(self).__name__}({', '.join(parts)})>"
 
     def _repr_mimebundle_(
         self, include: object = None, exclude: object = None
@@ -255,26 +243,146 @@ class Session(Ending):
         )
         return bundle
 
-    def live(self) -> AbstractContextManager[object]:
-        """Draw it in the terminal, live, as long as a `with` block runs."""
-        return display.live(self)
+    def __copy__(self) -> Self:
+        # It stands for the one session of its id: a copy would be the same.
+        return self
 
-    def ibm(self) -> OfficialSession:
-        """Give a genuine `qiskit_ibm_runtime.Session`, or `Batch`, on the same id.
+    def __deepcopy__(self, memo: dict[int, Any]) -> Self:
+        return self
 
-        For the primitives of qiskit-ibm-runtime, which take no other: jobs that they send run in
-        this session. Either object ends it for both.
+    def __reduce__(self) -> tuple[Any, ...]:
+        # By its id; on a simulator, which gives none, by its key and the jobs that it knows.
+        with self._lock:
+            jobs = list(self._own_jobs)
+        values = {
+            "key": self.key,
+            "name": self.name,
+            "_service": self._service,
+            "_on_error": self._on_error,
+            "_tags": self._tags,
+            "_device": self._device,
+            "_session_id": self._session_id,
+            "_active": self._active,
+            "_own_jobs": jobs,
+        }
+        return _again, (type(self), values)
+
+    # What it is
+
+    @property
+    def service(self) -> QiskitRuntimeService:
+        """The service that it runs on."""
+        return self._service
+
+    @property
+    def session_id(self) -> str | None:
+        """Its id on the service; None if the backend is a simulator."""
+        return self._session_id
+
+    @property
+    def tags(self) -> list[str]:
+        """What is added to the tags of every job that goes through this object; so is its name."""
+        return list(self._tags)
+
+    @property
+    def simulator(self) -> bool:
+        """Whether its backend is a simulator, so that there is no session on the service."""
+        return self._device is not None and self._device.simulator
+
+    @property
+    def device(self) -> Backend:
+        """Its backend, as an object.
 
         Raises:
-            InvalidInputError: if the backend is a simulator, which has no session on the service.
+            InvalidInputError: where the service has not said yet which one it is.
+        """
+        if self.backend() is None or self._device is None:
+            raise InvalidInputError(
+                f"the backend of session {self._session_id} is not known yet; "
+                "it is once a job has run"
+            )
+        return self._device
+
+    def backend(self) -> str | None:
+        """Give the name of its backend; None where the service has not said yet."""
+        if self._device is None:
+            name = self._json().get("backend_name")
+            self._device = self._service.backend(name) if name else None
+        return None if self._device is None else str(self._device.name)
+
+    # How it is
+
+    def status(self) -> str | None:
+        """Ask how it is.
+
+        Returns:
+            "Pending", "In progress, accepting new jobs", "In progress, not accepting new jobs" or
+            "Closed"; None if the backend is a simulator. From `state` and `accepting_jobs` of
+            GET /sessions/{id}.
         """
         if self._session_id is None:
-            raise InvalidInputError(f"{self!r} has no id that qiskit-ibm-runtime could use")
-        import qiskit_ibm_runtime  # noqa: PLC0415 - takes more than a second
+            return None
+        found = self._json()
+        return session_status(found["state"], accepting_jobs=bool(found["accepting_jobs"]))
 
-        batch = self._MODE is Mode.BATCH
-        official = qiskit_ibm_runtime.Batch if batch else qiskit_ibm_runtime.Session
-        return official.from_id(self._session_id, self._service.ibm())
+    def details(self) -> SessionDetails | None:
+        """Ask for all that the service knows about it (GET /sessions/{id}).
+
+        Returns:
+            None if the backend is a simulator; else a dict with
+
+            * id: its id.
+            * backend_name: its device.
+            * interactive_timeout: seconds without a job after which it becomes inactive.
+            * max_time: seconds that it may last from its first job on.
+            * active_timeout: seconds that it may be active at a stretch.
+            * state: open, active, inactive, closed, or pending_inactive, pending_closed.
+            * accepting_jobs: whether it takes jobs.
+            * last_job_started, last_job_completed: when; text, RFC 3339 in UTC, or None.
+            * started_at: when its first job started; likewise.
+            * closed_at: when it was closed; likewise.
+            * activated_at: when it became active the last time; likewise.
+            * mode: "dedicated" for a session, "batch" for a batch.
+            * usage_time: as `usage()`.
+            * timestamps: every change of state, a list of {"status", "timestamp"}, times as above.
+        """
+        if self._session_id is None:
+            return None
+        return details_of(self._json())
+
+    def usage(self) -> float | None:
+        """Give the seconds that it has cost so far (`elapsed_time` of GET /sessions/{id}).
+
+        Returns:
+            For a session the time that it was active, for a batch the device time of its jobs;
+            None where the service has no figure, and if the backend is a simulator.
+        """
+        return None if self._session_id is None else self._json().get("elapsed_time")
+
+    def cache_info(self) -> CacheInfo | None:
+        """Give what the runtime kept for it, so that its iterations are fast.
+
+        Returns:
+            `{"hits", "misses", "seconds_saved"}`: how often its jobs found something that was kept
+            (circuits, transpiled ones, noise), how often it had to be made, and how long the making
+            had taken of what was found. None at services that do not say, and if the backend is a
+            simulator.
+        """
+        return None if self._session_id is None else (self._json().get(EXTRA) or {}).get("cache")
+
+    def jobs(self) -> list[RuntimeJob]:
+        """List its jobs, the oldest first, each once, also those that others have sent.
+
+        If the backend is a simulator: those that went through this object.
+        """
+        if self._session_id is None:
+            with self._lock:
+                return list(self._own_jobs)
+        if "watch" in self._service.features:
+            # One answer holds them all, so none can be missed between two pages.
+            found = self._service.api.watch(self._session_id) or {"jobs": []}
+            return [RuntimeJob(self._service, job["id"], data=job) for job in found["jobs"]]
+        return self._service.jobs(limit=None, session_id=self._session_id, descending=False)
 
     # What to do with it
 
@@ -356,38 +464,216 @@ class Session(Ending):
         """
         return bound(self, validation.function("function", function))
 
-    def __enter__(self) -> Self:
-        enter(self)
-        return self
+    def close(self) -> str:
+        """Take no more jobs. Queued and running ones finish, then the session is over.
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        leave(self)
-        self._end(error)
+        Doing it again changes nothing.
 
-    async def __aenter__(self) -> Self:
-        return self.__enter__()
+        Returns:
+            What became of it, in words.
+        """
+        self._close()
+        return self._how_it_ended()
 
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        leave(self)
-        await asyncio.to_thread(self._end, error)
+    def cancel(self) -> str:
+        """Take no more jobs, and cancel the queued ones. Running ones finish.
+
+        Doing it again changes nothing.
+
+        Returns:
+            What became of it, in words.
+        """
+        self._cancel()
+        return self._how_it_ended()
+
+    def cancel_queued_jobs(self) -> list[str]:
+        """Cancel the queued jobs, and leave the session open.
+
+        Returns:
+            Ids of the jobs that this cancelled.
+        """
+        if self._session_id is not None and "watch" in self._service.features:
+            return self._service.api.cancel_queued(self._session_id, key=str(uuid.uuid4()))
+        return [job.job_id() for job in self.jobs() if job.queued() and _cancelled(job)]
+
+    def live(self) -> AbstractContextManager[object]:
+        """Draw it in the terminal, live, as long as a `with` block runs."""
+        return display.live(self)
+
+    def ibm(self) -> OfficialSession:
+        """Give a genuine `qiskit_ibm_runtime.Session`, or `Batch`, on the same id.
+
+        For the primitives of qiskit-ibm-runtime, which take no other: jobs that they send run in
+        this session. Either object ends it for both.
+
+        Raises:
+            InvalidInputError: if the backend is a simulator, which has no session on the service.
+        """
+        if self._session_id is None:
+            raise InvalidInputError(f"{self!r} has no id that qiskit-ibm-runtime could use")
+        import qiskit_ibm_runtime  # noqa: PLC0415 - takes more than a second
+
+        batch = self._MODE is Mode.BATCH
+        official = qiskit_ibm_runtime.Batch if batch else qiskit_ibm_runtime.Session
+        return official.from_id(self._session_id, self._service.ibm())
 
     # Inside
+
+    def _set_up(
+        self,
+        service: QiskitRuntimeService,
+        on_error: OnError,
+        tags: Sequence[str] | None,
+        name: str | None,
+    ) -> None:
+        validation.one_of(*get_args(OnError))("on_error", on_error)
+        self.key = str(uuid.uuid4())
+        """Made by this client, so that sessions without an id on the service have one too."""
+        self.name = None if name is None else validation.text("name", name)
+        """A name for people to know it by."""
+        self._service = service
+        self._on_error: OnError = on_error
+        self._tags = validation.tags("tags", tags) if tags is not None else []
+        self._device = None
+        self._session_id = None
+        self._active = True
+        self._lock = forking.Lock()
+        self._own_jobs: list[RuntimeJob] = []
+
+    def _created(self, device: Backend, seconds: int | None) -> dict[str, Any]:
+        instance = device.service.active_account()["instance"]
+        return device.service.api.create_session(
+            {
+                "mode": self._MODE.value,
+                "backend": device.name,
+                **({"instance": instance} if instance else {}),
+                **({"max_ttl": seconds} if seconds else {}),
+            },
+            key=self.key,
+        )
+
+    def _created_elsewhere(
+        self,
+        asked: QiskitRuntimeService,
+        device: Backend,
+        seconds: int | None,
+        refused: PlanError,
+    ) -> dict[str, Any]:
+        """Open it in another instance of the account, whose plan has sessions.
+
+        Raises:
+            PlanError: the first one, where none has.
+        """
+        for other in other_devices(asked, device):
+            try:
+                created = self._created(other, seconds)
+            except ServiceError as error:
+                if isinstance(_refused(error, None), PlanError):
+                    continue
+                raise
+            self._device, self._service = other, other.service
+            return created
+        raise refused
+
+    def _adopt(  # noqa: PLR0917 - the arguments of from_id
+        self,
+        session_id: str,
+        service: QiskitRuntimeService,
+        backend: str | BackendV2 | None,
+        on_error: OnError,
+        tags: Sequence[str] | None,
+        name: str | None,
+    ) -> None:
+        # What cannot be used is said before the service is asked.
+        device = None if backend is None else backend_name(backend)
+        self._set_up(service, on_error, tags, name)
+        self._service, found = service.find_session(session_id)
+        mode = found["mode"]
+        if mode != self._MODE:
+            hint = "Batch.from_id" if mode == Mode.BATCH else "Session.from_id"
+            raise InvalidInputError(
+                f"{session_id} has mode {mode!r}, and {type(self).__name__} is for mode "
+                f"{self._MODE.value!r}; use {hint}"
+            )
+        own = found.get("backend_name")
+        if device not in {None, own}:
+            raise InvalidInputError(
+                f"session {session_id} is on backend {own!r}, not on {device!r}"
+            )
+        self._session_id = str(found["id"])
+        self._device = self._service.backend(own) if own else None
+        self._active = found["state"] != SessionState.CLOSED
 
     def _closed_error(self) -> SessionClosedError:
         return SessionClosedError(
             f"{self!r} takes no more jobs; its jobs can still be read, and a new "
             f"{type(self).__name__} takes new ones"
         )
+
+    def _name_as_tag(self) -> list[str]:
+        return [self.name] if self.name and self.name not in self._tags else []
+
+    def _json(self) -> dict[str, Any]:
+        if self._session_id is None:
+            return {}
+        return self._service.api.session(self._session_id)
+
+    def _close(self) -> None:
+        self._active = False
+        if self._session_id is not None:
+            with self._forgotten():
+                self._service.api.close_session(self._session_id)
+
+    def _cancel(self) -> None:
+        self._active = False
+        if self._session_id is None:
+            self.cancel_queued_jobs()
+        else:
+            with self._forgotten():
+                self._service.api.cancel_session(self._session_id)
+
+    @contextmanager
+    def _forgotten(self) -> Iterator[None]:
+        """Take it for ended where the service does not know it (any more)."""
+        try:
+            yield
+        except NotFoundError:
+            logger.info("Session %s is not on the service any more", self._session_id)
+
+    def _end(self, error: BaseException | None) -> None:
+        """Do what the end of the block means for the session."""
+        if error is None:
+            self._close()
+        elif isinstance(error, (KeyboardInterrupt, asyncio.CancelledError)):
+            error.add_note(
+                f"{self!r} stays open, and its jobs go on. Its cancel() or close() ends it"
+                + (
+                    "."
+                    if self._session_id is None
+                    else f", {type(self).__name__}.from_id finds it."
+                )
+            )
+        elif self._on_error != "leave":
+            try:
+                self._cancel() if self._on_error == "cancel" else self._close()
+            except QSessionError as problem:
+                # The first exception is the one that matters; this one must not hide it.
+                logger.exception("%r could not be ended", self)
+                error.add_note(f"{self!r} could not be ended and may be open: {problem}")
+
+    def _how_it_ended(self) -> str:
+        """Count the jobs that are left. The ending itself stands, whether this works or not."""
+        if self._session_id is None:
+            return "takes no more jobs"
+        try:
+            page = self._service.api.jobs(session_id=self._session_id, pending="true", limit=1)
+        except QSessionError:
+            logger.info("Session %s: its jobs cannot be counted", self._session_id, exc_info=True)
+            return "takes no more jobs"
+        left = int(page["count"])
+        if not left:
+            return "closed: all its jobs are over"
+        return f"takes no more jobs; {left} of them {'goes' if left == 1 else 'go'} on to the end"
 
 
 class Batch(Session):
@@ -440,3 +726,18 @@ def _refused(error: ServiceError, max_time: int | str | timedelta | None) -> QSe
         return error
     given = "" if max_time is None else f" with max_time={max_time!r}"
     return InvalidInputError(f"the service refuses this session{given}: {error}")
+
+
+def _again(kind: type[Session], values: dict[str, Any]) -> Session:
+    """Make a session of what is known of it, without asking the service."""
+    session = kind.__new__(kind)
+    vars(session).update(values, _lock=forking.Lock())
+    return session
+
+
+def _cancelled(job: RuntimeJob) -> bool:
+    try:
+        return job.cancel()
+    except ConflictError:
+        # It was over, or had begun, before this reached it.
+        return False
