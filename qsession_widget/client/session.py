@@ -108,6 +108,9 @@ class Session:
     """
 
     _MODE: ClassVar[Mode] = Mode.DEDICATED
+    _service: QiskitRuntimeService
+    _device: Backend | None
+    _session_id: str | None
 
     def __init__(
         self,
@@ -129,7 +132,7 @@ class Session:
                 max_time = parse_duration(backend)
             service, backend = None, service
         seconds = None if max_time is None else parse_duration(max_time)
-        self._set_up(service_for(service, backend), on_error, tags, name)
+        self._begin(service_for(service, backend), on_error, tags, name)
         device = self._device = device_for(self._service, backend)
         # Of several instances of an account, the one that has the device.
         asked, self._service = self._service, device.service
@@ -186,14 +189,30 @@ class Session:
         """
         no_calibration(calibration_id)
         validation.given(validation.boolean, "use_fractional_gates", use_fractional_gates)
-        session = cls.__new__(cls)
-        session._adopt(  # noqa: SLF001 - a second constructor, which must not create anything
-            session_id, service_for(service, backend), backend, on_error, tags, name
-        )
+        # What cannot be used is said before the service is asked.
+        device = None if backend is None else backend_name(backend)
+        session = super().__new__(cls)
+        session._begin(service_for(service, backend), on_error, tags, name)
+        session._service, found = session._service.find_session(session_id)
+        mode = found["mode"]
+        if mode != cls._MODE:
+            hint = "Batch.from_id" if mode == Mode.BATCH else "Session.from_id"
+            raise InvalidInputError(
+                f"{session_id} has mode {mode!r}, and {cls.__name__} is for mode "
+                f"{cls._MODE.value!r}; use {hint}"
+            )
+        own = found.get("backend_name")
+        if device not in {None, own}:
+            raise InvalidInputError(
+                f"session {session_id} is on backend {own!r}, not on {device!r}"
+            )
+        session._session_id = str(found["id"])
+        session._active = found["state"] != SessionState.CLOSED
+        if own:
+            session._device = session._service.backend(own)
         if use_fractional_gates is not None:
-            device = session.device.name
-            session._device = session.service.backend(  # noqa: SLF001 - as above
-                device, use_fractional_gates=use_fractional_gates
+            session._device = session._service.backend(
+                session.device.name, use_fractional_gates=use_fractional_gates
             )
         return session
 
@@ -519,13 +538,14 @@ class Session:
 
     # Inside
 
-    def _set_up(
+    def _begin(
         self,
         service: QiskitRuntimeService,
         on_error: OnError,
         tags: Sequence[str] | None,
         name: str | None,
     ) -> None:
+        """Set what every session object has, whichever constructor makes it."""
         validation.one_of(*get_args(OnError))("on_error", on_error)
         self.key = str(uuid.uuid4())
         """Made by this client, so that sessions without an id on the service have one too."""
@@ -574,35 +594,6 @@ class Session:
             self._device, self._service = other, other.service
             return created
         raise refused
-
-    def _adopt(  # noqa: PLR0917 - the arguments of from_id
-        self,
-        session_id: str,
-        service: QiskitRuntimeService,
-        backend: str | BackendV2 | None,
-        on_error: OnError,
-        tags: Sequence[str] | None,
-        name: str | None,
-    ) -> None:
-        # What cannot be used is said before the service is asked.
-        device = None if backend is None else backend_name(backend)
-        self._set_up(service, on_error, tags, name)
-        self._service, found = service.find_session(session_id)
-        mode = found["mode"]
-        if mode != self._MODE:
-            hint = "Batch.from_id" if mode == Mode.BATCH else "Session.from_id"
-            raise InvalidInputError(
-                f"{session_id} has mode {mode!r}, and {type(self).__name__} is for mode "
-                f"{self._MODE.value!r}; use {hint}"
-            )
-        own = found.get("backend_name")
-        if device not in {None, own}:
-            raise InvalidInputError(
-                f"session {session_id} is on backend {own!r}, not on {device!r}"
-            )
-        self._session_id = str(found["id"])
-        self._device = self._service.backend(own) if own else None
-        self._active = found["state"] != SessionState.CLOSED
 
     def _closed_error(self) -> SessionClosedError:
         return SessionClosedError(
