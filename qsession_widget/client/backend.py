@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from qiskit.transpiler import Target
 
     from qsession_widget.client.backend_record import Record
-    from qsession_widget.client.service import QiskitRuntimeService
+    from qsession_widget.client.protocols import Service
 
 NANOSECOND = 1e-9
 _FRACTIONAL = frozenset({"rx", "rzz"})
@@ -62,7 +62,7 @@ class Backend(BackendV2):  # type: ignore[misc] # qiskit has no types
 
     def __init__(
         self,
-        service: QiskitRuntimeService,
+        service: Service,
         configuration: Mapping[str, Any],
         use_fractional_gates: bool | None = None,
     ) -> None:
@@ -106,7 +106,7 @@ class Backend(BackendV2):  # type: ignore[misc] # qiskit has no types
         return _again, (self._service, self.name, self._fractional)
 
     @property
-    def service(self) -> QiskitRuntimeService:
+    def service(self) -> Service:
         """The service that the device belongs to."""
         return self._service
 
@@ -323,8 +323,9 @@ class Backend(BackendV2):  # type: ignore[misc] # qiskit has no types
         return backend_record.properties(found) if found else None
 
 
-def _again(service: QiskitRuntimeService, name: str, fractional: bool | None) -> Backend:
-    return service.backend(name, service.active_instance(), fractional)
+def _again(service: Service, name: str, fractional: bool | None) -> Backend:
+    found: Backend = service.backend(name, service.active_instance(), fractional)
+    return found
 
 
 def no_calibration(calibration_id: str | None) -> None:

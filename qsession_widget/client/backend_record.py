@@ -21,12 +21,18 @@ class Record(dict[str, Any]):
     Args:
         values: the JSON.
         make: makes the object of a copy of the JSON.
+        made: holds the object once it is made; copies share it.
     """
 
-    def __init__(self, values: Mapping[str, Any], make: Callable[[dict[str, Any]], Any]) -> None:
+    def __init__(
+        self,
+        values: Mapping[str, Any],
+        make: Callable[[dict[str, Any]], Any],
+        made: list[Any] | None = None,
+    ) -> None:
         super().__init__(values)
         self._make = make
-        self._made: list[Any] = []
+        self._made = [] if made is None else made
 
     def __getattr__(self, name: str) -> Any:
         # Only what a dict has not comes here. Copying and pickling ask for names of their own.
@@ -35,9 +41,7 @@ class Record(dict[str, Any]):
         return getattr(self.official(), name)
 
     def __copy__(self) -> Record:
-        copied = type(self)(self, self._make)
-        copied._made = self._made  # noqa: SLF001 - of the same class
-        return copied
+        return type(self)(self, self._make, self._made)
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Record:
         return type(self)(copy.deepcopy(dict(self), memo), self._make)

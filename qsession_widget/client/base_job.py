@@ -29,7 +29,7 @@ from qsession_widget.wire.states import FINAL_JOB_STATUS, JOB_STATUS, job_status
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from qsession_widget.client.service import QiskitRuntimeService
+    from qsession_widget.client.protocols import Service
 
 _HELD_SECONDS = 25.0
 _AWAITED_HELD_SECONDS = 5.0
@@ -63,9 +63,7 @@ class PolledJob(BasePrimitiveJob):  # type: ignore[misc] # qiskit has no types
         data: JSON of GET /jobs/{id}, where it is known already.
     """
 
-    def __init__(
-        self, service: QiskitRuntimeService, job_id: str, data: Mapping[str, Any] | None
-    ) -> None:
+    def __init__(self, service: Service, job_id: str, data: Mapping[str, Any] | None) -> None:
         super().__init__(job_id)
         self._service = service
         self._lock = forking.Lock()

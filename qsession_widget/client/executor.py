@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from qsession_widget.client.primitives import Placed
+from qsession_widget.client.resolve import service_of
 from qsession_widget.errors import CodecError, InvalidInputError
 from qsession_widget.support.validation import refusal
 from qsession_widget.support.value_text import shown
@@ -120,7 +121,7 @@ class Executor(Placed):
         }
         if session is not None:
             return session.run(EXECUTOR, inputs, run)
-        return backend.service.run(EXECUTOR, inputs, {"backend": backend, **run})
+        return service_of(backend).run(EXECUTOR, inputs, {"backend": backend, **run})
 
 
 def _not_sent(options: ExecutorOptions) -> list[str]:

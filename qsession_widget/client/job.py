@@ -23,8 +23,8 @@ if TYPE_CHECKING:
 
     from qsession_widget.client.backend import Backend
     from qsession_widget.client.backend_record import Record
+    from qsession_widget.client.protocols import Service
     from qsession_widget.client.result_decoder import ResultDecoder
-    from qsession_widget.client.service import QiskitRuntimeService
 
 
 _CANCEL_PAUSES_SECONDS = (0.05, 0.1, 0.2, 0.4, 0.8, 1.6)
@@ -62,7 +62,7 @@ class RuntimeJob(PolledJob):
 
     def __init__(
         self,
-        service: QiskitRuntimeService,
+        service: Service,
         job_id: str,
         *,
         data: Mapping[str, Any] | None = None,
@@ -91,7 +91,7 @@ class RuntimeJob(PolledJob):
     # What it is
 
     @property
-    def service(self) -> QiskitRuntimeService:
+    def service(self) -> Service:
         """The service that it runs on."""
         return self._service
 
@@ -165,7 +165,8 @@ class RuntimeJob(PolledJob):
             BackendNotFoundError: where the service has it no more.
         """
         validation.timeout("timeout", timeout)
-        return self._service.backend(self._known()["backend"])
+        found: Backend = self._service.backend(self._known()["backend"])
+        return found
 
     def properties(self, refresh: bool = False) -> Record | None:
         """Give the properties that its device had when it was sent, as `Backend.properties`.
@@ -436,7 +437,7 @@ class RuntimeJob(PolledJob):
 
 
 def _again(
-    service: QiskitRuntimeService,
+    service: Service,
     job_id: str,
     decoder: type[ResultDecoder] | ResultDecoder | None,
 ) -> RuntimeJob:

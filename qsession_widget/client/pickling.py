@@ -7,8 +7,9 @@ reads it finds the account again under its name, or uses the local runtime.
 from __future__ import annotations
 
 import weakref
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, TypeVar, cast
 
+from qsession_widget.client.protocols import Service
 from qsession_widget.errors import InvalidInputError
 from qsession_widget.support import forking
 from qsession_widget.transport import accounts
@@ -19,7 +20,8 @@ from qsession_widget.wire.fields import API_PREFIX
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from qsession_widget.client.service import QiskitRuntimeService
+
+_S = TypeVar("_S", bound=Service)
 
 
 class Recipe(NamedTuple):
@@ -45,7 +47,7 @@ class Recipe(NamedTuple):
 
 
 _lock = forking.Lock()
-_made: weakref.WeakValueDictionary[Recipe, QiskitRuntimeService] = weakref.WeakValueDictionary()
+_made: weakref.WeakValueDictionary[Recipe, Service] = weakref.WeakValueDictionary()
 """Services of this process that were sent or made again: one is found, and not made twice."""
 
 
@@ -121,13 +123,13 @@ def _same(one: Account, other: Account) -> bool:
     return way(one) == way(other)
 
 
-def remember(how: Recipe, service: QiskitRuntimeService) -> None:
+def remember(how: Recipe, service: Service) -> None:
     """Have a service found where its recipe is read in this process."""
     with _lock:
         _made.setdefault(how, service)
 
 
-def again(how: Recipe, make: Callable[..., QiskitRuntimeService]) -> QiskitRuntimeService:
+def again(how: Recipe, make: Callable[..., _S]) -> _S:
     """Give the service of a recipe: this process's own, where it has one that is open.
 
     Args:
@@ -137,12 +139,12 @@ def again(how: Recipe, make: Callable[..., QiskitRuntimeService]) -> QiskitRunti
     with _lock:
         known = _made.get(how)
     if known is not None and not known.closed:
-        return known
+        return cast("_S", known)
     made = make(**{key: value for key, value in how._asdict().items() if value is not None})
     with _lock:
-        first: Any = _made.get(how)
+        first = cast("_S | None", _made.get(how))
         if first is None or first.closed:
             _made[how] = first = made
     if first is not made:
         made.close()
-    return first  # type: ignore[no-any-return] # it is what the mapping holds
+    return first

@@ -15,8 +15,7 @@ from qsession_widget.client.circuits.transpile_cache import transpiled_circuits
 from qsession_widget.client.options.options import Options
 from qsession_widget.client.resolve import service_of
 from qsession_widget.client.service import default_service
-from qsession_widget.client.session import Session, find_session
-from qsession_widget.client.session_context import surrounding_session
+from qsession_widget.client.session import Session, current_session, find_session
 from qsession_widget.errors import InvalidInputError
 from qsession_widget.support import validation
 from qsession_widget.support.warnings import warn_user
@@ -96,7 +95,7 @@ class Placed:
 
     def _place(self) -> tuple[Session | None, Backend]:
         """Give the session, if any, and the device that a job goes to now."""
-        mode = self._mode or surrounding_session()
+        mode = self._mode or current_session()
         if isinstance(mode, Session):
             return mode, mode.device
         return None, mode or default_service().least_busy(simulator=False)
@@ -115,7 +114,7 @@ class Placed:
 
 def _meant(given: Session | str | BackendV2 | None) -> Session | Backend | None:
     """Give the session or the device that is meant."""
-    around = surrounding_session()
+    around = current_session()
     if given is None:
         return around
     if isinstance(given, Session):
@@ -206,7 +205,7 @@ class _Primitive(Placed):
         run = self.options.for_the_run()
         if session is not None:
             return session.run(self._program_id, inputs, run, optimization_level=level)
-        return backend.service.run(
+        return service_of(backend).run(
             self._program_id, inputs, {"backend": backend, **run}, optimization_level=level
         )
 

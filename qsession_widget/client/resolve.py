@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from contextlib import suppress
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from qiskit.providers import BackendV2
 
@@ -46,7 +46,8 @@ def service_of(backend: str | BackendV2 | None) -> QiskitRuntimeService:
             it is on the local runtime.
     """
     if isinstance(backend, Backend):
-        return backend.service
+        # It is typed as what backends know of it.
+        return cast("QiskitRuntimeService", backend.service)
     module = type(backend).__module__
     if module.startswith("qiskit_ibm_runtime.fake_provider"):
         return local_service()

@@ -6,18 +6,20 @@ import uuid
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import replace
+from datetime import UTC, datetime
+from functools import partial
 from typing import TYPE_CHECKING, Any, Self
 
 from qsession_widget.client import connect, pickling
-from qsession_widget.client.backend import backend_name
-from qsession_widget.client.backend_search import Devices
+from qsession_widget.client.backend import backend_name, no_calibration
+from qsession_widget.client.backend_search import BackendSearch, Wanted
 from qsession_widget.client.circuits.circuit_cache import encoded_circuits
+from qsession_widget.client.instances import Instances
 from qsession_widget.client.job import RuntimeJob
 from qsession_widget.client.job_callbacks import follow
-from qsession_widget.client.listings import Listings
 from qsession_widget.client.options.options import MAX_OPTIMIZATION_LEVEL, RuntimeOptions
-from qsession_widget.client.saved import SavedAccounts
-from qsession_widget.client.session_context import surrounding_session
+from qsession_widget.client.session_context import innermost_session
+from qsession_widget.client.session_info import SessionSummary
 from qsession_widget.errors import (
     InvalidInputError,
     NotFoundError,
@@ -27,6 +29,7 @@ from qsession_widget.errors import (
 from qsession_widget.support import forking, validation
 from qsession_widget.support.validation import given
 from qsession_widget.support.warnings import warn_user
+from qsession_widget.transport import accounts
 from qsession_widget.transport.accounts import (
     IBM_CHANNELS,
     IBM_URL,
@@ -37,29 +40,42 @@ from qsession_widget.transport.accounts import (
     where_found,
 )
 from qsession_widget.transport.auth import is_ibm
+from qsession_widget.transport.rest import RuntimeApi
 from qsession_widget.wire import codec
 from qsession_widget.wire.fields import API_PREFIX, EXTRA, MOCK_PREFIX
+from qsession_widget.wire.states import Mode
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
-    from datetime import datetime
     from pathlib import Path
     from types import TracebackType
 
     import qiskit_ibm_runtime as official_package
     from qiskit import QuantumCircuit
 
+    from qsession_widget.client.backend import Backend
+    from qsession_widget.client.backend_search import Configurations
+    from qsession_widget.client.instances import InstanceDetails
+    from qsession_widget.client.protocols import Service
     from qsession_widget.client.result_decoder import ResultDecoder
     from qsession_widget.transport.accounts import ActiveAccount, Proxies
     from qsession_widget.transport.http import Transport
     from qsession_widget.transport.ibm_cloud import Instance
 
 
+PAGE = 100
+"""How many jobs or sessions are asked for at once."""
+
+_LONG_AGO = datetime(1970, 1, 1, tzinfo=UTC)
+"""Where a session stands in the order of time if its service does not say."""
+
+_count = validation.whole(0)
+
 _UNNAMED: tuple[str | None, str | None] = None, None
 """Name of a saved account, and its file, where a service is of none that is known."""
 
 
-class QiskitRuntimeService(Devices, Listings, SavedAccounts):
+class QiskitRuntimeService:
     """A connection to the local runtime, or to IBM Quantum. It may be shared by threads.
 
     Without arguments: the account of the `QISKIT_IBM_*` variables; else the default account that
@@ -134,20 +150,55 @@ class QiskitRuntimeService(Devices, Listings, SavedAccounts):
         if account.channel != LOCAL and account.crn is None:
             first, *others = connect.fitting_instances(account)
             account = account.with_changes(instance=first.crn)
-        self._set_up(account, connect.connect(account), others)
+        self._begin(account, connect.connect(account), others)
         self._saved_as = (name, None if filename is None else str(filename))
         if account.channel == LOCAL and url is not None:
             with _default_lock:
                 _default[:] = [self]
 
-    def _set_up(
-        self, account: Account, transport: Transport, others: Sequence[Instance] = ()
+    def _begin(
+        self,
+        account: Account,
+        transport: Transport,
+        others: Sequence[Instance] = (),
+        configurations: Configurations | None = None,
     ) -> None:
-        super()._set_up(account, transport, others)
+        """Set what every service has, whichever constructor makes it."""
+        self._account = account
+        self.api = RuntimeApi(transport)
+        """The REST API, one method for each endpoint."""
+        self._lock = forking.Lock()
+        known: Configurations = {} if configurations is None else configurations
+        make = partial(self._for_account, configurations=known)
+        self._instances: Instances[QiskitRuntimeService] = Instances(self, account, others, make)
+        self._backends = BackendSearch(self._instances, known)
         self._features: frozenset[str] | None = None
-        self._official: Any = None
+        self._official: tuple[str, Any] | None = None
         self._pub_counts: dict[str, int] = {}
         self._saved_as = _UNNAMED
+
+    @classmethod
+    def _for_account(
+        cls,
+        account: Account,
+        transport: Transport | None = None,
+        official: Any = None,
+        configurations: Configurations | None = None,
+    ) -> Self:
+        """Make a service of an account that is known already: a second constructor.
+
+        Args:
+            account: the account, with the CRN of its instance.
+            transport: the connection to it; None makes one.
+            official: the service of qiskit-ibm-runtime that it is made for.
+            configurations: as for `BackendSearch`.
+        """
+        service = super().__new__(cls)
+        transport = transport or connect.connect(account)
+        service._begin(account, transport, configurations=configurations)
+        if official is not None:
+            service._official = (transport.url, official)
+        return service
 
     def usage(self) -> dict[str, Any]:
         """Ask what the instance has used and may use (GET /instances/usage).
@@ -163,7 +214,7 @@ class QiskitRuntimeService(Devices, Listings, SavedAccounts):
         For the local runtime it keeps the runtime's address: where that was stopped and started
         again on another port, the next call makes a new one.
         """
-        url = self._transport.url
+        url = self.api.transport.url
         known = self._official
         if known is None or known[0] != url:
             # Made without a lock, since that asks IBM: at worst it is made twice.
@@ -171,11 +222,11 @@ class QiskitRuntimeService(Devices, Listings, SavedAccounts):
             with self._lock:
                 if self._official is known:
                     self._official = made
-                known = self._official
+                known = self._official or made
         return known[1]
 
     def __repr__(self) -> str:
-        return f"<{type(self).__name__}(channel={self.channel!r}, url={self._transport.url!r})>"
+        return f"<{type(self).__name__}(channel={self.channel!r}, url={self.api.transport.url!r})>"
 
     def __enter__(self) -> Self:
         return self
@@ -198,7 +249,9 @@ class QiskitRuntimeService(Devices, Listings, SavedAccounts):
     def __reduce__(self) -> tuple[Any, ...]:
         # By the name of its account: a token in a pickle would be anybody's who has the file.
         # One with other instances beside it looks for all of them again.
-        account = replace(self._account, instance=None) if self._others else self._account
+        account = (
+            replace(self._account, instance=None) if self._instances.several else self._account
+        )
         how = pickling.recipe(account, *self._saved_as)
         pickling.remember(how, self)
         return _again, (how,)
@@ -216,7 +269,7 @@ class QiskitRuntimeService(Devices, Listings, SavedAccounts):
     @property
     def closed(self) -> bool:
         """Whether `close` was called."""
-        return self._transport.closed
+        return self.api.transport.closed
 
     @property
     def features(self) -> frozenset[str]:
@@ -241,11 +294,8 @@ class QiskitRuntimeService(Devices, Listings, SavedAccounts):
 
     def close(self) -> None:
         """Close the connections. The local runtime goes on."""
-        self._transport.close()
-        with self._lock:
-            beside = list(self._beside.values())
-        for service in beside:
-            service.close()
+        self.api.transport.close()
+        self._instances.close()
 
     def server_time(self) -> datetime:
         """Give the time that it is at the service now, in UTC, from the answers seen so far.
@@ -253,18 +303,141 @@ class QiskitRuntimeService(Devices, Listings, SavedAccounts):
         Source: the `Date` headers. Exact to a second after one answer, better after several. It is
         this machine's own time before the first answer.
         """
-        return self._transport.server_time.now()
+        return self.api.transport.server_time.now()
 
     def active_account(self) -> ActiveAccount:
         """Give the account in use, without its token."""
         return {
             "channel": self.channel,
-            "url": self._account.url or self._transport.url.removesuffix(API_PREFIX),
+            "url": self._account.url or self.api.transport.url.removesuffix(API_PREFIX),
             "instance": self._account.instance,
             "verify": self._account.verify,
         }
 
-    # Jobs
+    # Backends
+
+    def backends(
+        self,
+        name: str | None = None,
+        min_num_qubits: int | None = None,
+        instance: str | None = None,
+        dynamic_circuits: bool | None = None,
+        filters: Callable[[Backend], bool] | None = None,
+        *,
+        simulator: bool | None = None,
+        operational: bool | None = None,
+        use_fractional_gates: bool | None = None,
+        calibration_id: str | None = None,
+        include_mocks: bool = False,
+        **attributes: object,
+    ) -> list[Backend]:
+        """List devices, in the service's order, each once.
+
+        Args:
+            name: only the one of this name.
+            min_num_qubits: only those with at least so many qubits.
+            instance: only those of the instance with this CRN or name; None is the service's own,
+                or all instances of the account where it was made without one.
+            dynamic_circuits: only those that run dynamic circuits (True) or do not (False).
+            filters: only those for which this function is true.
+            simulator: only simulators (True) or only devices (False).
+            operational: only those that take jobs now (True) or do not (False).
+            use_fractional_gates: as for `backend`; None and False leave nothing out.
+            calibration_id: nothing but None is allowed; for programs that say it.
+            include_mocks: whether the devices' mocks are listed too, which dry runs go to.
+            **attributes: only those whose configuration has these values, such as `n_qubits=5`.
+
+        Raises:
+            InvalidInputError: for a value that is not what it has to be, for an instance that
+                there is not, and for an attribute that no device's configuration has.
+        """
+        no_calibration(calibration_id)
+        name = given(validation.text, "name", name)
+        operational = given(validation.boolean, "operational", operational)
+        use_fractional_gates = given(
+            validation.boolean, "use_fractional_gates", use_fractional_gates
+        )
+        include_mocks = validation.boolean("include_mocks", include_mocks)
+        wanted = Wanted.checked(min_num_qubits, simulator, dynamic_circuits, filters, attributes)
+        return self._backends.all(
+            wanted,
+            instance,
+            name=name,
+            operational=operational,
+            use_fractional_gates=use_fractional_gates,
+            include_mocks=include_mocks,
+        )
+
+    def backend(
+        self,
+        name: str,
+        instance: str | None = None,
+        use_fractional_gates: bool | None = None,
+        calibration_id: str | None = None,
+    ) -> Backend:
+        """Give one device.
+
+        Args:
+            name: its name.
+            instance: as for `backends`.
+            use_fractional_gates: whether its target has rx, rzz and other gates that turn by any
+                angle. None: it has them, and yet bare circuits that are transpiled here, for IBM,
+                do without, since it refuses some angles and most error suppression with them.
+            calibration_id: nothing but None is allowed; for programs that say it.
+
+        Raises:
+            BackendNotFoundError: where there is none of that name; the message lists those that
+                there are, the nearest names first.
+            InvalidInputError: for an instance that there is not, and for fractional gates of a
+                device that has none.
+        """
+        no_calibration(calibration_id)
+        wanted = backend_name(name)
+        use_fractional_gates = given(
+            validation.boolean, "use_fractional_gates", use_fractional_gates
+        )
+        return self._backends.named(wanted, instance, use_fractional_gates)
+
+    def least_busy(
+        self,
+        min_num_qubits: int | None = None,
+        instance: str | None = None,
+        filters: Callable[[Backend], bool] | None = None,
+        use_fractional_gates: bool | None = None,
+        *,
+        simulator: bool | None = None,
+        dynamic_circuits: bool | None = None,
+        operational: bool = True,
+        **attributes: object,
+    ) -> Backend:
+        """Give the operational device with the fewest waiting jobs.
+
+        Of several, the first in the service's order; the local runtime puts the largest before the
+        others, and the newest of them first. Simulators come after all devices, however busy.
+
+        Args:
+            min_num_qubits: only those with at least so many qubits.
+            instance: as for `backends`.
+            filters: only those for which this function is true.
+            simulator: only simulators (True) or only devices (False).
+            dynamic_circuits: as for `backends`.
+            operational: nothing but True is allowed; for programs that say it.
+            use_fractional_gates: as for `backend`.
+            **attributes: as for `backends`.
+
+        Raises:
+            BackendNotFoundError: where none fits.
+            InvalidInputError: as `backends`.
+        """
+        if not validation.boolean("operational", operational):
+            raise InvalidInputError("operational=False: only a device that takes jobs is chosen")
+        use_fractional_gates = given(
+            validation.boolean, "use_fractional_gates", use_fractional_gates
+        )
+        wanted = Wanted.checked(min_num_qubits, simulator, dynamic_circuits, filters, attributes)
+        return self._backends.least_busy(wanted, instance, use_fractional_gates)
+
+    # Jobs and sessions
 
     def run(  # noqa: PLR0917 - the order of qiskit-ibm-runtime
         self,
@@ -307,10 +480,10 @@ class QiskitRuntimeService(Devices, Listings, SavedAccounts):
             raise InvalidInputError("options name no backend; give options={'backend': NAME}")
         validation.text("program_id", program_id)
         name = backend_name(chosen.backend)
-        service = self
-        if self._in_use(chosen.instance) != [self]:
+        service: Service = self
+        if self._instances.in_use(chosen.instance) != [self]:
             service = self.backend(name, chosen.instance).service
-        service._check_run(chosen, name, session_id)  # noqa: SLF001 - of the same class
+        _check_run(service, chosen, name, session_id)
         body = {
             "program_id": program_id,
             "params": inputs,
@@ -340,31 +513,6 @@ class QiskitRuntimeService(Devices, Listings, SavedAccounts):
             follow(job, callback)
         return job
 
-    def _check_run(self, options: RuntimeOptions, backend: str, session_id: str | None) -> None:
-        """Refuse, or warn of, what would not be as its user thinks.
-
-        Raises:
-            InvalidInputError: for a session's time on the local runtime, where no job starts one.
-        """
-        if self.channel == LOCAL and options.session_time is not None:
-            raise InvalidInputError(
-                f"session_time={options.session_time!r} is not allowed: no job starts a session; "
-                "use Session(backend=..., max_time=...)"
-            )
-        if self.channel == LOCAL and options.image is not None:
-            warn_user(
-                f"image {options.image!r}: the local runtime has one image, its own; it keeps the "
-                "name with the job and does nothing else about it"
-            )
-        around = surrounding_session()
-        outside = around is not None and around.session_id is not None and session_id is None
-        if outside and not backend.startswith(MOCK_PREFIX):
-            warn_user(
-                f"this job for {backend} runs outside of {around!r}, although it is sent in its "
-                "block: it goes to a backend, not to the session. Make the primitive in the block "
-                "without a backend, or use session.run"
-            )
-
     def job(self, job_id: str) -> RuntimeJob:
         """Give a job that was run before, by anybody with this account.
 
@@ -379,7 +527,7 @@ class QiskitRuntimeService(Devices, Listings, SavedAccounts):
             job.status()
             return job
 
-        return self._holder(found)
+        return self._instances.ask_until_found(found)
 
     def delete_job(self, job_id: str) -> None:
         """Delete a job with its result.
@@ -389,7 +537,330 @@ class QiskitRuntimeService(Devices, Listings, SavedAccounts):
             InvalidInputError: for what is no id.
         """
         validation.text("job_id", job_id)
-        self._holder(lambda service: service.api.delete_job(job_id))
+        self._instances.ask_until_found(lambda service: service.api.delete_job(job_id))
+
+    def jobs(  # noqa: PLR0917 - the order of qiskit-ibm-runtime
+        self,
+        limit: int | None = 10,
+        skip: int = 0,
+        backend_name: str | None = None,
+        pending: bool | None = None,
+        program_id: str | None = None,
+        instance: str | None = None,
+        job_tags: Sequence[str] | None = None,
+        session_id: str | None = None,
+        created_after: datetime | None = None,
+        created_before: datetime | None = None,
+        descending: bool = True,
+        include_mocks: bool = False,
+    ) -> list[RuntimeJob]:
+        """List jobs, the newest first, each once.
+
+        Args:
+            limit: at most so many; None is all.
+            skip: leave out the first so many.
+            backend_name: only those of this device.
+            pending: only those that are queued or running (True) or over (False).
+            program_id: only those of this program.
+            instance: only those of the instance with this CRN or name; None is the service's own,
+                or all instances of the account where it was made without one.
+            job_tags: only those with all of these tags.
+            session_id: only those of this session.
+            created_after: only those since then; a time without a zone is in local time.
+            created_before: only those until then.
+            descending: whether the newest come first.
+            include_mocks: whether dry runs are listed too, which went to a device's mock.
+
+        Raises:
+            InvalidInputError: for a limit or skip that is no count, for anything else that is not
+                what it has to be, and for an instance that there is not.
+        """
+        limit, skip = given(_count, "limit", limit), _count("skip", skip)
+        descending = validation.boolean("descending", descending)
+        pending = given(validation.boolean, "pending", pending)
+        query = {
+            "backend": given(validation.text, "backend_name", backend_name),
+            "pending": None if pending is None else str(pending).lower(),
+            "program": given(validation.text, "program_id", program_id),
+            "session_id": given(validation.text, "session_id", session_id),
+            "tags": given(validation.tags, "job_tags", job_tags) or None,
+            "created_after": given(validation.moment, "created_after", created_after),
+            "created_before": given(validation.moment, "created_before", created_before),
+            "sort": None if descending else "ASC",
+            "include_mocks": "true" if validation.boolean("include_mocks", include_mocks) else None,
+        }
+        return self._instances.merged(
+            lambda service, most, first: _list_jobs(service, query, most, first),
+            lambda job: job.creation_date,
+            limit,
+            skip,
+            descending=descending,
+            instance=instance,
+        )
+
+    def sessions(
+        self,
+        limit: int | None = 10,
+        *,
+        backend_name: str | None = None,
+        pending: bool | None = None,
+        mode: str | None = None,
+        created_after: datetime | None = None,
+        created_before: datetime | None = None,
+        instance: str | None = None,
+    ) -> list[SessionSummary]:
+        """List sessions and batches, the newest first, each once (GET /workloads).
+
+        Also those that nobody has a handle on any more: `Session.from_id(found.id).close()` ends
+        one that was left open.
+
+        Args:
+            limit: at most so many; None is all.
+            backend_name: only those on this device.
+            pending: only those that are not over (True) or are (False).
+            mode: only sessions ("dedicated") or only batches ("batch").
+            created_after: only those since then; a time without a zone is in local time.
+            created_before: only those until then.
+            instance: as for `jobs`.
+
+        Raises:
+            InvalidInputError: for a limit that is no count, for an unknown mode, and for an
+                instance that there is not.
+        """
+        limit = given(_count, "limit", limit)
+        mode = given(validation.one_of(*Mode), "mode", mode)
+        pending = given(validation.boolean, "pending", pending)
+        over = {True: ["pending", "in_progress"], False: ["completed", "canceled", "failed"]}
+        query: dict[str, Any] = {
+            # The listing has a word of its own for dedicated sessions.
+            "mode": [
+                "session" if each == Mode.DEDICATED else each.value
+                for each in Mode
+                if mode in {None, each}
+            ],
+            "status": None if pending is None else over[pending],
+            "backend": given(validation.text, "backend_name", backend_name),
+            "created_after": given(validation.moment, "created_after", created_after),
+            "created_before": given(validation.moment, "created_before", created_before),
+        }
+        return self._instances.merged(
+            lambda service, most, _: _list_sessions(service, query, most),
+            lambda each: each.created_at or _LONG_AGO,
+            limit,
+            instance=instance,
+        )
+
+    def find_session(self, session_id: str) -> tuple[QiskitRuntimeService, dict[str, Any]]:
+        """Look for a session or batch in every instance in use.
+
+        Args:
+            session_id: its id.
+
+        Returns:
+            The service of the instance that has it, and its JSON (GET /sessions/{id}).
+
+        Raises:
+            NotFoundError: where there is none of that id.
+            InvalidInputError: for what is no id.
+        """
+        validation.text("session_id", session_id)
+        return self._instances.ask_until_found(lambda each: (each, each.api.session(session_id)))
+
+    # Instances
+
+    def active_instance(self) -> str | None:
+        """Give the CRN of the instance that this service talks to; None on the local runtime.
+
+        Where it was made without an instance it is the one that is asked first, and what it finds
+        elsewhere has a service of its own: `service.backend(name).service.active_instance()`.
+        """
+        return self._account.crn
+
+    def instances(self) -> list[InstanceDetails]:
+        """List the instances of the account; none on the local runtime.
+
+        Returns:
+            For each a dict with `crn`, `name`, `plan`, `pricing_type` and `tags`, from IBM Cloud's
+            Global Search and Global Catalog.
+        """
+        return self._instances.listed()
+
+    def uses(self, other: Service) -> bool:
+        """Whether another service is this one, or that of another instance that it uses.
+
+        Args:
+            other: the other service.
+        """
+        return other in self._instances.in_use()
+
+    def beside(self) -> list[QiskitRuntimeService]:
+        """Give the services of all instances in use, this one first."""
+        return self._instances.in_use()
+
+    # Saved accounts
+
+    @staticmethod
+    def save_account(  # noqa: PLR0917 - the order of qiskit-ibm-runtime
+        token: str | None = None,
+        url: str | None = None,
+        instance: str | None = None,
+        channel: str | None = None,
+        filename: str | Path | None = None,
+        name: str | None = None,
+        proxies: Proxies | None = None,
+        verify: bool | str | Path | None = None,
+        *,
+        overwrite: bool = False,
+        set_as_default: bool = False,
+        private_endpoint: bool | None = None,
+        region: str | None = None,
+        plans_preference: Sequence[str] | None = None,
+        tags: Sequence[str] | None = None,
+    ) -> str:
+        """Save an account where qiskit-ibm-runtime saves and finds its own.
+
+        Args:
+            token: API key of IBM.
+            url: root of the service; None is IBM's.
+            instance: CRN or name of the instance, or "auto".
+            channel: "ibm_quantum_platform", which is also what None means, or "ibm_cloud".
+            filename: another file than qiskit-ibm-runtime's.
+            name: what to call it; None is the channel's default name.
+            proxies: as for the constructor.
+            verify: as for the constructor.
+            overwrite: whether it may take the place of one of that name, and of another default.
+            set_as_default: whether it is what is used where nothing is named.
+            private_endpoint: as for the constructor.
+            region: as for the constructor.
+            plans_preference: as for the constructor.
+            tags: as for the constructor.
+
+        Returns:
+            Its name.
+
+        Raises:
+            InvalidInputError: for an account that cannot be used, and where one is in the way.
+        """
+        check_which(channel, name, filename)
+        given(validation.text, "instance", instance)
+        account = Account(channel or IBM_CHANNELS[0], token, url, instance).with_changes(
+            proxies=connect.proxies_of(proxies),
+            verify=connect.verify_of(verify),
+            private_endpoint=given(validation.boolean, "private_endpoint", private_endpoint),
+            region=region,
+            plans_preference=given(validation.texts, "plans_preference", plans_preference),
+            tags=given(validation.texts, "tags", tags),
+        )
+        return accounts.save_account(
+            account,
+            name=name,
+            filename=filename,
+            overwrite=overwrite,
+            set_as_default=set_as_default,
+        )
+
+    @staticmethod
+    def saved_accounts(
+        default: bool | None = None,
+        channel: str | None = None,
+        filename: str | Path | None = None,
+        name: str | None = None,
+    ) -> dict[str, dict[str, Any]]:
+        """Give the saved accounts by name, without their tokens.
+
+        Args:
+            default: only the one that is used where nothing is named (True), or all others (False).
+            channel: only those of this channel.
+            filename: another file than qiskit-ibm-runtime's.
+            name: only the one of this name.
+        """
+        default = given(validation.boolean, "default", default)
+        found = accounts.saved_accounts(channel=channel, name=name, filename=filename)
+        if default is None:
+            return found
+        return {
+            each: entry
+            for each, entry in found.items()
+            if bool(entry.get("is_default_account")) == default
+        }
+
+    @staticmethod
+    def delete_account(
+        filename: str | Path | None = None, name: str | None = None, channel: str | None = None
+    ) -> bool:
+        """Delete a saved account, and say whether there was one.
+
+        Args:
+            filename: another file than qiskit-ibm-runtime's.
+            name: which; None is the one with the channel's default name.
+            channel: whose default name.
+        """
+        return accounts.delete_account(name=name, channel=channel, filename=filename)
+
+
+def _list_jobs(
+    service: Service, query: Mapping[str, Any], limit: int | None, skip: int
+) -> list[RuntimeJob]:
+    """Return jobs of a service's own instance, asked for page by page."""
+    found: dict[str, RuntimeJob] = {}
+    offset = skip
+    while limit is None or len(found) < limit:
+        size = PAGE if limit is None else min(limit - len(found), PAGE)
+        page = service.api.jobs(limit=size, offset=offset, **query)["jobs"]
+        # A job that arrives between two pages pushes one that was seen onto the next page.
+        found.update({job["id"]: RuntimeJob(service, job["id"], data=job) for job in page})
+        if len(page) < size:
+            break
+        offset += len(page)
+    return list(found.values())[:limit]
+
+
+def _list_sessions(
+    service: Service, query: Mapping[str, Any], limit: int | None
+) -> list[SessionSummary]:
+    """Return sessions of a service's own instance, asked for page by page."""
+    found: dict[str, SessionSummary] = {}
+    cursors: set[str] = set()
+    cursor: str | None = None
+    while limit is None or len(found) < limit:
+        size = PAGE if limit is None else min(limit - len(found), PAGE)
+        page = service.api.workloads(limit=size, next=cursor, **query)
+        listed = map(SessionSummary.from_json, page["workloads"])
+        found.update({each.id: each for each in listed})
+        cursor = page.get("next")
+        # A cursor that was seen before would never end.
+        if not cursor or cursor in cursors or not page["workloads"]:
+            break
+        cursors.add(cursor)
+    return list(found.values())[:limit]
+
+
+def _check_run(
+    service: Service, options: RuntimeOptions, backend: str, session_id: str | None
+) -> None:
+    """Refuse, or warn of, what would not be as its user thinks.
+
+    Raises:
+        InvalidInputError: for a session's time on the local runtime, where no job starts one.
+    """
+    if service.channel == LOCAL and options.session_time is not None:
+        raise InvalidInputError(
+            f"session_time={options.session_time!r} is not allowed: no job starts a session; "
+            "use Session(backend=..., max_time=...)"
+        )
+    if service.channel == LOCAL and options.image is not None:
+        warn_user(
+            f"image {options.image!r}: the local runtime has one image, its own; it keeps the "
+            "name with the job and does nothing else about it"
+        )
+    around = innermost_session()
+    outside = around is not None and around.session_id is not None and session_id is None
+    if outside and not backend.startswith(MOCK_PREFIX):
+        warn_user(
+            f"this job for {backend} runs outside of {around!r}, although it is sent in its "
+            "block: it goes to a backend, not to the session. Make the primitive in the block "
+            "without a backend, or use session.run"
+        )
 
 
 def _again(how: pickling.Recipe) -> QiskitRuntimeService:
@@ -507,9 +978,9 @@ def adopted_service(
     with _default_lock:
         known = _adopted.get((transport.url, account))
         if known is None or known.closed:
-            known = QiskitRuntimeService.__new__(QiskitRuntimeService)
-            known._set_up(account, transport)  # noqa: SLF001 - a second constructor
-            known._official = (transport.url, official)  # noqa: SLF001 - of ours, just made
+            known = QiskitRuntimeService._for_account(  # noqa: SLF001 - for this module alone
+                account, transport, official
+            )
             _adopted[transport.url, account] = known
             _forget_oldest(_adopted, _ADOPTED_KEPT)
         return known

@@ -14,6 +14,7 @@ from typing import (
     ParamSpec,
     Self,
     TypeVar,
+    cast,
     get_args,
 )
 
@@ -27,9 +28,10 @@ from qsession_widget.client.resolve import (
     is_device,
     other_devices,
     service_for,
+    service_of,
 )
 from qsession_widget.client.service import QiskitRuntimeService, default_service
-from qsession_widget.client.session_context import bound, enter, leave
+from qsession_widget.client.session_context import bound, enter, innermost_session, leave
 from qsession_widget.client.session_info import details_of
 from qsession_widget.errors import (
     ConflictError,
@@ -135,7 +137,7 @@ class Session:
         self._begin(service_for(service, backend), on_error, tags, name)
         device = self._device = device_for(self._service, backend)
         # Of several instances of an account, the one that has the device.
-        asked, self._service = self._service, device.service
+        asked, self._service = self._service, service_of(device)
         if device.simulator:
             return
         try:
@@ -561,7 +563,7 @@ class Session:
         self._own_jobs: list[RuntimeJob] = []
 
     def _created(self, device: Backend, seconds: int | None) -> dict[str, Any]:
-        instance = device.service.active_account()["instance"]
+        instance = service_of(device).active_account()["instance"]
         return device.service.api.create_session(
             {
                 "mode": self._MODE.value,
@@ -591,7 +593,7 @@ class Session:
                 if isinstance(_refused(error, None), PlanError):
                     continue
                 raise
-            self._device, self._service = other, other.service
+            self._device, self._service = other, service_of(other)
             return created
         raise refused
 
@@ -675,6 +677,11 @@ class Batch(Session):
     """
 
     _MODE: ClassVar[Mode] = Mode.BATCH
+
+
+def current_session() -> Session | None:
+    """Return the session of the innermost `with` block that this code runs in."""
+    return cast("Session | None", innermost_session())
 
 
 def find_session(

@@ -11,28 +11,28 @@ from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar, cast
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from qsession_widget.client.session import Session
+    from qsession_widget.client.protocols import OpenSession
 
 _P = ParamSpec("_P")
 _R = TypeVar("_R")
 
-_stack: contextvars.ContextVar[tuple[Session, ...]] = contextvars.ContextVar(
+_stack: contextvars.ContextVar[tuple[OpenSession, ...]] = contextvars.ContextVar(
     "qsession_widget_sessions", default=()
 )
 """The sessions of the `with` blocks that this code runs in, the innermost last."""
 
 
-def surrounding_session() -> Session | None:
+def innermost_session() -> OpenSession | None:
     """Give the session of the innermost `with` block that this code runs in."""
     return next(reversed(_stack.get()), None)
 
 
-def enter(session: Session) -> None:
+def enter(session: OpenSession) -> None:
     """Begin a session's block."""
     _stack.set((*_stack.get(), session))
 
 
-def leave(session: Session) -> None:
+def leave(session: OpenSession) -> None:
     """End a session's block: the one around it is the innermost again."""
     stack = _stack.get()
     if session in stack:
@@ -42,7 +42,7 @@ def leave(session: Session) -> None:
 
 
 @contextmanager
-def inside(session: Session) -> Iterator[None]:
+def inside(session: OpenSession) -> Iterator[None]:
     """Run a block as if in a session's own, without ending the session."""
     token = _stack.set((*_stack.get(), session))
     try:
@@ -51,7 +51,7 @@ def inside(session: Session) -> Iterator[None]:
         _stack.reset(token)
 
 
-def bound(session: Session, function: Callable[_P, _R]) -> Callable[_P, _R]:
+def bound(session: OpenSession, function: Callable[_P, _R]) -> Callable[_P, _R]:
     """Give a function that runs as if in a session's block, on whatever thread.
 
     Args:

@@ -23,7 +23,7 @@ from qsession_widget import (
     Session,
     UnsupportedError,
 )
-from qsession_widget.client import listings
+from qsession_widget.client import service as service_module
 from qsession_widget.client.service import default_service
 from qsession_widget.local import process
 from tests.client.circuits import bell
@@ -320,7 +320,7 @@ def test_counts_that_are_none(service: QiskitRuntimeService, arguments: dict[str
 def test_pages_repeat_nothing_when_jobs_arrive_between_them(
     service: QiskitRuntimeService, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(listings, "PAGE", 4)
+    monkeypatch.setattr(service_module, "PAGE", 4)
     sent = send(service, "paged", 10)
     ask = service.api.jobs
     late: list[str] = []
@@ -340,7 +340,7 @@ def test_pages_repeat_nothing_when_jobs_arrive_between_them(
 def test_pages_end_when_jobs_vanish_between_them(
     service: QiskitRuntimeService, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(listings, "PAGE", 4)
+    monkeypatch.setattr(service_module, "PAGE", 4)
     sent = send(service, "vanishing", 10)
     ask = service.api.jobs
     left = list(sent)
@@ -372,7 +372,7 @@ def test_a_deleted_job_is_gone(service: QiskitRuntimeService) -> None:
 def test_sessions_are_listed(
     service: QiskitRuntimeService, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(listings, "PAGE", 2)
+    monkeypatch.setattr(service_module, "PAGE", 2)
     since = datetime.now(UTC)
     opened = [kind(service, "fake_manila") for kind in (Session, Batch, Session, Session, Batch)]
     opened[0].close()

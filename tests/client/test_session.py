@@ -31,9 +31,9 @@ from qsession_widget import (
     Session,
     SessionClosedError,
 )
-from qsession_widget.client import listings
+from qsession_widget.client import service as service_module
 from qsession_widget.client.service import default_service
-from qsession_widget.client.session_context import surrounding_session
+from qsession_widget.client.session import current_session
 from qsession_widget.transport.auth import BearerAuth
 from qsession_widget.transport.http import Endpoint, Transport
 from qsession_widget.transport.rest import RuntimeApi
@@ -285,8 +285,7 @@ def test_a_job_whose_fate_is_not_known_can_be_looked_for() -> None:
 def known(root: str) -> QiskitRuntimeService:
     """Give a service at IBM's kind of server, which does not know idempotency keys."""
     service = QiskitRuntimeService("local", "t", root)
-    service._transport = Transport(Endpoint(root, BearerAuth("t")))
-    service.api = RuntimeApi(service._transport)
+    service.api = RuntimeApi(Transport(Endpoint(root, BearerAuth("t"))))
     return service
 
 
@@ -488,7 +487,7 @@ def test_jobs_at_ibm_are_complete_and_in_order(
 ) -> None:
     """Page by page, while a job that comes in between pushes the others on."""
     assert slow_runtime
-    monkeypatch.setattr(listings, "PAGE", 2)
+    monkeypatch.setattr(service_module, "PAGE", 2)
     service = QiskitRuntimeService()
     session = Session(service, "fake_manila")
     other = Session.from_id(str(session.session_id))
@@ -586,7 +585,7 @@ def test_cancelling_queued_jobs_at_ibm(
 
 @pytest.mark.usefixtures("runtime")
 def test_nested_blocks_restore_the_outer_session() -> None:
-    assert surrounding_session() is None
+    assert current_session() is None
     with Session(backend="fake_manila") as outer:
         assert Sampler().mode is outer
         with Session(backend="aer_simulator") as inner:
@@ -595,7 +594,7 @@ def test_nested_blocks_restore_the_outer_session() -> None:
                 assert Sampler().mode is outer
             assert Sampler().mode is inner
         assert Sampler().mode is outer
-    assert surrounding_session() is None
+    assert current_session() is None
     assert Sampler().mode is None
 
 
@@ -605,17 +604,17 @@ def test_blocks_of_one_session_on_many_threads_keep_apart() -> None:
         barrier = threading.Barrier(4, timeout=60)
 
         def work(number: int) -> list[Session | None]:
-            seen = [surrounding_session()]
+            seen = [current_session()]
             with Session(backend="aer_simulator", name=f"own {number}"), session:
                 barrier.wait()
-                seen.append(surrounding_session())
+                seen.append(current_session())
                 barrier.wait()
-            seen.append(surrounding_session())
+            seen.append(current_session())
             return seen
 
         with ThreadPoolExecutor(4) as pool:
             assert list(pool.map(work, range(4))) == [[None, session, None]] * 4
-        assert surrounding_session() is session
+        assert current_session() is session
 
 
 @pytest.mark.usefixtures("runtime")
@@ -636,9 +635,9 @@ def test_a_function_that_is_bound_sees_the_session() -> None:
         assert (bound.__name__, bound.__doc__) == ("place", "Where am I.")
         with Session(backend="aer_simulator") as inner:
             assert bound(1, more=1) == (session, 2)
-            assert surrounding_session() is inner
+            assert current_session() is inner
     assert asyncio.run(session.bind(place_later)()) is session
-    assert surrounding_session() is None
+    assert current_session() is None
 
 
 @pytest.mark.usefixtures("runtime")
@@ -646,14 +645,14 @@ def test_async_with() -> None:
     async def lesson() -> tuple[Session, Any]:
         async with Session(backend="fake_manila") as session:
             other = asyncio.create_task(elsewhere())
-            assert surrounding_session() is session
+            assert current_session() is session
             result = await Sampler().run(bell(), shots=10)
             assert await other == session, "a task sees the block that it was made in"
-        assert surrounding_session() is None
+        assert current_session() is None
         return session, result
 
     async def elsewhere() -> Session | None:
-        return surrounding_session()
+        return current_session()
 
     session, result = asyncio.run(lesson())
     assert result[0].data.cr.num_shots == 10
@@ -693,7 +692,7 @@ def test_an_exception_in_the_block(
         raise ZeroDivisionError
     assert session.status() == status
     assert (first.status(), second.status()) == ("RUNNING", second_status)
-    assert surrounding_session() is None
+    assert current_session() is None
 
 
 def test_cancel_is_what_an_exception_does_if_nothing_else_is_said(
