@@ -91,7 +91,7 @@ class Wanted:
         unknown = sorted(self.attributes.keys() - known)
         if unknown and backends:
             raise InvalidInputError(
-                f"no device's configuration has {', '.join(unknown)}; there are "
+                f"no backend's configuration has {', '.join(unknown)}; there are "
                 f"{', '.join(sorted(known))}"
             )
 
@@ -123,8 +123,8 @@ class BackendSearch(Generic[_S]):
         The other arguments are those of `QiskitRuntimeService.backends`.
 
         Raises:
-            InvalidInputError: for an instance that there is not, and for an attribute that no
-                backend's configuration has.
+            InvalidInputError: for an unknown instance, and for an attribute that no backend's
+                configuration has.
         """
         found = [
             (self._backend(service, entry["name"], use_fractional_gates), entry)
@@ -140,10 +140,10 @@ class BackendSearch(Generic[_S]):
         """Return the backend of a name.
 
         Raises:
-            BackendNotFoundError: where there is none of that name; the message lists those that
-                there are, the nearest names first.
-            InvalidInputError: for an instance that there is not, and for fractional gates of a
-                backend that has none.
+            BackendNotFoundError: if there is no backend of that name; the message lists those that
+                exist, the nearest names first.
+            InvalidInputError: for an unknown instance, and for fractional gates of a backend that
+                has none.
         """
         try:
             found = self._instances.ask_until_found(
@@ -167,7 +167,7 @@ class BackendSearch(Generic[_S]):
         """Return the operational backend with the fewest waiting jobs, simulators last.
 
         Raises:
-            BackendNotFoundError: where none is as wanted.
+            BackendNotFoundError: if no backend is as wanted.
         """
         found = self._entries(instance)
         ready = [(service, entry) for service, entry in found if _operational(entry)]

@@ -40,10 +40,10 @@ class Executor(Placed):
 
     Args:
         mode: a Session, a Batch, a backend or its name. None is the session of the surrounding
-            `with` block, else the least busy device.
+            `with` block, else the least busy backend.
         options: `ExecutorOptions` of qiskit-ibm-runtime, or a dict of the same names.
         session: another name for mode.
-        backend: a third one; beside one of them, the device that it has to be on.
+        backend: a third one; beside one of them, the backend that it has to be on.
 
     Raises:
         InvalidInputError: for a mode or an option that cannot be used.
@@ -74,7 +74,7 @@ class Executor(Placed):
         program: official_package.QuantumProgram | samplomatic.QuantumProgram,
         dry_run: bool = False,
     ) -> RuntimeJob:
-        """Send a program. Its circuits must be in the device's instruction set.
+        """Send a program. Its circuits must be in the backend's instruction set.
 
         Args:
             program: a `qiskit_ibm_runtime.QuantumProgram`, or one of samplomatic.
@@ -131,7 +131,7 @@ def _not_sent(options: ExecutorOptions) -> list[str]:
 
 
 def _with_seed(options: ExecutorOptions) -> ExecutorOptions:
-    """Give options with the simulator's seed where it is sent: there is no place of its own."""
+    """Return options with the simulator's seed where it is sent: there is no place of its own."""
     seed = options.simulator.seed_simulator
     if seed is None:
         return options

@@ -130,7 +130,7 @@ def remember(how: Recipe, service: Service) -> None:
 
 
 def again(how: Recipe, make: Callable[..., _S]) -> _S:
-    """Give the service of a recipe: this process's own, where it has one that is open.
+    """Return the service of a recipe: this process's own, where it has one that is open.
 
     Args:
         how: the recipe.

@@ -47,10 +47,10 @@ class Placed:
 
     Args:
         mode: a Session, a Batch, a backend or its name. None is the session of the surrounding
-            `with` block, else the least busy device. A backend joins the session of the block that
+            `with` block, else the least busy backend. A backend joins the session of the block that
             it is given in, which has to be on it.
         session: another name for mode.
-        backend: a third one; beside one of them, the device that it has to be on.
+        backend: a third one; beside one of them, the backend that it has to be on.
     """
 
     def __init__(
@@ -75,7 +75,7 @@ class Placed:
     def mode(self) -> Session | Backend | None:
         """Where its jobs run; None is decided at each run.
 
-        That is the session of the `with` block around the run, else the least busy device.
+        That is the session of the `with` block around the run, else the least busy backend.
         """
         return self._mode
 
@@ -85,7 +85,7 @@ class Placed:
         return self._mode if isinstance(self._mode, Session) else None
 
     def backend(self) -> Backend:
-        """Give the device that a job would go to now."""
+        """Return the backend that a job would go to now."""
         return self._place()[1]
 
     @property
@@ -94,17 +94,17 @@ class Placed:
         return self.backend()
 
     def _place(self) -> tuple[Session | None, Backend]:
-        """Give the session, if any, and the device that a job goes to now."""
+        """Return the session, if any, and the backend that a job goes to now."""
         mode = self._mode or current_session()
         if isinstance(mode, Session):
             return mode, mode.device
         return None, mode or default_service().least_busy(simulator=False)
 
     def _place_for(self, *, dry_run: bool) -> tuple[Session | None, Backend]:
-        """Give where a job goes now; a dry run goes to the device's mock, and into no session.
+        """Return where a job goes now; a dry run goes to the backend's mock, and into no session.
 
         Raises:
-            BackendNotFoundError: where the service has no mock of the device.
+            BackendNotFoundError: where the service has no mock of the backend.
         """
         session, backend = self._place()
         if not validation.boolean("dry_run", dry_run):
@@ -113,7 +113,7 @@ class Placed:
 
 
 def _meant(given: Session | str | BackendV2 | None) -> Session | Backend | None:
-    """Give the session or the device that is meant."""
+    """Return the session or the backend that is meant."""
     around = current_session()
     if given is None:
         return around
@@ -238,7 +238,7 @@ class _Primitive(Placed):
         raise NotImplementedError
 
     def _for_its_device(self, circuit: QuantumCircuit, backend: Backend) -> QuantumCircuit:
-        """Return a circuit that the device can execute: the same one, where it is that."""
+        """Return a circuit that the backend can execute: the same one, where it is that."""
         if _is_isa(circuit, backend):
             # QPY, and so IBM, knows delays in units of dt alone.
             return delays_in_dt(circuit, backend.target.dt)
@@ -250,10 +250,10 @@ class Sampler(_Primitive, BaseSamplerV2):  # type: ignore[misc] # qiskit has no 
 
     Args:
         mode: a Session, a Batch, a backend or its name. None is the session of the surrounding
-            `with` block, else the least busy device.
+            `with` block, else the least busy backend.
         options: Options, or a dict of the same names; copied.
         session: another name for mode, from older releases of Qiskit Runtime.
-        backend: likewise; beside a session, the device that it has to be on.
+        backend: likewise; beside a session, the backend that it has to be on.
 
     Raises:
         InvalidInputError: for a mode or an option that cannot be used.
@@ -270,7 +270,7 @@ class Sampler(_Primitive, BaseSamplerV2):  # type: ignore[misc] # qiskit has no 
     ) -> RuntimeJob:
         """Send circuits to be measured.
 
-        A circuit that is not in the device's instruction set is transpiled for it.
+        A circuit that is not in the backend's instruction set is transpiled for it.
 
         Args:
             pubs: pubs `(circuit, parameter values, shots)`, of which only the circuit is needed;
@@ -278,14 +278,14 @@ class Sampler(_Primitive, BaseSamplerV2):  # type: ignore[misc] # qiskit has no 
                 give results of shape (...).
             shots: for every pub that names none; None takes `options.default_shots`.
             dry_run: whether to run on the device's mock, to try out a job: at IBM its results are
-                random data, and here those of a twin of the device. It is in no session.
+                random data, and here those of a twin of the backend. It is in no session.
 
         Returns:
             A job. Its result has, for each pub, a BitArray for each classical register, of the
             shape of the parameter values.
 
         Raises:
-            InvalidInputError: for a circuit that is wider than the device or measures nothing,
+            InvalidInputError: for a circuit that is wider than the backend or measures nothing,
                 and for parameter values or shots that do not fit.
             SessionClosedError: where the session takes no more jobs.
         """
@@ -303,10 +303,10 @@ class Estimator(_Primitive, BaseEstimatorV2):  # type: ignore[misc] # qiskit has
 
     Args:
         mode: a Session, a Batch, a backend or its name. None is the session of the surrounding
-            `with` block, else the least busy device.
+            `with` block, else the least busy backend.
         options: Options, or a dict of the same names; copied.
         session: another name for mode, from older releases of Qiskit Runtime.
-        backend: likewise; beside a session, the device that it has to be on.
+        backend: likewise; beside a session, the backend that it has to be on.
 
     Raises:
         InvalidInputError: for a mode or an option that cannot be used.
@@ -323,7 +323,7 @@ class Estimator(_Primitive, BaseEstimatorV2):  # type: ignore[misc] # qiskit has
     ) -> RuntimeJob:
         """Send circuits and observables to be estimated.
 
-        A circuit that is not in the device's instruction set is transpiled for it, and its
+        A circuit that is not in the backend's instruction set is transpiled for it, and its
         observables with it.
 
         Args:
@@ -339,7 +339,7 @@ class Estimator(_Primitive, BaseEstimatorV2):  # type: ignore[misc] # qiskit has
             shape.
 
         Raises:
-            InvalidInputError: for a circuit that is wider than the device, and for observables,
+            InvalidInputError: for a circuit that is wider than the backend, and for observables,
                 parameter values or a precision that do not fit.
             SessionClosedError: where the session takes no more jobs.
         """
@@ -368,7 +368,7 @@ def _check_width(number: int, circuit: QuantumCircuit, backend: Backend) -> None
 
 
 def _check_shots(number: int, pub: SamplerPub | EstimatorPub, backend: Backend) -> None:
-    """Refuse more shots than the device takes, where the pub itself says how many."""
+    """Refuse more shots than the backend takes, where the pub itself says how many."""
     most = backend.configuration().get("max_shots")
     if most is None:
         return
@@ -388,7 +388,7 @@ def _check_shots(number: int, pub: SamplerPub | EstimatorPub, backend: Backend) 
 
 
 def _is_isa(circuit: QuantumCircuit, backend: Backend) -> bool:
-    """Whether the device can execute the circuit as it is."""
+    """Whether the backend can execute the circuit as it is."""
     target = backend.target
     if circuit.num_qubits != target.num_qubits:
         return False

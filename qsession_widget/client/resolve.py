@@ -1,4 +1,4 @@
-"""Where a session or job goes: the service and the device that are meant."""
+"""Where a session or job goes: the service and the backend that are meant."""
 
 from __future__ import annotations
 
@@ -32,12 +32,12 @@ if TYPE_CHECKING:
 
 
 def is_device(given: object) -> TypeGuard[str | BackendV2]:
-    """Whether something names a device, or is one."""
+    """Whether something names a backend, or is one."""
     return isinstance(given, (str, BackendV2))
 
 
 def service_of(backend: str | BackendV2 | None) -> QiskitRuntimeService:
-    """Give the service that a backend is on, where nobody names one.
+    """Return the service that a backend is on, where nobody names one.
 
     Args:
         backend: of ours; of qiskit-ibm-runtime, whose servers are used; of its fake provider, which
@@ -64,7 +64,7 @@ def _only_local(name: str) -> bool:
 
 
 def service_for(service: object, backend: str | BackendV2 | None) -> QiskitRuntimeService:
-    """Give the service that is meant by who may name one.
+    """Return the service that is meant by who may name one.
 
     Raises:
         InvalidInputError: for a service that is none of ours.
@@ -80,7 +80,7 @@ def service_for(service: object, backend: str | BackendV2 | None) -> QiskitRunti
 
 
 def device_for(service: QiskitRuntimeService, backend: str | BackendV2 | None) -> Backend:
-    """Give the device that is meant; the least busy one where none is named.
+    """Return the backend that is meant; the least busy one where none is named.
 
     Raises:
         BackendNotFoundError: where the service has none of that name.
@@ -97,10 +97,10 @@ def device_for(service: QiskitRuntimeService, backend: str | BackendV2 | None) -
 
 
 def other_devices(service: QiskitRuntimeService, backend: Backend) -> Iterator[Backend]:
-    """Give the same device in each further instance of an account that has it.
+    """Return the same backend in each further instance of an account that has it.
 
     Args:
-        service: that was asked for the device.
+        service: that was asked for the backend.
         backend: what it gave, of the first instance that has it.
     """
     for each in service.beside():

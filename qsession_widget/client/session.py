@@ -64,7 +64,7 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 OnError = Literal["cancel", "close", "leave"]
-"""What an exception does that ends the `with` block of a session."""
+"""What happens to a session when an exception ends its `with` block."""
 
 _BAD_REQUEST = 400
 _FORBIDDEN = 403
@@ -78,34 +78,34 @@ _R = TypeVar("_R")
 
 
 class Session:
-    """A session: its jobs run one after another on a device that nobody else uses meanwhile.
+    """A session: its jobs run one after another on a backend that it has to itself meanwhile.
 
-    As a context manager, `with` or `async with`, it closes itself at the end of the block. What
-    happens when an exception ends the block is `on_error`; a KeyboardInterrupt, or the
+    As a context manager, `with` or `async with`, it closes itself at the end of the block.
+    `on_error` says what happens when an exception ends the block; a KeyboardInterrupt, or the
     cancellation of an asyncio task, always leaves the session open, so that an interrupted cell
     loses nothing.
 
-    On a simulator there is no session on the service: `session_id` is None, and the jobs run
-    without one.
+    Simulators have no sessions on the service: `session_id` is None, and the jobs run outside of
+    any session.
 
     Args:
         service: the service; None takes the backend's, else the default: a runtime that was joined,
-            the saved default account, or the local runtime. As in qiskit-ibm-runtime the backend
-            may stand here, and `max_time` after it.
-        backend: name or object of the device; None takes the least busy one.
+            the saved default account, or the local runtime. As in qiskit-ibm-runtime, the backend
+            may be given here, followed by `max_time`.
+        backend: name or object of the backend; None takes the least busy one.
         max_time: how long the session may last from its first job on: whole seconds, text such as
             "2h 30m 40s", or a timedelta. None takes the service's maximum.
-        on_error: what an exception does that ends the `with` block: "cancel" cancels queued jobs
-            and takes no more, "close" takes no more, "leave" does nothing.
+        on_error: what happens when an exception ends the `with` block: "cancel" cancels the queued
+            jobs and accepts no more, "close" accepts no more, "leave" does nothing.
         tags: added to the tags of every job of the session.
-        name: a name for people to know it by. Sessions have no names at IBM (POST /sessions takes
-            mode, backend, instance and max_ttl), so it is one more tag of every job:
-            `service.jobs(job_tags=[name])` finds them again, and by their `session_id` the session.
+        name: a name by which people recognise it. Sessions have no names at IBM (POST /sessions
+            takes mode, backend, instance and max_ttl), so the name is added to the tags of every
+            job: `service.jobs(job_tags=[name])` finds the jobs, and their `session_id` the session.
 
     Raises:
-        InvalidInputError: a ValueError, for arguments that cannot be used, and where the service
-            refuses them.
-        PlanError: where the account's plan has no sessions, as IBM's open plan.
+        InvalidInputError: a ValueError, for arguments that cannot be used or that the service
+            refuses.
+        PlanError: if the account's plan has no sessions, like IBM's open plan.
         BackendNotFoundError: also a ValueError, for an unknown backend.
     """
 
@@ -136,7 +136,7 @@ class Session:
         seconds = None if max_time is None else parse_duration(max_time)
         self._begin(service_for(service, backend), on_error, tags, name)
         device = self._device = device_for(self._service, backend)
-        # Of several instances of an account, the one that has the device.
+        # Of several instances of an account, the one that has the backend.
         asked, self._service = self._service, service_of(device)
         if device.simulator:
             return
@@ -147,12 +147,12 @@ class Session:
                 refused = _refused(error, max_time)
                 if not isinstance(refused, PlanError):
                     raise refused from error
-                # Instances of a free plan are asked first, and have no sessions.
+                # Instances with a free plan are asked first, and have no sessions.
                 created = self._created_elsewhere(asked, device, seconds, refused)
         except ServiceUnavailableError as error:
             error.add_note(
-                "Whether a session was opened is not known: service.sessions(pending=True) lists "
-                f"those that are open, and {type(self).__name__}.from_id(id).close() ends one."
+                "It is not known whether a session was opened: service.sessions(pending=True) "
+                f"lists open sessions, and {type(self).__name__}.from_id(id).close() ends one."
             )
             raise
         self._session_id = str(created["id"])
@@ -170,28 +170,28 @@ class Session:
         use_fractional_gates: bool | None = None,
         calibration_id: str | None = None,
     ) -> Self:
-        """Give a session that exists. This creates nothing, and changes nothing on the service.
+        """Return an existing session. Nothing is created or changed on the service.
 
         A closed session can be read; only `run` refuses.
 
         Args:
             session_id: its id.
             service: as for the constructor.
-            backend: name or object of its device, to be checked; None checks nothing.
+            backend: name or object of its backend, to be checked; None checks nothing.
             on_error: as for the constructor.
             tags: as for the constructor.
             name: as for the constructor.
-            use_fractional_gates: as for `QiskitRuntimeService.backend`, for the session's device.
-            calibration_id: nothing but None is allowed; for programs that say it.
+            use_fractional_gates: as for `QiskitRuntimeService.backend`, for the session's backend.
+            calibration_id: only None is allowed; accepted for programs that name it.
 
         Raises:
-            NotFoundError: where there is no such session.
-            InvalidInputError: a ValueError, where it is a batch and not a session, or the other
-                way round, and where its device is another one.
+            NotFoundError: if there is no such session.
+            InvalidInputError: a ValueError, if it is a batch and not a session, or the other way
+                round, or if it is on another backend.
         """
         no_calibration(calibration_id)
         validation.given(validation.boolean, "use_fractional_gates", use_fractional_gates)
-        # What cannot be used is said before the service is asked.
+        # Values that cannot be used are refused before the service is asked.
         device = None if backend is None else backend_name(backend)
         session = super().__new__(cls)
         session._begin(service_for(service, backend), on_error, tags, name)
@@ -254,7 +254,7 @@ class Session:
     def _repr_mimebundle_(
         self, include: object = None, exclude: object = None
     ) -> tuple[dict[str, Any], dict[str, Any]]:
-        """Display as the panel, where the widget libraries are there."""
+        """Display the session as its panel, if the widget libraries are installed."""
         try:
             panel = display.panel_of(self)
         except ImportError:
@@ -265,14 +265,14 @@ class Session:
         return bundle
 
     def __copy__(self) -> Self:
-        # It stands for the one session of its id: a copy would be the same.
+        # It stands for the one session of its id: a copy would be equal in everything.
         return self
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Self:
         return self
 
     def __reduce__(self) -> tuple[Any, ...]:
-        # By its id; on a simulator, which gives none, by its key and the jobs that it knows.
+        # By its id; on a simulator, where it has none, by its key and the jobs that it knows.
         with self._lock:
             jobs = list(self._own_jobs)
         values = {
@@ -302,7 +302,7 @@ class Session:
 
     @property
     def tags(self) -> list[str]:
-        """What is added to the tags of every job that goes through this object; so is its name."""
+        """The tags that are added to every job sent through this object; so is its name."""
         return list(self._tags)
 
     @property
@@ -315,7 +315,7 @@ class Session:
         """Its backend, as an object.
 
         Raises:
-            InvalidInputError: where the service has not said yet which one it is.
+            InvalidInputError: if the service has not said yet which backend it is.
         """
         if self.backend() is None or self._device is None:
             raise InvalidInputError(
@@ -325,16 +325,16 @@ class Session:
         return self._device
 
     def backend(self) -> str | None:
-        """Give the name of its backend; None where the service has not said yet."""
+        """Return the name of its backend; None if the service has not said yet."""
         if self._device is None:
             name = self._json().get("backend_name")
             self._device = self._service.backend(name) if name else None
         return None if self._device is None else str(self._device.name)
 
-    # How it is
+    # Its status
 
     def status(self) -> str | None:
-        """Ask how it is.
+        """Return its status.
 
         Returns:
             "Pending", "In progress, accepting new jobs", "In progress, not accepting new jobs" or
@@ -347,24 +347,24 @@ class Session:
         return session_status(found["state"], accepting_jobs=bool(found["accepting_jobs"]))
 
     def details(self) -> SessionDetails | None:
-        """Ask for all that the service knows about it (GET /sessions/{id}).
+        """Return everything that the service knows about it (GET /sessions/{id}).
 
         Returns:
             None if the backend is a simulator; else a dict with
 
             * id: its id.
-            * backend_name: its device.
+            * backend_name: its backend.
             * interactive_timeout: seconds without a job after which it becomes inactive.
             * max_time: seconds that it may last from its first job on.
-            * active_timeout: seconds that it may be active at a stretch.
+            * active_timeout: seconds that it may be active without a break.
             * state: open, active, inactive, closed, or pending_inactive, pending_closed.
-            * accepting_jobs: whether it takes jobs.
-            * last_job_started, last_job_completed: when; text, RFC 3339 in UTC, or None.
+            * accepting_jobs: whether it accepts jobs.
+            * last_job_started, last_job_completed: times as text, RFC 3339 in UTC, or None.
             * started_at: when its first job started; likewise.
             * closed_at: when it was closed; likewise.
-            * activated_at: when it became active the last time; likewise.
+            * activated_at: when it last became active; likewise.
             * mode: "dedicated" for a session, "batch" for a batch.
-            * usage_time: as `usage()`.
+            * usage_time: as returned by `usage()`.
             * timestamps: every change of state, a list of {"status", "timestamp"}, times as above.
         """
         if self._session_id is None:
@@ -372,40 +372,40 @@ class Session:
         return details_of(self._json())
 
     def usage(self) -> float | None:
-        """Give the seconds that it has cost so far (`elapsed_time` of GET /sessions/{id}).
+        """Return its usage so far, in seconds (`elapsed_time` of GET /sessions/{id}).
 
         Returns:
             For a session the time that it was active, for a batch the device time of its jobs;
-            None where the service has no figure, and if the backend is a simulator.
+            None if the service has no figure, or if the backend is a simulator.
         """
         return None if self._session_id is None else self._json().get("elapsed_time")
 
     def cache_info(self) -> CacheInfo | None:
-        """Give what the runtime kept for it, so that its iterations are fast.
+        """Return the figures of the runtime's cache, which makes the session's iterations fast.
 
         Returns:
-            `{"hits", "misses", "seconds_saved"}`: how often its jobs found something that was kept
-            (circuits, transpiled ones, noise), how often it had to be made, and how long the making
-            had taken of what was found. None at services that do not say, and if the backend is a
-            simulator.
+            `{"hits", "misses", "seconds_saved"}`: how often its jobs found something in the cache
+            (decoded circuits, transpiled circuits, noise models), how often it had to be made, and
+            how many seconds it had taken to make what was found. None if the service does not say,
+            or if the backend is a simulator.
         """
         return None if self._session_id is None else (self._json().get(EXTRA) or {}).get("cache")
 
     def jobs(self) -> list[RuntimeJob]:
-        """List its jobs, the oldest first, each once, also those that others have sent.
+        """List its jobs, the oldest first, each once, including those sent by other programs.
 
-        If the backend is a simulator: those that went through this object.
+        If the backend is a simulator: the jobs that were sent through this object.
         """
         if self._session_id is None:
             with self._lock:
                 return list(self._own_jobs)
         if "watch" in self._service.features:
-            # One answer holds them all, so none can be missed between two pages.
+            # One response holds them all, so none can be missed between two pages.
             found = self._service.api.watch(self._session_id) or {"jobs": []}
             return [RuntimeJob(self._service, job["id"], data=job) for job in found["jobs"]]
         return self._service.jobs(limit=None, session_id=self._session_id, descending=False)
 
-    # What to do with it
+    # Running jobs, and ending
 
     def run(
         self,
@@ -423,13 +423,13 @@ class Session:
             program_id: the program, for example "sampler".
             inputs: its inputs: JSON values, circuits, arrays and observables.
             options: how to run it, RuntimeOptions or a dict of the same names.
-            callback: called on a thread of ours as `callback(job_id, result)`: on the local runtime
-                with the result of each pub as it is finished, and everywhere once with the whole.
-            result_decoder: class with `decode(text)`, in the place of the wire's own.
+            callback: called on a background thread as `callback(job_id, result)`: on the local
+                runtime with the result of each finished pub, and everywhere with the whole result.
+            result_decoder: class with `decode(text)`, in the place of the default decoder.
             optimization_level: as for `QiskitRuntimeService.run`.
 
         Raises:
-            SessionClosedError: a RuntimeError, where it takes no more jobs.
+            SessionClosedError: a RuntimeError, if it accepts no more jobs.
             InvalidInputError: for options or inputs that cannot be used.
             NotFoundError: for an unknown program.
         """
@@ -475,10 +475,10 @@ class Session:
         return job
 
     def bind(self, function: Callable[_P, _R]) -> Callable[_P, _R]:
-        """Give a function that runs as if in this session's `with` block, on whatever thread.
+        """Return a function that runs as if in this session's `with` block, on any thread.
 
-        A new thread does not know the blocks of the one that starts it:
-        `executor.map(session.bind(work), data)`. The session is not closed at its end.
+        A new thread does not know the blocks of the thread that starts it:
+        `executor.map(session.bind(work), data)`. The session stays open when the function returns.
 
         Args:
             function: a function or a coroutine function.
@@ -486,23 +486,23 @@ class Session:
         return bound(self, validation.function("function", function))
 
     def close(self) -> str:
-        """Take no more jobs. Queued and running ones finish, then the session is over.
+        """Accept no more jobs. Queued and running ones finish, then the session is closed.
 
-        Doing it again changes nothing.
+        Closing it again changes nothing.
 
         Returns:
-            What became of it, in words.
+            A sentence that says what the session does now.
         """
         self._close()
         return self._how_it_ended()
 
     def cancel(self) -> str:
-        """Take no more jobs, and cancel the queued ones. Running ones finish.
+        """Accept no more jobs, and cancel the queued ones. Running ones finish.
 
-        Doing it again changes nothing.
+        Cancelling it again changes nothing.
 
         Returns:
-            What became of it, in words.
+            A sentence that says what the session does now.
         """
         self._cancel()
         return self._how_it_ended()
@@ -511,21 +511,21 @@ class Session:
         """Cancel the queued jobs, and leave the session open.
 
         Returns:
-            Ids of the jobs that this cancelled.
+            The ids of the cancelled jobs.
         """
         if self._session_id is not None and "watch" in self._service.features:
             return self._service.api.cancel_queued(self._session_id, key=str(uuid.uuid4()))
         return [job.job_id() for job in self.jobs() if job.queued() and _cancelled(job)]
 
     def live(self) -> AbstractContextManager[object]:
-        """Draw it in the terminal, live, as long as a `with` block runs."""
+        """Draw it in the terminal, live, while a `with` block runs."""
         return display.live(self)
 
     def ibm(self) -> OfficialSession:
-        """Give a genuine `qiskit_ibm_runtime.Session`, or `Batch`, on the same id.
+        """Return a genuine `qiskit_ibm_runtime.Session`, or `Batch`, on the same id.
 
-        For the primitives of qiskit-ibm-runtime, which take no other: jobs that they send run in
-        this session. Either object ends it for both.
+        It is for the primitives of qiskit-ibm-runtime, which take no other session: their jobs run
+        in this one. Closing either object ends the session for both.
 
         Raises:
             InvalidInputError: if the backend is a simulator, which has no session on the service.
@@ -547,12 +547,12 @@ class Session:
         tags: Sequence[str] | None,
         name: str | None,
     ) -> None:
-        """Set what every session object has, whichever constructor makes it."""
+        """Set the state that both constructors share."""
         validation.one_of(*get_args(OnError))("on_error", on_error)
         self.key = str(uuid.uuid4())
-        """Made by this client, so that sessions without an id on the service have one too."""
+        """Made by this client, so that sessions without an id on the service have a key, too."""
         self.name = None if name is None else validation.text("name", name)
-        """A name for people to know it by."""
+        """A name by which people recognise it."""
         self._service = service
         self._on_error: OnError = on_error
         self._tags = validation.tags("tags", tags) if tags is not None else []
@@ -581,10 +581,10 @@ class Session:
         seconds: int | None,
         refused: PlanError,
     ) -> dict[str, Any]:
-        """Open it in another instance of the account, whose plan has sessions.
+        """Open it in another instance of the account whose plan has sessions.
 
         Raises:
-            PlanError: the first one, where none has.
+            PlanError: the first refusal, if no instance has sessions.
         """
         for other in other_devices(asked, device):
             try:
@@ -627,14 +627,14 @@ class Session:
 
     @contextmanager
     def _forgotten(self) -> Iterator[None]:
-        """Take it for ended where the service does not know it (any more)."""
+        """Treat the session as ended if the service does not know it (any more)."""
         try:
             yield
         except NotFoundError:
             logger.info("Session %s is not on the service any more", self._session_id)
 
     def _end(self, error: BaseException | None) -> None:
-        """Do what the end of the block means for the session."""
+        """End the session as `on_error` says, at the end of its `with` block."""
         if error is None:
             self._close()
         elif isinstance(error, (KeyboardInterrupt, asyncio.CancelledError)):
@@ -650,12 +650,12 @@ class Session:
             try:
                 self._cancel() if self._on_error == "cancel" else self._close()
             except QSessionError as problem:
-                # The first exception is the one that matters; this one must not hide it.
+                # The first exception is the one that matters: this one must not replace it.
                 logger.exception("%r could not be ended", self)
                 error.add_note(f"{self!r} could not be ended and may be open: {problem}")
 
     def _how_it_ended(self) -> str:
-        """Count the jobs that are left. The ending itself stands, whether this works or not."""
+        """Return how many jobs are left, in words. The session has ended even if this fails."""
         if self._session_id is None:
             return "takes no more jobs"
         try:
@@ -670,10 +670,10 @@ class Session:
 
 
 class Batch(Session):
-    """A batch: its jobs are given to the device together, and others may come in between.
+    """A batch: its jobs are sent to the backend together, and other users' may run in between.
 
-    For jobs that do not depend on each other. Everything else is as for a Session; its usage is
-    the device time of its jobs.
+    It is for jobs that do not depend on each other. Everything else is as for a Session; its usage
+    is the device time of its jobs.
     """
 
     _MODE: ClassVar[Mode] = Mode.BATCH
@@ -687,17 +687,17 @@ def current_session() -> Session | None:
 def find_session(
     session: Session | OfficialSession | str, service: QiskitRuntimeService | None = None
 ) -> Session:
-    """Give the session or batch that is meant, whichever of the two it is.
+    """Return our session or batch for anything that names one.
 
     Args:
-        session: its id; or a session or batch of qiskit-ibm-runtime, opened by whomever; or one
-            of ours, which is given back.
+        session: its id; a session or batch of qiskit-ibm-runtime; or one of ours, which is
+            returned as it is.
         service: where to look for an id; None is the default service.
 
     Raises:
-        NotFoundError: where there is none of that id.
+        NotFoundError: if there is none of that id.
         InvalidInputError: for anything else, and for sessions of qiskit-ibm-runtime's local testing
-            mode, which are on no service.
+            mode, which are not on a service.
     """
     if isinstance(session, Session):
         return session
@@ -710,13 +710,13 @@ def find_session(
 
 
 def _refused(error: ServiceError, max_time: int | str | timedelta | None) -> QSessionError:
-    """Say what a refused session means in the words of who asked for it."""
+    """Return the error to raise for a refused session, in the terms of the user's arguments."""
     refused = error.status_code in {_BAD_REQUEST, _FORBIDDEN}
     if error.code == _NO_SESSIONS_IN_PLAN or (refused and "open plan" in str(error).lower()):
         return PlanError(
-            f"this account's plan has no sessions: {error}. A Batch, or jobs without either, "
-            "may do, as may an instance with another plan; and the local runtime has sessions for "
-            "everybody: Session(QiskitRuntimeService('local'), backend='fake_torino')",
+            f"this account's plan has no sessions: {error}. Use a Batch, jobs outside of both, or "
+            "an instance with another plan; the local runtime has sessions for everyone: "
+            "Session(QiskitRuntimeService('local'), backend='fake_torino')",
             status_code=error.status_code,
             code=error.code,
         )
@@ -727,7 +727,7 @@ def _refused(error: ServiceError, max_time: int | str | timedelta | None) -> QSe
 
 
 def _again(kind: type[Session], values: dict[str, Any]) -> Session:
-    """Make a session of what is known of it, without asking the service."""
+    """Make a session from its pickled values, without asking the service."""
     session = kind.__new__(kind)
     vars(session).update(values, _lock=forking.Lock())
     return session
@@ -737,5 +737,5 @@ def _cancelled(job: RuntimeJob) -> bool:
     try:
         return job.cancel()
     except ConflictError:
-        # It was over, or had begun, before this reached it.
+        # It had ended or started before the request arrived.
         return False

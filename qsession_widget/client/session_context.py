@@ -23,7 +23,7 @@ _stack: contextvars.ContextVar[tuple[OpenSession, ...]] = contextvars.ContextVar
 
 
 def innermost_session() -> OpenSession | None:
-    """Give the session of the innermost `with` block that this code runs in."""
+    """Return the session of the innermost `with` block that this code runs in."""
     return next(reversed(_stack.get()), None)
 
 
@@ -52,7 +52,7 @@ def inside(session: OpenSession) -> Iterator[None]:
 
 
 def bound(session: OpenSession, function: Callable[_P, _R]) -> Callable[_P, _R]:
-    """Give a function that runs as if in a session's block, on whatever thread.
+    """Return a function that runs as if in a session's block, on whatever thread.
 
     Args:
         session: the session.

@@ -79,7 +79,7 @@ class SessionSummary:
     Attributes:
         id: its id.
         mode: "dedicated" for a session, "batch" for a batch.
-        backend_name: its device; None where the service does not say.
+        backend_name: its backend; None where the service does not say.
         status: "pending", "in_progress", "completed", "canceled" or "failed".
         accepting_jobs: whether it takes jobs; None where the service does not say.
         created_at: when it was opened, in UTC.

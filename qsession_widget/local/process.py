@@ -84,7 +84,7 @@ def _started(folder: Path) -> Discovery:
 
 
 def connection(*, folder: Path | None = None) -> Connection:
-    """Give what IBM's own client needs to use the local runtime, which is started if need be.
+    """Return what IBM's own client needs to use the local runtime, which is started if need be.
 
     Args:
         folder: where it keeps its files; None is `wire.discovery.home()`.
@@ -96,7 +96,7 @@ def connection(*, folder: Path | None = None) -> Connection:
 
 
 def official_service(*, folder: Path | None = None) -> Any:
-    """Give a `QiskitRuntimeService` of qiskit-ibm-runtime that uses the local runtime.
+    """Return a `QiskitRuntimeService` of qiskit-ibm-runtime that uses the local runtime.
 
     It is the genuine class, and this process's accounts at IBM are left alone. Where the runtime
     was killed it is started again, as for clients of ours; where it was stopped and started again
@@ -197,7 +197,7 @@ def advance_clock(seconds: float, *, folder: Path | None = None) -> dict[str, An
 
 
 def _answering(folder: Path) -> Discovery | None:
-    """Give the runtime of a folder if it answers and is what it says it is."""
+    """Return the runtime of a folder if it answers and is what it says it is."""
     found = Discovery.read(folder)
     try:
         if found is None:

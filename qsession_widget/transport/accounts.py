@@ -120,7 +120,7 @@ class Account:
         return named if named.startswith("crn:") else None
 
     def with_changes(self, **changes: Any) -> Account:
-        """Give this account with other values; None leaves its own."""
+        """Return this account with other values; None leaves its own."""
         return replace(
             self, **{name: value for name, value in changes.items() if value is not None}
         )
@@ -161,7 +161,7 @@ class Account:
 
 
 def account_file() -> Path:
-    """Give the file in which qiskit-ibm-runtime keeps accounts."""
+    """Return the file in which qiskit-ibm-runtime keeps accounts."""
     return Path.home() / ".qiskit" / "qiskit-ibm.json"
 
 
@@ -269,7 +269,7 @@ def save_account(
 def saved_accounts(
     *, channel: str | None = None, name: str | None = None, filename: str | Path | None = None
 ) -> dict[str, dict[str, Any]]:
-    """Give what is saved, by name, without the tokens: they are for no eyes."""
+    """Return what is saved, by name, without the tokens: they are for no eyes."""
     check_which(channel, name)
     return {
         each: {key: value for key, value in entry.items() if key != "token"}

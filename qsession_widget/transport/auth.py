@@ -138,7 +138,7 @@ class IAMAuth(AuthBase):
                 self._renew_at = self._ends_at = 0.0
 
     def token(self) -> str:
-        """Give a token that is valid now.
+        """Return a token that is valid now.
 
         Raises:
             NotAuthorizedError: where IAM refuses the API key.

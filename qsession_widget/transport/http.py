@@ -319,7 +319,7 @@ class Transport:
     def _broken(
         self, call: _Call, error: requests.RequestException, *, last: bool
     ) -> ServiceUnavailableError:
-        """Give what to say about a broken connection, or raise it where a repetition is no use."""
+        """Return the error for a broken connection, or raise it if repeating is of no use."""
         problem = ServiceUnavailableError(
             f"{call.method} {self.url}{call.path}: {innermost(error)}"
         )
@@ -372,7 +372,7 @@ class _Patience:
         return waited or not (self._patient and lasting)
 
     def pause(self, attempt: int, seconds: float) -> float:
-        """Give the pause to make, and count it."""
+        """Return the pause to make, and count it."""
         if attempt >= _ATTEMPTS:
             seconds = min(seconds, _LONGEST_OUTAGE_PAUSE_SECONDS)
         self._paused += seconds

@@ -81,7 +81,7 @@ class Cloud:
         self._catalog.close()
 
     def instances(self) -> list[Instance]:
-        """List the account's instances that have devices, in the order of the search.
+        """List the account's instances that have backends, in the order of the search.
 
         Raises:
             NotAuthorizedError, ServiceError, ServiceUnavailableError: as `Transport.request`.
@@ -104,7 +104,7 @@ class Cloud:
                 repeatable=True,
             ).json()
             for item in page.get("items") or []:
-                # Without an allocation an instance has no devices.
+                # Without an allocation an instance has no backends.
                 if not (item.get("doc") or {}).get("extensions"):
                     continue
                 plan_id = str(item.get("service_plan_unique_id"))
@@ -120,7 +120,7 @@ class Cloud:
         return list(found.values())
 
     def _plan(self, plan_id: str) -> tuple[str, str]:
-        """Give name and pricing of a plan. Archived ones cannot be read: they are unknown."""
+        """Return name and pricing of a plan. Archived ones cannot be read: they are unknown."""
         try:
             entry = self._catalog.request("GET", f"/{plan_id}").json()
         except QSessionError as error:
@@ -139,7 +139,7 @@ def fitting(
     plans_preference: Sequence[str] = (),
     tags: Sequence[str] = (),
 ) -> list[Instance]:
-    """Give those of an account's instances that fit, in the order of qiskit-ibm-runtime.
+    """Return those of an account's instances that fit, in the order of qiskit-ibm-runtime.
 
     Args:
         instances: all of them.

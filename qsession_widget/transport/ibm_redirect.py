@@ -87,7 +87,7 @@ class LocalAuth(AuthBase):
         return request
 
     def get_headers(self) -> dict[str, str]:
-        """Give the headers."""
+        """Return the headers."""
         return {"Service-CRN": self.crn, "Authorization": f"Bearer {self.api_key}"}
 
     def __deepcopy__(self, memo: Any = None) -> LocalAuth:
@@ -127,7 +127,7 @@ class _OneWay(HTTPAdapter):
     """
 
     def proxy_manager_for(self, proxy: str, **more: Any) -> Any:
-        """Give the pools of a proxy (requests.adapters.HTTPAdapter)."""
+        """Return the pools of a proxy (requests.adapters.HTTPAdapter)."""
         options = [(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)]
         return partial(super().proxy_manager_for, socket_options=options)(proxy, **more)
 

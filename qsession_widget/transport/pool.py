@@ -113,5 +113,5 @@ def is_here(url: str) -> bool:
 
 
 def without_credentials(text: str) -> str:
-    """Give a text without the names and passwords of the addresses in it."""
+    """Return a text without the names and passwords of the addresses in it."""
     return _CREDENTIALS.sub("//***@", text)

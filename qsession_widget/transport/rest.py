@@ -61,7 +61,7 @@ class RuntimeApi:
     # Devices
 
     def backends(self, *, mocks: bool = False) -> list[Json]:
-        """GET /backends: the devices' names, states and queues, and those of mocks if wanted."""
+        """GET /backends: the backends' names, states and queues, and those of mocks if wanted."""
         query = {"include_mocks": "true"} if mocks else {}
         devices: list[Json] = self._json("/backends", **query)["devices"]
         return devices
@@ -71,7 +71,7 @@ class RuntimeApi:
         return self._json(f"/backends/{_part(name)}/configuration")
 
     def properties(self, name: str, updated_before: str | None = None) -> Json:
-        """GET /backends/{name}/properties; empty where the device has none."""
+        """GET /backends/{name}/properties; empty where the backend has none."""
         path = f"/backends/{_part(name)}/properties"
         return self._json(path, updated_before=updated_before) or {}
 
@@ -333,7 +333,7 @@ def _of_poll(answer: Polled) -> Json | None:
 
 
 def _as_it_came(job: Json) -> tuple[datetime, int]:
-    """Give a job's place among others: by time, and by its number where times are equal."""
+    """Return a job's place among others: by time, and by its number where times are equal."""
     return datetime.fromisoformat(job["created"]), (job.get(EXTRA) or {}).get("number", 0)
 
 

@@ -46,7 +46,7 @@ class ServerTime:
                 self._low, self._high = max(low, self._low), min(high, self._high)
 
     def now(self) -> datetime:
-        """Give the server's time, in UTC; this machine's as long as no answer has said it."""
+        """Return the server's time, in UTC; this machine's as long as no answer has said it."""
         with self._lock:
             low, high = self._low, self._high
         if low == float("-inf"):

@@ -68,7 +68,7 @@ class EncodedCircuits:
         return len(self._known)
 
     def text(self, circuit: QuantumCircuit, *, plain: bool = False) -> str:
-        """Give a circuit's form on the wire, as `codec.encode_circuit` does.
+        """Return a circuit's form on the wire, as `codec.encode_circuit` does.
 
         Args:
             circuit: the circuit.

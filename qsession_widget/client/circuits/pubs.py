@@ -197,7 +197,7 @@ def _check_names(circuit: QuantumCircuit, values: Any) -> None:
 
 
 def _names(keys: Any) -> Iterator[str]:
-    """Give the names of parameters: keys are parameters, their names, or several of those."""
+    """Return the names of parameters: keys are parameters, their names, or several of those."""
     for key in keys:
         if isinstance(key, Parameter):
             yield key.name

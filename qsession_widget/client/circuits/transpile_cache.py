@@ -1,4 +1,4 @@
-"""Transpiles circuits for services that take only what their device can execute, each once."""
+"""Transpiles circuits for services that take only what their backend can execute, each once."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ CACHED_CIRCUITS = 256
 
 
 class TranspiledCircuits:
-    """Circuits that were transpiled, by their content, device and level. For all threads.
+    """Circuits that were transpiled, by their content, backend and level. For all threads.
 
     An iteration that sends the same ansatz again and again has it transpiled once, and gets the
     same circuit every time, whatever the transpiler's random choices are.
@@ -38,11 +38,11 @@ class TranspiledCircuits:
         """How often a circuit was there."""
 
     def get(self, circuit: QuantumCircuit, backend: Backend, level: int) -> QuantumCircuit:
-        """Give a circuit that the device can execute.
+        """Return a circuit that the backend can execute.
 
         Args:
             circuit: the circuit.
-            backend: the device.
+            backend: the backend.
             level: how hard the transpiler works, 0 to 3.
         """
         digest = hashlib.sha256(encoded_circuits.text(circuit).encode()).digest()
