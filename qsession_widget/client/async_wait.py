@@ -77,7 +77,7 @@ class Places:
 
     @contextmanager
     def given_back(self) -> Iterator[None]:
-        """Return a place back at the end of a block."""
+        """Release a place at the end of a block."""
         try:
             yield
         finally:

@@ -1,4 +1,4 @@
-"""Executor: runs the quantum programs of qiskit-ibm-runtime as jobs of a service."""
+"""Executor: runs the quantum programs of qiskit-ibm-runtime as jobs on a service."""
 
 from __future__ import annotations
 
@@ -29,21 +29,21 @@ if TYPE_CHECKING:
     from qsession_widget.client.session import Session
 
 _SCHEMA_VERSION = "v2.0"
-"""Newest form of the program's inputs (ibm-quantum-schemas, `executor`)."""
+"""Newest schema of the program's inputs (ibm-quantum-schemas, `executor`)."""
 
 _SEED = "seed_simulator"
-"""Of the simulator's options, which has its place in the inputs among the experimental ones."""
+"""The simulator's option that is sent with the experimental options."""
 
 
 class Executor(Placed):
-    """Runs a `QuantumProgram`: circuits, and templates of random circuits, as they are.
+    """Runs a `QuantumProgram`: circuits, and templates of random circuits, without changing them.
 
     Args:
         mode: a Session, a Batch, a backend or its name. None is the session of the surrounding
             `with` block, else the least busy backend.
         options: `ExecutorOptions` of qiskit-ibm-runtime, or a dict of the same names.
         session: another name for mode.
-        backend: a third one; beside one of them, the backend that it has to be on.
+        backend: a third name; beside one of the others, the backend that it has to be on.
 
     Raises:
         InvalidInputError: for a mode or an option that cannot be used.
@@ -62,7 +62,7 @@ class Executor(Placed):
 
     @property
     def options(self) -> ExecutorOptions:
-        """`ExecutorOptions` of qiskit-ibm-runtime, checked by it: a copy of what was given."""
+        """A copy of the given `ExecutorOptions` of qiskit-ibm-runtime, which checks them."""
         return self._options
 
     @options.setter
@@ -85,8 +85,8 @@ class Executor(Placed):
 
         Raises:
             InvalidInputError: for anything else, for values that are not finite, and for delays
-                that do not survive on the way.
-            SessionClosedError: where the session takes no more jobs.
+                that are lost in the encoding.
+            SessionClosedError: if the session accepts no more jobs.
         """
         from qiskit_ibm_runtime.quantum_program import (  # noqa: PLC0415 - takes a second
             QuantumProgram,
@@ -125,13 +125,13 @@ class Executor(Placed):
 
 
 def _not_sent(options: ExecutorOptions) -> list[str]:
-    """Name the options for simulators that were set and have no place in a job's inputs."""
+    """Return the simulator's options that are set but have no field in a job's inputs."""
     asked = options.simulator.model_dump(exclude_defaults=True, exclude={_SEED})
     return [f"simulator.{name}" for name in asked]
 
 
 def _with_seed(options: ExecutorOptions) -> ExecutorOptions:
-    """Return options with the simulator's seed where it is sent: there is no place of its own."""
+    """Return options with the simulator's seed among the experimental ones, where it is sent."""
     seed = options.simulator.seed_simulator
     if seed is None:
         return options
@@ -141,7 +141,7 @@ def _with_seed(options: ExecutorOptions) -> ExecutorOptions:
 
 
 def _check_item(number: int, item: Any) -> None:
-    """Refuse what the official encoding loses, in silence or for a reader's errors."""
+    """Refuse an item that the official encoding would change without an error, or break."""
     arguments = getattr(item, "circuit_arguments", None)
     if arguments is not None and not np.all(np.isfinite(arguments)):
         raise InvalidInputError(

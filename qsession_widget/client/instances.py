@@ -39,9 +39,9 @@ class InstanceDetails(TypedDict):
 class Instances(Generic[_S]):
     """Asks each instance that a service uses.
 
-    A service talks to one instance for ever, unlike qiskit-ibm-runtime's, whose active instance
-    changes with what it is asked. A service that was made without an instance uses the account's
-    other instances too: each has a service of its own, made at its first use.
+    A service always talks to the same instance, unlike qiskit-ibm-runtime's, whose active instance
+    changes with the requests. A service that was made without an instance uses the account's other
+    instances, too: each has a service of its own, made at its first use.
 
     Args:
         own: the service, which owns this object and is therefore held weakly.
@@ -89,7 +89,7 @@ class Instances(Generic[_S]):
         """Return the services to ask, the owner of this object first.
 
         Args:
-            instance: CRN or name; None is the one of the constructor, or all where it named none.
+            instance: CRN or name; None is the one of the constructor, or all if it named none.
 
         Raises:
             InvalidInputError: for an instance that the account does not have, and for any on the

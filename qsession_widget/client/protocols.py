@@ -1,8 +1,7 @@
-"""What objects of the client need to know of those that are built upon them.
+"""Protocols that name classes of higher modules by what lower modules use of them.
 
-A service makes backends and jobs, and each of them keeps its service; a session runs jobs, and the
-service asks which session it is called in. Imports go one way all the same: the lower module names
-the upper class by what it uses of it.
+A service makes backends and jobs, and each of these keeps its service. A session runs jobs on a
+service, and the service asks for the current session. With protocols, imports still go one way.
 """
 
 from __future__ import annotations
@@ -20,15 +19,15 @@ if TYPE_CHECKING:
 class Service(Protocol):
     """The service of a backend or job: a `QiskitRuntimeService`, which documents each name.
 
-    Backends and jobs that its methods return are not named by their classes, which are made after
-    this one; they are `Backend` and `RuntimeJob`.
+    Its methods return `Backend` and `RuntimeJob`, which cannot be named here: their modules import
+    this one.
     """
 
     api: RuntimeApi
 
     @property
     def channel(self) -> str:
-        """What kind of service it is."""
+        """The kind of service."""
 
     @property
     def is_local(self) -> bool:

@@ -1,4 +1,4 @@
-"""Where a session or job goes: the service and the backend that are meant."""
+"""Resolves the service and backend that the arguments of a session or primitive mean."""
 
 from __future__ import annotations
 
@@ -32,21 +32,21 @@ if TYPE_CHECKING:
 
 
 def is_device(given: object) -> TypeGuard[str | BackendV2]:
-    """Whether something names a backend, or is one."""
+    """Whether a value is a backend or the name of one."""
     return isinstance(given, (str, BackendV2))
 
 
 def service_of(backend: str | BackendV2 | None) -> QiskitRuntimeService:
-    """Return the service that a backend is on, where nobody names one.
+    """Return the service of a backend, if no service is named.
 
     Args:
-        backend: of ours; of qiskit-ibm-runtime, whose servers are used; of its fake provider, which
-            the local runtime serves under the same name. A name, or None, is on the default one,
-            but for a recorded device, which IBM's servers do not have: where they are the default
-            it is on the local runtime.
+        backend: a backend of ours; of qiskit-ibm-runtime, whose servers are used; or of its fake
+            provider, which the local runtime serves under the same name. A name, or None, is on
+            the default service. Names of recorded devices, which IBM's servers do not have, are on
+            the local runtime if the default service is at IBM.
     """
     if isinstance(backend, Backend):
-        # It is typed as what backends know of it.
+        # Backends know their service only as a `protocols.Service`.
         return cast("QiskitRuntimeService", backend.service)
     module = type(backend).__module__
     if module.startswith("qiskit_ibm_runtime.fake_provider"):
@@ -64,10 +64,10 @@ def _only_local(name: str) -> bool:
 
 
 def service_for(service: object, backend: str | BackendV2 | None) -> QiskitRuntimeService:
-    """Return the service that is meant by who may name one.
+    """Return the service that is named, or else that of the backend.
 
     Raises:
-        InvalidInputError: for a service that is none of ours.
+        InvalidInputError: for a service that is not one of ours.
     """
     if service is None:
         return service_of(backend)
@@ -80,10 +80,10 @@ def service_for(service: object, backend: str | BackendV2 | None) -> QiskitRunti
 
 
 def device_for(service: QiskitRuntimeService, backend: str | BackendV2 | None) -> Backend:
-    """Return the backend that is meant; the least busy one where none is named.
+    """Return the backend that is named, or else the least busy one.
 
     Raises:
-        BackendNotFoundError: where the service has none of that name.
+        BackendNotFoundError: if the service has no backend of that name.
     """
     if isinstance(backend, Backend) and service.uses(backend.service):
         return backend
@@ -100,8 +100,8 @@ def other_devices(service: QiskitRuntimeService, backend: Backend) -> Iterator[B
     """Return the same backend in each further instance of an account that has it.
 
     Args:
-        service: that was asked for the backend.
-        backend: what it gave, of the first instance that has it.
+        service: the service that was asked for the backend.
+        backend: the backend of the first instance that has it.
     """
     for each in service.beside():
         if each is not backend.service:
@@ -110,10 +110,10 @@ def other_devices(service: QiskitRuntimeService, backend: Backend) -> Iterator[B
 
 
 def adopted_session(official: OfficialSession) -> tuple[str, QiskitRuntimeService]:
-    """Read id and service of a session of qiskit-ibm-runtime.
+    """Return id and service of a session of qiskit-ibm-runtime.
 
     Raises:
-        InvalidInputError: for anything else, its local testing mode included.
+        InvalidInputError: for anything else, including its local testing mode.
     """
     session_id = getattr(official, "session_id", None)
     if not type(official).__module__.startswith("qiskit_ibm_runtime.") or session_id is None:

@@ -1,4 +1,4 @@
-"""Which session a piece of code runs in: that of the innermost `with` block around it."""
+"""The current session: that of the innermost `with` block around the running code."""
 
 from __future__ import annotations
 
@@ -36,14 +36,14 @@ def leave(session: OpenSession) -> None:
     """End a session's block: the one around it is the innermost again."""
     stack = _stack.get()
     if session in stack:
-        # The innermost of its own: a generator's block may end after that of its caller.
+        # Its own innermost entry: a generator's block may end after that of its caller.
         place = len(stack) - 1 - stack[::-1].index(session)
         _stack.set((*stack[:place], *stack[place + 1 :]))
 
 
 @contextmanager
 def inside(session: OpenSession) -> Iterator[None]:
-    """Run a block as if in a session's own, without ending the session."""
+    """Run a block as if in the session's own, without ending the session."""
     token = _stack.set((*_stack.get(), session))
     try:
         yield
@@ -52,7 +52,7 @@ def inside(session: OpenSession) -> Iterator[None]:
 
 
 def bound(session: OpenSession, function: Callable[_P, _R]) -> Callable[_P, _R]:
-    """Return a function that runs as if in a session's block, on whatever thread.
+    """Return a function that runs as if in the session's block, on any thread.
 
     Args:
         session: the session.
