@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from qiskit_ibm_runtime import Session as OfficialSession
 
 
-def is_device(given: object) -> TypeGuard[str | BackendV2]:
+def is_backend(given: object) -> TypeGuard[str | BackendV2]:
     """Whether a value is a backend or the name of one."""
     return isinstance(given, (str, BackendV2))
 
@@ -79,7 +79,7 @@ def service_for(service: object, backend: str | BackendV2 | None) -> QiskitRunti
     return service
 
 
-def device_for(service: QiskitRuntimeService, backend: str | BackendV2 | None) -> Backend:
+def backend_for(service: QiskitRuntimeService, backend: str | BackendV2 | None) -> Backend:
     """Return the backend that is named, or else the least busy one.
 
     Raises:
@@ -96,7 +96,7 @@ def device_for(service: QiskitRuntimeService, backend: str | BackendV2 | None) -
         raise
 
 
-def other_devices(service: QiskitRuntimeService, backend: Backend) -> Iterator[Backend]:
+def same_backend_elsewhere(service: QiskitRuntimeService, backend: Backend) -> Iterator[Backend]:
     """Return the same backend in each further instance of an account that has it.
 
     Args:

@@ -24,9 +24,9 @@ from qsession_widget.client.job import RuntimeJob
 from qsession_widget.client.options.options import RuntimeOptions
 from qsession_widget.client.resolve import (
     adopted_session,
-    device_for,
-    is_device,
-    other_devices,
+    backend_for,
+    is_backend,
+    same_backend_elsewhere,
     service_for,
     service_of,
 )
@@ -124,9 +124,9 @@ class Session:
         tags: Sequence[str] | None = None,
         name: str | None = None,
     ) -> None:
-        if is_device(service):
+        if is_backend(service):
             # As in qiskit-ibm-runtime: Session(backend, max_time).
-            if is_device(backend) and (max_time is not None or not isinstance(backend, str)):
+            if is_backend(backend) and (max_time is not None or not isinstance(backend, str)):
                 raise InvalidInputError(
                     f"two backends are given, service={service!r} and {backend!r}"
                 )
@@ -135,7 +135,7 @@ class Session:
             service, backend = None, service
         seconds = None if max_time is None else parse_duration(max_time)
         self._begin(service_for(service, backend), on_error, tags, name)
-        device = self._device = device_for(self._service, backend)
+        device = self._device = backend_for(self._service, backend)
         # Of several instances of an account, the one that has the backend.
         asked, self._service = self._service, service_of(device)
         if device.simulator:
@@ -586,7 +586,7 @@ class Session:
         Raises:
             PlanError: the first refusal, if no instance has sessions.
         """
-        for other in other_devices(asked, device):
+        for other in same_backend_elsewhere(asked, device):
             try:
                 created = self._created(other, seconds)
             except ServiceError as error:
