@@ -137,7 +137,7 @@ class Instances(Generic[_S]):
         """Return the answer of the first instance in use that has what is asked for.
 
         Raises:
-            NotFoundError: where no instance has it.
+            NotFoundError: if no instance has it.
         """
         services = self.in_use(instance)
         refusals = []

@@ -95,7 +95,7 @@ def _patiently(job: RuntimeJob, ask: Callable[[], Any]) -> Any:
             return ask()
         except ServiceUnavailableError as error:
             logger.warning("Job %s: %s", job.job_id(), error)
-            # Raises where the connection was closed for good.
+            # Raises if the connection was closed for good.
             job.service.api.transport.pause(_PAUSE_SECONDS)
 
 

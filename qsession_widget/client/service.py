@@ -105,9 +105,9 @@ class QiskitRuntimeService:
         tags: only instances with all of these tags.
 
     Raises:
-        InvalidInputError: for arguments that do not fit together, and where no instance fits.
-        NotAuthorizedError: where instances have to be looked up, and the API key is refused.
-        RuntimeStartError: where the local runtime cannot be started.
+        InvalidInputError: for arguments that do not fit together, and if no instance fits.
+        NotAuthorizedError: if instances have to be looked up, and the API key is refused.
+        RuntimeStartError: if the local runtime cannot be started.
     """
 
     def __init__(
