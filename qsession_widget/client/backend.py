@@ -88,7 +88,9 @@ class Backend(BackendV2):  # type: ignore[misc] # qiskit has no types
             raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
         # Looked up by name, since Qiskit asks every backend for what only some have.
         if name not in self._configuration:
-            raise AttributeError(f"{self!r} has no attribute {name!r}, nor has its configuration")
+            raise AttributeError(
+                f"{self!r} has no attribute {name!r}, and neither has its configuration"
+            )
         return getattr(self._configuration, name)
 
     def __call__(self) -> Backend:
@@ -270,7 +272,7 @@ class Backend(BackendV2):  # type: ignore[misc] # qiskit has no types
         """
         del run_input, options
         raise UnsupportedError(
-            f"a backend runs no circuits by itself; use Sampler(mode=backend).run([circuit]) or "
+            f"a backend does not run circuits itself; use Sampler(mode=backend).run([circuit]) or "
             f"Estimator(mode=backend), with backend={self!r}"
         )
 
@@ -282,7 +284,7 @@ class Backend(BackendV2):  # type: ignore[misc] # qiskit has no types
         """
         del max_time
         raise UnsupportedError(
-            "a backend opens no session by itself; write "
+            "a backend does not open sessions itself; write "
             f"`with Session(backend={self.name!r}) as session:` and Sampler(mode=session)"
         )
 

@@ -152,8 +152,8 @@ class PolledJob(BasePrimitiveJob):  # type: ignore[misc] # qiskit has no types
             left = longest_held if deadline is None else deadline - time.monotonic()
             if left <= 0:
                 raise JobTimeoutError(
-                    f"job {self._job_id} was not over after {timeout:g} s; it goes on, and "
-                    f"service.job({self._job_id!r}) gives it back",
+                    f"job {self._job_id} was unfinished after {timeout:g} s; it goes on, and "
+                    f"service.job({self._job_id!r}) returns it",
                     job_id=self._job_id,
                 )
             if not waited and (asked_to_hold or self._etag is None):
@@ -194,7 +194,7 @@ class PolledJob(BasePrimitiveJob):  # type: ignore[misc] # qiskit has no types
 
     def _way_back(self) -> str:
         return (
-            f"Job {self._job_id} goes on. service.job({self._job_id!r}) gives it back, its "
+            f"Job {self._job_id} goes on. service.job({self._job_id!r}) returns it, and its "
             "cancel() ends it."
         )
 

@@ -190,7 +190,7 @@ def proxies_of(given: Proxies | None) -> dict[str, str] | None:
         return None
     if not isinstance(given, Mapping) or not isinstance(given.get("urls", {}), Mapping):
         raise InvalidInputError(
-            'proxies are no dict of addresses by scheme, {"https": "http://..."}'
+            'proxies are not a dict of addresses by scheme, {"https": "http://..."}'
         )
     found: dict[str, Any] = dict(given)
     if "urls" in given:
@@ -203,7 +203,7 @@ def proxies_of(given: Proxies | None) -> dict[str, str] | None:
     for scheme, address in found.items():
         if not _is_address(address):
             raise InvalidInputError(
-                f"the proxy for {scheme!r} is no address; allowed are addresses such as "
+                f"the proxy for {scheme!r} is not an address; allowed are addresses such as "
                 "http://proxy:3128 and http://name:password@proxy:3128, with special characters "
                 "of a password percent-encoded"
             )

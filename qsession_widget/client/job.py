@@ -421,7 +421,7 @@ class RuntimeJob(PolledJob):
                 )
             case unknown:
                 raise JobFailedError(
-                    f"job {self._job_id} ended as {unknown}, which is no state that has a result",
+                    f"job {self._job_id} ended as {unknown}, which is not a state with a result",
                     job_id=self._job_id,
                 )
 

@@ -216,7 +216,9 @@ class _Primitive(Placed):
             InvalidInputError: for an option without which the result would be of another kind.
         """
         if elsewhere := self.options.not_for(self._program_id):
-            warn_user(f"{', '.join(elsewhere)}: no option of a {self._program_id}, and not sent")
+            warn_user(
+                f"{', '.join(elsewhere)}: not an option of a {self._program_id}, and not sent"
+            )
         if backend.service.channel != LOCAL:
             return
         meas_type = inputs["options"].get("execution", {}).get("meas_type", _BITS)

@@ -856,7 +856,7 @@ def _check_run(
     if service.channel == LOCAL and options.image is not None:
         warn_user(
             f"image {options.image!r}: the local runtime has one image, its own; it keeps the "
-            "name with the job and does nothing else about it"
+            "name with the job, and does nothing else with it"
         )
     around = innermost_session()
     outside = around is not None and around.session_id is not None and session_id is None

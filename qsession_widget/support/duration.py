@@ -69,4 +69,4 @@ def _read(text: str, name: str) -> Fraction:
 
 
 def _refuse(value: object, name: str) -> NoReturn:
-    raise InvalidInputError(f"{name}={shown(value)} is not a length of time; allowed is {ALLOWED}")
+    raise InvalidInputError(f"{name}={shown(value)} is not a duration; allowed is {ALLOWED}")

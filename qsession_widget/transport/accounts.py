@@ -77,7 +77,7 @@ class Account:
         for name in ("token", "url", "instance", "region"):
             if not isinstance(getattr(self, name), str | None):
                 # The value may hold a secret, so the message does not repeat it.
-                raise InvalidInputError(f"{name} is not a text, which is what is allowed")
+                raise InvalidInputError(f"{name} is not a text; only a text is allowed")
         self._check_the_way()
         if self.channel == LOCAL:
             if (self.token is None) != (self.url is None):
@@ -95,7 +95,7 @@ class Account:
         fields = (self.instance or "").split(":")
         if fields[0] == "crn" and len(fields) < _CRN_FIELDS:
             raise InvalidInputError(
-                f"instance={self.instance!r} is not a whole CRN; it stands on the instance's page "
+                f"instance={self.instance!r} is not a complete CRN; it is on the instance's page "
                 "at https://quantum.cloud.ibm.com/instances"
             )
 
@@ -105,14 +105,16 @@ class Account:
             raise InvalidInputError(f"url={self.url!r} is not an http or https address")
         if isinstance(self.verify, str) and not Path(self.verify).exists():
             raise InvalidInputError(
-                f"verify={self.verify!r} is no file or folder of certificates; allowed are such a "
+                f"verify={self.verify!r} is not a file or folder of certificates; allowed are such a "
                 "path, True and False"
             )
         for what in ("token", "instance"):
             # Both become headers. Their values are secret or long: the message leaves them out.
             value = self.crn if what == "instance" else self.token
             if not all("!" <= letter <= "~" for letter in value or ""):
-                raise InvalidInputError(f"the {what} has blanks, line ends or other odd letters")
+                raise InvalidInputError(
+                    f"the {what} contains spaces, line ends or other special characters"
+                )
 
     @property
     def crn(self) -> str | None:
@@ -246,7 +248,7 @@ def save_account(
         InvalidInputError: if there is one of that name, or another default, already.
     """
     if account.channel == LOCAL:
-        raise InvalidInputError("channel='local' needs no account: it is there without one")
+        raise InvalidInputError("channel='local' needs no account: it works without one")
     check_which(None, name)
     overwrite = validation.boolean("overwrite", overwrite)
     set_as_default = validation.boolean("set_as_default", set_as_default)

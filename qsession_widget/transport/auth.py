@@ -53,7 +53,7 @@ def check_iam(api_url: str, variable: str = IAM_URL_VARIABLE) -> None:
         return
     if (is_here(named) and not is_here(api_url)) or (is_ibm(api_url) and not is_ibm(named)):
         raise InvalidInputError(
-            f"{variable}={named!r} leads elsewhere, but the account is for {api_url}: "
+            f"{variable}={named!r} points elsewhere, but the account is for {api_url}: "
             f"its API key would go to the wrong server. Unset {variable}."
         )
 

@@ -82,7 +82,8 @@ class _Connection(HTTPConnection):
             except (OSError, ValueError) as error:
                 self.close()
                 raise NewConnectionError(
-                    self, f"{self.host}:{self.port} does not prove to be the local runtime: {error}"
+                    self,
+                    f"{self.host}:{self.port} does not prove that it is the local runtime: {error}",
                 ) from error
         super().request(method, url, body=body, headers=headers, **more)
 
@@ -128,6 +129,6 @@ def _demand(connected: socket.socket, host: str, port: int, token: str) -> None:
                 given = value.strip().decode("ascii")
     # 204 has no body: bytes after it would not belong to this answer.
     if not status.startswith(b"HTTP/1.1 204") or rest:
-        raise ValueError("it knows of no proof")
+        raise ValueError("it does not know the proof")
     if not proof.is_right(token, challenge, port, given):
         raise ValueError("its proof is wrong")

@@ -345,7 +345,7 @@ def _prefer(wait_seconds: float) -> dict[str, str]:
 def _part(name: str) -> str:
     """Quote a text as one segment of a path, so that no id reaches another endpoint."""
     if not name.strip("."):
-        raise InvalidInputError(f"{name!r} is no id or name")
+        raise InvalidInputError(f"{name!r} is not an id or name")
     return quote(name, safe="")
 
 

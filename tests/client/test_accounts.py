@@ -105,7 +105,7 @@ def test_a_channel_without_an_account() -> None:
         ({"channel": "local", "url": "http://x"}, "both url and token"),
         ({"channel": "local", "url": "x:1", "token": "t"}, "not an http or https address"),
         ({"channel": "ibm_cloud"}, "takes a token"),
-        ({"channel": "ibm_cloud", "token": "t", "instance": "crn:v1"}, "not a whole CRN"),
+        ({"channel": "ibm_cloud", "token": "t", "instance": "crn:v1"}, "not a complete CRN"),
         ({"channel": "ibm_cloud", "token": "t", "region": "us"}, "allowed are us-east, eu-de"),
         ({"channel": "ibm_cloud", "token": "t", "instance": CRN + "\n"}, "instance has blanks"),
         ({"channel": "ibm_cloud", "token": "t\n", "instance": CRN}, "the token has blanks"),

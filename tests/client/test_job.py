@@ -224,7 +224,7 @@ def test_an_interrupt_detaches(running_job: RuntimeJob, monkeypatch: pytest.Monk
         running_job.result()
     thread.join()
     (note,) = caught.value.__notes__
-    assert f"service.job({running_job.job_id()!r}) gives it back" in note
+    assert f"service.job({running_job.job_id()!r}) returns it" in note
     assert running_job.status() == "RUNNING"
 
 
@@ -551,7 +551,7 @@ def test_an_outage_that_does_not_end_is_told(limit: str, monkeypatch: pytest.Mon
         with pytest.raises(ServiceUnavailableError, match="503") as caught:
             wait[limit]()
     (note,) = caught.value.__notes__
-    assert "service.job('j') gives it back" in note
+    assert "service.job('j') returns it" in note
 
 
 def test_closing_the_service_ends_the_waiting() -> None:

@@ -95,7 +95,7 @@ def test_a_certificate_of_another_name(found: Discovery, authority: Authority) -
 
 
 def test_certificates_that_are_not_there(tmp_path: Path) -> None:
-    with pytest.raises(InvalidInputError, match=r"verify='.*nothing.pem' is no file or folder"):
+    with pytest.raises(InvalidInputError, match=r"verify='.*nothing.pem' is not a file or folder"):
         QiskitRuntimeService("local", "t", "https://x", verify=tmp_path / "nothing.pem")
 
 

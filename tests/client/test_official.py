@@ -170,9 +170,9 @@ def test_who_has_named_no_service_is_told_which_was_asked(
 @pytest.mark.usefixtures("runtime")
 @pytest.mark.parametrize("what", [3, None, OfficialSession(FakeManilaV2())], ids=str)
 def test_what_is_no_session_on_a_service(what: Any) -> None:
-    with pytest.raises(InvalidInputError, match=r"is no session on a service"):
+    with pytest.raises(InvalidInputError, match=r"is not a session on a service"):
         find_session(what)
-    with pytest.raises(InvalidInputError, match=r"is no session on a service"):
+    with pytest.raises(InvalidInputError, match=r"is not a session on a service"):
         watch(what)
 
 

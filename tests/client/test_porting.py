@@ -88,7 +88,7 @@ def test_a_devices_own_attributes(device: Backend, monkeypatch: pytest.MonkeyPat
     assert device.basis_gates == device.configuration()["basis_gates"]
     assert device() is device
     assert not hasattr(device, "nothing")
-    with pytest.raises(AttributeError, match="nor has its configuration"):
+    with pytest.raises(AttributeError, match="neither has its configuration"):
         _ = device.nothing
     assert (device.is_mock, device.calibration_id) == (False, None)
     seen = requests_seen(monkeypatch)

@@ -110,7 +110,7 @@ def _sampler_pub(pub: Any, shots: int | None) -> SamplerPub:
     _check_values(found)
     if not _measures(found.circuit):
         raise InvalidInputError(
-            f"circuit {found.circuit.name!r} measures nothing, so a Sampler has nothing to give; "
+            f"circuit {found.circuit.name!r} measures nothing, so a Sampler has nothing to return; "
             "add circuit.measure_all() or measure(...)"
         )
     for register in found.circuit.cregs:
@@ -157,10 +157,10 @@ def _parts(pub: Any, form: str, fewest: int, most: int) -> list[Any]:
     if isinstance(pub, QuantumCircuit):
         pub = (pub,)
     if not isinstance(pub, (tuple, list)) or not fewest <= len(pub) <= most:
-        raise InvalidInputError(f"{shown(pub)} is no pub; a pub is {form}")
+        raise InvalidInputError(f"{shown(pub)} is not a pub; a pub is {form}")
     if not isinstance(pub[0], QuantumCircuit):
         raise InvalidInputError(
-            f"it begins with {shown(pub[0])}, which is no circuit; a pub is {form}"
+            f"it begins with {shown(pub[0])}, which is not a circuit; a pub is {form}"
         )
     return [*pub, *[None] * (most - len(pub))]
 
@@ -206,7 +206,7 @@ def _names(keys: Any) -> Iterator[str]:
         elif hasattr(key, "__iter__"):
             yield from _names(key)
         else:
-            raise InvalidInputError(f"{shown(key)} is no parameter, and no name of one")
+            raise InvalidInputError(f"{shown(key)} is neither a parameter nor the name of one")
 
 
 def _check_values(pub: SamplerPub | EstimatorPub) -> None:
@@ -225,7 +225,7 @@ def _check_circuit(circuit: QuantumCircuit) -> None:
     if inputs:
         raise InvalidInputError(
             f"circuit {circuit.name!r} has the input variables {', '.join(map(repr, inputs))}, "
-            "which get a value from nothing that a pub has; give them one with circuit.add_var"
+            "to which a pub assigns no value; assign one with circuit.add_var"
         )
 
 
@@ -233,7 +233,7 @@ def _check_register(name: str, size: int) -> None:
     if not name.isidentifier() or keyword.iskeyword(name):
         why = "it has to be a Python name that is no keyword"
     elif name in RESULT_NAMES:
-        why = "a result has something else of that name"
+        why = "a result has another attribute of that name"
     elif not size:
         why = "it has no bits"
     else:
