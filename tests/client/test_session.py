@@ -3,16 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 import sys
-import threading
 import uuid
-from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from qiskit import QuantumCircuit
-from qiskit.primitives import SamplerPubResult
 from qiskit_ibm_runtime.fake_provider import FakeManilaV2
 from starlette.responses import JSONResponse, Response
 
@@ -352,101 +348,6 @@ def test_run_takes_options_and_a_decoder() -> None:
 
 
 @pytest.mark.usefixtures("runtime")
-def test_a_callback_gets_each_pub_and_then_the_whole(caplog: pytest.LogCaptureFixture) -> None:
-    got: list[tuple[str, Any, str]] = []
-    over = threading.Event()
-
-    def callback(job_id: str, result: Any) -> None:
-        got.append((job_id, result, threading.current_thread().name))
-        if len(got) == 1:
-            raise ZeroDivisionError("the user's own mistake")
-        if len(got) == 4:
-            over.set()
-
-    with Session(backend="fake_manila") as session:
-        inputs = {"pubs": [[bell(), [], shots] for shots in (10, 20, 30)]}
-        job = session.run("sampler", inputs, callback=callback)
-        assert over.wait(60)
-    assert [result.data.cr.num_shots for _, result, _ in got[:3]] == [10, 20, 30]
-    assert [pub.data.cr.num_shots for pub in got[3][1]] == [10, 20, 30]
-    assert {job_id for job_id, _, _ in got} == {job.job_id()}
-    assert {name for _, _, name in got} == {f"qsession-callback-{job.job_id()}"}
-    assert "the user's own mistake" in caplog.text, "an exception is told, and ends nothing"
-
-
-@pytest.mark.usefixtures("runtime")
-def test_a_callback_at_ibm_gets_the_whole_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    got: list[tuple[str, Any]] = []
-    over = threading.Event()
-
-    def callback(job_id: str, result: Any) -> None:
-        got.append((job_id, result))
-        over.set()
-
-    with Session(backend="fake_manila") as session:
-        monkeypatch.setattr(session.service, "_features", frozenset())
-        inputs = {"pubs": [[bell(), [], shots] for shots in (10, 20)]}
-        job = session.run("sampler", inputs, callback=callback)
-        assert over.wait(60)
-        for thread in threading.enumerate():
-            if job.job_id() in thread.name:
-                thread.join(60)
-    ((job_id, result),) = got
-    assert job_id == job.job_id()
-    assert [pub.data.cr.num_shots for pub in result] == [10, 20]
-
-
-@pytest.mark.usefixtures("runtime")
-@pytest.mark.parametrize("program_id", ["sampler", "private sampler", "noise-learner"])
-def test_a_callback_gets_the_whole_of_every_program(
-    program_id: str, caplog: pytest.LogCaptureFixture
-) -> None:
-    """Also where it can be fetched once only, and where it has no pubs."""
-    got: list[Any] = []
-    over = threading.Event()
-
-    def callback(_job_id: str, result: Any) -> None:
-        got.append(result)
-        if not isinstance(result, SamplerPubResult):
-            over.set()
-
-    private, _, named = program_id.rpartition(" ")
-    circuit = QuantumCircuit(5)
-    circuit.cx(0, 1)
-    inputs: dict[str, Any] = (
-        {"pubs": [[bell(), [], shots] for shots in (10, 20)]}
-        if named == "sampler"
-        else {
-            "circuits": [circuit],
-            "options": {"num_randomizations": 2, "layer_pair_depths": [0, 1]},
-        }
-    )
-    with Session(backend="fake_manila") as session:
-        job = session.run(named, inputs, {"private": bool(private)}, callback=callback)
-        assert over.wait(60), caplog.text
-        eventually(lambda: not any(job.job_id() in each.name for each in threading.enumerate()))
-    whole = got[-1]
-    if named == "sampler":
-        assert [pub.data.cr.num_shots for pub in got[:-1]] == [10, 20]
-        assert [pub.data.cr.num_shots for pub in whole] == [10, 20]
-    else:
-        assert len(got) == 1
-        assert len(whole) == 1
-    assert not [each for each in caplog.records if each.levelno >= logging.WARNING]
-
-
-@pytest.mark.usefixtures("runtime")
-def test_a_callback_of_a_job_that_fails_ends(caplog: pytest.LogCaptureFixture) -> None:
-    caplog.set_level(logging.INFO)
-    got: list[Any] = []
-    with Session(backend="fake_manila") as session:
-        job = session.run("sampler", {}, callback=lambda *result: got.append(result))
-        eventually(lambda: "No final result for the callback" in caplog.text)
-        assert job.errored()
-    assert got == []
-
-
-@pytest.mark.usefixtures("runtime")
 def test_a_session_is_found_again_by_its_name() -> None:
     name = f"lesson {uuid.uuid4()}"
     with Session(backend="fake_manila", name=name, tags=("course",)) as session:
@@ -581,82 +482,6 @@ def test_cancelling_queued_jobs_at_ibm(
 
 
 # with
-
-
-@pytest.mark.usefixtures("runtime")
-def test_nested_blocks_restore_the_outer_session() -> None:
-    assert current_session() is None
-    with Session(backend="fake_manila") as outer:
-        assert Sampler().mode is outer
-        with Session(backend="aer_simulator") as inner:
-            assert Sampler().mode is inner
-            with outer:
-                assert Sampler().mode is outer
-            assert Sampler().mode is inner
-        assert Sampler().mode is outer
-    assert current_session() is None
-    assert Sampler().mode is None
-
-
-@pytest.mark.usefixtures("runtime")
-def test_blocks_of_one_session_on_many_threads_keep_apart() -> None:
-    with Session(backend="aer_simulator") as session:
-        barrier = threading.Barrier(4, timeout=60)
-
-        def work(number: int) -> list[Session | None]:
-            seen = [current_session()]
-            with Session(backend="aer_simulator", name=f"own {number}"), session:
-                barrier.wait()
-                seen.append(current_session())
-                barrier.wait()
-            seen.append(current_session())
-            return seen
-
-        with ThreadPoolExecutor(4) as pool:
-            assert list(pool.map(work, range(4))) == [[None, session, None]] * 4
-        assert current_session() is session
-
-
-@pytest.mark.usefixtures("runtime")
-def test_a_function_that_is_bound_sees_the_session() -> None:
-    def place(number: int, *, more: int = 0) -> tuple[Any, int]:
-        """Where am I."""
-        return Sampler().mode, number + more
-
-    async def place_later() -> Any:
-        await asyncio.sleep(0)
-        return Sampler().mode
-
-    with Session(backend="aer_simulator") as session:
-        bound = session.bind(place)
-        with ThreadPoolExecutor(2) as pool:
-            assert list(pool.map(bound, [1, 2])) == [(session, 1), (session, 2)]
-            assert pool.submit(place, 1).result() == (None, 1)
-        assert (bound.__name__, bound.__doc__) == ("place", "Where am I.")
-        with Session(backend="aer_simulator") as inner:
-            assert bound(1, more=1) == (session, 2)
-            assert current_session() is inner
-    assert asyncio.run(session.bind(place_later)()) is session
-    assert current_session() is None
-
-
-@pytest.mark.usefixtures("runtime")
-def test_async_with() -> None:
-    async def lesson() -> tuple[Session, Any]:
-        async with Session(backend="fake_manila") as session:
-            other = asyncio.create_task(elsewhere())
-            assert current_session() is session
-            result = await Sampler().run(bell(), shots=10)
-            assert await other == session, "a task sees the block that it was made in"
-        assert current_session() is None
-        return session, result
-
-    async def elsewhere() -> Session | None:
-        return current_session()
-
-    session, result = asyncio.run(lesson())
-    assert result[0].data.cr.num_shots == 10
-    assert session.status() == "Closed"
 
 
 def test_exceptions_in_async_blocks(busy: tuple[Session, RuntimeJob, RuntimeJob]) -> None:
