@@ -124,7 +124,7 @@ class Backend(BackendV2):  # type: ignore[misc] # qiskit has no types
 
     @property
     def max_circuits(self) -> None:
-        """None: there is no known limit on the pubs of a job."""
+        """Always None, since there is no known limit on the pubs of a job."""
         return
 
     @property
@@ -178,7 +178,7 @@ class Backend(BackendV2):  # type: ignore[misc] # qiskit has no types
 
     @property
     def calibration_id(self) -> None:
-        """None: it has the service's own calibration, and no other can be chosen."""
+        """Always None, since it has the service's own calibration and no other can be chosen."""
         return
 
     def configuration(self) -> Record:

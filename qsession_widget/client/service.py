@@ -258,7 +258,7 @@ class QiskitRuntimeService:
 
     @property
     def channel(self) -> str:
-        """The kind of service: "local", "ibm_quantum_platform" or "ibm_cloud"."""
+        """The kind of service, "local", "ibm_quantum_platform" or "ibm_cloud"."""
         return self._account.channel
 
     @property

@@ -191,10 +191,11 @@ class Session:
         """
         no_calibration(calibration_id)
         validation.given(validation.boolean, "use_fractional_gates", use_fractional_gates)
+        meant = service_for(service, backend)
         # Values that cannot be used are refused before the service is asked.
         device = None if backend is None else backend_name(backend)
         session = super().__new__(cls)
-        session._begin(service_for(service, backend), on_error, tags, name)
+        session._begin(meant, on_error, tags, name)
         session._service, found = session._service.find_session(session_id)
         mode = found["mode"]
         if mode != cls._MODE:
