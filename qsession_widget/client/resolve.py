@@ -118,8 +118,8 @@ def adopted_session(official: OfficialSession) -> tuple[str, QiskitRuntimeServic
     session_id = getattr(official, "session_id", None)
     if not type(official).__module__.startswith("qiskit_ibm_runtime.") or session_id is None:
         raise InvalidInputError(
-            f"session={shown(official)} is not a session on a service; allowed are an id, a Session "
-            "or Batch of qsession_widget, and one of qiskit-ibm-runtime that is not in local "
-            "testing mode"
+            f"session={shown(official)} is not a session on a service; allowed are an id, a "
+            "Session or Batch of qsession_widget, and one of qiskit-ibm-runtime that is not in "
+            "local testing mode"
         )
     return str(session_id), adopted_service(official.service, getattr(official, "_instance", None))

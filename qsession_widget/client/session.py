@@ -667,7 +667,7 @@ class Session:
         left = int(page["count"])
         if not left:
             return "closed: all its jobs are over"
-        return f"takes no more jobs; {left} of them {'goes' if left == 1 else 'go'} on to the end"
+        return f"takes no more jobs; {left} unfinished {'one goes' if left == 1 else 'ones go'} on"
 
 
 class Batch(Session):

@@ -105,8 +105,8 @@ class Account:
             raise InvalidInputError(f"url={self.url!r} is not an http or https address")
         if isinstance(self.verify, str) and not Path(self.verify).exists():
             raise InvalidInputError(
-                f"verify={self.verify!r} is not a file or folder of certificates; allowed are such a "
-                "path, True and False"
+                f"verify={self.verify!r} is not a file or folder of certificates; allowed are such "
+                "a path, True and False"
             )
         for what in ("token", "instance"):
             # Both become headers. Their values are secret or long: the message leaves them out.

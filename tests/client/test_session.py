@@ -441,7 +441,7 @@ def test_a_backend_that_the_service_names_later() -> None:
 def test_closing_lets_jobs_finish(busy: tuple[Session, RuntimeJob, RuntimeJob]) -> None:
     session, first, second = busy
     for _ in range(2):
-        assert session.close() == "takes no more jobs; 2 of them go on to the end"
+        assert session.close() == "takes no more jobs; 2 unfinished ones go on"
         assert session.status() == NOT_ACCEPTING
         assert (first.status(), second.status()) == ("RUNNING", "QUEUED")
     with pytest.raises(SessionClosedError):
@@ -451,7 +451,7 @@ def test_closing_lets_jobs_finish(busy: tuple[Session, RuntimeJob, RuntimeJob]) 
 def test_cancelling_ends_what_waits(busy: tuple[Session, RuntimeJob, RuntimeJob]) -> None:
     session, first, second = busy
     for _ in range(2):
-        assert session.cancel() == "takes no more jobs; 1 of them goes on to the end"
+        assert session.cancel() == "takes no more jobs; 1 unfinished one goes on"
         assert session.status() == NOT_ACCEPTING
         assert (first.status(), second.status()) == ("RUNNING", "CANCELLED")
     first.cancel()
