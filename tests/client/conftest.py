@@ -8,6 +8,7 @@ import pytest
 
 from qsession_widget import QiskitRuntimeService, Sampler
 from qsession_widget.client.service import default_service
+from qsession_widget.transport.http import Transport
 from tests.client.circuits import bell
 from tests.conftest import eventually
 
@@ -34,3 +35,13 @@ def running_job(slow_runtime: object) -> Iterator[RuntimeJob]:
     yield job
     for left in default_service().jobs(limit=None, pending=True):
         left.cancel()
+
+
+@pytest.fixture
+def pauses(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    """Give the lengths of pauses, which take no time here."""
+    noted: list[float] = []
+    monkeypatch.setattr(
+        Transport, "pause", lambda _, seconds: noted.append(seconds) if seconds else None
+    )
+    return noted

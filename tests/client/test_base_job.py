@@ -179,16 +179,6 @@ def test_calling_off_an_await_leaves_the_job(running_job: RuntimeJob) -> None:
     assert running_job.status() == "RUNNING"
 
 
-@pytest.fixture
-def pauses(monkeypatch: pytest.MonkeyPatch) -> list[float]:
-    """Give the lengths of pauses, which take no time here."""
-    noted: list[float] = []
-    monkeypatch.setattr(
-        Transport, "pause", lambda _, seconds: noted.append(seconds) if seconds else None
-    )
-    return noted
-
-
 def test_a_server_that_cannot_hold_requests_is_asked_less_and_less_often(
     pauses: list[float],
 ) -> None:
