@@ -43,7 +43,7 @@ wheel-tests: $(VENV)/.dev $(VENV)/.chromium dist/.built
 # A sample that needs nothing besides the package's own requirements. The targets are compared with
 # those of the newest client.
 oldest-tests: $(OLDEST)/.installed ## on the oldest Python and packages that pyproject.toml names
-	$(OLDEST)/bin/python -m pytest -p no:cacheprovider tests/wire tests/core/test_session.py \
+	$(OLDEST)/bin/python -m pytest -p no:cacheprovider tests/wire tests/client/test_session.py \
 		tests/cli/test_cli.py tests/panel/test_snapshot.py tests/panel/test_renderings.py \
 		tests/runtime/test_devices.py --ignore tests/wire/test_target.py
 
@@ -57,7 +57,7 @@ soak: $(VENV)/.conformance ## by hand: what takes too long for every change
 	QSESSION_HISTORIES=10000 $(PYTHON) -m pytest tests/runtime/test_histories.py tests/runtime/test_lifecycle.py
 	QSESSION_EXAMPLES=300 $(PYTHON) -m pytest tests/runtime/test_openapi.py
 	QSESSION_MUTATIONS=10000 $(PYTHON) -m pytest tests/faults/test_mutations.py
-	QSESSION_ALL_CUTS=1 $(PYTHON) -m pytest tests/core/test_cut_answers.py
+	QSESSION_ALL_CUTS=1 $(PYTHON) -m pytest tests/client/test_cut_answers.py
 	QSESSION_LARGE_JOBS=200 $(PYTHON) -m pytest tests/runtime/worker/test_lru_cache.py
 	QSESSION_ALL_SIZES=1 $(PYTHON) -m pytest tests/runtime/worker/noise/test_device_noise_shots.py tests/statistics
 	QSESSION_KILLS=200 $(PYTHON) -m pytest -s tests/faults/test_soak.py

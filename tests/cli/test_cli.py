@@ -20,8 +20,8 @@ from qsession_widget.client import service
 from qsession_widget.local import process
 from qsession_widget.local.admin import Administration
 from qsession_widget.transport import accounts
+from tests.client.circuits import bell
 from tests.conftest import DEADLINE_SECONDS, running
-from tests.core.circuits import bell
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

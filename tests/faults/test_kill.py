@@ -27,8 +27,8 @@ from qsession_widget import QiskitRuntimeService, Sampler, Session
 from qsession_widget.local import process as local
 from qsession_widget.wire.discovery import Discovery
 from qsession_widget.wire.fields import API_PREFIX
+from tests.client.throwaway import serving
 from tests.conftest import DEADLINE_SECONDS, eventually, gone, running
-from tests.core.throwaway import serving
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

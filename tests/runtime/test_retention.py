@@ -18,8 +18,8 @@ from qsession_widget.runtime.http.routes.retention import Bounds, Retention, use
 from qsession_widget.runtime.settings import Settings
 from qsession_widget.runtime.store.writes import AddSession, Update
 from qsession_widget.wire.states import JobState, SessionState
+from tests.client.circuits import bell
 from tests.conftest import eventually, running
-from tests.core.circuits import bell
 from tests.runtime.test_http import problem, reached
 from tests.runtime.test_store import NOON, a_job, a_session, new, opened, rows
 

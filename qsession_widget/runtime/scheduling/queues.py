@@ -6,7 +6,7 @@ from bisect import bisect_left
 from collections import deque
 from dataclasses import dataclass, field
 from enum import IntEnum
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from qsession_widget.runtime.scheduling.estimates import Durations
 from qsession_widget.runtime.scheduling.ladder import Ladder
@@ -14,8 +14,6 @@ from qsession_widget.runtime.scheduling.ladder import Ladder
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from datetime import datetime
-
-    from qsession_widget.runtime.scheduling.forecast import Forecast
 
 
 class Rank(IntEnum):
@@ -26,6 +24,13 @@ class Rank(IntEnum):
     NORMAL = 1
     HELD_BACK = 2
     """Its session has a pending transition, and starts nothing until that is over."""
+
+
+class StartOrder(Protocol):
+    """What a device's queues keep of a `forecast.Forecast`, which is made from them."""
+
+    def place(self, number: int, rank: Rank) -> int:
+        """Return the place of a waiting job, 1 being the next to start."""
 
 
 _MOST_GONE = 64
@@ -178,7 +183,7 @@ class DeviceQueues:
         self.lines = tuple(Line(Ladder(entry)) for _ in Rank)
         self.turns = 0
         self.served_us = 0
-        self.forecast: Forecast | None = None
+        self.forecast: StartOrder | None = None
         self.singles: dict[str, Group] = {}
         self.holders: dict[str, Group] = {}
         self.in_work: dict[str, Item] = {}
