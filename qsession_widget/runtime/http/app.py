@@ -31,7 +31,7 @@ from qsession_widget.runtime.http.middleware.answer_identity import Named
 from qsession_widget.runtime.http.middleware.connection_guard import CrowdedError
 from qsession_widget.runtime.http.middleware.prefix import PrefixMiddleware
 from qsession_widget.runtime.http.middleware.replay import ReplayMiddleware
-from qsession_widget.runtime.http.proof import Proving
+from qsession_widget.runtime.http.routes.proof import Proving
 from qsession_widget.runtime.http.routes.api import Api
 from qsession_widget.runtime.http.routes.clock import Timing
 from qsession_widget.runtime.http.routes.retention import Retention

@@ -22,7 +22,7 @@ from qsession_widget.runtime.http.kept_answers import (
     GivenOnce,
     Removed,
 )
-from qsession_widget.runtime.http.middleware.long_poll import LongPoll
+from qsession_widget.runtime.http.long_poll import LongPoll
 from qsession_widget.runtime.http.requester import is_administrator
 from qsession_widget.runtime.http.responses import JsonAnswer
 from qsession_widget.runtime.http.routes.users import require_administrator
