@@ -16,6 +16,7 @@ from starlette.requests import ClientDisconnect
 from starlette.responses import Response
 from starlette.routing import Match
 
+from qsession_widget.runtime.auth.tokens import Tokens
 from qsession_widget.runtime.auth.user_registry import UserRegistry
 from qsession_widget.runtime.control.admission import (
     KeyReusedError,
@@ -25,19 +26,28 @@ from qsession_widget.runtime.control.admission import (
 from qsession_widget.runtime.control.coordinator import Coordinator
 from qsession_widget.runtime.device_catalog import Catalog
 from qsession_widget.runtime.http import errors, openapi
-from qsession_widget.runtime.http.authentication import Cloud, TokenAuthentication, Tokens
+from qsession_widget.runtime.http.authentication import TokenAuthentication
+from qsession_widget.runtime.http.kept_answers import Removed
 from qsession_widget.runtime.http.middleware import access_log
 from qsession_widget.runtime.http.middleware.answer_identity import Named
 from qsession_widget.runtime.http.middleware.connection_guard import CrowdedError
 from qsession_widget.runtime.http.middleware.prefix import PrefixMiddleware
 from qsession_widget.runtime.http.middleware.replay import ReplayMiddleware
-from qsession_widget.runtime.http.routes.proof import Proving
-from qsession_widget.runtime.http.routes.api import Api
-from qsession_widget.runtime.http.routes.clock import Timing
+from qsession_widget.runtime.http.resources import Resources
+from qsession_widget.runtime.http.routes.backends import BackendRoutes
+from qsession_widget.runtime.http.routes.clock import ClockRoutes
+from qsession_widget.runtime.http.routes.ibm_cloud import IbmCloudRoutes
+from qsession_widget.runtime.http.routes.jobs import JobRoutes
+from qsession_widget.runtime.http.routes.proof import ProofRoutes
+from qsession_widget.runtime.http.routes.results import ResultRoutes
 from qsession_widget.runtime.http.routes.retention import Retention
-from qsession_widget.runtime.http.routes.status import Status
-from qsession_widget.runtime.http.routes.users import Users
-from qsession_widget.runtime.http.routes.workloads import Listing
+from qsession_widget.runtime.http.routes.runtime import RuntimeRoutes
+from qsession_widget.runtime.http.routes.sessions import SessionRoutes
+from qsession_widget.runtime.http.routes.status import StatusRoutes
+from qsession_widget.runtime.http.routes.users import UserRoutes
+from qsession_widget.runtime.http.routes.watch import WatchRoutes
+from qsession_widget.runtime.http.routes.workloads import WorkloadRoutes
+from qsession_widget.runtime.http.serializers import Serializer
 from qsession_widget.runtime.store.store import Store, StoreUnavailableError
 
 if TYPE_CHECKING:
@@ -85,18 +95,27 @@ def create_app(
         several_owners=lambda: registry.several,
         is_known=lambda owner: registry.hash_for(owner) is not None,
     )
-    api = Api(settings, clock, catalog, store, coordinator, version, shut_down)
+    resources = Resources(catalog, store)
+    serializer = Serializer(clock, coordinator)
+    removed = Removed()
     tokens = Tokens(token, registry)
+    results = ResultRoutes(store, coordinator, resources, serializer)
     retention = Retention(store, clock, settings)
     routes = [
-        *api.routes(),
-        *Listing(clock, store, coordinator).routes(),
-        *Cloud(registry, tokens).routes(),
-        *Proving(token).routes(),
+        # Starlette tries them in turn: those that are requested most come first.
+        *results.routes(),
+        *WatchRoutes(clock, store, coordinator, serializer, removed).routes(),
+        *JobRoutes(settings, clock, store, coordinator, resources, serializer, removed).routes(),
+        *SessionRoutes(settings, coordinator, resources, serializer).routes(),
+        *BackendRoutes(resources, coordinator).routes(),
+        *RuntimeRoutes(settings, clock, catalog, coordinator, version, shut_down).routes(),
+        *WorkloadRoutes(store, coordinator).routes(),
+        *IbmCloudRoutes(registry, tokens).routes(),
+        *ProofRoutes(token).routes(),
         *retention.routes(),
-        *Status(clock, store, coordinator, version).routes(),
-        *Users(registry, store, coordinator).routes(),
-        *Timing(clock, coordinator).routes(),
+        *StatusRoutes(clock, store, coordinator, version).routes(),
+        *UserRoutes(registry, store, coordinator).routes(),
+        *ClockRoutes(clock, coordinator).routes(),
     ]
     routes.append(openapi.route(routes, settings.max_session_seconds))
     activity = _Activity()
@@ -113,7 +132,7 @@ def create_app(
             yield
             for each in background:
                 each.cancel()
-            await api.end()
+            await results.end()
         finally:
             coordinator.stop()
             await asyncio.to_thread(store.close)

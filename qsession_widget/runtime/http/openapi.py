@@ -13,10 +13,10 @@ from typing import TYPE_CHECKING, Any
 from starlette.routing import Route
 
 from qsession_widget.runtime import bounds
-from qsession_widget.runtime.http.authentication import PLAN_ID
 from qsession_widget.runtime.http.parsing import LARGEST, MAX_OPTIMIZATION_LEVEL
 from qsession_widget.runtime.http.responses import JsonAnswer
 from qsession_widget.runtime.http.routes.clock import LONGEST_ADVANCE_SECONDS
+from qsession_widget.runtime.http.routes.ibm_cloud import PLAN_ID
 from qsession_widget.runtime.http.routes.retention import MOST_DAYS
 from qsession_widget.runtime.http.routes.users import NAME_PATTERN
 from qsession_widget.runtime.http.unsupported import LOG_LEVELS

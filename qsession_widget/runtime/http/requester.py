@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from starlette.authentication import BaseUser, has_required_scope
 
 from qsession_widget.runtime.auth.user_registry import ADMINISTRATOR
+from qsession_widget.runtime.http import errors, parsing
 
 if TYPE_CHECKING:
     from starlette.requests import Request
@@ -40,3 +41,14 @@ class Requester(BaseUser):
 def is_administrator(request: Request) -> bool:
     """Whether the administrator asks."""
     return has_required_scope(request, [ADMINISTRATOR])
+
+
+def require_administrator(request: Request) -> None:
+    """Refuse everyone but the administrator.
+
+    Raises:
+        errors.Problem: 403.
+    """
+    parsing.owner(request)
+    if not is_administrator(request):
+        raise errors.forbidden(f"{request.method} {request.url.path}")

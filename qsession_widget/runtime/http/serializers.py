@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cache
 from importlib.metadata import version
@@ -11,6 +12,10 @@ from qsession_widget.wire.fields import EXTRA
 from qsession_widget.wire.states import FINAL_JOB_STATES, JobState, Stage
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from qsession_widget.runtime.clock import Clock
+    from qsession_widget.runtime.control.coordinator import Coordinator
     from qsession_widget.runtime.device_catalog import Device
     from qsession_widget.runtime.model.job import Job
     from qsession_widget.runtime.model.lifecycle import Session
@@ -23,6 +28,40 @@ def instant(when: datetime | None) -> str | None:
     if when is None:
         return None
     return when.astimezone(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
+
+
+def etag(job: Job) -> str:
+    """Return the `ETag` of a job's JSON."""
+    return f'"{job.revision}"'
+
+
+@dataclass(frozen=True)
+class Serializer:
+    """Builds the documents of sessions and jobs as they are at this moment."""
+
+    clock: Clock
+    coordinator: Coordinator
+
+    def session(self, session: Session) -> dict[str, Any]:
+        """Build the document of a session."""
+        return session_document(
+            session,
+            now=self.clock.now(),
+            rate=self.clock.rate,
+            policy=self.coordinator.policy,
+        )
+
+    def jobs(self, jobs: Sequence[Job]) -> list[dict[str, Any]]:
+        """Build the documents of jobs, with their places in the queue."""
+        positions = self.coordinator.queue_positions(jobs)
+        return [
+            job_document(
+                job,
+                queue_position=positions.get(job.id),
+                estimate=self.coordinator.estimate(job.id) if job.id in positions else None,
+            )
+            for job in jobs
+        ]
 
 
 def session_document(

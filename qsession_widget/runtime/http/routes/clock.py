@@ -10,8 +10,8 @@ from starlette.routing import Route
 from qsession_widget.runtime import bounds
 from qsession_widget.runtime.clock import VIRTUAL
 from qsession_widget.runtime.http import errors, parsing, serializers
+from qsession_widget.runtime.http.requester import require_administrator
 from qsession_widget.runtime.http.responses import JsonAnswer
-from qsession_widget.runtime.http.routes.users import require_administrator
 
 if TYPE_CHECKING:
     from starlette.requests import Request
@@ -24,7 +24,7 @@ LONGEST_ADVANCE_SECONDS = 366 * 86_400
 
 
 @dataclass(frozen=True)
-class Timing:
+class ClockRoutes:
     """The endpoints."""
 
     clock: Clock

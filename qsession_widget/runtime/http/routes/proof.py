@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from starlette.requests import Request
 
 
-class Proving:
+class ProofRoutes:
     """The endpoint.
 
     Args:

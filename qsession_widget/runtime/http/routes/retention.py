@@ -18,8 +18,8 @@ from starlette.routing import Route
 
 from qsession_widget.runtime import bounds
 from qsession_widget.runtime.http import errors, parsing
+from qsession_widget.runtime.http.requester import require_administrator
 from qsession_widget.runtime.http.responses import JsonAnswer
-from qsession_widget.runtime.http.routes.users import require_administrator
 from qsession_widget.runtime.store import schema
 from qsession_widget.runtime.store.store import Write
 from qsession_widget.wire.states import FINAL_JOB_STATES, SessionState

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Status:
+class StatusRoutes:
     """The endpoint.
 
     Attributes:

@@ -15,7 +15,7 @@ from starlette.routing import Route
 from qsession_widget.runtime import bounds
 from qsession_widget.runtime.auth.user_registry import UserRegistry, hash_of
 from qsession_widget.runtime.http import errors, parsing, serializers
-from qsession_widget.runtime.http.requester import is_administrator
+from qsession_widget.runtime.http.requester import require_administrator
 from qsession_widget.runtime.http.responses import JsonAnswer
 from qsession_widget.runtime.model.user import User
 from qsession_widget.runtime.store.store import Write
@@ -31,19 +31,8 @@ log = logging.getLogger(__name__)
 NAME_PATTERN = "[A-Za-z0-9][A-Za-z0-9._@-]{0,63}"
 
 
-def require_administrator(request: Request) -> None:
-    """Refuse everybody else.
-
-    Raises:
-        problems.Problem: 403.
-    """
-    parsing.owner(request)
-    if not is_administrator(request):
-        raise errors.forbidden(f"{request.method} {request.url.path}")
-
-
 @dataclass(frozen=True)
-class Users:
+class UserRoutes:
     """The endpoints, for the administrator alone.
 
     Attributes:

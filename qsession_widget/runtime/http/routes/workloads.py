@@ -19,7 +19,6 @@ if TYPE_CHECKING:
     from starlette.datastructures import QueryParams
     from starlette.requests import Request
 
-    from qsession_widget.runtime.clock import Clock
     from qsession_widget.runtime.control.coordinator import Coordinator
     from qsession_widget.runtime.store.store import Store
 
@@ -28,10 +27,9 @@ NO_LIMIT_SECONDS = 2**31 - 1
 
 
 @dataclass(frozen=True)
-class Listing:
+class WorkloadRoutes:
     """The endpoints."""
 
-    clock: Clock
     store: Store
     coordinator: Coordinator
 
