@@ -10,23 +10,34 @@ import inspect
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+import msgspec
 from starlette.routing import Route
 
 from qsession_widget.runtime import bounds
-from qsession_widget.runtime.http.parsing import LARGEST, MAX_OPTIMIZATION_LEVEL
+from qsession_widget.runtime.http.parsing import MAX_OPTIMIZATION_LEVEL
 from qsession_widget.runtime.http.responses import JsonAnswer
 from qsession_widget.runtime.http.routes.clock import LONGEST_ADVANCE_SECONDS
 from qsession_widget.runtime.http.routes.ibm_cloud import PLAN_ID
 from qsession_widget.runtime.http.routes.retention import MOST_DAYS
 from qsession_widget.runtime.http.routes.users import NAME_PATTERN
 from qsession_widget.runtime.http.unsupported import LOG_LEVELS
-from qsession_widget.runtime.store.workloads import JOB, STATUSES
+from qsession_widget.runtime.store.workloads import JOB
 from qsession_widget.wire import proof
+from qsession_widget.wire.documents import (
+    LARGEST,
+    WORKLOAD_MODES,
+    WORKLOAD_STATUSES,
+    Document,
+    JobDocument,
+    JobMetricsDocument,
+    SessionDocument,
+    WorkloadDocument,
+)
 from qsession_widget.wire.fields import API_PREFIX, IDEMPOTENCY_KEY, PROGRAMS
-from qsession_widget.wire.states import JobState, Mode, SessionState
+from qsession_widget.wire.states import Mode
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator
 
     from starlette.requests import Request
     from starlette.responses import Response
@@ -87,13 +98,44 @@ def _ref(name: str) -> Schema:
 
 
 MAX_TTL = "#/components/schemas/MaxTtl"
-USAGE = _object(
-    {
-        "qpu_charge_time_seconds": NUMBER,
-        "quantum_seconds": NUMBER,
-        "status": _one_of(["pending", "complete"]),
-    },
-)
+
+
+def _schemas_of(*kinds: type[Document]) -> dict[str, Schema]:
+    """Generate the schemas of documents and of those within them, by name."""
+    _, found = msgspec.json.schema_components(kinds, ref_template="{name}")
+    by_name = {kind.__name__: kind for kind in _documents(Document)}
+    return {_name_of(name): _cleaned(schema, by_name[name]) for name, schema in found.items()}
+
+
+def _documents(kind: type[Document]) -> Iterator[type[Document]]:
+    for each in kind.__subclasses__():
+        yield each
+        yield from _documents(each)
+
+
+def _cleaned(schema: Schema, kind: type[Document]) -> Schema:
+    """Adapt a generated schema: what the runtime always sends, names, and one sentence about it."""
+    return {
+        "type": "object",
+        "description": str(schema["description"]).partition("\n")[0],
+        "properties": {name: _with_refs(each) for name, each in schema["properties"].items()},
+        "required": [name for name in schema["properties"] if name not in kind.sometimes],
+    }
+
+
+def _with_refs(schema: Any) -> Any:
+    if isinstance(schema, dict):
+        return {
+            name: _ref(_name_of(value))["$ref"] if name == "$ref" else _with_refs(value)
+            for name, value in schema.items()
+        }
+    return [_with_refs(each) for each in schema] if isinstance(schema, list) else schema
+
+
+def _name_of(kind: str) -> str:
+    return kind.removesuffix("Document")
+
+
 SCHEMAS: dict[str, Schema] = {
     "Problem": _object(
         {
@@ -103,65 +145,7 @@ SCHEMAS: dict[str, Schema] = {
             ),
         }
     ),
-    "Session": _object(
-        {
-            "id": TEXT,
-            "backend_name": TEXT,
-            "mode": _one_of(Mode),
-            "state": _one_of(SessionState),
-            "state_reason": TEXT,
-            "accepting_jobs": FLAG,
-            "max_ttl": SECONDS,
-            "active_ttl": SECONDS,
-            "interactive_ttl": COUNT,
-            "elapsed_time": NUMBER,
-            "user_id": TEXT,
-            "started_at": _or_null(INSTANT),
-            "activated_at": _or_null(INSTANT),
-            "closed_at": _or_null(INSTANT),
-            "last_job_started": _or_null(INSTANT),
-            "last_job_completed": _or_null(INSTANT),
-            "timestamps": _list(_object({"status": _one_of(SessionState), "timestamp": INSTANT})),
-            "qsession": ANYTHING,
-        }
-    ),
-    "Job": _object(
-        {
-            "id": TEXT,
-            "backend": TEXT,
-            "program": _object({"id": _one_of(PROGRAMS)}),
-            "created": INSTANT,
-            "state": _object({"status": _one_of(JobState)}, {"reason": TEXT, "reason_code": COUNT}),
-            "status": _one_of(JobState),
-            "user_id": TEXT,
-            "tags": TEXTS,
-            "usage": USAGE,
-            "qsession": ANYTHING,
-        },
-        {
-            "params": ANYTHING,
-            "session_id": TEXT,
-            "cost": SECONDS,
-            "runtime": TEXT,
-            "private": FLAG,
-        },
-    ),
-    "Workload": _object(
-        {
-            "id": TEXT,
-            "mode": _one_of(["job", "session", "batch"]),
-            "status": _one_of(STATUSES),
-            "status_reason": TEXT,
-            "backend": TEXT,
-            "instance": NAME,
-            "user_id": TEXT,
-            "created": INSTANT,
-            "ended": _or_null(INSTANT),
-            "tags": TEXTS,
-            "usage": USAGE,
-        },
-        {"accepting_jobs": FLAG},
-    ),
+    **_schemas_of(SessionDocument, JobDocument, JobMetricsDocument, WorkloadDocument),
     "Device": _object(
         {
             "name": TEXT,
@@ -262,8 +246,8 @@ OPERATIONS: dict[tuple[str, str], Operation] = {
         ),
         query={
             **_PAGE,
-            "mode": _choices(["job", "session", "batch"]),
-            "status": _choices(STATUSES),
+            "mode": _choices(WORKLOAD_MODES),
+            "status": _choices(WORKLOAD_STATUSES),
             "backend": FILTER,
             "search": SEARCH,
             "tags": TAGS,
@@ -343,23 +327,7 @@ OPERATIONS: dict[tuple[str, str], Operation] = {
     ),
     ("POST", "/jobs/{job_id}/cancel"): Operation(status=204, refuses=(404, 409)),
     ("GET", "/jobs/{job_id}/logs"): Operation(TEXT, media_type="text/plain", refuses=_NOT_FOUND),
-    ("GET", "/jobs/{job_id}/metrics"): Operation(
-        _object(
-            {
-                "timestamps": _object(
-                    {
-                        "created": INSTANT,
-                        "running": _or_null(INSTANT),
-                        "finished": _or_null(INSTANT),
-                    }
-                ),
-                "usage": USAGE,
-                "qiskit_version": TEXT,
-                "position_in_queue": _or_null(COUNT),
-            }
-        ),
-        refuses=_NOT_FOUND,
-    ),
+    ("GET", "/jobs/{job_id}/metrics"): Operation(_ref("JobMetrics"), refuses=_NOT_FOUND),
     ("PUT", "/jobs/{job_id}/tags"): Operation(
         status=204, takes=_object({"tags": TAGS}), refuses=(400, 404, 413)
     ),

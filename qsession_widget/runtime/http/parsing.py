@@ -12,6 +12,7 @@ from msgspec import Raw
 from qsession_widget.runtime import bounds
 from qsession_widget.runtime.http import errors
 from qsession_widget.runtime.http.requested_shots import Asked, Lists, OneLevel, Program, asked
+from qsession_widget.wire.documents import LARGEST
 from qsession_widget.wire.fields import CLASSIFIED, EXECUTOR, EXTRA, IDEMPOTENCY_KEY
 
 if TYPE_CHECKING:
@@ -26,8 +27,6 @@ T = TypeVar("T")
 MAX_PAGE = bounds.PAGE
 DEFAULT_PAGE = 20
 MAX_OPTIMIZATION_LEVEL = 3
-LARGEST = 2**53 - 1
-"""Largest whole number that every reader of JSON, and the store, holds exactly."""
 _LARGE_BYTES = 2**20
 
 

@@ -24,7 +24,7 @@ from sqlalchemy import (
 
 from qsession_widget.runtime.model.lifecycle import CANCELLED_BY_USER
 from qsession_widget.runtime.store import schema, usage
-from qsession_widget.wire.states import FINAL_JOB_STATES, JobState, Mode, SessionState
+from qsession_widget.wire.states import FINAL_JOB_STATES, JobState, SessionState
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -33,8 +33,6 @@ if TYPE_CHECKING:
     from sqlalchemy import Row
 
 JOB = "job"
-MODES = (JOB, Mode.DEDICATED.value, Mode.BATCH.value)
-STATUSES = ("pending", "in_progress", "completed", "canceled", "failed")
 
 _OF_JOB = {
     JobState.QUEUED: "pending",

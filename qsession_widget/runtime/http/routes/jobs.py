@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
+import msgspec
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
@@ -25,6 +25,7 @@ from qsession_widget.runtime.http.responses import JsonAnswer
 from qsession_widget.runtime.model.job import Job
 from qsession_widget.runtime.model.lifecycle import NotAcceptingJobsError
 from qsession_widget.runtime.store.store import JobFilter
+from qsession_widget.wire.documents import LARGEST
 from qsession_widget.wire.fields import PREFER, PROGRAMS, mock_of
 
 if TYPE_CHECKING:
@@ -143,7 +144,7 @@ class JobRoutes:
             limit=parsing.count(
                 query.get("limit"), "limit", parsing.DEFAULT_PAGE, parsing.MAX_PAGE
             ),
-            offset=parsing.count(query.get("offset"), "offset", 0, parsing.LARGEST),
+            offset=parsing.count(query.get("offset"), "offset", 0, LARGEST),
         )
         jobs, total = await self.store.jobs(parsing.owner(request), wanted)
         return JsonAnswer(
@@ -193,8 +194,8 @@ class JobRoutes:
         if params is None:
             raise errors.job_not_found(job_id)
         # The payload is returned as it was received: parsing a large one would take time.
-        text = f'{json.dumps(document)[:-1]},"params":{params}}}'
-        return Response(text, headers=headers, media_type="application/json")
+        whole = msgspec.structs.replace(document, params=msgspec.Raw(params.encode()))
+        return JsonAnswer(whole, headers=headers)
 
     async def delete_job(self, request: Request) -> Response:
         """DELETE /jobs/{id}: cancels it if need be."""

@@ -13,6 +13,7 @@ from qsession_widget.runtime.http import errors, holding, parsing, serializers
 from qsession_widget.runtime.http.kept_answers import KEPT_SECONDS, AttentiveAnswer, GivenOnce
 from qsession_widget.runtime.http.responses import JsonAnswer
 from qsession_widget.runtime.store.store import Write
+from qsession_widget.wire.documents import LARGEST
 from qsession_widget.wire.states import JobState
 
 if TYPE_CHECKING:
@@ -69,7 +70,7 @@ class ResultRoutes:
 
     async def read_interim(self, request: Request) -> Response:
         """GET /qsession/jobs/{id}/interim: results of pubs that are done, after the first K."""
-        after = parsing.count(request.query_params.get("after"), "after", 0, parsing.LARGEST)
+        after = parsing.count(request.query_params.get("after"), "after", 0, LARGEST)
         job_id = request.path_params["job_id"]
 
         async def look() -> Job | None:

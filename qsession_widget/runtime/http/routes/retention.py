@@ -22,6 +22,7 @@ from qsession_widget.runtime.http.requester import require_administrator
 from qsession_widget.runtime.http.responses import JsonAnswer
 from qsession_widget.runtime.store import schema
 from qsession_widget.runtime.store.store import Write
+from qsession_widget.wire.documents import LARGEST
 from qsession_widget.wire.states import FINAL_JOB_STATES, SessionState
 
 if TYPE_CHECKING:
@@ -105,7 +106,7 @@ class Retention:
         """
         require_administrator(request)
         body = await parsing.body(request, bounds.SMALL_BODY_BYTES)
-        size = _bound(body, "max_store_bytes", parsing.LARGEST, self._own.store_bytes)
+        size = _bound(body, "max_store_bytes", LARGEST, self._own.store_bytes)
         wanted = Bounds(
             _bound(body, "retention_days", MOST_DAYS, self._own.days),
             None if size is None else int(size),

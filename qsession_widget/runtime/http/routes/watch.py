@@ -11,6 +11,7 @@ from starlette.routing import Route
 from qsession_widget.runtime import bounds
 from qsession_widget.runtime.http import errors, holding, parsing, serializers
 from qsession_widget.runtime.http.responses import JsonAnswer
+from qsession_widget.wire.documents import LARGEST
 
 if TYPE_CHECKING:
     from starlette.requests import Request
@@ -49,7 +50,7 @@ class WatchRoutes:
         last one: the client asks again with it.
         """
         session_id = parsing.query_text(request.query_params, "session_id") or ""
-        since = parsing.count(request.query_params.get("since"), "since", 0, parsing.LARGEST)
+        since = parsing.count(request.query_params.get("since"), "since", 0, LARGEST)
         owner = parsing.owner(request)
 
         async def look() -> tuple[Session, list[Job]] | None:

@@ -6,6 +6,7 @@ import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from msgspec import UNSET
 from starlette.responses import Response
 from starlette.routing import Route
 
@@ -13,7 +14,14 @@ from qsession_widget.runtime import bounds
 from qsession_widget.runtime.http import errors, parsing, serializers
 from qsession_widget.runtime.http.responses import JsonAnswer
 from qsession_widget.runtime.store import workloads
+from qsession_widget.wire.documents import (
+    LARGEST,
+    WORKLOAD_MODES,
+    WORKLOAD_STATUSES,
+    WorkloadDocument,
+)
 from qsession_widget.wire.fields import API_VERSION, INSTANCE_CRN, OLDEST_API_VERSION
+from qsession_widget.wire.states import Mode
 
 if TYPE_CHECKING:
     from starlette.datastructures import QueryParams
@@ -48,7 +56,7 @@ class WorkloadRoutes:
         query = request.query_params
         wanted = workloads.Wanted(
             modes=_modes(query),
-            statuses=_among(query, "status", workloads.STATUSES),
+            statuses=_among(query, "status", WORKLOAD_STATUSES),
             backend=parsing.query_text(query, "backend"),
             search=parsing.query_text(query, "search", bounds.SEARCH),
             tags=parsing.query_tags(query),
@@ -118,24 +126,21 @@ class WorkloadRoutes:
         )
 
 
-def _document(row: Any, owner: str) -> dict[str, Any]:
-    ended = row.ended_at is not None
-    document = {
-        "id": row.id,
-        "mode": _SESSION if row.mode == "dedicated" else row.mode,
-        "status": row.status,
-        "status_reason": row.reason or "",
-        "backend": row.backend,
-        "instance": INSTANCE_CRN,
-        "user_id": owner,
-        "created": serializers.instant(row.created_at),
-        "ended": serializers.instant(row.ended_at),
-        "tags": json.loads(row.tags),
-        "usage": serializers.usage_document(row.seconds, ended=ended),
-    }
-    if row.accepting_jobs is not None:
-        document["accepting_jobs"] = bool(row.accepting_jobs)
-    return document
+def _document(row: Any, owner: str) -> WorkloadDocument:
+    return WorkloadDocument(
+        id=row.id,
+        mode=_SESSION if row.mode == Mode.DEDICATED else row.mode,
+        status=row.status,
+        status_reason=row.reason or "",
+        backend=row.backend,
+        instance=INSTANCE_CRN,
+        user_id=owner,
+        created=serializers.instant(row.created_at),
+        ended=serializers.instant_or_none(row.ended_at),
+        tags=json.loads(row.tags),
+        usage=serializers.usage_document(row.seconds, ended=row.ended_at is not None),
+        accepting_jobs=UNSET if row.accepting_jobs is None else bool(row.accepting_jobs),
+    )
 
 
 _SESSION = "session"
@@ -143,8 +148,8 @@ _SESSION = "session"
 
 def _modes(query: QueryParams) -> list[str]:
     """Read modes as the wire spells them: a dedicated session is called "session" here."""
-    allowed = (workloads.JOB, _SESSION, "batch")
-    return ["dedicated" if mode == _SESSION else mode for mode in _among(query, "mode", allowed)]
+    modes = _among(query, "mode", WORKLOAD_MODES)
+    return [Mode.DEDICATED.value if mode == _SESSION else mode for mode in modes]
 
 
 def _among(query: QueryParams, name: str, allowed: tuple[str, ...]) -> list[str]:
@@ -159,4 +164,4 @@ def _among(query: QueryParams, name: str, allowed: tuple[str, ...]) -> list[str]
 
 
 def _cursor(query: QueryParams, name: str) -> int:
-    return parsing.count(query.get(name), name, 0, parsing.LARGEST)
+    return parsing.count(query.get(name), name, 0, LARGEST)
