@@ -50,6 +50,22 @@ class Stage(StrEnum):
     POST_PROCESSING = "post_processing"
 
 
+PANEL_STATES = (
+    JobState.QUEUED,
+    JobState.RUNNING,
+    JobState.COMPLETED,
+    JobState.FAILED,
+    JobState.CANCELLED,
+)
+"""The panel's byte format: the code of a job's state in a byte is its place here.
+
+Browsers read these bytes by `JOB_STATES` of `js/src/contract.ts`. Add new states at the end. When
+the order changes, the sample in `js/tests/golden` fails the tests of both sides.
+"""
+
+PANEL_STAGES = (Stage.PREPARING, Stage.ON_DEVICE, Stage.POST_PROCESSING)
+"""Likewise: the code of a stage is its place here, counted from 1; 0 is an unknown stage."""
+
 FINAL_JOB_STATES = frozenset({JobState.COMPLETED, JobState.FAILED, JobState.CANCELLED})
 
 JOB_FAILED = 1517
