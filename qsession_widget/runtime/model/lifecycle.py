@@ -40,6 +40,7 @@ class Session(msgspec.Struct, frozen=True, gc=False):
         busy_seconds: for how long at least one of its jobs ran, up to the last time that none did.
         busy_since: since when at least one of its jobs has been running.
         idle_since: since when it has been open or active with nothing queued or running.
+        cancelled: whether the user cancelled it.
         transitions: each state that it entered, and when.
         queued: how many of its jobs wait.
         running: how many of its jobs run.
@@ -60,6 +61,7 @@ class Session(msgspec.Struct, frozen=True, gc=False):
     state: SessionState = SessionState.OPEN
     state_reason: str = ""
     accepting_jobs: bool = True
+    cancelled: bool = False
     started_at: datetime | None = None
     activated_at: datetime | None = None
     closed_at: datetime | None = None
@@ -167,7 +169,7 @@ def may_start(session: Session) -> bool:
 
 def is_cancelled(session: Session) -> bool:
     """Whether its user has cancelled it; its queued jobs may be many, and still be on their way."""
-    return not session.accepting_jobs and session.state_reason == CANCELLED_BY_USER
+    return session.cancelled
 
 
 def requeue(session: Session, now: datetime) -> Session:
@@ -263,7 +265,7 @@ def close(session: Session, now: datetime) -> Session:
 
 def begin_to_cancel(session: Session) -> Session:
     """Take no more jobs and start none; the queued ones are to be cancelled next."""
-    return replace(session, accepting_jobs=False, state_reason=CANCELLED_BY_USER)
+    return replace(session, accepting_jobs=False, cancelled=True, state_reason=CANCELLED_BY_USER)
 
 
 def cancel(session: Session, now: datetime) -> Step:
