@@ -14,8 +14,8 @@ from qsession_widget import QiskitRuntimeService, Sampler, Session
 from qsession_widget.cli.main import main
 from qsession_widget.errors import ServiceError
 from qsession_widget.runtime.clock import VirtualClock, WallClock
-from qsession_widget.runtime.http.routes.retention import Bounds, Retention, used_bytes
 from qsession_widget.runtime.settings import Settings
+from qsession_widget.runtime.store.retention import Bounds, Retention, used_bytes
 from qsession_widget.runtime.store.store import Write
 from qsession_widget.wire.states import JobState, SessionState
 from tests.conftest import eventually, running

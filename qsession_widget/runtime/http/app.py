@@ -27,7 +27,7 @@ from qsession_widget.runtime.control.coordinator import Coordinator
 from qsession_widget.runtime.device_catalog import Catalog
 from qsession_widget.runtime.http import errors, openapi
 from qsession_widget.runtime.http.authentication import TokenAuthentication
-from qsession_widget.runtime.http.kept_answers import Removed
+from qsession_widget.runtime.http.kept_answers import DeletedJobs
 from qsession_widget.runtime.http.middleware import access_log
 from qsession_widget.runtime.http.middleware.answer_identity import Named
 from qsession_widget.runtime.http.middleware.connection_guard import CrowdedError
@@ -36,11 +36,11 @@ from qsession_widget.runtime.http.middleware.replay import ReplayMiddleware
 from qsession_widget.runtime.http.resources import Resources
 from qsession_widget.runtime.http.routes.backends import BackendRoutes
 from qsession_widget.runtime.http.routes.clock import ClockRoutes
+from qsession_widget.runtime.http.routes.gc import CollectionRoutes
 from qsession_widget.runtime.http.routes.ibm_cloud import IbmCloudRoutes
 from qsession_widget.runtime.http.routes.jobs import JobRoutes
 from qsession_widget.runtime.http.routes.proof import ProofRoutes
 from qsession_widget.runtime.http.routes.results import ResultRoutes
-from qsession_widget.runtime.http.routes.retention import Retention
 from qsession_widget.runtime.http.routes.runtime import RuntimeRoutes
 from qsession_widget.runtime.http.routes.sessions import SessionRoutes
 from qsession_widget.runtime.http.routes.status import StatusRoutes
@@ -48,6 +48,7 @@ from qsession_widget.runtime.http.routes.users import UserRoutes
 from qsession_widget.runtime.http.routes.watch import WatchRoutes
 from qsession_widget.runtime.http.routes.workloads import WorkloadRoutes
 from qsession_widget.runtime.http.serializers import Serializer
+from qsession_widget.runtime.store.retention import Retention
 from qsession_widget.runtime.store.store import Store, StoreUnavailableError
 
 if TYPE_CHECKING:
@@ -97,7 +98,7 @@ def create_app(
     )
     resources = Resources(catalog, store)
     serializer = Serializer(clock, coordinator)
-    removed = Removed()
+    removed = DeletedJobs()
     tokens = Tokens(token, registry)
     results = ResultRoutes(store, coordinator, resources, serializer)
     retention = Retention(store, clock, settings)
@@ -112,7 +113,7 @@ def create_app(
         *WorkloadRoutes(store, coordinator).routes(),
         *IbmCloudRoutes(registry, tokens).routes(),
         *ProofRoutes(token).routes(),
-        *retention.routes(),
+        *CollectionRoutes(store, retention).routes(),
         *StatusRoutes(clock, store, coordinator, version).routes(),
         *UserRoutes(registry, store, coordinator).routes(),
         *ClockRoutes(clock, coordinator).routes(),

@@ -87,7 +87,7 @@ class AnswersByKey:
         return known
 
 
-class Removed:
+class DeletedJobs:
     """Jobs that were deleted, by session, for who knows them still."""
 
     def __init__(self) -> None:

@@ -18,9 +18,9 @@ from qsession_widget.runtime.http.parsing import MAX_OPTIMIZATION_LEVEL
 from qsession_widget.runtime.http.responses import JsonAnswer
 from qsession_widget.runtime.http.routes.clock import LONGEST_ADVANCE_SECONDS
 from qsession_widget.runtime.http.routes.ibm_cloud import PLAN_ID
-from qsession_widget.runtime.http.routes.retention import MOST_DAYS
 from qsession_widget.runtime.http.routes.users import NAME_PATTERN
 from qsession_widget.runtime.http.unsupported import LOG_LEVELS
+from qsession_widget.runtime.store.retention import MOST_DAYS
 from qsession_widget.runtime.store.workloads import JOB
 from qsession_widget.wire import proof
 from qsession_widget.wire.documents import (

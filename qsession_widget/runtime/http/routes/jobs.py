@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from qsession_widget.runtime.clock import Clock
     from qsession_widget.runtime.control.coordinator import Coordinator
     from qsession_widget.runtime.device_catalog import Device
-    from qsession_widget.runtime.http.kept_answers import Removed
+    from qsession_widget.runtime.http.kept_answers import DeletedJobs
     from qsession_widget.runtime.http.resources import Resources
     from qsession_widget.runtime.http.serializers import Serializer
     from qsession_widget.runtime.settings import Settings
@@ -62,7 +62,7 @@ class JobRoutes:
     coordinator: Coordinator
     resources: Resources
     serializer: Serializer
-    removed: Removed
+    removed: DeletedJobs
     polls: LongPoll = field(default_factory=LongPoll)
 
     def routes(self) -> list[Route]:

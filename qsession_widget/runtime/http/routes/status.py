@@ -11,7 +11,7 @@ from qsession_widget.runtime import bounds
 from qsession_widget.runtime.http import parsing, serializers
 from qsession_widget.runtime.http.requester import is_administrator
 from qsession_widget.runtime.http.responses import JsonAnswer
-from qsession_widget.runtime.http.routes.retention import used_bytes
+from qsession_widget.runtime.store.retention import used_bytes
 from qsession_widget.wire.states import JobState
 
 if TYPE_CHECKING:

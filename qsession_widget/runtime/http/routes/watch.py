@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from qsession_widget.runtime.clock import Clock
     from qsession_widget.runtime.control.coordinator import Coordinator
-    from qsession_widget.runtime.http.kept_answers import Removed
+    from qsession_widget.runtime.http.kept_answers import DeletedJobs
     from qsession_widget.runtime.http.serializers import Serializer
     from qsession_widget.runtime.model.job import Job
     from qsession_widget.runtime.model.lifecycle import Session
@@ -37,7 +37,7 @@ class WatchRoutes:
     store: Store
     coordinator: Coordinator
     serializer: Serializer
-    removed: Removed
+    removed: DeletedJobs
 
     def routes(self) -> list[Route]:
         """Return the route, relative to the API's prefix."""
