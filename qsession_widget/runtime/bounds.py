@@ -1,7 +1,7 @@
-"""How long and how many of everything a request may bring that the runtime keeps.
+"""Limits of size and number for everything in a request that the runtime keeps.
 
-All of it in one place: `reading` refuses what is beyond a bound, `openapi` describes it. What the
-operator chooses (bodies, circuits, results, pending jobs) is in `Settings` instead.
+`http/parsing.py` enforces them, and `http/openapi.py` describes them. Limits that the operator
+chooses (bodies, circuits, results, pending jobs) are in `Settings` instead.
 """
 
 from __future__ import annotations
@@ -10,48 +10,48 @@ from typing import NamedTuple
 
 
 class Bound(NamedTuple):
-    """The most of something.
+    """An upper limit.
 
     Attributes:
-        most: how many.
-        unit: of what, in the plural.
+        most: the limit.
+        unit: its unit, in the plural.
     """
 
     most: int
     unit: str
 
     def __str__(self) -> str:
-        """Say it as an answer does."""
+        """Format the limit for messages."""
         return f"{self.most} {self.unit}"
 
 
 NAME = Bound(256, "characters")
-"""Of the name or id of a device, program, session, instance or image."""
+"""Length of the name or id of a backend, program, session, instance or image."""
 
 LOG_LEVEL = Bound(32, "characters")
 
 TAG = Bound(256, "characters")
 
 TAGS = Bound(100, "tags")
-"""Of a job, and of a list's filter: a job with more of them there cannot be."""
+"""Tags of a job, and of a filter: no job has more."""
 
 SEARCH = Bound(256, "characters")
-"""Of a text that is looked for."""
+"""Length of a text that is searched for."""
 
 CHOICES = Bound(16, "values")
-"""Of a filter that may be given several times, such as `mode` and `status`."""
+"""Values of a filter that may be repeated, such as `mode` and `status`."""
 
 KEY = Bound(255, "characters")
-"""Of an `Idempotency-Key`: kept with its session or job."""
+"""Length of an `Idempotency-Key`, which is stored with its session or job."""
 
 SMALL_BODY_BYTES = 64 * 1024
-"""Largest body of a request that brings no job."""
+"""Largest body of a request without a job."""
 
 TAGS_BODY_BYTES = TAGS.most * (12 * TAG.most + 4) + SMALL_BODY_BYTES
-"""Largest body with tags: JSON may spell a character in twelve."""
+"""Largest body with tags: a character may take twelve bytes in JSON."""
 
 INTERIM_CHARACTERS = 16 * 2**20
-"""Of the interim results that are kept of one running job; those beyond come with its result."""
+"""Size of the interim results that are kept of a running job; the rest come with its result."""
 
 PAGE = 200
-"""Jobs and other rows of one answer, so that no turn of the loop writes more of them."""
+"""Rows in one response: bounds the time that encoding it takes in the event loop."""

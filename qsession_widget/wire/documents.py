@@ -245,7 +245,7 @@ def read(kind: type[Kind], found: Mapping[str, Any]) -> Kind:
     answer of another service, or of a newer release, is read as far as possible.
 
     Raises:
-        CodecError: where it has no id, or is not an object.
+        CodecError: if it has no id, or is not an object.
     """
     try:
         return convert(found, kind)
