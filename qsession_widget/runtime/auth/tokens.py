@@ -19,10 +19,10 @@ TOKEN_SECONDS = 3600
 
 
 class Tokens:
-    """The short-lived tokens that IAM gives out for the tokens of this runtime.
+    """Issues and verifies short-lived tokens, as IAM does in exchange for an API key.
 
-    Each is signed with a key that derives from the runtime's token and its owner's, so that nothing
-    needs to be remembered, and they end with the token that they were given for.
+    Each is signed with a key that derives from the runtime's token and the user's: nothing needs to
+    be stored, and a token becomes invalid with the one that it was issued for.
     """
 
     def __init__(self, token: str, registry: UserRegistry) -> None:
@@ -30,11 +30,11 @@ class Tokens:
         self._key = hmac.digest(token.encode(), b"qsession identity token", hashlib.sha256)
 
     def issue(self, owner: str, now: float) -> dict[str, Any]:
-        """Give the JSON of POST /identity/token.
+        """Issue a token, as the JSON of POST /identity/token.
 
         Args:
-            owner: whom the token is for.
-            now: seconds since 1970, in real time: the client reads the token's life by its own
+            owner: the user that the token is for.
+            now: seconds since 1970, in real time: the client judges the token's age by its own
                 clock.
         """
         issued = int(now)
@@ -52,7 +52,7 @@ class Tokens:
         }
 
     def owner_of_issued(self, token: str, now: float) -> str | None:
-        """Say for whom a token was issued; None for one that is foreign, altered or too old."""
+        """Return the user of an issued token; None if it is unknown, altered or expired."""
         signed, _, signature = token.rpartition(".")
         body = signed.partition(".")[2]
         try:
@@ -60,13 +60,13 @@ class Tokens:
             owner = str(claims["sub"])
         except (binascii.Error, ValueError, TypeError, LookupError, RecursionError):
             return None
-        # Whose it says that it is decides by which key it has to be signed.
+        # The user that it names decides with which key it must be signed.
         if not hmac.compare_digest(signature.encode(), self._signature(owner, signed).encode()):
             return None
         return owner if now < claims["exp"] else None
 
     def _signature(self, owner: str, signed: str) -> str:
-        """Sign for an owner; for one who is not known with a key that nobody has used."""
+        """Sign for a user; for an unknown one with a key that is never used again."""
         of_owner = self._registry.hash_for(owner) or secrets.token_hex()
         key = hmac.digest(self._key, of_owner.encode(), hashlib.sha256)
         return _base64(hmac.digest(key, signed.encode(), hashlib.sha256))

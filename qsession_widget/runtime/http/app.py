@@ -1,4 +1,4 @@
-"""The ASGI application: authentication, routes, start and end of all parts."""
+"""The ASGI application: puts routes, middlewares and the runtime's parts together."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ from qsession_widget.runtime.http import errors, openapi
 from qsession_widget.runtime.http.authentication import TokenAuthentication
 from qsession_widget.runtime.http.kept_answers import DeletedJobs
 from qsession_widget.runtime.http.middleware import access_log
-from qsession_widget.runtime.http.middleware.answer_identity import Named
+from qsession_widget.runtime.http.middleware.answer_identity import AnswerIdentityMiddleware
 from qsession_widget.runtime.http.middleware.connection_guard import CrowdedError
 from qsession_widget.runtime.http.middleware.prefix import PrefixMiddleware
 from qsession_widget.runtime.http.middleware.replay import ReplayMiddleware
@@ -64,7 +64,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 HUNG_UP = 499
-"""Status in the log, as nginx has it, of a request whose client is gone: nobody receives it."""
+"""Status in the log, as in nginx, of a request whose client has closed the connection."""
 
 
 def create_app(
@@ -82,8 +82,8 @@ def create_app(
         settings: of the runtime.
         clock: for the times of sessions and jobs.
         token: the administrator's bearer token.
-        version: of the package, for the clients.
-        on_ready: is called when requests can be answered.
+        version: of the package; clients are told.
+        on_ready: is called as soon as requests can be answered.
         shut_down: ends the server.
     """
     catalog = Catalog(settings.copies, settings.aliases, settings.devices)
@@ -143,7 +143,7 @@ def create_app(
         middleware=[
             Middleware(activity.middleware),
             Middleware(PrefixMiddleware, routes=routes),
-            Middleware(Named),
+            Middleware(AnswerIdentityMiddleware),
             Middleware(
                 AuthenticationMiddleware,
                 backend=TokenAuthentication(registry, tokens),
@@ -168,7 +168,7 @@ def create_app(
 
 
 class _Activity:
-    """When the last request came and how many are being answered."""
+    """Tracks when the last request came, and how many are being answered."""
 
     def __init__(self) -> None:
         self._running = 0
@@ -180,11 +180,11 @@ class _Activity:
         return 0.0 if self._running else time.monotonic() - self._last
 
     def middleware(self, app: ASGIApp) -> ASGIApp:
-        """Wrap an application so that its requests are seen."""
+        """Wrap an application so that its requests are counted."""
 
         async def observed(scope: Scope, receive: Receive, send: Send) -> None:
             if scope["type"] == "lifespan":
-                # It lasts as long as the runtime, and asks for nothing.
+                # It lasts as long as the runtime, and is not a request.
                 await app(scope, receive, send)
                 return
             self._running += 1
@@ -221,7 +221,7 @@ def _refuse(_connection: HTTPConnection, error: AuthenticationError) -> Response
 
 
 async def _hung_up(request: Request, _error: Exception) -> Response:
-    """Say in the log that there is no client left to answer: the body never came to its end."""
+    """Log that the client closed its connection before the whole body had come."""
     log.info(
         "%s %s %s: its client hung up before the body was there",
         access_log.request_id(),
@@ -243,7 +243,7 @@ async def _no_such_route(request: Request, error: Exception) -> Response:
         for method in route.methods
     }
     if methods:
-        # Starlette itself names those of one route only.
+        # Starlette names the methods of one route only.
         answer.headers["Allow"] = ", ".join(sorted(methods))
     return answer
 

@@ -29,17 +29,17 @@ _WITHOUT_A_TOKEN = frozenset({TOKEN_PATH, proof.PATH})
 
 
 class TokenAuthentication(AuthenticationBackend):
-    """Takes `Authorization: Bearer TOKEN` and `apikey TOKEN`, and nothing else."""
+    """Accepts `Authorization: Bearer TOKEN` and `Authorization: apikey TOKEN`."""
 
     def __init__(self, registry: UserRegistry, tokens: Tokens) -> None:
         self._registry, self._tokens = registry, tokens
 
     async def authenticate(self, conn: HTTPConnection) -> tuple[AuthCredentials, BaseUser] | None:
-        """Say whose token it is.
+        """Return the user whose token a request brings.
 
         Raises:
-            AuthenticationError: for a missing or wrong token, except where one is asked for.
-            CrowdedError: where its user has as many connections as they may have.
+            AuthenticationError: for a missing or wrong token, except on paths that take none.
+            CrowdedError: if the user has too many connections.
         """
         if conn.scope["path"] in _WITHOUT_A_TOKEN:
             return None

@@ -1,7 +1,8 @@
-"""The description of the REST API, generated from its routes, in OpenAPI 3.1.
+"""Generates the OpenAPI 3.1 description of the REST API.
 
-Paths, methods and summaries come from the routes themselves. What they take and give stands in
-the table below; a route that the table does not know, or the other way round, is an error.
+Paths, methods and summaries come from the routes, schemas of sessions and jobs from the structs in
+`wire/documents.py`. The table below says what each route takes and returns; a route that is missing
+in the table, or the other way round, is an error.
 """
 
 from __future__ import annotations
@@ -162,22 +163,22 @@ SCHEMAS: dict[str, Schema] = {
 
 @dataclass(frozen=True)
 class Operation:
-    """What an endpoint takes and gives.
+    """What an endpoint takes and returns.
 
     Attributes:
-        gives: schema of its answer; None where that has no body.
-        status: of its answer.
+        returns: schema of the response; None if it has no body.
+        status: of the response.
         also: further statuses with the same meaning, without a body.
-        takes: schema of its body; None where it has none.
-        query: schema of each parameter; a list may be given several times.
-        media_type: of its answer.
+        takes: schema of the request's body; None if it has none.
+        query: schema of each parameter; a list may be repeated.
+        media_type: of the response.
         form: whether the body is a form.
-        keyed: whether an idempotency key may come with it.
-        refuses: statuses of what can go wrong, besides the token.
-        takes_token: whether it wants a token, as nearly all do.
+        keyed: whether an idempotency key may be sent.
+        refuses: statuses of errors, besides the one of a wrong token.
+        takes_token: whether it requires a token, as nearly all do.
     """
 
-    gives: Schema | None = None
+    returns: Schema | None = None
     status: int = 200
     also: tuple[int, ...] = ()
     takes: Schema | None = None
@@ -313,7 +314,7 @@ OPERATIONS: dict[tuple[str, str], Operation] = {
             "pending": FLAG_TEXT,
             "tags": TAGS,
             "include_mocks": FLAG_TEXT,
-            # They never are in a list.
+            # Lists never contain params.
             "exclude_params": TEXT,
         },
         refuses=(400,),
@@ -470,7 +471,7 @@ OPERATIONS: dict[tuple[str, str], Operation] = {
 
 
 def route(routes: list[Route], max_session_seconds: int) -> Route:
-    """Give the route that serves the description of all routes, itself included."""
+    """Return the route that serves the description of all routes, itself included."""
 
     async def read_description(_request: Request) -> Response:
         """GET /qsession/openapi.json: this description."""
@@ -485,10 +486,10 @@ def describe(routes: Iterable[Route], max_session_seconds: int) -> dict[str, Any
 
     Args:
         routes: all of them.
-        max_session_seconds: the longest that this runtime lets a session last.
+        max_session_seconds: the longest time that this runtime allows for a session.
 
     Raises:
-        LookupError: where routes and table differ.
+        LookupError: if routes and table differ.
     """
     found = {
         (method, each.path.replace(":path}", "}")): each
@@ -507,7 +508,7 @@ def describe(routes: Iterable[Route], max_session_seconds: int) -> dict[str, Any
             "title": "Local runtime of qsession-widget",
             "version": "1",
             "description": "IBM's Qiskit Runtime REST API as far as its client uses it, and our "
-            "additions under /qsession. The paths answer below any prefix.",
+            "additions under /qsession. The paths work below any prefix.",
         },
         "servers": [{"url": API_PREFIX}],
         "security": [{"token": []}],
@@ -551,16 +552,16 @@ def _operation(each: Route, known: Operation) -> dict[str, Any]:
 def _responses(known: Operation) -> dict[str, Any]:
     problem = {"application/json": {"schema": _ref("Problem")}}
     answer: dict[str, Any] = {"description": "Done."}
-    if known.gives is not None:
-        answer["content"] = {known.media_type: {"schema": known.gives}}
+    if known.returns is not None:
+        answer["content"] = {known.media_type: {"schema": known.returns}}
     found = {str(known.status): answer}
-    found |= {str(status): {"description": "Nothing to give."} for status in known.also}
+    found |= {str(status): {"description": "No content."} for status in known.also}
     found |= {
         str(status): {"description": _MEANING[status], "content": problem}
         for status in known.refuses
     }
     if known.form:
-        # IAM has a shape of its own for what is wrong.
+        # IAM has its own shape of errors.
         refusal = _object({"errorCode": TEXT, "errorMessage": TEXT})
         found["400"] = {
             "description": _MEANING[400],
@@ -572,11 +573,11 @@ def _responses(known: Operation) -> dict[str, Any]:
 
 
 _MEANING = {
-    400: "The request cannot be meant.",
+    400: "The request is not valid.",
     401: "The token is missing or wrong.",
-    403: "That is for the runtime's administrator.",
-    404: "There is no such thing, or it is somebody else's.",
+    403: "Only the runtime's administrator may do that.",
+    404: "It does not exist, or another user owns it.",
     409: "Its state does not allow that.",
-    410: "It was removed.",
+    410: "It was deleted.",
     413: "The request is too large.",
 }

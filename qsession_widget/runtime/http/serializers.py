@@ -1,4 +1,4 @@
-"""Sessions, jobs and devices as the JSON of the REST API."""
+"""Builds the JSON documents of sessions, jobs and backends."""
 
 from __future__ import annotations
 
@@ -212,7 +212,7 @@ def usage_document(seconds: float, *, ended: bool) -> UsageDocument:
 
 
 def device_document(device: Device, *, queue_length: int) -> dict[str, Any]:
-    """Give an item of GET /backends."""
+    """Build an item of GET /backends."""
     document = {
         "name": device.name,
         "status": {"name": "online"},
@@ -225,7 +225,7 @@ def device_document(device: Device, *, queue_length: int) -> dict[str, Any]:
 
 
 def device_status_document(device: Device, *, queue_length: int) -> dict[str, Any]:
-    """Give the JSON of GET /backends/{name}/status."""
+    """Build the JSON of GET /backends/{name}/status."""
     return {
         "state": True,
         "status": "active",
@@ -240,9 +240,9 @@ _VERBOSE = "DEBUG"
 
 
 def log_text(job: Job) -> str:
-    """Give the text of GET /jobs/{id}/logs: what the runtime knows of the job's course.
+    """Return the text of GET /jobs/{id}/logs: the events of a job.
 
-    A job's level of logging says how much: from ERROR on only its failure, with DEBUG also how it
+    The job's log level decides how much: at ERROR and above only its failure, at DEBUG also how it
     was run.
     """
     level = (job.log_level or "").upper()

@@ -34,7 +34,7 @@ class CollectionRoutes:
         return [Route("/qsession/gc", self.collect_now, methods=["POST"])]
 
     async def collect_now(self, request: Request) -> Response:
-        """POST /qsession/gc: removes what is beyond the runtime's bounds, or beyond others.
+        """POST /qsession/gc: deletes what exceeds the runtime's bounds, or the given ones.
 
         0 is a bound: 0 days leave nothing of any job that has ended.
         """

@@ -38,13 +38,13 @@ _INSTANCE = {"id": INSTANCE_CRN, "crn": INSTANCE_CRN, "name": INSTANCE_NAME}
 
 
 class IbmCloudRoutes:
-    """The endpoints."""
+    """The endpoints of IBM Cloud that the official client calls."""
 
     def __init__(self, registry: UserRegistry, tokens: Tokens) -> None:
         self._registry, self._tokens = registry, tokens
 
     def routes(self) -> list[Route]:
-        """Give every route, relative to any prefix."""
+        """Return every route, relative to any prefix."""
         return [
             Route(TOKEN_PATH, self.issue_token, methods=["POST"]),
             Route("/v3/resources/search", self.search, methods=["POST"]),
@@ -63,8 +63,8 @@ class IbmCloudRoutes:
         form = parse_qs(raw.decode("ascii", "replace"))
         owner = self._registry.owner_of("".join(form.get("apikey", [])))
         if form.get("grant_type") != [GRANT_TYPE] or owner is None:
-            # IAM's own shape and status. The key is neither kept nor logged: it may be one of a
-            # real account, in a process whose IAM_URL was set for this runtime.
+            # IAM's own shape and status. The key is neither kept nor logged: it may belong to a
+            # real account, if the process's IAM_URL was set for this runtime.
             return JsonAnswer(
                 {
                     "errorCode": "BXNIM0415E",
@@ -77,7 +77,7 @@ class IbmCloudRoutes:
                 status_code=400,
             )
         with suppress(connection_guard.CrowdedError):
-            # The token is good, wherever it is shown next.
+            # The token is valid, on whichever connection it comes next.
             connection_guard.prove(request.scope, owner)
         return JsonAnswer(self._tokens.issue(owner, time.time()))
 
@@ -95,7 +95,7 @@ class IbmCloudRoutes:
         return JsonAnswer({"items": [item], "limit": 100})
 
     async def read_plan(self, _request: Request) -> Response:
-        """GET /{plan id}: of all plans that the client knows, "internal" is nearest to ours."""
+        """GET /{plan id}: of the plans that the client knows, "internal" is the closest."""
         return JsonAnswer(
             {
                 "id": PLAN_ID,

@@ -84,7 +84,7 @@ class JobRoutes:
         if program_id not in PROGRAMS:
             raise errors.program_not_found(program_id, PROGRAMS)
         device = self.resources.backend(parsing.required_text(body, "backend"))
-        refused = requested_shots.refusal(payload.asked, device, self.settings.max_shots)
+        refused = requested_shots.refusal(payload.requested, device, self.settings.max_shots)
         if refused is not None:
             raise errors.bad_request(refused, "Ask for fewer, in several jobs.")
         calibration_id = parsing.optional_text(body, "calibration_id")

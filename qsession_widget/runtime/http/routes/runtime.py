@@ -50,7 +50,7 @@ class RuntimeRoutes:
         ]
 
     async def read_runtime(self, request: Request) -> Response:
-        """GET /qsession: who we are and what we can do beyond IBM's API."""
+        """GET /qsession: the runtime, and what it can do beyond IBM's API."""
         # Only the administrator may know how many sessions other users have.
         owner = None if is_administrator(request) else parsing.owner(request)
         return JsonAnswer(

@@ -1,4 +1,4 @@
-"""Endpoints that list and label: workloads, tags, and what an account has used."""
+"""Routes of lists: workloads, tags, versions, and an account's usage."""
 
 from __future__ import annotations
 
@@ -31,18 +31,18 @@ if TYPE_CHECKING:
     from qsession_widget.runtime.store.store import Store
 
 NO_LIMIT_SECONDS = 2**31 - 1
-"""The client wants a whole number for what is left; the local runtime has no limit."""
+"""The client expects an integer as the limit; the local runtime has no limit."""
 
 
 @dataclass(frozen=True)
 class WorkloadRoutes:
-    """The endpoints."""
+    """The endpoints `/workloads`, `/tags`, `/jobs/{id}/tags`, `/versions`, `/instances/usage`."""
 
     store: Store
     coordinator: Coordinator
 
     def routes(self) -> list[Route]:
-        """Give every route, relative to the API's prefix."""
+        """Return every route, relative to the API's prefix."""
         return [
             Route("/workloads", self.list_workloads),
             Route("/jobs/{job_id}/tags", self.put_tags, methods=["PUT"]),
@@ -92,7 +92,7 @@ class WorkloadRoutes:
         return Response(status_code=204)
 
     async def list_tags(self, request: Request) -> Response:
-        """GET /tags: those of jobs, the only things that have any."""
+        """GET /tags: those of jobs; nothing else has tags."""
         query = request.query_params
         _among(query, "type", (workloads.JOB,))
         search = parsing.query_text(query, "search", bounds.SEARCH) or ""
@@ -101,7 +101,7 @@ class WorkloadRoutes:
         return JsonAnswer({"tags": found})
 
     async def list_versions(self, _request: Request) -> Response:
-        """GET /versions: the revisions of IBM's API that are spoken here."""
+        """GET /versions: the supported revisions of IBM's API."""
         return JsonAnswer(
             {
                 "versions": [
@@ -112,7 +112,7 @@ class WorkloadRoutes:
         )
 
     async def read_usage(self, request: Request) -> Response:
-        """GET /instances/usage: how long this account's jobs have held devices."""
+        """GET /instances/usage: for how long this account's jobs were on devices."""
         owner = parsing.owner(request)
         used = int(await self.store.read(workloads.used_seconds, owner, who=owner))
         return JsonAnswer(
@@ -147,13 +147,13 @@ _SESSION = "session"
 
 
 def _modes(query: QueryParams) -> list[str]:
-    """Read modes as the wire spells them: a dedicated session is called "session" here."""
+    """Parse modes as the wire spells them: a dedicated session is called "session" here."""
     modes = _among(query, "mode", WORKLOAD_MODES)
     return [Mode.DEDICATED.value if mode == _SESSION else mode for mode in modes]
 
 
 def _among(query: QueryParams, name: str, allowed: tuple[str, ...]) -> list[str]:
-    """Read the values of a query, each of which is one of a few."""
+    """Parse a repeated parameter, each value of which has to be one of a few."""
     asked = parsing.query_list(query, name, bounds.CHOICES, bounds.NAME)
     for value in asked:
         if value not in allowed:
