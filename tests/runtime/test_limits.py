@@ -20,7 +20,7 @@ from qsession_widget.runtime.worker import main
 from qsession_widget.wire import codec
 from tests.conftest import DEADLINE_SECONDS, running
 from tests.runtime.http.test_users import add
-from tests.runtime.test_http import COIN, Server, problem, reached, workers
+from tests.runtime.server import COIN, Server, problem, reached, workers
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

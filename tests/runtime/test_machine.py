@@ -14,7 +14,7 @@ from qsession_widget.runtime import machine
 from qsession_widget.runtime.settings import Settings
 from qsession_widget.runtime.worker import limits, sandbox
 from tests.conftest import DEADLINE_SECONDS, running
-from tests.runtime.test_http import reached
+from tests.runtime.server import reached
 
 if TYPE_CHECKING:
     from pathlib import Path

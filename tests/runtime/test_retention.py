@@ -20,7 +20,7 @@ from qsession_widget.runtime.store.store import Write
 from qsession_widget.wire.states import JobState, SessionState
 from tests.conftest import eventually, running
 from tests.core.circuits import bell
-from tests.runtime.test_http import problem, reached
+from tests.runtime.server import problem, reached
 from tests.runtime.test_store import NOON, a_job, a_session, new, opened, rows
 
 if TYPE_CHECKING:

@@ -33,7 +33,7 @@ from qsession_widget.wire.discovery import Discovery
 from tests.conftest import DEADLINE_SECONDS, eventually, running
 from tests.runtime import certificates
 from tests.runtime.http.test_users import add
-from tests.runtime.test_http import Server, reached
+from tests.runtime.server import Server, reached
 
 if TYPE_CHECKING:
     import asyncio
