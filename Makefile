@@ -55,7 +55,7 @@ soak: $(VENV)/.conformance ## by hand: what takes too long for every change
 	$(PYTHON) -m tests.conformance.official --everything
 	$(PYTHON) -m tests.conformance.older
 	QSESSION_HISTORIES=10000 $(PYTHON) -m pytest tests/runtime/test_histories.py tests/runtime/test_lifecycle.py
-	QSESSION_EXAMPLES=300 $(PYTHON) -m pytest tests/runtime/test_openapi.py
+	QSESSION_EXAMPLES=300 $(PYTHON) -m pytest tests/runtime/http/test_openapi.py
 	QSESSION_MUTATIONS=10000 $(PYTHON) -m pytest tests/faults/test_mutations.py
 	QSESSION_ALL_CUTS=1 $(PYTHON) -m pytest tests/client/test_cut_answers.py
 	QSESSION_LARGE_JOBS=200 $(PYTHON) -m pytest tests/runtime/worker/test_lru_cache.py

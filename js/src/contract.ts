@@ -76,7 +76,10 @@ export interface Page {
   stages: readonly (StageTimes | null)[];
 }
 
-/** What a running job may be doing, in this order. */
+/** States of jobs; the code of each in a byte is its place here, as in `wire/states.py`. */
+export const JOB_STATES = ["queued", "running", "completed", "failed", "cancelled"] as const;
+
+/** What a running job may be doing; the code of each in a byte is its place here, from 1. */
 export const STAGES = ["preparing", "on device", "post-processing"] as const;
 
 export type Stage = (typeof STAGES)[number];

@@ -32,6 +32,7 @@ import {
   MIXED,
   STAGED,
 } from "./fixtures";
+import sample from "./golden/job-states.json";
 
 const NONE_WAIT = { bases: [], jobs: [] };
 const NOW = Date.UTC(2026, 0, 5, 12, 0, 0);
@@ -162,6 +163,21 @@ describe("the list of jobs", () => {
     ]);
     const run = new JobList(9, 64, [], states(0xa1, 9, 0), [], NONE_WAIT);
     expect(run.stageAt(8)).toBe("on device");
+  });
+
+  test("bytes mean what the kernel means by them", () => {
+    const jobs = sample.jobs.flatMap(([state, stage, count]) =>
+      Array.from({ length: Number(count) }, () => [state, stage]),
+    );
+    const list = new JobList(jobs.length, 64, [], states(...sample.bytes), [], NONE_WAIT);
+    const letters = (text: unknown) =>
+      String(text)
+        .toLowerCase()
+        .replace(/[^a-z]/g, "");
+    for (const [at, [state, stage]] of jobs.entries()) {
+      expect(list.statusAt(at)).toBe(state === "Mystery" ? "unknown" : letters(state));
+      expect(letters(list.stageAt(at))).toBe(letters(stage));
+    }
   });
 
   test("a run of equal states takes three bytes", () => {

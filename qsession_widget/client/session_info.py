@@ -6,10 +6,15 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, TypedDict, cast
 
+from msgspec import UNSET
+
+from qsession_widget.wire.documents import UsageDocument, WorkloadDocument, read
 from qsession_widget.wire.states import Mode
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
+    from msgspec import UnsetType
 
 
 _DETAILS = {
@@ -101,21 +106,23 @@ class SessionSummary:
     @classmethod
     def from_json(cls, found: Mapping[str, Any]) -> SessionSummary:
         """Parse an entry of GET /workloads."""
-        usage = (found.get("usage") or {}).get("qpu_charge_time_seconds")
+        document = read(WorkloadDocument, found)
+        used = (document.usage or UsageDocument()).qpu_charge_time_seconds
+        accepting = document.accepting_jobs
         return cls(
-            id=str(found["id"]),
-            mode=Mode.BATCH.value if found.get("mode") == Mode.BATCH else Mode.DEDICATED.value,
-            backend_name=found.get("backend"),
-            status=str(found.get("status", "")),
-            accepting_jobs=found.get("accepting_jobs"),
-            created_at=_time(found.get("created")),
-            ended_at=_time(found.get("ended")),
-            usage_seconds=None if usage is None else float(usage),
-            tags=tuple(found.get("tags") or ()),
+            id=document.id,
+            mode=Mode.BATCH.value if document.mode == Mode.BATCH else Mode.DEDICATED.value,
+            backend_name=document.backend or None,
+            status=document.status or "",
+            accepting_jobs=None if accepting is UNSET else accepting,
+            created_at=_time(document.created),
+            ended_at=_time(document.ended),
+            usage_seconds=None if used is UNSET else used,
+            tags=tuple(document.tags or ()),
         )
 
 
-def _time(text: str | None) -> datetime | None:
+def _time(text: str | UnsetType | None) -> datetime | None:
     if not text:
         return None
     when = datetime.fromisoformat(text)

@@ -9,12 +9,30 @@ from enum import StrEnum
 from math import isfinite
 from typing import TYPE_CHECKING, Any
 
+from msgspec import UNSET
+
 from qsession_widget.monitoring.redaction import without_secrets
-from qsession_widget.wire.fields import EXTRA
-from qsession_widget.wire.states import FINAL_JOB_STATES, JobState
+from qsession_widget.wire.documents import (
+    CacheDocument,
+    EstimateDocument,
+    JobDocument,
+    JobExtrasDocument,
+    JobStateDocument,
+    ProgramDocument,
+    read,
+)
+from qsession_widget.wire.states import FINAL_JOB_STATES, PANEL_STAGES, JobState
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
+    from msgspec import UnsetType
+
+    from qsession_widget.wire.documents import (
+        SessionExtrasDocument,
+        SessionUsageDocument,
+        StagesDocument,
+    )
 
 
 class LinkState(StrEnum):
@@ -43,7 +61,7 @@ class Link:
     retry_seconds: float | None = None
 
 
-SUB_STATUSES = ("preparing", "on_device", "post_processing")
+SUB_STATUSES = tuple(stage.value for stage in PANEL_STAGES)
 """What a running job may be doing, in this order; only the local runtime says it."""
 
 
@@ -106,22 +124,23 @@ class JobRow:
             now: the service's time when it sent this; without it there is no estimate.
             pubs: how many pubs it has, where this process has sent it.
         """
-        extra = job.get(EXTRA) or {}
-        state = job.get("state") or {}
-        reason = state.get("reason")
+        document = read(JobDocument, job)
+        extras = document.qsession or JobExtrasDocument()
+        state = document.state or JobStateDocument()
+        program = document.program or ProgramDocument()
         return cls(
-            id=str(job["id"]),
-            program_id=str((job.get("program") or {}).get("id", "")),
-            state=str(state.get("status") or job.get("status") or ""),
-            created_at=parse_time(job.get("created")),
-            started_at=parse_time(extra.get("running_at")),
-            ended_at=parse_time(extra.get("finished_at")),
-            reason=without_secrets(str(reason)) if reason else None,
-            tags=tuple(map(str, job.get("tags") or ())),
-            pubs=extra.get("pubs", pubs),
-            sub_status=_sub_status(state.get("status"), extra),
-            stages=_stages(extra.get("stages")),
-            estimate=_estimate(state.get("status"), extra.get("estimate"), now),
+            id=document.id,
+            program_id=program.id or "",
+            state=state.status or document.status or "",
+            created_at=parse_time(document.created),
+            started_at=parse_time(extras.running_at),
+            ended_at=parse_time(extras.finished_at),
+            reason=without_secrets(state.reason) if state.reason else None,
+            tags=tuple(document.tags or ()),
+            pubs=pubs if extras.pubs is UNSET else extras.pubs,
+            sub_status=_sub_status(state, extras),
+            stages=_stages(extras.stages),
+            estimate=_estimate(state, extras, now),
         )
 
     @property
@@ -147,11 +166,13 @@ class UsageSplit:
     idle: float | None = None
 
     @classmethod
-    def read(cls, usage: Mapping[str, Any] | None) -> UsageSplit | None:
-        """Read `qsession.usage` of the JSON of a session."""
-        names = ("on_device_seconds", "preparing_seconds", "idle_seconds")
-        figures = [None if not usage else _seconds(usage.get(name)) for name in names]
-        return None if all(figure is None for figure in figures) else cls(*figures)
+    def read(cls, usage: SessionUsageDocument | UnsetType) -> UsageSplit | None:
+        """Read `qsession.usage` of a session's document; None where it has no figures."""
+        if usage is UNSET:
+            return None
+        figures = [usage.on_device_seconds, usage.preparing_seconds, usage.idle_seconds]
+        seconds = [_seconds(figure) for figure in figures]
+        return None if all(each is None for each in seconds) else cls(*seconds)
 
 
 @dataclass(frozen=True)
@@ -169,11 +190,11 @@ class CacheFigures:
     seconds_saved: float
 
     @classmethod
-    def read(cls, cache: Mapping[str, Any] | None) -> CacheFigures | None:
-        """Read `qsession.cache` of the JSON of a session; None as long as it was not used."""
-        if not cache or not cache["hits"] + cache["misses"]:
-            return None
-        return cls(int(cache["hits"]), int(cache["misses"]), float(cache["seconds_saved"]))
+    def read(cls, cache: CacheDocument | UnsetType) -> CacheFigures | None:
+        """Read `qsession.cache` of a session's document; None as long as it was not used."""
+        found = cache or CacheDocument()
+        figures = cls(found.hits or 0, found.misses or 0, found.seconds_saved or 0.0)
+        return figures if figures.hits + figures.misses else None
 
 
 @dataclass(frozen=True)
@@ -267,11 +288,10 @@ class ServiceClock:
     rate: float = 1.0
 
     @classmethod
-    def read(cls, session: Mapping[str, Any], otherwise: datetime) -> ServiceClock:
-        """Read the JSON of a session; `otherwise` is for a service that sends no time in it."""
-        extra = session.get(EXTRA) or {}
-        shown = parse_time(extra.get("now")) or otherwise
-        rate = _seconds(extra.get("rate"))
+    def read(cls, extras: SessionExtrasDocument, otherwise: datetime) -> ServiceClock:
+        """Read a session's `qsession`; `otherwise` is for a service that sends no time in it."""
+        shown = parse_time(extras.now) or otherwise
+        rate = _seconds(extras.rate)
         # A clock that stands still goes at the rate 0.
         return cls(shown, time.monotonic(), 1.0 if rate is None else rate)
 
@@ -287,29 +307,29 @@ def _seconds(value: object) -> float | None:
     return float(value) if isfinite(value) and value >= 0 else None
 
 
-def _sub_status(state: object, extra: Mapping[str, Any]) -> str | None:
-    found = extra.get("sub_status")
-    return found if state == JobState.RUNNING and found in SUB_STATUSES else None
+def _sub_status(state: JobStateDocument, extras: JobExtrasDocument) -> str | None:
+    found = extras.sub_status or None
+    return found if state.status == JobState.RUNNING and found in SUB_STATUSES else None
 
 
-def _stages(stages: Mapping[str, Any] | None) -> Stages | None:
-    if not stages:
+def _stages(stages: StagesDocument | UnsetType) -> Stages | None:
+    if stages is UNSET:
         return None
-    found = Stages(*(parse_time(stages.get(f"{name}_at")) for name in SUB_STATUSES))
+    found = Stages(*(parse_time(getattr(stages, f"{name}_at")) for name in SUB_STATUSES))
     return None if found == Stages() else found
 
 
 def _estimate(
-    state: object, estimate: Mapping[str, Any] | None, now: datetime | None
+    state: JobStateDocument, extras: JobExtrasDocument, now: datetime | None
 ) -> Estimate | None:
-    seconds = _seconds((estimate or {}).get("start_seconds"))
-    if estimate is None or seconds is None or now is None or state != JobState.QUEUED:
+    estimate = extras.estimate or EstimateDocument()
+    seconds = _seconds(estimate.start_seconds)
+    if seconds is None or now is None or state.status != JobState.QUEUED:
         return None
-    basis = without_secrets(str(estimate.get("basis") or ""))
-    return Estimate(now + timedelta(seconds=seconds), basis)
+    return Estimate(now + timedelta(seconds=seconds), without_secrets(estimate.basis or ""))
 
 
-def parse_time(text: str | None) -> datetime | None:
+def parse_time(text: str | UnsetType | None) -> datetime | None:
     """Read a time of the wire; None for none, and for text that is no time."""
     if not text:
         return None

@@ -8,6 +8,8 @@ from datetime import UTC, datetime
 from itertools import islice
 from typing import TYPE_CHECKING, Any, Protocol
 
+from msgspec import UNSET
+
 from qsession_widget.client.session_info import details_of
 from qsession_widget.errors import NotFoundError, QSessionError
 from qsession_widget.monitoring.redaction import without_secrets
@@ -18,6 +20,8 @@ from qsession_widget.monitoring.snapshot import (
     UsageSplit,
     parse_time,
 )
+from qsession_widget.wire import documents
+from qsession_widget.wire.documents import SessionDocument, SessionExtrasDocument
 from qsession_widget.wire.fields import EXTRA
 from qsession_widget.wire.states import JobState, session_status
 
@@ -88,24 +92,25 @@ class Reader:
 
     def _seen(self, last: Snapshot, found: Json, changed: Iterable[Json]) -> Snapshot:
         """Read a session, and those of its jobs that may have changed."""
-        extra = found.get(EXTRA) or {}
-        self._clock = ServiceClock.read(found, self._session.service.server_time())
+        session = documents.read(SessionDocument, found)
+        extras = session.qsession or SessionExtrasDocument()
+        self._clock = ServiceClock.read(extras, self._session.service.server_time())
         self._read(changed)
         return replace(
             last,
-            backend_name=found.get("backend_name") or last.backend_name,
-            status=session_status(found["state"], accepting_jobs=bool(found["accepting_jobs"])),
+            backend_name=session.backend_name or last.backend_name,
+            status=session_status(session.state or "", accepting_jobs=bool(session.accepting_jobs)),
             details=dict(details_of(found)),
             jobs=tuple(self._jobs.values()),
             now=self._clock.shown,
             rate=self._clock.rate,
-            details_at=parse_time(extra.get("now")),
-            created_at=parse_time(extra.get("created_at")),
-            first_job_seconds=extra.get("first_job_ttl"),
-            state_reason=without_secrets(found.get("state_reason") or "") or None,
-            usage=UsageSplit.read(extra.get("usage")),
-            cache=CacheFigures.read(extra.get("cache")),
-            policy=extra.get("policy"),
+            details_at=parse_time(extras.now),
+            created_at=parse_time(extras.created_at),
+            first_job_seconds=None if extras.first_job_ttl is UNSET else extras.first_job_ttl,
+            state_reason=without_secrets(session.state_reason or "") or None,
+            usage=UsageSplit.read(extras.usage),
+            cache=CacheFigures.read(extras.cache),
+            policy=extras.policy or None,
         )
 
     def _read(self, jobs: Iterable[Json]) -> None:

@@ -11,7 +11,7 @@ from itertools import groupby, islice
 from typing import TYPE_CHECKING, Any
 
 from qsession_widget.monitoring.snapshot import SUB_STATUSES
-from qsession_widget.wire.states import JobState
+from qsession_widget.wire.states import PANEL_STATES
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 PAGE_JOBS = 64
 
-_CODES: dict[str, int] = {state.value: code for code, state in enumerate(JobState)}
+_CODES: dict[str, int] = {state.value: code for code, state in enumerate(PANEL_STATES)}
 _SUB_CODES: dict[str | None, int] = {
     name: (at + 1) << 4 for at, name in enumerate(SUB_STATUSES)
 } | {None: 0}

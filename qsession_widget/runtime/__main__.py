@@ -14,9 +14,9 @@ from qsession_widget.errors import RuntimeStartError
 from qsession_widget.runtime import allocator, clock
 from qsession_widget.runtime.device_catalog import Catalog, UnknownDeviceError
 from qsession_widget.runtime.http.middleware import access_log
-from qsession_widget.runtime.http.routes.retention import MOST_DAYS
 from qsession_widget.runtime.server import AlreadyRunningError, StartError, serve
 from qsession_widget.runtime.settings import POLICIES, Settings
+from qsession_widget.runtime.store.retention import MOST_DAYS
 from qsession_widget.wire import environment, private_files
 from qsession_widget.wire.discovery import LOG_NAME
 

@@ -13,6 +13,7 @@ from urllib.parse import quote
 import requests
 
 from qsession_widget.errors import InvalidInputError, ServiceError, ServiceUnavailableError
+from qsession_widget.wire.documents import JobDocument, JobExtrasDocument, read
 from qsession_widget.wire.fields import EXTRA, PREFER, PREFERENCE_APPLIED
 
 if TYPE_CHECKING:
@@ -335,7 +336,9 @@ def _of_poll(answer: Polled) -> Json | None:
 
 def _as_it_came(job: Json) -> tuple[datetime, int]:
     """Return a job's sort key: its time, and its number for equal times."""
-    return datetime.fromisoformat(job["created"]), (job.get(EXTRA) or {}).get("number", 0)
+    document = read(JobDocument, job)
+    extras = document.qsession or JobExtrasDocument()
+    return datetime.fromisoformat(document.created or ""), extras.number or 0
 
 
 def _prefer(wait_seconds: float) -> dict[str, str]:

@@ -17,8 +17,8 @@ from qiskit import QuantumCircuit
 
 from qsession_widget.wire import codec
 from tests.conftest import DEADLINE_SECONDS, running
-from tests.runtime.test_http import COIN, Server, problem, reached, workers
-from tests.runtime.test_owners import add
+from tests.runtime.http.test_users import add
+from tests.runtime.server import COIN, Server, problem, reached, workers
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -13,7 +13,7 @@ from qsession_widget.runtime import machine
 from qsession_widget.runtime.settings import Settings
 from qsession_widget.runtime.worker import limits
 from tests.conftest import running
-from tests.runtime.test_http import reached
+from tests.runtime.server import reached
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -14,13 +14,13 @@ from qsession_widget import QiskitRuntimeService, Sampler, Session
 from qsession_widget.cli.main import main
 from qsession_widget.errors import ServiceError
 from qsession_widget.runtime.clock import VirtualClock, WallClock
-from qsession_widget.runtime.http.routes.retention import Bounds, Retention, used_bytes
 from qsession_widget.runtime.settings import Settings
+from qsession_widget.runtime.store.retention import Bounds, Retention, used_bytes
 from qsession_widget.runtime.store.writes import AddSession, Update
 from qsession_widget.wire.states import JobState, SessionState
 from tests.client.circuits import bell
 from tests.conftest import eventually, running
-from tests.runtime.test_http import problem, reached
+from tests.runtime.server import problem, reached
 from tests.runtime.test_store import NOON, a_job, a_session, new, opened, rows
 
 if TYPE_CHECKING:

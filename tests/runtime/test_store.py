@@ -150,6 +150,26 @@ def test_a_store_of_an_older_release_is_gone_on_with(tmp_path: Path) -> None:
         assert old.pubs is None
 
 
+def test_sessions_that_an_older_release_cancelled_stay_cancelled(tmp_path: Path) -> None:
+    config = Config()
+    config.set_main_option("script_location", str(Path(migrations.__file__).parent))
+    engine = create_engine(f"sqlite:///{tmp_path / 'runtime.db'}")
+    with engine.begin() as connection:
+        config.attributes["connection"] = connection
+        command.upgrade(config, "0007")
+        table = Table("sessions", MetaData(), autoload_with=connection)
+        for name, reason in (("a", lifecycle.CANCELLED_BY_USER), ("b", "closed by its user")):
+            known = asdict(a_session(name, accepting_jobs=False, state_reason=reason))
+            instant = int(NOON.timestamp() * 1e6)
+            known |= {"created_at": instant, "idle_since": instant, "transitions": []}
+            kept = {column: known[column] for column in table.c.keys() & known.keys()}
+            connection.execute(table.insert(), kept)
+    engine.dispose()
+    with opened(tmp_path) as found:
+        sessions, *_ = found.unfinished()
+        assert {each.id: each.cancelled for each in sessions} == {"a": True, "b": False}
+
+
 def test_what_goes_on_is_found_without_a_look_at_what_has_ended(tmp_path: Path) -> None:
     with opened(tmp_path):
         pass

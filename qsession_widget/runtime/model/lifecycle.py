@@ -42,6 +42,7 @@ class Session(msgspec.Struct, frozen=True, gc=False):
         busy_seconds: time during which at least one of its jobs ran, without the present stretch.
         busy_since: start of the present stretch in which at least one of its jobs runs.
         idle_since: since when it is open or active with nothing queued or running.
+        cancelled: whether the user cancelled it.
         transitions: each state that it entered, and the time.
         queued: how many of its jobs are queued.
         running: how many of its jobs are running.
@@ -62,6 +63,7 @@ class Session(msgspec.Struct, frozen=True, gc=False):
     state: SessionState = SessionState.OPEN
     state_reason: str = ""
     accepting_jobs: bool = True
+    cancelled: bool = False
     started_at: datetime | None = None
     activated_at: datetime | None = None
     closed_at: datetime | None = None
@@ -173,7 +175,7 @@ def may_start(session: Session) -> bool:
 
 def is_cancelled(session: Session) -> bool:
     """Whether its user has cancelled it, even if not all of its queued jobs have ended yet."""
-    return not session.accepting_jobs and session.state_reason == CANCELLED_BY_USER
+    return session.cancelled
 
 
 def requeue(session: Session, now: datetime) -> Session:
@@ -269,7 +271,7 @@ def close(session: Session, now: datetime) -> Session:
 
 def begin_to_cancel(session: Session) -> Session:
     """Accept no more jobs and start none; the queued ones are cancelled next."""
-    return replace(session, accepting_jobs=False, state_reason=CANCELLED_BY_USER)
+    return replace(session, accepting_jobs=False, cancelled=True, state_reason=CANCELLED_BY_USER)
 
 
 def cancel(session: Session, now: datetime) -> Step:

@@ -71,6 +71,7 @@ sessions = Table(
     Column("state", String, nullable=False),
     Column("state_reason", String, nullable=False),
     Column("accepting_jobs", Boolean, nullable=False),
+    Column("cancelled", Boolean, nullable=False, server_default="0"),
     Column("started_at", Instant),
     Column("activated_at", Instant),
     Column("closed_at", Instant),

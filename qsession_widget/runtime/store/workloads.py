@@ -22,9 +22,8 @@ from sqlalchemy import (
     union_all,
 )
 
-from qsession_widget.runtime.model.lifecycle import CANCELLED_BY_USER
 from qsession_widget.runtime.store import schema, usage
-from qsession_widget.wire.states import FINAL_JOB_STATES, JobState, Mode, SessionState
+from qsession_widget.wire.states import FINAL_JOB_STATES, JobState, SessionState
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -33,8 +32,6 @@ if TYPE_CHECKING:
     from sqlalchemy import Row
 
 JOB = "job"
-MODES = (JOB, Mode.DEDICATED.value, Mode.BATCH.value)
-STATUSES = ("pending", "in_progress", "completed", "canceled", "failed")
 
 _OF_JOB = {
     JobState.QUEUED: "pending",
@@ -70,7 +67,7 @@ def read(connection: Connection, owner: str, wanted: Wanted) -> tuple[list[Row[A
     session_status = case(
         (sessions.c.state == SessionState.OPEN.value, "pending"),
         (sessions.c.state != SessionState.CLOSED.value, "in_progress"),
-        (sessions.c.state_reason == CANCELLED_BY_USER, "canceled"),
+        (sessions.c.cancelled, "canceled"),
         else_="completed",
     )
     job_status = case(

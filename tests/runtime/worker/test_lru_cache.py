@@ -17,7 +17,7 @@ from qsession_widget.runtime.worker.circuit_cache import CircuitCache
 from qsession_widget.runtime.worker.lru_cache import LruCache
 from qsession_widget.wire import codec
 from tests.conftest import running
-from tests.runtime.test_http import Server, reached, workers
+from tests.runtime.server import Server, reached, workers
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -1,9 +1,15 @@
-import { type Estimates, type Reason, STAGES, type Stage, type StageTimes } from "../../contract";
+import {
+  type Estimates,
+  JOB_STATES,
+  type Reason,
+  STAGES,
+  type Stage,
+  type StageTimes,
+} from "../../contract";
 import { pageOf } from "./shape";
 
-export type JobStatus = "queued" | "running" | "completed" | "failed" | "cancelled" | "unknown";
+export type JobStatus = (typeof JOB_STATES)[number] | "unknown";
 
-const BY_CODE: readonly JobStatus[] = ["queued", "running", "completed", "failed", "cancelled"];
 const RUN = 0x80;
 /** Of a job's byte: the code of its state, and what it is doing above that. */
 const MEANING = 0x3f;
@@ -154,7 +160,7 @@ export class JobList {
   }
 
   statusAt(index: number): JobStatus {
-    return BY_CODE[(this.#states[index] ?? UNKNOWN) & CODE] ?? "unknown";
+    return JOB_STATES[(this.#states[index] ?? UNKNOWN) & CODE] ?? "unknown";
   }
 
   /** What it does while it runs. */

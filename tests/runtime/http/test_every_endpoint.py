@@ -28,7 +28,7 @@ from qsession_widget.transport.http import Endpoint, Transport
 from qsession_widget.transport.rest import RuntimeApi
 from qsession_widget.wire.states import JobState, Mode
 from tests.conftest import DEADLINE_SECONDS, running
-from tests.runtime.test_http import COIN, Server, reached
+from tests.runtime.server import COIN, Server, reached
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

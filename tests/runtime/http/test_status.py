@@ -15,8 +15,8 @@ import pytest
 
 from qsession_widget.cli.main import main
 from tests.conftest import eventually, running, use
-from tests.runtime.test_http import Server, reached
-from tests.runtime.test_owners import add
+from tests.runtime.http.test_users import add
+from tests.runtime.server import Server, reached
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -16,7 +16,7 @@ from starlette.routing import Route
 from qsession_widget.local import process
 from qsession_widget.runtime.http import openapi
 from tests.conftest import DEADLINE_SECONDS, running
-from tests.runtime.test_listing import Client
+from tests.runtime.http.test_workloads import Client
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from starlette.requests import Request
     from starlette.responses import Response
 
-KEPT = Path(__file__).parents[2] / "docs" / "openapi.json"
+KEPT = Path(__file__).parents[3] / "docs" / "openapi.json"
 EXAMPLES = int(os.environ.get("QSESSION_EXAMPLES", "8"))
 """How many requests schemathesis makes up for each endpoint; `make soak` makes more."""
 

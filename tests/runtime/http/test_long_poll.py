@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING
 
 from starlette.datastructures import Address
 
-from qsession_widget.runtime.http.middleware import long_poll
-from qsession_widget.runtime.http.middleware.long_poll import QUICK_SECONDS, LongPoll
+from qsession_widget.runtime.http import long_poll
+from qsession_widget.runtime.http.long_poll import QUICK_SECONDS, LongPoll
 from tests.conftest import running
-from tests.runtime.test_listing import Client
+from tests.runtime.http.test_workloads import Client
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -13,9 +13,9 @@ import requests
 from qsession_widget.local import process
 from qsession_widget.runtime.http.middleware import access_log
 from tests.conftest import DEADLINE_SECONDS, eventually, running
-from tests.runtime.test_http import Server, reached
-from tests.runtime.test_owners import add, exchange
-from tests.runtime.test_strangers import dial
+from tests.runtime.http.test_connection_guard import dial
+from tests.runtime.http.test_users import add, exchange
+from tests.runtime.server import Server, reached
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -1,7 +1,7 @@
-"""Removes what ended jobs leave behind, when it is too old or too much.
+"""Deletes params and results of ended jobs that are too old, or too large together.
 
-A job itself stays, with its times and its state; its params and its result go. Jobs that have not
-ended, and those of sessions that are not closed, keep theirs.
+The job itself stays, with its times and its state. Unfinished jobs, and those of sessions that are
+not closed, keep their params and results.
 """
 
 from __future__ import annotations
@@ -11,15 +11,10 @@ import logging
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from sqlalchemy import func, or_, select
-from starlette.routing import Route
 
-from qsession_widget.runtime import bounds
-from qsession_widget.runtime.http import errors, parsing
-from qsession_widget.runtime.http.responses import JsonAnswer
-from qsession_widget.runtime.http.routes.users import require_administrator
 from qsession_widget.runtime.store import schema
 from qsession_widget.runtime.store.writes import EmptyLog, FreePages, Prune
 from qsession_widget.wire.states import FINAL_JOB_STATES, SessionState
@@ -28,8 +23,6 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from sqlalchemy import Connection, Row
-    from starlette.requests import Request
-    from starlette.responses import Response
 
     from qsession_widget.runtime.clock import Clock
     from qsession_widget.runtime.settings import Settings
@@ -38,24 +31,24 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 PAUSE_SECONDS = 3_600.0
-"""Between two looks of a runtime at its own store."""
+"""Between two collections that the runtime starts by itself."""
 
 _BATCH = 100
-"""Jobs whose leavings go in one commit, so that nobody waits long for the writer."""
+"""Jobs per commit, so that no other write waits long."""
 
 _PAGES = 2_000
-"""Pages that one commit gives back to the file system."""
+"""Pages that one commit returns to the file system."""
 
 MOST_DAYS = 36_500.0
 
 
 @dataclass(frozen=True)
 class Bounds:
-    """What may be kept; None is without bound, and 0 is nothing.
+    """What may be kept. None means no bound, 0 means nothing.
 
     Attributes:
-        days: after a job's end.
-        store_bytes: of the store, after which the oldest go.
+        days: for how long after a job's end.
+        store_bytes: size of the store from which on the oldest are deleted.
     """
 
     days: float | None
@@ -68,70 +61,47 @@ class Bounds:
 
 
 @dataclass(frozen=True)
-class Removed:
-    """What was removed: of how many jobs, and how many characters."""
+class Collected:
+    """How many jobs lost their params and results, and how many characters those had."""
 
     jobs: int = 0
     characters: int = 0
 
 
 class Retention:
-    """Keeps the store within its bounds, by itself and when asked."""
+    """Keeps the store within its bounds, periodically and on request.
+
+    Attributes:
+        bounds: those of the runtime's settings.
+    """
 
     def __init__(self, store: Store, clock: Clock, settings: Settings) -> None:
         self._store, self._clock = store, clock
-        # In settings, 0 is without bound.
-        self._own = Bounds(settings.retention_days or None, settings.max_store_bytes or None)
+        # In settings, 0 means no bound.
+        self.bounds = Bounds(settings.retention_days or None, settings.max_store_bytes or None)
         self._collecting = asyncio.Lock()
 
-    def routes(self) -> list[Route]:
-        """Give the route, relative to the API's prefix."""
-        return [Route("/qsession/gc", self.collect_now, methods=["POST"])]
-
     async def run(self) -> None:
-        """Look at the start, and from time to time."""
-        while not self._own.none:
+        """Collect at the start and then periodically."""
+        while not self.bounds.none:
             try:
-                await self.collect(self._own)
+                await self.collect(self.bounds)
             except Exception:
                 # A disk that is full today may have room tomorrow.
                 log.exception("old results could not be removed")
             await asyncio.sleep(PAUSE_SECONDS)
 
-    async def collect_now(self, request: Request) -> Response:
-        """POST /qsession/gc: removes what is beyond the runtime's bounds, or beyond others.
-
-        A bound that is given is one: 0 days leave nothing of a job that has ended.
-        """
-        require_administrator(request)
-        body = await parsing.body(request, bounds.SMALL_BODY_BYTES)
-        size = _bound(body, "max_store_bytes", parsing.LARGEST, self._own.store_bytes)
-        wanted = Bounds(
-            _bound(body, "retention_days", MOST_DAYS, self._own.days),
-            None if size is None else int(size),
-        )
-        removed = await self.collect(wanted)
-        return JsonAnswer(
-            {
-                "jobs": removed.jobs,
-                "characters": removed.characters,
-                "store_bytes": await self._store.read(used_bytes),
-                "retention_days": wanted.days,
-                "max_store_bytes": wanted.store_bytes,
-            }
-        )
-
-    async def collect(self, bounds: Bounds) -> Removed:
-        """Remove what is beyond bounds, and give the room back to the file system."""
+    async def collect(self, bounds: Bounds) -> Collected:
+        """Delete what exceeds the bounds, and return the space to the file system."""
         before = None if bounds.days is None else self._clock.now() - timedelta(days=bounds.days)
-        removed = Removed()
+        removed = Collected()
         async with self._collecting:
             if bounds.store_bytes is not None:
-                # What is in the log is either in the file as well or will be: it counts there.
+                # What is in the log is in the file as well, or will be: it is counted there.
                 await self._store.write(EmptyLog())
             while found := await self._store.read(_beyond, before, bounds.store_bytes):
                 await self._store.write(Prune(tuple(row.id for row in found)))
-                removed = Removed(
+                removed = Collected(
                     removed.jobs + len(found),
                     removed.characters + sum(row.characters for row in found),
                 )
@@ -149,8 +119,8 @@ class Retention:
 
 
 def used_bytes(connection: Connection) -> int:
-    """Say how large the store is: its write-ahead log, and its file without what is free there."""
-    # The first is the main one; what SQLite has beside it is of one connection only.
+    """Return the size of the store: its file without free pages, and its write-ahead log."""
+    # The first is the main database; others belong to one connection only.
     path = connection.exec_driver_sql("PRAGMA database_list").all()[0][2]
     try:
         log_bytes = Path(f"{path}-wal").stat().st_size
@@ -165,7 +135,7 @@ def _file_bytes(connection: Connection) -> int:
 
 
 def _free_pages(connection: Connection) -> int:
-    """Count the pages that can be given back; only a file made for it can give some."""
+    """Count the pages that can be returned to the file system, if the file was made for that."""
     incremental = 2
     if _pragma(connection, "auto_vacuum") != incremental:
         return 0
@@ -175,7 +145,7 @@ def _free_pages(connection: Connection) -> int:
 def _beyond(
     connection: Connection, before: datetime | None, store_bytes: int | None
 ) -> list[Row[str, datetime, int]]:
-    """Choose the next few jobs whose leavings are to go, the oldest first."""
+    """Choose the next few jobs whose params and results are to be deleted, oldest first."""
     excess = 0 if store_bytes is None else _file_bytes(connection) - store_bytes
     if before is None and excess <= 0:
         return []
@@ -205,14 +175,3 @@ def _beyond(
 
 def _pragma(connection: Connection, name: str) -> int:
     return int(connection.exec_driver_sql(f"PRAGMA {name}").scalar_one())
-
-
-def _bound(body: dict[str, Any], name: str, most: float, own: float | None) -> float | None:
-    value = body.get(name)
-    if value is None:
-        return own
-    if type(value) not in {int, float} or not 0 <= value <= most:
-        raise errors.bad_request(
-            f"{name} is {value!r:.80}.", f"Allowed are numbers from 0 to {most:g}."
-        )
-    return float(value)

@@ -15,9 +15,9 @@ import pytest
 import requests
 
 from qsession_widget.runtime.http import openapi
-from qsession_widget.runtime.http.authentication import GRANT_TYPE
+from qsession_widget.runtime.http.routes.ibm_cloud import GRANT_TYPE
 from tests.conftest import DEADLINE_SECONDS, eventually, running
-from tests.runtime.test_http import COIN, Server, problem, reached
+from tests.runtime.server import COIN, Server, problem, reached
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -12,7 +12,7 @@ import pytest
 
 from qsession_widget.wire.fields import IDEMPOTENCY_KEY
 from tests.conftest import eventually, running
-from tests.runtime.test_http import COIN, Server, reached
+from tests.runtime.server import COIN, Server, reached
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

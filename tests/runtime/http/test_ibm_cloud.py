@@ -14,9 +14,10 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from qsession_widget.local import process
+from qsession_widget.runtime.auth.tokens import TOKEN_SECONDS, Tokens
 from qsession_widget.runtime.auth.user_registry import UserRegistry, hash_of
-from qsession_widget.runtime.http.authentication import GRANT_TYPE, PLAN_ID, TOKEN_SECONDS, Tokens
 from qsession_widget.runtime.http.middleware.prefix import PrefixMiddleware
+from qsession_widget.runtime.http.routes.ibm_cloud import GRANT_TYPE, PLAN_ID
 from qsession_widget.runtime.model.user import User
 from qsession_widget.wire.fields import INSTANCE_CRN
 

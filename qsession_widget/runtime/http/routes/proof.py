@@ -1,4 +1,4 @@
-"""Proves to clients, before they show a token, that this is the runtime they look for."""
+"""Route by which the runtime proves its identity before a client sends its token."""
 
 from __future__ import annotations
 
@@ -14,22 +14,22 @@ if TYPE_CHECKING:
     from starlette.requests import Request
 
 
-class Proving:
-    """The endpoint.
+class ProofRoutes:
+    """The endpoint `/qsession/proof`.
 
     Args:
-        token: the administrator's.
+        token: the administrator's token.
     """
 
     def __init__(self, token: str) -> None:
         self._token = token
 
     def routes(self) -> list[Route]:
-        """Give the route."""
+        """Return the route."""
         return [Route(proof.PATH, self.prove)]
 
     async def prove(self, request: Request) -> Response:
-        """GET /qsession/proof: the answer to a challenge, without a token."""
+        """GET /qsession/proof: the answer to a challenge; takes no token."""
         challenge = request.query_params.get(proof.CHALLENGE, "")
         server = request.scope.get("server")
         if not proof.is_challenge(challenge) or server is None or server[1] is None:

@@ -32,8 +32,8 @@ from qsession_widget.runtime.http.middleware.connection_guard import (
 from qsession_widget.wire.discovery import Discovery
 from tests.conftest import DEADLINE_SECONDS, eventually, running
 from tests.runtime import certificates
-from tests.runtime.test_http import Server, reached
-from tests.runtime.test_owners import add
+from tests.runtime.http.test_users import add
+from tests.runtime.server import Server, reached
 
 if TYPE_CHECKING:
     import asyncio

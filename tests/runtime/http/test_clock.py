@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from tests.conftest import eventually, running
-from tests.runtime.test_http import Server, problem, reached
+from tests.runtime.server import Server, problem, reached
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
