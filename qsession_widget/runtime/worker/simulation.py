@@ -26,7 +26,13 @@ from qiskit_aer import AerSimulator
 from qsession_widget.errors import CodecError, InvalidInputError
 from qsession_widget.runtime.device_catalog import Catalog
 from qsession_widget.runtime.device_catalog import Device as Recording
-from qsession_widget.runtime.worker import bit_arrays, expectation, measure_variants, progress
+from qsession_widget.runtime.worker import (
+    bit_arrays,
+    classical,
+    expectation,
+    measure_variants,
+    progress,
+)
 from qsession_widget.runtime.worker import shots as shot_rules
 from qsession_widget.runtime.worker.aer import Executable, Run
 from qsession_widget.runtime.worker.circuit_cache import (
@@ -267,6 +273,7 @@ class Device:
         except InvalidInputError as error:
             raise RejectedError(f"Circuit {circuit.name!r} cannot run: {error}.") from error
         if _in_instruction_set(circuit, self._target):
+            _check_classical(circuit)
             in_order = list(range(circuit.num_parameters))
             return Runnable(measure_variants.plain(circuit), key, in_order, transpiled=False)
         try:
@@ -275,6 +282,7 @@ class Device:
             raise RejectedError(
                 f"Circuit {circuit.name!r} cannot be transpiled for {self.name}: {error.message}"
             ) from error
+        _check_classical(found)
         places = {parameter: index for index, parameter in enumerate(circuit.parameters)}
         columns = [places[each] for each in found.parameters]
         return Runnable(measure_variants.plain(found), key, columns, transpiled=True)
@@ -312,6 +320,7 @@ class Device:
     def check(self, circuit: QuantumCircuit) -> None:
         """Refuse a circuit that the device cannot run as it is."""
         self._check_width(circuit)
+        _check_classical(circuit)
         if not _in_instruction_set(circuit, self._target):
             raise RejectedError(
                 f"Circuit {circuit.name!r} is not in the instruction set of {self.name}, which is "
@@ -404,6 +413,7 @@ def _sample(
         bit_arrays.check_names(pub.circuit)
         device.check_shots(pub.shots)
         runnable = device.runnable(pub.circuit)
+        classical.check_loops(runnable.circuit)
         prepared = device.sampling(runnable)
         results = prepared.execute(
             [Run(0, row) for row in _rows(pub, runnable)],
@@ -548,6 +558,13 @@ def _target_precision(shots: int, options: dict[str, Any]) -> float:
     if asked is not None and shots == shot_rules.for_precision(asked):
         return float(asked)
     return 1 / math.sqrt(shots)
+
+
+def _check_classical(circuit: QuantumCircuit) -> None:
+    try:
+        classical.check(circuit)
+    except InvalidInputError as error:
+        raise RejectedError(f"Circuit {circuit.name!r} cannot run: {error}.") from error
 
 
 def _in_instruction_set(circuit: QuantumCircuit, target: Target) -> bool:
