@@ -76,7 +76,7 @@ def condition(
 
 
 def test_conditions_hold_where_pythons_do() -> None:
-    chance = random.Random(7)
+    chance = random.Random(7)  # noqa: S311 - circuits, no secrets
     circuits, expected = [], []
     for _ in range(60):
         registers = [ClassicalRegister(BITS, name) for name in ("a", "b")]

@@ -141,7 +141,12 @@ def run(
     """
     _circuits.release()
     try:
-        inputs = codec.loads(params, circuit=_circuits.decode, opaque=OPAQUE_TYPES)
+        inputs = codec.loads(
+            params,
+            circuit=_circuits.decode,
+            opaque=OPAQUE_TYPES,
+            most_bytes=codec.MOST_UNPACKED_BYTES,
+        )
     except CodecError as error:
         raise RejectedError(f"The job's params cannot be read: {error}") from error
     if not isinstance(inputs, dict):
