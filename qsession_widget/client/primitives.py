@@ -13,7 +13,7 @@ from qsession_widget.client.backend import Backend, backend_name
 from qsession_widget.client.circuits.pubs import estimator_pubs, in_paulis, sampler_pubs
 from qsession_widget.client.circuits.transpile_cache import transpiled_circuits
 from qsession_widget.client.options.options import Options
-from qsession_widget.client.resolve import service_of
+from qsession_widget.client.resolve import device_for, service_of
 from qsession_widget.client.service import default_service
 from qsession_widget.client.session import Session, find_session
 from qsession_widget.client.session_context import surrounding_session
@@ -99,7 +99,7 @@ class Placed:
         mode = self._mode or surrounding_session()
         if isinstance(mode, Session):
             return mode, mode.device
-        return None, mode or default_service().least_busy(simulator=False)
+        return None, mode or device_for(default_service(), None)
 
     def _place_for(self, *, dry_run: bool) -> tuple[Session | None, Backend]:
         """Give where a job goes now; a dry run goes to the device's mock, and into no session.
@@ -124,7 +124,7 @@ def _meant(given: Session | str | BackendV2 | None) -> Session | Backend | None:
         return find_session(given)
     name = backend_name(given, "mode")
     if around is None:
-        return given if isinstance(given, Backend) else service_of(given).backend(name)
+        return given if isinstance(given, Backend) else device_for(service_of(given), given)
     service = around.service if isinstance(given, str) else service_of(given)
     if name == around.device.name and _are_one(around.service, service):
         warn_user(
@@ -132,7 +132,7 @@ def _meant(given: Session | str | BackendV2 | None) -> Session | Backend | None:
             f"{type(around).__name__.lower()}. Leave the backend out to say so"
         )
         return around
-    found = given if isinstance(given, Backend) else service.backend(name)
+    found = given if isinstance(given, Backend) else device_for(service, name)
     if found.simulator:
         # It has no sessions: each run says that it is outside of this one.
         return found
@@ -217,7 +217,7 @@ class _Primitive(Placed):
             InvalidInputError: for one without which the result would be of another kind.
         """
         if elsewhere := self.options.not_for(self._program_id):
-            warn_user(f"{', '.join(elsewhere)}: no option of a {self._program_id}, and not sent")
+            warn_user(f"{', '.join(elsewhere)}: no option of the {self._program_id}, and not sent")
         if backend.service.channel != LOCAL:
             return
         meas_type = inputs["options"].get("execution", {}).get("meas_type", _BITS)

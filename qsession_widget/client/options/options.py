@@ -248,7 +248,7 @@ class RuntimeOptions(Checked):
     private: bool | None = None
 
     _CHECKS: ClassVar[Mapping[str, Check]] = {
-        "backend": validation.anything,
+        "backend": validation.device,
         "image": validation.image,
         "log_level": validation.log_level,
         "instance": validation.text,
