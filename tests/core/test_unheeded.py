@@ -199,10 +199,10 @@ def test_what_would_be_another_kind_of_result_is_refused() -> None:
 
 @pytest.mark.usefixtures("runtime")
 def test_an_option_of_an_estimator_is_no_option_of_a_sampler() -> None:
-    with pytest.warns(UserWarning, match=r"seed_estimator, resilience_level: no option of a sam"):
+    with pytest.warns(UserWarning, match=r"seed_estimator, resilience_level: no option of the sam"):
         Sampler("fake_manila", {"seed_estimator": 1, "resilience_level": 0}).run(bell())
     options = {"execution": {"meas_type": "classified"}}
-    with pytest.warns(UserWarning, match=r"execution\.meas_type: no option of a"):
+    with pytest.warns(UserWarning, match=r"execution\.meas_type: no option of the estimator"):
         Estimator("fake_manila", options).run((QuantumCircuit(1), "Z"))
 
 
