@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from qiskit.providers import BackendV2
@@ -46,6 +46,10 @@ class BackendStatus:
     operational: bool
     pending_jobs: int
     status_msg: str
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the attributes by name, as IBM's client does."""
+        return asdict(self)
 
 
 class Backend(BackendV2):  # type: ignore[misc] # qiskit has no types

@@ -13,7 +13,7 @@ from qsession_widget.client.backend import Backend, backend_name
 from qsession_widget.client.circuits.pubs import estimator_pubs, in_paulis, sampler_pubs
 from qsession_widget.client.circuits.transpile_cache import transpiled_circuits
 from qsession_widget.client.options.options import Options
-from qsession_widget.client.resolve import service_of
+from qsession_widget.client.resolve import backend_for, service_of
 from qsession_widget.client.service import default_service
 from qsession_widget.client.session import Session, current_session, find_session
 from qsession_widget.errors import InvalidInputError
@@ -98,7 +98,7 @@ class Placed:
         mode = self._mode or current_session()
         if isinstance(mode, Session):
             return mode, mode.device
-        return None, mode or default_service().least_busy(simulator=False)
+        return None, mode or backend_for(default_service(), None)
 
     def _place_for(self, *, dry_run: bool) -> tuple[Session | None, Backend]:
         """Return session and backend of a job; a dry run has the backend's mock and no session.
@@ -123,7 +123,7 @@ def _meant(given: Session | str | BackendV2 | None) -> Session | Backend | None:
         return find_session(given)
     name = backend_name(given, "mode")
     if around is None:
-        return given if isinstance(given, Backend) else service_of(given).backend(name)
+        return given if isinstance(given, Backend) else backend_for(service_of(given), name)
     service = around.service if isinstance(given, str) else service_of(given)
     if name == around.device.name and _are_one(around.service, service):
         warn_user(
@@ -131,7 +131,7 @@ def _meant(given: Session | str | BackendV2 | None) -> Session | Backend | None:
             f"{type(around).__name__.lower()}. Leave the backend out to say so"
         )
         return around
-    found = given if isinstance(given, Backend) else service.backend(name)
+    found = given if isinstance(given, Backend) else backend_for(service, name)
     if found.simulator:
         # It has no sessions: each run warns that it is outside of this one.
         return found

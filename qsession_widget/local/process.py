@@ -6,10 +6,13 @@ The process announces itself in a small file (`wire.discovery`), which an HTTP r
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 import time
 from contextlib import contextmanager
+from importlib.metadata import version
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import requests
@@ -26,7 +29,6 @@ from qsession_widget.wire.fields import API_PREFIX, EXTRA
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
 START_DEADLINE_SECONDS = 30.0
 ALREADY_RUNNING_STATUS = 3
@@ -144,7 +146,8 @@ def stop(*, folder: Path | None = None, timeout_seconds: float = START_DEADLINE_
             if _died(folder):
                 # Clients that wait for it would start it again.
                 Discovery.path(folder).unlink(missing_ok=True)
-            return False
+                return False
+            return _stop_unanswering(folder, timeout_seconds)
     late = f"the local runtime (process {found.pid}) did not end"
     try:
         _send("POST", found, "/shutdown", _STOP_TIMEOUT_SECONDS).raise_for_status()
@@ -155,6 +158,35 @@ def stop(*, folder: Path | None = None, timeout_seconds: float = START_DEADLINE_
         raise ServiceUnavailableError(f"{late}: {error}") from error
     except Timeout as error:
         raise ServiceUnavailableError(f"{late} in {timeout_seconds:.0f} s") from error
+
+
+def _stop_unanswering(folder: Path, timeout_seconds: float) -> bool:
+    """End a runtime that runs and does not answer this release, where there is one."""
+    found = _running(folder)
+    if found is None:
+        return False
+    os.kill(found.pid, signal.SIGTERM)
+    try:
+        with _lock(folder / "server.lock", timeout_seconds):
+            return True
+    except Timeout as error:
+        raise ServiceUnavailableError(
+            f"the local runtime (process {found.pid}) did not end in {timeout_seconds:.0f} s"
+        ) from error
+
+
+def _running(folder: Path) -> Discovery | None:
+    """Return what a folder's runtime left there, where its process still is a runtime's.
+
+    It need not answer: it may hang, or be of a release that cannot prove to be the one.
+    """
+    found = Discovery.read(folder)
+    try:
+        command = None if found is None else Path(f"/proc/{found.pid}/cmdline").read_bytes()
+    except OSError:
+        return None
+    # The number may be another process's by now.
+    return found if command is not None and b"qsession_widget.runtime\0" in command else None
 
 
 def advance_clock(seconds: float, *, folder: Path | None = None) -> dict[str, Any]:
@@ -279,6 +311,9 @@ def _start(folder: Path) -> Discovery:
             return found
         if exit_status == ALREADY_RUNNING_STATUS:
             # Another process's runtime is starting or stopping: wait for it, or start one after it.
+            other = _running(folder)
+            if other is not None and other.version != version("qsession-widget"):
+                raise RuntimeStartError(_in_the_way(folder, other))
             time.sleep(_PAUSE_BETWEEN_STARTS_SECONDS)
             child = _spawn(folder, log)
         elif exit_status is not None:
@@ -286,8 +321,18 @@ def _start(folder: Path) -> Discovery:
                 f"the local runtime ended with status {exit_status}; {_end_of(log)}"
             )
         time.sleep(_POLL_SECONDS)
+    other = _running(folder)
+    if other is not None and other.pid != child.pid:
+        raise RuntimeStartError(_in_the_way(folder, other))
     raise RuntimeStartError(
         f"the local runtime did not answer within {START_DEADLINE_SECONDS:.0f} s; {_end_of(log)}"
+    )
+
+
+def _in_the_way(folder: Path, other: Discovery) -> str:
+    return (
+        f"the local runtime in {folder} (process {other.pid}, release {other.version}) does not "
+        "answer this release: end it with `qsession stop`, and a new one will start"
     )
 
 

@@ -143,6 +143,13 @@ def anything(_name: str, value: Any) -> Any:
     return value
 
 
+def device(name: str, value: Any) -> Any:
+    """Take the name of a device, or an object that has one."""
+    if not isinstance(value if isinstance(value, str) else getattr(value, "name", None), str):
+        raise refusal(name, value, "a name such as 'fake_manila', and a backend of a service")
+    return value
+
+
 def image(name: str, value: Any) -> str:
     """Allow the name of a runtime image."""
     if not isinstance(value, str) or not _IMAGE.fullmatch(value):

@@ -44,6 +44,10 @@ SERVICE_QPY_VERSION = 17
 SERVICE_OLDEST_QPY_VERSION = 13
 """Oldest circuit format that is accepted in jobs, as at IBM."""
 
+MOST_UNPACKED_BYTES = 256 * 2**20
+"""What one circuit or array of who sends jobs may unpack to. zlib packs up to 1,000 times as tight,
+so that a small text could take all memory of its reader."""
+
 _QPY_HEADER = struct.Struct("!6s4BQc")
 """Magic, version, three numbers of Qiskit's release, number of circuits, kind of expressions."""
 
@@ -120,12 +124,13 @@ def decode_circuit(text: str, *, oldest: int = 0) -> QuantumCircuit:
 
     Args:
         text: the text.
-        oldest: lowest version of QPY that is accepted, for text from untrusted sources.
+        oldest: lowest version of QPY that is accepted, for text from untrusted sources, which may
+            unpack to `MOST_UNPACKED_BYTES`.
 
     Raises:
-        CodecError: for QPY of a lower version, or with symengine's expressions.
+        CodecError: for QPY of a lower version, with symengine's expressions, or too large.
     """
-    packed = _unpack(text)
+    packed = _unpack(text, MOST_UNPACKED_BYTES if oldest else None)
     if oldest:
         _check_qpy(packed.getvalue()[: _QPY_HEADER.size], oldest)
     try:
@@ -149,9 +154,13 @@ def check_text(text: str) -> None:
     unpickle what they read.
 
     Raises:
-        CodecError: for QPY of a version that the service does not accept, or such expressions.
+        CodecError: for QPY of a version that the service does not accept, such expressions, or more
+            than `MOST_UNPACKED_BYTES`.
     """
-    _check_qpy(_unpack(text).getvalue()[: _QPY_HEADER.size], SERVICE_OLDEST_QPY_VERSION)
+    _check_qpy(
+        _unpack(text, MOST_UNPACKED_BYTES).getvalue()[: _QPY_HEADER.size],
+        SERVICE_OLDEST_QPY_VERSION,
+    )
 
 
 def _check_qpy(start: bytes, oldest: int) -> None:
@@ -177,6 +186,7 @@ def loads(
     *,
     circuit: Callable[[str], QuantumCircuit] = decode_circuit,
     opaque: Collection[str] = (),
+    most_bytes: int | None = None,
 ) -> Any:
     """Decode the wire's JSON text.
 
@@ -184,13 +194,15 @@ def loads(
         text: the text.
         circuit: decodes the text of a circuit; callers may pass a cache.
         opaque: types that are not decoded, for callers that only pass them on.
+        most_bytes: limit of what an array unpacks to, for text from untrusted sources.
 
     Raises:
         UnknownTypeError: for an unknown type.
-        CodecError: for text that is not JSON, and for damaged contents.
+        CodecError: for text that is not JSON, and for damaged or too large contents.
     """
     try:
-        return json.loads(text, object_hook=partial(_decode, circuit=circuit, opaque=opaque))
+        hook = partial(_decode, circuit=circuit, opaque=opaque, most_bytes=most_bytes)
+        return json.loads(text, object_hook=hook)
     except CodecError:
         raise
     # Text that is not JSON, bytes that are not UTF-8, and integers that are too long.
@@ -210,8 +222,17 @@ def _pack(write: Callable[[io.BytesIO], None]) -> str:
     return base64.b64encode(zlib.compress(buffer.getvalue())).decode("ascii")
 
 
-def _unpack(text: str) -> io.BytesIO:
-    return io.BytesIO(zlib.decompress(base64.b64decode(text)))
+def _unpack(text: str, most_bytes: int | None = None) -> io.BytesIO:
+    packed = base64.b64decode(text)
+    if most_bytes is None:
+        return io.BytesIO(zlib.decompress(packed))
+    reader = zlib.decompressobj()
+    unpacked = reader.decompress(packed, most_bytes + 1)
+    if len(unpacked) > most_bytes:
+        raise CodecError(f"it unpacks to more than {most_bytes} bytes")
+    if not reader.eof:
+        raise CodecError("it is cut off")
+    return io.BytesIO(unpacked)
 
 
 def _encode_array(value: np.ndarray[Any, Any]) -> dict[str, Any]:
@@ -278,9 +299,9 @@ def _encode(value: Any, circuit: Callable[[QuantumCircuit], str] = encode_circui
     )
 
 
-def _decode_array(value: Any) -> Any:
+def _decode_array(value: Any, most_bytes: int | None = None) -> Any:
     if isinstance(value, str):
-        return np.load(_unpack(value), allow_pickle=False)
+        return np.load(_unpack(value, most_bytes), allow_pickle=False)
     return np.array(value)
 
 
@@ -311,6 +332,7 @@ def _decode(
     obj: dict[str, Any],
     circuit: Callable[[str], QuantumCircuit] = decode_circuit,
     opaque: Collection[str] = (),
+    most_bytes: int | None = None,
 ) -> Any:
     name = obj.get("__type__")
     if name is None or name in opaque:
@@ -320,6 +342,8 @@ def _decode(
         raise UnknownTypeError(f"unknown type {name!r}; known are {', '.join(sorted(_DECODERS))}")
     if name == "QuantumCircuit":
         decoder = circuit
+    elif name == "ndarray":
+        decoder = partial(_decode_array, most_bytes=most_bytes)
     try:
         return decoder(obj["__value__"])
     # Damaged contents raise errors of numpy, zlib, QPY and others.

@@ -155,9 +155,10 @@ def transpiled_around_delays(
 
     def show(data: Sequence[CircuitInstruction]) -> dict[int, CircuitInstruction]:
         return {
-            place: each.replace(operation=delays[each.label])
+            # The operation's own label: of what came out of a definition the instruction has none.
+            place: each.replace(operation=delays[each.operation.label])
             for place, each in enumerate(data)
-            if each.name == "delay" and each.label in delays
+            if each.name == "delay" and each.operation.label in delays
         }
 
     hidden = _changed(circuit, hide)

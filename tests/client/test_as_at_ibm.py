@@ -43,7 +43,6 @@ EXCEPTIONS = {
     "IBMBackend.id_warning_issued": INSIDE,
     "IBMBackend.physical_qubits": "couplers are in no configuration",
     "BackendStatus.from_dict": MADE_BY_US,
-    "BackendStatus.to_dict": "dataclasses.asdict does it",
     "RuntimeOptions.get_backend_name": INSIDE,
     "RuntimeOptions.validate": "every assignment is checked",
 }

@@ -185,6 +185,26 @@ def test_what_is_kept_goes_with_its_circuit() -> None:
     assert len(kept) == 0
 
 
+def test_what_is_kept_is_bounded_in_bytes() -> None:
+    sent = []
+    for _ in range(20):
+        long = circuit()
+        for _ in range(50):
+            long.rz(0.5, 0)
+        sent.append(long)
+    kept = EncodedCircuits(most_bytes=100_000)
+    for each in sent:
+        assert [kept.text(each) for _ in range(3)] == [encode_circuit(each)] * 3
+    assert kept.hits == 20, "what is new is kept, and lets the oldest go"
+    for each in reversed(sent):
+        kept.text(each)
+    newest = kept.hits - 20
+    assert 2 <= newest <= 8, "of 11 kB each"
+    small = EncodedCircuits(most_bytes=10_000)
+    assert [small.text(sent[0]) for _ in range(3)] == [encode_circuit(sent[0])] * 3
+    assert small.hits == 0, "what is larger than all that may be kept is not kept"
+
+
 def test_threads_share_what_is_kept() -> None:
     kept = EncodedCircuits()
     sent = [real_amplitudes(n + 2) for n in range(8)]

@@ -379,6 +379,12 @@ def test_at_ibm_a_circuit_is_transpiled_once(monkeypatch: pytest.MonkeyPatch) ->
     assert found.hits == 2, "another level, and another device, are other circuits"
     estimator.run((ansatz, "ZZ", values))
     assert found.hits == 2, "the oldest went when there were too many"
+    found = TranspiledCircuits(most_bytes=10_000)
+    monkeypatch.setattr(primitives, "transpiled_circuits", found)
+    large = efficient_su2(2, reps=10)
+    for each in (ansatz, large, ansatz, ansatz):
+        estimator.run((each, "ZZ", np.linspace(0, 1, each.num_parameters)))
+    assert found.hits == 1, "the large one is not kept, and the small one had to go for it"
 
 
 @pytest.mark.usefixtures("as_at_ibm")

@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
@@ -55,6 +56,30 @@ def test_stops_for_good(own_runtime: Path) -> None:
     assert process.status() is None
     with pytest.raises(ServiceUnavailableError, match="no local runtime answers"):
         process.endpoint(start=False)
+
+
+def test_one_of_a_release_that_cannot_prove_itself_is_named_and_ended(own_runtime: Path) -> None:
+    first = process.endpoint()
+    # With another token than its own it answers as one of a release does that knows no proof.
+    replace(first, token="another", version="0.0.1").write(own_runtime)
+    with pytest.raises(RuntimeStartError, match=rf"process {first.pid}.*0\.0\.1.*qsession stop"):
+        process.endpoint()
+    assert is_alive(first.pid)
+    assert process.status() is None
+    assert process.stop() is True
+    assert process.stop() is False
+    assert process.endpoint().pid != first.pid
+
+
+def test_what_is_no_runtime_is_not_ended(own_runtime: Path) -> None:
+    first = process.endpoint()
+    other = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
+    replace(first, token="another", pid=other.pid).write(own_runtime)
+    assert process.stop() is False
+    assert other.poll() is None
+    other.communicate()
+    first.write(own_runtime)
+    assert process.stop() is True
 
 
 @pytest.mark.usefixtures("own_runtime")

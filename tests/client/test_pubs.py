@@ -82,6 +82,23 @@ def nested(*wait: Any, unit: str) -> QuantumCircuit:
     return circuit
 
 
+def wrapped(*wait: Any, unit: str, branch: bool = False) -> QuantumCircuit:
+    """Wait inside of an instruction of one's own, which is inside of another one."""
+    inner = QuantumCircuit(1, name="waits")
+    inner.delay(*wait, 0, unit=unit)
+    outer = QuantumCircuit(1, name="waits too")
+    outer.append(inner.to_instruction(), [0])
+    circuit = QuantumCircuit(1, 1)
+    circuit.x(0)
+    if branch:
+        with circuit.if_test((circuit.clbits[0], 0)):
+            circuit.append(outer.to_instruction(), [0])
+    else:
+        circuit.append(outer.to_instruction(), [0])
+    circuit.measure(0, 0)
+    return circuit
+
+
 @pytest.fixture(params=["local", "at IBM"])
 def place(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
     """Run as against the local runtime, or as against a service that only knows Qiskit."""
@@ -106,9 +123,11 @@ def test_a_delay_lasts_as_long_as_its_unit_says(place: str) -> None:
     lengths |= {"ns": t1 * 1e9, "ps": t1 * 1e12}
     circuits = [excited(length, unit=unit) for unit, length in lengths.items()]
     circuits.append(excited(expr.mul(Duration.us(t1 * 1e6), 1.0)))
+    circuits.append(wrapped(t1 * 1e9, unit="ns"))
     if place == "local":
         # The device of the other place runs no branches with delays of a known length only.
         circuits.append(nested(t1 * 1e6, unit="us"))
+        circuits.append(wrapped(t1 * 1e3, unit="ms", branch=True))
         circuits.append(excited(expr.add(Duration.us(t1 * 0.5e6), Duration.ns(t1 * 0.5e9))))
     # One circuit beside them that does not wait says what reading and the gate lose.
     sampler = Sampler(DEVICE, {"optimization_level": 0, "seed": 5})
@@ -127,12 +146,27 @@ def test_how_long_to_wait_may_be_a_parameter() -> None:
     lengths = [0.0, t1 * 1e6, 3 * t1 * 1e6]
     for unit, scale in (("us", 1.0), ("ns", 1e3)):
         sweep = (excited(2 * A, unit=unit), np.array([[each * scale / 2] for each in lengths]))
+        inside = (wrapped(2 * A, unit=unit), sweep[1])
         fixed = [excited(each * scale, unit=unit) for each in lengths]
-        job = Sampler(device, {"optimization_level": 1}).run([sweep, *fixed], shots=SHOTS)
-        swept, *alone = job.result()
+        job = Sampler(device, {"optimization_level": 1}).run([sweep, inside, *fixed], shots=SHOTS)
+        swept, swept_inside, *alone = job.result()
         for place, each in enumerate(alone):
-            found = swept.data.c[place].get_counts().get("1", 0) / SHOTS
-            assert abs(found - excitement(each)) < math.sqrt(2) * FIVE_SIGMA
+            for sample in (swept, swept_inside):
+                found = sample.data.c[place].get_counts().get("1", 0) / SHOTS
+                assert abs(found - excitement(each)) < math.sqrt(2) * FIVE_SIGMA
+
+
+@pytest.mark.parametrize(
+    ("unit", "length", "said"),
+    [("us", -5.0, "Found -5.0"), ("dt", 100.5, "whole numbers"), ("dt", 1e30, "lengths up to")],
+)
+@pytest.mark.parametrize("build", [excited, nested, wrapped])
+def test_lengths_that_no_delay_has_are_refused(
+    build: Callable[..., QuantumCircuit], unit: str, length: float, said: str
+) -> None:
+    job = Sampler(DEVICE).run([(build(A, unit=unit), [length])], shots=10)
+    with pytest.raises(JobFailedError, match=f"a delay .*{said}"):
+        job.result()
 
 
 def test_lengths_that_ibm_cannot_be_sent_are_said(monkeypatch: pytest.MonkeyPatch) -> None:

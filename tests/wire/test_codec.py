@@ -7,6 +7,7 @@ import io
 import json
 import zlib
 from datetime import UTC, datetime
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -310,6 +311,25 @@ def packed(write: Callable[[io.BytesIO], Any]) -> str:
 def test_damaged_text(text: str | bytes) -> None:
     with pytest.raises(CodecError):
         codec.loads(text)
+
+
+@pytest.mark.parametrize("kind", ["QuantumCircuit", "ndarray"])
+def test_a_small_text_does_not_become_a_large_one(
+    kind: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(codec, "MOST_UNPACKED_BYTES", 100_000)
+    text = packed(lambda buffer: np.save(buffer, np.zeros(20_000)))
+    assert len(text) < 1_000
+    strictly = partial(codec.decode_circuit, oldest=codec.SERVICE_OLDEST_QPY_VERSION)
+    with pytest.raises(CodecError, match="unpacks to more than 100000 bytes"):
+        codec.loads(tagged(kind, text), circuit=strictly, most_bytes=codec.MOST_UNPACKED_BYTES)
+    with pytest.raises(CodecError, match="unpacks to more than 100000 bytes"):
+        codec.check_text(text)
+    cut = base64.b64encode(base64.b64decode(text)[:-9]).decode()
+    with pytest.raises(CodecError, match="cut off"):
+        codec.loads(tagged("ndarray", cut), most_bytes=1_000_000)
+    # Who reads its own results has no such limit.
+    assert codec.loads(tagged("ndarray", text)).shape == (20_000,)
 
 
 def test_pickles_are_not_opened() -> None:

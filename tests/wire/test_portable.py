@@ -379,11 +379,15 @@ def test_transpiling_leaves_delays_as_they_are(level: int) -> None:
     sent.delay(A, 1, unit="us")
     sent.cx(0, 1)
     sent.delay(1.5, 0, unit="ns")
+    # Qiskit gives what comes out of definitions its label in another place.
+    inside = QuantumCircuit(1, name="waits")
+    inside.delay(7, 0, unit="us")
+    sent.append(inside.to_instruction(), [1])
     sent.measure(0, 0)
     found = portable_circuits.transpiled_around_delays(sent, manager.run)
     delays = [each.operation for each in found.data if each.name == "delay"]
     assert sorted(delays, key=str) == sorted(
-        [Delay(101), Delay(A, "us"), Delay(1.5, "ns")], key=str
+        [Delay(101), Delay(A, "us"), Delay(1.5, "ns"), Delay(7, "us")], key=str
     )
     assert all(type(each) is Delay for each in delays)
     assert found.layout is not None

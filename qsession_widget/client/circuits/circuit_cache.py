@@ -13,6 +13,12 @@ from qsession_widget.wire.codec import encode_circuit
 if TYPE_CHECKING:
     from qiskit import QuantumCircuit
 
+MOST_BYTES = 128 * 2**20
+"""What all that is kept may take, roughly: the copies, and their texts."""
+
+_BYTES_OF_AN_INSTRUCTION = 200
+"""Of a circuit in memory, as measured (120 to 180 with Qiskit 2)."""
+
 _SIMPLE = (Measure, Reset, Barrier)
 """Operations beside Qiskit's standard gates that `==` compares completely; delays are not."""
 
@@ -30,6 +36,11 @@ class _Kept:
     circuit: QuantumCircuit
     labels: list[str | None]
     text: str
+
+    @property
+    def weight(self) -> int:
+        """Its memory in bytes, roughly."""
+        return weight(self.circuit) + len(self.text)
 
     def is_of(self, circuit: QuantumCircuit) -> bool:
         """Whether the circuit is unchanged in everything that its text holds."""
@@ -56,10 +67,16 @@ class EncodedCircuits:
     A circuit may be changed between two runs, so each time it is compared with what was encoded,
     which takes a fraction of the time of encoding it. Circuits with parts that can change unnoticed
     (control flow, custom gates, delays, metadata) are encoded every time. An entry is dropped when
-    its circuit is garbage-collected.
+    its circuit is garbage-collected, and the oldest ones when all take too much memory.
+
+    Args:
+        most_bytes: approximate limit of all entries. A circuit that takes half of it is not kept.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, most_bytes: int = MOST_BYTES) -> None:
+        self._most_bytes = most_bytes
+        self._bytes = 0
+        """At least what is kept takes: what has gone with its circuit counts until it is looked."""
         self._known: dict[int, tuple[weakref.ref[QuantumCircuit], _Kept | None]] = {}
         self.hits = 0
         """How often a text was in the cache."""
@@ -83,7 +100,8 @@ class EncodedCircuits:
             self.hits += 1
             return kept.text
         # A copy is worth its time only for a circuit that is sent again.
-        if not (seen and _comparable(circuit)):
+        small = 2 * weight(circuit) < self._most_bytes
+        if not (seen and small and _comparable(circuit)):
             self._keep(circuit, None)
             return encode_circuit(circuit, plain=plain)
         # The copy is encoded: another thread may be changing the circuit.
@@ -101,6 +119,27 @@ class EncodedCircuits:
                 self._known.pop(key, None)
 
         self._known[key] = (weakref.ref(circuit, forget), kept)
+        if kept is not None:
+            self._bytes += kept.weight
+            if self._bytes > self._most_bytes:
+                self._make_room()
+
+    def _make_room(self) -> None:
+        """Let the oldest go until half is free, so that this is seldom called."""
+        weights = {key: kept.weight for key, (_, kept) in list(self._known.items()) if kept}
+        self._bytes = sum(weights.values())
+        for key, freed in weights.items():
+            if self._bytes <= self._most_bytes // 2:
+                break
+            self._bytes -= freed
+            reference, _ = self._known.get(key, (None, None))
+            if reference is not None:
+                self._known[key] = (reference, None)
+
+
+def weight(circuit: QuantumCircuit) -> int:
+    """Return the memory that a circuit takes, in bytes, by how many instructions it has."""
+    return len(circuit.data) * _BYTES_OF_AN_INSTRUCTION
 
 
 def _comparable(circuit: QuantumCircuit) -> bool:

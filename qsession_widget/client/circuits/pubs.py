@@ -113,6 +113,11 @@ def _sampler_pub(pub: Any, shots: int | None) -> SamplerPub:
             f"circuit {found.circuit.name!r} measures nothing, so a Sampler has nothing to return; "
             "add circuit.measure_all() or measure(...)"
         )
+    if not found.circuit.cregs:
+        raise InvalidInputError(
+            f"circuit {found.circuit.name!r} measures into bits of no register, and results are "
+            "given by register; add one: QuantumCircuit(qubits, bits), or circuit.measure_all()"
+        )
     for register in found.circuit.cregs:
         _check_register(register.name, register.size)
     return found
@@ -267,6 +272,6 @@ def _measures(circuit: QuantumCircuit) -> bool:
     return "measure" in circuit.count_ops() or any(
         any(_measures(block) for block in instruction.operation.blocks)
         if isinstance(instruction.operation, ControlFlowOp)
-        else bool(instruction.clbits)
+        else instruction.name != "store" and bool(instruction.clbits)
         for instruction in circuit.data
     )

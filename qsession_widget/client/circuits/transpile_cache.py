@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from qiskit.transpiler import generate_preset_pass_manager
 
-from qsession_widget.client.circuits.circuit_cache import encoded_circuits
+from qsession_widget.client.circuits.circuit_cache import encoded_circuits, weight
 from qsession_widget.support import forking
 from qsession_widget.wire.portable_circuits import delays_in_dt, transpiled_around_delays
 
@@ -23,6 +23,10 @@ CACHED_CIRCUITS = 256
 """How many circuits are kept; the least recently used is dropped first."""
 
 
+MOST_BYTES = 128 * 2**20
+"""What they may take, roughly; here, too, the one that was not asked for the longest goes first."""
+
+
 class TranspiledCircuits:
     """A thread-safe LRU cache of transpiled circuits, by content, backend and level.
 
@@ -30,8 +34,10 @@ class TranspiledCircuits:
     same circuit every time, in spite of the transpiler's random choices.
     """
 
-    def __init__(self, size: int = CACHED_CIRCUITS) -> None:
+    def __init__(self, size: int = CACHED_CIRCUITS, most_bytes: int = MOST_BYTES) -> None:
         self._size = size
+        self._most_bytes = most_bytes
+        self._bytes = 0
         self._lock = forking.Lock()
         self._found: OrderedDict[Key, QuantumCircuit] = OrderedDict()
         self.hits = 0
@@ -59,10 +65,13 @@ class TranspiledCircuits:
         manager = generate_preset_pass_manager(optimization_level=level, target=target)
         made = delays_in_dt(transpiled_around_delays(circuit, manager.run), target.dt)
         with self._lock:
-            made = self._found.setdefault(key, made)
-            while len(self._found) > self._size:
-                self._found.popitem(last=False)
-        return made
+            known = self._found.setdefault(key, made)
+            if known is made:
+                self._bytes += weight(made)
+            while len(self._found) > self._size or self._bytes > self._most_bytes:
+                _, gone = self._found.popitem(last=False)
+                self._bytes -= weight(gone)
+        return known
 
 
 transpiled_circuits = TranspiledCircuits()

@@ -224,7 +224,7 @@ class RuntimeOptions(CheckedOptions):
         InvalidInputError: for a name or a value that is not allowed.
     """
 
-    backend: Annotated["str | BackendV2", validation.anything] | None = None
+    backend: Annotated["str | BackendV2", validation.device] | None = None
     image: Annotated[str, validation.image] | None = None
     log_level: LogLevel | None = None
     instance: Text | None = None

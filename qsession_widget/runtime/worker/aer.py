@@ -14,6 +14,7 @@ from importlib.metadata import version
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from qiskit.circuit import Parameter, ParameterExpression
+from qiskit.circuit.exceptions import CircuitError
 from qiskit.exceptions import QiskitError
 from qiskit_aer import AerError
 from qiskit_aer.backends.aer_compiler import assemble_circuits, generate_aer_config
@@ -37,6 +38,9 @@ KNOWN_AER = ("0.17.", "0.18.")
 
 MAX_KNOWN = 1_000
 """For how many numbers of shots it is remembered how Aer runs a circuit."""
+
+_LONGEST_DELAY = 2**63 - 1
+"""In its own unit; Qiskit and Aer count in 64 bits."""
 
 assembles = version("qiskit-aer").startswith(KNOWN_AER)
 
@@ -308,7 +312,30 @@ def _bound(circuit: QuantumCircuit, values: Sequence[float]) -> QuantumCircuit:
     if not circuit.parameters:
         return circuit.copy()
     with _binding():
-        return circuit.assign_parameters(list(values))
+        found = circuit.assign_parameters(list(values))
+    _check_delays(found)
+    return found
+
+
+def _check_delays(circuit: QuantumCircuit) -> None:
+    """Refuse lengths that no delay has: Qiskit finds them only once a delay is looked at."""
+    for instruction in circuit.data:
+        if instruction.is_standard_gate():
+            continue
+        try:
+            operation = instruction.operation
+        except CircuitError as error:
+            raise InvalidInputError(
+                "a delay cannot have the length that the parameters' values give it; allowed are "
+                f"lengths from 0, in whole numbers where the unit is dt ({error.message})"
+            ) from error
+        if instruction.name == "delay" and instruction.params[0] > _LONGEST_DELAY:
+            raise InvalidInputError(
+                f"a delay has the length {instruction.params[0]} {operation.unit} with the "
+                f"parameters' values; allowed are lengths up to {_LONGEST_DELAY}"
+            )
+        for block in getattr(operation, "blocks", ()):
+            _check_delays(block)
 
 
 @contextmanager

@@ -18,7 +18,7 @@ from qiskit_aer import AerSimulator
 
 from qsession_widget.errors import InvalidInputError
 from qsession_widget.runtime.device_catalog import Catalog, Device
-from qsession_widget.runtime.worker import measure_variants
+from qsession_widget.runtime.worker import classical, measure_variants
 from qsession_widget.runtime.worker.aer import Executable
 from qsession_widget.runtime.worker.circuit_cache import (
     BYTES_OF_A_NOISY_QUBIT,
@@ -242,6 +242,7 @@ class SimulatedDevice:
         except InvalidInputError as error:
             raise RejectedError(f"Circuit {circuit.name!r} cannot run: {error}.") from error
         if in_instruction_set(circuit, self._target):
+            _check_classical(circuit)
             in_order = list(range(circuit.num_parameters))
             return Runnable(measure_variants.plain(circuit), key, in_order, transpiled=False)
         try:
@@ -252,6 +253,7 @@ class SimulatedDevice:
             raise RejectedError(
                 f"Circuit {circuit.name!r} cannot be transpiled for {self.name}: {error.message}"
             ) from error
+        _check_classical(found)
         places = {parameter: index for index, parameter in enumerate(circuit.parameters)}
         columns = [places[each] for each in found.parameters]
         return Runnable(measure_variants.plain(found), key, columns, transpiled=True)
@@ -306,6 +308,7 @@ class SimulatedDevice:
             RejectedError: if it cannot.
         """
         self._check_width(circuit)
+        _check_classical(circuit)
         if not in_instruction_set(circuit, self._target):
             raise RejectedError(
                 f"Circuit {circuit.name!r} is not in the instruction set of {self.name}, which is "
@@ -365,6 +368,13 @@ class SimulatedDevice:
                     f"takes {most}."
                 )
         return found
+
+
+def _check_classical(circuit: QuantumCircuit) -> None:
+    try:
+        classical.check(circuit)
+    except InvalidInputError as error:
+        raise RejectedError(f"Circuit {circuit.name!r} cannot run: {error}.") from error
 
 
 def in_instruction_set(circuit: QuantumCircuit, target: Target) -> bool:

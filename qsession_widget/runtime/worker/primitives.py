@@ -62,7 +62,12 @@ def run(
     """
     caches.circuits.release()
     try:
-        inputs = codec.loads(params, circuit=caches.circuits.decode, opaque=OPAQUE_TYPES)
+        inputs = codec.loads(
+            params,
+            circuit=caches.circuits.decode,
+            opaque=OPAQUE_TYPES,
+            most_bytes=codec.MOST_UNPACKED_BYTES,
+        )
     except CodecError as error:
         raise RejectedError(f"The job's params cannot be read: {error}") from error
     if not isinstance(inputs, dict):

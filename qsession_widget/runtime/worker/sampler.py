@@ -9,6 +9,7 @@ from qiskit.primitives import PubResult, SamplerPubResult
 from qiskit.primitives.containers.data_bin import DataBin
 from qiskit.primitives.containers.sampler_pub import SamplerPub
 
+from qsession_widget.runtime.worker import classical
 from qsession_widget.runtime.worker.aer import Run
 from qsession_widget.runtime.worker.inputs import pubs as pub_inputs
 from qsession_widget.runtime.worker.inputs import seeds
@@ -48,6 +49,7 @@ def sample(
         bit_arrays.check_names(pub.circuit)
         device.check_shots(pub.shots)
         runnable = device.runnable(pub.circuit)
+        classical.check_loops(runnable.circuit)
         executable = device.executable(runnable)
         results = executable.execute(
             [Run(0, row) for row in pub_inputs.parameter_rows(pub, runnable.columns)],
