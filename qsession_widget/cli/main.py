@@ -248,7 +248,7 @@ def _user(options: argparse.Namespace) -> int:
         case "add":
             token = runtime.add_user(options.name)
             sys.stdout.write(
-                f"{token}\n\nThis is the token of {options.name}. It is shown only once. Use it in\n"
+                f"{token}\n\nThis is the token of {options.name}, shown only once. Use it in\n"
                 f'QiskitRuntimeService(channel="local", url="{runtime.url}", token="...")\n'
             )
         case "remove":
