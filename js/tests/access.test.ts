@@ -7,7 +7,7 @@ import { peek, STATES } from "./fixtures";
 
 const THEMES = ["light", "dark"] as const;
 
-/** What axe finds against WCAG 2.2 AA, as text that says where. */
+/** Violations of WCAG 2.2 AA that axe finds, as text with their places. */
 async function violations(element: HTMLElement): Promise<string[]> {
   const found = await axe.run(element, {
     runOnly: ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa"],
