@@ -19,7 +19,7 @@ async function violations(element: HTMLElement): Promise<string[]> {
 
 test.each(
   Object.keys(STATES).flatMap((name) => THEMES.map((theme) => [name, theme] as const)),
-)("nobody is kept from the state %s in %s", async (name, theme) => {
+)("the state %s in %s is accessible", async (name, theme) => {
   document.documentElement.lang = "en";
   document.documentElement.dataset.jpThemeLight = String(theme === "light");
   const { element } = draw(STATES[name]?.() ?? {});
