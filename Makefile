@@ -1,4 +1,4 @@
-# Everything that a newcomer and CI type. Needs Python 3.11, node 20.19 or newer, npm, make.
+# The commands of developers and CI. Needs Python 3.11, node 20.19 or newer, npm, make.
 
 VENV := .venv
 OLDEST := .venv-oldest
