@@ -25,7 +25,7 @@ from qsession_widget.runtime.store import store
 from qsession_widget.runtime.store.store import StoreUnavailableError, Write
 from qsession_widget.wire.states import JobState, Mode, SessionState
 from tests.conftest import DEADLINE_SECONDS
-from tests.runtime.bench import COIN, FOR_EVER, NOON, Bench, going, settles, with_bench
+from tests.runtime.bench import COIN, FOR_EVER, NOON, Bench, going, settles
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -87,8 +87,10 @@ async def warmed(bench: Bench) -> str:
 
 
 @pytest.mark.usefixtures("patient")
-def test_a_job_is_computed_while_it_is_stored_and_nobody_hears_of_it_before(tmp_path: Path) -> None:
-    async def body(bench: Bench) -> None:
+async def test_a_job_is_computed_while_it_is_stored_and_nobody_hears_of_it_before(
+    tmp_path: Path,
+) -> None:
+    async with going(Bench(tmp_path)) as bench:
         session_id = await warmed(bench)
         inside = bench.coordinator
         with slow_disk(tmp_path):
@@ -104,14 +106,12 @@ def test_a_job_is_computed_while_it_is_stored_and_nobody_hears_of_it_before(tmp_
         assert await bench.store.result(job_id) is not None
         bench.nothing_left()
 
-    with_bench(tmp_path, body)
-
 
 @pytest.mark.usefixtures("patient")
 @pytest.mark.parametrize("refusal", [refuse, take_away])
 @pytest.mark.parametrize("in_session", [False, True])
 @pytest.mark.parametrize("seconds", [0.0, FOR_EVER])
-def test_a_job_that_cannot_be_stored_is_undone_however_far_it_is(
+async def test_a_job_that_cannot_be_stored_is_undone_however_far_it_is(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     caplog: pytest.LogCaptureFixture,
@@ -122,7 +122,7 @@ def test_a_job_that_cannot_be_stored_is_undone_however_far_it_is(
 ) -> None:
     monkeypatch.setattr(store, "RETRY_SECONDS", 0.02)
 
-    async def body(bench: Bench) -> None:
+    async with going(Bench(tmp_path, min_job_seconds=seconds)) as bench:
         session_id = await warmed(bench)
         inside = bench.coordinator
         before, kept = await bench.session(session_id), stored(tmp_path)
@@ -156,12 +156,10 @@ def test_a_job_that_cannot_be_stored_is_undone_however_far_it_is(
         )
         assert await bench.submits(session_id)
 
-    with_bench(tmp_path, body, min_job_seconds=seconds)
-
 
 @pytest.mark.usefixtures("patient")
-def test_a_job_whose_worker_dies_while_it_is_stored_runs_again(tmp_path: Path) -> None:
-    async def body(bench: Bench) -> None:
+async def test_a_job_whose_worker_dies_while_it_is_stored_runs_again(tmp_path: Path) -> None:
+    async with going(Bench(tmp_path, min_job_seconds=FOR_EVER)) as bench:
         session_id = await warmed(bench)
         inside = bench.coordinator
         with slow_disk(tmp_path):
@@ -174,8 +172,6 @@ def test_a_job_whose_worker_dies_while_it_is_stored_runs_again(tmp_path: Path) -
         await bench.running(job_id, attempt=2)
         assert await inside.cancel_job(job_id)
         bench.nothing_left()
-
-    with_bench(tmp_path, body, min_job_seconds=FOR_EVER)
 
 
 def written(folder: Path) -> list[dict[str, Any]]:
@@ -190,43 +186,40 @@ def written(folder: Path) -> list[dict[str, Any]]:
 
 
 @pytest.mark.parametrize("knows", [True, False])
-def test_a_replay_after_a_restart_changes_nothing(tmp_path: Path, *, knows: bool) -> None:
+async def test_a_replay_after_a_restart_changes_nothing(tmp_path: Path, *, knows: bool) -> None:
     """A session that idles goes on idling, its worker lives, and the first job is the answer."""
 
-    async def main() -> None:
-        job = Job("", "o", "fake_manila", "sampler", NOON)
-        async with going(Bench(tmp_path)) as bench:
-            job = replace(job, session_id=await bench.opens())
-            job_id = await bench.coordinator.submit(job, COIN, "key")
-            await bench.ended(job_id)
-            assert await bench.coordinator.submit(job, COIN, "key") == job_id
-        async with going(Bench(tmp_path)) as bench:
-            inside = bench.coordinator
-            bench.clock.moves(seconds=30)
-            if not knows:
-                # As if thousands of others had come since.
-                inside._admission._keys.clear()
-            await settles(lambda: all(each.pid for each in inside.workers()))
-            before, kept = written(tmp_path), inside.workers()
-            live = dict(inside._state.sessions)
-            assert await inside.submit(job, COIN, "key") == job_id
-            await settles(lambda: inside._pool.free == 2 and not inside._state.wake_up.requested)
-            await bench.store.write(Write(clock=bench.clock.now()))
-            assert written(tmp_path) == before
-            assert {k: replace(v, revision=0) for k, v in inside._state.sessions.items()} == {
-                k: replace(v, revision=0) for k, v in live.items()
-            }
-            assert {each.pid for each in inside.workers()} == {each.pid for each in kept}
-            bench.nothing_left()
-
-    asyncio.run(main())
+    job = Job("", "o", "fake_manila", "sampler", NOON)
+    async with going(Bench(tmp_path)) as bench:
+        job = replace(job, session_id=await bench.opens())
+        job_id = await bench.coordinator.submit(job, COIN, "key")
+        await bench.ended(job_id)
+        assert await bench.coordinator.submit(job, COIN, "key") == job_id
+    async with going(Bench(tmp_path)) as bench:
+        inside = bench.coordinator
+        bench.clock.moves(seconds=30)
+        if not knows:
+            # As if thousands of others had come since.
+            inside._admission._keys.clear()
+        await settles(lambda: all(each.pid for each in inside.workers()))
+        before, kept = written(tmp_path), inside.workers()
+        live = dict(inside._state.sessions)
+        assert await inside.submit(job, COIN, "key") == job_id
+        await settles(lambda: inside._pool.free == 2 and not inside._state.wake_up.requested)
+        await bench.store.write(Write(clock=bench.clock.now()))
+        assert written(tmp_path) == before
+        assert {k: replace(v, revision=0) for k, v in inside._state.sessions.items()} == {
+            k: replace(v, revision=0) for k, v in live.items()
+        }
+        assert {each.pid for each in inside.workers()} == {each.pid for each in kept}
+        bench.nothing_left()
 
 
 @pytest.mark.parametrize("knows", [True, False])
-def test_a_key_with_another_request_is_refused_and_changes_nothing(
+async def test_a_key_with_another_request_is_refused_and_changes_nothing(
     tmp_path: Path, *, knows: bool
 ) -> None:
-    async def body(bench: Bench) -> None:
+    async with going(Bench(tmp_path)) as bench:
         inside = bench.coordinator
         session_id = await bench.opens()
         job = Job("", "o", "fake_manila", "sampler", NOON, session_id=session_id)
@@ -271,11 +264,9 @@ def test_a_key_with_another_request_is_refused_and_changes_nothing(
         # Its owner's key is nobody else's.
         assert await inside.submit(replace(job, owner="p", session_id=None), "{}", "key") != job_id
 
-    with_bench(tmp_path, body)
 
-
-def test_no_more_sessions_open_than_may_however_many_ask_at_once(tmp_path: Path) -> None:
-    async def body(bench: Bench) -> None:
+async def test_no_more_sessions_open_than_may_however_many_ask_at_once(tmp_path: Path) -> None:
+    async with going(Bench(tmp_path, max_open_sessions=2)) as bench:
         found = await asyncio.gather(*(bench.opens() for _ in range(16)), return_exceptions=True)
         opened = [each for each in found if isinstance(each, str)]
         assert len(opened) == 2
@@ -286,36 +277,31 @@ def test_no_more_sessions_open_than_may_however_many_ask_at_once(tmp_path: Path)
             await bench.opens()
         bench.nothing_left()
 
-    with_bench(tmp_path, body, max_open_sessions=2)
-
 
 @pytest.mark.usefixtures("patient")
-def test_who_is_removed_meanwhile_leaves_nothing_behind(tmp_path: Path) -> None:
+async def test_who_is_removed_meanwhile_leaves_nothing_behind(tmp_path: Path) -> None:
     """Between the check of the token and the disk there is time for a user to be removed."""
     known = {"o"}
 
-    async def main() -> None:
-        bench = Bench(tmp_path, is_known=lambda owner: owner in known)
-        async with going(bench):
-            with slow_disk(tmp_path):
-                opening = asyncio.create_task(bench.opens())
-                await settles(lambda: bool(bench.coordinator._admission.opening))
-                known.clear()
-                await bench.coordinator.cancel_all("o")
-            session_id = await opening
-            assert (await bench.closed(session_id)).state is SessionState.CLOSED
-            for late in (bench.opens, bench.submits):
-                with pytest.raises(UnknownOwnerError):
-                    await late()
-            bench.nothing_left()
-
-    asyncio.run(main())
+    bench = Bench(tmp_path, is_known=lambda owner: owner in known)
+    async with going(bench):
+        with slow_disk(tmp_path):
+            opening = asyncio.create_task(bench.opens())
+            await settles(lambda: bool(bench.coordinator._admission.opening))
+            known.clear()
+            await bench.coordinator.cancel_all("o")
+        session_id = await opening
+        assert (await bench.closed(session_id)).state is SessionState.CLOSED
+        for late in (bench.opens, bench.submits):
+            with pytest.raises(UnknownOwnerError):
+                await late()
+        bench.nothing_left()
 
 
-def test_a_client_that_hangs_up_while_its_job_is_stored_leaves_a_job_that_ends(
+async def test_a_client_that_hangs_up_while_its_job_is_stored_leaves_a_job_that_ends(
     tmp_path: Path,
 ) -> None:
-    async def body(bench: Bench) -> None:
+    async with going(Bench(tmp_path)) as bench:
         submitting = asyncio.create_task(bench.submits())
         await settles(lambda: bool(bench.coordinator._state.jobs))
         (job_id,) = bench.coordinator._state.jobs
@@ -323,5 +309,3 @@ def test_a_client_that_hangs_up_while_its_job_is_stored_leaves_a_job_that_ends(
         await settles(lambda: not bench.coordinator._state.arriving)
         assert (await bench.ended(job_id)).state is JobState.COMPLETED
         bench.nothing_left()
-
-    with_bench(tmp_path, body)
