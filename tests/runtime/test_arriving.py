@@ -88,23 +88,23 @@ async def warmed(bench: Bench) -> str:
 
 @pytest.mark.usefixtures("patient")
 async def test_a_job_is_computed_while_it_is_stored_and_nobody_hears_of_it_before(
+    bench: Bench,
     tmp_path: Path,
 ) -> None:
-    async with going(Bench(tmp_path)) as bench:
-        session_id = await warmed(bench)
-        inside = bench.coordinator
-        with slow_disk(tmp_path):
-            submitting = asyncio.create_task(bench.submits(session_id))
-            await settles(lambda: any(inside._state.arriving.values()))
-            (job_id,) = inside._state.arriving
-            assert not submitting.done()
-            assert not inside.counts()
-            assert await bench.store.job("o", job_id) is None
-            assert (await bench.session(session_id)).running == 0
-        assert await submitting == job_id
-        assert (await bench.ended(job_id)).state is JobState.COMPLETED
-        assert await bench.store.result(job_id) is not None
-        bench.nothing_left()
+    session_id = await warmed(bench)
+    inside = bench.coordinator
+    with slow_disk(tmp_path):
+        submitting = asyncio.create_task(bench.submits(session_id))
+        await settles(lambda: any(inside._state.arriving.values()))
+        (job_id,) = inside._state.arriving
+        assert not submitting.done()
+        assert not inside.counts()
+        assert await bench.store.job("o", job_id) is None
+        assert (await bench.session(session_id)).running == 0
+    assert await submitting == job_id
+    assert (await bench.ended(job_id)).state is JobState.COMPLETED
+    assert await bench.store.result(job_id) is not None
+    bench.nothing_left()
 
 
 @pytest.mark.usefixtures("patient")
@@ -217,52 +217,51 @@ async def test_a_replay_after_a_restart_changes_nothing(tmp_path: Path, *, knows
 
 @pytest.mark.parametrize("knows", [True, False])
 async def test_a_key_with_another_request_is_refused_and_changes_nothing(
-    tmp_path: Path, *, knows: bool
+    bench: Bench, tmp_path: Path, *, knows: bool
 ) -> None:
-    async with going(Bench(tmp_path)) as bench:
-        inside = bench.coordinator
-        session_id = await bench.opens()
-        job = Job("", "o", "fake_manila", "sampler", NOON, session_id=session_id)
-        job_id = await inside.submit(job, COIN, "key")
-        await bench.ended(job_id)
-        session = NewSession("o", "fake_torino", Mode.BATCH, 60)
-        opened = await inside.create_session(session, "key")
-        assert await inside.create_session(session, "key") == opened
-        if not knows:
-            inside._admission._keys.clear()
-        await settles(lambda: not inside._state.wake_up.requested)
-        before = written(tmp_path)
-        others = [
-            replace(job, optimization_level=3),
-            replace(job, session_id=None),
-            replace(job, private=True),
-            replace(job, program_id="estimator"),
-        ]
-        for other, params in [*((each, COIN) for each in others), (job, COIN + " ")]:
-            with pytest.raises(KeyReusedError, match=f"'key' was used for job {job_id}"):
-                await inside.submit(other, params, "key")
-        for change in (
-            dataclasses.replace(session, max_seconds=61),
-            dataclasses.replace(session, mode=Mode.DEDICATED),
-            dataclasses.replace(session, active_seconds=5),
-        ):
-            with pytest.raises(KeyReusedError, match=opened):
-                await inside.create_session(change, "key")
-        # Both at the same time, so that the first is not on disk yet.
-        alone = replace(job, session_id=None, backend="fake_torino")
-        one, two = await asyncio.gather(
-            inside.submit(alone, COIN, "new"),
-            inside.submit(alone, COIN + " ", "new"),
-            return_exceptions=True,
-        )
-        assert isinstance(two, KeyReusedError)
-        assert isinstance(one, str)
-        await bench.ended(one)
-        await inside.delete_job(one)
-        await settles(lambda: inside._pool.free == 2 and not inside._state.wake_up.requested)
-        assert written(tmp_path) == before
-        # Its owner's key is nobody else's.
-        assert await inside.submit(replace(job, owner="p", session_id=None), "{}", "key") != job_id
+    inside = bench.coordinator
+    session_id = await bench.opens()
+    job = Job("", "o", "fake_manila", "sampler", NOON, session_id=session_id)
+    job_id = await inside.submit(job, COIN, "key")
+    await bench.ended(job_id)
+    session = NewSession("o", "fake_torino", Mode.BATCH, 60)
+    opened = await inside.create_session(session, "key")
+    assert await inside.create_session(session, "key") == opened
+    if not knows:
+        inside._admission._keys.clear()
+    await settles(lambda: not inside._state.wake_up.requested)
+    before = written(tmp_path)
+    others = [
+        replace(job, optimization_level=3),
+        replace(job, session_id=None),
+        replace(job, private=True),
+        replace(job, program_id="estimator"),
+    ]
+    for other, params in [*((each, COIN) for each in others), (job, COIN + " ")]:
+        with pytest.raises(KeyReusedError, match=f"'key' was used for job {job_id}"):
+            await inside.submit(other, params, "key")
+    for change in (
+        dataclasses.replace(session, max_seconds=61),
+        dataclasses.replace(session, mode=Mode.DEDICATED),
+        dataclasses.replace(session, active_seconds=5),
+    ):
+        with pytest.raises(KeyReusedError, match=opened):
+            await inside.create_session(change, "key")
+    # Both at the same time, so that the first is not on disk yet.
+    alone = replace(job, session_id=None, backend="fake_torino")
+    one, two = await asyncio.gather(
+        inside.submit(alone, COIN, "new"),
+        inside.submit(alone, COIN + " ", "new"),
+        return_exceptions=True,
+    )
+    assert isinstance(two, KeyReusedError)
+    assert isinstance(one, str)
+    await bench.ended(one)
+    await inside.delete_job(one)
+    await settles(lambda: inside._pool.free == 2 and not inside._state.wake_up.requested)
+    assert written(tmp_path) == before
+    # Its owner's key is nobody else's.
+    assert await inside.submit(replace(job, owner="p", session_id=None), "{}", "key") != job_id
 
 
 async def test_no_more_sessions_open_than_may_however_many_ask_at_once(tmp_path: Path) -> None:
@@ -299,13 +298,12 @@ async def test_who_is_removed_meanwhile_leaves_nothing_behind(tmp_path: Path) ->
 
 
 async def test_a_client_that_hangs_up_while_its_job_is_stored_leaves_a_job_that_ends(
-    tmp_path: Path,
+    bench: Bench,
 ) -> None:
-    async with going(Bench(tmp_path)) as bench:
-        submitting = asyncio.create_task(bench.submits())
-        await settles(lambda: bool(bench.coordinator._state.jobs))
-        (job_id,) = bench.coordinator._state.jobs
-        submitting.cancel()
-        await settles(lambda: not bench.coordinator._state.arriving)
-        assert (await bench.ended(job_id)).state is JobState.COMPLETED
-        bench.nothing_left()
+    submitting = asyncio.create_task(bench.submits())
+    await settles(lambda: bool(bench.coordinator._state.jobs))
+    (job_id,) = bench.coordinator._state.jobs
+    submitting.cancel()
+    await settles(lambda: not bench.coordinator._state.arriving)
+    assert (await bench.ended(job_id)).state is JobState.COMPLETED
+    bench.nothing_left()
