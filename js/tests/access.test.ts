@@ -26,7 +26,7 @@ test.each(
   expect(await violations(element)).toEqual([]);
 });
 
-test.each(THEMES)("nor from what is opened, in %s", async (theme) => {
+test.each(THEMES)("an opened row in %s is accessible", async (theme) => {
   document.documentElement.dataset.jpThemeLight = String(theme === "light");
   const { model, element } = draw(STATES.live?.() ?? {});
   await page.getByText("Details", { exact: true }).click();

@@ -31,7 +31,7 @@ QSESSION = [sys.executable, "-P", "-c", "from qsession_widget.cli.main import ma
 
 @pytest.fixture
 def demo_folder(tmp_path: Path) -> Iterator[Path]:
-    """Give an empty folder to run the demo in, with a runtime of its own in it."""
+    """Return an empty folder to run the demo in, with a runtime of its own in it."""
     yield tmp_path
     process.stop(folder=tmp_path / "qsession")
 
@@ -196,7 +196,7 @@ cli.main(["demo", "--allow-root", "--", "--no-browser", "--port", "0"])
         shown = _read_until(terminal, "/lab?token=")
     finally:
         opened.terminate()
-        # What nobody reads would hold up its end.
+        # Unread output would block its end.
         _read_until(terminal, None)
         opened.wait(DEADLINE_SECONDS)
         os.close(terminal)
