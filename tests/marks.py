@@ -20,6 +20,7 @@ STARTERS = {
     "multiprocessing",
     "os.fork",
     "subprocess",
+    "qsession_widget.cli.demo.execute",
     "qsession_widget.local.process",
     "qsession_widget.runtime.control.coordinator.Coordinator",
     "qsession_widget.runtime.control.worker_pool.WorkerPool",
@@ -27,8 +28,8 @@ STARTERS = {
 }
 """Modules, classes and functions by which processes are started."""
 
-LONG_FOLDERS = ("browser", "conformance", "faults", "wheel")
-"""Folders whose tests take tens of seconds."""
+LONG_FOLDERS = ("browser", "conformance", "faults", "statistics", "wheel")
+"""Folders whose tests take long."""
 
 
 def marks_of(item: pytest.Item) -> set[str]:
@@ -36,9 +37,9 @@ def marks_of(item: pytest.Item) -> set[str]:
     found = set()
     folder = item.path.parent.name
     if folder in LONG_FOLDERS:
-        found |= {"process", "minute"}
+        found.add("minute")
     if folder == "browser":
-        found.add("browser")
+        found |= {"browser", "process"}
     if any(map(starts_process, _functions(item))):
         found.add("process")
     return found

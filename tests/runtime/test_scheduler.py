@@ -378,6 +378,7 @@ def test_a_dedicated_session_begins_on_a_device_that_nobody_else_uses() -> None:
 # -- places --------------------------------------------------------------------------------
 
 
+@pytest.mark.minute
 @given(data=st.data())
 @settings(max_examples=400, derandomize=True)
 def test_places_are_the_order_in_which_jobs_start(data: st.DataObject) -> None:
