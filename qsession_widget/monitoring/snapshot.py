@@ -1,4 +1,4 @@
-"""A session at one moment, as its monitor saw it: plain values that any view can draw."""
+"""A session at one moment, as its monitor saw it: immutable values that any view can draw."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 
 
 class LinkState(StrEnum):
-    """How the monitor and the service get on."""
+    """The state of the monitor's connection to the service."""
 
     CONNECTING = "connecting"
     LIVE = "live"
@@ -46,13 +46,13 @@ class LinkState(StrEnum):
 
 @dataclass(frozen=True)
 class Link:
-    """How the monitor and the service get on.
+    """The monitor's connection to the service.
 
     Attributes:
         state: `ended` means that there is nothing left to watch: closed, and all jobs final.
-        error: what went wrong at the last try, None where nothing did.
-        since: since when it is so.
-        retry_seconds: how long after this moment it tries again, None where nothing went wrong.
+        error: what went wrong at the last try, None if nothing did.
+        since: since when it has this state and error.
+        retry_seconds: how long after this moment it tries again, None if nothing went wrong.
     """
 
     state: LinkState
@@ -67,7 +67,7 @@ SUB_STATUSES = tuple(stage.value for stage in PANEL_STAGES)
 
 @dataclass(frozen=True)
 class Stages:
-    """When each stage of a job began, None where it has not or is not known."""
+    """When each stage of a job began; None if it has not begun or is not known."""
 
     preparing_at: datetime | None = None
     on_device_at: datetime | None = None
@@ -80,7 +80,7 @@ class Estimate:
 
     Attributes:
         starts_at: on the service's clock.
-        basis: what the service infers it from, in its words.
+        basis: on what the service bases the estimate, in its words.
     """
 
     starts_at: datetime
@@ -89,14 +89,14 @@ class Estimate:
 
 @dataclass(frozen=True)
 class JobRow:
-    """One job. Times are None where they are not known.
+    """One job. Times are None if they are not known.
 
     Attributes:
         state: `state.status` of the job's JSON.
         reason: why it failed or was cancelled.
-        pubs: how many it has, None where nobody has said so.
-        sub_status: one of `SUB_STATUSES` while it runs, None where the service does not say.
-        stages: None where the service sends none.
+        pubs: how many it has, None if that is not known.
+        sub_status: one of `SUB_STATUSES` while it runs, None if the service does not send it.
+        stages: None if the service sends none.
         estimate: None unless it is queued and the service sends one.
     """
 
@@ -117,12 +117,12 @@ class JobRow:
     def from_json(
         cls, job: Mapping[str, Any], now: datetime | None = None, pubs: int | None = None
     ) -> JobRow:
-        """Read the JSON of GET /jobs/{id}.
+        """Build a row from the JSON of GET /jobs/{id}.
 
         Args:
-            job: what comes under the key "qsession" in it is the local runtime's only.
+            job: the JSON. Only the local runtime sends the key "qsession".
             now: the service's time when it sent this; without it there is no estimate.
-            pubs: how many pubs it has, where this process has sent it.
+            pubs: how many pubs it has, if this process has sent it.
         """
         document = read(JobDocument, job)
         extras = document.qsession or JobExtrasDocument()
@@ -145,11 +145,11 @@ class JobRow:
 
     @property
     def final(self) -> bool:
-        """Whether it will never change again."""
+        """Whether the job will never change again."""
         return self.state in FINAL_JOB_STATES
 
     def duration_seconds(self, now: datetime) -> float | None:
-        """Give how long it ran, or has been running at `now`; None where that is not known."""
+        """Return how long it ran, or has been running at `now`; None if that is not known."""
         if self.started_at is None:
             return None
         if self.ended_at is None and self.final:
@@ -159,7 +159,7 @@ class JobRow:
 
 @dataclass(frozen=True)
 class UsageSplit:
-    """What the usage of a session went into, in seconds; None where the service does not say."""
+    """The parts of a session's usage, in seconds; None if the service does not send them."""
 
     on_device: float | None = None
     preparing: float | None = None
@@ -177,12 +177,12 @@ class UsageSplit:
 
 @dataclass(frozen=True)
 class CacheFigures:
-    """What the service kept for a session, so that its iterations are fast.
+    """How well the service's caches worked for a session.
 
     Attributes:
-        hits: how often its jobs found something that was kept.
+        hits: how often its jobs found something in a cache.
         misses: how often it had to be made.
-        seconds_saved: how long the making had taken of what was found.
+        seconds_saved: how long it had taken to make what was found.
     """
 
     hits: int
@@ -204,19 +204,19 @@ class Snapshot:
     Attributes:
         key: the session's client-side key.
         session_id: None on a simulator.
-        status: the words of `Session.status()`; None on a simulator, or as long as not known.
-        details: as `Session.details()`; empty on a simulator, or as long as not known.
+        status: as `Session.status()` returns it; None on a simulator, or while not known.
+        details: as `Session.details()`; empty on a simulator, or while not known.
         jobs: oldest first.
         now: the service's time.
         seen_at: this machine's time of the monitor's last round.
         rate: how many seconds of the service's clock pass in one.
-        details_at: the service's time when it sent `details`; None where it sends no time.
-        created_at: when it was opened; None where the service does not say.
+        details_at: the service's time when it sent `details`; None if it sends no time.
+        created_at: when it was opened; None if the service does not send it.
         first_job_seconds: how long it stays open without any job; likewise.
         state_reason: why it is in its state, in the service's words; likewise.
-        usage: what its usage went into; likewise.
-        cache: what was kept for it; likewise.
-        policy: whether it has its device to itself, "dedicated" or "shared"; likewise.
+        usage: the parts of its usage; likewise.
+        cache: how well caches worked for it; likewise.
+        policy: whether it reserves its backend, "dedicated" or "shared"; likewise.
         beat: counts the monitor's rounds.
         every_seconds: how long a round takes at most.
     """
@@ -244,27 +244,27 @@ class Snapshot:
 
     @property
     def ended(self) -> bool:
-        """Whether nothing can change any more."""
+        """Whether the session is closed and all its jobs are final."""
         closed = not self.simulator and self.details.get("state") == "closed"
         return closed and all(job.final for job in self.jobs)
 
     def count(self, state: JobState) -> int:
-        """Give how many jobs are in a state."""
+        """Return how many jobs are in a state."""
         return sum(job.state == state for job in self.jobs)
 
     def time(self, name: str) -> datetime | None:
-        """Give one of the times in `details`."""
+        """Return one of the times in `details`."""
         return parse_time(self.details.get(name))
 
 
 @dataclass(frozen=True)
 class Notice:
-    """What became of a command.
+    """The outcome of a command.
 
     Attributes:
         level: "info" or "error".
-        command: what was to be done, as the button says it.
-        ref: the name that the browser gave the command, None for one that came without.
+        command: the command, as its button names it.
+        ref: the name that the browser gave to the command, None if it gave none.
     """
 
     level: str
@@ -275,10 +275,10 @@ class Notice:
 
 @dataclass(frozen=True)
 class ServiceClock:
-    """What a service's clock showed at one moment, and how fast it goes.
+    """The service's clock at one moment, and how fast it runs.
 
     Attributes:
-        shown: what it showed.
+        shown: the time that it showed.
         at: when, on this process's monotonic clock.
         rate: how many of its seconds pass in one.
     """
@@ -296,12 +296,12 @@ class ServiceClock:
         return cls(shown, time.monotonic(), 1.0 if rate is None else rate)
 
     def now(self) -> datetime:
-        """Give what it shows now."""
+        """Return what it shows now."""
         return self.shown + timedelta(seconds=(time.monotonic() - self.at) * self.rate)
 
 
 def _seconds(value: object) -> float | None:
-    """Give a length of time that is one, None for anything else."""
+    """Return a value if it is a valid duration, otherwise None."""
     if isinstance(value, bool) or not isinstance(value, int | float):
         return None
     return float(value) if isfinite(value) and value >= 0 else None

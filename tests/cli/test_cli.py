@@ -31,7 +31,7 @@ QSESSION = [sys.executable, "-P", "-c", "from qsession_widget.cli.main import ma
 
 @pytest.fixture
 def demo_folder(tmp_path: Path) -> Iterator[Path]:
-    """Give an empty folder to run the demo in, with a runtime of its own in it."""
+    """Return an empty folder to run the demo in, with a runtime of its own in it."""
     yield tmp_path
     process.stop(folder=tmp_path / "qsession")
 
@@ -79,7 +79,7 @@ def test_jobs_that_were_left_behind_are_cancelled(
             job.wait_for_final_state()
             assert job.cancelled()
         assert main(["cancel", jobs[0].job_id()]) == 0
-        assert "1 was over already" in capsys.readouterr().out
+        assert "1 had already ended" in capsys.readouterr().out
         assert not others.in_final_state()
         assert main(["cancel", "nothing"]) == 1
         assert "nothing" in capsys.readouterr().err
@@ -101,7 +101,7 @@ def test_time_passes_on_a_virtual_clock_alone(
         assert found is not None
         assert main(["clock", "advance", "8h"]) == 0
         later = datetime.fromisoformat(found["now"]) + timedelta(hours=8)
-        assert f"It is {later:%Y-%m-%dT%H:%M:%S}" in capsys.readouterr().out
+        assert f"It is now {later:%Y-%m-%dT%H:%M:%S}" in capsys.readouterr().out
         assert main(["clock", "advance", "eight"]) == 1
         assert "TIME" in capsys.readouterr().err
         assert main(["clock", "advance", "400d"]) == 1
@@ -196,7 +196,7 @@ main.main(["demo", "--allow-root", "--", "--no-browser", "--port", "0"])
         shown = _read_until(terminal, "/lab?token=")
     finally:
         opened.terminate()
-        # What nobody reads would hold up its end.
+        # Unread output would block its end.
         _read_until(terminal, None)
         opened.wait(DEADLINE_SECONDS)
         os.close(terminal)

@@ -6,6 +6,7 @@ import random
 from datetime import timedelta
 from pathlib import Path
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -122,6 +123,7 @@ def test_states_are_read_as_they_were_written(states: list[str]) -> None:
     assert len(encoded) <= len(states)
 
 
+@pytest.mark.minute
 def test_a_long_run_of_states_is_short() -> None:
     rows = [job(str(at), "Queued") for at in range(200_000)]
     encoded = job_columns.state_bytes(rows)

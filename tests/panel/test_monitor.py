@@ -49,7 +49,7 @@ class BrokenView(View):
 
 
 def connected(folder: Path) -> QiskitRuntimeService:
-    """Join a runtime as somebody else's, which this process does not start again."""
+    """Join a runtime of another user, which this process does not start again."""
     found = Discovery.read(folder)
     assert found is not None
     return QiskitRuntimeService(channel="local", url=found.url, token=found.token)

@@ -322,7 +322,7 @@ class Runtime(RuleBasedStateMachine):
                 assert not session.running
 
 
-TestRuntime = Runtime.TestCase
+TestRuntime = pytest.mark.minute(Runtime.TestCase)
 TestRuntime.settings = settings(
     max_examples=HISTORIES,
     stateful_step_count=40,

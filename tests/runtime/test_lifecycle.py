@@ -594,7 +594,7 @@ class Histories(RuleBasedStateMachine):
         assert times == sorted(times)
 
 
-TestHistories = Histories.TestCase
+TestHistories = pytest.mark.minute(Histories.TestCase)
 TestHistories.settings = settings(
     max_examples=HISTORIES,
     stateful_step_count=40,

@@ -275,23 +275,20 @@ def test_what_is_written_comes_back_the_same(tmp_path: Path) -> None:
         )
 
 
-def test_what_is_acknowledged_is_on_disk_before_the_store_is_closed(tmp_path: Path) -> None:
-    async def write(found: Store) -> None:
+async def test_what_is_acknowledged_is_on_disk_before_the_store_is_closed(tmp_path: Path) -> None:
+    with opened(tmp_path) as found:
         for number in range(20):
             await found.write(new(a_job(str(number))))
             ((count,),) = rows(tmp_path, "select count(*) from jobs")
             assert count == number + 1
-
-    with opened(tmp_path) as found:
-        asyncio.run(write(found))
         ((mode,),) = rows(tmp_path, "pragma journal_mode")
         assert mode == "wal"
         with found._engine.connect() as connection:
             assert connection.exec_driver_sql("pragma synchronous").scalar() == 2, "FULL"
 
 
-def test_ended_jobs_and_closed_sessions_are_not_taken_up_again(tmp_path: Path) -> None:
-    async def write(found: Store) -> None:
+async def test_ended_jobs_and_closed_sessions_are_not_taken_up_again(tmp_path: Path) -> None:
+    with opened(tmp_path) as found:
         session = a_session()
         closed = lifecycle.close(session, NOON)
         job = a_job()
@@ -302,9 +299,6 @@ def test_ended_jobs_and_closed_sessions_are_not_taken_up_again(tmp_path: Path) -
             Update(sessions=(replace(closed, revision=4),), jobs=(done,), result=("j", "{}"))
         )
         assert await found.result("j") == "{}"
-
-    with opened(tmp_path) as found:
-        asyncio.run(write(found))
     with opened(tmp_path) as found:
         assert found.unfinished() == ([], [], 5)
 
@@ -322,8 +316,8 @@ def test_closing_writes_what_is_waiting(tmp_path: Path) -> None:
 # -- group commit and faults ---------------------------------------------------------------
 
 
-def test_one_bad_change_does_not_spoil_the_good_ones_of_its_group(tmp_path: Path) -> None:
-    async def write(found: Store) -> None:
+async def test_one_bad_change_does_not_spoil_the_good_ones_of_its_group(tmp_path: Path) -> None:
+    with opened(tmp_path) as found:
         await found.write(new(a_job("taken")))
         commits = []
         event.listen(found._engine, "commit", lambda _: commits.append(1))
@@ -335,14 +329,11 @@ def test_one_bad_change_does_not_spoil_the_good_ones_of_its_group(tmp_path: Path
         assert isinstance(results[30], IntegrityError)
         assert [each for each in results if each is not None] == [results[25], results[30]]
         assert not rows(tmp_path, "select 1 from payloads where job_id = 'unhomed'"), "all or none"
-
-    with opened(tmp_path) as found:
-        asyncio.run(write(found))
     assert rows(tmp_path, "select count(*) from jobs") == [(49,)]
 
 
-def test_one_bad_change_of_many_costs_few_commits(tmp_path: Path) -> None:
-    async def write(found: Store) -> None:
+async def test_one_bad_change_of_many_costs_few_commits(tmp_path: Path) -> None:
+    with opened(tmp_path) as found:
         await found.write(new(a_job("taken")))
         commits = []
         event.listen(found._engine, "commit", lambda _: commits.append(1))
@@ -350,9 +341,6 @@ def test_one_bad_change_of_many_costs_few_commits(tmp_path: Path) -> None:
         changes[100] = new(a_job("taken"))
         await outcomes(*[found.write(each) for each in changes])
         assert len(commits) == 8, "each half without it has one"
-
-    with opened(tmp_path) as found:
-        asyncio.run(write(found))
 
 
 def test_who_has_gone_does_not_stop_the_store(tmp_path: Path) -> None:
@@ -371,23 +359,20 @@ def test_who_has_gone_does_not_stop_the_store(tmp_path: Path) -> None:
         asyncio.run(look(found))
 
 
-def test_many_changes_share_a_commit(tmp_path: Path) -> None:
-    async def write(found: Store) -> None:
+async def test_many_changes_share_a_commit(tmp_path: Path) -> None:
+    with opened(tmp_path) as found:
         commits = []
         event.listen(found._engine, "commit", lambda _: commits.append(1))
         await asyncio.gather(*[found.write(new(a_job(str(number)))) for number in range(400)])
         assert len(commits) == 1, "all of one turn of the loop"
 
-    with opened(tmp_path) as found:
-        asyncio.run(write(found))
 
-
-def test_what_can_wait_shares_the_commit_of_what_follows(
+async def test_what_can_wait_shares_the_commit_of_what_follows(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(store, "LINGER_SECONDS", 3_600.0)
 
-    async def write(found: Store) -> None:
+    with opened(tmp_path) as found:
         job = a_job()
         await found.write(new(job))
         commits, updates = [], []
@@ -405,20 +390,14 @@ def test_what_can_wait_shares_the_commit_of_what_follows(
         assert (len(commits), len(updates)) == (1, 1)
         assert await found.job("o", "j") == done
 
+
+async def test_what_can_wait_does_not_wait_for_ever(tmp_path: Path) -> None:
     with opened(tmp_path) as found:
-        asyncio.run(write(found))
-
-
-def test_what_can_wait_does_not_wait_for_ever(tmp_path: Path) -> None:
-    async def write(found: Store) -> None:
         job = a_job()
         await found.write(new(job))
         running = replace(job, state=JobState.RUNNING, revision=2)
         await found.write(Update(jobs=(running,), can_wait=True))
         assert await found.job("o", "j") == running
-
-    with opened(tmp_path) as found:
-        asyncio.run(write(found))
 
 
 def test_while_the_file_cannot_be_written_nothing_that_happened_is_lost(tmp_path: Path) -> None:
@@ -457,8 +436,8 @@ def test_while_the_file_cannot_be_written_nothing_that_happened_is_lost(tmp_path
 # -- reading -------------------------------------------------------------------------------
 
 
-def test_idempotency_keys_are_one_for_each_owner_and_kind(tmp_path: Path) -> None:
-    async def write(found: Store) -> None:
+async def test_idempotency_keys_are_one_for_each_owner_and_kind(tmp_path: Path) -> None:
+    with opened(tmp_path) as found:
         await found.write(new(a_job("a"), key="k"))
         await found.write(new(a_job("b", owner="p"), key="k"))
         await found.write(AddSession(a_session(), "k"))
@@ -483,15 +462,12 @@ def test_idempotency_keys_are_one_for_each_owner_and_kind(tmp_path: Path) -> Non
         await found.write(new(a_job("d")))
         await found.write(new(a_job("e")))
 
-    with opened(tmp_path) as found:
-        asyncio.run(write(found))
 
-
-def test_what_goes_wrong_with_a_read_is_told_to_who_asked(tmp_path: Path) -> None:
+async def test_what_goes_wrong_with_a_read_is_told_to_who_asked(tmp_path: Path) -> None:
     def fail(connection: Any) -> None:
         connection.exec_driver_sql("select * from nowhere")
 
-    async def read(found: Store) -> None:
+    with opened(tmp_path) as found:
         for _ in range(10):
             with pytest.raises(OperationalError, match="no such table"):
                 await found.read(fail)
@@ -502,12 +478,9 @@ def test_what_goes_wrong_with_a_read_is_told_to_who_asked(tmp_path: Path) -> Non
         with pytest.raises(StoreUnavailableError, match="closed"):
             await asyncio.wait_for(found.write(new(a_job("late"))), DEADLINE_SECONDS)
 
+
+async def test_others_see_nothing(tmp_path: Path) -> None:
     with opened(tmp_path) as found:
-        asyncio.run(read(found))
-
-
-def test_others_see_nothing(tmp_path: Path) -> None:
-    async def read(found: Store) -> None:
         await found.write(AddSession(a_session(), None))
         await found.write(new(a_job(session_id="s")))
         assert await found.job("p", "j") is None
@@ -515,12 +488,9 @@ def test_others_see_nothing(tmp_path: Path) -> None:
         assert await found.jobs("p", JobFilter()) == ([], 0)
         assert await found.changed("p", "s", 0, 9) == (None, [])
 
+
+async def test_filters(tmp_path: Path) -> None:
     with opened(tmp_path) as found:
-        asyncio.run(read(found))
-
-
-def test_filters(tmp_path: Path) -> None:
-    async def read(found: Store) -> None:
         await found.write(AddSession(a_session(), None))
         hour = timedelta(hours=1)
         for job in (
@@ -553,15 +523,12 @@ def test_filters(tmp_path: Path) -> None:
         page, total = await found.jobs("o", JobFilter(limit=2, offset=1))
         assert ([job.id for job in page], total) == (["d", "c"], 5)
 
-    with opened(tmp_path) as found:
-        asyncio.run(read(found))
 
-
-def test_jobs_of_one_time_are_listed_as_they_came(tmp_path: Path) -> None:
+async def test_jobs_of_one_time_are_listed_as_they_came(tmp_path: Path) -> None:
     # Under a virtual clock all of them are; ids are in no order.
     came = [f"{number * 7919 % 101:03}" for number in range(60)]
 
-    async def read(found: Store) -> None:
+    with opened(tmp_path) as found:
         await found.write(AddSession(a_session(), None))
         await asyncio.gather(*(found.write(new(a_job(each, session_id="s"))) for each in came))
         for ascending, wanted in ((True, came), (False, came[::-1])):
@@ -580,15 +547,12 @@ def test_jobs_of_one_time_are_listed_as_they_came(tmp_path: Path) -> None:
             ids = [row.id for row in rows]
             expected = ["s", *(each.id for each in alone)]
             assert ids == (expected if ascending else expected[::-1])
-
-    with opened(tmp_path) as found:
-        asyncio.run(read(found))
         _, jobs, _ = found.unfinished()
         assert [job.id for job in jobs][: len(came)] == came, "and they start in that order again"
 
 
-def test_changes_since_a_revision(tmp_path: Path) -> None:
-    async def read(found: Store) -> None:
+async def test_changes_since_a_revision(tmp_path: Path) -> None:
+    with opened(tmp_path) as found:
         await found.write(AddSession(a_session(), None))
         for number in range(3):
             job = a_job(str(number), session_id="s", revision=10 + number)
@@ -600,18 +564,12 @@ def test_changes_since_a_revision(tmp_path: Path) -> None:
         _, jobs = await found.changed("o", "s", 10, 1)
         assert [job.id for job in jobs] == ["1"], "in the order of the changes"
 
+
+async def test_deleting_takes_payload_and_result_along(tmp_path: Path) -> None:
     with opened(tmp_path) as found:
-        asyncio.run(read(found))
-
-
-def test_deleting_takes_payload_and_result_along(tmp_path: Path) -> None:
-    async def write(found: Store) -> None:
         await found.write(new(a_job()))
         await found.write(Update(result=("j", "{}")))
         await found.write(DeleteJob("j"))
         assert await found.params("j") is None
         assert await found.result("j") is None
-
-    with opened(tmp_path) as found:
-        asyncio.run(write(found))
     assert rows(tmp_path, "select * from payloads union all select * from results") == []

@@ -165,6 +165,7 @@ def kept(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Kept, Kept]
         each.store.close()
 
 
+@pytest.mark.minute
 @settings(max_examples=400, derandomize=True)
 @given(st.one_of(histories, of_one_job))
 def test_together_or_one_by_one_is_the_same(kept: tuple[Kept, Kept], history: list[Write]) -> None:

@@ -36,7 +36,7 @@ ANY_TOSS = pytest.mark.parametrize("name", TOSSES)
 
 
 def mean_of(backend: str) -> float:
-    """Give how often plain Aer reads a 1 in the toss; exactly enough for a variance."""
+    """Return how often plain Aer reads a 1 in the toss; exactly enough for a variance."""
     circuit, values = TOSSES["toss"]()
     bound = circuit.assign_parameters(values)
     counts = plain(backend).run(bound, shots=100_000, seed_simulator=1).result().get_counts()
@@ -134,7 +134,7 @@ def test_one_shot_each_is_no_two_headed_coin() -> None:
 
 
 def equator() -> QuantumCircuit:
-    """Give a state whose X and Z are zero on average, with one standard deviation of 1 each."""
+    """Return a state whose X and Z are zero on average, with one standard deviation of 1 each."""
     angle = Parameter("angle")
     circuit = QuantumCircuit(1)
     circuit.sx(0)

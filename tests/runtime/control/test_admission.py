@@ -26,7 +26,7 @@ from qsession_widget.runtime.store.store import StoreUnavailableError
 from qsession_widget.runtime.store.writes import SetClock
 from qsession_widget.wire.states import JobState, Mode, SessionState
 from tests.conftest import DEADLINE_SECONDS
-from tests.runtime.bench import COIN, FOR_EVER, NOON, Bench, going, settles, with_bench
+from tests.runtime.bench import COIN, FOR_EVER, NOON, Bench, going, settles
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -98,31 +98,30 @@ def has_interim(state: RuntimeState) -> bool:
 
 
 @pytest.mark.usefixtures("patient")
-def test_a_job_is_computed_while_it_is_stored_and_nobody_hears_of_it_before(tmp_path: Path) -> None:
-    async def body(bench: Bench) -> None:
-        session_id = await warmed(bench)
-        inside = bench.coordinator
-        with slow_disk(tmp_path):
-            submitting = asyncio.create_task(bench.submits(session_id))
-            await settles(lambda: holds_an_end(inside._state))
-            (job_id,) = inside._state._jobs
-            assert not submitting.done()
-            assert not inside.counts()
-            assert await bench.store.job("o", job_id) is None
-            assert (await bench.session(session_id)).running == 0
-        assert await submitting == job_id
-        assert (await bench.ended(job_id)).state is JobState.COMPLETED
-        assert await bench.store.result(job_id) is not None
-        bench.nothing_left()
-
-    with_bench(tmp_path, body)
+async def test_a_job_is_computed_while_it_is_stored_and_nobody_hears_of_it_before(
+    bench: Bench, tmp_path: Path
+) -> None:
+    session_id = await warmed(bench)
+    inside = bench.coordinator
+    with slow_disk(tmp_path):
+        submitting = asyncio.create_task(bench.submits(session_id))
+        await settles(lambda: holds_an_end(inside._state))
+        (job_id,) = inside._state._jobs
+        assert not submitting.done()
+        assert not inside.counts()
+        assert await bench.store.job("o", job_id) is None
+        assert (await bench.session(session_id)).running == 0
+    assert await submitting == job_id
+    assert (await bench.ended(job_id)).state is JobState.COMPLETED
+    assert await bench.store.result(job_id) is not None
+    bench.nothing_left()
 
 
 @pytest.mark.usefixtures("patient")
 @pytest.mark.parametrize("refusal", [refuse, take_away])
 @pytest.mark.parametrize("in_session", [False, True])
 @pytest.mark.parametrize("seconds", [0.0, FOR_EVER])
-def test_a_job_that_cannot_be_stored_is_undone_however_far_it_is(
+async def test_a_job_that_cannot_be_stored_is_undone_however_far_it_is(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     caplog: pytest.LogCaptureFixture,
@@ -133,7 +132,7 @@ def test_a_job_that_cannot_be_stored_is_undone_however_far_it_is(
 ) -> None:
     monkeypatch.setattr(store, "RETRY_SECONDS", 0.02)
 
-    async def body(bench: Bench) -> None:
+    async with going(Bench(tmp_path, min_job_seconds=seconds)) as bench:
         session_id = await warmed(bench)
         inside = bench.coordinator
         before, kept = await bench.session(session_id), stored(tmp_path)
@@ -167,12 +166,10 @@ def test_a_job_that_cannot_be_stored_is_undone_however_far_it_is(
         )
         assert await bench.submits(session_id)
 
-    with_bench(tmp_path, body, min_job_seconds=seconds)
-
 
 @pytest.mark.usefixtures("patient")
-def test_a_job_whose_worker_dies_while_it_is_stored_runs_again(tmp_path: Path) -> None:
-    async def body(bench: Bench) -> None:
+async def test_a_job_whose_worker_dies_while_it_is_stored_runs_again(tmp_path: Path) -> None:
+    async with going(Bench(tmp_path, min_job_seconds=FOR_EVER)) as bench:
         session_id = await warmed(bench)
         inside = bench.coordinator
         with slow_disk(tmp_path):
@@ -185,8 +182,6 @@ def test_a_job_whose_worker_dies_while_it_is_stored_runs_again(tmp_path: Path) -
         await bench.running(job_id, attempt=2)
         assert await inside.cancel_job(job_id)
         bench.nothing_left()
-
-    with_bench(tmp_path, body, min_job_seconds=FOR_EVER)
 
 
 def written(folder: Path) -> list[dict[str, Any]]:
@@ -201,92 +196,86 @@ def written(folder: Path) -> list[dict[str, Any]]:
 
 
 @pytest.mark.parametrize("knows", [True, False])
-def test_a_replay_after_a_restart_changes_nothing(tmp_path: Path, *, knows: bool) -> None:
+async def test_a_replay_after_a_restart_changes_nothing(tmp_path: Path, *, knows: bool) -> None:
     """A session that idles goes on idling, its worker lives, and the first job is the answer."""
 
-    async def main() -> None:
-        job = Job("", "o", "fake_manila", "sampler", NOON)
-        async with going(Bench(tmp_path)) as bench:
-            job = replace(job, session_id=await bench.opens())
-            job_id = await bench.coordinator.submit(job, COIN, "key")
-            await bench.ended(job_id)
-            assert await bench.coordinator.submit(job, COIN, "key") == job_id
-        async with going(Bench(tmp_path)) as bench:
-            inside = bench.coordinator
-            bench.clock.moves(seconds=30)
-            if not knows:
-                # As if thousands of others had come since.
-                inside._admission._keys.clear()
-            await settles(lambda: all(each.pid for each in inside.workers()))
-            before, kept = written(tmp_path), inside.workers()
-            live = dict(inside._state._sessions)
-            assert await inside.submit(job, COIN, "key") == job_id
-            await settles(lambda: inside._pool.free == 2 and not inside._state.wake_up.requested)
-            await bench.store.write(SetClock(bench.clock.now()))
-            assert written(tmp_path) == before
-            assert {k: replace(v, revision=0) for k, v in inside._state._sessions.items()} == {
-                k: replace(v, revision=0) for k, v in live.items()
-            }
-            assert {each.pid for each in inside.workers()} == {each.pid for each in kept}
-            bench.nothing_left()
-
-    asyncio.run(main())
+    job = Job("", "o", "fake_manila", "sampler", NOON)
+    async with going(Bench(tmp_path)) as bench:
+        job = replace(job, session_id=await bench.opens())
+        job_id = await bench.coordinator.submit(job, COIN, "key")
+        await bench.ended(job_id)
+        assert await bench.coordinator.submit(job, COIN, "key") == job_id
+    async with going(Bench(tmp_path)) as bench:
+        inside = bench.coordinator
+        bench.clock.moves(seconds=30)
+        if not knows:
+            # As if thousands of others had come since.
+            inside._admission._keys.clear()
+        await settles(lambda: all(each.pid for each in inside.workers()))
+        before, kept = written(tmp_path), inside.workers()
+        live = dict(inside._state._sessions)
+        assert await inside.submit(job, COIN, "key") == job_id
+        await settles(lambda: inside._pool.free == 2 and not inside._state.wake_up.requested)
+        await bench.store.write(SetClock(bench.clock.now()))
+        assert written(tmp_path) == before
+        assert {k: replace(v, revision=0) for k, v in inside._state._sessions.items()} == {
+            k: replace(v, revision=0) for k, v in live.items()
+        }
+        assert {each.pid for each in inside.workers()} == {each.pid for each in kept}
+        bench.nothing_left()
 
 
 @pytest.mark.parametrize("knows", [True, False])
-def test_a_key_with_another_request_is_refused_and_changes_nothing(
-    tmp_path: Path, *, knows: bool
+async def test_a_key_with_another_request_is_refused_and_changes_nothing(
+    bench: Bench, tmp_path: Path, *, knows: bool
 ) -> None:
-    async def body(bench: Bench) -> None:
-        inside = bench.coordinator
-        session_id = await bench.opens()
-        job = Job("", "o", "fake_manila", "sampler", NOON, session_id=session_id)
-        job_id = await inside.submit(job, COIN, "key")
-        await bench.ended(job_id)
-        session = NewSession("o", "fake_torino", Mode.BATCH, 60)
-        opened = await inside.create_session(session, "key")
-        assert await inside.create_session(session, "key") == opened
-        if not knows:
-            inside._admission._keys.clear()
-        await settles(lambda: not inside._state.wake_up.requested)
-        before = written(tmp_path)
-        others = [
-            replace(job, optimization_level=3),
-            replace(job, session_id=None),
-            replace(job, private=True),
-            replace(job, program_id="estimator"),
-        ]
-        for other, params in [*((each, COIN) for each in others), (job, COIN + " ")]:
-            with pytest.raises(KeyReusedError, match=f"'key' was used for job {job_id}"):
-                await inside.submit(other, params, "key")
-        for change in (
-            dataclasses.replace(session, max_seconds=61),
-            dataclasses.replace(session, mode=Mode.DEDICATED),
-            dataclasses.replace(session, active_seconds=5),
-        ):
-            with pytest.raises(KeyReusedError, match=opened):
-                await inside.create_session(change, "key")
-        # Both at the same time, so that the first is not on disk yet.
-        alone = replace(job, session_id=None, backend="fake_torino")
-        one, two = await asyncio.gather(
-            inside.submit(alone, COIN, "new"),
-            inside.submit(alone, COIN + " ", "new"),
-            return_exceptions=True,
-        )
-        assert isinstance(two, KeyReusedError)
-        assert isinstance(one, str)
-        await bench.ended(one)
-        await inside.delete_job(one)
-        await settles(lambda: inside._pool.free == 2 and not inside._state.wake_up.requested)
-        assert written(tmp_path) == before
-        # Its owner's key is nobody else's.
-        assert await inside.submit(replace(job, owner="p", session_id=None), "{}", "key") != job_id
-
-    with_bench(tmp_path, body)
+    inside = bench.coordinator
+    session_id = await bench.opens()
+    job = Job("", "o", "fake_manila", "sampler", NOON, session_id=session_id)
+    job_id = await inside.submit(job, COIN, "key")
+    await bench.ended(job_id)
+    session = NewSession("o", "fake_torino", Mode.BATCH, 60)
+    opened = await inside.create_session(session, "key")
+    assert await inside.create_session(session, "key") == opened
+    if not knows:
+        inside._admission._keys.clear()
+    await settles(lambda: not inside._state.wake_up.requested)
+    before = written(tmp_path)
+    others = [
+        replace(job, optimization_level=3),
+        replace(job, session_id=None),
+        replace(job, private=True),
+        replace(job, program_id="estimator"),
+    ]
+    for other, params in [*((each, COIN) for each in others), (job, COIN + " ")]:
+        with pytest.raises(KeyReusedError, match=f"'key' was used for job {job_id}"):
+            await inside.submit(other, params, "key")
+    for change in (
+        dataclasses.replace(session, max_seconds=61),
+        dataclasses.replace(session, mode=Mode.DEDICATED),
+        dataclasses.replace(session, active_seconds=5),
+    ):
+        with pytest.raises(KeyReusedError, match=opened):
+            await inside.create_session(change, "key")
+    # Both at the same time, so that the first is not on disk yet.
+    alone = replace(job, session_id=None, backend="fake_torino")
+    one, two = await asyncio.gather(
+        inside.submit(alone, COIN, "new"),
+        inside.submit(alone, COIN + " ", "new"),
+        return_exceptions=True,
+    )
+    assert isinstance(two, KeyReusedError)
+    assert isinstance(one, str)
+    await bench.ended(one)
+    await inside.delete_job(one)
+    await settles(lambda: inside._pool.free == 2 and not inside._state.wake_up.requested)
+    assert written(tmp_path) == before
+    # Its owner's key is nobody else's.
+    assert await inside.submit(replace(job, owner="p", session_id=None), "{}", "key") != job_id
 
 
-def test_no_more_sessions_open_than_may_however_many_ask_at_once(tmp_path: Path) -> None:
-    async def body(bench: Bench) -> None:
+async def test_no_more_sessions_open_than_may_however_many_ask_at_once(tmp_path: Path) -> None:
+    async with going(Bench(tmp_path, max_open_sessions=2)) as bench:
         found = await asyncio.gather(*(bench.opens() for _ in range(16)), return_exceptions=True)
         opened = [each for each in found if isinstance(each, str)]
         assert len(opened) == 2
@@ -297,42 +286,34 @@ def test_no_more_sessions_open_than_may_however_many_ask_at_once(tmp_path: Path)
             await bench.opens()
         bench.nothing_left()
 
-    with_bench(tmp_path, body, max_open_sessions=2)
-
 
 @pytest.mark.usefixtures("patient")
-def test_who_is_removed_meanwhile_leaves_nothing_behind(tmp_path: Path) -> None:
+async def test_who_is_removed_meanwhile_leaves_nothing_behind(tmp_path: Path) -> None:
     """Between the check of the token and the disk there is time for a user to be removed."""
     known = {"o"}
 
-    async def main() -> None:
-        bench = Bench(tmp_path, is_known=lambda owner: owner in known)
-        async with going(bench):
-            with slow_disk(tmp_path):
-                opening = asyncio.create_task(bench.opens())
-                await settles(lambda: bool(bench.coordinator._admission._opening))
-                known.clear()
-                await bench.coordinator.cancel_all("o")
-            session_id = await opening
-            assert (await bench.closed(session_id)).state is SessionState.CLOSED
-            for late in (bench.opens, bench.submits):
-                with pytest.raises(UnknownOwnerError):
-                    await late()
-            bench.nothing_left()
-
-    asyncio.run(main())
-
-
-def test_a_client_that_hangs_up_while_its_job_is_stored_leaves_a_job_that_ends(
-    tmp_path: Path,
-) -> None:
-    async def body(bench: Bench) -> None:
-        submitting = asyncio.create_task(bench.submits())
-        await settles(lambda: bool(bench.coordinator._state.unfinished))
-        (job_id,) = bench.coordinator._state._jobs
-        submitting.cancel()
-        await settles(lambda: not bench.coordinator._state.arriving)
-        assert (await bench.ended(job_id)).state is JobState.COMPLETED
+    bench = Bench(tmp_path, is_known=lambda owner: owner in known)
+    async with going(bench):
+        with slow_disk(tmp_path):
+            opening = asyncio.create_task(bench.opens())
+            await settles(lambda: bool(bench.coordinator._admission._opening))
+            known.clear()
+            await bench.coordinator.cancel_all("o")
+        session_id = await opening
+        assert (await bench.closed(session_id)).state is SessionState.CLOSED
+        for late in (bench.opens, bench.submits):
+            with pytest.raises(UnknownOwnerError):
+                await late()
         bench.nothing_left()
 
-    with_bench(tmp_path, body)
+
+async def test_a_client_that_hangs_up_while_its_job_is_stored_leaves_a_job_that_ends(
+    bench: Bench,
+) -> None:
+    submitting = asyncio.create_task(bench.submits())
+    await settles(lambda: bool(bench.coordinator._state.unfinished))
+    (job_id,) = bench.coordinator._state._jobs
+    submitting.cancel()
+    await settles(lambda: not bench.coordinator._state.arriving)
+    assert (await bench.ended(job_id)).state is JobState.COMPLETED
+    bench.nothing_left()

@@ -15,14 +15,16 @@ from qsession_widget.wire.states import (
     SessionState,
     Stage,
 )
-from tests.runtime.bench import FOR_EVER, Bench, settles, with_bench
+from tests.runtime.bench import FOR_EVER, Bench, going, settles
 
 if TYPE_CHECKING:
     from pathlib import Path
 
 
-def test_with_lanes_the_next_job_is_prepared_while_one_is_on_the_device(tmp_path: Path) -> None:
-    async def body(bench: Bench) -> None:
+async def test_with_lanes_the_next_job_is_prepared_while_one_is_on_the_device(
+    tmp_path: Path,
+) -> None:
+    async with going(Bench(tmp_path, min_job_seconds=FOR_EVER, lanes=2)) as bench:
         job_ids = [await bench.submits() for _ in range(3)]
         inside = bench.coordinator._scheduler
         device = inside._device("fake_manila")
@@ -46,11 +48,9 @@ def test_with_lanes_the_next_job_is_prepared_while_one_is_on_the_device(tmp_path
         assert (await bench.job(third)).device_seconds == 0
         bench.nothing_left()
 
-    with_bench(tmp_path, body, min_job_seconds=FOR_EVER, lanes=2)
 
-
-def test_waiting_for_the_device_is_not_being_prepared(tmp_path: Path) -> None:
-    async def body(bench: Bench) -> None:
+async def test_waiting_for_the_device_is_not_being_prepared(tmp_path: Path) -> None:
+    async with going(Bench(tmp_path, min_job_seconds=FOR_EVER, lanes=2)) as bench:
         session_id = await bench.opens(Mode.BATCH)
         for _ in range(2):
             await bench.submits(session_id)
@@ -73,16 +73,12 @@ def test_waiting_for_the_device_is_not_being_prepared(tmp_path: Path) -> None:
         assert parts == near((1_010, 0))
         assert session.busy_seconds == near(sum(parts))
 
-    with_bench(tmp_path, body, min_job_seconds=FOR_EVER, lanes=2)
 
-
-def test_lanes_lose_nothing(tmp_path: Path) -> None:
-    async def body(bench: Bench) -> None:
+async def test_lanes_lose_nothing(tmp_path: Path) -> None:
+    async with going(Bench(tmp_path, lanes=3, workers=2)) as bench:
         session_id = await bench.opens(Mode.BATCH)
         job_ids = [await bench.submits(session_id) for _ in range(12)]
         assert {(await bench.ended(each)).state for each in job_ids} == {JobState.COMPLETED}
         await bench.coordinator.close_session(session_id)
         assert (await bench.session(session_id)).state is SessionState.CLOSED
         bench.nothing_left()
-
-    with_bench(tmp_path, body, lanes=3, workers=2)

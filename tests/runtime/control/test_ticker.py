@@ -16,80 +16,70 @@ from qsession_widget.wire.states import (
     SessionState,
 )
 from tests.conftest import DEADLINE_SECONDS
-from tests.runtime.bench import NOON, Bench, going, with_bench
+from tests.runtime.bench import NOON, Bench, going
 
 if TYPE_CHECKING:
     from pathlib import Path
 
 
-def test_a_session_whose_time_is_over_takes_no_job_however_late_its_timer(tmp_path: Path) -> None:
+async def test_a_session_whose_time_is_over_takes_no_job_however_late_its_timer(
+    bench: Bench,
+) -> None:
     """The machine slept past the maximum time; the request is the first thing that happens."""
-
-    async def body(bench: Bench) -> None:
-        session_id = await bench.opens(seconds=600)
-        await bench.ended(await bench.submits(session_id))
-        bench.clock.moves(hours=1)
-        with pytest.raises(NotAcceptingJobsError):
-            await bench.submits(session_id)
-        session = await bench.closed(session_id)
-        assert session.closed_at == NOON + timedelta(seconds=600)
-
-    with_bench(tmp_path, body)
+    session_id = await bench.opens(seconds=600)
+    await bench.ended(await bench.submits(session_id))
+    bench.clock.moves(hours=1)
+    with pytest.raises(NotAcceptingJobsError):
+        await bench.submits(session_id)
+    session = await bench.closed(session_id)
+    assert session.closed_at == NOON + timedelta(seconds=600)
 
 
-def test_timers_that_ran_out_while_the_runtime_was_down_count_from_their_time(
+async def test_timers_that_ran_out_while_the_runtime_was_down_count_from_their_time(
     tmp_path: Path,
 ) -> None:
-    async def main() -> None:
-        async with going(Bench(tmp_path)) as bench:
-            session_id = await bench.opens()
-            await bench.ended(await bench.submits(session_id))
-        bench = Bench(tmp_path)
-        bench.clock.moves(minutes=30)
-        async with going(bench):
-            await bench.opens()
-            async with asyncio.timeout(DEADLINE_SECONDS):
-                with bench.coordinator.notifier.watch(session_id) as changed:
-                    while len((session := await bench.session(session_id)).transitions) < 3:
-                        await changed.wait()
-                        changed.clear()
-            assert session.transitions[-1] == (
-                SessionState.INACTIVE,
-                NOON + timedelta(seconds=60),
-            )
-            assert session.used_seconds == 60
-
-    asyncio.run(main())
+    async with going(Bench(tmp_path)) as bench:
+        session_id = await bench.opens()
+        await bench.ended(await bench.submits(session_id))
+    bench = Bench(tmp_path)
+    bench.clock.moves(minutes=30)
+    async with going(bench):
+        await bench.opens()
+        async with asyncio.timeout(DEADLINE_SECONDS):
+            with bench.coordinator.notifier.watch(session_id) as changed:
+                while len((session := await bench.session(session_id)).transitions) < 3:
+                    await changed.wait()
+                    changed.clear()
+        assert session.transitions[-1] == (
+            SessionState.INACTIVE,
+            NOON + timedelta(seconds=60),
+        )
+        assert session.used_seconds == 60
 
 
-def test_one_session_that_cannot_be_dealt_with_does_not_stop_the_others(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+async def test_one_session_that_cannot_be_dealt_with_does_not_stop_the_others(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    async def body(bench: Bench) -> None:
-        poisoned, sound = await bench.opens(), await bench.opens()
-        tick = lifecycle.tick
+    poisoned, sound = await bench.opens(), await bench.opens()
+    tick = lifecycle.tick
 
-        def failing(session: Session, now: datetime) -> lifecycle.Step:
-            if session.id == poisoned:
-                raise RuntimeError("poisoned")
-            return tick(session, now)
+    def failing(session: Session, now: datetime) -> lifecycle.Step:
+        if session.id == poisoned:
+            raise RuntimeError("poisoned")
+        return tick(session, now)
 
-        monkeypatch.setattr(lifecycle, "tick", failing)
-        bench.clock.moves(hours=1)
-        assert (await bench.ended(await bench.submits())).state is JobState.COMPLETED
-        await bench.closed(sound)
-        assert bench.coordinator._ticker.timer is not None, "and time goes on"
-
-    with_bench(tmp_path, body)
+    monkeypatch.setattr(lifecycle, "tick", failing)
+    bench.clock.moves(hours=1)
+    assert (await bench.ended(await bench.submits())).state is JobState.COMPLETED
+    await bench.closed(sound)
+    assert bench.coordinator._ticker.timer is not None, "and time goes on"
 
 
 @pytest.mark.parametrize(("given", "of_batch"), [(None, 60), (1, 1)])
-def test_a_batch_may_idle_as_long_as_it_is_given(
+async def test_a_batch_may_idle_as_long_as_it_is_given(
     tmp_path: Path, given: int | None, of_batch: int
 ) -> None:
-    async def body(bench: Bench) -> None:
+    async with going(Bench(tmp_path, batch_interactive_seconds=given)) as bench:
         for mode, seconds in ((Mode.BATCH, of_batch), (Mode.DEDICATED, 60)):
             found = await bench.session(await bench.opens(mode))
             assert found.interactive_seconds == seconds
-
-    with_bench(tmp_path, body, batch_interactive_seconds=given)

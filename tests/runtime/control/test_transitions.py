@@ -25,16 +25,16 @@ from qsession_widget.wire.states import (
     SessionState,
     Stage,
 )
-from tests.runtime.bench import FOR_EVER, NOON, Bench, settles, with_bench
+from tests.runtime.bench import FOR_EVER, NOON, Bench, going, settles
 
 if TYPE_CHECKING:
     from pathlib import Path
 
 
-def test_many_jobs_are_cancelled_in_turns_and_none_of_them_starts_meanwhile(
+async def test_many_jobs_are_cancelled_in_turns_and_none_of_them_starts_meanwhile(
     tmp_path: Path,
 ) -> None:
-    async def body(bench: Bench) -> None:
+    async with going(Bench(tmp_path, min_job_seconds=FOR_EVER)) as bench:
         single = [await bench.submits() for _ in range(250)]
         await bench.running(single[0])
         session_id = await bench.opens()
@@ -57,41 +57,37 @@ def test_many_jobs_are_cancelled_in_turns_and_none_of_them_starts_meanwhile(
         assert {(await bench.job(job_id)).state for job_id in single} == {JobState.CANCELLED}
         bench.nothing_left()
 
-    with_bench(tmp_path, body, min_job_seconds=FOR_EVER)
+
+async def test_cancelling_a_session_while_a_job_is_being_stored_ends_that_job(bench: Bench) -> None:
+    session_id = await bench.opens()
+    submitting = asyncio.create_task(bench.submits(session_id))
+    await asyncio.sleep(0)
+    assert not submitting.done()
+    await bench.coordinator.cancel_session(session_id)
+    job_id = await submitting
+    assert (await bench.job(job_id)).state is JobState.CANCELLED
+    session = await bench.session(session_id)
+    assert (session.state, session.queued) == (SessionState.CLOSED, 0)
+    bench.nothing_left()
 
 
-def test_cancelling_a_session_while_a_job_is_being_stored_ends_that_job(tmp_path: Path) -> None:
-    async def body(bench: Bench) -> None:
-        session_id = await bench.opens()
-        submitting = asyncio.create_task(bench.submits(session_id))
-        await asyncio.sleep(0)
-        assert not submitting.done()
-        await bench.coordinator.cancel_session(session_id)
-        job_id = await submitting
-        assert (await bench.job(job_id)).state is JobState.CANCELLED
-        session = await bench.session(session_id)
-        assert (session.state, session.queued) == (SessionState.CLOSED, 0)
-        bench.nothing_left()
-
-    with_bench(tmp_path, body)
+async def test_closing_a_session_while_a_job_is_being_stored_lets_that_job_run(
+    bench: Bench,
+) -> None:
+    session_id = await bench.opens()
+    submitting = asyncio.create_task(bench.submits(session_id))
+    await asyncio.sleep(0)
+    await bench.coordinator.close_session(session_id)
+    with pytest.raises(NotAcceptingJobsError):
+        await bench.submits(session_id)
+    assert (await bench.ended(await submitting)).state is JobState.COMPLETED
+    assert (await bench.session(session_id)).state is SessionState.CLOSED
 
 
-def test_closing_a_session_while_a_job_is_being_stored_lets_that_job_run(tmp_path: Path) -> None:
-    async def body(bench: Bench) -> None:
-        session_id = await bench.opens()
-        submitting = asyncio.create_task(bench.submits(session_id))
-        await asyncio.sleep(0)
-        await bench.coordinator.close_session(session_id)
-        with pytest.raises(NotAcceptingJobsError):
-            await bench.submits(session_id)
-        assert (await bench.ended(await submitting)).state is JobState.COMPLETED
-        assert (await bench.session(session_id)).state is SessionState.CLOSED
-
-    with_bench(tmp_path, body)
-
-
-def test_a_job_that_ran_past_max_time_completes_and_closes_its_session_then(tmp_path: Path) -> None:
-    async def body(bench: Bench) -> None:
+async def test_a_job_that_ran_past_max_time_completes_and_closes_its_session_then(
+    tmp_path: Path,
+) -> None:
+    async with going(Bench(tmp_path, min_job_seconds=0.3)) as bench:
         session_id = await bench.opens(seconds=600)
         job_id = await bench.submits(session_id)
         queued = await bench.submits(session_id)
@@ -109,37 +105,34 @@ def test_a_job_that_ran_past_max_time_completes_and_closes_its_session_then(tmp_
             SessionState.CLOSED,
         ]
 
-    with_bench(tmp_path, body, min_job_seconds=0.3)
+
+async def test_a_result_that_can_never_be_stored_fails_its_job_by_name(
+    bench: Bench, tmp_path: Path
+) -> None:
+    with closing(sqlite3.connect(tmp_path / "runtime.db")) as other:
+        other.execute(
+            "create trigger refuse before insert on results "
+            "begin select raise(abort, 'no room'); end"
+        )
+    session_id = await bench.opens()
+    job_id = await bench.submits(session_id)
+    job = await bench.ended(job_id)
+    assert (job.state, job.reason_code) == (JobState.FAILED, JOB_FAILED)
+    assert "cannot be stored" in str(job.reason)
+    assert (await bench.session(session_id)).queued == 0
+    with closing(sqlite3.connect(tmp_path / "runtime.db")) as other:
+        other.execute("drop trigger refuse")
+    assert (await bench.ended(await bench.submits(session_id))).state is JobState.COMPLETED
+    bench.nothing_left()
 
 
-def test_a_result_that_can_never_be_stored_fails_its_job_by_name(tmp_path: Path) -> None:
-    async def body(bench: Bench) -> None:
-        with closing(sqlite3.connect(tmp_path / "runtime.db")) as other:
-            other.execute(
-                "create trigger refuse before insert on results "
-                "begin select raise(abort, 'no room'); end"
-            )
-        session_id = await bench.opens()
-        job_id = await bench.submits(session_id)
-        job = await bench.ended(job_id)
-        assert (job.state, job.reason_code) == (JobState.FAILED, JOB_FAILED)
-        assert "cannot be stored" in str(job.reason)
-        assert (await bench.session(session_id)).queued == 0
-        with closing(sqlite3.connect(tmp_path / "runtime.db")) as other:
-            other.execute("drop trigger refuse")
-        assert (await bench.ended(await bench.submits(session_id))).state is JobState.COMPLETED
-        bench.nothing_left()
-
-    with_bench(tmp_path, body)
-
-
-def test_a_result_waits_until_the_store_can_be_written(
+async def test_a_result_waits_until_the_store_can_be_written(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(store, "BUSY_MILLISECONDS", 20)
     monkeypatch.setattr(store, "RETRY_SECONDS", 0.02)
 
-    async def body(bench: Bench) -> None:
+    async with going(Bench(tmp_path, min_job_seconds=0.3)) as bench:
         session_id = await bench.opens()
         job_id = await bench.submits(session_id)
         await bench.until(job_id, lambda job: job.state is JobState.RUNNING)
@@ -157,14 +150,12 @@ def test_a_result_waits_until_the_store_can_be_written(
         assert session.state is SessionState.CLOSED, "no ghost of the refused job holds it open"
         bench.nothing_left()
 
-    with_bench(tmp_path, body, min_job_seconds=0.3)
-
 
 @pytest.mark.parametrize("stops", [False, True])
-def test_at_max_time_running_jobs_go_on_unless_they_are_to_be_stopped(
+async def test_at_max_time_running_jobs_go_on_unless_they_are_to_be_stopped(
     tmp_path: Path, *, stops: bool
 ) -> None:
-    async def body(bench: Bench) -> None:
+    async with going(Bench(tmp_path, min_job_seconds=FOR_EVER, stop_at_max_time=stops)) as bench:
         session_id = await bench.opens(seconds=600)
         running, queued = await bench.submits(session_id), await bench.submits(session_id)
         await bench.running(running)
@@ -180,13 +171,11 @@ def test_at_max_time_running_jobs_go_on_unless_they_are_to_be_stopped(
         assert closed.closed_at == NOON + timedelta(seconds=600)
         bench.nothing_left()
 
-    with_bench(tmp_path, body, min_job_seconds=FOR_EVER, stop_at_max_time=stops)
 
-
-def test_the_stages_of_a_job_are_kept_and_its_time_on_the_device_is_its_use(
+async def test_the_stages_of_a_job_are_kept_and_its_time_on_the_device_is_its_use(
     tmp_path: Path,
 ) -> None:
-    async def body(bench: Bench) -> None:
+    async with going(Bench(tmp_path, min_job_seconds=FOR_EVER)) as bench:
         session_id = await bench.opens(Mode.BATCH)
         job_id = await bench.submits(session_id)
         await bench.running(job_id)
@@ -202,20 +191,15 @@ def test_the_stages_of_a_job_are_kept_and_its_time_on_the_device_is_its_use(
         assert (await bench.session(session_id)).usage_seconds(bench.clock.now()) == 40
         assert bench.coordinator._scheduler.used_seconds("o") == 40
 
-    with_bench(tmp_path, body, min_job_seconds=FOR_EVER)
+
+async def test_a_job_that_cannot_be_prepared_was_never_on_the_device(bench: Bench) -> None:
+    job = await bench.ended(await bench.submits(params='{"pubs": [[1]]}'))
+    assert job.state is JobState.FAILED
+    assert (job.preparing_at, job.on_device_at, job.device_seconds) == (NOON, None, 0)
 
 
-def test_a_job_that_cannot_be_prepared_was_never_on_the_device(tmp_path: Path) -> None:
-    async def body(bench: Bench) -> None:
-        job = await bench.ended(await bench.submits(params='{"pubs": [[1]]}'))
-        assert job.state is JobState.FAILED
-        assert (job.preparing_at, job.on_device_at, job.device_seconds) == (NOON, None, 0)
-
-    with_bench(tmp_path, body)
-
-
-def test_a_worker_that_dies_costs_its_user_nothing(tmp_path: Path) -> None:
-    async def body(bench: Bench) -> None:
+async def test_a_worker_that_dies_costs_its_user_nothing(tmp_path: Path) -> None:
+    async with going(Bench(tmp_path, min_job_seconds=FOR_EVER)) as bench:
         job_id = await bench.submits()
         for attempt in (1, 2):
             pid = await bench.running(job_id, attempt)
@@ -226,11 +210,11 @@ def test_a_worker_that_dies_costs_its_user_nothing(tmp_path: Path) -> None:
         # It had a worker for as long, which counts for who goes next.
         assert bench.coordinator._scheduler.used_seconds("o") == 30
 
-    with_bench(tmp_path, body, min_job_seconds=FOR_EVER)
 
-
-def test_an_end_that_is_at_hand_has_the_tags_that_came_while_it_was_stored(tmp_path: Path) -> None:
-    async def body(bench: Bench) -> None:
+async def test_an_end_that_is_at_hand_has_the_tags_that_came_while_it_was_stored(
+    tmp_path: Path,
+) -> None:
+    async with going(Bench(tmp_path, min_job_seconds=FOR_EVER)) as bench:
         job_id = await bench.submits()
         await bench.running(job_id)
         inside = bench.coordinator
@@ -239,5 +223,3 @@ def test_an_end_that_is_at_hand_has_the_tags_that_came_while_it_was_stored(tmp_p
         assert (await bench.ended(job_id)).tags == ("new",)
         at_hand = inside.take_outcome("o", job_id)
         assert at_hand is None or at_hand[0].tags == ("new",)
-
-    with_bench(tmp_path, body, min_job_seconds=FOR_EVER)

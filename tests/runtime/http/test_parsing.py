@@ -40,6 +40,7 @@ def refused(body: bytes) -> errors.Problem:
     return caught.value
 
 
+@pytest.mark.minute
 @given(
     st.dictionaries(st.text(), VALUES, max_size=4), st.dictionaries(st.text(), VALUES), st.data()
 )

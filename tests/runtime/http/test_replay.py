@@ -35,7 +35,7 @@ class Runtime:
         response = JSONResponse({"id": len(self.created)}, self.status)
         await response(scope, receive, send)
 
-    def post(
+    async def post(
         self,
         body: bytes = b"job",
         *,
@@ -65,22 +65,22 @@ class Runtime:
         headers = [] if key is None else [(b"idempotency-key", key.encode())]
         scope: dict[str, Any] = {"type": "http", "method": "POST", "path": path}
         scope |= {"headers": headers, "user": SimpleUser(owner)}
-        asyncio.run(self.outside(scope, receive, send))
+        await self.outside(scope, receive, send)
         assert sent[0]["status"] == self.status
         return b"".join(message["body"] for message in sent[1:])
 
 
-def test_an_answer_for_nobody_is_given_to_the_next_who_asks_for_the_same() -> None:
+async def test_an_answer_for_nobody_is_given_to_the_next_who_asks_for_the_same() -> None:
     runtime = Runtime()
-    runtime.post(stays=False)
-    assert runtime.post() == b'{"id":1}'
-    assert runtime.post() == b'{"id":2}', "it was given once"
+    await runtime.post(stays=False)
+    assert await runtime.post() == b'{"id":1}'
+    assert await runtime.post() == b'{"id":2}', "it was given once"
     assert runtime.created == [b"job", b"job"]
 
 
-def test_what_was_answered_is_done_again() -> None:
+async def test_what_was_answered_is_done_again() -> None:
     runtime = Runtime()
-    assert [runtime.post(), runtime.post()] == [b'{"id":1}', b'{"id":2}']
+    assert [await runtime.post(), await runtime.post()] == [b'{"id":1}', b'{"id":2}']
 
 
 @pytest.mark.parametrize(
@@ -94,38 +94,38 @@ def test_what_was_answered_is_done_again() -> None:
     ],
     ids=["body", "path", "owner", "key", "long"],
 )
-def test_another_request_is_another(other: dict[str, Any]) -> None:
+async def test_another_request_is_another(other: dict[str, Any]) -> None:
     runtime = Runtime()
-    runtime.post(stays=False)
-    assert runtime.post(**other) == b'{"id":2}'
+    await runtime.post(stays=False)
+    assert await runtime.post(**other) == b'{"id":2}'
     assert runtime.created[1] == other.get("body", b"job"), "it arrived whole"
-    assert runtime.post() == b'{"id":1}'
+    assert await runtime.post() == b'{"id":1}'
 
 
-def test_who_sends_a_key_is_known_by_it() -> None:
+async def test_who_sends_a_key_is_known_by_it() -> None:
     runtime = Runtime()
-    runtime.post(stays=False, key="1")
-    assert runtime.post() == b'{"id":2}'
+    await runtime.post(stays=False, key="1")
+    assert await runtime.post() == b'{"id":2}'
 
 
-def test_a_refusal_is_no_answer_to_keep() -> None:
+async def test_a_refusal_is_no_answer_to_keep() -> None:
     runtime = Runtime(status=400)
-    runtime.post(stays=False)
-    assert runtime.post() == b'{"id":2}'
+    await runtime.post(stays=False)
+    assert await runtime.post() == b'{"id":2}'
 
 
-def test_other_requests_pass() -> None:
+async def test_other_requests_pass() -> None:
     runtime = Runtime()
-    runtime.post(stays=False, path="/jobs/x/cancel")
-    assert runtime.post(path="/jobs/x/cancel") == b'{"id":2}'
+    await runtime.post(stays=False, path="/jobs/x/cancel")
+    assert await runtime.post(path="/jobs/x/cancel") == b'{"id":2}'
 
 
-def test_an_answer_is_not_kept_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_an_answer_is_not_kept_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
     runtime = Runtime()
     monkeypatch.setattr(replay, "KEPT_SECONDS", 0.0)
-    runtime.post(stays=False)
-    assert runtime.post() == b'{"id":2}'
+    await runtime.post(stays=False)
+    assert await runtime.post() == b'{"id":2}'
     monkeypatch.setattr(replay, "_MOST", 2)
     for number in range(5):
-        runtime.post(str(number).encode(), stays=False)
+        await runtime.post(str(number).encode(), stays=False)
     assert len(runtime.outside._unsent) == 2

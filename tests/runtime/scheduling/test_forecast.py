@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -11,10 +10,8 @@ from qsession_widget.runtime.scheduling import forecast
 from qsession_widget.wire.states import Mode, SessionState
 from tests.runtime.scheduling.queue_of_jobs import BEFORE, TODAY, Queue, session
 
-if TYPE_CHECKING:
-    import pytest
 
-
+@pytest.mark.minute
 @given(data=st.data())
 @settings(max_examples=400, derandomize=True)
 def test_places_are_the_order_in_which_jobs_start(data: st.DataObject) -> None:

@@ -240,6 +240,7 @@ def test_who_only_waits_for_a_device_makes_room_for_an_idle_one() -> None:
     assert FIRST_US < LEAD_US
 
 
+@pytest.mark.minute
 @pytest.mark.parametrize("jobs", [20_000])
 def test_nothing_is_kept_of_what_has_ended(jobs: int) -> None:
     """Hours of jobs, sessions and cancellations beside one that waits all the time."""

@@ -120,6 +120,7 @@ def circuits(draw: st.DrawFn) -> tuple[QuantumCircuit, list[list[float]]]:
 
 
 @often
+@pytest.mark.minute
 @given(drawn=circuits(), seed=st.integers(0, 5))
 def test_random_circuits_give_plain_aers_shots(
     drawn: tuple[QuantumCircuit, list[list[float]]], seed: int
@@ -194,6 +195,7 @@ def test_registers_wider_than_a_byte_and_bits_in_any_order() -> None:
 
 
 @often
+@pytest.mark.minute
 @given(
     data=st.data(),
     labels=st.lists(st.text("IXYZ", min_size=3, max_size=3), min_size=1, max_size=6, unique=True),

@@ -28,6 +28,8 @@ from qsession_widget.wire import codec
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+pytestmark = pytest.mark.minute
+
 SEED = 5
 SHOTS = 300
 QUICK_QUBITS = 33
