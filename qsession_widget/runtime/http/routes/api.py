@@ -22,6 +22,7 @@ from qsession_widget.runtime.http.kept_answers import (
     GivenOnce,
     Removed,
 )
+from qsession_widget.runtime.http.large_bodies import LargeBodies
 from qsession_widget.runtime.http.middleware.long_poll import LongPoll
 from qsession_widget.runtime.http.requester import is_administrator
 from qsession_widget.runtime.http.responses import JsonAnswer
@@ -72,6 +73,7 @@ class Api:
         given: who was given one.
         acts: what came of acts that a client may ask for again.
         removed: jobs that were deleted, for who watches their session.
+        large_bodies: where a user's large jobs find room while they come in.
         background: what goes on after an answer.
     """
 
@@ -87,6 +89,7 @@ class Api:
     given: GivenOnce = field(default_factory=GivenOnce)
     acts: AnswersByKey = field(default_factory=AnswersByKey)
     removed: Removed = field(default_factory=Removed)
+    large_bodies: LargeBodies = field(default_factory=LargeBodies)
     background: set[asyncio.Task[None]] = field(default_factory=set)
 
     def routes(self) -> list[Route]:
@@ -232,7 +235,13 @@ class Api:
 
     async def create_job(self, request: Request) -> Response:
         """POST /jobs."""
-        body, payload = await parsing.job_body(request, self.settings)
+        async with self.large_bodies.room(parsing.owner(request)) as room:
+            body, payload = await parsing.job_body(request, self.settings, room)
+            return await self._create_job(request, body, payload)
+
+    async def _create_job(
+        self, request: Request, body: dict[str, Any], payload: parsing.Payload
+    ) -> Response:
         program_id = parsing.required_text(body, "program_id")
         if program_id not in PROGRAMS:
             raise errors.program_not_found(program_id, PROGRAMS)
