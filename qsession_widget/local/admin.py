@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import uuid
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
@@ -36,9 +37,8 @@ class Administration:
         self.url = found.public_url or found.url
         """Root of its HTTP server, as others reach it."""
         auth = BearerAuth(found.token)
-        self._transport = Transport(Endpoint(f"{found.url}{API_PREFIX}/{EXTRA}", auth), proven=True)
-        api = Transport(Endpoint(f"{found.url}{API_PREFIX}", auth), proven=True)
-        self._api = RuntimeApi(api)
+        self._transport = _transport(f"{found.url}{API_PREFIX}/{EXTRA}", auth)
+        self._api = RuntimeApi(_transport(f"{found.url}{API_PREFIX}", auth))
 
     def status(self) -> dict[str, Any]:
         """Say what the runtime does: the JSON of GET /qsession/status.
@@ -92,7 +92,7 @@ class Administration:
             ServiceError: for a bound that cannot be; the message says what can.
         """
         bounds = {"retention_days": retention_days, "max_store_bytes": max_store_bytes}
-        answer = self._transport.request("POST", "/gc", body=bounds, repeatable=True)
+        answer = self._transport.request("POST", "/gc", body=bounds, key=str(uuid.uuid4()))
         found: dict[str, Any] = answer.json()
         return found
 
@@ -106,7 +106,8 @@ class Administration:
             ConflictError: where there is a user of that name.
             ServiceError: for a name that cannot be; the message says what can.
         """
-        answer = self._transport.request("POST", "/users", body={"name": name})
+        key = str(uuid.uuid4())
+        answer = self._transport.request("POST", "/users", body={"name": name}, key=key)
         return str(answer.json()["token"])
 
     def users(self) -> list[dict[str, Any]]:
@@ -120,4 +121,8 @@ class Administration:
         Raises:
             NotFoundError: where there is no user of that name.
         """
-        self._transport.request("DELETE", f"/users/{quote(name, safe='')}")
+        self._transport.request("DELETE", f"/users/{quote(name, safe='')}", gone_is_done=True)
+
+
+def _transport(url: str, auth: BearerAuth) -> Transport:
+    return Transport(Endpoint(url, auth), honours_keys=True, proven=True)

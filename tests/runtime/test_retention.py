@@ -14,6 +14,7 @@ from qsession_widget import QiskitRuntimeService, Sampler, Session
 from qsession_widget.cli.main import main
 from qsession_widget.errors import ServiceError
 from qsession_widget.runtime.clock import VirtualClock, WallClock
+from qsession_widget.runtime.http.kept_answers import AnswersByKey
 from qsession_widget.runtime.http.routes.retention import Bounds, Retention, used_bytes
 from qsession_widget.runtime.settings import Settings
 from qsession_widget.runtime.store.store import Write
@@ -40,7 +41,7 @@ def ended(name: str, days_ago: float, **fields: Any) -> Job:
 
 def with_store(folder: Path, body: Callable[[Store, Retention], Coroutine[Any, Any, None]]) -> None:
     async def run(store: Store) -> None:
-        await body(store, Retention(store, VirtualClock(NOON), Settings()))
+        await body(store, Retention(store, VirtualClock(NOON), Settings(), AnswersByKey()))
 
     with opened(folder) as store:
         asyncio.run(run(store))

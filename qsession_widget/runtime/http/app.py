@@ -87,7 +87,7 @@ def create_app(
     )
     api = Api(settings, clock, catalog, store, coordinator, version, shut_down)
     tokens = Tokens(token, registry)
-    retention = Retention(store, clock, settings)
+    retention = Retention(store, clock, settings, api.acts)
     routes = [
         *api.routes(),
         *Listing(clock, store, coordinator).routes(),
@@ -95,8 +95,8 @@ def create_app(
         *Proving(token).routes(),
         *retention.routes(),
         *Status(clock, store, coordinator, version).routes(),
-        *Users(registry, store, coordinator).routes(),
-        *Timing(clock, coordinator).routes(),
+        *Users(registry, store, coordinator, api.acts).routes(),
+        *Timing(clock, coordinator, api.acts).routes(),
     ]
     routes.append(openapi.route(routes, settings.max_session_seconds))
     activity = _Activity()

@@ -229,7 +229,8 @@ class Api:
         session = await self._session(request)
         key = parsing.idempotency_key(request)
         act = partial(self.coordinator.cancel_queued, session.id)
-        return JsonAnswer({"cancelled": await self.acts.once(session.owner, key, act)})
+        what = f"cancelling what is queued in session {session.id}"
+        return JsonAnswer({"cancelled": await self.acts.once(session.owner, key, what, act)})
 
     # -- jobs ------------------------------------------------------------------------------
 
@@ -395,13 +396,18 @@ class Api:
     async def cancel_job(self, request: Request) -> Response:
         """POST /jobs/{id}/cancel."""
         job = await self._job(request)
+        key = parsing.idempotency_key(request)
+        act = partial(self._cancel_job, request, job)
+        await self.acts.once(job.owner, key, f"cancelling job {job.id}", act)
+        return Response(status_code=204)
+
+    async def _cancel_job(self, request: Request, job: Job) -> None:
         if not await self.coordinator.cancel_job(job.id):
             # Its end may be on its way to the disk: what it is said to be must be final.
             ended = partial(self._end_on_disk, job.owner, job.id)
             await self._hold(request, job.id, ended, _END_ON_DISK_SECONDS)
             job = await self._job(request)
             raise errors.job_is_final(job.id, job.state.value)
-        return Response(status_code=204)
 
     async def read_results(self, request: Request) -> Response:
         """GET /jobs/{id}/results: the program's own text; of a failed job, its reason.

@@ -10,6 +10,7 @@ import asyncio
 import logging
 from dataclasses import dataclass
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
     from starlette.responses import Response
 
     from qsession_widget.runtime.clock import Clock
+    from qsession_widget.runtime.http.kept_answers import AnswersByKey
     from qsession_widget.runtime.settings import Settings
     from qsession_widget.runtime.store.store import Store
 
@@ -78,8 +80,8 @@ class Removed:
 class Retention:
     """Keeps the store within its bounds, by itself and when asked."""
 
-    def __init__(self, store: Store, clock: Clock, settings: Settings) -> None:
-        self._store, self._clock = store, clock
+    def __init__(self, store: Store, clock: Clock, settings: Settings, acts: AnswersByKey) -> None:
+        self._store, self._clock, self._acts = store, clock, acts
         # In settings, 0 is without bound.
         self._own = Bounds(settings.retention_days or None, settings.max_store_bytes or None)
         self._collecting = asyncio.Lock()
@@ -110,7 +112,12 @@ class Retention:
             _bound(body, "retention_days", MOST_DAYS, self._own.days),
             None if size is None else int(size),
         )
-        removed = await self.collect(wanted)
+        removed = await self._acts.once(
+            parsing.owner(request),
+            parsing.idempotency_key(request),
+            f"removing what is beyond {wanted}",
+            partial(self.collect, wanted),
+        )
         return JsonAnswer(
             {
                 "jobs": removed.jobs,

@@ -7,6 +7,7 @@ import logging
 import re
 import secrets
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING
 
 from starlette.responses import Response
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from starlette.requests import Request
 
     from qsession_widget.runtime.control.coordinator import Coordinator
+    from qsession_widget.runtime.http.kept_answers import AnswersByKey
     from qsession_widget.runtime.store.store import Store
 
 log = logging.getLogger(__name__)
@@ -47,12 +49,14 @@ class Users:
     """The endpoints, for the administrator alone.
 
     Attributes:
+        acts: what came of acts that a client may ask for again.
         changing: is held by who adds or removes somebody.
     """
 
     registry: UserRegistry
     store: Store
     coordinator: Coordinator
+    acts: AnswersByKey
     changing: asyncio.Lock = field(default_factory=asyncio.Lock)
 
     def routes(self) -> list[Route]:
@@ -86,6 +90,16 @@ class Users:
                 "Allowed are 1 to 64 letters, digits, '.', '_', '@' and '-', the first of them a "
                 "letter or digit.",
             )
+        token = await self.acts.once(
+            parsing.owner(request),
+            parsing.idempotency_key(request),
+            f"adding user {name}",
+            partial(self._add, name),
+        )
+        return JsonAnswer({"name": name, "token": token})
+
+    async def _add(self, name: str) -> str:
+        """Add a user, and return their token."""
         async with self.changing:
             if self.registry.hash_for(name) is not None:
                 raise errors.user_exists(name)
@@ -94,7 +108,7 @@ class Users:
             await self.store.write(Write(new_user=user))
             self.registry.add(user)
         log.info("user %s was added", name)
-        return JsonAnswer({"name": name, "token": token})
+        return token
 
     async def remove_user(self, request: Request) -> Response:
         """DELETE /qsession/users/{name}: his token is void, and what he has going is cancelled."""
