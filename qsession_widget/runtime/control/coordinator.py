@@ -168,7 +168,7 @@ class Coordinator:
         # What is on disk by now is gone on with by the next runtime.
         stored = self._state.write(Write(sessions=(session,)))
         queued = self._state.jobs_of(session_id, JobState.QUEUED)
-        await self._transitions.cancel_in_turns(queued, lifecycle.CANCELLED_REASON)
+        await self._transitions.end_in_turns(queued, JobState.CANCELLED, lifecycle.CANCELLED_REASON)
         left = self._state.sessions.get(session_id)
         if left is not None:
             await self._transitions.apply(lifecycle.cancel(left, self.now))
@@ -179,7 +179,9 @@ class Coordinator:
         if self._transitions.current(session_id) is None:
             return []
         queued = self._state.jobs_of(session_id, JobState.QUEUED)
-        return await self._transitions.cancel_in_turns(queued, lifecycle.QUEUE_CANCELLED_REASON)
+        return await self._transitions.end_in_turns(
+            queued, JobState.CANCELLED, lifecycle.QUEUE_CANCELLED_REASON
+        )
 
     async def cancel_job(self, job_id: str) -> bool:
         """Cancel a job, running or not; False if it has ended already, and that is on disk."""
@@ -198,7 +200,9 @@ class Coordinator:
         for session in [each for each in self._state.sessions.values() if each.owner == owner]:
             await self.cancel_session(session.id)
         jobs = [each for each in self._state.jobs.values() if each.owner == owner]
-        await self._transitions.cancel_in_turns(jobs, CANCELLED_BY_USER_REASON, running=True)
+        await self._transitions.end_in_turns(
+            jobs, JobState.CANCELLED, CANCELLED_BY_USER_REASON, running=True
+        )
 
     async def set_tags(self, job: Job, tags: tuple[str, ...]) -> None:
         """Give a job other tags, whether it has ended or not."""

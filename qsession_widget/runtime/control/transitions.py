@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from msgspec.structs import replace
@@ -14,6 +15,8 @@ from qsession_widget.runtime.store.store import Write
 from qsession_widget.wire.states import JOB_FAILED, RAN_TOO_LONG, JobState
 
 if TYPE_CHECKING:
+    from datetime import datetime
+
     from qsession_widget.runtime.control.device_arbiter import DeviceArbiter
     from qsession_widget.runtime.control.state import RuntimeState
     from qsession_widget.runtime.control.worker_pool import WorkerPool
@@ -24,7 +27,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 _AT_ONCE = 100
-"""How many jobs are cancelled in one turn of the event loop: a few milliseconds."""
+"""How many jobs are ended in one turn of the event loop: a few milliseconds."""
 
 
 class Transitions:
@@ -48,6 +51,12 @@ class Transitions:
         self._scheduler = scheduler
         self._arbiter = arbiter
         self._pool = pool
+        self._timing_out: dict[str, asyncio.Task[None]] = {}
+
+    @property
+    def busy(self) -> bool:
+        """Whether jobs are being ended that are too many for one turn of the event loop."""
+        return bool(self._timing_out)
 
     # -- sessions --------------------------------------------------------------------------
 
@@ -62,11 +71,41 @@ class Transitions:
             return None
         now = self._state.now
         deadline = lifecycle.next_deadline(session)
-        if deadline is not None and deadline <= now:
-            self.apply(lifecycle.tick(session, now))
+        if deadline is not None and deadline <= now and session_id not in self._timing_out:
+            if session.queued > _AT_ONCE and lifecycle.is_past_max_time(session, now):
+                self._begin_to_time_out(session)
+            else:
+                self.apply(lifecycle.tick(session, now))
             if self._state.settings.stop_at_max_time:
                 self._stop_running(session_id)
         return self._state.sessions.get(session_id)
+
+    def _begin_to_time_out(self, session: Session) -> None:
+        """Have a session's many queued jobs end in turns, as of the session's maximum time."""
+        when = lifecycle.max_time_end(session)
+        if when is None:
+            raise ValueError(f"no job of session {session.id} has started")
+        # What was due before that happens before.
+        self.apply(lifecycle.tick(session, when - timedelta.resolution))
+        session = self.put_session(lifecycle.begin_to_time_out(self._state.sessions[session.id]))
+        when = max(when, session.transitions[-1][1])
+        task = asyncio.get_running_loop().create_task(self._time_out_in_turns(session.id, when))
+        self._timing_out[session.id] = task
+
+    async def _time_out_in_turns(self, session_id: str, when: datetime) -> None:
+        jobs = self._state.jobs_of(session_id, JobState.QUEUED)
+        try:
+            await self.end_in_turns(jobs, JobState.FAILED, lifecycle.MAX_TIME_REASON, when=when)
+        except Exception:
+            # Its timer is still due: it is tried again.
+            log.exception("session %s could not be ended at its maximum time", session_id)
+        finally:
+            del self._timing_out[session_id]
+            # What came back into its queue meanwhile is due as well.
+            session = self._state.sessions.get(session_id)
+            if session is not None:
+                self.keep_session(session)
+            self._state.wake_up.request()
 
     def apply(self, step: lifecycle.Step) -> asyncio.Future[None]:
         """End the jobs that a session's change ends, and take its new state."""
@@ -82,20 +121,28 @@ class Transitions:
         self._state.wake_up.request()
         return self._state.write_end(Write(sessions=(session,), jobs=jobs))
 
-    async def cancel_in_turns(
-        self, jobs: list[Job], reason: str, *, running: bool = False
+    async def end_in_turns(
+        self,
+        jobs: list[Job],
+        state: JobState,
+        reason: str,
+        *,
+        running: bool = False,
+        when: datetime | None = None,
     ) -> list[str]:
-        """Cancel many jobs, some at a time, so that nobody else waits for long.
+        """End many jobs, some at a time, so that other requests do not wait for long.
 
         Args:
-            jobs: to cancel.
+            jobs: to end.
+            state: in which they end, without a result.
             reason: why.
             running: whether those too that run by then.
+            when: they end; None is the present time.
 
         Returns:
             Ids of those that had not ended before, once that is on disk.
         """
-        runtime_state, cancelled = self._state, list[str]()
+        runtime_state, found = self._state, list[str]()
         stored: list[asyncio.Future[None]] = []
         for start in range(0, len(jobs), _AT_ONCE):
             if start:
@@ -109,17 +156,16 @@ class Transitions:
                     continue
                 if job.state is JobState.RUNNING and not running:
                     continue
-                cancelled.append(job.id)
+                found.append(job.id)
                 if job.state is JobState.RUNNING:
-                    stored.append(self.end(job, JobState.CANCELLED, reason=reason))
+                    stored.append(self.end(job, state, reason=reason))
                     continue
-                ended.append(
-                    self._put_ended(job.end(JobState.CANCELLED, runtime_state.now, reason=reason))
-                )
+                at = when or runtime_state.now
+                ended.append(self._put_ended(job.end(state, at, reason=reason)))
                 if job.session_id is not None:
                     sessions[job.session_id] = sessions.get(job.session_id, 0) + 1
             changed = tuple(
-                self.put_session(lifecycle.drop(session, runtime_state.now, count))
+                self.put_session(lifecycle.drop(session, when or runtime_state.now, count))
                 for session_id, count in sessions.items()
                 if (session := runtime_state.sessions.get(session_id)) is not None
             )
@@ -128,7 +174,7 @@ class Transitions:
         runtime_state.wake_up.request()
         if stored:
             await asyncio.wait(stored)
-        return cancelled
+        return found
 
     def put_session(self, session: Session) -> Session:
         """Take note of a session that has changed."""

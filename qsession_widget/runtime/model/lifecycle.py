@@ -162,7 +162,8 @@ def start(session: Session, now: datetime) -> Session:
 
 def may_start(session: Session) -> bool:
     """Whether one of its queued jobs may start now; a pending transition must come first."""
-    return session.state in _STARTING and not is_cancelled(session)
+    timed_out = not session.accepting_jobs and session.state_reason == _max_time_reason(session)
+    return session.state in _STARTING and not is_cancelled(session) and not timed_out
 
 
 def is_cancelled(session: Session) -> bool:
@@ -266,6 +267,11 @@ def begin_to_cancel(session: Session) -> Session:
     return replace(session, accepting_jobs=False, state_reason=CANCELLED_BY_USER)
 
 
+def begin_to_time_out(session: Session) -> Session:
+    """Take no more jobs and start none; `tick` ends what is queued still, at its own time."""
+    return replace(session, accepting_jobs=False, state_reason=_max_time_reason(session))
+
+
 def cancel(session: Session, now: datetime) -> Step:
     """Take no more jobs, cancel the queued ones, let running ones finish (DELETE .../close)."""
     if session.state is SessionState.CLOSED:
@@ -281,9 +287,15 @@ def next_deadline(session: Session) -> datetime | None:
 
 def is_past_max_time(session: Session, now: datetime) -> bool:
     """Whether the time that counts from the start of its first job is over."""
+    end = max_time_end(session)
+    return end is not None and now >= end
+
+
+def max_time_end(session: Session) -> datetime | None:
+    """Say when that time is over; None before its first job has started."""
     if session.started_at is None:
-        return False
-    return now >= session.started_at + timedelta(seconds=session.max_seconds)
+        return None
+    return session.started_at + timedelta(seconds=session.max_seconds)
 
 
 def tick(session: Session, now: datetime) -> Step:
@@ -371,9 +383,11 @@ def _time_out_active(session: Session, now: datetime) -> Step:
 
 
 def _time_out(session: Session, now: datetime) -> Step:
-    reason = f"open for {session.max_seconds} s (maximum time)"
-    session = replace(session, accepting_jobs=False, state_reason=reason)
-    return _drop_queued(session, JobState.FAILED, MAX_TIME_REASON, now)
+    return _drop_queued(begin_to_time_out(session), JobState.FAILED, MAX_TIME_REASON, now)
+
+
+def _max_time_reason(session: Session) -> str:
+    return f"open for {session.max_seconds} s (maximum time)"
 
 
 def _deadlines(session: Session) -> list[tuple[datetime, Callable[[Session, datetime], Step]]]:
