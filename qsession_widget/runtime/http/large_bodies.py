@@ -1,6 +1,7 @@
 """Bounds how many large bodies of one user are in memory at once.
 
-A user may have hundreds of connections, each of which may bring as much as `max_body_bytes`.
+A user may have hundreds of connections, each of which may bring as much as `max_body_bytes`, or ask
+for a result of `max_result_bytes` and read it slowly.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
 AT_ONCE = 2
-"""Large bodies of one user that are read, or on their way to the disk. Further ones wait."""
+"""Large bodies of one user that are read or sent. Further ones wait."""
 
 
 class Room:
@@ -35,9 +36,12 @@ class LargeBodies:
     def __init__(self) -> None:
         self._places: WeakValueDictionary[str, asyncio.Semaphore] = WeakValueDictionary()
 
+    def of(self, owner: str) -> asyncio.Semaphore:
+        """Return a user's places."""
+        return self._places.setdefault(owner, asyncio.Semaphore(AT_ONCE))
+
     @asynccontextmanager
     async def room(self, owner: str) -> AsyncIterator[Room]:
         """Give a request the room of its user; what it enters is free again at its end."""
-        places = self._places.setdefault(owner, asyncio.Semaphore(AT_ONCE))
         async with AsyncExitStack() as held:
-            yield Room(places, held)
+            yield Room(self.of(owner), held)

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
+import msgspec
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
@@ -25,7 +26,7 @@ from qsession_widget.runtime.http.kept_answers import (
 from qsession_widget.runtime.http.large_bodies import LargeBodies
 from qsession_widget.runtime.http.middleware.long_poll import LongPoll
 from qsession_widget.runtime.http.requester import is_administrator
-from qsession_widget.runtime.http.responses import JsonAnswer
+from qsession_widget.runtime.http.responses import LARGE_CHARACTERS, JsonAnswer, LongAnswer
 from qsession_widget.runtime.http.routes.users import require_administrator
 from qsession_widget.runtime.model.job import Job
 from qsession_widget.runtime.model.lifecycle import NotAcceptingJobsError
@@ -74,6 +75,7 @@ class Api:
         acts: what came of acts that a client may ask for again.
         removed: jobs that were deleted, for who watches their session.
         large_bodies: where a user's large jobs find room while they come in.
+        large_answers: likewise while they are sent.
         background: what goes on after an answer.
     """
 
@@ -90,6 +92,7 @@ class Api:
     acts: AnswersByKey = field(default_factory=AnswersByKey)
     removed: Removed = field(default_factory=Removed)
     large_bodies: LargeBodies = field(default_factory=LargeBodies)
+    large_answers: LargeBodies = field(default_factory=LargeBodies)
     background: set[asyncio.Task[None]] = field(default_factory=set)
 
     def routes(self) -> list[Route]:
@@ -357,16 +360,49 @@ class Api:
             self.polls.answered(request.client, job_id, quick=hold_seconds > 0)
         (document,) = self._job_documents([job])
         headers = {**headers, "ETag": _etag(job)}
-        hidden = without_params or job.private
-        params = None if hidden else await self.store.params(job.id)
-        # Those of a job that has ended may have been too old, or too much.
-        if params is None and (hidden or job.state.final):
+        if without_params or job.private:
+            return JsonAnswer(document, headers=headers)
+        return await self._with_params(job, document, headers)
+
+    async def _with_params(
+        self, job: Job, document: dict[str, Any], headers: dict[str, str]
+    ) -> Response:
+        params = await self.store.params(job.id)
+        if params is None and job.state.final:
+            # They were too old, or too much.
             return JsonAnswer(document, headers=headers)
         if params is None:
-            raise errors.job_not_found(job_id)
+            raise errors.job_not_found(job.id)
         # The payload goes out as it came in: it may be large, and nothing of it concerns us.
-        text = f'{json.dumps(document)[:-1]},"params":{params}}}'
+        before = f'{json.dumps(document)[:-1]},"params":'.encode()
+        if len(params) > LARGE_CHARACTERS:
+            del params
+            read = partial(self.store.params, job.id)
+            return await self._long(job.owner, read, before=before, after=b"}", headers=headers)
+        text = before + params.encode() + b"}"
         return Response(text, headers=headers, media_type="application/json")
+
+    async def _long(
+        self, owner: str, read: Callable[[], Awaitable[str | None]], **more: Any
+    ) -> Response:
+        """Answer with a long text, of which a user has so many at once.
+
+        Args:
+            owner: who asks.
+            read: reads it, once there is room for it.
+            more: as for `LongAnswer`.
+        """
+        places = self.large_answers.of(owner)
+        await places.acquire()
+        text: str | None = None
+        try:
+            text = await read()
+        finally:
+            if text is None:
+                places.release()
+        if text is None:
+            raise errors.store_unavailable("it was removed while the request waited")
+        return LongAnswer(text, places.release, **more)
 
     async def _polled(
         self,
@@ -423,7 +459,14 @@ class Api:
         text = await self.store.result(job.id)
         if text is None and job.state is JobState.COMPLETED:
             raise errors.result_removed(job.id)
-        return Response(status_code=204) if text is None else PlainTextResponse(text)
+        if text is None:
+            return Response(status_code=204)
+        if len(text) > LARGE_CHARACTERS:
+            del text
+            return await self._long(
+                job.owner, partial(self.store.result, job.id), media_type="text/plain"
+            )
+        return PlainTextResponse(text)
 
     async def _result_once(self, job: Job, key: str | None) -> Response:
         """Give a private job's result to who may have it, and forget it once it has arrived."""
@@ -518,8 +561,19 @@ class Api:
             return Response(status_code=304, headers=headers)
         job, result = found
         (document,) = self._job_documents([job])
-        answer = {"job": document, "etag": _etag(job), "result": result}
-        return JsonAnswer(answer, headers=headers)
+        answer = {"job": document, "etag": _etag(job)}
+        if result is not None and len(result) > LARGE_CHARACTERS:
+            before = msgspec.json.encode(answer)[:-1] + b',"result":"'
+            del found, result
+            return await self._long(
+                owner,
+                partial(self.store.result, job.id),
+                before=before,
+                after=b'"}',
+                escaped=True,
+                headers=headers,
+            )
+        return JsonAnswer({**answer, "result": result}, headers=headers)
 
     # -- the runtime itself ----------------------------------------------------------------
 
