@@ -8,6 +8,7 @@ bodies take many times their size when they are read, which a limit ends there a
 from __future__ import annotations
 
 import contextlib
+import logging
 import resource
 import subprocess
 import sys
@@ -21,6 +22,8 @@ from qsession_widget.runtime.http.requested_shots import Asked, Lists, OneLevel,
 from qsession_widget.wire.fields import CLASSIFIED, EXECUTOR
 
 T = TypeVar("T")
+
+log = logging.getLogger(__name__)
 
 READING_BYTES = 512 * 2**20
 """Memory that the process which reads a body may take besides the body itself."""
@@ -103,9 +106,19 @@ def read_elsewhere(raw: bytes | bytearray, max_circuits: int) -> Body:
     """
     # -P: the present folder is none of ours.
     command = [sys.executable, "-P", "-m", __name__, str(max_circuits)]
-    with subprocess.Popen(  # noqa: S603 - our own interpreter and module, no shell
-        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, bufsize=0
-    ) as child:
+    try:
+        started = subprocess.Popen(  # noqa: S603 - our own interpreter and module, no shell
+            command,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            bufsize=0,
+        )
+    except OSError:
+        # Better late than not at all, where there can be no more processes.
+        log.exception("a body of %d bytes is read in the server itself", len(raw))
+        return read(raw, max_circuits)
+    with started as child:
         if child.stdin is None or child.stdout is None:
             raise AssertionError  # as asked for above
         # It reads all before it writes, and may die of what it reads.
