@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 _OWN_SIZES = Path("/proc/self/statm")
 _DATA = 5
-"""WorkerPlace of data and stack among the sizes, in pages."""
+"""Place of data and stack among the sizes, in pages."""
 
 _WORDS_FOR_IT = ("Cannot allocate memory", "bad_alloc")
 """How Aer and the C++ library say it where no MemoryError is raised."""
