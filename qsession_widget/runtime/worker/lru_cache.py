@@ -30,7 +30,7 @@ _TOO_MUCH = 2
 
 _OWN_SIZES = Path("/proc/self/statm")
 _RESIDENT = 1
-"""WorkerPlace of the memory that is in use among the sizes, in pages."""
+"""Place of the memory that is in use among the sizes, in pages."""
 
 
 @dataclass
