@@ -25,7 +25,7 @@ T = TypeVar("T")
 
 log = logging.getLogger(__name__)
 
-READING_BYTES = 512 * 2**20
+READING_BYTES = 128 * 2**20
 """Memory that the process which reads a body may take besides the body itself."""
 
 READING_SECONDS = 30
