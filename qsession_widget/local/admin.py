@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import uuid
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
@@ -36,9 +37,8 @@ class Administration:
         self.url = found.public_url or found.url
         """The root of its HTTP server, as clients reach it."""
         auth = BearerAuth(found.token)
-        self._transport = Transport(Endpoint(f"{found.url}{API_PREFIX}/{EXTRA}", auth), proven=True)
-        api = Transport(Endpoint(f"{found.url}{API_PREFIX}", auth), proven=True)
-        self._api = RuntimeApi(api)
+        self._transport = _transport(f"{found.url}{API_PREFIX}/{EXTRA}", auth)
+        self._api = RuntimeApi(_transport(f"{found.url}{API_PREFIX}", auth))
 
     def status(self) -> dict[str, Any]:
         """Return the status of the runtime: the JSON of GET /qsession/status.
@@ -93,7 +93,7 @@ class Administration:
             ServiceError: for a bound that is not allowed; the message says what is.
         """
         bounds = {"retention_days": retention_days, "max_store_bytes": max_store_bytes}
-        answer = self._transport.request("POST", "/gc", body=bounds, repeatable=True)
+        answer = self._transport.request("POST", "/gc", body=bounds, key=str(uuid.uuid4()))
         found: dict[str, Any] = answer.json()
         return found
 
@@ -107,7 +107,8 @@ class Administration:
             ConflictError: if there is a user of that name.
             ServiceError: for a name that is not allowed; the message says what is.
         """
-        answer = self._transport.request("POST", "/users", body={"name": name})
+        key = str(uuid.uuid4())
+        answer = self._transport.request("POST", "/users", body={"name": name}, key=key)
         return str(answer.json()["token"])
 
     def users(self) -> list[dict[str, Any]]:
@@ -121,4 +122,8 @@ class Administration:
         Raises:
             NotFoundError: if there is no user of that name.
         """
-        self._transport.request("DELETE", f"/users/{quote(name, safe='')}")
+        self._transport.request("DELETE", f"/users/{quote(name, safe='')}", gone_is_done=True)
+
+
+def _transport(url: str, auth: BearerAuth) -> Transport:
+    return Transport(Endpoint(url, auth), honours_keys=True, proven=True)

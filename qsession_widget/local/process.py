@@ -10,18 +10,21 @@ import signal
 import subprocess
 import sys
 import time
-from contextlib import contextmanager
+import uuid
+from contextlib import closing, contextmanager
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import requests
 from filelock import FileLock, Timeout
+from requests.exceptions import ChunkedEncodingError
 
-from qsession_widget.errors import RuntimeStartError, ServiceError, ServiceUnavailableError
+from qsession_widget.errors import RuntimeStartError, ServiceUnavailableError
 from qsession_widget.local.ibm_client import Connection
 from qsession_widget.support import forking
 from qsession_widget.transport.auth import BearerAuth
+from qsession_widget.transport.http import Endpoint, Transport
 from qsession_widget.transport.proof_adapter import ProvenAdapter
 from qsession_widget.wire import environment, private_files
 from qsession_widget.wire.discovery import HOME_VARIABLE, LOG_NAME, Discovery, home
@@ -38,7 +41,8 @@ _POLL_SECONDS = 0.05
 _PAUSE_BETWEEN_STARTS_SECONDS = 0.5
 _PROBE_TIMEOUT_SECONDS = 2.0
 _STOP_TIMEOUT_SECONDS = 10.0
-_ADVANCE_TIMEOUT_SECONDS = 3_600.0
+_STOP_ATTEMPTS = 3
+_ADVANCE_SECONDS = 3_600.0
 _LOG_LINES = 12
 _LOG_BYTES = 10_000_000
 """A larger log is moved aside at the next start, replacing the one moved before."""
@@ -150,7 +154,7 @@ def stop(*, folder: Path | None = None, timeout_seconds: float = START_DEADLINE_
             return _stop_unanswering(folder, timeout_seconds)
     late = f"the local runtime (process {found.pid}) did not end"
     try:
-        _send("POST", found, "/shutdown", _STOP_TIMEOUT_SECONDS).raise_for_status()
+        _ask_to_end(folder, found)
         # The process holds this lock as long as it lives: getting it proves that it has ended.
         with _lock(folder / "server.lock", timeout_seconds):
             return True
@@ -189,6 +193,19 @@ def _running(folder: Path) -> Discovery | None:
     return found if command is not None and b"qsession_widget.runtime\0" in command else None
 
 
+def _ask_to_end(folder: Path, found: Discovery) -> None:
+    """Have a runtime end. An answer that is lost says nothing of whether it does."""
+    for attempt in range(1, _STOP_ATTEMPTS + 1):
+        try:
+            _send("POST", found, "/shutdown", _STOP_TIMEOUT_SECONDS).raise_for_status()
+        except (requests.ConnectionError, requests.Timeout, ChunkedEncodingError):
+            # It may have ended before it had answered. Otherwise asking again does no harm.
+            if attempt == _STOP_ATTEMPTS and _answering(folder) == found:
+                raise
+        else:
+            return
+
+
 def advance_clock(seconds: float, *, folder: Path | None = None) -> dict[str, Any]:
     """Advance the clock of a local runtime whose clock is virtual.
 
@@ -207,25 +224,18 @@ def advance_clock(seconds: float, *, folder: Path | None = None) -> dict[str, An
     found = _answering(folder)
     if found is None:
         raise ServiceUnavailableError(f"no local runtime answers for {folder}")
-    try:
-        answer = _send(
+    endpoint = Endpoint(f"{found.url}{API_PREFIX}/{EXTRA}", BearerAuth(found.token))
+    transport = Transport(endpoint, honours_keys=True, proven=True)
+    with closing(transport):
+        answer = transport.request(
             "POST",
-            found,
             "/clock",
-            _ADVANCE_TIMEOUT_SECONDS,
-            json={"advance_seconds": seconds},
+            body={"advance_seconds": seconds},
+            key=str(uuid.uuid4()),
+            held_seconds=_ADVANCE_SECONDS,
         )
-    except requests.RequestException as error:
-        raise ServiceUnavailableError(f"the clock was not advanced: {error}") from error
-    body = answer.json()
-    if not answer.ok:
-        (problem,) = body["errors"]
-        raise ServiceError(
-            f"{problem['message']} {problem['solution']}".strip(),
-            status_code=answer.status_code,
-            code=problem["code"],
-        )
-    return dict(body)
+        time_there: dict[str, Any] = answer.json()
+    return time_there
 
 
 def _answering(folder: Path) -> Discovery | None:

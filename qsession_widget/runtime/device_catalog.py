@@ -7,11 +7,12 @@ but missing fields of a configuration are filled in, and what no job could use i
 from __future__ import annotations
 
 import importlib.util
-import json
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+import msgspec
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -40,6 +41,13 @@ _UNRECORDED: dict[str, Any] = {"family": "unknown", "revision": "0"}
 
 class UnknownDeviceError(ValueError):
     """A setting names a device that does not exist."""
+
+
+class _Summary(msgspec.Struct):
+    """What lists show of a configuration. The rest of its file is passed over."""
+
+    n_qubits: int
+    online_date: str
 
 
 @dataclass(frozen=True)
@@ -71,12 +79,12 @@ class Device:
     @property
     def qubits(self) -> int:
         """Its number of qubits."""
-        return int(self.configuration["n_qubits"])
+        return self._summary.n_qubits
 
     @property
     def since(self) -> str:
         """The day on which it went online, as year, month and day."""
-        return str(self.configuration["online_date"])[:10]
+        return self._summary.online_date[:10]
 
     @property
     def stamp(self) -> tuple[int, ...]:
@@ -87,15 +95,25 @@ class Device:
         files = (self.folder / f"conf_{name}.json", self.folder / f"props_{name}.json")
         return tuple(file.stat().st_mtime_ns for file in files if file.exists())
 
+    @property
+    def _configuration_file(self) -> Path:
+        if self.folder is None:
+            return Path(__file__).with_name("simulator.json")
+        return self.folder / f"conf_{self.folder.name}.json"
+
+    @cached_property
+    def _summary(self) -> _Summary:
+        # A list of all devices must not hold up others' requests for as long as it takes to make
+        # objects of everything in seventy files, which no thread shortens: the GIL is held.
+        return msgspec.json.decode(self._configuration_file.read_bytes(), type=_Summary)
+
     @cached_property
     def configuration(self) -> dict[str, Any]:
         """JSON of GET /backends/{name}/configuration."""
-        if self.folder is None:
-            path = Path(__file__).with_name("simulator.json")
-        else:
-            path = self.folder / f"conf_{self.folder.name}.json"
+        path = self._configuration_file
+        recorded = msgspec.json.decode(path.read_bytes())
         return {
-            **_completed(path.stem.removeprefix("conf_"), json.loads(path.read_text())),
+            **_completed(path.stem.removeprefix("conf_"), recorded),
             "backend_name": self.name,
         }
 
@@ -105,7 +123,7 @@ class Device:
         if self.folder is None:
             return {}
         path = self.folder / f"props_{self.folder.name}.json"
-        return {**json.loads(path.read_text()), "backend_name": self.name}
+        return {**msgspec.json.decode(path.read_bytes()), "backend_name": self.name}
 
 
 class Catalog:

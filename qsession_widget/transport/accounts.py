@@ -64,7 +64,7 @@ class Account:
     channel: str
     token: str | None = field(default=None, repr=False)
     url: str | None = None
-    instance: str | None = None
+    instance: str | None = field(default=None, repr=False)
     verify: bool | str = True
     private_endpoint: bool = False
     proxies: dict[str, str] = field(default_factory=dict, repr=False, hash=False)
@@ -101,7 +101,14 @@ class Account:
 
     def _check_the_way(self) -> None:
         """Check address and token, for any channel."""
-        if self.url is not None and urlsplit(self.url).scheme not in {"http", "https"}:
+        parts = urlsplit(self.url or IBM_URL)
+        if "@" in parts.netloc:
+            # It would be in every message and repr that names the address: this one leaves it out.
+            raise InvalidInputError(
+                "url has a user or a password in it, which is not allowed; what opens the service "
+                "is given as token"
+            )
+        if parts.scheme not in {"http", "https"}:
             raise InvalidInputError(f"url={self.url!r} is not an http or https address")
         if isinstance(self.verify, str) and not Path(self.verify).exists():
             raise InvalidInputError(

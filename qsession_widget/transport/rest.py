@@ -5,6 +5,7 @@ Endpoints under `/qsession` are the local runtime's own additions; IBM answers t
 
 from __future__ import annotations
 
+import uuid
 from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -177,8 +178,12 @@ class RuntimeApi:
         self.transport.request("DELETE", f"/jobs/{_part(job_id)}", gone_is_done=True)
 
     def cancel_job(self, job_id: str) -> None:
-        """POST /jobs/{id}/cancel. Sent twice, the worst response is a 409."""
-        self.transport.request("POST", f"/jobs/{_part(job_id)}/cancel", repeatable=True)
+        """POST /jobs/{id}/cancel.
+
+        Sent twice, the worst response is a 409, and not even that where the service knows keys.
+        """
+        path = f"/jobs/{_part(job_id)}/cancel"
+        self.transport.request("POST", path, repeatable=True, key=str(uuid.uuid4()))
 
     def results(self, job_id: str, *, key: str | None = None) -> str | None:
         """GET /jobs/{id}/results as text; None if there is no result (any more).

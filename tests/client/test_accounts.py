@@ -142,3 +142,17 @@ def test_the_api_of_an_instance_is_where_the_official_client_looks(
         url or "https://cloud.ibm.com", instance, private, "ibm_cloud"
     )
     assert official == base
+
+
+@pytest.mark.parametrize("channel", ["local", "ibm_quantum_platform"])
+@pytest.mark.parametrize(
+    "url", ["https://me:s3cret@host", "https://s3cret@host/x", "ftp://a:s3cret@b"]
+)
+def test_what_opens_a_service_is_in_no_address_and_in_no_repr(channel: str, url: str) -> None:
+    with pytest.raises(InvalidInputError, match="url has a user or a password") as caught:
+        Account(channel, "t0ken", url)
+    assert "s3cret" not in str(caught.value)
+    shown = repr(
+        Account(channel, "t0ken", "https://host", CRN, proxies={"https": "http://a:s3cret@b"})
+    )
+    assert not any(each in shown for each in ("t0ken", CRN, "s3cret"))

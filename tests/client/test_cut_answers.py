@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import inspect
 import json
 import os
 from contextlib import suppress
 from dataclasses import dataclass
+from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -20,14 +22,18 @@ from qsession_widget import (
     RuntimeJob,
     Sampler,
     Session,
+    local,
 )
 from qsession_widget.local import process
+from qsession_widget.local.admin import Administration
+from qsession_widget.runtime.http.kept_answers import AnswersByKey
 from qsession_widget.transport import http
 from qsession_widget.transport.http import Transport
+from qsession_widget.transport.proof_adapter import ProvenAdapter
 from qsession_widget.transport.rest import RuntimeApi
 from tests.client.circuits import bell
 from tests.client.relays import Cut, listening
-from tests.conftest import eventually
+from tests.conftest import eventually, running
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -309,6 +315,103 @@ def test_an_answer_that_is_cut(name: str, part: float, quick: Place) -> None:
 def test_an_answer_of_a_busy_runtime_that_is_cut(name: str, part: float, slow: Place) -> None:
     CHECKS[name](slow, part)
     assert slow.cut.done > 0
+
+
+# What the administrator does
+
+
+@pytest.fixture
+def lost(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Lose the first answer to each request named in the list, of which it is then taken."""
+    send = ProvenAdapter.send
+    names: list[str] = []
+
+    def losing(self: ProvenAdapter, request: requests.PreparedRequest, **rest: Any) -> Any:
+        answer = send(self, request, **rest)
+        name = f"{request.method} {request.path_url.removeprefix('/api/v1')}"
+        if name in names:
+            names.remove(name)
+            raise requests.ConnectionError("the answer is lost")
+        return answer
+
+    monkeypatch.setattr(ProvenAdapter, "send", losing)
+    return names
+
+
+def test_what_the_administrator_does_is_done_once_where_its_answer_is_lost(
+    own_runtime: Path, lost: list[str]
+) -> None:
+    with running(own_runtime, "--clock", "virtual", "--min-job-seconds", "60"):
+        service = QiskitRuntimeService("local")
+        at = Administration()
+        lost.append("POST /qsession/users")
+        token = at.add_user("ada")
+        theirs = QiskitRuntimeService("local", token, process.endpoint().url)
+        assert theirs.jobs() == []
+        lost.append("DELETE /qsession/users/ada")
+        at.remove_user("ada")
+        with pytest.raises(NotFoundError):
+            at.remove_user("ada")
+
+        first, second = [Sampler(service.backend("fake_manila")).run(bell()) for _ in range(2)]
+        lost.append(f"POST /jobs/{second.job_id()}/cancel")
+        assert at.cancel_job(second.job_id()) is True
+        assert at.cancel_job(second.job_id()) is False
+
+        before = datetime.fromisoformat(local.advance_clock(1)["now"])
+        lost.append("POST /qsession/clock")
+        now = datetime.fromisoformat(local.advance_clock(100)["now"])
+        assert (now - before).total_seconds() == 100
+        first.wait_for_final_state()
+        lost.append("POST /qsession/gc")
+        assert at.collect_garbage(retention_days=0)["jobs"] == 2
+        assert at.collect_garbage(retention_days=0)["jobs"] == 0
+
+        lost.append("POST /qsession/shutdown")
+        assert local.stop() is True
+        assert lost == []
+        assert local.stop() is False
+        service.close()
+        theirs.close()
+
+
+def test_a_key_is_for_one_act(slow: Place) -> None:
+    """Also while that goes on, and whatever else the key comes with."""
+    first, _ = slow.waiting()
+    api = slow.direct.api
+    ids = api.cancel_queued(str(first.session_id), key="k")
+    assert len(ids) == 2
+    other = slow.session()
+    with pytest.raises(ConflictError, match="Idempotency-Key 'k' was used for"):
+        api.cancel_queued(str(other.session_id), key="k")
+    assert api.cancel_queued(str(first.session_id), key="k") == ids
+
+
+def test_what_is_asked_for_again_while_it_goes_on_is_done_once() -> None:
+    acts = AnswersByKey()
+    done: list[None] = []
+
+    async def act() -> int:
+        done.append(None)
+        await asyncio.sleep(0)
+        return len(done)
+
+    async def fail() -> int:
+        await act()
+        raise ValueError("not now")
+
+    async def run() -> None:
+        assert (
+            await asyncio.gather(*(acts.once("ada", "k", "it", act) for _ in range(3))) == [1] * 3
+        )
+        assert await acts.once("bob", "k", "it", act) == 2
+        assert await acts.once("ada", None, "it", act) == 3
+        for _ in range(2):
+            with pytest.raises(ValueError, match="not now"):
+                await acts.once("ada", "f", "it", fail)
+        assert len(done) == 5
+
+    asyncio.run(run())
 
 
 # What is given once

@@ -41,6 +41,15 @@ def test_the_largest_and_newest_are_chosen_first_and_simulators_last() -> None:
     assert [each.simulator for each in found[-3:]] == [False, True, True]
 
 
+def test_a_list_reads_no_more_of_each_file_than_it_shows() -> None:
+    """Making objects of all of them holds up everybody else's requests: no thread helps there."""
+    found = Catalog().in_order_of_choice(mocks=True)
+    assert all({"configuration", "properties"}.isdisjoint(vars(each)) for each in found)
+    for each in found:
+        assert each.qubits == each.configuration["n_qubits"]
+        assert each.since == each.configuration["online_date"][:10]
+
+
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [

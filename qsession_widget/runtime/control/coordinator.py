@@ -166,7 +166,9 @@ class Coordinator:
         if self._transitions.current(session_id) is None:
             return []
         queued = self._state.jobs_of(session_id, JobState.QUEUED)
-        return await self._transitions.cancel_in_turns(queued, lifecycle.QUEUE_CANCELLED_REASON)
+        return await self._transitions.end_in_turns(
+            queued, JobState.CANCELLED, lifecycle.QUEUE_CANCELLED_REASON
+        )
 
     async def cancel_job(self, job_id: str) -> bool:
         """Cancel an unfinished job; returns False if it had ended, once that is on disk."""
@@ -185,7 +187,9 @@ class Coordinator:
         for session in self._state.sessions(owner):
             await self.cancel_session(session.id)
         jobs = self._state.jobs(owner)
-        await self._transitions.cancel_in_turns(jobs, CANCELLED_BY_USER_REASON, running=True)
+        await self._transitions.end_in_turns(
+            jobs, JobState.CANCELLED, CANCELLED_BY_USER_REASON, running=True
+        )
 
     async def set_tags(self, job: Job, tags: tuple[str, ...]) -> None:
         """Replace the tags of a job, finished or not."""

@@ -110,7 +110,7 @@ class Ticker:
     async def _settled(self) -> None:
         """Wait until no worker computes and no look is pending."""
         while not self._state.notifier.closed and (
-            self._state.wake_up.requested or self._dispatcher.busy
+            self._state.wake_up.requested or self._dispatcher.busy or self._transitions.busy
         ):
             self._looked.clear()
             await self._looked.wait()

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from msgspec.structs import replace
 
 from qsession_widget.runtime.model import lifecycle
+from qsession_widget.runtime.model.errors import InvalidTransitionError
 from qsession_widget.runtime.model.job import MAX_ATTEMPTS
 from qsession_widget.runtime.store.writes import Update
 from qsession_widget.wire.states import JOB_FAILED, RAN_TOO_LONG, JobState
@@ -26,7 +28,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 _AT_ONCE = 100
-"""How many jobs are cancelled in one turn of the event loop; it takes a few milliseconds."""
+"""How many jobs are ended in one turn of the event loop; it takes a few milliseconds."""
 
 
 class Transitions:
@@ -50,6 +52,12 @@ class Transitions:
         self._scheduler = scheduler
         self._arbiter = arbiter
         self._pool = pool
+        self._timing_out: dict[str, asyncio.Task[None]] = {}
+
+    @property
+    def busy(self) -> bool:
+        """Whether jobs are being ended that are too many for one turn of the event loop."""
+        return bool(self._timing_out)
 
     # -- sessions --------------------------------------------------------------------------
 
@@ -64,11 +72,42 @@ class Transitions:
             return None
         now = self._state.now
         deadline = lifecycle.next_deadline(session)
-        if deadline is not None and deadline <= now:
-            self.apply(lifecycle.tick(session, now))
+        if deadline is not None and deadline <= now and session_id not in self._timing_out:
+            if session.queued > _AT_ONCE and lifecycle.is_past_max_time(session, now):
+                self._begin_to_time_out(session)
+            else:
+                self.apply(lifecycle.tick(session, now))
             if self._state.settings.stop_at_max_time:
                 self._stop_running(session_id)
         return self._state.session(session_id)
+
+    def _begin_to_time_out(self, session: Session) -> None:
+        """End a session's many queued jobs in turns, as of the session's maximum time."""
+        when = lifecycle.max_time_end(session)
+        if when is None:
+            raise InvalidTransitionError(f"no job of session {session.id} has started")
+        # Other deadlines that are earlier come first.
+        step = lifecycle.tick(session, when - timedelta.resolution)
+        self.apply(step)
+        session = self.put_session(lifecycle.begin_to_time_out(step.session))
+        when = max(when, session.transitions[-1][1])
+        task = asyncio.get_running_loop().create_task(self._time_out_in_turns(session.id, when))
+        self._timing_out[session.id] = task
+
+    async def _time_out_in_turns(self, session_id: str, when: datetime) -> None:
+        jobs = self._state.jobs_of(session_id, JobState.QUEUED)
+        try:
+            await self.end_in_turns(jobs, JobState.FAILED, lifecycle.MAX_TIME_REASON, when=when)
+        except Exception:
+            # Its timer is still due: it is tried again.
+            log.exception("session %s could not be ended at its maximum time", session_id)
+        finally:
+            del self._timing_out[session_id]
+            # What came back into its queue meanwhile is due as well.
+            session = self._state.session(session_id)
+            if session is not None:
+                self.keep_session(session)
+            self._state.wake_up.request()
 
     def apply(self, step: lifecycle.Step) -> asyncio.Future[None]:
         """Carry out a step of a session: end the queued jobs that it ends, and keep the session."""
@@ -93,26 +132,34 @@ class Transitions:
         # If the runtime dies from here on, the next one completes the cancellation.
         stored = self._state.write(Update(sessions=(session,)))
         queued = self._state.jobs_of(session_id, JobState.QUEUED)
-        await self.cancel_in_turns(queued, lifecycle.CANCELLED_REASON)
+        await self.end_in_turns(queued, JobState.CANCELLED, lifecycle.CANCELLED_REASON)
         left = self._state.session(session_id)
         if left is not None:
             await self.apply(lifecycle.cancel(left, self._state.now))
         await asyncio.wait([stored])
 
-    async def cancel_in_turns(
-        self, jobs: list[Job], reason: str, *, running: bool = False
+    async def end_in_turns(
+        self,
+        jobs: list[Job],
+        state: JobState,
+        reason: str,
+        *,
+        running: bool = False,
+        when: datetime | None = None,
     ) -> list[str]:
-        """Cancel many jobs, some in each turn of the event loop, which stays responsive.
+        """End many jobs, some in each turn of the event loop, which stays responsive.
 
         Args:
             jobs: the jobs.
+            state: in which they end, without a result.
             reason: what their users read.
-            running: whether to cancel jobs that run by then, too.
+            running: whether to end jobs that run by then, too.
+            when: at which time they end; None is the present.
 
         Returns:
             Ids of the jobs that had not ended before, once that is on disk.
         """
-        cancelled: list[str] = []
+        found: list[str] = []
         stored: list[asyncio.Future[None]] = []
         for start in range(0, len(jobs), _AT_ONCE):
             if start:
@@ -123,15 +170,16 @@ class Transitions:
                 job = self._state.job(known.id)
                 if job is None or (job.state is JobState.RUNNING and not running):
                     continue
-                cancelled.append(job.id)
+                found.append(job.id)
                 if job.state is JobState.RUNNING:
-                    stored.append(self.end(job, JobState.CANCELLED, reason=reason))
+                    stored.append(self.end(job, state, reason=reason))
                     continue
-                ended.append(self._end(job, JobState.CANCELLED, self._state.now, reason=reason))
+                at = when or self._state.now
+                ended.append(self._end(job, state, at, reason=reason))
                 if job.session_id is not None:
                     sessions[job.session_id] = sessions.get(job.session_id, 0) + 1
             changed = tuple(
-                self.put_session(lifecycle.drop(session, self._state.now, count))
+                self.put_session(lifecycle.drop(session, when or self._state.now, count))
                 for session_id, count in sessions.items()
                 if (session := self._state.session(session_id)) is not None
             )
@@ -140,7 +188,7 @@ class Transitions:
         self._state.wake_up.request()
         if stored:
             await asyncio.wait(stored)
-        return cancelled
+        return found
 
     def put_session(self, session: Session) -> Session:
         """Keep a session that has changed, with a new revision."""

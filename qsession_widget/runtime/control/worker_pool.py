@@ -319,6 +319,8 @@ class _Worker:
                 self._get_ready(task)
             else:
                 self._report(task.task, self._outcome(task.task, sent=task.sent))
+            # Its payload may be large, and the next task may be long in coming.
+            del task
         if self._link is not None:
             self._link.close()
 

@@ -27,7 +27,8 @@ from qsession_widget.runtime.control.coordinator import Coordinator
 from qsession_widget.runtime.device_catalog import Catalog
 from qsession_widget.runtime.http import errors, openapi
 from qsession_widget.runtime.http.authentication import TokenAuthentication
-from qsession_widget.runtime.http.kept_answers import DeletedJobs
+from qsession_widget.runtime.http.kept_answers import AnswersByKey, DeletedJobs
+from qsession_widget.runtime.http.large_texts import LargeTexts
 from qsession_widget.runtime.http.middleware import access_log
 from qsession_widget.runtime.http.middleware.answer_identity import AnswerIdentityMiddleware
 from qsession_widget.runtime.http.middleware.connection_guard import CrowdedError
@@ -99,24 +100,28 @@ def create_app(
     resources = Resources(catalog, store)
     serializer = Serializer(clock, coordinator)
     removed = DeletedJobs()
+    large = LargeTexts()
     tokens = Tokens(token, registry)
-    results = ResultRoutes(store, coordinator, resources, serializer)
+    acts = AnswersByKey()
+    results = ResultRoutes(store, coordinator, resources, serializer, large)
     retention = Retention(store, clock, settings)
     routes = [
         # Starlette tries them in turn: those that are requested most come first.
         *results.routes(),
         *WatchRoutes(clock, store, coordinator, serializer, removed).routes(),
-        *JobRoutes(settings, clock, store, coordinator, resources, serializer, removed).routes(),
-        *SessionRoutes(settings, coordinator, resources, serializer).routes(),
+        *JobRoutes(
+            settings, clock, store, coordinator, resources, serializer, removed, acts, large
+        ).routes(),
+        *SessionRoutes(settings, coordinator, resources, serializer, acts).routes(),
         *BackendRoutes(resources, coordinator).routes(),
         *RuntimeRoutes(settings, clock, catalog, coordinator, version, shut_down).routes(),
         *WorkloadRoutes(store, coordinator).routes(),
         *IbmCloudRoutes(registry, tokens).routes(),
         *ProofRoutes(token).routes(),
-        *CollectionRoutes(store, retention).routes(),
+        *CollectionRoutes(store, retention, acts).routes(),
         *StatusRoutes(clock, store, coordinator, version).routes(),
-        *UserRoutes(registry, store, coordinator).routes(),
-        *ClockRoutes(clock, coordinator).routes(),
+        *UserRoutes(registry, store, coordinator, acts).routes(),
+        *ClockRoutes(clock, coordinator, acts).routes(),
     ]
     routes.append(openapi.route(routes, settings.max_session_seconds))
     activity = _Activity()

@@ -5,14 +5,19 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import OrderedDict
-from typing import TYPE_CHECKING, NamedTuple
+from functools import partial
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar, cast
 
 from starlette.responses import PlainTextResponse
 
+from qsession_widget.runtime.control.admission import KeyReusedError
+
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Mapping
+    from collections.abc import Awaitable, Callable, Coroutine, Mapping
 
     from starlette.types import Receive, Scope, Send
+
+T = TypeVar("T")
 
 KEPT_SECONDS = 60.0
 """Clients retry for half a minute."""
@@ -71,24 +76,48 @@ class GivenOnce:
         return list(self._given)
 
 
+class _Act(NamedTuple):
+    what: str
+    task: asyncio.Task[Any]
+
+
 class AnswersByKey:
-    """Makes requests idempotent: keeps the last answers by owner and key."""
+    """Makes requests idempotent: acts once for a key of an owner, and keeps the answer a while."""
 
     def __init__(self) -> None:
-        self._kept: OrderedDict[tuple[str, str], list[str]] = OrderedDict()
+        self._acts: dict[tuple[str, str], _Act] = {}
 
     async def once(
-        self, owner: str, key: str | None, act: Callable[[], Awaitable[list[str]]]
-    ) -> list[str]:
-        """Act, or return the answer that the same owner got for the same key."""
+        self, owner: str, key: str | None, what: str, act: Callable[[], Coroutine[Any, Any, T]]
+    ) -> T:
+        """Act, or return what came, or is about to come, of it when it was asked for before.
+
+        Args:
+            owner: who asks.
+            key: the request's idempotency key; None where every request is one of its own.
+            what: is asked for, in words that tell it from everything else.
+            act: does it. An act that fails may be tried again.
+
+        Raises:
+            KeyReusedError: where the key came with another request.
+        """
         if key is None:
             return await act()
-        known = self._kept.get((owner, key))
+        place = owner, key
+        known = self._acts.get(place)
         if known is None:
-            known = self._kept[owner, key] = await act()
-            if len(self._kept) > _MOST:
-                self._kept.popitem(last=False)
-        return known
+            known = self._acts[place] = _Act(what, asyncio.create_task(act()))
+            known.task.add_done_callback(partial(self._keep, place))
+        elif known.what != what:
+            raise KeyReusedError(key, known.what)
+        # A client that hangs up must not undo what it will ask for again.
+        return cast("T", await asyncio.shield(known.task))
+
+    def _keep(self, place: tuple[str, str], done: asyncio.Task[Any]) -> None:
+        if done.cancelled() or done.exception() is not None:
+            del self._acts[place]
+            return
+        done.get_loop().call_later(KEPT_SECONDS, self._acts.pop, place)
 
 
 class DeletedJobs:

@@ -324,9 +324,9 @@ OPERATIONS: dict[tuple[str, str], Operation] = {
     ),
     ("DELETE", "/jobs/{job_id}"): _DONE,
     ("GET", "/jobs/{job_id}/results"): Operation(
-        TEXT, also=(204,), media_type="text/plain", refuses=(404, 410)
+        TEXT, also=(204,), media_type="text/plain", keyed=True, refuses=(400, 404, 410)
     ),
-    ("POST", "/jobs/{job_id}/cancel"): Operation(status=204, refuses=(404, 409)),
+    ("POST", "/jobs/{job_id}/cancel"): Operation(status=204, keyed=True, refuses=(400, 404, 409)),
     ("GET", "/jobs/{job_id}/logs"): Operation(TEXT, media_type="text/plain", refuses=_NOT_FOUND),
     ("GET", "/jobs/{job_id}/metrics"): Operation(_ref("JobMetrics"), refuses=_NOT_FOUND),
     ("PUT", "/jobs/{job_id}/tags"): Operation(
@@ -360,7 +360,7 @@ OPERATIONS: dict[tuple[str, str], Operation] = {
         refuses=_NOT_FOUND,
     ),
     ("POST", "/qsession/sessions/{session_id}/cancel_queued"): Operation(
-        _object({"cancelled": _list(TEXT)}), refuses=_NOT_FOUND
+        _object({"cancelled": _list(TEXT)}), keyed=True, refuses=(400, 404, 409)
     ),
     ("GET", "/qsession/clock"): Operation(_CLOCK),
     ("POST", "/qsession/clock"): Operation(
@@ -374,6 +374,7 @@ OPERATIONS: dict[tuple[str, str], Operation] = {
                 }
             }
         ),
+        keyed=True,
         refuses=(400, 403, 409, 413),
     ),
     ("POST", "/qsession/shutdown"): Operation(status=202, refuses=(403,)),
@@ -427,7 +428,8 @@ OPERATIONS: dict[tuple[str, str], Operation] = {
                 "max_store_bytes": _or_null({**NUMBER, "minimum": 0, "maximum": LARGEST}),
             },
         ),
-        refuses=(400, 403, 413),
+        keyed=True,
+        refuses=(400, 403, 409, 413),
     ),
     ("GET", "/qsession/users"): Operation(
         _object({"users": _list(_object({"name": TEXT, "created_at": INSTANT}))}), refuses=(403,)
@@ -435,6 +437,7 @@ OPERATIONS: dict[tuple[str, str], Operation] = {
     ("POST", "/qsession/users"): Operation(
         _object({"name": TEXT, "token": TEXT}),
         takes=_object({"name": {**TEXT, "pattern": f"^{NAME_PATTERN}$"}}),
+        keyed=True,
         refuses=(400, 403, 409, 413),
     ),
     ("DELETE", "/qsession/users/{name}"): Operation(status=204, refuses=(403, 404)),

@@ -3,42 +3,44 @@
 from __future__ import annotations
 
 import asyncio
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
-
-import msgspec
-from msgspec import Raw
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from qsession_widget.runtime import bounds
 from qsession_widget.runtime.http import errors
-from qsession_widget.runtime.http.requested_shots import (
-    Lists,
-    OneLevel,
-    Program,
-    RequestedShots,
-    requested,
-)
+from qsession_widget.runtime.http import job_body as job_body_reader
 from qsession_widget.wire.documents import LARGEST
-from qsession_widget.wire.fields import CLASSIFIED, EXECUTOR, EXTRA, IDEMPOTENCY_KEY
+from qsession_widget.wire.fields import EXTRA, IDEMPOTENCY_KEY
 
 if TYPE_CHECKING:
     from starlette.datastructures import QueryParams
     from starlette.requests import Request
 
     from qsession_widget.runtime.bounds import Bound
+    from qsession_widget.runtime.http.large_bodies import Room
+    from qsession_widget.runtime.http.requested_shots import RequestedShots
     from qsession_widget.runtime.settings import Settings
-
-T = TypeVar("T")
 
 MAX_PAGE = bounds.PAGE
 DEFAULT_PAGE = 20
 MAX_OPTIMIZATION_LEVEL = 3
-_LARGE_BYTES = 2**20
+LARGE_BYTES = 2**20
+"""A larger body has to find room."""
+
+ELSEWHERE_BYTES = 4 * 2**20
+"""A larger body is parsed in a process of its own: here it would hold up all other requests."""
+
+_readers = ThreadPoolExecutor(2, "job-reader")
+"""Each waits for a process that parses a body."""
 
 
 async def body(request: Request, limit: int) -> dict[str, Any]:
     """Parse a request's body, which must be a JSON object."""
-    return _decoded(await _whole(request, limit), dict[str, Any])
+    try:
+        return job_body_reader.decode(await _whole(request, limit), dict[str, Any])
+    except job_body_reader.RefusedError as error:
+        raise errors.bad_request(error.message, error.solution) from error
 
 
 class Payload(NamedTuple):
@@ -55,78 +57,46 @@ class Payload(NamedTuple):
     requested: list[RequestedShots]
 
 
-async def job_body(request: Request, limits: Settings) -> tuple[dict[str, Any], Payload]:
+async def job_body(
+    request: Request, limits: Settings, room: Room | None = None
+) -> tuple[dict[str, Any], Payload]:
     """Parse the body of a new job, and its `params` apart from the rest.
 
     The params are validated as JSON but not decoded: for a large circuit that would delay all other
     requests, and the worker decodes them anyway.
+
+    Args:
+        request: the request.
+        limits: of the runtime.
+        room: is entered before more of a large body is kept.
     """
-    members = _decoded(await _whole(request, limits.max_body_bytes), dict[str, Raw])
-    params = members.pop("params", Raw())
-    if bytes(memoryview(params)[:1]) != b"{":
-        raise errors.bad_request("params is missing or no object.", "Send the pubs in it.")
-    if len(memoryview(params)) > _LARGE_BYTES:
-        # Validating takes a while: let other requests run in between.
-        await asyncio.sleep(0)
-    lists = _decoded(params, Lists)
-    program = lists.quantum_program
-    for name, found in (
-        ("pubs", lists.pubs),
-        ("circuits", lists.circuits),
-        ("items", program.items if isinstance(program, Program) else None),
-    ):
-        if isinstance(found, list) and len(found) > limits.max_circuits:
-            raise errors.bad_request(
-                f"The job has {len(found)} {name}; this runtime takes {limits.max_circuits}.",
-                "Send them in several jobs.",
+    raw = await _whole(request, limits.max_body_bytes, room)
+    try:
+        if len(raw) > ELSEWHERE_BYTES:
+            found = await asyncio.get_running_loop().run_in_executor(
+                _readers, job_body_reader.read_elsewhere, raw, limits.max_circuits
             )
-    rest = {name: _decoded(value, Any) for name, value in members.items()}
-    _refuse_other_data(rest.get("program_id"), lists)
-    pubs = len(lists.pubs) if isinstance(lists.pubs, list) else None
-    return rest, Payload(_text(params), pubs, requested(rest.get("program_id"), lists))
+        else:
+            found = job_body_reader.read(raw, limits.max_circuits)
+    except job_body_reader.RefusedError as error:
+        raise errors.bad_request(error.message, error.solution) from error
+    params = _text(memoryview(raw)[found.start : found.start + found.size])
+    return found.rest, Payload(params, found.pubs, found.requested)
 
 
-class _Execution(msgspec.Struct):
-    """The part of a sampler's options that is checked here."""
-
-    meas_type: OneLevel = None
-
-
-def _refuse_other_data(program_id: Any, lists: Lists) -> None:
-    """Reject a job that asks for other data than bits: this runtime simulates no pulses."""
-    program, options = lists.quantum_program, lists.options
-    wanted: OneLevel = None
-    name = "options.execution.meas_type"
-    if program_id == EXECUTOR and isinstance(program, Program):
-        name, wanted = "quantum_program.meas_level", program.meas_level
-    elif program_id == "sampler" and isinstance(options, dict):
-        execution = options.get("execution")
-        if execution is not None and bytes(execution).startswith(b"{"):
-            wanted = _decoded(execution, _Execution).meas_type
-    if wanted not in (None, CLASSIFIED):
-        shown = "no text" if isinstance(wanted, (list, dict)) else f"{wanted!r:.80}"
-        raise errors.bad_request(
-            f"{name} is {shown}.", f"This runtime gives {CLASSIFIED!r} results only."
-        )
-
-
-async def _whole(request: Request, limit: int) -> bytearray:
+async def _whole(request: Request, limit: int, room: Room | None = None) -> bytearray:
     raw = bytearray()
     async for chunk in request.stream():
+        if room is not None and len(raw) <= LARGE_BYTES < len(raw) + len(chunk):
+            # Until there is room, no more is read of the connection.
+            await room.enter()
         raw += chunk
         if len(raw) > limit:
             raise errors.body_too_large(limit)
     return raw
 
 
-def _decoded(raw: bytes | bytearray | Raw, form: type[T]) -> T:
-    try:
-        return msgspec.json.decode(raw, type=form)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise errors.bad_request(f"The body cannot be read as JSON: {error}") from error
-
-
-def _text(value: Raw) -> str:
+def _text(value: memoryview) -> str:
     try:
         return str(value, "utf-8")
     except UnicodeDecodeError as error:

@@ -43,6 +43,8 @@ class Session(msgspec.Struct, frozen=True, gc=False):
         busy_since: start of the present stretch in which at least one of its jobs runs.
         idle_since: since when it is open or active with nothing queued or running.
         cancelled: whether the user cancelled it.
+        timed_out: whether its queued jobs are ending at its maximum time. Not stored: after a
+            restart its deadline is due again.
         transitions: each state that it entered, and the time.
         queued: how many of its jobs are queued.
         running: how many of its jobs are running.
@@ -64,6 +66,7 @@ class Session(msgspec.Struct, frozen=True, gc=False):
     state_reason: str = ""
     accepting_jobs: bool = True
     cancelled: bool = False
+    timed_out: bool = False
     started_at: datetime | None = None
     activated_at: datetime | None = None
     closed_at: datetime | None = None
@@ -170,7 +173,7 @@ def start(session: Session, now: datetime) -> Session:
 
 def may_start(session: Session) -> bool:
     """Whether one of its queued jobs may start now: not while a transition is pending."""
-    return session.state in _STARTING and not is_cancelled(session)
+    return session.state in _STARTING and not session.cancelled and not session.timed_out
 
 
 def is_cancelled(session: Session) -> bool:
@@ -274,6 +277,13 @@ def begin_to_cancel(session: Session) -> Session:
     return replace(session, accepting_jobs=False, cancelled=True, state_reason=CANCELLED_BY_USER)
 
 
+def begin_to_time_out(session: Session) -> Session:
+    """Accept no more jobs and start none; `tick` ends the rest of the queue, in its own time."""
+    return replace(
+        session, accepting_jobs=False, timed_out=True, state_reason=_max_time_reason(session)
+    )
+
+
 def cancel(session: Session, now: datetime) -> Step:
     """Accept no more jobs, cancel queued ones, let running ones finish (DELETE .../close)."""
     if session.state is SessionState.CLOSED:
@@ -289,9 +299,15 @@ def next_deadline(session: Session) -> datetime | None:
 
 def is_past_max_time(session: Session, now: datetime) -> bool:
     """Whether the time since the start of its first job is over."""
+    end = max_time_end(session)
+    return end is not None and now >= end
+
+
+def max_time_end(session: Session) -> datetime | None:
+    """Return when its maximum time is over; None before its first job has started."""
     if session.started_at is None:
-        return False
-    return now >= session.started_at + timedelta(seconds=session.max_seconds)
+        return None
+    return session.started_at + timedelta(seconds=session.max_seconds)
 
 
 def tick(session: Session, now: datetime) -> Step:
@@ -379,9 +395,11 @@ def _time_out_active(session: Session, now: datetime) -> Step:
 
 
 def _time_out(session: Session, now: datetime) -> Step:
-    reason = f"open for {session.max_seconds} s (maximum time)"
-    session = replace(session, accepting_jobs=False, state_reason=reason)
-    return _drop_queued(session, JobState.FAILED, MAX_TIME_REASON, now)
+    return _drop_queued(begin_to_time_out(session), JobState.FAILED, MAX_TIME_REASON, now)
+
+
+def _max_time_reason(session: Session) -> str:
+    return f"open for {session.max_seconds} s (maximum time)"
 
 
 def _deadlines(session: Session) -> list[tuple[datetime, Callable[[Session, datetime], Step]]]:

@@ -223,3 +223,39 @@ async def test_an_end_that_is_at_hand_has_the_tags_that_came_while_it_was_stored
         assert (await bench.ended(job_id)).tags == ("new",)
         at_hand = inside.take_outcome("o", job_id)
         assert at_hand is None or at_hand[0].tags == ("new",)
+
+
+async def test_many_jobs_end_in_turns_at_their_sessions_maximum_time(tmp_path: Path) -> None:
+    async with going(Bench(tmp_path, min_job_seconds=FOR_EVER)) as bench:
+        session_id = await bench.opens(seconds=600)
+        first = await bench.submits(session_id)
+        await bench.running(first)
+        job_ids = [await bench.submits(session_id) for _ in range(250)]
+        other = await bench.submits()
+        started = (await bench.job(first)).started_at
+        assert started is not None
+        turns = 0
+        bench.clock.moves(seconds=700)
+        inside = bench.coordinator
+        assert inside.session("o", session_id) is not None, "its first job goes on"
+        assert inside._transitions.busy
+        with pytest.raises(lifecycle.NotAcceptingJobsError):
+            await bench.submits(session_id)
+        while inside._transitions.busy:
+            turns += 1
+            inside._look()
+            await asyncio.sleep(0)
+        assert turns > 250 / 100
+        found = [await bench.job(job_id) for job_id in job_ids]
+        deadline = started + timedelta(seconds=600)
+        assert {(job.state, job.started_at, job.ended_at, job.reason) for job in found} == {
+            (JobState.FAILED, None, deadline, lifecycle.MAX_TIME_REASON)
+        }
+        session = await bench.session(session_id)
+        assert session.transitions[-1] == (SessionState.PENDING_CLOSED, deadline)
+        assert "maximum time" in session.state_reason
+        await inside.cancel_job(first)
+        assert (await bench.closed(session_id)).queued == 0
+        await bench.running(other)
+        await inside.cancel_job(other)
+        bench.nothing_left()

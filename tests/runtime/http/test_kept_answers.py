@@ -36,7 +36,7 @@ def test_the_same_key_of_the_same_owner_gives_the_first_answer() -> None:
     async def ask() -> list[list[str]]:
         answers = AnswersByKey()
         asked = [("o", "k"), ("o", "k"), ("other", "k"), ("o", None), ("o", None)]
-        return [await answers.once(owner, key, act) for owner, key in asked]
+        return [await answers.once(owner, key, "what", act) for owner, key in asked]
 
     assert asyncio.run(ask()) == [["1"], ["1"], ["2"], ["3"], ["4"]]
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from starlette.routing import Route
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 
     from qsession_widget.runtime.clock import Clock
     from qsession_widget.runtime.control.coordinator import Coordinator
+    from qsession_widget.runtime.http.kept_answers import AnswersByKey
 
 LONGEST_ADVANCE_SECONDS = 366 * 86_400
 
@@ -29,6 +31,7 @@ class ClockRoutes:
 
     clock: Clock
     coordinator: Coordinator
+    acts: AnswersByKey
 
     def routes(self) -> list[Route]:
         """Return every route, relative to the API's prefix."""
@@ -50,7 +53,12 @@ class ClockRoutes:
         seconds = _seconds(await parsing.body(request, bounds.SMALL_BODY_BYTES))
         if self.clock.kind != VIRTUAL:
             raise errors.clock_runs_by_itself(self.clock.kind)
-        await self.coordinator.advance(seconds)
+        await self.acts.once(
+            parsing.owner(request),
+            parsing.idempotency_key(request),
+            f"advancing the clock by {seconds} s",
+            partial(self.coordinator.advance, seconds),
+        )
         return self._answer()
 
     def _answer(self) -> Response:

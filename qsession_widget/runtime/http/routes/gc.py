@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from starlette.routing import Route
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from starlette.requests import Request
     from starlette.responses import Response
 
+    from qsession_widget.runtime.http.kept_answers import AnswersByKey
     from qsession_widget.runtime.store.retention import Retention
     from qsession_widget.runtime.store.store import Store
 
@@ -28,6 +30,7 @@ class CollectionRoutes:
 
     store: Store
     retention: Retention
+    acts: AnswersByKey
 
     def routes(self) -> list[Route]:
         """Return the route, relative to the API's prefix."""
@@ -46,7 +49,12 @@ class CollectionRoutes:
             _bound(body, "retention_days", MOST_DAYS, own.days),
             None if size is None else int(size),
         )
-        removed = await self.retention.collect(wanted)
+        removed = await self.acts.once(
+            parsing.owner(request),
+            parsing.idempotency_key(request),
+            f"removing what is beyond {wanted}",
+            partial(self.retention.collect, wanted),
+        )
         return JsonAnswer(
             {
                 "jobs": removed.jobs,

@@ -20,8 +20,9 @@ from qsession_widget.runtime.http import (
     serializers,
     unsupported,
 )
+from qsession_widget.runtime.http.large_bodies import LargeBodies
 from qsession_widget.runtime.http.long_poll import LongPoll
-from qsession_widget.runtime.http.responses import JsonAnswer
+from qsession_widget.runtime.http.responses import LARGE_CHARACTERS, JsonAnswer
 from qsession_widget.runtime.model.job import Job
 from qsession_widget.runtime.model.lifecycle import NotAcceptingJobsError
 from qsession_widget.runtime.store.store import JobFilter
@@ -36,11 +37,13 @@ if TYPE_CHECKING:
     from qsession_widget.runtime.clock import Clock
     from qsession_widget.runtime.control.coordinator import Coordinator
     from qsession_widget.runtime.device_catalog import Device
-    from qsession_widget.runtime.http.kept_answers import DeletedJobs
+    from qsession_widget.runtime.http.kept_answers import AnswersByKey, DeletedJobs
+    from qsession_widget.runtime.http.large_texts import LargeTexts
     from qsession_widget.runtime.http.resources import Resources
     from qsession_widget.runtime.http.serializers import Serializer
     from qsession_widget.runtime.settings import Settings
     from qsession_widget.runtime.store.store import Store
+    from qsession_widget.wire.documents import JobDocument
 
 T = TypeVar("T")
 
@@ -53,7 +56,10 @@ class JobRoutes:
 
     Attributes:
         removed: is told of jobs that are deleted.
+        acts: answers to acts that a client may ask for again.
+        large: sends payloads that are large.
         polls: decides which quick polls are held.
+        large_bodies: where a user's large jobs find room while they are received.
     """
 
     settings: Settings
@@ -63,7 +69,10 @@ class JobRoutes:
     resources: Resources
     serializer: Serializer
     removed: DeletedJobs
+    acts: AnswersByKey
+    large: LargeTexts
     polls: LongPoll = field(default_factory=LongPoll)
+    large_bodies: LargeBodies = field(default_factory=LargeBodies)
 
     def routes(self) -> list[Route]:
         """Return every route, relative to the API's prefix."""
@@ -79,7 +88,13 @@ class JobRoutes:
 
     async def create_job(self, request: Request) -> Response:
         """POST /jobs."""
-        body, payload = await parsing.job_body(request, self.settings)
+        async with self.large_bodies.room(parsing.owner(request)) as room:
+            body, payload = await parsing.job_body(request, self.settings, room)
+            return await self._create_job(request, body, payload)
+
+    async def _create_job(
+        self, request: Request, body: dict[str, Any], payload: parsing.Payload
+    ) -> Response:
         program_id = parsing.required_text(body, "program_id")
         if program_id not in PROGRAMS:
             raise errors.program_not_found(program_id, PROGRAMS)
@@ -186,14 +201,27 @@ class JobRoutes:
             self.polls.answered(request.client, job_id, quick=hold_seconds > 0)
         (document,) = self.serializer.jobs([job])
         headers = {**headers, "ETag": serializers.etag(job)}
-        hidden = without_params or job.private
-        params = None if hidden else await self.store.params(job.id)
-        # The params of a job that has ended may have been removed (see `retention`).
-        if params is None and (hidden or job.state.final):
+        if without_params or job.private:
+            return JsonAnswer(document, headers=headers)
+        return await self._with_params(job, document, headers)
+
+    async def _with_params(
+        self, job: Job, document: JobDocument, headers: dict[str, str]
+    ) -> Response:
+        """Return a job with its payload as it was received: parsing a large one would take time."""
+        params = await self.store.params(job.id)
+        if params is None and job.state.final:
+            # The params of a job that has ended may have been removed (see `retention`).
             return JsonAnswer(document, headers=headers)
         if params is None:
-            raise errors.job_not_found(job_id)
-        # The payload is returned as it was received: parsing a large one would take time.
+            raise errors.job_not_found(job.id)
+        if len(params) > LARGE_CHARACTERS:
+            del params
+            before = msgspec.json.encode(document)[:-1] + b',"params":'
+            read = partial(self.store.params, job.id)
+            return await self.large.answer(
+                job.owner, read, before=before, after=b"}", headers=headers
+            )
         whole = msgspec.structs.replace(document, params=msgspec.Raw(params.encode()))
         return JsonAnswer(whole, headers=headers)
 
@@ -209,13 +237,18 @@ class JobRoutes:
     async def cancel_job(self, request: Request) -> Response:
         """POST /jobs/{id}/cancel."""
         job = await self.resources.job(request)
+        key = parsing.idempotency_key(request)
+        act = partial(self._cancel_job, request, job)
+        await self.acts.once(job.owner, key, f"cancelling job {job.id}", act)
+        return Response(status_code=204)
+
+    async def _cancel_job(self, request: Request, job: Job) -> None:
         if not await self.coordinator.cancel_job(job.id):
             # The job may have ended without that being on disk yet: the answer names a final state.
             ended = partial(self._has_ended, job.owner, job.id)
             await self._hold(request, job.id, ended, _END_ON_DISK_SECONDS)
             job = await self.resources.job(request)
             raise errors.job_is_final(job.id, job.state.value)
-        return Response(status_code=204)
 
     async def read_logs(self, request: Request) -> Response:
         """GET /jobs/{id}/logs."""

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING
 
+import msgspec
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
 from qsession_widget.runtime.http import errors, holding, parsing, serializers
 from qsession_widget.runtime.http.kept_answers import KEPT_SECONDS, AttentiveAnswer, GivenOnce
-from qsession_widget.runtime.http.responses import JsonAnswer
+from qsession_widget.runtime.http.responses import LARGE_CHARACTERS, JsonAnswer
 from qsession_widget.runtime.store.writes import DeleteResult
 from qsession_widget.wire.documents import LARGEST
 from qsession_widget.wire.states import JobState
@@ -20,6 +22,7 @@ if TYPE_CHECKING:
     from starlette.requests import Request
 
     from qsession_widget.runtime.control.coordinator import Coordinator
+    from qsession_widget.runtime.http.large_texts import LargeTexts
     from qsession_widget.runtime.http.resources import Resources
     from qsession_widget.runtime.http.serializers import Serializer
     from qsession_widget.runtime.model.job import Job
@@ -31,6 +34,7 @@ class ResultRoutes:
     """The endpoints of results and outcomes.
 
     Attributes:
+        large: sends results that are large.
         taking: is held while a private job's result is taken.
         given: results of private jobs that were returned, and may be asked for again for a while.
         background: tasks that go on after their answer.
@@ -40,6 +44,7 @@ class ResultRoutes:
     coordinator: Coordinator
     resources: Resources
     serializer: Serializer
+    large: LargeTexts
     taking: asyncio.Lock = field(default_factory=asyncio.Lock)
     given: GivenOnce = field(default_factory=GivenOnce)
     background: set[asyncio.Task[None]] = field(default_factory=set)
@@ -58,15 +63,22 @@ class ResultRoutes:
         A private job's result is returned once: for a minute again to the same `Idempotency-Key`,
         or to the request that follows a connection which broke with the answer.
         """
+        key = parsing.idempotency_key(request)
         job = await self.resources.job(request)
         if job.state is JobState.FAILED:
             return PlainTextResponse(job.reason or "")
         if job.private:
-            return await self._result_once(job, parsing.idempotency_key(request))
+            return await self._result_once(job, key)
         text = await self.store.result(job.id)
         if text is None and job.state is JobState.COMPLETED:
             raise errors.result_removed(job.id)
-        return Response(status_code=204) if text is None else PlainTextResponse(text)
+        if text is None:
+            return Response(status_code=204)
+        if len(text) > LARGE_CHARACTERS:
+            del text
+            read = partial(self.store.result, job.id)
+            return await self.large.answer(job.owner, read, media_type="text/plain")
+        return PlainTextResponse(text)
 
     async def read_interim(self, request: Request) -> Response:
         """GET /qsession/jobs/{id}/interim: results of pubs that are done, after the first K."""
@@ -117,8 +129,15 @@ class ResultRoutes:
             return Response(status_code=304, headers=headers)
         job, result = found
         (document,) = self.serializer.jobs([job])
-        answer = {"job": document, "etag": serializers.etag(job), "result": result}
-        return JsonAnswer(answer, headers=headers)
+        answer = {"job": document, "etag": serializers.etag(job)}
+        if result is not None and len(result) > LARGE_CHARACTERS:
+            before = msgspec.json.encode(answer)[:-1] + b',"result":"'
+            del found, result
+            read = partial(self.store.result, job.id)
+            return await self.large.answer(
+                owner, read, before=before, after=b'"}', escaped=True, headers=headers
+            )
+        return JsonAnswer({**answer, "result": result}, headers=headers)
 
     async def end(self) -> None:
         """Delete the private results that were returned, before the runtime ends."""

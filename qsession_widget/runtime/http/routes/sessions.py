@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -12,7 +12,6 @@ from starlette.routing import Route
 from qsession_widget.runtime import bounds
 from qsession_widget.runtime.control.admission import NewSession
 from qsession_widget.runtime.http import errors, parsing
-from qsession_widget.runtime.http.kept_answers import AnswersByKey
 from qsession_widget.runtime.http.responses import JsonAnswer
 from qsession_widget.wire.states import Mode
 
@@ -20,6 +19,7 @@ if TYPE_CHECKING:
     from starlette.requests import Request
 
     from qsession_widget.runtime.control.coordinator import Coordinator
+    from qsession_widget.runtime.http.kept_answers import AnswersByKey
     from qsession_widget.runtime.http.resources import Resources
     from qsession_widget.runtime.http.serializers import Serializer
     from qsession_widget.runtime.settings import Settings
@@ -33,14 +33,14 @@ class SessionRoutes:
     """The endpoints below `/sessions`.
 
     Attributes:
-        cancelled: answers to `cancel_queued`, which a client may ask for again.
+        acts: answers to acts that a client may ask for again.
     """
 
     settings: Settings
     coordinator: Coordinator
     resources: Resources
     serializer: Serializer
-    cancelled: AnswersByKey = field(default_factory=AnswersByKey)
+    acts: AnswersByKey
 
     def routes(self) -> list[Route]:
         """Return every route, relative to the API's prefix."""
@@ -123,7 +123,8 @@ class SessionRoutes:
         session = await self.resources.session(request)
         key = parsing.idempotency_key(request)
         act = partial(self.coordinator.cancel_queued, session.id)
-        return JsonAnswer({"cancelled": await self.cancelled.once(session.owner, key, act)})
+        what = f"cancelling what is queued in session {session.id}"
+        return JsonAnswer({"cancelled": await self.acts.once(session.owner, key, what, act)})
 
     def _max_seconds(self, body: dict[str, Any]) -> int:
         limit = self.settings.max_session_seconds

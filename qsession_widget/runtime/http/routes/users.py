@@ -7,6 +7,7 @@ import logging
 import re
 import secrets
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING
 
 from starlette.responses import Response
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from starlette.requests import Request
 
     from qsession_widget.runtime.control.coordinator import Coordinator
+    from qsession_widget.runtime.http.kept_answers import AnswersByKey
     from qsession_widget.runtime.store.store import Store
 
 log = logging.getLogger(__name__)
@@ -36,12 +38,14 @@ class UserRoutes:
     """The endpoints below `/qsession/users`, for the administrator only.
 
     Attributes:
+        acts: answers to acts that a client may ask for again.
         changing: is held while a user is added or removed.
     """
 
     registry: UserRegistry
     store: Store
     coordinator: Coordinator
+    acts: AnswersByKey
     changing: asyncio.Lock = field(default_factory=asyncio.Lock)
 
     def routes(self) -> list[Route]:
@@ -75,6 +79,16 @@ class UserRoutes:
                 "Allowed are 1 to 64 letters, digits, '.', '_', '@' and '-', the first of them a "
                 "letter or digit.",
             )
+        token = await self.acts.once(
+            parsing.owner(request),
+            parsing.idempotency_key(request),
+            f"adding user {name}",
+            partial(self._add, name),
+        )
+        return JsonAnswer({"name": name, "token": token})
+
+    async def _add(self, name: str) -> str:
+        """Add a user, and return their token."""
         async with self.changing:
             if self.registry.hash_for(name) is not None:
                 raise errors.user_exists(name)
@@ -83,7 +97,7 @@ class UserRoutes:
             await self.store.write(AddUser(user))
             self.registry.add(user)
         log.info("user %s was added", name)
-        return JsonAnswer({"name": name, "token": token})
+        return token
 
     async def remove_user(self, request: Request) -> Response:
         """DELETE /qsession/users/{name}: revokes their token, and cancels their unfinished work."""

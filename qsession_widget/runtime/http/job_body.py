@@ -1,0 +1,206 @@
+"""Reads the body of a new job: its `params` as text, what is counted in them, and the rest.
+
+A body of many megabytes is read in a process of its own (`python -m` this module). A JSON parser
+holds the GIL, so that a thread would hold up everybody else's requests just as long, and some
+bodies take many times their size when they are read, which a limit ends there and not here.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import resource
+import subprocess
+import sys
+from typing import Any, TypeVar
+
+import msgspec
+from msgspec import Raw
+
+from qsession_widget.runtime import bounds
+from qsession_widget.runtime.http.requested_shots import (
+    Lists,
+    OneLevel,
+    Program,
+    RequestedShots,
+    requested,
+)
+from qsession_widget.wire.fields import CLASSIFIED, EXECUTOR
+
+T = TypeVar("T")
+
+log = logging.getLogger(__name__)
+
+READING_BYTES = 128 * 2**20
+"""Memory that the process which reads a body may take besides the body itself."""
+
+READING_SECONDS = 30
+"""Processor time that it may take."""
+
+
+class RefusedError(Exception):
+    """A body that is not taken.
+
+    Attributes:
+        message: what is wrong with it.
+        solution: what is allowed.
+    """
+
+    def __init__(self, message: str, solution: str = "") -> None:
+        super().__init__(message, solution)
+        self.message, self.solution = message, solution
+
+
+class Body(msgspec.Struct):
+    """What a body says.
+
+    Attributes:
+        rest: of the job, without its `params`.
+        start: place in the body at which `params` begin, or the same text does.
+        size: bytes of `params`.
+        pubs: how many there are, None for a program that has none.
+        requested: shots that they ask for, as far as that can be seen.
+    """
+
+    rest: dict[str, Any]
+    start: int
+    size: int
+    pubs: int | None
+    requested: list[RequestedShots]
+
+
+def read(raw: bytes | bytearray, max_circuits: int) -> Body:
+    """Read a body here and now.
+
+    Raises:
+        RefusedError: for one that is no job.
+    """
+    members = decode(raw, dict[str, Raw])
+    params = members.pop("params", Raw())
+    text = memoryview(params)
+    if bytes(text[:1]) != b"{":
+        raise RefusedError("params is missing or no object.", "Send the pubs in it.")
+    beside, most = len(raw) - len(text), bounds.TAGS_BODY_BYTES
+    if beside > most:
+        raise RefusedError(
+            f"The body has {beside} bytes beside params; this runtime takes {most}.",
+            "Send what the job computes with in params.",
+        )
+    lists = decode(params, Lists)
+    program = lists.quantum_program
+    for name, found in (
+        ("pubs", lists.pubs),
+        ("circuits", lists.circuits),
+        ("items", program.items if isinstance(program, Program) else None),
+    ):
+        if isinstance(found, list) and len(found) > max_circuits:
+            raise RefusedError(
+                f"The job has {len(found)} {name}; this runtime takes {max_circuits}.",
+                "Send them in several jobs.",
+            )
+    rest = {name: decode(value, Any) for name, value in members.items()}
+    _refuse_other_data(rest.get("program_id"), lists)
+    pubs = len(lists.pubs) if isinstance(lists.pubs, list) else None
+    return Body(rest, raw.find(text), len(text), pubs, requested(rest.get("program_id"), lists))
+
+
+def read_elsewhere(raw: bytes | bytearray, max_circuits: int) -> Body:
+    """Read a body in a process of its own, and wait for that. For threads.
+
+    Raises:
+        RefusedError: for one that is no job, or takes too much to read.
+    """
+    # -P: the present folder is none of ours.
+    command = [sys.executable, "-P", "-m", __name__, str(max_circuits)]
+    try:
+        started = subprocess.Popen(  # noqa: S603 - our own interpreter and module, no shell
+            command,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            bufsize=0,
+        )
+    except OSError:
+        # Better late than not at all, where there can be no more processes.
+        log.exception("a body of %d bytes is read in the server itself", len(raw))
+        return read(raw, max_circuits)
+    with started as child:
+        if child.stdin is None or child.stdout is None:
+            raise AssertionError  # as asked for above
+        # It reads all before it writes, and may die of what it reads.
+        with contextlib.suppress(BrokenPipeError), child.stdin as given:
+            left = memoryview(raw)
+            while left:
+                left = left[given.write(left) :]
+        answer = child.stdout.read()
+    if child.returncode or not answer:
+        raise RefusedError(
+            f"The body of {len(raw)} bytes takes too much memory or time to read.",
+            "Send fewer and larger parts, or several jobs.",
+        )
+    found = msgspec.json.decode(answer, type=Body | list[str])
+    if isinstance(found, list):
+        raise RefusedError(*found)
+    return found
+
+
+def decode(raw: bytes | bytearray | Raw, form: type[T]) -> T:
+    """Read JSON.
+
+    Raises:
+        RefusedError: for what is none, or has another form.
+    """
+    try:
+        return msgspec.json.decode(raw, type=form)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise RefusedError(f"The body cannot be read as JSON: {error}") from error
+
+
+class _Execution(msgspec.Struct):
+    """Of a sampler's options."""
+
+    meas_type: OneLevel = None
+
+
+def _refuse_other_data(program_id: Any, lists: Lists) -> None:
+    """Refuse a job that wants other data than bits: there are no pulses to take it from."""
+    program, options = lists.quantum_program, lists.options
+    wanted: OneLevel = None
+    name = "options.execution.meas_type"
+    if program_id == EXECUTOR and isinstance(program, Program):
+        name, wanted = "quantum_program.meas_level", program.meas_level
+    elif program_id == "sampler" and isinstance(options, dict):
+        execution = options.get("execution")
+        if execution is not None and bytes(execution).startswith(b"{"):
+            wanted = decode(execution, _Execution).meas_type
+    if wanted not in (None, CLASSIFIED):
+        shown = "no text" if isinstance(wanted, (list, dict)) else f"{wanted!r:.80}"
+        raise RefusedError(
+            f"{name} is {shown}.", f"This runtime gives {CLASSIFIED!r} results only."
+        )
+
+
+def main(max_circuits: int) -> None:
+    """Read the body that comes on standard input, and write what it says, or why it is refused."""
+    raw = sys.stdin.buffer.read()
+    _limit(resource.RLIMIT_CPU, READING_SECONDS)
+    _limit(resource.RLIMIT_DATA, len(raw) + READING_BYTES)
+    try:
+        found: Body | list[str] = read(raw, max_circuits)
+    except RefusedError as error:
+        found = [error.message, error.solution]
+    sys.stdout.buffer.write(msgspec.json.encode(found))
+
+
+def _limit(kind: int, most: int) -> None:
+    """Take no more of something than this, or than is allowed already."""
+    hard = resource.getrlimit(kind)[1]
+    if hard != resource.RLIM_INFINITY:
+        most = min(most, hard)
+    # macOS does not take every limit.
+    with contextlib.suppress(OSError, ValueError):
+        resource.setrlimit(kind, (most, hard))
+
+
+if __name__ == "__main__":
+    main(int(sys.argv[1]))

@@ -1,0 +1,162 @@
+"""Large jobs and results come as they are kept, and the server holds few of them at a time."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import socket
+import sqlite3
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, closing
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+
+import psutil
+import pytest
+
+from qsession_widget.runtime.http.responses import LARGE_CHARACTERS, LongAnswer
+from tests.conftest import DEADLINE_SECONDS, eventually, running
+from tests.runtime.http.test_users import add
+from tests.runtime.server import Server, reached
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    import requests
+
+BODY = 8 * 2**20
+ROUNDS = int(os.environ.get("QSESSION_HOSTILE_ROUNDS", "1"))
+"""How often all that is hostile comes; `make soak` has it come again and again."""
+
+AT_A_TIME = 12
+"""Requests of one user at the same moment."""
+
+TEXTS = {
+    "ASCII": '{"a": "\\n"}' * (LARGE_CHARACTERS // 4),
+    "others": '{"ä": "\\"\\u1234😀"}\n' * (LARGE_CHARACTERS // 8),
+}
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    flags = ("--workers", "1", "--max-body-bytes", str(BODY), "--max-job-memory-bytes", str(BODY))
+    with running(tmp_path_factory.mktemp("large"), *flags) as folder:
+        yield reached(folder)
+
+
+def with_texts(server: Server, result: str, params: str) -> str:
+    """Give the id of a job that has ended, with texts in the place of its own."""
+    job_id = server.submit()
+    # From now on it comes from the store.
+    answer = server.get(f"/qsession/jobs/{job_id}/outcome", headers={"Prefer": "wait=50"})
+    assert answer.json()["job"]["status"] == "Completed"
+    with closing(sqlite3.connect(server.folder / "runtime.db")) as connection, connection:
+        connection.execute("update results set body = ? where job_id = ?", (result, job_id))
+        connection.execute("update payloads set params = ? where job_id = ?", (params, job_id))
+    return job_id
+
+
+@pytest.mark.parametrize("name", TEXTS)
+def test_a_large_text_comes_as_it_is_kept(name: str, server: Server) -> None:
+    text = TEXTS[name]
+    params = json.dumps({"x": text}, ensure_ascii=name == "ASCII")
+    job_id = with_texts(server, text, params)
+    result = server.get(f"/jobs/{job_id}/results")
+    assert result.content.decode() == text
+    assert result.headers["content-type"] == "text/plain; charset=utf-8"
+    outcome = server.json(f"/qsession/jobs/{job_id}/outcome")
+    assert outcome["result"] == text
+    assert outcome["job"]["id"] == job_id
+    whole = server.json(f"/jobs/{job_id}")
+    assert whole["params"] == {"x": text}
+    assert whole["id"] == job_id
+
+
+@pytest.mark.parametrize("breaks", [False, True])
+def test_a_place_is_free_again_however_the_sending_ends(*, breaks: bool) -> None:
+    sent: list[dict[str, Any]] = []
+    freed: list[None] = []
+
+    async def send(message: Any) -> None:
+        if breaks and len(sent) == 2:
+            raise OSError("gone")
+        sent.append(message)
+
+    async def receive() -> Any:
+        raise AssertionError
+
+    async def run() -> None:
+        answer = LongAnswer(TEXTS["others"], lambda: freed.append(None), escaped=True)
+        await answer({"type": "http"}, receive, send)
+
+    if breaks:
+        with pytest.raises(OSError, match="gone"):
+            asyncio.run(run())
+    else:
+        asyncio.run(run())
+        parts = [each["body"] for each in sent[1:]]
+        assert json.loads(b'"' + b"".join(parts) + b'"') == TEXTS["others"]
+        assert max(map(len, parts)) <= 12 * LARGE_CHARACTERS
+    assert freed == [None]
+
+
+def hostile_bodies() -> list[bytes]:
+    """Give jobs that are as large as they may be, or many times as large once they are read."""
+    start = b'{"program_id": "sampler", "backend": "fake_manila", "params": '
+    room = BODY - 200
+    return [
+        start + b'{"pubs": [["%s", null, 10]]}}' % (b"x" * room),
+        start + b'{"pubs": [%s0]}}' % (b"[]," * (room // 3)),
+        start + b'{"circuits": [%s0]}}' % (b"0," * (room // 2)),
+        start + b'{"pubs": [["%s", null, 10]]}}' % ("ä" * (room // 2)).encode(),
+        start + b"{}%s}" % b"".join(b',"%07d":0' % each for each in range(room // 13)),
+        b"[" * room,
+    ]
+
+
+def peak_bytes(server: Server) -> int:
+    status = Path(f"/proc/{server.pid}/status").read_text()
+    (line,) = (line for line in status.splitlines() if line.startswith("VmHWM"))
+    return int(line.split()[1]) * 1024
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells a process's peak")
+def test_the_server_holds_few_large_things_of_one_user_at_a_time(server: Server) -> None:
+    """A dozen bodies and a dozen answers of the largest size at once, from one user."""
+    ada = replace(add(server, "ada"), pid=server.pid)
+    text = "x" * BODY
+    job_id = with_texts(ada, text, json.dumps({"x": text}))
+    own = psutil.Process(server.pid)
+    Path(f"/proc/{server.pid}/clear_refs").write_text("5")
+    before = own.memory_info().rss
+
+    def send(body: bytes) -> requests.Response:
+        return ada.ask("POST", "/jobs", data=body)
+
+    for _ in range(ROUNDS):
+        with ThreadPoolExecutor(AT_A_TIME) as threads, ExitStack() as held:
+            for place in ("results", ""):
+                for _ in range(AT_A_TIME):
+                    held.enter_context(closing(unread(ada, f"/jobs/{job_id}/{place}".rstrip("/"))))
+            answers = list(threads.map(send, hostile_bodies() * (AT_A_TIME // 6)))
+        assert {answer.status_code for answer in answers} == {200, 400}
+    # Two bodies and their texts, two answers, and what the store's threads have in hand: 13 times
+    # the body was seen, and 50 times where nothing bounds how many there are.
+    assert peak_bytes(server) - before < 20 * BODY
+    for job in ada.json("/jobs", limit=200)["jobs"]:
+        ada.ended(job["id"])
+    eventually(lambda: own.memory_info().rss < before + 8 * BODY, "memory that is given back")
+
+
+def unread(server: Server, path: str) -> socket.socket:
+    """Ask for something, and read nothing of the answer."""
+    parts = urlsplit(server.url)
+    connection = socket.create_connection((parts.hostname, parts.port), DEADLINE_SECONDS)
+    connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+    head = f"GET {parts.path}{path} HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {server.token}\r\n"
+    connection.sendall(f"{head}\r\n".encode())
+    return connection
