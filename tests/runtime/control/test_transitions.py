@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from qsession_widget.runtime.model import lifecycle
 from qsession_widget.runtime.model.lifecycle import NotAcceptingJobsError
 from qsession_widget.runtime.store import store
 from qsession_widget.runtime.store.store import StoreUnavailableError
