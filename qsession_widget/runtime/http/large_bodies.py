@@ -42,6 +42,6 @@ class LargeBodies:
 
     @asynccontextmanager
     async def room(self, owner: str) -> AsyncIterator[Room]:
-        """Give a request the room of its user; what it enters is free again at its end."""
+        """Yield a room for a request of a user; its places are free again at the end."""
         async with AsyncExitStack() as held:
             yield Room(self.of(owner), held)

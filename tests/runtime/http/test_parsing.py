@@ -174,7 +174,7 @@ def test_and_refused_in_the_same_words(raw: bytes) -> None:
 
 
 def test_while_a_large_body_is_read_others_have_their_turns() -> None:
-    body = b'{"params": {"pubs": [["%s", 1.5]]}}' % (b"x" * 3 * 2**20)
+    body = b'{"params": {"pubs": [["%s", 1.5]]}}' % (b"x" * 5 * 2**20)
     turns: list[None] = []
 
     async def receive() -> dict[str, Any]:
