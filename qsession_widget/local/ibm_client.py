@@ -8,11 +8,11 @@ IBM's IAM; with the runtime as its proxy, such a request ends there before it ca
 from __future__ import annotations
 
 import shlex
-import threading
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from qsession_widget.support import forking
 from qsession_widget.transport.accounts import Account, save_account
 from qsession_widget.transport.ibm_redirect import Way, lead
 from qsession_widget.wire.fields import INSTANCE_CRN, INSTANCE_NAME, OFFICIAL_PREFIX
@@ -43,7 +43,7 @@ _NO_PROXY = ("NO_PROXY", "no_proxy")
 
 _HERE = "localhost,127.0.0.1"
 
-_making = threading.Lock()
+_making = forking.Turn()
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,6 @@ and maybe another port. Requests are changed to the present ones, and sent to th
 from __future__ import annotations
 
 import socket
-import threading
 from copy import copy
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -17,6 +16,7 @@ from requests.adapters import HTTPAdapter
 from requests.auth import AuthBase
 
 from qsession_widget.errors import ServiceUnavailableError
+from qsession_widget.support import forking
 from qsession_widget.transport.pool import is_here
 from qsession_widget.transport.proof_adapter import ProvenAdapter
 from qsession_widget.transport.responses import never_sent
@@ -42,7 +42,7 @@ class Way:
     def __init__(self, runtime: Discovery, find: Callable[[], Discovery] | None) -> None:
         self.first = runtime
         self.find = find
-        self._lock = threading.Lock()
+        self._lock = forking.Lock()
         self._runtime = runtime
 
     @property
