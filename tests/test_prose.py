@@ -12,10 +12,10 @@ import tokenize
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import pytest
-
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    import pytest
 
 ROOT = Path(__file__).parent.parent
 PACKAGE = ROOT / "qsession_widget"

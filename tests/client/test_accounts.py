@@ -107,8 +107,8 @@ def test_a_channel_without_an_account() -> None:
         ({"channel": "ibm_cloud"}, "takes a token"),
         ({"channel": "ibm_cloud", "token": "t", "instance": "crn:v1"}, "not a complete CRN"),
         ({"channel": "ibm_cloud", "token": "t", "region": "us"}, "allowed are us-east, eu-de"),
-        ({"channel": "ibm_cloud", "token": "t", "instance": CRN + "\n"}, "instance has blanks"),
-        ({"channel": "ibm_cloud", "token": "t\n", "instance": CRN}, "the token has blanks"),
+        ({"channel": "ibm_cloud", "token": "t", "instance": CRN + "\n"}, "instance contains"),
+        ({"channel": "ibm_cloud", "token": "t\n", "instance": CRN}, "the token contains"),
     ],
 )
 def test_what_does_not_fit_together_is_said(arguments: dict[str, Any], said: str) -> None:

@@ -73,7 +73,7 @@ def test_without_a_mode_each_run_looks_where_it_is() -> None:
     [
         ({"mode": "nobody"}, BackendNotFoundError, "no backend 'nobody'"),
         ({"mode": 3}, InvalidInputError, "mode=3"),
-        ({"mode": AerSimulator()}, InvalidInputError, "not a device of a service"),
+        ({"mode": AerSimulator()}, InvalidInputError, "not a backend of a service"),
         ({"mode": SIMULATOR, "session": SIMULATOR}, InvalidInputError, "give one"),
         ({"options": {"shots": 5}}, InvalidInputError, "no option 'shots'"),
         ({"options": 5}, InvalidInputError, "options=5"),

@@ -342,7 +342,7 @@ def test_no_parameter_values_give_no_results() -> None:
         ({"a": [1.0], "b": [1.0]}, "no parameter 'b'"),
         ({}, "no value for 'a'"),
         ({Parameter("b"): 1.0}, "no parameter 'b'"),
-        ({3: 1.0}, "3 is no parameter"),
+        ({3: 1.0}, "3 is neither a parameter"),
         (["one"], "pub 0: "),
         ([1j], "pub 0: "),
         ([10**400], "pub 0: "),
