@@ -95,17 +95,25 @@ def dumps(
     Raises:
         CodecError: for an object that cannot be encoded.
     """
+    encode = partial(json.dumps, default=partial(_encode, circuit=circuit), separators=(",", ":"))
     try:
-        default = partial(_encode, circuit=circuit)
-        return json.dumps(value, default=default, separators=(",", ":"), allow_nan=allow_nan)
+        return str(encode(value, allow_nan=allow_nan))
     except CodecError:
         raise
     # JSON's own limits: types of keys, circular references, depth.
     except (TypeError, ValueError, RecursionError) as error:
         reason = str(error)
-        if not allow_nan and "JSON compliant" in reason:
+        if not allow_nan and _succeeds(encode, value):
             reason = "a number is nan or infinite; allowed are finite numbers"
         raise CodecError(f"has no form on the wire: {reason}") from error
+
+
+def _succeeds(encode: Callable[[Any], Any], value: Any) -> bool:
+    try:
+        encode(value)
+    except (CodecError, TypeError, ValueError, RecursionError):
+        return False
+    return True
 
 
 def joined(pub_results: Sequence[str], metadata: dict[str, Any]) -> str:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from functools import cache
-from typing import Annotated, Any, ClassVar, TypeVar, Union, get_args, get_origin
+from typing import Annotated, Any, ClassVar, TypeAlias, TypeVar, get_args, get_origin
 
 from msgspec import UNSET, Meta, Raw, Struct, UnsetType, ValidationError, convert
 from msgspec.structs import fields
@@ -26,7 +26,7 @@ WORKLOAD_STATUSES = ("pending", "in_progress", "completed", "canceled", "failed"
 T = TypeVar("T")
 Kind = TypeVar("Kind", bound="Document")
 
-Maybe = Union[T, UnsetType]  # noqa: UP007 - a generic alias, which `|` does not make
+Maybe: TypeAlias = T | UnsetType
 """A field that other services and other releases may leave out."""
 
 

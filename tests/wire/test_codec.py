@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import io
 import json
+import math
 import zlib
 from datetime import UTC, datetime
 from functools import partial
@@ -275,6 +276,18 @@ def test_a_circle_has_no_form_on_the_wire() -> None:
     circle.append(circle)
     with pytest.raises(CodecError, match="no form on the wire"):
         codec.dumps(circle)
+
+
+@pytest.mark.parametrize("number", [math.nan, math.inf])
+def test_a_number_that_json_does_not_have_is_named_where_it_is_not_allowed(number: float) -> None:
+    assert codec.loads(codec.dumps([1.5])) == [1.5]
+    assert "NaN" in codec.dumps([math.nan])
+    with pytest.raises(CodecError, match="nan or infinite"):
+        codec.dumps({"x": [number]}, allow_nan=False)
+    circle: list[Any] = [1.0]
+    circle.append(circle)
+    with pytest.raises(CodecError, match="Circular"):
+        codec.dumps(circle, allow_nan=False)
 
 
 def tagged(kind: str, value: Any) -> str:

@@ -68,7 +68,7 @@ def two(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Two]:
 
 
 def kept(two: Two) -> dict[str, list[Any]]:
-    """Return all that the store holds of Ada's; her private job's payload went with its end."""
+    """Return all that the store holds of Ada's."""
     of_a_job = (
         "select each.* from {} each, jobs where each.job_id = id and owner = 'ada' order by 1"
     )
@@ -81,6 +81,7 @@ def kept(two: Two) -> dict[str, list[Any]]:
     }
     with closing(sqlite3.connect(two.admin.folder / "runtime.db")) as connection:
         found = {name: connection.execute(query).fetchall() for name, query in queries.items()}
+    # The params of a private job are deleted when it ends.
     assert [len(each) for each in found.values()] == [4, 1, 3, 2, 1]
     return found
 
@@ -103,7 +104,7 @@ FOR_THE_ADMINISTRATOR = {
 
 
 def routes(server: Server) -> list[tuple[str, str]]:
-    """Give all routes: the runtime refuses to start with one that is not described."""
+    """Return all routes: the runtime refuses to start with one that is not described."""
     described = server.json(openapi.PATH)["paths"]
     return [
         (method.upper(), path) for path, methods in sorted(described.items()) for method in methods
