@@ -55,7 +55,7 @@ class _PathRule(ctypes.Structure):
 
 
 def enter() -> bool:
-    """Give up the rights that a worker does not need, for the rest of the process's life.
+    """Drop the rights that a worker does not need, for the rest of the process's life.
 
     Has to be called before any thread is started: the kernel restricts the calling thread, and the
     threads that it starts.
