@@ -9,7 +9,13 @@ ROOT = Path(__file__).parent.parent
 PAGE = ROOT / "docs" / "architecture.rst"
 PLACES = (ROOT, ROOT / "qsession_widget", ROOT / "qsession_widget" / "runtime")
 
-NOT_YET = {"worker/estimator", "worker/sampler"}
+NOT_YET = {
+    "http/routes/jobs",
+    "http/routes/watch",
+    "wire/documents",
+    "worker/estimator",
+    "worker/sampler",
+}
 """Modules that the page names and that are about to come: to be emptied as they do."""
 
 
