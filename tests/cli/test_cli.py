@@ -179,9 +179,10 @@ def test_in_a_terminal_the_demo_opens_jupyterlab_with_the_options_given(demo_fol
     environment = {**os.environ, "QSESSION_HOME": str(demo_folder / "qsession"), "TERM": "xterm"}
     # Its session is the other tests' matter.
     program = """
-from qsession_widget.cli import demo, main
+from qsession_widget.cli import demo
+from qsession_widget.cli.main import main
 demo.show_session = lambda console: None
-main.main(["demo", "--allow-root", "--", "--no-browser", "--port", "0"])
+main(["demo", "--allow-root", "--", "--no-browser", "--port", "0"])
 """
     opened = subprocess.Popen(  # noqa: S603  ours
         [sys.executable, "-P", "-c", program],
