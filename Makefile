@@ -1,4 +1,4 @@
-# Everything that a newcomer and CI type. Needs Python 3.11, node 20.19 or newer, npm, make.
+# The commands of developers and CI. Needs Python 3.11, node 20.19 or newer, npm, make.
 
 VENV := .venv
 OLDEST := .venv-oldest
@@ -6,7 +6,7 @@ PYTHON := $(VENV)/bin/python
 # jupyter-builder, which npm calls, lives in the virtual environment.
 export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 
-# Errors only: neither warns of what a newcomer could do anything about.
+# Errors only: the warnings of both are about things that a newcomer cannot change.
 PIP_INSTALL := -m pip install --quiet --quiet
 NPM := npm --loglevel=error --no-audit --no-fund --no-update-notifier --prefix js
 
@@ -16,20 +16,25 @@ EXTENSION := $(VENV)/share/jupyter/labextensions/qsession-widget
 JS_SOURCES := $(shell find js/src js/build.mjs js/package.json js/tsconfig.json -type f)
 PY_SOURCES := $(shell find qsession_widget examples -type f -not -path '*/__pycache__/*')
 
-.PHONY: bench chromium conformance docs demo oldest-tests soak test lint python-tests js-tests wheel-tests build clean
+.PHONY: bench check chromium conformance docs demo oldest-tests soak test lint python-tests js-tests static wheel-tests build clean
 
 demo: $(VENV)/.installed ## run a real session, then open JupyterLab, with its options in ARGS
 	@$(VENV)/bin/qsession demo $(ARGS)
 
 test: lint docs js-tests python-tests wheel-tests ## everything that CI runs
 
-lint: $(VENV)/.dev dist/.built
+check: static ## before each commit: what needs no other process, no browser and no minute
+	$(PYTHON) -m pytest --quiet -m "not process and not browser and not minute"
+
+lint: static dist/.built
+	$(PYTHON) -m pytest --quiet tests/wheel/test_contents.py
+
+static: $(VENV)/.dev js/node_modules/.installed
 	$(PYTHON) -m ruff format --check .
 	$(PYTHON) -m ruff check .
 	$(PYTHON) -m mypy
 	$(VENV)/bin/lint-imports
 	$(NPM) run lint
-	$(PYTHON) -m pytest --quiet tests/wheel/test_contents.py
 
 js-tests: js/node_modules/.installed $(VENV)/.chromium
 	CHROMIUM_PATH="$$($(PYTHON) -m tests.browser.chromium)" $(NPM) test
@@ -40,10 +45,10 @@ python-tests: $(VENV)/.dev $(VENV)/.chromium
 wheel-tests: $(VENV)/.dev $(VENV)/.chromium dist/.built
 	$(PYTHON) -m pytest tests/wheel/test_installed.py
 
-# A sample that needs nothing besides the package's own requirements. The targets are compared with
-# those of the newest client.
+# A sample that needs nothing but the package's own requirements. Targets are not compared: the test
+# needs the newest client.
 oldest-tests: $(OLDEST)/.installed ## on the oldest Python and packages that pyproject.toml names
-	$(OLDEST)/bin/python -m pytest -p no:cacheprovider tests/wire tests/core/test_session.py \
+	$(OLDEST)/bin/python -m pytest -p no:cacheprovider tests/wire tests/client/test_session.py \
 		tests/cli/test_cli.py tests/panel/test_snapshot.py tests/panel/test_renderings.py \
 		tests/runtime/test_devices.py --ignore tests/wire/test_target.py
 
@@ -55,11 +60,11 @@ soak: $(VENV)/.conformance ## by hand: what takes too long for every change
 	$(PYTHON) -m tests.conformance.official --everything
 	$(PYTHON) -m tests.conformance.older
 	QSESSION_HISTORIES=10000 $(PYTHON) -m pytest tests/runtime/test_histories.py tests/runtime/test_lifecycle.py
-	QSESSION_EXAMPLES=300 $(PYTHON) -m pytest tests/runtime/test_openapi.py
+	QSESSION_EXAMPLES=300 $(PYTHON) -m pytest tests/runtime/http/test_openapi.py
 	QSESSION_MUTATIONS=10000 $(PYTHON) -m pytest tests/faults/test_mutations.py
-	QSESSION_ALL_CUTS=1 $(PYTHON) -m pytest tests/core/test_cut_answers.py
-	QSESSION_LARGE_JOBS=200 $(PYTHON) -m pytest tests/runtime/test_caching.py
-	QSESSION_ALL_SIZES=1 $(PYTHON) -m pytest tests/runtime/test_same_shots.py tests/statistics
+	QSESSION_ALL_CUTS=1 $(PYTHON) -m pytest tests/client/test_cut_answers.py
+	QSESSION_LARGE_JOBS=200 $(PYTHON) -m pytest tests/runtime/worker/test_lru_cache.py
+	QSESSION_ALL_SIZES=1 $(PYTHON) -m pytest tests/runtime/worker/noise/test_device_noise_shots.py tests/statistics
 	QSESSION_KILLS=200 $(PYTHON) -m pytest -s tests/faults/test_soak.py
 	$(PYTHON) -m tests.browser.matrix
 
@@ -86,8 +91,8 @@ $(PYTHON):
 	@echo "Making the virtual environment $(VENV) ..."
 	@python3 -m venv $(VENV)
 
-# The stamp is a copy of the lock file. npm, git and pip give the lock file a new time without a
-# change; then it gets its old one again, and nothing is built.
+# The stamp is a copy of the lock file. npm, git and pip touch the lock file without changing it; then
+# its old time is restored, and nothing is built.
 js/node_modules/.installed: js/package-lock.json
 	@if cmp -s $< $@; then touch -r $@ $<; else \
 		echo "Installing what the panel's front end is built with ..." \
@@ -99,13 +104,13 @@ $(VENV)/.built: js/node_modules/.installed $(JS_SOURCES) | $(VENV)/.builder
 		&& rm "$$log"
 	@touch $@
 
-# The tool that makes the JupyterLab extension comes from PyPI, and npm calls it.
+# The tool that builds the JupyterLab extension comes from PyPI, and npm calls it.
 $(VENV)/.builder: | $(PYTHON)
 	@$(PYTHON) $(PIP_INSTALL) "jupyter-builder>=1.2,<2"
 	@touch $@
 
-# pip copies the extension, which JupyterLab would then load until the next installation. With a
-# link in the copy's place it loads what was built last, and a build needs no installation.
+# pip copies the extension, and JupyterLab would load that copy until the next installation. With a
+# link in its place it loads the last build, and a build needs no installation.
 $(VENV)/.installed: pyproject.toml install.json | $(VENV)/.built
 	@echo "Installing qsession-widget with Qiskit, Aer and JupyterLab, about a minute ..."
 	@rm -rf $(EXTENSION)
@@ -137,14 +142,14 @@ $(OLDEST)/.installed: pyproject.toml | $(VENV)/.dev
 		--editable ".[lab]" pytest hypothesis psutil cryptography
 	@touch $@
 
-# The client at the release whose tests are run, and what they need.
+# The client in the release whose tests are run, and what they need.
 $(VENV)/.conformance: $(VENV)/.dev
 	@$(PYTHON) $(PIP_INSTALL) --group conformance
 	@touch $@
 
 chromium: $(VENV)/.chromium ## a browser for the tests and for benchmarks.panel
 
-# A browser for the tests: the one that is there, else Debian's, else Playwright's own.
+# A browser for the tests: an installed one, else Debian's, else Playwright's own.
 $(VENV)/.chromium: $(VENV)/.dev
 	@echo "Looking for a Chromium; where there is none it is installed ..."
 	@$(PYTHON) -m tests.browser.chromium

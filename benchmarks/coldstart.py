@@ -109,7 +109,7 @@ def warm(device: str, bell: QuantumCircuit) -> None:
 
 
 def contestants(device: str, home: Path) -> dict[str, tuple[Callable[[], object], str]]:
-    """Give what comes before each program, untimed, and the program."""
+    """Return the untimed preparation of each program, and the program."""
     from qiskit import QuantumCircuit  # noqa: PLC0415 - this process is none of the measured ones
 
     bell = QuantumCircuit(2)

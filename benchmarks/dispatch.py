@@ -18,8 +18,9 @@ from qiskit.circuit.library import real_amplitudes
 
 from benchmarks.iterate import SHOTS, official_device
 from benchmarks.measure import arguments, as_json, compare, in_turn, write
-from qsession_widget.runtime.control.worker_pool import Done, Event, Task, WorkerPool
-from qsession_widget.runtime.worker import simulation
+from qsession_widget.runtime.control.worker_pool import WorkerPool
+from qsession_widget.runtime.worker import primitives
+from qsession_widget.runtime.worker.messages import Done, Event, Task
 from qsession_widget.wire import codec
 
 DEVICE = "fake_manila"
@@ -63,7 +64,7 @@ def main() -> None:
     params = codec.dumps({"pubs": [[circuit, values, SHOTS]], "options": {}, "version": 2})
     handing = Handing(params)
     here = partial(
-        simulation.run,
+        primitives.run,
         "sampler",
         params,
         DEVICE,

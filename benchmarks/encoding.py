@@ -42,7 +42,7 @@ def result_of(qubits: int) -> PrimitiveResult:
 
 
 def writers(pub: SamplerPub) -> dict[str, Any]:
-    """Give everybody who can write a job."""
+    """Return the contestants that can write a job."""
     kept, job = EncodedCircuits(), {"pubs": [pub]}
     return {
         "ours, kept": lambda _: codec.dumps(job, circuit=kept.text),
@@ -52,7 +52,7 @@ def writers(pub: SamplerPub) -> dict[str, Any]:
 
 
 def readers(text: str) -> dict[str, Any]:
-    """Give everybody who can read a result."""
+    """Return the contestants that can read a result."""
     return {
         "ours": lambda _: codec.loads(text),
         "qiskit-ibm-runtime": lambda _: json.loads(text, cls=RuntimeDecoder),

@@ -68,7 +68,7 @@ def measure(device: str, rounds: int) -> list[Samples]:
 
 
 def ours(device: str, pub: Any, pause_seconds: float) -> float:
-    """Give the seconds on a fresh runtime, without the pause between opening and running."""
+    """Return the seconds on a fresh runtime, without the pause between opening and running."""
     with own_runtime():
         service = QiskitRuntimeService(channel="local")
         service.backend(device)
@@ -86,7 +86,7 @@ def ours(device: str, pub: Any, pause_seconds: float) -> float:
 
 
 def official(backend: Any, pub: Any) -> float:
-    """Give the seconds in this process."""
+    """Return the seconds in this process."""
     started = time.perf_counter()
     with OfficialSession(backend=backend) as session:
         SamplerV2(mode=session).run([pub]).result()

@@ -103,7 +103,7 @@ def plain_simulator(name: str) -> AerSimulator:
 
 
 def contestants(case: Case, home: Path, session: Session) -> dict[str, Any]:
-    """Give everybody who can run a case."""
+    """Return the contestants that can run a case."""
     bare = real_amplitudes(case.qubits, reps=2)
     observable = _hamiltonian(case.qubits)
     if case.program == "sampler":
@@ -166,7 +166,7 @@ def _aer_primitive(case: Case, simulator: AerSimulator) -> Any:
 
 
 def _hamiltonian(qubits: int) -> SparsePauliOp:
-    """Give sum ZZ + 0.5 sum X: two groups of measurements."""
+    """Return sum ZZ + 0.5 sum X: two groups of measurements."""
     terms: list[tuple[str, list[int], float]] = [
         ("ZZ", [each, each + 1], 1.0) for each in range(qubits - 1)
     ]

@@ -108,7 +108,7 @@ def in_turn(
 
 
 def cpu_seconds(process_ids: Sequence[int]) -> float:
-    """Give the processor time of processes so far, with all of their threads; 0 off Linux."""
+    """Return the processor time of processes so far, with all of their threads; 0 off Linux."""
     total = 0
     for process_id in process_ids:
         if process_id == os.getpid():
@@ -125,7 +125,7 @@ def cpu_seconds(process_ids: Sequence[int]) -> float:
 
 
 def processes_of(home: Path) -> dict[str, list[int]]:
-    """Give the ids of a local runtime's processes: its server, and its workers."""
+    """Return the ids of a local runtime's processes: its server, and its workers."""
     found = Discovery.read(home)
     if found is None:
         return {}
@@ -167,12 +167,12 @@ def compare(title: str, samples: Sequence[Samples], against: str) -> None:
 
 
 def as_json(samples: Sequence[Samples]) -> list[dict[str, Any]]:
-    """Give samples with their medians, for a file."""
+    """Return samples with their medians, for a file."""
     return [{**asdict(each), "median": each.median, "spread": each.spread} for each in samples]
 
 
 def arguments(description: str) -> argparse.ArgumentParser:
-    """Give the options that every benchmark has."""
+    """Return the options that every benchmark has."""
     parser = argparse.ArgumentParser(description=description)
     parser.add_argument("--json", type=Path, help="also write the figures to this file")
     parser.add_argument("--short", action="store_true", help="fewer cases and rounds")

@@ -71,7 +71,7 @@ def _await(folder: Path) -> None:
 
 
 def contestants(held: Path, unheld: Path, stack: ExitStack) -> dict[str, Any]:
-    """Give each client in a session of its own; the stack closes them."""
+    """Return each client in a session of its own; the stack closes them."""
     bare = QuantumCircuit(2)
     bare.h(0)
     bare.cx(0, 1)

@@ -127,7 +127,7 @@ def record() -> list[Sent]:
 
 
 def row(at: int, count: int) -> JobRow:
-    """Give a job of a session in full swing: half of them have ended, one runs, the rest wait."""
+    """Return a job of a busy session: half of them have ended, one runs, the rest wait."""
     created = BEGIN + timedelta(seconds=at / 10)
     waits = JobRow(f"d4h{at:05d}s0v6qs73a8r0a1", "sampler", "Queued", created, pubs=1)
     if at > count // 2:
@@ -145,7 +145,7 @@ def measure(page: Page, address: str, count: int, updates: int) -> dict[str, Any
     """Take the figures for one number of jobs, in a page at an address."""
     sent = record()
     panel = SessionPanel(Session(backend="fake_manila", max_time=600))
-    # From here on nobody but this writes to it.
+    # From here on only this function writes to it.
     panel._monitor.remove(panel)  # noqa: SLF001 - as the monitor does when the panel is closed
     jobs = [row(at, count) for at in range(count)]
     # What the panel was given last has everything but the jobs.
@@ -191,7 +191,7 @@ def measure(page: Page, address: str, count: int, updates: int) -> dict[str, Any
 
 
 def _spent(client: CDPSession) -> dict[str, float]:
-    """Give the seconds that the page has taken so far, by kind."""
+    """Return the seconds that the page has taken so far, by kind."""
     metrics = client.send("Performance.getMetrics")["metrics"]
     return {each["name"]: each["value"] for each in metrics}
 

@@ -1,7 +1,7 @@
 """What it costs to watch a session: requests, bytes, and processor time of both sides.
 
 A session has one job that runs and others that wait. Every few seconds one of them gets another
-tag, which whoever watches has to notice; at last, nothing changes any more. Ours are panels, one or
+tag, which a watcher has to notice; at last, nothing changes any more. Ours are panels, one or
 twenty of them; the official way is to ask `session.details()` and `service.jobs(session_id=...)`
 once a second, as a program does that has no panel. All watch the same runtime, one after the other.
 """
@@ -117,7 +117,7 @@ def _processor_seconds(server: psutil.Process) -> float:
 
 
 class Notifier:
-    """Gives a job another tag every few seconds, through a connection that is not counted."""
+    """Sets another tag on a job every few seconds, through a connection that is not counted."""
 
     def __init__(self, there: Discovery, job_id: str) -> None:
         self._there, self._job_id = there, job_id
@@ -172,7 +172,7 @@ def fill(session: Session, there: Discovery, count: int) -> list[str]:
 
 @contextmanager
 def panels(session: Session, count: int) -> Iterator[Callable[[], int]]:
-    """Have panels watch that somebody looks at; gives what counts their looks."""
+    """Start panels that count as looked at; return a counter of their updates."""
     opened = [SessionPanel(session) for _ in range(count)]
     for panel in opened:
         # What a browser says when it shows a widget.

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 def rows_of(found: Any) -> list[list[str]]:
-    """Give a benchmark's table as texts: its head, then one row for each contestant."""
+    """Return a benchmark's table as texts: its head, then one row for each contestant."""
     if not found or "milliseconds" not in found[0]:
         heads = list(found[0]) if found else []
         return [heads, *([_text(each[head]) for head in heads] for each in found)]
@@ -40,7 +40,7 @@ def rows_of(found: Any) -> list[list[str]]:
 
 
 def _ratio(one: dict[str, Any], other: dict[str, Any]) -> float:
-    """Give the median of the ratios of the rounds that both ran."""
+    """Return the median of the ratios of the rounds that both ran."""
     first, second = one["milliseconds"], other["milliseconds"]
     ratios = sorted(first[each] / second[each] for each in first.keys() & second.keys())
     return float(ratios[len(ratios) // 2])

@@ -51,7 +51,7 @@ class Counted(tuple[Any, ...]):
 
 
 class Demand(NamedTuple):
-    """A job that somebody wants to run."""
+    """A job to run."""
 
     name: str
     device: str
@@ -83,7 +83,7 @@ def crowd(count: int, rng: random.Random) -> list[Demand]:
 
 
 def filled(demands: Sequence[Demand], entry: Callable[[Any], Any] = tuple) -> Scheduler:
-    """Give a scheduler in which they all wait."""
+    """Return a scheduler in which all jobs wait."""
     scheduler = Scheduler(shared=True, entry=entry)
     for each in demands:
         if each.session_id is not None and each.name.endswith(".0"):
@@ -93,7 +93,7 @@ def filled(demands: Sequence[Demand], entry: Callable[[Any], Any] = tuple) -> Sc
 
 
 def opened(demand: Demand) -> Session:
-    """Give the session of a job."""
+    """Return the session of a job."""
     return Session(
         id=str(demand.session_id),
         owner=demand.owner,
@@ -172,12 +172,12 @@ def costs(sizes: Iterable[int], decisions: int) -> list[dict[str, float]]:
 
 
 def jain(shares: Sequence[float]) -> float:
-    """Give Jain's index: 1 where all have the same, 1/n where one has everything."""
+    """Return Jain's index: 1 if all have the same, 1/n if one has everything."""
     return sum(shares) ** 2 / (len(shares) * sum(each * each for each in shares))
 
 
 def fair_shares(demands: Sequence[float], supply: float) -> list[float]:
-    """Share out a supply so that nobody can get more but from one who has less (max-min)."""
+    """Share out a supply so that no one can get more except from one with less (max-min)."""
     level, left, open_ones = 0.0, supply, sorted(demands)
     while open_ones and open_ones[0] <= (level := left / len(open_ones)):
         left -= open_ones.pop(0)
@@ -234,7 +234,7 @@ class Arrivals:
         self._rate = load * DEVICES / JOB_SECONDS
 
     def arrive(self, left: int) -> None:
-        """Have somebody come with work, and plan who comes next."""
+        """Let an owner arrive with work, and plan the next arrival."""
         if left <= 0:
             return
         rng = self._rng
@@ -300,7 +300,7 @@ def steady(owners: int, jobs: int, load: float = 0.9) -> dict[str, Any]:
 
 
 def percentiles(values: list[float]) -> dict[str, float]:
-    """Give the middle, the upper tail and the largest."""
+    """Return the median, the upper tail and the largest."""
     values.sort()
     at = {"p50": 0.5, "p90": 0.9, "p99": 0.99}
     found = {name: values[int(len(values) * part)] for name, part in at.items()}

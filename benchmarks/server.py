@@ -102,11 +102,11 @@ class Server:
         self._read = f"GET {API_PREFIX}/sessions/{session_id} HTTP/1.1\r\n{self._head}\r\n".encode()
 
     def read(self) -> bytes:
-        """Give a request for the session."""
+        """Return a request for the session."""
         return self._read
 
     def submission(self, job: bytes = b"") -> bytes:
-        """Give a request with a new job, by default a small one."""
+        """Return a request with a new job, by default a small one."""
         body = job or self._job
         head = (
             f"POST {API_PREFIX}/jobs HTTP/1.1\r\n{self._head}{IDEMPOTENCY_KEY}: {uuid.uuid4()}\r\n"
@@ -115,7 +115,7 @@ class Server:
         return head.encode() + body
 
     def large(self, megabytes: int) -> bytes:
-        """Give a request with a job of many numbers."""
+        """Return a request with a job of many numbers."""
         pub = ["a circuit", [0.1234567890123456] * (megabytes * 50_000), 100]
         job = {"program_id": "sampler", "backend": DEVICE, "params": {"pubs": [pub]}}
         return self.submission(json.dumps(job).encode())
@@ -172,7 +172,7 @@ def show(title: str, loads: list[Load]) -> None:
 
 
 def as_numbers(load: Load) -> dict[str, Any]:
-    """Give what to write of a load."""
+    """Return what to write of a load."""
     return {
         "what": load.what,
         "clients": load.clients,

@@ -45,7 +45,7 @@ class Stalls:
 
 
 def longest_stall(during: Callable[[], object]) -> float:
-    """Give the longest time, in seconds, that a thread of this process was late during a call."""
+    """Return the longest time, in seconds, that a thread of this process was late during a call."""
     done = threading.Event()
     late = [0.0]
 
@@ -133,7 +133,7 @@ def cancellation(rounds: int) -> Samples:
         job = samplers[names[0]].run([heavy])
         while not (job.running() and other.running()):
             time.sleep(0.02)
-        # Well inside Aer, which lets nobody else of its process run.
+        # Well inside Aer, during which no other thread of its process runs.
         time.sleep(0.5)
         started = time.perf_counter()
         job.cancel()

@@ -160,7 +160,7 @@ class World:
         self.at(self.now + job.seconds, partial(self._off_device, name))
 
     def _off_device(self, name: str) -> None:
-        following = self._scheduler.give_back(name)
+        following = self._scheduler.release(name)
         if following is not None:
             self._on_device(following)
         job = self._jobs[name]

@@ -22,7 +22,7 @@ await Promise.all([
     target: "chrome123",
     logLevel: "warning",
   }),
-  // jupyter-builder takes JavaScript; what JupyterLab has in memory stays an import.
+  // jupyter-builder takes JavaScript; modules that JupyterLab has loaded stay imports.
   build({
     entryPoints: { lab: "src/lab/index.ts" },
     outdir: "build",
@@ -32,6 +32,6 @@ await Promise.all([
     target: "es2022",
     logLevel: "warning",
   }),
-  // Preact is in widget.js; its licence asks to be with it.
+  // Preact is in widget.js; its licence must be distributed with it.
   copyFile("node_modules/preact/LICENSE", `${STATIC}/LICENSE-preact.txt`),
 ]);

@@ -1,6 +1,6 @@
 """qsession-widget: see and steer a quantum session from the notebook.
 
-The names below are loaded at their first use, so that importing the package costs next to nothing.
+The public names are loaded at their first use, so importing the package takes almost no time.
 """
 
 from __future__ import annotations
@@ -103,7 +103,7 @@ _MODULES = {
     "SessionSummary": "client.session_info",
     "watch": "panel",
 }
-"""Where each public name lives; those that are not here, and not below, are errors."""
+"""The module of each public name. Names that are neither here nor below are errors."""
 
 _AS_AT_IBM = {
     "EstimatorV2": "qsession_widget.client.primitives.Estimator",
@@ -136,13 +136,13 @@ _AS_AT_IBM = {
         )
     },
 }
-"""Names of qiskit-ibm-runtime for programs in which only the import line is changed: second names
-of ours, and classes of its own that ours take."""
+"""Names of qiskit-ibm-runtime, so that a program need change only its import line: aliases of our
+classes, and its own classes that ours accept."""
 
 
 def __getattr__(name: str) -> object:
     if name == "__version__":
-        # Reading the installation's metadata takes most of the time that an import would.
+        # Reading the installation's metadata would take most of the time of an import.
         from importlib.metadata import version  # noqa: PLC0415
 
         return version("qsession-widget")

@@ -1,7 +1,25 @@
-"""Every error that this package raises on purpose: one small tree.
+"""The errors that this package raises on purpose.
 
-The built-in exception that a reader of Qiskit's documentation expects (ValueError, RuntimeError,
-TimeoutError, ConnectionError) is always a base as well, so `except ValueError` works.
+* QSessionError
+  x InvalidInputError (also ValueError)
+    + BackendNotFoundError
+    + CodecError
+  x UnsupportedError (also NotImplementedError)
+  x SessionClosedError (also RuntimeError)
+  x ServiceError
+    + NotAuthorizedError
+    + NotFoundError
+    + ConflictError
+    + PlanError
+  x ServiceUnavailableError (also ConnectionError)
+    + RuntimeStartError
+  x JobError
+    + JobFailedError (also RuntimeError)
+    + JobCancelledError (also RuntimeError)
+    + JobTimeoutError (also TimeoutError)
+
+The built-in exception that users of Qiskit expect is always a base as well, so that
+`except ValueError` works.
 """
 
 from __future__ import annotations
@@ -13,39 +31,39 @@ if TYPE_CHECKING:
 
 
 class QSessionError(Exception):
-    """The root: catches everything that qsession_widget raises on purpose."""
+    """The base of all errors that qsession_widget raises on purpose."""
 
     def __reduce__(self) -> tuple[Any, ...]:
-        # Exception's own calls the class with the message alone, and what an error is given by
-        # keyword would be missed: a pool of processes then waits for it for ever.
+        # Exception.__reduce__ calls the class with the message alone. Without the arguments that
+        # are given by keyword that fails, and a pool of processes waits for the error for ever.
         return _again, (type(self), self.args, vars(self))
 
 
 class InvalidInputError(QSessionError, ValueError):
-    """A value that cannot be used. The message names the value and what is allowed."""
+    """A value cannot be used. The message names it and says what is allowed."""
 
 
 class BackendNotFoundError(InvalidInputError):
-    """No backend of that name. The message lists the names that exist."""
+    """There is no such backend. The message lists the names that exist."""
 
 
 class UnsupportedError(QSessionError, NotImplementedError):
-    """Something that Qiskit's interfaces name and that is done in another way here."""
+    """A part of Qiskit's interfaces is not supported. The message says what to use instead."""
 
 
 class CodecError(InvalidInputError):
-    """A value that has no form on the wire, or text from the wire that cannot be read."""
+    """A value cannot be encoded for the wire, or a text from the wire cannot be decoded."""
 
 
 class SessionClosedError(QSessionError, RuntimeError):
-    """A job was given to a session that takes no more jobs."""
+    """A job was sent to a session that accepts no more jobs."""
 
 
 class ServiceError(QSessionError):
-    """The server understood and refused.
+    """The server understood the request and refused it.
 
     Attributes:
-        status_code: HTTP status of the answer.
+        status_code: HTTP status of the response.
         code: the service's own error code, or None.
     """
 
@@ -60,7 +78,7 @@ class NotAuthorizedError(ServiceError):
 
 
 class NotFoundError(ServiceError):
-    """What was asked for does not exist, or belongs to somebody else (404)."""
+    """The resource does not exist, or belongs to another user (404)."""
 
 
 class ConflictError(ServiceError):
@@ -72,7 +90,7 @@ class PlanError(ServiceError):
 
 
 class ServiceUnavailableError(QSessionError, ConnectionError):
-    """The server cannot be reached, or keeps failing. Nothing is known about the request's fate."""
+    """The server cannot be reached, or keeps failing. The request may or may not have arrived."""
 
 
 class RuntimeStartError(ServiceUnavailableError):
@@ -80,10 +98,10 @@ class RuntimeStartError(ServiceUnavailableError):
 
 
 class JobError(QSessionError):
-    """A job that has no result.
+    """A job has no result.
 
     Attributes:
-        job_id: which job.
+        job_id: id of the job.
     """
 
     def __init__(self, message: str, *, job_id: str) -> None:
@@ -92,7 +110,7 @@ class JobError(QSessionError):
 
 
 class JobFailedError(JobError, RuntimeError):
-    """The job ended as Failed. The message holds the server's reason."""
+    """The job failed. The message holds the server's reason."""
 
 
 class JobCancelledError(JobError, RuntimeError):
@@ -100,11 +118,11 @@ class JobCancelledError(JobError, RuntimeError):
 
 
 class JobTimeoutError(JobError, TimeoutError):
-    """The job did not end within the time that the caller was ready to wait. It goes on."""
+    """The job was unfinished when the timeout was over. It goes on."""
 
 
 def _again(kind: type[QSessionError], arguments: tuple[Any, ...], more: dict[str, Any]) -> object:
-    """Make a copy of an error, in this process or another, without its constructor."""
+    """Copy or unpickle an error without calling its constructor."""
     error = kind.__new__(kind, *arguments)
     error.args = arguments
     vars(error).update(more)

@@ -1,7 +1,7 @@
-"""Names that qiskit-ibm-runtime has for errors, for programs in which only the import is changed.
+"""The names of qiskit-ibm-runtime's errors, for programs in which only the import is changed.
 
-`except` with one of them meets at least what it meets there. New programs take the names of
-`qsession_widget`.
+`except` with one of them catches at least what it catches there. New programs should use the names
+of `qsession_widget`.
 """
 
 from __future__ import annotations
@@ -19,8 +19,8 @@ IBMInputValueError = errors.InvalidInputError
 IBMNotAuthorizedError = errors.NotAuthorizedError
 IBMRuntimeError = errors.QSessionError
 RuntimeInvalidStateError = errors.QSessionError
-"""Of a job that is over and cannot be cancelled (ConflictError), and of the result of one that was
-cancelled (JobCancelledError)."""
+"""For final jobs that cannot be cancelled (ConflictError), and results of cancelled jobs
+(JobCancelledError)."""
 RuntimeJobFailureError = errors.JobFailedError
 RuntimeJobMaxTimeoutError = errors.JobFailedError
 RuntimeJobNotFound = errors.NotFoundError

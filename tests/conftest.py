@@ -14,21 +14,36 @@ import pytest
 
 from qsession_widget.errors import ServiceUnavailableError
 from qsession_widget.local import process
+from tests.marks import marks_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
-# How long an example takes says something of the machine, and fails where it is busy.
+# The time of an example depends on the machine; a deadline would fail on a busy one.
 hypothesis.settings.register_profile("tests", deadline=None)
 hypothesis.settings.load_profile("tests")
 
 DEADLINE_SECONDS = 60.0
-"""Longest that anything in a test may take before the test fails; no test measures time by it."""
+"""How long anything in a test may take before the test fails; no test measures time by it."""
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark what needs a process, a browser or a minute, where a test does not say so itself."""
+    for item in items:
+        for name in sorted(marks_of(item)):
+            item.add_marker(name)
+
+
+@pytest.fixture(scope="module")
+def anyio_backend() -> str:
+    """Return the event loop of asynchronous tests and fixtures: the runtime runs on asyncio."""
+    return "asyncio"
 
 
 def eventually(condition: Callable[[], Any], what: str = "the condition") -> Any:
-    """Wait until a condition holds, and give what it gave."""
+    """Wait until a condition holds, and return its value."""
     tick = threading.Event()
     for _ in range(int(DEADLINE_SECONDS / 0.02)):
         found = condition()
@@ -39,7 +54,7 @@ def eventually(condition: Callable[[], Any], what: str = "the condition") -> Any
 
 
 def gone(pid: int) -> bool:
-    """Whether a process has ended, be it that its parent has not looked yet."""
+    """Whether a process has ended, also if its parent has not waited for it yet."""
     # Asked once: it may end between any two questions about it.
     try:
         return bool(psutil.Process(pid).status() == psutil.STATUS_ZOMBIE)
@@ -49,7 +64,7 @@ def gone(pid: int) -> bool:
 
 @contextmanager
 def running(folder: Path, *arguments: str) -> Iterator[Path]:
-    """Run a runtime with arguments of its own, and give its folder."""
+    """Run a runtime with its own arguments, and yield its folder."""
     folder.mkdir(parents=True, exist_ok=True)
     command = [sys.executable, "-m", "qsession_widget.runtime", "--home", str(folder)]
     with (folder / "runtime.log").open("ab") as log:
@@ -72,7 +87,7 @@ def running(folder: Path, *arguments: str) -> Iterator[Path]:
 
 @pytest.fixture(scope="session")
 def runtime_home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """Give the folder of a runtime that all tests share; it is ended after the last one."""
+    """Yield the folder of a runtime that all tests share; it is stopped after the last one."""
     folder = tmp_path_factory.mktemp("runtime")
     yield folder
     process.stop(folder=folder)
@@ -80,14 +95,14 @@ def runtime_home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 
 @pytest.fixture
 def runtime(runtime_home: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Make the shared runtime this process's local runtime; it starts at its first use."""
+    """Use the shared runtime as this process's local runtime; it starts at its first use."""
     use(runtime_home, monkeypatch)
     return runtime_home
 
 
 @pytest.fixture
 def own_runtime(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    """Make a fresh folder this process's, for tests that stop and kill; nothing runs yet."""
+    """Use a new folder in this process, for tests that stop and kill; nothing runs yet."""
     use(tmp_path, monkeypatch)
     yield tmp_path
     process.stop(folder=tmp_path)
@@ -95,7 +110,7 @@ def own_runtime(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Pat
 
 @pytest.fixture(scope="session")
 def slow_home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """Run a runtime whose jobs take an hour: a running one is sure to be running still."""
+    """Run a runtime whose jobs take an hour: a running job surely still runs."""
     folder = tmp_path_factory.mktemp("slow")
     with running(folder, "--min-job-seconds", "3600", "--workers", "4"):
         yield folder
@@ -103,13 +118,13 @@ def slow_home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 
 @pytest.fixture
 def slow_runtime(slow_home: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Make the slow runtime this process's local runtime."""
+    """Use the slow runtime as this process's local runtime."""
     use(slow_home, monkeypatch)
     return slow_home
 
 
 def use(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Make a folder the one of this process's local runtime, and forget every saved account."""
+    """Use a folder for this process's local runtime, and forget every saved account."""
     from qsession_widget.client import service  # noqa: PLC0415 - qiskit, which not all need
     from qsession_widget.transport import accounts  # noqa: PLC0415 - qiskit, which not all need
 

@@ -1,7 +1,7 @@
 """The oldest Python and packages that pyproject.toml promises: `python -m tests.oldest --help`.
 
-`make oldest-tests` runs a sample of the tests on them. Debian 12 has Python 3.11.2, and most who
-build and test have a later one, so that what came in between would be noticed by users alone.
+`make oldest-tests` runs a sample of the tests on them. Debian 12 has Python 3.11.2, and most
+developers have a later one, so that only users would notice a dependence on what came in between.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ PACKAGE = "python3.11-venv"
 
 
 def constraints() -> list[str]:
-    """Give each requirement of the package and its extras at its lower bound, as pip reads it."""
+    """Return each requirement of the package and its extras at its lower bound, as pip reads it."""
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     extras = project["optional-dependencies"].values()
     found = []
@@ -36,7 +36,7 @@ def constraints() -> list[str]:
 
 
 def python() -> str:
-    """Give the system's Python 3.11, which apt installs if it can, else the one that runs this."""
+    """Return the system's Python 3.11, which apt installs if it can, or the one that runs this."""
     if not _makes_environments() and os.geteuid() == 0 and shutil.which("apt-get"):
         # Where there is none, as on other releases of Debian, the own one has to do.
         for command in (("update",), ("install", "--yes", "--no-install-recommends", PACKAGE)):

@@ -39,7 +39,7 @@ NAMES = {
 
 
 def newer(source: str) -> list[str]:
-    """Give what a text uses that 3.11.0 has not."""
+    """Return what a text uses that 3.11.0 has not."""
     found = []
     for node in ast.walk(ast.parse(source)):
         if isinstance(node, ast.Call):

@@ -3,9 +3,9 @@ import { mount } from "../src/view/mount";
 import { FakeModel } from "../tests/fake-model";
 import { peek, STATES } from "../tests/fixtures";
 
-/** Answers looks into jobs. */
+/** Answers requests for previews. */
 class Kernel extends FakeModel {
-  /** It runs a cell, and hears nothing meanwhile. */
+  /** It runs a cell, and receives nothing meanwhile. */
   busy = false;
 
   override send(message: Message): void {

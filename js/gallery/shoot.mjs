@@ -1,4 +1,4 @@
-// Builds the gallery and photographs it: node gallery/shoot.mjs [OUTPUT FOLDER]
+// Builds the gallery and takes screenshots of it: node gallery/shoot.mjs [OUTPUT FOLDER]
 import { copyFile, mkdir } from "node:fs/promises";
 import { pathToFileURL } from "node:url";
 import { build } from "esbuild";
@@ -27,14 +27,14 @@ await copyFile("gallery/gallery.css", `${PAGE}/gallery.css`);
 
 const browser = await chromium.launch({
   executablePath: process.env.CHROMIUM_PATH ?? "/usr/bin/chromium",
-  // A module script of a file:// page counts as foreign to it.
+  // A module script of a file:// page counts as cross-origin.
   args: ["--no-sandbox", "--disable-gpu", "--disable-quic", "--allow-file-access-from-files"],
 });
 for (const theme of ["light", "dark", "none"]) {
   for (const width of [960, 320, 1600]) {
     const page = await browser.newPage({ viewport: { width, height: 800 } });
     page.on("pageerror", (error) => console.error(error));
-    // The same pictures each time, so that two sets can be compared.
+    // The pictures are the same each time, so that two sets can be compared.
     await page.clock.install({ time: NOW });
     await page.clock.pauseAt(NOW.getTime() + 1_000);
     await page.goto(`${pathToFileURL(`${PAGE}/index.html`)}?theme=${theme}`);

@@ -1,30 +1,30 @@
 import type { Beat, Link } from "./contract";
 
-/** When the kernel was last heard, and how its server's clock differs from the browser's. */
+/** When the last update came, and how the server's clock differs from the browser's. */
 export interface Pulse {
   /** The number of the last beat. */
   n: number;
-  /** Browser time in ms; null if the kernel has never been heard. */
+  /** Browser time in ms; null before the first update. */
   seen: number | null;
   /** Browser time in ms from which silence is counted. */
   from: number;
-  /** Server time in ms at `from`, and how fast it goes. */
+  /** Server time in ms at `from`, and how fast it runs. */
   server: number;
   rate: number;
   every: number;
   /** The comm was reported dead and nothing has come since. */
   lost: boolean;
-  /** The last beat came because it was asked for, in a host that passes on no others. */
+  /** The last beat was requested, in a host that forwards no others. */
   asked: boolean;
 }
 
 const PATIENCE_MS = 4000;
-/** Where nothing comes by itself, one is given the time to act on what has come. */
+/** In hosts that push nothing, how long a requested update counts as live. */
 const ASKED_PATIENCE_MS = 30_000;
 
 /**
- * The pulse of a model that was there before us. Its beat may be from a notebook saved days ago,
- * so it counts as heard when it was sent; the next beat settles clocks that disagree.
+ * The pulse of a model that existed before this view. Its beat may be from a notebook saved days
+ * ago, so it counts as received when it was sent; the next beat corrects clocks that disagree.
  */
 export function firstPulse(beat: Beat | undefined, now: number): Pulse {
   if (!beat?.now) {
@@ -55,7 +55,7 @@ export function pulseOf(beat: Beat, now: number, asked = false): Pulse {
   };
 }
 
-/** What the server's clock shows at a browser's time. */
+/** The server's time at a browser's time. */
 export function serverTime(pulse: Pulse, now: number): number {
   return pulse.server + (now - pulse.from) * pulse.rate;
 }

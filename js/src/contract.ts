@@ -1,4 +1,4 @@
-/** What the kernel sends and what it understands. The browser never writes a trait. */
+/** The messages between kernel and browser. The browser never writes a trait. */
 
 export type Mode = "dedicated" | "batch";
 
@@ -8,7 +8,7 @@ export interface Head {
   backend_name: string | null;
   simulator: boolean;
   mode: Mode | null;
-  /** Whether it has its device to itself: "dedicated" or "shared". */
+  /** Whether it reserves its backend: "dedicated" or "shared". */
   policy: string | null;
   status: string | null;
   state: string | null;
@@ -22,29 +22,29 @@ export interface Head {
   why: Why | null;
 }
 
-/** Seconds until `details_at`, of jobs that had ended by then; null for what the service does not say. */
+/** Seconds of jobs that had ended by `details_at`; null for what the service does not send. */
 export interface UsageSplit {
   on_device: number | null;
   preparing: number | null;
   idle: number | null;
 }
 
-/** What was kept for the session, and what that has brought. */
+/** How well the service's caches worked for the session. */
 export interface Cache {
   hits: number;
   misses: number;
   seconds_saved: number;
 }
 
-/** Why the session is as it is, and what says so. */
+/** The explanation of the session's state, and its sources. */
 export interface Why {
-  /** Pieces of the sentence: text, and times in epoch ms. */
+  /** Parts of the sentence: text, and times in epoch ms. */
   parts: readonly (string | number)[];
   fields: readonly string[];
   document: string;
 }
 
-/** A deadline that the kernel knows; the view counts. */
+/** A deadline that the kernel knows; the view counts down. */
 export interface Countdown {
   kind: "first_job" | "interactive" | "max";
   label: string;
@@ -56,14 +56,14 @@ export interface Countdown {
 
 export interface Jobs {
   count: number;
-  /** How many jobs make a page. */
+  /** Number of jobs in a page. */
   page: number;
 }
 
 /** Consecutive jobs; sent again only if one of them changes. */
 export interface Page {
   ids: readonly string[];
-  /** Runs of a value and how many jobs in a row have it. */
+  /** Runs: a value, and how many consecutive jobs have it. */
   programs: readonly (readonly [string, number])[];
   tags: readonly (readonly [readonly string[], number])[];
   /** Epoch ms: the first, then differences. */
@@ -72,24 +72,27 @@ export interface Page {
   waited: readonly (number | null)[];
   ran: readonly (number | null)[];
   pubs: readonly (readonly [number | null, number])[];
-  /** ms from creation to each of `STAGES`; no list at all if no job has any. */
+  /** ms from creation to each of `STAGES`; empty if no job has any. */
   stages: readonly (StageTimes | null)[];
 }
 
-/** What a running job may be doing, in this order. */
+/** States of jobs; the code of each in a byte is its place here, as in `wire/states.py`. */
+export const JOB_STATES = ["queued", "running", "completed", "failed", "cancelled"] as const;
+
+/** The stages of a running job; the code of each in a byte is its place here, from 1. */
 export const STAGES = ["preparing", "on device", "post-processing"] as const;
 
 export type Stage = (typeof STAGES)[number];
 export type StageTimes = readonly (number | null)[];
 
-/** When the first of those that wait may start, and what the service infers it from. */
+/** When the first queued jobs may start, and on what the service bases that. */
 export interface Estimates {
   bases: readonly string[];
-  /** Its place among all jobs, epoch ms, place of its basis. */
+  /** Index among all jobs, epoch ms, index of the basis. */
   jobs: readonly (readonly [job: number, starts: number, basis: number])[];
 }
 
-/** A text, the first job that has it, and how many in a row have it. */
+/** A text, the first job that has it, and how many consecutive jobs have it. */
 export type Reason = readonly [text: string, first: number, count: number];
 
 export interface Beat {
@@ -107,7 +110,7 @@ export interface Link {
   state: "connecting" | "live" | "retrying" | "ended";
   error: string | null;
   since: number;
-  /** Seconds after the last beat, at which it tries again. */
+  /** Seconds from the last beat to the next attempt. */
   retry: number | null;
 }
 
@@ -115,11 +118,11 @@ export interface Notice {
   n: number;
   level: "info" | "error";
   text: string;
-  /** What it answers, as the button says it. */
+  /** The command that it answers, as its button names it. */
   command: string;
 }
 
-/** The `ref` of the last commands that reached the kernel, and of those that are answered. */
+/** The `ref` of the last commands that reached the kernel, and of those that were answered. */
 export interface Commands {
   heard: readonly string[];
   done: readonly string[];
@@ -158,14 +161,14 @@ export type Command =
   | { do: "cancel_job"; job_id: string }
   | { do: "cancel_jobs"; job_ids: readonly string[] }
   | { do: "peek"; job_id: string }
-  /** Somebody has the panel before their eyes. */
+  /** The user is looking at the panel. */
   | { do: "look" }
   | { do: "refresh"; all: boolean };
 
-/** A command as it travels, with a name by which its answer is known. */
+/** A command as it is sent, with a name that identifies its answer. */
 export type Message = Command & { ref: string };
 
-/** What the kernel found when it looked into a job. */
+/** The kernel's preview of a job. */
 export interface Peek {
   job_id: string;
   error?: string;
@@ -188,7 +191,7 @@ export interface Result {
   more: number;
   shots?: number;
   counts?: readonly (readonly [string, number])[];
-  /** Place in the array, value, standard error. */
+  /** Index in the array, value, standard error. */
   values?: readonly (readonly [string, number | null, number | null])[];
 }
 

@@ -3,11 +3,11 @@ import type { Model } from "./contract";
 /**
  * The page-wide meeting point of panels (whose code comes from a kernel) and the JupyterLab
  * extension (whose code comes from the server). Their versions may differ and either may come
- * first, so it holds plain data only: a set, and an event target that tells of its changes.
+ * first, so it holds plain data only: a set, and an event target that reports its changes.
  */
 export interface Entry {
   readonly model: Model;
-  /** Draws the panel into an element; returns what removes it again. */
+  /** Draws the panel into an element; returns a function that removes it. */
   readonly mount: (element: HTMLElement) => () => void;
 }
 

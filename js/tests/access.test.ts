@@ -7,7 +7,7 @@ import { peek, STATES } from "./fixtures";
 
 const THEMES = ["light", "dark"] as const;
 
-/** What axe finds against WCAG 2.2 AA, as text that says where. */
+/** Violations of WCAG 2.2 AA that axe finds, as text with their places. */
 async function violations(element: HTMLElement): Promise<string[]> {
   const found = await axe.run(element, {
     runOnly: ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa"],
@@ -19,14 +19,14 @@ async function violations(element: HTMLElement): Promise<string[]> {
 
 test.each(
   Object.keys(STATES).flatMap((name) => THEMES.map((theme) => [name, theme] as const)),
-)("nobody is kept from the state %s in %s", async (name, theme) => {
+)("the state %s in %s is accessible", async (name, theme) => {
   document.documentElement.lang = "en";
   document.documentElement.dataset.jpThemeLight = String(theme === "light");
   const { element } = draw(STATES[name]?.() ?? {});
   expect(await violations(element)).toEqual([]);
 });
 
-test.each(THEMES)("nor from what is opened, in %s", async (theme) => {
+test.each(THEMES)("an opened row in %s is accessible", async (theme) => {
   document.documentElement.dataset.jpThemeLight = String(theme === "light");
   const { model, element } = draw(STATES.live?.() ?? {});
   await page.getByText("Details", { exact: true }).click();

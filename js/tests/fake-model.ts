@@ -1,8 +1,8 @@
 import type { Command, Message, Model, Notice, Traits } from "../src/contract";
 
-/** A front-end model without a kernel: the four methods that we use, and a record of what was sent. */
+/** A front-end model without a kernel: the four methods that we use, and a record of sent messages. */
 export class FakeModel implements Model {
-  /** Without the names that the view has made up. */
+  /** Without the names that the view has given. */
   readonly sent: Command[] = [];
   readonly refs: string[] = [];
   looks = 0;
@@ -35,12 +35,12 @@ export class FakeModel implements Model {
     this.refs.push(ref);
   }
 
-  /** The kernel has got all commands. */
+  /** The kernel has received all commands. */
   hear(): void {
     this.receive({ commands: { heard: [...this.refs], done: this.#traits.commands?.done ?? [] } });
   }
 
-  /** The kernel has done what all commands said. */
+  /** The kernel has carried out all commands. */
   answer(level: Notice["level"], text: string): void {
     const n = (this.#traits.notice?.n ?? 0) + 1;
     this.receive({
@@ -49,7 +49,7 @@ export class FakeModel implements Model {
     });
   }
 
-  /** What the kernel does: new values, then one event for each. */
+  /** Acts as the kernel: new values, then one event for each. */
   receive(traits: Partial<Traits>): void {
     Object.assign(this.#traits, traits);
     for (const name of Object.keys(traits)) {

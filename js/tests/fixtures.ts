@@ -183,7 +183,7 @@ export function link(changes: Partial<Link> = {}): Link {
   return { state: "live", error: null, since: Date.now() - 60_000, retry: null, ...changes };
 }
 
-/** A session in full swing. */
+/** A session with many jobs of all kinds. */
 export function live(changes: Partial<Traits> = {}): Traits {
   return {
     head: head(),
@@ -209,7 +209,7 @@ export function manyJobs(count: number): JobSpec[] {
 
 export const HOSTILE = '<img src=x onerror="globalThis.pwned = true">';
 
-/** What the kernel answers to a look into a job. */
+/** The kernel's answer to a request for a preview. */
 export function peek(changes: Partial<Peek> = {}): { peek: Peek } {
   const id = MIXED[2]?.id ?? "";
   return {
@@ -253,7 +253,7 @@ export function peek(changes: Partial<Peek> = {}): { peek: Peek } {
   };
 }
 
-/** The same jobs at a service that says all that it can. */
+/** The same jobs at a service that sends all optional data. */
 export const STAGED: readonly JobSpec[] = MIXED.map((job) => {
   const { status, waited, ran } = job;
   if (status === "queued") {

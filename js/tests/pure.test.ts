@@ -32,6 +32,7 @@ import {
   MIXED,
   STAGED,
 } from "./fixtures";
+import sample from "./golden/job-states.json";
 
 const NONE_WAIT = { bases: [], jobs: [] };
 const NOW = Date.UTC(2026, 0, 5, 12, 0, 0);
@@ -162,6 +163,21 @@ describe("the list of jobs", () => {
     ]);
     const run = new JobList(9, 64, [], states(0xa1, 9, 0), [], NONE_WAIT);
     expect(run.stageAt(8)).toBe("on device");
+  });
+
+  test("bytes mean what the kernel means by them", () => {
+    const jobs = sample.jobs.flatMap(([state, stage, count]) =>
+      Array.from({ length: Number(count) }, () => [state, stage]),
+    );
+    const list = new JobList(jobs.length, 64, [], states(...sample.bytes), [], NONE_WAIT);
+    const letters = (text: unknown) =>
+      String(text)
+        .toLowerCase()
+        .replace(/[^a-z]/g, "");
+    for (const [at, [state, stage]] of jobs.entries()) {
+      expect(list.statusAt(at)).toBe(state === "Mystery" ? "unknown" : letters(state));
+      expect(letters(list.stageAt(at))).toBe(letters(stage));
+    }
   });
 
   test("a run of equal states takes three bytes", () => {
@@ -341,7 +357,7 @@ describe("usage", () => {
       parts: [[7_200_000, "idle"] as const, [30_000, "x"] as const],
     };
     expect(usageWords(hour)).toBe("2 h (2 h idle, 0 min x)");
-    // What is in no part is one of its own, and jobs that overlap cannot add up.
+    // The rest becomes its own part, and overlapping jobs cannot add up.
     const gap = { total: 9_000, parts: [[5_000, "on device"] as const] };
     expect(usageWords(gap)).toBe("9 s (5 s on device, 4 s other)");
     const overlap = {
@@ -375,7 +391,7 @@ describe("usage", () => {
       [onDevice, "on device"],
       [preparing, "preparing"],
     ];
-    // Of the job that runs the server counts nothing before its end, however new its answer is.
+    // The server counts nothing of a running job before its end, however new its response is.
     expect(parts([10, 14])).toEqual(spent(78_000, 9_000));
     expect(parts([10])).toEqual(spent(60_000, 27_000));
     expect(parts([10, 14, 29])).toEqual(spent(75_000, 9_000));
@@ -459,7 +475,7 @@ describe("what answers a command", () => {
     const close = sent({ do: "close" }, first, 1, NOW);
     expect(isUnheard(close, first, 4, NOW + 3000)).toBe(false);
     expect(isUnheard(close, first, 4, NOW + 3001)).toBe(true);
-    // A round that takes long has not told of it yet.
+    // A long round has not reported it yet.
     expect(isUnheard(close, first, 2, NOW + 3001)).toBe(false);
     const troubled = changed({ link: link({ state: "retrying" }) });
     expect(isUnheard(close, troubled, 4, NOW + 3001)).toBe(false);

@@ -29,7 +29,7 @@ const ODD: readonly unknown[] = [
   true,
 ];
 
-/** A copy with one value somewhere in it replaced by an odd one. */
+/** A copy with one value replaced by an odd one. */
 function bent(value: unknown, random: () => number): unknown {
   const odd = ODD[Math.floor(random() * ODD.length)];
   if (value instanceof DataView) {

@@ -115,7 +115,7 @@ describe("the table", () => {
     expect(model.sent).toEqual([]);
     await page.getByTestId("qsw-confirm").click();
     expect(model.sent).toEqual([{ do: "cancel_jobs", job_ids: [MIXED[6]?.id, MIXED[5]?.id] }]);
-    // What has ended is selected no more.
+    // Finished jobs are no longer selected.
     model.receive(
       jobTraits(MIXED.map((job, i) => (i >= 5 ? { ...job, status: "cancelled" } : job))),
     );
@@ -252,7 +252,7 @@ describe("10,000 jobs", () => {
       await new Promise(requestAnimationFrame);
     }
     observer.disconnect();
-    // Ten thousand rows are drawn as twenty: what one update touches is bounded by those.
+    // Of ten thousand rows, twenty are drawn, which limits what one update touches.
     expect(changed.length).toBeGreaterThan(0);
     expect(Math.max(...changed)).toBeLessThan(400);
   });

@@ -1,4 +1,4 @@
-"""`qsession demo`: a real session on the local runtime, live in the terminal, then the notebook."""
+"""`qsession demo`: a session on the local runtime, live in the terminal, then the notebook."""
 
 from __future__ import annotations
 
@@ -38,49 +38,48 @@ class ExecutionError(QSessionError):
 def run(*, headless: bool, jupyter: Sequence[str] = ()) -> int:
     """Run the demo.
 
-    JupyterLab refuses to run as root, as in most containers, unless it is told that it may. There
+    As root, which is usual in containers, JupyterLab runs only with `--allow-root`. Without that
     the notebook is executed as without a terminal, and the command that opens it is printed.
 
     Args:
-        headless: execute the notebook and write it out as HTML, where nobody could look at
-            JupyterLab.
-        jupyter: JupyterLab's own options.
+        headless: execute the notebook and write it as HTML; do not open JupyterLab.
+        jupyter: options that are passed to JupyterLab.
 
     Returns:
         Exit status.
 
     Raises:
-        ExecutionError: if the notebook fails; the message has what nbconvert said.
+        ExecutionError: if the notebook fails; the message contains the output of nbconvert.
     """
     console = Console(markup=False, highlight=False)
-    console.print("Opening a session on the local runtime, which is started if need be.\n")
+    console.print("Opening a session on the local runtime, which is started if necessary.\n")
     show_session(console)
     if find_spec("jupyterlab") is None:
-        console.print("\nFor the notebook: pip install 'qsession-widget[lab]'.")
+        console.print("\nTo open the notebook: pip install 'qsession-widget[lab]'.")
         return 1
     notebook = _notebook()
     refused = os.geteuid() == 0 and not _allows_root(jupyter)
     command = [sys.executable, "-m", "jupyterlab", *jupyter, str(notebook)]
     if not (headless or refused):
         console.print(f"\nOpening JupyterLab on {notebook}. Ctrl-C ends it.", soft_wrap=True)
-        # Ctrl-C and the terminal are JupyterLab's own then.
+        # JupyterLab replaces this process, so that Ctrl-C and the terminal are its own.
         os.execv(sys.executable, command)  # noqa: S606  our own interpreter and module, no shell
-    console.print(f"\nExecuting {notebook}, which takes some seconds ...", soft_wrap=True)
+    console.print(f"\nExecuting {notebook}; this takes some seconds ...", soft_wrap=True)
     page = execute(notebook, FOLDER.resolve() / "quickstart.html")
-    console.print(f"The notebook was executed; see {page.as_uri()}", soft_wrap=True)
+    console.print(f"The notebook was executed: {page.as_uri()}", soft_wrap=True)
     if refused:
         command.insert(-1, ALLOW_ROOT)
-        why = "JupyterLab runs as root only if it is told so; to open the notebook in it:"
+        why = "JupyterLab runs as root only with --allow-root. To open the notebook in it:"
     else:
         why = "To open the notebook in JupyterLab:"
-    # As it is to be typed: on a line of its own, and never wrapped.
+    # To be copied: on its own line, and never wrapped.
     console.print(f"\n{why}\n{shlex.join(command)}", soft_wrap=True)
     return 0
 
 
 def show_session(console: Console) -> None:
-    """Run a Bell circuit and a small VQE loop in a session, and draw it meanwhile."""
-    # Qiskit takes a second to import: after the first line is on the screen.
+    """Run a Bell circuit and a small VQE loop in a session, and draw the session meanwhile."""
+    # Qiskit takes a second to import; the first line should be on the screen before that.
     from qsession_widget.client.session import Session  # noqa: PLC0415
     from qsession_widget.panel.terminal import live  # noqa: PLC0415
 
@@ -99,7 +98,7 @@ def show_session(console: Console) -> None:
 
 
 def bell_counts(session: Session) -> dict[str, int]:
-    """Entangle two qubits and count what is measured."""
+    """Return the counts of a Bell circuit."""
     from qiskit import QuantumCircuit  # noqa: PLC0415
 
     from qsession_widget.client.primitives import Sampler  # noqa: PLC0415
@@ -147,7 +146,7 @@ def vqe_energy(session: Session, on_step: Callable[[int, float], None]) -> float
 
 
 def execute(notebook: Path, page: Path) -> Path:
-    """Execute a notebook and write it out as one HTML file that needs no script to be read.
+    """Execute a notebook and write it as one HTML file that can be read without scripts.
 
     Raises:
         ExecutionError: if a cell or nbconvert fails.
@@ -163,7 +162,7 @@ def execute(notebook: Path, page: Path) -> Path:
         ],
         check=False,
         env={**os.environ, "JUPYTER_PLATFORM_DIRS": "1"},
-        # What it and the kernel say on the way is of use only where something went wrong.
+        # Its output and the kernel's are of use only if something goes wrong.
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
@@ -176,7 +175,7 @@ def execute(notebook: Path, page: Path) -> Path:
 
 
 def _allows_root(jupyter: Sequence[str]) -> bool:
-    """Whether options of JupyterLab let it run as root, in either spelling."""
+    """Whether options let JupyterLab run as root, in either spelling."""
     return any(
         option == ALLOW_ROOT or option.lower().replace(" ", "").endswith("allow_root=true")
         for option in jupyter
@@ -184,7 +183,7 @@ def _allows_root(jupyter: Sequence[str]) -> bool:
 
 
 def _notebook() -> Path:
-    """Give the notebook: of the clone that this is, else a copy of the installed one."""
+    """Return the notebook of this clone, or a copy of the installed one."""
     cloned = Path(__file__).parents[2] / "examples" / NOTEBOOK
     if cloned.is_file():
         return cloned

@@ -20,15 +20,15 @@ if TYPE_CHECKING:
     from qsession_widget.local.admin import Administration
 
 INTERRUPTED_STATUS = 130
-"""What shells report for a program that Ctrl-C has ended."""
+"""Exit status that shells report for a program ended by Ctrl-C."""
 
 _PAUSE_SECONDS = 1.0
-"""Between two pictures of `qsession status --live`."""
+"""Pause between two updates of `qsession status --live`."""
 
 
 _ABOUT_USERS = (
-    "Each user has a token of his own, and can neither see nor touch what is another's. Who may "
-    "read the runtime's folder is its administrator."
+    "Each user has their own token, and can neither see nor change what belongs to other users. "
+    "The administrator is the user who can read the runtime's folder."
 )
 
 
@@ -36,7 +36,7 @@ def main(arguments: list[str] | None = None) -> int:
     """Run a command.
 
     Returns:
-        Exit status: 0 when it did what was asked for, 1 when not, 2 for a wrong command line.
+        Exit status: 0 if the command succeeded, 1 if it failed, 2 for a wrong command line.
     """
     arguments = sys.argv[1:] if arguments is None else arguments
     if arguments[:1] == ["serve"]:
@@ -47,61 +47,78 @@ def main(arguments: list[str] | None = None) -> int:
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     commands.add_parser("serve", help="run the local runtime in the foreground", add_help=False)
     status = commands.add_parser(
-        "status", help="say whether the local runtime runs, and what it does"
+        "status", help="show whether the local runtime runs, and what it is doing"
     )
     status.add_argument(
-        "--live", action="store_true", help="draw it again and again, until Ctrl-C (in a terminal)"
+        "--live",
+        action="store_true",
+        help="keep the picture up to date until Ctrl-C (in a terminal)",
     )
-    commands.add_parser("stop", help="end the local runtime; jobs go on at its next start")
+    commands.add_parser(
+        "stop", help="stop the local runtime; unfinished jobs continue at its next start"
+    )
     cancel = commands.add_parser(
         "cancel",
-        help="cancel jobs that an interrupted program has left behind; the runtime has to run",
-        description="Cancels jobs that wait or run. Open sessions stay open.",
+        help="cancel jobs, for example those of an interrupted program; the runtime must run",
+        description="Cancel queued and running jobs. Open sessions stay open.",
     )
     which = cancel.add_mutually_exclusive_group(required=True)
-    which.add_argument("--all", action="store_true", help="all of your own, not of other users")
-    which.add_argument("jobs", nargs="*", default=[], metavar="JOB_ID", help="only these")
-    connect = commands.add_parser("connect", help="lead IBM's own client to the local runtime")
+    which.add_argument(
+        "--all", action="store_true", help="all of your jobs; not those of other users"
+    )
+    which.add_argument("jobs", nargs="*", default=[], metavar="JOB_ID", help="only these jobs")
+    connect = commands.add_parser(
+        "connect", help="print what IBM's own client needs to use the local runtime"
+    )
     connect.add_argument(
         "--format",
         choices=("env", "python", "account"),
         default="env",
-        help="lines for a shell, or for Python, or save the account 'local' (default: %(default)s)",
+        help="print shell lines, print Python lines, or save the account 'local' "
+        "(default: %(default)s)",
     )
     user = commands.add_parser(
-        "user", help="let others use the local runtime; it has to run", description=_ABOUT_USERS
+        "user", help="add and remove users; the runtime must run", description=_ABOUT_USERS
     )
     actions = user.add_subparsers(dest="action", required=True, metavar="ACTION")
-    adding = actions.add_parser("add", help="let somebody in, and print his token, this once")
-    removing = actions.add_parser("remove", help="void his token; what he has going is cancelled")
+    adding = actions.add_parser("add", help="add a user and print their token, once")
+    removing = actions.add_parser(
+        "remove", help="void a user's token and cancel their unfinished jobs"
+    )
     for action in (adding, removing):
         action.add_argument("name", metavar="NAME")
-    actions.add_parser("list", help="say who was added, and when")
+    actions.add_parser("list", help="list the users and when they were added")
     collect = commands.add_parser(
         "gc",
-        help="remove params and results of jobs that have ended; the runtime has to run",
-        description="Removes params and results of jobs that have ended. Jobs of open sessions "
-        "keep theirs. Without options, the bounds are those of `qsession serve`.",
+        help="remove inputs and results of finished jobs; the runtime must run",
+        description="Remove inputs and results of finished jobs. Jobs of open sessions keep "
+        "theirs. Without options, the limits given to `qsession serve` apply.",
     )
     collect.add_argument(
-        "--retention-days", type=float, metavar="DAYS", help="that ended longer ago; 0: all"
+        "--retention-days",
+        type=float,
+        metavar="DAYS",
+        help="remove those that ended longer ago; 0 removes all",
     )
     collect.add_argument(
-        "--max-store-bytes", type=int, metavar="BYTES", help="the oldest, until there is no more"
+        "--max-store-bytes",
+        type=int,
+        metavar="BYTES",
+        help="remove the oldest until the store is no larger",
     )
-    clock = commands.add_parser("clock", help="let time pass on a runtime with a virtual clock")
+    clock = commands.add_parser("clock", help="advance the clock of a runtime with a virtual clock")
     clock.add_argument("what", choices=("advance",))
-    clock.add_argument("duration", metavar="TIME", help="how much: 8h, 90s, '1h 30m'")
+    clock.add_argument("duration", metavar="TIME", help="by how much: 8h, 90s, '1h 30m'")
     demo = commands.add_parser(
         "demo",
-        help="run a session, live, then open the notebook",
+        help="run a live session in the terminal, then open the notebook",
         usage="qsession demo [-h] [--headless] [[--] OPTION ...]",
-        epilog="All other options are JupyterLab's own, such as --port 9999 or --allow-root.",
+        epilog="Other options are passed to JupyterLab, such as --port 9999 or --allow-root.",
     )
     demo.add_argument(
         "--headless",
         action="store_true",
-        help="execute the notebook and write it as HTML instead of opening JupyterLab",
+        help="execute the notebook and write it as HTML; do not open JupyterLab",
     )
     given, jupyter = _split(arguments)
     options, unknown = parser.parse_known_args(given)
@@ -120,7 +137,7 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def _split(arguments: list[str]) -> tuple[list[str], list[str]]:
-    """Split the command line of a demo at "--", behind which all is JupyterLab's."""
+    """Split a demo's command line at "--"; what follows is passed to JupyterLab."""
     if arguments[:1] != ["demo"] or "--" not in arguments:
         return arguments, []
     at = arguments.index("--")
@@ -128,11 +145,11 @@ def _split(arguments: list[str]) -> tuple[list[str], list[str]]:
 
 
 def _serve(arguments: list[str]) -> None:
-    """Become the runtime: client and runtime share no process."""
+    """Replace this process by the runtime: client and runtime share no process."""
     from qsession_widget.wire import environment  # noqa: PLC0415  not needed for --help
 
     command = [sys.executable, "-P", "-m", "qsession_widget.runtime", *arguments]
-    # Nothing that the shell knows may be read by a job.
+    # Jobs must not be able to read the secrets in the shell's environment.
     variables = environment.for_runtime(os.environ)
     os.execve(sys.executable, command, variables)  # noqa: S606  our own module, no shell
 
@@ -142,7 +159,7 @@ def _status(options: argparse.Namespace) -> int:
 
     found = local.status()
     if found is None:
-        sys.stdout.write("The local runtime does not run; the first session starts it.\n")
+        sys.stdout.write("The local runtime does not run. The first session starts it.\n")
         return 1
     from rich.console import Console  # noqa: PLC0415  as above
 
@@ -153,7 +170,7 @@ def _status(options: argparse.Namespace) -> int:
     process = f"process {found['pid']}, version {found['version']}"
     sys.stdout.write(f"The local runtime runs at {found['url']} ({process}).\n")
     if runtime.url != found["url"]:
-        sys.stdout.write(f"Others reach it at {runtime.url}.\n")
+        sys.stdout.write(f"Other machines reach it at {runtime.url}.\n")
     status = runtime.status()
     sys.stdout.write(f"Open sessions: {len(status['sessions'])}\n")
     console = Console()
@@ -164,7 +181,7 @@ def _status(options: argparse.Namespace) -> int:
 
 
 def _watch(runtime: Administration, console: Console) -> int:
-    """Draw again and again until Ctrl-C."""
+    """Draw the status until Ctrl-C, and keep it up to date."""
     from rich.live import Live  # noqa: PLC0415  as above
 
     from qsession_widget.cli.status_view import render  # noqa: PLC0415  as above
@@ -193,7 +210,7 @@ def _cancel(options: argparse.Namespace) -> int:
     over = len(wanted) - cancelled
     sys.stdout.write(f"Cancelled {cancelled} {'job' if cancelled == 1 else 'jobs'}.\n")
     if over:
-        sys.stdout.write(f"{over} {'was' if over == 1 else 'were'} over already.\n")
+        sys.stdout.write(f"{over} had already ended.\n")
     return 0
 
 
@@ -201,7 +218,7 @@ def _clock(options: argparse.Namespace) -> int:
     from qsession_widget.local import process as local  # noqa: PLC0415  requests is not needed for --help
 
     seconds = parse_duration(options.duration, name="TIME")
-    sys.stdout.write(f"It is {local.advance_clock(seconds)['now']} now.\n")
+    sys.stdout.write(f"It is now {local.advance_clock(seconds)['now']}.\n")
     return 0
 
 
@@ -213,8 +230,8 @@ def _connect(options: argparse.Namespace) -> int:
         case "account":
             found.save()
             sys.stdout.write(
-                "# Saved as the account 'local' of qiskit-ibm-runtime. It works where these are "
-                f"set:\n{found.cloud_text()}"
+                "# Saved as the account 'local' of qiskit-ibm-runtime. It works if these "
+                f"variables are set:\n{found.cloud_text()}"
             )
         case "python":
             sys.stdout.write(found.python_text())
@@ -231,7 +248,7 @@ def _user(options: argparse.Namespace) -> int:
         case "add":
             token = runtime.add_user(options.name)
             sys.stdout.write(
-                f"{token}\n\nThis is the token of {options.name}, shown this once. It goes into\n"
+                f"{token}\n\nThis is the token of {options.name}, shown only once. Use it in\n"
                 f'QiskitRuntimeService(channel="local", url="{runtime.url}", token="...")\n'
             )
         case "remove":
@@ -251,18 +268,19 @@ def _collect(options: argparse.Namespace) -> int:
     )
     if done["retention_days"] is None and done["max_store_bytes"] is None:
         sys.stdout.write(
-            "This runtime keeps everything: it was started without a bound, and none was given. "
-            "Say what is to go by --retention-days or --max-store-bytes; 0 is all that has ended.\n"
+            "This runtime keeps everything: it was started without a limit, and none was given. "
+            "Set one with --retention-days or --max-store-bytes; 0 removes all finished jobs' "
+            "data.\n"
         )
     sys.stdout.write(
-        f"Removed params and results of {done['jobs']} jobs, {done['characters']:,} characters; "
-        f"the store has {done['store_bytes']:,} bytes.\n"
+        f"Removed inputs and results of {done['jobs']} jobs, {done['characters']:,} characters. "
+        f"The store has {done['store_bytes']:,} bytes.\n"
     )
     return 0
 
 
 def _demo(options: argparse.Namespace) -> int:
-    from qsession_widget.cli import demo  # noqa: PLC0415  rich is not needed for the other commands
+    from qsession_widget.cli import demo  # noqa: PLC0415  rich: this command only
 
     headless = options.headless or not sys.stdout.isatty()
     return demo.run(headless=headless, jupyter=options.jupyter)

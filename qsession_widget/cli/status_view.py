@@ -1,4 +1,4 @@
-"""What a local runtime does, drawn for a terminal: devices, sessions and workers."""
+"""Draws the status of a local runtime in a terminal: backends, sessions and workers."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ if TYPE_CHECKING:
 
 _STYLES = {"busy": "cyan", "starting": "yellow", "active": "green", "open": "yellow"}
 _ID_CHARACTERS = 8
-"""Of a session's id; as many tell the sessions of a runtime apart."""
+"""How much of a session's id is shown; enough to distinguish the sessions of a runtime."""
 
 
 def render(status: Mapping[str, Any]) -> RenderableType:
-    """Draw the JSON of GET /qsession/status."""
+    """Return a drawing of the JSON of GET /qsession/status."""
     size = Text(f"Store: {status['store']['bytes']:,} bytes")
     found = (_clock(status), _devices(status), _sessions(status), _workers(status), size)
     parts = [part for part in found if part is not None]
@@ -27,12 +27,12 @@ def render(status: Mapping[str, Any]) -> RenderableType:
 
 
 def _clock(status: Mapping[str, Any]) -> Text | None:
-    """Say how time passes, where it is not as everywhere."""
+    """Return how time passes, or None for the real time."""
     rate = status["rate"]
     if rate == 1:
         return None
-    how = "stands until it is advanced" if rate == 0 else f"passes {rate:g} times as fast"
-    return Text(f"Its time is {status['now']}, and {how}.", style="yellow")
+    how = "stands still until advanced" if rate == 0 else f"passes {rate:g} times as fast"
+    return Text(f"Its clock shows {status['now']} and {how}.", style="yellow")
 
 
 def _devices(status: Mapping[str, Any]) -> Table | None:

@@ -1,4 +1,4 @@
-"""Waiting in a thread for what an asyncio task awaits."""
+"""Threads that wait for what an asyncio task awaits."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
 MOST_HELD = 24
-"""How many awaited jobs have a held request each; there are 32 connections to a service."""
+"""How many awaited jobs may each have a held request; a service has 32 connections."""
 
 _T = TypeVar("_T")
 
 
 def in_thread(work: Callable[[], _T], name: str) -> asyncio.Future[_T]:
-    """Run a function on a thread of its own, and give its result to the running loop.
+    """Run a function on a thread of its own, and pass its result to the running loop.
 
-    Unlike `asyncio.to_thread`, neither the end of the loop nor that of the interpreter waits for
-    the thread, and however many there are, they take no place in the loop's own few.
+    Unlike with `asyncio.to_thread`, neither the end of the loop nor that of the interpreter waits
+    for the thread, and any number of them leaves the loop's own few threads free.
 
     Args:
         work: the function. It goes on when the future is cancelled.
@@ -36,7 +36,7 @@ def in_thread(work: Callable[[], _T], name: str) -> asyncio.Future[_T]:
         try:
             found = work()
         except StopIteration as error:
-            # A future takes none: in a coroutine it would look like its end.
+            # A future refuses it: in a coroutine it would look like the end.
             wrapped = RuntimeError(f"StopIteration was raised: {error}")
             wrapped.__cause__ = error
             hand_over(future.set_exception, wrapped)
@@ -46,7 +46,7 @@ def in_thread(work: Callable[[], _T], name: str) -> asyncio.Future[_T]:
             hand_over(future.set_result, found)
 
     def hand_over(put: Callable[[Any], None], what: object) -> None:
-        # A loop that is closed has no one who awaits it any more.
+        # If the loop is closed, nothing awaits the result any more.
         with suppress(RuntimeError):
             loop.call_soon_threadsafe(lambda: None if future.done() else put(what))
 
@@ -56,7 +56,7 @@ def in_thread(work: Callable[[], _T], name: str) -> asyncio.Future[_T]:
 
 
 class Places:
-    """A number of places, of which one is taken or not, without waiting. For all threads."""
+    """A thread-safe counting semaphore that never blocks: a place is free or not."""
 
     def __init__(self, most: int) -> None:
         self._lock = forking.Lock()
@@ -65,11 +65,11 @@ class Places:
         forking.heed(self)
 
     def after_fork(self) -> None:
-        """Have all free: those who have taken them are the parent's threads."""
+        """Free all places: they were taken by threads of the parent process."""
         self._taken = 0
 
     def take(self) -> bool:
-        """Take a place; False where there is none."""
+        """Take a place, and return whether one was free."""
         with self._lock:
             free = self._taken < self._most
             self._taken += free
@@ -77,7 +77,7 @@ class Places:
 
     @contextmanager
     def given_back(self) -> Iterator[None]:
-        """Give a place back at the end of a block."""
+        """Release a place at the end of a block."""
         try:
             yield
         finally:
@@ -86,4 +86,4 @@ class Places:
 
 
 held = Places(MOST_HELD)
-"""This process's held requests of awaited jobs."""
+"""The places of this process for held requests of awaited jobs."""

@@ -1,4 +1,4 @@
-"""A device of a service: its configuration, its properties, and Qiskit's target made of them."""
+"""A backend of a service: its configuration, its properties, and Qiskit's target made of them."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from qiskit.transpiler import Target
 
     from qsession_widget.client.backend_record import Record
-    from qsession_widget.client.service import QiskitRuntimeService
+    from qsession_widget.client.protocols import Service
 
 NANOSECOND = 1e-9
 _FRACTIONAL = frozenset({"rx", "rzz"})
@@ -31,14 +31,14 @@ _FRACTIONAL = frozenset({"rx", "rzz"})
 
 @dataclass(frozen=True)
 class BackendStatus:
-    """How a device is at the moment (GET /backends/{name}/status).
+    """The present state of a backend (GET /backends/{name}/status).
 
     Attributes:
-        backend_name: which device.
+        backend_name: its name.
         backend_version: version of its configuration.
         operational: whether it takes jobs.
-        pending_jobs: jobs that are waiting or running on it, everybody's.
-        status_msg: the service's word for its state, "active" where all is well.
+        pending_jobs: how many jobs of all users are waiting or running on it.
+        status_msg: the service's word for its state, "active" if it works normally.
     """
 
     backend_name: str
@@ -53,20 +53,20 @@ class BackendStatus:
 
 
 class Backend(BackendV2):  # type: ignore[misc] # qiskit has no types
-    """A device, or a simulator, of a service. Made by `QiskitRuntimeService.backend(name)`.
+    """A device or simulator of a service. Made by `QiskitRuntimeService.backend(name)`.
 
-    It can be handed to Qiskit's transpiler, and to a Session, Sampler or Estimator. What its
-    configuration has is also an attribute of it, as in qiskit-ibm-runtime: `backend.max_shots`.
+    It can be passed to Qiskit's transpiler, and to a Session, Sampler or Estimator. The entries of
+    its configuration are also its attributes, as in qiskit-ibm-runtime: `backend.max_shots`.
 
     Args:
-        service: the service that the device belongs to.
+        service: the service that the backend belongs to.
         configuration: JSON of GET /backends/{name}/configuration.
         use_fractional_gates: as for `QiskitRuntimeService.backend`.
     """
 
     def __init__(
         self,
-        service: QiskitRuntimeService,
+        service: Service,
         configuration: Mapping[str, Any],
         use_fractional_gates: bool | None = None,
     ) -> None:
@@ -87,20 +87,22 @@ class Backend(BackendV2):  # type: ignore[misc] # qiskit has no types
         return f"<{type(self).__name__}({self.name!r}, {self.num_qubits} qubits)>"
 
     def __getattr__(self, name: str) -> Any:
-        # Asked for what is no attribute of a device, or while there is no configuration yet.
+        # Called for names that are not attributes, also before there is a configuration.
         if name.startswith("_"):
             raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
         # Looked up by name, since Qiskit asks every backend for what only some have.
         if name not in self._configuration:
-            raise AttributeError(f"{self!r} has no attribute {name!r}, nor has its configuration")
+            raise AttributeError(
+                f"{self!r} has no attribute {name!r}, and neither has its configuration"
+            )
         return getattr(self._configuration, name)
 
     def __call__(self) -> Backend:
-        """Give the device itself, for programs of a time when `sampler.backend` was a method."""
+        """Return the backend itself, for programs written when `sampler.backend` was a method."""
         return self
 
     def __copy__(self) -> Backend:
-        # A device is known by its name and connection: a copy would be the same one.
+        # It stands for the one backend of its name and service: a copy would be the same.
         return self
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Backend:
@@ -110,8 +112,8 @@ class Backend(BackendV2):  # type: ignore[misc] # qiskit has no types
         return _again, (self._service, self.name, self._fractional)
 
     @property
-    def service(self) -> QiskitRuntimeService:
-        """The service that the device belongs to."""
+    def service(self) -> Service:
+        """The service that the backend belongs to."""
         return self._service
 
     @property
@@ -126,27 +128,27 @@ class Backend(BackendV2):  # type: ignore[misc] # qiskit has no types
 
     @property
     def max_circuits(self) -> None:
-        """No limit on the pubs of a job is known."""
+        """Always None, since there is no known limit on the pubs of a job."""
         return
 
     @property
     def target(self) -> Target:
-        """What the device can do, with errors and durations, for Qiskit's transpiler."""
+        """What the backend can do, with errors and durations, for Qiskit's transpiler."""
         return self._target_with(fractional=self._fractional is not False)
 
     @property
     def plain_target(self) -> Target:
         """The target without fractional gates, unless they were asked for.
 
-        Bare circuits are transpiled for it where the service does not do that: IBM takes no rzz
-        beyond a quarter turn, which the angle of a parametrised circuit may come to, and no
-        twirling with fractional gates.
+        Bare circuits are transpiled for it if the service does not transpile: IBM takes no rzz
+        beyond a quarter turn, which an angle of a parametrised circuit may exceed, and no twirling
+        with fractional gates.
         """
         return self._target_with(fractional=self._fractional is True)
 
     @property
     def fractional_gates(self) -> list[str]:
-        """Those of IBM's fractional gates, rx and rzz, that it has; none of simulators."""
+        """Those of IBM's fractional gates, rx and rzz, that it has; empty for simulators."""
         basis = self._configuration["basis_gates"]
         return [] if self.simulator else [name for name in basis if name in _FRACTIONAL]
 
@@ -155,7 +157,7 @@ class Backend(BackendV2):  # type: ignore[misc] # qiskit has no types
         """Time resolution of its output signals, in seconds.
 
         Raises:
-            NotImplementedError: where the configuration does not say.
+            NotImplementedError: if the configuration does not say.
         """
         if "dtm" not in self._configuration:
             raise UnsupportedError(f"the configuration of {self.name} names no dtm")
@@ -166,7 +168,7 @@ class Backend(BackendV2):  # type: ignore[misc] # qiskit has no types
         """Groups of qubits that are measured together.
 
         Raises:
-            NotImplementedError: where the configuration does not say.
+            NotImplementedError: if the configuration does not say.
         """
         if "meas_map" not in self._configuration:
             raise UnsupportedError(f"the configuration of {self.name} names no meas_map")
@@ -175,16 +177,16 @@ class Backend(BackendV2):  # type: ignore[misc] # qiskit has no types
 
     @property
     def is_mock(self) -> bool:
-        """Whether it is the mock of a device, for dry runs."""
+        """Whether it is a backend's mock, for dry runs."""
         return str(self.name).startswith(MOCK_PREFIX)
 
     @property
     def calibration_id(self) -> None:
-        """It has the service's own calibration: no other can be chosen."""
+        """Always None, since it has the service's own calibration and no other can be chosen."""
         return
 
     def configuration(self) -> Record:
-        """Give what it is: GET /backends/{name}/configuration.
+        """Return its configuration (GET /backends/{name}/configuration).
 
         Returns:
             The JSON as a dict, in the wire's units (`["dt"]` in nanoseconds), with the attributes
@@ -195,17 +197,17 @@ class Backend(BackendV2):  # type: ignore[misc] # qiskit has no types
     def properties(
         self, refresh: bool = False, datetime: dt.datetime | None = None
     ) -> Record | None:
-        """Give how good it was when it was measured last: GET /backends/{name}/properties.
+        """Return its properties when it was last calibrated (GET /backends/{name}/properties).
 
         Args:
             refresh: whether to ask the service again.
-            datetime: the last ones from before then, which are not kept; a time without a zone is
-                in local time.
+            datetime: return the last properties from before then, which are not kept; a time
+                without a zone is in local time.
 
         Returns:
             The JSON as a dict, in the wire's units, with the attributes of qiskit-ibm-runtime's
-            `BackendProperties`, in SI units: `.t1(0)`, `.gate_error("cx", [0, 1])`. None where the
-            device has none.
+            `BackendProperties`, in SI units: `.t1(0)`, `.gate_error("cx", [0, 1])`. None if the
+            backend has none.
         """
         if datetime is not None:
             return self._properties_of(datetime)
@@ -213,7 +215,7 @@ class Backend(BackendV2):  # type: ignore[misc] # qiskit has no types
         return copy.copy(found) if found else None
 
     def target_history(self, datetime: dt.datetime | None = None) -> Target:
-        """Give the target with the properties of a time.
+        """Return the target with the properties of an earlier time.
 
         Args:
             datetime: as for `properties`; None is now.
@@ -223,16 +225,16 @@ class Backend(BackendV2):  # type: ignore[misc] # qiskit has no types
         return build_target(self._configuration, self._properties_of(datetime) or {})
 
     def refresh(self) -> None:
-        """Ask the service for configuration and properties again."""
+        """Fetch configuration and properties again."""
         configuration = self._service.api.configuration(self.name)
         self._configuration = backend_record.configuration(configuration)
         self._fetched_properties(refresh=True)
 
     def check_faulty(self, circuit: QuantumCircuit) -> None:
-        """Refuse a circuit with instructions on qubits or couplings that are out of order.
+        """Refuse a circuit with instructions on faulty qubits or couplings.
 
         Args:
-            circuit: in the device's instruction set.
+            circuit: in the backend's instruction set.
 
         Raises:
             InvalidInputError: a ValueError, which names the instruction.
@@ -252,10 +254,10 @@ class Backend(BackendV2):  # type: ignore[misc] # qiskit has no types
                 )
 
     def status(self) -> BackendStatus:
-        """Ask how the device is now.
+        """Return the present state of the backend.
 
         Raises:
-            ServiceUnavailableError: where the service cannot be reached.
+            ServiceUnavailableError: if the service cannot be reached.
         """
         found = self._service.api.backend_status(self.name)
         return BackendStatus(
@@ -274,7 +276,7 @@ class Backend(BackendV2):  # type: ignore[misc] # qiskit has no types
         """
         del run_input, options
         raise UnsupportedError(
-            f"a backend runs no circuits by itself; use Sampler(mode=backend).run([circuit]) or "
+            f"a backend does not run circuits itself; use Sampler(mode=backend).run([circuit]) or "
             f"Estimator(mode=backend), with backend={self!r}"
         )
 
@@ -286,7 +288,7 @@ class Backend(BackendV2):  # type: ignore[misc] # qiskit has no types
         """
         del max_time
         raise UnsupportedError(
-            "a backend opens no session by itself; write "
+            "a backend does not open sessions itself; write "
             f"`with Session(backend={self.name!r}) as session:` and Sampler(mode=session)"
         )
 
@@ -301,8 +303,8 @@ class Backend(BackendV2):  # type: ignore[misc] # qiskit has no types
         if known is None:
             all_gates = self._configuration["basis_gates"]
             basis = [name for name in all_gates if name not in left_out]
-            # Two threads may both make it, and get the first one: better than that one waits for
-            # the service with a lock in hand.
+            # Two threads may both make it, and get the first one: that is better than waiting for
+            # the service while holding a lock.
             made = build_target(
                 {**self._configuration, "basis_gates": basis}, self._fetched_properties()
             )
@@ -310,7 +312,7 @@ class Backend(BackendV2):  # type: ignore[misc] # qiskit has no types
         return known
 
     def _fetched_properties(self, *, refresh: bool = False) -> Record:
-        """Return the properties, fetched once unless they are wanted anew."""
+        """Return the properties, fetched at the first call and with `refresh`."""
         known = self._properties
         if known is None or refresh:
             found = {} if self.simulator else self._service.api.properties(self.name)
@@ -319,7 +321,7 @@ class Backend(BackendV2):  # type: ignore[misc] # qiskit has no types
         return known
 
     def _properties_of(self, when: dt.datetime) -> Record | None:
-        """Ask for the last properties from before a time."""
+        """Fetch the last properties from before a time."""
         if self.simulator:
             return None
         before = when.astimezone().isoformat()
@@ -327,8 +329,9 @@ class Backend(BackendV2):  # type: ignore[misc] # qiskit has no types
         return backend_record.properties(found) if found else None
 
 
-def _again(service: QiskitRuntimeService, name: str, fractional: bool | None) -> Backend:
-    return service.backend(name, service.active_instance(), fractional)
+def _again(service: Service, name: str, fractional: bool | None) -> Backend:
+    found: Backend = service.backend(name, service.active_instance(), fractional)
+    return found
 
 
 def no_calibration(calibration_id: str | None) -> None:
@@ -348,12 +351,12 @@ def no_calibration(calibration_id: str | None) -> None:
 
 
 def backend_name(backend: object, name: str = "backend") -> str:
-    """Take the name of a device from what users pass as a backend.
+    """Return the name of what a user passes as a backend.
 
     Args:
         backend: a name, a backend of ours, or one of qiskit-ibm-runtime (a real one, or one of
             the fake provider, which the local runtime serves under the same name).
-        name: what the value is called in the error message.
+        name: name of the argument in the error message.
 
     Raises:
         InvalidInputError: for anything else.
@@ -364,6 +367,6 @@ def backend_name(backend: object, name: str = "backend") -> str:
     if isinstance(backend, Backend) or (official and isinstance(backend, BackendV2)):
         return str(backend.name)
     raise InvalidInputError(
-        f"{name}={shown(backend)} is not a device of a service; allowed are a name such as "
+        f"{name}={shown(backend)} is not a backend of a service; allowed are a name such as "
         "'fake_manila', an object from service.backend(name), and a backend of qiskit-ibm-runtime"
     )

@@ -1,4 +1,4 @@
-"""What a service says of a device: JSON as dicts that are also qiskit-ibm-runtime's objects."""
+"""A backend's configuration and properties: JSON dicts with qiskit-ibm-runtime's attributes."""
 
 from __future__ import annotations
 
@@ -15,29 +15,33 @@ class Record(dict[str, Any]):
     """JSON of a service with the attributes and methods of the object that IBM's client makes.
 
     As a dict it is the JSON in the wire's units: `record["dt"]` is in nanoseconds. Its attributes
-    are those of the object, in the object's units: `record.dt` is in seconds. The object is made at
-    the first use of one.
+    are those of the object, in the object's units: `record.dt` is in seconds. The object is made
+    when an attribute is first used.
 
     Args:
         values: the JSON.
-        make: makes the object of a copy of the JSON.
+        make: makes the object from a copy of the JSON.
+        made: holds the object once it is made; copies share it.
     """
 
-    def __init__(self, values: Mapping[str, Any], make: Callable[[dict[str, Any]], Any]) -> None:
+    def __init__(
+        self,
+        values: Mapping[str, Any],
+        make: Callable[[dict[str, Any]], Any],
+        made: list[Any] | None = None,
+    ) -> None:
         super().__init__(values)
         self._make = make
-        self._made: list[Any] = []
+        self._made = [] if made is None else made
 
     def __getattr__(self, name: str) -> Any:
-        # Only what a dict has not comes here. Copying and pickling ask for names of their own.
+        # Called only for names that a dict does not have. Copying and pickling ask for some, too.
         if name.startswith("_"):
             raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
         return getattr(self.official(), name)
 
     def __copy__(self) -> Record:
-        copied = type(self)(self, self._make)
-        copied._made = self._made  # noqa: SLF001 - of the same class
-        return copied
+        return type(self)(self, self._make, self._made)
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Record:
         return type(self)(copy.deepcopy(dict(self), memo), self._make)
@@ -46,14 +50,14 @@ class Record(dict[str, Any]):
         return type(self), (dict(self), self._make)
 
     def official(self) -> Any:
-        """Give the object of qiskit-ibm-runtime, made once for this and its copies."""
+        """Return the object of qiskit-ibm-runtime, made once for this and its copies."""
         if not self._made:
             self._made.append(self._make(copy.deepcopy(dict(self))))
         return self._made[0]
 
 
 def configuration(values: Mapping[str, Any]) -> Record:
-    """Give a device's configuration, whose attributes are those of a `QasmBackendConfiguration`.
+    """Return a backend's configuration, whose attributes are those of a `QasmBackendConfiguration`.
 
     Args:
         values: JSON of GET /backends/{name}/configuration.
@@ -62,7 +66,7 @@ def configuration(values: Mapping[str, Any]) -> Record:
 
 
 def properties(values: Mapping[str, Any]) -> Record:
-    """Give a device's properties, whose attributes are those of a `BackendProperties`.
+    """Return a backend's properties, whose attributes are those of a `BackendProperties`.
 
     Args:
         values: JSON of GET /backends/{name}/properties.
@@ -77,7 +81,7 @@ def _configuration(values: dict[str, Any]) -> Any:
     )
 
     if values.get("online_date") is None:
-        # It is required there, and not here.
+        # It is required there, and optional here.
         values["online_date"] = _LONG_AGO
     decode_backend_configuration(values)
     return QasmBackendConfiguration.from_dict(values)

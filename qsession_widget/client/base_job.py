@@ -1,4 +1,4 @@
-"""A job as its service told of it last, and waiting until it is over."""
+"""Polling a job: its last known JSON, and waiting until it is final."""
 
 from __future__ import annotations
 
@@ -29,16 +29,16 @@ from qsession_widget.wire.states import FINAL_JOB_STATUS, JOB_STATUS, job_status
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from qsession_widget.client.service import QiskitRuntimeService
+    from qsession_widget.client.protocols import Service
 
 _HELD_SECONDS = 25.0
 _AWAITED_HELD_SECONDS = 5.0
-"""As above for an awaited job, whose task may be cancelled meanwhile."""
+"""The same for an awaited job, whose task may be cancelled meanwhile."""
 _FIRST_PAUSE_SECONDS = 0.1
 _LONGEST_PAUSE_SECONDS = 2.0
 _PAUSE_GROWTH = 1.5
 _LONGEST_OUTAGE_SECONDS = 300.0
-"""Longest that a waiting one puts up with a service that cannot be reached."""
+"""How long waiting goes on while the service cannot be reached."""
 
 logger = logging.getLogger(__name__)
 
@@ -46,7 +46,7 @@ _T = TypeVar("_T")
 
 
 class _Asking:
-    """A question for a result that is under way."""
+    """A request for a result that is under way; other threads wait for its response."""
 
     def __init__(self) -> None:
         self.over = threading.Event()
@@ -55,17 +55,15 @@ class _Asking:
 
 
 class PolledJob(BasePrimitiveJob):  # type: ignore[misc] # qiskit has no types
-    """What a service says of a job. A job that is over never changes, and is not asked for again.
+    """The polled state of a job. A final job never changes, and is not asked for again.
 
     Args:
         service: the service that it runs on.
         job_id: its id.
-        data: JSON of GET /jobs/{id}, where it is known already.
+        data: JSON of GET /jobs/{id}, if it is known already.
     """
 
-    def __init__(
-        self, service: QiskitRuntimeService, job_id: str, data: Mapping[str, Any] | None
-    ) -> None:
+    def __init__(self, service: Service, job_id: str, data: Mapping[str, Any] | None) -> None:
         super().__init__(job_id)
         self._service = service
         self._lock = forking.Lock()
@@ -77,7 +75,7 @@ class PolledJob(BasePrimitiveJob):  # type: ignore[misc] # qiskit has no types
         forking.heed(self)
 
     def after_fork(self) -> None:
-        """Wait for no thread of the parent."""
+        """Forget the request that a thread of the parent process was sending."""
         self._asking = None
 
     def wait_for_final_state(
@@ -88,25 +86,26 @@ class PolledJob(BasePrimitiveJob):  # type: ignore[misc] # qiskit has no types
         wait: float | None = None,
         callback: Callable[[str, str, Self], object] | None = None,
     ) -> None:
-        """Wait until it is over, however it ends.
+        """Wait until it is final, whether it succeeds or not.
 
-        A KeyboardInterrupt ends the waiting, not the job; a note on it says how to get it back.
+        A KeyboardInterrupt ends the waiting, not the job; a note on it says how to get the job
+        back.
 
         Args:
             timeout: seconds to wait at most; None waits as long as it takes.
-            poll_interval: seconds between two questions, where the service has to be asked again
-                and again, 0.1 at least; None lets them grow. The local runtime answers at the end
-                of the job, whatever is given.
-            wait: another name for it, from Qiskit.
-            callback: called as `callback(job_id, status, job)` before each question, as long as the
-                job is not over; that is every `poll_interval` seconds, or 2.
+            poll_interval: seconds between two requests, for services that have to be polled, at
+                least 0.1; None starts there and lets them grow. The local runtime holds the
+                request until the job is final, whatever is given.
+            wait: another name for `poll_interval`, from Qiskit.
+            callback: called as `callback(job_id, status, job)` before each request while the job
+                is unfinished; that is every `poll_interval` seconds, or 2.
 
         Raises:
-            InvalidInputError: for an interval that is no number of seconds, or that is given twice.
-            JobTimeoutError: where it is not over by then. It goes on.
-            ServiceUnavailableError: where the service cannot be reached for five minutes. It goes
+            InvalidInputError: for a timeout or interval that is not a number of seconds, and for an
+                interval that is given twice.
+            JobTimeoutError: if it is unfinished by then. It goes on.
+            ServiceUnavailableError: if the service cannot be reached for five minutes. The job goes
                 on.
-            InvalidInputError: for a timeout that is no number of seconds.
         """
         timeout = validation.timeout("timeout", timeout)
         pause = _interval(poll_interval, wait)
@@ -141,20 +140,20 @@ class PolledJob(BasePrimitiveJob):  # type: ignore[misc] # qiskit has no types
                 self._patiently(unattended()(ask_outcome) if asked else ask_outcome, deadline)
                 asked_to_hold = waited = True
             else:
-                # A request can be held only where there is something to compare with.
+                # A request can be held only with an ETag to compare with.
                 asked_to_hold = self._etag is not None
                 ask = partial(self._refresh, held if asked_to_hold else 0.0)
                 waited = self._patiently(unattended()(ask) if asked else ask, deadline)
-            # The first question starts a local runtime where none runs; who has an answer only
-            # waits, and a runtime that is stopped meanwhile stays so.
+            # The first request starts a local runtime if none runs. Later ones only wait: a runtime
+            # that was stopped meanwhile stays stopped.
             asked = True
             if self._over() or self._patiently(unattended()(self._ended_unheard_of), deadline):
                 return
             left = longest_held if deadline is None else deadline - time.monotonic()
             if left <= 0:
                 raise JobTimeoutError(
-                    f"job {self._job_id} was not over after {timeout:g} s; it goes on, and "
-                    f"service.job({self._job_id!r}) gives it back",
+                    f"job {self._job_id} was unfinished after {timeout:g} s; it goes on, and "
+                    f"service.job({self._job_id!r}) returns it",
                     job_id=self._job_id,
                 )
             if not waited and (asked_to_hold or self._etag is None):
@@ -163,29 +162,29 @@ class PolledJob(BasePrimitiveJob):  # type: ignore[misc] # qiskit has no types
                     pause = min(pause * _PAUSE_GROWTH, _LONGEST_PAUSE_SECONDS)
 
     def _patiently(self, ask: Callable[[], _T], deadline: float | None) -> _T:
-        """Ask until there is an answer: the job goes on while the service cannot be reached.
+        """Retry a request until it is answered: the job goes on while the service is unreachable.
 
         Args:
-            ask: the question.
-            deadline: until when at most, by `time.monotonic`; None is as long as an outage may be.
+            ask: sends the request.
+            deadline: when to give up, by `time.monotonic`; None is the longest outage allowed.
 
         Raises:
-            ServiceUnavailableError: where there was no answer for too long.
+            ServiceUnavailableError: if there was no response for too long.
         """
         until = time.monotonic() + _LONGEST_OUTAGE_SECONDS
         if deadline is not None:
             until = min(until, deadline)
-        # After the first time it only waits: a local runtime that was stopped stays so.
+        # Only the first request may start a local runtime: one that was stopped stays stopped.
         for question in chain([hurried()(ask)], repeat(unattended()(ask))):
             try:
                 return question()
             except ServiceUnavailableError as error:
                 left = self._patience(error, until)
                 self._service.api.transport.pause(min(_LONGEST_PAUSE_SECONDS, left))
-        raise AssertionError("it asks for ever")
+        raise AssertionError("unreachable: the loop has no end")
 
     def _patience(self, error: ServiceUnavailableError, until: float) -> float:
-        """Give the seconds that are left of an outage, or raise its error where none are."""
+        """Return the seconds that an outage may still last, or raise its error if none are left."""
         left = until - time.monotonic()
         if left <= 0 or self._service.closed or isinstance(error, RuntimeStartError):
             error.add_note(self._way_back())
@@ -195,17 +194,17 @@ class PolledJob(BasePrimitiveJob):  # type: ignore[misc] # qiskit has no types
 
     def _way_back(self) -> str:
         return (
-            f"Job {self._job_id} goes on. service.job({self._job_id!r}) gives it back, its "
+            f"Job {self._job_id} goes on. service.job({self._job_id!r}) returns it, and its "
             "cancel() ends it."
         )
 
     def _known(self) -> Mapping[str, Any]:
-        """Give its JSON as last seen, and fetch it where it was never seen."""
+        """Return its last known JSON, fetched if none is known."""
         if self._data is None:
             self._refresh()
         if self._data is None:
             raise ServiceError(
-                f"job {self._job_id}: no answer to a first question", status_code=304
+                f"job {self._job_id}: no response to a first request", status_code=304
             )
         return self._data
 
@@ -213,9 +212,9 @@ class PolledJob(BasePrimitiveJob):  # type: ignore[misc] # qiskit has no types
         return self._data is not None and job_status(self._data) in FINAL_JOB_STATUS
 
     def _ended_unheard_of(self) -> bool:
-        """Whether it is in a state that is not known here, and yet the service calls it finished.
+        """Whether it is in an unknown state although the service calls it finished.
 
-        Words that a service brings in later must not make anybody wait for ever.
+        States that a service introduces later must not make users wait for ever.
         """
         if job_status(self._known()) in JOB_STATUS.values():
             return False
@@ -226,20 +225,20 @@ class PolledJob(BasePrimitiveJob):  # type: ignore[misc] # qiskit has no types
         return times.get("finished") is not None
 
     def _result_text(self) -> str | None:
-        """Give the text of its result, once it is over; None where there is none (any more).
+        """Return the text of the final job's result; None if there is none (any more).
 
-        It is asked for by one thread at a time, since that of a private job is given once, and
-        kept until it is decoded. The others wait for that one, and hold no lock meanwhile.
+        One thread asks for it at a time, since the result of a private job is returned once, and
+        it is kept until it is decoded. Other threads wait for that one, and hold no lock meanwhile.
         """
         while True:
             with self._lock:
                 if self._text is not None:
-                    # It came with the last answer where the service can do that.
+                    # It came with the last response, from services that can do that.
                     return self._text
                 asking = self._asking
                 if asking is None:
                     mine = self._asking = _Asking()
-                    # The same again if the first answer is lost, by this object and no other.
+                    # With the key, this object and no other gets it again if a response is lost.
                     self._key = self._key or str(uuid.uuid4())
             if asking is None:
                 return self._ask_for_result(mine)
@@ -258,7 +257,7 @@ class PolledJob(BasePrimitiveJob):  # type: ignore[misc] # qiskit has no types
             asking.over.set()
 
     def _await_outcome(self, held_seconds: float) -> None:
-        """Ask for its JSON and its result once it is over."""
+        """Fetch its JSON and its result in one request, held until it is final."""
         found = self._service.api.outcome(self._job_id, wait_seconds=held_seconds)
         with self._lock:
             if found is not None and not self._over():
@@ -267,34 +266,34 @@ class PolledJob(BasePrimitiveJob):  # type: ignore[misc] # qiskit has no types
     def _refresh(
         self, held_seconds: float = 0.0, *, changed_only: bool = True, anew: bool = False
     ) -> bool:
-        """Ask for its JSON, and say whether the server held the request.
+        """Fetch its JSON, and return whether the server held the request.
 
         Args:
             held_seconds: how long the server may hold it.
-            changed_only: whether to ask only for what changed since the last answer.
-            anew: whether to take the answer although it was known to be over.
+            changed_only: whether to send the last ETag, for a response only if something changed.
+            anew: whether to keep the response even if the job was known to be final.
         """
         known = self._etag if changed_only else None
         polled = self._service.api.job(self._job_id, etag=known, wait_seconds=held_seconds)
         with self._lock:
-            # Answers of two threads may come in any order: what is over stays over.
+            # Responses to two threads may come in any order: a final job stays final.
             if polled.body is not None and (anew or not self._over()):
                 self._data, self._etag = polled.body, polled.etag
         return polled.waited
 
     def _said_now(self, what: str) -> Any:
-        """Ask for one of the local runtime's additions to a job; None where there is none."""
+        """Return one of the local runtime's additions to a job; None if there is none."""
         if not self._over():
-            # Not by the ETag: a job does not change when those before it go.
+            # Without the ETag: a job's JSON does not change when jobs before it leave the queue.
             self._refresh(changed_only=False)
         return (self._known().get(EXTRA) or {}).get(what)
 
     async def _over_in_the_end(self) -> None:
-        """Wait until it is over, and let other asyncio tasks run meanwhile."""
+        """Wait until it is final, and let other asyncio tasks run meanwhile."""
         pause = _FIRST_PAUSE_SECONDS
         until = time.monotonic() + _LONGEST_OUTAGE_SECONDS
         name = f"qsession-await-{self._job_id}"
-        # As in `_wait`: the first question may start a local runtime, no other.
+        # As in `_wait`: only the first request may start a local runtime.
         ask, ended_unheard_of = hurried()(self._refresh), unattended()(self._ended_unheard_of)
         while not self._over():
             if async_wait.held.take():
@@ -302,7 +301,7 @@ class PolledJob(BasePrimitiveJob):  # type: ignore[misc] # qiskit has no types
                 try:
                     await async_wait.in_thread(partial(self._held_until_over, called_off), name)
                 finally:
-                    # A thread in a held request cannot be called off at once, but soon.
+                    # A thread in a held request cannot be stopped at once, but soon.
                     called_off.set()
                 return
             try:
@@ -323,10 +322,10 @@ class PolledJob(BasePrimitiveJob):  # type: ignore[misc] # qiskit has no types
 
 
 def _interval(poll_interval: float | None, wait: float | None) -> float | None:
-    """Read the seconds between two questions.
+    """Return the seconds between two requests.
 
     Raises:
-        InvalidInputError: for what is no number of seconds, and where both are given.
+        InvalidInputError: for a value that is not a number of seconds, and if both are given.
     """
     if poll_interval is not None and wait is not None:
         raise InvalidInputError("poll_interval= and wait= are two names for the same: give one")

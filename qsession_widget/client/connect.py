@@ -1,4 +1,4 @@
-"""Connections to the service of an account, from ours and from qiskit-ibm-runtime's side."""
+"""Connects to the service of an account of ours, or of a service of qiskit-ibm-runtime."""
 
 from __future__ import annotations
 
@@ -34,14 +34,14 @@ _PROXY_SCHEMES = frozenset({"http", "https", "socks4", "socks4a", "socks5", "soc
 
 
 def connect(account: Account) -> Transport:
-    """Connect to the service of an account; the local runtime is started where it does not run.
+    """Connect to the service of an account; the local runtime is started if it is not running.
 
     Args:
         account: the account; at IBM with the CRN of its instance.
 
     Raises:
-        InvalidInputError: where a variable would lead the account's key to a wrong server.
-        RuntimeStartError: where the local runtime cannot be started.
+        InvalidInputError: if a variable would send the account's key to a wrong server.
+        RuntimeStartError: if the local runtime cannot be started.
     """
     verify, proxies = account.verify, account.proxies
     if account.channel != LOCAL:
@@ -66,8 +66,8 @@ def list_instances(account: Account) -> list[Instance]:
     """List the instances of an account at IBM.
 
     Raises:
-        InvalidInputError: where a variable would lead the account's key to a wrong server.
-        NotAuthorizedError, ServiceError, ServiceUnavailableError: as `Transport.request`.
+        InvalidInputError: if a variable would send the account's key to a wrong server.
+        NotAuthorizedError, ServiceError, ServiceUnavailableError: as for `Transport.request`.
     """
     _check_variables(account)
     cloud = Cloud(
@@ -84,10 +84,10 @@ def list_instances(account: Account) -> list[Instance]:
 
 
 def fitting_instances(account: Account) -> list[Instance]:
-    """List the instances that an account without a CRN means, the first choice first.
+    """List the instances that fit an account without a CRN, the first choice first.
 
     Raises:
-        InvalidInputError: where none fits, and as `list_instances`.
+        InvalidInputError: if none fits, and as for `list_instances`.
     """
     return fitting(
         list_instances(account),
@@ -103,17 +103,17 @@ def official_service(account: Account, url: str) -> Any:
 
     Args:
         account: the account.
-        url: base of its REST API at this moment.
+        url: present base of its REST API.
 
     Raises:
-        InvalidInputError: where a variable would lead the account's key to a wrong server.
+        InvalidInputError: if a variable would send the account's key to a wrong server.
     """
     if account.channel == LOCAL:
         if account.url is None:
             return process.official_service()
         there = Discovery(url.removesuffix(API_PREFIX), 0, "", account.token or "")
         return Connection(there).service()
-    # What was right when our own client connected may have been set since.
+    # The variables may have been changed since our own client connected.
     _check_variables(account)
     from qiskit_ibm_runtime import QiskitRuntimeService  # noqa: PLC0415 - more than a second
 
@@ -129,18 +129,18 @@ def official_service(account: Account, url: str) -> Any:
 
 
 def of_official(official: Any, instance: str | None = None) -> tuple[Account, Transport]:
-    """Connect to the very servers that a service of qiskit-ibm-runtime talks to.
+    """Connect to the servers that a service of qiskit-ibm-runtime talks to.
 
     Args:
         official: a `qiskit_ibm_runtime.QiskitRuntimeService`.
         instance: CRN of the instance; None is the official service's active one.
 
     Raises:
-        InvalidInputError: for anything else, its local testing mode included.
+        InvalidInputError: for anything else, including its local testing mode.
     """
     try:
-        # Only its clients know where resolvers and variables have led them; nothing public does.
-        client = official._get_api_client(instance)._session  # noqa: SLF001
+        # Only its private clients know the servers that resolvers and variables led them to.
+        client = official._get_api_client(instance)._session  # noqa: SLF001 - nothing public does
         if isinstance(client.auth, LocalAuth):
             return _of_local(client.auth.way, official.channel, client.auth.crn)
         key, crn, iam_url = client.auth.api_key, client.auth.crn, client.auth.tm.url
@@ -165,7 +165,7 @@ def of_official(official: Any, instance: str | None = None) -> tuple[Account, Tr
 
 
 def _of_local(way: Way, channel: str, crn: str) -> tuple[Account, Transport]:
-    """Connect to the runtime that a service of qiskit-ibm-runtime was led to by us."""
+    """Connect to the local runtime to which we redirected a service of qiskit-ibm-runtime."""
 
     def there(found: Discovery) -> Endpoint:
         return Endpoint(found.url + API_PREFIX, BearerAuth(found.token))
@@ -180,17 +180,17 @@ def _of_local(way: Way, channel: str, crn: str) -> tuple[Account, Transport]:
 
 
 def proxies_of(given: Proxies | None) -> dict[str, str] | None:
-    """Take proxies in requests' form, or in qiskit-ibm-runtime's, {"urls": {...}}.
+    """Return proxies in requests' form, from that or qiskit-ibm-runtime's, {"urls": {...}}.
 
     Raises:
-        InvalidInputError: for NTLM names and passwords, which are not supported, and for what is no
-            address. The message repeats no address: there may be a password in it.
+        InvalidInputError: for NTLM names and passwords, which are not supported, and for values
+            that are not addresses. The message repeats no address, which may hold a password.
     """
     if given is None:
         return None
     if not isinstance(given, Mapping) or not isinstance(given.get("urls", {}), Mapping):
         raise InvalidInputError(
-            'proxies are no dict of addresses by scheme, {"https": "http://..."}'
+            'proxies are not a dict of addresses by scheme, {"https": "http://..."}'
         )
     found: dict[str, Any] = dict(given)
     if "urls" in given:
@@ -203,18 +203,18 @@ def proxies_of(given: Proxies | None) -> dict[str, str] | None:
     for scheme, address in found.items():
         if not _is_address(address):
             raise InvalidInputError(
-                f"the proxy for {scheme!r} is no address; allowed are addresses such as "
-                "http://proxy:3128 and http://name:password@proxy:3128, with every odd letter of "
-                "a password percent-encoded"
+                f"the proxy for {scheme!r} is not an address; allowed are addresses such as "
+                "http://proxy:3128 and http://name:password@proxy:3128, with special characters "
+                "of a password percent-encoded"
             )
     return found
 
 
 def verify_of(given: bool | str | Path | None) -> bool | str | None:
-    """Take whom to trust as requests does.
+    """Return `verify` in requests' form: True, False, or a path to trusted authorities.
 
     Raises:
-        InvalidInputError: for what is neither a path nor True or False.
+        InvalidInputError: for a value that is neither a path nor True or False.
     """
     if given is None or isinstance(given, bool):
         return given
@@ -224,7 +224,7 @@ def verify_of(given: bool | str | Path | None) -> bool | str | None:
 def _is_address(address: object) -> bool:
     try:
         parts = urlsplit(str(address))
-        # The port is read when it is asked for.
+        # `port` raises a ValueError only when it is read.
         return parts.scheme in _PROXY_SCHEMES and bool(parts.hostname) and parts.port != 0
     except ValueError:
         return False

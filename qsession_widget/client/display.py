@@ -1,6 +1,6 @@
-"""How sessions draw themselves: by the panels, which are loaded at their first use.
+"""How sessions draw themselves: with the panels, which are loaded at their first use.
 
-Panels import sessions, so they are known here by their names alone.
+Panels import sessions, so this module knows them only by their names.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ def panel_of(session: object) -> Any:
     """Return the panel that a session shows at the end of a cell.
 
     Raises:
-        ImportError: where the widget libraries are not installed.
+        ImportError: if the widget libraries are not installed.
     """
     return import_module(PANELS).panel_of(session)
 

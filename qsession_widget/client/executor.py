@@ -1,4 +1,4 @@
-"""Executor: runs the quantum programs of qiskit-ibm-runtime as jobs of a service."""
+"""Executor: runs the quantum programs of qiskit-ibm-runtime as jobs on a service."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from qsession_widget.client.primitives import Placed
+from qsession_widget.client.resolve import service_of
 from qsession_widget.errors import CodecError, InvalidInputError
 from qsession_widget.support.validation import refusal
 from qsession_widget.support.value_text import shown
@@ -28,21 +29,21 @@ if TYPE_CHECKING:
     from qsession_widget.client.session import Session
 
 _SCHEMA_VERSION = "v2.0"
-"""Newest form of the program's inputs (ibm-quantum-schemas, `executor`)."""
+"""Newest schema of the program's inputs (ibm-quantum-schemas, `executor`)."""
 
 _SEED = "seed_simulator"
-"""Of the simulator's options, which has its place in the inputs among the experimental ones."""
+"""The simulator's option that is sent with the experimental options."""
 
 
 class Executor(Placed):
-    """Runs a `QuantumProgram`: circuits, and templates of random circuits, as they are.
+    """Runs a `QuantumProgram`: circuits, and templates of random circuits, without changing them.
 
     Args:
         mode: a Session, a Batch, a backend or its name. None is the session of the surrounding
-            `with` block, else the least busy device.
+            `with` block, else the least busy backend.
         options: `ExecutorOptions` of qiskit-ibm-runtime, or a dict of the same names.
         session: another name for mode.
-        backend: a third one; beside one of them, the device that it has to be on.
+        backend: a third name; beside one of the others, the backend that it has to be on.
 
     Raises:
         InvalidInputError: for a mode or an option that cannot be used.
@@ -61,7 +62,7 @@ class Executor(Placed):
 
     @property
     def options(self) -> ExecutorOptions:
-        """`ExecutorOptions` of qiskit-ibm-runtime, checked by it: a copy of what was given."""
+        """A copy of the given `ExecutorOptions` of qiskit-ibm-runtime, which checks them."""
         return self._options
 
     @options.setter
@@ -73,7 +74,7 @@ class Executor(Placed):
         program: official_package.QuantumProgram | samplomatic.QuantumProgram,
         dry_run: bool = False,
     ) -> RuntimeJob:
-        """Send a program. Its circuits must be in the device's instruction set.
+        """Send a program. Its circuits must be in the backend's instruction set.
 
         Args:
             program: a `qiskit_ibm_runtime.QuantumProgram`, or one of samplomatic.
@@ -84,8 +85,8 @@ class Executor(Placed):
 
         Raises:
             InvalidInputError: for anything else, for values that are not finite, and for delays
-                that do not survive on the way.
-            SessionClosedError: where the session takes no more jobs.
+                that are lost in the encoding.
+            SessionClosedError: if the session accepts no more jobs.
         """
         from qiskit_ibm_runtime.quantum_program import (  # noqa: PLC0415 - takes a second
             QuantumProgram,
@@ -120,17 +121,17 @@ class Executor(Placed):
         }
         if session is not None:
             return session.run(EXECUTOR, inputs, run)
-        return backend.service.run(EXECUTOR, inputs, {"backend": backend, **run})
+        return service_of(backend).run(EXECUTOR, inputs, {"backend": backend, **run})
 
 
 def _not_sent(options: ExecutorOptions) -> list[str]:
-    """Name the options for simulators that were set and have no place in a job's inputs."""
+    """Return the simulator's options that are set but have no field in a job's inputs."""
     asked = options.simulator.model_dump(exclude_defaults=True, exclude={_SEED})
     return [f"simulator.{name}" for name in asked]
 
 
 def _with_seed(options: ExecutorOptions) -> ExecutorOptions:
-    """Give options with the simulator's seed where it is sent: there is no place of its own."""
+    """Return options with the simulator's seed among the experimental ones, where it is sent."""
     seed = options.simulator.seed_simulator
     if seed is None:
         return options
@@ -140,7 +141,7 @@ def _with_seed(options: ExecutorOptions) -> ExecutorOptions:
 
 
 def _check_item(number: int, item: Any) -> None:
-    """Refuse what the official encoding loses, in silence or for a reader's errors."""
+    """Refuse an item that the official encoding would change without an error, or break."""
     arguments = getattr(item, "circuit_arguments", None)
     if arguments is not None and not np.all(np.isfinite(arguments)):
         raise InvalidInputError(

@@ -1,26 +1,28 @@
-"""The part of the service that knows the instances of its account, and asks each of them."""
+"""The instances of an account at IBM: a service for each, and questions to all of them."""
 
 from __future__ import annotations
 
 import logging
+import weakref
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, Self, TypedDict, TypeVar, cast
+from itertools import chain
+from typing import TYPE_CHECKING, Generic, TypedDict, TypeVar
 
 from qsession_widget.client import connect
+from qsession_widget.client.protocols import Service
 from qsession_widget.errors import InvalidInputError, NotFoundError, ServiceError
 from qsession_widget.support import forking, validation
 from qsession_widget.transport.accounts import LOCAL, Account
-from qsession_widget.transport.rest import RuntimeApi
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
+    from datetime import datetime
 
-    from qsession_widget.client.service import QiskitRuntimeService
-    from qsession_widget.transport.http import Transport
     from qsession_widget.transport.ibm_cloud import Instance
 
 logger = logging.getLogger(__name__)
 
+_S = TypeVar("_S", bound=Service)
 _T = TypeVar("_T")
 
 
@@ -34,45 +36,41 @@ class InstanceDetails(TypedDict):
     tags: list[str]
 
 
-class Instances:
-    """One service for each instance of an account.
+class Instances(Generic[_S]):
+    """Asks each instance that a service uses.
 
-    A service talks to one instance for ever, unlike qiskit-ibm-runtime's, whose active instance
-    changes with what it is asked. One that was made without an instance knows the account's others
-    too, as services of their own, and finds devices, jobs and sessions that are theirs.
+    A service always talks to the same instance, unlike qiskit-ibm-runtime's, whose active instance
+    changes with the requests. A service that was made without an instance uses the account's other
+    instances, too: each has a service of its own, made at its first use.
+
+    Args:
+        own: the service, which owns this object and is therefore held weakly.
+        account: its account.
+        others: the further instances that it uses where none is named.
+        make: makes the service of another instance; it gets the account with that instance's CRN.
     """
 
-    def _set_up(
-        self, account: Account, transport: Transport, others: Sequence[Instance] = ()
+    def __init__(
+        self,
+        own: _S,
+        account: Account,
+        others: Sequence[Instance],
+        make: Callable[[Account], _S],
     ) -> None:
+        self._own = weakref.ref(own)
         self._account = account
-        self._transport = transport
-        self.api = RuntimeApi(transport)
-        """The REST API, one method for each endpoint."""
+        self._make = make
         self._lock = forking.Lock()
         self._others = tuple(others)
-        self._beside: dict[str, Self] = {}
+        self._beside: dict[str, _S] = {}
 
     @property
-    def _whole(self) -> QiskitRuntimeService:
-        """Itself as what it is: nobody makes a part of the service by itself."""
-        return cast("QiskitRuntimeService", self)
+    def several(self) -> bool:
+        """Whether more than one instance is used where none is named."""
+        return bool(self._others)
 
-    def active_instance(self) -> str | None:
-        """Give the CRN of the instance that this service talks to; None on the local runtime.
-
-        Where it was made without an instance it is the one that is asked first, and what it finds
-        elsewhere has a service of its own: `service.backend(name).service.active_instance()`.
-        """
-        return self._account.crn
-
-    def instances(self) -> list[InstanceDetails]:
-        """List the instances of the account; none on the local runtime.
-
-        Returns:
-            For each a dict with `crn`, `name`, `plan`, `pricing_type` and `tags`, from IBM Cloud's
-            Global Search and Global Catalog.
-        """
+    def listed(self) -> list[InstanceDetails]:
+        """Return the details of every instance of the account; none on the local runtime."""
         if self._account.channel == LOCAL:
             return []
         found = connect.list_instances(self._account)
@@ -87,85 +85,41 @@ class Instances:
             for each in found
         ]
 
-    def uses(self, other: QiskitRuntimeService) -> bool:
-        """Whether another service is this one, or that of another instance that it uses.
+    def in_use(self, instance: str | None = None) -> list[_S]:
+        """Return the services to ask, the owner of this object first.
 
         Args:
-            other: the other service.
-        """
-        return other in self._in_use()
-
-    def beside(self) -> list[QiskitRuntimeService]:
-        """Give the services of all instances in use, this one first."""
-        return [each._whole for each in self._in_use()]  # noqa: SLF001 - of the same class
-
-    def find_session(self, session_id: str) -> tuple[QiskitRuntimeService, dict[str, Any]]:
-        """Look for a session or batch in every instance in use.
-
-        Args:
-            session_id: its id.
-
-        Returns:
-            The service of the instance that has it, and its JSON (GET /sessions/{id}).
-
-        Raises:
-            NotFoundError: where there is none of that id.
-            InvalidInputError: for what is no id.
-        """
-        validation.text("session_id", session_id)
-        return self._holder(lambda each: (each._whole, each.api.session(session_id)))  # noqa: SLF001 - of the same class
-
-    def _in_use(self, instance: str | None = None) -> list[Self]:
-        """Give the services to ask, this one first.
-
-        Args:
-            instance: CRN or name; None is the one of the constructor, or all where it named none.
+            instance: CRN or name; None is the one of the constructor, or all if it named none.
 
         Raises:
             InvalidInputError: for an instance that the account does not have, and for any on the
                 local runtime.
         """
         if instance is None:
-            return [self, *(self._service_beside(each.crn) for each in self._others)]
+            return [self._owner(), *(self._service_beside(each.crn) for each in self._others)]
         validation.text("instance", instance)
         if instance in {self._account.crn, self._account.instance}:
-            return [self]
+            return [self._owner()]
         if self._account.channel == LOCAL:
             raise InvalidInputError(f"instance={instance!r}: the local runtime has no instances")
         if instance.startswith("crn:"):
             return [self._service_beside(instance)]
-        # The plans and tags of the constructor do not matter to who names one.
+        # An instance that is named need not have the plans and tags of the constructor.
         wanted = replace(
             self._account, instance=instance, region=None, plans_preference=(), tags=()
         )
-        fitting = connect.fitting_instances(wanted)
         return [
-            self if each.crn == self._account.crn else self._service_beside(each.crn)
-            for each in fitting
+            self._owner() if each.crn == self._account.crn else self._service_beside(each.crn)
+            for each in connect.fitting_instances(wanted)
         ]
 
-    def _service_beside(self, crn: str) -> Self:
-        """Give the service of another instance, made at the first call."""
-        account = self._account.with_changes(instance=crn)
-        with self._lock:
-            known = self._beside.get(crn)
-        if known is not None:
-            return known
-        made = type(self).__new__(type(self))
-        made._set_up(account, connect.connect(account))  # noqa: SLF001 - a second constructor
-        with self._lock:
-            known = self._beside.setdefault(crn, made)
-        if known is not made:
-            # Another thread was faster.
-            made._transport.close()  # noqa: SLF001 - of the same class
-        return known
+    def ask_each(self, ask: Callable[[_S], _T], instance: str | None = None) -> list[_T]:
+        """Return the answer of each instance in use.
 
-    def _each(self, ask: Callable[[Self], _T], instance: str | None = None) -> list[_T]:
-        """Ask each instance in use. One that refuses is left out where others answer.
-
-        IBM lists instances that are gone, and answers 403 for them.
+        An instance that refuses is left out where others answer: IBM lists instances that are
+        gone, and answers 403 for them.
         """
-        services = self._in_use(instance)
+        services = self.in_use(instance)
         answers, refusal = [], None
         for service in services:
             try:
@@ -179,13 +133,13 @@ class Instances:
             raise refusal
         return answers
 
-    def _holder(self, ask: Callable[[Self], _T], instance: str | None = None) -> _T:
-        """Give the answer of the first instance in use that has what is asked for.
+    def ask_until_found(self, ask: Callable[[_S], _T], instance: str | None = None) -> _T:
+        """Return the answer of the first instance in use that has what is asked for.
 
         Raises:
-            NotFoundError: where none has it.
+            NotFoundError: if no instance has it.
         """
-        services = self._in_use(instance)
+        services = self.in_use(instance)
         refusals = []
         for service in services:
             try:
@@ -195,3 +149,58 @@ class Instances:
                     raise
                 refusals.append(error)
         raise next((each for each in refusals if isinstance(each, NotFoundError)), refusals[0])
+
+    def merged(
+        self,
+        ask: Callable[[_S, int | None, int], list[_T]],
+        when: Callable[[_T], datetime],
+        limit: int | None,
+        skip: int = 0,
+        *,
+        descending: bool = True,
+        instance: str | None,
+    ) -> list[_T]:
+        """Return one list, in the order of time, of what each instance in use lists.
+
+        Args:
+            ask: lists at most so many entries of a service, after the first so many.
+            when: the time of an entry.
+            limit: how many entries at most; None is all.
+            skip: how many to leave out at the beginning.
+            descending: whether the newest come first.
+            instance: as for `in_use`.
+        """
+        if len(self.in_use(instance)) == 1:
+            return self.ask_each(lambda service: ask(service, limit, skip), instance)[0]
+        # Any of them may have all that is wanted.
+        most = None if limit is None else skip + limit
+        lists = self.ask_each(lambda service: ask(service, most, 0), instance)
+        found = sorted(chain(*lists), key=when, reverse=descending)
+        return found[skip:most]
+
+    def close(self) -> None:
+        """Close the services of the other instances."""
+        with self._lock:
+            beside = list(self._beside.values())
+        for service in beside:
+            service.close()
+
+    def _owner(self) -> _S:
+        own = self._own()
+        if own is None:
+            raise ReferenceError("the service that owns these instances is gone")
+        return own
+
+    def _service_beside(self, crn: str) -> _S:
+        """Return the service of another instance, made at the first call."""
+        with self._lock:
+            known = self._beside.get(crn)
+        if known is not None:
+            return known
+        made = self._make(self._account.with_changes(instance=crn))
+        with self._lock:
+            known = self._beside.setdefault(crn, made)
+        if known is not made:
+            # Another thread was faster.
+            made.close()
+        return known

@@ -23,22 +23,22 @@ if TYPE_CHECKING:
 
     from qsession_widget.client.backend import Backend
     from qsession_widget.client.backend_record import Record
+    from qsession_widget.client.protocols import Service
     from qsession_widget.client.result_decoder import ResultDecoder
-    from qsession_widget.client.service import QiskitRuntimeService
 
 
 _CANCEL_PAUSES_SECONDS = (0.05, 0.1, 0.2, 0.4, 0.8, 1.6)
-"""How often cancelling is tried again where a refusal and the status contradict each other."""
+"""Pauses before cancelling is tried again, if a refusal and the status contradict each other."""
 _UNFINISHED = frozenset({"QUEUED", "RUNNING"})
 
 
 @dataclass(frozen=True)
 class Estimate:
-    """When a queued job may start, and what makes the service think so.
+    """When a queued job may start, and how the service estimated that.
 
     Attributes:
         start_seconds: seconds from now, on the service's clock.
-        basis: what it rests on, such as "12 jobs of this session took 0.8 s each (median)".
+        basis: what it is based on, such as "12 jobs of this session took 0.8 s each (median)".
     """
 
     start_seconds: float
@@ -48,13 +48,13 @@ class Estimate:
 class RuntimeJob(PolledJob):
     """A job on a service. Made by `run` of a primitive or session, or by `service.job(id)`.
 
-    A job that is over never changes, so its status and result are kept and not asked for again.
+    A final job never changes, so its status and result are kept and not asked for again.
 
     Args:
         service: the service that it runs on.
         job_id: its id.
-        data: JSON of GET /jobs/{id}, where it is known already.
-        result_decoder: class with `decode(text)`, in the place of the wire's own.
+        data: JSON of GET /jobs/{id}, if it is known already.
+        result_decoder: class with `decode(text)`, in the place of the default decoder.
     """
 
     JOB_FINAL_STATES = ("DONE", "CANCELLED", "ERROR")
@@ -62,7 +62,7 @@ class RuntimeJob(PolledJob):
 
     def __init__(
         self,
-        service: QiskitRuntimeService,
+        service: Service,
         job_id: str,
         *,
         data: Mapping[str, Any] | None = None,
@@ -78,26 +78,26 @@ class RuntimeJob(PolledJob):
         return f"<{type(self).__name__}({self._job_id!r}{known})>"
 
     def __copy__(self) -> Self:
-        # It stands for the one job of its id: a copy would be the same.
+        # It stands for the one job of its id: a copy would be equal in everything.
         return self
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Self:
         return self
 
     def __reduce__(self) -> tuple[Any, ...]:
-        # By its id: what is known of it is asked for again, where it is read.
+        # By its id: its state is fetched again where it is unpickled.
         return _again, (self._service, self._job_id, self._decoder)
 
     # What it is
 
     @property
-    def service(self) -> QiskitRuntimeService:
+    def service(self) -> Service:
         """The service that it runs on."""
         return self._service
 
     @property
     def data(self) -> Mapping[str, Any]:
-        """What the service said of it last: JSON of GET /jobs/{id}, without its inputs."""
+        """Its last known JSON (GET /jobs/{id}), without its inputs."""
         return self._known()
 
     @property
@@ -117,7 +117,7 @@ class RuntimeJob(PolledJob):
 
     @property
     def private(self) -> bool:
-        """Whether the service forgets its inputs, and gives its result once (`private`)."""
+        """Whether the service deletes its inputs, and returns its result only once (`private`)."""
         return bool(self._known().get("private"))
 
     @property
@@ -127,7 +127,7 @@ class RuntimeJob(PolledJob):
 
     @property
     def usage_estimation(self) -> dict[str, float | None]:
-        """How long it may take: `quantum_seconds` of device time, None where the service says none.
+        """How long it may take: `quantum_seconds` of device time, None if the service gives none.
 
         Source: `estimated_running_time_seconds`.
         """
@@ -151,71 +151,72 @@ class RuntimeJob(PolledJob):
 
     @property
     def inputs(self) -> dict[str, Any]:
-        """The inputs that it was given, decoded; empty where the service keeps none (`params`)."""
+        """Its inputs, decoded; empty if the service keeps none (`params`)."""
         found: dict[str, Any] = decode(self._service.api.job_with_inputs(self._job_id))
         return found.get("params") or {}
 
     def backend(self, timeout: float | None = None) -> Backend:
-        """Give the device that it runs on.
+        """Return the backend that it runs on.
 
         Args:
-            timeout: nothing is waited for; for programs that name one.
+            timeout: has no effect; accepted for programs that name one.
 
         Raises:
-            BackendNotFoundError: where the service has it no more.
+            BackendNotFoundError: if the service does not have it any more.
         """
         validation.timeout("timeout", timeout)
-        return self._service.backend(self._known()["backend"])
+        found: Backend = self._service.backend(self._known()["backend"])
+        return found
 
     def properties(self, refresh: bool = False) -> Record | None:
-        """Give the properties that its device had when it was sent, as `Backend.properties`.
+        """Return the properties that its backend had when it was sent, as `Backend.properties`.
 
         Args:
-            refresh: nothing is kept, so they are asked for in either case.
+            refresh: has no effect, since nothing is kept and they are always fetched.
         """
         validation.boolean("refresh", refresh)
         return self.backend().properties(datetime=self.creation_date)
 
-    # How it is
+    # Its status
 
     def status(self) -> str:
-        """Ask how it is.
+        """Return its status.
 
         Returns:
-            "QUEUED", "RUNNING", "DONE", "ERROR" or "CANCELLED"; a state of the service that is
-            none of these comes in capitals as it is (`state.status`).
+            "QUEUED", "RUNNING", "DONE", "ERROR" or "CANCELLED"; any other state of the service is
+            returned in capitals (`state.status`).
         """
         if not self._over():
             self._refresh()
         return job_status(self._known())
 
     def queued(self) -> bool:
-        """Whether it waits for its device."""
+        """Return whether it waits for its backend."""
         return self.status() == "QUEUED"
 
     def running(self) -> bool:
-        """Whether it is being executed."""
+        """Return whether it is running."""
         return self.status() == "RUNNING"
 
     def done(self) -> bool:
-        """Whether it ended with a result."""
+        """Return whether it ended with a result."""
         return self.status() == "DONE"
 
     def errored(self) -> bool:
-        """Whether it failed, or was stopped at its time limit."""
+        """Return whether it failed, or was stopped at its time limit."""
         return self.status() == "ERROR"
 
     def cancelled(self) -> bool:
-        """Whether it was cancelled."""
+        """Return whether it was cancelled."""
         return self.status() == "CANCELLED"
 
     def in_final_state(self) -> bool:
-        """Whether it is over: done, failed or cancelled."""
+        """Return whether it is final: done, failed or cancelled."""
         return self.status() in FINAL_JOB_STATUS or self._ended_unheard_of()
 
     @property
     def queue_position(self) -> int | None:
-        """Its place among those that wait, 1 for the next; None where the service says none.
+        """Its place in the queue, 1 for the next job to start; None if the service gives none.
 
         Source: `qsession.queue_position` of the local runtime's jobs. IBM gives none.
         """
@@ -224,26 +225,26 @@ class RuntimeJob(PolledJob):
 
     @property
     def estimate(self) -> Estimate | None:
-        """When it may start, as long as it is queued; None where the service says nothing.
+        """When it may start, while it is queued; None if the service gives no estimate.
 
-        Source: `qsession.estimate` of the local runtime's jobs. IBM gives none, and nothing here
-        makes one up.
+        Source: `qsession.estimate` of the local runtime's jobs. IBM gives none, and the client
+        makes no estimate of its own.
         """
         found = self._said_now("estimate")
         return None if found is None else Estimate(float(found["start_seconds"]), found["basis"])
 
     @property
     def sub_status(self) -> str | None:
-        """What a running job is doing; None where the service does not say.
+        """What a running job is doing; None if the service does not say.
 
         "preparing", "on_device" or "post_processing": `qsession.sub_status` of the local runtime's
-        jobs. IBM has no such thing: its RUNNING also covers classical preparation.
+        jobs. IBM has no sub-status: its RUNNING also covers classical preparation.
         """
         found = self._said_now("sub_status")
         return None if found is None else str(found)
 
     def error_message(self) -> str | None:
-        """Say why it failed, in the service's words with its code; None where it did not fail."""
+        """Return why it failed, with the service's reason and code; None if it did not fail."""
         if self.status() != "ERROR":
             return None
         state = self._known()["state"]
@@ -255,16 +256,16 @@ class RuntimeJob(PolledJob):
         ).strip()
 
     def metrics(self) -> dict[str, Any]:
-        """Give the service's figures: timestamps, usage, versions (GET /jobs/{id}/metrics)."""
+        """Return the service's metrics: timestamps, usage, versions (GET /jobs/{id}/metrics)."""
         return self._service.api.metrics(self._job_id)
 
     def usage(self, partial: bool = False) -> float | None:
-        """Give the seconds of device time that it used; None while the service has no figure.
+        """Return the seconds of device time that it used; None while the service has no figure.
 
         Source: `usage.qpu_charge_time_seconds` of GET /jobs/{id}/metrics.
 
         Args:
-            partial: whether a figure that may grow will do.
+            partial: whether to return a figure that may still grow.
         """
         wanted_now = validation.boolean("partial", partial)
         usage = self.metrics().get("usage") or {}
@@ -273,13 +274,13 @@ class RuntimeJob(PolledJob):
         return None if open_still or seconds is None else float(seconds)
 
     def logs(self) -> str:
-        """Give what it logged; empty where there is nothing (GET /jobs/{id}/logs)."""
+        """Return its log; empty if there is none (GET /jobs/{id}/logs)."""
         try:
             return self._service.api.logs(self._job_id)
         except NotFoundError:
             return ""
 
-    # What to do with it
+    # Its result, and changes
 
     def result(
         self,
@@ -289,24 +290,26 @@ class RuntimeJob(PolledJob):
     ) -> Any:
         """Wait for its result.
 
-        A KeyboardInterrupt ends the waiting, not the job; a note on it says how to get it back.
+        A KeyboardInterrupt ends the waiting, not the job; a note on it says how to get the job
+        back.
 
         Args:
             timeout: seconds to wait at most; None waits as long as it takes.
-            decoder: class with `decode(text)`; None takes the one given to `run`, else the wire's.
+            decoder: class with `decode(text)`; None takes the decoder given to `run`, else the
+                default one.
             poll_interval: as for `wait_for_final_state`.
 
         Returns:
-            For sampler and estimator a PrimitiveResult with one PubResult for each pub. None where
-            the service has no result any more (a private job's is given once).
+            For sampler and estimator a PrimitiveResult with one PubResult for each pub. None if the
+            service does not have the result any more (a private job's is returned once).
 
         Raises:
-            JobFailedError: where it failed; the message holds the service's reason. Also where it
-                ended in a state that this version does not know.
-            JobCancelledError: where it was cancelled.
-            JobTimeoutError: where it is not over in time. It goes on.
-            CodecError: where the result cannot be decoded.
-            InvalidInputError: for a timeout or a decoder that is none.
+            JobFailedError: if it failed; the message holds the service's reason. Also if it ended
+                in a state that this version does not know.
+            JobCancelledError: if it was cancelled.
+            JobTimeoutError: if it is unfinished after the timeout. It goes on.
+            CodecError: if the result cannot be decoded.
+            InvalidInputError: for a timeout or decoder that cannot be used.
         """
         validation.given(validation.decoder, "decoder", decoder)
         self.wait_for_final_state(timeout, poll_interval)
@@ -314,7 +317,7 @@ class RuntimeJob(PolledJob):
         wanted = decoder or self._decoder
         kept = self._result
         if kept is None or kept[0] is not wanted:
-            # No lock is held: decoders are the user's, and may ask this job for something.
+            # No lock is held: decoders are the user's code, and may use this job.
             text = self._result_text()
             kept = (wanted, None if text is None else self.decode(text, wanted))
             with self._lock:
@@ -322,28 +325,28 @@ class RuntimeJob(PolledJob):
                     self._result = kept
                 kept = self._result
                 if not self._known_to_be_private():
-                    # It is large, and can be had again.
+                    # It is large, and can be fetched again.
                     self._text = None
         return kept[1]
 
     def final_text(self) -> str | None:
-        """Wait for the text that `result` decodes; None where the service has none any more.
+        """Wait for the text that `result` decodes; None if the service does not have it any more.
 
         Raises:
-            JobFailedError, JobCancelledError: as `result`.
+            JobFailedError, JobCancelledError: as for `result`.
         """
         self.wait_for_final_state()
         self._check_success()
         return self._result_text()
 
     def cancel(self) -> bool:
-        """Cancel it. A running one may take a moment to end.
+        """Cancel it. A running job may take a moment to end.
 
         Returns:
-            True: it is cancelled, or on its way there; also where it had been cancelled before.
+            True: it is cancelled, or soon will be; also if it had been cancelled before.
 
         Raises:
-            ConflictError: where it is over already, with or without a result.
+            ConflictError: if it is done or failed already.
         """
         for pause in (*_CANCEL_PAUSES_SECONDS, None):
             try:
@@ -353,7 +356,7 @@ class RuntimeJob(PolledJob):
                 if status == "CANCELLED":
                     return True
                 if pause is not None and status in _UNFINISHED:
-                    # It ended in this moment: the refusal knows of it, and the status not yet.
+                    # It is ending at this moment: the status does not yet show why it was refused.
                     self._service.api.transport.pause(pause)
                     continue
                 raise ConflictError(
@@ -365,38 +368,38 @@ class RuntimeJob(PolledJob):
         return True
 
     def update_tags(self, new_tags: Sequence[str]) -> list[str]:
-        """Give it other tags in the place of those it has (PUT /jobs/{id}/tags).
+        """Replace its tags (PUT /jobs/{id}/tags).
 
         Args:
-            new_tags: the tags.
+            new_tags: the new tags.
 
         Returns:
             Its tags as the service has them now.
 
         Raises:
-            InvalidInputError: where they are not a list of texts.
+            InvalidInputError: if they are not a list of texts.
         """
         self._service.api.update_tags(self._job_id, validation.tags("new_tags", new_tags))
-        # What is over never changes, but for this.
+        # A final job never changes, except for its tags.
         self._refresh(changed_only=False, anew=True)
         return self.tags
 
     def __await__(self) -> Generator[Any, None, Any]:
-        """Wait for its result as `result()` does, and let other asyncio tasks run meanwhile.
+        """Wait for its result like `result()`, and let other asyncio tasks run meanwhile.
 
         Cancelling the task ends the waiting at once, not the job.
         """
         return self._awaited().__await__()
 
     def decode(self, text: str, decoder: type[ResultDecoder] | ResultDecoder | None = None) -> Any:
-        """Decode text of the service as this job's results are decoded.
+        """Decode a text of the service as this job's results are decoded.
 
         Args:
             text: the text.
             decoder: class or object with `decode(text)`; None takes the job's own.
 
         Raises:
-            InvalidInputError: for a decoder that is none.
+            InvalidInputError: for a decoder that cannot be used.
         """
         validation.given(validation.decoder, "decoder", decoder)
         return decode_result(text, self.program_id, decoder or self._decoder)
@@ -404,7 +407,7 @@ class RuntimeJob(PolledJob):
     # Inside
 
     def _check_success(self) -> None:
-        """Raise what `result` raises of a job that has no result."""
+        """Raise the error of `result` if the job has no result."""
         match job_status(self._known()):
             case "DONE":
                 pass
@@ -418,7 +421,7 @@ class RuntimeJob(PolledJob):
                 )
             case unknown:
                 raise JobFailedError(
-                    f"job {self._job_id} ended as {unknown}, which is no state that has a result",
+                    f"job {self._job_id} ended as {unknown}, which is not a state with a result",
                     job_id=self._job_id,
                 )
 
@@ -430,13 +433,13 @@ class RuntimeJob(PolledJob):
         return await async_wait.in_thread(self.result, f"qsession-await-{self._job_id}")
 
     def _traceback(self) -> str:
-        """Give the last traceback of a failed job, which IBM sends in the place of its result."""
+        """Return the last traceback of a failed job, which IBM sends instead of a result."""
         text = self._service.api.results(self._job_id) or ""
         return text[text.rfind("Traceback") :] if "Traceback" in text else text
 
 
 def _again(
-    service: QiskitRuntimeService,
+    service: Service,
     job_id: str,
     decoder: type[ResultDecoder] | ResultDecoder | None,
 ) -> RuntimeJob:

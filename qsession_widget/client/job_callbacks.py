@@ -1,4 +1,4 @@
-"""Hands a job's results to a callback, on a thread of its own."""
+"""Passes a job's results to a callback, on a thread of its own."""
 
 from __future__ import annotations
 
@@ -25,11 +25,12 @@ _PAUSE_SECONDS = 2.0
 
 
 def follow(job: RuntimeJob, callback: Callback) -> threading.Thread:
-    """Call `callback(job_id, result)` for every result of a job, until it is over.
+    """Call `callback(job_id, result)` for every result of a job, until the job is final.
 
-    Where the service gives interim results (the local runtime does), the callback gets the result
-    of each pub as it is finished, and then everywhere the whole result once. A job that fails or
-    is cancelled has no whole result. An exception in the callback is logged and ends nothing.
+    If the service has interim results, as the local runtime does, the callback gets the result of
+    each pub when the pub is finished. At the end it gets the whole result once, from every service.
+    A job that fails or is cancelled has no whole result. An exception in the callback is logged,
+    and ends nothing.
 
     Returns:
         The thread, a daemon, already started.
@@ -46,28 +47,28 @@ def _follow(job: RuntimeJob, callback: Callback) -> None:
         interim = "interim" in _patiently(job, lambda: job.service.features)
         seen = _hand_over_interim(job, callback) if interim else 0
         _patiently(job, job.wait_for_final_state)
-        # The text that `result` decodes: that of a private job is given once.
+        # The text that `result` decodes is kept: a private job's is returned once.
         text = _patiently(job, job.final_text)
         if text is None:
             logger.warning(
-                "No final result for the callback of job %s: the service has none any more",
+                "No final result for the callback of job %s: the service does not have it any more",
                 job.job_id(),
             )
             return
         if interim:
-            # The runtime forgets them at the end, and the end may come before we have asked.
+            # The runtime drops interim results of final jobs, maybe before we have asked for them.
             for pub in _pubs(text)[seen:]:
                 _hand_over(job, callback, job.decode(json.dumps(pub)))
         _hand_over(job, callback, _patiently(job, job.result))
     except JobError as error:
         logger.info("No final result for the callback: %s", error)
     except Exception:
-        # Of the service, or of a decoder, which is the user's: nothing else would tell of it.
+        # From the service, or from the user's decoder: nothing else would report it.
         logger.exception("The callback of job %s gets no more results", job.job_id())
 
 
 def _pubs(text: str) -> list[Any]:
-    """Give the encoded results of the pubs; none of a program that has no pubs."""
+    """Return the encoded results of the pubs; empty for a program that has no pubs."""
     match json.loads(text):
         case {"__value__": {"pub_results": list(pubs)}}:
             return pubs
@@ -76,7 +77,7 @@ def _pubs(text: str) -> list[Any]:
 
 
 def _hand_over_interim(job: RuntimeJob, callback: Callback) -> int:
-    """Hand over results of pubs until the job is over, and give how many they were."""
+    """Pass on results of pubs until the job is final, and return how many there were."""
     seen, final = 0, False
     while not final:
         ask = partial(job.service.api.interim, after=seen, wait_seconds=_HELD_SECONDS)
@@ -88,20 +89,20 @@ def _hand_over_interim(job: RuntimeJob, callback: Callback) -> int:
 
 
 def _patiently(job: RuntimeJob, ask: Callable[[], Any]) -> Any:
-    """Ask until there is an answer: the job goes on while the service cannot be reached."""
+    """Retry a request until it is answered: the job goes on while the service is unreachable."""
     while True:
         try:
             return ask()
         except ServiceUnavailableError as error:
             logger.warning("Job %s: %s", job.job_id(), error)
-            # Raises where the connection was closed for good.
+            # Raises if the connection was closed for good.
             job.service.api.transport.pause(_PAUSE_SECONDS)
 
 
 def _hand_over(job: RuntimeJob, callback: Callback, result: Any) -> None:
     try:
         callback(job.job_id(), result)
-    # The callback is the user's: whatever it raises must not cost the results that follow, nor
-    # does `sys.exit()` there mean this thread.
+    # The callback is the user's code: an exception in it must not cost the results that follow,
+    # and `sys.exit()` in it must not end this thread.
     except (Exception, SystemExit):
         logger.exception("The callback of job %s raised", job.job_id())

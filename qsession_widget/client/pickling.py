@@ -1,14 +1,15 @@
-"""How handles travel: a service by its account's name, and what belongs to it by its id.
+"""Pickling: a service goes by its account's name, and its backends, jobs and sessions by their ids.
 
-A pickle may be kept, mailed and read by others, so no token, key or password is ever in one. What
-reads it finds the account again under its name, or uses the local runtime.
+A pickle may be stored, mailed and read by others, so it never holds a token, key or password.
+Unpickling finds the account again by its name, or uses the local runtime.
 """
 
 from __future__ import annotations
 
 import weakref
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, TypeVar, cast
 
+from qsession_widget.client.protocols import Service
 from qsession_widget.errors import InvalidInputError
 from qsession_widget.support import forking
 from qsession_widget.transport import accounts
@@ -19,19 +20,20 @@ from qsession_widget.wire.fields import API_PREFIX
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from qsession_widget.client.service import QiskitRuntimeService
+
+_S = TypeVar("_S", bound=Service)
 
 
 class Recipe(NamedTuple):
-    """How a service is made again: arguments of its constructor, without anything secret.
+    """The arguments with which a service is made again, without anything secret.
 
     Attributes:
-        channel: None where the environment or a saved account says it.
-        instance: CRN or name, where it is another than the account's own.
-        name: the saved account; None is the local runtime, or what the environment says.
+        channel: None if the environment or a saved account says it.
+        instance: CRN or name, if it is not the account's own.
+        name: the saved account; None is the local runtime, or the environment's account.
         filename: where that is saved; None is qiskit-ibm-runtime's file.
-        verify: whom to trust, where that is not what the account says.
-        region: as the constructor's, likewise; so are the two that follow.
+        verify: as for the constructor, if it is not the account's own.
+        region: likewise, as are `plans_preference` and `tags`.
     """
 
     channel: str | None
@@ -45,20 +47,20 @@ class Recipe(NamedTuple):
 
 
 _lock = forking.Lock()
-_made: weakref.WeakValueDictionary[Recipe, QiskitRuntimeService] = weakref.WeakValueDictionary()
-"""Services of this process that were sent or made again: one is found, and not made twice."""
+_made: weakref.WeakValueDictionary[Recipe, Service] = weakref.WeakValueDictionary()
+"""Services of this process that were pickled or unpickled, so that none is made twice."""
 
 
 def recipe(account: Account, name: str | None, filename: str | None) -> Recipe:
-    """Say how a service of an account is made again.
+    """Return the recipe that makes a service of an account again.
 
     Args:
         account: the account.
-        name: the saved account that it was made of, where that is known.
+        name: the saved account that it was made from, if that is known.
         filename: where that is saved; None is qiskit-ibm-runtime's file.
 
     Raises:
-        InvalidInputError: where only its token would do: it is not saved under any name.
+        InvalidInputError: if it could be made only with its token, which is not saved anywhere.
     """
     if account.channel == LOCAL and (account.url is None or _is_ones_own(account)):
         return Recipe(LOCAL, None, None, None, None)
@@ -84,13 +86,13 @@ def recipe(account: Account, name: str | None, filename: str | None) -> Recipe:
         "QISKIT_IBM_TOKEN"
     )
     raise InvalidInputError(
-        f"a service for {account.url or account.channel} whose token is kept nowhere cannot be "
-        f"pickled, since the token would be in the pickle: {save}, here and where it is read"
+        f"a service for {account.url or account.channel} whose token is not saved cannot be "
+        f"pickled, since the token would be in the pickle: {save}, here and where it is unpickled"
     )
 
 
 def _candidates(name: str | None, filename: str | None) -> list[tuple[Account, str | None]]:
-    """List accounts that can be found again, and their names."""
+    """List the accounts that can be found again, with their names."""
     names: list[str | None] = [name] if name else [*accounts.saved_accounts(filename=filename)]
     found = [*((_found(each, filename), each) for each in names), (_found(None, None), None)]
     return [(account, told) for account, told in found if account is not None]
@@ -100,12 +102,12 @@ def _found(name: str | None, filename: str | None) -> Account | None:
     try:
         return find_account(name=name, filename=filename)
     except InvalidInputError:
-        # It cannot be used by itself, as one without a token cannot: another may do.
+        # It cannot be used, for example because it has no token.
         return None
 
 
 def _is_ones_own(account: Account) -> bool:
-    """Whether url and token are those of the runtime that this user would find or start."""
+    """Whether url and token are those of this user's own runtime."""
     found = Discovery.read(home())
     return found is not None and (found.url, found.token) == (
         (account.url or "").rstrip("/").removesuffix(API_PREFIX),
@@ -121,14 +123,14 @@ def _same(one: Account, other: Account) -> bool:
     return way(one) == way(other)
 
 
-def remember(how: Recipe, service: QiskitRuntimeService) -> None:
-    """Have a service found where its recipe is read in this process."""
+def remember(how: Recipe, service: Service) -> None:
+    """Let this process find the service when it unpickles its recipe."""
     with _lock:
         _made.setdefault(how, service)
 
 
-def again(how: Recipe, make: Callable[..., QiskitRuntimeService]) -> QiskitRuntimeService:
-    """Give the service of a recipe: this process's own, where it has one that is open.
+def again(how: Recipe, make: Callable[..., _S]) -> _S:
+    """Return the service of a recipe: this process's open one, or else a new one.
 
     Args:
         how: the recipe.
@@ -137,12 +139,12 @@ def again(how: Recipe, make: Callable[..., QiskitRuntimeService]) -> QiskitRunti
     with _lock:
         known = _made.get(how)
     if known is not None and not known.closed:
-        return known
+        return cast("_S", known)
     made = make(**{key: value for key, value in how._asdict().items() if value is not None})
     with _lock:
-        first: Any = _made.get(how)
+        first = cast("_S | None", _made.get(how))
         if first is None or first.closed:
             _made[how] = first = made
     if first is not made:
         made.close()
-    return first  # type: ignore[no-any-return] # it is what the mapping holds
+    return first

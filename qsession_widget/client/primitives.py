@@ -1,4 +1,4 @@
-"""Sampler and Estimator: Qiskit's primitives, run as jobs of a service."""
+"""Sampler and Estimator: Qiskit's primitives, run as jobs on a service."""
 
 from __future__ import annotations
 
@@ -13,10 +13,9 @@ from qsession_widget.client.backend import Backend, backend_name
 from qsession_widget.client.circuits.pubs import estimator_pubs, in_paulis, sampler_pubs
 from qsession_widget.client.circuits.transpile_cache import transpiled_circuits
 from qsession_widget.client.options.options import Options
-from qsession_widget.client.resolve import device_for, service_of
+from qsession_widget.client.resolve import backend_for, service_of
 from qsession_widget.client.service import default_service
-from qsession_widget.client.session import Session, find_session
-from qsession_widget.client.session_context import surrounding_session
+from qsession_widget.client.session import Session, current_session, find_session
 from qsession_widget.errors import InvalidInputError
 from qsession_widget.support import validation
 from qsession_widget.support.warnings import warn_user
@@ -37,21 +36,21 @@ if TYPE_CHECKING:
     from qsession_widget.client.service import QiskitRuntimeService
 
 _PARAMS_VERSION = 2
-"""`params.version`: pubs, and not the first version's separate lists of circuits and values."""
+"""`params.version`: jobs of pubs, unlike version 1 with separate lists of circuits and values."""
 
 _BITS = "classified"
-"""`execution.meas_type` of shots that are bits."""
+"""The value of `execution.meas_type` for shots that are bits."""
 
 
 class Placed:
-    """What all that send jobs share: where the jobs run.
+    """Base of Sampler, Estimator and Executor: decides where jobs run.
 
     Args:
         mode: a Session, a Batch, a backend or its name. None is the session of the surrounding
-            `with` block, else the least busy device. A backend joins the session of the block that
-            it is given in, which has to be on it.
+            `with` block, else the least busy backend. A backend that is given inside a session's
+            block means that session, which has to be on it.
         session: another name for mode.
-        backend: a third one; beside one of them, the device that it has to be on.
+        backend: a third name; beside one of the others, the backend that it has to be on.
     """
 
     def __init__(
@@ -74,9 +73,9 @@ class Placed:
 
     @property
     def mode(self) -> Session | Backend | None:
-        """Where its jobs run; None is decided at each run.
+        """Where its jobs run; None means that each run decides.
 
-        That is the session of the `with` block around the run, else the least busy device.
+        A run then takes the session of the `with` block around it, else the least busy backend.
         """
         return self._mode
 
@@ -86,26 +85,26 @@ class Placed:
         return self._mode if isinstance(self._mode, Session) else None
 
     def backend(self) -> Backend:
-        """Give the device that a job would go to now."""
+        """Return the backend to which a job would be sent now."""
         return self._place()[1]
 
     @property
     def _backend(self) -> Backend:
-        # What packages read that were written for qiskit-ibm-runtime, such as qiskit-experiments.
+        # Read by packages that were written for qiskit-ibm-runtime, such as qiskit-experiments.
         return self.backend()
 
     def _place(self) -> tuple[Session | None, Backend]:
-        """Give the session, if any, and the device that a job goes to now."""
-        mode = self._mode or surrounding_session()
+        """Return the session, if any, and the backend to which a job is sent now."""
+        mode = self._mode or current_session()
         if isinstance(mode, Session):
             return mode, mode.device
-        return None, mode or device_for(default_service(), None)
+        return None, mode or backend_for(default_service(), None)
 
     def _place_for(self, *, dry_run: bool) -> tuple[Session | None, Backend]:
-        """Give where a job goes now; a dry run goes to the device's mock, and into no session.
+        """Return session and backend of a job; a dry run has the backend's mock and no session.
 
         Raises:
-            BackendNotFoundError: where the service has no mock of the device.
+            BackendNotFoundError: if the service has no mock of the backend.
         """
         session, backend = self._place()
         if not validation.boolean("dry_run", dry_run):
@@ -114,8 +113,8 @@ class Placed:
 
 
 def _meant(given: Session | str | BackendV2 | None) -> Session | Backend | None:
-    """Give the session or the device that is meant."""
-    around = surrounding_session()
+    """Return the session or backend that an argument means."""
+    around = current_session()
     if given is None:
         return around
     if isinstance(given, Session):
@@ -124,7 +123,7 @@ def _meant(given: Session | str | BackendV2 | None) -> Session | Backend | None:
         return find_session(given)
     name = backend_name(given, "mode")
     if around is None:
-        return given if isinstance(given, Backend) else device_for(service_of(given), given)
+        return given if isinstance(given, Backend) else backend_for(service_of(given), name)
     service = around.service if isinstance(given, str) else service_of(given)
     if name == around.device.name and _are_one(around.service, service):
         warn_user(
@@ -132,9 +131,9 @@ def _meant(given: Session | str | BackendV2 | None) -> Session | Backend | None:
             f"{type(around).__name__.lower()}. Leave the backend out to say so"
         )
         return around
-    found = given if isinstance(given, Backend) else device_for(service, name)
+    found = given if isinstance(given, Backend) else backend_for(service, name)
     if found.simulator:
-        # It has no sessions: each run says that it is outside of this one.
+        # It has no sessions: each run warns that it is outside of this one.
         return found
     raise InvalidInputError(
         f"backend {name!r} is given inside the block of {around!r}, which is on "
@@ -143,7 +142,7 @@ def _meant(given: Session | str | BackendV2 | None) -> Session | Backend | None:
 
 
 def _are_one(one: QiskitRuntimeService, other: QiskitRuntimeService) -> bool:
-    """Whether two services lead to the same instance, as ours and IBM's client's may."""
+    """Whether two services are connections to the same instance, as ours and IBM's may be."""
     if one.uses(other):
         return True
     hosts = {urlsplit(each.api.transport.url).netloc for each in (one, other)}
@@ -153,10 +152,10 @@ def _are_one(one: QiskitRuntimeService, other: QiskitRuntimeService) -> bool:
 
 
 class _Primitive(Placed):
-    """What Sampler and Estimator share: their options, and how a job is sent."""
+    """Base of Sampler and Estimator: has the options, and sends jobs."""
 
     version = 2
-    """Which of Qiskit's interfaces it has."""
+    """The version of Qiskit's interface that it implements."""
 
     _program_id: str
 
@@ -173,9 +172,9 @@ class _Primitive(Placed):
 
     @property
     def options(self) -> Options:
-        """Options of every job; they may be changed, and are checked then.
+        """The options of every job; each change of them is checked.
 
-        They are a copy of what was given, which another primitive may have been given, too.
+        They are a copy of the given ones, which may have been given to another primitive, too.
         """
         return self._options
 
@@ -206,18 +205,20 @@ class _Primitive(Placed):
         run = self.options.for_the_run()
         if session is not None:
             return session.run(self._program_id, inputs, run, optimization_level=level)
-        return backend.service.run(
+        return service_of(backend).run(
             self._program_id, inputs, {"backend": backend, **run}, optimization_level=level
         )
 
     def _say_what_is_left_out(self, inputs: Mapping[str, Any], backend: Backend) -> None:
-        """Warn of options that change nothing.
+        """Warn of options that have no effect.
 
         Raises:
-            InvalidInputError: for one without which the result would be of another kind.
+            InvalidInputError: for an option without which the result would be of another kind.
         """
         if elsewhere := self.options.not_for(self._program_id):
-            warn_user(f"{', '.join(elsewhere)}: no option of the {self._program_id}, and not sent")
+            warn_user(
+                f"{', '.join(elsewhere)}: not an option of a {self._program_id}, and not sent"
+            )
         if backend.service.channel != LOCAL:
             return
         meas_type = inputs["options"].get("execution", {}).get("meas_type", _BITS)
@@ -239,22 +240,22 @@ class _Primitive(Placed):
         raise NotImplementedError
 
     def _for_its_device(self, circuit: QuantumCircuit, backend: Backend) -> QuantumCircuit:
-        """Return a circuit that the device can execute: the same one, where it is that."""
+        """Return a circuit that the backend can execute: the given one, if it can."""
         if _is_isa(circuit, backend):
-            # QPY, and so IBM, knows delays in units of dt alone.
+            # QPY, and therefore IBM, knows only delays in units of dt.
             return delays_in_dt(circuit, backend.target.dt)
         return transpiled_circuits.get(circuit, backend, self.options.optimization_level)
 
 
 class Sampler(_Primitive, BaseSamplerV2):  # type: ignore[misc] # qiskit has no types
-    """Measures circuits, and gives what every shot read.
+    """Samples circuits: returns the bits that each shot measured.
 
     Args:
         mode: a Session, a Batch, a backend or its name. None is the session of the surrounding
-            `with` block, else the least busy device.
+            `with` block, else the least busy backend.
         options: Options, or a dict of the same names; copied.
         session: another name for mode, from older releases of Qiskit Runtime.
-        backend: likewise; beside a session, the device that it has to be on.
+        backend: likewise; beside a session, the backend that the session has to be on.
 
     Raises:
         InvalidInputError: for a mode or an option that cannot be used.
@@ -271,24 +272,24 @@ class Sampler(_Primitive, BaseSamplerV2):  # type: ignore[misc] # qiskit has no 
     ) -> RuntimeJob:
         """Send circuits to be measured.
 
-        A circuit that is not in the device's instruction set is transpiled for it.
+        A circuit that is not in the backend's instruction set is transpiled for it.
 
         Args:
-            pubs: pubs `(circuit, parameter values, shots)`, of which only the circuit is needed;
-                or one pub, or one circuit, by itself. Parameter values of shape (..., parameters)
-                give results of shape (...).
+            pubs: pubs `(circuit, parameter values, shots)`, of which only the circuit is required;
+                or a single pub or circuit. Parameter values of shape (..., parameters) give results
+                of shape (...).
             shots: for every pub that names none; None takes `options.default_shots`.
             dry_run: whether to run on the device's mock, to try out a job: at IBM its results are
-                random data, and here those of a twin of the device. It is in no session.
+                random data, and here those of a twin of the backend. It is in no session.
 
         Returns:
             A job. Its result has, for each pub, a BitArray for each classical register, of the
             shape of the parameter values.
 
         Raises:
-            InvalidInputError: for a circuit that is wider than the device or measures nothing,
+            InvalidInputError: for a circuit that is wider than the backend or measures nothing,
                 and for parameter values or shots that do not fit.
-            SessionClosedError: where the session takes no more jobs.
+            SessionClosedError: if the session accepts no more jobs.
         """
         return self._send(sampler_pubs(pubs, shots), dry_run=dry_run)
 
@@ -304,10 +305,10 @@ class Estimator(_Primitive, BaseEstimatorV2):  # type: ignore[misc] # qiskit has
 
     Args:
         mode: a Session, a Batch, a backend or its name. None is the session of the surrounding
-            `with` block, else the least busy device.
+            `with` block, else the least busy backend.
         options: Options, or a dict of the same names; copied.
         session: another name for mode, from older releases of Qiskit Runtime.
-        backend: likewise; beside a session, the device that it has to be on.
+        backend: likewise; beside a session, the backend that the session has to be on.
 
     Raises:
         InvalidInputError: for a mode or an option that cannot be used.
@@ -324,13 +325,13 @@ class Estimator(_Primitive, BaseEstimatorV2):  # type: ignore[misc] # qiskit has
     ) -> RuntimeJob:
         """Send circuits and observables to be estimated.
 
-        A circuit that is not in the device's instruction set is transpiled for it, and its
+        A circuit that is not in the backend's instruction set is transpiled for it, and its
         observables with it.
 
         Args:
             pubs: pubs `(circuit, observables, parameter values, precision)`, of which the first two
-                are needed; or one pub by itself. Observables and parameter values (without their
-                last axis, the parameters) are broadcast against each other.
+                are required; or a single pub. Observables and parameter values (without their last
+                axis, the parameters) are broadcast against each other.
             precision: standard error to aim at, for every pub that names none; None takes
                 `options.default_precision`.
             dry_run: as for `Sampler.run`.
@@ -340,9 +341,9 @@ class Estimator(_Primitive, BaseEstimatorV2):  # type: ignore[misc] # qiskit has
             shape.
 
         Raises:
-            InvalidInputError: for a circuit that is wider than the device, and for observables,
+            InvalidInputError: for a circuit that is wider than the backend, and for observables,
                 parameter values or a precision that do not fit.
-            SessionClosedError: where the session takes no more jobs.
+            SessionClosedError: if the session accepts no more jobs.
         """
         return self._send(estimator_pubs(pubs, precision), dry_run=dry_run)
 
@@ -369,14 +370,14 @@ def _check_width(number: int, circuit: QuantumCircuit, backend: Backend) -> None
 
 
 def _check_shots(number: int, pub: SamplerPub | EstimatorPub, backend: Backend) -> None:
-    """Refuse more shots than the device takes, where the pub itself says how many."""
+    """Refuse more shots than the backend takes, if the pub itself says how many."""
     most = backend.configuration().get("max_shots")
     if most is None:
         return
     if isinstance(pub, EstimatorPub):
-        # Divided twice, since the square of a very small number is none.
+        # Divided twice, since the square of a very small number is zero.
         shots = 1 / pub.precision / pub.precision if pub.precision else 0
-        # One over a root of shots may come to a little more than so many.
+        # A precision that was computed from shots may come to slightly more shots.
         if shots > most * (1 + 1e-9):
             raise InvalidInputError(
                 f"pub {number}: precision={pub.precision:g} takes {shots:.0f} shots, and "
@@ -389,7 +390,7 @@ def _check_shots(number: int, pub: SamplerPub | EstimatorPub, backend: Backend) 
 
 
 def _is_isa(circuit: QuantumCircuit, backend: Backend) -> bool:
-    """Whether the device can execute the circuit as it is."""
+    """Whether the backend can execute the circuit as it is."""
     target = backend.target
     if circuit.num_qubits != target.num_qubits:
         return False

@@ -1,9 +1,9 @@
-"""Where a session or job goes: the service and the device that are meant."""
+"""Resolves the service and backend that the arguments of a session or primitive mean."""
 
 from __future__ import annotations
 
 from contextlib import suppress
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from qiskit.providers import BackendV2
 
@@ -31,22 +31,23 @@ if TYPE_CHECKING:
     from qiskit_ibm_runtime import Session as OfficialSession
 
 
-def is_device(given: object) -> TypeGuard[str | BackendV2]:
-    """Whether something names a device, or is one."""
+def is_backend(given: object) -> TypeGuard[str | BackendV2]:
+    """Whether a value is a backend or the name of one."""
     return isinstance(given, (str, BackendV2))
 
 
 def service_of(backend: str | BackendV2 | None) -> QiskitRuntimeService:
-    """Give the service that a backend is on, where nobody names one.
+    """Return the service of a backend, if no service is named.
 
     Args:
-        backend: of ours; of qiskit-ibm-runtime, whose servers are used; of its fake provider, which
-            the local runtime serves under the same name. A name, or None, is on the default one,
-            but for a recorded device, which IBM's servers do not have: where they are the default
-            it is on the local runtime.
+        backend: a backend of ours; of qiskit-ibm-runtime, whose servers are used; or of its fake
+            provider, which the local runtime serves under the same name. A name, or None, is on
+            the default service. Names of recorded devices, which IBM's servers do not have, are on
+            the local runtime if the default service is at IBM.
     """
     if isinstance(backend, Backend):
-        return backend.service
+        # Backends know their service only as a `protocols.Service`.
+        return cast("QiskitRuntimeService", backend.service)
     module = type(backend).__module__
     if module.startswith("qiskit_ibm_runtime.fake_provider"):
         return local_service()
@@ -63,10 +64,10 @@ def _only_local(name: str) -> bool:
 
 
 def service_for(service: object, backend: str | BackendV2 | None) -> QiskitRuntimeService:
-    """Give the service that is meant by who may name one.
+    """Return the service that is named, or else that of the backend.
 
     Raises:
-        InvalidInputError: for a service that is none of ours.
+        InvalidInputError: for a service that is not one of ours.
     """
     if service is None:
         return service_of(backend)
@@ -78,11 +79,11 @@ def service_for(service: object, backend: str | BackendV2 | None) -> QiskitRunti
     return service
 
 
-def device_for(service: QiskitRuntimeService, backend: str | BackendV2 | None) -> Backend:
-    """Give the device that is meant; the least busy one where none is named.
+def backend_for(service: QiskitRuntimeService, backend: str | BackendV2 | None) -> Backend:
+    """Return the backend that is named, or else the least busy one.
 
     Raises:
-        BackendNotFoundError: where the service has none of that name.
+        BackendNotFoundError: if the service has no backend of that name.
     """
     if isinstance(backend, Backend) and service.uses(backend.service):
         return backend
@@ -95,12 +96,12 @@ def device_for(service: QiskitRuntimeService, backend: str | BackendV2 | None) -
         raise
 
 
-def other_devices(service: QiskitRuntimeService, backend: Backend) -> Iterator[Backend]:
-    """Give the same device in each further instance of an account that has it.
+def same_backend_elsewhere(service: QiskitRuntimeService, backend: Backend) -> Iterator[Backend]:
+    """Return the same backend in each further instance of an account that has it.
 
     Args:
-        service: that was asked for the device.
-        backend: what it gave, of the first instance that has it.
+        service: the service that was asked for the backend.
+        backend: the backend of the first instance that has it.
     """
     for each in service.beside():
         if each is not backend.service:
@@ -109,16 +110,16 @@ def other_devices(service: QiskitRuntimeService, backend: Backend) -> Iterator[B
 
 
 def adopted_session(official: OfficialSession) -> tuple[str, QiskitRuntimeService]:
-    """Read id and service of a session of qiskit-ibm-runtime.
+    """Return id and service of a session of qiskit-ibm-runtime.
 
     Raises:
-        InvalidInputError: for anything else, its local testing mode included.
+        InvalidInputError: for anything else, including its local testing mode.
     """
     session_id = getattr(official, "session_id", None)
     if not type(official).__module__.startswith("qiskit_ibm_runtime.") or session_id is None:
         raise InvalidInputError(
-            f"session={shown(official)} is no session on a service; allowed are an id, a Session "
-            "or Batch of qsession_widget, and one of qiskit-ibm-runtime that is not in local "
-            "testing mode"
+            f"session={shown(official)} is not a session on a service; allowed are an id, a "
+            "Session or Batch of qsession_widget, and one of qiskit-ibm-runtime that is not in "
+            "local testing mode"
         )
     return str(session_id), adopted_service(official.service, getattr(official, "_instance", None))

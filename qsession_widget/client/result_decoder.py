@@ -1,4 +1,4 @@
-"""Makes results, and inputs, of the texts that a service sends."""
+"""Decodes results and inputs from the texts that a service sends."""
 
 from __future__ import annotations
 
@@ -8,22 +8,22 @@ from typing import Any, Protocol
 from qsession_widget.wire import codec
 
 _OWN_PROGRAMS = ("sampler", "estimator")
-"""Programs whose results our own codec reads."""
+"""Programs whose results our own codec decodes."""
 
 
 class ResultDecoder(Protocol):
-    """What may be given as `result_decoder`: a class, or an object, with this method."""
+    """A class or object with this method may be given as `result_decoder`."""
 
     def decode(self, text: str) -> Any:
-        """Turn the text of GET /jobs/{id}/results into a result."""
+        """Return the result for the text of GET /jobs/{id}/results."""
 
 
 def decode(text: str) -> Any:
-    """Decode text of the wire; with qiskit-ibm-runtime where it has types that only IBM has."""
+    """Decode a text of the wire; with qiskit-ibm-runtime if it has types that only IBM has."""
     try:
         return codec.loads(text)
     except codec.UnknownTypeError:
-        # IBM's results hold execution spans and more, of types that only its package has.
+        # IBM's results may hold types that only its package has, such as execution spans.
         from qiskit_ibm_runtime import RuntimeDecoder  # noqa: PLC0415 - takes more than a second
 
         return json.loads(text, cls=RuntimeDecoder)
@@ -45,7 +45,7 @@ def decode_result(
 
 
 def _officially(text: str, program_id: str) -> Any:
-    """Decode results of programs that only qiskit-ibm-runtime knows, as it does."""
+    """Decode results of other programs like qiskit-ibm-runtime."""
     from qiskit_ibm_runtime.decoders.defaults import (  # noqa: PLC0415 - more than a second
         DEFAULT_DECODERS,
     )

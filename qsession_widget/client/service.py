@@ -1,4 +1,4 @@
-"""The way to a service: its devices, its jobs, and programs to run on it."""
+"""The connection to a service: its backends, jobs, sessions and accounts, and running programs."""
 
 from __future__ import annotations
 
@@ -6,18 +6,20 @@ import uuid
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import replace
+from datetime import UTC, datetime
+from functools import partial
 from typing import TYPE_CHECKING, Any, Self
 
 from qsession_widget.client import connect, pickling
-from qsession_widget.client.backend import backend_name
-from qsession_widget.client.backend_search import Devices
+from qsession_widget.client.backend import backend_name, no_calibration
+from qsession_widget.client.backend_search import BackendSearch, Wanted
 from qsession_widget.client.circuits.circuit_cache import encoded_circuits
+from qsession_widget.client.instances import Instances
 from qsession_widget.client.job import RuntimeJob
 from qsession_widget.client.job_callbacks import follow
-from qsession_widget.client.listings import Listings
 from qsession_widget.client.options.options import MAX_OPTIMIZATION_LEVEL, RuntimeOptions
-from qsession_widget.client.saved import SavedAccounts
-from qsession_widget.client.session_context import surrounding_session
+from qsession_widget.client.session_context import innermost_session
+from qsession_widget.client.session_info import SessionSummary
 from qsession_widget.errors import (
     InvalidInputError,
     NotFoundError,
@@ -27,6 +29,7 @@ from qsession_widget.errors import (
 from qsession_widget.support import forking, validation
 from qsession_widget.support.validation import given
 from qsession_widget.support.warnings import warn_user
+from qsession_widget.transport import accounts
 from qsession_widget.transport.accounts import (
     IBM_CHANNELS,
     IBM_URL,
@@ -37,48 +40,61 @@ from qsession_widget.transport.accounts import (
     where_found,
 )
 from qsession_widget.transport.auth import is_ibm
+from qsession_widget.transport.rest import RuntimeApi
 from qsession_widget.wire import codec
 from qsession_widget.wire.fields import API_PREFIX, EXTRA, MOCK_PREFIX
+from qsession_widget.wire.states import Mode
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
-    from datetime import datetime
     from pathlib import Path
     from types import TracebackType
 
     import qiskit_ibm_runtime as official_package
     from qiskit import QuantumCircuit
 
+    from qsession_widget.client.backend import Backend
+    from qsession_widget.client.backend_search import Configurations
+    from qsession_widget.client.instances import InstanceDetails
+    from qsession_widget.client.protocols import Service
     from qsession_widget.client.result_decoder import ResultDecoder
     from qsession_widget.transport.accounts import ActiveAccount, Proxies
     from qsession_widget.transport.http import Transport
     from qsession_widget.transport.ibm_cloud import Instance
 
 
+PAGE = 100
+"""How many jobs or sessions are asked for at once."""
+
+_LONG_AGO = datetime(1970, 1, 1, tzinfo=UTC)
+"""The creation time of a session in sorting, where its service does not say when it was."""
+
+_count = validation.whole(0)
+
 _UNNAMED: tuple[str | None, str | None] = None, None
-"""Name of a saved account, and its file, where a service is of none that is known."""
+"""Name and file of the saved account, for a service that was not made from one."""
 
 
-class QiskitRuntimeService(Devices, Listings, SavedAccounts):
-    """A connection to the local runtime, or to IBM Quantum. It may be shared by threads.
+class QiskitRuntimeService:
+    """A connection to the local runtime, or to IBM Quantum. Threads may share it.
 
-    Without arguments: the account of the `QISKIT_IBM_*` variables; else the default account that
-    qiskit-ibm-runtime saved in `~/.qiskit/qiskit-ibm.json`; else the local runtime, which is
-    started where it does not run.
+    Without arguments it uses the account of the `QISKIT_IBM_*` variables; else the default account
+    that qiskit-ibm-runtime saved in `~/.qiskit/qiskit-ibm.json`; else the local runtime, which is
+    started if it is not running.
 
-    A local runtime that is joined by its url becomes what is used where no service is named, in
-    this process and until it is closed: `Session(backend=NAME)` is there.
+    A local runtime that is joined by its url becomes the default service of this process until it
+    is closed: `Session(backend=NAME)` then runs there.
 
     Args:
         channel: "local", "ibm_quantum_platform" or "ibm_cloud". None: "ibm_quantum_platform" where
             a token is given, else as above.
-        token: API key of IBM; for channel "local" with a url, somebody else's runtime's token.
+        token: API key of IBM; for channel "local" with a url, the token of that runtime.
         url: root of the service, for example "http://127.0.0.1:41234".
-        instance: CRN or name of the instance at IBM. None, and "auto", use all that fit the
-            arguments below, free plans before others: a device, job or session is looked for in
-            one after the other, and belongs to the service of the instance that has it.
-        name: the saved account of this name.
-        filename: another file of saved accounts than qiskit-ibm-runtime's.
+        instance: CRN or name of the instance at IBM. None and "auto" use all instances that fit
+            the arguments below, free plans first: a backend, job or session is looked for in one
+            after the other, and belongs to the service of the instance that has it.
+        name: use the saved account of this name.
+        filename: file of saved accounts, in the place of qiskit-ibm-runtime's.
         verify: whether to check the server's certificate; a path is a file, or a folder, of the
             authorities to trust. None is the account's choice.
         proxies: addresses of proxies by scheme, such as {"https": "http://proxy:3128"}; also in
@@ -89,9 +105,9 @@ class QiskitRuntimeService(Devices, Listings, SavedAccounts):
         tags: only instances with all of these tags.
 
     Raises:
-        InvalidInputError: for arguments that do not fit together, and where no instance fits.
-        NotAuthorizedError: where instances have to be looked up, and the API key is refused.
-        RuntimeStartError: where the local runtime cannot be started.
+        InvalidInputError: for arguments that do not fit together, and if no instance fits.
+        NotAuthorizedError: if instances have to be looked up, and the API key is refused.
+        RuntimeStartError: if the local runtime cannot be started.
     """
 
     def __init__(
@@ -134,48 +150,83 @@ class QiskitRuntimeService(Devices, Listings, SavedAccounts):
         if account.channel != LOCAL and account.crn is None:
             first, *others = connect.fitting_instances(account)
             account = account.with_changes(instance=first.crn)
-        self._set_up(account, connect.connect(account), others)
+        self._begin(account, connect.connect(account), others)
         self._saved_as = (name, None if filename is None else str(filename))
         if account.channel == LOCAL and url is not None:
             with _default_lock:
                 _default[:] = [self]
 
-    def _set_up(
-        self, account: Account, transport: Transport, others: Sequence[Instance] = ()
+    def _begin(
+        self,
+        account: Account,
+        transport: Transport,
+        others: Sequence[Instance] = (),
+        configurations: Configurations | None = None,
     ) -> None:
-        super()._set_up(account, transport, others)
+        """Set the state that both constructors share."""
+        self._account = account
+        self.api = RuntimeApi(transport)
+        """The REST API, one method for each endpoint."""
+        self._lock = forking.Lock()
+        known: Configurations = {} if configurations is None else configurations
+        make = partial(self._for_account, configurations=known)
+        self._instances: Instances[QiskitRuntimeService] = Instances(self, account, others, make)
+        self._backends = BackendSearch(self._instances, known)
         self._features: frozenset[str] | None = None
-        self._official: Any = None
+        self._official: tuple[str, Any] | None = None
         self._pub_counts: dict[str, int] = {}
         self._saved_as = _UNNAMED
 
+    @classmethod
+    def _for_account(
+        cls,
+        account: Account,
+        transport: Transport | None = None,
+        official: Any = None,
+        configurations: Configurations | None = None,
+    ) -> Self:
+        """Make a service of an account that is known already: a second constructor.
+
+        Args:
+            account: the account, with the CRN of its instance.
+            transport: the connection to it; None makes one.
+            official: the service of qiskit-ibm-runtime that it is made for.
+            configurations: as for `BackendSearch`.
+        """
+        service = super().__new__(cls)
+        transport = transport or connect.connect(account)
+        service._begin(account, transport, configurations=configurations)
+        if official is not None:
+            service._official = (transport.url, official)
+        return service
+
     def usage(self) -> dict[str, Any]:
-        """Ask what the instance has used and may use (GET /instances/usage).
+        """Return what the instance has used and may use (GET /instances/usage).
 
         Returns:
-            The JSON as it is. Its keys differ between plans; their names end in their units.
+            The JSON unchanged. Its keys differ between plans; their names end in their units.
         """
         return self.api.usage()
 
     def ibm(self) -> official_package.QiskitRuntimeService:
-        """Give a genuine `qiskit_ibm_runtime.QiskitRuntimeService` for the same account.
+        """Return a genuine `qiskit_ibm_runtime.QiskitRuntimeService` for the same account.
 
-        For the local runtime it keeps the runtime's address: where that was stopped and started
-        again on another port, the next call makes a new one.
+        For the local runtime it keeps the runtime's address: if the runtime was restarted on
+        another port, the next call makes a new one.
         """
-        url = self._transport.url
+        url = self.api.transport.url
         known = self._official
         if known is None or known[0] != url:
-            # Made without a lock, since that asks IBM: at worst it is made twice.
+            # Made without holding a lock, since it asks IBM: at worst it is made twice.
             made = (url, connect.official_service(self._account, url))
             with self._lock:
                 if self._official is known:
                     self._official = made
-                known = self._official
+                known = self._official or made
         return known[1]
 
     def __repr__(self) -> str:
-        return f"<{type(self).__name__}(channel={self.channel!r}, url={self._transport.url!r})>"
+        return f"<{type(self).__name__}(channel={self.channel!r}, url={self.api.transport.url!r})>"
 
     def __enter__(self) -> Self:
         return self
@@ -189,41 +240,43 @@ class QiskitRuntimeService(Devices, Listings, SavedAccounts):
         self.close()
 
     def __copy__(self) -> Self:
-        # A connection is shared, never doubled.
+        # A connection is shared, never copied.
         return self
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Self:
         return self
 
     def __reduce__(self) -> tuple[Any, ...]:
-        # By the name of its account: a token in a pickle would be anybody's who has the file.
-        # One with other instances beside it looks for all of them again.
-        account = replace(self._account, instance=None) if self._others else self._account
+        # By the name of its account: everyone who has the file could read a token in a pickle.
+        # A service that uses several instances looks for all of them again.
+        account = (
+            replace(self._account, instance=None) if self._instances.several else self._account
+        )
         how = pickling.recipe(account, *self._saved_as)
         pickling.remember(how, self)
         return _again, (how,)
 
     @property
     def channel(self) -> str:
-        """What kind of service it is, "local", "ibm_quantum_platform" or "ibm_cloud"."""
+        """The kind of service, "local", "ibm_quantum_platform" or "ibm_cloud"."""
         return self._account.channel
 
     @property
     def is_local(self) -> bool:
-        """Whether it is a local runtime, this user's or another's."""
+        """Whether it is a local runtime, this user's own or one that was joined."""
         return self.channel == LOCAL
 
     @property
     def closed(self) -> bool:
         """Whether `close` was called."""
-        return self._transport.closed
+        return self.api.transport.closed
 
     @property
     def features(self) -> frozenset[str]:
         """What the service can do beyond IBM's REST API; empty at IBM (GET /qsession)."""
         known = self._features
         if known is None:
-            # Asked without a lock: others need not wait for an answer that takes long.
+            # Asked without holding a lock, so that other threads need not wait for a slow answer.
             try:
                 known = frozenset(self.api.about()["features"])
             except NotFoundError:
@@ -232,39 +285,160 @@ class QiskitRuntimeService(Devices, Listings, SavedAccounts):
         return known
 
     def pub_count(self, job_id: str) -> int | None:
-        """Give how many pubs a job has; None for one that this object has not sent lately."""
+        """Return how many pubs a job has; None for a job that this object has not sent lately."""
         return self._pub_counts.get(job_id)
 
     def known_to_offer(self, feature: str) -> bool:
-        """Say whether the service has said that it can do something, without asking it."""
+        """Return whether the service is known to have a feature, without asking it."""
         return feature in (self._features or ())
 
     def close(self) -> None:
-        """Close the connections. The local runtime goes on."""
-        self._transport.close()
-        with self._lock:
-            beside = list(self._beside.values())
-        for service in beside:
-            service.close()
+        """Close the connections. The local runtime keeps running."""
+        self.api.transport.close()
+        self._instances.close()
 
     def server_time(self) -> datetime:
-        """Give the time that it is at the service now, in UTC, from the answers seen so far.
+        """Return the service's present time, in UTC, estimated from the responses seen so far.
 
-        Source: the `Date` headers. Exact to a second after one answer, better after several. It is
-        this machine's own time before the first answer.
+        Source: the `Date` headers. Exact to a second after one response, better after several.
+        Before the first response it is this machine's own time.
         """
-        return self._transport.server_time.now()
+        return self.api.transport.server_time.now()
 
     def active_account(self) -> ActiveAccount:
-        """Give the account in use, without its token."""
+        """Return the account in use, without its token."""
         return {
             "channel": self.channel,
-            "url": self._account.url or self._transport.url.removesuffix(API_PREFIX),
+            "url": self._account.url or self.api.transport.url.removesuffix(API_PREFIX),
             "instance": self._account.instance,
             "verify": self._account.verify,
         }
 
-    # Jobs
+    # Backends
+
+    def backends(
+        self,
+        name: str | None = None,
+        min_num_qubits: int | None = None,
+        instance: str | None = None,
+        dynamic_circuits: bool | None = None,
+        filters: Callable[[Backend], bool] | None = None,
+        *,
+        simulator: bool | None = None,
+        operational: bool | None = None,
+        use_fractional_gates: bool | None = None,
+        calibration_id: str | None = None,
+        include_mocks: bool = False,
+        **attributes: object,
+    ) -> list[Backend]:
+        """List backends, in the service's order, each once.
+
+        Args:
+            name: only the backend of this name.
+            min_num_qubits: only those with at least this many qubits.
+            instance: only those of the instance with this CRN or name; None is the service's own
+                instance, or all of the account's if it was made without one.
+            dynamic_circuits: only those that run dynamic circuits (True) or do not (False).
+            filters: only those for which this function returns true.
+            simulator: only simulators (True) or only real devices (False).
+            operational: only those that take jobs now (True) or do not (False).
+            use_fractional_gates: as for `backend`; None and False leave nothing out.
+            calibration_id: only None is allowed; accepted for programs that name it.
+            include_mocks: whether to list the backends' mocks too, which dry runs go to.
+            **attributes: only those whose configuration has these values, such as `n_qubits=5`.
+
+        Raises:
+            InvalidInputError: for a value of the wrong kind, for an unknown instance, and for an
+                attribute that no backend's configuration has.
+        """
+        no_calibration(calibration_id)
+        name = given(validation.text, "name", name)
+        operational = given(validation.boolean, "operational", operational)
+        use_fractional_gates = given(
+            validation.boolean, "use_fractional_gates", use_fractional_gates
+        )
+        include_mocks = validation.boolean("include_mocks", include_mocks)
+        wanted = Wanted.checked(min_num_qubits, simulator, dynamic_circuits, filters, attributes)
+        return self._backends.all(
+            wanted,
+            instance,
+            name=name,
+            operational=operational,
+            use_fractional_gates=use_fractional_gates,
+            include_mocks=include_mocks,
+        )
+
+    def backend(
+        self,
+        name: str,
+        instance: str | None = None,
+        use_fractional_gates: bool | None = None,
+        calibration_id: str | None = None,
+    ) -> Backend:
+        """Return one backend.
+
+        Args:
+            name: its name.
+            instance: as for `backends`.
+            use_fractional_gates: whether its target has rx, rzz and other gates that turn by any
+                angle. With None it has them, but bare circuits that are transpiled on the client,
+                for IBM, do not use them: IBM refuses some angles, and most error suppression.
+            calibration_id: only None is allowed; accepted for programs that name it.
+
+        Raises:
+            BackendNotFoundError: if there is no backend of that name; the message lists those that
+                exist, the nearest names first.
+            InvalidInputError: for an unknown instance, and for fractional gates of a backend that
+                has none.
+        """
+        no_calibration(calibration_id)
+        wanted = backend_name(name)
+        use_fractional_gates = given(
+            validation.boolean, "use_fractional_gates", use_fractional_gates
+        )
+        return self._backends.named(wanted, instance, use_fractional_gates)
+
+    def least_busy(
+        self,
+        min_num_qubits: int | None = None,
+        instance: str | None = None,
+        filters: Callable[[Backend], bool] | None = None,
+        use_fractional_gates: bool | None = None,
+        *,
+        simulator: bool | None = None,
+        dynamic_circuits: bool | None = None,
+        operational: bool = True,
+        **attributes: object,
+    ) -> Backend:
+        """Return the operational backend with the fewest waiting jobs.
+
+        Ties go to the first in the service's order; the local runtime lists the largest backends
+        first, and the newest of those before the others. Simulators come after all real devices,
+        however busy those are.
+
+        Args:
+            min_num_qubits: only those with at least this many qubits.
+            instance: as for `backends`.
+            filters: only those for which this function returns true.
+            simulator: only simulators (True) or only real devices (False).
+            dynamic_circuits: as for `backends`.
+            operational: only True is allowed; accepted for programs that name it.
+            use_fractional_gates: as for `backend`.
+            **attributes: as for `backends`.
+
+        Raises:
+            BackendNotFoundError: if no backend fits.
+            InvalidInputError: as for `backends`.
+        """
+        if not validation.boolean("operational", operational):
+            raise InvalidInputError("operational=False: only a backend that takes jobs is chosen")
+        use_fractional_gates = given(
+            validation.boolean, "use_fractional_gates", use_fractional_gates
+        )
+        wanted = Wanted.checked(min_num_qubits, simulator, dynamic_circuits, filters, attributes)
+        return self._backends.least_busy(wanted, instance, use_fractional_gates)
+
+    # Jobs and sessions
 
     def run(  # noqa: PLR0917 - the order of qiskit-ibm-runtime
         self,
@@ -283,16 +457,17 @@ class QiskitRuntimeService(Devices, Listings, SavedAccounts):
             program_id: the program, for example "sampler".
             inputs: its inputs: JSON values, circuits, arrays and observables.
             options: where and how to run it; its backend is required.
-            callback: called on a thread of ours as `callback(job_id, result)`, see `follow.follow`.
-            result_decoder: class with `decode(text)`, in the place of the wire's own.
+            callback: called on a background thread as `callback(job_id, result)`: on the local
+                runtime with the result of each finished pub, and everywhere with the whole result.
+            result_decoder: class with `decode(text)`, in the place of the default decoder.
             session_id: the session to run it in.
             optimization_level: how hard the local runtime transpiles circuits that are not in the
-                device's instruction set, 0 to 3. IBM takes no such circuits.
+                backend's instruction set, 0 to 3. IBM takes no such circuits.
 
         Raises:
             InvalidInputError: for options or inputs that cannot be used.
             NotFoundError: for an unknown program or session.
-            ConflictError: where the session takes no more jobs.
+            ConflictError: if the session takes no more jobs.
         """
         given(validation.function, "callback", callback)
         given(validation.decoder, "result_decoder", result_decoder)
@@ -307,10 +482,10 @@ class QiskitRuntimeService(Devices, Listings, SavedAccounts):
             raise InvalidInputError("options name no backend; give options={'backend': NAME}")
         validation.text("program_id", program_id)
         name = backend_name(chosen.backend)
-        service = self
-        if self._in_use(chosen.instance) != [self]:
+        service: Service = self
+        if self._instances.in_use(chosen.instance) != [self]:
             service = self.backend(name, chosen.instance).service
-        service._check_run(chosen, name, session_id)  # noqa: SLF001 - of the same class
+        _check_run(service, chosen, name, session_id)
         body = {
             "program_id": program_id,
             "params": inputs,
@@ -322,14 +497,16 @@ class QiskitRuntimeService(Devices, Listings, SavedAccounts):
             body[EXTRA] = {"optimization_level": level}
 
         def encoded(circuit: QuantumCircuit) -> str:
-            # IBM's service reads circuits with Qiskit alone.
+            # IBM's service reads circuits with Qiskit alone, without our additions.
             return encoded_circuits.text(circuit, plain="transpile" not in service.features)
 
         text = codec.dumps(body, circuit=encoded, allow_nan=False)
         try:
             answer = service.api.create_job(text, key=str(uuid.uuid4()))
         except ServiceUnavailableError as error:
-            error.add_note("Whether the job was taken is not known: service.jobs() lists the last.")
+            error.add_note(
+                "It is not known whether the job was accepted: service.jobs() lists the latest."
+            )
             raise
         job = RuntimeJob(service, answer["id"], result_decoder=result_decoder)
         pubs = inputs.get("pubs")
@@ -340,37 +517,12 @@ class QiskitRuntimeService(Devices, Listings, SavedAccounts):
             follow(job, callback)
         return job
 
-    def _check_run(self, options: RuntimeOptions, backend: str, session_id: str | None) -> None:
-        """Refuse, or warn of, what would not be as its user thinks.
-
-        Raises:
-            InvalidInputError: for a session's time on the local runtime, where no job starts one.
-        """
-        if self.channel == LOCAL and options.session_time is not None:
-            raise InvalidInputError(
-                f"session_time={options.session_time!r} is not allowed: no job starts a session; "
-                "use Session(backend=..., max_time=...)"
-            )
-        if self.channel == LOCAL and options.image is not None:
-            warn_user(
-                f"image {options.image!r}: the local runtime has one image, its own; it keeps the "
-                "name with the job and does nothing else about it"
-            )
-        around = surrounding_session()
-        outside = around is not None and around.session_id is not None and session_id is None
-        if outside and not backend.startswith(MOCK_PREFIX):
-            warn_user(
-                f"this job for {backend} runs outside of {around!r}, although it is sent in its "
-                "block: it goes to a backend, not to the session. Make the primitive in the block "
-                "without a backend, or use session.run"
-            )
-
     def job(self, job_id: str) -> RuntimeJob:
-        """Give a job that was run before, by anybody with this account.
+        """Return an existing job of this account.
 
         Raises:
-            NotFoundError: where there is none of that id.
-            InvalidInputError: for what is no id.
+            NotFoundError: if there is no job of that id.
+            InvalidInputError: for a value that is not an id.
         """
         validation.text("job_id", job_id)
 
@@ -379,17 +531,341 @@ class QiskitRuntimeService(Devices, Listings, SavedAccounts):
             job.status()
             return job
 
-        return self._holder(found)
+        return self._instances.ask_until_found(found)
 
     def delete_job(self, job_id: str) -> None:
-        """Delete a job with its result.
+        """Delete a job and its result.
 
         Raises:
-            NotFoundError: where there is none of that id.
-            InvalidInputError: for what is no id.
+            NotFoundError: if there is no job of that id.
+            InvalidInputError: for a value that is not an id.
         """
         validation.text("job_id", job_id)
-        self._holder(lambda service: service.api.delete_job(job_id))
+        self._instances.ask_until_found(lambda service: service.api.delete_job(job_id))
+
+    def jobs(  # noqa: PLR0917 - the order of qiskit-ibm-runtime
+        self,
+        limit: int | None = 10,
+        skip: int = 0,
+        backend_name: str | None = None,
+        pending: bool | None = None,
+        program_id: str | None = None,
+        instance: str | None = None,
+        job_tags: Sequence[str] | None = None,
+        session_id: str | None = None,
+        created_after: datetime | None = None,
+        created_before: datetime | None = None,
+        descending: bool = True,
+        include_mocks: bool = False,
+    ) -> list[RuntimeJob]:
+        """List jobs, the newest first, each once.
+
+        Args:
+            limit: how many at most; None is all.
+            skip: how many to leave out at the beginning.
+            backend_name: only those of this backend.
+            pending: only those that are queued or running (True), or only final ones (False).
+            program_id: only those of this program.
+            instance: only those of the instance with this CRN or name; None is the service's own
+                instance, or all of the account's if it was made without one.
+            job_tags: only those with all of these tags.
+            session_id: only those of this session.
+            created_after: only those since then; a time without a zone is in local time.
+            created_before: only those until then.
+            descending: whether the newest come first.
+            include_mocks: whether to list dry runs too, which went to a backend's mock.
+
+        Raises:
+            InvalidInputError: for a limit or skip that is not a count, for any other value of the
+                wrong kind, and for an unknown instance.
+        """
+        limit, skip = given(_count, "limit", limit), _count("skip", skip)
+        descending = validation.boolean("descending", descending)
+        pending = given(validation.boolean, "pending", pending)
+        query = {
+            "backend": given(validation.text, "backend_name", backend_name),
+            "pending": None if pending is None else str(pending).lower(),
+            "program": given(validation.text, "program_id", program_id),
+            "session_id": given(validation.text, "session_id", session_id),
+            "tags": given(validation.tags, "job_tags", job_tags) or None,
+            "created_after": given(validation.moment, "created_after", created_after),
+            "created_before": given(validation.moment, "created_before", created_before),
+            "sort": None if descending else "ASC",
+            "include_mocks": "true" if validation.boolean("include_mocks", include_mocks) else None,
+        }
+        return self._instances.merged(
+            lambda service, most, first: _list_jobs(service, query, most, first),
+            lambda job: job.creation_date,
+            limit,
+            skip,
+            descending=descending,
+            instance=instance,
+        )
+
+    def sessions(
+        self,
+        limit: int | None = 10,
+        *,
+        backend_name: str | None = None,
+        pending: bool | None = None,
+        mode: str | None = None,
+        created_after: datetime | None = None,
+        created_before: datetime | None = None,
+        instance: str | None = None,
+    ) -> list[SessionSummary]:
+        """List sessions and batches, the newest first, each once (GET /workloads).
+
+        It finds sessions that were left open, too: `Session.from_id(found.id).close()` ends one.
+
+        Args:
+            limit: how many at most; None is all.
+            backend_name: only those on this backend.
+            pending: only those that are unfinished (True) or final (False).
+            mode: only sessions ("dedicated") or only batches ("batch").
+            created_after: only those since then; a time without a zone is in local time.
+            created_before: only those until then.
+            instance: as for `jobs`.
+
+        Raises:
+            InvalidInputError: for a limit that is not a count, for an unknown mode, and for an
+                unknown instance.
+        """
+        limit = given(_count, "limit", limit)
+        mode = given(validation.one_of(*Mode), "mode", mode)
+        pending = given(validation.boolean, "pending", pending)
+        over = {True: ["pending", "in_progress"], False: ["completed", "canceled", "failed"]}
+        query: dict[str, Any] = {
+            # The endpoint calls the mode "dedicated" "session".
+            "mode": [
+                "session" if each == Mode.DEDICATED else each.value
+                for each in Mode
+                if mode in {None, each}
+            ],
+            "status": None if pending is None else over[pending],
+            "backend": given(validation.text, "backend_name", backend_name),
+            "created_after": given(validation.moment, "created_after", created_after),
+            "created_before": given(validation.moment, "created_before", created_before),
+        }
+        return self._instances.merged(
+            lambda service, most, _: _list_sessions(service, query, most),
+            lambda each: each.created_at or _LONG_AGO,
+            limit,
+            instance=instance,
+        )
+
+    def find_session(self, session_id: str) -> tuple[QiskitRuntimeService, dict[str, Any]]:
+        """Look for a session or batch in every instance in use.
+
+        Args:
+            session_id: its id.
+
+        Returns:
+            The service of the instance that has it, and its JSON (GET /sessions/{id}).
+
+        Raises:
+            NotFoundError: if there is none of that id.
+            InvalidInputError: for a value that is not an id.
+        """
+        validation.text("session_id", session_id)
+        return self._instances.ask_until_found(lambda each: (each, each.api.session(session_id)))
+
+    # Instances
+
+    def active_instance(self) -> str | None:
+        """Return the CRN of the instance that this service talks to; None on the local runtime.
+
+        For a service that was made without an instance this is the one that is asked first. What
+        is found in another instance has that instance's service:
+        `service.backend(name).service.active_instance()`.
+        """
+        return self._account.crn
+
+    def instances(self) -> list[InstanceDetails]:
+        """List the instances of the account; none on the local runtime.
+
+        Returns:
+            For each instance a dict with `crn`, `name`, `plan`, `pricing_type` and `tags`, from IBM
+            Cloud's Global Search and Global Catalog.
+        """
+        return self._instances.listed()
+
+    def uses(self, other: Service) -> bool:
+        """Return whether a service is this one, or that of another instance that this one uses.
+
+        Args:
+            other: the service.
+        """
+        return other in self._instances.in_use()
+
+    def beside(self) -> list[QiskitRuntimeService]:
+        """Return the services of all instances in use, this one first."""
+        return self._instances.in_use()
+
+    # Saved accounts
+
+    @staticmethod
+    def save_account(  # noqa: PLR0917 - the order of qiskit-ibm-runtime
+        token: str | None = None,
+        url: str | None = None,
+        instance: str | None = None,
+        channel: str | None = None,
+        filename: str | Path | None = None,
+        name: str | None = None,
+        proxies: Proxies | None = None,
+        verify: bool | str | Path | None = None,
+        *,
+        overwrite: bool = False,
+        set_as_default: bool = False,
+        private_endpoint: bool | None = None,
+        region: str | None = None,
+        plans_preference: Sequence[str] | None = None,
+        tags: Sequence[str] | None = None,
+    ) -> str:
+        """Save an account in the file where qiskit-ibm-runtime saves and finds its own.
+
+        Args:
+            token: API key of IBM.
+            url: root of the service; None is IBM's.
+            instance: CRN or name of the instance, or "auto".
+            channel: "ibm_quantum_platform", which is also what None means, or "ibm_cloud".
+            filename: file to save it in, in the place of qiskit-ibm-runtime's.
+            name: name to save it under; None is the channel's default name.
+            proxies: as for the constructor.
+            verify: as for the constructor.
+            overwrite: whether it may replace an account of that name, and another default.
+            set_as_default: whether it is used where no account is named.
+            private_endpoint: as for the constructor.
+            region: as for the constructor.
+            plans_preference: as for the constructor.
+            tags: as for the constructor.
+
+        Returns:
+            Its name.
+
+        Raises:
+            InvalidInputError: for an account that cannot be used, and if one of that name exists.
+        """
+        check_which(channel, name, filename)
+        given(validation.text, "instance", instance)
+        account = Account(channel or IBM_CHANNELS[0], token, url, instance).with_changes(
+            proxies=connect.proxies_of(proxies),
+            verify=connect.verify_of(verify),
+            private_endpoint=given(validation.boolean, "private_endpoint", private_endpoint),
+            region=region,
+            plans_preference=given(validation.texts, "plans_preference", plans_preference),
+            tags=given(validation.texts, "tags", tags),
+        )
+        return accounts.save_account(
+            account,
+            name=name,
+            filename=filename,
+            overwrite=overwrite,
+            set_as_default=set_as_default,
+        )
+
+    @staticmethod
+    def saved_accounts(
+        default: bool | None = None,
+        channel: str | None = None,
+        filename: str | Path | None = None,
+        name: str | None = None,
+    ) -> dict[str, dict[str, Any]]:
+        """Return the saved accounts by name, without their tokens.
+
+        Args:
+            default: only the account that is used where none is named (True), or all others
+                (False).
+            channel: only those of this channel.
+            filename: file to read, in the place of qiskit-ibm-runtime's.
+            name: only the account of this name.
+        """
+        default = given(validation.boolean, "default", default)
+        found = accounts.saved_accounts(channel=channel, name=name, filename=filename)
+        if default is None:
+            return found
+        return {
+            each: entry
+            for each, entry in found.items()
+            if bool(entry.get("is_default_account")) == default
+        }
+
+    @staticmethod
+    def delete_account(
+        filename: str | Path | None = None, name: str | None = None, channel: str | None = None
+    ) -> bool:
+        """Delete a saved account, and return whether there was one.
+
+        Args:
+            filename: file to delete it from, in the place of qiskit-ibm-runtime's.
+            name: its name; None is the channel's default name.
+            channel: the channel whose default name is meant.
+        """
+        return accounts.delete_account(name=name, channel=channel, filename=filename)
+
+
+def _list_jobs(
+    service: Service, query: Mapping[str, Any], limit: int | None, skip: int
+) -> list[RuntimeJob]:
+    """Return jobs of a service's own instance, asked for page by page."""
+    found: dict[str, RuntimeJob] = {}
+    offset = skip
+    while limit is None or len(found) < limit:
+        size = PAGE if limit is None else min(limit - len(found), PAGE)
+        page = service.api.jobs(limit=size, offset=offset, **query)["jobs"]
+        # A job that arrives between two pages pushes one that was seen onto the next page.
+        found.update({job["id"]: RuntimeJob(service, job["id"], data=job) for job in page})
+        if len(page) < size:
+            break
+        offset += len(page)
+    return list(found.values())[:limit]
+
+
+def _list_sessions(
+    service: Service, query: Mapping[str, Any], limit: int | None
+) -> list[SessionSummary]:
+    """Return sessions of a service's own instance, asked for page by page."""
+    found: dict[str, SessionSummary] = {}
+    cursors: set[str] = set()
+    cursor: str | None = None
+    while limit is None or len(found) < limit:
+        size = PAGE if limit is None else min(limit - len(found), PAGE)
+        page = service.api.workloads(limit=size, next=cursor, **query)
+        listed = map(SessionSummary.from_json, page["workloads"])
+        found.update({each.id: each for each in listed})
+        cursor = page.get("next")
+        # A cursor that was seen before would never end.
+        if not cursor or cursor in cursors or not page["workloads"]:
+            break
+        cursors.add(cursor)
+    return list(found.values())[:limit]
+
+
+def _check_run(
+    service: Service, options: RuntimeOptions, backend: str, session_id: str | None
+) -> None:
+    """Refuse options that a job cannot have, and warn of those without the expected effect.
+
+    Raises:
+        InvalidInputError: for a session time on the local runtime, where no job starts a session.
+    """
+    if service.channel == LOCAL and options.session_time is not None:
+        raise InvalidInputError(
+            f"session_time={options.session_time!r} is not allowed: no job starts a session; "
+            "use Session(backend=..., max_time=...)"
+        )
+    if service.channel == LOCAL and options.image is not None:
+        warn_user(
+            f"image {options.image!r}: the local runtime has one image, its own; it keeps the "
+            "name with the job, and does nothing else with it"
+        )
+    around = innermost_session()
+    outside = around is not None and around.session_id is not None and session_id is None
+    if outside and not backend.startswith(MOCK_PREFIX):
+        warn_user(
+            f"this job for {backend} runs outside of {around!r}, although it is sent in its "
+            "block: it goes to a backend, not to the session. Make the primitive in the block "
+            "without a backend, or use session.run"
+        )
 
 
 def _again(how: pickling.Recipe) -> QiskitRuntimeService:
@@ -402,10 +878,10 @@ def _forget_oldest(kept: dict[Any, Any], most: int) -> None:
 
 
 _COUNTS_KEPT = 10_000
-"""Of how many jobs a service remembers the pubs: a runtime takes no more that have not ended."""
+"""How many pub counts a service remembers: a runtime admits no more unfinished jobs than that."""
 
 _ADOPTED_KEPT = 32
-"""How many services are kept for those of qiskit-ibm-runtime."""
+"""How many services are kept for services of qiskit-ibm-runtime."""
 
 _default_lock = forking.Lock()
 _default: list[QiskitRuntimeService] = []
@@ -415,9 +891,9 @@ _local: list[QiskitRuntimeService] = []
 
 
 def default_service() -> QiskitRuntimeService:
-    """Return this process's service for those who name none, made at the first call.
+    """Return the service that is used where none is named, made at the first call.
 
-    That is the runtime that was joined last by its url, where one was.
+    That is the runtime that was joined last by its url, if one was.
     """
     known = _kept(_default)
     if known is not None:
@@ -431,12 +907,12 @@ def default_service() -> QiskitRuntimeService:
 
 
 def name_the_default(error: QSessionError, service: QiskitRuntimeService | None = None) -> None:
-    """Say on an error which account was asked, where its user has named none.
+    """Add a note to an error that says which account was used, if the user named none.
 
     Args:
-        error: what was raised.
-        service: that was asked; nothing is said of one that is not the default. None is the
-            default, which could not be made.
+        error: the error.
+        service: the service that was asked; no note is added unless it is the default one. None is
+            the default service, which could not be made.
     """
     if service is not None and service not in _default:
         return
@@ -444,14 +920,14 @@ def name_the_default(error: QSessionError, service: QiskitRuntimeService | None 
         account = find_account()
         if account.channel != LOCAL:
             error.add_note(
-                f"This was asked with {where_found()}, since no service was named. For the local "
-                "runtime, which takes no account: QiskitRuntimeService('local'), as in "
+                f"This request used {where_found()}, since no service was named. The local "
+                "runtime needs no account: QiskitRuntimeService('local'), as in "
                 "Session(QiskitRuntimeService('local'), 'fake_manila')."
             )
 
 
 def default_is_at_ibm() -> bool:
-    """Whether the default service is one of IBM's own servers; nothing is asked for that."""
+    """Whether the default service is at IBM's own servers; no request is sent to find out."""
     with _default_lock:
         made = bool(_default) and not _default[0].closed
         account = _default[0]._account if made else find_account()  # noqa: SLF001 - ours
@@ -459,8 +935,8 @@ def default_is_at_ibm() -> bool:
 
 
 def local_service() -> QiskitRuntimeService:
-    """Give this process's service on the local runtime, whatever account is the default."""
-    # No server is asked for it: IBM may be out of reach, and has nothing to say here.
+    """Return this process's service on the local runtime, whatever account is the default."""
+    # IBM's servers are not asked: they may be out of reach, and are not needed for this.
     for place in (_default, _local):
         known = _kept(place)
         if known is not None and known.channel == LOCAL:
@@ -478,7 +954,7 @@ def _kept(place: list[QiskitRuntimeService]) -> QiskitRuntimeService | None:
 
 
 def _keep(place: list[QiskitRuntimeService], made: QiskitRuntimeService) -> QiskitRuntimeService:
-    """Keep a service that was made without a lock, unless another thread was faster."""
+    """Keep a service that was made without holding a lock, unless another thread was faster."""
     with _default_lock:
         if place and not place[0].closed:
             made.close()
@@ -488,28 +964,28 @@ def _keep(place: list[QiskitRuntimeService], made: QiskitRuntimeService) -> Qisk
 
 
 _adopted: dict[tuple[str, Account], QiskitRuntimeService] = {}
-"""Services of ours for those of qiskit-ibm-runtime, by address and account."""
+"""Our services for services of qiskit-ibm-runtime, by address and account."""
 
 
 def adopted_service(
     official: official_package.QiskitRuntimeService, instance: str | None = None
 ) -> QiskitRuntimeService:
-    """Give a service of ours that talks to the same servers as one of qiskit-ibm-runtime.
+    """Return our service for the servers that a service of qiskit-ibm-runtime talks to.
 
     Args:
         official: a `qiskit_ibm_runtime.QiskitRuntimeService`.
         instance: CRN of the instance; None is the official service's active one.
 
     Raises:
-        InvalidInputError: for anything else, its local testing mode included.
+        InvalidInputError: for anything else, including its local testing mode.
     """
     account, transport = connect.of_official(official, instance)
     with _default_lock:
         known = _adopted.get((transport.url, account))
         if known is None or known.closed:
-            known = QiskitRuntimeService.__new__(QiskitRuntimeService)
-            known._set_up(account, transport)  # noqa: SLF001 - a second constructor
-            known._official = (transport.url, official)  # noqa: SLF001 - of ours, just made
+            known = QiskitRuntimeService._for_account(  # noqa: SLF001 - for this module alone
+                account, transport, official
+            )
             _adopted[transport.url, account] = known
             _forget_oldest(_adopted, _ADOPTED_KEPT)
         return known

@@ -1,4 +1,4 @@
-"""Which session a piece of code runs in: that of the innermost `with` block around it."""
+"""The current session: that of the innermost `with` block around the running code."""
 
 from __future__ import annotations
 
@@ -11,39 +11,39 @@ from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar, cast
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from qsession_widget.client.session import Session
+    from qsession_widget.client.protocols import OpenSession
 
 _P = ParamSpec("_P")
 _R = TypeVar("_R")
 
-_stack: contextvars.ContextVar[tuple[Session, ...]] = contextvars.ContextVar(
+_stack: contextvars.ContextVar[tuple[OpenSession, ...]] = contextvars.ContextVar(
     "qsession_widget_sessions", default=()
 )
 """The sessions of the `with` blocks that this code runs in, the innermost last."""
 
 
-def surrounding_session() -> Session | None:
-    """Give the session of the innermost `with` block that this code runs in."""
+def innermost_session() -> OpenSession | None:
+    """Return the session of the innermost `with` block that this code runs in."""
     return next(reversed(_stack.get()), None)
 
 
-def enter(session: Session) -> None:
+def enter(session: OpenSession) -> None:
     """Begin a session's block."""
     _stack.set((*_stack.get(), session))
 
 
-def leave(session: Session) -> None:
+def leave(session: OpenSession) -> None:
     """End a session's block: the one around it is the innermost again."""
     stack = _stack.get()
     if session in stack:
-        # The innermost of its own: a generator's block may end after that of its caller.
+        # Its own innermost entry: a generator's block may end after that of its caller.
         place = len(stack) - 1 - stack[::-1].index(session)
         _stack.set((*stack[:place], *stack[place + 1 :]))
 
 
 @contextmanager
-def inside(session: Session) -> Iterator[None]:
-    """Run a block as if in a session's own, without ending the session."""
+def inside(session: OpenSession) -> Iterator[None]:
+    """Run a block as if in the session's own, without ending the session."""
     token = _stack.set((*_stack.get(), session))
     try:
         yield
@@ -51,8 +51,8 @@ def inside(session: Session) -> Iterator[None]:
         _stack.reset(token)
 
 
-def bound(session: Session, function: Callable[_P, _R]) -> Callable[_P, _R]:
-    """Give a function that runs as if in a session's block, on whatever thread.
+def bound(session: OpenSession, function: Callable[_P, _R]) -> Callable[_P, _R]:
+    """Return a function that runs as if in the session's block, on any thread.
 
     Args:
         session: the session.

@@ -1,4 +1,4 @@
-"""What a service says of its sessions and batches: one by one, and in a list."""
+"""The service's data on sessions and batches: details of one, and entries of a list."""
 
 from __future__ import annotations
 
@@ -6,10 +6,15 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, TypedDict, cast
 
+from msgspec import UNSET
+
+from qsession_widget.wire.documents import UsageDocument, WorkloadDocument, read
 from qsession_widget.wire.states import Mode
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
+    from msgspec import UnsetType
 
 
 _DETAILS = {
@@ -28,18 +33,18 @@ _DETAILS = {
     "mode": "mode",
     "usage_time": "elapsed_time",
 }
-"""Key of `details()`, and where it stands in the JSON of GET /sessions/{id}."""
+"""Each key of `details()`, and its field in the JSON of GET /sessions/{id}."""
 
 
 class Change(TypedDict):
-    """A change of a session's state, and when it was (RFC 3339, in UTC)."""
+    """A change of a session's state, and its time (RFC 3339, in UTC)."""
 
     status: str
     timestamp: str
 
 
 class SessionDetails(TypedDict):
-    """The dict of `Session.details()`, which says what each key means."""
+    """The dict of `Session.details()`, which describes each key."""
 
     id: str
     backend_name: str | None
@@ -59,7 +64,7 @@ class SessionDetails(TypedDict):
 
 
 class CacheInfo(TypedDict):
-    """The dict of `Session.cache_info()`, which says what each key means."""
+    """The dict of `Session.cache_info()`, which describes each key."""
 
     hits: int
     misses: int
@@ -67,24 +72,24 @@ class CacheInfo(TypedDict):
 
 
 def details_of(found: Mapping[str, Any]) -> SessionDetails:
-    """Read the JSON of GET /sessions/{id} into the dict of `Session.details()`."""
+    """Return the dict of `Session.details()` for the JSON of GET /sessions/{id}."""
     values = {key: found.get(field) for key, field in _DETAILS.items()}
     return cast("SessionDetails", {**values, "timestamps": found.get("timestamps") or []})
 
 
 @dataclass(frozen=True)
 class SessionSummary:
-    """A session or batch, as GET /workloads lists it. `Session.from_id(id)` gives the whole.
+    """An entry of GET /workloads: a session or batch. `Session.from_id(id)` returns the session.
 
     Attributes:
         id: its id.
         mode: "dedicated" for a session, "batch" for a batch.
-        backend_name: its device; None where the service does not say.
+        backend_name: its backend; None if the service does not say.
         status: "pending", "in_progress", "completed", "canceled" or "failed".
-        accepting_jobs: whether it takes jobs; None where the service does not say.
+        accepting_jobs: whether it accepts jobs; None if the service does not say.
         created_at: when it was opened, in UTC.
-        ended_at: when it ended, in UTC; None while it has not.
-        usage_seconds: what it has cost so far, in seconds; None where the service does not say.
+        ended_at: when it ended, in UTC; None until then.
+        usage_seconds: its usage so far, in seconds; None if the service does not say.
         tags: its tags.
     """
 
@@ -100,22 +105,24 @@ class SessionSummary:
 
     @classmethod
     def from_json(cls, found: Mapping[str, Any]) -> SessionSummary:
-        """Read an entry of GET /workloads."""
-        usage = (found.get("usage") or {}).get("qpu_charge_time_seconds")
+        """Parse an entry of GET /workloads."""
+        document = read(WorkloadDocument, found)
+        used = (document.usage or UsageDocument()).qpu_charge_time_seconds
+        accepting = document.accepting_jobs
         return cls(
-            id=str(found["id"]),
-            mode=Mode.BATCH.value if found.get("mode") == Mode.BATCH else Mode.DEDICATED.value,
-            backend_name=found.get("backend"),
-            status=str(found.get("status", "")),
-            accepting_jobs=found.get("accepting_jobs"),
-            created_at=_time(found.get("created")),
-            ended_at=_time(found.get("ended")),
-            usage_seconds=None if usage is None else float(usage),
-            tags=tuple(found.get("tags") or ()),
+            id=document.id,
+            mode=Mode.BATCH.value if document.mode == Mode.BATCH else Mode.DEDICATED.value,
+            backend_name=document.backend or None,
+            status=document.status or "",
+            accepting_jobs=None if accepting is UNSET else accepting,
+            created_at=_time(document.created),
+            ended_at=_time(document.ended),
+            usage_seconds=None if used is UNSET else used,
+            tags=tuple(document.tags or ()),
         )
 
 
-def _time(text: str | None) -> datetime | None:
+def _time(text: str | UnsetType | None) -> datetime | None:
     if not text:
         return None
     when = datetime.fromisoformat(text)

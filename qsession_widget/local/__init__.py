@@ -1,4 +1,4 @@
-"""The local runtime's process: found, started, stopped, and reached by IBM's client."""
+"""The process of the local runtime: finding, starting and stopping it, and IBM's client for it."""
 
 from __future__ import annotations
 

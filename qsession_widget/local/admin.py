@@ -1,4 +1,4 @@
-"""What the administrator of a running local runtime can ask of it: `qsession user` and others."""
+"""Administration of a running local runtime: the client of `qsession user` and other commands."""
 
 from __future__ import annotations
 
@@ -20,37 +20,37 @@ _PAGE = 200
 
 
 class Administration:
-    """The runtime of a folder, which has to run; it is not started for this.
+    """Connects to the running runtime of a folder; it is not started for this.
 
     Args:
         folder: where it keeps its files; None is `wire.discovery.home()`.
 
     Raises:
-        ServiceUnavailableError: where it does not run.
+        ServiceUnavailableError: if it is not running.
     """
 
     def __init__(self, *, folder: Path | None = None) -> None:
         found = process.endpoint(start=False, folder=folder)
         self.pid = found.pid
-        """Its process."""
+        """The id of its process."""
         self.url = found.public_url or found.url
-        """Root of its HTTP server, as others reach it."""
+        """The root of its HTTP server, as clients reach it."""
         auth = BearerAuth(found.token)
         self._transport = Transport(Endpoint(f"{found.url}{API_PREFIX}/{EXTRA}", auth), proven=True)
         api = Transport(Endpoint(f"{found.url}{API_PREFIX}", auth), proven=True)
         self._api = RuntimeApi(api)
 
     def status(self) -> dict[str, Any]:
-        """Say what the runtime does: the JSON of GET /qsession/status.
+        """Return the status of the runtime: the JSON of GET /qsession/status.
 
         Raises:
-            ServiceUnavailableError: where it does not answer any more.
+            ServiceUnavailableError: if it does not answer any more.
         """
         found: dict[str, Any] = self._transport.request("GET", "/status").json()
         return found
 
     def pending_jobs(self) -> list[str]:
-        """List the administrator's own jobs that wait or run, dry runs too, the newest first."""
+        """List the administrator's own unfinished jobs, dry runs included, the newest first."""
         found: dict[str, None] = {}
         offset = 0
         while True:
@@ -63,10 +63,10 @@ class Administration:
             offset += len(page)
 
     def cancel_job(self, job_id: str) -> bool:
-        """Cancel a job, and say whether it was: one that is over cannot be.
+        """Cancel a job, and return whether it was cancelled: final jobs cannot be.
 
         Raises:
-            NotFoundError: where there is none of that id.
+            NotFoundError: if there is no job of that id.
         """
         try:
             self._api.cancel_job(job_id)
@@ -77,19 +77,20 @@ class Administration:
     def collect_garbage(
         self, *, retention_days: float | None = None, max_store_bytes: int | None = None
     ) -> dict[str, Any]:
-        """Remove params and results of jobs that have ended.
+        """Remove params and results of final jobs.
 
         Args:
-            retention_days: where they ended so long ago; None is what the runtime was started with.
-            max_store_bytes: the oldest, until the store is no larger; None likewise. With 0 of
-                either, all of them go.
+            retention_days: remove those of jobs that ended at least so many days ago; None is the
+                value with which the runtime was started.
+            max_store_bytes: remove the oldest until the store is no larger than this; None
+                likewise. If either is 0, all are removed.
 
         Returns:
-            `jobs` and `characters` that were removed, the store's size `store_bytes`, and the
-            bounds that were used.
+            The numbers of `jobs` and `characters` that were removed, the size of the store in
+            `store_bytes`, and the bounds that were used.
 
         Raises:
-            ServiceError: for a bound that cannot be; the message says what can.
+            ServiceError: for a bound that is not allowed; the message says what is.
         """
         bounds = {"retention_days": retention_days, "max_store_bytes": max_store_bytes}
         answer = self._transport.request("POST", "/gc", body=bounds, repeatable=True)
@@ -97,27 +98,27 @@ class Administration:
         return found
 
     def add_user(self, name: str) -> str:
-        """Let somebody in.
+        """Add a user.
 
         Returns:
-            His token, which the runtime shows this once.
+            The user's token, which the runtime shows only this once.
 
         Raises:
-            ConflictError: where there is a user of that name.
-            ServiceError: for a name that cannot be; the message says what can.
+            ConflictError: if there is a user of that name.
+            ServiceError: for a name that is not allowed; the message says what is.
         """
         answer = self._transport.request("POST", "/users", body={"name": name})
         return str(answer.json()["token"])
 
     def users(self) -> list[dict[str, Any]]:
-        """List who was added: `name` and `created_at` of each."""
+        """List the users: `name` and `created_at` of each."""
         found: list[dict[str, Any]] = self._transport.request("GET", "/users").json()["users"]
         return found
 
     def remove_user(self, name: str) -> None:
-        """Make somebody's token void, and cancel his sessions and unfinished jobs.
+        """Revoke a user's token, and cancel the user's sessions and unfinished jobs.
 
         Raises:
-            NotFoundError: where there is no user of that name.
+            NotFoundError: if there is no user of that name.
         """
         self._transport.request("DELETE", f"/users/{quote(name, safe='')}")

@@ -1,18 +1,18 @@
-"""Leads IBM's own client, qiskit-ibm-runtime, to a local runtime: unmodified, over plain HTTP.
+"""Connects IBM's own, unmodified client, qiskit-ibm-runtime, to a local runtime over plain HTTP.
 
-Its API key is the runtime's token. Two things keep the key from going anywhere else: an address
-of IAM that is set together with it, and proxies. The client would ask IBM's IAM where nothing
-names another; with the runtime as its proxy, such a request ends here before it carries a key.
+The client's API key is the runtime's token. Two things keep the key from being sent elsewhere: an
+IAM address that is set together with it, and proxies. Without another address the client would ask
+IBM's IAM; with the runtime as its proxy, such a request ends there before it carries a key.
 """
 
 from __future__ import annotations
 
 import shlex
-import threading
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from qsession_widget.support import forking
 from qsession_widget.transport.accounts import Account, save_account
 from qsession_widget.transport.ibm_redirect import Way, lead
 from qsession_widget.wire.fields import INSTANCE_CRN, INSTANCE_NAME, OFFICIAL_PREFIX
@@ -26,8 +26,8 @@ CHANNEL = "ibm_quantum_platform"
 ACCOUNT_NAME = "local"
 
 NO_USAGE_DATA = {"USAGE_DATA_OPT_OUT": "True"}
-"""The client tells IBM which library calls it, for which it looks through the whole call stack at
-each request: some 10 ms in a notebook. Here nobody reads that."""
+"""Stops the client from telling IBM which library calls it. For that it searches the whole call
+stack at each request, which takes some 10 ms in a notebook, and local runtimes do not read it."""
 
 _INSTANCE = {
     "crn": INSTANCE_CRN,
@@ -39,20 +39,20 @@ _INSTANCE = {
 """The runtime's one instance, as the client lists it."""
 
 _NO_PROXY = ("NO_PROXY", "no_proxy")
-"""The small one goes before the other where both are set."""
+"""If both are set, the lower-case one takes precedence."""
 
 _HERE = "localhost,127.0.0.1"
 
-_making = threading.Lock()
+_making = forking.Turn()
 
 
 @dataclass(frozen=True)
 class Connection:
-    """What the official client needs to know of a local runtime.
+    """The settings that the official client needs for a local runtime.
 
     Attributes:
-        runtime: where it is.
-        find: finds it again where it has been started again; None where that cannot be.
+        runtime: where the runtime is.
+        find: finds the runtime again after a restart; None if that is not possible.
     """
 
     runtime: Discovery
@@ -60,7 +60,7 @@ class Connection:
 
     @property
     def cloud(self) -> dict[str, str]:
-        """Environment variables that say where IBM Cloud's other services are."""
+        """The environment variables with the addresses of IBM Cloud's other services."""
         root = self.runtime.url
         return {
             "IAM_URL": root,
@@ -70,7 +70,7 @@ class Connection:
 
     @property
     def environment(self) -> dict[str, str]:
-        """Every environment variable with which `QiskitRuntimeService()` finds the runtime."""
+        """All environment variables that `QiskitRuntimeService()` needs to find the runtime."""
         return {
             **self.cloud,
             **NO_USAGE_DATA,
@@ -82,27 +82,27 @@ class Connection:
 
     @property
     def account(self) -> dict[str, Any]:
-        """Arguments of `QiskitRuntimeService` and of its `save_account`."""
+        """The arguments of `QiskitRuntimeService` and of its `save_account`."""
         root = self.runtime.url
         return {
             "channel": CHANNEL,
             "token": self.runtime.token,
             "url": root + OFFICIAL_PREFIX,
             "instance": INSTANCE_CRN,
-            # For https only: what goes to the runtime itself is faster without a proxy.
+            # For https only: requests to the runtime itself are faster without a proxy.
             "proxies": {"urls": {"https": root}},
         }
 
     def shell_text(self) -> str:
-        """Write lines for a shell: all that `QiskitRuntimeService()` needs."""
+        """Return shell commands that set everything `QiskitRuntimeService()` needs."""
         return _exports(self.environment) + _no_proxy_text()
 
     def cloud_text(self) -> str:
-        """Write lines for a shell: what a saved account cannot hold."""
+        """Return shell commands that set what a saved account cannot hold."""
         return _exports({**self.cloud, **NO_USAGE_DATA}) + _no_proxy_text()
 
     def python_text(self) -> str:
-        """Write lines for a Python program."""
+        """Return lines of Python that make the client's service."""
         arguments = "".join(f"    {name}={value!r},\n" for name, value in self.account.items())
         variables = {**self.cloud, **NO_USAGE_DATA}
         return (
@@ -118,9 +118,9 @@ class Connection:
         )
 
     def save(self) -> None:
-        """Save it as the official client's account "local", in place of an older one.
+        """Save it as the official client's account "local", replacing an older one.
 
-        The file is its owner's alone, as it is not where the client itself writes it.
+        Only the file's owner can read it, unlike a file that the client itself writes.
         """
         urls = self.account["proxies"]["urls"]
         account = Account(
@@ -135,15 +135,15 @@ class Connection:
     def service(self) -> Any:
         """Make the official client's service.
 
-        What it sends goes to the runtime alone, whatever variables, proxies and IAM there are, and
-        this process's accounts at IBM keep going to IBM. It is faster where the program sets
-        `NO_USAGE_DATA`, which goes for accounts at IBM too.
+        Its requests are sent to the runtime alone, whatever variables, proxies and IAM are set, and
+        this process's accounts at IBM still go to IBM. It is faster if the program sets
+        `NO_USAGE_DATA`, which also affects accounts at IBM.
         """
         from qiskit_ibm_runtime import QiskitRuntimeService  # noqa: PLC0415 - takes a second
 
         way = Way(self.runtime, self.find)
         service = QiskitRuntimeService.__new__(QiskitRuntimeService)
-        # It would look them up through an IAM, which releases before 0.49 know at IBM only.
+        # It would look them up through an IAM, for which releases before 0.49 know only IBM's.
         service.instances = lambda: [dict(_INSTANCE)]
         with _led(way):
             service.__init__(**self.account)
@@ -154,7 +154,7 @@ class Connection:
 
 @contextmanager
 def _led(way: Way) -> Iterator[None]:
-    """Lead clients that are made for a runtime's token there; all others stay what they are."""
+    """Redirect clients with a runtime's token to that runtime; others stay unchanged."""
     from qiskit_ibm_runtime import qiskit_runtime_service as module  # noqa: PLC0415 - as above
 
     def made(parameters: Any) -> Any:
@@ -173,7 +173,7 @@ def _led(way: Way) -> Iterator[None]:
 
 
 def _no_proxy_text() -> str:
-    """Write lines for a shell that keep what goes to this machine from its proxies."""
+    """Return shell commands that exempt this machine from the proxies."""
     lines = [f'export {name}="${{{name}:+${name},}}{_HERE}"\n' for name in _NO_PROXY]
     return "".join(lines)
 

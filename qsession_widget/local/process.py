@@ -1,6 +1,6 @@
-"""Finds the local runtime's process, or starts it.
+"""Finds, starts and stops the process of the local runtime.
 
-The process announces itself in a small file (`wire.discovery`), which a probe over HTTP confirms.
+The process announces itself in a small file (`wire.discovery`), which an HTTP request confirms.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
 START_DEADLINE_SECONDS = 30.0
 ALREADY_RUNNING_STATUS = 3
-"""Exit status of a runtime that finds another one holding the folder."""
+"""Exit status of a runtime whose folder is locked by another one."""
 
 _POLL_SECONDS = 0.05
 _PAUSE_BETWEEN_STARTS_SECONDS = 0.5
@@ -41,26 +41,26 @@ _STOP_TIMEOUT_SECONDS = 10.0
 _ADVANCE_TIMEOUT_SECONDS = 3_600.0
 _LOG_LINES = 12
 _LOG_BYTES = 10_000_000
-"""A log that is larger is put aside at the next start, in the place of the one before."""
+"""A larger log is moved aside at the next start, replacing the one moved before."""
 
 _starting = forking.Turn()
 _children: list[subprocess.Popen[bytes]] = []
-"""What this process started: kept so that a dead one is reaped and does not stay as a zombie."""
+"""The processes that this one started, kept so that dead ones are reaped and are no zombies."""
 
 
 def endpoint(
     *, start: bool = True, revive_only: bool = False, folder: Path | None = None
 ) -> Discovery:
-    """Find the local runtime, and start it where it does not run.
+    """Find the local runtime, and start it if it is not running.
 
     Args:
         start: whether to start it.
-        revive_only: start it only where it died, and not where it was ended or never ran.
+        revive_only: start it only if it died, not if it was stopped or never ran.
         folder: where it keeps its files; None is `wire.discovery.home()`.
 
     Raises:
-        RuntimeStartError: where it cannot be started; the message holds the end of its log.
-        ServiceUnavailableError: where it does not run and is not to be started.
+        RuntimeStartError: if it cannot be started; the message holds the end of its log.
+        ServiceUnavailableError: if it is not running and must not be started.
     """
     folder = folder or home()
     with _usable(folder):
@@ -75,7 +75,7 @@ def endpoint(
 
 def _started(folder: Path) -> Discovery:
     try:
-        # The first lock is for our threads, the second for everybody's processes.
+        # The first lock is for the threads of this process, the second for all processes.
         with _starting, _lock(folder / "start.lock", START_DEADLINE_SECONDS):
             return _answering(folder) or _start(folder)
     except Timeout as error:
@@ -86,38 +86,38 @@ def _started(folder: Path) -> Discovery:
 
 
 def connection(*, folder: Path | None = None) -> Connection:
-    """Give what IBM's own client needs to use the local runtime, which is started if need be.
+    """Return the settings of IBM's own client for the local runtime, which is started if needed.
 
     Args:
         folder: where it keeps its files; None is `wire.discovery.home()`.
 
     Raises:
-        RuntimeStartError: where it cannot be started.
+        RuntimeStartError: if it cannot be started.
     """
     return Connection(endpoint(folder=folder), lambda: endpoint(revive_only=True, folder=folder))
 
 
 def official_service(*, folder: Path | None = None) -> Any:
-    """Give a `QiskitRuntimeService` of qiskit-ibm-runtime that uses the local runtime.
+    """Return a `QiskitRuntimeService` of qiskit-ibm-runtime that uses the local runtime.
 
-    It is the genuine class, and this process's accounts at IBM are left alone. Where the runtime
-    was killed it is started again, as for clients of ours; where it was stopped and started again
-    the service finds it at its new address.
+    It is the genuine class, and this process's accounts at IBM are not affected. If the runtime is
+    killed, it is started again, as for our own client. If it is stopped and started again, the
+    service finds it at its new address.
 
     Args:
         folder: where the runtime keeps its files; None is `wire.discovery.home()`.
 
     Raises:
-        RuntimeStartError: where the runtime cannot be started.
+        RuntimeStartError: if the runtime cannot be started.
     """
     return connection(folder=folder).service()
 
 
 def status(*, folder: Path | None = None) -> dict[str, Any] | None:
-    """Ask the local runtime about itself.
+    """Return the local runtime's description of itself.
 
     Returns:
-        The JSON of GET /qsession with `url` and `pid` added; None where no runtime answers.
+        The JSON of GET /qsession with `url` and `pid` added; None if no runtime answers.
     """
     folder = folder or home()
     with _usable(folder):
@@ -131,27 +131,27 @@ def status(*, folder: Path | None = None) -> dict[str, Any] | None:
 
 
 def stop(*, folder: Path | None = None, timeout_seconds: float = START_DEADLINE_SECONDS) -> bool:
-    """End the local runtime and wait until it is gone.
+    """Stop the local runtime, and wait until its process has ended.
 
     Returns:
-        True if it was running, False if there was nothing to end.
+        True if it was running, False if there was nothing to stop.
 
     Raises:
-        ServiceUnavailableError: where it does not end in time.
+        ServiceUnavailableError: if it does not end in time.
     """
     folder = folder or home()
     with _usable(folder):
         found = _answering(folder)
         if found is None:
             if _died(folder):
-                # Whoever waits for it would start it again.
+                # Clients that wait for it would start it again.
                 Discovery.path(folder).unlink(missing_ok=True)
                 return False
             return _stop_unanswering(folder, timeout_seconds)
     late = f"the local runtime (process {found.pid}) did not end"
     try:
         _send("POST", found, "/shutdown", _STOP_TIMEOUT_SECONDS).raise_for_status()
-        # The process holds this lock for its whole life: who gets it knows that it is gone.
+        # The process holds this lock as long as it lives: getting it proves that it has ended.
         with _lock(folder / "server.lock", timeout_seconds):
             return True
     except requests.RequestException as error:
@@ -190,18 +190,18 @@ def _running(folder: Path) -> Discovery | None:
 
 
 def advance_clock(seconds: float, *, folder: Path | None = None) -> dict[str, Any]:
-    """Let time pass on a local runtime whose clock is virtual.
+    """Advance the clock of a local runtime whose clock is virtual.
 
     Args:
-        seconds: how much.
+        seconds: by how much.
         folder: where it keeps its files; None is `wire.discovery.home()`.
 
     Returns:
         The JSON of GET /qsession/clock: `kind`, `now`, `rate`.
 
     Raises:
-        ServiceUnavailableError: where no local runtime answers.
-        ServiceError: where it does not do that; the message is the runtime's own.
+        ServiceUnavailableError: if no local runtime answers.
+        ServiceError: if its clock is not virtual; the message is the runtime's own.
     """
     folder = folder or home()
     found = _answering(folder)
@@ -229,7 +229,7 @@ def advance_clock(seconds: float, *, folder: Path | None = None) -> dict[str, An
 
 
 def _answering(folder: Path) -> Discovery | None:
-    """Give the runtime of a folder if it answers and is what it says it is."""
+    """Return the runtime of a folder if it answers and proves its identity."""
     found = Discovery.read(folder)
     try:
         if found is None:
@@ -237,16 +237,16 @@ def _answering(folder: Path) -> Discovery | None:
         _ask(found)
     except (requests.RequestException, ValueError):
         return None
-    # It may have ended since the file was read, and another one have begun.
+    # It may have ended since the file was read, and another one may have started.
     return found if Discovery.read(folder) == found else None
 
 
 def _died(folder: Path) -> bool:
-    """Whether a runtime has left its file behind: one that ends takes the file along."""
+    """Whether a runtime died and left its file behind: one that is stopped removes it."""
     if Discovery.read(folder) is None:
         return False
     try:
-        # The process holds this lock for its whole life: one that is ending has it still.
+        # The process holds this lock as long as it lives, so one that is stopping still has it.
         with _lock(folder / "server.lock", 0):
             return Discovery.read(folder) is not None
     except Timeout:
@@ -266,9 +266,9 @@ def _send(
     method: str, found: Discovery, path: str, timeout: float, **body: Any
 ) -> requests.Response:
     with requests.Session() as session:
-        # Neither proxies nor .netrc may get between us and loopback.
+        # Proxies and .netrc must not be used for loopback addresses.
         session.trust_env = False
-        # After a crash the port may be anybody's.
+        # After a crash another process may have the port.
         session.mount("http://", ProvenAdapter())
         return session.request(
             method,
@@ -281,7 +281,7 @@ def _send(
 
 @contextmanager
 def _usable(folder: Path) -> Iterator[None]:
-    """Say in our words that a folder cannot be the runtime's."""
+    """Raise our own error for a folder that the runtime cannot use."""
     try:
         yield
     except (ServiceUnavailableError, Timeout):
@@ -310,10 +310,10 @@ def _start(folder: Path) -> Discovery:
         if found is not None:
             return found
         if exit_status == ALREADY_RUNNING_STATUS:
+            # Another process's runtime is starting or stopping: wait for it, or start one after it.
             other = _running(folder)
             if other is not None and other.version != version("qsession-widget"):
                 raise RuntimeStartError(_in_the_way(folder, other))
-            # Somebody else's is on its way up or down: wait for it, or take its place.
             time.sleep(_PAUSE_BETWEEN_STARTS_SECONDS)
             child = _spawn(folder, log)
         elif exit_status is not None:
@@ -342,17 +342,17 @@ def _spawn(folder: Path, log: Path) -> subprocess.Popen[bytes]:
         log.replace(log.with_name(f"{log.name}.1"))
     with private_files.open_to_append(log) as output:
         child = subprocess.Popen(  # noqa: S603 - our own interpreter and module, no shell
-            # -P keeps files of the present folder from passing for modules of the runtime.
+            # -P keeps files of the current folder from being imported as modules.
             [
                 *(sys.executable, "-P", "-m", "qsession_widget.runtime"),
-                # One that died comes back as it was.
+                # A runtime that died is started again with its settings.
                 *("--home", str(folder.absolute()), "--revive"),
             ],
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=output,
             env=environment.for_runtime(os.environ),
-            # Ctrl-C in this process is not meant for the runtime, which outlives it.
+            # Ctrl-C in this process must not stop the runtime, which outlives it.
             start_new_session=True,
         )
     _children.append(child)

@@ -1,8 +1,8 @@
-"""One polling thread for each session: takes snapshots, shows them, and carries out commands.
+"""Watches a session on a polling thread: takes snapshots, shows them, and carries out commands.
 
-Any number of panels share a monitor. The polling thread is the only one that calls them, since
-ipywidgets loses updates when two threads set traits. Commands run on a second thread, for the
-first one may sit in a held request, which their effect on the service then ends.
+Any number of panels share a monitor. Only the polling thread calls them, since ipywidgets loses
+updates when two threads set traits. Commands run on a second thread, because the first one may wait
+in a held request, which the effect of the command on the service then ends.
 """
 
 from __future__ import annotations
@@ -32,45 +32,45 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 UNWATCHED_SECONDS = 10.0
-"""Length of a round when nobody looks any more; most of it is a pause that a command ends."""
+"""Length of a round when the panel is not looked at; most of it is a pause that commands end."""
 
 LONGEST_UNWATCHED_SECONDS = 60.0
-"""Length that it grows to while nobody looks: a tenth of the time that nobody has looked."""
+"""Longest such round: a round grows to a tenth of the time since the panel was looked at."""
 _UNWATCHED_PART = 0.1
 
 LONGEST_PAUSE_SECONDS = 15.0
-"""Longest pause between tries while the service cannot be reached."""
+"""Longest pause between attempts while the service cannot be reached."""
 
 
 class Listener(Protocol):
-    """What a monitor shows its snapshots to."""
+    """Something to which a monitor shows its snapshots."""
 
     @property
     def looked_at(self) -> bool:
-        """Whether a person may be looking."""
+        """Whether a user may be looking at it."""
 
     def show(self, snapshot: Snapshot) -> None:
         """Draw a snapshot. Called on the monitor's thread only."""
 
     def tell(self, notice: Notice) -> None:
-        """Say what became of a command. Called on the monitor's thread only."""
+        """Show the outcome of a command. Called on the monitor's thread only."""
 
 
 class Asker(Listener, Protocol):
-    """A listener that may also ask."""
+    """A listener that may also ask questions."""
 
     def answer(self, answer: dict[str, Any]) -> None:
-        """Give it the answer to its question. Called on the monitor's thread only."""
+        """Receive the answer to a question. Called on the monitor's thread only."""
 
 
 @dataclass(frozen=True)
 class _Command:
-    """What somebody wants to be done.
+    """A command of a user.
 
     Attributes:
-        name: as the button says it.
-        run: does it and says what became of it, None where there is nothing to say.
-        ref: of whoever sent it.
+        name: as its button names it.
+        run: carries it out and returns its outcome as text, None for no message.
+        ref: the sender's name for the command.
     """
 
     name: str
@@ -79,7 +79,7 @@ class _Command:
 
 
 class Monitor:
-    """Watches one session. Get it with `Monitor.of(session)`.
+    """Watches one session. `Monitor.of(session)` returns it.
 
     Attributes:
         session: the session.
@@ -102,7 +102,7 @@ class Monitor:
         forking.heed(self)
 
     def _begin(self) -> None:
-        """Have nothing under way, no threads and nobody to show anything to."""
+        """Set the initial state: no threads, no listeners, no commands."""
         watchable = self.session.session_id is not None
         self._source: Source = OnService(self.session) if watchable else OwnJobs(self.session)
         self._listeners: weakref.WeakSet[Listener] = weakref.WeakSet()
@@ -117,25 +117,25 @@ class Monitor:
         self._last_looked_at = time.monotonic()
 
     def after_fork(self) -> None:
-        """Begin anew: the threads are the parent's, and so are the panels and their browser."""
+        """Reset in a forked child: threads, panels and browser belong to the parent."""
         self._begin()
 
     @classmethod
     def of(cls, session: Session) -> Monitor:
-        """Give the one monitor of a session, made at the first call."""
+        """Return the one monitor of a session, created at the first call."""
         key = session.session_id or session.key
         with cls._all_lock:
             known = cls._all.get(key)
         if known is not None:
             return known
-        # Made without the lock: it may ask the service for the session's device.
+        # Created without the lock: it may ask the service for the session's backend.
         made = cls(session)
         with cls._all_lock:
             return cls._all.setdefault(key, made)
 
     @property
     def listeners(self) -> list[Listener]:
-        """Those who are shown the snapshots."""
+        """The listeners to which snapshots are shown."""
         with self._lock:
             return list(self._listeners)
 
@@ -146,13 +146,13 @@ class Monitor:
         return thread is not None and thread.is_alive()
 
     def add(self, listener: Listener) -> None:
-        """Show every further snapshot to a listener, which is held weakly."""
+        """Show every further snapshot to a listener, which is referenced weakly."""
         with self._lock:
             self._listeners.add(listener)
         self.start()
 
     def remove(self, listener: Listener) -> None:
-        """Show it nothing more."""
+        """Stop showing snapshots to a listener."""
         with self._lock:
             self._listeners.discard(listener)
 
@@ -171,7 +171,7 @@ class Monitor:
             threading.Thread(target=self._obey, name=f"{name}-commands", daemon=True).start()
 
     def look_now(self, timeout_seconds: float) -> Snapshot:
-        """Look at the service, and give what is seen, or after the time what was seen last."""
+        """Ask the service; return a new snapshot, or the last one if the time runs out."""
         self.start()
         before = self.snapshot.beat
         self.refresh()
@@ -180,17 +180,17 @@ class Monitor:
         )
 
     def wait_for(self, seen: Callable[[Snapshot], bool], timeout_seconds: float) -> Snapshot:
-        """Wait until a snapshot is as wanted, or the time is over; give the last snapshot."""
+        """Wait until a condition holds or the time runs out; return the last snapshot."""
         with self._looked:
             self._looked.wait_for(lambda: seen(self.snapshot), timeout_seconds)
             return self.snapshot
 
-    # -- commands: any thread may give them; they run on a thread of their own ----------------
+    # -- commands: any thread may send them; they run on their own thread ---------------------
 
-    # A notice with the same `ref`, by which the sender knows it, answers each.
+    # Each is answered by a notice with the same `ref`.
 
     def close_session(self, ref: str | None = None) -> None:
-        """Close the session: no new jobs, those that it has finish."""
+        """Close the session: it takes no new jobs and finishes those that it has."""
 
         def close() -> str:
             self.session.close()
@@ -239,7 +239,7 @@ class Monitor:
         self._command(_Command("Cancel selected", cancel, ref))
 
     def ask(self, asker: Asker, question: Callable[[], dict[str, Any]]) -> None:
-        """Put a question to the service, and give the answer to who asks."""
+        """Ask the service a question, and pass the answer to the asker."""
 
         def find_out() -> None:
             self._answers.put((asker, question()))
@@ -247,11 +247,11 @@ class Monitor:
         self._command(_Command("Look into a job", find_out))
 
     def refresh(self) -> None:
-        """Look at the service now."""
+        """Take the next snapshot now."""
         self._wake.set()
 
     def _cancel(self, job_id: str) -> bool:
-        """Cancel a job, and say whether that was still possible."""
+        """Cancel a job; return whether that was still possible."""
         try:
             self.session.service.api.cancel_job(job_id)
         except ConflictError:
@@ -262,7 +262,7 @@ class Monitor:
         with self._lock:
             self._unanswered += 1
             self._commands.put(command)
-            # Also where the session is over: whoever asks is told so.
+            # Also if the session is over: the user gets an answer then, too.
             self._start_threads()
 
     @hurried()
@@ -274,7 +274,7 @@ class Monitor:
             except QSessionError as error:
                 level, text = "error", str(error)
             except Exception as error:
-                # A fault of ours must not take the thread with it: later commands need it.
+                # A bug must not end the thread: later commands need it.
                 logger.exception("%r of %r failed", command.name, self.session)
                 level, text = "error", f"internal error: {type(error).__name__}: {error}"
             if text is not None:
@@ -290,14 +290,14 @@ class Monitor:
     def _watch(self) -> None:
         failures = 0
         while True:
-            # Whoever has woken this thread wants an answer now, not when something changes.
+            # A caller that woke this thread wants an answer now, not at the next change.
             hold = not self._wake.is_set()
             self._wake.clear()
             failures = 0 if self._look(failures, hold=hold) else failures + 1
             self._show()
             with self._looked:
                 self._looked.notify_all()
-                # A command that ends the session is answered after the end is seen.
+                # The answer to a command that ends the session comes after the end was seen.
                 answered = self._unanswered == 0 and self._notices.empty() and self._answers.empty()
                 if self.snapshot.link.state is LinkState.ENDED and answered:
                     self._commands.put(None)
@@ -306,7 +306,7 @@ class Monitor:
             self._wake.wait(self._pause_seconds(failures))
 
     def _look(self, failures: int, *, hold: bool) -> bool:
-        """Take a new snapshot; on a fault, keep what was known and say what is wrong."""
+        """Take a new snapshot; on an error, keep the last one and record the error."""
         last, round_seconds = self.snapshot, self._round_seconds()
         trouble: str | None = None
         try:
@@ -314,11 +314,11 @@ class Monitor:
         except QSessionError as error:
             found, trouble = last, str(error)
         except Exception as error:
-            # Whatever a service sends, this thread goes on: it is what tells people of the fault.
+            # This thread survives whatever a service sends: it is what reports the error.
             logger.exception("watching %r failed", self.session)
             found, trouble = last, f"internal error: {type(error).__name__}: {error}"
         if trouble is None:
-            # What the pause comes to is known only after the look.
+            # The length of the pause is known only after the request.
             round_seconds = max(round_seconds, self._source.pause_seconds(round_seconds))
             link = Link(LinkState.ENDED if found.ended else LinkState.LIVE, datetime.now(UTC))
         else:
@@ -349,14 +349,14 @@ class Monitor:
                 for notice in notices:
                     listener.tell(notice)
             except Exception:
-                # One panel that cannot be drawn must not keep the others from being drawn.
+                # A panel that cannot be drawn must not stop the others.
                 logger.exception("%r could not show a snapshot", listener)
         while not self._answers.empty():
             asker, answer = self._answers.get()
             try:
                 asker.answer(answer)
             except Exception:
-                # Nor must one that cannot take its answer, such as a panel whose comm has gone.
+                # Nor must a panel that cannot take its answer, for example without a comm.
                 logger.exception("%r could not take an answer", asker)
 
     def _round_seconds(self) -> float:
@@ -377,6 +377,6 @@ def _is_looked_at(listener: Listener) -> bool:
     try:
         return listener.looked_at
     except Exception:
-        # A panel that cannot say so is drawn as if: it must not end what others are drawn by.
+        # Count it as looked at: an error in one panel must not end the thread of all.
         logger.exception("%r cannot say whether it is looked at", listener)
         return True

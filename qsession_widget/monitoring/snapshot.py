@@ -1,4 +1,4 @@
-"""A session at one moment, as its monitor saw it: plain values that any view can draw."""
+"""A session at one moment, as its monitor saw it: immutable values that any view can draw."""
 
 from __future__ import annotations
 
@@ -9,16 +9,34 @@ from enum import StrEnum
 from math import isfinite
 from typing import TYPE_CHECKING, Any
 
+from msgspec import UNSET
+
 from qsession_widget.monitoring.redaction import without_secrets
-from qsession_widget.wire.fields import EXTRA
-from qsession_widget.wire.states import FINAL_JOB_STATES, JobState
+from qsession_widget.wire.documents import (
+    CacheDocument,
+    EstimateDocument,
+    JobDocument,
+    JobExtrasDocument,
+    JobStateDocument,
+    ProgramDocument,
+    read,
+)
+from qsession_widget.wire.states import FINAL_JOB_STATES, PANEL_STAGES, JobState
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from msgspec import UnsetType
+
+    from qsession_widget.wire.documents import (
+        SessionExtrasDocument,
+        SessionUsageDocument,
+        StagesDocument,
+    )
+
 
 class LinkState(StrEnum):
-    """How the monitor and the service get on."""
+    """The state of the monitor's connection to the service."""
 
     CONNECTING = "connecting"
     LIVE = "live"
@@ -28,13 +46,13 @@ class LinkState(StrEnum):
 
 @dataclass(frozen=True)
 class Link:
-    """How the monitor and the service get on.
+    """The monitor's connection to the service.
 
     Attributes:
         state: `ended` means that there is nothing left to watch: closed, and all jobs final.
-        error: what went wrong at the last try, None where nothing did.
-        since: since when it is so.
-        retry_seconds: how long after this moment it tries again, None where nothing went wrong.
+        error: what went wrong at the last try, None if nothing did.
+        since: since when it has this state and error.
+        retry_seconds: how long after this moment it tries again, None if nothing went wrong.
     """
 
     state: LinkState
@@ -43,13 +61,13 @@ class Link:
     retry_seconds: float | None = None
 
 
-SUB_STATUSES = ("preparing", "on_device", "post_processing")
+SUB_STATUSES = tuple(stage.value for stage in PANEL_STAGES)
 """What a running job may be doing, in this order; only the local runtime says it."""
 
 
 @dataclass(frozen=True)
 class Stages:
-    """When each stage of a job began, None where it has not or is not known."""
+    """When each stage of a job began; None if it has not begun or is not known."""
 
     preparing_at: datetime | None = None
     on_device_at: datetime | None = None
@@ -62,7 +80,7 @@ class Estimate:
 
     Attributes:
         starts_at: on the service's clock.
-        basis: what the service infers it from, in its words.
+        basis: on what the service bases the estimate, in its words.
     """
 
     starts_at: datetime
@@ -71,14 +89,14 @@ class Estimate:
 
 @dataclass(frozen=True)
 class JobRow:
-    """One job. Times are None where they are not known.
+    """One job. Times are None if they are not known.
 
     Attributes:
         state: `state.status` of the job's JSON.
         reason: why it failed or was cancelled.
-        pubs: how many it has, None where nobody has said so.
-        sub_status: one of `SUB_STATUSES` while it runs, None where the service does not say.
-        stages: None where the service sends none.
+        pubs: how many it has, None if that is not known.
+        sub_status: one of `SUB_STATUSES` while it runs, None if the service does not send it.
+        stages: None if the service sends none.
         estimate: None unless it is queued and the service sends one.
     """
 
@@ -99,38 +117,39 @@ class JobRow:
     def from_json(
         cls, job: Mapping[str, Any], now: datetime | None = None, pubs: int | None = None
     ) -> JobRow:
-        """Read the JSON of GET /jobs/{id}.
+        """Build a row from the JSON of GET /jobs/{id}.
 
         Args:
-            job: what comes under the key "qsession" in it is the local runtime's only.
+            job: the JSON. Only the local runtime sends the key "qsession".
             now: the service's time when it sent this; without it there is no estimate.
-            pubs: how many pubs it has, where this process has sent it.
+            pubs: how many pubs it has, if this process has sent it.
         """
-        extra = job.get(EXTRA) or {}
-        state = job.get("state") or {}
-        reason = state.get("reason")
+        document = read(JobDocument, job)
+        extras = document.qsession or JobExtrasDocument()
+        state = document.state or JobStateDocument()
+        program = document.program or ProgramDocument()
         return cls(
-            id=str(job["id"]),
-            program_id=str((job.get("program") or {}).get("id", "")),
-            state=str(state.get("status") or job.get("status") or ""),
-            created_at=parse_time(job.get("created")),
-            started_at=parse_time(extra.get("running_at")),
-            ended_at=parse_time(extra.get("finished_at")),
-            reason=without_secrets(str(reason)) if reason else None,
-            tags=tuple(map(str, job.get("tags") or ())),
-            pubs=extra.get("pubs", pubs),
-            sub_status=_sub_status(state.get("status"), extra),
-            stages=_stages(extra.get("stages")),
-            estimate=_estimate(state.get("status"), extra.get("estimate"), now),
+            id=document.id,
+            program_id=program.id or "",
+            state=state.status or document.status or "",
+            created_at=parse_time(document.created),
+            started_at=parse_time(extras.running_at),
+            ended_at=parse_time(extras.finished_at),
+            reason=without_secrets(state.reason) if state.reason else None,
+            tags=tuple(document.tags or ()),
+            pubs=pubs if extras.pubs is UNSET else extras.pubs,
+            sub_status=_sub_status(state, extras),
+            stages=_stages(extras.stages),
+            estimate=_estimate(state, extras, now),
         )
 
     @property
     def final(self) -> bool:
-        """Whether it will never change again."""
+        """Whether the job will never change again."""
         return self.state in FINAL_JOB_STATES
 
     def duration_seconds(self, now: datetime) -> float | None:
-        """Give how long it ran, or has been running at `now`; None where that is not known."""
+        """Return how long it ran, or has been running at `now`; None if that is not known."""
         if self.started_at is None:
             return None
         if self.ended_at is None and self.final:
@@ -140,28 +159,30 @@ class JobRow:
 
 @dataclass(frozen=True)
 class UsageSplit:
-    """What the usage of a session went into, in seconds; None where the service does not say."""
+    """The parts of a session's usage, in seconds; None if the service does not send them."""
 
     on_device: float | None = None
     preparing: float | None = None
     idle: float | None = None
 
     @classmethod
-    def read(cls, usage: Mapping[str, Any] | None) -> UsageSplit | None:
-        """Read `qsession.usage` of the JSON of a session."""
-        names = ("on_device_seconds", "preparing_seconds", "idle_seconds")
-        figures = [None if not usage else _seconds(usage.get(name)) for name in names]
-        return None if all(figure is None for figure in figures) else cls(*figures)
+    def read(cls, usage: SessionUsageDocument | UnsetType) -> UsageSplit | None:
+        """Read `qsession.usage` of a session's document; None where it has no figures."""
+        if usage is UNSET:
+            return None
+        figures = [usage.on_device_seconds, usage.preparing_seconds, usage.idle_seconds]
+        seconds = [_seconds(figure) for figure in figures]
+        return None if all(each is None for each in seconds) else cls(*seconds)
 
 
 @dataclass(frozen=True)
 class CacheFigures:
-    """What the service kept for a session, so that its iterations are fast.
+    """How well the service's caches worked for a session.
 
     Attributes:
-        hits: how often its jobs found something that was kept.
+        hits: how often its jobs found something in a cache.
         misses: how often it had to be made.
-        seconds_saved: how long the making had taken of what was found.
+        seconds_saved: how long it had taken to make what was found.
     """
 
     hits: int
@@ -169,11 +190,11 @@ class CacheFigures:
     seconds_saved: float
 
     @classmethod
-    def read(cls, cache: Mapping[str, Any] | None) -> CacheFigures | None:
-        """Read `qsession.cache` of the JSON of a session; None as long as it was not used."""
-        if not cache or not cache["hits"] + cache["misses"]:
-            return None
-        return cls(int(cache["hits"]), int(cache["misses"]), float(cache["seconds_saved"]))
+    def read(cls, cache: CacheDocument | UnsetType) -> CacheFigures | None:
+        """Read `qsession.cache` of a session's document; None as long as it was not used."""
+        found = cache or CacheDocument()
+        figures = cls(found.hits or 0, found.misses or 0, found.seconds_saved or 0.0)
+        return figures if figures.hits + figures.misses else None
 
 
 @dataclass(frozen=True)
@@ -183,19 +204,19 @@ class Snapshot:
     Attributes:
         key: the session's client-side key.
         session_id: None on a simulator.
-        status: the words of `Session.status()`; None on a simulator, or as long as not known.
-        details: as `Session.details()`; empty on a simulator, or as long as not known.
+        status: as `Session.status()` returns it; None on a simulator, or while not known.
+        details: as `Session.details()`; empty on a simulator, or while not known.
         jobs: oldest first.
         now: the service's time.
         seen_at: this machine's time of the monitor's last round.
         rate: how many seconds of the service's clock pass in one.
-        details_at: the service's time when it sent `details`; None where it sends no time.
-        created_at: when it was opened; None where the service does not say.
+        details_at: the service's time when it sent `details`; None if it sends no time.
+        created_at: when it was opened; None if the service does not send it.
         first_job_seconds: how long it stays open without any job; likewise.
         state_reason: why it is in its state, in the service's words; likewise.
-        usage: what its usage went into; likewise.
-        cache: what was kept for it; likewise.
-        policy: whether it has its device to itself, "dedicated" or "shared"; likewise.
+        usage: the parts of its usage; likewise.
+        cache: how well caches worked for it; likewise.
+        policy: whether it reserves its backend, "dedicated" or "shared"; likewise.
         beat: counts the monitor's rounds.
         every_seconds: how long a round takes at most.
     """
@@ -223,27 +244,27 @@ class Snapshot:
 
     @property
     def ended(self) -> bool:
-        """Whether nothing can change any more."""
+        """Whether the session is closed and all its jobs are final."""
         closed = not self.simulator and self.details.get("state") == "closed"
         return closed and all(job.final for job in self.jobs)
 
     def count(self, state: JobState) -> int:
-        """Give how many jobs are in a state."""
+        """Return how many jobs are in a state."""
         return sum(job.state == state for job in self.jobs)
 
     def time(self, name: str) -> datetime | None:
-        """Give one of the times in `details`."""
+        """Return one of the times in `details`."""
         return parse_time(self.details.get(name))
 
 
 @dataclass(frozen=True)
 class Notice:
-    """What became of a command.
+    """The outcome of a command.
 
     Attributes:
         level: "info" or "error".
-        command: what was to be done, as the button says it.
-        ref: the name that the browser gave the command, None for one that came without.
+        command: the command, as its button names it.
+        ref: the name that the browser gave to the command, None if it gave none.
     """
 
     level: str
@@ -254,10 +275,10 @@ class Notice:
 
 @dataclass(frozen=True)
 class ServiceClock:
-    """What a service's clock showed at one moment, and how fast it goes.
+    """The service's clock at one moment, and how fast it runs.
 
     Attributes:
-        shown: what it showed.
+        shown: the time that it showed.
         at: when, on this process's monotonic clock.
         rate: how many of its seconds pass in one.
     """
@@ -267,49 +288,48 @@ class ServiceClock:
     rate: float = 1.0
 
     @classmethod
-    def read(cls, session: Mapping[str, Any], otherwise: datetime) -> ServiceClock:
-        """Read the JSON of a session; `otherwise` is for a service that sends no time in it."""
-        extra = session.get(EXTRA) or {}
-        shown = parse_time(extra.get("now")) or otherwise
-        rate = _seconds(extra.get("rate"))
+    def read(cls, extras: SessionExtrasDocument, otherwise: datetime) -> ServiceClock:
+        """Read a session's `qsession`; `otherwise` is for a service that sends no time in it."""
+        shown = parse_time(extras.now) or otherwise
+        rate = _seconds(extras.rate)
         # A clock that stands still goes at the rate 0.
         return cls(shown, time.monotonic(), 1.0 if rate is None else rate)
 
     def now(self) -> datetime:
-        """Give what it shows now."""
+        """Return what it shows now."""
         return self.shown + timedelta(seconds=(time.monotonic() - self.at) * self.rate)
 
 
 def _seconds(value: object) -> float | None:
-    """Give a length of time that is one, None for anything else."""
+    """Return a value if it is a valid duration, otherwise None."""
     if isinstance(value, bool) or not isinstance(value, int | float):
         return None
     return float(value) if isfinite(value) and value >= 0 else None
 
 
-def _sub_status(state: object, extra: Mapping[str, Any]) -> str | None:
-    found = extra.get("sub_status")
-    return found if state == JobState.RUNNING and found in SUB_STATUSES else None
+def _sub_status(state: JobStateDocument, extras: JobExtrasDocument) -> str | None:
+    found = extras.sub_status or None
+    return found if state.status == JobState.RUNNING and found in SUB_STATUSES else None
 
 
-def _stages(stages: Mapping[str, Any] | None) -> Stages | None:
-    if not stages:
+def _stages(stages: StagesDocument | UnsetType) -> Stages | None:
+    if stages is UNSET:
         return None
-    found = Stages(*(parse_time(stages.get(f"{name}_at")) for name in SUB_STATUSES))
+    found = Stages(*(parse_time(getattr(stages, f"{name}_at")) for name in SUB_STATUSES))
     return None if found == Stages() else found
 
 
 def _estimate(
-    state: object, estimate: Mapping[str, Any] | None, now: datetime | None
+    state: JobStateDocument, extras: JobExtrasDocument, now: datetime | None
 ) -> Estimate | None:
-    seconds = _seconds((estimate or {}).get("start_seconds"))
-    if estimate is None or seconds is None or now is None or state != JobState.QUEUED:
+    estimate = extras.estimate or EstimateDocument()
+    seconds = _seconds(estimate.start_seconds)
+    if seconds is None or now is None or state.status != JobState.QUEUED:
         return None
-    basis = without_secrets(str(estimate.get("basis") or ""))
-    return Estimate(now + timedelta(seconds=seconds), basis)
+    return Estimate(now + timedelta(seconds=seconds), without_secrets(estimate.basis or ""))
 
 
-def parse_time(text: str | None) -> datetime | None:
+def parse_time(text: str | UnsetType | None) -> datetime | None:
     """Read a time of the wire; None for none, and for text that is no time."""
     if not text:
         return None

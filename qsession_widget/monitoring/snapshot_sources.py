@@ -1,4 +1,4 @@
-"""Where a monitor's snapshots come from, and how often a service may be asked for them."""
+"""Takes a monitor's snapshots from a service, and decides how often to ask it."""
 
 from __future__ import annotations
 
@@ -7,6 +7,8 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from itertools import islice
 from typing import TYPE_CHECKING, Any, Protocol
+
+from msgspec import UNSET
 
 from qsession_widget.client.session_info import details_of
 from qsession_widget.errors import NotFoundError, QSessionError
@@ -18,6 +20,8 @@ from qsession_widget.monitoring.snapshot import (
     UsageSplit,
     parse_time,
 )
+from qsession_widget.wire import documents
+from qsession_widget.wire.documents import SessionDocument, SessionExtrasDocument
 from qsession_widget.wire.fields import EXTRA
 from qsession_widget.wire.states import JobState, session_status
 
@@ -30,55 +34,55 @@ if TYPE_CHECKING:
     Json = Mapping[str, Any]
 
 WATCHED_SECONDS = 1.0
-"""Length of a round while somebody looks: at the latest then comes a sign of life.
+"""Length of a round while the panel is looked at: the longest time between two heartbeats.
 
-It is also how long the answer to a command may wait behind a held request.
+It is also how long the response to a command may wait behind a held request.
 """
 
 SHORTEST_PAUSE_SECONDS = 0.05
-"""Pause between held requests: bounds how often a panel is drawn when much happens."""
+"""Pause between held requests: limits how often a panel is drawn when much happens."""
 
 LONGEST_ASKING_PAUSE_SECONDS = 8.0
-"""Longest pause between polls of a service that cannot hold requests, where nothing changes."""
+"""Longest pause between polls of a service that cannot hold requests, if nothing changes."""
 
 ASKING_GROWTH = 1.5
 
 OLDEST_PENDING = 20
-"""How many of the jobs that wait are looked at in each poll: those whose turn is next."""
+"""How many of the queued jobs each poll asks for: those whose turn is next."""
 
 MOST_ASKED = 8
-"""How many jobs are asked for by their ids in one poll; for more, all are listed."""
+"""How many jobs one poll may ask for by id; for more, all are listed."""
 
 PAGE = 100
 
 ESTIMATE_SECONDS = 1.0
-"""Shortest time between two questions when the next jobs may start."""
+"""Shortest time between two requests for the estimates of the next jobs."""
 
 ESTIMATED_JOBS = 16
-"""Of how many it is asked: those that are next."""
+"""For how many jobs estimates are requested: those that are next."""
 
 
 class Source(Protocol):
     """Takes snapshots of one session."""
 
     def look(self, last: Snapshot, *, hold: bool) -> Snapshot:
-        """Take one.
+        """Take a snapshot.
 
         Args:
-            last: the one before.
-            hold: whether the service may hold the question until there is something new.
+            last: the previous one.
+            hold: whether the service may hold the request until there is something new.
         """
 
     def pause_seconds(self, round_seconds: float) -> float:
-        """Give how long to pause now.
+        """Return how long to pause now.
 
         Args:
-            round_seconds: how long a round may take, by who looks.
+            round_seconds: how long a round may take; shorter while the panel is looked at.
         """
 
 
 class Reader:
-    """Reads what a service says of a session and its jobs."""
+    """Builds snapshots from a service's JSON of a session and its jobs."""
 
     def __init__(self, session: Session) -> None:
         self._session = session
@@ -87,29 +91,30 @@ class Reader:
         self._uncounted: set[str] = set()
 
     def _seen(self, last: Snapshot, found: Json, changed: Iterable[Json]) -> Snapshot:
-        """Read a session, and those of its jobs that may have changed."""
-        extra = found.get(EXTRA) or {}
-        self._clock = ServiceClock.read(found, self._session.service.server_time())
+        """Return a snapshot of a session, with those of its jobs that may have changed."""
+        session = documents.read(SessionDocument, found)
+        extras = session.qsession or SessionExtrasDocument()
+        self._clock = ServiceClock.read(extras, self._session.service.server_time())
         self._read(changed)
         return replace(
             last,
-            backend_name=found.get("backend_name") or last.backend_name,
-            status=session_status(found["state"], accepting_jobs=bool(found["accepting_jobs"])),
+            backend_name=session.backend_name or last.backend_name,
+            status=session_status(session.state or "", accepting_jobs=bool(session.accepting_jobs)),
             details=dict(details_of(found)),
             jobs=tuple(self._jobs.values()),
             now=self._clock.shown,
             rate=self._clock.rate,
-            details_at=parse_time(extra.get("now")),
-            created_at=parse_time(extra.get("created_at")),
-            first_job_seconds=extra.get("first_job_ttl"),
-            state_reason=without_secrets(found.get("state_reason") or "") or None,
-            usage=UsageSplit.read(extra.get("usage")),
-            cache=CacheFigures.read(extra.get("cache")),
-            policy=extra.get("policy"),
+            details_at=parse_time(extras.now),
+            created_at=parse_time(extras.created_at),
+            first_job_seconds=None if extras.first_job_ttl is UNSET else extras.first_job_ttl,
+            state_reason=without_secrets(session.state_reason or "") or None,
+            usage=UsageSplit.read(extras.usage),
+            cache=CacheFigures.read(extras.cache),
+            policy=extras.policy or None,
         )
 
     def _read(self, jobs: Iterable[Json]) -> None:
-        """Read jobs as the service has just sent them."""
+        """Take over jobs that the service has just sent."""
         now = None if self._clock is None else self._clock.now()
         for job in jobs:
             pubs = self._session.service.pub_count(str(job["id"]))
@@ -119,17 +124,17 @@ class Reader:
                 self._uncounted.add(row.id)
 
     def _drop(self, job_ids: Iterable[str]) -> None:
-        """Take away jobs that there are no more."""
+        """Remove jobs that no longer exist."""
         for job_id in job_ids:
             self._jobs.pop(job_id, None)
             self._uncounted.discard(job_id)
 
     def _stages(self) -> dict[str, tuple[str, str | None]]:
-        """Give how far each job is."""
+        """Return the state and stage of each job."""
         return {job_id: (row.state, row.sub_status) for job_id, row in self._jobs.items()}
 
     def _count_pubs(self) -> None:
-        """Take over what is known by now: a watched job may be seen before its POST is answered."""
+        """Fill in pub counts known by now: a job may be seen before its POST is answered."""
         for job_id in tuple(self._uncounted):
             pubs = self._session.service.pub_count(job_id)
             if pubs is not None:
@@ -138,7 +143,7 @@ class Reader:
 
 
 class OnService(Reader):
-    """A session on a service: by one held request where it can hold one, else by polls."""
+    """A session on a service: one held request if the service can hold it, otherwise polls."""
 
     def __init__(self, session: Session) -> None:
         super().__init__(session)
@@ -155,12 +160,12 @@ class OnService(Reader):
         try:
             return self._watch(last, hold=hold)
         except QSessionError:
-            # A runtime that comes back does not know any more which jobs were deleted meanwhile.
+            # A restarted runtime no longer knows which jobs were deleted meanwhile.
             self._revision = 0
             raise
 
     def pause_seconds(self, round_seconds: float) -> float:
-        """Pause as long as needed where the request itself does not wait."""
+        """Return a pause as long as needed if the request itself does not wait."""
         if self._holds:
             return max(round_seconds - WATCHED_SECONDS, SHORTEST_PAUSE_SECONDS)
         return self._asked.pause_seconds(round_seconds)
@@ -170,7 +175,7 @@ class OnService(Reader):
         found = self._session.service.api.watch(
             last.session_id or "",
             since=since,
-            # The first look answers at once: somebody waits for the panel to appear.
+            # The first request is not held: a user waits for the panel to appear.
             wait_seconds=WATCHED_SECONDS if hold and since else 0.0,
         )
         if found is not None:
@@ -183,7 +188,7 @@ class OnService(Reader):
         elif self._clock is not None and self._clock.rate > 0:
             seen = replace(last, now=self._clock.now())
         else:
-            # A clock that is moved by hand moves without any change of the session.
+            # A virtual clock advances without any change of the session.
             session = self._session.service.api.session(last.session_id or "")
             seen = self._seen(last, session, [])
         if self._estimates.due(seen):
@@ -193,7 +198,7 @@ class OnService(Reader):
         return seen if jobs == seen.jobs else replace(seen, jobs=jobs)
 
     def _estimate(self, seen: Snapshot) -> None:
-        """Ask when the next jobs may start, which changes without any change of theirs."""
+        """Ask for the estimates of the next jobs, which change although the jobs do not."""
         found = self._session.service.api.jobs(
             session_id=seen.session_id, pending="true", sort="ASC", limit=ESTIMATED_JOBS
         )
@@ -201,23 +206,23 @@ class OnService(Reader):
 
 
 class _Pace:
-    """Pauses that grow as long as nothing changes."""
+    """Computes pauses that grow while nothing changes."""
 
     def __init__(self) -> None:
         self.seconds = WATCHED_SECONDS
 
     def after(self, *, changed: bool) -> None:
-        """Take note of a look."""
+        """Update the pause after a request."""
         grown = min(self.seconds * ASKING_GROWTH, LONGEST_ASKING_PAUSE_SECONDS)
         self.seconds = WATCHED_SECONDS if changed else grown
 
 
 class _Polls(Reader):
-    """A session on a service without our additions.
+    """Polls a session on a service without our additions.
 
-    Jobs that are over never change, and the others mostly in their order: a look asks for the
-    session, for the oldest jobs that wait, and for the newest job. The counts that come with both
-    tell whether that was all that has changed; only where it was not, all jobs are listed.
+    Final jobs never change, and the others mostly change in their order. So a poll asks for the
+    session, the oldest unfinished jobs, and the newest job. The counts in both responses show
+    whether anything else has changed; only then are all jobs listed.
     """
 
     def __init__(self, session: Session) -> None:
@@ -227,7 +232,7 @@ class _Polls(Reader):
         self._pace = _Pace()
 
     def look(self, last: Snapshot, *, hold: bool) -> Snapshot:
-        """Take a snapshot; `hold` is False for who wants to see what becomes of something."""
+        """Take a snapshot; `hold` is False if the outcome of a command is expected."""
         api, session_id = self._session.service.api, last.session_id or ""
         first = self._body is None
         polled = api.session_if_changed(session_id, etag=self._etag)
@@ -244,11 +249,11 @@ class _Polls(Reader):
         return seen
 
     def pause_seconds(self, round_seconds: float) -> float:
-        """Pause longer and longer while nothing changes."""
+        """Return pauses that grow while nothing changes."""
         return max(self._pace.seconds, round_seconds)
 
     def _gist(self) -> tuple[object, ...]:
-        """Give what is worth a quick look at what follows: not the time, which always changes."""
+        """Return what counts as a change. The time does not, since it always changes."""
         session = self._body or {}
         return session.get("state"), session.get("accepting_jobs"), self._stages()
 
@@ -258,7 +263,7 @@ class _Polls(Reader):
         self._read(found)
 
     def _follow(self, session_id: str) -> None:
-        """Find what has changed, by as few questions as may be."""
+        """Find what has changed, with as few requests as possible."""
         api = self._session.service.api
         fresh = api.jobs(session_id=session_id, limit=1)["count"] - len(self._jobs)
         if not 0 <= fresh <= PAGE:
@@ -272,7 +277,7 @@ class _Polls(Reader):
         page = api.jobs(session_id=session_id, pending="true", sort="ASC", limit=OLDEST_PENDING)
         listed = {str(job["id"]) for job in page["jobs"]}
         whole = len(listed) < OLDEST_PENDING
-        # Those before the last one that is listed, and are not listed, wait no more.
+        # Jobs before the last listed one that are not listed themselves are final by now.
         known = [number for number, job_id in enumerate(waiting) if job_id in listed]
         reach = len(waiting) if whole else max(known, default=-1) + 1
         gone = [job_id for job_id in waiting[:reach] if job_id not in listed]
@@ -285,7 +290,7 @@ class _Polls(Reader):
 
 
 class _Estimates:
-    """Whether it is time to ask anew when jobs may start: after a change, where any are sent."""
+    """Decides when to ask for estimates again: after a change, if the service sends any."""
 
     def __init__(self) -> None:
         self._sent = False
@@ -293,13 +298,13 @@ class _Estimates:
         self._next_at = 0.0
 
     def learn(self, changed: Iterable[Json]) -> None:
-        """Take note of jobs that have changed."""
+        """Record jobs that have changed."""
         for job in changed:
             self._outdated = True
             self._sent = self._sent or "estimate" in (job.get(EXTRA) or {})
 
     def due(self, seen: Snapshot) -> bool:
-        """Say so once for a change, and only if somebody waits."""
+        """Return True once after a change, and only if a job is queued."""
         now = time.monotonic()
         if not (self._sent and self._outdated) or now < self._next_at:
             return False
@@ -308,7 +313,7 @@ class _Estimates:
 
 
 class OwnJobs(Reader):
-    """A simulator: there is no session, only the jobs that went through this object."""
+    """A simulator: there is no session, only the jobs that were sent through this object."""
 
     def __init__(self, session: Session) -> None:
         super().__init__(session)
@@ -316,7 +321,7 @@ class OwnJobs(Reader):
         self._turn = 0
 
     def look(self, last: Snapshot, *, hold: bool) -> Snapshot:
-        """Take a snapshot; `hold` is False for who wants to see what becomes of something."""
+        """Take a snapshot; `hold` is False if the outcome of a command is expected."""
         jobs = {job.job_id(): job for job in self._session.jobs()}
         before = self._stages()
         unseen = [job_id for job_id in jobs if job_id not in self._jobs]
@@ -330,14 +335,14 @@ class OwnJobs(Reader):
         return replace(last, jobs=rows, now=datetime.now(UTC))
 
     def pause_seconds(self, round_seconds: float) -> float:
-        """Pause longer and longer while jobs wait and nothing changes."""
+        """Return pauses that grow while jobs wait and nothing changes."""
         busy = any(not row.final for row in self._jobs.values())
         return (
             max(self._pace.seconds, round_seconds) if busy else min(round_seconds, WATCHED_SECONDS)
         )
 
     def _some(self, waiting: list[str]) -> list[str]:
-        """Give those to ask for now: the oldest, whose turn is next, and others by turns."""
+        """Return the jobs to ask for now: the oldest, which are next, and some others by turns."""
         if len(waiting) <= MOST_ASKED:
             return waiting
         half = MOST_ASKED // 2
@@ -346,7 +351,7 @@ class OwnJobs(Reader):
         return [*waiting[:half], *islice([*rest, *rest], self._turn, self._turn + half)]
 
     def _listed(self, wanted: set[str], most: int) -> list[Json]:
-        """List jobs of the device until those that are wanted are among them."""
+        """List jobs of the backend until the wanted ones are among them."""
         found: dict[str, Json] = {}
         for offset in range(0, most + PAGE, PAGE):
             page = self._session.service.api.jobs(
@@ -359,7 +364,7 @@ class OwnJobs(Reader):
 
 
 def _bodies(session: Session, job_ids: Iterable[str]) -> Iterator[Json]:
-    """Ask for jobs by their ids; those that were deleted are left out."""
+    """Yield the JSON of jobs by their ids; deleted jobs are left out."""
     for job_id in job_ids:
         try:
             body = session.service.api.job(job_id).body

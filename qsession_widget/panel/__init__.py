@@ -1,4 +1,4 @@
-"""Panels: a session as a Jupyter widget, as text, as static HTML, and in a terminal."""
+"""Draws a session: as a Jupyter widget, as text, as static HTML, and in a terminal."""
 
 from __future__ import annotations
 

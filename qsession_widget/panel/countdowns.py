@@ -1,4 +1,4 @@
-"""What a session's clock is running towards: every deadline that is known, and none that is not."""
+"""Computes the deadlines of a session: every one that is known, and no guesses."""
 
 from __future__ import annotations
 
@@ -28,11 +28,11 @@ class Countdown:
 
     @property
     def label(self) -> str:
-        """Its name for people."""
+        """The name that views show."""
         return LABELS[self.kind]
 
     def left_seconds(self, now: datetime) -> float:
-        """Give the seconds that are left."""
+        """Return the seconds that are left."""
         return min(max((self.ends_at - now).total_seconds(), 0.0), self.seconds)
 
 
@@ -44,7 +44,7 @@ LABELS = {
 
 
 def countdowns(snapshot: Snapshot) -> list[Countdown]:
-    """Give the deadlines of a session, the nearest consequence first."""
+    """Return the deadlines of a session, the nearest consequence first."""
     if snapshot.simulator or snapshot.details.get("state") == SessionState.CLOSED:
         return []
     found = (_to_first_job(snapshot), _to_idle(snapshot), _to_max_time(snapshot))
@@ -52,10 +52,10 @@ def countdowns(snapshot: Snapshot) -> list[Countdown]:
 
 
 def idle_since(snapshot: Snapshot) -> datetime | None:
-    """Give since when the session is active with nothing to do, None where it is not.
+    """Return since when an active session has had no jobs, or None if it is not idle.
 
-    The service sends the end of the last job that ran. One that was cancelled in the queue after
-    that had kept the session busy until then.
+    The service sends the end of the last job that ran. A job that was cancelled in the queue later
+    kept the session busy until then.
     """
     busy = snapshot.count(JobState.QUEUED) or snapshot.count(JobState.RUNNING)
     if busy or snapshot.details.get("state") != SessionState.ACTIVE:

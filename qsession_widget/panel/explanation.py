@@ -1,8 +1,8 @@
-"""Why a session is as it is: one sentence, from a table of rules.
+"""Explains the state of a session in one sentence, from a table of rules.
 
-The first rule that applies speaks. Each names the fields of the service's answer that it rests on
-and the document that gives them their meaning. A sentence holds times as times, since each reader
-has a clock of their own, and nothing that changes by itself while nothing happens.
+The first rule that applies is used. Each rule names the fields of the service's response that it
+is based on, and the document that defines them. Times in a sentence stay datetimes, since each
+reader has their own time zone. A sentence contains nothing that changes while nothing happens.
 """
 
 from __future__ import annotations
@@ -34,8 +34,8 @@ class Why(NamedTuple):
 
     Attributes:
         parts: the sentence, in pieces of text and times.
-        fields: of the JSON of GET /sessions/{id}, that it rests on.
-        document: what gives the fields their meaning.
+        fields: of the JSON of GET /sessions/{id}, on which it is based.
+        document: URL of the document that defines the fields.
     """
 
     parts: tuple[Part, ...]
@@ -43,7 +43,7 @@ class Why(NamedTuple):
     document: str
 
     def __str__(self) -> str:
-        """Give the sentence with times in UTC."""
+        """Return the sentence with times in UTC."""
         return "".join(
             part if isinstance(part, str) else f"{part:%H:%M:%S} UTC" for part in self.parts
         )
@@ -54,8 +54,8 @@ class Rule:
     """One row of the table.
 
     Attributes:
-        applies: whether it speaks for this evidence.
-        says: the sentence.
+        applies: whether the rule applies to this evidence.
+        says: builds the sentence.
     """
 
     applies: Callable[[Evidence], bool]
@@ -65,7 +65,7 @@ class Rule:
 
 
 def why(snapshot: Snapshot) -> Why | None:
-    """Explain the state of a session; None as long as it is not known."""
+    """Return the explanation of a session's state; None while the state is not known."""
     evidence = Evidence(snapshot)
     for rule in RULES:
         if rule.applies(evidence):
@@ -74,7 +74,7 @@ def why(snapshot: Snapshot) -> Why | None:
 
 
 class Evidence:
-    """What the rules ask of a snapshot."""
+    """The facts of a snapshot that the rules use."""
 
     def __init__(self, snapshot: Snapshot) -> None:
         self.snapshot = snapshot
@@ -86,22 +86,22 @@ class Evidence:
 
     @property
     def reason(self) -> str | None:
-        """Why the service says it is so."""
+        """The reason that the service gives."""
         return self.snapshot.state_reason
 
     def at(self, name: str) -> tuple[Part, ...]:
-        """Say " at TIME" of one of the session's times, nothing where it is not known."""
+        """Return " at TIME" for one of the session's times; empty if it is not known."""
         when = self.snapshot.time(name)
         return () if when is None else (" at ", when)
 
     def since(self, name: str) -> tuple[Part, ...]:
-        """Say " since TIME" likewise."""
+        """Return " since TIME" in the same way."""
         when = self.snapshot.time(name)
         return () if when is None else (" since ", when)
 
     @property
     def entered(self) -> tuple[Part, ...]:
-        """Say when it entered the state that it is in."""
+        """Return " at TIME" for when it entered its present state."""
         for stamp in reversed(self.snapshot.details.get("timestamps") or []):
             if stamp.get("status") == self.state:
                 when = parse_time(stamp.get("timestamp"))
@@ -110,7 +110,7 @@ class Evidence:
 
     @property
     def timed_out(self) -> bool:
-        """Whether the maximum time was over when it was closed."""
+        """Whether the maximum time had run out when it was closed."""
         started, closed = self.snapshot.time("started_at"), self.snapshot.time("closed_at")
         most = self.snapshot.details.get("max_time")
         if started is None or closed is None or most is None:
@@ -118,7 +118,7 @@ class Evidence:
         return closed - started >= timedelta(seconds=most)
 
     def seconds(self, name: str) -> str:
-        """Say one of the session's lengths of time."""
+        """Return one of the session's durations as text."""
         return whole_duration(self.snapshot.details.get(name))
 
 

@@ -1,4 +1,4 @@
-"""How figures, times and states are said to people, in every view that Python draws."""
+"""Formats figures, times and states as text, for every view that Python draws."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _HOUR = 3600
 
 
 def duration(seconds: float | None) -> str:
-    """Say a length of time: "0.04 s", "12.3 s", "2 min 05 s", "1 h 03 min"."""
+    """Format a duration: "0.04 s", "12.3 s", "2 min 05 s", "1 h 03 min"."""
     if seconds is None:
         return UNKNOWN
     if seconds < 1:
@@ -36,7 +36,7 @@ def duration(seconds: float | None) -> str:
 
 
 def whole_duration(seconds: float | None) -> str:
-    """Say a length of time that was chosen: "60 s", "30 min", "8 h"."""
+    """Format a duration that was configured: "60 s", "30 min", "8 h"."""
     if seconds is None:
         return UNKNOWN
     whole = round(seconds)
@@ -48,14 +48,14 @@ def whole_duration(seconds: float | None) -> str:
 
 
 def countdown(deadline: Countdown, now: datetime) -> str:
-    """Say how much of a time is left."""
+    """Format how much is left of a deadline."""
     return f"{duration(deadline.left_seconds(now))} of {duration(deadline.seconds)}"
 
 
 def usage(snapshot: Snapshot) -> str:
-    """Say what a session has cost, and what that went into where it is known.
+    """Format the usage of a session, with its parts where they are known.
 
-    The parts are said as finely as the total, and so that they add up to it.
+    The parts have the precision of the total, and add up to it.
     """
     seconds, split = spent(snapshot)
     total = duration(seconds)
@@ -78,7 +78,7 @@ def usage(snapshot: Snapshot) -> str:
 
 
 def _unit(seconds: float) -> float:
-    """Say in which steps `duration` says a length of time."""
+    """Return the step to which `duration` rounds a length of time."""
     if seconds < 1:
         return 0.01
     if round(seconds, 1) < _MINUTE:
@@ -95,38 +95,38 @@ def _in_units(count: int, unit: float) -> str:
 
 
 def cache(figures: CacheFigures) -> str:
-    """Say what keeping things has brought."""
+    """Format what the cache has saved."""
     times = f"{figures.hits} hit{'s' * (figures.hits != 1)}, {figures.misses} missed"
     return f"{times}, {duration(figures.seconds_saved)} saved"
 
 
 def job_state(job: JobRow) -> str:
-    """Say the state of a job, and what it is doing where that is known."""
+    """Format the state of a job, with its stage where that is known."""
     doing = job.sub_status
     return job.state if doing is None else f"{job.state}, {doing.replace('_', ' ')}"
 
 
 def clock_time(when: datetime | None) -> str:
-    """Say a time in UTC, to the second."""
+    """Format a time in UTC, to the second."""
     return UNKNOWN if when is None else f"{when:%Y-%m-%d %H:%M:%S} UTC"
 
 
 def status(snapshot: Snapshot) -> str:
-    """Say how a session is, in the words of `Session.status()`."""
+    """Return the status of a session in the words of `Session.status()`."""
     if snapshot.simulator:
         return "simulator: no session"
     return snapshot.status or "status not known yet"
 
 
 def headline(snapshot: Snapshot) -> str:
-    """Say which session it is and how it is."""
+    """Return the session's name, backend and status in one line."""
     name = "Jobs" if snapshot.simulator else f"Session {snapshot.session_id}"
     backend = snapshot.backend_name or "a backend that is not known yet"
     return f"{name} on {backend}: {status(snapshot)}"
 
 
 def job_counts(jobs: Sequence[JobRow]) -> str:
-    """Say how many jobs there are, and how many of each state."""
+    """Format the number of jobs, and of jobs in each state."""
     if not jobs:
         return "no jobs yet"
     counts = Counter(job.state for job in jobs)

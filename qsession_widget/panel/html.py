@@ -1,4 +1,4 @@
-"""A session as HTML that needs no script: for saved notebooks, exports and code hosting sites."""
+"""Draws a session as HTML without scripts: for saved notebooks, exports, code hosting sites."""
 
 from __future__ import annotations
 
@@ -32,10 +32,10 @@ _QUIET = 'style="opacity:0.7"'
 
 
 def as_html(snapshot: Snapshot) -> str:
-    """Write a snapshot as a heading, its facts, and a table of its last jobs, newest first.
+    """Return a snapshot as a heading, its facts, and a table of its last jobs, newest first.
 
-    All text from the service is escaped. Nothing but inline styles, since code hosting sites drop
-    style sheets.
+    All text from the service is escaped. Styles are inline, since code hosting sites remove style
+    sheets.
     """
     title = escape(snapshot.session_id or "Simulator")
     backend = escape(snapshot.backend_name or UNKNOWN)

@@ -1,8 +1,8 @@
-"""A list of jobs as the columns that travel to the browser (`js/src/contract.ts`).
+"""Encodes a list of jobs as the columns that are sent to the browser (`js/src/contract.ts`).
 
-An update shall cost what has changed, however many jobs there are: columns of 64 jobs make a
-page, which is sent again only when one of its jobs is another, and the states of all jobs are one
-string of bytes, in which equal neighbours take three.
+The size of an update depends on what has changed, not on the number of jobs: the columns of 64 jobs
+form a page, which is sent again only if one of its jobs has changed, and the states of all jobs are
+one string of bytes, in which a run of equal neighbours takes three.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from itertools import groupby, islice
 from typing import TYPE_CHECKING, Any
 
 from qsession_widget.monitoring.snapshot import SUB_STATUSES
-from qsession_widget.wire.states import JobState
+from qsession_widget.wire.states import PANEL_STATES
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 PAGE_JOBS = 64
 
-_CODES: dict[str, int] = {state.value: code for code, state in enumerate(JobState)}
+_CODES: dict[str, int] = {state.value: code for code, state in enumerate(PANEL_STATES)}
 _SUB_CODES: dict[str | None, int] = {
     name: (at + 1) << 4 for at, name in enumerate(SUB_STATUSES)
 } | {None: 0}
@@ -39,16 +39,16 @@ _LONGEST_BASIS = 160
 
 
 def pages(jobs: Sequence[JobRow]) -> list[tuple[JobRow, ...]]:
-    """Cut a list of jobs into pages."""
+    """Split a list of jobs into pages."""
     return [tuple(jobs[at : at + PAGE_JOBS]) for at in range(0, len(jobs), PAGE_JOBS)]
 
 
 def page(rows: Sequence[JobRow]) -> dict[str, list[Any]]:
-    """Give the columns of a page.
+    """Return the columns of a page.
 
     Returns:
         `ids`; `programs` and `tags` as runs of `[value, count]`; `created` in ms since 1970, all
-        but the first as the difference to the one before, None where it is not known; `waited`
+        but the first as the difference to the previous one, None if not known; `waited`
         and `ran` in ms, from creation to start and from start to end, None likewise; `pubs` as
         runs; `stages`, for each job the ms from its creation to the beginning of each stage of
         `SUB_STATUSES`, an empty list where no job of the page has any.
@@ -67,12 +67,12 @@ def page(rows: Sequence[JobRow]) -> dict[str, list[Any]]:
 
 
 def state_bytes(jobs: Iterable[JobRow]) -> bytes:
-    """Give the states of all jobs.
+    """Return the states of all jobs.
 
-    A byte below 128 is one job: its state's code, 15 for one that is not known here, in the lower
-    four bits, and in the next two what it is doing, 0 where that is not known, else its place in
-    `SUB_STATUSES` from 1. One above is a run of jobs of the state in its lower bits; its length
-    follows, as two bytes, the lower first. It is never longer than a byte for each job.
+    A byte below 128 is one job: the lower four bits are its state's code, 15 for an unknown state;
+    the next two are its stage, 0 for an unknown one, otherwise its place in `SUB_STATUSES` from 1.
+    A byte from 128 on is a run of jobs with the state in its lower bits; the length of the run
+    follows as two bytes, the lower first. The result is never longer than a byte for each job.
     """
     found = bytearray()
     for code, run in groupby(map(_code, jobs)):
@@ -86,9 +86,9 @@ def state_bytes(jobs: Iterable[JobRow]) -> bytes:
 
 
 def reasons(jobs: Sequence[JobRow]) -> list[list[Any]]:
-    """Give why jobs failed or were cancelled, newest first, as runs of `[text, first, count]`.
+    """Return why jobs failed or were cancelled, newest first, as runs of `[text, first, count]`.
 
-    Only as many as fit in little space: a job that is opened shows its own.
+    Only as many as fit into a small message: a job that the user opens shows its own reason.
     """
     found: list[list[Any]] = []
     space = _ALL_REASONS
@@ -108,11 +108,11 @@ def reasons(jobs: Sequence[JobRow]) -> list[list[Any]]:
 
 
 def estimates(jobs: Iterable[JobRow]) -> dict[str, list[Any]]:
-    """Give when the first of the jobs that wait may start.
+    """Return when the first of the queued jobs may start.
 
     Returns:
-        `bases`, what the service infers the times from, and `jobs`, for each one
-        `[its place among all jobs, ms since 1970, place of its basis]`.
+        `bases`, on which the service bases its estimates, and `jobs`, for each one
+        `[index among all jobs, ms since 1970, index of its basis]`.
     """
     waiting = ((at, row.estimate) for at, row in enumerate(jobs) if row.estimate is not None)
     bases: dict[str, int] = {}
@@ -124,7 +124,7 @@ def estimates(jobs: Iterable[JobRow]) -> dict[str, list[Any]]:
 
 
 def milliseconds(when: datetime | None) -> int:
-    """Give a time in ms since 1970, 0 for none."""
+    """Return a time in ms since 1970, 0 for None."""
     return 0 if when is None else round(when.timestamp() * 1000)
 
 

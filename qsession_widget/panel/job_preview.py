@@ -1,6 +1,7 @@
-"""A look into one job: its result, its options, and the line of code that fetches it again.
+"""Previews one job: its result, its options, and the line of code that fetches the result.
 
-Asked for when somebody opens a job in the panel. Whatever the job holds, the answer is small.
+The browser asks for it when the user opens a job in the panel. The answer is small, whatever the
+job contains.
 """
 
 from __future__ import annotations
@@ -28,15 +29,15 @@ _LARGEST_RESULT = 8 * 2**20
 
 
 def peek(job: RuntimeJob) -> dict[str, Any]:
-    """Look into a job.
+    """Return a preview of a job.
 
     Returns:
         A JSON object of at most a few kB:
 
         * job_id, and code: the line that fetches the result.
-        * reason: why it failed or was cancelled, None else.
-        * tags, and usage: seconds on the device, None where there is no figure.
-        * pubs: how many it has, None where the service does not give its inputs.
+        * reason: why it failed or was cancelled, otherwise None.
+        * tags, and usage: seconds on the device, None if not known.
+        * pubs: how many it has, None if the service does not return its inputs.
         * options: list of [name, value].
         * notes: what is left out, and why.
         * results: of its first pubs, a list of objects with `pub`, `name`, and `more`, how many
@@ -44,7 +45,7 @@ def peek(job: RuntimeJob) -> dict[str, Any]:
           first, or `values`, a list of [index, value, standard error or None].
 
     Raises:
-        QSessionError: the service does not answer, or not in a way that can be read.
+        QSessionError: the service does not answer, or its answer cannot be read.
     """
     data = job.data
     state = data.get("state") or {}
@@ -69,7 +70,7 @@ def peek(job: RuntimeJob) -> dict[str, Any]:
 
 
 def _inputs(job: RuntimeJob, notes: list[str]) -> tuple[int | None, list[list[str]]]:
-    """Give the number of pubs, and the options, without decoding a single circuit."""
+    """Return the number of pubs, and the options, without decoding any circuit."""
     text = job.service.api.short_inputs(job.job_id(), _LARGEST_INPUTS)
     if text is None:
         notes.append("Its inputs are large, so its options are not fetched.")
@@ -131,7 +132,7 @@ def _values(values: Any, errors: Any) -> dict[str, Any]:
 
 
 def _number(value: Any) -> float | None:
-    """Give a number that JSON has."""
+    """Return a number that JSON can represent; None for others."""
     return float(value) if np.isfinite(value) else None
 
 

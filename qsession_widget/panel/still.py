@@ -1,4 +1,4 @@
-"""A session as it was at one moment: HTML and text that need no kernel and no script."""
+"""A snapshot to keep: HTML and text that need no kernel and no script."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 
 class Still:
-    """What `panel.snapshot()` gives. At the end of a cell it stays in the notebook as it is.
+    """The return value of `panel.snapshot()`. At the end of a cell it stays in the notebook.
 
     Attributes:
         html: as HTML without scripts and style sheets.

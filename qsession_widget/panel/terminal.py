@@ -1,4 +1,4 @@
-"""A session in a terminal, drawn with rich and kept live by the session's monitor."""
+"""Draws a session in a terminal with rich; the session's monitor keeps it live."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
 MOST_JOBS = 10
 _LAST_LOOK_SECONDS = 3.0
-"""How long to wait for the service at the end, so that the last picture is the true one."""
+"""How long to wait for the service at the end, so that the last picture is up to date."""
 
 _STYLES = {
     JobState.QUEUED: "yellow",
@@ -45,7 +45,7 @@ _STYLES = {
 
 
 def render(snapshot: Snapshot, note: str = "") -> RenderableType:
-    """Draw a snapshot: how the session is, time left, and its last jobs, newest first."""
+    """Return a drawing of a snapshot: status, time left, and the last jobs, newest first."""
     facts = Table.grid(padding=(0, 2))
     facts.add_row("Status", Text(status(snapshot), style="bold"))
     reason = why(snapshot)
@@ -68,7 +68,7 @@ def render(snapshot: Snapshot, note: str = "") -> RenderableType:
 
 @contextmanager
 def live(session: Session, console: Console | None = None) -> Iterator[TerminalView]:
-    """Draw a session in the terminal as long as the block runs."""
+    """Draw a session in the terminal while the block runs."""
     console = console or Console()
     monitor = Monitor.of(session)
     first = monitor.snapshot
@@ -78,15 +78,15 @@ def live(session: Session, console: Console | None = None) -> Iterator[TerminalV
         try:
             yield view
         finally:
-            # A look that is under way may have begun before the block's last word; the next one
-            # has not.
+            # A request that is under way may have begun before the block's last change; the next
+            # one has not.
             monitor.look_now(_LAST_LOOK_SECONDS)
             view.show(monitor.look_now(_LAST_LOOK_SECONDS))
             monitor.remove(view)
 
 
 class TerminalView:
-    """What a monitor shows its snapshots to, and a line of text that the program may set."""
+    """A listener of a monitor, with a line of text that the program may set."""
 
     looked_at = True
 
@@ -101,7 +101,7 @@ class TerminalView:
         self._screen.update(render(snapshot, self._note), refresh=True)
 
     def tell(self, notice: Notice) -> None:
-        """Draw what became of a command."""
+        """Draw the outcome of a command."""
         self.say(notice.text)
 
     def say(self, note: str) -> None:

@@ -1,4 +1,4 @@
-"""A session as plain text: for terminals without widgets, logs, and the text of a notebook."""
+"""Draws a session as plain text: for terminals, logs, and the text of a notebook."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ MOST_JOBS = 20
 
 
 def as_text(snapshot: Snapshot) -> str:
-    """Write a snapshot as a few lines: the session, then its last jobs, newest first."""
+    """Return a snapshot as a few lines: the session, then its last jobs, newest first."""
     lines = [headline(snapshot)]
     explained = why(snapshot)
     if explained is not None:

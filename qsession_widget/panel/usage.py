@@ -1,4 +1,4 @@
-"""What a session has cost by the time of its snapshot. `js/src/view/usage.ts` counts the same."""
+"""Computes a session's usage at its snapshot, as `js/src/view/head/usage.ts` does."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from qsession_widget.monitoring.snapshot import Snapshot, UsageSplit
 
 Part = tuple[float, str]
-"""Seconds, and what they went into."""
+"""Seconds, and what they were used for."""
 
 OTHER = "other"
 
@@ -24,10 +24,10 @@ _COUNTING = {SessionState.ACTIVE, SessionState.PENDING_INACTIVE, SessionState.PE
 
 
 def spent(snapshot: Snapshot) -> tuple[float | None, UsageSplit | None]:
-    """Give the usage in seconds, and what that went into; None for what is not known.
+    """Return the usage in seconds, and its parts; None for what is not known.
 
-    The service counts of its jobs those that have ended, and answered when something changed last:
-    what has gone on since, and the stages of the jobs that run, are added.
+    The service counts jobs that have ended, up to its last response. The time since then, and the
+    stages of running jobs, are added here.
     """
     total, split = snapshot.details.get("usage_time"), snapshot.usage
     goes_on = (
@@ -63,9 +63,9 @@ def _sum(known: float | None, more: float) -> float | None:
 
 
 def shares(total: float, parts: Sequence[Part], unit: float) -> list[tuple[int, str]] | None:
-    """Give parts in whole units that add up to the total in whole units (largest remainder).
+    """Return parts in whole units that add up to the total in whole units (largest remainder).
 
-    What is left of the total, if that is a unit or more, becomes a part of its own.
+    The rest of the total, if it is a unit or more, becomes a separate part.
 
     Args:
         total: in seconds.
@@ -73,8 +73,8 @@ def shares(total: float, parts: Sequence[Part], unit: float) -> list[tuple[int, 
         unit: in seconds.
 
     Returns:
-        How many units each part has; None where the parts are more than the total, as of jobs
-        that overlap, and cannot add up to it.
+        How many units each part has; None if the parts are more than the total, as for jobs that
+        overlap.
     """
     known = math.fsum(seconds for seconds, _ in parts)
     if known - total >= unit:
@@ -92,5 +92,5 @@ def shares(total: float, parts: Sequence[Part], unit: float) -> list[tuple[int, 
 
 
 def units_of(total: float, unit: float) -> int:
-    """Say how many whole units are shown of a total: rounded, but minutes as on a clock."""
+    """Return the whole units of a total: rounded, except for minutes, which count as on a clock."""
     return round(total) // _MINUTE if unit == _MINUTE else round(total / unit)

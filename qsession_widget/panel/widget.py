@@ -1,4 +1,4 @@
-"""The panel as a Jupyter widget. Traits flow to the browser, messages come back: never both ways.
+"""The panel as a Jupyter widget. Traits go to the browser and messages come back, never otherwise.
 
 `js/src/contract.ts` is the other side of this file.
 """
@@ -38,17 +38,17 @@ logger = logging.getLogger(__name__)
 
 _STATIC = Path(__file__).with_name("static")
 if not (_STATIC / "widget.js").is_file():
-    # Only a clone can be without; a session then shows itself as text.
+    # Only a clone can lack it; a session is then displayed as text.
     raise ImportError("the panel's front end is not built; run `make build`")
 _FIRST_PAGES = 8
 _MOST_REFS = 16
 _LONGEST_REF = 40
 _LOOK_LASTS_SECONDS = 45.0
-"""How long the browser's word holds that somebody looks; it says so every 20 s."""
+"""How long the browser's message counts that the panel is being looked at; one comes every 20 s."""
 _UNCOUNTED_LOOK_LASTS_SECONDS = 3600.0
-"""How long it holds where the host counts no views: in marimo no word comes while a cell runs."""
+"""The same for hosts that count no views: in marimo no message arrives while a cell runs."""
 _LOOK_SECONDS = 2.0
-"""How long a cell waits for the service when it displays a session."""
+"""How long a cell that displays a session waits for the service."""
 
 
 class SessionPanel(anywidget.AnyWidget):
@@ -58,52 +58,52 @@ class SessionPanel(anywidget.AnyWidget):
     browser reads them and sends commands as messages.
 
     Args:
-        session: the session to show. A simulator has none on the service; its panel shows the
-            jobs that went through the session object.
+        session: the session to show. A simulator has no session on the service; its panel shows
+            the jobs that were sent through the session object.
 
     Raises:
-        InvalidInputError: `session` is no Session or Batch of this package.
+        InvalidInputError: `session` is not a Session or Batch of this package.
     """
 
     _esm = _STATIC / "widget.js"
     _css = _STATIC / "widget.css"
-    # Any minor version of anywidget in the server's environment draws this; asking for the
-    # kernel's own would fail on hubs where the two differ.
+    # Any minor version of anywidget in the server's environment can draw this. Asking for the
+    # kernel's version would fail on hubs where the two differ.
     _model_module_version = traitlets.Unicode("*").tag(sync=True)
     _view_module_version = traitlets.Unicode("*").tag(sync=True)
 
     head = traitlets.Dict().tag(sync=True)
-    """What the session is and how it is: id, backend, mode, status, details, deadlines."""
+    """The session: id, backend, mode, status, details, deadlines."""
     jobs = traitlets.Dict().tag(sync=True)
     """How many jobs there are (`count`), and how many make a page (`page`).
 
-    The pages are in traits of their own, `page0` and so on, made as they are needed.
+    The pages are separate traits, `page0` and so on, created as they are needed.
     """
     states = traitlets.Bytes().tag(sync=True)
-    """The states of all jobs (`columns.state_bytes`)."""
+    """The states of all jobs (`job_columns.state_bytes`)."""
     reasons: traitlets.List[Any] = traitlets.List().tag(sync=True)
-    """Why the newest of the jobs that failed or were cancelled did so (`columns.reasons`)."""
+    """Why the newest failed or cancelled jobs ended so (`job_columns.reasons`)."""
     estimates = traitlets.Dict().tag(sync=True)
-    """When the first of the jobs that wait may start (`columns.estimates`)."""
+    """When the first of the queued jobs may start (`job_columns.estimates`)."""
     beat = traitlets.Dict().tag(sync=True)
-    """The monitor's sign of life: `n` counts, `every` is in seconds.
+    """The monitor's heartbeat: `n` counts, `every` is in seconds.
 
-    `at` is this machine's time, `now` what the service's clock showed, `rate` how fast it goes.
+    `at` is this machine's time, `now` that of the service's clock, `rate` how fast that runs.
     """
     link = traitlets.Dict().tag(sync=True)
-    """How monitor and service get on: `state`, `error`, `since`, `retry` in seconds."""
+    """The monitor's connection to the service: `state`, `error`, `since`, `retry` in seconds."""
     notice = traitlets.Dict().tag(sync=True)
-    """What became of the last command: `n`, `level`, `text`, and which `command` it was."""
+    """The outcome of the last command: `n`, `level`, `text`, and which `command` it was."""
     commands = traitlets.Dict().tag(sync=True)
     """The names (`ref`) of the last commands that were `heard`, and of those `done`.
 
-    While a cell runs, some kernels hear nothing: what is sent and not heard waits for the cell.
+    Some kernels receive nothing while a cell runs: a command that is not heard waits for the cell.
     """
 
     def __init__(self, session: Session) -> None:
         if not isinstance(session, Session):
             raise InvalidInputError(
-                f"{session!r} is no session; SessionPanel takes a Session or Batch, and "
+                f"{session!r} is not a session; SessionPanel takes a Session or Batch, and "
                 "watch() also takes a session's id"
             )
         self._monitor = Monitor.of(session)
@@ -111,12 +111,12 @@ class SessionPanel(anywidget.AnyWidget):
         self._shown = snapshot
         self._heard: tuple[str, ...] = ()
         self._views_are_counted = False
-        # Whoever makes a panel is about to look at it; no word of that comes while the cell runs.
+        # A new panel is about to be looked at; no message says so while the cell runs.
         self._looked_at_until = time.monotonic() + _LOOK_LASTS_SECONDS
         self._pages = job_columns.pages(snapshot.jobs)
         self._room = 0
         self._make_room()
-        # Complete from the first message on, since the browser may draw before the next one.
+        # The first message is complete, since the browser may draw before the next one.
         super().__init__(
             head=_head(snapshot),
             **{_page_name(at): job_columns.page(rows) for at, rows in enumerate(self._pages)},
@@ -128,7 +128,7 @@ class SessionPanel(anywidget.AnyWidget):
             link=_link(snapshot),
             notice={"n": 0, "level": "info", "text": "", "command": ""},
             commands={"heard": [], "done": []},
-            # None would mean that nobody counts the views.
+            # None would mean that views are not counted.
             _view_count=0,
         )
         self.on_msg(self._on_message)
@@ -137,37 +137,37 @@ class SessionPanel(anywidget.AnyWidget):
         self._monitor.add(self)
 
     def __copy__(self) -> Self:
-        # It is on the screens that it is on: a copy would be another panel.
+        # A copy would be another panel, which no screen shows.
         return self
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Self:
         return self
 
     def __reduce__(self) -> tuple[Any, ...]:
-        # Elsewhere it is a panel of the same session. Its own class was made for its pages.
+        # Unpickled, it is a panel of the same session. Its own class was created for its pages.
         return SessionPanel, (self.session,)
 
     @property
     def session(self) -> Session:
-        """The session that it shows."""
+        """The session that the panel shows."""
         return self._monitor.session
 
     @property
     def looked_at(self) -> bool:
-        """Whether it is on some screen, as far as its host or the view itself says so."""
+        """Whether it is on a screen, as far as the host or the view reports that."""
         return bool(self._view_count) or time.monotonic() < self._looked_at_until
 
     @property
     def closed(self) -> bool:
-        """Whether `close` was called, so that it shows nothing any more."""
+        """Whether `close` was called."""
         return self.comm is None
 
     def snapshot(self) -> Still:
-        """Give the session as it is now, to keep: displayed, it stays in a saved notebook."""
+        """Return the session as it is now, to keep: displayed, it stays in a saved notebook."""
         return Still(self._monitor.look_now(_LOOK_SECONDS))
 
     def show(self, snapshot: Snapshot) -> None:
-        """Send a snapshot to the browser. The monitor's thread calls this, and nothing else may."""
+        """Send a snapshot to the browser. Only the monitor's thread may call this."""
         last, self._shown = self._shown, snapshot
         new_jobs = snapshot.jobs is not last.jobs
         before = self._pages
@@ -190,7 +190,7 @@ class SessionPanel(anywidget.AnyWidget):
             self.commands = {**self.commands, "heard": list(self._heard)}
 
     def tell(self, notice: Notice) -> None:
-        """Send what became of a command. The monitor's thread calls this, and nothing else may."""
+        """Send the outcome of a command. Only the monitor's thread may call this."""
         self.notice = {
             "n": self.notice["n"] + 1,
             "level": notice.level,
@@ -202,12 +202,12 @@ class SessionPanel(anywidget.AnyWidget):
             self.commands = {**self.commands, "done": done}
 
     def answer(self, answer: dict[str, Any]) -> None:
-        """Send what the browser asked for. Only the monitor's thread may call this."""
+        """Send the answer to a question of the browser. Only the monitor's thread may call this."""
         self.send(answer)
 
     def close(self) -> None:
-        """Take the panel off every screen. The session goes on."""
-        # ipywidgets also closes what its constructor refused, which has no monitor.
+        """Remove the panel from every screen. The session goes on."""
+        # ipywidgets also closes a panel whose constructor raised, which has no monitor.
         monitor: Monitor | None = self.__dict__.get("_monitor")
         if monitor is not None:
             monitor.remove(self)
@@ -217,29 +217,29 @@ class SessionPanel(anywidget.AnyWidget):
         return as_text(self._monitor.snapshot)
 
     def _repr_mimebundle_(self, **kwargs: Any) -> Any:
-        """Display as the widget, with text and static HTML for where there are no widgets."""
+        """Display as the widget, with text and static HTML for hosts without widgets."""
         bundle = super()._repr_mimebundle_(**kwargs)
         if bundle is None:
             return None
         data, metadata = bundle
-        # It is being displayed, of which no word comes either while the next cell runs.
+        # It is being displayed, and no message says so while the next cell runs.
         self._hold_look()
-        # The widget brings itself up to date; what is saved beside it cannot.
+        # The widget updates itself; the text and HTML that are saved beside it cannot.
         snapshot = self._monitor.look_now(_LOOK_SECONDS)
         data["text/plain"] = as_text(snapshot)
         data["text/html"] = as_html(snapshot)
         return data, metadata
 
     def _on_message(self, _widget: SessionPanel, content: Any, _buffers: Any) -> None:
-        """Queue a command of the browser; whichever thread this is must not wait."""
+        """Queue a command of the browser. This may be any thread, and must not wait."""
         ref = _ref(content)
         if ref is not None:
             self._heard = (*self._heard, ref)[-_MOST_REFS:]
         if not self._command(content, ref) and not self._question(content):
-            logger.warning("the panel got a message that it does not know: %.200r", content)
+            logger.warning("the panel received an unknown message: %.200r", content)
 
     def _command(self, content: object, ref: str | None) -> bool:
-        """Give a command to the monitor; say whether this is one."""
+        """Pass a command to the monitor; return whether the message is one."""
         match content:
             case {"do": "close"}:
                 self._monitor.close_session(ref)
@@ -256,7 +256,7 @@ class SessionPanel(anywidget.AnyWidget):
         return True
 
     def _question(self, content: object) -> bool:
-        """Do what changes nothing on the service; say whether this is such a message."""
+        """Handle a message that changes nothing on the service; return whether it is one."""
         match content:
             case {"do": "peek", "job_id": str(job_id)}:
                 self._monitor.ask(self, lambda: self._peek(job_id))
@@ -273,7 +273,7 @@ class SessionPanel(anywidget.AnyWidget):
         return True
 
     def _hold_look(self) -> None:
-        """Take it for some time that somebody looks."""
+        """Assume for some time that the panel is being looked at."""
         counted = self._views_are_counted
         lasts = _LOOK_LASTS_SECONDS if counted else _UNCOUNTED_LOOK_LASTS_SECONDS
         self._looked_at_until = time.monotonic() + lasts
@@ -281,14 +281,14 @@ class SessionPanel(anywidget.AnyWidget):
     def _on_view_count(self) -> None:
         self._views_are_counted = True
         self._hold_look()
-        # Whoever begins to look shall not see what was true a while ago.
+        # A user who begins to look should see the present state.
         self._monitor.refresh()
 
     def _send_all(self) -> None:
-        """Look at the service, and send everything from this thread, which sets nothing.
+        """Ask the service, and send everything from this thread, which sets no trait.
 
-        For hosts that only pass on what is sent while they wait for an answer (Colab): there the
-        browser asks for this when it has heard nothing for a while.
+        For hosts that forward only what is sent while a message is handled (Colab): there the
+        browser asks for this when no update has come for a while.
         """
         before = self.beat["n"]
         self._monitor.start()
@@ -306,14 +306,14 @@ class SessionPanel(anywidget.AnyWidget):
         try:
             found = peek(RuntimeJob(self.session.service, job_id))
         except Exception as error:
-            # Whatever a result holds that this cannot read, the panel says so beside the job.
+            # A result may hold anything. If it cannot be read, the panel says so beside the job.
             if not isinstance(error, QSessionError):
                 logger.exception("job %r could not be shown", job_id)
             found = {"job_id": job_id, "error": f"{type(error).__name__}: {error}"[:LONGEST_TEXT]}
         return {"peek": without_secrets_in(found)}
 
     def _make_room(self) -> None:
-        """Have a trait for each page, made in growing lots, since each lot makes a class."""
+        """Create a trait for each page, in growing batches, since each batch creates a class."""
         while self._room < len(self._pages):
             lot = max(self._room, _FIRST_PAGES)
             names = [_page_name(at) for at in range(self._room, self._room + lot)]
@@ -331,7 +331,7 @@ class SessionPanel(anywidget.AnyWidget):
 
 
 def panel_of(session: Session) -> SessionPanel:
-    """Give the panel that a session is displayed as: the same one as long as it is not closed."""
+    """Return the panel as which a session is displayed: the same one until it is closed."""
     for listener in Monitor.of(session).listeners:
         if isinstance(listener, SessionPanel) and not listener.closed:
             return listener
@@ -339,14 +339,14 @@ def panel_of(session: Session) -> SessionPanel:
 
 
 def watch(session: Session | OfficialSession | str) -> SessionPanel:
-    """Give a panel for a session, also one that was opened elsewhere.
+    """Return a panel for a session, which may have been opened elsewhere.
 
     Args:
-        session: a Session or Batch of ours or of qiskit-ibm-runtime, or the id of one on the
+        session: a Session or Batch of ours or of qiskit-ibm-runtime, or the id of a session on the
             default service.
 
     Raises:
-        InvalidInputError: it is none of these.
+        InvalidInputError: `session` is none of these.
         NotFoundError: no session has this id.
     """
     return SessionPanel(find_session(session))
@@ -357,7 +357,7 @@ def _page_name(at: int) -> str:
 
 
 def _ref(content: object) -> str | None:
-    """Give the name that the browser gave a command."""
+    """Return the name that the browser gave to a command."""
     found = content.get("ref") if isinstance(content, dict) else None
     return found[:_LONGEST_REF] if isinstance(found, str) else None
 

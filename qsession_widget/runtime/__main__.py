@@ -1,4 +1,4 @@
-"""`python -m qsession_widget.runtime`: what `qsession serve` and the client start."""
+"""`python -m qsession_widget.runtime`, which `qsession serve` and the client start."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from qsession_widget.errors import RuntimeStartError
 from qsession_widget.runtime import allocator, clock
 from qsession_widget.runtime.device_catalog import Catalog, UnknownDeviceError
 from qsession_widget.runtime.http.middleware import access_log
-from qsession_widget.runtime.http.routes.retention import MOST_DAYS
 from qsession_widget.runtime.server import AlreadyRunningError, StartError, serve
 from qsession_widget.runtime.settings import POLICIES, Settings
+from qsession_widget.runtime.store.retention import MOST_DAYS
 from qsession_widget.wire import environment, private_files
 from qsession_widget.wire.discovery import LOG_NAME
 
@@ -28,9 +28,10 @@ if TYPE_CHECKING:
 ALREADY_RUNNING_STATUS = 3
 
 _COLLECT_AFTER = (50_000, 10, 10)
-"""How often the garbage collector looks at what is young, older and oldest (`gc.set_threshold`).
+"""Thresholds of the garbage collector's three generations (`gc.set_threshold`).
 
-Each look is at all jobs that wait: with some thousands, Python's own 700 took a fifth of the time.
+Each collection traverses all queued jobs: with some thousands, Python's default of 700 took a fifth
+of the time.
 """
 
 
@@ -38,10 +39,10 @@ def main(arguments: list[str] | None = None, prog: str = "qsession serve") -> in
     """Run a runtime in the foreground.
 
     Returns:
-        Exit status: 0 after a clean end, 3 when another runtime holds the folder, 1 when it
-        cannot start for another reason, such as a port that is taken.
+        Exit status: 0 after a clean end, 3 if another runtime uses the folder, 1 if it cannot
+        start for another reason, such as a port that is taken.
     """
-    # Before anything is made, and before a worker can inherit it.
+    # Before any file is created, and before a worker can inherit it.
     os.umask(private_files.UMASK)
     wanted = environment.for_runtime(os.environ)
     for name in os.environ.keys() - wanted.keys():
@@ -53,9 +54,9 @@ def main(arguments: list[str] | None = None, prog: str = "qsession serve") -> in
         return 1
     options = parser.parse_args(arguments)
     if options.host is None and (options.tls_cert or options.tls_key):
-        parser.error("a certificate is for other machines: give --host ADDRESS with it")
+        parser.error("a certificate is for other machines: add --host ADDRESS")
     if options.tls_key is not None and options.tls_cert is None:
-        parser.error("--tls-key is the key of a certificate: give --tls-cert with it")
+        parser.error("--tls-key is the key of a certificate: add --tls-cert")
     options.copies, options.aliases = dict(options.copies), dict(options.aliases)
     try:
         Catalog(options.copies, options.aliases, options.devices)
@@ -82,7 +83,7 @@ def main(arguments: list[str] | None = None, prog: str = "qsession serve") -> in
 
 def _complain(error: Exception) -> None:
     sys.stderr.write(f"{error}\n")
-    # The log has lines gathered there.
+    # The log buffers its lines on stderr.
     sys.stderr.flush()
 
 
@@ -104,21 +105,21 @@ def _parser(prog: str) -> argparse.ArgumentParser:
                 metavar=_METAVARS.get(name.rpartition("_")[2], "N"),
                 help=text if default is None else f"{text} (default: %(default)s)",
             )
-    order = parser.add_argument_group("order", "Whose turn it is on a device.")
+    order = parser.add_argument_group("order", "Which job goes next on a backend.")
     order.add_argument(
         "--policy",
         choices=POLICIES,
         default=defaults.policy,
-        help="whether an active session has its device to itself, or only goes first; "
-        "without this: shared while there are several owners",
+        help="whether an active session has its backend to itself, or only goes first "
+        "(default: shared while the runtime has several users)",
     )
     order.add_argument(
         "--lanes",
         type=_at_least_one,
         default=defaults.lanes,
         metavar="N",
-        help="jobs of one device in work at once: one is on it, others are prepared or read out "
-        "(default: %(default)s)",
+        help="jobs of one backend in work at once: one is on the device, others are prepared or "
+        "read out (default: %(default)s)",
     )
     order.add_argument(
         "--stop-at-max-time",
@@ -126,13 +127,13 @@ def _parser(prog: str) -> argparse.ArgumentParser:
         default=defaults.stop_at_max_time,
         help="stop running jobs when their session reaches its maximum time (default: no)",
     )
-    devices = parser.add_argument_group("devices", "What the runtime serves.")
+    devices = parser.add_argument_group("backends", "What the runtime serves.")
     devices.add_argument(
         "--devices",
         type=_names,
         default=(),
         metavar="NAME,NAME",
-        help="serve only these, besides copies and aliases (default: all that are recorded)",
+        help="serve only these, besides copies and aliases (default: all recorded devices)",
     )
     devices.add_argument(
         "--copies",
@@ -140,7 +141,7 @@ def _parser(prog: str) -> argparse.ArgumentParser:
         type=_copies,
         default=[],
         metavar="NAME=N",
-        help="serve a device N times: NAME, NAME_2, ...; a session holds its device to itself",
+        help="serve a device N times: NAME, NAME_2, ...; a session has its backend to itself",
     )
     devices.add_argument(
         "--alias",
@@ -149,30 +150,30 @@ def _parser(prog: str) -> argparse.ArgumentParser:
         default=[],
         dest="aliases",
         metavar="NEW=NAME",
-        help="serve a device under a further name",
+        help="serve a backend under a further name",
     )
-    polls = parser.add_argument_group("IBM's own client", "It cannot ask to be told of changes.")
+    polls = parser.add_argument_group("IBM's client", "It polls, since it cannot wait for changes.")
     polls.add_argument(
         "--hold-quick-polls",
         action=argparse.BooleanOptionalAction,
         default=defaults.hold_quick_polls,
-        help="answer its quick polls when the job changes, or after a second (default: yes)",
+        help="hold its quick polls until the job changes, or for a second (default: yes)",
     )
     polls.add_argument(
         "--hold-new-jobs-seconds",
         type=float,
         default=defaults.hold_new_jobs_seconds,
         metavar="SECONDS",
-        help="how long it may be held for a job that ends as soon as it is sent (default: "
+        help="how long to hold the request of a new job, which may end at once (default: "
         "%(default)s)",
     )
-    # For clients of one that died.
+    # For the clients of a runtime that died.
     parser.add_argument("--revive", action="store_true", help=argparse.SUPPRESS)
     parser.add_argument(
         "--log-format",
         choices=access_log.FORMATS,
         default="text",
-        help="form of the lines on stderr, one for each request and for what happens (default: "
+        help="format of the log on stderr, with a line for each request and event (default: "
         "%(default)s)",
     )
     return parser
@@ -181,7 +182,7 @@ def _parser(prog: str) -> argparse.ArgumentParser:
 def _from_zero(text: str) -> int:
     number = int(text)
     if number < 0:
-        raise argparse.ArgumentTypeError(f"{number} is too few; the least is 0")
+        raise argparse.ArgumentTypeError(f"{number} is too small; the least is 0")
     return number
 
 
@@ -195,7 +196,7 @@ def _days(text: str) -> float:
 def _at_least_one(text: str) -> int:
     number = int(text)
     if number < 1:
-        raise argparse.ArgumentTypeError(f"{number} is too few; there must be at least one")
+        raise argparse.ArgumentTypeError(f"{number} is too small; the least is 1")
     return number
 
 
@@ -230,7 +231,7 @@ def _copies(text: str) -> tuple[str, int]:
 
 
 def _say_where(discovery: Discovery) -> None:
-    others = f", and others at {discovery.public_url}" if discovery.public_url else ""
+    others = f", and other machines at {discovery.public_url}" if discovery.public_url else ""
     sys.stdout.write(f"The local runtime serves at {discovery.url}{others} (Ctrl-C ends it).\n")
     sys.stdout.flush()
 
@@ -245,26 +246,26 @@ _METAVARS = {
     "seconds": "SECONDS",
     "bytes": "BYTES",
 }
-"""What stands for a value, by the last word of the flag's name."""
+"""Placeholders of values, by the last word of the flag's name."""
 
 _GROUPS: tuple[tuple[str, str, tuple[tuple[str, Callable[[str], Any], str], ...]], ...] = (
     (
         "the runtime itself",
-        "Where it is, and how much of the machine it takes.",
+        "Where it runs, and how much of the machine it uses.",
         (
-            ("home", _folder, "folder of its files"),
+            ("home", _folder, "folder for its files"),
             ("port", int, "port on 127.0.0.1, or at --host; 0 takes a free one"),
             ("workers", _at_least_one, "processes that run jobs"),
-            ("idle_exit_seconds", int, "end after so long without anything to do; 0 never"),
+            ("idle_exit_seconds", int, "end after this time without anything to do; 0: never"),
         ),
     ),
     (
-        "others",
-        "Who is to join from another machine needs an address, and a token (`qsession user add`).",
+        "other machines",
+        "Users on other machines need an address, and a token (`qsession user add`).",
         (
-            ("host", str, "address at which other machines reach it, such as 0.0.0.0"),
-            ("tls_cert", Path, "certificate for that address, in PEM, with those of its issuers"),
-            ("tls_key", Path, "its key, where that is in another file"),
+            ("host", str, "address for other machines, such as 0.0.0.0"),
+            ("tls_cert", Path, "certificate chain for that address, in PEM"),
+            ("tls_key", Path, "its key, if that is in another file"),
         ),
     ),
     (
@@ -280,51 +281,55 @@ _GROUPS: tuple[tuple[str, str, tuple[tuple[str, Callable[[str], Any], str], ...]
             (
                 "batch_interactive_seconds",
                 int,
-                "the same of a batch; without this, as long as a session may",
+                "the same for a batch (default: as for a session)",
             ),
-            ("first_job_seconds", int, "how long a session without any job stays open"),
-            ("max_job_seconds", int, "longest time that a job may run"),
+            ("first_job_seconds", int, "how long a session stays open before its first job"),
+            ("max_job_seconds", int, "how long a job may run"),
             (
                 "min_job_seconds",
                 float,
-                "shortest time that a job lasts, so that a lesson can watch it",
+                "how long a job lasts at least, so that it can be watched in a lesson",
             ),
             (
                 "clock",
                 _clock,
-                "real, Nx (60x: so many times as fast), or virtual: `qsession clock advance`",
+                "real, Nx (60x: 60 times as fast), or virtual: see `qsession clock advance`",
             ),
         ),
     ),
     (
         "limits",
-        "What goes beyond one is refused, or its job fails, with a reason that names it.",
+        "A request beyond a limit is refused, or its job fails, with a reason that names it.",
         (
             ("max_body_bytes", _at_least_one, "largest request"),
-            ("max_circuits", _at_least_one, "most circuits (pubs) of a job"),
-            ("max_qubits", _from_zero, "most qubits that a circuit may use; 0: its device's"),
-            ("max_shots", _from_zero, "most shots of a circuit; 0: its device's"),
+            ("max_circuits", _at_least_one, "circuits (pubs) of a job"),
+            ("max_qubits", _from_zero, "qubits of a circuit; 0: as many as its backend has"),
+            ("max_shots", _from_zero, "shots of a circuit; 0: the limit of its backend"),
             (
                 "max_job_memory_bytes",
                 _from_zero,
-                "most memory that a job may take, on Linux; 0 without limit",
+                "memory of a job, on Linux; 0: no limit",
             ),
-            ("max_result_bytes", _from_zero, "largest result of a job; 0 without limit"),
-            ("max_pending_jobs", _at_least_one, "most jobs of one user that have not ended"),
+            ("max_result_bytes", _from_zero, "largest result of a job; 0: no limit"),
+            ("max_pending_jobs", _at_least_one, "unfinished jobs of one user"),
             (
                 "max_pending_jobs_in_total",
                 _at_least_one,
-                "most jobs of all users that have not ended",
+                "unfinished jobs of all users",
             ),
-            ("max_open_sessions", _at_least_one, "most sessions of one user that are not closed"),
+            ("max_open_sessions", _at_least_one, "open sessions of one user"),
         ),
     ),
     (
-        "what is kept",
-        "Of jobs that have ended; params and results go, at the start and every hour.",
+        "retention",
+        "Payloads and results of finished jobs are removed at the start and every hour.",
         (
-            ("retention_days", _days, "how long after their end; 0 for ever"),
-            ("max_store_bytes", _from_zero, "size of the store from which on the oldest go; 0 any"),
+            ("retention_days", _days, "how long to keep them; 0: for ever"),
+            (
+                "max_store_bytes",
+                _from_zero,
+                "size of the store above which the oldest are removed; 0: no limit",
+            ),
         ),
     ),
 )

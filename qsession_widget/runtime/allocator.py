@@ -1,4 +1,4 @@
-"""Has the C library give the memory of large requests and results back to the system."""
+"""Makes the C library return the memory of large blocks to the system."""
 
 from __future__ import annotations
 
@@ -9,19 +9,18 @@ import platform
 log = logging.getLogger(__name__)
 
 LARGE_BYTES = 2**20
-"""Blocks that are larger get pages of their own, which go back as soon as they are freed."""
+"""Larger blocks get pages of their own, which are returned as soon as they are freed."""
 
 _M_TRIM_THRESHOLD = -1
 _M_MMAP_THRESHOLD = -3
-"""As in glibc's malloc.h."""
+"""Constants of glibc's malloc.h."""
 
 
 def give_back_large_blocks() -> None:
-    """Keep no large block that was freed.
+    """Fix the thresholds from which freed blocks are returned to the system.
 
-    By itself glibc raises the threshold to the largest block that was ever freed, so that after one
-    large job the next ones are carved from a heap that never shrinks. Other C libraries have
-    neither that habit nor this call.
+    By default glibc raises the threshold to the largest block that was ever freed: after one large
+    job, the next ones come from a heap that never shrinks. Other C libraries need no such call.
     """
     if platform.libc_ver()[0] != "glibc":
         return

@@ -1,4 +1,4 @@
-"""The runtime's clock: the one place from which lifecycle and scheduler get their `now`."""
+"""The clocks of the runtime: lifecycle and scheduler get their `now` from here only."""
 
 from __future__ import annotations
 
@@ -16,38 +16,38 @@ log = logging.getLogger(__name__)
 REAL = "real"
 VIRTUAL = "virtual"
 FASTEST = 86_400
-"""Largest N of a clock that goes N times as fast: a day in a second."""
+"""Largest N of a clock that runs N times as fast: a day in a second."""
 
 _FAST = re.compile(r"(\d+(?:\.\d+)?)x", re.ASCII)
 _AHEAD_SECONDS = 1.0
 
 
 class Clock(Protocol):
-    """Something that knows the time and how fast it passes."""
+    """A clock with its own time and rate."""
 
     @property
     def kind(self) -> str:
-        """`real`, `virtual`, or such as `60x`."""
+        """`real`, `virtual`, or a factor such as `60x`."""
 
     @property
     def rate(self) -> float:
-        """Seconds of the runtime that pass in one second of the wall clock; 0 if by hand only."""
+        """Seconds of the runtime in one second of the wall clock; 0 for a virtual clock."""
 
     def now(self) -> datetime:
-        """The runtime's time, UTC."""
+        """Return the runtime's time, in UTC."""
 
     def go_on_from(self, newest: datetime) -> None:
-        """Never be earlier than a time that the store knows."""
+        """Go on from the newest time in the store, if that is later."""
 
 
 def make(kind: str) -> Clock:
-    """Give a clock.
+    """Return a clock.
 
     Args:
-        kind: `real`, `virtual`, or how many times as fast as the machine's, such as `60x`.
+        kind: `real`, `virtual`, or a factor such as `60x`.
 
     Raises:
-        ValueError: for anything else.
+        ValueError: the kind is none of these.
     """
     if kind == REAL:
         return WallClock()
@@ -63,10 +63,10 @@ def make(kind: str) -> Clock:
 
 
 class WallClock:
-    """The time of the machine, except that it never goes back.
+    """The machine's time, but monotonic.
 
-    Where the machine's clock is set back, this one goes on from where it was: no timer waits for
-    the hour to come again, and nothing ends before it began. That holds across a downtime too.
+    If the machine's clock is set back, this clock goes on from where it was: no timer waits for the
+    hour to come again, and nothing ends before it began. That holds across a downtime, too.
     """
 
     kind = REAL
@@ -80,21 +80,21 @@ class WallClock:
         """Start at the machine's time.
 
         Args:
-            read: gives the machine's time, UTC.
-            elapsed: gives seconds that pass whatever the machine's clock is set to.
+            read: returns the machine's time, in UTC.
+            elapsed: returns seconds of a monotonic clock.
         """
         self._read, self._elapsed = read, elapsed
         self._last, self._last_elapsed = read(), elapsed()
 
     def now(self) -> datetime:
-        """The time, UTC."""
+        """Return the time, in UTC."""
         elapsed = self._elapsed()
         passed = timedelta(seconds=elapsed - self._last_elapsed)
         self._last, self._last_elapsed = max(self._read(), self._last + passed), elapsed
         return self._last
 
     def go_on_from(self, newest: datetime) -> None:
-        """Never be earlier than a time that the store knows."""
+        """Go on from the newest time in the store, if that is later."""
         ahead = (newest - self.now()).total_seconds()
         if ahead > _AHEAD_SECONDS:
             log.warning(
@@ -107,12 +107,12 @@ class WallClock:
 
 
 class FastClock:
-    """A clock that goes several times as fast as time passes, from the machine's time on.
+    """A clock that runs several times as fast as the machine's, and starts at its time.
 
     Args:
-        rate: how many times as fast.
-        read: gives the machine's time, UTC.
-        elapsed: gives the seconds that pass.
+        rate: the factor.
+        read: returns the machine's time, in UTC.
+        elapsed: returns seconds of a monotonic clock.
     """
 
     def __init__(
@@ -127,24 +127,24 @@ class FastClock:
 
     @property
     def kind(self) -> str:
-        """Such as `60x`."""
+        """The factor, such as `60x`."""
         return f"{self.rate:g}x"
 
     def now(self) -> datetime:
-        """The time, UTC."""
+        """Return the time, in UTC."""
         passed = self._elapsed() - self._start_elapsed
         return self._start + timedelta(seconds=passed * self.rate)
 
     def go_on_from(self, newest: datetime) -> None:
-        """Never be earlier than a time that the store knows."""
+        """Go on from the newest time in the store, if that is later."""
         self._start += max(timedelta(), newest - self.now())
 
 
 class VirtualClock:
-    """A clock that stands still until it is told to go on.
+    """A clock that stands still until it is advanced.
 
     Args:
-        start: its first time, UTC; None is the machine's.
+        start: its first time, in UTC; None is the machine's.
     """
 
     kind = VIRTUAL
@@ -154,18 +154,18 @@ class VirtualClock:
         self._now = start or datetime.now(UTC)
 
     def now(self) -> datetime:
-        """The time, UTC."""
+        """Return the time, in UTC."""
         return self._now
 
     def go_on_from(self, newest: datetime) -> None:
-        """Go on from the newest time that the store knows, as if there had been no downtime."""
+        """Go on from the newest time in the store, as if there had been no downtime."""
         self._now = newest
 
     def advance_to(self, when: datetime) -> None:
-        """Let time pass.
+        """Advance the clock to a time.
 
         Raises:
-            ValueError: for a time before the present one.
+            ValueError: the time is before the present one.
         """
         if when < self._now:
             raise ValueError(f"the clock shows {self._now} and cannot go back to {when}")

@@ -1,7 +1,7 @@
-"""The devices that the runtime serves: raw JSON of recorded devices and of two simulators.
+"""The backends that the runtime serves: raw JSON of recorded devices and of two simulators.
 
-Nothing here imports qiskit: the server process stays light, and the JSON goes out as recorded, but
-for what a configuration lacks or says and no job could use.
+Nothing here imports Qiskit, so that the server process stays light. The JSON is served as recorded,
+but missing fields of a configuration are filled in, and what no job could use is left out.
 """
 
 from __future__ import annotations
@@ -21,19 +21,19 @@ SIMULATORS = ("aer_simulator", "ibmq_qasm_simulator")
 
 
 PULSES = frozenset({"acquire", "play", "setf", "shiftf"})
-"""Instructions of pulses. Qiskit 2 has none, so nobody could send one."""
+"""Pulse instructions. Qiskit 2 has none, so no job could use them."""
 
 _WITHOUT_A_LIST = ("measure", "reset", "delay")
-"""What the target has besides gates where a configuration has no `supported_instructions`."""
+"""The target's instructions besides gates, if a configuration does not list them."""
 
 _SAMPLING_NS = {
     **dict.fromkeys(("burlington", "essex", "london"), 2 / 9),
     **dict.fromkeys(("cambridge", "rochester"), 10 / 23),
 }
-"""`dt` where it was not recorded: what all recorded lengths of gates are multiples of."""
+"""`dt` where it was not recorded: all recorded gate lengths are multiples of it."""
 
 _SHORTEST_NS = 1e-6
-"""Of a `dt` in nanoseconds: what is less was written down in seconds."""
+"""Smallest `dt` in nanoseconds; smaller values were recorded in seconds."""
 
 _UNRECORDED: dict[str, Any] = {"family": "unknown", "revision": "0"}
 
@@ -44,14 +44,14 @@ class UnknownDeviceError(ValueError):
 
 @dataclass(frozen=True)
 class Device:
-    """One device or simulator.
+    """One backend: a recorded device, or a simulator.
 
     Attributes:
-        name: name under which it is served.
-        folder: recorded files of a device; None for a simulator.
-        recorded_name: the device whose recording this is; its own name unless it is a copy, an
-            alias or a mock.
-        mock: whether it is the twin of a device, for dry runs.
+        name: the backend's name.
+        folder: the recorded files of the device; None for a simulator.
+        recorded_name: the recorded device; the backend's own name unless it is a copy, an alias or
+            a mock.
+        mock: whether it is the twin of a backend, for dry runs.
     """
 
     name: str
@@ -65,22 +65,22 @@ class Device:
 
     @property
     def simulator(self) -> bool:
-        """Whether it is ideal, and therefore has no sessions."""
+        """Whether it is an ideal simulator, and therefore has no sessions."""
         return self.folder is None
 
     @property
     def qubits(self) -> int:
-        """How many qubits it has."""
+        """Its number of qubits."""
         return int(self.configuration["n_qubits"])
 
     @property
     def since(self) -> str:
-        """The day on which it went online, as IBM wrote it: year, month, day."""
+        """The day on which it went online, as year, month and day."""
         return str(self.configuration["online_date"])[:10]
 
     @property
     def stamp(self) -> tuple[int, ...]:
-        """What changes when its files do, as by a new calibration."""
+        """A value that changes when its files do, as by a new calibration."""
         if self.folder is None:
             return ()
         name = self.folder.name
@@ -109,10 +109,10 @@ class Device:
 
 
 class Catalog:
-    """The devices by name, found on disk once and read when they are asked for.
+    """The backends by name, found on disk once and read at their first use.
 
-    Beside each device `fake_x` there is its twin `mock_x`, to which the official client sends dry
-    runs. Nothing lists the twins unless it is asked to.
+    Each backend `fake_x` has a twin `mock_x`, to which the official client sends dry runs. Lists
+    leave the twins out unless asked for them.
     """
 
     def __init__(
@@ -121,15 +121,15 @@ class Catalog:
         aliases: Mapping[str, str] | None = None,
         devices: Sequence[str] = (),
     ) -> None:
-        """Find the devices.
+        """Find the recorded devices.
 
         Args:
-            copies: how many there are of a device: with 3, `fake_x`, `fake_x_2` and `fake_x_3`.
-            aliases: further names, and the device that each stands for, served or not.
-            devices: the only ones to serve, besides copies and aliases; without any, all.
+            copies: how many backends a device has: with 3, `fake_x`, `fake_x_2` and `fake_x_3`.
+            aliases: further names, and the backend that each stands for, served or not.
+            devices: the only backends to serve, besides copies and aliases; empty means all.
 
         Raises:
-            UnknownDeviceError: for a device, a copy or an alias of what does not exist.
+            UnknownDeviceError: a setting names a device that does not exist.
         """
         self._mocks: dict[str, Device] = {}
         self._devices = {name: Device(name) for name in SIMULATORS}
@@ -156,15 +156,15 @@ class Catalog:
                 self._mocks.setdefault(twin, replace(device, name=twin, mock=True))
 
     def names(self, *, mocks: bool = False) -> list[str]:
-        """Every name, sorted; those of the mocks only if they are asked for."""
+        """Return all names, sorted; without those of mocks by default."""
         return sorted([*self._devices, *(self._mocks if mocks else ())])
 
     def in_order_of_choice(self, *, mocks: bool = False) -> list[Device]:
-        """Every device, first those that a program that names none is best served with.
+        """Return all backends, the best default first. This reads all configurations.
 
         IBM's client takes the first of the least busy. On IBM Quantum that is a large and recent
-        device, as its guides expect: so the largest come first, of equals the newest, and
-        simulators, which have no sessions, come last. This reads the devices' files.
+        device, as its guides expect. So the largest come first, among equals the newest, and
+        simulators, which have no sessions, come last.
         """
         found = [*self._devices.values(), *(self._mocks.values() if mocks else ())]
         found.sort(key=lambda each: each.name)
@@ -173,7 +173,7 @@ class Catalog:
         return found
 
     def get(self, name: str) -> Device | None:
-        """One device, or None."""
+        """Return a backend, None if it is not served."""
         return self._devices.get(name) or self._mocks.get(name)
 
     def _add(self, name: str, of: str) -> None:
@@ -186,10 +186,10 @@ class Catalog:
 
 
 def _completed(name: str, recorded: dict[str, Any]) -> dict[str, Any]:
-    """Give a configuration with what all devices say today, and without what cannot run.
+    """Return a configuration with the fields that older recordings lack, and without pulses.
 
-    Older recordings lack what was not known of yet. What is filled in is what the runtime does for
-    them; of what only IBM knew, such as the make of a processor, it says that it is not known.
+    The fields say what the runtime does. What only IBM knew, such as the type of a processor, is
+    filled in as unknown.
     """
     gates = recorded["basis_gates"]
     listed = recorded.get("supported_instructions") or [*gates, *_WITHOUT_A_LIST]
@@ -210,7 +210,7 @@ def _completed(name: str, recorded: dict[str, Any]) -> dict[str, Any]:
 
 
 def _recorded_devices() -> Path:
-    """Find the fake provider's folder without importing its package, which takes seconds."""
+    """Return the fake provider's folder, without importing its package, which takes seconds."""
     spec = importlib.util.find_spec("qiskit_ibm_runtime")
     if spec is None or spec.origin is None:
         raise ModuleNotFoundError("qiskit-ibm-runtime is not installed: no recorded devices")

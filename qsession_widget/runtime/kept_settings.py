@@ -1,7 +1,7 @@
-"""The settings of the runtime that serves in a folder, kept beside its store.
+"""The settings of a running runtime, kept in a file beside its store.
 
-They are for the one that takes over when it dies: it serves the same machines, within the same
-limits. A runtime that ends takes them along.
+A runtime that takes over after a crash reads them, so that it serves the same machines within the
+same limits. A runtime that shuts down removes the file.
 """
 
 from __future__ import annotations
@@ -20,21 +20,21 @@ _PATHS = ("tls_cert", "tls_key")
 
 
 class UnreadableError(Exception):
-    """The file holds no settings of this release."""
+    """The file cannot be read, or another release has written it."""
 
 
 def path(home: Path) -> Path:
-    """Give the file's place in a runtime's folder."""
+    """Return the path of the file in a runtime's folder."""
     return home / "settings.json"
 
 
 def write(settings: Settings) -> None:
-    """Write the file in one step, readable by its owner alone."""
+    """Write the file atomically, readable by its owner only."""
     found: dict[str, Any] = {
         each.name: getattr(settings, each.name) for each in fields(settings) if each.name != "home"
     }
     for name in _PATHS:
-        # The next runtime may have another present folder.
+        # The next runtime may have another working directory.
         found[name] = None if found[name] is None else str(Path(found[name]).absolute())
     handle, name = tempfile.mkstemp(dir=settings.home, prefix=".settings-")
     with os.fdopen(handle, "w") as file:
@@ -43,14 +43,14 @@ def write(settings: Settings) -> None:
 
 
 def read(home: Path, *, needed: bool) -> Settings | None:
-    """Read the file; None where there is none.
+    """Read the file; None if there is none.
 
     Args:
         home: the runtime's folder.
-        needed: whether there has to be one.
+        needed: whether the file must exist.
 
     Raises:
-        UnreadableError: where it cannot be read, or another release has written it.
+        UnreadableError: it cannot be read, or another release has written it.
     """
     try:
         found = json.loads(path(home).read_text())

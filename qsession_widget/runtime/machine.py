@@ -1,7 +1,7 @@
-"""How much of the machine this process may take: of its processors, and of its memory.
+"""How many processors and how much memory of the machine this process may use.
 
-In a container, and on a login node, that is less than the machine has: control groups (versions 1
-and 2), the affinity and the resource limits say how much.
+In a container or on a login node that is less than the machine has: control groups (versions 1 and
+2), the affinity and the resource limits say how much.
 """
 
 from __future__ import annotations
@@ -18,15 +18,15 @@ if TYPE_CHECKING:
 _ROOT = Path("/sys/fs/cgroup")
 _OWN_GROUPS = Path("/proc/self/cgroup")
 _NO_LIMIT = 2**60
-"""Version 1 writes a number near 2**63 where there is no limit."""
+"""Version 1 uses a number near 2**63 for no limit."""
 
 
 def processors(groups: Path = _OWN_GROUPS, root: Path = _ROOT) -> int:
-    """Say how many processors this process may use, at least one.
+    """Return how many processors this process may use, at least one.
 
     Args:
-        groups: file that says in which control groups it is.
-        root: where control groups are mounted.
+        groups: file that lists the control groups of the process.
+        root: folder in which control groups are mounted.
     """
     try:
         found = len(os.sched_getaffinity(0))
@@ -38,11 +38,11 @@ def processors(groups: Path = _OWN_GROUPS, root: Path = _ROOT) -> int:
 
 
 def memory_bytes(groups: Path = _OWN_GROUPS, root: Path = _ROOT) -> int:
-    """Say how much memory this process may have, together with those of its control group.
+    """Return how much memory the process and its control group may use.
 
     Args:
-        groups: file that says in which control groups it is.
-        root: where control groups are mounted.
+        groups: file that lists the control groups of the process.
+        root: folder in which control groups are mounted.
     """
     found = [os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")]
     for each in _folders("memory", groups, root):
@@ -58,7 +58,7 @@ def memory_bytes(groups: Path = _OWN_GROUPS, root: Path = _ROOT) -> int:
 
 
 def _folders(controller: str, groups: Path, root: Path) -> Iterator[Path]:
-    """Give the folders of the control groups that bound this process, its own and those above."""
+    """Yield the folders of the process's control group and of those above it."""
     try:
         lines = groups.read_text().splitlines()
     except OSError:
@@ -73,7 +73,7 @@ def _folders(controller: str, groups: Path, root: Path) -> Iterator[Path]:
             # Some systems mount each controller under its own name only.
             top = root / controller
         inside = top / name.strip("/")
-        # In a container its own group may be what is mounted at the top.
+        # In a container, its own group may be mounted at the top.
         for each in (inside, *inside.parents):
             yield each
             if each == top:
@@ -81,7 +81,7 @@ def _folders(controller: str, groups: Path, root: Path) -> Iterator[Path]:
 
 
 def _share(folder: Path) -> float | None:
-    """Give how many processors a group may use; None where it has no bound."""
+    """Return how many processors a group may use; None if it has no limit."""
     try:
         quota, period = (folder / "cpu.max").read_text().split()
     except (OSError, ValueError):

@@ -1,4 +1,4 @@
-"""Runs the runtime: takes its lock, its port and its token, serves, and leaves its address."""
+"""Runs the server: takes the lock, the port and a token, publishes its address, and serves."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ log = logging.getLogger(__name__)
 
 LOOPBACK = "127.0.0.1"
 KEEP_ALIVE_SECONDS = 120
-"""Longer than a client's pool keeps a connection that it does not use."""
+"""Longer than the pool of a client keeps an idle connection."""
 
 
 _PRIVATE_FILES = (
@@ -66,11 +66,11 @@ def serve(
     *,
     revive: bool = False,
 ) -> None:
-    """Serve until asked to end, by a signal or by a request.
+    """Serve until a signal or a request ends the server.
 
     Args:
-        settings: of the runtime.
-        on_ready: is told how to reach the runtime once it can be reached.
+        settings: the settings of the runtime.
+        on_ready: called with the runtime's address and token once it serves.
         revive: whether to take the settings of the runtime that died in this folder, if one did.
 
     Raises:
@@ -88,13 +88,13 @@ def serve(
         ) from None
     with lock:
         for name in _PRIVATE_FILES:
-            # Older releases left some to be read by others.
+            # Older releases let other users read some of them.
             private_files.close_to_others(settings.home / name)
         _serve(_as_before(settings) if revive else settings, on_ready)
 
 
 def _as_before(settings: Settings) -> Settings:
-    """Give the settings of the runtime that died here, or those given where none did."""
+    """Return the settings of the runtime that died here, or the given ones if none did."""
     previous = Discovery.read(settings.home)
     if previous is None:
         return settings
@@ -107,20 +107,20 @@ def _as_before(settings: Settings) -> Settings:
             "the next session starts one with default settings"
         ) from error
     if before is None:
-        # An older release, which kept none, and served this machine alone.
+        # It was an older release, which kept no settings, and served this machine only.
         return settings
     log.info("the runtime that served here died; this one takes its settings")
-    # On this machine alone clients find any port.
+    # Clients on this machine find any port.
     return replace(before, port=0) if before.host is None else before
 
 
 def _serve(settings: Settings, on_ready: Callable[[Discovery], None] | None) -> None:
-    # A file that is there although we hold the lock was left by a runtime that was killed: its
-    # clients know its port, so this one takes that if it is free. The token is a new one: whoever
-    # had the port meanwhile may have been shown the old one.
+    # We hold the lock, so a discovery file was left by a runtime that was killed. Its clients know
+    # its port, so this one takes it if it is free. The token is a new one: another program that had
+    # the port meanwhile may have received the old one.
     previous = Discovery.read(settings.home)
-    # Others get a listener of their own: on this machine everything stays plain, and a certificate
-    # need not be for 127.0.0.1.
+    # Other machines get a listener of their own: HTTP stays plain on this machine, and certificates
+    # need not be valid for 127.0.0.1.
     outer = None if settings.host is None else _Outer.open(settings.host, settings)
     with closing(outer) if outer else nullcontext():
         listener = _listen(0 if outer else settings.port, previous)
@@ -183,7 +183,7 @@ def _serve_at(
 
 
 class _Server(uvicorn.Server):
-    """Uvicorn's server, with an end that leaves nothing undone."""
+    """Uvicorn's server, with a graceful shutdown of both listeners."""
 
     def __init__(
         self,
@@ -200,7 +200,7 @@ class _Server(uvicorn.Server):
         self._serving: asyncio.Task[None] | None = None
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        """Serve other machines as well, once everything runs."""
+        """Start the listener for other machines after the local one."""
         await super().startup(sockets)
         if self._outer is not None:
             certificate = {
@@ -213,7 +213,7 @@ class _Server(uvicorn.Server):
 
     @contextmanager
     def capture_signals(self) -> Iterator[None]:
-        """End on a signal, and go on afterwards: uvicorn's own would have it kill the process."""
+        """Shut down on a signal; uvicorn's own method would then raise the signal again."""
         handlers = {each: signal.signal(each, self.handle_exit) for each in _SIGNALS}
         try:
             yield
@@ -222,7 +222,7 @@ class _Server(uvicorn.Server):
                 signal.signal(each, handler)
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        """Answer the requests that are held, then end."""
+        """Release the held requests, then shut down."""
         self._release()
         if self._second is not None and self._serving is not None:
             self._second.should_exit = True
@@ -231,7 +231,7 @@ class _Server(uvicorn.Server):
 
 
 class _Second(uvicorn.Server):
-    """A server beside another one, which takes the signals for both."""
+    """The server for other machines; the first one handles signals for both."""
 
     def __init__(self, config: uvicorn.Config, connections: ConnectionPool) -> None:
         super().__init__(config)
@@ -239,7 +239,7 @@ class _Second(uvicorn.Server):
         self._accepting: list[asyncio.Task[None]] = []
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        """Listen; over TLS with handshakes that count, and end, as other connections do."""
+        """Start to listen; TLS handshakes count as connections, and time out like them."""
         if not self.config.is_ssl or not sockets:
             await super().startup(sockets)
             return
@@ -260,14 +260,14 @@ class _Second(uvicorn.Server):
         ]
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        """Accept no more, and end."""
+        """Stop accepting, then shut down."""
         for each in self._accepting:
             each.cancel()
         await super().shutdown(sockets)
 
     @contextmanager
     def capture_signals(self) -> Iterator[None]:
-        """Leave signals alone."""
+        """Do nothing: the first server handles signals."""
         yield
 
 
@@ -277,7 +277,7 @@ def _config(app: Any, connections: ConnectionPool, **more: Any) -> uvicorn.Confi
         http=cast("type[asyncio.Protocol]", partial(GuardedProtocol, connections)),
         log_config=None,
         access_log=False,
-        # Nothing is decided by what a proxy says of its clients.
+        # The headers of proxies are not trusted.
         proxy_headers=False,
         ws="none",
         timeout_keep_alive=KEEP_ALIVE_SECONDS,
@@ -297,16 +297,16 @@ class _Outer:
 
     @classmethod
     def open(cls, host: str, settings: Settings) -> _Outer:
-        """Listen, and see that the certificate can be used.
+        """Load the certificate, and start to listen.
 
         Raises:
-            StartError: where either fails.
+            StartError: either fails.
         """
         certificate, key = settings.tls_cert, settings.tls_key
         if certificate is not None:
             context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
             try:
-                # An encrypted key would be asked for at the terminal; this says that it is one.
+                # With an empty password, an encrypted key is an error, not a prompt.
                 context.load_cert_chain(certificate, key, password="")
             except (OSError, ValueError) as error:
                 raise StartError(
@@ -324,7 +324,7 @@ class _Outer:
         return cls(listener, url, certificate, key)
 
     def in_settings(self, settings: Settings) -> Settings:
-        """Give settings with the port that it has, so that others find the next runtime there."""
+        """Return the settings with the actual port, for a runtime that takes over."""
         return replace(settings, port=int(self.listener.getsockname()[1]))
 
     def close(self) -> None:
@@ -332,22 +332,22 @@ class _Outer:
         self.listener.close()
 
     def announce(self) -> None:
-        """Say where others find it, and what they risk."""
+        """Log the address, with a warning if it is not encrypted."""
         log.info("serving others at %s", self.url)
         if self.certificate is None:
             log.warning(
-                "%s is not encrypted: whoever is on the way can read tokens and jobs; give "
+                "%s is not encrypted: others on the network can read tokens and jobs; use "
                 "--tls-cert and --tls-key",
                 self.url,
             )
 
 
 def _listen(port: int, previous: Discovery | None) -> socket.socket:
-    """Take the port that was asked for, else the previous one if it is free, else any.
+    """Bind the given port, else the previous one if it is free, else any.
 
     Args:
-        port: what was asked for; 0 is nothing.
-        previous: how the runtime that died was reached.
+        port: the given port; 0 means none.
+        previous: the address of the runtime that died.
     """
     if port == 0 and previous is not None:
         try:
@@ -361,8 +361,8 @@ def _listen(port: int, previous: Discovery | None) -> socket.socket:
 
 
 def _bind(host: str, port: int) -> socket.socket:
-    # asyncio sets TCP_NODELAY only where a socket names its protocol. Without it the second half of
-    # each answer waits for the client's delayed acknowledgement of the first, 40 ms.
+    # asyncio sets TCP_NODELAY only if a socket names its protocol. Without it, the second half of
+    # each response waits for the client's delayed acknowledgement of the first, 40 ms.
     found = socket.getaddrinfo(host, None, type=socket.SOCK_STREAM, proto=socket.IPPROTO_TCP)
     family, kind, protocol, _, address = found[0]
     listener = socket.socket(family, kind, protocol)

@@ -1,4 +1,4 @@
-"""What an operator can choose about a local runtime."""
+"""The settings of a local runtime, which an operator chooses."""
 
 from __future__ import annotations
 
@@ -24,53 +24,53 @@ class Settings:
     """Settings of a local runtime. Times are in seconds.
 
     Attributes:
-        home: folder that holds all its files.
-        host: address at which others can reach it too; None is nobody but this machine.
+        home: folder for all of its files.
+        host: address for other machines; None serves this machine only.
         port: TCP port at that address, or else on the loopback interface; 0 takes the previous
-            one there, or any that is free.
-        tls_cert: file with the certificate for that address, in PEM, with those of its issuers.
-        tls_key: file with the certificate's key; None where it is in the same file.
+            port, or any free one.
+        tls_cert: file with the certificate chain for that address, in PEM.
+        tls_key: file with the certificate's key; None if it is in the same file.
         workers: processes that run jobs. By default one for each processor that the runtime may
-            use, but two at least, so that a long job is not in everybody's way.
+            use, but at least two, so that one long job does not block all others.
         max_session_seconds: longest `max_ttl` of a session, and the default (IBM: 8 hours).
         interactive_seconds: how long an active session may idle (IBM: one minute).
-        batch_interactive_seconds: the same of a batch (IBM: one minute in the text, one second in
-            the sample beside it); None is as long as a session may.
+        batch_interactive_seconds: the same for a batch (IBM: one minute in the text, one second in
+            the example beside it); None is the same as for a session.
         stop_at_max_time: whether running jobs are stopped when their session reaches its maximum
-            time (IBM: they go on; of the cost limit one page says so, and another that they stop).
-        first_job_seconds: how long a session without any job stays open (IBM: 30 minutes).
-        max_job_seconds: longest time that a job may run (IBM: 3 hours).
-        min_job_seconds: shortest time that a job lasts, by the runtime's clock, so that a lesson
-            can watch it. Under a virtual clock it is how long each job lasts.
-        idle_exit_seconds: the runtime ends after so long without request, session or job;
-            0 means never.
+            time (IBM: they go on; for the cost limit, IBM's pages contradict each other).
+        first_job_seconds: how long a session stays open before its first job (IBM: 30 minutes).
+        max_job_seconds: how long a job may run (IBM: 3 hours).
+        min_job_seconds: how long a job lasts at least, by the runtime's clock, so that it can be
+            watched in a lesson. Under a virtual clock, each job lasts exactly this long.
+        idle_exit_seconds: the runtime ends after this time without requests, open sessions and
+            unfinished jobs; 0 means never.
         max_body_bytes: largest request body.
-        max_circuits: most circuits (pubs, items) of a job.
-        max_qubits: most qubits that a circuit may use; 0 is what its device has.
-        max_shots: most shots of a circuit; 0 is what its device takes.
-        max_job_memory_bytes: most memory that a job may take in its worker (on Linux); 0 is no
-            limit. By default half of what the runtime may have, see `machine`.
-        max_result_bytes: largest result of a job; 0 is what the store takes, a thousand million.
-        max_pending_jobs: most jobs of one owner that have not ended.
-        max_pending_jobs_in_total: most jobs of all owners that have not ended.
-        max_open_sessions: most sessions of one owner that are not closed.
-        retention_days: how long the params and results of jobs that have ended are kept; 0 is for
-            ever.
-        max_store_bytes: size of the store from which on the oldest of them go; 0 is none.
-        hold_quick_polls: whether the second and later polls of an unfinished job, by a client
-            that cannot ask for it, are answered when the job changes, or after a second.
-        clock: of sessions and jobs: "real", "60x" (or any other number of times as fast), or
-            "virtual", which stands still until it is advanced.
-        policy: whether an active session has its device to itself ("dedicated", as at IBM) or only
-            goes first ("shared"); None is "shared" while the runtime has several owners.
-        lanes: how many jobs of one device may be in work at once, one of them on the device and the
-            others before it or after it (IBM: 5).
-        hold_new_jobs_seconds: how long the answer to a new job that can start at once may wait for
-            the job's end, for a client that cannot ask for it and pauses for longer than this
-            after its first poll; 0 means not at all.
-        devices: the only devices to serve, besides copies and aliases; without any, all.
-        copies: how many there are of a device, where it is not one.
-        aliases: further names of devices.
+        max_circuits: largest number of circuits (pubs, items) of a job.
+        max_qubits: largest number of qubits of a circuit; 0 means as many as its backend has.
+        max_shots: largest number of shots of a circuit; 0 means the limit of its backend.
+        max_job_memory_bytes: memory that a job may use in its worker (on Linux); 0 means no
+            limit. By default half of the runtime's memory, see `machine`.
+        max_result_bytes: largest result of a job; 0 means the limit of the store, 1,000,000,000.
+        max_pending_jobs: largest number of unfinished jobs of one owner.
+        max_pending_jobs_in_total: largest number of unfinished jobs of all owners.
+        max_open_sessions: largest number of open sessions of one owner.
+        retention_days: how long payloads and results of finished jobs are kept; 0 means for ever.
+        max_store_bytes: size of the store above which the oldest of them are removed; 0 means no
+            limit.
+        hold_quick_polls: whether the second and later quick polls of an unfinished job are held
+            until the job changes, or for a second, for clients that cannot ask for this.
+        clock: the clock of sessions and jobs: "real", "60x" (or any other factor), or "virtual",
+            which stands still until it is advanced.
+        policy: whether an active session has its backend to itself ("dedicated", as at IBM) or
+            only goes first ("shared"); None is "shared" while the runtime has several owners.
+        lanes: how many jobs of one backend may be in work at once, one of them on the device and
+            the others before or after that (IBM: 5).
+        hold_new_jobs_seconds: how long the request of a new job that can start at once is held for
+            the job's end, for clients that cannot ask for this and that would pause for longer
+            after their first poll; 0 means not at all.
+        devices: the only backends to serve, besides copies and aliases; empty means all.
+        copies: how many backends to serve for one recorded device, if more than one.
+        aliases: further names of backends.
     """
 
     home: Path = field(default_factory=discovery.home)
@@ -108,7 +108,7 @@ class Settings:
     aliases: Mapping[str, str] = field(default_factory=dict)
 
     def interactive_limit(self, mode: Mode) -> int:
-        """Say how long an active session of a kind may idle, in seconds."""
+        """Return how long an active session of a mode may idle, in seconds."""
         if mode is Mode.BATCH and self.batch_interactive_seconds is not None:
             return self.batch_interactive_seconds
         return self.interactive_seconds

@@ -1,4 +1,4 @@
-"""Times that people write: `max_time` as seconds, as text such as "2h 30m 40s", or a timedelta."""
+"""Parses durations such as `max_time`: seconds, text such as "2h 30m 40s", or a timedelta."""
 
 from __future__ import annotations
 
@@ -15,28 +15,28 @@ _UNIT_SECONDS = {"d": 86_400, "h": 3_600, "m": 60, "s": 1}
 _PART = re.compile(r"\s*([0-9]{1,12}(?:\.[0-9]{1,12})?)\s*([dhms])\s*", re.ASCII)
 
 _LONGEST_SECONDS = 2**63 - 1
-"""What databases and other languages on the way can hold; services have much lower bounds."""
+"""The largest number that databases and other languages can hold; services allow much less."""
 
 ALLOWED = (
     "a whole number of seconds above 0 (90), text with the units d, h, m, s, each at most once "
     '("2h 30m 40s", "1.5h"), or a timedelta'
 )
-"""What `parse_duration` reads, in words for error messages."""
+"""The forms that `parse_duration` accepts, for error messages."""
 
 
 def parse_duration(value: SupportsIndex | str | timedelta, *, name: str = "max_time") -> int:
-    """Read a length of time.
+    """Parse a duration.
 
     Args:
-        value: whole seconds; or text in which each of the units d, h, m and s stands at most once,
+        value: whole seconds; or text in which each of the units d, h, m and s appears at most once,
             in any order, after a number that may have decimals; or a timedelta.
-        name: what the value is called in the error message.
+        name: name of the argument in the error message.
 
     Returns:
-        Whole seconds, at least 1. There is no upper bound here: the service knows its own.
+        Whole seconds, at least 1. There is no upper bound here: the service has its own.
 
     Raises:
-        InvalidInputError: for everything else. A value is never read as another number.
+        InvalidInputError: for everything else. A value is never taken for another number.
     """
     match value:
         case bool():
@@ -69,4 +69,4 @@ def _read(text: str, name: str) -> Fraction:
 
 
 def _refuse(value: object, name: str) -> NoReturn:
-    raise InvalidInputError(f"{name}={shown(value)} is not a length of time; allowed is {ALLOWED}")
+    raise InvalidInputError(f"{name}={shown(value)} is not a duration; allowed is {ALLOWED}")

@@ -1,8 +1,8 @@
-"""What a forked child must not share with its parent: sockets, threads, and locks that are held.
+"""Renews after a fork what a child must not share with its parent: sockets, threads, held locks.
 
 A child of `os.fork` (`multiprocessing` on Linux, joblib, PyTorch's loaders) has copies of the
-parent's sockets, of which both would read each other's answers; it has none of the parent's
-threads, and locks that those held at that moment stay held for ever.
+parent's sockets, on which both would read each other's responses. It has none of the parent's
+threads, and locks that these held at that moment stay held for ever.
 """
 
 from __future__ import annotations
@@ -17,24 +17,24 @@ if TYPE_CHECKING:
 
 
 class Forkable(Protocol):
-    """What has something to make anew in a forked child."""
+    """An object with something to renew in a forked child."""
 
     def after_fork(self) -> None:
-        """Make it anew. Called in the child, before anything else of ours runs there."""
+        """Renew it. Called in the child before any other code of ours runs there."""
 
 
 _known: weakref.WeakSet[Forkable] = weakref.WeakSet()
 
 
 def heed(thing: Forkable) -> None:
-    """Have something told when it finds itself in a forked child. It is held weakly."""
+    """Register an object, held weakly, whose `after_fork` is called in a forked child."""
     _known.add(thing)
 
 
 class Lock:
-    """A lock that is open in a forked child, whichever thread of the parent held it.
+    """A lock that is free in a forked child, whichever thread of the parent held it.
 
-    It is for short changes of memory: no requests and no code of users under it.
+    It is for short changes of memory: no requests are sent and no user's code runs under it.
     """
 
     __slots__ = ("__weakref__", "_lock")
@@ -44,7 +44,7 @@ class Lock:
         heed(self)
 
     def after_fork(self) -> None:
-        """Make it anew."""
+        """Replace the lock by a free one."""
         self._lock = threading.Lock()
 
     def __enter__(self) -> None:
@@ -60,10 +60,10 @@ class Lock:
 
 
 class Turn(Lock):
-    """A lock for what only one thread may do at a time although it asks others and waits.
+    """A lock under which requests may be sent, for work that only one thread should do at a time.
 
-    Such are starting a process and renewing a token: whoever waits for it would have to do it
-    itself. No code of users runs under it.
+    Examples are starting a process and renewing a token: a thread that waits for it would have to
+    do the same work. No user's code runs under it.
     """
 
     __slots__ = ()

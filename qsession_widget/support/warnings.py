@@ -1,4 +1,4 @@
-"""Warnings that point at the user's line, whichever of ours it has gone through."""
+"""Warnings that point at the user's line, through any number of our own calls."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ _OURS = f"{__name__.partition('.')[0]}."
 
 
 def warn_user(message: str) -> None:
-    """Warn of something at the innermost line outside of this package.
+    """Warn at the innermost line outside of this package.
 
     Args:
         message: what happens, and what to write instead.

@@ -16,7 +16,7 @@ from qsession_widget.support import validation
 from qsession_widget.wire.private_files import make_folder
 
 Proxies = Mapping[str, str] | Mapping[str, Mapping[str, str]]
-"""Addresses of proxies by scheme, or the same under "urls", as qiskit-ibm-runtime has them."""
+"""Addresses of proxies by scheme, or the same under "urls" as in qiskit-ibm-runtime."""
 
 LOCAL = "local"
 IBM_CHANNELS = ("ibm_quantum_platform", "ibm_cloud")
@@ -34,7 +34,7 @@ _DEFAULT_NAMES = {
 
 
 class ActiveAccount(TypedDict):
-    """What `QiskitRuntimeService.active_account` tells of an account: all but its token."""
+    """The dict of `QiskitRuntimeService.active_account`: an account without its token."""
 
     channel: str
     url: str
@@ -44,20 +44,21 @@ class ActiveAccount(TypedDict):
 
 @dataclass(frozen=True)
 class Account:
-    """What is needed to talk to a service.
+    """Where a service is, and how to connect to it.
 
     Attributes:
         channel: "local", "ibm_quantum_platform" or "ibm_cloud".
-        token: API key at IBM, bearer token of somebody else's local runtime; None for one's own.
+        token: API key at IBM, or bearer token of a local runtime that is joined by its url; None
+            for the user's own runtime.
         url: root of the service; None for the channel's own.
-        instance: CRN or name of the instance at IBM; None, and "auto", choose one.
+        instance: CRN or name of the instance at IBM; None and "auto" choose one.
         verify: whether to check the servers' certificates; a path is a file, or a folder, of
-            the authorities to trust.
+            trusted authorities.
         private_endpoint: whether to use IBM's private network.
         proxies: addresses of proxies by scheme.
-        region: where an instance is chosen: only in this region.
-        plans_preference: likewise: only with these plans, the first ones first.
-        tags: likewise: only with all of these tags.
+        region: choose only instances in this region.
+        plans_preference: choose only instances with one of these plans, the first ones first.
+        tags: choose only instances with all of these tags.
     """
 
     channel: str
@@ -75,13 +76,13 @@ class Account:
         validation.one_of(*CHANNELS)("channel", self.channel)
         for name in ("token", "url", "instance", "region"):
             if not isinstance(getattr(self, name), str | None):
-                # The value may be a secret that is wrapped in something.
-                raise InvalidInputError(f"{name} is not a text, which is what is allowed")
+                # The value may hold a secret, so the message does not repeat it.
+                raise InvalidInputError(f"{name} is not a text; only a text is allowed")
         self._check_the_way()
         if self.channel == LOCAL:
             if (self.token is None) != (self.url is None):
                 raise InvalidInputError(
-                    "joining somebody else's local runtime takes both url and token; "
+                    "joining a local runtime by its url takes both url and token; "
                     "without either, your own is found or started"
                 )
             return
@@ -94,39 +95,41 @@ class Account:
         fields = (self.instance or "").split(":")
         if fields[0] == "crn" and len(fields) < _CRN_FIELDS:
             raise InvalidInputError(
-                f"instance={self.instance!r} is not a whole CRN; it stands on the instance's page "
+                f"instance={self.instance!r} is not a complete CRN; it is on the instance's page "
                 "at https://quantum.cloud.ibm.com/instances"
             )
 
     def _check_the_way(self) -> None:
-        """Check what leads to the server and opens it, whatever the channel."""
+        """Check address and token, for any channel."""
         if self.url is not None and urlsplit(self.url).scheme not in {"http", "https"}:
             raise InvalidInputError(f"url={self.url!r} is not an http or https address")
         if isinstance(self.verify, str) and not Path(self.verify).exists():
             raise InvalidInputError(
-                f"verify={self.verify!r} is no file or folder of certificates; allowed are such a "
-                "path, True and False"
+                f"verify={self.verify!r} is not a file or folder of certificates; allowed are such "
+                "a path, True and False"
             )
         for what in ("token", "instance"):
-            # Both become headers. Their values are secrets, or long: the message leaves them out.
+            # Both become headers. Their values are secret or long: the message leaves them out.
             value = self.crn if what == "instance" else self.token
             if not all("!" <= letter <= "~" for letter in value or ""):
-                raise InvalidInputError(f"the {what} has blanks, line ends or other odd letters")
+                raise InvalidInputError(
+                    f"the {what} contains spaces, line ends or other special characters"
+                )
 
     @property
     def crn(self) -> str | None:
-        """CRN of the instance; None where a name stands in its place, or nothing."""
+        """CRN of the instance; None if the account has its name instead, or no instance."""
         named = self.instance or ""
         return named if named.startswith("crn:") else None
 
     def with_changes(self, **changes: Any) -> Account:
-        """Give this account with other values; None leaves its own."""
+        """Return this account with other values; None keeps its own."""
         return replace(
             self, **{name: value for name, value in changes.items() if value is not None}
         )
 
     def iam_url(self) -> str:
-        """Derive IAM's address as qiskit-ibm-runtime does; the `IAM_URL` variable comes before."""
+        """Derive IAM's address like qiskit-ibm-runtime; the `IAM_URL` variable overrides it."""
         parts = urlsplit(self.url or IBM_URL)
         if self.crn is None:
             return f"{parts.scheme}://iam.{parts.hostname}"
@@ -145,7 +148,7 @@ class Account:
         return f"{parts.scheme}://globalcatalog.{parts.hostname}/api/v1"
 
     def ibm_api_url(self) -> str:
-        """Derive the REST API's base at IBM from url and CRN, as qiskit-ibm-runtime does."""
+        """Derive the REST API's base at IBM from url and CRN, like qiskit-ibm-runtime."""
         root = self.url or IBM_URL
         if "experimental" in root:
             return root.rstrip("/")
@@ -161,7 +164,7 @@ class Account:
 
 
 def account_file() -> Path:
-    """Give the file in which qiskit-ibm-runtime keeps accounts."""
+    """Return the file in which qiskit-ibm-runtime keeps accounts."""
     return Path.home() / ".qiskit" / "qiskit-ibm.json"
 
 
@@ -175,12 +178,12 @@ def find_account(
     named "local" is the local runtime as well, so it does not count as a saved one.
 
     Args:
-        channel: look for this one only; None is any.
-        name: take the saved account of this name, and look nowhere else.
-        filename: another file than qiskit-ibm-runtime's.
+        channel: only accounts of this channel; None is any.
+        name: the saved account of this name, and no other.
+        filename: file of accounts, in the place of qiskit-ibm-runtime's.
 
     Raises:
-        InvalidInputError: where there is no such account, or the file cannot be understood.
+        InvalidInputError: if there is no such account, or the file cannot be understood.
     """
     check_which(channel, name)
     path = _path(filename)
@@ -214,7 +217,7 @@ def find_account(
 
 
 def where_found() -> str:
-    """Say in words where the account comes from that is used where none is named."""
+    """Return, in words, where the default account comes from."""
     if os.environ.get("QISKIT_IBM_TOKEN"):
         return "the account of the variable QISKIT_IBM_TOKEN"
     saved = _default_saved(_saved(account_file()), None)
@@ -229,23 +232,23 @@ def save_account(
     overwrite: bool = False,
     set_as_default: bool = False,
 ) -> str:
-    """Save an account in the file and form of qiskit-ibm-runtime, which finds it there too.
+    """Save an account in the file and format of qiskit-ibm-runtime, which finds it there, too.
 
     Args:
-        account: the account; one of channel "local" without a url needs no saving.
-        name: what to call it; None is the channel's default name.
-        filename: another file than qiskit-ibm-runtime's.
-        overwrite: whether it may take the place of one of that name, and of another default.
-        set_as_default: whether it is what is used where nothing is named.
+        account: the account; one of channel "local" without a url need not be saved.
+        name: name to save it under; None is the channel's default name.
+        filename: file to save it in, in the place of qiskit-ibm-runtime's.
+        overwrite: whether it may replace an account of that name, and another default.
+        set_as_default: whether it is used where no account is named.
 
     Returns:
         Its name.
 
     Raises:
-        InvalidInputError: where there is one of that name, or another default, already.
+        InvalidInputError: if there is one of that name, or another default, already.
     """
     if account.channel == LOCAL:
-        raise InvalidInputError("channel='local' needs no account: it is there without one")
+        raise InvalidInputError("channel='local' needs no account: it works without one")
     check_which(None, name)
     overwrite = validation.boolean("overwrite", overwrite)
     set_as_default = validation.boolean("set_as_default", set_as_default)
@@ -269,7 +272,7 @@ def save_account(
 def saved_accounts(
     *, channel: str | None = None, name: str | None = None, filename: str | Path | None = None
 ) -> dict[str, dict[str, Any]]:
-    """Give what is saved, by name, without the tokens: they are for no eyes."""
+    """Return the saved accounts by name, without their tokens."""
     check_which(channel, name)
     return {
         each: {key: value for key, value in entry.items() if key != "token"}
@@ -284,9 +287,9 @@ def delete_account(
     """Delete a saved account.
 
     Args:
-        name: which; None is the one with the channel's default name.
-        channel: whose default name; None is "ibm_quantum_platform".
-        filename: another file than qiskit-ibm-runtime's.
+        name: its name; None is the channel's default name.
+        channel: the channel whose default name is meant; None is "ibm_quantum_platform".
+        filename: file to delete it from, in the place of qiskit-ibm-runtime's.
 
     Returns:
         Whether there was one.
@@ -307,10 +310,10 @@ def _path(filename: str | Path | None) -> Path:
 
 
 def check_which(channel: str | None, name: str | None, filename: str | Path | None = None) -> None:
-    """Check what says which account is meant.
+    """Check the arguments that choose an account.
 
     Raises:
-        InvalidInputError: for what cannot be a channel, a name or the path of a file.
+        InvalidInputError: for values that cannot be a channel, a name or the path of a file.
     """
     validation.given(validation.path, "filename", filename)
     validation.given(validation.one_of(*CHANNELS), "channel", channel)
@@ -318,8 +321,8 @@ def check_which(channel: str | None, name: str | None, filename: str | Path | No
 
 
 def _write(path: Path, saved: dict[str, dict[str, Any]]) -> None:
-    """Write the file in one step, readable by its owner only: it holds keys."""
-    # A link to where they are kept stays one.
+    """Write the file atomically, readable by its owner only: it holds keys."""
+    # A symbolic link stays one.
     path = path.resolve()
     make_folder(path.parent)
     handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}-")
@@ -329,7 +332,7 @@ def _write(path: Path, saved: dict[str, dict[str, Any]]) -> None:
 
 
 def _entry(account: Account, *, default: bool) -> dict[str, Any]:
-    """Write an account as qiskit-ibm-runtime does."""
+    """Return the entry that qiskit-ibm-runtime would write for an account."""
     entry = {
         "channel": account.channel,
         "token": account.token,

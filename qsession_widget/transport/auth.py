@@ -1,4 +1,4 @@
-"""How requests prove who they are: a bearer token, or IBM Cloud's exchange of an API key."""
+"""Authentication of requests: a bearer token, or IBM Cloud's exchange of an API key."""
 
 from __future__ import annotations
 
@@ -36,24 +36,24 @@ _BAD_KEY = frozenset({400, 401, 403})
 
 
 def check_iam(api_url: str, variable: str = IAM_URL_VARIABLE) -> None:
-    """Refuse to send an API key, or a token, of a service to another's IAM.
+    """Refuse to send a service's API key or token to the IAM of another service.
 
-    The variables that lead IBM's own client to a local runtime, on this machine or another, would
-    hand it every other key too.
+    The variables that redirect IBM's own client to a local runtime, on this machine or another,
+    would send every other key there, too.
 
     Args:
-        api_url: address of the service for which the key is.
-        variable: the variable to look at.
+        api_url: address of the service to which the key belongs.
+        variable: the variable to check.
 
     Raises:
-        InvalidInputError: where that would happen.
+        InvalidInputError: if the variable names another service's IAM.
     """
     named = os.environ.get(variable)
     if not named:
         return
     if (is_here(named) and not is_here(api_url)) or (is_ibm(api_url) and not is_ibm(named)):
         raise InvalidInputError(
-            f"{variable}={named!r} leads elsewhere, but the account is for {api_url}: "
+            f"{variable}={named!r} points elsewhere, but the account is for {api_url}: "
             f"its API key would go to the wrong server. Unset {variable}."
         )
 
@@ -64,7 +64,7 @@ def is_ibm(url: str) -> bool:
 
 
 class BearerAuth(AuthBase):
-    """A fixed token, as the local runtime wants it."""
+    """A fixed bearer token, as the local runtime expects it."""
 
     def __init__(self, token: str) -> None:
         self._token = token
@@ -89,8 +89,8 @@ class BearerAuth(AuthBase):
 class IAMAuth(AuthBase):
     """An IBM Cloud API key, exchanged for short-lived tokens at `POST {iam}/identity/token`.
 
-    A token is renewed ahead of its end. While one is valid, a failing renewal costs nothing: the
-    next attempt comes some seconds later, and no request waits for it.
+    A token is renewed before it expires. While it is valid, a renewal may fail: the next attempt
+    follows some seconds later, and no request waits for it.
     """
 
     def __init__(
@@ -127,7 +127,7 @@ class IAMAuth(AuthBase):
     def forget(self, header: str | None) -> None:
         """Forget a token that a server refuses, so that the next request gets another one.
 
-        A token may end before its time: a machine that slept does not know how long.
+        A token may expire unnoticed: a machine that slept does not know for how long.
 
         Args:
             header: the `Authorization` that was refused.
@@ -138,11 +138,11 @@ class IAMAuth(AuthBase):
                 self._renew_at = self._ends_at = 0.0
 
     def token(self) -> str:
-        """Give a token that is valid now.
+        """Return a token that is valid now.
 
         Raises:
-            NotAuthorizedError: where IAM refuses the API key.
-            ServiceUnavailableError: where IAM cannot be reached and no token is valid.
+            NotAuthorizedError: if IAM refuses the API key.
+            ServiceUnavailableError: if IAM cannot be reached and no token is valid.
         """
         with self._lock:
             now = time.monotonic()
@@ -150,12 +150,12 @@ class IAMAuth(AuthBase):
                 return self._token
             valid = now < self._ends_at
             if valid:
-                # This thread renews it ahead of time; the others go on with the one that works.
+                # This thread renews it early; the others go on with the one that is still valid.
                 self._renew_at = min(now + _PAUSE_AFTER_FAILURE_SECONDS, self._ends_at)
         with self._renewing:
             now = time.monotonic()
             if not valid and now < self._renew_at:
-                # Another thread has brought one while this one waited for its turn.
+                # Another thread has fetched one while this one waited for the lock.
                 return self._token
             try:
                 self._renew(now)
@@ -167,7 +167,7 @@ class IAMAuth(AuthBase):
 
     def _renew(self, now: float) -> None:
         try:
-            # Once in most of an hour: nothing is worth keeping open.
+            # This happens about once an hour: the connection is not worth keeping open.
             with ConnectionPool(self._url, verify=self._verify, proxies=self._proxies) as there:
                 answer = there.request(
                     "POST",
@@ -204,7 +204,7 @@ class IAMAuth(AuthBase):
 
 
 def _reason(answer: requests.Response) -> str:
-    """Read IAM's own words, which never repeat the key."""
+    """Return IAM's own message, which never repeats the key."""
     try:
         body: Any = answer.json()
         return str(body["errorMessage"])

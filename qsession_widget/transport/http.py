@@ -45,7 +45,7 @@ _FIRST_PAUSE_SECONDS = 0.25
 _LONGEST_PAUSE_SECONDS = 8.0
 _LONGEST_RETRY_AFTER_SECONDS = 60.0
 _OUTAGE_SECONDS = 30.0
-"""How long a restart of a runtime may take that has answered before."""
+"""How long to wait for the restart of a runtime that has answered before."""
 _LONGEST_OUTAGE_PAUSE_SECONDS = 2.0
 _OUTAGE_STATUSES = frozenset({502, 503, 504})
 _CONNECT_TIMEOUT_SECONDS = 5.0
@@ -58,16 +58,16 @@ _NOT_FOUND = 404
 _WITHOUT_BODY = frozenset({204, 304})
 _HTTP_1_0 = 10
 _BROKEN = (requests.ConnectionError, requests.Timeout, ChunkedEncodingError, ContentDecodingError)
-"""What a connection that breaks may raise, before an answer or in the middle of it."""
+"""The errors of a connection that breaks, before or during a response."""
 
 _unattended: ContextVar[bool] = ContextVar("qsession_widget_unattended", default=False)
 
 
 @contextmanager
 def unattended() -> Iterator[None]:
-    """Mark the requests of a block as asked by nobody: polls of a thread of ours.
+    """Mark the requests of a block as background polls, which no user is waiting for.
 
-    They revive a local runtime that died, but start none that somebody has ended.
+    They revive a local runtime that died, but do not start one that was stopped.
     """
     token = _unattended.set(True)
     try:
@@ -82,7 +82,7 @@ _hurried: ContextVar[bool] = ContextVar("qsession_widget_hurried", default=False
 
 @contextmanager
 def hurried() -> Iterator[None]:
-    """Mark the requests of a block as those of a caller that asks again by itself.
+    """Mark the requests of a block as those of a caller that retries by itself.
 
     They do not wait for a runtime that is being restarted.
     """
@@ -100,24 +100,24 @@ def is_unattended() -> bool:
 
 @dataclass(frozen=True)
 class Endpoint:
-    """Where the REST API is, and how to prove who we are there."""
+    """The base address of a REST API, and the authentication for it."""
 
     url: str
     auth: AuthBase
 
 
 class Transport:
-    """A connection to one REST API, to be shared by any number of threads.
+    """A connection to one REST API, shared by any number of threads.
 
     Args:
         endpoint: where the API is.
-        recover: asked for the endpoint of the moment when a connection breaks or the token is
-            refused. The local runtime starts its process again there. None where nothing helps.
+        recover: returns the present endpoint when a connection breaks or the token is refused, and
+            may restart the local runtime for that. None if the endpoint never changes.
         honours_keys: whether the server knows `Idempotency-Key`. Only then is a POST repeated
             after it may have arrived.
-        verify: whether to check the server's certificate; a path is that of the authorities.
+        verify: whether to check the server's certificate; a path is that of trusted authorities.
         proxies: addresses of proxies by scheme, as requests takes them.
-        proven: whether the server has to prove that it knows the token before it is shown it.
+        proven: whether the server has to prove that it knows the token before the token is sent.
     """
 
     def __init__(
@@ -136,7 +136,7 @@ class Transport:
         self._answered = False
         self._closed = threading.Event()
         self.server_time = ServerTime()
-        """The server's clock, as far as its answers have shown it."""
+        """The server's clock, estimated from its responses."""
         self._connections = ConnectionPool(
             endpoint.url, verify=verify, proxies=proxies, proven=proven
         )
@@ -146,7 +146,7 @@ class Transport:
 
     @property
     def url(self) -> str:
-        """Base of the REST API at this moment."""
+        """The present base of the REST API."""
         return self._endpoint.url
 
     @property
@@ -155,19 +155,19 @@ class Transport:
         return self._closed.is_set()
 
     def close(self) -> None:
-        """Close the connections. Requests that come later, or that pause between tries, fail."""
+        """Close the connections. Later requests fail, and so do those that pause between tries."""
         self._closed.set()
         self._connections.close()
 
     def hang_up(self) -> None:
-        """Use new connections from now on: an answer on one of these was not of its question."""
+        """Use new connections from now on: a response on one of them was to another request."""
         self._connections.close()
 
     def pause(self, seconds: float) -> None:
-        """Sleep, but end at once when the connection is closed.
+        """Sleep, but stop at once when the connection is closed.
 
         Raises:
-            ServiceUnavailableError: where it was closed.
+            ServiceUnavailableError: if it was closed.
         """
         if self._closed.wait(seconds):
             raise ServiceUnavailableError(f"the connection to {self.url} was closed")
@@ -186,7 +186,7 @@ class Transport:
         stream: bool = False,
         gone_is_done: bool = False,
     ) -> requests.Response:
-        """Send a request and give its answer, 2xx or 304.
+        """Send a request and return its response, 2xx or 304.
 
         Args:
             method: HTTP method.
@@ -194,20 +194,19 @@ class Transport:
             params: query; lists are repeated keys, None is left out.
             body: JSON object, or text that is JSON already.
             headers: further headers.
-            key: `Idempotency-Key` of a POST; sent, and trusted for repeating, only where the
-                server knows it.
-            held_seconds: how long the server may hold the request by agreement.
-            repeatable: whether doing it twice is the same as once, for a method whose name does
-                not say so.
-            stream: whether to leave the answer's body to the caller, who has to close the answer.
-            gone_is_done: whether a 404 means that an earlier try, whose answer was lost, did it.
+            key: `Idempotency-Key` of a POST; sent, and relied on for repeating, only if the server
+                knows it.
+            held_seconds: how long the server may hold the request.
+            repeatable: whether the request is idempotent although its method is not.
+            stream: whether the caller reads the response's body, and has to close the response.
+            gone_is_done: whether a 404 means that an earlier try, whose response was lost, worked.
 
-        Where a runtime that has answered before is being restarted, a request that may be repeated
+        If a runtime that has answered before is being restarted, a request that may be repeated
         goes on for half a minute, unless its caller is `hurried`.
 
         Raises:
-            NotAuthorizedError, NotFoundError, ConflictError, ServiceError: what the server refused.
-            ServiceUnavailableError: where it cannot be reached or keeps failing.
+            NotAuthorizedError, NotFoundError, ConflictError, ServiceError: if the server refuses.
+            ServiceUnavailableError: if it cannot be reached or keeps failing.
         """
         if self._honours_keys and key:
             headers = {**(headers or {}), IDEMPOTENCY_KEY: key}
@@ -215,7 +214,7 @@ class Transport:
             method=method,
             path=path,
             params={name: value for name, value in (params or {}).items() if value is not None},
-            # Encoded once, so that a repetition is the same to the byte.
+            # Encoded once, so that a repetition has the same bytes.
             data=_encoded(body),
             headers={
                 **_HEADERS,
@@ -232,7 +231,7 @@ class Transport:
         return self._tried(call)
 
     def _tried(self, call: _Call) -> requests.Response:
-        """Send a request until there is an answer that stands, or no hope of one."""
+        """Send a request until there is a final response, or until trying again is of no use."""
         problem: QSessionError
         patience = _Patience(call.repeatable and self._honours_keys and not _hurried.get())
         may_have_arrived = False
@@ -275,7 +274,7 @@ class Transport:
             pause = patience.pause(attempt, pause)
             logger.info("Trying again in %.1f s: %s", pause, problem)
             self.pause(pause)
-        raise AssertionError  # the loop has no end of its own
+        raise AssertionError  # the loop has no end
 
     def _once(self, endpoint: Endpoint, call: _Call) -> requests.Response:
         self.pause(0.0)
@@ -300,12 +299,12 @@ class Transport:
         _check_whole(response)
         self._check_whose(call, response)
         self._answered = self._answered or response.status_code not in RETRY_STATUSES
-        # A caller that was held was not asking all the time, but that only widens the estimate.
+        # A held request includes the time that it was held, which only widens the estimate.
         self.server_time.learn(response.headers.get("Date"), asked_at, time.monotonic())
         return response
 
     def _check_whose(self, call: _Call, response: requests.Response) -> None:
-        """Refuse an answer that names another question than ours. The local runtime names it."""
+        """Refuse a response that names another request than ours, as the local runtime does."""
         key = response.headers.get(IDEMPOTENCY_KEY)
         place = response.headers.get(CONTENT_LOCATION)
         if (key is None or key == call.headers.get(IDEMPOTENCY_KEY)) and (
@@ -319,7 +318,7 @@ class Transport:
     def _broken(
         self, call: _Call, error: requests.RequestException, *, last: bool
     ) -> ServiceUnavailableError:
-        """Give what to say about a broken connection, or raise it where a repetition is no use."""
+        """Return the error for a broken connection, or raise it if repeating is of no use."""
         problem = ServiceUnavailableError(
             f"{call.method} {self.url}{call.path}: {innermost(error)}"
         )
@@ -329,14 +328,14 @@ class Transport:
         return problem
 
     def _found_again(self, call: _Call, error: requests.RequestException) -> Endpoint:
-        """Look for the server; who waited for an answer starts none that was ended meanwhile."""
+        """Find the server's present endpoint; a runtime that was stopped stays stopped."""
         recover = self._recover or (lambda: self._endpoint)
         if call.read_timeout > _READ_TIMEOUT_SECONDS and not never_sent(error):
             recover = unattended()(recover)
         return recover()
 
     def _renewed(self, refused: Endpoint, response: requests.Response) -> bool:
-        """Look for another token: of IAM, or of the runtime if that is another one by now."""
+        """Get another token: from IAM, or of the runtime if it was restarted."""
         if isinstance(refused.auth, IAMAuth):
             refused.auth.forget(response.request.headers.get("Authorization"))
             return True
@@ -347,10 +346,10 @@ class Transport:
 
 
 class _Patience:
-    """How long a request is tried again.
+    """The retry policy of one request.
 
     Args:
-        patient: whether it goes on through a restart of the runtime.
+        patient: whether it goes on during a restart of the runtime.
     """
 
     def __init__(self, patient: bool) -> None:
@@ -359,20 +358,20 @@ class _Patience:
         self._paused = 0.0
 
     def over(self, attempt: int, *, lasting: bool) -> bool:
-        """Whether this was the last try.
+        """Return whether this was the last try.
 
         Args:
-            attempt: which it was, from 1.
-            lasting: whether what went wrong may be a restart.
+            attempt: its number, from 1.
+            lasting: whether the failure may be due to a restart.
         """
         if attempt < _ATTEMPTS:
             return False
-        # Both are bounded: the time, and the pauses where those take none.
+        # Both are bounded: the time, and the number of pauses in case they take no time.
         waited = time.monotonic() >= self._until or self._paused >= _OUTAGE_SECONDS
         return waited or not (self._patient and lasting)
 
     def pause(self, attempt: int, seconds: float) -> float:
-        """Give the pause to make, and count it."""
+        """Return the length of the next pause, and count it."""
         if attempt >= _ATTEMPTS:
             seconds = min(seconds, _LONGEST_OUTAGE_PAUSE_SECONDS)
         self._paused += seconds
@@ -394,7 +393,7 @@ class _Call:
     gone_is_done: bool = False
 
     def is_done_by(self, answer: requests.Response, *, may_have_arrived: bool) -> bool:
-        """Whether an answer says that it is done, be it by an earlier try whose answer was lost."""
+        """Whether a response says that it worked, maybe in an earlier try with a lost response."""
         gone = answer.status_code == _NOT_FOUND
         return answer.status_code < _FIRST_ERROR or (
             gone and self.gone_is_done and may_have_arrived
@@ -402,7 +401,7 @@ class _Call:
 
 
 def _check_whole(response: requests.Response) -> None:
-    """Refuse an answer that broke off in its head: it looks like one with an empty body."""
+    """Refuse a response that broke off in its headers: it looks like one with an empty body."""
     lengths = {"Content-Length", "Transfer-Encoding"}
     if (
         response.status_code not in _WITHOUT_BODY

@@ -1,4 +1,4 @@
-"""The instances of an account: IBM Cloud's Global Search lists them, its catalog knows plans."""
+"""The instances of an account, from IBM Cloud's Global Search, with plans from its catalog."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ CATALOG_URL_VARIABLE = "GLOBAL_CATALOG_URL"
 _PAGE = 100
 _MOST_PAGES = 100
 _PRICING = ("free", "trial", "paygo", "paid", "subscription")
-"""What is taken first where nothing is asked for (qiskit-ibm-runtime's order)."""
+"""The plans that are preferred if none is named (qiskit-ibm-runtime's order)."""
 _UNKNOWN = "unknown"
 
 
@@ -35,8 +35,8 @@ class Instance:
 
     Attributes:
         crn: its Cloud Resource Name.
-        name: what its owner calls it; need not be unique.
-        plan: in small letters, such as "open"; "unknown" where the catalog does not say.
+        name: the name that its owner chose; it need not be unique.
+        plan: in lower case, such as "open"; "unknown" if the catalog does not say.
         pricing_type: "free", "trial", "paygo", "paid", "subscription" or "unknown".
         tags: its tags.
     """
@@ -52,8 +52,8 @@ class Cloud:
     """Global Search and Global Catalog, for one account.
 
     Args:
-        search_url: where Global Search is; the variable `GLOBAL_SEARCH_URL` comes before.
-        catalog_url: where the catalog is; the variable `GLOBAL_CATALOG_URL` comes before.
+        search_url: where Global Search is; the variable `GLOBAL_SEARCH_URL` overrides it.
+        catalog_url: where the catalog is; the variable `GLOBAL_CATALOG_URL` overrides it.
         auth: the account's authentication.
         verify: whether to check the servers' certificates.
         proxies: addresses of proxies by scheme.
@@ -81,7 +81,7 @@ class Cloud:
         self._catalog.close()
 
     def instances(self) -> list[Instance]:
-        """List the account's instances that have devices, in the order of the search.
+        """List the account's instances that have backends, in the order of the search.
 
         Raises:
             NotAuthorizedError, ServiceError, ServiceUnavailableError: as `Transport.request`.
@@ -104,7 +104,7 @@ class Cloud:
                 repeatable=True,
             ).json()
             for item in page.get("items") or []:
-                # Without an allocation an instance has no devices.
+                # Without an allocation an instance has no backends.
                 if not (item.get("doc") or {}).get("extensions"):
                     continue
                 plan_id = str(item.get("service_plan_unique_id"))
@@ -120,7 +120,7 @@ class Cloud:
         return list(found.values())
 
     def _plan(self, plan_id: str) -> tuple[str, str]:
-        """Give name and pricing of a plan. Archived ones cannot be read: they are unknown."""
+        """Return name and pricing of a plan; "unknown" for archived ones, which cannot be read."""
         try:
             entry = self._catalog.request("GET", f"/{plan_id}").json()
         except QSessionError as error:
@@ -139,7 +139,7 @@ def fitting(
     plans_preference: Sequence[str] = (),
     tags: Sequence[str] = (),
 ) -> list[Instance]:
-    """Give those of an account's instances that fit, in the order of qiskit-ibm-runtime.
+    """Return the instances that fit, in the order of qiskit-ibm-runtime.
 
     Args:
         instances: all of them.
@@ -150,7 +150,7 @@ def fitting(
         tags: only those with all of these tags.
 
     Raises:
-        InvalidInputError: where none fits; the message lists those that there are.
+        InvalidInputError: if none fits; the message lists those that exist.
     """
     plans = [plan.lower() for plan in plans_preference]
     found = [

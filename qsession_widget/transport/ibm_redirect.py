@@ -1,13 +1,12 @@
-"""Leads a `requests.Session` of somebody else's client to a local runtime, wherever that is by now.
+"""Redirects a `requests.Session` of IBM's client to a local runtime, wherever that is by now.
 
 The client keeps one address and one token for ever. The runtime has another token after each start,
-and maybe another port: what goes out is changed to those of the moment, and goes to none but it.
+and maybe another port. Requests are changed to the present ones, and sent to the runtime only.
 """
 
 from __future__ import annotations
 
 import socket
-import threading
 from copy import copy
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -31,45 +30,42 @@ _SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
 
 
 class Way:
-    """The way to a runtime, as last known. For all threads.
+    """The last known address and token of a runtime, for all threads.
 
     Args:
-        runtime: how to reach it at first.
-        find: finds it again, or raises a ServiceUnavailableError; None where it has one address
-            and token for ever.
+        runtime: the first ones.
+        find: finds the runtime again, or raises a ServiceUnavailableError; None if its address and
+            token never change.
     """
 
     def __init__(self, runtime: Discovery, find: Callable[[], Discovery] | None) -> None:
         self.first = runtime
         self.find = find
-        self._lock = threading.Lock()
         self._runtime = runtime
 
     @property
     def runtime(self) -> Discovery:
-        """How to reach it."""
-        with self._lock:
-            return self._runtime
+        """The last known address and token."""
+        return self._runtime
 
     def renewed(self) -> bool:
-        """Look for it again, and say whether there is one."""
+        """Look for the runtime again, and return whether there is one."""
         if self.find is None:
             return False
         try:
             found = self.find()
         except ServiceUnavailableError:
             return False
-        with self._lock:
-            self._runtime = found
+        self._runtime = found
         return True
 
 
 class LocalAuth(AuthBase):
-    """Shows a runtime its token. There is no IAM in between: none could lead it elsewhere.
+    """Authenticates with the runtime's token. It uses no IAM, which could redirect the token.
 
     Args:
-        way: to the runtime.
-        crn: of its one instance.
+        way: the way to the runtime.
+        crn: the CRN of its one instance.
     """
 
     def __init__(self, way: Way, crn: str) -> None:
@@ -78,7 +74,7 @@ class LocalAuth(AuthBase):
 
     @property
     def api_key(self) -> str:
-        """The token of the moment, under the name that qiskit-ibm-runtime's own has."""
+        """The present token, under the name that qiskit-ibm-runtime's own class has for it."""
         return self.way.runtime.token
 
     def __call__(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
@@ -87,7 +83,7 @@ class LocalAuth(AuthBase):
         return request
 
     def get_headers(self) -> dict[str, str]:
-        """Give the headers."""
+        """Return the headers."""
         return {"Service-CRN": self.crn, "Authorization": f"Bearer {self.api_key}"}
 
     def __deepcopy__(self, memo: Any = None) -> LocalAuth:
@@ -98,21 +94,21 @@ class LocalAuth(AuthBase):
 
 
 def lead(session: requests.Session, way: Way, crn: str) -> None:
-    """Have a session send all of its requests to a runtime, and to it alone.
+    """Make a session send all of its requests to a runtime, and only there.
 
     Args:
-        session: with the adapter whose retries are to be kept.
-        way: to the runtime.
-        crn: of its one instance.
+        session: the session; the retries of its adapter are kept.
+        way: the way to the runtime.
+        crn: the CRN of its one instance.
     """
     session.auth = LocalAuth(way, crn)
     root = way.first.url
     if is_here(root):
-        # Neither proxies nor .netrc may get in between.
+        # Proxies and .netrc must not be used.
         session.trust_env = False
     retries = copy(session.get_adapter(root).max_retries)  # type: ignore[attr-defined]
     if way.find is not None:
-        # It is looked for at once where no connection can be made.
+        # If no connection can be made, the runtime is looked for at once, without retries.
         retries.connect = 0
         session.mount("http://", _ProvenWay(way, crn, max_retries=retries))
     else:
@@ -120,14 +116,14 @@ def lead(session: requests.Session, way: Way, crn: str) -> None:
 
 
 class _OneWay(HTTPAdapter):
-    """Sends at once.
+    """Sends without delay.
 
-    Without TCP_NODELAY, which urllib3 leaves out on connections through a proxy, the body of each
-    POST waits 40 ms until the runtime's kernel acknowledges its head.
+    Without TCP_NODELAY, which urllib3 does not set on connections through a proxy, the body of each
+    POST waits 40 ms until the runtime's machine acknowledges its headers.
     """
 
     def proxy_manager_for(self, proxy: str, **more: Any) -> Any:
-        """Give the pools of a proxy (requests.adapters.HTTPAdapter)."""
+        """Return the pools of a proxy (requests.adapters.HTTPAdapter)."""
         options = [(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)]
         return partial(super().proxy_manager_for, socket_options=options)(proxy, **more)
 
@@ -140,7 +136,7 @@ class _ProvenWay(ProvenAdapter):
     def send(
         self, request: requests.PreparedRequest, *arguments: Any, **more: Any
     ) -> requests.Response:
-        """Send a request to where the runtime is; once more where that has changed."""
+        """Send a request to the runtime, and once more if its address has changed."""
         try:
             answer = self._sent(request, *arguments, **more)
         except requests.ConnectionError as error:
@@ -162,5 +158,5 @@ class _ProvenWay(ProvenAdapter):
         led = request.copy()
         led.url = f"{now.url}{(request.url or '').removeprefix(known)}"
         led.headers["Authorization"] = f"Bearer {now.token}"
-        # No proxy may stand between: the proof is of whom the connection leads to.
+        # A proxy must not be used: the proof is about the server at the end of the connection.
         return super().send(led, *arguments, **{**more, "proxies": {}})

@@ -1,4 +1,4 @@
-"""How requests get to a server: pooled connections, proxies, and whose certificates are trusted."""
+"""Pooled connections to a server, with their proxies and trusted certificates."""
 
 from __future__ import annotations
 
@@ -19,26 +19,26 @@ if TYPE_CHECKING:
     from types import TracebackType
 
     Verify = bool | str
-    """Whether to check a server's certificate; a path is that of the authorities to trust."""
+    """Whether to check a server's certificate; a path is that of trusted authorities."""
 
 _POOL_SIZE = 32
 _CREDENTIALS = re.compile(r"//[^/\s'\"]*@")
 
 _parents: list[requests.Session] = []
-"""Connections of the process that this one was forked from: neither used nor closed here, since
-closing takes locks that a thread of the parent may have held."""
+"""Connections of the parent process of a fork. They are neither used nor closed, since closing
+takes locks that a thread of the parent may have held."""
 
 
 class ConnectionPool:
-    """Connections to one server, to be shared by any number of threads.
+    """Connections to one server, shared by any number of threads.
 
     Args:
         url: the server.
         verify: whether to check its certificate; a path is a file, or a folder, of the
             authorities to trust.
-        proxies: addresses of proxies by scheme, as requests takes them. They come before those of
-            the environment, which stand in no way to this machine itself.
-        proven: whether the server has to prove that it knows the token before it is shown it.
+        proxies: addresses of proxies by scheme, as requests takes them. They override those of the
+            environment, which are not used for this machine itself.
+        proven: whether the server has to prove that it knows the token before the token is sent.
     """
 
     def __init__(
@@ -51,7 +51,7 @@ class ConnectionPool:
     ) -> None:
         self._verify = verify
         self._proxies = dict(proxies or {})
-        # Against loopback neither proxies nor .netrc may get in between.
+        # Proxies and .netrc must not be used for loopback addresses.
         self._proven = proven
         self._trusts_environment = not is_here(url)
         self._session = self._new_session()
@@ -67,7 +67,7 @@ class ConnectionPool:
         return session
 
     def after_fork(self) -> None:
-        """Open connections of its own: on the parent's, both would read each other's answers."""
+        """Open new connections: on the parent's, both would read each other's responses."""
         _parents.append(self._session)
         self._session = self._new_session()
 
@@ -87,8 +87,8 @@ class ConnectionPool:
         self._session.close()
 
     def request(self, method: str, url: str, **rest: Any) -> requests.Response:
-        """Send a request, as `requests.Session.request`."""
-        # Said with each: requests lets the environment win over a session's own.
+        """Send a request, like `requests.Session.request`."""
+        # Passed with each request: in requests the environment overrides a session's own proxies.
         return self._session.request(
             method, url, verify=self._verify, proxies=dict(self._proxies), **rest
         )
@@ -102,7 +102,7 @@ def is_here(url: str) -> bool:
         address = ip_address(host.partition("%")[0])
     except ValueError:
         try:
-            # Short forms, as the C library reads them.
+            # Short forms, as the C library parses them.
             address = ip_address(socket.inet_aton(host)) if host[:1].isdigit() else None
         except OSError:
             address = None
@@ -113,5 +113,5 @@ def is_here(url: str) -> bool:
 
 
 def without_credentials(text: str) -> str:
-    """Give a text without the names and passwords of the addresses in it."""
+    """Return a text without the names and passwords of the addresses in it."""
     return _CREDENTIALS.sub("//***@", text)

@@ -1,8 +1,8 @@
-"""Connections to the local runtime that show it nothing before it has proved to be the one.
+"""Connections to the local runtime on which nothing is sent before it has proved its identity.
 
-Each new connection begins with a challenge (`wire.proof`). Where the answer is wrong, or none
-comes, it counts as a connection that could not be made: nothing was sent, and the request may be
-sent again once the runtime's present address is known.
+Each new connection begins with a challenge (`wire.proof`). If the answer is wrong or missing, the
+connection counts as one that could not be made: nothing was sent, and the request may be sent again
+once the runtime's present address is known.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
 DEADLINE_SECONDS = 5.0
-"""For the whole answer: a listener that sends it bit by bit must not hold anybody up."""
+"""For the whole answer: a listener that sends it bit by bit must not delay the client."""
 
 _MOST_BYTES = 16_384
 _END_OF_HEAD = b"\r\n\r\n"
@@ -35,8 +35,7 @@ class ProvenAdapter(HTTPAdapter):
     """Sends requests on proven connections only.
 
     Args:
-        token: gives the token that the server has to know; None takes the one that a request is
-            about to show it.
+        token: returns the token that the server has to know; None takes that of the request.
         arguments: as for `HTTPAdapter`.
     """
 
@@ -45,7 +44,7 @@ class ProvenAdapter(HTTPAdapter):
         super().__init__(**arguments)
 
     def __deepcopy__(self, memo: Any = None) -> Self:
-        # Connections are shared, never doubled: clients copy their backends with all in them.
+        # Connections are shared, never copied: clients copy backends with everything in them.
         return self
 
     def init_poolmanager(self, *arguments: Any, **more: Any) -> None:
@@ -74,7 +73,7 @@ class _Connection(HTTPConnection):
         headers: Mapping[str, str] | None = None,
         **more: Any,
     ) -> None:
-        """Send a request, on a new connection after its proof."""
+        """Send a request; on a new connection after the proof."""
         if self.sock is None:
             token = _shown(headers or {}) if self.token is None else self.token()
             self.connect()
@@ -83,24 +82,25 @@ class _Connection(HTTPConnection):
             except (OSError, ValueError) as error:
                 self.close()
                 raise NewConnectionError(
-                    self, f"{self.host}:{self.port} does not prove to be the local runtime: {error}"
+                    self,
+                    f"{self.host}:{self.port} does not prove that it is the local runtime: {error}",
                 ) from error
         super().request(method, url, body=body, headers=headers, **more)
 
 
 def _shown(headers: Mapping[str, str]) -> str:
     given = {name.lower(): value for name, value in headers.items()}.get("authorization", "")
-    # requests' headers are text, or bytes where somebody has set such.
+    # Headers in requests are text, or bytes if they were set as bytes.
     text = given.decode() if isinstance(given, bytes) else given
     return text.removeprefix(_SCHEME)
 
 
 def _demand(connected: socket.socket, host: str, port: int, token: str) -> None:
-    """Ask for the proof on a connection that nothing was sent on yet.
+    """Ask for the proof on a connection on which nothing was sent yet.
 
     Raises:
-        OSError: where the connection breaks, or the answer is not there in time.
-        ValueError: where the answer is wrong.
+        OSError: if the connection breaks, or the answer does not arrive in time.
+        ValueError: if the answer is wrong.
     """
     deadline = time.monotonic() + DEADLINE_SECONDS
     timeout = connected.gettimeout()
@@ -127,8 +127,8 @@ def _demand(connected: socket.socket, host: str, port: int, token: str) -> None:
         if name.strip().lower() == proof.HEADER.lower().encode():
             with suppress(UnicodeDecodeError):
                 given = value.strip().decode("ascii")
-    # 204 has no body: whatever came after it is not ours to read.
+    # 204 has no body: bytes after it would not belong to this answer.
     if not status.startswith(b"HTTP/1.1 204") or rest:
-        raise ValueError("it knows of no proof")
+        raise ValueError("it does not know the proof")
     if not proof.is_right(token, challenge, port, given):
         raise ValueError("its proof is wrong")

@@ -1,4 +1,4 @@
-"""What broken connections and answers of 400 or more mean: errors of our tree, and pauses."""
+"""Turns broken connections and responses of 400 or more into our errors, and pauses."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ if TYPE_CHECKING:
     from datetime import datetime
 
 RETRY_STATUSES = frozenset({500, 502, 503, 504, 520, 521, 522, 524})
-"""Answers of a server, or of what stands before it, that may be better a moment later."""
+"""Statuses of a server, or a gateway before it, that may be gone a moment later."""
 
 RETRY_WHEN_TOLD = frozenset({413, 429})
-"""Refusals that pass where the server says when, in `Retry-After`; without it they stand."""
+"""Refusals that are temporary if the server sends `Retry-After`, and final without it."""
 
 _LONGEST_TEXT = 500
 _ERRORS: Mapping[int, type[ServiceError]] = {
@@ -37,11 +37,11 @@ _ERRORS: Mapping[int, type[ServiceError]] = {
 
 
 def retry_after(response: requests.Response, now: datetime) -> float | None:
-    """Read `Retry-After`: seconds, or a date (RFC 9110); None where there is nothing readable.
+    """Parse `Retry-After`: seconds, or a date (RFC 9110); None if it is missing or unreadable.
 
     Args:
-        response: the answer.
-        now: the time at the server, which is whose date it is.
+        response: the response.
+        now: the time by the server's clock, to which the date belongs.
     """
     text = response.headers.get("Retry-After", "").strip()
     if text.isdecimal():
@@ -63,7 +63,7 @@ def never_sent(error: requests.RequestException) -> bool:
 
 
 def innermost(error: BaseException) -> str:
-    """Say what happened, without the layers of urllib3 around it."""
+    """Return the text of the cause, without the layers of urllib3 around it."""
     outer = error.args[0] if error.args else None
     reason = getattr(outer, "reason", None)
     return without_credentials(str(reason or error))
@@ -72,7 +72,7 @@ def innermost(error: BaseException) -> str:
 def refusal(
     response: requests.Response, method: str, path: str
 ) -> ServiceError | ServiceUnavailableError:
-    """Turn an answer of 400 or more into the error of our tree that it means."""
+    """Return the error of our tree for a response of 400 or more."""
     status = response.status_code
     text, code = _reason(response)
     where = f"{method} {path}, HTTP {status}" + ("" if code is None else f", code {code}")
@@ -83,7 +83,7 @@ def refusal(
 
 
 def _reason(response: requests.Response) -> tuple[str, int | None]:
-    """Read the server's words and code from either shape of error body, or from plain text."""
+    """Parse the server's message and code from either form of error body, or from plain text."""
     try:
         body = response.json()
     except ValueError:

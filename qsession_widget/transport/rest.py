@@ -13,6 +13,7 @@ from urllib.parse import quote
 import requests
 
 from qsession_widget.errors import InvalidInputError, ServiceError, ServiceUnavailableError
+from qsession_widget.wire.documents import JobDocument, JobExtrasDocument, read
 from qsession_widget.wire.fields import EXTRA, PREFER, PREFERENCE_APPLIED
 
 if TYPE_CHECKING:
@@ -31,16 +32,16 @@ _NOT_MODIFIED = 304
 _PART_BYTES = 64 * 1024
 _SHORT_ATTEMPTS = 3
 _ASKED = 2
-"""How often a question is put whose answer is of another."""
+"""How often a request is sent if its response belongs to another job or session."""
 
 
 @dataclass(frozen=True)
 class Polled:
-    """The answer of a conditional GET.
+    """The response of a conditional GET.
 
     Attributes:
-        body: the JSON, None where nothing changed (304).
-        etag: what to ask with next time, None where the server sends none.
+        body: the JSON; None if nothing changed (304).
+        etag: for the next request; None if the server sends none.
         waited: whether the server held the request, so that the next one needs no pause.
     """
 
@@ -50,7 +51,7 @@ class Polled:
 
 
 class RuntimeApi:
-    """IBM's Qiskit Runtime REST API, as far as we use it, with the local runtime's additions.
+    """The part of IBM's Qiskit Runtime REST API that we use, with the local runtime's additions.
 
     Every method raises the errors of `Transport.request`.
     """
@@ -61,7 +62,7 @@ class RuntimeApi:
     # Devices
 
     def backends(self, *, mocks: bool = False) -> list[Json]:
-        """GET /backends: the devices' names, states and queues, and those of mocks if wanted."""
+        """GET /backends: names, states and queues of backends, and of their mocks if wanted."""
         query = {"include_mocks": "true"} if mocks else {}
         devices: list[Json] = self._json("/backends", **query)["devices"]
         return devices
@@ -71,7 +72,7 @@ class RuntimeApi:
         return self._json(f"/backends/{_part(name)}/configuration")
 
     def properties(self, name: str, updated_before: str | None = None) -> Json:
-        """GET /backends/{name}/properties; empty where the device has none."""
+        """GET /backends/{name}/properties; empty if the backend has none."""
         path = f"/backends/{_part(name)}/properties"
         return self._json(path, updated_before=updated_before) or {}
 
@@ -95,12 +96,12 @@ class RuntimeApi:
         return self._own(session_id, lambda: self._json(path), _itself)
 
     def session_if_changed(self, session_id: str, *, etag: str | None = None) -> Polled:
-        """GET /sessions/{id}; with an ETag, without a body where nothing changed."""
+        """GET /sessions/{id}; with an ETag there is no body if nothing changed."""
         path = f"/sessions/{_part(session_id)}"
         return self._own(session_id, lambda: self._poll(path, {}, etag, 0.0), _of_poll)
 
     def close_session(self, session_id: str) -> None:
-        """PATCH /sessions/{id}: no new jobs, those that are there finish."""
+        """PATCH /sessions/{id}: no new jobs are accepted, existing ones finish."""
         self.transport.request(
             "PATCH",
             f"/sessions/{_part(session_id)}",
@@ -109,14 +110,14 @@ class RuntimeApi:
         )
 
     def cancel_session(self, session_id: str) -> None:
-        """DELETE /sessions/{id}/close: no new jobs, queued ones are cancelled."""
+        """DELETE /sessions/{id}/close: no new jobs are accepted, queued ones are cancelled."""
         self.transport.request("DELETE", f"/sessions/{_part(session_id)}/close")
 
     # Jobs
 
     def create_job(self, text: str, *, key: str) -> Json:
         """POST /jobs; the text is the body, encoded by the wire's codec."""
-        # As long as the official client waits: the service reads large bodies before it answers.
+        # The official client's timeout: the service reads a large body before it responds.
         return _read(
             self.transport.request(
                 "POST", "/jobs", body=text, key=key, held_seconds=_READING_SECONDS
@@ -128,15 +129,15 @@ class RuntimeApi:
         return self._json("/jobs", exclude_params="true", **query)
 
     def job(self, job_id: str, *, etag: str | None = None, wait_seconds: float = 0.0) -> Polled:
-        """GET /jobs/{id} without its inputs; with an ETag, held until it changes where possible."""
+        """GET /jobs/{id} without its inputs; with an ETag it is held until something changes."""
         path, query = f"/jobs/{_part(job_id)}", {"exclude_params": "true"}
         return self._own(job_id, lambda: self._poll(path, query, etag, wait_seconds), _of_poll)
 
     def short(self, path: str, most_bytes: int) -> str | None:
-        """GET of a path; None where its body is longer, of which no more is then fetched.
+        """GET of a path; None if its body is longer, which is then not fetched any further.
 
         Raises:
-            ServiceUnavailableError: where the connection breaks in the middle of it.
+            ServiceUnavailableError: if the connection breaks during the response.
         """
         for attempt in range(1, _SHORT_ATTEMPTS + 1):
             body = bytearray()
@@ -156,19 +157,19 @@ class RuntimeApi:
         raise AssertionError  # the last attempt returns or raises
 
     def short_inputs(self, job_id: str, most_bytes: int) -> str | None:
-        """GET /jobs/{id} with its inputs; None where they are longer."""
+        """GET /jobs/{id} with its inputs; None if they are longer."""
         return self.short(f"/jobs/{_part(job_id)}", most_bytes)
 
     def short_results(self, job_id: str, most_bytes: int) -> str | None:
-        """GET /jobs/{id}/results, empty where there is none; None where it is longer."""
+        """GET /jobs/{id}/results, empty if there is none; None if it is longer."""
         return self.short(f"/jobs/{_part(job_id)}/results", most_bytes)
 
     def job_with_inputs(self, job_id: str) -> str:
-        """GET /jobs/{id} as text, since the inputs are for the wire's codec."""
+        """GET /jobs/{id} as text, since the wire's codec decodes the inputs."""
         return self.transport.request("GET", f"/jobs/{_part(job_id)}").text
 
     def update_tags(self, job_id: str, tags: list[str]) -> None:
-        """PUT /jobs/{id}/tags: these in the place of those it has."""
+        """PUT /jobs/{id}/tags: replace the job's tags."""
         self.transport.request("PUT", f"/jobs/{_part(job_id)}/tags", body={"tags": tags})
 
     def delete_job(self, job_id: str) -> None:
@@ -176,14 +177,14 @@ class RuntimeApi:
         self.transport.request("DELETE", f"/jobs/{_part(job_id)}", gone_is_done=True)
 
     def cancel_job(self, job_id: str) -> None:
-        """POST /jobs/{id}/cancel. Doing it twice gives at worst a 409."""
+        """POST /jobs/{id}/cancel. Sent twice, the worst response is a 409."""
         self.transport.request("POST", f"/jobs/{_part(job_id)}/cancel", repeatable=True)
 
     def results(self, job_id: str, *, key: str | None = None) -> str | None:
-        """GET /jobs/{id}/results as text; None where there is no result (any more).
+        """GET /jobs/{id}/results as text; None if there is no result (any more).
 
-        A local runtime gives a private job's result once, but again to the same key for a while:
-        the first answer may have been lost.
+        A local runtime returns a private job's result once, and for a while again for the same key:
+        the first response may have been lost.
         """
         answer = self.transport.request("GET", f"/jobs/{_part(job_id)}/results", key=key)
         return None if answer.status_code == _NO_CONTENT or not answer.content else answer.text
@@ -207,12 +208,12 @@ class RuntimeApi:
 
         Returns:
             `{"revision", "session", "jobs", "now"}` with the jobs as they came, each once; None
-            where nothing changed in the time.
+            if nothing changed in the time.
         """
         found = self._watch(session_id, since, wait_seconds)
         if found is None or not found.get("more"):
             return found
-        # A job that changes meanwhile comes again, later on: its revision has grown.
+        # A job that changes meanwhile is listed again on a later page: its revision has grown.
         jobs: dict[str, Json] = {job["id"]: job for job in found["jobs"]}
         deleted = list(found.get("deleted") or ())
         while found.get("more"):
@@ -239,7 +240,7 @@ class RuntimeApi:
         return self._own(session_id, ask, lambda found: found and found["session"])
 
     def interim(self, job_id: str, *, after: int = 0, wait_seconds: float = 0.0) -> Json:
-        """GET /qsession/jobs/{id}/interim: results of pubs after the first so many.
+        """GET /qsession/jobs/{id}/interim: results of pubs, without the first `after` ones.
 
         Returns:
             `{"interim": [text], "next": int, "final": bool}`.
@@ -256,10 +257,11 @@ class RuntimeApi:
         return _read(answer)
 
     def outcome(self, job_id: str, *, wait_seconds: float = 0.0) -> Json | None:
-        """GET /qsession/jobs/{id}/outcome: a job that has ended, with its result.
+        """GET /qsession/jobs/{id}/outcome: a final job with its result.
 
         Returns:
-            `{"job": JSON of the job, "etag": str, "result": text or None}`; None while it goes on.
+            `{"job": JSON of the job, "etag": str, "result": text or None}`; None while the job is
+            unfinished.
         """
         path = f"/{EXTRA}/jobs/{_part(job_id)}/outcome"
 
@@ -274,7 +276,7 @@ class RuntimeApi:
     def cancel_queued(self, session_id: str, *, key: str) -> list[str]:
         """POST /qsession/sessions/{id}/cancel_queued: ids of the jobs that this cancelled.
 
-        The same key gives the same ids, since what was cancelled once is not cancelled again.
+        The same key returns the same ids, since a job is cancelled only once.
         """
         path = f"/{EXTRA}/sessions/{_part(session_id)}/cancel_queued"
         answer = self.transport.request("POST", path, repeatable=True, key=key)
@@ -290,12 +292,12 @@ class RuntimeApi:
         self.transport.request("POST", f"/{EXTRA}/shutdown")
 
     def _own(self, wanted: str, ask: Callable[[], _T], body: Callable[[_T], Json | None]) -> _T:
-        """Ask, and believe no answer that is of another job or session.
+        """Send a request, and refuse responses that belong to another job or session.
 
         Args:
-            wanted: id of the one that is asked for.
-            ask: the question.
-            body: gives its JSON from the answer; None where the answer has none.
+            wanted: the id of the job or session.
+            ask: sends the request.
+            body: returns the JSON of the response; None if it has none.
         """
         other: object = None
         for _ in range(_ASKED):
@@ -333,8 +335,10 @@ def _of_poll(answer: Polled) -> Json | None:
 
 
 def _as_it_came(job: Json) -> tuple[datetime, int]:
-    """Give a job's place among others: by time, and by its number where times are equal."""
-    return datetime.fromisoformat(job["created"]), (job.get(EXTRA) or {}).get("number", 0)
+    """Return a job's sort key: its time, and its number for equal times."""
+    document = read(JobDocument, job)
+    extras = document.qsession or JobExtrasDocument()
+    return datetime.fromisoformat(document.created or ""), extras.number or 0
 
 
 def _prefer(wait_seconds: float) -> dict[str, str]:
@@ -342,9 +346,9 @@ def _prefer(wait_seconds: float) -> dict[str, str]:
 
 
 def _part(name: str) -> str:
-    """Make one segment of a path out of any text, so that no id reaches another endpoint."""
+    """Quote a text as one segment of a path, so that no id reaches another endpoint."""
     if not name.strip("."):
-        raise InvalidInputError(f"{name!r} is no id or name")
+        raise InvalidInputError(f"{name!r} is not an id or name")
     return quote(name, safe="")
 
 

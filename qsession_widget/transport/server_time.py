@@ -1,4 +1,4 @@
-"""What time it is at a server, from the `Date` headers of its answers."""
+"""Estimates a server's clock from the `Date` headers of its responses."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from datetime import UTC, datetime
 from qsession_widget.support import forking
 
 _RESOLUTION_SECONDS = 1.0
-"""A `Date` is cut to whole seconds (RFC 9110)."""
+"""A `Date` is truncated to whole seconds (RFC 9110)."""
 
 
 class ServerTime:
-    """Estimates a server's clock on the monotonic one, which nobody sets. For all threads.
+    """A thread-safe estimate of a server's clock, relative to this machine's monotonic clock.
 
-    Each answer says that the server's clock was between its `Date` and one second later at some
-    moment between question and answer. Together they are more exact than each by itself.
+    Each response says that the server's clock was between its `Date` and one second later at some
+    moment between request and response. Several of them are more exact than one.
     """
 
     def __init__(self) -> None:
@@ -25,12 +25,12 @@ class ServerTime:
         self._high = float("inf")
 
     def learn(self, date: str | None, asked_at: float, answered_at: float) -> None:
-        """Take the header of an answer.
+        """Add the header of a response to the estimate.
 
         Args:
-            date: the header's text; None where there is none.
-            asked_at: `time.monotonic()` before the question.
-            answered_at: `time.monotonic()` after the answer.
+            date: the header's text; None if there is none.
+            asked_at: `time.monotonic()` before the request.
+            answered_at: `time.monotonic()` after the response.
         """
         try:
             moment = email.utils.parsedate_to_datetime(date or "")
@@ -40,13 +40,13 @@ class ServerTime:
         low, high = stamp - answered_at, stamp + _RESOLUTION_SECONDS - asked_at
         with self._lock:
             if low > self._high or high < self._low:
-                # Somebody has set the server's clock: what was known is of no use.
+                # The server's clock was set: earlier responses are of no use.
                 self._low, self._high = low, high
             else:
                 self._low, self._high = max(low, self._low), min(high, self._high)
 
     def now(self) -> datetime:
-        """Give the server's time, in UTC; this machine's as long as no answer has said it."""
+        """Return the server's time, in UTC; this machine's before the first response."""
         with self._lock:
             low, high = self._low, self._high
         if low == float("-inf"):

@@ -1,1 +1,1 @@
-"""What both sides of HTTP agree on: names, states, the JSON codec, devices, the discovery file."""
+"""What client and runtime share: documents, names, states, the JSON codec, targets, discovery."""

@@ -42,31 +42,31 @@ SERVICE_QPY_VERSION = 17
 """Newest circuit format that IBM's service takes (SERVICE_MAX_SUPPORTED_QPY_VERSION)."""
 
 SERVICE_OLDEST_QPY_VERSION = 13
-"""Oldest circuit format that is read of who sends jobs, as at IBM."""
+"""Oldest circuit format that is accepted in jobs, as at IBM."""
 
 MOST_UNPACKED_BYTES = 256 * 2**20
 """What one circuit or array of who sends jobs may unpack to. zlib packs up to 1,000 times as tight,
 so that a small text could take all memory of its reader."""
 
 _QPY_HEADER = struct.Struct("!6s4BQc")
-"""Magic, version, three numbers of Qiskit's release, number of programs, kind of expressions."""
+"""Magic, version, three numbers of Qiskit's release, number of circuits, kind of expressions."""
 
 
 class UnknownTypeError(CodecError):
-    """Text of the wire that names a type which sampler and estimator jobs do not have."""
+    """The text names a type that sampler and estimator jobs do not use."""
 
 
 def encode_circuit(circuit: QuantumCircuit, *, plain: bool = False) -> str:
-    """Encode a circuit as the text that stands for it, its `__value__`.
+    """Encode a circuit as the text of its `__value__`.
 
-    What QPY does not give back is encoded in another form, see `portable`.
+    Instructions that QPY does not restore are encoded in another form, see `portable`.
 
     Args:
         circuit: the circuit.
-        plain: whether the reader knows nothing but Qiskit, as IBM's service.
+        plain: whether the reader is plain Qiskit, as at IBM, without our own decoder.
 
     Raises:
-        CodecError: where QPY of the service's version cannot hold it.
+        CodecError: if QPY of the service's version cannot represent it.
     """
     version = min(SERVICE_QPY_VERSION, QPY_VERSION)
     try:
@@ -89,18 +89,18 @@ def dumps(
     Args:
         value: JSON values, circuits, numpy arrays and scalars, complex numbers, datetimes,
             observables, pubs and primitive results, nested in any way.
-        circuit: encodes a circuit; for who keeps encoded ones.
-        allow_nan: whether to write nan and infinity, which JSON does not have, as Python does.
+        circuit: encodes a circuit; callers may pass a cache.
+        allow_nan: whether to write nan and infinity as Python does, though JSON has neither.
 
     Raises:
-        CodecError: for an object that has no form on the wire.
+        CodecError: for an object that cannot be encoded.
     """
     try:
         default = partial(_encode, circuit=circuit)
         return json.dumps(value, default=default, separators=(",", ":"), allow_nan=allow_nan)
     except CodecError:
         raise
-    # JSON's own limits: keys, circles, depth.
+    # JSON's own limits: types of keys, circular references, depth.
     except (TypeError, ValueError, RecursionError) as error:
         reason = str(error)
         if not allow_nan and "JSON compliant" in reason:
@@ -109,36 +109,36 @@ def dumps(
 
 
 def joined(pub_results: Sequence[str], metadata: dict[str, Any]) -> str:
-    """Encode a PrimitiveResult whose pubs' results are encoded already.
+    """Encode a PrimitiveResult from pub results that are encoded already.
 
     Args:
-        pub_results: texts, each a PubResult as `dumps` gives it.
-        metadata: of the whole.
+        pub_results: texts, each a PubResult as returned by `dumps`.
+        metadata: of the PrimitiveResult.
     """
     value = f'{{"pub_results":[{",".join(pub_results)}],"metadata":{dumps(metadata)}}}'
     return f'{{"__type__":"PrimitiveResult","__value__":{value}}}'
 
 
 def decode_circuit(text: str, *, oldest: int = 0) -> QuantumCircuit:
-    """Decode the text that stands for a circuit, its `__value__`.
+    """Decode the text of a circuit's `__value__`.
 
     Args:
         text: the text.
-        oldest: lowest version of QPY that is read, for who reads what strangers write; it may
-            unpack to `MOST_UNPACKED_BYTES` then.
+        oldest: lowest version of QPY that is accepted, for text from untrusted sources, which may
+            unpack to `MOST_UNPACKED_BYTES`.
 
     Raises:
-        CodecError: for QPY of a lower version, or with expressions of symengine's, or too large.
+        CodecError: for QPY of a lower version, with symengine's expressions, or too large.
     """
     packed = _unpack(text, MOST_UNPACKED_BYTES if oldest else None)
     if oldest:
         _check_qpy(packed.getvalue()[: _QPY_HEADER.size], oldest)
     try:
         (circuit,) = qpy.load(packed, _MetadataDecoder)
-        # Qiskit makes some instructions only now that they are looked at.
+        # Qiskit creates some instructions lazily, when they are looked at here.
         return restored(circuit)
     except CircuitError as error:
-        # How Qiskit's reader meets delays that its writer cannot write, see `portable`.
+        # The reader's error for delays that QPY cannot represent, see `portable`.
         if "'dt' unit" in str(error) or "unit expr" in str(error):
             raise CodecError(
                 "it has a delay in another unit than dt, or one that depends on parameters, which "
@@ -148,14 +148,14 @@ def decode_circuit(text: str, *, oldest: int = 0) -> QuantumCircuit:
 
 
 def check_text(text: str) -> None:
-    """Refuse the text of a circuit that is not to be read here, before Qiskit reads it.
+    """Check that the text of a circuit is safe to read, before Qiskit reads it.
 
-    Qiskit reads expressions of versions below 13 with SymPy or symengine, which evaluate text and
-    unpickle.
+    Qiskit reads expressions of versions below 13 with SymPy or symengine, which evaluate or
+    unpickle what they read.
 
     Raises:
-        CodecError: for QPY of a lower version than the service reads, or with such expressions, or
-            of more than `MOST_UNPACKED_BYTES`.
+        CodecError: for QPY of a version that the service does not accept, such expressions, or more
+            than `MOST_UNPACKED_BYTES`.
     """
     _check_qpy(
         _unpack(text, MOST_UNPACKED_BYTES).getvalue()[: _QPY_HEADER.size],
@@ -192,12 +192,12 @@ def loads(
 
     Args:
         text: the text.
-        circuit: decodes the text of a circuit; for who keeps decoded ones.
-        opaque: types whose tagged objects stay as they are, for who only hands them on.
-        most_bytes: what an array may unpack to, for who reads what strangers write; None for any.
+        circuit: decodes the text of a circuit; callers may pass a cache.
+        opaque: types that are not decoded, for callers that only pass them on.
+        most_bytes: limit of what an array unpacks to, for text from untrusted sources.
 
     Raises:
-        UnknownTypeError: for a type that is not known here.
+        UnknownTypeError: for an unknown type.
         CodecError: for text that is not JSON, and for damaged or too large contents.
     """
     try:
@@ -205,7 +205,7 @@ def loads(
         return json.loads(text, object_hook=hook)
     except CodecError:
         raise
-    # Text that is not JSON, bytes that are no text, and numbers that are too long to be read.
+    # Text that is not JSON, bytes that are not UTF-8, and integers that are too long.
     except ValueError as error:
         raise CodecError(f"not JSON: {error}") from error
     except RecursionError as error:
@@ -320,7 +320,7 @@ _DECODERS: dict[str, Callable[[Any], Any]] = {
     "DataBin": _decode_data_bin,
     "PubResult": lambda value: PubResult(**value),
     "SamplerPubResult": lambda value: SamplerPubResult(**value),
-    # The estimator's results differ from a plain PubResult only by their class on IBM's side.
+    # At IBM an estimator's results have their own class, with the contents of a PubResult.
     "EstimatorPubResult": lambda value: PubResult(**value),
     "PrimitiveResult": lambda value: PrimitiveResult(**value),
     SPAN: lambda value: _tagged(SPAN, value),
@@ -346,20 +346,20 @@ def _decode(
         decoder = partial(_decode_array, most_bytes=most_bytes)
     try:
         return decoder(obj["__value__"])
-    # Damaged contents surface as whatever numpy, zlib or QPY stumble over.
+    # Damaged contents raise errors of numpy, zlib, QPY and others.
     except Exception as error:
         raise CodecError(f"a {name} that cannot be read: {error}") from error
 
 
 class _MetadataEncoder(json.JSONEncoder):
-    """What QPY wants for a circuit's metadata: our own encoding, as a class."""
+    """Encodes a circuit's metadata for QPY, which expects a class."""
 
     def default(self, o: Any) -> Any:
         return _encode(o)
 
 
 class _MetadataDecoder(json.JSONDecoder):
-    """The way back."""
+    """Decodes a circuit's metadata for QPY."""
 
     def __init__(self, **settings: Any) -> None:
         super().__init__(**{**settings, "object_hook": _decode})

@@ -1,4 +1,4 @@
-"""Where the local runtime keeps its files, and the small file through which it is found."""
+"""The folder of the local runtime, and the discovery file by which clients find it."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ HOME_VARIABLE = "QSESSION_HOME"
 _ROOT = 0
 
 LOG_NAME = "runtime.log"
-"""Name of the log of a runtime that a client has started, in its folder."""
+"""Log of a runtime that was started by a client, in its folder."""
 
 
 def home() -> Path:
-    """Give the one folder of the local runtime: `$QSESSION_HOME`, or the user's data folder.
+    """Return the folder of the local runtime: `$QSESSION_HOME`, or the user's data folder.
 
     Raises:
-        RuntimeStartError: where the variable names no absolute path: each program would look for
-            the runtime below its own present folder.
+        RuntimeStartError: if the variable is not an absolute path: each program would look for the
+            runtime below its own working directory.
     """
     named = os.environ.get(HOME_VARIABLE)
     if not named:
@@ -45,10 +45,10 @@ class Discovery:
 
     Attributes:
         url: root of its HTTP server, for example `http://127.0.0.1:41234`.
-        pid: its process.
-        version: version of the package that it runs.
+        pid: id of its process.
+        version: of the package that it runs.
         token: the administrator's bearer token.
-        public_url: root of the same server for other machines; empty where there is none.
+        public_url: root of the same server for other machines; empty if there is none.
     """
 
     url: str
@@ -59,18 +59,18 @@ class Discovery:
 
     @staticmethod
     def path(folder: Path) -> Path:
-        """Give the file's place in a runtime's folder."""
+        """Return the file's path in a runtime's folder."""
         return folder / "runtime.json"
 
     @classmethod
     def read(cls, folder: Path) -> Discovery | None:
-        """Read the file, None where there is none, or where it cannot be understood.
+        """Read the file; None if it does not exist, or cannot be parsed.
 
-        One that another user of the machine has written is none of ours: it would lead all that
-        is sent to that user.
+        A file that another user of the machine has written is ignored: it would send all requests
+        to that user.
 
         Raises:
-            OSError: where it cannot be read.
+            OSError: if it cannot be read.
         """
         try:
             with cls.path(folder).open() as file:
@@ -88,9 +88,9 @@ class Discovery:
             return None
 
     def write(self, folder: Path) -> None:
-        """Write the file in one step, readable by its owner only."""
+        """Write the file atomically, readable by its owner only."""
         make_folder(folder)
-        # mkstemp makes the file with mode 0600, so the token is never readable by others.
+        # mkstemp creates the file with mode 0600, so the token is never readable by others.
         handle, name = tempfile.mkstemp(dir=folder, prefix=".runtime-")
         with os.fdopen(handle, "w") as file:
             json.dump(asdict(self), file)

@@ -1,7 +1,7 @@
-"""Which environment variables the runtime gets: those that it can use, and no secrets.
+"""Chooses the environment variables that the runtime inherits: what it needs, and no secrets.
 
-A kernel's environment holds API keys of many services. The runtime runs other people's circuits
-for hours, so that a list of what it needs is safer than one of what it must not see.
+A kernel's environment may hold API keys of many services. The runtime runs other people's circuits
+for hours, so an allowlist is safer than a denylist.
 """
 
 from __future__ import annotations
@@ -38,8 +38,8 @@ _NAMES = frozenset(
     }
 )
 _PREFIXES = (
-    "DYLD_",  # where libraries are, on macOS
-    "GOMP_",  # threads of OpenMP and of the libraries for linear algebra
+    "DYLD_",  # search paths of libraries on macOS
+    "GOMP_",  # threads of OpenMP and of linear algebra libraries
     "KMP_",
     "LC_",
     "MALLOC_",
@@ -52,7 +52,7 @@ _PREFIXES = (
 
 
 def for_runtime(variables: Mapping[str, str]) -> dict[str, str]:
-    """Give those of some variables that the runtime needs."""
+    """Return the variables that the runtime needs."""
     return {
         name: value
         for name, value in variables.items()

@@ -1,7 +1,7 @@
-"""Execution spans of a sampler's result: when which part of its data was taken.
+"""Execution spans of a sampler's result: when each part of its data was taken.
 
 They are objects of qiskit-ibm-runtime, which takes more than a second to import, and most users
-never look at them. So they are made at the first look.
+never look at them. So they are created lazily.
 """
 
 from __future__ import annotations
@@ -20,12 +20,12 @@ SPAN = "DoubleSliceSpan"
 
 
 class Span(NamedTuple):
-    """When all data of one pub was taken.
+    """The time span in which all data of one pub was taken.
 
     Attributes:
         start: in UTC.
         stop: in UTC.
-        shape: of the data, the shots last.
+        shape: of the data; the last axis is the shots.
     """
 
     start: datetime
@@ -34,7 +34,7 @@ class Span(NamedTuple):
 
 
 def document(taken: Sequence[Span]) -> dict[str, Any]:
-    """Give the wire's form of the spans of a job's pubs, in their order."""
+    """Return the JSON of the spans of a job's pubs, in order."""
     return _tagged(SPANS, {"spans": [_of_pub(index, span) for index, span in enumerate(taken)]})
 
 
@@ -51,10 +51,10 @@ def _of_pub(index: int, span: Span) -> dict[str, Any]:
 
 
 class LazySpans:
-    """Stands for an `ExecutionSpans` of qiskit-ibm-runtime until it is used, and is one then.
+    """Lazy proxy of an `ExecutionSpans` of qiskit-ibm-runtime.
 
     Args:
-        text: JSON text of the wire's form.
+        text: the JSON text of the spans.
     """
 
     def __init__(self, text: str) -> None:
@@ -62,12 +62,12 @@ class LazySpans:
 
     @property  # type: ignore[misc] # a proxy: it cannot be set
     def __class__(self) -> type:
-        """What `isinstance` sees."""
+        """The class that `isinstance` sees."""
         return type(self._official)
 
     @property
     def document(self) -> dict[str, Any]:
-        """The wire's form."""
+        """The JSON of the spans."""
         found: dict[str, Any] = json.loads(self._text)
         return found
 
@@ -78,7 +78,7 @@ class LazySpans:
         return json.loads(self._text, cls=RuntimeDecoder)
 
     def __getattr__(self, name: str) -> Any:
-        # Copying and pickling ask for names before there is a text.
+        # Copying and pickling look up attributes before `_text` is set.
         if name.startswith("__") or "_text" not in self.__dict__:
             raise AttributeError(name)
         return getattr(self._official, name)

@@ -1,83 +1,85 @@
-"""Names that both sides of HTTP spell the same way."""
+"""Names that client and runtime share: paths, headers, keys."""
 
 from __future__ import annotations
+
+import re
 
 API_PREFIX = "/api/v1"
 """Path of the REST API below the server's root."""
 
 OFFICIAL_PREFIX = "/experimental/api/v1"
-"""Path of the same API for the official client, which leaves only such an address as it is."""
+"""Path of the same API for the official client, which leaves only such addresses unchanged."""
 
 INSTANCE_NAME = "local"
-"""Name of the one instance that a local runtime has, as IBM's accounts have instances."""
+"""Name of the only instance of a local runtime; accounts at IBM have several."""
 
 INSTANCE_CRN = "crn:v1:bluemix:public:quantum-computing:us-east:a/local:qsession::"
 """The instance's cloud resource name, which the official client needs."""
 
 API_VERSION_HEADER = "IBM-API-Version"
-"""Header of a request: the date of the revision of IBM's REST API that the client speaks."""
+"""Request header: the date of the revision of IBM's REST API that the client uses."""
 
 API_VERSION = "2026-04-15"
-"""The revision that we speak."""
+"""The revision that we use."""
 
 OLDEST_API_VERSION = "2024-01-01"
-"""The oldest revision that the local runtime speaks too."""
+"""The oldest revision that the local runtime supports."""
 
 DESCRIBED_DEVICES_SINCE = "2025-05-01"
-"""The revision from which on lists of devices describe them; before, they were names."""
+"""The first revision in which lists of backends describe them; before, they are names only."""
 
 CONTENT_LOCATION = "Content-Location"
-"""Which resource an answer is of (RFC 9110); the local runtime says it of every GET."""
+"""Response header: the resource (RFC 9110). The local runtime sends it with every GET."""
 
 IDEMPOTENCY_KEY = "Idempotency-Key"
-"""Header of a POST: the same key again gives the first answer again, and changes nothing."""
+"""Header of a POST: a repeated key returns the first answer again, and changes nothing."""
 
 PREFER = "Prefer"
-"""Header of a waiting GET, `Prefer: wait=SECONDS` (RFC 7240)."""
+"""Header of a GET that may be held, `Prefer: wait=SECONDS` (RFC 7240)."""
 
 PREFERENCE_APPLIED = "Preference-Applied"
-"""Header of the answer of a server that waited."""
+"""Response header of a server that honoured `Prefer`."""
 
 EXTRA = "qsession"
-"""Key of our own additions inside session and job JSON, and first path segment of our own API."""
+"""Key of our additions in the JSON of sessions and jobs, and first path segment of our own API."""
 
 EXECUTOR = "executor"
-"""The program behind the official client's newer primitives."""
+"""The program that the official client's newer primitives use."""
 
 NOISE_LEARNER = "noise-learner"
-"""The program that gives the noise of layers of gates."""
+"""The program that learns the noise of layers of gates."""
 
 PROGRAMS = ("sampler", "estimator", EXECUTOR, NOISE_LEARNER)
-"""Programs that the local runtime runs."""
+"""Programs that the local runtime can run."""
 
 CLASSIFIED = "classified"
-"""What a measurement gives on the local runtime: bits, of the kinds that IBM names."""
+"""The only kind of measurement data, by IBM's name, that the local runtime returns: bits."""
 
 MAX_WAIT_SECONDS = 30.0
-"""The longest that the local runtime holds a request."""
+"""The longest time that the local runtime holds a request."""
 
 MOCK_PREFIX = "mock_"
-"""How the name of a device's mock begins, which dry runs go to."""
+"""Prefix of the name of a backend's mock, which is used for dry runs."""
 
 
 def mock_of(device: str) -> str:
-    """Give the name of a device's mock, as the official client makes it; a mock's own is its own.
+    """Return the name of a backend's mock, as the official client forms it.
 
     Args:
-        device: name of the device, such as "fake_manila".
+        device: name of the backend, such as "fake_manila"; a mock's name is returned unchanged.
     """
     return MOCK_PREFIX + device.partition("_")[2]
 
 
 def wait_preference(header: str | None) -> float:
-    """Read the seconds of a `Prefer: wait=N` header.
+    """Parse the seconds of a `Prefer: wait=N` header.
 
     Args:
-        header: the header's text, or None where there is none.
+        header: the header's value; None if it was not sent.
 
     Returns:
-        Seconds to wait, between 0 and `MAX_WAIT_SECONDS`; 0 where nothing readable is asked for,
-        since RFC 7240 lets a server ignore a preference.
+        Seconds to wait, between 0 and `MAX_WAIT_SECONDS`; 0 if the header cannot be parsed, since
+        RFC 7240 lets a server ignore a preference.
     """
     for part in (header or "").split(","):
         name, _, value = part.partition("=")
@@ -86,7 +88,7 @@ def wait_preference(header: str | None) -> float:
                 seconds = float(value.strip())
             except ValueError:
                 return 0.0
-            # In this order a NaN is no time at all.
+            # In this order, NaN counts as 0.
             return min(seconds, MAX_WAIT_SECONDS) if seconds > 0 else 0.0
     return 0.0
 
@@ -95,4 +97,7 @@ RESULT_NAMES = frozenset(
     {"items", "keys", "ndim", "self", "shape", "size", "values", "_data", "_shape"}
     | {"_FIELDS", "_FIELD_TYPES", "_RESTRICTED_NAMES", "_SHAPE"}
 )
-"""What Qiskit's DataBin calls parts of its own, so that no register's data can be called that."""
+"""Names that Qiskit's DataBin uses itself, so that no classical register may have them."""
+
+MID_CIRCUIT = re.compile(r"(measure|reset)_\d+")
+"""Names of a device's variants of measurement and reset, which are known by their names alone."""

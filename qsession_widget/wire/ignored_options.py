@@ -1,7 +1,7 @@
-"""Options that a job names and that change nothing on the local runtime.
+"""Options that have no effect on the local runtime.
 
-One table for both sides: the client warns of them, and the worker names them in the result, where
-every client can read them.
+Client and worker share the table: the client warns of such options, and the worker lists them in
+the result, where every client can read them.
 """
 
 from __future__ import annotations
@@ -13,12 +13,12 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
 HEEDED = frozenset({"default_shots", "simulator.seed_simulator", "simulator.noise_model"})
-"""Options that do what they say, for every program of pubs."""
+"""Options that have an effect, for all programs with pubs."""
 
 HEEDED_BY_ESTIMATORS = frozenset({"default_precision", "seed_estimator"})
 
 HEEDED_IF_TWIRLED = frozenset({"twirling.num_randomizations", "twirling.shots_per_randomization"})
-"""They say how many shots there are, where anything is twirled at all."""
+"""Options that set the number of shots, if twirling is enabled."""
 
 DEFAULTS: Mapping[str, Any] = {
     "dynamical_decoupling.enable": False,
@@ -41,7 +41,7 @@ DEFAULTS: Mapping[str, Any] = {
     "scheduler_timing": False,
     "stretch_values": False,
 }
-"""What changes nothing because it is as it is done here anyway; for every name, None does too."""
+"""Values that equal what the runtime does anyway. So does None, for every option."""
 
 UNHEEDED = frozenset(
     {
@@ -65,7 +65,7 @@ UNHEEDED = frozenset(
         "simulator.coupling_map",
     }
 )
-"""Known options whose other values change nothing. What is in no table is unheeded as well."""
+"""Known options whose other values have no effect. Options in no table have none either."""
 
 SEED_OF_EXECUTOR = "experimental.seed_simulator"
 
@@ -73,11 +73,11 @@ _MAX_NAMES = 100
 
 
 def names(program_id: str, params: Mapping[str, Any]) -> list[str]:
-    """Name the options of a sampler's or estimator's job that change nothing, sorted.
+    """Return the options of a sampler or estimator job that have no effect, sorted.
 
     Args:
         program_id: "sampler" or "estimator".
-        params: of the job, as they are on the wire.
+        params: of the job, as on the wire.
     """
     options = params.get("options") or {}
     heeded = set(HEEDED)
@@ -96,10 +96,10 @@ def names(program_id: str, params: Mapping[str, Any]) -> list[str]:
 
 
 def of_executor(options: Mapping[str, Any]) -> list[str]:
-    """Name the options of an executor's job that change nothing, sorted.
+    """Return the options of an executor job that have no effect, sorted.
 
     Args:
-        options: of the job, as they are on the wire.
+        options: of the job, as on the wire.
     """
     return _unheeded(_set(options), {SEED_OF_EXECUTOR})
 
@@ -114,7 +114,7 @@ def _is_default(name: str, value: Any) -> bool:
 
 
 def _set(options: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
-    """Give each option that is set by its whole name, groups taken apart."""
+    """Yield the full name and the value of each option that is set, also of those in groups."""
     for name, value in options.items():
         if isinstance(value, dict) and "__type__" not in value and f"{prefix}{name}" not in HEEDED:
             yield from _set(value, f"{prefix}{name}.")

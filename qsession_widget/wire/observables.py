@@ -1,7 +1,7 @@
-"""Observables as Qiskit's containers hold them, however small their coefficients are.
+"""Reads observables into Qiskit's containers, however small their coefficients are.
 
-Qiskit drops terms below 1e-8 when it reads an observable, and refuses one of which nothing is left:
-energies in other units, or derivatives, may well be that small.
+Qiskit drops terms below 1e-8 when it reads an observable, and rejects one that then has no terms.
+Energies in other units, and derivatives, may well be that small.
 """
 
 from __future__ import annotations
@@ -16,15 +16,15 @@ from qiskit.primitives.containers.observables_array import ObservablesArray
 from qiskit.quantum_info import PauliList, SparseObservable, SparsePauliOp
 
 _SMALL = 1e-6
-"""Below it, an observable is read as a multiple of another one."""
+"""Observables with smaller coefficients are scaled before they are read."""
 
 
 def read(observables: Any) -> ObservablesArray:
     """Read observables in any form that Qiskit reads.
 
     Raises:
-        TypeError: for what is no observable, in Qiskit's words.
-        ValueError: for one that is not Hermitian, or empty, likewise.
+        TypeError: for an object that is not an observable (Qiskit's message).
+        ValueError: for an observable that is not Hermitian, or empty (Qiskit's message).
     """
     if isinstance(observables, ObservablesArray):
         return observables
@@ -42,7 +42,7 @@ def read(observables: Any) -> ObservablesArray:
 
 
 def _scale(observable: Any) -> float:
-    """Give a power of two near the largest coefficient where that is small, else 0."""
+    """Return a power of two near the largest coefficient if that is small, else 0."""
     if isinstance(observable, Mapping):
         coefficients = list(observable.values())
     elif isinstance(observable, (SparsePauliOp, SparseObservable)):
@@ -55,7 +55,7 @@ def _scale(observable: Any) -> float:
         return 0.0
     if not 0 < largest < _SMALL:
         return 0.0
-    # A power of two changes no digit, and the inverse of this one is finite.
+    # Scaling by a power of two is exact, and the inverse of this one is finite.
     return float(2.0 ** max(math.frexp(largest)[1], -1000))
 
 

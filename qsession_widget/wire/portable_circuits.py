@@ -1,10 +1,10 @@
-"""Circuits in a form that QPY gives back as it was, found before anything is sent.
+"""Rewrites circuits so that QPY restores them unchanged.
 
-QPY writes a delay's number and drops its unit, and it writes instructions that it cannot read
-again, or reads as others. What does not come back is sent in another form that means the same:
+QPY writes the number of a delay and drops its unit, and it writes instructions that it cannot read
+again, or reads as others. Such instructions are sent in an equivalent form:
 
-* a delay in seconds, or in parts of them, as the duration expression `length * 1.0`;
-* a delay that depends on parameters, which QPY has nothing for, as an instruction whose name says
+* a delay in seconds, or in fractions of them, as the duration expression `length * 1.0`;
+* a delay that depends on parameters, which QPY cannot represent, as an instruction whose name tells
   the unit: our own runtime knows it;
 * any other instruction by its definition.
 """
@@ -43,6 +43,7 @@ from qiskit.circuit.library import PauliGate, PermutationGate, UnitaryGate
 from qiskit.exceptions import QiskitError
 
 from qsession_widget.errors import CodecError, InvalidInputError
+from qsession_widget.wire.fields import MID_CIRCUIT
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -58,13 +59,13 @@ _DURATIONS = {
     "ps": Duration.ps,
 }
 _OPEN_DELAY = "qsession_delay_"
-"""Begins the name of an instruction that stands for a delay whose length depends on parameters."""
+"""Prefix of the name of an instruction that represents a delay whose length has parameters."""
 
 _SURE = (Measure, Reset, Barrier, Delay, Store, BreakLoopOp, ContinueLoopOp, ControlFlowOp)
-"""Instructions beside the standard gates that QPY gives back, or that are looked at elsewhere."""
+"""Instructions besides standard gates that QPY restores, or that are handled elsewhere."""
 
 _SURE_GATES = (UnitaryGate, PauliGate, PermutationGate)
-"""Gates, without the classes derived from them, that circuits have many of and QPY gives back."""
+"""Frequent gates that QPY restores; subclasses are not included."""
 
 _ARITHMETIC: dict[expr.Binary.Op, Callable[[float, float], float]] = {
     expr.Binary.Op.ADD: operator.add,
@@ -74,25 +75,25 @@ _ARITHMETIC: dict[expr.Binary.Op, Callable[[float, float], float]] = {
 }
 
 _DEFINED = (Gate, Instruction)
-"""Classes, without those derived from them, that QPY writes by their definition."""
+"""Classes that QPY writes by their definition; subclasses are not included."""
 
 
 def portable(circuit: QuantumCircuit, version: int, *, plain: bool = False) -> QuantumCircuit:
-    """Return a circuit that QPY gives back as it was: the same one where it does.
+    """Return an equivalent circuit that QPY restores unchanged; the same one if possible.
 
     Args:
         circuit: the circuit, which is not changed.
         version: of QPY.
-        plain: whether the reader knows nothing but Qiskit.
+        plain: whether the reader is plain Qiskit, without `restored`.
 
     Raises:
-        CodecError: for an instruction that has no form, and for a number that is not finite.
+        CodecError: for an instruction that cannot be represented, and for non-finite numbers.
     """
     return _Sent(version, plain=plain).of(circuit)
 
 
 def restored(circuit: QuantumCircuit) -> QuantumCircuit:
-    """Return a circuit with the delays that `portable` has given another form."""
+    """Return a circuit with its original delays: the inverse of `portable`."""
 
     def original(data: Sequence[CircuitInstruction]) -> dict[int, CircuitInstruction]:
         return {
@@ -109,7 +110,7 @@ def delays_in_dt(circuit: QuantumCircuit, dt: float | None) -> QuantumCircuit:
 
     Args:
         circuit: the circuit, which is not changed.
-        dt: the device's unit of time, in seconds; None leaves delays as they are.
+        dt: the device's unit of time, in seconds; None leaves delays unchanged.
     """
 
     def counted(data: Sequence[CircuitInstruction]) -> dict[int, CircuitInstruction]:
@@ -128,14 +129,14 @@ def delays_in_dt(circuit: QuantumCircuit, dt: float | None) -> QuantumCircuit:
 def transpiled_around_delays(
     circuit: QuantumCircuit, transpile: Callable[[QuantumCircuit], QuantumCircuit]
 ) -> QuantumCircuit:
-    """Transpile a circuit, and leave its delays as they are.
+    """Transpile a circuit, and leave its delays unchanged.
 
-    Qiskit's pass managers take no delay that depends on parameters, and none that is not a
-    multiple of the device's alignment unless the whole circuit is scheduled.
+    Qiskit's pass managers do not support delays that depend on parameters, nor delays that are not
+    a multiple of the device's alignment unless the whole circuit is scheduled.
 
     Args:
         circuit: the circuit, which is not changed.
-        transpile: transpiles one. It sees instructions called `delay` that are nothing else.
+        transpile: transpiles a circuit. It sees opaque instructions named `delay`.
     """
     delays: dict[str, Delay] = {}
 
@@ -165,15 +166,15 @@ def transpiled_around_delays(
 
 
 def delays_of_known_length(circuit: QuantumCircuit, dt: float | None) -> QuantumCircuit:
-    """Return a circuit whose delays are numbers, or depend on parameters: no expressions.
+    """Return a circuit whose delays are numbers, or depend on parameters, but no expressions.
 
     Args:
         circuit: the circuit, which is not changed.
-        dt: the device's unit of time, in seconds; None where it has none.
+        dt: the device's unit of time, in seconds; None if it has none.
 
     Raises:
-        InvalidInputError: for a stretch, whose length nothing here chooses, and for a length that
-            cannot be worked out.
+        InvalidInputError: for a stretch, whose length is not resolved here, and for a length that
+            cannot be evaluated.
     """
 
     def worked_out(data: Sequence[CircuitInstruction]) -> dict[int, CircuitInstruction]:
@@ -190,7 +191,7 @@ def delays_of_known_length(circuit: QuantumCircuit, dt: float | None) -> Quantum
 
 
 def _worked_out(node: expr.Expr, dt: float | None) -> float:
-    """Return what a constant expression comes to, lengths of time in seconds."""
+    """Evaluate a constant expression; durations are in seconds."""
     match node:
         case expr.Value():
             value = node.value
@@ -220,10 +221,10 @@ def _worked_out(node: expr.Expr, dt: float | None) -> float:
 
 
 def check_numbers(circuit: QuantumCircuit) -> None:
-    """Refuse a circuit with a number in it that is not finite.
+    """Check that all numbers in a circuit are finite.
 
     Raises:
-        CodecError: for such a number, with the instruction that has it.
+        CodecError: for one that is not, with the name of its instruction.
     """
     _check_numbers("global phase", [circuit.global_phase])
 
@@ -236,14 +237,14 @@ def check_numbers(circuit: QuantumCircuit) -> None:
 
 
 class _Sent:
-    """Finds the form in which circuits are sent."""
+    """Rewrites circuits into the form in which they are sent."""
 
     def __init__(self, version: int, *, plain: bool) -> None:
         self._version = version
         self._plain = plain
 
     def of(self, circuit: QuantumCircuit) -> QuantumCircuit:
-        """Return a circuit's form, which may be itself."""
+        """Return the form of a circuit, which may be the circuit itself."""
         _check_numbers("global phase", [circuit.global_phase])
         return _changed(circuit, self._forms)
 
@@ -291,7 +292,7 @@ class _Sent:
     def _by_definition(
         self, instruction: CircuitInstruction
     ) -> CircuitInstruction | QuantumCircuit:
-        """Return what means the same as an operation that QPY does not give back."""
+        """Return an equivalent of an operation that QPY does not restore."""
         operation = instruction.operation
         if instruction.is_standard_gate():
             values = ", ".join(map(str, instruction.params))
@@ -308,7 +309,7 @@ class _Sent:
             )
         definition = self._definition(operation)
         if type(operation) in _DEFINED and operation.definition is not None:
-            # Only what is inside it does not come back.
+            # Only its definition is not restored.
             return instruction.replace(operation=self._plainly(operation, definition))
         return definition
 
@@ -339,7 +340,7 @@ class _Sent:
 
 
 def _synthesized(operation: Any) -> QuantumCircuit | None:
-    """Return a circuit for an operation that Qiskit's transpiler knows how to make, else None."""
+    """Return a circuit for an operation that Qiskit's transpiler can synthesize, else None."""
     from qiskit.transpiler import PassManager  # noqa: PLC0415 - slow to import, and seldom needed
     from qiskit.transpiler.passes import HighLevelSynthesis  # noqa: PLC0415 - likewise
 
@@ -347,7 +348,7 @@ def _synthesized(operation: Any) -> QuantumCircuit | None:
     alone.append(operation, alone.qubits, alone.clbits)
     try:
         with warnings.catch_warnings():
-            # That it may fail for want of idle qubits: then it is refused here, and said.
+            # It may fail for lack of idle qubits: the operation is then rejected here.
             warnings.simplefilter("ignore", UserWarning)
             found: QuantumCircuit = PassManager([HighLevelSynthesis()]).run(alone)
     except QiskitError:
@@ -356,7 +357,7 @@ def _synthesized(operation: Any) -> QuantumCircuit | None:
 
 
 def _come_back(operations: Sequence[Any], version: int) -> list[bool]:
-    """Say of each operation whether QPY gives back the same."""
+    """Return for each operation whether QPY restores it."""
     trial = QuantumCircuit(
         max(each.num_qubits for each in operations), max(each.num_clbits for each in operations)
     )
@@ -368,8 +369,8 @@ def _come_back(operations: Sequence[Any], version: int) -> list[bool]:
         buffer.seek(0)
         (again,) = qpy.load(buffer)
         found = [each.operation for each in again.data]
-    # QPY writes what its readers stumble over in ways of their own.
-    except Exception:  # noqa: BLE001 - it is what is asked here, whatever the reason
+    # QPY's readers fail in many ways on what QPY writes.
+    except Exception:  # noqa: BLE001 - whether it can be read is the question here
         if len(operations) == 1:
             return [False]
         half = len(operations) // 2
@@ -381,11 +382,16 @@ def _come_back(operations: Sequence[Any], version: int) -> list[bool]:
 
 
 def _same(one: Any, other: Any) -> bool:
-    """Whether an operation is another one, read again."""
+    """Whether an operation was restored as another one."""
     try:
         if one == other:
             return True
-        # QPY reads what it has no class for as a plain gate of the same definition.
+        if MID_CIRCUIT.fullmatch(one.name):
+            return bool(
+                (one.name, one.num_qubits, one.num_clbits, one.definition, list(one.params))
+                == (other.name, other.num_qubits, other.num_clbits, other.definition, [])
+            )
+        # QPY reads a gate without a class as a plain gate of the same definition.
         return bool(
             type(other) in {*_DEFINED, ControlledGate}
             and (one.name, one.num_qubits, one.num_clbits, list(one.params))
@@ -394,7 +400,7 @@ def _same(one: Any, other: Any) -> bool:
             and other.definition is not None
             and one.definition == other.definition
         )
-    # Arrays, for one, have no truth.
+    # Arrays, for example, have no truth value.
     except (TypeError, ValueError):
         return False
 
@@ -408,9 +414,9 @@ def _changed(
     """Return a circuit with some instructions changed, also within blocks and definitions.
 
     Args:
-        circuit: the circuit, which is not changed; it is returned where nothing is to be.
-        change: gives for a circuit's instructions, by their places, what stands there then: an
-            instruction, or a circuit on the same bits.
+        circuit: the circuit, which is not changed; it is returned if there are no changes.
+        change: returns the replacements of a circuit's instructions by index: an instruction, or a
+            circuit on the same bits.
     """
     data = list(circuit.data)
     new = dict(change(data))
@@ -432,7 +438,7 @@ def _changed(
 
 
 def _with_inside(operation: Any, change: Any) -> Instruction | None:
-    """Return an instruction whose inside is changed; None where nothing in it is."""
+    """Return an instruction with changed blocks or definition; None if nothing changes."""
     if isinstance(operation, ControlFlowOp):
         blocks = [_changed(block, change) for block in operation.blocks]
         changed = any(new is not old for new, old in zip(blocks, operation.blocks, strict=True))
@@ -447,7 +453,7 @@ def _with_inside(operation: Any, change: Any) -> Instruction | None:
 
 
 def _delay_of(operation: Any) -> Delay | None:
-    """Return the delay that an instruction stands for; None where it stands for none."""
+    """Return the delay that an instruction represents; None if it represents none."""
     if isinstance(operation, Delay):
         length = operation.duration
         if (
@@ -470,7 +476,7 @@ def _delay_of(operation: Any) -> Delay | None:
 
 
 def _like(one: Any, other: Any) -> Any:
-    """Give an instruction the label of another one."""
+    """Copy the label of an instruction to another one."""
     if one.label is not None:
         other.label = one.label
     return other
@@ -483,7 +489,7 @@ def _composed(value: Any) -> bool:
 
 def _check_numbers(what: str, values: Sequence[Any]) -> None:
     for value in values:
-        # Nearly all of them are one of these, and a circuit may have very many.
+        # Nearly all values have one of these types, and a circuit may have very many.
         if type(value) is float:
             if value - value == 0:
                 continue

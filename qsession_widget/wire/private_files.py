@@ -1,4 +1,4 @@
-"""Files and folders that their owner alone can read, whatever the umask."""
+"""Files and folders that only their owner can read, whatever the umask is."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 UMASK = 0o077
-"""The umask of a process all of whose files are private."""
+"""The umask of a process that creates private files only."""
 
 FOLDER_MODE = 0o700
 FILE_MODE = 0o600
@@ -18,12 +18,12 @@ _OTHERS = 0o077
 
 
 def make_folder(path: Path) -> None:
-    """Make a folder, and the folders above it that are missing, for its owner alone.
+    """Create a folder and its missing parents, readable by their owner only.
 
-    One that is there already keeps its mode.
+    Folders that exist already keep their modes.
 
     Raises:
-        OSError: where it cannot be made, or is no folder.
+        OSError: if it cannot be created, or is not a folder.
     """
     missing = [each for each in (path, *path.parents) if not each.exists()]
     for each in reversed(missing):
@@ -33,10 +33,10 @@ def make_folder(path: Path) -> None:
 
 
 def open_to_append(path: Path) -> BinaryIO:
-    """Open a file to add to its end, and make it private, also where it was not.
+    """Open a file for appending, and make it private even if it was not.
 
     Raises:
-        OSError: where it cannot be opened.
+        OSError: if it cannot be opened.
     """
     file = os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, FILE_MODE), "ab")
     close_to_others(path)
@@ -44,7 +44,7 @@ def open_to_append(path: Path) -> BinaryIO:
 
 
 def close_to_others(path: Path) -> None:
-    """Take away what others may do with a file, where it is there and ours."""
+    """Remove the permissions of group and others from a file, if it exists and is ours."""
     try:
         found = path.lstat()
     except FileNotFoundError:

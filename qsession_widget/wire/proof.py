@@ -1,8 +1,8 @@
-"""How a local runtime proves that it is the one of the discovery file, before it sees the token.
+"""Challenge and response by which a local runtime proves its identity before it gets the token.
 
-After a crash its port may be anybody's. Whoever listens there is sent a random challenge, and only
-who knows the token can answer it; the answer tells nothing of the token. The port is part of it,
-so that another process cannot pass a challenge on to the runtime's next port.
+After a crash, any process may listen on its port. The client sends it a random challenge, which
+only a process that knows the token can answer; the answer does not reveal the token. The port is
+part of it, so that another process cannot forward the challenge to the runtime's next port.
 """
 
 from __future__ import annotations
@@ -13,13 +13,13 @@ import re
 import secrets
 
 PATH = "/qsession/proof"
-"""Below the API's prefix; takes no token, since none may be shown before."""
+"""Path below the API's prefix. It takes no token, since the client must not send one before."""
 
 CHALLENGE = "challenge"
-"""Name of the challenge in the query."""
+"""Query parameter with the challenge."""
 
 HEADER = "X-QSession-Proof"
-"""Header of the answer."""
+"""Response header with the answer."""
 
 _BYTES = 32
 _FORM = re.compile(rf"[0-9a-f]{{{2 * _BYTES}}}")
@@ -27,7 +27,7 @@ _PURPOSE = b"qsession proof of the server"
 
 
 def challenge() -> str:
-    """Give a challenge that was never given before."""
+    """Return a new random challenge."""
     return secrets.token_hex(_BYTES)
 
 
@@ -37,17 +37,17 @@ def is_challenge(text: str) -> bool:
 
 
 def answer(token: str, given: str, port: int) -> str:
-    """Give the only right answer to a challenge.
+    """Return the only correct answer to a challenge.
 
     Args:
         token: the administrator's token.
         given: the challenge.
-        port: TCP port of the server on which it was asked.
+        port: TCP port on which the server was asked.
     """
     asked = f"{given} {port}".encode()
     return hmac.new(token.encode(), _PURPOSE + b" " + asked, hashlib.sha256).hexdigest()
 
 
 def is_right(token: str, given: str, port: int, proof: str) -> bool:
-    """Whether an answer is the right one."""
+    """Whether an answer is correct."""
     return hmac.compare_digest(answer(token, given, port).encode(), proof.encode())

@@ -1,4 +1,4 @@
-"""The states of sessions and jobs as the REST API spells them."""
+"""States of sessions and jobs as the REST API spells them."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class SessionState(StrEnum):
 
 
 class Mode(StrEnum):
-    """`mode` of a session: exclusive, or prioritised only."""
+    """`mode` of a session: with exclusive use of its backend, or only prioritised."""
 
     DEDICATED = "dedicated"
     BATCH = "batch"
@@ -43,20 +43,36 @@ class JobState(StrEnum):
 
 
 class Stage(StrEnum):
-    """How far a running job is; ours alone, IBM's API has no word for it."""
+    """Stage of a running job. IBM's API has no such field."""
 
     PREPARING = "preparing"
     ON_DEVICE = "on_device"
     POST_PROCESSING = "post_processing"
 
 
+PANEL_STATES = (
+    JobState.QUEUED,
+    JobState.RUNNING,
+    JobState.COMPLETED,
+    JobState.FAILED,
+    JobState.CANCELLED,
+)
+"""The panel's byte format: the code of a job's state in a byte is its place here.
+
+Browsers read these bytes by `JOB_STATES` of `js/src/contract.ts`. Add new states at the end. When
+the order changes, the sample in `js/tests/golden` fails the tests of both sides.
+"""
+
+PANEL_STAGES = (Stage.PREPARING, Stage.ON_DEVICE, Stage.POST_PROCESSING)
+"""Likewise: the code of a stage is its place here, counted from 1; 0 is an unknown stage."""
+
 FINAL_JOB_STATES = frozenset({JobState.COMPLETED, JobState.FAILED, JobState.CANCELLED})
 
 JOB_FAILED = 1517
-"""`state.reason_code` of a job that failed for the reason that stands beside it."""
+"""`state.reason_code` of a job that failed; `state.reason` says why."""
 
 RAN_TOO_LONG = 1305
-"""`state.reason_code` of a job that was stopped at its time limit; a client treats it as failed."""
+"""`state.reason_code` of a job that was stopped at its time limit; clients treat it as failed."""
 
 JOB_STATUS = {
     JobState.QUEUED: "QUEUED",
@@ -65,7 +81,7 @@ JOB_STATUS = {
     JobState.FAILED: "ERROR",
     JobState.CANCELLED: "CANCELLED",
 }
-"""What `job.status()` says for each state of the wire (qiskit-ibm-runtime's words)."""
+"""The values of `job.status()` for each state of the wire (as in qiskit-ibm-runtime)."""
 
 FINAL_JOB_STATUS = frozenset(JOB_STATUS[state] for state in FINAL_JOB_STATES)
 
@@ -79,15 +95,15 @@ _ENDINGS = {
 
 
 def job_status(job: Mapping[str, Any]) -> str:
-    """Say a job's state in the words of `RuntimeJob.status()`.
+    """Return the value of `RuntimeJob.status()` for a job.
 
     Args:
         job: JSON of GET /jobs/{id}.
 
     Returns:
-        "QUEUED", "RUNNING", "DONE", "ERROR" or "CANCELLED". For a state that is not known here,
-        the ending that the top-level `status` names ("Cancelled - Ran too long"), so that nobody
-        waits for a job that is over; else that state in capitals, which is not final.
+        "QUEUED", "RUNNING", "DONE", "ERROR" or "CANCELLED". For an unknown state, the final one
+        that the top-level `status` names ("Cancelled - Ran too long"), so that no client waits for
+        a job that has ended; else the unknown state in capitals, which is not final.
     """
     state = job["state"]
     text = str(state["status"])
@@ -103,7 +119,7 @@ def job_status(job: Mapping[str, Any]) -> str:
 
 
 def session_status(state: str, *, accepting_jobs: bool) -> str:
-    """Say a session's state in the words of `Session.status()`.
+    """Return the value of `Session.status()` for a session.
 
     Args:
         state: `state` of the session's JSON.
@@ -111,7 +127,7 @@ def session_status(state: str, *, accepting_jobs: bool) -> str:
 
     Returns:
         "Pending", "In progress, accepting new jobs", "In progress, not accepting new jobs",
-        "Closed", or, for a state that is not known here, that state with a capital.
+        "Closed", or an unknown state, capitalized.
     """
     match state:
         case SessionState.OPEN | SessionState.INACTIVE:

@@ -1,7 +1,7 @@
-"""A transpiler target from a device's configuration and properties, as the REST API sends them.
+"""Builds a transpiler target from a backend's configuration and properties.
 
-Both sides need it: the client to let Qiskit transpile for the device, the runtime's workers to
-build the device's noise. Field names: GET /backends/{name}/configuration and .../properties.
+Both sides need it: the client to transpile for the backend, the runtime's workers to build its
+noise. Field names: GET /backends/{name}/configuration and .../properties.
 """
 
 from __future__ import annotations
@@ -24,17 +24,17 @@ CONTROL_FLOW = {
 NON_UNITARY = frozenset({"measure", "reset", "delay"})
 
 Placement = dict[tuple[int, ...], InstructionProperties | None]
-"""Where an instruction exists on the device, with its error and duration."""
+"""The qubits on which an instruction exists, with its error and duration."""
 
 
 class MeasureProperties(InstructionProperties):  # type: ignore[misc] # qiskit has no types
-    """What a device's record says about reading a qubit, by the names that Aer looks for.
+    """Measurement errors of a qubit, by the names that Aer looks for.
 
-    A target's own figure is one number, with which a 0 and a 1 would be misread equally often.
+    A target itself has one number only, as if 0 and 1 were misread equally often.
 
     Attributes:
-        prob_meas1_prep0: probability of reading 1 where 0 was prepared.
-        prob_meas0_prep1: probability of reading 0 where 1 was prepared.
+        prob_meas1_prep0: probability of reading 1 if 0 was prepared.
+        prob_meas0_prep1: probability of reading 0 if 1 was prepared.
     """
 
     def __init__(
@@ -49,21 +49,21 @@ class MeasureProperties(InstructionProperties):  # type: ignore[misc] # qiskit h
         self.prob_meas0_prep1 = prob_meas0_prep1
 
     def __reduce__(self) -> tuple[Any, ...]:
-        """Copy whole: the parent knows of its own two figures only."""
+        """Copy all values: the parent class only knows its own two."""
         probabilities = self.prob_meas1_prep0, self.prob_meas0_prep1
         return type(self), (self.duration, self.error, *probabilities)
 
 
 def build_target(configuration: dict[str, Any], properties: dict[str, Any] | None) -> Target:
-    """Build the target of a device.
+    """Build the target of a backend.
 
     Args:
         configuration: JSON of the configuration endpoint.
         properties: JSON of the properties endpoint; None or empty for a simulator.
 
     Returns:
-        The target, with errors and durations (seconds) where the properties give them, and
-        without the qubits and gates that the properties call not operational.
+        The target, with errors and durations (seconds) from the properties, and without the qubits
+        and gates that the properties mark as not operational.
     """
     num_qubits = configuration["n_qubits"]
     properties = properties or {}
@@ -109,7 +109,7 @@ def build_target(configuration: dict[str, Any], properties: dict[str, Any] | Non
 
 
 def _reading(qubit: dict[str, float]) -> InstructionProperties:
-    """Give the figures of a qubit's measurement, its two errors apart where the record has both."""
+    """Return the properties of a qubit's measurement, with both errors if they were recorded."""
     duration, error = qubit.get("readout_length"), qubit.get("readout_error")
     of_zero, of_one = qubit.get("prob_meas1_prep0"), qubit.get("prob_meas0_prep1")
     if of_zero is None or of_one is None:
@@ -118,7 +118,7 @@ def _reading(qubit: dict[str, float]) -> InstructionProperties:
 
 
 def _values(entries: list[dict[str, Any]]) -> dict[str, float]:
-    """Read a list of `{name, unit, value}` into SI units."""
+    """Convert a list of `{name, unit, value}` to SI units."""
     return {
         entry["name"]: apply_prefix(entry["value"], entry["unit"])
         if entry.get("unit")
@@ -128,7 +128,7 @@ def _values(entries: list[dict[str, Any]]) -> dict[str, float]:
 
 
 def _instructions(configuration: dict[str, Any]) -> dict[str, Any]:
-    """Give every instruction of the device: standard gates, control flow, and its own."""
+    """Return all instructions of the device: standard gates, control flow, and its own."""
     standard = get_standard_gate_name_mapping()
     supported = set(configuration.get("supported_instructions") or NON_UNITARY)
     names = set(configuration["basis_gates"]) | (supported & (NON_UNITARY | set(CONTROL_FLOW)))
@@ -154,7 +154,7 @@ def _instructions(configuration: dict[str, Any]) -> dict[str, Any]:
 
 
 def _configured(configuration: dict[str, Any], name: str) -> Placement | None:
-    """Give the places that the configuration names, None where it names none (anywhere)."""
+    """Return the qubits that the configuration lists for a gate; None if it lists none (all)."""
     for gate in configuration["gates"]:
         if gate["name"] == name and gate.get("coupling_map"):
             return {tuple(where): None for where in gate["coupling_map"]}
@@ -162,7 +162,7 @@ def _configured(configuration: dict[str, Any], name: str) -> Placement | None:
 
 
 def _measured(properties: dict[str, Any], name: str, faulty: set[int]) -> Placement | None:
-    """Give the places for which the properties have figures, None where they have none."""
+    """Return the qubits for which the properties have values; None if they have none."""
     entries = [gate for gate in properties.get("gates", []) if gate["gate"] == name]
     if not entries:
         return None
@@ -177,7 +177,7 @@ def _measured(properties: dict[str, Any], name: str, faulty: set[int]) -> Placem
 
 
 def _broken(properties: dict[str, Any], name: str, faulty: set[int]) -> set[tuple[int, ...]]:
-    """Give the places that the properties list and call not operational."""
+    """Return the qubits on which the properties mark a gate as not operational."""
     return {
         tuple(gate["qubits"])
         for gate in properties.get("gates", [])

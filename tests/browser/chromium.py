@@ -12,7 +12,7 @@ NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable"
 
 
 def find() -> str | None:
-    """Give the path of a Chromium that is installed: `$CHROMIUM_PATH` first."""
+    """Return the path of a Chromium that is installed: `$CHROMIUM_PATH` first."""
     named = os.environ.get("CHROMIUM_PATH")
     if named:
         return named

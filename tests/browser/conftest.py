@@ -40,7 +40,7 @@ def browser() -> Iterator[Browser]:
 
 @pytest.fixture
 def page(browser: Browser) -> Iterator[Page]:
-    """Give a page of its own profile."""
+    """Return a page of its own profile."""
     context = browser.new_context(viewport=VIEWPORT)  # type: ignore[arg-type]
     context.set_default_timeout(jupyter.TIMEOUT_MS)
     yield context.new_page()
@@ -49,7 +49,7 @@ def page(browser: Browser) -> Iterator[Page]:
 
 @pytest.fixture
 def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    """Give the folder of a runtime that this process and the host share."""
+    """Return the folder of a runtime that this process and the host share."""
     folder = tmp_path / "qsession"
     monkeypatch.setenv("QSESSION_HOME", str(folder))
     yield folder
@@ -65,6 +65,6 @@ def lab(tmp_path: Path, home: Path) -> Iterator[jupyter.Lab]:
 
 @pytest.fixture
 def artifacts() -> Path:
-    """Give the folder, ignored by git, for what a person should look at."""
+    """Return the folder, ignored by git, for what a person should look at."""
     ARTIFACTS.mkdir(exist_ok=True)
     return ARTIFACTS

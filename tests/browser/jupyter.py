@@ -96,7 +96,7 @@ class Notebook:
         return bool(self.page.evaluate(_IDLE))
 
     def errors(self) -> list[str]:
-        """Give the text of every traceback in the notebook."""
+        """Return the text of every traceback in the notebook."""
         return self.page.locator(
             ".jp-Notebook [data-mime-type='application/vnd.jupyter.stderr']"
         ).all_inner_texts()
@@ -206,7 +206,7 @@ def _kernel(folder: Path, python: str) -> None:
 
 
 def _interpreter(running: Lab) -> str:
-    """Give the interpreter of the kernels that notebooks get."""
+    """Return the interpreter of the kernels that notebooks get."""
     found = requests.get(
         f"{running.url}/api/kernelspecs", params={"token": running.token}, timeout=DEADLINE_SECONDS
     )
@@ -220,5 +220,5 @@ def free_port() -> int:
 
 
 def environment_without(*names: str) -> dict[str, str]:
-    """Give this process's environment without some variables."""
+    """Return this process's environment without some variables."""
     return {name: value for name, value in os.environ.items() if name not in names}

@@ -49,7 +49,7 @@ def notebook_of(folder: Path, *cells: str) -> Path:
 
 
 def the_session() -> Session:
-    """Give the session that the notebook has opened, by its one job."""
+    """Return the session that the notebook has opened, by its one job."""
     service = QiskitRuntimeService(channel="local")
     (job,) = eventually(lambda: service.jobs(limit=None))
     assert job.session_id is not None
@@ -70,7 +70,7 @@ def test_the_panel_survives_the_death_of_the_server(lab: Lab, page: Page, tmp_pa
     found = process.status()
     assert found is not None
     os.kill(found["pid"], signal.SIGKILL)
-    # Whoever asks next starts it again, this process or the panel.
+    # The next request starts it again, from this process or the panel.
     job = long_job(session, bindings=5)
     row = notebook.panel.locator(f"[data-job-id='{job.job_id()}']")
     expect(row).to_have_attribute("data-status", "completed")

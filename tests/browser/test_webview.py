@@ -43,7 +43,7 @@ RUNNING = 1
 
 @pytest.fixture
 def panel(home: Path) -> Iterator[SessionPanel]:
-    """Give a panel whose messages no kernel carries."""
+    """Return a panel whose messages no kernel carries."""
     del home
     session = Session(backend="fake_manila")
     yield SessionPanel(session)
@@ -51,7 +51,7 @@ def panel(home: Path) -> Iterator[SessionPanel]:
 
 
 def state_of(panel: SessionPanel) -> dict[str, Any]:
-    """Give what the kernel sends of a panel, its bytes as numbers."""
+    """Return what the kernel sends of a panel, its bytes as numbers."""
     state = panel.get_state()
     return {**state, "states": list(state["states"])}
 

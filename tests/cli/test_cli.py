@@ -20,8 +20,8 @@ from qsession_widget.client import service
 from qsession_widget.local import process
 from qsession_widget.local.admin import Administration
 from qsession_widget.transport import accounts
+from tests.client.circuits import bell
 from tests.conftest import DEADLINE_SECONDS, running
-from tests.core.circuits import bell
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -31,7 +31,7 @@ QSESSION = [sys.executable, "-P", "-c", "from qsession_widget.cli.main import ma
 
 @pytest.fixture
 def demo_folder(tmp_path: Path) -> Iterator[Path]:
-    """Give an empty folder to run the demo in, with a runtime of its own in it."""
+    """Return an empty folder to run the demo in, with a runtime of its own in it."""
     yield tmp_path
     process.stop(folder=tmp_path / "qsession")
 
@@ -79,7 +79,7 @@ def test_jobs_that_were_left_behind_are_cancelled(
             job.wait_for_final_state()
             assert job.cancelled()
         assert main(["cancel", jobs[0].job_id()]) == 0
-        assert "1 was over already" in capsys.readouterr().out
+        assert "1 had already ended" in capsys.readouterr().out
         assert not others.in_final_state()
         assert main(["cancel", "nothing"]) == 1
         assert "nothing" in capsys.readouterr().err
@@ -101,7 +101,7 @@ def test_time_passes_on_a_virtual_clock_alone(
         assert found is not None
         assert main(["clock", "advance", "8h"]) == 0
         later = datetime.fromisoformat(found["now"]) + timedelta(hours=8)
-        assert f"It is {later:%Y-%m-%dT%H:%M:%S}" in capsys.readouterr().out
+        assert f"It is now {later:%Y-%m-%dT%H:%M:%S}" in capsys.readouterr().out
         assert main(["clock", "advance", "eight"]) == 1
         assert "TIME" in capsys.readouterr().err
         assert main(["clock", "advance", "400d"]) == 1
@@ -143,9 +143,9 @@ def test_serve_explains_itself() -> None:
     said = " ".join(explained.stdout.split())
     for option in ("--port", "--workers", "--min-job-seconds", "--idle-exit-seconds", "--tls-cert"):
         assert option in said
-    for title in ("the runtime itself:", "others:", "limits:", "what is kept:", "devices:"):
+    for title in ("the runtime itself:", "other machines:", "limits:", "retention:", "backends:"):
         assert title in said
-    assert "most jobs of one user that have not ended (default: 10000)" in said
+    assert "unfinished jobs of one user (default: 10000)" in said
     assert "None" not in said
 
 
@@ -179,9 +179,9 @@ def test_in_a_terminal_the_demo_opens_jupyterlab_with_the_options_given(demo_fol
     environment = {**os.environ, "QSESSION_HOME": str(demo_folder / "qsession"), "TERM": "xterm"}
     # Its session is the other tests' matter.
     program = """
-from qsession_widget import cli, demo
+from qsession_widget.cli import demo, main
 demo.show_session = lambda console: None
-cli.main(["demo", "--allow-root", "--", "--no-browser", "--port", "0"])
+main.main(["demo", "--allow-root", "--", "--no-browser", "--port", "0"])
 """
     opened = subprocess.Popen(  # noqa: S603  ours
         [sys.executable, "-P", "-c", program],
@@ -196,7 +196,7 @@ cli.main(["demo", "--allow-root", "--", "--no-browser", "--port", "0"])
         shown = _read_until(terminal, "/lab?token=")
     finally:
         opened.terminate()
-        # What nobody reads would hold up its end.
+        # Unread output would block its end.
         _read_until(terminal, None)
         opened.wait(DEADLINE_SECONDS)
         os.close(terminal)

@@ -10,8 +10,8 @@ from qsession_widget import QiskitRuntimeService, Sampler
 from qsession_widget.cli.main import main
 from qsession_widget.errors import NotAuthorizedError
 from qsession_widget.local import process
+from tests.client.circuits import bell
 from tests.conftest import running
-from tests.core.circuits import bell
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -148,7 +148,7 @@ class DownloadError(Exception):
 
 
 def download() -> Path:
-    """Give the source distribution, from the registry or from where it was left the last time.
+    """Return the source distribution, from the registry or from where it was left the last time.
 
     Raises:
         DownloadError: where pip cannot fetch it, or it is not the one that was pinned.
@@ -311,7 +311,7 @@ def compare(
 
 
 def summary(outcomes: Outcomes, wrong: list[str]) -> str:
-    """Give the closing line."""
+    """Return the closing line."""
     counts = (f"{len(getattr(outcomes, name))} {name}" for name in ("passed", "failed", "skipped"))
     verdict = f"{len(wrong)} not as expected" if wrong else "as expected"
     return f"{', '.join(counts)}; {verdict}"

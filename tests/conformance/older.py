@@ -59,7 +59,7 @@ def main() -> int:
 
 
 def install() -> Path:
-    """Give the interpreter of an environment with the release, making it where there is none."""
+    """Return the interpreter of an environment with the release, making it where there is none."""
     folder = CACHE / f"{PACKAGE}-{RELEASE}"
     python, done = folder / "bin" / "python", folder / ".installed"
     if not done.exists():

@@ -16,8 +16,8 @@ from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
 
 from qsession_widget import QiskitRuntimeService
+from tests.client.throwaway import serving
 from tests.conformance.official import download
-from tests.core.throwaway import serving
 
 FOLDER = "test/unit/backwards_compatibility/resources/"
 

@@ -48,7 +48,7 @@ class Mutator:
         self._random = random.Random(seed)  # noqa: S311 - mutations keep no secret
 
     def bodies(self, count: int) -> Iterator[bytes]:
-        """Give so many bodies."""
+        """Return so many bodies."""
         for _ in range(count):
             yield self._body()
 
@@ -128,7 +128,7 @@ _TYPES = ("QuantumCircuit", "ndarray", "complex", "set", "BitArray", "PubResult"
 
 
 def _places(value: Any) -> Iterator[tuple[Any, Any]]:
-    """Give every place inside a JSON value, as its holder and its key there."""
+    """Return every place inside a JSON value, as its holder and its key there."""
     keys: list[Any] = []
     if isinstance(value, dict):
         keys = list(value)

@@ -27,8 +27,8 @@ from qsession_widget import QiskitRuntimeService, Sampler, Session
 from qsession_widget.local import process as local
 from qsession_widget.wire.discovery import Discovery
 from qsession_widget.wire.fields import API_PREFIX
+from tests.client.throwaway import serving
 from tests.conftest import DEADLINE_SECONDS, eventually, gone, running
-from tests.core.throwaway import serving
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -93,7 +93,7 @@ def folder(own_runtime: Path) -> Iterator[Path]:
 
 
 def test_a_server_that_is_killed_in_the_middle_of_a_queue_loses_nothing(folder: Path) -> None:
-    """Threads wait in result(); nobody makes a new call; every job ends, and once."""
+    """Threads wait in result() without new calls; every job ends, and once."""
     service = QiskitRuntimeService(channel="local")
     before = local.endpoint(start=False, folder=folder)
     count = 24
@@ -224,7 +224,7 @@ def test_a_signal_ends_it_cleanly_and_its_jobs_go_on_at_the_next_start(
 
 
 def connections(pid: int) -> list[Any]:
-    """Give the connections that a server has accepted and not closed."""
+    """Return the connections that a server has accepted and not closed."""
     found = psutil.Process(pid).net_connections("tcp")
     return [each for each in found if each.status == psutil.CONN_ESTABLISHED]
 
@@ -242,7 +242,7 @@ def test_it_ends_when_there_is_nothing_to_do_but_not_with_an_open_session(tmp_pa
         found = local.endpoint(start=False, folder=tmp_path)
         body = {"backend": "fake_manila"}
         ask(found, "POST", "/sessions", json=body)
-        # Nobody asks for anything more: the session closes by its own timer, after 3 s.
+        # There are no more requests: the session closes by its own timer, after 3 s.
         assert child.wait(DEADLINE_SECONDS) == 0
         assert child.stderr is not None
         assert "nothing to do for 1 s" in child.stderr.read()

@@ -18,8 +18,8 @@ from qiskit_ibm_runtime.quantum_program import QuantumProgram
 from qsession_widget.wire import codec
 from tests.conftest import eventually, running
 from tests.faults.mutations import Mutator
-from tests.runtime.test_executor_program import params as of_program
-from tests.runtime.test_http import COIN, Server, reached
+from tests.runtime.server import COIN, Server, reached
+from tests.runtime.worker.test_executor_program import params as of_program
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -31,7 +31,7 @@ JOBS = 6
 """Of each round: threads that submit one and wait for its result while the kill comes."""
 
 LATEST_SECONDS = 0.6
-"""By then all jobs of a round have ended where nobody is killed."""
+"""By then all jobs of a round have ended if nothing is killed."""
 
 SHOTS = 50
 
@@ -46,7 +46,7 @@ def circuit() -> QuantumCircuit:
 
 
 def workers(server: int) -> list[int]:
-    """Give the processes that run jobs, which may end while they are looked for."""
+    """Return the processes that run jobs, which may end while they are looked for."""
     found: list[int] = []
     with suppress(psutil.NoSuchProcess):
         for child in psutil.Process(server).children():

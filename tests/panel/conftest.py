@@ -33,11 +33,11 @@ class Wire:
     messages: list[Message] = field(default_factory=list)
 
     def updates(self) -> list[Message]:
-        """Give the messages that came after a widget was opened."""
+        """Return the messages that came after a widget was opened."""
         return [message for message in self.messages if message.kind == "comm_msg"]
 
     def opened(self) -> list[dict[str, Any]]:
-        """Give the first state of each widget of ours; what travels as bytes is named only."""
+        """Return the first state of each widget of ours; what travels as bytes is named only."""
         return [
             {**message.data["state"], **{path[0]: ... for path in message.data["buffer_paths"]}}
             for message in self.messages
@@ -69,7 +69,7 @@ def wire(monkeypatch: pytest.MonkeyPatch) -> Wire:
 
 
 def shown(session: Session) -> SessionPanel:
-    """Give a panel that is on a screen, as the browser says it."""
+    """Return a panel that is on a screen, as the browser reports it."""
     panel = SessionPanel(session)
     update = {"method": "update", "state": {"_view_count": 1}, "buffer_paths": []}
     panel._handle_msg({"content": {"data": update}, "buffers": []})
@@ -77,7 +77,7 @@ def shown(session: Session) -> SessionPanel:
 
 
 def answers(wire: Wire) -> list[Any]:
-    """Give what a panel has answered to the browser's questions."""
+    """Return what a panel has answered to the browser's questions."""
     custom = [each.data for each in wire.updates() if each.data["method"] == "custom"]
     return [data["content"]["peek"] for data in custom]
 

@@ -1,15 +1,22 @@
 from __future__ import annotations
 
+import json
+import os
 import random
 from datetime import timedelta
+from pathlib import Path
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from qsession_widget.monitoring.snapshot import Estimate, JobRow, Stages
 from qsession_widget.panel import job_columns
-from qsession_widget.wire.states import JobState
+from qsession_widget.wire.states import PANEL_STAGES, PANEL_STATES, JobState
 from tests.panel.test_renderings import NOON, job
+
+SAMPLE = Path(__file__).parents[2] / "js" / "tests" / "golden" / "job-states.json"
+"""Jobs as (state, stage, how many in a row), and the bytes that stand for them; vitest reads it."""
 
 
 def states_of(encoded: bytes) -> list[int]:
@@ -25,6 +32,24 @@ def states_of(encoded: bytes) -> list[int]:
             found += [encoded[at] & 0x0F] * length
             at += 3
     return found
+
+
+def test_the_sample_of_state_bytes_is_as_this_side_writes_it() -> None:
+    jobs: list[tuple[str, str | None, int]] = [(state, None, 1) for state in PANEL_STATES]
+    jobs += [(JobState.RUNNING, stage, 1) for stage in PANEL_STAGES]
+    jobs += [("Mystery", None, 1), (JobState.RUNNING, PANEL_STAGES[1], 300)]
+    rows = [
+        job(f"j-{at}-{place}", state, sub_status=stage)
+        for at, (state, stage, count) in enumerate(jobs)
+        for place in range(count)
+    ]
+    sample = {"jobs": jobs, "bytes": list(job_columns.state_bytes(rows))}
+    if os.environ.get("QSESSION_WRITE"):
+        SAMPLE.write_text(json.dumps(sample) + "\n")
+    assert json.loads(SAMPLE.read_text()) == json.loads(json.dumps(sample)), (
+        "panels in browsers read these bytes: add states and stages at the end only, then write "
+        "the sample anew with QSESSION_WRITE=1"
+    )
 
 
 def test_a_page_has_what_a_row_shows() -> None:
@@ -98,6 +123,7 @@ def test_states_are_read_as_they_were_written(states: list[str]) -> None:
     assert len(encoded) <= len(states)
 
 
+@pytest.mark.minute
 def test_a_long_run_of_states_is_short() -> None:
     rows = [job(str(at), "Queued") for at in range(200_000)]
     encoded = job_columns.state_bytes(rows)

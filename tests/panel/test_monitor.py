@@ -9,14 +9,14 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from qsession_widget import QiskitRuntimeService, Sampler, Session
-from qsession_widget.client import listings
+from qsession_widget.client import service as service_module
 from qsession_widget.local import process
 from qsession_widget.monitoring.monitor import Monitor
 from qsession_widget.monitoring.snapshot import LinkState
 from qsession_widget.wire.discovery import Discovery
+from tests.client.circuits import bell
+from tests.client.spy import requests_seen
 from tests.conftest import eventually, running
-from tests.core.circuits import bell
-from tests.core.spy import requests_seen
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -49,7 +49,7 @@ class BrokenView(View):
 
 
 def connected(folder: Path) -> QiskitRuntimeService:
-    """Join a runtime as somebody else's, which this process does not start again."""
+    """Join a runtime of another user, which this process does not start again."""
     found = Discovery.read(folder)
     assert found is not None
     return QiskitRuntimeService(channel="local", url=found.url, token=found.token)
@@ -229,7 +229,7 @@ def test_a_service_without_our_additions_is_asked_for_little(
 ) -> None:
     """However many jobs wait; and nothing that happens to them is missed."""
     del slow_runtime
-    monkeypatch.setattr(listings, "PAGE", 10)
+    monkeypatch.setattr(service_module, "PAGE", 10)
     service = QiskitRuntimeService()
     session = Session(service, backend="fake_nairobi")
     sampler = Sampler(session)

@@ -25,7 +25,7 @@ SECRETS = ("crn:v1", ACCOUNT, "Bearer ey")
 
 
 def found_in(saved: Any, *secrets: str) -> list[str]:
-    """Give the secrets that stand anywhere in something that is saved."""
+    """Return the secrets that stand anywhere in something that is saved."""
     text = json.dumps(saved, default=repr)
     return [secret for secret in (*SECRETS, *secrets) if secret.lower() in text.lower()]
 

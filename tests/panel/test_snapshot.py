@@ -20,6 +20,8 @@ from qsession_widget.monitoring.snapshot import (
 from qsession_widget.panel import formatting
 from qsession_widget.panel.html import as_html
 from qsession_widget.panel.text import as_text
+from qsession_widget.wire import documents
+from qsession_widget.wire.documents import SessionExtrasDocument
 from tests.panel.test_renderings import NOON, job, snapshot
 
 RUNNING: dict[str, Any] = {
@@ -81,9 +83,13 @@ def test_what_is_no_length_of_time_is_no_estimate(seconds: object) -> None:
     assert JobRow.from_json(queued, NOON).estimate is None
 
 
+def extras(**found: Any) -> SessionExtrasDocument:
+    return documents.read(SessionExtrasDocument, found)
+
+
 @pytest.mark.parametrize("rate", [0, 60, 1.0])
 def test_a_clock_may_stand_still_or_hurry(rate: float) -> None:
-    session = {"qsession": {"now": "2026-11-22T12:00:00Z", "rate": rate}}
+    session = extras(now="2026-11-22T12:00:00Z", rate=rate)
     clock = ServiceClock.read(session, NOON + timedelta(days=1))
     assert clock.rate == rate
     assert clock.shown == NOON
@@ -92,23 +98,24 @@ def test_a_clock_may_stand_still_or_hurry(rate: float) -> None:
 
 
 def test_a_service_without_a_clock_goes_like_the_world() -> None:
-    assert ServiceClock.read({}, NOON).rate == 1
-    assert ServiceClock.read({"qsession": {"rate": None}}, NOON).rate == 1
+    assert ServiceClock.read(extras(), NOON).rate == 1
+    assert ServiceClock.read(extras(rate=None), NOON).rate == 1
 
 
 def test_usage_is_split_as_far_as_it_is_known() -> None:
-    assert UsageSplit.read({"on_device_seconds": 2, "idle_seconds": 1.5}) == UsageSplit(
-        2.0, None, 1.5
-    )
-    assert UsageSplit.read({"on_device_seconds": None}) is None
-    assert UsageSplit.read(None) is None
+    known = {"on_device_seconds": 2, "idle_seconds": 1.5}
+    assert UsageSplit.read(extras(usage=known).usage) == UsageSplit(2.0, None, 1.5)
+    assert UsageSplit.read(extras(usage={"on_device_seconds": None}).usage) is None
+    assert UsageSplit.read(extras(usage=None).usage) is None
+    assert UsageSplit.read(extras().usage) is None
 
 
 def test_a_cache_that_was_not_used_is_none() -> None:
-    assert CacheFigures.read({"hits": 0, "misses": 0, "seconds_saved": 0.0}) is None
-    assert CacheFigures.read({"hits": 3, "misses": 1, "seconds_saved": 0.5}) == CacheFigures(
-        3, 1, 0.5
-    )
+    unused = {"hits": 0, "misses": 0, "seconds_saved": 0.0}
+    assert CacheFigures.read(extras(cache=unused).cache) is None
+    assert CacheFigures.read(extras().cache) is None
+    used = {"hits": 3, "misses": 1, "seconds_saved": 0.5}
+    assert CacheFigures.read(extras(cache=used).cache) == CacheFigures(3, 1, 0.5)
 
 
 def test_text_and_html_say_all_that_is_known() -> None:

@@ -26,7 +26,7 @@ LIMIT_BYTES = 12_000
 
 @pytest.fixture
 def panel(runtime: Path, wire: Wire) -> Iterator[SessionPanel]:
-    """Give a panel that nobody but the test writes to."""
+    """Return a panel that only the test writes to."""
     del runtime, wire
     session = Session(backend="fake_manila", max_time=600)
     opened = SessionPanel(session)
@@ -37,7 +37,7 @@ def panel(runtime: Path, wire: Wire) -> Iterator[SessionPanel]:
 
 
 def row(at: int) -> JobRow:
-    """Give a job of a long session: most have ended, every tenth failed, the rest wait."""
+    """Return a job of a long session: most have ended, every tenth failed, the rest wait."""
     name = f"d4h{at:05d}s0v6qs73a8r0a1"
     created = NOON + timedelta(seconds=at)
     if at >= COUNT // 2:
@@ -76,7 +76,7 @@ def many(jobs: list[JobRow]) -> Snapshot:
 
 
 def size(message: Message) -> int:
-    """Give the bytes that travel: the JSON, and the buffers beside it."""
+    """Return the bytes that travel: the JSON, and the buffers beside it."""
     return len(json.dumps(message.data)) + message.buffer_bytes
 
 

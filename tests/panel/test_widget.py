@@ -399,7 +399,7 @@ def test_no_secret_is_in_the_state(session: Session, runtime: Path, wire: Wire) 
 
 def test_what_is_no_session_has_no_panel(runtime: Path) -> None:
     del runtime
-    with pytest.raises(InvalidInputError, match="'fake_manila' is no session"):
+    with pytest.raises(InvalidInputError, match="'fake_manila' is not a session"):
         SessionPanel("fake_manila")  # type: ignore[arg-type]  # that is the point
     with pytest.raises(NotFoundError, match="no-such-session"):
         watch("no-such-session")

@@ -11,6 +11,7 @@ from qiskit import QuantumCircuit
 
 from qsession_widget.runtime.control.admission import NewSession
 from qsession_widget.runtime.control.coordinator import Coordinator
+from qsession_widget.runtime.control.state import Phase
 from qsession_widget.runtime.model.job import Job
 from qsession_widget.runtime.settings import Settings
 from qsession_widget.runtime.store.store import Store
@@ -129,7 +130,7 @@ class Bench:
         async with asyncio.timeout(DEADLINE_SECONDS):
             with self.coordinator.notifier.watch(job_id) as changed:
                 # What is on disk can be read a moment before the event loop hears that it is.
-                while job_id in self.coordinator._state.ending:
+                while self.coordinator._state.phase(job_id) is Phase.ENDING:
                     await changed.wait()
                     changed.clear()
         return job
@@ -155,14 +156,14 @@ class Bench:
     def nothing_left(self) -> None:
         """Nothing of a job that has ended stays in memory."""
         inside = self.coordinator
-        assert (inside._state.jobs, inside._state.interim, inside._scheduler._jobs) == ({}, {}, {})
-        assert inside._state.timers.next() is None or inside._state.sessions
-        assert (inside._state.arriving, inside._state.ending) == ({}, {})
-        assert not inside._admission.creating
-        assert not inside._admission.opening
-        assert not inside._admission._before
-        assert not inside._state.pending
-        assert not inside._dispatcher.handing_over
+        assert (inside._state._jobs, inside._scheduler._jobs) == ({}, {})
+        assert inside._state.timers.next() is None or inside._state.sessions()
+        assert (inside._state.arriving, inside._state._ending) == (0, {})
+        assert not inside._admission._creating
+        assert not inside._admission._opening
+        assert not inside._state._pending
+        assert not inside._state._counts
+        assert not inside._dispatcher._handing_over
         assert not inside.notifier._waiting
 
 

@@ -19,8 +19,8 @@ from qsession_widget.local import process
 from qsession_widget.runtime.device_catalog import Catalog
 from qsession_widget.runtime.worker import executor_program, measure_variants
 from qsession_widget.wire.target import CONTROL_FLOW
-from tests.runtime.test_executor_program import params
-from tests.runtime.test_simulation import sample
+from tests.runtime.worker.jobs import sample
+from tests.runtime.worker.test_executor_program import params
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -196,7 +196,7 @@ class Runtime(RuleBasedStateMachine):
             st.sampled_from([found for d in "de" if (found := self.scheduler.on_device(d))])
         )
         self.jobs[job_id] = replace(self.jobs[job_id], off_device_at=self.now)
-        self.gets_device(self.scheduler.give_back(job_id))
+        self.gets_device(self.scheduler.release(job_id))
 
     @rule(data=st.data(), how=st.sampled_from(["Completed", "Failed", "Cancelled"]))
     @precondition(lambda self: self.jobs)
@@ -322,7 +322,7 @@ class Runtime(RuleBasedStateMachine):
                 assert not session.running
 
 
-TestRuntime = Runtime.TestCase
+TestRuntime = pytest.mark.minute(Runtime.TestCase)
 TestRuntime.settings = settings(
     max_examples=HISTORIES,
     stateful_step_count=40,

@@ -15,12 +15,10 @@ import numpy as np
 import pytest
 from qiskit import QuantumCircuit
 
-from qsession_widget.runtime import bounds
-from qsession_widget.runtime.worker import main
 from qsession_widget.wire import codec
 from tests.conftest import DEADLINE_SECONDS, running
-from tests.runtime.test_http import COIN, Server, problem, reached, workers
-from tests.runtime.test_owners import add
+from tests.runtime.http.test_users import add
+from tests.runtime.server import COIN, Server, problem, reached, workers
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -207,15 +205,6 @@ def test_a_result_that_is_too_large(server: Server) -> None:
     failed(server, ["10000", "--max-result-bytes"], params=pub, backend="aer_simulator")
 
 
-def test_interim_results_are_kept_up_to_their_bound() -> None:
-    sent: list[str] = []
-    tell = main.Showing(sent.append)
-    for size in (bounds.INTERIM_CHARACTERS - 1, 1, 1, 0):
-        tell("x" * size)
-    # What was left out would be in the middle of what comes after it: nothing comes after it.
-    assert [len(each) for each in sent] == [bounds.INTERIM_CHARACTERS - 1, 1]
-
-
 def test_too_many_qubits(server: Server) -> None:
     wide = QuantumCircuit(40)
     wide.h(range(29))
@@ -336,4 +325,4 @@ def test_limits_that_cannot_be(flag: str) -> None:
         command, capture_output=True, text=True, timeout=DEADLINE_SECONDS, check=False
     )
     assert ended.returncode == 2
-    assert "-1 is too few" in ended.stderr
+    assert "-1 is too small" in ended.stderr

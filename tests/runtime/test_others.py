@@ -20,8 +20,8 @@ from qsession_widget.local.admin import Administration
 from qsession_widget.runtime.__main__ import main
 from qsession_widget.wire.discovery import Discovery
 from qsession_widget.wire.fields import API_PREFIX
+from tests.client.circuits import bell
 from tests.conftest import DEADLINE_SECONDS, eventually, running
-from tests.core.circuits import bell
 from tests.runtime import certificates
 
 if TYPE_CHECKING:

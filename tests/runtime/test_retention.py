@@ -14,13 +14,13 @@ from qsession_widget import QiskitRuntimeService, Sampler, Session
 from qsession_widget.cli.main import main
 from qsession_widget.errors import ServiceError
 from qsession_widget.runtime.clock import VirtualClock, WallClock
-from qsession_widget.runtime.http.routes.retention import Bounds, Retention, used_bytes
 from qsession_widget.runtime.settings import Settings
-from qsession_widget.runtime.store.store import Write
+from qsession_widget.runtime.store.retention import Bounds, Retention, used_bytes
+from qsession_widget.runtime.store.writes import AddSession, Update
 from qsession_widget.wire.states import JobState, SessionState
+from tests.client.circuits import bell
 from tests.conftest import eventually, running
-from tests.core.circuits import bell
-from tests.runtime.test_http import problem, reached
+from tests.runtime.server import problem, reached
 from tests.runtime.test_store import NOON, a_job, a_session, new, opened, rows
 
 if TYPE_CHECKING:
@@ -50,7 +50,7 @@ async def fill(store: Store, jobs: list[Job], size: int = LARGE) -> None:
     added = [store.write(new(job, params="x" * size)) for job in jobs]
     done = [job.id for job in jobs if job.state is JobState.COMPLETED]
     await asyncio.gather(
-        *added, *(store.write(Write(result=(job_id, "y" * size))) for job_id in done)
+        *added, *(store.write(Update(result=(job_id, "y" * size))) for job_id in done)
     )
 
 
@@ -79,9 +79,9 @@ def test_sessions_that_are_not_closed_keep_all(tmp_path: Path) -> None:
     async def body(store: Store, retention: Retention) -> None:
         for name, state in (("open", SessionState.ACTIVE), ("shut", SessionState.CLOSED)):
             session = a_session(name, state=state, closed_at=None)
-            await store.write(Write(new_session=(session, None)))
-            await store.write(Write(sessions=(session,)))
-        await store.write(Write(sessions=(a_session("shut", state=SessionState.CLOSED),)))
+            await store.write(AddSession(session, None))
+            await store.write(Update(sessions=(session,)))
+        await store.write(Update(sessions=(a_session("shut", state=SessionState.CLOSED),)))
         await fill(store, [ended("a", 50, session_id="open"), ended("b", 50, session_id="shut")])
         assert (await retention.collect(Bounds(days=7, store_bytes=1))).jobs == 1
 

@@ -35,8 +35,8 @@ from qsession_widget.runtime.store.store import (
     JobFilter,
     Store,
     StoreUnavailableError,
-    Write,
 )
+from qsession_widget.runtime.store.writes import AddJob, AddSession, DeleteJob, Update
 from qsession_widget.wire.states import FINAL_JOB_STATES, JobState, Mode, SessionState
 from tests.conftest import DEADLINE_SECONDS
 
@@ -75,8 +75,8 @@ def a_job(name: str = "j", **fields: Any) -> Job:
     return Job(**(given | fields))
 
 
-def new(job: Job, key: str | None = None, params: str = "{}") -> Write:
-    return Write(new_job=(job, params, key))
+def new(job: Job, key: str | None = None, params: str = "{}") -> AddJob:
+    return AddJob(job, params, key)
 
 
 @contextmanager
@@ -148,6 +148,26 @@ def test_a_store_of_an_older_release_is_gone_on_with(tmp_path: Path) -> None:
     with opened(tmp_path) as found:
         assert found.unfinished() == ([], [old], 1)
         assert old.pubs is None
+
+
+def test_sessions_that_an_older_release_cancelled_stay_cancelled(tmp_path: Path) -> None:
+    config = Config()
+    config.set_main_option("script_location", str(Path(migrations.__file__).parent))
+    engine = create_engine(f"sqlite:///{tmp_path / 'runtime.db'}")
+    with engine.begin() as connection:
+        config.attributes["connection"] = connection
+        command.upgrade(config, "0007")
+        table = Table("sessions", MetaData(), autoload_with=connection)
+        for name, reason in (("a", lifecycle.CANCELLED_BY_USER), ("b", "closed by its user")):
+            known = asdict(a_session(name, accepting_jobs=False, state_reason=reason))
+            instant = int(NOON.timestamp() * 1e6)
+            known |= {"created_at": instant, "idle_since": instant, "transitions": []}
+            kept = {column: known[column] for column in table.c.keys() & known.keys()}
+            connection.execute(table.insert(), kept)
+    engine.dispose()
+    with opened(tmp_path) as found:
+        sessions, *_ = found.unfinished()
+        assert {each.id: each.cancelled for each in sessions} == {"a": True, "b": False}
 
 
 def test_what_goes_on_is_found_without_a_look_at_what_has_ended(tmp_path: Path) -> None:
@@ -233,7 +253,7 @@ def test_what_is_written_comes_back_the_same(tmp_path: Path) -> None:
     )
 
     async def write(found: Store) -> None:
-        await found.write(Write(new_session=(session, None)))
+        await found.write(AddSession(session, None))
         await found.write(new(job, params='{"pubs":[]}'))
 
     async def read(found: Store) -> None:
@@ -255,36 +275,30 @@ def test_what_is_written_comes_back_the_same(tmp_path: Path) -> None:
         )
 
 
-def test_what_is_acknowledged_is_on_disk_before_the_store_is_closed(tmp_path: Path) -> None:
-    async def write(found: Store) -> None:
+async def test_what_is_acknowledged_is_on_disk_before_the_store_is_closed(tmp_path: Path) -> None:
+    with opened(tmp_path) as found:
         for number in range(20):
             await found.write(new(a_job(str(number))))
             ((count,),) = rows(tmp_path, "select count(*) from jobs")
             assert count == number + 1
-
-    with opened(tmp_path) as found:
-        asyncio.run(write(found))
         ((mode,),) = rows(tmp_path, "pragma journal_mode")
         assert mode == "wal"
         with found._engine.connect() as connection:
             assert connection.exec_driver_sql("pragma synchronous").scalar() == 2, "FULL"
 
 
-def test_ended_jobs_and_closed_sessions_are_not_taken_up_again(tmp_path: Path) -> None:
-    async def write(found: Store) -> None:
+async def test_ended_jobs_and_closed_sessions_are_not_taken_up_again(tmp_path: Path) -> None:
+    with opened(tmp_path) as found:
         session = a_session()
         closed = lifecycle.close(session, NOON)
         job = a_job()
-        await found.write(Write(new_session=(session, None)))
+        await found.write(AddSession(session, None))
         await found.write(new(job))
         done = replace(job, state=JobState.COMPLETED, ended_at=NOON, revision=5)
         await found.write(
-            Write(sessions=(replace(closed, revision=4),), jobs=(done,), result=("j", "{}"))
+            Update(sessions=(replace(closed, revision=4),), jobs=(done,), result=("j", "{}"))
         )
         assert await found.result("j") == "{}"
-
-    with opened(tmp_path) as found:
-        asyncio.run(write(found))
     with opened(tmp_path) as found:
         assert found.unfinished() == ([], [], 5)
 
@@ -302,27 +316,24 @@ def test_closing_writes_what_is_waiting(tmp_path: Path) -> None:
 # -- group commit and faults ---------------------------------------------------------------
 
 
-def test_one_bad_change_does_not_spoil_the_good_ones_of_its_group(tmp_path: Path) -> None:
-    async def write(found: Store) -> None:
+async def test_one_bad_change_does_not_spoil_the_good_ones_of_its_group(tmp_path: Path) -> None:
+    with opened(tmp_path) as found:
         await found.write(new(a_job("taken")))
         commits = []
         event.listen(found._engine, "commit", lambda _: commits.append(1))
         changes = [new(a_job(str(number))) for number in range(50)]
         changes[25] = new(a_job("taken"))
-        changes[30] = Write(new_job=(a_job("unhomed", session_id="nowhere"), "{}", None))
+        changes[30] = AddJob(a_job("unhomed", session_id="nowhere"), "{}", None)
         results = await outcomes(*[found.write(each) for each in changes])
         assert isinstance(results[25], IntegrityError)
         assert isinstance(results[30], IntegrityError)
         assert [each for each in results if each is not None] == [results[25], results[30]]
         assert not rows(tmp_path, "select 1 from payloads where job_id = 'unhomed'"), "all or none"
-
-    with opened(tmp_path) as found:
-        asyncio.run(write(found))
     assert rows(tmp_path, "select count(*) from jobs") == [(49,)]
 
 
-def test_one_bad_change_of_many_costs_few_commits(tmp_path: Path) -> None:
-    async def write(found: Store) -> None:
+async def test_one_bad_change_of_many_costs_few_commits(tmp_path: Path) -> None:
+    with opened(tmp_path) as found:
         await found.write(new(a_job("taken")))
         commits = []
         event.listen(found._engine, "commit", lambda _: commits.append(1))
@@ -330,9 +341,6 @@ def test_one_bad_change_of_many_costs_few_commits(tmp_path: Path) -> None:
         changes[100] = new(a_job("taken"))
         await outcomes(*[found.write(each) for each in changes])
         assert len(commits) == 8, "each half without it has one"
-
-    with opened(tmp_path) as found:
-        asyncio.run(write(found))
 
 
 def test_who_has_gone_does_not_stop_the_store(tmp_path: Path) -> None:
@@ -351,23 +359,20 @@ def test_who_has_gone_does_not_stop_the_store(tmp_path: Path) -> None:
         asyncio.run(look(found))
 
 
-def test_many_changes_share_a_commit(tmp_path: Path) -> None:
-    async def write(found: Store) -> None:
+async def test_many_changes_share_a_commit(tmp_path: Path) -> None:
+    with opened(tmp_path) as found:
         commits = []
         event.listen(found._engine, "commit", lambda _: commits.append(1))
         await asyncio.gather(*[found.write(new(a_job(str(number)))) for number in range(400)])
         assert len(commits) == 1, "all of one turn of the loop"
 
-    with opened(tmp_path) as found:
-        asyncio.run(write(found))
 
-
-def test_what_can_wait_shares_the_commit_of_what_follows(
+async def test_what_can_wait_shares_the_commit_of_what_follows(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(store, "LINGER_SECONDS", 3_600.0)
 
-    async def write(found: Store) -> None:
+    with opened(tmp_path) as found:
         job = a_job()
         await found.write(new(job))
         commits, updates = [], []
@@ -379,26 +384,20 @@ def test_what_can_wait_shares_the_commit_of_what_follows(
         )
         running = replace(job, state=JobState.RUNNING, revision=2)
         done = replace(running, state=JobState.COMPLETED, revision=3)
-        start = found.write(Write(jobs=(running,), can_wait=True))
-        end = found.write(Write(jobs=(done,), result=("j", "{}")))
+        start = found.write(Update(jobs=(running,), can_wait=True))
+        end = found.write(Update(jobs=(done,), result=("j", "{}")))
         await asyncio.gather(start, end)
         assert (len(commits), len(updates)) == (1, 1)
         assert await found.job("o", "j") == done
 
+
+async def test_what_can_wait_does_not_wait_for_ever(tmp_path: Path) -> None:
     with opened(tmp_path) as found:
-        asyncio.run(write(found))
-
-
-def test_what_can_wait_does_not_wait_for_ever(tmp_path: Path) -> None:
-    async def write(found: Store) -> None:
         job = a_job()
         await found.write(new(job))
         running = replace(job, state=JobState.RUNNING, revision=2)
-        await found.write(Write(jobs=(running,), can_wait=True))
+        await found.write(Update(jobs=(running,), can_wait=True))
         assert await found.job("o", "j") == running
-
-    with opened(tmp_path) as found:
-        asyncio.run(write(found))
 
 
 def test_while_the_file_cannot_be_written_nothing_that_happened_is_lost(tmp_path: Path) -> None:
@@ -410,13 +409,13 @@ def test_while_the_file_cannot_be_written_nothing_that_happened_is_lost(tmp_path
         with closing(sqlite3.connect(tmp_path / "runtime.db", isolation_level=None)) as other:
             other.execute("BEGIN IMMEDIATE")
             running = replace(job, state=JobState.RUNNING, revision=2)
-            first = found.write(Write(jobs=(running,)))
+            first = found.write(Update(jobs=(running,)))
             offer = found.write(new(a_job("late"), key="k"))
             with pytest.raises(StoreUnavailableError, match="locked"):
                 await offer
             assert not first.done()
             done = replace(running, state=JobState.COMPLETED, revision=3)
-            second = found.write(Write(jobs=(done,), result=("j", "the result")))
+            second = found.write(Update(jobs=(done,), result=("j", "the result")))
             with pytest.raises(StoreUnavailableError):
                 await found.write(new(a_job("later")))
             assert not second.done()
@@ -437,14 +436,12 @@ def test_while_the_file_cannot_be_written_nothing_that_happened_is_lost(tmp_path
 # -- reading -------------------------------------------------------------------------------
 
 
-def test_idempotency_keys_are_one_for_each_owner_and_kind(tmp_path: Path) -> None:
-    async def write(found: Store) -> None:
+async def test_idempotency_keys_are_one_for_each_owner_and_kind(tmp_path: Path) -> None:
+    with opened(tmp_path) as found:
         await found.write(new(a_job("a"), key="k"))
         await found.write(new(a_job("b", owner="p"), key="k"))
-        await found.write(Write(new_session=(a_session(), "k")))
-        change = new(a_job("a"))
-        assert change.new_job is not None
-        _, params, _ = change.new_job
+        await found.write(AddSession(a_session(), "k"))
+        params = new(a_job("a")).params
         for owner, job_id in (("o", "a"), ("p", "b")):
             known = await found.read(idempotency.find_job, owner, "k", params)
             assert known is not None
@@ -461,19 +458,16 @@ def test_idempotency_keys_are_one_for_each_owner_and_kind(tmp_path: Path) -> Non
         with pytest.raises(DuplicateKeyError, match="idempotency_key"):
             await found.write(new(a_job("c"), key="k"))
         with pytest.raises(DuplicateKeyError, match="idempotency_key"):
-            await found.write(Write(new_session=(a_session("t"), "k")))
+            await found.write(AddSession(a_session("t"), "k"))
         await found.write(new(a_job("d")))
         await found.write(new(a_job("e")))
 
-    with opened(tmp_path) as found:
-        asyncio.run(write(found))
 
-
-def test_what_goes_wrong_with_a_read_is_told_to_who_asked(tmp_path: Path) -> None:
+async def test_what_goes_wrong_with_a_read_is_told_to_who_asked(tmp_path: Path) -> None:
     def fail(connection: Any) -> None:
         connection.exec_driver_sql("select * from nowhere")
 
-    async def read(found: Store) -> None:
+    with opened(tmp_path) as found:
         for _ in range(10):
             with pytest.raises(OperationalError, match="no such table"):
                 await found.read(fail)
@@ -484,26 +478,20 @@ def test_what_goes_wrong_with_a_read_is_told_to_who_asked(tmp_path: Path) -> Non
         with pytest.raises(StoreUnavailableError, match="closed"):
             await asyncio.wait_for(found.write(new(a_job("late"))), DEADLINE_SECONDS)
 
+
+async def test_others_see_nothing(tmp_path: Path) -> None:
     with opened(tmp_path) as found:
-        asyncio.run(read(found))
-
-
-def test_others_see_nothing(tmp_path: Path) -> None:
-    async def read(found: Store) -> None:
-        await found.write(Write(new_session=(a_session(), None)))
+        await found.write(AddSession(a_session(), None))
         await found.write(new(a_job(session_id="s")))
         assert await found.job("p", "j") is None
         assert await found.session("p", "s") is None
         assert await found.jobs("p", JobFilter()) == ([], 0)
         assert await found.changed("p", "s", 0, 9) == (None, [])
 
+
+async def test_filters(tmp_path: Path) -> None:
     with opened(tmp_path) as found:
-        asyncio.run(read(found))
-
-
-def test_filters(tmp_path: Path) -> None:
-    async def read(found: Store) -> None:
-        await found.write(Write(new_session=(a_session(), None)))
+        await found.write(AddSession(a_session(), None))
         hour = timedelta(hours=1)
         for job in (
             a_job("a", tags=("x", "y")),
@@ -514,7 +502,7 @@ def test_filters(tmp_path: Path) -> None:
         ):
             await found.write(new(job))
         done = a_job("e", created_at=NOON + 4 * hour, state=JobState.FAILED)
-        await found.write(Write(jobs=(done,)))
+        await found.write(Update(jobs=(done,)))
 
         async def names(**wanted: Any) -> str:
             jobs, total = await found.jobs("o", JobFilter(**wanted))
@@ -535,16 +523,13 @@ def test_filters(tmp_path: Path) -> None:
         page, total = await found.jobs("o", JobFilter(limit=2, offset=1))
         assert ([job.id for job in page], total) == (["d", "c"], 5)
 
-    with opened(tmp_path) as found:
-        asyncio.run(read(found))
 
-
-def test_jobs_of_one_time_are_listed_as_they_came(tmp_path: Path) -> None:
+async def test_jobs_of_one_time_are_listed_as_they_came(tmp_path: Path) -> None:
     # Under a virtual clock all of them are; ids are in no order.
     came = [f"{number * 7919 % 101:03}" for number in range(60)]
 
-    async def read(found: Store) -> None:
-        await found.write(Write(new_session=(a_session(), None)))
+    with opened(tmp_path) as found:
+        await found.write(AddSession(a_session(), None))
         await asyncio.gather(*(found.write(new(a_job(each, session_id="s"))) for each in came))
         for ascending, wanted in ((True, came), (False, came[::-1])):
             listed: list[str] = []
@@ -562,16 +547,13 @@ def test_jobs_of_one_time_are_listed_as_they_came(tmp_path: Path) -> None:
             ids = [row.id for row in rows]
             expected = ["s", *(each.id for each in alone)]
             assert ids == (expected if ascending else expected[::-1])
-
-    with opened(tmp_path) as found:
-        asyncio.run(read(found))
         _, jobs, _ = found.unfinished()
         assert [job.id for job in jobs][: len(came)] == came, "and they start in that order again"
 
 
-def test_changes_since_a_revision(tmp_path: Path) -> None:
-    async def read(found: Store) -> None:
-        await found.write(Write(new_session=(a_session(), None)))
+async def test_changes_since_a_revision(tmp_path: Path) -> None:
+    with opened(tmp_path) as found:
+        await found.write(AddSession(a_session(), None))
         for number in range(3):
             job = a_job(str(number), session_id="s", revision=10 + number)
             await found.write(new(job))
@@ -582,18 +564,12 @@ def test_changes_since_a_revision(tmp_path: Path) -> None:
         _, jobs = await found.changed("o", "s", 10, 1)
         assert [job.id for job in jobs] == ["1"], "in the order of the changes"
 
+
+async def test_deleting_takes_payload_and_result_along(tmp_path: Path) -> None:
     with opened(tmp_path) as found:
-        asyncio.run(read(found))
-
-
-def test_deleting_takes_payload_and_result_along(tmp_path: Path) -> None:
-    async def write(found: Store) -> None:
         await found.write(new(a_job()))
-        await found.write(Write(result=("j", "{}")))
-        await found.write(Write(deleted_job="j"))
+        await found.write(Update(result=("j", "{}")))
+        await found.write(DeleteJob("j"))
         assert await found.params("j") is None
         assert await found.result("j") is None
-
-    with opened(tmp_path) as found:
-        asyncio.run(write(found))
     assert rows(tmp_path, "select * from payloads union all select * from results") == []

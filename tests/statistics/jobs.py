@@ -12,7 +12,7 @@ from qiskit_aer import AerSimulator
 from qiskit_aer.noise import NoiseModel, ReadoutError
 from qiskit_ibm_runtime.fake_provider import FakeManilaV2
 
-from qsession_widget.runtime.worker import simulation
+from qsession_widget.runtime.worker import primitives
 from qsession_widget.wire import codec
 
 if TYPE_CHECKING:
@@ -27,7 +27,7 @@ HALF = np.pi / 2
 
 
 def run(program: str, backend: str, pubs: list[Any], **options: Any) -> PrimitiveResult:
-    outcome = simulation.run(
+    outcome = primitives.run(
         program,
         codec.dumps({"pubs": pubs, "options": options}),
         backend,
@@ -43,7 +43,7 @@ def seeded(seed: int | None) -> dict[str, Any]:
 
 
 def readout(qubit: int) -> np.ndarray[tuple[int, int], np.dtype[np.float64]]:
-    """Give P(read, column, where prepared, row) as IBM's reader of the record has it."""
+    """Return P(read, column, where prepared, row) as IBM's reader of the record has it."""
     properties = MANILA.properties()
     of_zero, _ = properties.qubit_property(qubit, "prob_meas1_prep0")
     of_one, _ = properties.qubit_property(qubit, "prob_meas0_prep1")
@@ -52,7 +52,7 @@ def readout(qubit: int) -> np.ndarray[tuple[int, int], np.dtype[np.float64]]:
 
 @cache
 def recorded() -> NoiseModel:
-    """Give the noise of the device's record: Aer's of the gates, and both errors of reading."""
+    """Return the noise of the device's record: Aer's of the gates, and both errors of reading."""
     model = NoiseModel.from_backend(MANILA, readout_error=False)
     for qubit in range(MANILA.num_qubits):
         model.add_readout_error(ReadoutError(readout(qubit)), [qubit])
@@ -61,14 +61,14 @@ def recorded() -> NoiseModel:
 
 @cache
 def plain(backend: str) -> AerSimulator:
-    """Give plain Aer for a device."""
+    """Return plain Aer for a device."""
     if backend == IDEAL:
         return AerSimulator()
     return AerSimulator.from_backend(MANILA, noise_model=recorded())
 
 
 def toss() -> tuple[QuantumCircuit, list[float]]:
-    """Give a circuit with a parameter: kept, and filled in by each run."""
+    """Return a circuit with a parameter: kept, and filled in by each run."""
     angle = Parameter("angle")
     circuit = QuantumCircuit(1, 1, name="toss")
     circuit.sx(0)
@@ -79,13 +79,13 @@ def toss() -> tuple[QuantumCircuit, list[float]]:
 
 
 def bare_toss() -> tuple[QuantumCircuit, list[float]]:
-    """Give a circuit without parameters."""
+    """Return a circuit without parameters."""
     circuit, values = toss()
     return circuit.assign_parameters(values), []
 
 
 def tossed_midway() -> tuple[QuantumCircuit, list[float]]:
-    """Give a circuit that Aer runs shot by shot, since it measures on the way."""
+    """Return a circuit that Aer runs shot by shot, since it measures on the way."""
     angle = Parameter("angle")
     qubits = QuantumRegister(1, "q")
     circuit = QuantumCircuit(qubits, ClassicalRegister(2, "c"), name="midway")
@@ -98,7 +98,7 @@ def tossed_midway() -> tuple[QuantumCircuit, list[float]]:
 
 
 def decided_midway() -> tuple[QuantumCircuit, list[float]]:
-    """Give a circuit with control flow that has a parameter, which is bound before it runs."""
+    """Return a circuit with control flow that has a parameter, which is bound before it runs."""
     angle = Parameter("angle")
     circuit = QuantumCircuit(QuantumRegister(1, "q"), ClassicalRegister(2, "c"), name="decided")
     circuit.sx(0)
@@ -114,7 +114,7 @@ TOSSES = {each.__name__: each for each in (toss, bare_toss, tossed_midway, decid
 
 
 def ones(shots: Any) -> list[int]:
-    """Give what each shot read in register "c"."""
+    """Return what each shot read in register "c"."""
     array = shots.array.reshape(-1, shots.array.shape[-1])
     found: list[int] = array[:, -1].tolist()
     return found
@@ -123,7 +123,7 @@ def ones(shots: Any) -> list[int]:
 def random_circuit(
     random: np.random.Generator, *, gates: int, midway: bool
 ) -> tuple[QuantumCircuit, list[float]]:
-    """Give a random circuit in the device's instructions, half of its angles parameters.
+    """Return a random circuit in the device's instructions, half of its angles parameters.
 
     Args:
         random: draws it.
@@ -164,7 +164,7 @@ def random_circuit(
 
 
 def exact(backend: str, circuit: QuantumCircuit) -> np.ndarray[tuple[int], np.dtype[np.float64]]:
-    """Give the probability of each outcome: plain Aer's density matrix, then the readout."""
+    """Return the probability of each outcome: plain Aer's density matrix, then the readout."""
     state = circuit.remove_final_measurements(inplace=False)
     state.save_probabilities()
     model = None if backend == IDEAL else recorded()

@@ -18,7 +18,8 @@ from qiskit_ibm_runtime.quantum_program.params_converters import QUANTUM_PROGRAM
 
 from qsession_widget import Estimator, Executor, Sampler, Session
 from qsession_widget.local import process
-from qsession_widget.runtime.worker import aer, executor_program, simulation
+from qsession_widget.runtime.worker import aer, executor_program
+from qsession_widget.runtime.worker.device import caches
 from tests.statistics import judging
 from tests.statistics.jobs import HALF, IDEAL, NOISY, TOSSES, ones, plain, run, seeded
 
@@ -35,7 +36,7 @@ ANY_TOSS = pytest.mark.parametrize("name", TOSSES)
 
 
 def mean_of(backend: str) -> float:
-    """Give how often plain Aer reads a 1 in the toss; exactly enough for a variance."""
+    """Return how often plain Aer reads a 1 in the toss; exactly enough for a variance."""
     circuit, values = TOSSES["toss"]()
     bound = circuit.assign_parameters(values)
     counts = plain(backend).run(bound, shots=100_000, seed_simulator=1).result().get_counts()
@@ -66,7 +67,7 @@ def test_nor_are_they_with_a_release_of_aer_that_is_not_known(
     name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(aer, "assembles", False)
-    simulation._prepared.clear()
+    caches.executables.clear()
     circuit, values = TOSSES[name]()
     pubs = [[circuit, [values, values] if values else [], MANY_SHOTS]] * 2
     samples = [
@@ -75,7 +76,7 @@ def test_nor_are_they_with_a_release_of_aer_that_is_not_known(
         for part in np.array_split(ones(result.data.c), math.prod(result.data.shape))
     ]
     judging.judge_no_shared_shots(samples)  # type: ignore[arg-type] # arrays are sequences
-    simulation._prepared.clear()
+    caches.executables.clear()
 
 
 @BOTH
@@ -133,7 +134,7 @@ def test_one_shot_each_is_no_two_headed_coin() -> None:
 
 
 def equator() -> QuantumCircuit:
-    """Give a state whose X and Z are zero on average, with one standard deviation of 1 each."""
+    """Return a state whose X and Z are zero on average, with one standard deviation of 1 each."""
     angle = Parameter("angle")
     circuit = QuantumCircuit(1)
     circuit.sx(0)

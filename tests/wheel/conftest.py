@@ -18,7 +18,7 @@ DIST = Path(__file__).parents[2] / "dist"
 
 @pytest.fixture(scope="session")
 def wheel() -> Path:
-    """Give the wheel that `make` has built."""
+    """Return the wheel that `make` has built."""
     found = list(DIST.glob("*.whl"))
     assert len(found) == 1, f"`make lint` builds the one wheel that belongs in {DIST}"
     return found[0]

@@ -24,7 +24,7 @@ QUICKSTART = Path(__file__).parents[2] / "examples" / "quickstart.ipynb"
 
 @pytest.fixture
 def no_node(installed: Path) -> dict[str, str]:
-    """Give an environment in which the new one's programs are all that can be found."""
+    """Return an environment in which the new one's programs are all that can be found."""
     environment = {**os.environ, "PATH": str(installed)}
     assert shutil.which("node", path=environment["PATH"]) is None
     for name in ("PYTHONPATH", "VIRTUAL_ENV"):

@@ -10,7 +10,7 @@ from qiskit import QuantumCircuit
 from qiskit.primitives.containers.observables_array import ObservablesArray
 from qiskit.quantum_info import SparseObservable, SparsePauliOp
 
-from qsession_widget.runtime.worker import simulation
+from qsession_widget.runtime.worker import primitives
 from qsession_widget.wire import codec, observables
 
 SMALL = 3e-12
@@ -54,7 +54,7 @@ def test_a_small_observable_is_estimated() -> None:
     circuit = QuantumCircuit(2)
     circuit.x(0)
     params = codec.dumps({"pubs": [[circuit, {"ZI": SMALL, "IZ": 2 * SMALL}, [], 0.1]]})
-    outcome = simulation.run(
+    outcome = primitives.run(
         "estimator", params, "aer_simulator", optimization_level=1, on_interim=lambda _: None
     )
     assert np.isclose(float(codec.loads(outcome.result)[0].data.evs), -SMALL, rtol=1e-9, atol=0)

@@ -6,7 +6,11 @@ import pytest
 
 from qsession_widget.wire.states import (
     FINAL_JOB_STATUS,
+    PANEL_STAGES,
+    PANEL_STATES,
     RAN_TOO_LONG,
+    JobState,
+    Stage,
     job_status,
     session_status,
 )
@@ -64,3 +68,10 @@ def test_a_job_in_words(job: dict[str, Any], said: str) -> None:
 
 def test_which_words_are_final() -> None:
     assert {"DONE", "ERROR", "CANCELLED"} == FINAL_JOB_STATUS
+
+
+def test_every_state_and_stage_has_a_place_in_the_panels_bytes() -> None:
+    assert set(PANEL_STATES) == set(JobState)
+    assert set(PANEL_STAGES) == set(Stage)
+    assert len(PANEL_STATES) < 15, "15 is an unknown state"
+    assert len(PANEL_STAGES) < 4, "a stage has two bits"

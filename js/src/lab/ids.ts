@@ -1,4 +1,4 @@
-/** Every id by which JupyterLab knows something of ours. */
+/** The ids under which our parts are registered in JupyterLab. */
 
 export const PLUGIN = {
   statusItem: "qsession-widget:status-item",

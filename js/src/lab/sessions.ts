@@ -32,7 +32,7 @@ export class LiveSessions {
   constructor(changed: () => void) {
     this.#changed = changed;
     this.#registry.changes.addEventListener("change", this.#sync);
-    // Silence is not an event.
+    // There is no event for missing updates.
     this.#timer = setInterval(changed, CHECK_MS);
     this.#match();
   }

@@ -13,7 +13,7 @@ interface Mounted {
   unmount: () => void;
 }
 
-/** The sessions of the page, each once; the code that draws them comes from their kernels. */
+/** The sessions of the page, each once. The code that draws them comes from their kernels. */
 export class SessionsPanel extends Widget {
   readonly #mounted = new Map<Entry, Mounted>();
   readonly #empty = document.createElement("p");
@@ -44,7 +44,7 @@ export class SessionsPanel extends Widget {
     this.#sync();
   }
 
-  /** What nobody sees is not drawn. */
+  /** A hidden panel is not drawn. */
   protected override onAfterHide(): void {
     this.#clear();
   }
@@ -60,7 +60,7 @@ export class SessionsPanel extends Widget {
     const wanted = new Map<string, Entry>();
     for (const entry of registry().entries) {
       const key = entry.model.get("head")?.key ?? "";
-      // The one that is there stays: somebody may be reading it.
+      // The one that is shown stays: the user may be reading it.
       if (!wanted.has(key) || this.#mounted.has(entry)) {
         wanted.set(key, entry);
       }

@@ -5,7 +5,7 @@ import { Widget } from "@lumino/widgets";
 import { PLUGIN } from "./ids";
 import { LiveSessions } from "./sessions";
 
-/** "Sessions: 2", away when there are none. */
+/** "Sessions: 2"; hidden if there are none. */
 export class StatusItem extends Widget {
   readonly activeStateChanged = new Signal<this, void>(this);
   readonly #sessions: LiveSessions;

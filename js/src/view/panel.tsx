@@ -35,7 +35,7 @@ export function Panel({ model }: { model: Model }) {
   const moving = link.state !== "ended" && counts.running + counts.queued > 0;
   const now = useNow(moving ? FAST_MS : SLOW_MS);
   const stale = isStale(pulse, link.state, now);
-  // Nothing is counted on while nobody knows whether it still goes on.
+  // Times stop counting while it is unknown whether the session still runs.
   const serverNow = serverTime(pulse, stale ? pulse.from : now);
 
   useLooks(model, stale);
@@ -63,12 +63,12 @@ export function Panel({ model }: { model: Model }) {
   const confirm = ({ command }: Question) => {
     commands.send(command);
     setAsked(null);
-    // All buttons rest now; the focus must not fall back to the notebook's cell.
+    // All buttons are disabled now; the focus must not fall back to the notebook's cell.
     root.current?.focus({ preventScroll: true });
   };
 
   const refresh = () => {
-    // Where nothing comes by itself, the kernel answers with everything.
+    // In hosts that push nothing, the kernel answers with everything.
     const all = stale || pulse.asked;
     if (all) {
       asks();
@@ -94,7 +94,7 @@ export function Panel({ model }: { model: Model }) {
       onKeyDown={keepPlainKeys}
       {...OWN_KEYS}
     >
-      {/* The only text that is read aloud without being asked for. */}
+      {/* The only text that screen readers read aloud by themselves. */}
       <span class="qsw-visually-hidden" role="status">
         <span key={announced.n}>{announced.text}</span>
       </span>

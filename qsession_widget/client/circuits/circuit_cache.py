@@ -1,4 +1,4 @@
-"""Keeps the encoded form of circuits that are sent again and again."""
+"""Caches the encoded form of circuits that are sent again and again."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _BYTES_OF_AN_INSTRUCTION = 200
 """Of a circuit in memory, as measured (120 to 180 with Qiskit 2)."""
 
 _SIMPLE = (Measure, Reset, Barrier)
-"""Operations beside Qiskit's standard gates that are wholly compared by `==`; delays are not."""
+"""Operations beside Qiskit's standard gates that `==` compares completely; delays are not."""
 
 
 @dataclass(frozen=True)
@@ -28,8 +28,8 @@ class _Kept:
     """A circuit as it was when it was encoded.
 
     Attributes:
-        circuit: a copy, which nobody changes.
-        labels: of its instructions, which Qiskit does not compare.
+        circuit: a copy, which is never changed.
+        labels: labels of its instructions, which Qiskit does not compare.
         text: its form on the wire.
     """
 
@@ -43,7 +43,7 @@ class _Kept:
         return weight(self.circuit) + len(self.text)
 
     def is_of(self, circuit: QuantumCircuit) -> bool:
-        """Whether the circuit is still the same, in everything that its text says."""
+        """Whether the circuit is unchanged in everything that its text holds."""
         mine = self.circuit
         return (
             circuit.name == mine.name
@@ -55,22 +55,22 @@ class _Kept:
             and circuit.clbits == mine.clbits
             and circuit.global_phase == mine.global_phase
             and not circuit.num_vars + circuit.num_stretches
-            # Instructions with their exact parameters.
+            # This compares the instructions with their exact parameters.
             and circuit.data == mine.data
             and self.labels == [each.label for each in circuit.data]
         )
 
 
 class EncodedCircuits:
-    """Encoded circuits, by the objects that users send. For all threads.
+    """A thread-safe cache of encoded circuits, by the circuit objects that users send.
 
     A circuit may be changed between two runs, so each time it is compared with what was encoded,
-    which takes a fraction of encoding it. Circuits with anything in them that can be changed
-    without being seen (control flow, gates of one's own, delays, metadata) are encoded every time.
-    What is kept goes when its circuit goes, and the oldest goes where all takes too much memory.
+    which takes a fraction of the time of encoding it. Circuits with parts that can change unnoticed
+    (control flow, custom gates, delays, metadata) are encoded every time. An entry is dropped when
+    its circuit is garbage-collected, and the oldest ones when all take too much memory.
 
     Args:
-        most_bytes: what all may take, roughly. A circuit that takes half of it is not kept.
+        most_bytes: approximate limit of all entries. A circuit that takes half of it is not kept.
     """
 
     def __init__(self, most_bytes: int = MOST_BYTES) -> None:
@@ -79,32 +79,32 @@ class EncodedCircuits:
         """At least what is kept takes: what has gone with its circuit counts until it is looked."""
         self._known: dict[int, tuple[weakref.ref[QuantumCircuit], _Kept | None]] = {}
         self.hits = 0
-        """How often a text was there."""
+        """How often a text was in the cache."""
 
     def __len__(self) -> int:
         return len(self._known)
 
     def text(self, circuit: QuantumCircuit, *, plain: bool = False) -> str:
-        """Give a circuit's form on the wire, as `codec.encode_circuit` does.
+        """Return a circuit's form on the wire, as `codec.encode_circuit` does.
 
         Args:
             circuit: the circuit.
-            plain: whether the reader knows nothing but Qiskit. What is kept is the same for both.
+            plain: whether the reader has only Qiskit. Cached texts are the same for both.
 
         Raises:
-            CodecError: where it has no form.
+            CodecError: if the circuit cannot be encoded.
         """
         reference, kept = self._known.get(id(circuit), (None, None))
         seen = reference is not None and reference() is circuit
         if seen and kept is not None and kept.is_of(circuit):
             self.hits += 1
             return kept.text
-        # A copy is worth its time only for a circuit that comes again.
+        # A copy is worth its time only for a circuit that is sent again.
         small = 2 * weight(circuit) < self._most_bytes
         if not (seen and small and _comparable(circuit)):
             self._keep(circuit, None)
             return encode_circuit(circuit, plain=plain)
-        # What is encoded is the copy: another thread may be changing the circuit.
+        # The copy is encoded: another thread may be changing the circuit.
         copy = circuit.copy()
         made = _Kept(copy, [each.label for each in copy.data], encode_circuit(copy))
         self._keep(circuit, made)
@@ -114,7 +114,7 @@ class EncodedCircuits:
         key = id(circuit)
 
         def forget(gone: weakref.ref[QuantumCircuit]) -> None:
-            # Its id may be another's by now. No lock: this may run in the midst of anything.
+            # Its id may belong to another circuit by now. No lock is taken: this may run anywhere.
             if self._known.get(key, (None,))[0] is gone:
                 self._known.pop(key, None)
 
@@ -150,4 +150,4 @@ def _comparable(circuit: QuantumCircuit) -> bool:
 
 
 encoded_circuits = EncodedCircuits()
-"""This process's."""
+"""The cache of this process."""

@@ -1,4 +1,4 @@
-"""Reads what users pass as pubs, and refuses what cannot be run before anything is sent."""
+"""Parses the pubs that users pass, and refuses those that cannot run before anything is sent."""
 
 from __future__ import annotations
 
@@ -35,40 +35,40 @@ _positive = validation.number(0, above=True)
 
 
 def sampler_pubs(pubs: object, shots: object = None) -> list[SamplerPub]:
-    """Read the pubs of a Sampler.
+    """Parse the pubs of a Sampler.
 
     Args:
-        pubs: pubs, or one by itself, or one circuit.
-        shots: for every pub that names none; None leaves it to the service.
+        pubs: pubs, or a single pub or circuit.
+        shots: for every pub that names none; None leaves them to the service.
 
     Raises:
-        InvalidInputError: for anything that cannot be run; the message names the pub.
+        InvalidInputError: for a pub that cannot run; the message says which.
     """
     given = None if shots is None else _whole("shots", shots)
     return list(_each(pubs, lambda pub: _sampler_pub(pub, given)))
 
 
 def estimator_pubs(pubs: object, precision: object = None) -> list[EstimatorPub]:
-    """Read the pubs of an Estimator.
+    """Parse the pubs of an Estimator.
 
     Args:
-        pubs: pubs, or one by itself.
+        pubs: pubs, or a single pub.
         precision: for every pub that names none; None leaves it to the service.
 
     Raises:
-        InvalidInputError: for anything that cannot be run; the message names the pub.
+        InvalidInputError: for a pub that cannot run; the message says which.
     """
     given = None if precision is None else _positive("precision", precision)
     return list(_each(pubs, lambda pub: _estimator_pub(pub, given)))
 
 
 def in_paulis(observables: ObservablesArray) -> ObservablesArray:
-    """Return observables without projectors, each as the sum of Paulis that it is.
+    """Return observables without projectors, each written as its sum of Paulis.
 
-    IBM's service takes no others.
+    IBM's service takes no projectors.
 
     Raises:
-        InvalidInputError: for more projectors in one term than make a sum of a sensible length.
+        InvalidInputError: for a term with so many projectors that its sum would be too long.
     """
     found = observables.sparse_observables_array(copy=True)
     changed = False
@@ -92,7 +92,7 @@ def _each(pubs: object, read: Callable[[Any], _Pub]) -> Iterator[_Pub]:
             yield read(pub)
         except InvalidInputError as error:
             raise InvalidInputError(f"pub {number}: {error}") from error
-        # Qiskit's containers stumble over what they do not expect in any of these ways.
+        # Qiskit's containers raise any of these for values that they do not expect.
         except (QiskitError, TypeError, ValueError, AttributeError, ArithmeticError) as error:
             reason = getattr(error, "message", None) or error
             raise InvalidInputError(f"pub {number}: {reason}") from error
@@ -110,7 +110,7 @@ def _sampler_pub(pub: Any, shots: int | None) -> SamplerPub:
     _check_values(found)
     if not _measures(found.circuit):
         raise InvalidInputError(
-            f"circuit {found.circuit.name!r} measures nothing, so a Sampler has nothing to give; "
+            f"circuit {found.circuit.name!r} measures nothing, so a Sampler has nothing to return; "
             "add circuit.measure_all() or measure(...)"
         )
     if not found.circuit.cregs:
@@ -137,7 +137,7 @@ def _estimator_pub(pub: Any, precision: float | None) -> EstimatorPub:
             pub = (pub[0], read_observables(pub[1]), *pub[2:])
         found = EstimatorPub.coerce(pub, precision)
     except ValueError:
-        # Qiskit takes what is not finite for what is not real.
+        # Qiskit reports values that are not finite as not real.
         if isinstance(pub, tuple) and not all(map(_finite, _coefficients(pub[1]))):
             raise InvalidInputError(
                 f"observables={shown(pub[1])} have a coefficient that is nan or infinite; allowed "
@@ -158,22 +158,22 @@ def _estimator_pub(pub: Any, precision: float | None) -> EstimatorPub:
 
 
 def _parts(pub: Any, form: str, fewest: int, most: int) -> list[Any]:
-    """Take a pub apart; what it leaves out at its end is None."""
+    """Return the parts of a pub; those that it leaves out at its end are None."""
     if isinstance(pub, QuantumCircuit):
         pub = (pub,)
     if not isinstance(pub, (tuple, list)) or not fewest <= len(pub) <= most:
-        raise InvalidInputError(f"{shown(pub)} is no pub; a pub is {form}")
+        raise InvalidInputError(f"{shown(pub)} is not a pub; a pub is {form}")
     if not isinstance(pub[0], QuantumCircuit):
         raise InvalidInputError(
-            f"it begins with {shown(pub[0])}, which is no circuit; a pub is {form}"
+            f"it begins with {shown(pub[0])}, which is not a circuit; a pub is {form}"
         )
     return [*pub, *[None] * (most - len(pub))]
 
 
 def _listed(pubs: Any) -> Iterable[Any]:
-    """Return a list of pubs where one pub may stand by itself."""
+    """Return the pubs as a list, from a list or a single pub."""
     alone = isinstance(pubs, (QuantumCircuit, SamplerPub, EstimatorPub)) or (
-        # A tuple is one pub where a circuit is followed by something that is no circuit.
+        # A tuple is one pub if a circuit is followed by something that is not a circuit.
         isinstance(pubs, tuple)
         and len(pubs) > 1
         and isinstance(pubs[0], QuantumCircuit)
@@ -188,7 +188,7 @@ def _listed(pubs: Any) -> Iterable[Any]:
 
 
 def _check_names(circuit: QuantumCircuit, values: Any) -> None:
-    """Refuse values for parameters that the circuit does not have, and missing ones."""
+    """Refuse values for parameters that the circuit does not have, and missing values."""
     if not isinstance(values, Mapping):
         return
     known = {each.name for each in circuit.parameters}
@@ -202,7 +202,7 @@ def _check_names(circuit: QuantumCircuit, values: Any) -> None:
 
 
 def _names(keys: Any) -> Iterator[str]:
-    """Give the names of parameters: keys are parameters, their names, or several of those."""
+    """Return the names of parameters from keys: parameters, their names, or several of those."""
     for key in keys:
         if isinstance(key, Parameter):
             yield key.name
@@ -211,7 +211,7 @@ def _names(keys: Any) -> Iterator[str]:
         elif hasattr(key, "__iter__"):
             yield from _names(key)
         else:
-            raise InvalidInputError(f"{shown(key)} is no parameter, and no name of one")
+            raise InvalidInputError(f"{shown(key)} is neither a parameter nor the name of one")
 
 
 def _check_values(pub: SamplerPub | EstimatorPub) -> None:
@@ -230,7 +230,7 @@ def _check_circuit(circuit: QuantumCircuit) -> None:
     if inputs:
         raise InvalidInputError(
             f"circuit {circuit.name!r} has the input variables {', '.join(map(repr, inputs))}, "
-            "which get a value from nothing that a pub has; give them one with circuit.add_var"
+            "to which a pub assigns no value; assign one with circuit.add_var"
         )
 
 
@@ -238,7 +238,7 @@ def _check_register(name: str, size: int) -> None:
     if not name.isidentifier() or keyword.iskeyword(name):
         why = "it has to be a Python name that is no keyword"
     elif name in RESULT_NAMES:
-        why = "a result has something else of that name"
+        why = "a result has another attribute of that name"
     elif not size:
         why = "it has no bits"
     else:
@@ -267,8 +267,8 @@ def _finite(value: Any) -> bool:
 
 
 def _measures(circuit: QuantumCircuit) -> bool:
-    """Whether anything in the circuit, or in its branches and loops, writes a classical bit."""
-    # Counting is quick; looking at each instruction is not, and happens in every iteration.
+    """Whether an instruction of the circuit, its branches and loops included, writes a bit."""
+    # Counting operations is quick. Looking at each instruction in every iteration would not be.
     return "measure" in circuit.count_ops() or any(
         any(_measures(block) for block in instruction.operation.blocks)
         if isinstance(instruction.operation, ControlFlowOp)

@@ -1,4 +1,4 @@
-"""Transpiles circuits for services that take only what their device can execute, each once."""
+"""Transpiles circuits, each once, for services that take only what their backend can execute."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     Key = tuple[str, str, str, int, bytes]
 
 CACHED_CIRCUITS = 256
-"""How many circuits are kept; the one that was not asked for the longest goes first."""
+"""How many circuits are kept; the least recently used is dropped first."""
 
 
 MOST_BYTES = 128 * 2**20
@@ -28,10 +28,10 @@ MOST_BYTES = 128 * 2**20
 
 
 class TranspiledCircuits:
-    """Circuits that were transpiled, by their content, device and level. For all threads.
+    """A thread-safe LRU cache of transpiled circuits, by content, backend and level.
 
     An iteration that sends the same ansatz again and again has it transpiled once, and gets the
-    same circuit every time, whatever the transpiler's random choices are.
+    same circuit every time, in spite of the transpiler's random choices.
     """
 
     def __init__(self, size: int = CACHED_CIRCUITS, most_bytes: int = MOST_BYTES) -> None:
@@ -41,15 +41,15 @@ class TranspiledCircuits:
         self._lock = forking.Lock()
         self._found: OrderedDict[Key, QuantumCircuit] = OrderedDict()
         self.hits = 0
-        """How often a circuit was there."""
+        """How often a circuit was in the cache."""
 
     def get(self, circuit: QuantumCircuit, backend: Backend, level: int) -> QuantumCircuit:
-        """Give a circuit that the device can execute.
+        """Return a circuit that the backend can execute.
 
         Args:
             circuit: the circuit.
-            backend: the device.
-            level: how hard the transpiler works, 0 to 3.
+            backend: the backend.
+            level: the transpiler's optimization level, 0 to 3.
         """
         digest = hashlib.sha256(encoded_circuits.text(circuit).encode()).digest()
         target = backend.plain_target
@@ -61,7 +61,7 @@ class TranspiledCircuits:
                 self._found.move_to_end(key)
                 self.hits += 1
                 return known
-        # Two threads may both do it: better than that one waits for the other's other circuit.
+        # Two threads may both do it: that is better than waiting for another thread's circuit.
         manager = generate_preset_pass_manager(optimization_level=level, target=target)
         made = delays_in_dt(transpiled_around_delays(circuit, manager.run), target.dt)
         with self._lock:
@@ -75,4 +75,4 @@ class TranspiledCircuits:
 
 
 transpiled_circuits = TranspiledCircuits()
-"""This process's."""
+"""The cache of this process."""

@@ -1,1 +1,1 @@
-"""Options of jobs, and how they are checked."""
+"""Options of primitives and of runs; their checks are derived from their annotations."""

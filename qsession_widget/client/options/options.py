@@ -1,11 +1,12 @@
-"""Options of primitives and of single runs. A wrong name or value is refused at once, by name."""
+"""Options of primitives and of single runs. A wrong name or value is an error at once."""
 
-from __future__ import annotations
+# Annotations are not postponed: each option's check is derived from its own (`CheckedOptions`).
 
 from collections.abc import Mapping
 from dataclasses import KW_ONLY, dataclass, field, fields, is_dataclass
-from typing import TYPE_CHECKING, Any, ClassVar, Self
+from typing import TYPE_CHECKING, Annotated, Any, Self
 
+from qsession_widget.client.options.checked_options import CheckedOptions
 from qsession_widget.client.options.groups import (
     DynamicalDecouplingOptions,
     EnvironmentOptions,
@@ -18,16 +19,20 @@ from qsession_widget.client.options.groups import (
     TwirlingOptions,
     ZneOptions,
 )
+from qsession_widget.client.options.option_types import (
+    Count,
+    LogLevel,
+    PositiveNumber,
+    Seconds,
+    Seed,
+    Text,
+    Texts,
+)
 from qsession_widget.errors import InvalidInputError
 from qsession_widget.support import validation
-from qsession_widget.support.validation import Checked
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from qiskit.providers import BackendV2
-
-    from qsession_widget.support.validation import Check
 
 __all__ = [
     "DynamicalDecouplingOptions",
@@ -53,55 +58,54 @@ __all__ = [
 
 MAX_OPTIMIZATION_LEVEL = 3
 _MAX_RESILIENCE_LEVEL = 2
-_MAX_SEED = 2**63 - 1
 _IMAGE = "image"
-"""Of `experimental`: a job's own image, which is no input of the program."""
+"""Key of `experimental` for a job's own image, which is not an input of the program."""
 
 ESTIMATOR_ONLY = ("default_precision", "seed_estimator", "resilience_level", "resilience")
-"""Options that a Sampler has no use for."""
+"""Options that a Sampler does not have."""
 
 
 @dataclass
-class Options(Checked):
+class Options(CheckedOptions):
     """Options of a Sampler or an Estimator: those of qiskit-ibm-runtime, and two of our own.
 
-    A group may be given as a dict: `Options(twirling={"enable_gates": True})`. What is only for an
-    Estimator is not sent with a Sampler's jobs.
+    A group may be given as a dict: `Options(twirling={"enable_gates": True})`. Options that only an
+    Estimator has are not sent with a Sampler's jobs.
 
     Attributes:
-        optimization_level: how hard the transpiler works on a circuit that is not in the device's
-            instruction set, 0 to 3. From 1 on gates that undo each other are cancelled, folded ones
-            (mitiq) too: 0 keeps them.
+        optimization_level: level of the transpiler, 0 to 3, for a circuit that is not in the
+            backend's instruction set. From 1 on gates that undo each other are cancelled, also
+            those of folded circuits (mitiq): 0 keeps them.
         resilience_level: error mitigation of an Estimator, 0 (none) to 2; None leaves it to the
             service: IBM's takes 1. The local runtime mitigates nothing.
-        default_shots: shots for each pub that names none; None leaves it to the service (4096).
-        default_precision: standard error that an Estimator aims at for each pub that names none;
-            None leaves it to the service (1/64).
-        seed: seed of the simulator, for the same result every time. Real devices ignore it. The
-            same as `simulator.seed_simulator`, and comes before it.
+        default_shots: shots of each pub without its own; None leaves it to the service (4096).
+        default_precision: standard error that an Estimator aims at for each pub without its own
+            precision; None leaves it to the service (1/64).
+        seed: seed of the simulator, for reproducible results. Real devices ignore it. The same as
+            `simulator.seed_simulator`, and takes precedence over it.
         seed_estimator: seed of an Estimator's random choices.
-        max_execution_time: limit of a job's own running time, seconds or text such as "5m".
+        max_execution_time: limit of a job's own running time, in seconds or as text such as "5m".
         dynamical_decoupling: pulses on idle qubits.
         twirling: random Pauli gates.
-        resilience: what an Estimator does against errors, in detail.
+        resilience: error mitigation of an Estimator, in detail.
         execution: how circuits are executed.
-        environment: what goes with every job.
-        simulator: for simulators.
-        experimental: a dict for the service, unchecked. As with qiskit-ibm-runtime, what has the
-            name of an option is laid over that option, and "image" is the job's image.
+        environment: options that go with every job.
+        simulator: options of simulators.
+        experimental: a dict for the service, unchecked. As with qiskit-ibm-runtime, an entry with
+            the name of an option overrides that option, and "image" is the job's image.
 
     Raises:
         InvalidInputError: for a name or a value that is not allowed, at construction and at every
             later assignment.
     """
 
-    optimization_level: int = 1
-    resilience_level: int | None = None
-    default_shots: int | None = None
-    default_precision: float | None = None
-    seed: int | None = None
-    seed_estimator: int | None = None
-    max_execution_time: int | str | None = None
+    optimization_level: Annotated[int, validation.whole(0, MAX_OPTIMIZATION_LEVEL)] = 1
+    resilience_level: Annotated[int, validation.whole(0, _MAX_RESILIENCE_LEVEL)] | None = None
+    default_shots: Count | None = None
+    default_precision: PositiveNumber | None = None
+    seed: Seed | None = None
+    seed_estimator: Seed | None = None
+    max_execution_time: Seconds | None = None
     dynamical_decoupling: DynamicalDecouplingOptions = field(
         default_factory=DynamicalDecouplingOptions
     )
@@ -110,28 +114,11 @@ class Options(Checked):
     execution: ExecutionOptions = field(default_factory=ExecutionOptions)
     environment: EnvironmentOptions = field(default_factory=EnvironmentOptions)
     simulator: SimulatorOptions = field(default_factory=SimulatorOptions)
-    experimental: dict[str, Any] | None = None
-
-    _CHECKS: ClassVar[Mapping[str, Check]] = {
-        "optimization_level": validation.whole(0, MAX_OPTIMIZATION_LEVEL),
-        "resilience_level": validation.whole(0, _MAX_RESILIENCE_LEVEL),
-        "default_shots": validation.whole(1),
-        "default_precision": validation.number(0, above=True),
-        "seed": validation.whole(0, _MAX_SEED),
-        "seed_estimator": validation.whole(0, _MAX_SEED),
-        "max_execution_time": validation.seconds,
-        "dynamical_decoupling": validation.group(DynamicalDecouplingOptions),
-        "twirling": validation.group(TwirlingOptions),
-        "resilience": validation.group(ResilienceOptions),
-        "execution": validation.group(ExecutionOptions),
-        "environment": validation.group(EnvironmentOptions),
-        "simulator": validation.group(SimulatorOptions),
-        "experimental": validation.mapping,
-    }
+    experimental: Annotated[dict[str, Any], validation.mapping] | None = None
 
     @classmethod
     def of(cls, value: Self | Mapping[str, object] | None) -> Self:
-        """Take options as `Checked.of` does; also those of qiskit-ibm-runtime.
+        """Return options as `CheckedOptions.of` does; also takes those of qiskit-ibm-runtime.
 
         Raises:
             InvalidInputError: for a name or value that is not allowed.
@@ -141,7 +128,7 @@ class Options(Checked):
         return super().of(value)
 
     def on_the_wire(self, program_id: str = "estimator") -> dict[str, Any]:
-        """Give the `params.options` of POST /jobs: what was set, and nothing else.
+        """Return the `params.options` of POST /jobs: what was set, and nothing else.
 
         Args:
             program_id: "sampler" or "estimator".
@@ -160,7 +147,7 @@ class Options(Checked):
         if program_id == "estimator" and "execution" in found:
             found["execution"] = {**found["execution"]}
             found["execution"].pop("meas_type", None)
-        # As qiskit-ibm-runtime: what has a place of its own goes there, the rest stays.
+        # As qiskit-ibm-runtime: entries with the name of an option override it, the rest stays.
         rest = {}
         for key, value in (self.experimental or {}).items():
             if key in wanted:
@@ -172,7 +159,7 @@ class Options(Checked):
         return {name: value for name, value in found.items() if value != {}}
 
     def for_the_run(self) -> dict[str, Any]:
-        """Give what these options say about a job as a whole, in the names of RuntimeOptions."""
+        """Return the options that apply to a job as a whole, under the names of RuntimeOptions."""
         found = self.environment.set_values()
         if self.max_execution_time is not None:
             found["max_execution_time"] = self.max_execution_time
@@ -182,7 +169,7 @@ class Options(Checked):
         return found
 
     def not_for(self, program_id: str) -> list[str]:
-        """Name the options that were set and are not sent with a program's jobs.
+        """Return the names of options that were set but are not sent with a program's jobs.
 
         Args:
             program_id: "sampler" or "estimator".
@@ -194,10 +181,10 @@ class Options(Checked):
 
 
 class SamplerOptions(Options):
-    """Options of a Sampler: `Options` without those that are only for an Estimator.
+    """Options of a Sampler: `Options` without those that only an Estimator has.
 
     Raises:
-        InvalidInputError: also for an option that is only for an Estimator.
+        InvalidInputError: also for an option that only an Estimator has.
     """
 
     def __setattr__(self, name: str, value: Any) -> None:
@@ -210,56 +197,45 @@ class SamplerOptions(Options):
 
 
 class EstimatorOptions(Options):
-    """Options of an Estimator, under the name that they have in qiskit-ibm-runtime."""
+    """Options of an Estimator, under their name in qiskit-ibm-runtime."""
 
 
-# Names that qiskit_ibm_runtime.options has for the same.
+# Names of qiskit_ibm_runtime.options for the same classes.
 OptionsV2 = Options
 ExecutionOptionsV2 = SamplerExecutionOptionsV2 = ExecutionOptions
 ResilienceOptionsV2 = ResilienceOptions
 
 
 @dataclass
-class RuntimeOptions(Checked):
+class RuntimeOptions(CheckedOptions):
     """Options of one run of a program (POST /jobs).
 
     Attributes:
-        backend: name of the device, or a backend object.
-        image: runtime image, "image_name:tag". Not every account may choose one.
+        backend: name of the backend, or a backend object.
+        image: runtime image, "image_name:tag". Some accounts may not choose one.
         log_level: DEBUG, INFO, WARNING, ERROR or CRITICAL, in any case.
-        instance: CRN of the instance; None is the service's own.
-        job_tags: texts by which the job can be found again.
-        max_execution_time: limit of the job's own running time, seconds or text such as "5m".
-        session_time: limit of the session that an old service starts with the job, likewise.
-        private: whether the service forgets the inputs, and gives the result once.
+        instance: CRN of the instance; None for the service's own.
+        job_tags: tags by which the job can be found again.
+        max_execution_time: limit of the job's own running time, in seconds or as text: "5m".
+        session_time: limit of the session that an old service starts with the job, as above.
+        private: whether the service deletes the inputs, and returns the result only once.
 
     Raises:
         InvalidInputError: for a name or a value that is not allowed.
     """
 
-    backend: str | BackendV2 | None = None
-    image: str | None = None
-    log_level: str | None = None
-    instance: str | None = None
-    job_tags: Sequence[str] | None = None
-    max_execution_time: int | str | None = None
-    session_time: int | str | None = None
+    backend: Annotated["str | BackendV2", validation.device] | None = None
+    image: Annotated[str, validation.image] | None = None
+    log_level: LogLevel | None = None
+    instance: Text | None = None
+    job_tags: Texts | None = None
+    max_execution_time: Seconds | None = None
+    session_time: Seconds | None = None
     _: KW_ONLY
     private: bool | None = None
 
-    _CHECKS: ClassVar[Mapping[str, Check]] = {
-        "backend": validation.device,
-        "image": validation.image,
-        "log_level": validation.log_level,
-        "instance": validation.text,
-        "job_tags": validation.tags,
-        "max_execution_time": validation.seconds,
-        "session_time": validation.seconds,
-        "private": validation.boolean,
-    }
-
     def on_the_wire(self) -> dict[str, Any]:
-        """Give the top-level keys of POST /jobs that these options set, without the backend."""
+        """Return the top-level keys of POST /jobs that these options set, without the backend."""
         keys = {
             "image": "runtime",
             "log_level": "log_level",
@@ -276,14 +252,14 @@ class RuntimeOptions(Checked):
 
 
 def _merged(one: Any, other: Any) -> Any:
-    """Lay one dict over another, all the way down."""
+    """Merge the second dict into the first, recursively."""
     if not isinstance(one, Mapping) or not isinstance(other, Mapping):
         return other
     return {**one, **{key: _merged(one.get(key), value) for key, value in other.items()}}
 
 
 def _official_values(options: Any) -> dict[str, Any]:
-    """Read what is set in options of qiskit-ibm-runtime, whose mark for "not set" is no value."""
+    """Return what is set in options of qiskit-ibm-runtime, without its marker for "not set"."""
     found = {}
     for each in fields(options):
         value = getattr(options, each.name)

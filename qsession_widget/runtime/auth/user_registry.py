@@ -1,7 +1,7 @@
-"""Who may use a runtime: its administrator, and the users that were added.
+"""The users of a runtime: its administrator, and those that were added.
 
-A user's token is shown once, when he is added, and kept as its SHA-256 alone. It is random, so that
-nothing slower than a plain hash is needed.
+A token is shown once, when its user is added, and only its SHA-256 is kept. Since tokens are
+random, a slower hash is not needed.
 """
 
 from __future__ import annotations
@@ -15,19 +15,19 @@ if TYPE_CHECKING:
     from qsession_widget.runtime.model.user import User
 
 ADMINISTRATOR = "owner"
-"""Name of whom the discovery file's token belongs to, and scope of what only he may do."""
+"""Name of the user of the discovery file's token, and scope of what only they may do."""
 
 
 def hash_of(token: str) -> str:
-    """Give the form in which a token is kept."""
+    """Return the hash of a token, which is kept in its place."""
     return hashlib.sha256(token.encode("utf-8", "surrogateescape")).hexdigest()
 
 
 class UserRegistry:
-    """The tokens that are good at this moment, by their hashes."""
+    """The users and the hashes of their valid tokens."""
 
     def __init__(self, token: str, users: Iterable[User] = ()) -> None:
-        """Take the administrator's token, and the users of the store."""
+        """Start with the administrator's token, and the users in the store."""
         self._users = {user.name: user for user in users}
         self._hashes = {ADMINISTRATOR: hash_of(token)}
         self._hashes |= {user.name: user.token_hash for user in self._users.values()}
@@ -35,32 +35,32 @@ class UserRegistry:
 
     @property
     def users(self) -> list[User]:
-        """Who was added, by name."""
+        """The users that were added, sorted by name."""
         return [self._users[name] for name in sorted(self._users)]
 
     @property
     def several(self) -> bool:
-        """Whether anybody was added."""
+        """Whether there are users besides the administrator."""
         return bool(self._users)
 
     def owner_of(self, token: str) -> str | None:
-        """Say whose token it is; None for a foreign one.
+        """Return the user of a token, None if it is unknown.
 
-        How long that takes tells nothing of any token: it is found by its hash.
+        The look-up is by hash, so that its duration reveals nothing of other tokens.
         """
         return self._names.get(hash_of(token))
 
     def hash_for(self, name: str) -> str | None:
-        """Give the hash of somebody's present token; None for whom nobody knows."""
+        """Return the hash of a user's present token, None for an unknown user."""
         return self._hashes.get(name)
 
     def add(self, user: User) -> None:
-        """Let a user in."""
+        """Add a user."""
         self._users[user.name] = user
         self._hashes[user.name] = user.token_hash
         self._names[user.token_hash] = user.name
 
     def remove(self, name: str) -> None:
-        """Keep a user out, from now on."""
+        """Remove a user: their token is no longer valid."""
         del self._users[name]
         del self._names[self._hashes.pop(name)]

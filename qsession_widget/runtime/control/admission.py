@@ -1,4 +1,4 @@
-"""Takes sessions and jobs: each once, and no more than there may be."""
+"""Admits sessions and jobs: each request once, and within the limits."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from msgspec.structs import replace
 from qsession_widget.runtime.model import lifecycle
 from qsession_widget.runtime.model.lifecycle import Session
 from qsession_widget.runtime.store import idempotency as keys
-from qsession_widget.runtime.store.store import Write
+from qsession_widget.runtime.store.writes import AddJob, AddSession
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Iterable
@@ -31,11 +31,11 @@ if TYPE_CHECKING:
 KEYS = 4096
 """How many idempotency keys are remembered."""
 
-_ids = random.Random()  # noqa: S311 - an id opens nothing: everything is asked for by its owner
+_ids = random.Random()  # noqa: S311 - an id is no secret: only a job's owner can read it
 
 
 class TooManyError(Exception):
-    """There are as many of something as there may be."""
+    """The limit of something is reached."""
 
     def __init__(self, count: int, limit: int, what: str) -> None:
         super().__init__(f"{count} {what}")
@@ -43,22 +43,22 @@ class TooManyError(Exception):
 
 
 class KeyReusedError(Exception):
-    """An idempotency key comes again with another request."""
+    """An idempotency key was used again for a different request."""
 
     def __init__(self, key: str, first: str) -> None:
         super().__init__(f"Idempotency-Key {key!r:.80} was used for {first}, which is another one.")
 
 
 class UnknownOwnerError(Exception):
-    """The owner was removed while the request was on its way."""
+    """The owner was removed while the request was handled."""
 
 
 @dataclass(frozen=True)
 class NewSession:
-    """A session that is asked for.
+    """A session as it was requested.
 
     Attributes:
-        interactive_seconds: how long it may idle; None is as long as such a session may.
+        interactive_seconds: how long it may idle; None is the limit of its mode.
         active_seconds: longest stretch of activity; None is `max_seconds`.
     """
 
@@ -70,7 +70,7 @@ class NewSession:
     active_seconds: int | None = None
 
     def made(self, session: Session) -> bool:
-        """Whether a session may have come of this."""
+        """Whether a session may be the result of this request."""
         return (
             (session.backend, session.mode, session.max_seconds)
             == (self.backend, self.mode, self.max_seconds)
@@ -80,17 +80,13 @@ class NewSession:
 
 
 class Admission:
-    """Where sessions and jobs come in.
-
-    Attributes:
-        creating: what is being created for an idempotency key.
-        opening: how many sessions of each owner are on their way to the disk.
+    """Admits sessions and jobs: checks limits and idempotency keys, and stores what is new.
 
     Args:
-        state: what has not ended.
-        steps: carries out changes.
-        running: has a worker get ready for a new session.
-        is_known: whether an owner may use the runtime at this moment.
+        state: the unfinished sessions and jobs.
+        transitions: carries out changes.
+        dispatcher: prepares a worker for a new session, and handles ends that were held.
+        is_known: whether an owner may use the runtime at present.
     """
 
     def __init__(
@@ -100,17 +96,18 @@ class Admission:
         dispatcher: Dispatcher,
         is_known: Callable[[str], bool],
     ) -> None:
-        self.creating: dict[tuple[str, str, str], _Creating] = {}
-        self.opening: Counter[str] = Counter()
+        # By idempotency key.
+        self._creating: dict[tuple[str, str, str], _Creating] = {}
+        # How many sessions of each owner are on their way to the disk.
+        self._opening: Counter[str] = Counter()
         self._keys: dict[int, None] = {}
-        self._before: dict[str, Session] = {}
         self._state = state
         self._transitions = transitions
         self._dispatcher = dispatcher
         self._is_known = is_known
 
     def remember(self, keys: Iterable[tuple[str, str]]) -> None:
-        """Take what was asked for by earlier runtimes for seen: owners, and their keys."""
+        """Take note of the owners and keys of requests to earlier runtimes."""
         for owner, key in keys:
             self._is_new(owner, key)
 
@@ -118,9 +115,9 @@ class Admission:
         """Open a session; returns its id once it is on disk.
 
         Raises:
-            TooManyError: where its owner has as many already as they may.
-            KeyReusedError: where the key was used for another session.
-            UnknownOwnerError: where its owner was removed meanwhile.
+            TooManyError: its owner has as many open sessions as allowed.
+            KeyReusedError: the key was used for a different session.
+            UnknownOwnerError: its owner was removed meanwhile.
         """
 
         async def create() -> str:
@@ -128,10 +125,10 @@ class Admission:
             self._check_sessions(wanted.owner)
             session = lifecycle.create(self._session(wanted))
             # It counts from here on, not only when it is on disk.
-            self.opening[session.owner] += 1
-            stored = self._state.write(Write(new_session=(session, key)))
+            self._opening[session.owner] += 1
+            stored = self._state.write(AddSession(session, key))
             stored.add_done_callback(partial(self._open, session))
-            # Whoever hangs up must not keep it from what follows.
+            # A client that hangs up must not stop what follows.
             await asyncio.shield(stored)
             return session.id
 
@@ -146,10 +143,10 @@ class Admission:
         return await self._once(_Place("session", wanted.owner, key), wanted, find, create)
 
     def _open(self, session: Session, stored: asyncio.Future[None]) -> None:
-        """Go on with a session that is on disk."""
-        self.opening[session.owner] -= 1
-        if not self.opening[session.owner]:
-            del self.opening[session.owner]
+        """Open a session that is on disk; forget it if it could not be stored."""
+        self._opening[session.owner] -= 1
+        if not self._opening[session.owner]:
+            del self._opening[session.owner]
         if stored.cancelled() or stored.exception() is not None:
             return
         self._transitions.keep_session(session)
@@ -159,21 +156,21 @@ class Admission:
             self._transitions.apply(lifecycle.cancel(session, self._state.now))
 
     async def submit(self, job: Job, params: str, key: str | None) -> str:
-        """Take a job; returns its id once it is on disk.
+        """Admit a job; returns its id once it is on disk.
 
-        A job starts while it is on its way to the disk, if it can start at once; nobody hears of it
+        A job that can start at once does so while it is on its way to the disk; no client sees it
         before it is there.
 
         Args:
-            job: the job as asked for; it gets its id and its time here.
+            job: the job as requested; it gets its id and its time here.
             params: JSON text of its payload.
             key: the request's idempotency key.
 
         Raises:
-            lifecycle.NotAcceptingJobsError: the job's session takes no more jobs.
-            TooManyError: where as many jobs as may be have not ended.
-            KeyReusedError: where the key was used for another job.
-            UnknownOwnerError: where its owner was removed meanwhile.
+            lifecycle.NotAcceptingJobsError: the job's session accepts no more jobs.
+            TooManyError: there are as many unfinished jobs as allowed.
+            KeyReusedError: the key was used for a different job.
+            UnknownOwnerError: its owner was removed meanwhile.
         """
         state = self._state
         repeated = key is not None and not self._is_new(job.owner, key)
@@ -191,71 +188,74 @@ class Admission:
 
         async def create() -> str:
             if repeated and (known := await find()) is not None:
-                # Nothing is touched for what is there already.
+                # Nothing changes for a job that is there already.
                 return known
             self._check_owner(job.owner)
             self._check_pending(job.owner)
+            before = self._session_for(job)
+            session = None if before is None else lifecycle.submit(before)
             new = replace(
                 job, id=_new_job_id(), created_at=state.now, revision=state.next_revision()
             )
-            session = None
-            if new.session_id is not None:
-                session = self._transitions.current(new.session_id)
-                if session is None:
-                    raise lifecycle.NotAcceptingJobsError(new.session_id)
-                submitted = lifecycle.submit(session)
-                self._before[new.id] = session
-                session = self._transitions.put_session(submitted)
-            state.add(new)
-            state.arriving[new.id] = None
+            if session is not None:
+                session = self._transitions.put_session(session)
+            state.admit(new, before)
             sessions = (session,) if session is not None else ()
-            # A session that a job would activate is left alone until there is such a job.
+            # A job that would activate its session has to be on disk first.
             early = (
                 not repeated
                 and (session is None or session.prioritised)
                 and state.keep_payload(new.id, params)
             )
             if early:
-                # Before the writer is called, so that the worker has it first.
+                # Before the writer is called, so that the worker gets it first.
                 self._transitions.enqueue(new)
                 state.wake_up.request()
-            stored = state.write(Write(new_job=(new, params, key), sessions=sessions))
+            stored = state.write(AddJob(new, params, key, sessions))
             stored.add_done_callback(partial(self._settle, new, None if early else params))
-            # Whoever hangs up must not keep it from what follows.
+            # A client that hangs up must not stop what follows.
             await asyncio.shield(stored)
             return new.id
 
         asked = (_asked(job), params)
         return await self._once(_Place("job", job.owner, key), asked, find, create)
 
+    def _session_for(self, job: Job) -> Session | None:
+        """Return the session of a new job, None if it has none."""
+        if job.session_id is None:
+            return None
+        session = self._transitions.current(job.session_id)
+        if session is None:
+            raise lifecycle.NotAcceptingJobsError(job.session_id)
+        return session
+
     def _settle(self, job: Job, params: str | None, stored: asyncio.Future[None]) -> None:
-        """Let a job that is on disk go on, or undo it where it could not be stored.
+        """Let a job that is on disk go on, or undo it if it could not be stored.
 
         Args:
-            job: as it came.
-            params: its payload, if it waits to be put into its queue.
-            stored: how the storing went.
+            job: the job as it was admitted.
+            params: its payload, if it is not in its queue yet.
+            stored: the outcome of storing it.
         """
         state = self._state
-        ended = state.arriving.pop(job.id)
-        before = self._before.pop(job.id, None)
-        known = state.jobs.get(job.id)
+        arrival = state.settle(job.id)
         state.wake_up.request()
-        if known is None:
-            # It has ended while it was stored: its session was cancelled.
+        if arrival is None:
+            # It ended while it was stored: its session was cancelled.
             return
+        known = state.require(job.id)
         if stored.cancelled() or stored.exception() is not None:
-            self._transitions.withdraw(known, before)
+            self._transitions.withdraw(known, arrival.before)
             return
         if params is not None:
             self._transitions.enqueue(known)
             state.keep_payload(job.id, params)
-        if ended is not None:
-            self._dispatcher.take(job.id, ended)
+        if arrival.end is not None:
+            self._dispatcher.receive(job.id, arrival.end)
 
     def _is_new(self, owner: str, key: str) -> bool:
-        """Whether a key has not been seen lately: what is asked for again may be there already."""
-        # A digest, since a key may be long. Two that share one are only looked for more carefully.
+        """Whether a key was not seen lately; the job of one that was may be there already."""
+        # A hash, since a key may be long. A collision only costs a look at the store.
         place = hash((owner, key))
         new = place not in self._keys
         self._keys[place] = None
@@ -268,17 +268,16 @@ class Admission:
             raise UnknownOwnerError(owner)
 
     def _check_sessions(self, owner: str) -> None:
-        count = sum(each.owner == owner for each in self._state.sessions.values())
-        count += self.opening.get(owner, 0)
+        count = len(self._state.sessions(owner)) + self._opening.get(owner, 0)
         limit = self._state.settings.max_open_sessions
         if count >= limit:
             raise TooManyError(count, limit, "open sessions")
 
     def _check_pending(self, owner: str) -> None:
-        pending, limit = self._state.pending[owner], self._state.settings.max_pending_jobs
+        pending, limit = self._state.pending(owner), self._state.settings.max_pending_jobs
         if pending >= limit:
             raise TooManyError(pending, limit, "pending jobs")
-        in_total, limit = len(self._state.jobs), self._state.settings.max_pending_jobs_in_total
+        in_total, limit = self._state.unfinished, self._state.settings.max_pending_jobs_in_total
         if in_total >= limit:
             raise TooManyError(in_total, limit, "pending jobs of all users")
 
@@ -305,9 +304,9 @@ class Admission:
         find: Callable[[], Coroutine[Any, Any, str | None]],
         create: Callable[[], Coroutine[Any, Any, str]],
     ) -> str:
-        """Create something once for each idempotency key, however often it is asked for.
+        """Create something once for each idempotency key, however often it is requested.
 
-        Nearly every key is a new one, so it is only looked for where the creating fails.
+        Nearly every key is new, so the store is only asked for it where creating fails.
         """
         if place.key is None:
             return await create()
@@ -318,21 +317,21 @@ class Admission:
             except KeyReusedError:
                 raise
             except Exception:
-                # Refused for its key, or for another reason that the first one did not meet.
+                # Refused for its key, or for another reason that came up after the first request.
                 found = await find()
                 if found is None:
                     raise
                 return found
 
-        found = self.creating.get((place.kind, place.owner, place.key))
+        found = self._creating.get((place.kind, place.owner, place.key))
         if found is None:
             found = _Creating(asked, asyncio.create_task(create_or_find()))
             known = (place.kind, place.owner, place.key)
-            self.creating[known] = found
-            found.task.add_done_callback(lambda _: self.creating.pop(known))
+            self._creating[known] = found
+            found.task.add_done_callback(lambda _: self._creating.pop(known))
         elif found.asked != asked:
             raise KeyReusedError(place.key, f"another {place.kind}")
-        # A client that hangs up must not undo what another request for the same key waits for.
+        # A client that hangs up must not cancel this for another request with the same key.
         return await asyncio.shield(found.task)
 
 
@@ -343,14 +342,14 @@ class _Place(NamedTuple):
 
 
 class _Creating(NamedTuple):
-    """What is being created for a key, and what was asked for."""
+    """A request with a key that is being handled."""
 
     asked: object
     task: asyncio.Task[str]
 
 
 def _asked(job: Job) -> tuple[object, ...]:
-    """Give what tells a job from another one as it is asked for; its tags may change later on."""
+    """Return what identifies a job's request; its tags may change later."""
     return (
         job.backend,
         job.program_id,
@@ -364,5 +363,5 @@ def _asked(job: Job) -> tuple[object, ...]:
 
 
 def _new_job_id() -> str:
-    """Make an id of twenty characters, as IBM's are. It is no secret, only nobody else's."""
+    """Return an id of twenty characters, like IBM's. It need be unique, not secret."""
     return f"{_ids.getrandbits(80):020x}"

@@ -1,46 +1,44 @@
-"""All that can be asked of a runtime's sessions and jobs; nothing else changes them.
+"""The facade of `control/`: all that HTTP asks of a runtime's sessions and jobs.
 
-Everything runs in the event loop. Memory holds the sessions and jobs that have not ended; each
-change is handed to the store in order, and whoever asked for it is answered when it is on disk.
-Lifecycle and scheduler decide; the parts that carry it out are put together here.
+Everything runs in the event loop. Memory holds the unfinished sessions and jobs; each change goes
+to the store in order, and a request returns when its change is on disk. Lifecycle and scheduler
+decide; the parts that carry their decisions out are put together here.
 """
 
 from __future__ import annotations
 
-import asyncio
 import logging
-from collections import Counter
 from functools import partial
 from typing import TYPE_CHECKING
-
-from msgspec.structs import replace
 
 from qsession_widget.runtime.control.admission import KEYS, Admission
 from qsession_widget.runtime.control.device_arbiter import DeviceArbiter
 from qsession_widget.runtime.control.dispatcher import Dispatcher, safely
-from qsession_widget.runtime.control.state import RuntimeState, WakeUp
+from qsession_widget.runtime.control.state import Phase, RuntimeState, WakeUp
 from qsession_widget.runtime.control.ticker import Ticker
 from qsession_widget.runtime.control.transitions import Transitions
 from qsession_widget.runtime.control.worker_pool import WorkerPool
 from qsession_widget.runtime.model import lifecycle
 from qsession_widget.runtime.scheduling.scheduler import Scheduler
 from qsession_widget.runtime.store import idempotency, usage
-from qsession_widget.runtime.store.store import Write
+from qsession_widget.runtime.store.writes import DeleteJob
 from qsession_widget.wire.states import JobState
 
 if TYPE_CHECKING:
+    from collections import Counter
     from collections.abc import Callable, Iterable
     from datetime import datetime
 
     from qsession_widget.runtime.clock import Clock
     from qsession_widget.runtime.control.admission import NewSession
     from qsession_widget.runtime.control.notifier import Notifier
-    from qsession_widget.runtime.control.worker_pool import Event, WorkerPlace
+    from qsession_widget.runtime.control.worker_pool import WorkerPlace
     from qsession_widget.runtime.model.job import Job
     from qsession_widget.runtime.model.lifecycle import Session
     from qsession_widget.runtime.scheduling.estimates import StartEstimate
     from qsession_widget.runtime.settings import Policy, Settings
     from qsession_widget.runtime.store.store import Store
+    from qsession_widget.runtime.worker.messages import Event
 
 log = logging.getLogger(__name__)
 
@@ -48,7 +46,7 @@ CANCELLED_BY_USER_REASON = "Cancelled by its user."
 
 
 class Coordinator:
-    """The sessions and jobs of a runtime, and what happens to them."""
+    """The sessions and jobs of a runtime."""
 
     def __init__(
         self,
@@ -58,14 +56,14 @@ class Coordinator:
         several_owners: Callable[[], bool] = lambda: False,
         is_known: Callable[[str], bool] = lambda _owner: True,
     ) -> None:
-        """Prepare, start nothing.
+        """Put the parts together; `start` starts them.
 
         Args:
-            store: of the runtime.
-            clock: for the times of sessions and jobs.
-            settings: of the runtime.
-            several_owners: whether there is more than one at the moment.
-            is_known: whether an owner may use the runtime at the moment.
+            store: the store of sessions and jobs.
+            clock: the clock for their times.
+            settings: the settings of the runtime.
+            several_owners: whether the runtime has more than one user at present.
+            is_known: whether an owner may use the runtime at present.
         """
         self._several_owners = several_owners
         self._state = state = RuntimeState(store, clock, settings, WakeUp(self._look))
@@ -81,7 +79,7 @@ class Coordinator:
 
     @property
     def notifier(self) -> Notifier:
-        """Who watches what."""
+        """The requests that wait for changes."""
         return self._state.notifier
 
     @property
@@ -91,18 +89,18 @@ class Coordinator:
 
     @property
     def policy(self) -> Policy:
-        """Whether an active session has its device to itself, or only goes first."""
+        """Whether an active session has its backend to itself, or only goes first."""
         if self._state.settings.policy is not None:
             return self._state.settings.policy
         return "shared" if self._several_owners() else "dedicated"
 
     @property
     def idle(self) -> bool:
-        """Whether there is no session that is open and no job that has not ended."""
-        return not self._state.sessions and not self._state.jobs
+        """Whether there is no open session and no unfinished job."""
+        return self._state.empty
 
     def start(self) -> None:
-        """Go on where the last runtime on this store stopped, by whatever death."""
+        """Go on where the last runtime on this store stopped, however it ended."""
         state, store = self._state, self._state.store
         newest = store.read_at_start(usage.newest_time)
         if newest is not None:
@@ -118,61 +116,50 @@ class Coordinator:
         for session in sessions:
             self._transitions.keep_session(session, counted=True)
         for job in jobs:
-            state.add(job)
-            state.inherited.add(job.id)
+            state.inherit(job)
             self._transitions.enqueue(job)
         self._pool.start()
         for job in jobs:
             if job.state is JobState.RUNNING:
-                self._transitions.interrupted(job)
+                self._transitions.recover(job)
         for session in sessions:
-            known = state.sessions.get(session.id)
+            known = state.session(session.id)
             if known is not None and lifecycle.is_cancelled(known):
-                # The last runtime died over it.
+                # The last runtime died while it cancelled this session.
                 self._transitions.apply(lifecycle.cancel(known, self.now))
         self._look()
 
     def stop(self) -> None:
-        """End the workers. Jobs that were running are run again by the next runtime.
+        """End the workers. The next runtime runs the jobs again that were running.
 
-        They go back to their queues: one that is found running had a runtime that died.
+        They go back to their queues: a job that the next runtime finds running counts as one under
+        which a runtime died.
         """
         self._ticker.stop()
         self.notifier.close()
         self._pool.stop()
-        for job in [each for each in self._state.jobs.values() if each.state is JobState.RUNNING]:
+        for job in self._state.jobs(state=JobState.RUNNING):
             safely(partial(self._transitions.requeue, job, attempts=job.attempts - 1))
 
-    # -- what is asked for -----------------------------------------------------------------
+    # -- requests --------------------------------------------------------------------------
 
     async def create_session(self, wanted: NewSession, key: str | None) -> str:
-        """Open a session; returns its id once it is on disk. `Admission` says what it raises."""
+        """Open a session; returns its id once it is on disk. See `Admission.create_session`."""
         return await self._admission.create_session(wanted, key)
 
     async def submit(self, job: Job, params: str, key: str | None) -> str:
-        """Take a job; returns its id once it is on disk. `Admission.submit` says more."""
+        """Admit a job; returns its id once it is on disk. See `Admission.submit`."""
         return await self._admission.submit(job, params, key)
 
     async def close_session(self, session_id: str) -> None:
-        """Take no more jobs into a session. Does nothing to one that is closed."""
+        """Accept no more jobs in a session. Does nothing to a closed session."""
         session = self._transitions.current(session_id)
         if session is not None:
             await self._transitions.apply(lifecycle.Step(lifecycle.close(session, self.now)))
 
     async def cancel_session(self, session_id: str) -> None:
-        """Take no more jobs and cancel the queued ones. Does nothing to a closed session."""
-        session = self._transitions.current(session_id)
-        if session is None:
-            return
-        session = self._transitions.put_session(lifecycle.begin_to_cancel(session))
-        # What is on disk by now is gone on with by the next runtime.
-        stored = self._state.write(Write(sessions=(session,)))
-        queued = self._state.jobs_of(session_id, JobState.QUEUED)
-        await self._transitions.cancel_in_turns(queued, lifecycle.CANCELLED_REASON)
-        left = self._state.sessions.get(session_id)
-        if left is not None:
-            await self._transitions.apply(lifecycle.cancel(left, self.now))
-        await asyncio.wait([stored])
+        """Accept no more jobs and cancel the queued ones. Does nothing to a closed session."""
+        await self._transitions.cancel_session(session_id)
 
     async def cancel_queued(self, session_id: str) -> list[str]:
         """Cancel a session's queued jobs; returns their ids."""
@@ -182,11 +169,11 @@ class Coordinator:
         return await self._transitions.cancel_in_turns(queued, lifecycle.QUEUE_CANCELLED_REASON)
 
     async def cancel_job(self, job_id: str) -> bool:
-        """Cancel a job, running or not; False if it has ended already, and that is on disk."""
-        job = self._state.jobs.get(job_id)
+        """Cancel an unfinished job; returns False if it had ended, once that is on disk."""
+        job = self._state.job(job_id)
         if job is not None and job.session_id is not None:
             self._transitions.current(job.session_id)
-            job = self._state.jobs.get(job_id)
+            job = self._state.job(job_id)
         if job is None:
             await self._state.until_stored(job_id)
             return False
@@ -194,103 +181,89 @@ class Coordinator:
         return True
 
     async def cancel_all(self, owner: str) -> None:
-        """Cancel an owner's jobs, running or not, and their sessions with them."""
-        for session in [each for each in self._state.sessions.values() if each.owner == owner]:
+        """Cancel all sessions and jobs of an owner, running jobs included."""
+        for session in self._state.sessions(owner):
             await self.cancel_session(session.id)
-        jobs = [each for each in self._state.jobs.values() if each.owner == owner]
+        jobs = self._state.jobs(owner)
         await self._transitions.cancel_in_turns(jobs, CANCELLED_BY_USER_REASON, running=True)
 
     async def set_tags(self, job: Job, tags: tuple[str, ...]) -> None:
-        """Give a job other tags, whether it has ended or not."""
-        known = self._state.jobs.get(job.id)
-        if known is not None:
-            await self._state.write(Write(jobs=(self._state.change(replace(known, tags=tags)),)))
-        else:
-            # What was read of it may be older than its end, which is on its way to the disk.
-            changed = replace(job, tags=tags, revision=self._state.next_revision())
-            await self._state.write(Write(retagged=changed))
+        """Replace the tags of a job, finished or not."""
+        await self._state.write(self._state.tag(job, tags))
 
     async def delete_job(self, job_id: str) -> None:
-        """Cancel a job if need be, and remove it with all that belongs to it."""
+        """Cancel a job if it is unfinished, and remove it with payload and result."""
         await self.cancel_job(job_id)
-        await self._state.write(Write(deleted_job=job_id))
+        await self._state.write(DeleteJob(job_id))
 
     async def advance(self, seconds: float) -> None:
         """Let virtual time pass, and return when all that was due has happened and is on disk.
 
         Raises:
-            TypeError: the clock is none that can be advanced.
+            TypeError: the clock is not a virtual one.
         """
         await self._ticker.advance(seconds)
 
     def next_revision(self) -> int:
-        """Give the number of one more change, for what only its watchers have to hear of."""
+        """Return the revision of a change that is not stored, for requests that wait for it."""
         return self._state.next_revision()
 
-    # -- what is known ---------------------------------------------------------------------
+    # -- queries ---------------------------------------------------------------------------
 
     def queue_positions(self, jobs: Iterable[Job]) -> dict[str, int]:
-        """Give the place of each queued job on its device, 1 being the next to start."""
+        """Return the position of each queued job on its backend, 1 being the next to start."""
         places = ((job.id, self._scheduler.position(job.id)) for job in jobs)
         return {job_id: place for job_id, place in places if place is not None}
 
     def estimate(self, job_id: str) -> StartEstimate | None:
-        """Say when a queued job may start, where there is something to rest that on."""
+        """Estimate when a queued job starts; None where there is no basis for that."""
         return self._scheduler.estimate(job_id, self.now)
 
     def sessions(self, owner: str | None = None) -> list[Session]:
-        """Give the sessions that are not closed: an owner's, or all."""
-        return [each for each in self._state.sessions.values() if owner in {None, each.owner}]
+        """Return the sessions that are not closed: an owner's, or all."""
+        return self._state.sessions(owner)
 
     def job(self, job_id: str) -> Job | None:
-        """Give a job that is on disk and has not ended."""
-        return None if job_id in self._state.arriving else self._state.jobs.get(job_id)
+        """Return an unfinished job that is on disk, None for any other."""
+        return None if self._state.phase(job_id) is Phase.ARRIVING else self._state.job(job_id)
 
     def counts(self) -> Counter[tuple[str, JobState]]:
-        """Count the jobs that are on disk and have not ended, by device and state."""
-        return self._state.counts - Counter(
-            (job.backend, job.state)
-            for job_id in self._state.arriving
-            if (job := self._state.jobs.get(job_id)) is not None
-        )
+        """Count the unfinished jobs that are on disk, by backend and state."""
+        return self._state.counts()
 
     def workers(self) -> list[WorkerPlace]:
-        """Say what each worker does."""
+        """Return what each worker does."""
         return self._pool.places()
 
     def queue_length(self, backend: str) -> int:
-        """Count the jobs of a device that have not ended."""
+        """Return how many jobs of a backend have not ended."""
         return self._scheduler.length(backend)
 
     def session(self, owner: str, session_id: str) -> Session | None:
-        """Give a session of an owner's that is not closed."""
+        """Return an owner's session, None if it is closed or belongs to another owner."""
         session = self._transitions.current(session_id)
         return session if session is not None and session.owner == owner else None
 
     def unfinished(self, owner: str, job_id: str) -> bool:
-        """Whether it is an owner's job whose end is not on disk yet."""
-        job = self._state.jobs.get(job_id)
-        if job is not None:
-            return job.owner == owner
-        ending = self._state.ending.get(job_id)
-        return ending is not None and ending.owner == owner
+        """Whether this is an owner's job whose end is not on disk yet."""
+        return self._state.owner_of(job_id) == owner
 
     def take_outcome(self, owner: str, job_id: str) -> tuple[Job, str | None] | None:
-        """Give a job that has just ended, and its result, both on disk by now; None later on.
+        """Return a job that has just ended, and its result, both on disk by now; None later.
 
-        It is given once: whoever asks again is served from the store.
+        It is returned once; later requests are served from the store.
         """
         return self._state.take_outcome(owner, job_id)
 
     def interim(self, job_id: str) -> list[str]:
-        """Give what a running job has finished so far, one encoded result for each pub."""
-        return self._state.interim.get(job_id, [])
+        """Return the encoded results of the pubs that a running job has finished."""
+        return self._state.interim(job_id)
 
-    # -- what happens by itself ------------------------------------------------------------
+    # -- callbacks -------------------------------------------------------------------------
 
     def _look(self) -> None:
         self._scheduler.shared = self.policy == "shared"
         self._ticker.look()
 
     def _on_event(self, job_id: str, event: Event) -> None:
-        self._dispatcher.take(job_id, event)
+        self._dispatcher.receive(job_id, event)

@@ -1,4 +1,4 @@
-"""Lets jobs on their device in their turn, and takes note of how far each one is."""
+"""Grants devices to prepared jobs in their turn, and notes the stage of each job."""
 
 from __future__ import annotations
 
@@ -7,28 +7,27 @@ import time
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
-from msgspec.structs import replace
-
-from qsession_widget.runtime.control.worker_pool import STAGE_SHOWN_SECONDS
-from qsession_widget.runtime.store.store import Write
+from qsession_widget.runtime.store.writes import Update
+from qsession_widget.runtime.worker.messages import STAGE_SHOWN_SECONDS
 from qsession_widget.wire.states import Stage
 
 if TYPE_CHECKING:
     from datetime import datetime
 
     from qsession_widget.runtime.control.state import RuntimeState
-    from qsession_widget.runtime.control.worker_pool import Reached, WorkerPool
+    from qsession_widget.runtime.control.worker_pool import WorkerPool
     from qsession_widget.runtime.model.job import Job
     from qsession_widget.runtime.scheduling.scheduler import Scheduler
+    from qsession_widget.runtime.worker.messages import Reached
 
 
 class DeviceArbiter:
-    """Who goes on which device.
+    """Grants each device to one job at a time.
 
     Args:
-        state: what has not ended.
+        state: the unfinished sessions and jobs.
         scheduler: knows whose turn it is.
-        executor: runs the jobs.
+        pool: runs the jobs.
     """
 
     def __init__(self, state: RuntimeState, scheduler: Scheduler, pool: WorkerPool) -> None:
@@ -37,44 +36,44 @@ class DeviceArbiter:
         self._pool = pool
 
     def reached(self, job: Job, event: Reached) -> None:
-        """Let a job that is prepared on the device in its turn, and the next one when it is off."""
+        """Grant the device to a prepared job in its turn, and to the next one after it."""
         if event.stage is Stage.ON_DEVICE:
             if self._scheduler.ask_device(job.id):
-                self.give(job.id, event.at)
+                self.grant(job.id, event.at)
             elif job.prepared_at is None:
                 ready = max(self._began(event.at), job.preparing_at or job.created_at)
-                self._state.jobs[job.id] = replace(job, prepared_at=ready)
+                self._state.prepare(job.id, ready)
                 # Its worker may be of more use to an idle device.
                 self._state.wake_up.request()
         elif self._state.lasts_until(job) <= self._state.now:
             self._note(job, event.stage, event.at)
-            self.give(self._scheduler.give_back(job.id))
+            self.grant(self._scheduler.release(job.id))
 
-    def give(self, job_id: str | None, since: float | None = None) -> None:
-        """Let a job go on the device that it has now, or has had since a `time.monotonic()`."""
+    def grant(self, job_id: str | None, since: float | None = None) -> None:
+        """Let a job go on its device, now or as of a `time.monotonic()`. None does nothing."""
         if job_id is not None:
             since = time.monotonic() if since is None else since
-            self._note(self._state.jobs[job_id], Stage.ON_DEVICE, since)
-            self._pool.give_device(job_id)
+            self._note(self._state.require(job_id), Stage.ON_DEVICE, since)
+            self._pool.grant_device(job_id)
 
     def _note(self, job: Job, stage: Stage, since: float) -> None:
-        """Take note of a job's stage, and store and show it if it lasts."""
+        """Note a job's stage, and store and show it if it lasts."""
         age = time.monotonic() - since
         began = self._began(since)
-        # Not before the stage that it comes after.
+        # Not before the previous stage.
         before = job.on_device_at or job.prepared_at or job.preparing_at or began
-        self._state.jobs[job.id] = job.reach(stage, max(began, before))
+        self._state.reach(job.id, stage, max(began, before))
         asyncio.get_running_loop().call_later(
             max(0.0, STAGE_SHOWN_SECONDS - age), self._show, job.id, job.attempts, stage
         )
 
     def _began(self, since: float) -> datetime:
-        """Give the runtime's time at a `time.monotonic()`."""
+        """Return the runtime's time at a `time.monotonic()`."""
         age = time.monotonic() - since
         return self._state.now - timedelta(seconds=age * self._state.clock.rate)
 
     def _show(self, job_id: str, attempt: int, stage: Stage) -> None:
         state = self._state
-        job = None if state.notifier.closed else state.jobs.get(job_id)
+        job = None if state.notifier.closed else state.job(job_id)
         if job is not None and (job.attempts, job.stage) == (attempt, stage):
-            state.write(Write(jobs=(state.change(job),)))
+            state.write(Update(jobs=(state.revise(job_id),)))

@@ -1,4 +1,4 @@
-"""Starts jobs when they can start, gives them to workers, and takes what workers say of them."""
+"""Starts jobs when they can start, hands them to workers, and handles the workers' events."""
 
 from __future__ import annotations
 
@@ -9,7 +9,12 @@ from typing import TYPE_CHECKING
 
 from msgspec.structs import replace
 
-from qsession_widget.runtime.control.worker_pool import (
+from qsession_widget.runtime.control.state import Phase
+from qsession_widget.runtime.device_catalog import Catalog
+from qsession_widget.runtime.model.job import MAX_ATTEMPTS
+from qsession_widget.runtime.store.writes import SetClock
+from qsession_widget.runtime.worker.limits import Limits
+from qsession_widget.runtime.worker.messages import (
     GOES_ON,
     Done,
     Failed,
@@ -18,10 +23,6 @@ from qsession_widget.runtime.control.worker_pool import (
     Reached,
     Task,
 )
-from qsession_widget.runtime.device_catalog import Catalog
-from qsession_widget.runtime.model.job import MAX_ATTEMPTS
-from qsession_widget.runtime.store.store import Write
-from qsession_widget.runtime.worker.limits import Limits
 from qsession_widget.wire.states import JOB_FAILED, RAN_TOO_LONG, JobState, Stage
 
 if TYPE_CHECKING:
@@ -30,24 +31,25 @@ if TYPE_CHECKING:
     from qsession_widget.runtime.control.device_arbiter import DeviceArbiter
     from qsession_widget.runtime.control.state import RuntimeState
     from qsession_widget.runtime.control.transitions import Transitions
-    from qsession_widget.runtime.control.worker_pool import Event, WorkerPool
+    from qsession_widget.runtime.control.worker_pool import WorkerPool
     from qsession_widget.runtime.model.job import Job
     from qsession_widget.runtime.model.lifecycle import Session
     from qsession_widget.runtime.scheduling.scheduler import Scheduler
     from qsession_widget.runtime.worker.lru_cache import Figures
+    from qsession_widget.runtime.worker.messages import Event
 
 log = logging.getLogger(__name__)
 
 
 class Dispatcher:
-    """The way of a job from its queue through a worker to its end.
+    """Takes jobs from their queues through a worker to their end.
 
     Args:
-        state: what has not ended.
+        state: the unfinished sessions and jobs.
         scheduler: chooses what starts.
-        turns: who goes on which device.
-        steps: carries out changes.
-        executor: runs the jobs.
+        arbiter: grants the devices.
+        transitions: carries out changes.
+        pool: runs the jobs.
     """
 
     def __init__(
@@ -58,8 +60,8 @@ class Dispatcher:
         transitions: Transitions,
         pool: WorkerPool,
     ) -> None:
-        self.handing_over = 0
-        self.probe: asyncio.Future[None] | None = None
+        self._handing_over = 0
+        self._probe: asyncio.Future[None] | None = None
         self._state = state
         self._settings = state.settings
         self._scheduler = scheduler
@@ -73,12 +75,12 @@ class Dispatcher:
 
     @property
     def busy(self) -> bool:
-        """Whether a worker computes or is about to, or what it did waits for the disk."""
-        on_the_way = self.handing_over or self._state.arriving
+        """Whether a worker computes or is about to, or a job is on its way to the disk."""
+        on_the_way = self._handing_over or self._state.arriving
         return bool(on_the_way) or self._pool.free < self._settings.workers
 
     def warm(self, session: Session) -> None:
-        """Have a worker get ready for the jobs of a session."""
+        """Prepare a worker for the jobs of a session."""
         self._pool.warm(session.id, self._recorded_name(session.backend))
 
     # -- to a worker -----------------------------------------------------------------------
@@ -88,39 +90,39 @@ class Dispatcher:
         if not self._state.store.available:
             self._wait_for_store()
             return
-        while self._pool.free > self.handing_over:
+        while self._pool.free > self._handing_over:
             job_id = self._scheduler.start_next(self._state.now)
             if job_id is None:
                 return
             try:
-                self._start(self._state.jobs[job_id])
+                self._start(self._state.require(job_id))
             except Exception:
                 self._scheduler.requeue(job_id)
                 raise
         self._displace()
 
     def _displace(self) -> None:
-        """Take a worker from a job that only waits for its device, where another one is idle.
+        """Preempt a job that only waits for its device, where another device is idle.
 
-        Such a job has been prepared, and what its worker has kept makes that short the next time.
+        The job has been prepared, and its worker's caches make that short the next time.
         """
         if self._pool.giving_up:
-            # One at a time: it is for this that the next free worker will be used.
+            # One at a time: the worker that will be free next is for the idle device.
             return
         job_id = self._scheduler.displaced()
-        job = None if job_id is None else self._state.jobs[job_id]
+        job = None if job_id is None else self._state.require(job_id)
         if job is not None and job.state is JobState.RUNNING:
             self._pool.cancel(job.id)
             self._transitions.requeue(job, attempts=job.attempts - 1)
 
     def _wait_for_store(self) -> None:
-        """Start nothing whose start could not be stored, and look again when the file can be."""
-        if self.probe is None:
-            self.probe = self._state.write(Write(clock=self._state.now))
-            self.probe.add_done_callback(self._store_is_back)
+        """Start nothing while starts cannot be stored; look again once they can."""
+        if self._probe is None:
+            self._probe = self._state.write(SetClock(self._state.now))
+            self._probe.add_done_callback(self._store_is_back)
 
     def _store_is_back(self, _done: asyncio.Future[None]) -> None:
-        self.probe = None
+        self._probe = None
         self._state.wake_up.request()
 
     def _start(self, job: Job) -> None:
@@ -129,19 +131,19 @@ class Dispatcher:
         if params is not None:
             self._give(started, params)
             return
-        self.handing_over += 1
-        # A job under which a runtime may have died runs once it is counted.
-        counted = stored if job.id in self._state.inherited else None
+        self._handing_over += 1
+        # A job that a runtime may have died of runs once its attempt is on disk.
+        counted = stored if self._state.is_inherited(job.id) else None
         task = asyncio.create_task(self._hand_over(started, counted))
         self._background.add(task)
         task.add_done_callback(self._background.discard)
 
     async def _hand_over(self, job: Job, counted: asyncio.Future[None] | None) -> None:
-        """Read a job's payload and give it to a worker, unless it ended meanwhile.
+        """Read a job's payload and hand it to a worker, unless the job ended meanwhile.
 
         Args:
-            job: as it started.
-            counted: its start on the way to the disk, where that has to be there first.
+            job: the job as it started.
+            counted: done when its start is on disk, where that has to come first.
         """
         problem: Exception | None = None
         params = None
@@ -153,8 +155,8 @@ class Dispatcher:
             log.exception("the payload of job %s cannot be read", job.id)
             problem = error
         finally:
-            self.handing_over -= 1
-        now = self._state.jobs.get(job.id)
+            self._handing_over -= 1
+        now = self._state.job(job.id)
         if now is None or (now.state, now.attempts) != (job.state, job.attempts):
             self._state.wake_up.request()
             return
@@ -165,6 +167,7 @@ class Dispatcher:
         self._give(job, params)
 
     def _give(self, job: Job, params: str) -> None:
+        self._state.hand_over(job.id)
         self._pool.submit(
             Task(
                 job_id=job.id,
@@ -187,34 +190,34 @@ class Dispatcher:
 
     @property
     def _sleep_seconds(self) -> float:
-        """How long a worker lets a job last at least; virtual time it cannot wait for."""
+        """How long a worker makes a job last at least; it cannot wait for virtual time."""
         rate = self._state.clock.rate
         return self._settings.min_job_seconds / rate if rate else 0.0
 
     def _recorded_name(self, backend: str) -> str:
         device = self._catalog.get(backend)
-        # One that is served no more may have jobs still.
+        # A backend that is no longer served may still have jobs.
         return device.recorded_name if device else backend
 
     # -- from a worker ---------------------------------------------------------------------
 
-    def take(self, job_id: str, event: Event) -> None:
-        """Take what a worker says. What it says of a job that has ended is of no interest."""
+    def receive(self, job_id: str, event: Event) -> None:
+        """Handle an event of a worker. Those of jobs that have ended are ignored."""
         state = self._state
-        job = state.jobs.get(job_id)
+        job = state.job(job_id)
         if not isinstance(event, Reached):
-            # The worker is free, whatever becomes of this.
+            # The worker may be free, whatever follows from the event.
             state.wake_up.request()
         if job is None or job.state is not JobState.RUNNING:
             return
-        if job_id in state.arriving and not isinstance(event, GOES_ON):
-            # It is taken once the job itself is on disk; if it never is, nobody hears of it.
-            state.arriving[job_id] = event
+        if not isinstance(event, GOES_ON) and state.phase(job_id) is Phase.ARRIVING:
+            # Handled once the job itself is on disk; if it never is, no client hears of it.
+            state.hold_end(job_id, event)
             return
         if job.session_id is not None:
             safely(partial(self._transitions.current, job.session_id))
-        # A timer that was late may have ended it.
-        job = state.jobs.get(job_id)
+        # A late timer may have ended it.
+        job = state.job(job_id)
         if job is not None:
             self._follow(job, event)
 
@@ -222,7 +225,7 @@ class Dispatcher:
         state = self._state
         match event:
             case Interim(text):
-                state.interim.setdefault(job.id, []).append(text)
+                state.add_interim(job.id, text)
                 state.notifier.notify([job.id])
             case Reached():
                 self._arbiter.reached(job, event)
@@ -240,16 +243,18 @@ class Dispatcher:
                     "too little memory is the usual cause; a job may take "
                     f"{self._settings.max_job_memory_bytes} bytes."
                 )
-                job = job.without_stages()
-                self._transitions.end(job, JobState.FAILED, reason=reason, reason_code=JOB_FAILED)
+                self._transitions.end(
+                    job, JobState.FAILED, reason=reason, reason_code=JOB_FAILED, crashed=True
+                )
 
     def look_at(self, job: Job) -> None:
-        """End a running job whose time has come: with its result, or for its limit."""
+        """End a running job whose time has come: with its result, or at its limit."""
         state = self._state
-        if state.arriving.get(job.id) is not None:
+        if state.holds_end(job.id):
             return
-        if job.id in state.finished and state.lasts_until(job) <= state.now:
-            self._complete(job, state.finished.pop(job.id))
+        done = state.take_result(job.id)
+        if done is not None:
+            self._complete(job, done)
             return
         limit = state.time_limit(job)
         if limit is not None and limit <= state.now:
@@ -259,22 +264,21 @@ class Dispatcher:
     def _finish(self, job: Job, done: Done) -> None:
         """End a job, or keep its result until virtual time has passed for it."""
         if self._state.lasts_until(job) > self._state.now:
-            self._state.finished[job.id] = done
-            self._state.look_later(job)
+            self._state.keep_result(job.id, done)
         else:
             self._complete(job, done)
 
     def _complete(self, job: Job, done: Done) -> None:
         """End a job with its result."""
         if job.stage is Stage.ON_DEVICE:
-            job = job.reach(Stage.POST_PROCESSING, self._state.now)
+            self._state.reach(job.id, Stage.POST_PROCESSING, self._state.now)
         self._count(job, done.cache)
         self._transitions.end(
             job, JobState.COMPLETED, result=done.result, busy_seconds=done.busy_seconds
         )
 
     def _count(self, job: Job, cache: Figures) -> None:
-        """Add what caches did for a job to its session; stored with the job's end."""
+        """Add the cache figures of a job to its session; stored with the job's end."""
         session = self._state.session_of(job)
         if session is not None:
             self._transitions.put_session(
@@ -288,7 +292,7 @@ class Dispatcher:
 
 
 def safely(step: Callable[[], object]) -> bool:
-    """Take a step of the event loop's; what goes wrong with it must not stop the next ones."""
+    """Run a step of the scheduling loop; returns False if it failed, which is logged."""
     try:
         step()
     except Exception:

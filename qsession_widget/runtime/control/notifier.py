@@ -1,4 +1,4 @@
-"""Wakes held requests when what they watch has changed."""
+"""Wakes held requests when a session or a job that they watch has changed."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 
 class Notifier:
-    """Who waits for which key; a key is the id of a session or a job."""
+    """Events of held requests, by key: the id of a session or a job."""
 
     def __init__(self) -> None:
         self._waiting: defaultdict[str, set[asyncio.Event]] = defaultdict(set)
@@ -20,9 +20,10 @@ class Notifier:
 
     @contextmanager
     def watch(self, key: str) -> Iterator[asyncio.Event]:
-        """Give an event that is set at the next change of a key; look after entering, not before.
+        """Return an event that is set at the next change of a key.
 
-        Whoever goes on watching clears the event before looking again.
+        Read the present state after entering, not before; to go on watching, clear the event
+        before reading again.
         """
         event = asyncio.Event()
         if self._closed:
@@ -36,17 +37,17 @@ class Notifier:
                 del self._waiting[key]
 
     def notify(self, keys: Iterable[str]) -> None:
-        """Say that something changed."""
+        """Set the events of the keys that have changed."""
         for key in keys:
             for event in self._waiting.get(key, ()):
                 event.set()
 
     def wake(self) -> None:
-        """Have everybody look again."""
+        """Set all events: every held request reads again."""
         self.notify(list(self._waiting))
 
     def close(self) -> None:
-        """Wake everybody, now and from now on: the runtime ends."""
+        """Set all events, and those of later watches at once: the runtime ends."""
         self._closed = True
         self.wake()
 

@@ -1,19 +1,24 @@
-"""What memory holds: the sessions and jobs that have not ended, and what is kept at hand.
+"""The unfinished sessions and jobs in memory, and what is kept at hand of their data.
 
-Every change of them is handed to the store in order, and wakes who watches once it is on disk.
+Each change goes to the store in order, and wakes the requests that wait for it once it is on disk.
 """
 
 from __future__ import annotations
 
 import asyncio
 from collections import Counter
+from dataclasses import dataclass, field
 from datetime import timedelta
+from enum import Enum, auto
 from typing import TYPE_CHECKING, NamedTuple
 
 from msgspec.structs import replace
 
 from qsession_widget.runtime.control.notifier import Notifier
 from qsession_widget.runtime.control.timers import Timers
+from qsession_widget.runtime.model import lifecycle
+from qsession_widget.runtime.model.errors import InvalidTransitionError
+from qsession_widget.runtime.store.writes import Retag, Update
 from qsession_widget.wire.states import JobState
 
 if TYPE_CHECKING:
@@ -21,11 +26,13 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from qsession_widget.runtime.clock import Clock
-    from qsession_widget.runtime.control.worker_pool import Done, Event
     from qsession_widget.runtime.model.job import Job
     from qsession_widget.runtime.model.lifecycle import Session
     from qsession_widget.runtime.settings import Settings
-    from qsession_widget.runtime.store.store import Store, Write
+    from qsession_widget.runtime.store.store import Store
+    from qsession_widget.runtime.store.writes import Write
+    from qsession_widget.runtime.worker.messages import Done, Event
+    from qsession_widget.wire.states import Stage
 
 AT_HAND = 32
 """How many payloads, and how many outcomes, are kept at hand."""
@@ -35,10 +42,10 @@ LARGEST_AT_HAND = 2**18
 
 
 class WakeUp:
-    """Has somebody look, as soon as the present change is complete, what follows from it.
+    """Coalesces wake-ups of the scheduling loop: one look after all changes of a turn.
 
     Args:
-        look: what to do; once, however often it is requested until then.
+        look: called once for all requests until then, in the next turn of the event loop.
     """
 
     def __init__(self, look: Callable[[], None]) -> None:
@@ -46,7 +53,7 @@ class WakeUp:
         self._look = look
 
     def request(self) -> None:
-        """Have it done soon."""
+        """Call `look` soon."""
         if not self.requested:
             self.requested = True
             asyncio.get_running_loop().call_soon(self._answer)
@@ -56,49 +63,105 @@ class WakeUp:
         self._look()
 
 
-class Ending(NamedTuple):
-    """Whose job has ended, and when that is on disk."""
+class Phase(Enum):
+    """Where a job stands in memory, more finely than its `JobState` says."""
+
+    ARRIVING = auto()
+    """On its way to the disk. It may be queued, running or even done by now; no client sees it."""
+
+    QUEUED = auto()
+    """In its queue, and on disk."""
+
+    HANDING_OVER = auto()
+    """Running for clients; its payload is being read for its worker."""
+
+    RUNNING = auto()
+    """A worker has it."""
+
+    DONE = auto()
+    """Its result is there; it goes on running for clients until its time has passed."""
+
+    ENDING = auto()
+    """Final; its end is on its way to the disk."""
+
+    AT_HAND = auto()
+    """Final and on disk; its outcome is still in memory."""
+
+
+class Arrival(NamedTuple):
+    """What came up while a job was on its way to the disk.
+
+    Attributes:
+        before: its session before the job came.
+        end: how the job ended at its worker, if it has.
+    """
+
+    before: Session | None
+    end: Event | None = None
+
+
+@dataclass(slots=True)
+class _Unfinished:
+    """A job that has not ended, and what belongs to it.
+
+    Attributes:
+        arrival: set while the job is on its way to the disk.
+        inherited: an earlier runtime left it.
+        has_worker: its payload was given to a worker.
+        interim: results of the pubs that are finished.
+        result: set while the end waits for the runtime's time.
+    """
+
+    job: Job
+    arrival: Arrival | None = None
+    inherited: bool = False
+    has_worker: bool = False
+    interim: list[str] = field(default_factory=list)
+    result: Done | None = None
+
+    @property
+    def phase(self) -> Phase:
+        if self.arrival is not None:
+            return Phase.ARRIVING
+        if self.job.state is JobState.QUEUED:
+            return Phase.QUEUED
+        if self.result is not None:
+            return Phase.DONE
+        return Phase.RUNNING if self.has_worker else Phase.HANDING_OVER
+
+
+class _Ending(NamedTuple):
+    """The owner of a job that has ended, and a future that is done when that is on disk."""
 
     owner: str
     stored: asyncio.Future[None]
 
 
 class RuntimeState:
-    """The sessions and jobs that have not ended.
+    """The only owner of unfinished sessions and jobs: every change of them is a method here.
+
+    A change that is impossible raises `InvalidTransitionError` and changes nothing.
 
     Attributes:
-        store: of the runtime.
-        clock: of the runtime.
-        settings: of the runtime.
-        wake_up: is requested where something may follow from a change.
-        changes: who watches what.
+        store: the store that all changes are written to.
+        clock: the clock for the times of sessions and jobs.
+        settings: the settings of the runtime.
+        wake_up: to be requested where something may follow from a change.
+        notifier: the requests that wait for changes.
         timers: when a session or a job has to be looked at.
-        sessions: those that are not closed.
-        jobs: those that have not ended.
-        pending: how many of those each owner has.
-        counts: how many of those there are of each device, in each state.
-        interim: what running jobs have finished so far.
-        finished: results of jobs that wait for virtual time to pass.
-        arriving: jobs that are on their way to the disk themselves, and the end that a worker has
-            told of them meanwhile.
-        ending: jobs whose end is on its way to the disk.
-        inherited: jobs that a runtime before this one has left, and that have not ended.
     """
 
     def __init__(self, store: Store, clock: Clock, settings: Settings, wake_up: WakeUp) -> None:
         self.store, self.clock, self.settings, self.wake_up = store, clock, settings, wake_up
         self.notifier = Notifier()
         self.timers = Timers()
-        self.sessions: dict[str, Session] = {}
-        self.jobs: dict[str, Job] = {}
-        self.pending: Counter[str] = Counter()
-        self.counts: Counter[tuple[str, JobState]] = Counter()
-        self.interim: dict[str, list[str]] = {}
-        self.finished: dict[str, Done] = {}
-        self.arriving: dict[str, Event | None] = {}
-        self.ending: dict[str, Ending] = {}
-        self.inherited: set[str] = set()
+        self._sessions: dict[str, Session] = {}
+        self._jobs: dict[str, _Unfinished] = {}
+        self._arriving = 0
         self._of_session: dict[str, dict[str, None]] = {}
+        self._pending: Counter[str] = Counter()
+        self._counts: Counter[tuple[str, JobState]] = Counter()
+        self._ending: dict[str, _Ending] = {}
         self._payloads: dict[str, str] = {}
         self._outcomes: dict[str, tuple[Job, str | None]] = {}
         self._revision = 0
@@ -108,101 +171,338 @@ class RuntimeState:
         """The runtime's time."""
         return self.clock.now()
 
-    # -- sessions and jobs -----------------------------------------------------------------
-
     def go_on_from(self, revision: int) -> None:
-        """Give higher revisions from now on."""
+        """Continue with revisions above this one."""
         # Clients may know higher ones than the store, of jobs that were deleted since.
         self._revision = max(revision, int(self.now.timestamp() * 1000))
 
     def next_revision(self) -> int:
-        """Give the number of one more change."""
+        """Return the revision of one more change."""
         self._revision += 1
         return self._revision
 
-    def add(self, job: Job) -> None:
-        """Take a new job in."""
-        self.jobs[job.id] = job
-        self.pending[job.owner] += 1
-        self.counts[job.backend, job.state] += 1
+    # -- sessions --------------------------------------------------------------------------
+
+    @property
+    def empty(self) -> bool:
+        """Whether there is no open session and no unfinished job."""
+        return not self._sessions and not self._jobs
+
+    def session(self, session_id: str) -> Session | None:
+        """Return a session, None if it is closed or unknown."""
+        return self._sessions.get(session_id)
+
+    def sessions(self, owner: str | None = None) -> list[Session]:
+        """Return the sessions that are not closed: an owner's, or all."""
+        return [each for each in self._sessions.values() if owner in {None, each.owner}]
+
+    def session_of(self, job: Job) -> Session | None:
+        """Return a job's session, None if it has none or that is closed."""
+        return None if job.session_id is None else self._sessions.get(job.session_id)
+
+    def put_session(self, session: Session) -> None:
+        """Keep a session and its timer; remove them if it is closed."""
+        if session.closed_at is None:
+            self._sessions[session.id] = session
+        else:
+            self._sessions.pop(session.id, None)
+        self.timers.set(session.id, lifecycle.next_deadline(session))
+
+    # -- jobs: what is known ---------------------------------------------------------------
+
+    @property
+    def arriving(self) -> int:
+        """How many jobs are on their way to the disk, also those that have ended meanwhile."""
+        return self._arriving
+
+    @property
+    def unfinished(self) -> int:
+        """How many jobs have not ended."""
+        return len(self._jobs)
+
+    def pending(self, owner: str) -> int:
+        """Return how many of an owner's jobs have not ended."""
+        return self._pending[owner]
+
+    def counts(self) -> Counter[tuple[str, JobState]]:
+        """Count the unfinished jobs that are on disk, by backend and state."""
+        return self._counts.copy()
+
+    def job(self, job_id: str) -> Job | None:
+        """Return a job, None if it has ended or is unknown."""
+        known = self._jobs.get(job_id)
+        return None if known is None else known.job
+
+    def phase(self, job_id: str) -> Phase | None:
+        """Return where a job stands, None if nothing of it is in memory."""
+        known = self._jobs.get(job_id)
+        if known is not None:
+            return known.phase
+        if job_id in self._ending:
+            return Phase.ENDING
+        return Phase.AT_HAND if job_id in self._outcomes else None
+
+    def require(self, job_id: str) -> Job:
+        """Return a job that has to be unfinished.
+
+        Raises:
+            InvalidTransitionError: it is not.
+        """
+        return self._known(job_id, "go on").job
+
+    def owner_of(self, job_id: str) -> str | None:
+        """Return the owner of a job that is unfinished or whose end is not on disk yet."""
+        known = self._jobs.get(job_id)
+        if known is not None:
+            return known.job.owner
+        ending = self._ending.get(job_id)
+        return None if ending is None else ending.owner
+
+    def jobs(self, owner: str | None = None, state: JobState | None = None) -> list[Job]:
+        """Return the unfinished jobs: an owner's or all, in one state or any."""
+        return [
+            each.job
+            for each in self._jobs.values()
+            if owner in {None, each.job.owner} and state in {None, each.job.state}
+        ]
+
+    def jobs_of(self, session_id: str, state: JobState) -> list[Job]:
+        """Return a session's jobs in a state, in order of arrival."""
+        of = (self._jobs[job_id].job for job_id in self._of_session.get(session_id, ()))
+        return [job for job in of if job.state is state]
+
+    def is_inherited(self, job_id: str) -> bool:
+        """Whether an earlier runtime left this unfinished job."""
+        known = self._jobs.get(job_id)
+        return known is not None and known.inherited
+
+    def holds_end(self, job_id: str) -> bool:
+        """Whether a job on its way to the disk has ended at its worker."""
+        known = self._jobs.get(job_id)
+        return known is not None and known.arrival is not None and known.arrival.end is not None
+
+    def interim(self, job_id: str) -> list[str]:
+        """Return the results of the finished pubs of a job that runs."""
+        known = self._jobs.get(job_id)
+        return [] if known is None else known.interim
+
+    # -- jobs: what happens ----------------------------------------------------------------
+
+    def admit(self, job: Job, before: Session | None = None) -> None:
+        """Add a new job that is on its way to the disk.
+
+        Args:
+            job: the job, which is queued.
+            before: its session before the job came.
+        """
+        self._add(job, _Unfinished(job, Arrival(before)))
+        self._arriving += 1
+
+    def inherit(self, job: Job) -> None:
+        """Add an unfinished job that an earlier runtime left."""
+        self._add(job, _Unfinished(job, inherited=True))
+        self._counts[job.backend, job.state] += 1
+
+    def settle(self, job_id: str) -> Arrival | None:
+        """Note that the store has answered for a new job, whatever it said.
+
+        Returns:
+            What came up meanwhile; None where the job has ended.
+        """
+        self._arriving -= 1
+        known = self._jobs.get(job_id)
+        if known is None or known.arrival is None:
+            return None
+        arrival, known.arrival = known.arrival, None
+        self._counts[known.job.backend, known.job.state] += 1
+        return arrival
+
+    def hold_end(self, job_id: str, end: Event) -> None:
+        """Keep how a job ended at its worker until the job itself is on disk."""
+        known = self._known(job_id, "hold its end")
+        if known.arrival is None or known.job.state is not JobState.RUNNING:
+            raise InvalidTransitionError(f"job {job_id} is {known.phase.name}: its end is due now")
+        known.arrival = known.arrival._replace(end=end)
+
+    def start(self, job_id: str) -> Job:
+        """Start a queued job."""
+        known = self._known(job_id, "start")
+        return self._change(known, known.job.start(self.now))
+
+    def hand_over(self, job_id: str) -> None:
+        """Note that a worker has got a running job."""
+        known = self._known(job_id, "be handed over")
+        if known.job.state is not JobState.RUNNING:
+            raise InvalidTransitionError(f"job {job_id} is queued and cannot be handed over")
+        known.has_worker = True
+
+    def prepare(self, job_id: str, when: datetime) -> None:
+        """Note that a job waits for the device, prepared. Not a change that clients see."""
+        known = self._known(job_id, "be prepared")
+        known.job = known.job.prepare(when)
+
+    def reach(self, job_id: str, stage: Stage, when: datetime) -> None:
+        """Note a running job's stage. Clients see it after `revise`, or with the next change."""
+        known = self._known(job_id, "reach a stage")
+        known.job = known.job.reach(stage, when)
+
+    def revise(self, job_id: str) -> Job:
+        """Return a job with a new revision, so that clients see what was noted of it."""
+        known = self._known(job_id, "be revised")
+        return self._change(known, known.job)
+
+    def add_interim(self, job_id: str, text: str) -> None:
+        """Keep the result of a finished pub of a running job."""
+        known = self._known(job_id, "have interim results")
+        if known.job.state is not JobState.RUNNING:
+            raise InvalidTransitionError(f"job {job_id} is queued and has no interim results")
+        known.interim.append(text)
+
+    def keep_result(self, job_id: str, done: Done) -> None:
+        """Keep the result of a running job until its time has passed."""
+        known = self._known(job_id, "have a result")
+        if known.job.state is not JobState.RUNNING:
+            raise InvalidTransitionError(f"job {job_id} is queued and has no result")
+        known.result = done
+        self._look_later(known)
+
+    def take_result(self, job_id: str) -> Done | None:
+        """Return the result of a job whose time has passed by now, once; None for any other."""
+        known = self._jobs.get(job_id)
+        if known is None or known.result is None or self.lasts_until(known.job) > self.now:
+            return None
+        done, known.result = known.result, None
+        return done
+
+    def requeue(self, job_id: str, *, attempts: int, interruptions: int | None = None) -> Job:
+        """Put a running job back into its queue: nothing of its attempt is kept."""
+        known = self._known(job_id, "go back to its queue")
+        queued = known.job.requeue(attempts=attempts, interruptions=interruptions)
+        known.interim, known.result, known.has_worker = [], None, False
+        return self._change(known, queued)
+
+    def tag(self, job: Job, tags: tuple[str, ...]) -> Write:
+        """Replace the tags of a job, finished or not; returns the change to be written."""
+        known = self._jobs.get(job.id)
+        if known is not None:
+            return Update(jobs=(self._change(known, replace(known.job, tags=tags)),))
+        # What was read of it may be older than its end, which is on its way to the disk.
+        return Retag(replace(job, tags=tags, revision=self.next_revision()))
+
+    def end(
+        self,
+        job_id: str,
+        state: JobState,
+        when: datetime,
+        *,
+        reason: str | None = None,
+        reason_code: int | None = None,
+        busy_seconds: float | None = None,
+        interruptions: int | None = None,
+        crashed: bool = False,
+    ) -> Job:
+        """End a job and forget it; `Job.end` describes the arguments."""
+        known = self._known(job_id, f"end as {state}")
+        ended = known.job.end(
+            state,
+            when,
+            reason=reason,
+            reason_code=reason_code,
+            busy_seconds=busy_seconds,
+            interruptions=interruptions,
+            crashed=crashed,
+        )
+        ended = replace(ended, revision=self.next_revision())
+        self._remove(known)
+        return ended
+
+    def withdraw(self, job_id: str) -> Job:
+        """Forget a job as if it had never come, and return it as it was."""
+        known = self._known(job_id, "be withdrawn")
+        self._remove(known)
+        return known.job
+
+    def lose_result(self, job: Job, reason: str) -> Job:
+        """Return a job that has ended as Failed, since its result can never be stored."""
+        lost = job.lose_result(reason)
+        return replace(lost, revision=self.next_revision())
+
+    def _known(self, job_id: str, what: str) -> _Unfinished:
+        known = self._jobs.get(job_id)
+        if known is None:
+            raise InvalidTransitionError(f"job {job_id} is not among the unfinished: cannot {what}")
+        return known
+
+    def _add(self, job: Job, unfinished: _Unfinished) -> None:
+        if job.id in self._jobs or job.state.final:
+            raise InvalidTransitionError(f"job {job.id} is here already, or has ended")
+        self._jobs[job.id] = unfinished
+        self._pending[job.owner] += 1
         if job.session_id is not None:
             self._of_session.setdefault(job.session_id, {})[job.id] = None
 
-    def change(self, job: Job) -> Job:
-        """Take note of a job that has changed and goes on."""
+    def _change(self, known: _Unfinished, job: Job) -> Job:
+        """Take a job's new value; all changes that clients see come through here."""
         job = replace(job, revision=self.next_revision())
-        known = self.jobs.get(job.id)
-        if known is not None:
-            self._uncount(known)
-        self.jobs[job.id] = job
-        self.counts[job.backend, job.state] += 1
-        self.look_later(job)
+        if known.arrival is None and known.job.state is not job.state:
+            self._uncount(known.job)
+            self._counts[job.backend, job.state] += 1
+        known.job = job
+        self._look_later(known)
         return job
 
-    def remove(self, job: Job) -> None:
-        """Forget a job that has ended. Does nothing to one that is not there."""
-        known = self.jobs.pop(job.id, None)
-        if known is not None:
-            self._uncount(known)
-            self.pending[job.owner] -= 1
-            if not self.pending[job.owner]:
-                del self.pending[job.owner]
-            if job.session_id is not None:
-                others = self._of_session[job.session_id]
-                del others[job.id]
-                if not others:
-                    del self._of_session[job.session_id]
-        self.interim.pop(job.id, None)
-        self.finished.pop(job.id, None)
-        self.inherited.discard(job.id)
+    def _remove(self, known: _Unfinished) -> None:
+        job = known.job
+        del self._jobs[job.id]
+        if known.arrival is None:
+            self._uncount(job)
+        self._pending[job.owner] -= 1
+        if not self._pending[job.owner]:
+            del self._pending[job.owner]
+        if job.session_id is not None:
+            others = self._of_session[job.session_id]
+            del others[job.id]
+            if not others:
+                del self._of_session[job.session_id]
         self.timers.set(job.id, None)
         self._payloads.pop(job.id, None)
 
     def _uncount(self, job: Job) -> None:
         place = job.backend, job.state
-        self.counts[place] -= 1
-        if not self.counts[place]:
-            del self.counts[place]
-
-    def jobs_of(self, session_id: str, state: JobState) -> list[Job]:
-        """Give a session's jobs in a state, in the order in which they came."""
-        of = (self.jobs[job_id] for job_id in self._of_session.get(session_id, ()))
-        return [job for job in of if job.state is state]
-
-    def session_of(self, job: Job) -> Session | None:
-        """Give a job's session, None if it has none."""
-        return None if job.session_id is None else self.sessions.get(job.session_id)
+        self._counts[place] -= 1
+        if not self._counts[place]:
+            del self._counts[place]
 
     # -- times of jobs ---------------------------------------------------------------------
 
     def limit_seconds(self, job: Job) -> int:
-        """Say how long a job may run."""
+        """Return how long a job may run."""
         limit = self.settings.max_job_seconds
         return limit if job.cost_seconds is None else min(job.cost_seconds, limit)
 
     def time_limit(self, job: Job) -> datetime | None:
-        """Say until when a job may run; None for one that does not."""
+        """Return until when a job may run; None for one that does not run."""
         if job.state is not JobState.RUNNING or job.started_at is None:
             return None
         return job.started_at + timedelta(seconds=self.limit_seconds(job))
 
     def lasts_until(self, job: Job) -> datetime:
-        """Give the time before which a running job does not end."""
+        """Return the time before which a running job does not end."""
         started = job.started_at or self.now
         lasts = 0.0 if self.clock.rate else self.settings.min_job_seconds
         return started + timedelta(seconds=lasts)
 
-    def look_later(self, job: Job) -> None:
-        """Have a running job looked at when it reaches its limit, or ends with its result."""
-        limit = self.time_limit(job)
-        if limit is not None and job.id in self.finished:
-            limit = min(limit, self.lasts_until(job))
-        self.timers.set(job.id, limit)
+    def _look_later(self, known: _Unfinished) -> None:
+        """Set the timer of a running job: at its limit, or when it ends with its result."""
+        limit = self.time_limit(known.job)
+        if limit is not None and known.result is not None:
+            limit = min(limit, self.lasts_until(known.job))
+        self.timers.set(known.job.id, limit)
 
     # -- the store -------------------------------------------------------------------------
 
     def write(self, change: Write) -> asyncio.Future[None]:
-        """Store a change, and wake who watches what it changed once it is on disk."""
+        """Store a change, and notify the requests that wait for it once it is on disk."""
 
         def written(done: asyncio.Future[None]) -> None:
             for key in keys:
@@ -216,17 +516,17 @@ class RuntimeState:
         future.add_done_callback(written)
         return future
 
-    def write_end(self, change: Write) -> asyncio.Future[None]:
-        """Store the end of jobs; until it is on disk, they are among those that are ending."""
+    def write_end(self, change: Update) -> asyncio.Future[None]:
+        """Store the end of jobs; until it is on disk, they are ending."""
         future = self.write(change)
         for job in change.jobs:
-            self.ending[job.id] = Ending(job.owner, future)
+            self._ending[job.id] = _Ending(job.owner, future)
 
         def stored(_done: asyncio.Future[None]) -> None:
             for job in change.jobs:
-                known = self.ending.get(job.id)
+                known = self._ending.get(job.id)
                 if known is not None and known.stored is future:
-                    del self.ending[job.id]
+                    del self._ending[job.id]
 
         if change.jobs:
             future.add_done_callback(stored)
@@ -234,24 +534,24 @@ class RuntimeState:
 
     async def until_stored(self, job_id: str) -> None:
         """Wait until the end of a job can be read, if it is on its way to the disk."""
-        while (ending := self.ending.get(job_id)) is not None:
+        while (ending := self._ending.get(job_id)) is not None:
             await asyncio.wait([ending.stored])
-            # What follows from its being stored is still to be called where it was stored already.
+            # The callbacks of the future run in the next turn of the event loop.
             await asyncio.sleep(0)
 
     def keep_payload(self, job_id: str, params: str) -> bool:
-        """Keep a payload for a job that starts soon; False where it has to be read."""
+        """Keep the payload of a job that starts soon; False where it has to be read."""
         keeps = len(self._payloads) < AT_HAND and len(params) <= LARGEST_AT_HAND
         if keeps:
             self._payloads[job_id] = params
         return keeps
 
     def take_payload(self, job_id: str) -> str | None:
-        """Give a payload that is at hand, once."""
+        """Return a payload that is at hand, once."""
         return self._payloads.pop(job_id, None)
 
     def keep_outcome(self, job: Job, result: str) -> None:
-        """Spare who waits for a job's end the reading of what was just stored."""
+        """Keep the outcome of a job that was just stored, so that it need not be read."""
         if job.private or len(result) > LARGEST_AT_HAND:
             return
         self._outcomes[job.id] = job, result
@@ -259,7 +559,7 @@ class RuntimeState:
             del self._outcomes[next(iter(self._outcomes))]
 
     def take_outcome(self, owner: str, job_id: str) -> tuple[Job, str | None] | None:
-        """Give what is at hand of a job's end, once, to its owner."""
+        """Return a job's outcome that is at hand, once, to its owner."""
         found = self._outcomes.get(job_id)
         if found is None or found[0].owner != owner:
             return None

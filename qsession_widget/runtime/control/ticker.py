@@ -1,4 +1,4 @@
-"""Looks at what is due: timers that have run out, and what can start. Lets virtual time pass."""
+"""The scheduling loop: runs timers out, starts what can start, and lets virtual time pass."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from qsession_widget.runtime.clock import VirtualClock
 from qsession_widget.runtime.control.dispatcher import safely
-from qsession_widget.runtime.store.store import Write
+from qsession_widget.runtime.store.writes import SetClock
 
 if TYPE_CHECKING:
     from qsession_widget.runtime.control.dispatcher import Dispatcher
@@ -20,12 +20,12 @@ _LONGEST_SLEEP_SECONDS = 30.0
 
 
 class Ticker:
-    """What happens by itself.
+    """The scheduling loop: each look runs due timers out, then dispatches.
 
     Args:
-        state: what has not ended.
-        steps: carries out changes.
-        running: starts and ends jobs.
+        state: the unfinished sessions and jobs.
+        transitions: carries out changes.
+        dispatcher: starts and ends jobs.
     """
 
     def __init__(
@@ -39,12 +39,12 @@ class Ticker:
         self._advancing = asyncio.Lock()
 
     def stop(self) -> None:
-        """Plan nothing any more."""
+        """Plan no further look."""
         if self.timer is not None:
             self.timer.cancel()
 
     def look(self) -> None:
-        """Let timers run out, start what can start, and plan the next look."""
+        """Run due timers out, start what can start, and plan the next look."""
         self._looked.set()
         state = self._state
         if state.notifier.closed:
@@ -59,21 +59,21 @@ class Ticker:
         self._plan(again_seconds=None if done else _LONGEST_SLEEP_SECONDS)
 
     def _look_at(self, due: str) -> None:
-        """Let a session's or a job's time run out."""
-        job = self._state.jobs.get(due)
+        """Run the timer of a session or a job out."""
+        job = self._state.job(due)
         if job is None:
             self._transitions.current(due)
         else:
             self._dispatcher.look_at(job)
 
     def _plan(self, again_seconds: float | None) -> None:
-        """Plan the next look: at the next timer, or so late where something could not be done."""
+        """Plan the next look: at the next timer, or after a fixed time where something failed."""
         if self.timer is not None:
             self.timer.cancel()
         following = self._state.timers.next()
         delay = again_seconds
         if delay is None and following is not None and self._state.clock.rate:
-            # The cap bounds how late a timer can be when the machine's clock is set.
+            # The cap limits how late a timer can be when the machine's clock is set.
             wait = max(0.0, (following - self._state.now).total_seconds()) / self._state.clock.rate
             delay = min(wait, _LONGEST_SLEEP_SECONDS)
         if delay is not None:
@@ -82,11 +82,12 @@ class Ticker:
     async def advance(self, seconds: float) -> None:
         """Let virtual time pass, and return when all that was due has happened and is on disk.
 
-        It goes from one timer to the next, so that each runs out at its own time, and stands still
-        while a worker computes: a job takes `min_job_seconds`, however long its simulation takes.
+        Time goes from one timer to the next, so that each runs out at its own time, and stands
+        still while a worker computes: a job takes `min_job_seconds`, however long its simulation
+        takes.
 
         Raises:
-            TypeError: the clock is none that can be advanced.
+            TypeError: the clock is not a virtual one.
         """
         state, clock = self._state, self._state.clock
         if not isinstance(clock, VirtualClock):
@@ -95,19 +96,19 @@ class Ticker:
             await self._settled()
             target = state.now + timedelta(seconds=seconds)
             following = state.timers.next()
-            # One that is due still has failed, and is tried again later.
+            # A timer that is still due has failed, and is tried again later.
             while following is not None and state.now < following <= target:
                 clock.advance_to(following)
                 state.wake_up.request()
                 await self._settled()
                 following = state.timers.next()
             clock.advance_to(target)
-            # Everybody who watches a session gets the new time with it.
-            sessions = tuple(map(self._transitions.put_session, list(state.sessions.values())))
-            await state.write(Write(clock=target, sessions=sessions))
+            # Requests that wait for a session return the new time with it.
+            sessions = tuple(map(self._transitions.put_session, state.sessions()))
+            await state.write(SetClock(target, sessions))
 
     async def _settled(self) -> None:
-        """Wait until no worker computes and nothing more follows by itself."""
+        """Wait until no worker computes and no look is pending."""
         while not self._state.notifier.closed and (
             self._state.wake_up.requested or self._dispatcher.busy
         ):

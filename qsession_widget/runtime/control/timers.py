@@ -1,4 +1,4 @@
-"""Who has to be looked at when: a heap of times, one for each name."""
+"""A priority queue of timers, one for each name, with lazy deletion."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ if TYPE_CHECKING:
     from datetime import datetime
 
 _SPARE = 64
-"""How many entries that are no longer true a heap may have, however few are."""
+"""How many outdated entries the heap may hold, however few are valid."""
 
 
 class Timers:
     """One time for each name.
 
-    What was set before stays in the heap until it comes up, or until most of the heap is such:
-    most timers of jobs are set for hours, and the jobs are over at once.
+    Outdated entries stay in the heap until they come up, or until most entries are outdated: most
+    timers of jobs are set for hours, and the jobs end soon.
     """
 
     def __init__(self) -> None:
@@ -24,11 +24,11 @@ class Timers:
         self._heap: list[tuple[datetime, str]] = []
 
     def __len__(self) -> int:
-        """Count what is kept, true or not."""
+        """Return how many entries the heap holds, outdated ones included."""
         return len(self._heap)
 
     def set(self, name: str, when: datetime | None) -> None:
-        """Give a name its time, or none."""
+        """Set the time of a name; None removes it."""
         if when is None:
             self._when.pop(name, None)
         elif self._when.get(name) != when:
@@ -39,7 +39,7 @@ class Timers:
             heapq.heapify(self._heap)
 
     def next(self) -> datetime | None:
-        """Give the earliest time."""
+        """Return the earliest time, None if no timer is set."""
         while self._heap:
             when, name = self._heap[0]
             if self._when.get(name) == when:
@@ -48,7 +48,7 @@ class Timers:
         return None
 
     def take_due(self, now: datetime) -> str | None:
-        """Take out the name whose time has come first, None if none has come."""
+        """Remove and return the name whose time came first, None if none has come."""
         when = self.next()
         if when is None or when > now:
             return None

@@ -1,19 +1,21 @@
-"""Carries out each change of a session or a job: in memory, in the queues and in the store."""
+"""Carries out the transitions of sessions and jobs: in memory, in the queues and in the store."""
 
 from __future__ import annotations
 
 import asyncio
 import logging
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from msgspec.structs import replace
 
 from qsession_widget.runtime.model import lifecycle
 from qsession_widget.runtime.model.job import MAX_ATTEMPTS
-from qsession_widget.runtime.store.store import Write
+from qsession_widget.runtime.store.writes import Update
 from qsession_widget.wire.states import JOB_FAILED, RAN_TOO_LONG, JobState
 
 if TYPE_CHECKING:
+    from datetime import datetime
+
     from qsession_widget.runtime.control.device_arbiter import DeviceArbiter
     from qsession_widget.runtime.control.state import RuntimeState
     from qsession_widget.runtime.control.worker_pool import WorkerPool
@@ -24,27 +26,27 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 _AT_ONCE = 100
-"""How many jobs are cancelled in one turn of the event loop: a few milliseconds."""
+"""How many jobs are cancelled in one turn of the event loop; it takes a few milliseconds."""
 
 
 class Transitions:
-    """What happens to sessions and jobs.
+    """The transitions of sessions and jobs.
 
     Args:
-        runtime_state: what has not ended.
+        state: the unfinished sessions and jobs.
         scheduler: the queues.
-        turns: who goes on which device.
-        executor: runs the jobs.
+        arbiter: grants the devices.
+        pool: runs the jobs.
     """
 
     def __init__(
         self,
-        runtime_state: RuntimeState,
+        state: RuntimeState,
         scheduler: Scheduler,
         arbiter: DeviceArbiter,
         pool: WorkerPool,
     ) -> None:
-        self._state = runtime_state
+        self._state = state
         self._scheduler = scheduler
         self._arbiter = arbiter
         self._pool = pool
@@ -52,12 +54,12 @@ class Transitions:
     # -- sessions --------------------------------------------------------------------------
 
     def current(self, session_id: str) -> Session | None:
-        """Give a session after every timer that has run out, None if it is closed.
+        """Return a session after all timers that have run out, None if it is closed.
 
-        Whoever changes a session asks here first: a timer that is late (the machine slept) still
-        comes before what happens now.
+        To be called before each change of a session: a late timer (the machine slept) still comes
+        before the change.
         """
-        session = self._state.sessions.get(session_id)
+        session = self._state.session(session_id)
         if session is None:
             return None
         now = self._state.now
@@ -66,93 +68,98 @@ class Transitions:
             self.apply(lifecycle.tick(session, now))
             if self._state.settings.stop_at_max_time:
                 self._stop_running(session_id)
-        return self._state.sessions.get(session_id)
+        return self._state.session(session_id)
 
     def apply(self, step: lifecycle.Step) -> asyncio.Future[None]:
-        """End the jobs that a session's change ends, and take its new state."""
+        """Carry out a step of a session: end the queued jobs that it ends, and keep the session."""
         jobs: tuple[Job, ...] = ()
         if step.ended is not None:
             state, reason, when = step.ended
             jobs = tuple(
-                self._put_ended(job.end(state, when, reason=reason))
-                # The last one first: who is next in the queue then changes once.
+                self._end(job, state, when, reason=reason)
+                # The last one first: the head of the queue then changes only once.
                 for job in reversed(self._state.jobs_of(step.session.id, JobState.QUEUED))
             )
         session = self.put_session(step.session)
         self._state.wake_up.request()
-        return self._state.write_end(Write(sessions=(session,), jobs=jobs))
+        return self._state.write_end(Update(sessions=(session,), jobs=jobs))
+
+    async def cancel_session(self, session_id: str) -> None:
+        """Accept no more jobs and cancel the queued ones. Does nothing to a closed session."""
+        session = self.current(session_id)
+        if session is None:
+            return
+        session = self.put_session(lifecycle.begin_to_cancel(session))
+        # If the runtime dies from here on, the next one completes the cancellation.
+        stored = self._state.write(Update(sessions=(session,)))
+        queued = self._state.jobs_of(session_id, JobState.QUEUED)
+        await self.cancel_in_turns(queued, lifecycle.CANCELLED_REASON)
+        left = self._state.session(session_id)
+        if left is not None:
+            await self.apply(lifecycle.cancel(left, self._state.now))
+        await asyncio.wait([stored])
 
     async def cancel_in_turns(
         self, jobs: list[Job], reason: str, *, running: bool = False
     ) -> list[str]:
-        """Cancel many jobs, some at a time, so that nobody else waits for long.
+        """Cancel many jobs, some in each turn of the event loop, which stays responsive.
 
         Args:
-            jobs: to cancel.
-            reason: why.
-            running: whether those too that run by then.
+            jobs: the jobs.
+            reason: what their users read.
+            running: whether to cancel jobs that run by then, too.
 
         Returns:
-            Ids of those that had not ended before, once that is on disk.
+            Ids of the jobs that had not ended before, once that is on disk.
         """
-        runtime_state, cancelled = self._state, list[str]()
+        cancelled: list[str] = []
         stored: list[asyncio.Future[None]] = []
         for start in range(0, len(jobs), _AT_ONCE):
             if start:
-                # Others' turn.
                 await asyncio.sleep(0)
             ended: list[Job] = []
             sessions: dict[str, int] = {}
             for known in jobs[start : start + _AT_ONCE]:
-                job = runtime_state.jobs.get(known.id)
-                if job is None:
-                    continue
-                if job.state is JobState.RUNNING and not running:
+                job = self._state.job(known.id)
+                if job is None or (job.state is JobState.RUNNING and not running):
                     continue
                 cancelled.append(job.id)
                 if job.state is JobState.RUNNING:
                     stored.append(self.end(job, JobState.CANCELLED, reason=reason))
                     continue
-                ended.append(
-                    self._put_ended(job.end(JobState.CANCELLED, runtime_state.now, reason=reason))
-                )
+                ended.append(self._end(job, JobState.CANCELLED, self._state.now, reason=reason))
                 if job.session_id is not None:
                     sessions[job.session_id] = sessions.get(job.session_id, 0) + 1
             changed = tuple(
-                self.put_session(lifecycle.drop(session, runtime_state.now, count))
+                self.put_session(lifecycle.drop(session, self._state.now, count))
                 for session_id, count in sessions.items()
-                if (session := runtime_state.sessions.get(session_id)) is not None
+                if (session := self._state.session(session_id)) is not None
             )
             if ended:
-                stored.append(runtime_state.write_end(Write(sessions=changed, jobs=tuple(ended))))
-        runtime_state.wake_up.request()
+                stored.append(self._state.write_end(Update(sessions=changed, jobs=tuple(ended))))
+        self._state.wake_up.request()
         if stored:
             await asyncio.wait(stored)
         return cancelled
 
     def put_session(self, session: Session) -> Session:
-        """Take note of a session that has changed."""
+        """Keep a session that has changed, with a new revision."""
         session = replace(session, revision=self._state.next_revision())
         self.keep_session(session)
         return session
 
     def keep_session(self, session: Session, *, counted: bool = False) -> None:
-        """Hold a session, its timer and its place in the queues, unless it is closed.
+        """Keep a session, its timer and its place in the queues, unless it is closed.
 
         Args:
-            session: as it is now.
-            counted: what it used until it was last inactive has been charged already.
+            session: the session.
+            counted: its usage until it was last inactive has been charged already.
         """
-        runtime_state = self._state
-        if session.closed_at is None:
-            runtime_state.sessions[session.id] = session
-        else:
-            runtime_state.sessions.pop(session.id, None)
-        runtime_state.timers.set(session.id, lifecycle.next_deadline(session))
-        self._scheduler.update(session, runtime_state.now, counted=counted)
+        self._state.put_session(session)
+        self._scheduler.update(session, self._state.now, counted=counted)
 
     def _stop_running(self, session_id: str) -> None:
-        session = self._state.sessions.get(session_id)
+        session = self._state.session(session_id)
         if session is not None and lifecycle.is_past_max_time(session, self._state.now):
             for job in self._state.jobs_of(session_id, JobState.RUNNING):
                 self.end(
@@ -169,33 +176,29 @@ class Transitions:
         self._scheduler.wait(job.id, device=job.backend, owner=job.owner, session_id=job.session_id)
 
     def start(self, job: Job) -> tuple[Job, asyncio.Future[None]]:
-        """Start a job that was chosen; the future is done when that is on disk."""
-        now = self._state.now
+        """Start a queued job; the future is done when that is on disk."""
         session = self._state.session_of(job)
-        if session is not None:
-            session = self.put_session(lifecycle.start(session, now))
-        started = self._state.change(job.start(now))
-        # It may share the commit of the job's end: a runtime that dies before runs the job again.
-        # Not if one has died before, perhaps of this very job.
-        can_wait = job.id not in self._state.inherited
-        change = Write(jobs=(started,), sessions=(session,) if session else (), can_wait=can_wait)
+        begun = None if session is None else lifecycle.start(session, self._state.now)
+        started = self._state.start(job.id)
+        session = None if begun is None else self.put_session(begun)
+        # The start may share the commit of the job's end: if the runtime dies before, the next one
+        # runs the job again. An inherited job may be what a runtime died of, so it has to count.
+        can_wait = not self._state.is_inherited(job.id)
+        change = Update(jobs=(started,), sessions=(session,) if session else (), can_wait=can_wait)
         return started, self._state.write(change)
 
     def requeue(self, job: Job, *, attempts: int, interruptions: int | None = None) -> None:
-        """Put a job back into its queue, since whoever ran it died."""
-        runtime_state = self._state
-        again = runtime_state.change(job.requeue(attempts=attempts, interruptions=interruptions))
-        self._arbiter.give(self._scheduler.requeue(job.id))
-        session = runtime_state.session_of(job)
-        if session is not None:
-            session = self.put_session(lifecycle.requeue(session, runtime_state.now))
-        runtime_state.interim.pop(job.id, None)
-        runtime_state.finished.pop(job.id, None)
-        runtime_state.write(Write(jobs=(again,), sessions=(session,) if session else ()))
+        """Put a running job back into its queue, since its worker or the runtime died."""
+        session = self._state.session_of(job)
+        queued = None if session is None else lifecycle.requeue(session, self._state.now)
+        again = self._state.requeue(job.id, attempts=attempts, interruptions=interruptions)
+        self._arbiter.grant(self._scheduler.requeue(job.id))
+        session = None if queued is None else self.put_session(queued)
+        self._state.write(Update(jobs=(again,), sessions=(session,) if session else ()))
         self._state.wake_up.request()
 
-    def interrupted(self, job: Job) -> None:
-        """Put a job back into its queue that was running when the last runtime died.
+    def recover(self, job: Job) -> None:
+        """Put a job that was running when the last runtime died back into its queue.
 
         It fails where that happened too often: it may be what those runtimes died of.
         """
@@ -206,9 +209,15 @@ class Transitions:
             return
         reason = f"It was running {deaths} times when the runtime died, and is not tried again."
         log.warning("job %s fails: %s", job.id, reason)
-        # What a runtime's death has cut off costs nothing.
-        failed = replace(job.without_stages(), interruptions=deaths)
-        self.end(failed, JobState.FAILED, reason=reason, reason_code=JOB_FAILED)
+        # What the runtime's death cut off costs nothing.
+        self.end(
+            job,
+            JobState.FAILED,
+            reason=reason,
+            reason_code=JOB_FAILED,
+            interruptions=deaths,
+            crashed=True,
+        )
 
     def end(
         self,
@@ -219,19 +228,27 @@ class Transitions:
         reason_code: int | None = None,
         result: str | None = None,
         busy_seconds: float | None = None,
+        interruptions: int | None = None,
+        crashed: bool = False,
     ) -> asyncio.Future[None]:
-        """End a job, wherever it is, and store its result; the future is done when it is on disk.
+        """End a job in any phase, and store its result; the future is done when it is on disk.
 
-        The worker of one that is cancelled while it runs is free a little later.
+        The worker of a job that is cancelled while it runs is free a little later.
         """
-        runtime_state = self._state
-        now = runtime_state.now
+        now = self._state.now
+        ended = self._end(
+            job,
+            state,
+            now,
+            reason=reason,
+            reason_code=reason_code,
+            busy_seconds=busy_seconds,
+            interruptions=interruptions,
+            crashed=crashed,
+        )
         if job.state is JobState.RUNNING and state is JobState.CANCELLED:
             self._pool.cancel(job.id)
-        ended = self._put_ended(
-            job.end(state, now, reason=reason, reason_code=reason_code, busy_seconds=busy_seconds)
-        )
-        session = runtime_state.session_of(job)
+        session = self._state.session_of(job)
         if session is not None:
             session = self.put_session(
                 lifecycle.end(session, now, ended.device_seconds, ended.preparing_seconds)
@@ -239,56 +256,55 @@ class Transitions:
                 else lifecycle.drop(session, now)
             )
         self._state.wake_up.request()
-        change = Write(
+        change = Update(
             jobs=(ended,),
             sessions=(session,) if session else (),
             result=None if result is None else (job.id, result),
         )
-        future = runtime_state.write_end(change)
+        future = self._state.write_end(change)
         if change.result is not None:
             future.add_done_callback(lambda done: self._check_stored(change, done))
         return future
 
     def withdraw(self, job: Job, before: Session | None) -> None:
-        """Undo the taking of a job that could not be stored, wherever it is by now.
+        """Undo the admission of a job that could not be stored, in any phase.
 
-        No time on a device is charged for it, and none stays in its session.
+        Its time on a device is not charged, and leaves its session as well.
 
         Args:
-            job: as it is.
-            before: its session, as that was before the job came.
+            job: the job.
+            before: its session before the job came.
         """
-        runtime_state = self._state
         runs = job.state is JobState.RUNNING
+        self._leave(self._state.withdraw(job.id))
         if runs:
             self._pool.cancel(job.id)
-        self._forget(job)
         self._state.wake_up.request()
-        session = runtime_state.session_of(job)
+        session = self._state.session_of(job)
         if session is not None and before is not None:
             started_at = job.started_at if runs else None
-            undone = lifecycle.withdraw(session, runtime_state.now, before, started_at)
+            undone = lifecycle.withdraw(session, self._state.now, before, started_at)
             self.apply(lifecycle.Step(undone))
 
-    def _put_ended(self, job: Job) -> Job:
-        job = replace(job, revision=self._state.next_revision())
-        self._forget(job)
-        return job
+    def _end(self, job: Job, state: JobState, when: datetime, **details: Any) -> Job:
+        ended = self._state.end(job.id, state, when, **details)
+        self._leave(ended)
+        return ended
 
-    def _forget(self, job: Job) -> None:
-        self._state.remove(job)
+    def _leave(self, job: Job) -> None:
+        """Take a job out of the queues, and grant its device to the next one."""
         following = self._scheduler.leave(
             job.id,
             self._state.now,
             used_seconds=job.running_seconds,
             completed=job.state is JobState.COMPLETED,
         )
-        self._arbiter.give(following)
+        self._arbiter.grant(following)
 
-    def _check_stored(self, change: Write, done: asyncio.Future[None]) -> None:
-        """Keep a stored result at hand; end its job as Failed where it can never be stored.
+    def _check_stored(self, change: Update, done: asyncio.Future[None]) -> None:
+        """Keep a stored result at hand; end its job as Failed if the result can never be stored.
 
-        Such a job must not look unfinished.
+        The job must not look unfinished then.
         """
         if done.cancelled() or change.result is None:
             return
@@ -298,20 +314,15 @@ class Transitions:
             _, result = change.result
             self._state.keep_outcome(job, result)
             return
-        failed = replace(
-            job.without_stages(),
-            state=JobState.FAILED,
-            reason=f"Its result cannot be stored: {type(error).__name__}.",
-            reason_code=JOB_FAILED,
-            revision=self._state.next_revision(),
-        )
+        reason = f"Its result cannot be stored: {type(error).__name__}."
+        failed = self._state.lose_result(job, reason)
         session = self._state.session_of(job)
         cost = job.device_seconds, job.preparing_seconds
-        # Where the job's end closed its session, that is as it was to be written with it.
+        # A session that the job's end closed is only known from the change that was not written.
         known = [session] if session is not None else change.sessions
         sessions = tuple(
             self.put_session(lifecycle.refund(each, *cost))
             for each in known
             if session is not None or each.closed_at is not None
         )
-        self._state.write_end(Write(jobs=(failed,), sessions=sessions))
+        self._state.write_end(Update(jobs=(failed,), sessions=sessions))

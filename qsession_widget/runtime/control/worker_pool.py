@@ -1,6 +1,6 @@
-"""Gives jobs to worker processes on this machine, and kills those whose job must stop.
+"""A pool of worker processes on this machine, each with one task at a time.
 
-The interface is six calls (`start`, `warm`, `submit`, `give_device`, `cancel`, `stop`), `free` and
+The interface is six calls (`start`, `warm`, `submit`, `grant_device`, `cancel`, `stop`), `free` and
 two callbacks, so that another engine can take its place. Each worker has a thread that waits on
 its pipe; the callbacks run in the event loop.
 """
@@ -21,8 +21,20 @@ from typing import TYPE_CHECKING, Any
 from msgspec import msgpack
 
 from qsession_widget.runtime.worker import main
-from qsession_widget.runtime.worker.limits import Limits
 from qsession_widget.runtime.worker.lru_cache import Figures
+from qsession_widget.runtime.worker.messages import (
+    GOES_ON,
+    STAGE_SHOWN_SECONDS,
+    Done,
+    Event,
+    Failed,
+    Interim,
+    Lost,
+    Reached,
+    Stopped,
+    Task,
+    Warm,
+)
 from qsession_widget.wire.states import Stage
 
 if TYPE_CHECKING:
@@ -35,124 +47,36 @@ log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
-class Task:
-    """What a worker needs to know of a job.
-
-    Attributes:
-        affinity: tasks of the same affinity (session or device) go to the same worker where
-            possible, since its caches are warm.
-        backend: name under which the device is served.
-        min_seconds: the task lasts at least so long.
-        device: name under which the device was recorded; empty where that is the same.
-        limits: what the job may ask of the process.
-        asks: it waits for `give_device` before it goes on the device.
-    """
-
-    job_id: str
-    affinity: str
-    program_id: str
-    params: str
-    backend: str
-    optimization_level: int
-    min_seconds: float
-    device: str = ""
-    limits: Limits = field(default_factory=Limits)
-    asks: bool = False
-
-
-@dataclass(frozen=True)
-class Warm:
-    """A device for which a worker is to be made ready; nothing comes back."""
-
-    device: str
-
-
-@dataclass(frozen=True)
 class _Given:
-    """A task, and whether its process has it already."""
+    """A task, and whether it was sent to its process already."""
 
     task: Task
     sent: bool
 
 
-@dataclass(frozen=True)
-class Interim:
-    """A part of the result, of one pub."""
-
-    text: str
-
-
-@dataclass(frozen=True)
-class Reached:
-    """A further stage of a job; `at` is `time.monotonic()` when the worker told it."""
-
-    stage: Stage
-    at: float = field(default=0.0, compare=False)
-
-
-@dataclass(frozen=True)
-class Done:
-    """The result, how long the simulation took, and what the worker's caches did."""
-
-    result: str
-    busy_seconds: float
-    cache: Figures = field(default_factory=Figures)
-
-
-@dataclass(frozen=True)
-class Failed:
-    """Why there is no result."""
-
-    reason: str
-    traceback: str = ""
-
-
-@dataclass(frozen=True)
-class Stopped:
-    """The task was given up before its end, as it was asked to be."""
-
-
-@dataclass(frozen=True)
-class Lost:
-    """The worker died, by itself or because it was killed; `exit_code` as of the process."""
-
-    exit_code: int | None
-
-
-Event = Interim | Reached | Done | Failed | Stopped | Lost
-GOES_ON = (Interim, Reached)
-"""What is not a job's end."""
-
-STAGE_SHOWN_SECONDS = 0.2
-"""A stage is told once it has lasted so long, or with what comes after it.
-
-A short job then wakes the event loop once, with its end.
-"""
-
-
 STOP_SECONDS = 1.0
-"""How long a task that is cancelled may take to stop by itself.
+"""How long a cancelled task may take to stop by itself.
 
-Between two pubs it does so at once, and its process keeps what it has made ready. To end a process
-and make a new one ready takes about as long as this.
+Between two pubs it stops at once, and its process keeps its caches. Killing a process and starting
+a new one takes about as long as this.
 """
 
 _SHORT_CHARACTERS = 2**15
-"""Of a payload that surely fits into a pipe."""
+"""Length of a payload that surely fits into the buffer of a pipe."""
 
 
 _REWARM_SECONDS = 0.05
-"""Jobs that wait go on a new process before it is made ready for others."""
+"""Delay before a new process is warmed, so that waiting jobs come first."""
 
 
 @dataclass(frozen=True)
 class WorkerPlace:
-    """What a worker does at this moment.
+    """What a worker does at present.
 
     Attributes:
         state: "starting", "idle" or "busy".
-        job_id: its job, if it has one.
-        pid: its process, if there is one.
+        job_id: the job that it runs, if any.
+        pid: the id of its process, if there is one.
     """
 
     state: str
@@ -161,7 +85,7 @@ class WorkerPlace:
 
 
 class WorkerPool:
-    """Worker processes, one task each at a time."""
+    """A pool of worker processes with affinity: a session keeps its worker where possible."""
 
     def __init__(
         self,
@@ -169,14 +93,14 @@ class WorkerPool:
         on_event: Callable[[str, Event], None],
         on_free: Callable[[], None] = lambda: None,
     ) -> None:
-        """Prepare, start nothing.
+        """Prepare the pool; `start` starts the processes.
 
         Args:
             workers: how many processes.
-            on_event: is called in the event loop with a job's id and what happened to it; after
-                Done, Failed or Lost its worker is free.
-            on_free: is called in the event loop when the worker of a job that was cancelled is
-                free again; of such a job nothing else is told.
+            on_event: called in the event loop with the id of a job and an event; after Done, Failed
+                or Lost, the job's worker is free.
+            on_free: called in the event loop when the worker of a cancelled job is free again;
+                there are no events of such a job.
         """
         # Spinning OpenMP threads slow each other down badly where cores are shared.
         os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
@@ -194,11 +118,11 @@ class WorkerPool:
 
     @property
     def giving_up(self) -> bool:
-        """Whether a worker is about to be free, since its task was cancelled."""
+        """Whether a worker will soon be free, since its task was cancelled."""
         return any(each.given_up is not None for each in self._workers)
 
     def places(self) -> list[WorkerPlace]:
-        """Say what each worker does."""
+        """Return what each worker does."""
         return [each.place() for each in self._workers]
 
     def start(self) -> None:
@@ -208,13 +132,12 @@ class WorkerPool:
             each.start(loop, self._receive)
 
     def warm(self, affinity: str, device: str) -> None:
-        """Have a free worker get ready for tasks that will come.
+        """Prepare a free worker for tasks to come; does nothing if all workers are busy.
 
-        One at a time gets ready in each process, so that a task waits for no more than that; where
-        all of them are busy, with tasks or with getting ready, nothing is done.
+        A process prepares for one device at a time, so that a task waits for no more than that.
 
         Args:
-            affinity: of the tasks.
+            affinity: affinity of the tasks.
             device: name under which their device was recorded.
         """
         idle = [each for each in self._workers if each.job_id is None and each.warming is None]
@@ -222,17 +145,17 @@ class WorkerPool:
             self._best(idle, affinity).warm(affinity, device)
 
     def submit(self, task: Task) -> None:
-        """Give a task to a free worker, best to one that knows its session."""
+        """Submit a task to a free worker, preferably the last one of its affinity."""
         idle = [each for each in self._workers if each.job_id is None]
         chosen = self._best(idle, task.affinity)
         self._by_job[task.job_id] = chosen
         chosen.give(task)
 
-    def give_device(self, job_id: str) -> None:
-        """Let a task that asks go on the device. Unknown jobs are ignored."""
+    def grant_device(self, job_id: str) -> None:
+        """Let a task that has asked for its device go on. Unknown jobs are ignored."""
         running = self._by_job.get(job_id)
         if running is not None:
-            running.give_device()
+            running.grant_device()
 
     def _best(self, idle: list[_Worker], affinity: str) -> _Worker:
         return min(
@@ -241,9 +164,9 @@ class WorkerPool:
         )
 
     def cancel(self, job_id: str) -> None:
-        """Have a task given up; nothing more is told of it. Unknown jobs are ignored.
+        """Cancel a task; there are no more events of it. Unknown jobs are ignored.
 
-        It may stop by itself for a second, then its process is ended.
+        The task has a second to stop by itself; then its process is killed.
         """
         running = self._by_job.pop(job_id, None)
         if running is not None:
@@ -251,7 +174,7 @@ class WorkerPool:
             asyncio.get_running_loop().call_later(STOP_SECONDS, self._end, running, given_up)
 
     def kill(self, job_id: str) -> None:
-        """End the process that runs a job, at once; Lost follows. Unknown jobs are ignored."""
+        """Kill the process of a job; a Lost event follows. Unknown jobs are ignored."""
         running = self._by_job.get(job_id)
         if running is not None:
             running.kill()
@@ -262,7 +185,7 @@ class WorkerPool:
             running.kill()
 
     def stop(self) -> None:
-        """End all processes; no event follows."""
+        """Kill all processes; no event follows."""
         for each in self._workers:
             each.stop()
 
@@ -273,7 +196,7 @@ class WorkerPool:
             if not unwanted:
                 self._by_job.pop(job_id, None)
             if isinstance(event, Lost):
-                # Jobs that wait go first.
+                # Waiting jobs come first.
                 asyncio.get_running_loop().call_later(_REWARM_SECONDS, source.warm_again)
             if unwanted:
                 self._on_free()
@@ -282,7 +205,7 @@ class WorkerPool:
 
 
 class _Worker:
-    """A place for a process, and the thread that waits on its pipe."""
+    """One process, replaced when it dies, and the thread that waits on its pipe."""
 
     def __init__(self, context: ForkServerContext, index: int) -> None:
         self.job_id: str | None = None
@@ -314,7 +237,7 @@ class _Worker:
             self._tasks.put(Warm(device))
 
     def warm_again(self) -> None:
-        """Make a new process ready for what the last one did."""
+        """Prepare a new process for the tasks of the last one."""
         if self.job_id is None and self.warming is None and self._device:
             self.warm(self.affinity, self._device)
 
@@ -322,10 +245,10 @@ class _Worker:
         self.warming = None
 
     def give_up(self) -> object:
-        """Ask for the end of the task; gives what `given_up` is until it has ended."""
+        """Ask the task to stop; returns the value of `given_up` until it has ended."""
         link, self._unwanted = self._link, self.job_id
         self.given_up = object()
-        # A task that is only being sent can hear nothing; nor may the event loop wait for it.
+        # While the task is being sent, it cannot be asked; the event loop must not wait for that.
         if link is not None and self._sending.acquire(blocking=False):
             try:
                 link.pipe.send_bytes(msgpack.encode({"stop": self.job_id}))
@@ -348,10 +271,10 @@ class _Worker:
         self._tasks.put(_Given(task, sent=self._send_at_once(task)))
 
     def _send_at_once(self, task: Task) -> bool:
-        """Send a short task from the event loop: sooner than the thread can wake up for it.
+        """Send a short task from the event loop, which is faster than waking the thread.
 
-        It is short enough for the pipe to take it, even if a wish is still to be read there. One
-        that asks for the device comes after such a wish, which must not be taken for the answer.
+        It fits into the buffer of the pipe, even behind a Warm message. A task that asks for its
+        device is sent by the thread, after the answer to such a message.
         """
         link = self._link
         if link is None or self.warming or task.asks or len(task.params) > _SHORT_CHARACTERS:
@@ -359,7 +282,7 @@ class _Worker:
         try:
             self._send(link, task)
         except OSError:
-            # The process has died; the thread brings another one up.
+            # The process has died; the thread starts another one.
             return False
         return True
 
@@ -367,14 +290,14 @@ class _Worker:
         with self._sending:
             link.pipe.send_bytes(msgpack.encode(message))
 
-    def give_device(self) -> None:
+    def grant_device(self) -> None:
         link = self._link
         if link is not None and link.asks:
             link.asks = False
             try:
                 link.pipe.send_bytes(msgpack.encode({"go": self.job_id}))
             except OSError:
-                # The process died meanwhile: Lost is on its way.
+                # The process has died: Lost follows.
                 log.info("%s ended before it could go on", self._name)
 
     def kill(self) -> None:
@@ -389,7 +312,7 @@ class _Worker:
         self.kill()
 
     def _serve(self) -> None:
-        """Keep a process ready, hand tasks to it, and replace it when it dies."""
+        """Start a process, hand tasks to it, and replace it when it dies."""
         self._renew()
         while (task := self._tasks.get()) is not None and not self._stopping:
             if isinstance(task, Warm):
@@ -399,27 +322,27 @@ class _Worker:
         if self._link is not None:
             self._link.close()
 
-    def _get_ready(self, wish: Warm) -> None:
-        """Pass a wish on, and wait until it is fulfilled.
+    def _get_ready(self, message: Warm) -> None:
+        """Warm the process, and wait for its answer.
 
-        A process that cannot take it is replaced before its next task.
+        A process that does not answer is replaced before its next task.
         """
         link = self._link
         with contextlib.suppress(OSError, EOFError, ValueError):
             if link is not None:
-                self._send(link, {"warm": wish.device})
+                self._send(link, {"warm": message.device})
                 msgpack.decode(link.pipe.recv_bytes())
-                link.ready.add(wish.device)
+                link.ready.add(message.device)
         with contextlib.suppress(RuntimeError):
-            # The event loop may have ended meanwhile.
+            # The event loop may have ended.
             self._loop.call_soon_threadsafe(self._is_warm)
 
     def _outcome(self, task: Task, *, sent: bool) -> Event:
         if not sent and (self._link is None or self._link.pipe.poll()):
-            # An idle process says nothing, so this is its end: not this task's fault.
+            # An idle process sends nothing, so this is its end: not this task's fault.
             self._renew()
-        # A task may be given up while its process is still on its way up. One that the process has
-        # is heard to its end, or its last word would be taken for the next one's.
+        # A task may be cancelled before its process is up. A task that was sent has to be read to
+        # its end, or its last answer would be taken for that of the next task.
         while sent or self._unwanted != task.job_id:
             link = self._link
             event = self._attempt(task, sent=sent)
@@ -429,7 +352,7 @@ class _Worker:
             self._renew()
             if link is None or link.killed_for in {None, task.job_id}:
                 return event
-            # The kill was meant for the task before this one, and came too late for it.
+            # The kill was meant for the previous task, and came too late for it.
         return Lost(None)
 
     def _renew(self) -> None:
@@ -441,7 +364,7 @@ class _Worker:
         try:
             self._link = _Link.open(self._context, self._name)
         except (OSError, EOFError):
-            # EOFError: the process from which all workers are forked died at this moment.
+            # EOFError: the fork server has died.
             log.exception("%s could not be started", self._name)
 
     def _attempt(self, task: Task, *, sent: bool) -> Event:
@@ -455,7 +378,7 @@ class _Worker:
                 answer = msgpack.decode(self._link.pipe.recv_bytes())
                 event = _event(answer)
                 if answer.get("retires"):
-                    # Before the next task can be given to a process that is on its way out.
+                    # Before the next task could be given to the retiring process.
                     self._renew()
                 if not isinstance(event, GOES_ON):
                     self._report(task, *untold)
@@ -467,7 +390,7 @@ class _Worker:
                     self._report(task, *untold)
                     untold.clear()
         except (EOFError, OSError, ValueError):
-            # ValueError: an answer that cannot be read; whoever sends that has lost its way.
+            # ValueError: an answer that cannot be decoded. The process is in an unknown state.
             self._link.process.kill()
             self._link.process.join()
             return Lost(self._link.process.exitcode)
@@ -486,9 +409,9 @@ class _Link:
     """A running process with the server's ends of its two pipes.
 
     Attributes:
-        killed_for: the job for whose sake the process was killed.
-        asks: it waits until it may go on the device.
-        ready: devices for which the process was made ready.
+        killed_for: the job because of which the process was killed.
+        asks: its task waits for the device.
+        ready: devices for which the process was warmed.
     """
 
     process: BaseProcess

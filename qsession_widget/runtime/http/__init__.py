@@ -1,1 +1,1 @@
-"""HTTP: routes, requests that are parsed, documents that are answered."""
+"""The runtime's HTTP layer: routes, parsing of requests, documents of responses."""

@@ -1,4 +1,4 @@
-"""The ASGI application: authentication, routes, start and end of all parts."""
+"""The ASGI application: puts routes, middlewares and the runtime's parts together."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ from starlette.requests import ClientDisconnect
 from starlette.responses import Response
 from starlette.routing import Match
 
+from qsession_widget.runtime.auth.tokens import Tokens
 from qsession_widget.runtime.auth.user_registry import UserRegistry
 from qsession_widget.runtime.control.admission import (
     KeyReusedError,
@@ -25,19 +26,29 @@ from qsession_widget.runtime.control.admission import (
 from qsession_widget.runtime.control.coordinator import Coordinator
 from qsession_widget.runtime.device_catalog import Catalog
 from qsession_widget.runtime.http import errors, openapi
-from qsession_widget.runtime.http.authentication import Cloud, TokenAuthentication, Tokens
+from qsession_widget.runtime.http.authentication import TokenAuthentication
+from qsession_widget.runtime.http.kept_answers import DeletedJobs
 from qsession_widget.runtime.http.middleware import access_log
-from qsession_widget.runtime.http.middleware.answer_identity import Named
+from qsession_widget.runtime.http.middleware.answer_identity import AnswerIdentityMiddleware
 from qsession_widget.runtime.http.middleware.connection_guard import CrowdedError
 from qsession_widget.runtime.http.middleware.prefix import PrefixMiddleware
 from qsession_widget.runtime.http.middleware.replay import ReplayMiddleware
-from qsession_widget.runtime.http.proof import Proving
-from qsession_widget.runtime.http.routes.api import Api
-from qsession_widget.runtime.http.routes.clock import Timing
-from qsession_widget.runtime.http.routes.retention import Retention
-from qsession_widget.runtime.http.routes.status import Status
-from qsession_widget.runtime.http.routes.users import Users
-from qsession_widget.runtime.http.routes.workloads import Listing
+from qsession_widget.runtime.http.resources import Resources
+from qsession_widget.runtime.http.routes.backends import BackendRoutes
+from qsession_widget.runtime.http.routes.clock import ClockRoutes
+from qsession_widget.runtime.http.routes.gc import CollectionRoutes
+from qsession_widget.runtime.http.routes.ibm_cloud import IbmCloudRoutes
+from qsession_widget.runtime.http.routes.jobs import JobRoutes
+from qsession_widget.runtime.http.routes.proof import ProofRoutes
+from qsession_widget.runtime.http.routes.results import ResultRoutes
+from qsession_widget.runtime.http.routes.runtime import RuntimeRoutes
+from qsession_widget.runtime.http.routes.sessions import SessionRoutes
+from qsession_widget.runtime.http.routes.status import StatusRoutes
+from qsession_widget.runtime.http.routes.users import UserRoutes
+from qsession_widget.runtime.http.routes.watch import WatchRoutes
+from qsession_widget.runtime.http.routes.workloads import WorkloadRoutes
+from qsession_widget.runtime.http.serializers import Serializer
+from qsession_widget.runtime.store.retention import Retention
 from qsession_widget.runtime.store.store import Store, StoreUnavailableError
 
 if TYPE_CHECKING:
@@ -53,7 +64,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 HUNG_UP = 499
-"""Status in the log, as nginx has it, of a request whose client is gone: nobody receives it."""
+"""Status in the log, as in nginx, of a request whose client has closed the connection."""
 
 
 def create_app(
@@ -71,8 +82,8 @@ def create_app(
         settings: of the runtime.
         clock: for the times of sessions and jobs.
         token: the administrator's bearer token.
-        version: of the package, for the clients.
-        on_ready: is called when requests can be answered.
+        version: of the package; clients are told.
+        on_ready: is called as soon as requests can be answered.
         shut_down: ends the server.
     """
     catalog = Catalog(settings.copies, settings.aliases, settings.devices)
@@ -85,18 +96,27 @@ def create_app(
         several_owners=lambda: registry.several,
         is_known=lambda owner: registry.hash_for(owner) is not None,
     )
-    api = Api(settings, clock, catalog, store, coordinator, version, shut_down)
+    resources = Resources(catalog, store)
+    serializer = Serializer(clock, coordinator)
+    removed = DeletedJobs()
     tokens = Tokens(token, registry)
+    results = ResultRoutes(store, coordinator, resources, serializer)
     retention = Retention(store, clock, settings)
     routes = [
-        *api.routes(),
-        *Listing(clock, store, coordinator).routes(),
-        *Cloud(registry, tokens).routes(),
-        *Proving(token).routes(),
-        *retention.routes(),
-        *Status(clock, store, coordinator, version).routes(),
-        *Users(registry, store, coordinator).routes(),
-        *Timing(clock, coordinator).routes(),
+        # Starlette tries them in turn: those that are requested most come first.
+        *results.routes(),
+        *WatchRoutes(clock, store, coordinator, serializer, removed).routes(),
+        *JobRoutes(settings, clock, store, coordinator, resources, serializer, removed).routes(),
+        *SessionRoutes(settings, coordinator, resources, serializer).routes(),
+        *BackendRoutes(resources, coordinator).routes(),
+        *RuntimeRoutes(settings, clock, catalog, coordinator, version, shut_down).routes(),
+        *WorkloadRoutes(store, coordinator).routes(),
+        *IbmCloudRoutes(registry, tokens).routes(),
+        *ProofRoutes(token).routes(),
+        *CollectionRoutes(store, retention).routes(),
+        *StatusRoutes(clock, store, coordinator, version).routes(),
+        *UserRoutes(registry, store, coordinator).routes(),
+        *ClockRoutes(clock, coordinator).routes(),
     ]
     routes.append(openapi.route(routes, settings.max_session_seconds))
     activity = _Activity()
@@ -113,7 +133,7 @@ def create_app(
             yield
             for each in background:
                 each.cancel()
-            await api.end()
+            await results.end()
         finally:
             coordinator.stop()
             await asyncio.to_thread(store.close)
@@ -123,7 +143,7 @@ def create_app(
         middleware=[
             Middleware(activity.middleware),
             Middleware(PrefixMiddleware, routes=routes),
-            Middleware(Named),
+            Middleware(AnswerIdentityMiddleware),
             Middleware(
                 AuthenticationMiddleware,
                 backend=TokenAuthentication(registry, tokens),
@@ -148,7 +168,7 @@ def create_app(
 
 
 class _Activity:
-    """When the last request came and how many are being answered."""
+    """Tracks when the last request came, and how many are being answered."""
 
     def __init__(self) -> None:
         self._running = 0
@@ -160,11 +180,11 @@ class _Activity:
         return 0.0 if self._running else time.monotonic() - self._last
 
     def middleware(self, app: ASGIApp) -> ASGIApp:
-        """Wrap an application so that its requests are seen."""
+        """Wrap an application so that its requests are counted."""
 
         async def observed(scope: Scope, receive: Receive, send: Send) -> None:
             if scope["type"] == "lifespan":
-                # It lasts as long as the runtime, and asks for nothing.
+                # It lasts as long as the runtime, and is not a request.
                 await app(scope, receive, send)
                 return
             self._running += 1
@@ -201,7 +221,7 @@ def _refuse(_connection: HTTPConnection, error: AuthenticationError) -> Response
 
 
 async def _hung_up(request: Request, _error: Exception) -> Response:
-    """Say in the log that there is no client left to answer: the body never came to its end."""
+    """Log that the client closed its connection before the whole body had come."""
     log.info(
         "%s %s %s: its client hung up before the body was there",
         access_log.request_id(),
@@ -223,7 +243,7 @@ async def _no_such_route(request: Request, error: Exception) -> Response:
         for method in route.methods
     }
     if methods:
-        # Starlette itself names those of one route only.
+        # Starlette names the methods of one route only.
         answer.headers["Allow"] = ", ".join(sorted(methods))
     return answer
 

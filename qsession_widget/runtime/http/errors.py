@@ -1,4 +1,4 @@
-"""What the REST API answers when it cannot do what was asked: one exception, one JSON shape."""
+"""Errors of the REST API: one exception, and its JSON in the shape of IBM's API."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ if TYPE_CHECKING:
     from starlette.requests import Request
 
 
-class Problem(Exception):  # noqa: N818  an answer to the client, not an error of the server
-    """An answer with a status from 400.
+class Problem(Exception):  # noqa: N818 - an answer to the client, not an error of the server
+    """An error response: a status of 400 or more, and what the client can do about it.
 
     Attributes:
         status: HTTP status.
         code: the service's own code.
         message: what is wrong; names the value.
-        solution: what is allowed, or what to do.
+        solution: what is allowed, or what to do instead.
     """
 
     def __init__(self, status: int, code: int, message: str, solution: str = "") -> None:
@@ -32,12 +32,12 @@ class Problem(Exception):  # noqa: N818  an answer to the client, not an error o
 
 
 def bad_request(message: str, solution: str = "") -> Problem:
-    """The request's own content is wrong."""
+    """Return the error for a request whose content is wrong."""
     return Problem(400, 1200, message, solution)
 
 
 def unauthorized() -> Problem:
-    """The token is wrong or missing."""
+    """Return the error for a wrong or missing token."""
     return Problem(
         401,
         1217,
@@ -47,44 +47,46 @@ def unauthorized() -> Problem:
 
 
 def forbidden(what: str) -> Problem:
-    """Only the administrator may do that."""
+    """Return the error for a request that only the administrator may send."""
     return Problem(
         403,
         1200,
         f"{what:.120} is for the runtime's administrator.",
-        "His token is in the runtime's discovery file.",
+        "Their token is in the runtime's discovery file.",
     )
 
 
 def user_exists(name: str) -> Problem:
-    """The name is taken."""
+    """Return the error for a new user whose name is taken."""
     return Problem(
-        409, 1200, f"There is a user {name} already.", "For a new token, remove and add him again."
+        409, 1200, f"There is a user {name} already.", "For a new token, remove and add them again."
     )
 
 
 def user_not_found(name: str) -> Problem:
-    """Nobody of that name was added."""
-    return Problem(404, 1200, f"User not found: {name:.80}", "`qsession user list` says who is.")
+    """Return the error for a user who was not added."""
+    return Problem(
+        404, 1200, f"User not found: {name:.80}", "`qsession user list` lists all users."
+    )
 
 
 def session_not_found(session_id: str) -> Problem:
-    """No such session, or somebody else's."""
+    """Return the error for a session that does not exist, or that another user owns."""
     return Problem(404, 1291, f"Session not found: {session_id:.80}", "Check the session id.")
 
 
 def job_not_found(job_id: str) -> Problem:
-    """No such job, or somebody else's."""
+    """Return the error for a job that does not exist, or that another user owns."""
     return Problem(404, 1291, f"Job not found: {job_id:.80}", "Check the job id.")
 
 
 def backend_not_found(name: str, known: Iterable[str]) -> Problem:
-    """No device of that name."""
+    """Return the error for an unknown backend."""
     return Problem(404, 1216, f"Backend not found: {name:.80}", f"Known are {', '.join(known)}.")
 
 
 def calibration_not_found(name: str, calibration_id: str) -> Problem:
-    """The device was recorded once."""
+    """Return the error for a calibration id: a recorded device has one calibration only."""
     return Problem(
         404,
         1216,
@@ -94,24 +96,24 @@ def calibration_not_found(name: str, calibration_id: str) -> Problem:
 
 
 def program_not_found(name: str, known: Iterable[str]) -> Problem:
-    """No program of that name."""
+    """Return the error for an unknown program."""
     return Problem(404, 1207, f"Program not found: {name:.80}", f"Known are {', '.join(known)}.")
 
 
 def session_closed(session_id: str) -> Problem:
-    """The session takes no more jobs."""
+    """Return the error for a job of a session that accepts no more jobs."""
     return Problem(
         409, 1211, f"Session {session_id} takes no more jobs.", "Open a new session for them."
     )
 
 
 def job_is_final(job_id: str, state: str) -> Problem:
-    """The job has ended."""
+    """Return the error for cancelling a job that has ended."""
     return Problem(409, 1230, f"Job {job_id} cannot be cancelled: it is {state}.")
 
 
 def result_removed(job_id: str) -> Problem:
-    """The result was too old, or there was too much."""
+    """Return the error for a result that retention has deleted."""
     return Problem(
         410,
         1291,
@@ -121,7 +123,7 @@ def result_removed(job_id: str) -> Problem:
 
 
 def clock_runs_by_itself(kind: str) -> Problem:
-    """The clock is none that can be advanced."""
+    """Return the error for advancing a clock that is not virtual."""
     return Problem(
         409,
         1200,
@@ -131,12 +133,12 @@ def clock_runs_by_itself(kind: str) -> Problem:
 
 
 def body_too_large(limit: int) -> Problem:
-    """The request's body is larger than this runtime takes."""
+    """Return the error for a body that is larger than this runtime accepts."""
     return Problem(413, 1213, f"The request is larger than {limit} bytes.", "Send smaller jobs.")
 
 
 def too_many(count: int, limit: int, what: str) -> Problem:
-    """There are as many as there may be; IBM's own status, code and words where it is jobs."""
+    """Return the error for a limit that is reached, with the status, code and words of IBM."""
     return Problem(
         400,
         3458,
@@ -146,19 +148,19 @@ def too_many(count: int, limit: int, what: str) -> Problem:
 
 
 def key_reused(what: str) -> Problem:
-    """A key by which a repeated request is known comes with another request."""
+    """Return the error for an idempotency key that was used for another request."""
     return Problem(409, 1200, what, "Send a new key with a new request.")
 
 
 def too_many_connections() -> Problem:
-    """The user has as many connections as they may have, and all of them are in use."""
+    """Return the error for a user whose connections are all in use."""
     return Problem(
         429, 1200, "You have too many connections to this runtime.", "Close some, then try again."
     )
 
 
 def store_unavailable(detail: str) -> Problem:
-    """The runtime cannot store what is new; nothing was done, so it can be sent again."""
+    """Return the error for a store that cannot write: nothing changed, clients may retry."""
     return Problem(
         503,
         1000,
@@ -168,7 +170,7 @@ def store_unavailable(detail: str) -> Problem:
 
 
 def as_response(problem: Problem) -> JsonAnswer:
-    """Write a problem in the shape of IBM's current API."""
+    """Build the response for a problem, in the shape of IBM's current API."""
     error = {
         "code": problem.code,
         "message": problem.message,
@@ -180,7 +182,7 @@ def as_response(problem: Problem) -> JsonAnswer:
 
 
 async def answer(_request: Request, problem: Exception) -> JsonAnswer:
-    """Answer with the Problem that an endpoint raised."""
+    """Handle a `Problem` that an endpoint raised."""
     if not isinstance(problem, Problem):
         raise problem
     return as_response(problem)

@@ -1,4 +1,4 @@
-"""What is kept a while for clients that did not get it: results given once, what one act did."""
+"""Keeps answers for a while, for clients whose connection broke before they received them."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ if TYPE_CHECKING:
     from starlette.types import Receive, Scope, Send
 
 KEPT_SECONDS = 60.0
-"""Clients try again for half a minute."""
+"""Clients retry for half a minute."""
 
 HANG_UP_SECONDS = 0.5
-"""How soon a client hangs up whose connection broke in the middle of an answer."""
+"""Within this time a client closes a connection that broke in the middle of an answer."""
 
 _MOST = 256
 
@@ -30,17 +30,17 @@ class _Given(NamedTuple):
 
 
 class GivenOnce:
-    """Who was given the result of a private job, and may have it again for a while.
+    """Remembers which private results were returned, and which requests may have them again.
 
-    Those are a client that asks with the same key, and, where the first one sent none, whoever
-    asks after a connection that ended as soon as the answer was on its way.
+    Those are requests with the same key. If the first request sent none, it is the request that
+    follows a connection which ended as soon as the answer was on its way.
     """
 
     def __init__(self) -> None:
         self._given: OrderedDict[str, _Given] = OrderedDict()
 
     def may_have(self, job_id: str, key: str | None) -> bool:
-        """Whether a job's result may be given now to who asks with a key, or without one."""
+        """Whether a request with this key, or without one, may have a job's result now."""
         found = self._given.get(job_id)
         if found is None:
             return True
@@ -48,7 +48,11 @@ class GivenOnce:
         return fresh and (found.lost or (key is not None and key == found.key))
 
     def give(self, job_id: str, key: str | None, *, lost: bool = False) -> bool:
-        """Note that it was given, and whether the connection ended with it; True for once."""
+        """Note that a result was returned, and whether its connection broke.
+
+        Returns:
+            Whether that was the first time.
+        """
         before = self._given.get(job_id)
         at = before.at if before else time.monotonic()
         self._given[job_id] = _Given(key, at, lost)
@@ -58,17 +62,17 @@ class GivenOnce:
         return job_id in self._given
 
     def forget(self, job_id: str) -> None:
-        """Forget a job whose result is gone."""
+        """Forget a job whose result was deleted."""
         self._given.pop(job_id, None)
 
     @property
     def jobs(self) -> list[str]:
-        """Ids of the jobs whose results are kept, the first one first."""
+        """Ids of the jobs whose results are kept, oldest first."""
         return list(self._given)
 
 
 class AnswersByKey:
-    """The last answers to acts that cannot be done again, by owner and key."""
+    """Makes requests idempotent: keeps the last answers by owner and key."""
 
     def __init__(self) -> None:
         self._kept: OrderedDict[tuple[str, str], list[str]] = OrderedDict()
@@ -76,7 +80,7 @@ class AnswersByKey:
     async def once(
         self, owner: str, key: str | None, act: Callable[[], Awaitable[list[str]]]
     ) -> list[str]:
-        """Act, or give what came of it when the same owner asked with the same key."""
+        """Act, or return the answer that the same owner got for the same key."""
         if key is None:
             return await act()
         known = self._kept.get((owner, key))
@@ -87,14 +91,14 @@ class AnswersByKey:
         return known
 
 
-class Removed:
-    """Jobs that were deleted, by session, for who knows them still."""
+class DeletedJobs:
+    """Jobs that were deleted, by session, for clients that still show them."""
 
     def __init__(self) -> None:
         self._of_session: OrderedDict[str, OrderedDict[int, str]] = OrderedDict()
 
     def add(self, session_id: str, revision: int, job_id: str) -> None:
-        """Note that a job of a session was deleted."""
+        """Add a job of a session that was deleted."""
         gone = self._of_session.setdefault(session_id, OrderedDict())
         gone[revision] = job_id
         self._of_session.move_to_end(session_id)
@@ -104,18 +108,18 @@ class Removed:
             self._of_session.popitem(last=False)
 
     def since(self, session_id: str, revision: int) -> dict[int, str]:
-        """Give the jobs that were deleted after a revision, by the revisions of that."""
+        """Return the jobs deleted after a revision, by the revision of their deletion."""
         gone: Mapping[int, str] = self._of_session.get(session_id, {})
-        # Who knows nothing yet need not be told what there is not.
+        # A client that asks from revision 0 knows no jobs yet.
         return {at: job for at, job in gone.items() if at > revision} if revision else {}
 
 
 class AttentiveAnswer(PlainTextResponse):
-    """A text, and afterwards word of whether the client hung up as soon as it was sent.
+    """A text response that reports whether the client hung up as soon as it was sent.
 
     Args:
         text: the text.
-        heard: is awaited with True where the client hung up, with False where it did not.
+        heard: is awaited with True if the client hung up, else with False.
     """
 
     def __init__(self, text: str, heard: Callable[[bool], Awaitable[None]]) -> None:
@@ -123,12 +127,12 @@ class AttentiveAnswer(PlainTextResponse):
         self._heard = heard
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Send it (ASGI)."""
+        """Send the response (ASGI)."""
         del scope
         await send(
             {"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers}
         )
-        # The length is known, so that the client has all of it before the answer is ended here.
+        # The client knows the length, and has all of the body before the response ends here.
         await send({"type": "http.response.body", "body": self.body, "more_body": True})
         lost = True
         try:

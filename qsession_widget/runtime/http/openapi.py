@@ -1,7 +1,8 @@
-"""The description of the REST API, generated from its routes, in OpenAPI 3.1.
+"""Generates the OpenAPI 3.1 description of the REST API.
 
-Paths, methods and summaries come from the routes themselves. What they take and give stands in
-the table below; a route that the table does not know, or the other way round, is an error.
+Paths, methods and summaries come from the routes, schemas of sessions and jobs from the structs in
+`wire/documents.py`. The table below says what each route takes and returns; a route that is missing
+in the table, or the other way round, is an error.
 """
 
 from __future__ import annotations
@@ -10,23 +11,34 @@ import inspect
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+import msgspec
 from starlette.routing import Route
 
 from qsession_widget.runtime import bounds
-from qsession_widget.runtime.http.authentication import PLAN_ID
-from qsession_widget.runtime.http.parsing import LARGEST, MAX_OPTIMIZATION_LEVEL
+from qsession_widget.runtime.http.parsing import MAX_OPTIMIZATION_LEVEL
 from qsession_widget.runtime.http.responses import JsonAnswer
 from qsession_widget.runtime.http.routes.clock import LONGEST_ADVANCE_SECONDS
-from qsession_widget.runtime.http.routes.retention import MOST_DAYS
+from qsession_widget.runtime.http.routes.ibm_cloud import PLAN_ID
 from qsession_widget.runtime.http.routes.users import NAME_PATTERN
 from qsession_widget.runtime.http.unsupported import LOG_LEVELS
-from qsession_widget.runtime.store.workloads import JOB, STATUSES
+from qsession_widget.runtime.store.retention import MOST_DAYS
+from qsession_widget.runtime.store.workloads import JOB
 from qsession_widget.wire import proof
+from qsession_widget.wire.documents import (
+    LARGEST,
+    WORKLOAD_MODES,
+    WORKLOAD_STATUSES,
+    Document,
+    JobDocument,
+    JobMetricsDocument,
+    SessionDocument,
+    WorkloadDocument,
+)
 from qsession_widget.wire.fields import API_PREFIX, IDEMPOTENCY_KEY, PROGRAMS
-from qsession_widget.wire.states import JobState, Mode, SessionState
+from qsession_widget.wire.states import Mode
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator
 
     from starlette.requests import Request
     from starlette.responses import Response
@@ -87,13 +99,44 @@ def _ref(name: str) -> Schema:
 
 
 MAX_TTL = "#/components/schemas/MaxTtl"
-USAGE = _object(
-    {
-        "qpu_charge_time_seconds": NUMBER,
-        "quantum_seconds": NUMBER,
-        "status": _one_of(["pending", "complete"]),
-    },
-)
+
+
+def _schemas_of(*kinds: type[Document]) -> dict[str, Schema]:
+    """Generate the schemas of documents and of those within them, by name."""
+    _, found = msgspec.json.schema_components(kinds, ref_template="{name}")
+    by_name = {kind.__name__: kind for kind in _documents(Document)}
+    return {_name_of(name): _cleaned(schema, by_name[name]) for name, schema in found.items()}
+
+
+def _documents(kind: type[Document]) -> Iterator[type[Document]]:
+    for each in kind.__subclasses__():
+        yield each
+        yield from _documents(each)
+
+
+def _cleaned(schema: Schema, kind: type[Document]) -> Schema:
+    """Adapt a generated schema: what the runtime always sends, names, and one sentence about it."""
+    return {
+        "type": "object",
+        "description": str(schema["description"]).partition("\n")[0],
+        "properties": {name: _with_refs(each) for name, each in schema["properties"].items()},
+        "required": [name for name in schema["properties"] if name not in kind.sometimes],
+    }
+
+
+def _with_refs(schema: Any) -> Any:
+    if isinstance(schema, dict):
+        return {
+            name: _ref(_name_of(value))["$ref"] if name == "$ref" else _with_refs(value)
+            for name, value in schema.items()
+        }
+    return [_with_refs(each) for each in schema] if isinstance(schema, list) else schema
+
+
+def _name_of(kind: str) -> str:
+    return kind.removesuffix("Document")
+
+
 SCHEMAS: dict[str, Schema] = {
     "Problem": _object(
         {
@@ -103,65 +146,7 @@ SCHEMAS: dict[str, Schema] = {
             ),
         }
     ),
-    "Session": _object(
-        {
-            "id": TEXT,
-            "backend_name": TEXT,
-            "mode": _one_of(Mode),
-            "state": _one_of(SessionState),
-            "state_reason": TEXT,
-            "accepting_jobs": FLAG,
-            "max_ttl": SECONDS,
-            "active_ttl": SECONDS,
-            "interactive_ttl": COUNT,
-            "elapsed_time": NUMBER,
-            "user_id": TEXT,
-            "started_at": _or_null(INSTANT),
-            "activated_at": _or_null(INSTANT),
-            "closed_at": _or_null(INSTANT),
-            "last_job_started": _or_null(INSTANT),
-            "last_job_completed": _or_null(INSTANT),
-            "timestamps": _list(_object({"status": _one_of(SessionState), "timestamp": INSTANT})),
-            "qsession": ANYTHING,
-        }
-    ),
-    "Job": _object(
-        {
-            "id": TEXT,
-            "backend": TEXT,
-            "program": _object({"id": _one_of(PROGRAMS)}),
-            "created": INSTANT,
-            "state": _object({"status": _one_of(JobState)}, {"reason": TEXT, "reason_code": COUNT}),
-            "status": _one_of(JobState),
-            "user_id": TEXT,
-            "tags": TEXTS,
-            "usage": USAGE,
-            "qsession": ANYTHING,
-        },
-        {
-            "params": ANYTHING,
-            "session_id": TEXT,
-            "cost": SECONDS,
-            "runtime": TEXT,
-            "private": FLAG,
-        },
-    ),
-    "Workload": _object(
-        {
-            "id": TEXT,
-            "mode": _one_of(["job", "session", "batch"]),
-            "status": _one_of(STATUSES),
-            "status_reason": TEXT,
-            "backend": TEXT,
-            "instance": NAME,
-            "user_id": TEXT,
-            "created": INSTANT,
-            "ended": _or_null(INSTANT),
-            "tags": TEXTS,
-            "usage": USAGE,
-        },
-        {"accepting_jobs": FLAG},
-    ),
+    **_schemas_of(SessionDocument, JobDocument, JobMetricsDocument, WorkloadDocument),
     "Device": _object(
         {
             "name": TEXT,
@@ -178,22 +163,22 @@ SCHEMAS: dict[str, Schema] = {
 
 @dataclass(frozen=True)
 class Operation:
-    """What an endpoint takes and gives.
+    """What an endpoint takes and returns.
 
     Attributes:
-        gives: schema of its answer; None where that has no body.
-        status: of its answer.
+        returns: schema of the response; None if it has no body.
+        status: of the response.
         also: further statuses with the same meaning, without a body.
-        takes: schema of its body; None where it has none.
-        query: schema of each parameter; a list may be given several times.
-        media_type: of its answer.
+        takes: schema of the request's body; None if it has none.
+        query: schema of each parameter; a list may be repeated.
+        media_type: of the response.
         form: whether the body is a form.
-        keyed: whether an idempotency key may come with it.
-        refuses: statuses of what can go wrong, besides the token.
-        takes_token: whether it wants a token, as nearly all do.
+        keyed: whether an idempotency key may be sent.
+        refuses: statuses of errors, besides the one of a wrong token.
+        takes_token: whether it requires a token, as nearly all do.
     """
 
-    gives: Schema | None = None
+    returns: Schema | None = None
     status: int = 200
     also: tuple[int, ...] = ()
     takes: Schema | None = None
@@ -262,8 +247,8 @@ OPERATIONS: dict[tuple[str, str], Operation] = {
         ),
         query={
             **_PAGE,
-            "mode": _choices(["job", "session", "batch"]),
-            "status": _choices(STATUSES),
+            "mode": _choices(WORKLOAD_MODES),
+            "status": _choices(WORKLOAD_STATUSES),
             "backend": FILTER,
             "search": SEARCH,
             "tags": TAGS,
@@ -329,7 +314,7 @@ OPERATIONS: dict[tuple[str, str], Operation] = {
             "pending": FLAG_TEXT,
             "tags": TAGS,
             "include_mocks": FLAG_TEXT,
-            # They never are in a list.
+            # Lists never contain params.
             "exclude_params": TEXT,
         },
         refuses=(400,),
@@ -343,23 +328,7 @@ OPERATIONS: dict[tuple[str, str], Operation] = {
     ),
     ("POST", "/jobs/{job_id}/cancel"): Operation(status=204, refuses=(404, 409)),
     ("GET", "/jobs/{job_id}/logs"): Operation(TEXT, media_type="text/plain", refuses=_NOT_FOUND),
-    ("GET", "/jobs/{job_id}/metrics"): Operation(
-        _object(
-            {
-                "timestamps": _object(
-                    {
-                        "created": INSTANT,
-                        "running": _or_null(INSTANT),
-                        "finished": _or_null(INSTANT),
-                    }
-                ),
-                "usage": USAGE,
-                "qiskit_version": TEXT,
-                "position_in_queue": _or_null(COUNT),
-            }
-        ),
-        refuses=_NOT_FOUND,
-    ),
+    ("GET", "/jobs/{job_id}/metrics"): Operation(_ref("JobMetrics"), refuses=_NOT_FOUND),
     ("PUT", "/jobs/{job_id}/tags"): Operation(
         status=204, takes=_object({"tags": TAGS}), refuses=(400, 404, 413)
     ),
@@ -502,7 +471,7 @@ OPERATIONS: dict[tuple[str, str], Operation] = {
 
 
 def route(routes: list[Route], max_session_seconds: int) -> Route:
-    """Give the route that serves the description of all routes, itself included."""
+    """Return the route that serves the description of all routes, itself included."""
 
     async def read_description(_request: Request) -> Response:
         """GET /qsession/openapi.json: this description."""
@@ -517,10 +486,10 @@ def describe(routes: Iterable[Route], max_session_seconds: int) -> dict[str, Any
 
     Args:
         routes: all of them.
-        max_session_seconds: the longest that this runtime lets a session last.
+        max_session_seconds: the longest time that this runtime allows for a session.
 
     Raises:
-        LookupError: where routes and table differ.
+        LookupError: if routes and table differ.
     """
     found = {
         (method, each.path.replace(":path}", "}")): each
@@ -539,7 +508,7 @@ def describe(routes: Iterable[Route], max_session_seconds: int) -> dict[str, Any
             "title": "Local runtime of qsession-widget",
             "version": "1",
             "description": "IBM's Qiskit Runtime REST API as far as its client uses it, and our "
-            "additions under /qsession. The paths answer below any prefix.",
+            "additions under /qsession. The paths work below any prefix.",
         },
         "servers": [{"url": API_PREFIX}],
         "security": [{"token": []}],
@@ -583,16 +552,16 @@ def _operation(each: Route, known: Operation) -> dict[str, Any]:
 def _responses(known: Operation) -> dict[str, Any]:
     problem = {"application/json": {"schema": _ref("Problem")}}
     answer: dict[str, Any] = {"description": "Done."}
-    if known.gives is not None:
-        answer["content"] = {known.media_type: {"schema": known.gives}}
+    if known.returns is not None:
+        answer["content"] = {known.media_type: {"schema": known.returns}}
     found = {str(known.status): answer}
-    found |= {str(status): {"description": "Nothing to give."} for status in known.also}
+    found |= {str(status): {"description": "No content."} for status in known.also}
     found |= {
         str(status): {"description": _MEANING[status], "content": problem}
         for status in known.refuses
     }
     if known.form:
-        # IAM has a shape of its own for what is wrong.
+        # IAM has its own shape of errors.
         refusal = _object({"errorCode": TEXT, "errorMessage": TEXT})
         found["400"] = {
             "description": _MEANING[400],
@@ -604,11 +573,11 @@ def _responses(known: Operation) -> dict[str, Any]:
 
 
 _MEANING = {
-    400: "The request cannot be meant.",
+    400: "The request is not valid.",
     401: "The token is missing or wrong.",
-    403: "That is for the runtime's administrator.",
-    404: "There is no such thing, or it is somebody else's.",
+    403: "Only the runtime's administrator may do that.",
+    404: "It does not exist, or another user owns it.",
     409: "Its state does not allow that.",
-    410: "It was removed.",
+    410: "It was deleted.",
     413: "The request is too large.",
 }

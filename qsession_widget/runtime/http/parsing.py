@@ -1,4 +1,4 @@
-"""Reads what is in requests, and refuses what cannot be meant."""
+"""Parses requests, and rejects what is not valid."""
 
 from __future__ import annotations
 
@@ -11,7 +11,14 @@ from msgspec import Raw
 
 from qsession_widget.runtime import bounds
 from qsession_widget.runtime.http import errors
-from qsession_widget.runtime.http.requested_shots import Asked, Lists, OneLevel, Program, asked
+from qsession_widget.runtime.http.requested_shots import (
+    Lists,
+    OneLevel,
+    Program,
+    RequestedShots,
+    requested,
+)
+from qsession_widget.wire.documents import LARGEST
 from qsession_widget.wire.fields import CLASSIFIED, EXECUTOR, EXTRA, IDEMPOTENCY_KEY
 
 if TYPE_CHECKING:
@@ -26,42 +33,40 @@ T = TypeVar("T")
 MAX_PAGE = bounds.PAGE
 DEFAULT_PAGE = 20
 MAX_OPTIMIZATION_LEVEL = 3
-LARGEST = 2**53 - 1
-"""Largest whole number that every reader of JSON, and the store, holds exactly."""
 _LARGE_BYTES = 2**20
 
 
 async def body(request: Request, limit: int) -> dict[str, Any]:
-    """Read a request's body, which has to be a JSON object."""
+    """Parse a request's body, which must be a JSON object."""
     return _decoded(await _whole(request, limit), dict[str, Any])
 
 
 class Payload(NamedTuple):
-    """What a job is to run.
+    """The `params` of a new job.
 
     Attributes:
-        text: of the JSON object, as it came in.
-        pubs: how many there are, None for a program that has none.
-        asked: how often they are to be run, as far as that can be seen.
+        text: the JSON object as it was received.
+        pubs: how many pubs it has; None for a program without pubs.
+        requested: how many shots it asks for, as far as that can be seen.
     """
 
     text: str
     pubs: int | None
-    asked: list[Asked]
+    requested: list[RequestedShots]
 
 
 async def job_body(request: Request, limits: Settings) -> tuple[dict[str, Any], Payload]:
-    """Read the body of a new job, and its `params` apart from the rest.
+    """Parse the body of a new job, and its `params` apart from the rest.
 
-    They are seen to be JSON and otherwise left as they are: of a large circuit, making objects out
-    of them would hold up everybody else's requests, and whoever runs the job does it anyway.
+    The params are validated as JSON but not decoded: for a large circuit that would delay all other
+    requests, and the worker decodes them anyway.
     """
     members = _decoded(await _whole(request, limits.max_body_bytes), dict[str, Raw])
     params = members.pop("params", Raw())
     if bytes(memoryview(params)[:1]) != b"{":
         raise errors.bad_request("params is missing or no object.", "Send the pubs in it.")
     if len(memoryview(params)) > _LARGE_BYTES:
-        # Each look through them takes its time: others come in between.
+        # Validating takes a while: let other requests run in between.
         await asyncio.sleep(0)
     lists = _decoded(params, Lists)
     program = lists.quantum_program
@@ -78,17 +83,17 @@ async def job_body(request: Request, limits: Settings) -> tuple[dict[str, Any], 
     rest = {name: _decoded(value, Any) for name, value in members.items()}
     _refuse_other_data(rest.get("program_id"), lists)
     pubs = len(lists.pubs) if isinstance(lists.pubs, list) else None
-    return rest, Payload(_text(params), pubs, asked(rest.get("program_id"), lists))
+    return rest, Payload(_text(params), pubs, requested(rest.get("program_id"), lists))
 
 
 class _Execution(msgspec.Struct):
-    """Of a sampler's options."""
+    """The part of a sampler's options that is checked here."""
 
     meas_type: OneLevel = None
 
 
 def _refuse_other_data(program_id: Any, lists: Lists) -> None:
-    """Refuse a job that wants other data than bits: there are no pulses to take it from."""
+    """Reject a job that asks for other data than bits: this runtime simulates no pulses."""
     program, options = lists.quantum_program, lists.options
     wanted: OneLevel = None
     name = "options.execution.meas_type"
@@ -129,10 +134,10 @@ def _text(value: Raw) -> str:
 
 
 def owner(request: Request) -> str:
-    """Say whose request it is.
+    """Return the user who sent the request, who owns what it creates.
 
     Raises:
-        problems.Problem: 401 where he was removed while the request came in or was held.
+        errors.Problem: 401 if the user was removed while the request came in or was held.
     """
     if not request.user.is_authenticated:
         raise errors.unauthorized()
@@ -142,7 +147,7 @@ def owner(request: Request) -> str:
 def required_text(
     body: dict[str, Any], name: str, default: Any = None, bound: Bound = bounds.NAME
 ) -> str:
-    """Read a text that has to be there."""
+    """Parse a required text."""
     value = body.get(name, default)
     if not isinstance(value, str) or not value:
         raise errors.bad_request(f"{name} is {value!r:.80}.", "It has to be a text.")
@@ -150,12 +155,12 @@ def required_text(
 
 
 def optional_text(body: dict[str, Any], name: str, bound: Bound = bounds.NAME) -> str | None:
-    """Read a text that may be missing."""
+    """Parse an optional text."""
     return None if body.get(name) is None else required_text(body, name, bound=bound)
 
 
 def within(value: str, name: str, bound: Bound) -> str:
-    """Give a text that is no longer than it may be."""
+    """Return a text if it is not too long."""
     if len(value) > bound.most:
         raise errors.bad_request(
             f"{name} has {len(value)} characters: {value!r:.80}.", f"Allowed are at most {bound}."
@@ -164,13 +169,13 @@ def within(value: str, name: str, bound: Bound) -> str:
 
 
 def query_text(query: QueryParams, name: str, bound: Bound = bounds.NAME) -> str | None:
-    """Read a text of a query that may be missing."""
+    """Parse an optional text of a query."""
     value = query.get(name)
     return None if value is None else within(value, name, bound)
 
 
 def query_list(query: QueryParams, name: str, bound: Bound, each: Bound) -> list[str]:
-    """Read the texts of a query that may be given several times, each once."""
+    """Parse a parameter that may be repeated in a query, without duplicates."""
     values = list(dict.fromkeys(query.getlist(name)))
     if len(values) > bound.most:
         raise errors.bad_request(
@@ -180,18 +185,18 @@ def query_list(query: QueryParams, name: str, bound: Bound, each: Bound) -> list
 
 
 def query_tags(query: QueryParams) -> tuple[str, ...]:
-    """Read the tags that a list is to have."""
+    """Parse the tags by which a list is filtered."""
     return tuple(query_list(query, "tags", bounds.TAGS, bounds.TAG))
 
 
 def idempotency_key(request: Request) -> str | None:
-    """Read the key by which a second request is known."""
+    """Parse the idempotency key."""
     key = request.headers.get(IDEMPOTENCY_KEY)
     return None if key is None else within(key, IDEMPOTENCY_KEY, bounds.KEY)
 
 
 def seconds_up_to(body: dict[str, Any], name: str, limit: int) -> int | None:
-    """Read whole seconds up to a limit, which may be left out."""
+    """Parse optional whole seconds up to a limit. null is not allowed."""
     if name not in body:
         return None
     value = body[name]
@@ -203,7 +208,7 @@ def seconds_up_to(body: dict[str, Any], name: str, limit: int) -> int | None:
 
 
 def optional_seconds(body: dict[str, Any], name: str) -> int | None:
-    """Read whole seconds that may be missing."""
+    """Parse optional whole seconds. null means none."""
     value = body.get(name)
     if value is None:
         return None
@@ -215,7 +220,7 @@ def optional_seconds(body: dict[str, Any], name: str) -> int | None:
 
 
 def optimization_level(body: dict[str, Any]) -> int:
-    """Read our own addition to a job: how bare circuits are transpiled."""
+    """Parse our own addition to a job: the level at which bare circuits are transpiled."""
     extra = body.get(EXTRA, {})
     if not isinstance(extra, dict):
         raise errors.bad_request(
@@ -230,7 +235,7 @@ def optimization_level(body: dict[str, Any]) -> int:
 
 
 def tags(body: dict[str, Any]) -> tuple[str, ...]:
-    """Read a list of tags."""
+    """Parse a list of tags."""
     found = body.get("tags") or []
     if not isinstance(found, list) or not all(isinstance(tag, str) for tag in found):
         raise errors.bad_request(f"tags is {found!r:.80}.", "It has to be a list of texts.")
@@ -242,7 +247,7 @@ def tags(body: dict[str, Any]) -> tuple[str, ...]:
 
 
 def count(text: str | None, name: str, default: int, limit: int) -> int:
-    """Read a number of a query; what is over the limit counts as the limit."""
+    """Parse a number of a query. A number above the limit counts as the limit."""
     if text is None:
         return default
     try:
@@ -255,7 +260,7 @@ def count(text: str | None, name: str, default: int, limit: int) -> int:
 
 
 def time(text: str | None) -> datetime | None:
-    """Read a time of a query; without a zone it is UTC."""
+    """Parse a time of a query; without a time zone it is UTC."""
     if text is None:
         return None
     try:
@@ -266,7 +271,7 @@ def time(text: str | None) -> datetime | None:
 
 
 def flag(text: str | None, name: str) -> bool | None:
-    """Read "true" or "false" of a query, in any case; None where it is not there."""
+    """Parse "true" or "false" of a query, in any case; None if it is missing."""
     if text is None:
         return None
     value = {"true": True, "false": False}.get(text.lower())
@@ -276,7 +281,7 @@ def flag(text: str | None, name: str) -> bool | None:
 
 
 def ascending(text: str | None) -> bool:
-    """Read a query's order of time; without one, the newest comes first."""
+    """Parse the order of a list; without one, the newest comes first."""
     value = {"ASC": True, "DESC": False}.get("DESC" if text is None else text.upper())
     if value is None:
         raise errors.bad_request(f"sort is {text!r:.80}.", "Allowed are 'ASC' and 'DESC'.")

@@ -1,7 +1,8 @@
-"""How many shots a payload asks for, as far as that is seen without reading its circuits.
+"""Finds how many shots a payload asks for, without decoding its circuits.
 
-What a device does not take is refused before it waits in a queue. What takes more to find out, such
-as the shots that twirling comes to, is left to the worker, which checks everything.
+A job that asks for more than its backend allows is rejected before it waits in a queue. What is
+harder to find out, such as the number of shots with twirling, is left to the worker, which checks
+everything.
 """
 
 from __future__ import annotations
@@ -20,18 +21,18 @@ if TYPE_CHECKING:
 
 _LONGEST_NUMBER = 32
 _OWN = {"sampler": (2, "default_shots"), "estimator": (3, "default_precision")}
-"""By program: the place of a pub's own number, and the option that stands in for it."""
+"""By program: the index of the number in a pub, and the option that is its default."""
 
 _ROUNDING = 1 + 1e-9
-"""A precision of one over a root of shots may come to a little more than so many."""
+"""1 / sqrt(shots) as a precision may amount to slightly more shots, by rounding."""
 
 Scalar = str | float | bool | None
 OneLevel = list[Raw] | dict[str, Raw] | Scalar
-"""Any JSON, looked into no further than one level."""
+"""Any JSON, of which only the outermost level is decoded."""
 
 
 class Program(msgspec.Struct):
-    """Of an executor's payload."""
+    """The program in an executor's payload."""
 
     items: OneLevel = None
     shots: Raw = Raw()
@@ -39,7 +40,7 @@ class Program(msgspec.Struct):
 
 
 class Lists(msgspec.Struct):
-    """Where payloads have their circuits, and what says how often to run them."""
+    """The fields of a payload that hold circuits or say how often to run them."""
 
     pubs: list[OneLevel] | dict[str, Raw] | Scalar = None
     circuits: OneLevel = None
@@ -47,11 +48,11 @@ class Lists(msgspec.Struct):
     options: OneLevel = None
 
 
-class Asked(NamedTuple):
-    """Shots that a part of a payload asks for, or a precision.
+class RequestedShots(NamedTuple):
+    """The shots, or the precision, that a part of a payload asks for.
 
     Attributes:
-        where: in the payload, "" where there is but one place.
+        where: the part of the payload; "" if there is only one.
     """
 
     where: str
@@ -59,17 +60,17 @@ class Asked(NamedTuple):
     precision: float | None = None
 
 
-def asked(program_id: object, lists: Lists) -> list[Asked]:
-    """Give what is asked for, each with its place."""
+def requested(program_id: object, lists: Lists) -> list[RequestedShots]:
+    """Return the shots and precisions that a payload asks for."""
     if program_id == EXECUTOR:
         program = lists.quantum_program
         shots = _number(program.shots) if isinstance(program, Program) else None
-        return [] if shots is None else [Asked("", shots=int(shots))]
+        return [] if shots is None else [RequestedShots("", shots=int(shots))]
     place, default = _OWN.get(str(program_id), (0, ""))
     if not place or not isinstance(lists.pubs, list):
         return []
     options = lists.options if isinstance(lists.options, dict) else {}
-    # Twirling may say the shots itself, and then no default counts.
+    # With twirling, its own options may set the shots, and defaults are not used.
     shared = None if "twirling" in options else _number(options.get(default))
     found = []
     for number, pub in enumerate(lists.pubs):
@@ -79,20 +80,20 @@ def asked(program_id: object, lists: Lists) -> list[Asked]:
             continue
         where = f"pub {number}: " if own is not None else f"{default}: "
         found.append(
-            Asked(where, shots=int(value))
+            RequestedShots(where, shots=int(value))
             if program_id == "sampler"
-            else Asked(where, precision=value)
+            else RequestedShots(where, precision=value)
         )
     return found
 
 
-def refusal(found: Iterable[Asked], device: Device, most_here: int) -> str | None:
-    """Say why what is asked for cannot be had; None where it can.
+def refusal(found: Iterable[RequestedShots], device: Device, most_here: int) -> str | None:
+    """Return why a job is refused for its shots; None if it is not.
 
     Args:
-        found: what is asked for.
-        device: that is to run it.
-        most_here: most shots that this runtime takes; 0 is its device's.
+        found: what the job asks for.
+        device: the backend.
+        most_here: the most shots that this runtime allows; 0 for the backend's limit.
     """
     limits = ((device.name, device.configuration.get("max_shots")), ("this runtime", most_here))
     for each in found:
@@ -100,7 +101,7 @@ def refusal(found: Iterable[Asked], device: Device, most_here: int) -> str | Non
             if each.shots is not None and most and each.shots > most:
                 return f"{each.where}{each.shots} shots asked for; {taker} takes {most}."
             if each.precision is not None and most and each.precision > 0:
-                # Divided twice: the square of a very small number is none.
+                # Divided twice: the square of a very small number would be 0.
                 shots = 1 / each.precision / each.precision
                 if shots > most * _ROUNDING:
                     return (
@@ -111,13 +112,13 @@ def refusal(found: Iterable[Asked], device: Device, most_here: int) -> str | Non
 
 
 def _number(raw: object) -> float | None:
-    """Read a number, None for anything else."""
+    """Decode a number; None for anything else."""
     if not isinstance(raw, Raw) or not 0 < len(memoryview(raw)) <= _LONGEST_NUMBER:
         return None
     try:
         value = msgspec.json.decode(raw)
     except msgspec.DecodeError:
-        # Larger than any that can be held: the worker says what is wrong with it.
+        # Too large to be represented: the worker reports what is wrong with it.
         return None
     number = isinstance(value, (int, float)) and not isinstance(value, bool)
     return value if number else None

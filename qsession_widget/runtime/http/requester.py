@@ -1,4 +1,4 @@
-"""Who sends a request."""
+"""The user who sends a request, and whether they are the administrator."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from starlette.authentication import BaseUser, has_required_scope
 
 from qsession_widget.runtime.auth.user_registry import ADMINISTRATOR
+from qsession_widget.runtime.http import errors, parsing
 
 if TYPE_CHECKING:
     from starlette.requests import Request
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
 
 
 class Requester(BaseUser):
-    """Who asks, for as long as the token that he has shown is good."""
+    """The user who sends a request. They are authenticated for as long as their token is valid."""
 
     def __init__(self, name: str, registry: UserRegistry) -> None:
         self._name, self._registry = name, registry
@@ -23,20 +24,31 @@ class Requester(BaseUser):
 
     @property
     def is_authenticated(self) -> bool:
-        """Whether he is still known by the same token."""
+        """Whether the user still exists, with the same token."""
         return self._hash is not None and self._registry.hash_for(self._name) == self._hash
 
     @property
     def display_name(self) -> str:
-        """His name."""
+        """The user's name."""
         return self._name
 
     @property
     def username(self) -> str:
-        """His name, as the owner of what is his."""
+        """The user's name, as the owner of resources."""
         return self._name
 
 
 def is_administrator(request: Request) -> bool:
-    """Whether the administrator asks."""
+    """Whether the administrator sent the request."""
     return has_required_scope(request, [ADMINISTRATOR])
+
+
+def require_administrator(request: Request) -> None:
+    """Refuse everyone but the administrator.
+
+    Raises:
+        errors.Problem: 403.
+    """
+    parsing.owner(request)
+    if not is_administrator(request):
+        raise errors.forbidden(f"{request.method} {request.url.path}")

@@ -1,4 +1,4 @@
-"""The answers of the REST API that are JSON."""
+"""JSON responses of the REST API."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from starlette.responses import JSONResponse
 
 
 class JsonAnswer(JSONResponse):
-    """A value as JSON, written fast enough that a large result holds nobody else up."""
+    """A JSON response, encoded fast enough that a large result does not delay other requests."""
 
     def render(self, content: Any) -> bytes:
-        """Write the value."""
+        """Encode the content."""
         return msgspec.json.encode(content)

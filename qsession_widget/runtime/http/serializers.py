@@ -1,158 +1,218 @@
-"""Sessions, jobs and devices as the JSON of the REST API."""
+"""Builds the JSON documents of sessions, jobs and backends."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cache
 from importlib.metadata import version
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
-from qsession_widget.wire.fields import EXTRA
-from qsession_widget.wire.states import FINAL_JOB_STATES, JobState, Stage
+from msgspec import UNSET, UnsetType
+
+from qsession_widget.wire.documents import (
+    CacheDocument,
+    EstimateDocument,
+    JobDocument,
+    JobExtrasDocument,
+    JobMetricsDocument,
+    JobStateDocument,
+    JobTimesDocument,
+    ProgramDocument,
+    SessionDocument,
+    SessionExtrasDocument,
+    SessionUsageDocument,
+    StagesDocument,
+    TransitionDocument,
+    UsageDocument,
+)
+from qsession_widget.wire.states import FINAL_JOB_STATES, JobState
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from qsession_widget.runtime.clock import Clock
+    from qsession_widget.runtime.control.coordinator import Coordinator
     from qsession_widget.runtime.device_catalog import Device
     from qsession_widget.runtime.model.job import Job
     from qsession_widget.runtime.model.lifecycle import Session
     from qsession_widget.runtime.scheduling.estimates import StartEstimate
     from qsession_widget.runtime.settings import Policy
 
+T = TypeVar("T")
 
-def instant(when: datetime | None) -> str | None:
-    """Write a time as RFC 3339 in UTC, ending in Z."""
-    if when is None:
-        return None
+
+def instant(when: datetime) -> str:
+    """Format a time as RFC 3339 in UTC, ending in Z."""
     return when.astimezone(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
+
+
+def instant_or_none(when: datetime | None) -> str | None:
+    """Format a time that may not have come yet."""
+    return None if when is None else instant(when)
+
+
+def etag(job: Job) -> str:
+    """Return the `ETag` of a job's JSON."""
+    return f'"{job.revision}"'
+
+
+@dataclass(frozen=True)
+class Serializer:
+    """Builds the documents of sessions and jobs as they are at this moment."""
+
+    clock: Clock
+    coordinator: Coordinator
+
+    def session(self, session: Session) -> SessionDocument:
+        """Build the document of a session."""
+        return session_document(
+            session,
+            now=self.clock.now(),
+            rate=self.clock.rate,
+            policy=self.coordinator.policy,
+        )
+
+    def jobs(self, jobs: Sequence[Job]) -> list[JobDocument]:
+        """Build the documents of jobs, with their places in the queue."""
+        positions = self.coordinator.queue_positions(jobs)
+        return [
+            job_document(
+                job,
+                queue_position=positions.get(job.id),
+                estimate=self.coordinator.estimate(job.id) if job.id in positions else None,
+            )
+            for job in jobs
+        ]
 
 
 def session_document(
     session: Session, *, now: datetime, rate: float, policy: Policy
-) -> dict[str, Any]:
-    """Give the JSON of GET /sessions/{id}, with our own additions under one key."""
-    return {
-        "id": session.id,
-        "backend_name": session.backend,
-        "mode": session.mode.value,
-        "state": session.state.value,
-        "state_reason": session.state_reason,
-        "accepting_jobs": session.accepting_jobs,
-        "max_ttl": session.max_seconds,
-        "active_ttl": session.active_seconds,
-        "interactive_ttl": session.interactive_seconds,
-        "elapsed_time": round(session.usage_seconds(now), 6),
-        "user_id": session.owner,
-        "started_at": instant(session.started_at),
-        "activated_at": instant(session.activated_at),
-        "closed_at": instant(session.closed_at),
-        "last_job_started": instant(session.last_job_started),
-        "last_job_completed": instant(session.last_job_completed),
-        "timestamps": [
-            {"status": state.value, "timestamp": instant(when)}
+) -> SessionDocument:
+    """Build the document of a session, with our own additions under one key."""
+    return SessionDocument(
+        id=session.id,
+        backend_name=session.backend,
+        mode=session.mode,
+        state=session.state,
+        state_reason=session.state_reason,
+        accepting_jobs=session.accepting_jobs,
+        max_ttl=session.max_seconds,
+        active_ttl=session.active_seconds,
+        interactive_ttl=session.interactive_seconds,
+        elapsed_time=round(session.usage_seconds(now), 6),
+        user_id=session.owner,
+        started_at=instant_or_none(session.started_at),
+        activated_at=instant_or_none(session.activated_at),
+        closed_at=instant_or_none(session.closed_at),
+        last_job_started=instant_or_none(session.last_job_started),
+        last_job_completed=instant_or_none(session.last_job_completed),
+        timestamps=[
+            TransitionDocument(status=state, timestamp=instant(when))
             for state, when in session.transitions
         ],
-        EXTRA: {
-            "now": instant(now),
-            "rate": rate,
-            "policy": policy,
-            "created_at": instant(session.created_at),
-            "first_job_ttl": session.first_job_seconds,
-            "queued": session.queued,
-            "running": session.running,
-            "usage": {
-                "on_device_seconds": round(session.on_device_seconds, 6),
-                "preparing_seconds": round(session.preparing_seconds, 6),
-                "idle_seconds": round(session.idle_seconds(now), 6),
-            },
-            "cache": {
-                "hits": session.cache_hits,
-                "misses": session.cache_misses,
-                "seconds_saved": round(session.cache_seconds_saved, 6),
-            },
-        },
-    }
+        qsession=SessionExtrasDocument(
+            now=instant(now),
+            rate=rate,
+            policy=policy,
+            created_at=instant(session.created_at),
+            first_job_ttl=session.first_job_seconds,
+            queued=session.queued,
+            running=session.running,
+            usage=SessionUsageDocument(
+                on_device_seconds=round(session.on_device_seconds, 6),
+                preparing_seconds=round(session.preparing_seconds, 6),
+                idle_seconds=round(session.idle_seconds(now), 6),
+            ),
+            cache=CacheDocument(
+                hits=session.cache_hits,
+                misses=session.cache_misses,
+                seconds_saved=round(session.cache_seconds_saved, 6),
+            ),
+        ),
+    )
 
 
 def job_document(
     job: Job, *, queue_position: int | None, estimate: StartEstimate | None
-) -> dict[str, Any]:
-    """Give the JSON of GET /jobs/{id} without `params`."""
-    state: dict[str, Any] = {"status": job.state.value}
-    if job.reason is not None:
-        state["reason"] = job.reason
-    if job.reason_code is not None:
-        state["reason_code"] = job.reason_code
-    document: dict[str, Any] = {
-        "id": job.id,
-        "backend": job.backend,
-        "program": {"id": job.program_id},
-        "created": instant(job.created_at),
-        "state": state,
-        "status": job.state.value,
-        "user_id": job.owner,
-        "tags": list(job.tags),
-        "usage": _usage(job),
-        EXTRA: {
-            "queue_position": queue_position,
-            "estimate": None if estimate is None else estimate._asdict(),
-            "sub_status": job.stage,
-            "stages": {f"{stage}_at": instant(getattr(job, f"{stage}_at")) for stage in Stage},
-            "running_at": instant(job.started_at),
-            "finished_at": instant(job.ended_at),
-            "attempts": job.attempts,
-            **({} if job.pubs is None else {"pubs": job.pubs}),
-            # Of jobs of the same time, it tells which came first.
-            **({"number": job.number} if job.number else {}),
-        },
-    }
-    optional = {
-        "session_id": job.session_id,
-        "cost": job.cost_seconds,
-        "runtime": job.image,
-        "private": job.private or None,
-    }
-    return document | {name: value for name, value in optional.items() if value is not None}
+) -> JobDocument:
+    """Build the document of a job without `params`."""
+    return JobDocument(
+        id=job.id,
+        backend=job.backend,
+        program=ProgramDocument(id=job.program_id),
+        created=instant(job.created_at),
+        state=JobStateDocument(
+            status=job.state, reason=_sent(job.reason), reason_code=_sent(job.reason_code)
+        ),
+        status=job.state,
+        user_id=job.owner,
+        tags=list(job.tags),
+        usage=_usage(job),
+        qsession=JobExtrasDocument(
+            queue_position=queue_position,
+            estimate=None if estimate is None else EstimateDocument(**estimate._asdict()),
+            sub_status=job.stage,
+            stages=StagesDocument(
+                preparing_at=instant_or_none(job.preparing_at),
+                on_device_at=instant_or_none(job.on_device_at),
+                post_processing_at=instant_or_none(job.post_processing_at),
+            ),
+            running_at=instant_or_none(job.started_at),
+            finished_at=instant_or_none(job.ended_at),
+            attempts=job.attempts,
+            pubs=_sent(job.pubs),
+            number=job.number or UNSET,
+        ),
+        session_id=_sent(job.session_id),
+        cost=_sent(job.cost_seconds),
+        runtime=_sent(job.image),
+        private=job.private or UNSET,
+    )
 
 
-def metrics_document(job: Job, *, queue_position: int | None) -> dict[str, Any]:
-    """Give the JSON of GET /jobs/{id}/metrics."""
-    return {
-        "timestamps": {
-            "created": instant(job.created_at),
-            "running": instant(job.started_at),
-            "finished": instant(job.ended_at),
-        },
-        "usage": _usage(job),
-        "qiskit_version": _qiskit_version(),
-        "position_in_queue": queue_position,
-    }
+def metrics_document(job: Job, *, queue_position: int | None) -> JobMetricsDocument:
+    """Build the document of a job's metrics."""
+    return JobMetricsDocument(
+        timestamps=JobTimesDocument(
+            created=instant(job.created_at),
+            running=instant_or_none(job.started_at),
+            finished=instant_or_none(job.ended_at),
+        ),
+        usage=_usage(job),
+        qiskit_version=_qiskit_version(),
+        position_in_queue=queue_position,
+    )
+
+
+def _sent(value: T | None) -> T | UnsetType:
+    """Leave out a field that has no value."""
+    return UNSET if value is None else value
 
 
 @cache
 def _qiskit_version() -> str:
-    """Say which Qiskit runs the jobs, without importing it."""
+    """Return the version of Qiskit that runs the jobs, without importing it."""
     return version("qiskit")
 
 
-def _usage(job: Job) -> dict[str, Any]:
-    """Say how long the job was on its device; pending until it has ended."""
+def _usage(job: Job) -> UsageDocument:
+    """Build the usage of a job: its time on the device, pending until it has ended."""
     return usage_document(job.device_seconds, ended=job.state in FINAL_JOB_STATES)
 
 
-def usage_document(seconds: float, *, ended: bool) -> dict[str, Any]:
-    """Give what something has used, by the names that IBM's clients read.
-
-    Before release 0.48 they read `quantum_seconds`, since then the other two.
-    """
+def usage_document(seconds: float, *, ended: bool) -> UsageDocument:
+    """Build the usage of a session or job under the names that IBM's clients read."""
     used = round(seconds, 6)
-    return {
-        "qpu_charge_time_seconds": used,
-        "quantum_seconds": used,
-        "status": "complete" if ended else "pending",
-    }
+    return UsageDocument(
+        qpu_charge_time_seconds=used,
+        quantum_seconds=used,
+        status="complete" if ended else "pending",
+    )
 
 
 def device_document(device: Device, *, queue_length: int) -> dict[str, Any]:
-    """Give an item of GET /backends."""
+    """Build an item of GET /backends."""
     document = {
         "name": device.name,
         "status": {"name": "online"},
@@ -165,7 +225,7 @@ def device_document(device: Device, *, queue_length: int) -> dict[str, Any]:
 
 
 def device_status_document(device: Device, *, queue_length: int) -> dict[str, Any]:
-    """Give the JSON of GET /backends/{name}/status."""
+    """Build the JSON of GET /backends/{name}/status."""
     return {
         "state": True,
         "status": "active",
@@ -180,9 +240,9 @@ _VERBOSE = "DEBUG"
 
 
 def log_text(job: Job) -> str:
-    """Give the text of GET /jobs/{id}/logs: what the runtime knows of the job's course.
+    """Return the text of GET /jobs/{id}/logs: the events of a job.
 
-    A job's level of logging says how much: from ERROR on only its failure, with DEBUG also how it
+    The job's log level decides how much: at ERROR and above only its failure, at DEBUG also how it
     was run.
     """
     level = (job.log_level or "").upper()
@@ -210,4 +270,4 @@ def log_text(job: Job) -> str:
 
 def _end_line(job: Job) -> str:
     reason = f": {job.reason}" if job.reason else ""
-    return f"{instant(job.ended_at)} {JobState(job.state).value.lower()}{reason}"
+    return f"{instant_or_none(job.ended_at)} {JobState(job.state).value.lower()}{reason}"

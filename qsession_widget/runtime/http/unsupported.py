@@ -1,4 +1,4 @@
-"""What a job asks for beside its program: done, or refused, and nothing is taken and forgotten."""
+"""Rejects what a job asks for that this runtime cannot do, so that nothing is silently ignored."""
 
 from __future__ import annotations
 
@@ -10,17 +10,17 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 LOG_LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")
-"""In any case; what a job that names none gets is "WARNING", as at IBM."""
+"""Allowed in upper and lower case; the default is "WARNING", as at IBM."""
 
 
 def check(body: Mapping[str, Any]) -> None:
-    """Refuse what this runtime cannot do for a job.
+    """Check that this runtime can do what a job asks for.
 
     Args:
         body: of POST /jobs, without its `params`.
 
     Raises:
-        problems.Problem: 400, which names the wish and what to do instead.
+        errors.Problem: 400, which says what to do instead.
     """
     level = body.get("log_level")
     if isinstance(level, str) and level.upper() not in LOG_LEVELS:

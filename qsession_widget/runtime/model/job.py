@@ -1,4 +1,4 @@
-"""A job as the runtime knows it, and how it changes: pure values, the time is handed in."""
+"""A job and its transitions: pure values; the time is an argument."""
 
 from __future__ import annotations
 
@@ -7,32 +7,34 @@ from typing import TYPE_CHECKING
 import msgspec
 from msgspec.structs import replace
 
-from qsession_widget.wire.states import JobState, Stage
+from qsession_widget.runtime.model.errors import InvalidTransitionError
+from qsession_widget.wire.states import JOB_FAILED, JobState, Stage
 
 if TYPE_CHECKING:
     from datetime import datetime
 
 MAX_ATTEMPTS = 2
-"""How often a job is started when its worker dies under it, or the whole runtime does."""
+"""How often a job is started: once more after its worker, or the whole runtime, has died."""
 
 
 class Job(msgspec.Struct, frozen=True, gc=False):
     """One job, without its payload and result.
 
     Attributes:
-        preparing_at: when a worker had it, in its last attempt; with the next two, when each stage
-            began. On the device it is from its first simulation to the end of its last one.
-        attempts: how often a worker had it; one that the runtime's own end took away from its
-            worker does not count.
-        prepared_at: when it was prepared, and asked for the device; it had to wait from then until
-            `on_device_at` where another job was on it.
-        interruptions: how often the runtime itself died while a worker had it.
+        preparing_at: when a worker got it, in its last attempt. This and the next two are when
+            each stage began; it is on the device from its first simulation to the end of its last.
+        attempts: how often a worker got it. An attempt that the runtime's own shutdown cut off
+            does not count.
+        prepared_at: when it was prepared and asked for the device; until `on_device_at` it waited
+            for a job that was on the device.
+        interruptions: how often the runtime itself died while a worker had the job.
         busy_seconds: time that the simulation itself took.
         cost_seconds: `cost` of the request: its own limit of running time, or None.
         optimization_level: how a circuit that is not in the device's instruction set is
             transpiled (0 to 3).
-        pubs: how many pubs it has; None where that is not known, as of a job of an older release.
-        number: its place among all jobs of the store as they came; 0 where that was not asked for.
+        pubs: how many pubs it has; None where that is unknown, as for jobs of an older release.
+        number: its place among all jobs of the store, in order of arrival; 0 where the query did
+            not ask for it.
     """
 
     id: str
@@ -64,7 +66,12 @@ class Job(msgspec.Struct, frozen=True, gc=False):
     number: int = 0
 
     def start(self, now: datetime) -> Job:
-        """Give the job as it is once a worker has it."""
+        """Return the job as a worker gets it.
+
+        Raises:
+            InvalidTransitionError: the job is not queued.
+        """
+        self._check(JobState.QUEUED, "start")
         return replace(
             self,
             state=JobState.RUNNING,
@@ -73,19 +80,33 @@ class Job(msgspec.Struct, frozen=True, gc=False):
             attempts=self.attempts + 1,
         )
 
+    def prepare(self, now: datetime) -> Job:
+        """Return the job as it waits for the device, prepared.
+
+        Raises:
+            InvalidTransitionError: the job is not running.
+        """
+        self._check(JobState.RUNNING, "be prepared")
+        return replace(self, prepared_at=now)
+
     def reach(self, stage: Stage, now: datetime) -> Job:
-        """Give the job as it is from a further stage on."""
+        """Return the job at a further stage.
+
+        Raises:
+            InvalidTransitionError: the job is not running.
+        """
+        self._check(JobState.RUNNING, f"reach the stage {stage}")
         if stage is Stage.ON_DEVICE:
             return replace(self, on_device_at=now)
         return replace(self, post_processing_at=now)
 
     def without_stages(self) -> Job:
-        """Give the job as if it had never come to anything, as when a worker dies under it."""
+        """Return the job as if it had reached no stage, as when its worker dies."""
         return replace(self, prepared_at=None, on_device_at=None, post_processing_at=None)
 
     @property
     def stage(self) -> Stage | None:
-        """How far it is while it runs."""
+        """The stage of a running job, None for any other."""
         if self.state is not JobState.RUNNING:
             return None
         if self.post_processing_at is not None:
@@ -96,8 +117,8 @@ class Job(msgspec.Struct, frozen=True, gc=False):
     def device_seconds(self) -> float:
         """How long it was on the device; 0 until it has ended.
 
-        Where no stage was told (a program that tells none, or a job of an older release) it is the
-        whole running time.
+        Where no stage was reported (by a program that reports none, or for jobs of an older
+        release), it is the whole running time.
         """
         since, until = self.on_device_at, self.post_processing_at or self.ended_at
         if since is None and (self.preparing_at is None or self.state is JobState.COMPLETED):
@@ -106,21 +127,26 @@ class Job(msgspec.Struct, frozen=True, gc=False):
 
     @property
     def running_seconds(self) -> float:
-        """For how long it had a worker, in its last attempt; 0 until it has ended."""
+        """How long it had a worker, in its last attempt; 0 until it has ended."""
         return _seconds(self.started_at, self.ended_at)
 
     @property
     def preparing_seconds(self) -> float:
-        """How long it was prepared before it came on the device; 0 until it has ended.
+        """How long it was prepared before it went on the device; 0 until it has ended.
 
-        For how long it then waited for the device, because another job was on it, does not count.
+        The time that it then waited for the device does not count.
         """
         if self.ended_at is None or (self.on_device_at is None and self.device_seconds):
             return 0.0
         return _seconds(self.preparing_at, self.prepared_at or self.on_device_at or self.ended_at)
 
     def requeue(self, *, attempts: int, interruptions: int | None = None) -> Job:
-        """Give the job as it is after its worker, or the whole runtime, died under it."""
+        """Return the job as it goes back to its queue: its worker, or the runtime, died.
+
+        Raises:
+            InvalidTransitionError: the job is not running.
+        """
+        self._check(JobState.RUNNING, "go back to its queue")
         return replace(
             self.without_stages(),
             state=JobState.QUEUED,
@@ -138,18 +164,50 @@ class Job(msgspec.Struct, frozen=True, gc=False):
         reason: str | None = None,
         reason_code: int | None = None,
         busy_seconds: float | None = None,
+        interruptions: int | None = None,
+        crashed: bool = False,
     ) -> Job:
-        """Give the job as it is for ever after."""
-        if self.state.final:
-            raise ValueError(f"job {self.id} is {self.state} and cannot become {state}")
+        """Return the job in a final state.
+
+        Args:
+            state: the final state.
+            now: the time.
+            reason: what the user reads of a job that failed or was cancelled.
+            reason_code: the code that goes with it.
+            busy_seconds: time that the simulation itself took.
+            interruptions: how often the runtime has died during the job, where that has changed.
+            crashed: its worker or the runtime died, so that its stages cost nothing.
+
+        Raises:
+            InvalidTransitionError: the job is final already, or the state is not.
+        """
+        if self.state.final or not state.final:
+            raise InvalidTransitionError(f"job {self.id} is {self.state} and cannot end as {state}")
         return replace(
-            self,
+            self.without_stages() if crashed else self,
             state=state,
             ended_at=now,
             reason=reason,
             reason_code=reason_code,
             busy_seconds=busy_seconds,
+            interruptions=self.interruptions if interruptions is None else interruptions,
         )
+
+    def lose_result(self, reason: str) -> Job:
+        """Return an ended job as Failed: its result can never be stored. It costs nothing.
+
+        Raises:
+            InvalidTransitionError: the job has not ended.
+        """
+        if not self.state.final:
+            raise InvalidTransitionError(f"job {self.id} is {self.state} and has no result to lose")
+        return replace(
+            self.without_stages(), state=JobState.FAILED, reason=reason, reason_code=JOB_FAILED
+        )
+
+    def _check(self, state: JobState, what: str) -> None:
+        if self.state is not state:
+            raise InvalidTransitionError(f"job {self.id} is {self.state} and cannot {what}")
 
 
 def _seconds(since: datetime | None, until: datetime | None) -> float:

@@ -1,7 +1,8 @@
-"""The life of a session: pure functions of (session, what happened, now).
+"""The life of a session: pure functions of (session, event, now).
 
-No function sleeps, reads a clock or does I/O. Rules: IBM's documents on execution modes and
-maximum execution time; where they disagree, a parameter decides. Times are UTC datetimes.
+No function sleeps, reads a clock or does I/O. The rules are those of IBM's documents on execution
+modes and maximum execution time; where these disagree, a parameter decides. Times are in UTC.
+A change that is impossible in the session's state raises `InvalidTransitionError`.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import msgspec
 from msgspec.structs import replace
 
+from qsession_widget.runtime.model.errors import InvalidTransitionError
 from qsession_widget.wire.states import JobState, Mode, SessionState
 
 if TYPE_CHECKING:
@@ -26,26 +28,27 @@ QUEUE_CANCELLED_REASON = "The session's queued jobs were cancelled."
 
 
 class Session(msgspec.Struct, frozen=True, gc=False):
-    """One session. It counts its jobs that have not ended; who they are is not its affair.
+    """One session. It counts its unfinished jobs, but does not know which they are.
 
     Attributes:
-        max_seconds: limit that counts from the start of the first job and never pauses.
+        max_seconds: limit of time from the start of the first job; it never pauses.
         interactive_seconds: how long it may idle before it becomes inactive.
         active_seconds: longest stretch of activity, from `activated_at`.
-        first_job_seconds: how long it stays open without any job.
-        used_seconds: usage up to the last time that it stopped being active; a batch's is the
-            time of its jobs on the device.
-        on_device_seconds: time of its jobs that ended on the device.
-        preparing_seconds: time for which those were prepared before.
-        busy_seconds: for how long at least one of its jobs ran, up to the last time that none did.
-        busy_since: since when at least one of its jobs has been running.
-        idle_since: since when it has been open or active with nothing queued or running.
-        transitions: each state that it entered, and when.
-        queued: how many of its jobs wait.
-        running: how many of its jobs run.
-        cache_hits: how often its jobs found something that the worker had kept.
-        cache_misses: how often it had to be made.
-        cache_seconds_saved: time that the making had taken of what was found.
+        first_job_seconds: how long it stays open before its first job.
+        used_seconds: usage until it was last active; for a batch, the time of its jobs on the
+            device.
+        on_device_seconds: time on the device of its jobs that have ended.
+        preparing_seconds: time for which those were prepared before that.
+        busy_seconds: time during which at least one of its jobs ran, without the present stretch.
+        busy_since: start of the present stretch in which at least one of its jobs runs.
+        idle_since: since when it is open or active with nothing queued or running.
+        cancelled: whether the user cancelled it.
+        transitions: each state that it entered, and the time.
+        queued: how many of its jobs are queued.
+        running: how many of its jobs are running.
+        cache_hits: how often its jobs found something in their worker's caches.
+        cache_misses: how often they did not.
+        cache_seconds_saved: time that it had taken to make what was found.
     """
 
     id: str
@@ -60,6 +63,7 @@ class Session(msgspec.Struct, frozen=True, gc=False):
     state: SessionState = SessionState.OPEN
     state_reason: str = ""
     accepting_jobs: bool = True
+    cancelled: bool = False
     started_at: datetime | None = None
     activated_at: datetime | None = None
     closed_at: datetime | None = None
@@ -81,7 +85,7 @@ class Session(msgspec.Struct, frozen=True, gc=False):
 
     @property
     def holds_device(self) -> bool:
-        """Whether nobody else's job may start on its device (IBM: dedicated mode)."""
+        """Whether only its own jobs may start on its backend (IBM: dedicated mode)."""
         return self.mode is Mode.DEDICATED and self.state in _ACTIVE
 
     @property
@@ -90,14 +94,14 @@ class Session(msgspec.Struct, frozen=True, gc=False):
         return self.state is SessionState.ACTIVE
 
     def usage_seconds(self, now: datetime) -> float:
-        """Usage so far: a session's active time, a batch's time of jobs on the device."""
+        """Return the usage so far: a session's active time, a batch's time on the device."""
         if self.mode is Mode.BATCH or self.activated_at is None or self.state not in _ACTIVE:
             return self.used_seconds
         # The machine's clock may have been set back since.
         return self.used_seconds + max(0.0, (now - self.activated_at).total_seconds())
 
     def idle_seconds(self, now: datetime) -> float:
-        """How much of its usage went by while none of its jobs ran."""
+        """Return how much of its usage passed while none of its jobs ran."""
         if self.mode is Mode.BATCH:
             return 0.0
         running = 0.0 if self.busy_since is None else (now - self.busy_since).total_seconds()
@@ -111,7 +115,7 @@ _ACTIVE = frozenset(
 
 
 class Ended(NamedTuple):
-    """How and when a change of their session ends all its jobs that were queued until then."""
+    """How and when a change of a session ends all of its queued jobs."""
 
     state: JobState
     reason: str
@@ -119,33 +123,37 @@ class Ended(NamedTuple):
 
 
 class Step(NamedTuple):
-    """A session after a change, and the end of its queued jobs where the change ends them."""
+    """A session after a change, and how its queued jobs end, if they do."""
 
     session: Session
     ended: Ended | None = None
 
 
 class NotAcceptingJobsError(ValueError):
-    """The session takes no more jobs."""
+    """The session accepts no more jobs."""
 
 
 def create(session: Session) -> Session:
-    """Give a session its first entry in the list of transitions, and start its first timer."""
+    """Return a new session with its first transition, and its first timer running."""
     first = (session.state, session.created_at)
     return replace(session, transitions=(first,), idle_since=session.created_at)
 
 
 def submit(session: Session) -> Session:
-    """Take a job into the session's queue."""
+    """Return the session with one more queued job.
+
+    Raises:
+        NotAcceptingJobsError: the session accepts no more jobs.
+    """
     if not session.accepting_jobs:
         raise NotAcceptingJobsError(session.id)
     return replace(session, queued=session.queued + 1, idle_since=None)
 
 
 def start(session: Session, now: datetime) -> Session:
-    """Start one of its queued jobs; from open and inactive this activates the session."""
+    """Start one of its queued jobs; this activates an open or inactive session."""
     if not session.queued or not may_start(session):
-        raise ValueError(f"no job can start in session {session.id} ({session.state})")
+        raise InvalidTransitionError(f"no job can start in session {session.id} ({session.state})")
     session = replace(
         session,
         queued=session.queued - 1,
@@ -161,42 +169,42 @@ def start(session: Session, now: datetime) -> Session:
 
 
 def may_start(session: Session) -> bool:
-    """Whether one of its queued jobs may start now; a pending transition must come first."""
+    """Whether one of its queued jobs may start now: not while a transition is pending."""
     return session.state in _STARTING and not is_cancelled(session)
 
 
 def is_cancelled(session: Session) -> bool:
-    """Whether its user has cancelled it; its queued jobs may be many, and still be on their way."""
-    return not session.accepting_jobs and session.state_reason == CANCELLED_BY_USER
+    """Whether its user has cancelled it, even if not all of its queued jobs have ended yet."""
+    return session.cancelled
 
 
 def requeue(session: Session, now: datetime) -> Session:
-    """Put a running job back into the queue, since whoever ran it died."""
+    """Put a running job back into the queue, since its worker or the runtime died."""
     session = _one_runs_no_more(session, now)
     session = replace(session, queued=session.queued + 1)
     if session.state is SessionState.PENDING_CLOSED:
-        # It was only waiting for running jobs; this one has to run again before it can close.
+        # It only waited for running jobs; this one has to run again before the session can close.
         session = _enter(session, SessionState.ACTIVE, now, session.state_reason)
     return _settle(session, now)
 
 
 def drop(session: Session, now: datetime, count: int = 1) -> Session:
-    """Take out some of its queued jobs, which ended without having run."""
+    """Remove some of its queued jobs, which ended without having run."""
     if session.queued < count:
-        raise ValueError(f"no job of session {session.id} is queued")
+        raise InvalidTransitionError(f"no job of session {session.id} is queued")
     return _settle(replace(session, queued=session.queued - count), now)
 
 
 def end(
     session: Session, now: datetime, device_seconds: float = 0.0, preparing_seconds: float = 0.0
 ) -> Session:
-    """Take out one of its running jobs, which ended.
+    """Remove one of its running jobs, which ended.
 
     Args:
         session: the job's session.
         now: when it ended.
-        device_seconds: how long it was on the device; 0 for one that never was.
-        preparing_seconds: how long it was prepared before.
+        device_seconds: how long the job was on the device; 0 if it never was.
+        preparing_seconds: how long it was prepared before that.
     """
     session = replace(
         _one_runs_no_more(session, now),
@@ -211,27 +219,27 @@ def end(
 def withdraw(
     session: Session, now: datetime, before: Session, started_at: datetime | None = None
 ) -> Session:
-    """Take out one of its jobs, which was never the session's after all.
+    """Remove one of its jobs as if it had never come, since it could not be stored.
 
-    What it left in the session goes with it: the session idles since when it did before, and the
-    job was none that started or kept it busy.
+    The session is idle since the same time as before the job, and the job counts neither as its
+    last job nor as busy time.
 
     Args:
         session: the job's session.
         now: the time.
-        before: the session as it was before the job came.
-        started_at: when the job started; None for one that is queued.
+        before: the session before the job came.
+        started_at: when the job started; None if it is queued.
     """
     completed = session.last_job_completed
     undisturbed = completed == before.last_job_completed
     if started_at is None:
         if not session.queued:
-            raise ValueError(f"no job of session {session.id} is queued")
+            raise InvalidTransitionError(f"no job of session {session.id} is queued")
         session = replace(session, queued=session.queued - 1)
     elif session.running > 1:
         session = replace(session, running=session.running - 1)
     else:
-        # Others may have been busy in the same stretch, the last of them until it ended.
+        # Other jobs may have run in the same stretch, which lasts until the last of them ended.
         since = session.busy_since
         until = since if undisturbed or completed is None else completed
         session = _one_runs_no_more(session, now if until is None else until)
@@ -244,7 +252,7 @@ def withdraw(
 
 
 def refund(session: Session, device_seconds: float, preparing_seconds: float) -> Session:
-    """Take back what one of its jobs cost that has ended: what it gave was lost."""
+    """Take back what an ended job cost, since its result was lost."""
     of_batch = device_seconds if session.mode is Mode.BATCH else 0.0
     return replace(
         session,
@@ -255,19 +263,19 @@ def refund(session: Session, device_seconds: float, preparing_seconds: float) ->
 
 
 def close(session: Session, now: datetime) -> Session:
-    """Take no more jobs; those that it has go on (PATCH accepting_jobs=false). Idempotent."""
+    """Accept no more jobs; present ones go on (PATCH accepting_jobs=false). Idempotent."""
     if not session.accepting_jobs:
         return session
     return _settle(replace(session, accepting_jobs=False, state_reason="closed by its user"), now)
 
 
 def begin_to_cancel(session: Session) -> Session:
-    """Take no more jobs and start none; the queued ones are to be cancelled next."""
-    return replace(session, accepting_jobs=False, state_reason=CANCELLED_BY_USER)
+    """Accept no more jobs and start none; the queued ones are cancelled next."""
+    return replace(session, accepting_jobs=False, cancelled=True, state_reason=CANCELLED_BY_USER)
 
 
 def cancel(session: Session, now: datetime) -> Step:
-    """Take no more jobs, cancel the queued ones, let running ones finish (DELETE .../close)."""
+    """Accept no more jobs, cancel queued ones, let running ones finish (DELETE .../close)."""
     if session.state is SessionState.CLOSED:
         return Step(session)
     session = begin_to_cancel(session)
@@ -275,29 +283,29 @@ def cancel(session: Session, now: datetime) -> Step:
 
 
 def next_deadline(session: Session) -> datetime | None:
-    """Say when `tick` has something to do if nothing else happens before."""
+    """Return when `tick` is due next if nothing else happens; None if no timer is running."""
     return min((when for when, _ in _deadlines(session)), default=None)
 
 
 def is_past_max_time(session: Session, now: datetime) -> bool:
-    """Whether the time that counts from the start of its first job is over."""
+    """Whether the time since the start of its first job is over."""
     if session.started_at is None:
         return False
     return now >= session.started_at + timedelta(seconds=session.max_seconds)
 
 
 def tick(session: Session, now: datetime) -> Step:
-    """Apply every timer that has run out by `now`, in their order, each at its own time."""
+    """Apply all timers that have run out by `now`, in order, each at its own time."""
     ended: Ended | None = None
     while due := sorted(
         (deadline for deadline in _deadlines(session) if deadline[0] <= now),
         key=lambda deadline: deadline[0],
     ):
         when, what = due[0]
-        # A timer that came back to life (a job that ran on past the maximum time has to run
-        # again) is later than what happened since.
+        # A timer may be set again for a time in the past: a job that ran past the maximum time
+        # has to run again. It then runs out after the last transition.
         session, dropped = what(session, max(when, session.transitions[-1][1]))
-        # Once at most: nothing comes into the queue meanwhile.
+        # Happens once at most: no job is queued meanwhile.
         ended = dropped or ended
     return Step(session, ended)
 
@@ -318,7 +326,7 @@ def _enter(session: Session, state: SessionState, now: datetime, reason: str) ->
 
 
 def _settle(session: Session, now: datetime) -> Session:
-    """Draw the consequences of having, or no longer having, jobs."""
+    """Update the state after a change of the number of jobs."""
     if session.state is SessionState.CLOSED:
         return session
     if not session.accepting_jobs and not session.queued:
@@ -332,9 +340,9 @@ def _settle(session: Session, now: datetime) -> Session:
 
 
 def _one_runs_no_more(session: Session, now: datetime) -> Session:
-    """Take a job out of those that run; the last one ends a stretch of work."""
+    """Count one running job less; the last one ends a busy stretch."""
     if not session.running:
-        raise ValueError(f"no job of session {session.id} is running")
+        raise InvalidTransitionError(f"no job of session {session.id} is running")
     running = session.running - 1
     if running or session.busy_since is None:
         return replace(session, running=running)
@@ -377,7 +385,7 @@ def _time_out(session: Session, now: datetime) -> Step:
 
 
 def _deadlines(session: Session) -> list[tuple[datetime, Callable[[Session, datetime], Step]]]:
-    """Give every timer that is running, with what happens when it runs out."""
+    """Return all running timers, each with what happens when it runs out."""
     found: list[tuple[datetime, Callable[[Session, datetime], Step]]] = []
     if session.state is SessionState.CLOSED:
         return found

@@ -11,10 +11,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class User:
-    """Somebody who was added.
+    """A user besides the administrator.
 
     Attributes:
-        token_hash: SHA-256 of his token, in hexadecimal digits.
+        token_hash: SHA-256 of the user's token, in hexadecimal digits.
     """
 
     name: str

@@ -1,4 +1,4 @@
-"""How long jobs took lately, and what follows for one that waits."""
+"""Estimates of when a waiting job starts, from how long the last jobs took."""
 
 from __future__ import annotations
 
@@ -7,21 +7,21 @@ from collections import deque
 from typing import NamedTuple
 
 KEPT = 25
-"""How many of the last jobs of a session or a device an estimate rests on."""
+"""How many of the last jobs of a session or a device an estimate is based on."""
 
 LEAST = 3
-"""With fewer there is no estimate."""
+"""With fewer jobs there is no estimate."""
 
 _WHOLE_SECONDS = 10
-"""From here on decimals say nothing."""
+"""From here on decimals are of no use."""
 
 
 class StartEstimate(NamedTuple):
     """When a job may start.
 
     Attributes:
-        start_seconds: from now.
-        basis: what that rests on, in words.
+        start_seconds: seconds from now.
+        basis: what the estimate is based on, in words.
     """
 
     start_seconds: float
@@ -29,34 +29,34 @@ class StartEstimate(NamedTuple):
 
 
 class Durations:
-    """How long the last jobs took that ran to their end."""
+    """The running times of the last jobs that completed."""
 
     def __init__(self) -> None:
         self._seconds: deque[float] = deque(maxlen=KEPT)
 
     def add(self, seconds: float) -> None:
-        """Take a job's running time into account."""
+        """Add a job's running time."""
         self._seconds.append(max(0.0, seconds))
 
     @property
     def count(self) -> int:
-        """How many jobs are known."""
+        """How many jobs there are."""
         return len(self._seconds)
 
     @property
     def median_seconds(self) -> float:
-        """The middle one; 0 where none is known."""
+        """The median; 0 if there is none."""
         return statistics.median(self._seconds) if self._seconds else 0.0
 
 
 def estimate(known: Durations, of: str, ahead: int, running_seconds: float | None) -> StartEstimate:
-    """Say when a job may start.
+    """Estimate when a job starts.
 
     Args:
-        known: of jobs like those ahead.
-        of: what jobs those are, in words.
-        ahead: how many wait before it.
-        running_seconds: for how long the job on the device has been running; None if none is.
+        known: running times of jobs like those ahead.
+        of: which jobs those are, in words.
+        ahead: how many jobs wait before it.
+        running_seconds: how long the job on the device has been running; None if there is none.
     """
     each = known.median_seconds
     rest = 0.0 if running_seconds is None else max(0.0, each - running_seconds)

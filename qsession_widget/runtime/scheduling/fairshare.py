@@ -1,4 +1,4 @@
-"""What each owner has used lately: who has used least goes first (IBM: fair-share queue)."""
+"""The recent usage of each owner; the least usage goes first (IBM: fair-share queue)."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ if TYPE_CHECKING:
     from datetime import date
 
 WINDOW_DAYS = 28
-"""How long use counts: IBM's rolling window."""
+"""How long usage counts: IBM's rolling window."""
 
 _MICROSECONDS = 1_000_000
 
 
 class Usage:
-    """Use of the last 28 days in UTC, today included: what was used on a day falls out as a whole.
+    """Usage of the last 28 days in UTC, today included; each day leaves the window as a whole.
 
     Kept in whole microseconds, so that sums are exact and do not depend on their order.
     """
@@ -28,11 +28,11 @@ class Usage:
         )
 
     def of(self, owner: str) -> int:
-        """Give an owner's use within the window, in microseconds."""
+        """Return an owner's usage within the window, in microseconds."""
         return self._total.get(owner, 0)
 
     def add(self, owner: str, seconds: float, day: date) -> None:
-        """Count what an owner used on a day.
+        """Add an owner's usage of a day.
 
         Raises:
             ValueError: for a negative time.
@@ -41,13 +41,13 @@ class Usage:
             raise ValueError(f"{owner} cannot have used {seconds} s")
         used = round(seconds * _MICROSECONDS)
         if not used:
-            # An owner of nothing has no entry that would have to go again.
+            # An entry of 0 would have to be removed again.
             return
         self._total[owner] += used
         self._by_day[day.toordinal()][owner] += used
 
     def roll(self, today: date) -> Collection[str]:
-        """Forget what is older than the window, and give the owners whose use that changes."""
+        """Forget days before the window, and return the owners whose usage that changes."""
         oldest = today.toordinal() - WINDOW_DAYS + 1
         changed: dict[str, None] = {}
         for day in [each for each in self._by_day if each < oldest]:

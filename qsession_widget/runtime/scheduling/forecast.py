@@ -1,6 +1,7 @@
-"""In which order the jobs of a device start if nothing else comes, each as long as the last ones.
+"""A simulation of a device's queues: the order in which its jobs start if no others come.
 
-The same rule chooses as when they do start, on copies of what it looks at.
+Each job takes as long as the median of the last ones. The rule that chooses is the scheduler's own,
+applied to copies of its data.
 """
 
 from __future__ import annotations
@@ -19,15 +20,15 @@ if TYPE_CHECKING:
     from qsession_widget.runtime.scheduling.queues import DeviceQueues, Group, Item
 
 FORESEEN = 200
-"""So many jobs are put in their order; those after them stand there as they came."""
+"""How many jobs are simulated; those after them are in order of arrival."""
 
 
 @dataclass(eq=False)
 class _Party:
-    """What an owner has in a line: the next job of each group, the oldest first.
+    """An owner's part of a line: a heap of the next job of each group, the oldest first.
 
     Attributes:
-        sessions: whose jobs those are, or were.
+        sessions: the sessions of its present and former jobs.
     """
 
     since_us: int
@@ -40,9 +41,9 @@ class Forecast:
 
     Args:
         device: the device.
-        holders: what has the device to itself.
+        holders: the sessions that have the device to themselves.
         shared: whether active sessions only go first.
-        used_us: gives what an owner has used.
+        used_us: returns an owner's usage.
     """
 
     def __init__(
@@ -82,16 +83,16 @@ class Forecast:
         ]
 
     def place(self, number: int, rank: Rank) -> int:
-        """Give the place of a waiting job, 1 being the next to start.
+        """Return the position of a waiting job, 1 being the next to start.
 
         Args:
-            number: of the job.
-            rank: where it waits.
+            number: the job's number.
+            rank: the queue in which it waits.
         """
         found = self._places.get(number)
         if found is not None:
             return found
-        # What waits on until its session is through goes after all that does not.
+        # Jobs that are held back go after all others.
         last = rank is Rank.HELD_BACK
         lines = self._rest if last else self._rest[: Rank.HELD_BACK]
         before = sum(
@@ -120,7 +121,7 @@ class Forecast:
             ladder.remove(owner)
 
     def _start(self, group: Group) -> None:
-        """Have the next job of a group start, and end."""
+        """Simulate the start and the end of the next job of a group."""
         taken = self._taken[group]
         self._taken[group] += 1
         self._places[group.waiting[taken]] = len(self._places) + 1
@@ -132,7 +133,7 @@ class Forecast:
         self._extra_us[owner] += self._each_us
 
     def _end(self, item: Item) -> None:
-        """Have a job end that is in work."""
+        """Simulate the end of a job in work."""
         self._pass(item.owner)
         for rank, parties in enumerate(self._parties):
             party = parties.get(item.owner)
@@ -141,7 +142,7 @@ class Forecast:
                 self._put(rank, item.owner)
 
     def _next(self) -> bool:
-        """Have the next job start, and end; False where there is none."""
+        """Simulate the start and the end of the next job; False if there is none."""
         turn = choose(
             self._ladders, turns=self._turns, served_us=self._served_us, used_us=self._use
         )
@@ -156,11 +157,11 @@ class Forecast:
             party.since_us = self._served_us
             self._offer(party, group)
         elif group.dedicated and not self._shared:
-            # From now on it has the device to itself.
+            # From now on the session has the device to itself.
             while self._taken[group] < len(group.waiting):
                 self._start(group)
         else:
-            # From now on it goes first.
+            # From now on the session goes first.
             first = self._parties[Rank.FIRST].setdefault(owner, _Party(self._served_us))
             first.since_us = self._served_us
             self._offer(first, group)

@@ -1,9 +1,9 @@
-"""Whose turn it is on a device, of the owners who wait for it.
+"""Whose turn it is on a device, among the owners who wait for it.
 
-The owner who has used least goes first, and each second for which others had the device since
-counts like a second of less use, so that a lead of a few seconds delays nobody by more than that.
-However large the lead is, an owner whom others have gone before for half a minute of the device's
-time takes part in every second turn, those who wait longest first.
+The owner with the least usage goes first. Each second for which others have used the device since
+then counts as one second less usage, so that a lead of a few seconds delays an owner no longer
+than that. However large the lead is, every second turn goes to the owner who has waited longest,
+if others have used the device for half a minute meanwhile.
 """
 
 from __future__ import annotations
@@ -15,18 +15,18 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
 PASSED_SECONDS = 30
-"""For how long of a device's time others may go before an owner as they deserve."""
+"""Device time for which others may go before an owner because of their usage."""
 
 _PASSED_US = PASSED_SECONDS * 1_000_000
 _SPARE = 64
-"""How many entries that are no longer true a heap may have, however few are."""
+"""How many outdated entries a heap may hold, however few are valid."""
 
 
 class Turn(NamedTuple):
     """An owner's turn.
 
     Attributes:
-        line: in which line it is.
+        line: index of the line in which the owner waits.
     """
 
     line: int
@@ -34,12 +34,12 @@ class Turn(NamedTuple):
 
 
 class Ladder:
-    """The owners who wait in one line, each with one place.
+    """Two priority queues of the owners who wait in one line: by usage, and by waiting time.
 
-    Entries of a heap that are no longer true stay in it until they come up, or until they are many.
+    Outdated entries stay in the heaps until they come up, or until they are many.
 
     Args:
-        entry: makes an entry of a heap from its parts; those are compared with each other.
+        entry: makes a heap entry from its parts; entries are compared with each other.
     """
 
     def __init__(self, entry: Callable[[Any], Any] = tuple) -> None:
@@ -50,24 +50,24 @@ class Ladder:
         self._by_wait: list[Any] = []
 
     def __len__(self) -> int:
-        """Count the entries that are kept, true or not."""
+        """Return how many entries the heaps hold, outdated ones included."""
         return len(self._by_use) + len(self._by_wait)
 
     def copy(self) -> Ladder:
-        """Give another one that is alike."""
+        """Return an independent copy."""
         found = Ladder(self._entry)
         found._at, found._keys = self._at.copy(), self._keys.copy()
         found._by_use, found._by_wait = self._by_use.copy(), self._by_wait.copy()
         return found
 
     def put(self, owner: str, *, since_us: int, number: int, used_us: int) -> None:
-        """Give an owner a place.
+        """Add an owner, or move them.
 
         Args:
-            owner: who.
-            since_us: for how long the device had been used when the owner began to wait.
-            number: of the owner's oldest job.
-            used_us: what the owner has used.
+            owner: the owner.
+            since_us: device time that had been used when the owner began to wait.
+            number: number of the owner's oldest job.
+            used_us: the owner's usage.
         """
         at, key = (since_us, number), used_us + since_us
         moved = self._at.get(owner) != at
@@ -80,13 +80,13 @@ class Ladder:
         self._tidy()
 
     def remove(self, owner: str) -> None:
-        """Take an owner out. Does nothing to one who is not there."""
+        """Remove an owner. Does nothing if they are not there."""
         if self._at.pop(owner, None) is not None:
             del self._keys[owner]
             self._tidy()
 
     def fairest(self, used_us: Callable[[str], int]) -> str | None:
-        """Give the owner who has used least, less what each has waited."""
+        """Return the owner with the least usage, less what each has waited."""
         heap = self._by_use
         while heap:
             key, number, owner = heap[0]
@@ -102,7 +102,7 @@ class Ladder:
         return None
 
     def longest(self) -> tuple[int, int, str] | None:
-        """Give the owner who waits longest: since when, the oldest job's number, and the name."""
+        """Return who waits longest: since when, the number of their oldest job, and the owner."""
         heap = self._by_wait
         while heap:
             since_us, number, owner = heap[0]
@@ -127,13 +127,13 @@ class Ladder:
 def choose(
     lines: Sequence[Ladder], *, turns: int, served_us: int, used_us: Callable[[str], int]
 ) -> Turn | None:
-    """Say whose turn it is.
+    """Return whose turn it is, None if no owner waits.
 
     Args:
         lines: the lines of a device; a line goes before those after it.
-        turns: how many there have been.
-        served_us: for how long the device has been used.
-        used_us: gives what an owner has used.
+        turns: how many turns there have been.
+        served_us: device time that has been used.
+        used_us: returns an owner's usage.
     """
     if turns % 2:
         waiting = [(*found, line) for line, each in enumerate(lines) if (found := each.longest())]

@@ -1,4 +1,4 @@
-"""What waits for a device, in which order: what the scheduler's decisions are made from."""
+"""The data structures of the scheduler: the queues of each device."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from bisect import bisect_left
 from collections import deque
 from dataclasses import dataclass, field
 from enum import IntEnum
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from qsession_widget.runtime.scheduling.estimates import Durations
 from qsession_widget.runtime.scheduling.ladder import Ladder
@@ -15,27 +15,32 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from datetime import datetime
 
-    from qsession_widget.runtime.scheduling.forecast import Forecast
-
 
 class Rank(IntEnum):
-    """In which of a device's queues a job waits."""
+    """The queue of a device in which a job waits."""
 
     FIRST = 0
     """Its session is active."""
     NORMAL = 1
     HELD_BACK = 2
-    """Its session is between two states, and starts nothing until it is through."""
+    """Its session has a pending transition, and starts nothing until that is over."""
+
+
+class StartOrder(Protocol):
+    """What a device's queues keep of a `forecast.Forecast`, which is made from them."""
+
+    def place(self, number: int, rank: Rank) -> int:
+        """Return the place of a waiting job, 1 being the next to start."""
 
 
 _MOST_GONE = 64
 
 
 class Numbers:
-    """The numbers of waiting jobs in their order: taken from the front, put where they belong.
+    """A sorted list of the numbers of waiting jobs, cheap to take from at the front.
 
     Attributes:
-        first: the lowest; None where there is none.
+        first: the lowest number; None if the list is empty.
     """
 
     def __init__(self) -> None:
@@ -53,11 +58,11 @@ class Numbers:
         return self._items[self._start + place]
 
     def below(self, number: int) -> int:
-        """Count those that come before a number."""
+        """Return how many numbers are lower than this one."""
         return bisect_left(self._items, number, lo=self._start) - self._start
 
     def add(self, number: int) -> None:
-        """Put a number where it belongs."""
+        """Insert a number in order."""
         if not self._items or number > self._items[-1]:
             self._items.append(number)
         else:
@@ -65,10 +70,10 @@ class Numbers:
         self.first = self._items[self._start]
 
     def take_first(self) -> int:
-        """Take the lowest one out."""
+        """Remove and return the lowest number."""
         number = self._items[self._start]
         self._start += 1
-        # What is gone is given back now and then, not with each one.
+        # The memory of removed numbers is freed in batches.
         if self._start > _MOST_GONE and self._start * 2 > len(self._items):
             del self._items[: self._start]
             self._start = 0
@@ -76,7 +81,7 @@ class Numbers:
         return number
 
     def remove(self, number: int) -> None:
-        """Take out a number that is there."""
+        """Remove a number that is in the list."""
         del self._items[bisect_left(self._items, number, lo=self._start)]
         self._look()
 
@@ -86,7 +91,7 @@ class Numbers:
 
 @dataclass(eq=False)
 class Item:
-    """A job that waits or is in work; `number` says when it came."""
+    """A job that waits or is in work; `number` is its place in order of arrival."""
 
     id: str
     number: int
@@ -98,25 +103,25 @@ class Item:
 
 @dataclass(eq=False)
 class Line:
-    """A queue of a device: the parts of its owners, and whose turn it is."""
+    """A queue of a device: the shares of its owners, and whose turn it is."""
 
     ladder: Ladder
     shares: dict[str, Share] = field(default_factory=dict)
     count: int = 0
 
     def groups(self) -> Iterator[Group]:
-        """Give everything that waits in it."""
+        """Yield all groups that wait in it."""
         for share in self.shares.values():
             yield from share.groups
 
 
 @dataclass(eq=False)
 class Share:
-    """What an owner has in a line, and a heap of which of that came first.
+    """An owner's groups in a line, and a heap that orders them by their oldest job.
 
     Attributes:
-        since_us: for how long the device had been used when the owner began to wait here: when the
-            first job came, or one of the owner's was last in work.
+        since_us: device time that had been used when the owner began to wait here: when their
+            first job came, or when one of their jobs was last in work.
         since_all_us: the same for all devices together.
     """
 
@@ -130,9 +135,9 @@ class Share:
 
 
 class Group:
-    """Jobs that wait together: those of a session, or an owner's single jobs on a device.
+    """Jobs that wait together: those of a session, or an owner's jobs without one on a device.
 
-    Its share's heap has an entry for `offered`, the oldest job when that was last looked at.
+    The heap of its share has an entry for `offered`, the oldest job at the last update.
     """
 
     def __init__(
@@ -155,22 +160,22 @@ class Group:
 
     @property
     def line(self) -> Line:
-        """The queue that it is in."""
+        """The queue in which it waits."""
         return self.share.line
 
     @property
     def goes_together(self) -> bool:
-        """Whether all of it follows once its oldest job has started."""
+        """Whether all of its jobs follow once the oldest one has started."""
         return self.session_id is not None and self.rank is not Rank.FIRST
 
 
 class DeviceQueues:
-    """A device's queues, and its jobs in work: one is on it, others are prepared or read out.
+    """A device's queues and jobs in work: one is on the device, others before or after that.
 
     Attributes:
         turns: how many jobs have started.
-        served_us: for how long jobs have been in work.
-        forecast: in which order its jobs start, as far as that was asked for since it last changed.
+        served_us: how long jobs have been in work, in total.
+        forecast: the expected order of its jobs; None since the last change.
     """
 
     def __init__(self, name: str, entry: Callable[[Any], Any]) -> None:
@@ -178,7 +183,7 @@ class DeviceQueues:
         self.lines = tuple(Line(Ladder(entry)) for _ in Rank)
         self.turns = 0
         self.served_us = 0
-        self.forecast: Forecast | None = None
+        self.forecast: StartOrder | None = None
         self.singles: dict[str, Group] = {}
         self.holders: dict[str, Group] = {}
         self.in_work: dict[str, Item] = {}

@@ -1,22 +1,24 @@
-"""Which waiting job starts next, and what place each one has. No clock, no I/O.
+"""Chooses which waiting job starts next, and knows the position of each. No clock, no I/O.
 
-Rules (IBM: execution modes; fair-share queue), each device by itself:
+Rules (IBM: execution modes; fair-share queue), for each device by itself:
 
-- A session that is active goes first; a dedicated one has the device to itself. With the policy
-  `shared` it only goes first. A batch goes first and reserves nothing.
-- Everything else waits in the normal queue, a session with all its jobs at the place of the
-  oldest one: once that has started, the others go first.
-- Both queues are fair between owners: who has used least in 28 days, and of one owner what came
-  first. Equal owners take turns as their jobs came. `ladder` bounds what that may cost an owner.
-- Several jobs of a device may be in work (`lanes`), prepared or read out; one of them is on it.
+- An active session goes first. A dedicated one has the device to itself; with the policy `shared`
+  it only goes first. A batch goes first and reserves nothing.
+- All other jobs wait in the normal queue, those of a session together at the place of the oldest:
+  once that has started, the others go first.
+- Both queues are fair between owners: the least usage in 28 days goes first, and of one owner the
+  oldest job. Equal owners take turns in order of arrival. `ladder` limits how long that may delay
+  an owner.
+- Several jobs of a device may be in work (`lanes`), being prepared or read out; one of them is on
+  the device.
 
-Where workers are few, devices without a job in work go before further jobs of others; then who has
-fewer workers and has used less, but neither delays an owner by more than some seconds of the
-devices' time (`WORKER_US`, `LEAD_US`).
+Where workers are few, devices without a job in work go before further jobs of other devices. Then
+owners with fewer workers and less usage go first, but neither delays another owner by more than
+some seconds of device time (`WORKER_US`, `LEAD_US`).
 
-What is used is the time for which jobs are in work, on the device or not: they hold a worker.
+Usage is the time that jobs are in work, on the device or not: they occupy a worker.
 
-A decision costs a few operations on heaps, however many jobs wait.
+A decision costs a few heap operations, however many jobs wait.
 """
 
 from __future__ import annotations
@@ -40,16 +42,16 @@ if TYPE_CHECKING:
     from qsession_widget.runtime.model.lifecycle import Session
 
 LEAD_US = 10_000_000
-"""Between devices a larger lead in use than this counts as this."""
+"""Between devices, the largest lead in usage that counts."""
 
 WORKER_US = 10_000_000
-"""Between devices each worker that an owner has counts like so much more use."""
+"""Between devices, each worker that an owner has counts as so much more usage."""
 
 FIRST_US = 5_000_000
-"""Between devices an active session counts like so much less use: it is at work."""
+"""Between devices, an active session counts as so much less usage: its user is at work."""
 
 _SPARE = 64
-"""How many entries that are no longer true a heap may have, however few are."""
+"""How many outdated entries a heap may hold, however few are valid."""
 
 
 class Scheduler:
@@ -58,7 +60,7 @@ class Scheduler:
     Args:
         lanes: how many jobs of one device may be in work at once; one of them is on the device.
         shared: whether an active session only goes first instead of having its device to itself.
-        entry: makes an entry of a heap from its parts; those are compared with each other.
+        entry: makes a heap entry from its parts; entries are compared with each other.
     """
 
     def __init__(
@@ -80,7 +82,7 @@ class Scheduler:
         self._served_us = 0
         self._count = 0
 
-    # -- what happens ----------------------------------------------------------------------
+    # -- events ----------------------------------------------------------------------------
 
     @property
     def shared(self) -> bool:
@@ -95,24 +97,24 @@ class Scheduler:
             self._may_start.update(dict.fromkeys(self._devices.values()))
 
     def charge(self, owner: str, seconds: float, day: date) -> None:
-        """Count what an owner used; jobs and sessions count by themselves, so this is for the past.
+        """Add past usage of an owner; that of present jobs and sessions is added by itself.
 
         Args:
-            owner: who.
+            owner: the owner.
             seconds: how much.
-            day: when, in UTC.
+            day: the day, in UTC.
         """
-        # Their entries say too little from now on; that is seen when they come up.
+        # The owner's heap entries are too low from now on, and are corrected when they come up.
         self._usage.add(owner, seconds, day)
         self._forget_forecasts()
 
     def update(self, session: Session, now: datetime, *, counted: bool = False) -> None:
-        """Take note of a session that is new or has changed.
+        """Take over a session that is new or has changed.
 
         Args:
-            session: as it is now.
+            session: the session.
             now: the time.
-            counted: what it used until it was last inactive has been charged already.
+            counted: its usage until it was last inactive has been charged already.
         """
         group = self._sessions.get(session.id)
         if group is not None:
@@ -123,7 +125,7 @@ class Scheduler:
             group = self._group(self._device(session.backend), session.owner, session)
         used = session.usage_seconds(now)
         if session.mode is Mode.DEDICATED and not self._shared and not counted:
-            # A batch and what runs without a reservation is charged job by job.
+            # Batches, and jobs that run without a reservation, are charged job by job.
             self.charge(session.owner, max(0.0, used - group.charged_seconds), now.date())
         group.charged_seconds = session.used_seconds if counted else used
         if session.closed_at is not None:
@@ -143,10 +145,10 @@ class Scheduler:
         self._may_start[group.device] = None
 
     def wait(self, job_id: str, *, device: str, owner: str, session_id: str | None = None) -> None:
-        """Put a job into its queue.
+        """Add a job to its queue.
 
         Raises:
-            ValueError: it is there already, or its session is not known.
+            ValueError: it is there already, or its session is unknown.
         """
         if job_id in self._jobs:
             raise ValueError(f"job {job_id} is in its queue already")
@@ -158,7 +160,7 @@ class Scheduler:
         self._put(job)
 
     def start_next(self, now: datetime) -> str | None:
-        """Choose the job to start now, and have it in work; None if none may start."""
+        """Choose the job to start now; it is in work from then on. None if no job may start."""
         self._roll(now)
         group = self._best(self._candidates())
         if group is None:
@@ -175,9 +177,9 @@ class Scheduler:
         return job.id
 
     def displaced(self) -> str | None:
-        """Give a job that has a worker and only waits for its device, while another device is idle.
+        """Return a job that occupies a worker and only waits for its device, if another is idle.
 
-        Its worker is better used there; None where there is no such device or no such job.
+        Its worker is better used for the idle device. None if there is no such device or job.
         """
         devices = [each for each in self._devices.values() if each.prepared]
         if not devices or all(each.in_work for each, _ in self._candidates()):
@@ -185,7 +187,7 @@ class Scheduler:
         return max(devices, key=lambda each: len(each.in_work)).prepared[-1]
 
     def requeue(self, job_id: str) -> str | None:
-        """Put a job in work back to its old place; gives the job that has the device next."""
+        """Put a job in work back to its old place; returns the job that gets its device, if any."""
         job = self._jobs[job_id]
         if job.started_at is None:
             return None
@@ -202,16 +204,16 @@ class Scheduler:
         used_seconds: float = 0.0,
         completed: bool = False,
     ) -> str | None:
-        """Take a job out that has ended, wherever it was. Unknown jobs are ignored.
+        """Remove a job that has ended, from wherever it is. Unknown jobs are ignored.
 
         Args:
             job_id: the job.
             now: the time.
-            used_seconds: for how long it had a worker.
-            completed: whether it ran to its end, so that it tells how long such jobs take.
+            used_seconds: how long it had a worker.
+            completed: whether it completed, so that estimates can be based on it.
 
         Returns:
-            The job that has the device next, if this one had it and another waits for it.
+            The job that gets the device, if this one had it and another waits for it.
         """
         job = self._jobs.pop(job_id, None)
         if job is None:
@@ -241,9 +243,9 @@ class Scheduler:
         return self._out_of_work(job)
 
     def ask_device(self, job_id: str) -> bool:
-        """Ask for the device for a job that is prepared: True if it has it from now on.
+        """Ask for the device for a prepared job; returns True if the job gets it.
 
-        If not, `give_back`, `leave` or `requeue` of the one that has it names this one in time.
+        If not, `release`, `leave` or `requeue` of another job returns this one in its turn.
         """
         device = self._jobs[job_id].device
         if device.on_device is None:
@@ -252,53 +254,52 @@ class Scheduler:
             device.prepared.append(job_id)
         return device.on_device == job_id
 
-    def give_back(self, job_id: str) -> str | None:
-        """Have a job off the device; gives the job that has it next, None if none waits for it."""
+    def release(self, job_id: str) -> str | None:
+        """Release a job's device; returns the job that gets it, None if no job waits for it."""
         device = self._jobs[job_id].device
         if device.on_device != job_id:
             return None
         device.on_device = device.prepared.popleft() if device.prepared else None
         return device.on_device
 
-    # -- what is known ---------------------------------------------------------------------
+    # -- queries ---------------------------------------------------------------------------
 
     def length(self, device: str) -> int:
-        """Count the jobs of a device that wait or are in work."""
+        """Return how many jobs of a device wait or are in work."""
         known = self._devices.get(device)
         return 0 if known is None else len(known.in_work) + sum(line.count for line in known.lines)
 
     def waiting(self, device: str) -> int:
-        """Count the jobs of a device that wait."""
+        """Return how many jobs of a device wait."""
         known = self._devices.get(device)
         return 0 if known is None else sum(line.count for line in known.lines)
 
     def on_device(self, device: str) -> str | None:
-        """Give the job that is on a device."""
+        """Return the job that is on a device."""
         known = self._devices.get(device)
         return None if known is None else known.on_device
 
     def in_work(self, device: str) -> list[str]:
-        """Give the jobs of a device that have started and not ended."""
+        """Return the jobs of a device that are in work."""
         known = self._devices.get(device)
         return [] if known is None else list(known.in_work)
 
     def holder(self, device: str) -> str | None:
-        """Give the session that has a device to itself."""
+        """Return the session that has a device to itself."""
         known = self._devices.get(device)
         if known is None or self._shared:
             return None
         return next(iter(known.holders), None)
 
     def used_seconds(self, owner: str) -> float:
-        """Give an owner's use of the last 28 days."""
+        """Return an owner's usage of the last 28 days."""
         return self._usage.of(owner) / 1e6
 
     def position(self, job_id: str) -> int | None:
-        """Give the place of a waiting job on its device, 1 being the next to start.
+        """Return the position of a waiting job on its device, 1 being the next to start.
 
-        It is the place in the order in which the jobs start if nothing else comes and each takes
-        as long as the middle one of the last jobs of this device. None for a job that is not
-        waiting.
+        It is the position in the order in which the jobs start if no others come and each takes
+        as long as the median of the last jobs of this device. None for a job that does not wait.
         """
         job = self._jobs.get(job_id)
         if job is None or job.started_at is not None:
@@ -311,10 +312,10 @@ class Scheduler:
         return device.forecast.place(job.number, group.rank)
 
     def estimate(self, job_id: str, now: datetime) -> StartEstimate | None:
-        """Say when a waiting job may start, and what that rests on.
+        """Estimate when a waiting job starts, and say what that is based on.
 
-        None where nothing is known to rest it on: too few jobs have run, or a session that is not
-        the job's own has the device to itself, or will have it first, for who knows how long.
+        None where there is no basis: too few jobs have run, or another session has the device to
+        itself, or will have it before this job, and it is unknown for how long.
         """
         position = self.position(job_id)
         if position is None:
@@ -345,7 +346,7 @@ class Scheduler:
     # -- choosing --------------------------------------------------------------------------
 
     def _candidates(self) -> list[tuple[DeviceQueues, Group]]:
-        """Give what would start now, for each device on which something may."""
+        """Return the group that would start now, for each device on which one may."""
         found = []
         for device in list(self._may_start):
             group = self._candidate(device)
@@ -356,7 +357,7 @@ class Scheduler:
         return found
 
     def _best(self, candidates: list[tuple[DeviceQueues, Group]]) -> Group | None:
-        """Choose between devices: who gets a worker."""
+        """Choose between devices: which group gets a worker."""
         if len(candidates) <= 1:
             return candidates[0][1] if candidates else None
         use = self._usage.of
@@ -373,7 +374,7 @@ class Scheduler:
         return min(candidates, key=key)[1]
 
     def _candidate(self, device: DeviceQueues) -> Group | None:
-        """Give what would start on a device now."""
+        """Return the group that would start on a device now."""
         if len(device.in_work) >= self._lanes:
             return None
         if device.holders and not self._shared:
@@ -392,7 +393,7 @@ class Scheduler:
         return None if self._must_be_alone(group) else group
 
     def _must_be_alone(self, group: Group) -> bool:
-        """Whether a dedicated session would begin while another's job is still in work."""
+        """Whether a dedicated session would begin while a job of another is still in work."""
         return (
             group.dedicated
             and not self._shared
@@ -407,7 +408,7 @@ class Scheduler:
             device.forecast = None
 
     def _sort(self, share: Share) -> None:
-        """Give an owner's part of a line the place that it deserves now."""
+        """Update the place of an owner's share in its line."""
         heap = share.heap
         while heap:
             oldest, index = heap[0]
@@ -436,7 +437,7 @@ class Scheduler:
             self._sort(share)
 
     def _roll(self, now: datetime) -> None:
-        """Let old use fall out of the window at midnight."""
+        """Drop usage that leaves the window at midnight."""
         today = now.date()
         if today != self._today:
             self._today = today
@@ -490,7 +491,7 @@ class Scheduler:
         self._changed(group, 1)
 
     def _changed(self, group: Group, by: int) -> None:
-        """Draw the consequences of a job more or less in a group."""
+        """Update all counts and orders after a change of the number of jobs in a group."""
         share = group.share
         group.device.forecast = None
         if not share.count:

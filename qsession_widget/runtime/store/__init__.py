@@ -1,1 +1,1 @@
-"""Sessions and jobs on disk."""
+"""The store: sessions, jobs and users in one SQLite file."""

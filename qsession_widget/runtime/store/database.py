@@ -1,4 +1,4 @@
-"""The SQLite file of the store: how it is opened, and brought to the schema of this release."""
+"""Opens the SQLite file of the store, and migrates it to the schema of this release."""
 
 from __future__ import annotations
 
@@ -14,23 +14,23 @@ if TYPE_CHECKING:
 
 
 LOG_BYTES = 4 * 2**20
-"""What is left of the write-ahead log once a large change has gone through it."""
+"""Size to which the write-ahead log is cut after a large change."""
 
 
 def open_engine(path: Path, busy_milliseconds: int) -> Engine:
-    """Give connections to a file, which is made where there is none.
+    """Return an engine for a file, which is created if it does not exist.
 
     Args:
-        path: of the file.
-        busy_milliseconds: how long a write waits for another program that holds the file.
+        path: path of the file.
+        busy_milliseconds: how long a write waits for another program that locks the file.
     """
     engine = create_engine(f"sqlite:///{path}", pool_size=8, max_overflow=-1)
 
     def configure(connection: Any, _record: Any) -> None:
         cursor = connection.cursor()
         if not path.stat().st_size:
-            # The first page is written with it, when the log is switched on. Later it would only
-            # ask for a lock.
+            # It takes effect with the first page, which switching to the log writes. Later it would
+            # only take a lock.
             cursor.execute("PRAGMA auto_vacuum=INCREMENTAL")
         for pragma in (
             "journal_mode=WAL",
@@ -48,12 +48,12 @@ def open_engine(path: Path, busy_milliseconds: int) -> Engine:
 
 
 def migrate(engine: Engine) -> None:
-    """Bring the tables to the schema of this release: all the way, or not at all."""
+    """Migrate the tables to the schema of this release, in one transaction."""
     config = Config()
     config.set_main_option("script_location", str(Path(__file__).with_name("migrations")))
     with engine.begin() as connection:
-        # Python's sqlite3 commits after each CREATE TABLE unless a transaction is open; a
-        # runtime that is killed between two tables could never start again.
+        # Python's sqlite3 commits after each CREATE TABLE unless a transaction is open. A runtime
+        # that is killed between two tables could never start again.
         connection.exec_driver_sql("BEGIN IMMEDIATE")
         config.attributes["connection"] = connection
         command.upgrade(config, "head")

@@ -1,4 +1,4 @@
-"""A queue of several users' wishes in which each has a turn, however many the others have."""
+"""A queue between threads in which users take turns, however many items each has."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ T = TypeVar("T")
 
 
 class FairQueue(Generic[T]):
-    """What each user puts in comes out in its order; among users, in turn. For threads."""
+    """First in, first out for each user, and round-robin among users."""
 
     def __init__(self) -> None:
         self._waiting: OrderedDict[str, deque[T]] = OrderedDict()
@@ -19,17 +19,17 @@ class FairQueue(Generic[T]):
         self._signals: queue.SimpleQueue[bool] = queue.SimpleQueue()
 
     def put(self, who: str, item: T) -> None:
-        """Add a user's wish."""
+        """Add an item of a user."""
         with self._lock:
             self._waiting.setdefault(who, deque()).append(item)
         self._signals.put(True)
 
     def end(self) -> None:
-        """Let one of those who take something go, once all that is there now has been taken."""
+        """End one of the threads that take items, after all items that are there now."""
         self._signals.put(False)
 
     def get(self) -> T | None:
-        """Wait for the next wish, and take it; None for the end."""
+        """Wait for the next item and remove it; None is the end."""
         if not self._signals.get():
             return None
         with self._lock:
@@ -40,7 +40,7 @@ class FairQueue(Generic[T]):
         return item
 
     def drain(self) -> list[T]:
-        """Take all that is left, after the end."""
+        """Remove and return all items that are left after the end."""
         with self._lock:
             left = [item for items in self._waiting.values() for item in items]
             self._waiting.clear()

@@ -1,4 +1,4 @@
-"""What the store knows by idempotency keys: what was asked for with one, and the latest ones."""
+"""Queries by idempotency key: the session or job that a key created, and the latest keys."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def find_job(connection: Connection, owner: str, key: str, params: str) -> tuple
     """Find the job that was created with a key.
 
     Returns:
-        The job, and whether it had these params: true where they are not kept any more.
+        The job, and whether it had this payload: true where the payload is no longer kept.
     """
     found = queries.id_by_key(connection, schema.jobs, owner, key)
     job = None if found is None else queries.read_job(connection, owner, found)
@@ -36,12 +36,12 @@ def find_job(connection: Connection, owner: str, key: str, params: str) -> tuple
 
 
 def latest(connection: Connection, count: int) -> list[tuple[str, str]]:
-    """Give the owners and keys of the jobs that came last, the oldest of them first."""
+    """Return the owners and keys of the last jobs, the oldest of them first."""
     jobs = schema.jobs
     statement = (
         select(jobs.c.owner, jobs.c.idempotency_key)
         .where(jobs.c.idempotency_key.is_not(None))
-        # In the order in which rows were added, which needs no index.
+        # The order in which rows were added needs no index.
         .order_by(text("jobs.rowid DESC"))
         .limit(count)
     )

@@ -1,4 +1,4 @@
-"""What is read of the store: sessions and jobs, each read on the connection of one snapshot."""
+"""Queries of sessions, jobs and users; the caller provides a connection with a snapshot."""
 
 from __future__ import annotations
 
@@ -48,13 +48,13 @@ _SESSION_COLUMNS = [
 _ARRIVED: ColumnElement[int] = literal_column(f"jobs.{schema.ARRIVED}", Integer)
 _JOB_COLUMNS = [schema.jobs.c[name] for name in Job.__struct_fields__ if name in schema.jobs.c]
 
-# Put together once, and named after what they are asked for.
+# Compiled once.
 _SESSION = PreparedSelect(
     select(*_SESSION_COLUMNS)
     .where(schema.sessions.c.id == bindparam("session_id"))
     .where(schema.sessions.c.owner == bindparam("owner"))
 )
-_LIVE_JOBS = PreparedSelect(
+_UNFINISHED_JOBS = PreparedSelect(
     select(schema.jobs.c.state, func.count().label("jobs"))
     .where(schema.jobs.c.session_id == bindparam("session_id"))
     .where(text(schema.UNFINISHED))
@@ -66,7 +66,7 @@ _CHANGED_JOBS = PreparedSelect(
     .where(schema.jobs.c.revision > bindparam("since"))
     .order_by(schema.jobs.c.revision)
     .limit(bindparam("most"))
-    # Without one, Core binds a value of its own.
+    # Without an offset, Core binds a value of its own.
     .offset(literal_column("0"))
 )
 _JOB = PreparedSelect(
@@ -99,15 +99,17 @@ def _job_from(row: Mapping[str, Any] | RowMapping) -> Job:
 
 
 def _with_jobs(connection: Connection, session: Session) -> Session:
-    found = _LIVE_JOBS.rows(connection, session_id=session.id)
-    live = {row["state"]: row["jobs"] for row in found}
+    found = _UNFINISHED_JOBS.rows(connection, session_id=session.id)
+    unfinished = {row["state"]: row["jobs"] for row in found}
     return replace(
-        session, queued=live.get(JobState.QUEUED, 0), running=live.get(JobState.RUNNING, 0)
+        session,
+        queued=unfinished.get(JobState.QUEUED, 0),
+        running=unfinished.get(JobState.RUNNING, 0),
     )
 
 
 def read_session(connection: Connection, owner: str, session_id: str) -> Session | None:
-    """Read one session, with the number of its jobs that have not ended."""
+    """Read one session, with the numbers of its unfinished jobs."""
     row = _SESSION.row(connection, owner=owner, session_id=session_id)
     return None if row is None else _with_jobs(connection, _session_from(row))
 
@@ -119,7 +121,7 @@ def read_job(connection: Connection, owner: str, job_id: str) -> Job | None:
 
 
 def read_outcome(connection: Connection, owner: str, job_id: str) -> tuple[Job, str | None] | None:
-    """Read a job and its result; a private job's result is left where it is."""
+    """Read a job and its result; the result of a private job is not read."""
     job = read_job(connection, owner, job_id)
     if job is None or job.private:
         return None if job is None else (job, None)
@@ -127,7 +129,7 @@ def read_outcome(connection: Connection, owner: str, job_id: str) -> tuple[Job, 
 
 
 def id_by_key(connection: Connection, table: Table, owner: str, key: str) -> str | None:
-    """Find what was created with an idempotency key."""
+    """Return the id of the session or job that an idempotency key created."""
     statement = (
         select(table.c.id).where(table.c.owner == owner).where(table.c.idempotency_key == key)
     )
@@ -147,7 +149,7 @@ def result(connection: Connection, job_id: str) -> str | None:
 
 
 def read_jobs(connection: Connection, owner: str, wanted: JobFilter) -> tuple[list[Job], int]:
-    """Read a page of an owner's jobs, and how many there are on all pages."""
+    """Read a page of an owner's jobs, and the number of jobs on all pages."""
     table = schema.jobs
     where = [table.c.owner == owner]
     for name in ("backend", "session_id", "program_id"):
@@ -181,7 +183,7 @@ def read_jobs(connection: Connection, owner: str, wanted: JobFilter) -> tuple[li
 def read_changed(
     connection: Connection, owner: str, session_id: str, since: int, most: int
 ) -> tuple[Session | None, list[Job]]:
-    """Read a session, and of its jobs that changed after a revision so many, in that order."""
+    """Read a session, and at most so many of its jobs that changed after a revision, in order."""
     session = read_session(connection, owner, session_id)
     if session is None:
         return None, []
@@ -190,7 +192,7 @@ def read_changed(
 
 
 def read_unfinished(connection: Connection) -> tuple[list[Session], list[Job], int]:
-    """Read what a starting runtime goes on with: sessions, jobs, and the last revision."""
+    """Read the unfinished sessions and jobs, and the last revision."""
     closed = SessionState.CLOSED.value
     sessions = [
         _with_jobs(connection, _session_from(row))
@@ -215,5 +217,5 @@ def read_unfinished(connection: Connection) -> tuple[list[Session], list[Job], i
 
 
 def read_users(connection: Connection) -> list[User]:
-    """Read who was added to the runtime."""
+    """Read the users that were added to the runtime."""
     return [User(**row) for row in connection.execute(select(schema.users)).mappings()]

@@ -1,4 +1,4 @@
-"""Tables of the runtime's store. A change of them needs a migration, in `migrations/`."""
+"""The tables of the store. A change of them needs a migration in `migrations/`."""
 
 from __future__ import annotations
 
@@ -31,27 +31,27 @@ _MICROSECOND = timedelta(microseconds=1)
 
 
 class Instant(TypeDecorator[datetime]):
-    """A UTC datetime, kept as microseconds since 1970: exact, and sorted as time is."""
+    """A UTC datetime, stored as microseconds since 1970: exact, and sortable."""
 
     impl = BigInteger
     cache_ok = True
 
     def process_bind_param(self, value: datetime | None, dialect: Dialect) -> int | None:
-        """Turn a datetime into microseconds."""
+        """Return the microseconds of a datetime."""
         del dialect
         return None if value is None else (value - _EPOCH) // _MICROSECOND
 
     def process_result_value(self, value: int | None, dialect: Dialect) -> datetime | None:
-        """Turn microseconds into a datetime."""
+        """Return the datetime of microseconds."""
         del dialect
         return None if value is None else _EPOCH + value * _MICROSECOND
 
 
 ARRIVED = "rowid"
-"""Numbers the rows of a table as they came. Times may be equal, and ids are in no order."""
+"""Column with the order of arrival of rows: times may be equal, and ids are random."""
 
 UNFINISHED = "state NOT IN ('Cancelled', 'Completed', 'Failed')"
-"""Of a job that goes on. Said to the letter where it is asked, or SQLite does not use the index."""
+"""Condition for unfinished jobs. Queries use this text, or SQLite does not use the index."""
 
 metadata = MetaData()
 
@@ -71,6 +71,7 @@ sessions = Table(
     Column("state", String, nullable=False),
     Column("state_reason", String, nullable=False),
     Column("accepting_jobs", Boolean, nullable=False),
+    Column("cancelled", Boolean, nullable=False, server_default="0"),
     Column("started_at", Instant),
     Column("activated_at", Instant),
     Column("closed_at", Instant),
@@ -151,7 +152,7 @@ results = Table(
 clock = Table(
     "clock",
     metadata,
-    # One row: the runtime's time when it was last written down.
+    # One row: the runtime's time when it was last stored.
     Column("id", Integer, primary_key=True),
     Column("now", Instant, nullable=False),
 )

@@ -1,7 +1,7 @@
-"""Statements of SQLAlchemy Core that are put together once, and run by the driver itself.
+"""Prepared statements: compiled once by SQLAlchemy Core, and executed by the driver itself.
 
-Core writes their SQL and knows how each column is kept. To let it run a short statement as well
-takes five times as long as SQLite needs for it.
+Core writes the SQL and converts the values. Executing a short statement through Core takes five
+times as long as SQLite needs for it.
 """
 
 from __future__ import annotations
@@ -21,11 +21,11 @@ _DIALECT = sqlite.dialect()
 
 
 class PreparedStatement:
-    """One statement: its SQL, and how values go to the driver.
+    """One statement: its SQL, and the conversions of its values.
 
     Args:
-        statement: of Core; all of its values are handed in later, as its bindparams.
-        given: for an insert and an update, which columns are handed in.
+        statement: a statement of Core; all of its values are bind parameters.
+        given: for an insert or an update, the columns that get values.
     """
 
     def __init__(
@@ -37,7 +37,7 @@ class PreparedStatement:
         )
         self.sql = str(compiled)
         names = compiled.positiontup or []
-        # With one name alone it would give the value itself.
+        # With a single name, itemgetter returns the value itself.
         self._pick: Callable[[Mapping[str, Any]], tuple[Any, ...]] = (
             itemgetter(*names) if len(names) > 1 else lambda given: (given[names[0]],)
         )
@@ -45,18 +45,18 @@ class PreparedStatement:
         self._conversions = _those([each.bind_processor(_DIALECT) for each in types])
 
     def values(self, given: Mapping[str, Any]) -> tuple[Any, ...]:
-        """Give the values of its bindparams as the driver takes them."""
+        """Return the values of its bind parameters, converted for the driver."""
         return _converted(self._pick(given), self._conversions)
 
     def run(self, connection: Connection, rows: Iterable[Mapping[str, Any]]) -> None:
-        """Run it for each of some rows, in the transaction that is open."""
+        """Execute it for each of some rows, in the open transaction."""
         values = [self.values(row) for row in rows]
         if values:
             connection.exec_driver_sql(self.sql, values)
 
 
 class PreparedSelect(PreparedStatement):
-    """One select, and how what it finds is read."""
+    """One select, and the conversions of its columns."""
 
     def __init__(self, statement: Select[Any]) -> None:
         super().__init__(statement)
@@ -66,18 +66,18 @@ class PreparedSelect(PreparedStatement):
         self._readings = _those([each.result_processor(_DIALECT, None) for each in types])
 
     def rows(self, connection: Connection, **given: Any) -> list[dict[str, Any]]:
-        """Give what it finds, by the names of its columns."""
+        """Return the rows, as dictionaries by column."""
         return [
             dict(zip(self._names, _converted(row, self._readings), strict=True))
             for row in self._found(connection, given)
         ]
 
     def row(self, connection: Connection, **given: Any) -> dict[str, Any] | None:
-        """Give the only row that it can find, None where there is none."""
+        """Return the only possible row, None if there is none."""
         return next(iter(self.rows(connection, **given)), None)
 
     def scalar(self, connection: Connection, **given: Any) -> Any:
-        """Give the only value that it can find, None where there is none."""
+        """Return the only possible value, None if there is none."""
         for row in self._found(connection, given):
             return _converted(row, self._readings)[0]
         return None
@@ -87,7 +87,7 @@ class PreparedSelect(PreparedStatement):
 
 
 def driver(connection: Connection) -> sqlite3.Connection:
-    """Give the driver's own connection."""
+    """Return the driver's own connection."""
     return cast("sqlite3.Connection", connection.connection.driver_connection)
 
 
@@ -95,7 +95,7 @@ _Conversions = list[tuple[int, "Callable[[Any], Any]"]]
 
 
 def _those(processors: list[Callable[[Any], Any] | None]) -> _Conversions:
-    """Leave out the columns whose values the driver takes and gives as they are."""
+    """Leave out the columns whose values need no conversion."""
     return [(place, each) for place, each in enumerate(processors) if each is not None]
 
 

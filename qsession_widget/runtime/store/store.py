@@ -27,7 +27,7 @@ from qsession_widget.runtime.store.database import migrate, open_engine
 from qsession_widget.runtime.store.fair_queue import FairQueue
 from qsession_widget.runtime.store.queries import JobFilter
 from qsession_widget.runtime.store.statements import driver
-from qsession_widget.runtime.store.writes import Write, apply
+from qsession_widget.runtime.store.writes import EmptyLog, Update, Write, apply
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -46,7 +46,6 @@ __all__ = [
     "StoreClosedError",
     "StoreUnavailableError",
     "StoreUnreadableError",
-    "Write",
 ]
 
 T = TypeVar("T")
@@ -54,43 +53,43 @@ T = TypeVar("T")
 log = logging.getLogger(__name__)
 
 BUSY_MILLISECONDS = 5_000
-"""How long a write waits for another program that holds the file."""
+"""How long a write waits for another program that locks the file."""
 
 RETRY_SECONDS = 1.0
-"""Pause between two tries to write to a file that cannot be written."""
+"""Pause between two attempts to write to a file that cannot be written."""
 
 LINGER_SECONDS = 0.03
-"""How long a change that can wait is kept for others to share its commit."""
+"""How long a change that can wait is held for others to share its commit."""
 
 READERS = 4
-"""Threads that read what is found at once, by its id."""
+"""Threads for short queries, by id."""
 
 LISTERS = 2
-"""Threads that read what may take long: lists and sums over all that there is."""
+"""Threads for queries that may take long: lists, and sums over all rows."""
 
 
 class StoreUnavailableError(Exception):
-    """The file cannot be written at the moment; nothing was stored."""
+    """The file cannot be written at present; nothing was stored."""
 
 
 class StoreClosedError(StoreUnavailableError, RuntimeError):
-    """The runtime ends; nothing was stored or read."""
+    """The runtime is shutting down; nothing was stored or read."""
 
     def __init__(self) -> None:
         super().__init__("the store is closed: the runtime ends")
 
 
 class DuplicateKeyError(Exception):
-    """Something was created with this idempotency key before; nothing was stored."""
+    """The idempotency key was used before; nothing was stored."""
 
 
 class StoreUnreadableError(Exception):
-    """The file is none of ours, is damaged, or was written by a newer version."""
+    """The file is not a store, is damaged, or was written by a newer release."""
 
 
 @dataclass
 class _Pending:
-    """A change, and who waits until it is on disk, or for the reason why it never will be."""
+    """A change that is to be written, and the future of its outcome."""
 
     write: Write
     future: asyncio.Future[None] = field(repr=False)
@@ -99,7 +98,7 @@ class _Pending:
 
 @dataclass
 class _Question:
-    """Something to read, and who waits for it."""
+    """A query, and the future of its result."""
 
     read: Callable[[Connection], Any]
     future: asyncio.Future[Any]
@@ -139,7 +138,7 @@ class Store:
             thread.start()
 
     def close(self) -> None:
-        """Write what is waiting and read what is asked for, then release the file."""
+        """Write all changes and answer all queries that are waiting, then close the file."""
         self._closed = True
         self._calls.put(False)
         for _ in range(READERS):
@@ -153,7 +152,7 @@ class Store:
         self._engine.dispose()
 
     def _refuse_late(self) -> None:
-        """Answer what came when nobody was there any more to do it."""
+        """Refuse the changes and queries that came after the threads had ended."""
         with suppress(IndexError):
             while True:
                 _settle([(self._given.popleft(), StoreClosedError())])
@@ -163,10 +162,10 @@ class Store:
     def write(self, change: Write) -> asyncio.Future[None]:
         """Queue a change; the future is done when it is on disk. Changes keep their order.
 
-        The future fails with StoreUnavailableError for something new while the file cannot be
-        written, with DuplicateKeyError for something new whose idempotency key is taken, and with
-        another error for a change that can never be written. Once the store is closed, it fails
-        with StoreClosedError, whatever the change is.
+        The future fails with StoreUnavailableError for a refusable change while the file cannot be
+        written, with DuplicateKeyError for a new session or job whose idempotency key is taken, and
+        with another error for a change that can never be written. Once the store is closed, it
+        fails with StoreClosedError for any change.
         """
         loop = asyncio.get_running_loop()
         pending = _Pending(change, loop.create_future(), loop)
@@ -175,8 +174,8 @@ class Store:
             self._refuse_late()
             return pending.future
         if self._announced_in is not loop:
-            # The writer is called once for all that this turn of the loop gives: they share a
-            # commit, and the writer and the loop stand less in each other's way.
+            # The writer is woken once for all changes of this turn of the loop: they share a
+            # commit, and the writer and the loop compete less for the interpreter.
             self._announced_in = loop
             loop.call_soon(self._call_writer)
         return pending.future
@@ -187,11 +186,11 @@ class Store:
 
     @property
     def available(self) -> bool:
-        """Whether the last change that was tried could be written."""
+        """Whether the last attempt to write succeeded."""
         return not self._unavailable
 
     async def session(self, owner: str, session_id: str) -> Session | None:
-        """Read one session, with the number of its jobs that have not ended."""
+        """Read one session, with the numbers of its unfinished jobs."""
         return await self._read(owner, queries.read_session, owner, session_id)
 
     async def job(self, owner: str, job_id: str) -> Job | None:
@@ -199,47 +198,47 @@ class Store:
         return await self._read(owner, queries.read_job, owner, job_id)
 
     async def params(self, job_id: str) -> str | None:
-        """Read a job's payload, as JSON text; None where the job was deleted."""
+        """Read a job's payload, as JSON text; None if the job was deleted."""
         return await self._read("", queries.params, job_id)
 
     async def result(self, job_id: str) -> str | None:
-        """Read a job's result, None where it has none."""
+        """Read a job's result, None if it has none."""
         return await self._read("", queries.result, job_id)
 
     async def outcome(self, owner: str, job_id: str) -> tuple[Job, str | None] | None:
-        """Read a job and its result; a private job's result is left where it is."""
+        """Read a job and its result; the result of a private job is not read."""
         return await self._read(owner, queries.read_outcome, owner, job_id)
 
     async def jobs(self, owner: str, wanted: JobFilter) -> tuple[list[Job], int]:
-        """Read a page of an owner's jobs, and how many there are on all pages."""
+        """Read a page of an owner's jobs, and the number of jobs on all pages."""
         return await self.read(queries.read_jobs, owner, wanted, who=owner)
 
     async def changed(
         self, owner: str, session_id: str, since: int, most: int
     ) -> tuple[Session | None, list[Job]]:
-        """Read a session, and of its jobs that changed after a revision so many, in that order."""
+        """Read a session and its next jobs that changed after a revision, `most` at most."""
         return await self._read(owner, queries.read_changed, owner, session_id, since, most)
 
     def users(self) -> list[User]:
-        """Read who was added to the runtime."""
+        """Read the users that were added to the runtime."""
         return self.read_at_start(queries.read_users)
 
     def unfinished(self) -> tuple[list[Session], list[Job], int]:
-        """Read what a starting runtime goes on with: sessions, jobs, and the last revision."""
+        """Read the unfinished sessions and jobs, and the last revision."""
         return self.read_at_start(queries.read_unfinished)
 
     async def read(self, read: Callable[..., T], *arguments: Any, who: str = "") -> T:
-        """Read what may take long, by a function of a connection and arguments.
+        """Run a query that may take long.
 
         Args:
-            read: the function.
-            arguments: besides the connection.
-            who: asks for it; users take turns. Without a name it is the runtime itself.
+            read: the query, a function of a connection and the arguments.
+            arguments: its arguments besides the connection.
+            who: the user who asks, since users take turns; empty for the runtime itself.
         """
         return await self._ask(self._long_questions, who, lambda each: read(each, *arguments))
 
     def read_at_start(self, read: Callable[..., T], *arguments: Any) -> T:
-        """Read by a function of a connection and arguments, before there is an event loop."""
+        """Run a query before there is an event loop."""
         with self._engine.connect() as connection, _snapshot(connection):
             return read(connection, *arguments)
 
@@ -261,17 +260,17 @@ class Store:
     def _read_loop(self, connection: Connection, questions: FairQueue[_Question]) -> None:
         with connection:
             while self._answer(connection, questions.get()):
-                # What was found is not kept until the next question.
+                # A call of its own, so that the result is not kept until the next query.
                 pass
 
     def _answer(self, connection: Connection, question: _Question | None) -> bool:
-        """Read what is asked for, and say whether to go on."""
+        """Answer one query; returns False at the end."""
         if question is None:
             return False
         try:
             with _snapshot(connection):
                 answer = question.read(connection)
-        except Exception as error:  # noqa: BLE001 - whoever asked for it gets it
+        except Exception as error:  # noqa: BLE001 - passed on to the caller
             _tell(question.loop, [(question.future, None, error)])
         else:
             _tell(question.loop, [(question.future, answer, None)])
@@ -280,7 +279,7 @@ class Store:
     def _write_loop(self) -> None:
         unwritten: list[_Pending] = []
         closing = False
-        # Always the same connection: its page cache holds what it wrote.
+        # Always the same connection: its page cache holds the last changes.
         with self._engine.connect() as connection:
             while not closing:
                 closing = self._collect(unwritten)
@@ -290,15 +289,15 @@ class Store:
             _settle([(pending, StoreClosedError()) for pending in unwritten])
 
     def _collect(self, unwritten: list[_Pending]) -> bool:
-        """Add what was given, and say whether that was the last; waits for something to do."""
+        """Wait for changes and add them to the batch; returns True at the end."""
         try:
             going_on = self._calls.get(timeout=RETRY_SECONDS if unwritten else None)
             deadline = time.monotonic() + LINGER_SECONDS
-            patient = all(pending.write.can_wait for pending in unwritten)
+            patient = all(_can_wait(pending.write) for pending in unwritten)
             while True:
                 while self._given:
                     unwritten.append(self._given.popleft())
-                    patient = patient and unwritten[-1].write.can_wait
+                    patient = patient and _can_wait(unwritten[-1].write)
                 if not going_on:
                     return True
                 left = deadline - time.monotonic() if patient else 0.0
@@ -307,9 +306,9 @@ class Store:
             return False
 
     def _commit(self, connection: Connection, batch: list[_Pending]) -> list[_Pending]:
-        """Commit a batch in one transaction; gives what has to be tried again, in its order.
+        """Commit a batch in one transaction; returns the changes to be tried again, in order.
 
-        Where one change of several can never be written, each half gets a transaction of its own.
+        Where one change can never be written, each half of the batch gets its own transaction.
         """
         if not batch:
             return []
@@ -318,14 +317,14 @@ class Store:
                 apply(connection, [pending.write for pending in batch])
         except OperationalError as error:
             return self._postpone(batch, error)
-        except Exception as error:  # noqa: BLE001 - whoever asked for the change gets it
+        except Exception as error:  # noqa: BLE001 - passed on to the caller
             if len(batch) == 1:
                 _settle([(batch[0], _hopeless(batch[0].write, error))])
                 return []
             half = len(batch) // 2
             left = self._commit(connection, batch[:half])
             return [*left, *batch[half:]] if left else self._commit(connection, batch[half:])
-        if any(pending.write.empties_log for pending in batch):
+        if any(isinstance(pending.write, EmptyLog) for pending in batch):
             _empty_log(connection)
         if self._unavailable:
             log.warning("the store can be written again")
@@ -334,7 +333,7 @@ class Store:
         return []
 
     def _postpone(self, batch: list[_Pending], error: OperationalError) -> list[_Pending]:
-        """Refuse what is new, and keep what has happened until the file can be written."""
+        """Refuse the refusable changes, and keep the others until the file can be written."""
         if not self._unavailable:
             log.error("the store cannot be written, trying again and again: %s", error.orig)
             self._unavailable = True
@@ -345,16 +344,16 @@ class Store:
 
 @contextmanager
 def _snapshot(connection: Connection) -> Iterator[None]:
-    """Show one state of the store: a job must not be seen without its session's change."""
+    """Read one state of the store: a job must not be seen without its session's change."""
     with closing(connection.begin()):
         driver(connection).execute("BEGIN")
         yield
 
 
 def _empty_log(connection: Connection) -> None:
-    """Bring the write-ahead log into the file, and empty it unless a reader needs it still."""
+    """Copy the write-ahead log into the file, and empty it unless a reader still needs it."""
     try:
-        # Without waiting for readers: the next change must not wait with it.
+        # Without waiting for readers, since the next change would wait, too.
         driver(connection).execute("PRAGMA busy_timeout=0")
         driver(connection).execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
     finally:
@@ -362,7 +361,7 @@ def _empty_log(connection: Connection) -> None:
 
 
 def _settle(outcomes: list[tuple[_Pending, Exception | None]]) -> None:
-    """Tell all who wait for a batch, by one call into their event loop."""
+    """Complete the futures of a batch, by one call into each event loop."""
     for loop, some in groupby(outcomes, key=lambda outcome: outcome[0].loop):
         _tell(loop, [(pending.future, None, error) for pending, error in some])
 
@@ -380,13 +379,17 @@ def _tell(
             else:
                 future.set_exception(error)
 
-    # Nobody waits any more where the loop has ended.
+    # The loop may have ended.
     with suppress(RuntimeError):
         loop.call_soon_threadsafe(tell)
 
 
+def _can_wait(change: Write) -> bool:
+    return isinstance(change, Update) and change.can_wait
+
+
 def _hopeless(change: Write, error: Exception) -> Exception:
-    """Say why a change can never be stored."""
+    """Return the error for a change that can never be stored."""
     if isinstance(error, IntegrityError) and change.refusable:
         text = str(error.orig)
         if "idempotency_key" in text:

@@ -1,4 +1,4 @@
-"""What the store knows of the past: how long devices were held, by whom, and the newest time."""
+"""Past usage of the backends by owner, and the newest time in the store."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ _EPOCH = date(1970, 1, 1)
 
 
 class Used(NamedTuple):
-    """What an owner used on a day, in UTC."""
+    """An owner's usage of a day, in UTC."""
 
     owner: str
     day: date
@@ -38,7 +38,7 @@ class Used(NamedTuple):
 
 
 def device_seconds(jobs: Table) -> ColumnElement[float]:
-    """Give a job's time on its device as `Job.device_seconds` does, in SQL."""
+    """Return `Job.device_seconds` as an SQL expression."""
     at = {
         name: type_coerce(jobs.c[name], Integer)
         for name in ("started_at", "on_device_at", "post_processing_at", "ended_at")
@@ -51,23 +51,23 @@ def device_seconds(jobs: Table) -> ColumnElement[float]:
         (whole, at["ended_at"] - at["started_at"]),
         else_=func.coalesce(at["post_processing_at"], at["ended_at"]) - at["on_device_at"],
     )
-    # Times are kept as microseconds.
+    # Times are stored as microseconds.
     return func.coalesce(spent / literal(1e6), 0.0)
 
 
 def running_seconds(jobs: Table) -> ColumnElement[float]:
-    """Give for how long a job had a worker, as `Job.running_seconds` does, in SQL."""
+    """Return `Job.running_seconds` as an SQL expression."""
     started, ended = (type_coerce(jobs.c[name], Integer) for name in ("started_at", "ended_at"))
     return func.coalesce((ended - started) / literal(1e6), 0.0)
 
 
 def recent_use(connection: Connection, now: datetime, *, shared: bool) -> list[Used]:
-    """Sum up what each owner used on each day of the fair-share window.
+    """Return the usage of each owner on each day of the fair-share window.
 
     Args:
-        connection: of the store.
+        connection: a connection to the store.
         now: the time.
-        shared: whether sessions count by their jobs, and not by their active time.
+        shared: whether sessions count by their jobs instead of their active time.
     """
     sessions, jobs = schema.sessions, schema.jobs
     first = now - timedelta(days=WINDOW_DAYS)
@@ -79,7 +79,7 @@ def recent_use(connection: Connection, now: datetime, *, shared: bool) -> list[U
         by_job = by_job.where(or_(jobs.c.session_id.is_(None), jobs.c.session_id.not_in(dedicated)))
     found = [*connection.execute(by_job.group_by(jobs.c.owner, _day(jobs.c.ended_at)))]
     if not shared:
-        # A session counts on the day of its last job: its active time is not kept by day.
+        # A session counts on the day of its last job: its active time is not stored by day.
         last = sessions.c.last_job_started
         found += connection.execute(
             select(sessions.c.owner, _day(last), func.sum(sessions.c.used_seconds))
@@ -91,7 +91,7 @@ def recent_use(connection: Connection, now: datetime, *, shared: bool) -> list[U
 
 
 def newest_time(connection: Connection) -> datetime | None:
-    """Give the newest time that the store knows, from which the runtime's clock may not go back."""
+    """Return the newest time in the store; the runtime's clock may not go back behind it."""
     columns = [
         schema.clock.c.now,
         *(
@@ -102,7 +102,7 @@ def newest_time(connection: Connection) -> datetime | None:
         ),
     ]
     found = [connection.execute(select(func.max(each))).scalar_one() for each in columns]
-    # Becoming inactive has no column of its own.
+    # There is no column for the time at which a session becomes inactive.
     open_ones = select(schema.sessions.c.transitions).where(schema.sessions.c.closed_at.is_(None))
     found += [
         datetime.fromisoformat(row.transitions[-1][1]).astimezone(UTC)
@@ -112,5 +112,5 @@ def newest_time(connection: Connection) -> datetime | None:
 
 
 def _day(column: Column[datetime]) -> ColumnElement[int]:
-    """Count days since 1970."""
+    """Return the days since 1970 as an SQL expression."""
     return type_coerce(column, Integer).op("/")(literal(_DAY_MICROSECONDS))

@@ -1,4 +1,4 @@
-"""Sessions, batches and single jobs in one list: what the store answers, page by page."""
+"""Queries of workloads: sessions, batches and jobs without a session, in one paged list."""
 
 from __future__ import annotations
 
@@ -22,9 +22,8 @@ from sqlalchemy import (
     union_all,
 )
 
-from qsession_widget.runtime.model.lifecycle import CANCELLED_BY_USER
 from qsession_widget.runtime.store import schema, usage
-from qsession_widget.wire.states import FINAL_JOB_STATES, JobState, Mode, SessionState
+from qsession_widget.wire.states import FINAL_JOB_STATES, JobState, SessionState
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -33,8 +32,6 @@ if TYPE_CHECKING:
     from sqlalchemy import Row
 
 JOB = "job"
-MODES = (JOB, Mode.DEDICATED.value, Mode.BATCH.value)
-STATUSES = ("pending", "in_progress", "completed", "canceled", "failed")
 
 _OF_JOB = {
     JobState.QUEUED: "pending",
@@ -47,7 +44,7 @@ _OF_JOB = {
 
 @dataclass(frozen=True)
 class Wanted:
-    """Which workloads of an owner; empty and None mean any."""
+    """A filter for an owner's workloads; empty and None mean any."""
 
     modes: Sequence[str] = ()
     statuses: Sequence[str] = ()
@@ -62,15 +59,15 @@ class Wanted:
 
 
 def read(connection: Connection, owner: str, wanted: Wanted) -> tuple[list[Row[Any]], int]:
-    """Read a page, and how many there are on all pages.
+    """Read a page of workloads, and the number on all pages.
 
-    A job of a session is part of that session, and no workload of its own.
+    A job of a session is part of that session, not a workload of its own.
     """
     sessions, jobs = schema.sessions, schema.jobs
     session_status = case(
         (sessions.c.state == SessionState.OPEN.value, "pending"),
         (sessions.c.state != SessionState.CLOSED.value, "in_progress"),
-        (sessions.c.state_reason == CANCELLED_BY_USER, "canceled"),
+        (sessions.c.cancelled, "canceled"),
         else_="completed",
     )
     job_status = case(
@@ -127,7 +124,7 @@ def read(connection: Connection, owner: str, wanted: Wanted) -> tuple[list[Row[A
     total = connection.execute(
         select(func.count()).select_from(all_of_them).where(*where)
     ).scalar_one()
-    # A session comes before a job of its time: its own jobs cannot be older.
+    # At equal times a session comes before a job: its own jobs cannot be older.
     kind = case((all_of_them.c.mode == JOB, 1), else_=0)
     order = [all_of_them.c.created_at, kind, all_of_them.c.number]
     statement = (
@@ -141,7 +138,7 @@ def read(connection: Connection, owner: str, wanted: Wanted) -> tuple[list[Row[A
 
 
 def tags(connection: Connection, owner: str, search: str, limit: int) -> list[str]:
-    """List the tags of an owner's jobs that hold a text, each once, in alphabetical order."""
+    """Return the tags of an owner's jobs that contain a text, without duplicates, sorted."""
     each = func.json_each(schema.jobs.c.tags).table_valued("value")
     statement = (
         select(each.c.value)
@@ -156,7 +153,7 @@ def tags(connection: Connection, owner: str, search: str, limit: int) -> list[st
 
 
 def used_seconds(connection: Connection, owner: str) -> float:
-    """Sum up how long an owner's jobs held their devices."""
+    """Return how long an owner's finished jobs were on their devices."""
     statement = (
         select(func.sum(usage.device_seconds(schema.jobs)))
         .where(schema.jobs.c.owner == owner)

@@ -1,10 +1,10 @@
-"""What is written to the store, and by which statements."""
+"""The changes of the store, and the statements that make them."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar, assert_never
 
+import msgspec
 from msgspec.structs import asdict
 from sqlalchemy import bindparam, delete, insert, update
 
@@ -22,64 +22,178 @@ if TYPE_CHECKING:
     from qsession_widget.runtime.model.user import User
 
 
-@dataclass(frozen=True)
-class Write:
+class _Change(msgspec.Struct, frozen=True, gc=False):
     """One change of the store: all of it happens, or nothing.
 
     Attributes:
-        new_session: a session to add, with its idempotency key.
-        new_job: a job to add, with its payload's JSON text and its idempotency key.
-        sessions: sessions that changed.
-        jobs: jobs that changed; what they were asked to be stays as it was added.
-        retagged: a job that has ended, of which nothing but tags and revision change.
-        result: a finished job's id and its result's text.
-        deleted_job: a job to remove, with payload and result.
-        clock: the runtime's time, to be gone on from.
-        spent_result: a job whose result is to be removed.
-        new_user: somebody to add.
-        removed_user: name of somebody to remove.
-        can_wait: nothing depends on when it is on disk, so that it may share the commit of what
-            follows. A short job's start then costs no commit of its own.
-        spent: jobs whose params and results are to be removed.
-        freed_pages: how many pages that are free to give back to the file system.
-        empties_log: the write-ahead log is to be emptied after it, if no reader needs it.
+        refusable: a request waits for it that can be told that it was not done.
     """
 
-    new_session: tuple[Session, str | None] | None = None
-    new_job: tuple[Job, str, str | None] | None = None
-    sessions: tuple[Session, ...] = ()
-    jobs: tuple[Job, ...] = ()
-    retagged: Job | None = None
-    result: tuple[str, str] | None = None
-    deleted_job: str | None = None
-    spent_result: str | None = None
-    new_user: User | None = None
-    removed_user: str | None = None
-    can_wait: bool = False
-    clock: datetime | None = None
-    spent: tuple[str, ...] = ()
-    freed_pages: int = 0
-    empties_log: bool = False
-
-    @property
-    def refusable(self) -> bool:
-        """Whether somebody asks for it who can be told that it was not done."""
-        asked = (self.new_session, self.new_job, self.new_user, self.removed_user)
-        removes = bool(self.spent or self.freed_pages or self.empties_log)
-        return removes or any(each is not None for each in asked)
+    refusable: ClassVar[bool] = False
 
     def keys(self) -> set[str]:
-        """Ids of the sessions and jobs that change."""
-        others = (self.new_job[0] if self.new_job else None, self.retagged)
-        jobs = (*self.jobs, *(job for job in others if job is not None))
-        sessions = (*self.sessions, *((self.new_session[0],) if self.new_session else ()))
-        found = {job.id for job in jobs} | {session.id for session in sessions}
-        found |= {job.session_id for job in jobs if job.session_id is not None}
-        return found | ({self.deleted_job} if self.deleted_job is not None else set())
+        """Return the ids of the sessions and jobs that change."""
+        return set()
 
 
-# A row's identity, and what it was asked to be, stay as they were added. So do its indexes, but for
-# those of what changes.
+class AddSession(_Change, frozen=True, gc=False):
+    """Add a session, with its idempotency key."""
+
+    session: Session
+    key: str | None
+
+    refusable: ClassVar[bool] = True
+
+    def keys(self) -> set[str]:
+        """Return the session's id."""
+        return {self.session.id}
+
+
+class AddJob(_Change, frozen=True, gc=False):
+    """Add a job, with its payload's JSON text and its idempotency key.
+
+    Attributes:
+        sessions: the job's session, which changes with it.
+    """
+
+    job: Job
+    params: str
+    key: str | None
+    sessions: tuple[Session, ...] = ()
+
+    refusable: ClassVar[bool] = True
+
+    def keys(self) -> set[str]:
+        """Return the ids of the job and its session."""
+        return _keys(self.sessions, (self.job,))
+
+
+class Update(_Change, frozen=True, gc=False):
+    """Change sessions and jobs; what they were asked to be stays as it was added.
+
+    Attributes:
+        result: a finished job's id and its result's text.
+        can_wait: nothing depends on when this is on disk, so that it may share the commit of what
+            follows. A short job's start then costs no commit of its own.
+    """
+
+    sessions: tuple[Session, ...] = ()
+    jobs: tuple[Job, ...] = ()
+    result: tuple[str, str] | None = None
+    can_wait: bool = False
+
+    def keys(self) -> set[str]:
+        """Return the ids of all sessions and jobs, and those of the jobs' sessions."""
+        return _keys(self.sessions, self.jobs)
+
+
+class Retag(_Change, frozen=True, gc=False):
+    """Change the tags and the revision of a job that has ended, and nothing else of it."""
+
+    job: Job
+
+    def keys(self) -> set[str]:
+        """Return the ids of the job and its session."""
+        return _keys((), (self.job,))
+
+
+class DeleteJob(_Change, frozen=True, gc=False):
+    """Remove a job, with payload and result."""
+
+    job_id: str
+
+    def keys(self) -> set[str]:
+        """Return the job's id."""
+        return {self.job_id}
+
+
+class DeleteResult(_Change, frozen=True, gc=False):
+    """Remove the result of a job that was asked for, as of a private one."""
+
+    job_id: str
+
+
+class Prune(_Change, frozen=True, gc=False):
+    """Remove the payloads and results of old jobs."""
+
+    job_ids: tuple[str, ...]
+
+    refusable: ClassVar[bool] = True
+
+
+class FreePages(_Change, frozen=True, gc=False):
+    """Return so many free pages to the file system."""
+
+    count: int
+
+    refusable: ClassVar[bool] = True
+
+
+class EmptyLog(_Change, frozen=True, gc=False):
+    """Empty the write-ahead log, unless a reader still needs it."""
+
+    refusable: ClassVar[bool] = True
+
+
+class AddUser(_Change, frozen=True, gc=False):
+    """Add a user."""
+
+    user: User
+
+    refusable: ClassVar[bool] = True
+
+
+class RemoveUser(_Change, frozen=True, gc=False):
+    """Remove a user by name."""
+
+    name: str
+
+    refusable: ClassVar[bool] = True
+
+
+class SetClock(_Change, frozen=True, gc=False):
+    """Keep the runtime's time, for the next runtime to go on from.
+
+    Attributes:
+        sessions: sessions whose clients are to see the new time.
+    """
+
+    now: datetime
+    sessions: tuple[Session, ...] = ()
+
+    def keys(self) -> set[str]:
+        """Return the ids of the sessions."""
+        return _keys(self.sessions, ())
+
+
+Write = (
+    AddSession
+    | AddJob
+    | Update
+    | Retag
+    | DeleteJob
+    | DeleteResult
+    | Prune
+    | FreePages
+    | EmptyLog
+    | AddUser
+    | RemoveUser
+    | SetClock
+)
+"""Any change of the store."""
+
+
+def _keys(sessions: Iterable[Session], jobs: Iterable[Job]) -> set[str]:
+    found = {session.id for session in sessions}
+    for job in jobs:
+        found.add(job.id)
+        if job.session_id is not None:
+            found.add(job.session_id)
+    return found
+
+
+# Columns that never change after a row was added: its identity, and what was asked for. An update
+# that leaves them out leaves their indexes alone, too.
 _FIXED = {
     "id",
     "owner",
@@ -107,7 +221,7 @@ def _change(table: Table, columns: Iterable[str]) -> PreparedStatement:
 
 
 def _changing(table: Table) -> list[str]:
-    # By itself it gives columns.
+    # Iterating over the collection itself yields columns.
     return [name for name in table.c.keys() if name not in _FIXED]  # noqa: SIM118 - see above
 
 
@@ -130,24 +244,14 @@ def apply(connection: Connection, changes: Iterable[Write]) -> None:
     """Make changes in one transaction, with the same effect as one after the other."""
     connection.exec_driver_sql("BEGIN IMMEDIATE")
     for run in _runs(changes):
-        _add(connection, run)
-        _change_rows(connection, run)
-        _ADD_RESULT.run(
-            connection,
-            [
-                {"job_id": change.result[0], "body": change.result[1]}
-                for change in run
-                if change.result is not None
-            ],
-        )
-        _remove(connection, run)
+        _Rows(run).write(connection)
 
 
 def _runs(changes: Iterable[Write]) -> Iterator[list[Write]]:
-    """Group what may be done kind by kind: what is new at first, and what goes at last.
+    """Group changes that may be made kind by kind: additions first, removals last.
 
-    That is the same as one after the other unless something is added that was spoken of before, or
-    spoken of after it was removed. With such a change the next run begins.
+    That has the same effect as one after the other, unless something is added that an earlier
+    change mentions, or mentioned after it was removed. With such a change the next run begins.
     """
     run: list[Write] = []
     known: set[str] = set()
@@ -155,7 +259,7 @@ def _runs(changes: Iterable[Write]) -> Iterator[list[Write]]:
     for change in changes:
         added, gone = _added(change), _removed(change)
         mentioned = change.keys() | added | gone
-        if change.result is not None:
+        if isinstance(change, Update) and change.result is not None:
             mentioned.add(change.result[0])
         if not (known.isdisjoint(added) and removed.isdisjoint(mentioned)):
             yield run
@@ -167,73 +271,136 @@ def _runs(changes: Iterable[Write]) -> Iterator[list[Write]]:
 
 
 def _added(change: Write) -> set[str]:
-    found = set()
-    if change.new_session is not None:
-        found.add(change.new_session[0].id)
-    if change.new_job is not None:
-        found.add(change.new_job[0].id)
-    if change.new_user is not None:
-        found.add(change.new_user.name)
-    return found
+    match change:
+        case AddSession(session):
+            return {session.id}
+        case AddJob(job):
+            return {job.id}
+        case AddUser(user):
+            return {user.name}
+        case _:
+            return set()
 
 
 def _removed(change: Write) -> set[str]:
-    one_by_one = (change.deleted_job, change.spent_result, change.removed_user)
-    return {*change.spent, *(each for each in one_by_one if each is not None)}
+    match change:
+        case DeleteJob(job_id) | DeleteResult(job_id):
+            return {job_id}
+        case Prune(job_ids):
+            return set(job_ids)
+        case RemoveUser(name):
+            return {name}
+        case _:
+            return set()
 
 
-def _add(connection: Connection, run: list[Write]) -> None:
-    sessions = [change.new_session for change in run if change.new_session is not None]
-    jobs = [change.new_job for change in run if change.new_job is not None]
-    _ADD_SESSION.run(
-        connection, [_session_row(session) | {"idempotency_key": key} for session, key in sessions]
-    )
-    _ADD_JOB.run(connection, [asdict(job) | {"idempotency_key": key} for job, _, key in jobs])
-    _ADD_PAYLOAD.run(connection, [{"job_id": job.id, "params": params} for job, params, _ in jobs])
-    _ADD_USER.run(
-        connection, [vars(change.new_user) for change in run if change.new_user is not None]
-    )
+class _Rows:
+    """The rows of a run of changes, by statement: each row as its last change leaves it."""
+
+    def __init__(self, run: Iterable[Write]) -> None:
+        self.new_sessions: list[dict[str, Any]] = []
+        self.new_jobs: list[dict[str, Any]] = []
+        self.payloads: list[dict[str, str]] = []
+        self.new_users: list[dict[str, Any]] = []
+        self.sessions: dict[str, Session] = {}
+        self.jobs: dict[str, Job] = {}
+        self.tagged: dict[str, Job] = {}
+        self.results: list[dict[str, str]] = []
+        self.spent_results: list[str] = []
+        self.spent_payloads: list[str] = []
+        self.deleted_jobs: list[str] = []
+        self.removed_users: list[str] = []
+        self.free_pages = 0
+        self.time: datetime | None = None
+        for change in run:
+            self._take(change)
+
+    def _take(self, change: Write) -> None:
+        match change:
+            case Update(sessions, jobs, result):
+                self._update(sessions, jobs, result)
+            case AddJob(job, params, key, sessions):
+                self.new_jobs.append(asdict(job) | {"idempotency_key": key})
+                self.payloads.append({"job_id": job.id, "params": params})
+                self._update(sessions)
+            case AddSession(session, key):
+                self.new_sessions.append(_session_row(session) | {"idempotency_key": key})
+            case Retag(job):
+                # It leaves all else of the job alone.
+                self.tagged[job.id] = job
+            case AddUser(user):
+                self.new_users.append(vars(user))
+            case SetClock(now, sessions):
+                self.time = now
+                self._update(sessions)
+            case _:
+                self._take_removal(change)
+
+    def _take_removal(
+        self, change: DeleteJob | DeleteResult | Prune | FreePages | EmptyLog | RemoveUser
+    ) -> None:
+        match change:
+            case DeleteJob(job_id):
+                self.deleted_jobs.append(job_id)
+            case DeleteResult(job_id):
+                self.spent_results.append(job_id)
+            case Prune(job_ids):
+                self.spent_payloads.extend(job_ids)
+                self.spent_results.extend(job_ids)
+            case FreePages(count):
+                self.free_pages += count
+            case RemoveUser(name):
+                self.removed_users.append(name)
+            case EmptyLog():
+                # Not part of the transaction: the store does it after the commit.
+                pass
+            case _:
+                assert_never(change)
+
+    def _update(
+        self,
+        sessions: Iterable[Session],
+        jobs: Iterable[Job] = (),
+        result: tuple[str, str] | None = None,
+    ) -> None:
+        for session in sessions:
+            self.sessions[session.id] = session
+        for job in jobs:
+            self.jobs[job.id] = job
+            self.tagged.pop(job.id, None)
+            if job.private and job.state.final:
+                # The payload of a private job is forgotten at its end, as by IBM.
+                self.spent_payloads.append(job.id)
+        if result is not None:
+            self.results.append({"job_id": result[0], "body": result[1]})
+
+    def write(self, connection: Connection) -> None:
+        """Execute the statements: additions first, removals last."""
+        _ADD_SESSION.run(connection, self.new_sessions)
+        _ADD_JOB.run(connection, self.new_jobs)
+        _ADD_PAYLOAD.run(connection, self.payloads)
+        _ADD_USER.run(connection, self.new_users)
+        _CHANGE_SESSION.run(
+            connection, [_session_row(each) | {"which": key} for key, each in self.sessions.items()]
+        )
+        _CHANGE_JOB.run(
+            connection, [asdict(job) | {"which": key} for key, job in self.jobs.items()]
+        )
+        _TAG_JOB.run(connection, [asdict(job) | {"which": key} for key, job in self.tagged.items()])
+        _ADD_RESULT.run(connection, self.results)
+        _DELETE_JOB.run(connection, _which(self.deleted_jobs))
+        _DELETE_PAYLOAD.run(connection, _which(self.spent_payloads))
+        _DELETE_RESULT.run(connection, _which(self.spent_results))
+        for _ in range(self.free_pages):
+            # Python's sqlite3 takes one step of a statement without rows; each step frees a page.
+            connection.exec_driver_sql("PRAGMA incremental_vacuum(1)")
+        _DELETE_USER.run(connection, _which(self.removed_users))
+        if self.time is not None:
+            _SET_CLOCK.run(connection, [{"id": 1, "now": self.time}])
 
 
-def _change_rows(connection: Connection, run: list[Write]) -> None:
-    """Write each row as its last change leaves it; a change of tags leaves the rest alone."""
-    sessions: dict[str, Session] = {}
-    jobs: dict[str, Job] = {}
-    tagged: dict[str, Job] = {}
-    for change in run:
-        sessions |= {session.id: session for session in change.sessions}
-        for job in change.jobs:
-            jobs[job.id] = job
-            tagged.pop(job.id, None)
-        if change.retagged is not None:
-            tagged[change.retagged.id] = change.retagged
-    _CHANGE_SESSION.run(
-        connection, [_session_row(session) | {"which": key} for key, session in sessions.items()]
-    )
-    _CHANGE_JOB.run(connection, [asdict(job) | {"which": key} for key, job in jobs.items()])
-    _TAG_JOB.run(connection, [asdict(job) | {"which": key} for key, job in tagged.items()])
-
-
-def _remove(connection: Connection, run: list[Write]) -> None:
-    def which(names: Iterable[str | None]) -> list[dict[str, str]]:
-        return [{"which": name} for name in names if name is not None]
-
-    _DELETE_RESULT.run(connection, which(change.spent_result for change in run))
-    _DELETE_JOB.run(connection, which(change.deleted_job for change in run))
-    # What a private job was given is forgotten at its end, as by IBM.
-    private = which(
-        job.id for change in run for job in change.jobs if job.private and job.state.final
-    )
-    _DELETE_PAYLOAD.run(connection, private)
-    spent = which(job_id for change in run for job_id in change.spent)
-    _DELETE_PAYLOAD.run(connection, spent)
-    _DELETE_RESULT.run(connection, spent)
-    for _ in range(sum(change.freed_pages for change in run)):
-        # Python's sqlite3 takes one step of a statement without rows, and each step frees one page.
-        connection.exec_driver_sql("PRAGMA incremental_vacuum(1)")
-    _DELETE_USER.run(connection, which(change.removed_user for change in run))
-    times = [change.clock for change in run if change.clock is not None]
-    _SET_CLOCK.run(connection, [{"id": 1, "now": now} for now in times[-1:]])
+def _which(names: Iterable[str]) -> list[dict[str, str]]:
+    return [{"which": name} for name in names]
 
 
 def _session_row(session: Session) -> dict[str, Any]:

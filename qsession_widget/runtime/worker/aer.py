@@ -1,9 +1,9 @@
-"""Circuits as Aer runs them, kept so that new parameters only have to be filled in.
+"""Circuits in Aer's own form, kept so that only new parameter values have to be filled in.
 
-Aer's public `run` assembles the circuits and writes out the whole noise model at every call, which
-takes far longer than small circuits do. What it does inside is done here once for a set of
-circuits. Those parts of Aer are private: with a version of Aer that is not known to have them,
-everything goes through `run`.
+Aer's public `run` assembles the circuits and serializes the whole noise model at every call, which
+takes far longer than small circuits do. Here its inner steps are done once for a set of circuits.
+Those parts of Aer are private: with a version of Aer that is not known to have them, everything
+goes through `run`.
 """
 
 from __future__ import annotations
@@ -22,8 +22,9 @@ from qiskit_aer.backends.backend_utils import LIBRARY_DIR
 from qiskit_aer.backends.controller_wrappers import AerConfig
 
 from qsession_widget.errors import InvalidInputError
-from qsession_widget.runtime.worker import progress, seeds
-from qsession_widget.runtime.worker.circuit_cache import BYTES_OF_A_PREPARED_ONE, rebindable, weight
+from qsession_widget.runtime.worker import progress
+from qsession_widget.runtime.worker.circuit_cache import BYTES_OF_AN_EXECUTABLE, rebindable, weight
+from qsession_widget.runtime.worker.inputs import seeds
 from qsession_widget.runtime.worker.noise import device_noise as noise
 
 if TYPE_CHECKING:
@@ -33,10 +34,10 @@ if TYPE_CHECKING:
     from qiskit_aer import AerSimulator
 
 KNOWN_AER = ("0.17.", "0.18.")
-"""Releases whose inside is as this module expects."""
+"""Releases whose private parts are as this module expects."""
 
 MAX_KNOWN = 1_000
-"""How many numbers of shots a circuit's way of running is remembered for."""
+"""For how many numbers of shots it is remembered how Aer runs a circuit."""
 
 _LONGEST_DELAY = 2**63 - 1
 """In its own unit; Qiskit and Aer count in 64 bits."""
@@ -45,7 +46,12 @@ assembles = version("qiskit-aer").startswith(KNOWN_AER)
 
 
 class Run(NamedTuple):
-    """One execution: which of the circuits, and the values of its parameters in their order."""
+    """One execution.
+
+    Attributes:
+        circuit: which of the circuits, by its place.
+        values: of its parameters, in their order.
+    """
 
     circuit: int
     values: Sequence[float]
@@ -58,7 +64,7 @@ class Executable:
         ran: when the last execution began and ended, in UTC.
 
     Args:
-        circuits: in the simulator's instruction set; their parameters are filled in at each run.
+        circuits: in the simulator's instruction set; parameters are filled in at each execution.
         simulator: with the device's noise.
     """
 
@@ -66,8 +72,8 @@ class Executable:
         self._circuits = circuits
         self._simulator = simulator
         self.ran = (datetime.now(UTC),) * 2
-        self.weight = weight(*circuits, bytes_each=BYTES_OF_A_PREPARED_ONE)
-        """Its memory in bytes, roughly."""
+        self.weight = weight(*circuits, bytes_each=BYTES_OF_AN_EXECUTABLE)
+        """Estimate of its memory, in bytes."""
         self._assembled = (
             _Assembled(circuits, simulator)
             if assembles and all(rebindable(each) for each in circuits)
@@ -77,10 +83,10 @@ class Executable:
     def execute(
         self, runs: Sequence[Run], *, shots: int, seed: int | None, memory: bool
     ) -> list[dict[str, Any]]:
-        """Run, and give what Aer says of each run: `counts`, and `memory` if asked for.
+        """Run, and return Aer's data of each run: `counts`, and `memory` if asked for.
 
         With a seed the shots are those of Aer's own `run` with the bound circuits in this order.
-        Without one, each run is a sample of its own: independent of all others.
+        Without a seed, each run is a sample of its own, independent of all others.
 
         Raises:
             AerError: where the simulation fails.
@@ -102,7 +108,7 @@ class Executable:
             return kept.execute(runs, shots=shots, seed=seed, memory=memory)
         bound = [_bound(self._circuits[each.circuit], each.values) for each in runs]
         if seed is None and shots > seeds.STEP and len(bound) > 1:
-            # As in `_Assembled._apart`; what each of these does is known only once it is bound.
+            # As in `_Assembled._apart`: how Aer runs each is known only once it is bound.
             found = []
             for each in bound:
                 alone = Executable([each], self._simulator)
@@ -124,18 +130,18 @@ class Executable:
 
 
 class _Assembled:
-    """Aer's own form of circuits and of their noise."""
+    """Circuits and their noise in Aer's own form."""
 
     def __init__(self, circuits: Sequence[QuantumCircuit], simulator: AerSimulator) -> None:
         self._simulator = simulator
-        # Takes control flow apart, and turns the noise of delays into instructions.
+        # Flattens control flow, and turns the noise of delays into instructions.
         self._circuits, model = simulator._compile(list(circuits))  # noqa: SLF001 - see above
         self._model = model
         self._noise = {} if model is None else model.to_dict(serializable=True)
         self._collapsed: dict[str, Any] | None = None
         self._exact_shots: set[int] = set()
         self._sampled: dict[tuple[int, int], bool] = {}
-        # As `run` does: a simulator of no device takes all that Aer knows.
+        # As in `run`: a simulator of no device takes every instruction of Aer.
         of_device = simulator._target is not None  # noqa: SLF001 - see above
         self._basis = simulator.configuration().basis_gates if of_device else None
         self._native, self._places = assemble_circuits(self._circuits, self._basis)
@@ -157,12 +163,12 @@ class _Assembled:
         return [each["data"] for each in results]
 
     def _apart(self, runs: Sequence[Run], shots: int, memory: bool) -> list[dict[str, Any]]:
-        """Run without a seed so that no shot of one run is another's.
+        """Run without a seed so that no two runs share shots.
 
         Where Aer simulates shot by shot, each shot's seed is one more than the last one's, while
         the seeds of runs that it is given together are `seeds.STEP` apart: with more shots than
-        that, runs share shots. Those are run one by one. Whether a circuit is simulated in that way
-        Aer says only afterwards, so the first run of each is always one by itself.
+        that, runs would share shots. Such runs go one by one. Whether Aer simulates a circuit in
+        that way is only in its result, so the first run of each circuit always goes alone.
         """
         if len(self._sampled) > MAX_KNOWN:
             self._sampled.clear()
@@ -182,7 +188,7 @@ class _Assembled:
     def _divided(
         self, runs: Sequence[Run], indices: Sequence[int], shots: int
     ) -> Iterator[list[int]]:
-        """Put runs together whose shots Aer draws at once, and leave others by themselves."""
+        """Yield the runs whose shots Aer draws at once together, and the others one by one."""
         drawn_at_once = []
         for index in indices:
             if self._sampled[runs[index].circuit, shots]:
@@ -193,7 +199,7 @@ class _Assembled:
             yield drawn_at_once
 
     def _drawn(self, runs: Sequence[Run], shots: int, memory: bool) -> list[dict[str, Any]]:
-        """Run with a fresh seed: Aer's own is drawn once, when the circuit is assembled."""
+        """Run with a fresh seed; Aer draws its own only once, when the circuit is assembled."""
         return self._run(runs, shots, seeds.fresh(), memory, self._cheapest_noise(shots))
 
     def _run(
@@ -228,9 +234,9 @@ class _Assembled:
         return results
 
     def _fresh(self, circuit: int) -> Any:
-        """Give Aer's form of a circuit, to be run once.
+        """Return Aer's form of a circuit, for one run.
 
-        Aer copies a circuit to fill in parameters; one without parameters it changes as it runs.
+        Aer copies a circuit to fill in parameters, but changes one without parameters as it runs.
         """
         if self._parameters[circuit]:
             return self._native[circuit]
@@ -238,7 +244,7 @@ class _Assembled:
         return native
 
     def _grouped(self, runs: Sequence[Run]) -> list[tuple[int, list[Sequence[float]]]]:
-        """Put neighbouring runs of one circuit together: Aer fills in all their values at once."""
+        """Group neighbouring runs of one circuit; Aer fills in all their values at once."""
         groups: list[tuple[int, list[Sequence[float]]]] = []
         for circuit, values in runs:
             if groups and groups[-1][0] == circuit and self._parameters[circuit]:
@@ -248,12 +254,12 @@ class _Assembled:
         return groups
 
     def _cheapest_noise(self, shots: int) -> dict[str, Any]:
-        """Choose the form of the noise where the user asked for no seed.
+        """Return the noise for a run without a seed, collapsed where that is safe.
 
-        Only the errors that these circuits meet, each collapsed to one map: they give the same
-        density matrix, and so the same distribution, in a fraction of the time. Only where Aer
-        itself was seen to take the density matrix for these circuits and as many shots, since
-        elsewhere it would change Aer's method.
+        Collapsed noise holds only the errors that these circuits meet, each as one map. It gives
+        the same density matrix, and so the same distribution, in a fraction of the time. It is safe
+        once Aer has used the density matrix for these circuits and as many shots; elsewhere it
+        would change Aer's method.
         """
         if shots not in self._exact_shots or self._model is None:
             return self._noise
@@ -263,7 +269,7 @@ class _Assembled:
         return self._collapsed
 
     def _filled(self, circuit: int, rows: Sequence[Sequence[float]]) -> list[Any]:
-        """Give what stands in each blank in each run, as Aer's `run` would work it out."""
+        """Return the value of each blank in each run, as Aer's `run` would compute it."""
         binds = [dict(zip(self._parameters[circuit], row, strict=True)) for row in rows]
         return [
             [place, [value.of(each) for each in binds]] for place, value in self._blanks[circuit]
@@ -271,7 +277,7 @@ class _Assembled:
 
 
 class _Value(NamedTuple):
-    """A value that is known once the parameters are."""
+    """A value that depends on parameters."""
 
     expression: ParameterExpression
     parameters: tuple[Parameter, ...]
@@ -285,11 +291,11 @@ class _Value(NamedTuple):
 
 
 def _blanks(circuit: QuantumCircuit, places: Sequence[int]) -> list[tuple[tuple[int, int], _Value]]:
-    """Give the places that depend on parameters: which instruction, and which of its values.
+    """Return the places that depend on parameters: which instruction, and which of its values.
 
     Args:
         circuit: the circuit.
-        places: of its instructions among those of Aer's form of it; empty where they are the same.
+        places: of its instructions among those of Aer's form of it; empty if they are the same.
     """
     found = [((int(AerConfig.GLOBAL_PHASE_POS), -1), circuit.global_phase)]
     for index, instruction in enumerate(circuit.data):
@@ -334,7 +340,7 @@ def _check_delays(circuit: QuantumCircuit) -> None:
 
 @contextmanager
 def _binding() -> Iterator[None]:
-    """Say what it means where an expression of parameters has no value."""
+    """Explain the error where an expression of parameters has no value."""
     try:
         yield
     except (QiskitError, ArithmeticError, ValueError, TypeError, RuntimeError) as error:

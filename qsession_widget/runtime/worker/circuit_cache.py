@@ -1,4 +1,4 @@
-"""Circuits by content: a text is decoded once, and equal circuits are one to the caches."""
+"""Cache of decoded circuits, and keys by which equal circuits share what the caches hold."""
 
 from __future__ import annotations
 
@@ -25,15 +25,15 @@ _KEPT = 256
 BYTES_OF_AN_INSTRUCTION = 200
 """Of a decoded circuit, as measured (120 to 180 with Qiskit 2)."""
 
-BYTES_OF_A_PREPARED_ONE = 1_200
-"""Of one as Aer has it, with what its parameters are filled into (830 to 1,100)."""
+BYTES_OF_AN_EXECUTABLE = 1_200
+"""Of an instruction in Aer's form, with the blanks for its parameters (830 to 1,100)."""
 
 BYTES_OF_A_NOISY_QUBIT = 700_000
-"""Of a simulator with the noise of the qubits in use, roughly."""
+"""Of a simulator with noise, for each qubit in use, roughly."""
 
 
 class CircuitCache:
-    """Decoded circuits, and a key for each."""
+    """Decoded circuits by their text, and a key of the content of each."""
 
     def __init__(self) -> None:
         self._decoded: LruCache[tuple[QuantumCircuit, Hashable]] = LruCache(
@@ -42,7 +42,7 @@ class CircuitCache:
         self._keys: dict[int, tuple[QuantumCircuit, Hashable]] = {}
 
     def decode(self, text: str) -> QuantumCircuit:
-        """Decode the wire's text of a circuit; nobody may change what this gives."""
+        """Decode the wire's text of a circuit. The result is shared and must not be changed."""
 
         def make() -> tuple[QuantumCircuit, Hashable]:
             circuit = codec.decode_circuit(text, oldest=codec.SERVICE_OLDEST_QPY_VERSION)
@@ -56,10 +56,10 @@ class CircuitCache:
         return known[0]
 
     def key(self, circuit: QuantumCircuit) -> Hashable | None:
-        """Give a key that only circuits which behave the same share.
+        """Return a key that only circuits which behave the same share.
 
         Returns:
-            None where nothing is known: it is like no other, and is not worth keeping.
+            None for a circuit that has no key; what is made of it is not kept.
         """
         known = self._keys.get(id(circuit))
         if known is not None and known[0] is circuit:
@@ -68,7 +68,7 @@ class CircuitCache:
         return None if structure is None else _digest(repr(structure))
 
     def release(self) -> None:
-        """Let go of the circuits of a job; the cache keeps what it has room for."""
+        """Release the circuits of the last job; the cache keeps what it has room for."""
         self._keys.clear()
 
     def clear(self) -> None:
@@ -78,34 +78,34 @@ class CircuitCache:
 
 
 def _key_of(circuit: QuantumCircuit) -> Hashable | None:
-    """Describe a circuit as `structural_key` does, and none that it stumbles over."""
+    """Return a circuit's structural key; None as well if making it fails."""
     try:
         return structural_key(circuit)
-    # Instructions are anybody's classes; without a key a circuit runs as well, and is not kept.
+    # Instructions may be of any class; a circuit without a key runs as well, and is not kept.
     except Exception:
         log.debug("circuit %r has no key", circuit.name, exc_info=True)
         return None
 
 
 def _digest(text: str) -> bytes:
-    """Give what stands for a text in a key: as good as the text, and short."""
+    """Return a short digest that stands for a text in a key."""
     return hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=32).digest()
 
 
 def weight(*circuits: QuantumCircuit, bytes_each: int = BYTES_OF_AN_INSTRUCTION) -> int:
-    """StartEstimate the memory of circuits, in bytes, by how many instructions they have."""
+    """Estimate the memory of circuits in bytes, from their number of instructions."""
     return sum(len(each.data) for each in circuits) * bytes_each
 
 
 def structural_key(circuit: QuantumCircuit) -> Hashable | None:
-    """Describe all of a circuit that bears on its run, however its objects are called.
+    """Return everything about a circuit that affects its run, independent of names and ids.
 
-    A circuit that was built again has other ids and another name; a parameter's name counts only by
-    the place that it takes among the others.
+    A circuit that is built again has other ids and another name but the same key. A parameter's
+    name counts only by its place among the others.
 
     Returns:
-        None where something is in the circuit that this does not know to the last bit, such as
-        control flow, a gate of the user's own, or an expression of parameters.
+        None for a circuit that holds anything this does not describe exactly, such as control flow,
+        a custom gate, or an expression of parameters.
     """
     if circuit.num_vars or circuit.num_stretches:
         return None
@@ -155,13 +155,13 @@ def _value(value: Any, places: dict[Parameter, int]) -> Hashable | None:
     if isinstance(value, Parameter):
         return "parameter", places[value]
     if isinstance(value, ParameterExpression):
-        # Its text leaves out what is small, and its equality goes by the parameters' ids.
+        # Its text rounds small terms away, and its equality compares the parameters' ids.
         return None
     return float(value) if isinstance(value, (int, float)) else None
 
 
 def rebindable(circuit: QuantumCircuit) -> bool:
-    """Whether Aer can be given values for its parameters after the circuit was assembled."""
+    """Whether Aer can fill in values of its parameters after the circuit was assembled."""
     return all(
         instruction.is_standard_gate() or not instruction.operation.is_parameterized()
         for instruction in circuit.data
@@ -169,7 +169,7 @@ def rebindable(circuit: QuantumCircuit) -> bool:
 
 
 def _blocks(circuit: QuantumCircuit) -> Iterator[Any]:
-    """Give the circuits inside a circuit that have parameters."""
+    """Yield the circuits inside a circuit that have parameters."""
     for instruction in circuit.data:
         for block in getattr(instruction.operation, "blocks", ()):
             if block.parameters:

@@ -1,7 +1,7 @@
-"""The executor program: a quantum program of circuits and samplexes. Lives in a worker process.
+"""The executor program: runs a quantum program of circuits and samplexes.
 
-What it means is written down in two packages of IBM's alone: the schemas of ibm-quantum-schemas,
-and how qiskit-ibm-runtime converts them and draws from a samplex. Those are used as they are.
+Its meaning is defined only by two packages of IBM: the schemas of ibm-quantum-schemas, and the
+converters and the sampling of qiskit-ibm-runtime. Those are used as they are.
 """
 
 from __future__ import annotations
@@ -25,11 +25,13 @@ from qiskit_ibm_runtime.fake_provider.executor.broadcast_sample import broadcast
 from qiskit_ibm_runtime.options_models.simulator import SimulatorOptions
 from qiskit_ibm_runtime.quantum_program.params_converters import QUANTUM_PROGRAM_PARAMS_CONVERTERS
 
-from qsession_widget.runtime.worker import bit_arrays, measure_variants, progress
+from qsession_widget.runtime.worker import measure_variants, progress
 from qsession_widget.runtime.worker.aer import Executable, Run
+from qsession_widget.runtime.worker.device import SimulatedDevice
+from qsession_widget.runtime.worker.inputs import seeds
 from qsession_widget.runtime.worker.limits import NO_LIMITS
-from qsession_widget.runtime.worker.seeds import Seeds
-from qsession_widget.runtime.worker.simulation import Device, Outcome, RejectedError, checked_seed
+from qsession_widget.runtime.worker.outcome import Outcome, RejectedError
+from qsession_widget.runtime.worker.results import bit_arrays
 from qsession_widget.wire import ignored_options
 from qsession_widget.wire.fields import CLASSIFIED, EXTRA
 
@@ -49,7 +51,7 @@ RESULTS = {
     "v1.1": version_1_1.QuantumProgramResultModel,
     "v2.0": version_2_0.QuantumProgramResultModel,
 }
-"""The form of a result, by the version of the schema in which a program comes."""
+"""The model of a result, by the version of the schema in which a program comes."""
 
 _WITHOUT_ITEM_METADATA = "v0.1"
 _COMPRESSED = "v2.0"
@@ -70,14 +72,14 @@ def run(params: str, device_name: str, limits: Limits = NO_LIMITS) -> Outcome:
     """
     inputs = json.loads(params)
     program, options = _read(inputs)
-    device = Device(device_name, optimization_level=0, limits=limits)
+    device = SimulatedDevice(device_name, optimization_level=0, limits=limits)
     circuits = [item.circuit for item in program.items]
     for circuit in circuits:
         device.check(circuit)
     device.check_shots(program.shots)
     experimental = options.experimental or {}
-    seed = checked_seed("experimental.seed_simulator", experimental.get("seed_simulator"))
-    seeds, generator = Seeds(seed), np.random.default_rng(seed)
+    seed = seeds.checked("experimental.seed_simulator", experimental.get("seed_simulator"))
+    supply, generator = seeds.Seeds(seed), np.random.default_rng(seed)
     for item in program.items:
         item.circuit = measure_variants.plain(item.circuit)
     simulator = device.simulator(*(item.circuit for item in program.items))
@@ -91,7 +93,7 @@ def run(params: str, device_name: str, limits: Limits = NO_LIMITS) -> Outcome:
         results = Executable([item.circuit], simulator).execute(
             [Run(0, row) for row in rows.tolist()],
             shots=program.shots,
-            seed=seeds.take(len(rows)),
+            seed=supply.take(len(rows)),
             memory=True,
         )
         times.append((started, datetime.now(UTC)))
@@ -118,9 +120,9 @@ def _read(inputs: dict[str, Any]) -> tuple[QuantumProgram, ExecutorOptions]:
                 # Sampling refuses one that is not.
                 item.samplex.finalize()
     except Exception as error:
-        # Damaged contents surface as whatever pydantic, numpy, QPY or samplomatic stumble over.
+        # Damaged contents can raise any error inside pydantic, numpy, QPY or samplomatic.
         raise RejectedError(f"The job's params cannot be read: {error}") from error
-    # Not the program's own: the converters of some versions drop it.
+    # Not read from the program: the converters of some versions drop it.
     level = inputs["quantum_program"].get("meas_level", CLASSIFIED)
     if level != CLASSIFIED:
         raise RejectedError(
@@ -133,7 +135,7 @@ def _read(inputs: dict[str, Any]) -> tuple[QuantumProgram, ExecutorOptions]:
 def _drawn(
     item: CircuitItem | SamplexItem, generator: np.random.Generator
 ) -> tuple[np.ndarray[Any, Any], dict[str, Any]]:
-    """Give the values of a circuit's parameters, and what else was drawn with them.
+    """Return the values of a circuit's parameters, and the other arrays drawn with them.
 
     Returns:
         Values of shape (*item.shape, parameters), and arrays by name.
@@ -146,7 +148,7 @@ def _drawn(
 
 
 def _rounded(values: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
-    """Round angles as IBM's local simulation does, so that Clifford circuits stay what they are."""
+    """Round angles as IBM's local simulation does, so that Clifford circuits stay Clifford."""
     if not np.isfinite(values).all():
         raise RejectedError("A program's arguments hold nan or inf; they have to be finite.")
     decimals = SimulatorOptions().angle_decimals
@@ -160,7 +162,7 @@ def _answer(
     data: Sequence[dict[str, Any]],
     times: Sequence[tuple[datetime, datetime]],
 ) -> str:
-    """Give the result in the schema in which the program came."""
+    """Return the encoded result in the schema in which the program came."""
     version, given = inputs["schema_version"], inputs["quantum_program"]
     tensor = CompressedTensorModel if version == _COMPRESSED else TensorModel
     blank = (
@@ -193,7 +195,7 @@ def _answer(
 def _timing(
     program: QuantumProgram, times: Sequence[tuple[datetime, datetime]]
 ) -> list[dict[str, Any]]:
-    """Say when which items ran: here each in a chunk of its own."""
+    """Return when the items ran: here each in a chunk of its own."""
     return [
         {
             "start": start.replace(tzinfo=None).isoformat(),

@@ -1,8 +1,8 @@
-"""What one job may ask of the process that runs it. Lives in a worker process.
+"""Limits of a single job in its worker process: qubits, shots, memory, size of the result.
 
-What a payload decodes to, and what Aer needs for it, cannot be seen from its size. So the kernel is
+How much memory a payload needs, decoded and in Aer, cannot be seen from its size. So the kernel is
 told how much more memory the process may take, and an allocation beyond that fails. Only Linux
-counts what threads and large arrays take (RLIMIT_DATA); elsewhere there is no such limit.
+counts the memory of threads and large arrays (RLIMIT_DATA); elsewhere there is no such limit.
 """
 
 from __future__ import annotations
@@ -19,10 +19,10 @@ if TYPE_CHECKING:
 
 _OWN_SIZES = Path("/proc/self/statm")
 _DATA = 5
-"""WorkerPlace of data and stack among the sizes, in pages."""
+"""Index of data and stack among the sizes, in pages."""
 
 _WORDS_FOR_IT = ("Cannot allocate memory", "bad_alloc")
-"""How Aer and the C++ library say it where no MemoryError is raised."""
+"""Messages of Aer and the C++ library where no MemoryError is raised."""
 
 
 @dataclass(frozen=True)
@@ -30,10 +30,10 @@ class Limits:
     """Limits of a job; 0 means none besides its device's.
 
     Attributes:
-        qubits: that a circuit may use.
-        shots: for each circuit and set of parameters.
-        memory_bytes: that the process may take besides what it has.
-        result_bytes: of the result, as it is sent and kept.
+        qubits: how many a circuit may use.
+        shots: how many for each circuit and set of parameters.
+        memory_bytes: how much the process may take besides what it has.
+        result_bytes: how long the result may be, as it is sent and kept.
     """
 
     qubits: int = 0
@@ -43,14 +43,14 @@ class Limits:
 
     @contextmanager
     def on_memory(self) -> Iterator[None]:
-        """Let a block take no more memory than a job may."""
+        """Limit the memory that a block may take to that of a job."""
         if not self.memory_bytes or not _OWN_SIZES.exists():
             yield
             return
         before = resource.getrlimit(resource.RLIMIT_DATA)
         pages = int(_OWN_SIZES.read_text().split()[_DATA])
         allowed = pages * os.sysconf("SC_PAGE_SIZE") + self.memory_bytes
-        # `ulimit -d` may leave less, which only the superuser could change.
+        # `ulimit -d` may leave less, which only the superuser could raise.
         allowed = min([allowed, *(each for each in before if each != resource.RLIM_INFINITY)])
         resource.setrlimit(resource.RLIMIT_DATA, (allowed, before[1]))
         try:
@@ -62,8 +62,8 @@ class Limits:
 NO_LIMITS = Limits()
 
 
-def is_for_want_of_memory(error: BaseException) -> bool:
-    """Whether an allocation that failed is at the bottom of an error."""
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether an error was caused by an allocation that failed."""
     cause: BaseException | None = error
     while cause is not None:
         if isinstance(cause, MemoryError) or any(each in str(cause) for each in _WORDS_FOR_IT):

@@ -1,4 +1,4 @@
-"""Caches that are bounded by bytes, all of a process together, and count what they are worth."""
+"""LRU caches that share one bound in bytes per process, and count their hits and misses."""
 
 from __future__ import annotations
 
@@ -20,27 +20,27 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 MOST_BYTES = 128 * 2**20
-"""What the caches of a process may hold, by their own estimate."""
+"""How much the caches of a process may hold, by their own estimate."""
 
 PART_OF_A_JOB = 4
-"""They may hold so many times less than a job may take, where that is limited."""
+"""Caches may hold this fraction of the memory that a job may take, if that is limited."""
 
 _TOO_MUCH = 2
-"""An estimate may be wrong: at so many times the bound, as measured, everything is forgotten."""
+"""Estimates may be wrong: at this many times the bound, as measured, all caches are cleared."""
 
 _OWN_SIZES = Path("/proc/self/statm")
 _RESIDENT = 1
-"""WorkerPlace of the memory that is in use among the sizes, in pages."""
+"""Index of the resident memory among the sizes, in pages."""
 
 
 @dataclass
 class Figures:
-    """What caches did.
+    """Hits and misses of caches.
 
     Attributes:
-        hits: how often something was there.
+        hits: how often a value was there.
         misses: how often it had to be made.
-        seconds_saved: time that the making of what was there had taken.
+        seconds_saved: how long it had taken to make the values that were there.
     """
 
     hits: int = 0
@@ -49,11 +49,11 @@ class Figures:
 
 
 figures = Figures()
-"""Of all caches of this process, since `start`."""
+"""Of all caches of this process together, since `start`: module-level state."""
 
 
 def start() -> None:
-    """Count from zero: a job begins."""
+    """Reset the figures, at the beginning of a job."""
     figures.hits = figures.misses = 0
     figures.seconds_saved = 0.0
 
@@ -67,14 +67,15 @@ class _Entry(NamedTuple):
 
 _moments = itertools.count()
 _caches: weakref.WeakSet[LruCache[Any]] = weakref.WeakSet()
+"""All caches of this process, for `shrink`."""
 
 
 class LruCache(Generic[T]):
-    """Keeps what was used last.
+    """A least-recently-used cache whose memory counts against the bound of the process.
 
     Args:
         size: how many values at most.
-        weigh: estimates the memory of a value in bytes; None where they are few and small.
+        weigh: estimates the memory of a value in bytes; None if values are few and small.
     """
 
     def __init__(self, size: int, weigh: Callable[[T], int] | None = None) -> None:
@@ -82,14 +83,14 @@ class LruCache(Generic[T]):
         self._weigh = weigh
         self._kept: OrderedDict[Hashable, _Entry] = OrderedDict()
         self.weight = 0
-        """Memory of what is kept, in bytes, by its estimate."""
+        """Estimated memory of its values, in bytes."""
         _caches.add(self)
 
     def get(self, key: Hashable | None, make: Callable[[], T]) -> T:
-        """Give the value of a key, made where it is not there.
+        """Return the value of a key, made if it is not there.
 
         Args:
-            key: None is like no other: what is made for it is not kept.
+            key: None equals no other key: a value that is made for it is not kept.
             make: makes the value.
         """
         found = None if key is None else self._kept.get(key)
@@ -115,11 +116,11 @@ class LruCache(Generic[T]):
             self.drop_oldest()
 
     def drop_oldest(self) -> None:
-        """Forget what was not used for the longest."""
+        """Forget the least recently used value."""
         self.weight -= self._kept.popitem(last=False)[1].weight
 
     def oldest(self) -> int:
-        """Say when its oldest value was used last, as a count that grows."""
+        """Return when its least recently used value was used, as a count that grows."""
         return next(iter(self._kept.values())).used
 
     def clear(self) -> None:
@@ -132,7 +133,7 @@ class LruCache(Generic[T]):
 
 
 def bound_for(job_bytes: int) -> int:
-    """Say how much the caches may hold beside a job.
+    """Return how many bytes the caches may hold beside a job.
 
     Args:
         job_bytes: the most memory that a job may take; 0 is no limit.
@@ -141,14 +142,14 @@ def bound_for(job_bytes: int) -> int:
 
 
 def shrink(most_bytes: int) -> None:
-    """Forget what was not used for the longest, until no more is held than that."""
+    """Forget the least recently used values of all caches until they hold no more than that."""
     weighed = [each for each in _caches if each.weight]
     while sum(each.weight for each in weighed) > most_bytes:
         min((each for each in weighed if len(each)), key=LruCache.oldest).drop_oldest()
 
 
 def resident_bytes() -> int:
-    """Measure the memory that this process has in use; 0 where that cannot be known."""
+    """Return the resident memory of this process; 0 where the system does not tell."""
     try:
         pages = int(_OWN_SIZES.read_text().split()[_RESIDENT])
     except OSError:
@@ -163,12 +164,12 @@ class Housekeeping:
         self._base = 0
 
     def begin(self) -> None:
-        """Measure where the process begins: once, when all modules are there."""
+        """Measure the process's memory before its first job, when all modules are imported."""
         if not self._base:
             self._base = resident_bytes()
 
     def after_job(self, job_bytes: int) -> bool:
-        """Bring the caches, and what the allocator holds, back to what they may take.
+        """Bring the caches and the allocator's free memory back within the bound.
 
         Args:
             job_bytes: the most memory that a job may take; 0 is no limit.
@@ -191,11 +192,11 @@ class Housekeeping:
 
 
 def give_back() -> None:
-    """Return what is free to the system, which the C library does not do by itself."""
+    """Return free memory to the system, which the C library does not do by itself."""
     gc.collect()
     if sys.platform == "linux":
         try:
             ctypes.CDLL(None).malloc_trim(0)
         except AttributeError:
-            # Not the GNU library: it has rules of its own.
+            # Another C library, with rules of its own.
             return

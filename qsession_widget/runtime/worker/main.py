@@ -1,4 +1,4 @@
-"""The loop of a worker process: one task after the other from a pipe, answers to the same pipe.
+"""The loop of a worker process: reads tasks from a pipe, runs them, writes answers to the pipe.
 
 Frames are MessagePack, never pickle. A worker ends when the server does: its lifeline pipe then
 closes, and the kernel ends it by a signal, which works even while Aer holds the interpreter.
@@ -20,6 +20,7 @@ from msgspec import msgpack
 
 from qsession_widget.runtime import bounds
 from qsession_widget.runtime.worker import limits, lru_cache, sandbox
+from qsession_widget.runtime.worker.outcome import RejectedError
 from qsession_widget.wire.states import Stage
 
 if TYPE_CHECKING:
@@ -32,7 +33,7 @@ MAX_REASON_CHARACTERS = 2_000
 """Longest reason of a failure; Qiskit's messages may print whole arrays."""
 
 _LAST = 20_000
-"""Characters of a traceback that go into the log, the last ones: it ends with the message."""
+"""How many characters of a traceback go into the log: the last ones, with the message."""
 
 
 class _OutOfMemoryError(Exception):
@@ -46,24 +47,24 @@ class _OutOfMemoryError(Exception):
         )
 
 
-class Showing:
-    """Tells the server interim results, which it keeps, until they are too many.
+class InterimSender:
+    """Sends interim results to the server, which keeps them, up to a bound.
 
-    Those beyond come with the whole result.
+    The ones beyond the bound come with the whole result only.
 
     Args:
-        tell: tells one.
+        send: sends one.
     """
 
-    def __init__(self, tell: Callable[[str], None]) -> None:
-        self._tell = tell
+    def __init__(self, send: Callable[[str], None]) -> None:
+        self._send = send
         self._characters = 0
 
     def __call__(self, text: str) -> None:
-        """Tell one more, if there is room."""
+        """Send one more, if there is room."""
         self._characters += len(text)
         if self._characters <= bounds.INTERIM_CHARACTERS:
-            self._tell(text)
+            self._send(text)
 
 
 def main(pipe: Connection, lifeline: Connection) -> None:
@@ -83,31 +84,31 @@ def main(pipe: Connection, lifeline: Connection) -> None:
         try:
             task = inbox.next()
             if "warm" in task:
-                _get_ready(task["warm"])
+                _warm_up(task["warm"])
                 _send(pipe, {"kind": "warmed"})
             elif "job_id" in task:
                 house.begin()
                 answer = _run(pipe, inbox, task)
                 if not house.after_job(task["limits"]["memory_bytes"]):
-                    # The next one finds a new process.
+                    # The next task gets a new process.
                     _send(pipe, {**answer, "retires": True})
                     return
                 _send(pipe, answer)
-            # All else is about a task that has ended by now.
+            # Any other message is about a task that has ended by now.
         except (EOFError, ConnectionError):
             return
         except _OutOfMemoryError as error:
-            # What the failed allocation has left behind is nobody's next job's concern.
+            # No later job should run with what the failed allocation has left behind.
             _send(pipe, {**_failed(str(error)), "retires": True})
             return
 
 
 class _StoppedError(Exception):
-    """Nobody wants the task any more."""
+    """The server has given the task up."""
 
 
 class _Inbox:
-    """What comes from the server, and is looked at while a task goes on, too."""
+    """Messages from the server, which are also read while a task runs."""
 
     def __init__(self, pipe: Connection) -> None:
         self._pipe = pipe
@@ -118,10 +119,10 @@ class _Inbox:
         return self._waiting.popleft() if self._waiting else self._read()
 
     def check(self, job_id: str, seconds: float = 0.0) -> None:
-        """Go on after some time, unless the task is to stop before.
+        """Return after some time, unless the task is to stop before.
 
         Raises:
-            _StoppedError: it is.
+            _StoppedError: if the task is to stop.
         """
         until = time.monotonic() + seconds
         while self._pipe.poll(max(0.0, until - time.monotonic())):
@@ -131,13 +132,13 @@ class _Inbox:
         """Wait until the task may go on the device.
 
         Raises:
-            _StoppedError: it is to stop instead.
+            _StoppedError: if the task is to stop instead.
         """
         while not self._take(job_id):
             pass
 
     def _take(self, job_id: str) -> bool:
-        """Take a message in, and say whether it lets the task on the device."""
+        """Handle a message, and return whether it lets the task on the device."""
         message = self._read()
         if message.get("stop") == job_id:
             raise _StoppedError
@@ -164,7 +165,7 @@ def _die_with(lifeline: Connection) -> None:
 
 
 def _failed(reason: str, traceback_text: str = "") -> dict[str, Any]:
-    """Say why there is no result, in texts that can be stored whatever the payload held."""
+    """Return the answer for a failed task, in text that can be stored whatever the payload held."""
     text = _sendable(reason)
     if len(text) > MAX_REASON_CHARACTERS:
         text = f"{text[:MAX_REASON_CHARACTERS]} ..."
@@ -180,22 +181,22 @@ def _send(pipe: Connection, answer: dict[str, Any]) -> None:
     pipe.send_bytes(msgpack.encode(answer))
 
 
-def _get_ready(device: str) -> None:
-    # Here, not above: as in `_run`.
-    from qsession_widget.runtime.worker import progress, simulation  # noqa: PLC0415
+def _warm_up(device: str) -> None:
+    # Imported here for the same reason as in `_run`.
+    from qsession_widget.runtime.worker import primitives, progress  # noqa: PLC0415
 
-    # This is nobody's job: what is done now is told to nobody.
+    # There is no job yet whose stages the server could be told.
     progress.start(lambda _stage: None, stays=False)
     try:
-        simulation.warm(device)
+        primitives.warm(device)
     except Exception:
-        # The first job will meet the same, and its user will be told.
+        # The first job will fail in the same way, and tell its user.
         log.exception("a worker cannot get ready for %s", device)
 
 
 def _run(pipe: Connection, inbox: _Inbox, task: dict[str, Any]) -> dict[str, Any]:
-    # Here, not above: the server imports this module, and must not import qiskit with it.
-    from qsession_widget.runtime.worker import programs, progress, simulation  # noqa: PLC0415
+    # Imported here because the server imports this module and must not import Qiskit with it.
+    from qsession_widget.runtime.worker import programs, progress  # noqa: PLC0415
 
     began = time.monotonic()
     lru_cache.start()
@@ -205,34 +206,34 @@ def _run(pipe: Connection, inbox: _Inbox, task: dict[str, Any]) -> dict[str, Any
     def tell(stage: Stage) -> None:
         _send(pipe, {"kind": "reached", "stage": stage})
         if task["asks"] and stage is Stage.ON_DEVICE:
-            # Another job may be on the device: whoever gave this task says when it is free.
+            # Another job may be on the device: the server says when it is free.
             inbox.until_on_device(job_id)
         else:
             inbox.check(job_id)
 
-    show = Showing(lambda text: _send(pipe, {"kind": "interim", "text": text}))
+    send_interim = InterimSender(lambda text: _send(pipe, {"kind": "interim", "text": text}))
 
-    def tell_interim(text: str) -> None:
-        show(text)
-        # Between two pubs nothing is half done: what this process has kept stays good.
+    def on_interim(text: str) -> None:
+        send_interim(text)
+        # Between two pubs nothing is half done, so that the caches stay valid.
         inbox.check(job_id)
 
     progress.start(tell, stays=task["min_seconds"] > 0)
     try:
         with allowed.on_memory():
-            outcome = programs.run(task, on_interim=tell_interim)
+            outcome = programs.run(task, on_interim=on_interim)
         inbox.check(job_id, task["min_seconds"] - (time.monotonic() - began))
     except _StoppedError:
         return {"kind": "stopped"}
     # A user's circuit may fail anywhere in Qiskit or Aer.
     except Exception as error:
-        if limits.is_for_want_of_memory(error):
+        if limits.is_out_of_memory(error):
             raise _OutOfMemoryError(allowed.memory_bytes) from error
-        if isinstance(error, simulation.RejectedError):
+        if isinstance(error, RejectedError):
             return _failed(str(error))
         reason = f"{type(error).__name__}: {getattr(error, 'message', None) or error}"
         return _failed(reason, traceback.format_exc())
-    # JSON with what is not ASCII escaped: a character is a byte.
+    # JSON whose non-ASCII characters are escaped: one byte for each character.
     size = len(outcome.result)
     if allowed.result_bytes and size > allowed.result_bytes:
         return _failed(

@@ -1,16 +1,16 @@
-"""Named variants of measurement and reset, `measure_2` and the like, as what Aer knows.
+"""Replaces named variants of measurement and reset, such as `measure_2`, by the plain ones.
 
-Devices have them as faster pulses for the middle of a circuit. What they do is the same, so they
-run as the plain ones, with the plain ones' errors: Aer has one readout error for each qubit.
+Devices have them as faster pulses for the middle of a circuit. They do the same, so they run as the
+plain instructions, with their errors: Aer has one readout error for each qubit.
 """
 
 from __future__ import annotations
 
-import re
 from typing import TYPE_CHECKING
 
 from qiskit.circuit import ControlFlowOp, Measure, Reset
 
+from qsession_widget.wire.fields import MID_CIRCUIT
 from qsession_widget.wire.target import CONTROL_FLOW
 
 if TYPE_CHECKING:
@@ -18,11 +18,10 @@ if TYPE_CHECKING:
     from qiskit.circuit import Instruction, Operation
 
 _WITH_BLOCKS = frozenset({*CONTROL_FLOW, "box"})
-_VARIANT = re.compile(r"(measure|reset)_\d+")
 
 
 def plain(circuit: QuantumCircuit) -> QuantumCircuit:
-    """Give a circuit without variants: the same one where it has none."""
+    """Return a circuit without variants; the same object if it has none."""
     # Counting is quick; taking each instruction out of the circuit is not.
     if not any(name in _WITH_BLOCKS or _stands_for(name) for name in circuit.count_ops()):
         return circuit
@@ -46,5 +45,5 @@ def _plain(operation: Operation) -> Operation:
 
 
 def _stands_for(name: str) -> type[Instruction] | None:
-    match = _VARIANT.fullmatch(name)
+    match = MID_CIRCUIT.fullmatch(name)
     return None if match is None else {"measure": Measure, "reset": Reset}[match[1]]

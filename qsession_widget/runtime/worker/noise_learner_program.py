@@ -1,10 +1,9 @@
-"""The noise-learner program: the noise of layers of gates. Lives in a worker process.
+"""The noise-learner program: returns the noise of layers of gates.
 
 A real device's noise is learned from shots. A recorded device's noise is known, so the rates are
-worked out from the noise that its jobs run with: exactly, at once, and without the spread of an
-experiment. That noise has no crosstalk and leaves idle qubits alone: what is not on the qubits of
-one gate has a rate of zero. What twirled layers are is written down in packages of IBM's alone, so
-these are used as they are.
+computed from the noise that its jobs run with: exactly, at once, and without statistical error.
+That noise has no crosstalk and no errors on idle qubits: generators beyond the qubits of one gate
+have a rate of zero. Twirled layers are defined only by packages of IBM, which are used as they are.
 """
 
 from __future__ import annotations
@@ -35,9 +34,10 @@ from samplomatic.constants import SYMMETRIC_2Q_GATES
 from samplomatic.transpiler import generate_boxing_pass_manager
 from samplomatic.utils import undress_box
 
+from qsession_widget.runtime.worker.device import SimulatedDevice
 from qsession_widget.runtime.worker.limits import NO_LIMITS
 from qsession_widget.runtime.worker.noise import lindblad
-from qsession_widget.runtime.worker.simulation import Device, Outcome, RejectedError
+from qsession_widget.runtime.worker.outcome import Outcome, RejectedError
 from qsession_widget.wire import codec
 
 if TYPE_CHECKING:
@@ -55,13 +55,13 @@ DEFAULT_OPTIONS = {
     "layer_pair_depths": [0, 1, 2, 4, 16, 32],
     "twirling_strategy": "active-accum",
 }
-"""IBM's. Only the first and the last make a difference here; the result repeats all of them."""
+"""IBM's defaults. Only the first and the last matter here; the result repeats all of them."""
 
 STRATEGIES = ("active", "active-accum", "active-circuit", "all")
 BARRIER = "barrier"
 
 Generator = tuple[str, tuple[int, ...]]
-"""A Pauli: the letters that are not I, and the qubit of each."""
+"""A Pauli: its letters other than I, and the qubit of each."""
 
 
 class Gate(NamedTuple):
@@ -73,13 +73,13 @@ class Gate(NamedTuple):
 
 
 class Layer(NamedTuple):
-    """Gates side by side, and all qubits that are twirled with them: places on the device."""
+    """Simultaneous gates, and all qubits that are twirled with them: places on the device."""
 
     gates: tuple[Gate, ...]
     qubits: tuple[int, ...]
 
 
-class Term(NamedTuple):
+class LayerTerm(NamedTuple):
     """Generators that share a rate, on places of the device."""
 
     generators: tuple[Generator, ...]
@@ -87,19 +87,19 @@ class Term(NamedTuple):
 
 
 def run(params: str, device_name: str, served_name: str, limits: Limits = NO_LIMITS) -> Outcome:
-    """Work out the noise of the layers of a job.
+    """Compute the noise of the layers of a job.
 
     Args:
         params: JSON text of the job's `params`: circuits, or boxes in a schema of NoiseLearnerV3.
         device_name: name of the recorded device.
-        served_name: name under which the job knows it.
+        served_name: name of the backend that the job was sent to.
         limits: of the runtime.
 
     Raises:
         RejectedError: for a payload that cannot be read or run on this device.
     """
     began = time.perf_counter()
-    device = Device(device_name, optimization_level=0, limits=limits)
+    device = SimulatedDevice(device_name, optimization_level=0, limits=limits)
     version = json.loads(params).get("schema_version")
     if version is None:
         text = _of_circuits(params, device, served_name)
@@ -111,7 +111,7 @@ def run(params: str, device_name: str, served_name: str, limits: Limits = NO_LIM
     return Outcome(text, time.perf_counter() - began)
 
 
-def _of_circuits(params: str, device: Device, served_name: str) -> str:
+def _of_circuits(params: str, device: SimulatedDevice, served_name: str) -> str:
     """Answer NoiseLearner, which sends whole circuits."""
     with _reading():
         for text in _texts_of_circuits(json.loads(params)):
@@ -134,7 +134,7 @@ def _of_circuits(params: str, device: Device, served_name: str) -> str:
         device.check(circuit)
         with _reading():
             found.update(_layers(boxing.run(circuit)))
-    # The most frequent first, then those with more gates: what IBM's documentation promises.
+    # The most frequent first, then those with more gates, as IBM's documentation promises.
     ordered = sorted(found, key=lambda layer: (-found[layer], -len(layer.gates)))
     errors = [_layer_error(each, device) for each in ordered[: options["max_layers_to_learn"]]]
     metadata = {"backend": served_name, "input_options": options}
@@ -142,7 +142,7 @@ def _of_circuits(params: str, device: Device, served_name: str) -> str:
 
 
 def _layers(boxed: QuantumCircuit) -> Iterator[Layer]:
-    """Give the layers of a circuit in their order."""
+    """Yield the layers of a circuit in their order."""
     for instruction in boxed:
         if instruction.name == "box":
             places = [boxed.find_bit(qubit).index for qubit in instruction.qubits]
@@ -167,7 +167,7 @@ def _gate(instruction: CircuitInstruction, places: list[int]) -> Gate:
     return Gate(instruction.name, tuple(places), tuple(map(float, instruction.params)))
 
 
-def _layer_error(layer: Layer, device: Device) -> LayerError:
+def _layer_error(layer: Layer, device: SimulatedDevice) -> LayerError:
     local = {place: index for index, place in enumerate(layer.qubits)}
     circuit = QuantumCircuit(len(local))
     for gate in layer.gates:
@@ -181,7 +181,7 @@ def _layer_error(layer: Layer, device: Device) -> LayerError:
     return LayerError(circuit, layer.qubits, PauliLindbladError(generators, rates))
 
 
-def _of_boxes(inputs: dict[str, Any], version: str, device: Device) -> str:
+def _of_boxes(inputs: dict[str, Any], version: str, device: SimulatedDevice) -> str:
     """Answer NoiseLearnerV3, which sends boxes."""
     converter = NOISE_LEARNER_V3_PARAMS_CONVERTERS[version]
     with _reading():
@@ -192,13 +192,15 @@ def _of_boxes(inputs: dict[str, Any], version: str, device: Device) -> str:
     return json.dumps({"schema_version": version, "data": data})
 
 
-def _of_box(box: CircuitInstruction, depths: Sequence[int], device: Device) -> dict[str, Any]:
-    """Give a NoiseLearnerV3ResultModel."""
+def _of_box(
+    box: CircuitInstruction, depths: Sequence[int], device: SimulatedDevice
+) -> dict[str, Any]:
+    """Return a NoiseLearnerV3ResultModel as a dict."""
     register = {
         qubit: index for index, qubit in enumerate(QuantumRegister(device.target.num_qubits, "q"))
     }
     layer = _layer(box.operation, [register[qubit] for qubit in box.qubits])
-    terms: Sequence[Term]
+    terms: Sequence[LayerTerm]
     if find_learning_protocol(box) is LearningProtocol.TREX:
         terms = _readout_terms(layer, device)
         metadata = {"learning_protocol": "trex", "post_selection": _selection(1.0, {})}
@@ -224,7 +226,7 @@ def _of_box(box: CircuitInstruction, depths: Sequence[int], device: Device) -> d
 
 
 def _selection(kept: Any, success: Any) -> dict[str, Any]:
-    """Say that no shot was thrown away, since there were none."""
+    """Return the post-selection metadata of a result from which no shot was discarded."""
     return {"fraction_kept": kept, "success_rates": success}
 
 
@@ -233,10 +235,10 @@ def _tensor(values: Sequence[float]) -> dict[str, Any]:
     return document
 
 
-def _terms(layer: Layer, device: Device) -> list[Term]:
-    """Give the terms of weight one and two, on single qubits and on neighbours."""
+def _terms(layer: Layer, device: SimulatedDevice) -> list[LayerTerm]:
+    """Return the terms of weight one and two, on single qubits and on neighbours."""
     model = _noise_model(layer, device)
-    terms: list[Term] = []
+    terms: list[LayerTerm] = []
     for gate in layer.gates:
         try:
             found = lindblad.gate_terms(_operation(gate, device), _noise(gate, model))
@@ -246,26 +248,26 @@ def _terms(layer: Layer, device: Device) -> list[Term]:
                 "group: its noise cannot be twirled."
             ) from error
         terms += [
-            Term(tuple(_sparse(label, gate.qubits) for label in each.paulis), each.rate)
+            LayerTerm(tuple(_sparse(label, gate.qubits) for label in each.paulis), each.rate)
             for each in found
         ]
     known = {generator for term in terms for generator in term.generators}
     terms += [
-        Term((generator,), 0.0)
+        LayerTerm((generator,), 0.0)
         for generator in _local_generators(layer.qubits, device)
         if generator not in known
     ]
     return terms
 
 
-def _readout_terms(layer: Layer, device: Device) -> list[Term]:
-    """Give the rates of the bit flips with which the qubits are read."""
+def _readout_terms(layer: Layer, device: SimulatedDevice) -> list[LayerTerm]:
+    """Return the rates of the bit flips with which the qubits are read."""
     model = _noise_model(layer, device)
     # Nothing public reads the errors of a noise model.
     errors = {} if model is None else model._local_readout_errors  # noqa: SLF001
     perfect = ((1.0, 0.0), (0.0, 1.0))
     return [
-        Term(
+        LayerTerm(
             (("X", (place,)),),
             lindblad.readout_rate(
                 errors[(place,)].probabilities if (place,) in errors else perfect
@@ -275,8 +277,8 @@ def _readout_terms(layer: Layer, device: Device) -> list[Term]:
     ]
 
 
-def _noise_model(layer: Layer, device: Device) -> NoiseModel | None:
-    """Give the noise that jobs on these qubits run with; None for an ideal simulator."""
+def _noise_model(layer: Layer, device: SimulatedDevice) -> NoiseModel | None:
+    """Return the noise that jobs on these qubits run with; None for an ideal simulator."""
     return device.simulator(observed=frozenset(layer.qubits)).options.noise_model
 
 
@@ -286,13 +288,13 @@ def _noise(gate: Gate, model: NoiseModel | None) -> SuperOp:
     if gate.qubits in errors:
         return SuperOp(errors[gate.qubits])
     if gate.name in SYMMETRIC_2Q_GATES and gate.qubits[::-1] in errors:
-        # The device's other spelling of the same gate.
+        # The device has the same gate with its qubits the other way round.
         swap = SuperOp(SwapGate())
         return swap.compose(SuperOp(errors[gate.qubits[::-1]])).compose(swap)
     return SuperOp(np.eye(4 ** len(gate.qubits)))
 
 
-def _local_generators(qubits: Sequence[int], device: Device) -> Iterator[Generator]:
+def _local_generators(qubits: Sequence[int], device: SimulatedDevice) -> Iterator[Generator]:
     for qubit in qubits:
         for letter in "XYZ":
             yield letter, (qubit,)
@@ -305,7 +307,7 @@ def _local_generators(qubits: Sequence[int], device: Device) -> Iterator[Generat
 
 
 def _sparse(label: str, places: Sequence[int]) -> Generator:
-    """Read a label whose last letter is on the first place."""
+    """Parse a label whose last letter is on the first place."""
     found = sorted(
         (place, letter)
         for place, letter in zip(places, reversed(label), strict=True)
@@ -314,13 +316,13 @@ def _sparse(label: str, places: Sequence[int]) -> Generator:
     return "".join(letter for _, letter in found), tuple(place for place, _ in found)
 
 
-def _operation(gate: Gate, device: Device) -> Operation:
+def _operation(gate: Gate, device: SimulatedDevice) -> Operation:
     operation = device.target.operation_from_name(gate.name)
     return operation.base_class(*gate.angles) if gate.angles else operation
 
 
 def _texts_of_circuits(value: Any) -> Iterator[str]:
-    """Give the texts that IBM's decoder hands to QPY."""
+    """Yield the texts that IBM's decoder passes to QPY."""
     if isinstance(value, list):
         for each in value:
             yield from _texts_of_circuits(each)
@@ -334,10 +336,10 @@ def _texts_of_circuits(value: Any) -> Iterator[str]:
 
 @contextmanager
 def _reading() -> Iterator[None]:
-    """Refuse what cannot be read."""
+    """Reject the job if a block that reads its params fails."""
     try:
         yield
     except Exception as error:
-        # Damaged contents surface as whatever pydantic, numpy, QPY or samplomatic stumble over.
+        # Damaged contents can raise any error inside pydantic, numpy, QPY or samplomatic.
         message = getattr(error, "message", None) or error
         raise RejectedError(f"The job's params cannot be read: {message}") from error

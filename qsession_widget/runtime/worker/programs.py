@@ -1,17 +1,17 @@
-"""The programs by name. Lives in a worker process."""
+"""Dispatches a task to its program by name."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from qsession_widget.runtime.worker import simulation
+from qsession_widget.runtime.worker import primitives
 from qsession_widget.runtime.worker.limits import Limits
 from qsession_widget.wire.fields import EXECUTOR, NOISE_LEARNER
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from qsession_widget.runtime.worker.simulation import Outcome
+    from qsession_widget.runtime.worker.outcome import Outcome
 
 
 def run(task: dict[str, Any], on_interim: Callable[[str], None]) -> Outcome:
@@ -19,10 +19,10 @@ def run(task: dict[str, Any], on_interim: Callable[[str], None]) -> Outcome:
 
     Args:
         task: an `executor.Task` as a dict.
-        on_interim: is given each pub's encoded result, but the last one's, as soon as it is there.
+        on_interim: called with each pub's encoded result as soon as it is there, except the last.
 
     Raises:
-        simulation.RejectedError: for a payload that cannot be read or run on its device.
+        RejectedError: for a payload that cannot be read or run on its device.
     """
     device = task["device"] or task["backend"]
     limits = Limits(**task["limits"])
@@ -35,7 +35,7 @@ def run(task: dict[str, Any], on_interim: Callable[[str], None]) -> Outcome:
         from qsession_widget.runtime.worker import noise_learner_program  # noqa: PLC0415
 
         return noise_learner_program.run(task["params"], device, task["backend"], limits)
-    return simulation.run(
+    return primitives.run(
         task["program_id"],
         task["params"],
         device,

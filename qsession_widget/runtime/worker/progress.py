@@ -1,7 +1,8 @@
-"""Tells how far a job is: prepared, on the device, post-processed. Lives in a worker process.
+"""Reports the stages of the running job: preparing, on the device, post-processing.
 
-"On the device" is from the first simulation of a job to the end of its last one, as a device is
-held from a job's first circuit to its last.
+"On the device" lasts from the first simulation of a job to the end of its last one, as a device is
+held from a job's first circuit to its last. A worker process runs one job at a time, whose stage is
+module-level state here (`_job`).
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
 
 
 class _Job:
-    """The job that this process runs; it runs one at a time."""
+    """The stage of the job that this process runs."""
 
     def __init__(self) -> None:
         self.tell: Callable[[Stage], None] | None = None
@@ -29,24 +30,24 @@ _job = _Job()
 
 
 def start(tell: Callable[[Stage], None], *, stays: bool) -> None:
-    """Begin with a job, which is being prepared.
+    """Start a job, at the stage of preparing.
 
     Args:
-        tell: is given each further stage; returns when the job may go on.
-        stays: the job stays on the device until `leave_device`, even if nothing is simulated.
+        tell: called with each further stage; returns when the job may go on.
+        stays: whether the job stays on the device until `leave_device`, without simulations too.
     """
     _job.tell, _job.stays = tell, stays
     _job.simulations, _job.stage = 1, Stage.PREPARING
 
 
 def expect(simulations: int) -> None:
-    """Say how many times the device will be used: after the last one the job leaves it."""
+    """Set how many times the device will be used; the job leaves it after the last one."""
     _job.simulations = simulations
 
 
 @contextmanager
 def on_device() -> Iterator[None]:
-    """Use the device."""
+    """Enter the device, at the first simulation, and leave it after the last."""
     if _job.stage is Stage.PREPARING:
         _enter(Stage.ON_DEVICE)
     yield
@@ -56,7 +57,7 @@ def on_device() -> Iterator[None]:
 
 
 def leave_device() -> None:
-    """Give the device back, if the job has it."""
+    """Release the device, if the job is on it."""
     if _job.stage is Stage.ON_DEVICE:
         _enter(Stage.POST_PROCESSING)
 

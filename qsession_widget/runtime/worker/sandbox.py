@@ -1,12 +1,11 @@
-"""What a worker may do besides computing: next to nothing. Lives in a worker process.
+"""The sandbox of a worker process, which gives up all rights but those that computing needs.
 
-It runs what strangers have sent. Should a payload find its way around Qiskit's and Aer's own
-checks, it could still read what the runtime's user can read. So each process gives up what it does
-not need before it sees the first: new rights, core dumps, files beyond its libraries, TCP. The
-kernel holds it to that (Landlock, Linux 5.13 and newer); where there is no Landlock the rest stands
-alone.
+A worker runs payloads from other users. A payload that got around the checks of Qiskit and Aer
+could read every file that the runtime's user can read. So before its first payload each process
+gives up new privileges, core dumps, files beyond its libraries, and TCP. The kernel enforces it
+(Landlock, Linux 5.13 and newer); without Landlock only the other restrictions hold.
 
-There is no bound to the number of processes: the kernel counts all of the user's, threads too, and
+The number of processes is not bounded: the kernel counts all processes and threads of the user, and
 Aer's threads would fail where that user has a desktop open.
 """
 
@@ -35,7 +34,7 @@ _BENEATH = 1
 _EXECUTE, _WRITE_FILE, _READ_FILE, _READ_FOLDER = 1 << 0, 1 << 1, 1 << 2, 1 << 3
 _READ = _EXECUTE | _READ_FILE | _READ_FOLDER
 _FILES_SINCE = {1: 13, 2: 14, 3: 15, 5: 16}
-"""How many of the rights to files a version knows, from the first bit on."""
+"""By version of Landlock, how many rights to files it knows, from the first bit on."""
 _TCP_SINCE = 4
 _TCP = 0b11
 
@@ -56,10 +55,10 @@ class _PathRule(ctypes.Structure):
 
 
 def enter() -> bool:
-    """Give up what a worker does not need, for the rest of this process's life.
+    """Give up the rights that a worker does not need, for the rest of the process's life.
 
-    It has to come before any thread is started: the kernel restricts the calling one, and those
-    that it starts.
+    Has to be called before any thread is started: the kernel restricts the calling thread, and the
+    threads that it starts.
 
     Returns:
         Whether files and network are out of reach.
@@ -69,10 +68,10 @@ def enter() -> bool:
     if sys.platform != "linux":
         return False
     library = ctypes.CDLL(None, use_errno=True)
-    # A process that could gain rights by running a program may not restrict itself, either.
+    # Landlock requires that the process cannot gain privileges by running a program.
     if library.prctl(_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0:
         return False
-    # Modules ask where temporary files go while they are imported; it is looked for by writing one.
+    # Modules imported later ask for the temporary folder, which Python finds by writing a file.
     tempfile.gettempdir()
     try:
         return _restrict(library)
@@ -82,14 +81,14 @@ def enter() -> bool:
 
 
 def readable() -> list[Path]:
-    """Give the folders that a worker may read: those of the system, of Python, and of packages."""
+    """Return the folders that a worker may read: of the system, of Python, and of packages."""
     found = {
         *map(Path, _SYSTEM),
         *map(Path, (sys.prefix, sys.base_prefix, sys.exec_prefix, *sysconfig.get_paths().values())),
         *(Path(each) for each in sys.path if each),
         *map(Path, site.getsitepackages()),
         # The package itself, where it is used from its sources.
-        Path(__file__).resolve().parents[1],
+        Path(__file__).resolve().parents[2],
     }
     return sorted({each.resolve() for each in found if each.exists()} - {Path("/")})
 
@@ -126,7 +125,7 @@ def _allow(library: ctypes.CDLL, ruleset: int, path: Path, rights: int) -> None:
     try:
         parent = os.open(path, os.O_PATH | os.O_CLOEXEC)
     except OSError:
-        # What this user cannot open needs no leave.
+        # A path that this user cannot open needs no rule.
         return
     try:
         rule = _PathRule(rights, parent)

@@ -1,7 +1,7 @@
 import type { Countdown } from "../../contract";
 import { absolute, isTime, span } from "../ui/format";
 
-/** How near an end is: less than a quarter is left, less than a tenth. */
+/** How near a deadline is: less than a quarter left, less than a tenth. */
 export type Nearness = "far" | "near" | "close";
 
 export interface Left {
@@ -23,7 +23,7 @@ interface CountdownsProps {
   serverNow: number;
 }
 
-/** Each as words and as a bar that says the same. */
+/** Each as text and as a bar. */
 export function Countdowns({ countdowns, serverNow }: CountdownsProps) {
   if (countdowns.length === 0) {
     return null;

@@ -44,7 +44,7 @@ interface LinkProps {
   now: number;
 }
 
-/** Why nothing is heard, as far as the browser can tell. */
+/** Why no updates come, as far as the browser can tell. */
 function silence(pulse: Pulse): string {
   if (!navigator.onLine) {
     return "browser offline";
@@ -57,7 +57,7 @@ function silence(pulse: Pulse): string {
 
 const AGO_MS = 60_000;
 
-/** Of what age the state is; what is old, such as a saved notebook's, has its time. */
+/** The age of the state; an old one, as in a saved notebook, is shown with its time. */
 function lastSeen({ seen }: Pulse, now: number): string {
   if (seen === null) {
     return "nothing seen yet";
@@ -98,7 +98,7 @@ interface FactsProps {
   rate: number;
 }
 
-/** Of a service whose clock is not the world's. */
+/** Shown for a service whose clock does not run in real time. */
 function clockWords(rate: number, serverNow: number): string {
   const goes = rate === 0 ? "moved by hand" : `${rate} times as fast`;
   return isTime(serverNow) ? `${absolute(serverNow)}, ${goes}` : goes;

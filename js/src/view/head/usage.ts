@@ -2,7 +2,7 @@ import type { Head } from "../../contract";
 import type { Tally } from "../state/job-list";
 import { count, duration, resolution, span } from "../ui/format";
 
-/** What the session has cost, in ms, and what that went into where it is known. */
+/** The session's usage in ms, and its parts if they are known. */
 export interface Usage {
   total: number;
   parts: readonly (readonly [ms: number, what: string])[];
@@ -15,7 +15,7 @@ export function usageOf(head: Head, tally: Tally, serverNow: number): Usage | nu
   if (typeof seconds !== "number") {
     return null;
   }
-  // Who sends its clock sends all times: then usage goes on between two answers, and can be split.
+  // A service that sends its clock sends all times: usage can be counted on and split.
   const exact = head.mode === "dedicated" && head.details_at > 0;
   const counts = exact && COUNTING.has(head.state ?? "");
   const since = counts ? Math.max(0, serverNow - head.details_at) : 0;
@@ -26,7 +26,7 @@ export function usageOf(head: Head, tally: Tally, serverNow: number): Usage | nu
   return { total, parts: exact && tally.timed ? countedParts(total, tally, serverNow) : [] };
 }
 
-/** What the server has said, of jobs only those that have ended, and what has gone on since. */
+/** The server's figures, which count only ended jobs, and the time since then. */
 function sentParts(
   { on_device, preparing, idle }: NonNullable<Head["usage"]>,
   { counts, underway }: Tally,
@@ -50,18 +50,18 @@ function sentParts(
   );
 }
 
-/** The ms from a moment that may not have come. */
+/** The ms since a moment that may not have come. */
 function between(start: number | null | undefined, end: number): number {
   return typeof start === "number" ? Math.max(0, end - start) : 0;
 }
 
-/** The jobs' own times, where the server says nothing of it. */
+/** The jobs' own times, if the server sends no figures. */
 function countedParts(total: number, tally: Tally, serverNow: number): Usage["parts"] {
   const inJobs = tally.starts.reduce(
     (sum, start) => sum + Math.max(0, serverNow - start),
     tally.ran,
   );
-  // Jobs that overlapped do not add up to the time that passed.
+  // Overlapping jobs do not add up to the time that passed.
   if (inJobs > total * 1.01 + 1000) {
     return [];
   }
@@ -72,7 +72,7 @@ function countedParts(total: number, tally: Tally, serverNow: number): Usage["pa
   ];
 }
 
-/** The parts as finely as the total, and so that they add up to it (largest remainder). */
+/** The parts with the precision of the total, rounded so that they add up to it (largest remainder). */
 export function usageWords({ total, parts }: Usage): string {
   if (parts.length === 0 || total < 1000) {
     return span(total);
@@ -86,7 +86,7 @@ export function usageWords({ total, parts }: Usage): string {
   return `${span(total)} (${words.join(", ")})`;
 }
 
-/** In whole units; null where the parts are more than the total, as of jobs that overlap. */
+/** In whole units; null if the parts are more than the total, as for jobs that overlap. */
 function shares(
   total: number,
   known: Usage["parts"],

@@ -7,7 +7,7 @@ interface WhyProps {
   serverNow: number;
 }
 
-/** One sentence about the session's state; the link says where its meaning is written down. */
+/** One sentence about the session's state; the link leads to the document that defines it. */
 export function WhyLine({ why, serverNow }: WhyProps) {
   const { parts, fields, document } = why;
   return (

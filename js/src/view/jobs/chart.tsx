@@ -20,7 +20,7 @@ const MOST = 100;
 function LaneView({ lane, timeline }: { lane: Lane; timeline: Timeline }) {
   const scale = WIDTH / (timeline.to - timeline.from);
   const x = (when: number) => Math.round((when - timeline.from) * scale * 10) / 10;
-  // One path however many spans there are; what is short stays visible.
+  // One path for any number of spans; short ones stay visible.
   const path = lane.spans
     .map(([from, to]) => `M${x(from)} 0h${Math.max(1.5, x(to) - x(from))}v10H${x(from)}z`)
     .join("");
@@ -94,7 +94,7 @@ function Chart({ head, jobs, serverNow }: ChartProps) {
   );
 }
 
-/** The course of the session, drawn only while it is open. */
+/** The timeline of the session, drawn only while it is open. */
 export function TimelineSection(props: ChartProps) {
   const [open, setOpen] = useState(false);
   return (

@@ -73,7 +73,7 @@ function ResultView({ result }: { result: Result }) {
   );
 }
 
-/** What the table has of a job beyond its columns. */
+/** What the table knows of a job beyond its columns. */
 function known(job: Job, serverNow: number): [string, string][] {
   const facts: [string, string][] = [];
   if (job.estimate !== null) {
@@ -119,23 +119,23 @@ function Facts({ peek, more }: { peek: Peek; more: readonly [string, string][] }
 interface DetailProps {
   job: Job;
   peeks: Peeks;
-  /** Nobody would answer. */
+  /** No kernel would answer. */
   disabled: boolean;
   serverNow: number;
 }
 
-/** What a row opens: why the job failed, its result, its options, and how to fetch it again. */
+/** The details of a row: why the job failed, its result, its options, and how to fetch it. */
 export function Detail({ job, peeks, disabled, serverNow }: DetailProps) {
   const peek = peeks.get(job.id);
   useEffect(() => {
     if (!disabled) {
       peeks.ask(job.id);
     }
-    // Asked again when there may be more to see.
+    // Ask again when there may be more to show.
   }, [job.id, job.status, disabled]);
   const reason = peek?.reason ?? job.reason;
   return (
-    // biome-ignore lint/a11y/noNoninteractiveTabindex: what is long is scrolled by keys
+    // biome-ignore lint/a11y/noNoninteractiveTabindex: long content is scrolled by keys
     <section class="qsw-detail" aria-label={`Job ${job.id}`} tabIndex={0} {...OWN_KEYS}>
       {reason && (
         <p class="qsw-reason" data-testid="qsw-reason">

@@ -58,7 +58,7 @@ function matches(job: Job, text: string): boolean {
   );
 }
 
-/** Indices of the jobs to be shown. What is not known comes last; equals keep their order. */
+/** Indices of the jobs to show. Unknown values come last; equals keep their order. */
 export function order(
   jobs: JobList,
   { key, descending }: Sorting,
@@ -74,7 +74,7 @@ export function order(
     }
   }
   if (key === "created") {
-    // They came in this order.
+    // Jobs arrived in this order.
     return descending ? found.reverse() : found;
   }
   const values = new Map(found.map((index) => [index, sortValue(jobs.at(index), key, serverNow)]));

@@ -7,7 +7,7 @@ import { runningOf, waitingOf } from "./order";
 
 const TAIL = 6;
 
-/** Ids of one account begin alike: where room is short, the middle goes. */
+/** Ids of one account begin alike, so narrow panels cut the middle. */
 function Id({ id }: { id: string }) {
   return (
     <span class="qsw-id-parts">
@@ -21,14 +21,14 @@ function length(ms: number | null): string {
   return ms === null ? NONE : duration(ms);
 }
 
-/** The reason, without the status that stands before it: "cancelled", "by its user." */
+/** The reason, without the status that is shown before it: "cancelled", "by its user." */
 function continued(reason: string, status: string): string {
   return reason.toLowerCase().startsWith(`${status} `) ? reason.slice(status.length + 1) : reason;
 }
 
 const SOON_MS = 2000;
 
-/** When it may start, in few words: "≈ 12 s", from now on; null if it should have long since. */
+/** When it may start, from now: "≈ 12 s"; null if that time has passed. */
 export function estimateWords({ starts }: Estimate, serverNow: number): string | null {
   const left = starts - serverNow;
   return left > 0 ? `≈ ${span(left)}` : left > -SOON_MS ? "soon" : null;
@@ -36,9 +36,9 @@ export function estimateWords({ starts }: Estimate, serverNow: number): string |
 
 interface RowProps {
   job: Job;
-  /** Its place in the table as it is sorted. */
+  /** Its index in the sorted table. */
   position: number;
-  /** Its place among those of the session that wait; null if it does not. */
+  /** Its place among the session's queued jobs; null if it is not queued. */
   queuePosition: number | null;
   open: boolean;
   selected: boolean;

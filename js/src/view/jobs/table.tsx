@@ -65,7 +65,7 @@ const STEPS: Readonly<Record<string, number>> = {
   End: Number.POSITIVE_INFINITY,
 };
 
-/** Newest first, until another order is asked for. Only the rows in view are in the page. */
+/** Newest first, unless the user sorts. Only the visible rows are in the page. */
 export function JobTable({ jobs, commands, peeks, disabled, serverNow, ask }: TableProps) {
   const scroller = useRef<HTMLDivElement>(null);
   const [topRow, setTopRow] = useState(0);
@@ -73,12 +73,12 @@ export function JobTable({ jobs, commands, peeks, disabled, serverNow, ask }: Ta
   const [sorting, setSorting] = useState(NEWEST_FIRST);
   const [filter, setFilter] = useState<Filter>(EVERYTHING);
   const [selected, setSelected] = useState<ReadonlySet<string>>(new Set());
-  /** Where the focus goes when the row is there. */
+  /** Where the focus goes when the row is drawn. */
   const wanted = useRef<{ position: number; selector: string } | null>(null);
 
   const ordered = useMemo(
     () => order(jobs, sorting, filter, serverNow),
-    // Not the time: rows that count do not change places by themselves.
+    // Without the time: rows must not change places while their times count.
     [jobs, sorting, filter],
   );
   const chosen = useMemo(
@@ -92,7 +92,7 @@ export function JobTable({ jobs, commands, peeks, disabled, serverNow, ask }: Ta
   const known = useRef(ordered.length);
   useLayoutEffect(() => {
     const element = scroller.current;
-    // Who has scrolled down keeps reading the same rows when new ones come in above.
+    // A user who has scrolled down keeps the same rows when new ones come in above.
     if (element && element.scrollTop > 0 && sorting === NEWEST_FIRST) {
       element.scrollTop += (ordered.length - known.current) * ROW_HEIGHT;
     }
@@ -121,7 +121,7 @@ export function JobTable({ jobs, commands, peeks, disabled, serverNow, ask }: Ta
   };
   const cancel = (jobId: string) => {
     commands.send({ do: "cancel_job", job_id: jobId });
-    // The button will go; the focus must not fall back to the notebook's cell.
+    // The button disappears; the focus must not fall back to the notebook's cell.
     scroller.current?.focus({ preventScroll: true });
   };
   const toggle = (jobId: string) => {
@@ -160,7 +160,7 @@ export function JobTable({ jobs, commands, peeks, disabled, serverNow, ask }: Ta
     }
     wanted.current = { position, selector: `[data-testid="${from.dataset.testid}"]` };
     setTopRow(Math.floor(element.scrollTop / ROW_HEIGHT));
-    // If the row is there already, nothing is drawn anew.
+    // If the row is in the page already, nothing is drawn again.
     element
       .querySelector<HTMLElement>(`[data-position="${position}"] ${wanted.current.selector}`)
       ?.focus({ preventScroll: true });
@@ -191,7 +191,7 @@ export function JobTable({ jobs, commands, peeks, disabled, serverNow, ask }: Ta
           <td colSpan={5}>
             <Detail job={job} peeks={peeks} disabled={disabled} serverNow={serverNow} />
           </td>
-          {/* These columns go where room is short; one cell across all would keep them. */}
+          {/* Narrow panels hide these columns; one cell across all would keep them. */}
           <td class="qsw-hidden-with-words" />
           <td class="qsw-hidden-with-program" />
           <td class="qsw-hidden-with-created" />

@@ -23,7 +23,7 @@ export interface Lane {
 export interface Timeline {
   from: number;
   to: number;
-  /** Only those of which something is known. */
+  /** Only those with known times. */
   lanes: readonly Lane[];
 }
 
@@ -36,10 +36,10 @@ const LABELS: Readonly<Record<LaneName, string>> = {
   idle: "Idle, paid",
   inactive: "Inactive",
 };
-/** Spans nearer to each other than this part of the whole cannot be told apart. */
+/** Spans closer to each other than this part of the whole cannot be distinguished. */
 const FINENESS = 1 / 500;
 
-/** Spans in order, with those that touch made one: however many jobs, few remain. */
+/** Sorted spans with touching ones merged: few remain, however many jobs there are. */
 export function merge(spans: readonly Span[], gap = 0): Span[] {
   const merged: [number, number][] = [];
   for (const [from, to] of spans.filter(([a, b]) => b >= a).sort(([a], [b]) => a - b)) {
@@ -53,7 +53,7 @@ export function merge(spans: readonly Span[], gap = 0): Span[] {
   return merged;
 }
 
-/** What of some spans is not covered by others; both are merged. */
+/** The parts of some spans that others do not cover; both are merged. */
 export function without(spans: readonly Span[], others: readonly Span[]): Span[] {
   return spans.flatMap(([from, to]) => {
     const left: Span[] = [];
@@ -75,11 +75,11 @@ const STAGE_LANES = ["preparing", "device", "finishing"] as const;
 interface Course {
   waits: Span | null;
   runs: Span | null;
-  /** What of its run went into which stage, where that is known. */
+  /** How its run splits into stages, if that is known. */
   stages: readonly (readonly [lane: LaneName, span: Span])[];
 }
 
-/** When a job waited and ran; what is not known is null. */
+/** When a job waited and ran; null if not known. */
 export function courseOf(jobs: JobList, index: number, now: number): Course {
   const { status, created, waited, ran, stages } = jobs.at(index);
   if (created === null) {
@@ -140,14 +140,14 @@ export function timelineOf(head: Head, jobs: JobList, serverNow: number): Timeli
     for (const [lane, span] of stages) {
       found[lane].push(span);
     }
-    // A job whose stages are known is in their lanes.
+    // A job with known stages is drawn in the lanes of the stages.
     if (runs && stages.length === 0) {
       found.running.push(runs);
     }
   }
   const active = spansOf(head, ["active", "pending_inactive", "pending_closed"], now);
   const ran = merge(running);
-  // Where no job has times, nobody knows when the session was idle.
+  // If no job has times, it is unknown when the session was idle.
   found.idle = head.mode === "dedicated" && ran.length > 0 ? without(merge(active), ran) : [];
   const all = Object.values(found).flat();
   if (all.length === 0) {

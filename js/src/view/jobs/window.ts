@@ -1,4 +1,4 @@
-/** Which rows of a long table are in the page. All rows have one height, one may be opened. */
+/** Computes which rows of a long table are in the page. Rows have the same height; one may be open. */
 
 export const ROW_HEIGHT = 28;
 export const DETAIL_HEIGHT = 236;
@@ -9,7 +9,7 @@ export interface RowWindow {
   first: number;
   /** One past the last row. */
   last: number;
-  /** Heights in px of what is left out before and after. */
+  /** Heights in px of the rows that are left out before and after. */
   above: number;
   below: number;
 }
@@ -27,7 +27,7 @@ export function rowWindow(count: number, topRow: number, opened: number | null):
   };
 }
 
-/** Where a row begins, in px below the header. */
+/** The top of a row, in px below the header. */
 export function rowTop(position: number, opened: number | null): number {
   return position * ROW_HEIGHT + (opened !== null && opened < position ? DETAIL_HEIGHT : 0);
 }

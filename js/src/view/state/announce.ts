@@ -1,10 +1,10 @@
 import { useRef } from "preact/hooks";
 import type { Snapshot } from "./model";
 
-/** Nobody is interrupted more often than this. */
+/** Screen readers are not interrupted more often than this. */
 const QUIET_MS = 5000;
 
-/** What is worth being told of. */
+/** What is worth announcing. */
 export interface News {
   status: string | null;
   trouble: string | null;
@@ -20,7 +20,7 @@ export function newsOf({ head, jobs, link }: Snapshot, stale: boolean): News {
   return { status: head.status, trouble, completed, failed, cancelled };
 }
 
-/** What has happened in between, in few words; nothing is an empty text. */
+/** What has happened in between, in few words; empty if nothing. */
 export function announcement(before: News, now: News): string {
   const ended = [
     [now.completed - before.completed, "done"],
@@ -42,16 +42,16 @@ export function announcement(before: News, now: News): string {
     .join(". ");
 }
 
-/** What is said, and which one it is: the same words may be news again. */
+/** The announcement and its number: the same words may be announced again. */
 export interface Announced {
   n: number;
   text: string;
-  /** Browser time in ms, and what was the state of things then. */
+  /** Browser time in ms, and the state at that time. */
   at: number;
   told: News;
 }
 
-/** The next thing to say: what has come together since the last, when it is time again. */
+/** The next announcement: what has changed since the last one, when it is time. */
 export function next(last: Announced, news: News, now: number): Announced {
   const text = announcement(last.told, news);
   return text === "" || now - last.at < QUIET_MS
@@ -59,7 +59,7 @@ export function next(last: Announced, news: News, now: number): Announced {
     : { n: last.n + 1, text, at: now, told: news };
 }
 
-/** The text for screen readers. What there is when the panel appears is no news. */
+/** The text for screen readers. The state when the panel appears is not announced. */
 export function useAnnouncement(snapshot: Snapshot, stale: boolean, now: number): Announced {
   const news = newsOf(snapshot, stale);
   const known = snapshot.link.state !== "connecting";

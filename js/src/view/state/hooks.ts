@@ -5,17 +5,17 @@ import { reader, type Snapshot } from "./model";
 import { isAnswered, isUnheard, named, nameOf, type Sent, sent } from "./pending";
 import { beatOf } from "./shape";
 
-/** The model's state, and when it was last heard. Traits of one message cause one drawing. */
+/** The model's state, and when it was last updated. The traits of one message cause one drawing. */
 export function useSession(model: Model): {
   snapshot: Snapshot;
   pulse: Pulse;
-  /** Tell that the next beat is asked for. */
+  /** Records that the next beat is requested. */
   asks: () => void;
 } {
   const [version, changed] = useReducer((n: number) => n + 1, 0);
   const [pulse, setPulse] = useState(() => firstPulse(beatOf(model.get("beat")), Date.now()));
   const asked = useRef(false);
-  // Before the page is drawn, or what comes in between would be missed.
+  // Before the page is drawn, or updates in between would be missed.
   useLayoutEffect(() => {
     const onChange = () => changed(undefined);
     const onBeat = () => {
@@ -48,7 +48,7 @@ export function useSession(model: Model): {
   return { snapshot, pulse, asks };
 }
 
-/** The browser's time, drawn anew at this interval while someone can see it. */
+/** The browser's time, updated at this interval while it is visible. */
 export function useNow(interval: number): number {
   const [, tick] = useReducer((n: number) => n + 1, 0);
   useEffect(() => {
@@ -60,7 +60,7 @@ export function useNow(interval: number): number {
 
 const LOOK_MS = 20_000;
 
-/** Tells the kernel that somebody looks: not every host does, and none of a side panel. */
+/** Tells the kernel that the panel is looked at: not every host does, and none for a side panel. */
 export function useLooks(model: Model, stale: boolean): void {
   useEffect(() => {
     if (stale) {
@@ -84,11 +84,11 @@ export function useLooks(model: Model, stale: boolean): void {
 export interface Commands {
   send(command: Command): void;
   isPending(kind: Command["do"], jobId?: string): boolean;
-  /** Names of those that wait until the kernel has run its cell. */
+  /** Names of the commands that wait until the kernel has run its cell. */
   unheard: readonly string[];
 }
 
-/** Sends commands and remembers those unanswered. Of those sent before a silence nobody knows. */
+/** Sends commands and remembers unanswered ones, but none from before an interruption. */
 export function useCommands(
   model: Model,
   snapshot: Snapshot,

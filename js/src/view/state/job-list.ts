@@ -1,23 +1,29 @@
-import { type Estimates, type Reason, STAGES, type Stage, type StageTimes } from "../../contract";
+import {
+  type Estimates,
+  JOB_STATES,
+  type Reason,
+  STAGES,
+  type Stage,
+  type StageTimes,
+} from "../../contract";
 import { pageOf } from "./shape";
 
-export type JobStatus = "queued" | "running" | "completed" | "failed" | "cancelled" | "unknown";
+export type JobStatus = (typeof JOB_STATES)[number] | "unknown";
 
-const BY_CODE: readonly JobStatus[] = ["queued", "running", "completed", "failed", "cancelled"];
 const RUN = 0x80;
-/** Of a job's byte: the code of its state, and what it is doing above that. */
+/** The parts of a job's byte: the code of its state, and its stage above that. */
 const MEANING = 0x3f;
 const CODE = 0x0f;
 const UNKNOWN = 0x0f;
 const NO_STAGES: StageTimes = [];
 
 export interface Job {
-  /** Its place in the order in which the jobs came, from 0. */
+  /** Its index in the order of arrival, from 0. */
   index: number;
   id: string;
   program: string;
   status: JobStatus;
-  /** What it does while it runs; null where that is not known. */
+  /** Its stage while it runs; null if not known. */
   stage: Stage | null;
   tags: readonly string[];
   /** Epoch ms on the server's clock. */
@@ -32,7 +38,7 @@ export interface Job {
   estimate: Estimate | null;
 }
 
-/** When a job may start, in epoch ms on the server's clock, and how the service knows. */
+/** When a job may start, in epoch ms on the server's clock, and the basis of that estimate. */
 export interface Estimate {
   starts: number;
   basis: string;
@@ -40,16 +46,16 @@ export interface Estimate {
 
 export type Counts = Readonly<Record<JobStatus, number>>;
 
-/** What is counted over all jobs. */
+/** Figures over all jobs. */
 export interface Tally {
   counts: Counts;
-  /** ms that the jobs which have ended ran. */
+  /** Total ms for which finished jobs ran. */
   ran: number;
-  /** Epoch ms at which those that run began. */
+  /** Epoch ms at which running jobs started. */
   starts: number[];
-  /** Epoch ms at which each of those that run came to each of `STAGES`. */
+  /** Epoch ms at which each running job reached each of `STAGES`. */
   underway: StageTimes[];
-  /** Whether the times of all that ran or run are known. */
+  /** Whether the times of all finished and running jobs are known. */
   timed: boolean;
 }
 
@@ -57,7 +63,7 @@ export function isFinal(status: JobStatus): boolean {
   return status === "completed" || status === "failed" || status === "cancelled";
 }
 
-/** One byte for each job, from bytes in which equal neighbours are a run. */
+/** Decodes one byte for each job from bytes in which equal neighbours form a run. */
 export function readStates(bytes: DataView | undefined, count: number): Uint8Array {
   const states = new Uint8Array(count).fill(UNKNOWN);
   if (!(bytes instanceof DataView)) {
@@ -92,7 +98,7 @@ interface Columns {
   stages: readonly (StageTimes | null)[];
 }
 
-/** Pages never change, they are replaced: each is read once. */
+/** Pages are replaced and never change, so each is decoded once. */
 const read = new WeakMap<object, Columns>();
 
 function expand<T>(runs: readonly (readonly [T, number])[]): T[] {
@@ -122,7 +128,7 @@ function columnsOf(raw: unknown): Columns | null {
   return columns;
 }
 
-/** All jobs of a session. They may be incomplete while messages are under way. */
+/** All jobs of a session. The list may be incomplete while messages are under way. */
 export class JobList {
   readonly count: number;
   readonly #states: Uint8Array;
@@ -154,7 +160,7 @@ export class JobList {
   }
 
   statusAt(index: number): JobStatus {
-    return BY_CODE[(this.#states[index] ?? UNKNOWN) & CODE] ?? "unknown";
+    return JOB_STATES[(this.#states[index] ?? UNKNOWN) & CODE] ?? "unknown";
   }
 
   /** What it does while it runs. */
@@ -198,7 +204,7 @@ export class JobList {
     return -1;
   }
 
-  /** Its place among those of the session that wait, 1 for the next. */
+  /** Its place among the session's queued jobs, 1 for the next. */
   queuePosition(index: number): number {
     let position = 1;
     for (let before = 0; before < index; before++) {

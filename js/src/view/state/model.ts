@@ -11,11 +11,11 @@ export interface Snapshot {
   commands: Commands;
 }
 
-/** More than anybody has: bounds what a wrong number can cost. */
+/** More than any session has: limits what a wrong number can cost. */
 const MOST_JOBS = 1_000_000;
 const MOST_PAGES = 20_000;
 
-/** Reads a model; the list of jobs is the same object as long as no job is another one. */
+/** Reads a model; the list of jobs is the same object until a job changes. */
 export function reader(model: Model): () => Snapshot {
   let parts: readonly unknown[] = [];
   let jobs = new JobList(0, 1, [], undefined, [], estimatesOf(undefined));

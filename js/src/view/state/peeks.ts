@@ -10,14 +10,14 @@ export interface Peeks {
   ask(jobId: string): void;
 }
 
-/** Looks into jobs on demand; the last ones are kept. */
+/** Requests previews of jobs; the last ones are kept. */
 export function usePeeks(model: Model, commands: Commands): Peeks {
   const [found, setFound] = useState<ReadonlyMap<string, Peek>>(new Map());
   const asked = useRef(new Set<string>());
   useEffect(() => {
     const onMessage = (message: unknown) => {
       const peek = peekOf(message);
-      // What other views of this model have asked for comes here as well.
+      // Answers to other views of this model arrive here as well.
       if (peek && asked.current.has(peek.job_id)) {
         setFound((last) =>
           new Map([...last].slice(-MOST_KEPT).filter(([id]) => id !== peek.job_id)).set(

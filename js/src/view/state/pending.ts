@@ -1,10 +1,10 @@
 import type { Command, Message } from "../../contract";
 import type { Snapshot } from "./model";
 
-/** A kernel that is free has heard a command by then; one that runs a cell may have to end it. */
+/** An idle kernel has received a command by then; a busy one may have to finish its cell. */
 const UNHEARD_MS = 3000;
 
-/** A command on its way, and how the things looked that its answer will change. */
+/** A command that was sent, and the state that its answer will change. */
 export interface Sent {
   message: Message;
   /** The number of the kernel's last beat. */
@@ -22,7 +22,7 @@ function outlook(command: Command, { head, jobs }: Snapshot): string {
   return JSON.stringify(subject);
 }
 
-/** Gives a command a name. */
+/** Returns a name for a command. */
 export function named(command: Command): Message {
   return { ...command, ref: Math.random().toString(36).slice(2, 12) };
 }
@@ -31,7 +31,7 @@ export function sent(command: Command, snapshot: Snapshot, beat: number, at: num
   return { message: named(command), beat, at, before: outlook(command, snapshot) };
 }
 
-/** Whether there is an answer, or what was wanted has come about. */
+/** Whether there is an answer, or the wanted state is reached. */
 export function isAnswered({ message, before }: Sent, snapshot: Snapshot): boolean {
   const { ref, do: kind } = message;
   if (kind === "peek" || kind === "refresh") {
@@ -54,7 +54,7 @@ export function isUnheard(
   return late && link.state === "live" && !commands.heard.includes(message.ref);
 }
 
-/** What was sent, in the words of its button. */
+/** The command, as its button names it. */
 export function nameOf(command: Command): string {
   return NAMES[command.do] + ("job_id" in command ? ` ${command.job_id}` : "");
 }

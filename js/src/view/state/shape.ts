@@ -1,6 +1,6 @@
 /**
- * What comes over the wire, made into what the view expects. The kernel's package and this module
- * match, but a saved notebook may hold anything, and nothing of it may break the page.
+ * Validates what comes over the wire. The kernel's package and this module match, but a saved
+ * notebook may contain anything, and nothing in it may break the page.
  */
 import type {
   Beat,
@@ -49,7 +49,7 @@ function oneOf<T extends string>(value: unknown, known: readonly T[], otherwise:
   return known.find((each) => each === value) ?? otherwise;
 }
 
-/** The first of those with the same key: equal keys would confuse the drawing. */
+/** The first of those with the same key: Preact needs distinct keys. */
 function unique<T>(values: readonly T[], keyOf: (value: T) => unknown): T[] {
   return [...new Map([...values].reverse().map((each) => [keyOf(each), each])).values()].reverse();
 }
@@ -226,7 +226,7 @@ function resultOf(value: unknown): Result {
   return { ...result, shots: numberOr(shots, 0), counts: unique(rows, ([bits]) => bits) };
 }
 
-/** The answer to a look into a job; null for any other message. */
+/** The preview of a job; null for any other message. */
 export function peekOf(message: unknown): Peek | null {
   const peek = fields(fields(message).peek);
   if (typeof peek.job_id !== "string") {

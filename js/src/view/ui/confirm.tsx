@@ -12,7 +12,7 @@ export const PENDING_NAMES: Readonly<Record<SessionCommand, string>> = {
   cancel_queued: "Cancelling…",
 };
 
-/** What is asked before a command is sent. */
+/** The question before a command is sent. */
 export interface Question {
   command: Command;
   name: string;
@@ -21,7 +21,7 @@ export interface Question {
   keep: string;
 }
 
-/** What the command will do to how many jobs. */
+/** What the command will do, and to how many jobs. */
 export function consequence(command: SessionCommand, { queued, running }: Counts): string {
   if (command === "close") {
     const verb = queued + running === 1 ? "finishes" : "finish";

@@ -6,7 +6,7 @@ const THANKS_MS = 1500;
 
 interface CopyProps {
   text: string;
-  /** What it is, as in "Copy session id". */
+  /** What is copied, as in "Copy session id". */
   what: string;
   testId?: string;
 }

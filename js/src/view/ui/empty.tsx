@@ -3,7 +3,7 @@ interface EmptyProps {
   closed: boolean;
 }
 
-/** What stands where the jobs would be. */
+/** The text in place of the jobs. */
 export function Empty({ connecting, closed }: EmptyProps) {
   if (connecting) {
     return <p class="qsw-empty">Waiting for the first answer.</p>;

@@ -20,7 +20,7 @@ function long(ms: number): string {
   return ms < DAY ? pair(ms, HOUR, "h", MINUTE, "min") : pair(ms, DAY, "d", HOUR, "h");
 }
 
-/** A length that is being counted or was measured: fractions of a second while they matter. */
+/** A duration that is counted or measured: with fractions of a second while they matter. */
 export function duration(ms: number): string {
   const length = Math.max(0, ms);
   if (length < SECOND) {
@@ -29,13 +29,13 @@ export function duration(ms: number): string {
   return length < MINUTE ? `${(Math.floor(length / 100) / 10).toFixed(1)} s` : long(length);
 }
 
-/** A length that was configured or is far off: whole seconds. */
+/** A duration that was configured or is long: whole seconds. */
 export function span(ms: number): string {
   const length = Math.max(0, ms);
   return length < MINUTE ? `${Math.floor(length / SECOND)} s` : long(length);
 }
 
-/** In which steps `span` says a length. */
+/** The step to which `span` rounds a duration. */
 export function resolution(ms: number): readonly [ms: number, unit: string] {
   if (ms < HOUR) {
     return [SECOND, "s"];
@@ -53,7 +53,7 @@ function coarse(ms: number): string {
   return ms < 2 * DAY ? `${Math.floor(ms / HOUR)} h` : `${Math.floor(ms / DAY)} days`;
 }
 
-/** In one unit only, so that it changes seldom. */
+/** In one unit only, so that it rarely changes. */
 export function relative(then: number, now: number): string {
   const length = Math.abs(now - then);
   if (length < SECOND) {
@@ -74,7 +74,7 @@ const ABSOLUTE = new Intl.DateTimeFormat(undefined, {
 
 const LAST_TIME = 8.64e15;
 
-/** Whether a number can be shown as a date at all. */
+/** Whether a number is a valid date. */
 export function isTime(ms: number): boolean {
   return Math.abs(ms) <= LAST_TIME;
 }
@@ -108,7 +108,7 @@ export function count(n: number, noun: string): string {
   return `${n} ${noun}${n === 1 ? "" : "s"}`;
 }
 
-/** An ISO 8601 time in epoch ms, or null if it is none. */
+/** An ISO 8601 time in epoch ms, or null if it is not one. */
 export function epoch(value: unknown): number | null {
   const ms = typeof value === "string" ? Date.parse(value) : Number.NaN;
   return Number.isNaN(ms) ? null : ms;

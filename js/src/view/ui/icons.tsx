@@ -1,4 +1,4 @@
-/** 16 px line icons in the text's colour. They repeat what stands beside them in words. */
+/** 16 px line icons in the text's colour. They repeat the words beside them. */
 
 const PATHS = {
   accepting: "M8 2.5a5.5 5.5 0 1 0 0 11 5.5 5.5 0 0 0 0-11M5.5 8.2l1.8 1.8 3.4-3.8",

@@ -4,7 +4,7 @@
  */
 export const OWN_KEYS = { "data-lm-suppress-shortcuts": "true" } as const;
 
-/** Other hosts listen further up. Keys with a modifier are theirs. */
+/** Other hosts listen on outer elements. Keys with a modifier are left to them. */
 export function keepPlainKeys(event: KeyboardEvent): void {
   if (!event.ctrlKey && !event.metaKey && !event.altKey) {
     event.stopPropagation();

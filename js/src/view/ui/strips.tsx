@@ -6,7 +6,7 @@ import { OWN_KEYS } from "./keys";
 
 interface RetryProps {
   link: Link;
-  /** ms since the last try. */
+  /** ms since the last attempt. */
   age: number;
 }
 
@@ -26,7 +26,7 @@ export function RetryStrip({ link, age }: RetryProps) {
   );
 }
 
-/** Of commands that the kernel will get when its cell has ended. */
+/** Shows commands that the kernel will receive when its cell has ended. */
 export function WaitingStrip({ names }: { names: readonly string[] }) {
   const acts = names.length === 1 ? "acts" : "act";
   return names.length === 0 ? null : (

@@ -1,12 +1,12 @@
 import { absolute, isTime, moment, NONE } from "./format";
 
 interface WhenProps {
-  /** Epoch ms; what is no time is a dash. */
+  /** Epoch ms; an invalid time is shown as a dash. */
   ms: number | null;
   serverNow: number;
 }
 
-/** The time of day, with all of it for who points at it. */
+/** The time of day; the tooltip has the full date. */
 export function When({ ms, serverNow }: WhenProps) {
   if (ms === null || !isTime(ms)) {
     return <>{NONE}</>;

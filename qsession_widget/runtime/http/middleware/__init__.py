@@ -1,1 +1,1 @@
-"""What stands around every route."""
+"""ASGI middlewares, and the guard of connections."""

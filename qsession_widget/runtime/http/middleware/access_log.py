@@ -1,7 +1,7 @@
-"""The runtime's log: a line for each request, as text or as JSON, with an id to find it by.
+"""The runtime's log: one line for each request, as text or JSON, with the request's id.
 
-The id is in the answer's `X-Request-ID`, and in the `trace` of an answer that is an error. Queries
-and headers are left out: nothing secret is in a line.
+The id is also in the response's `X-Request-ID`, and in the `trace` of errors. Queries and headers
+are not logged, since they may contain secrets.
 """
 
 from __future__ import annotations
@@ -34,28 +34,28 @@ FORMATS = ("text", "json")
 REQUEST_ID = "X-Request-ID"
 
 LOG_BYTES = 10_000_000
-"""A log that is larger is put aside, in the place of the one before."""
+"""A larger log is rotated; one older log is kept."""
 
-_GATHERED_SECONDS = 0.1
+_BUFFERED_SECONDS = 0.1
 _PATH_BYTES = 512
 _STDERR = 2
 _FRESH = os.O_WRONLY | os.O_CREAT | os.O_EXCL
 _COPIED_BYTES = 2**20
 
 _HERE = secrets.token_hex(10)
-"""Tells this process's requests from those of others."""
+"""Prefix of request ids, different in each process."""
 _numbers = itertools.count(1)
 
 _TEXT = "%(asctime)s %(levelname)s %(name)s: %(message)s"
 
 
 @dataclass
-class Asked:
+class CurrentRequest:
     """A request that is being answered.
 
     Attributes:
-        owner: who asks, as soon as that is known.
-        status: of the answer; 500 until there is one.
+        owner: the user, as soon as they are known.
+        status: of the response; 500 until there is one.
     """
 
     id: str = field(default_factory=lambda: f"{_HERE}{next(_numbers):012x}")
@@ -63,24 +63,24 @@ class Asked:
     status: int = 500
 
 
-_asked: ContextVar[Asked | None] = ContextVar("qsession_widget_request", default=None)
+_current: ContextVar[CurrentRequest | None] = ContextVar("qsession_widget_request", default=None)
 
 
 def request_id() -> str:
-    """Give the id of the request that is being answered; outside of one a new id."""
-    asked = _asked.get()
-    return Asked().id if asked is None else asked.id
+    """Return the id of the current request; a new id outside of requests."""
+    current = _current.get()
+    return CurrentRequest().id if current is None else current.id
 
 
 def note_owner(owner: str) -> None:
-    """Say whose the request is that is being answered."""
-    asked = _asked.get()
-    if asked is not None:
-        asked.owner = owner
+    """Note which user sent the current request."""
+    current = _current.get()
+    if current is not None:
+        current.owner = owner
 
 
 class AccessLogMiddleware:
-    """An application with a line in the log for each of its requests."""
+    """Logs one line for each request."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
@@ -90,45 +90,45 @@ class AccessLogMiddleware:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        asked = Asked()
-        _asked.set(asked)
+        current = CurrentRequest()
+        _current.set(current)
         began = time.perf_counter()
 
         async def answer(message: Message) -> None:
             if message["type"] == "http.response.start":
-                asked.status = message["status"]
-                named = (REQUEST_ID.lower().encode(), asked.id.encode())
+                current.status = message["status"]
+                named = (REQUEST_ID.lower().encode(), current.id.encode())
                 message["headers"] = [*message.get("headers", ()), named]
             await send(message)
 
         try:
             await self._app(scope, receive, answer)
         finally:
-            _write(asked, scope, (time.perf_counter() - began) * 1_000)
+            _write(current, scope, (time.perf_counter() - began) * 1_000)
 
 
 def path_of(scope: Scope) -> str:
-    """Give a request's path for a line: without its query, without ends of lines, and cut."""
+    """Return a request's path for the log: without its query, quoted, and cut to a length."""
     return quote(scope["raw_path"][:_PATH_BYTES], safe="/%:@!$&'()*+,;=~-._")
 
 
-def _write(asked: Asked, scope: Scope, milliseconds: float) -> None:
+def _write(current: CurrentRequest, scope: Scope, milliseconds: float) -> None:
     path = path_of(scope)
     log.info(
         "%s %s %s %s %d %.1f ms",
-        asked.id,
-        asked.owner or "-",
+        current.id,
+        current.owner or "-",
         scope["method"],
         path,
-        asked.status,
+        current.status,
         milliseconds,
         extra={
             "fields": {
-                "request_id": asked.id,
-                "owner": asked.owner,
+                "request_id": current.id,
+                "owner": current.owner,
                 "method": scope["method"],
                 "path": path,
-                "status": asked.status,
+                "status": current.status,
                 "ms": round(milliseconds, 1),
             }
         },
@@ -136,10 +136,10 @@ def _write(asked: Asked, scope: Scope, milliseconds: float) -> None:
 
 
 class JsonFormatter(logging.Formatter):
-    """One JSON object a line: `time`, `level`, `logger`, `message`, and what else there is."""
+    """Formats a record as one JSON object: `time`, `level`, `logger`, `message`, other fields."""
 
     def format(self, record: logging.LogRecord) -> str:
-        """Write a record."""
+        """Format a record."""
         line: dict[str, Any] = {
             "time": datetime.fromtimestamp(record.created, UTC).isoformat(),
             "level": record.levelname,
@@ -153,38 +153,38 @@ class JsonFormatter(logging.Formatter):
 
 
 def put_aside(file: Path) -> None:
-    """Keep what is in a log as `NAME.1`, in the place of the one before, and go on with none in it.
+    """Rotate a log: copy it to `NAME.1`, in the place of the previous copy, and empty it.
 
-    The file itself stays: worker processes have it open as well. All of them append to it.
+    The file itself stays, since worker processes have it open for appending as well.
     """
     aside = file.with_name(f"{file.name}.1")
     aside.unlink(missing_ok=True)
-    # Not readable by others, not even for a moment.
+    # Never readable by other users, not even for a moment.
     with file.open("rb") as source, open(os.open(aside, _FRESH, 0o600), "wb") as target:  # noqa: PTH123 - opened with its mode
         shutil.copyfileobj(source, target, _COPIED_BYTES)
     os.truncate(file, 0)
 
 
-class _Gathering(logging.StreamHandler[TextIO]):
-    """Writes what has gathered ten times a second, and at once what is more than information.
+class _BufferingHandler(logging.StreamHandler[TextIO]):
+    """Buffers records: writes ten times a second, and at once for warnings and errors.
 
-    To hand each line to the system by itself takes longer than to put it together. A file that has
-    become too large is put aside.
+    A system call for each line would take longer than formatting it. Rotates a log file that has
+    become too large.
 
     Args:
-        file: the runtime's own log file, which is put aside if stderr goes there.
+        file: the runtime's own log file, which is rotated if stderr goes there.
     """
 
     def __init__(self, file: Path | None) -> None:
         super().__init__(sys.stderr)
         self._file = file if file is not None and _is_stderr(file) else None
         if isinstance(sys.stderr, TextIOWrapper):
-            # By itself it hands over each line.
+            # By default it writes each line.
             sys.stderr.reconfigure(line_buffering=False, write_through=False)
         self._later: asyncio.TimerHandle | None = None
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Take a record."""
+        """Add a record to the buffer."""
         try:
             self.stream.write(self.format(record) + self.terminator)
         except Exception:  # noqa: BLE001 - as every handler does
@@ -194,23 +194,23 @@ class _Gathering(logging.StreamHandler[TextIO]):
         if loop is None:
             self.flush()
         elif self._later is None:
-            self._later = loop.call_later(_GATHERED_SECONDS, self.flush)
+            self._later = loop.call_later(_BUFFERED_SECONDS, self.flush)
 
     def flush(self) -> None:
-        """Write what has gathered."""
+        """Write the buffer."""
         self._later = None
         super().flush()
         if self._file is not None and os.fstat(_STDERR).st_size > LOG_BYTES:
             try:
                 put_aside(self._file)
             except OSError as error:
-                # It grows on; to try at each line would take longer and longer.
+                # The log goes on growing; trying again at each line would take longer and longer.
                 self._file = None
                 self.stream.write(f"the log cannot be put aside: {error}\n")
 
 
 def _is_stderr(file: Path) -> bool:
-    """Whether what is written to stderr is added to the end of a file."""
+    """Whether stderr is appended to a file."""
     try:
         appends = fcntl.fcntl(_STDERR, fcntl.F_GETFL) & os.O_APPEND
         return bool(appends) and os.path.samestat(os.fstat(_STDERR), file.stat())
@@ -230,11 +230,10 @@ def set_up(form: str, file: Path | None = None) -> None:
 
     Args:
         form: one of `FORMATS`.
-        file: is put aside, as `NAME.1`, whenever it is larger than `LOG_BYTES`; where stderr goes
-            somewhere else, that is left alone.
+        file: is rotated to `NAME.1` whenever it is larger than `LOG_BYTES`, if stderr goes there.
     """
-    # Nothing of this is in a line.
+    # The formats contain none of these.
     logging.logThreads = logging.logProcesses = logging.logMultiprocessing = False
-    handler = _Gathering(file)
+    handler = _BufferingHandler(file)
     handler.setFormatter(JsonFormatter() if form == "json" else logging.Formatter(_TEXT))
     logging.basicConfig(level=logging.INFO, handlers=[handler])

@@ -1,4 +1,4 @@
-"""Says with each answer what it is the answer of, so that no client takes it for another's."""
+"""Labels each response with what it is the response to, so that clients can detect mix-ups."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ if TYPE_CHECKING:
 OK = 200
 
 
-class Named:
-    """Adds to an answer of a GET its path, and to one of a POST the key that came with it."""
+class AnswerIdentityMiddleware:
+    """Adds its path to the response of a GET, and the idempotency key to that of a POST."""
 
     def __init__(self, app: ASGIApp) -> None:
-        """Wrap an application, below what cuts off prefixes."""
+        """Wrap an application, inside of `PrefixMiddleware`."""
         self._app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:

@@ -1,9 +1,9 @@
-"""What a connection may hold of the server: descriptors, memory and time, before and after a token.
+"""Limits what connections may use of the server: descriptors, memory and time.
 
-A connection is a stranger's until a request on it has shown a good token. Strangers share a part of
-the connections, the administrator has a part that is theirs alone, and the other users share the
-rest. Where strangers have taken their part, the oldest connection of the address that has the most
-makes room, so that a newcomer, who may be a user, always gets in.
+A connection is unauthenticated (a stranger's) until a request on it has brought a valid token.
+Strangers share a part of the connections, the administrator has a part of their own, and the other
+users share the rest. When strangers have used up their part, the oldest connection of the address
+that has the most is closed, so that a new connection, which may be a user's, is always accepted.
 """
 
 from __future__ import annotations
@@ -36,24 +36,24 @@ MAX_HEAD_BYTES = 64 * 1024
 """Largest head of a request: its first line, its headers, and what may follow a chunked body."""
 
 MAX_HEADERS = 128
-"""Most headers of a request; IBM's client sends a dozen."""
+"""Most headers of a request; IBM's client sends about a dozen."""
 
 MAX_PIPELINED = 16
 """Most requests that a connection may send before the first of them is answered."""
 
 HEAD_SECONDS = 10.0
-"""How long a head, a TLS handshake, or a stranger's next request may take to come."""
+"""Time limit for a head, a TLS handshake, and a stranger's next request."""
 
 BODY_SECONDS = 30.0
-"""For how long a body may come slower than `BODY_BYTES`, or an answer not be read at all."""
+"""Time within which `BODY_BYTES` of a body have to come, or some of a response to be read."""
 
 BODY_BYTES = 4_096
-"""Least part of a body that has to come in `BODY_SECONDS`."""
+"""Least number of bytes of a body that have to come in `BODY_SECONDS`."""
 
 MOST_CONNECTIONS = 8_192
 MOST_STRANGERS = 512
 _OWN_DESCRIPTORS = 96
-"""Of the store, the log, the forkserver and the listeners, with room to spare."""
+"""Descriptors of the store, the log, the forkserver and the listeners, with a reserve."""
 _OF_A_WORKER = 8
 _TOLD_EVERY_SECONDS = 60.0
 _AFTER_FAILURE_SECONDS = 0.1
@@ -61,11 +61,11 @@ _EXTENSION = "qsession.connection"
 
 
 class CrowdedError(AuthenticationError):
-    """The token is good, and its user has as many connections as they may have."""
+    """The token is valid, but its user has too many connections."""
 
 
 class Entry(Protocol):
-    """A connection as the list of all of them sees it."""
+    """A connection as the pool sees it."""
 
     @property
     def peer(self) -> str:
@@ -76,21 +76,21 @@ class Entry(Protocol):
         """Whether a request is being answered."""
 
     def drop(self) -> None:
-        """Close it at once."""
+        """Close the connection at once."""
 
 
 def raise_descriptor_limit(workers: int) -> int:
-    """Take as many descriptors as the system gives, and return how many connections that is.
+    """Raise the limit of descriptors, and return how many connections it allows.
 
     Args:
-        workers: processes that run jobs, each of which takes a few descriptors.
+        workers: number of worker processes, each of which needs a few descriptors.
     """
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     wanted = 2 * MOST_CONNECTIONS
     if hard != resource.RLIM_INFINITY:
         wanted = min(wanted, hard)
     if soft != resource.RLIM_INFINITY and soft < wanted:
-        # A system may have a lower limit of its own than it says.
+        # The real limit of a system may be lower than the one that it reports.
         with contextlib.suppress(ValueError, OSError):
             resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
             soft = wanted
@@ -100,10 +100,10 @@ def raise_descriptor_limit(workers: int) -> int:
 
 
 class ConnectionPool:
-    """All connections, and whose they are.
+    """All connections and their users, with limits for each group.
 
     Args:
-        most: how many there may be.
+        most: how many connections there may be.
     """
 
     def __init__(self, most: int) -> None:
@@ -120,11 +120,11 @@ class ConnectionPool:
 
     @property
     def count(self) -> int:
-        """How many there are."""
+        """Number of connections."""
         return self._stranger_count + len(self._owner_of)
 
     def enter(self, entry: Entry) -> None:
-        """Take a new connection in, and make room for it among the strangers."""
+        """Add a new connection, and close another one if strangers have too many."""
         self._strangers.setdefault(entry.peer, {})[entry] = None
         self._stranger_count += 1
         if self._stranger_count > self.strangers_most:
@@ -135,7 +135,7 @@ class ConnectionPool:
             oldest.drop()
 
     def leave(self, entry: Entry) -> None:
-        """Forget a connection. Does nothing to one that has left."""
+        """Remove a connection. Does nothing if it was removed already."""
         owner = self._owner_of.pop(entry, None)
         if owner is not None:
             del self._owners[owner][entry]
@@ -150,10 +150,10 @@ class ConnectionPool:
                 del self._strangers[entry.peer]
 
     def prove(self, entry: Entry, owner: str) -> bool:
-        """Take note that a good token was shown on a connection.
+        """Note that a connection is authenticated.
 
         Returns:
-            Whether there is a place for it. Connections on which nothing is asked make room.
+            Whether there is room for it. Idle connections are closed to make room.
         """
         if entry in self._owner_of:
             return True
@@ -177,7 +177,7 @@ class ConnectionPool:
         return of_owner < self.user_most and of_others < self.others_most
 
     def _fullest(self, owner: str) -> dict[Entry, None]:
-        """Give the connections among which one has to go: the user's own, or the most there are."""
+        """Return the connections one of which may be closed: the user's own, or the most."""
         own = self._owners.get(owner, {})
         if owner == ADMINISTRATOR or len(own) >= self.user_most:
             return own
@@ -185,11 +185,11 @@ class ConnectionPool:
         return max(others, key=len)
 
     def tell(self, peer: str, what: str) -> None:
-        """Say in the log what was refused: each kind once a minute, so that it cannot fill the log.
+        """Log why connections were closed: each reason once a minute, so that the log stays small.
 
         Args:
             peer: address of the other end.
-            what: a text of ours; there are few different ones.
+            what: the reason, one of a few texts.
         """
         self._untold[what] += 1
         now = time.monotonic()
@@ -201,10 +201,10 @@ class ConnectionPool:
 
 
 def prove(scope: Scope, owner: str) -> None:
-    """Take note that a request has shown a good token.
+    """Note that a request has brought a valid token.
 
     Raises:
-        CrowdedError: where its user has as many connections as they may have.
+        CrowdedError: if its user has too many connections.
     """
     connection = scope.get("extensions", {}).get(_EXTENSION)
     if connection is not None and not connection.prove(owner):
@@ -212,11 +212,11 @@ def prove(scope: Scope, owner: str) -> None:
 
 
 class GuardedProtocol(HttpToolsProtocol):
-    """Uvicorn's connection, with bounds on what it may hold and for how long.
+    """Uvicorn's connection, with limits of size and time.
 
     Args:
-        connections: all of them.
-        given: as uvicorn gives it.
+        connections: the pool of all connections.
+        given: uvicorn's arguments.
     """
 
     def __init__(self, connections: ConnectionPool, **given: Any) -> None:
@@ -245,18 +245,18 @@ class GuardedProtocol(HttpToolsProtocol):
         return self.cycle is not None and not self.cycle.response_complete
 
     def drop(self) -> None:
-        """Close it at once."""
+        """Close the connection at once."""
         self.transport.abort()
 
     def prove(self, owner: str) -> bool:
-        """Take note that a good token was shown, and say whether there is a place for it."""
+        """Note that a request has brought a valid token, and return whether there is room."""
         if not self.proven:
             self.proven = self.all.prove(self, owner)
             if self.proven:
                 self.timeout_keep_alive = self._lasting_keep_alive
         return self.proven
 
-    # -- what the transport tells ----------------------------------------------------------
+    # -- callbacks of the transport --------------------------------------------------------
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn's own
         """Start to wait for a request."""
@@ -265,13 +265,13 @@ class GuardedProtocol(HttpToolsProtocol):
         self._expect(HEAD_SECONDS)
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Forget it."""
+        """Remove the connection from the pool."""
         self._cancel_timers()
         self.all.leave(self)
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
-        """Read what came, within bounds."""
+        """Parse data, within limits."""
         if self._refused is not None or self.parser is None:
             return
         was_receiving, heads, parts = self._receiving, self._heads, self._parts
@@ -279,8 +279,8 @@ class GuardedProtocol(HttpToolsProtocol):
         if self.parser is None or self.transport.is_closing():
             return
         if self._heads == heads and self._parts == parts and (self._receiving or not was_receiving):
-            # Neither the end of a head nor part of a body: a head that goes on, or what chunked
-            # bodies have beside their chunks.
+            # Neither the end of a head nor part of a body: more of a head, or the framing of a
+            # chunked body.
             self._head_bytes += len(data)
             if self._head_bytes > MAX_HEAD_BYTES:
                 self._refuse_head()
@@ -299,19 +299,19 @@ class GuardedProtocol(HttpToolsProtocol):
                 self._expect(BODY_SECONDS)
 
     def pause_writing(self) -> None:
-        """Wait until the other end reads, and not for ever."""
+        """Wait until the other end reads, for a limited time."""
         super().pause_writing()
         if self._outgoing is None:
             self._watch_writing(self.transport.get_write_buffer_size())
 
     def resume_writing(self) -> None:
-        """Go on: the other end reads."""
+        """Go on writing, since the other end reads."""
         super().resume_writing()
         if self._outgoing is not None:
             self._outgoing.cancel()
             self._outgoing = None
 
-    # -- what the parser tells -------------------------------------------------------------
+    # -- callbacks of the parser -----------------------------------------------------------
 
     def on_message_begin(self) -> None:
         """Begin a request."""
@@ -320,20 +320,20 @@ class GuardedProtocol(HttpToolsProtocol):
         self.scope["extensions"] = extensions
 
     def on_url(self, url: bytes) -> None:
-        """Take a part of the first line."""
+        """Add a part of the URL."""
         super().on_url(url)
         if len(self.url) > MAX_HEAD_BYTES:
             self._refuse_head_in_parser()
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        """Take a header."""
+        """Add a header."""
         if len(self.headers) >= MAX_HEADERS:
             self._refused = 431, f"The request has more than {MAX_HEADERS} headers."
             raise _RefusedError
         super().on_header(name, value)
 
     def on_headers_complete(self) -> None:
-        """Have the request answered."""
+        """Start to answer the request."""
         size = len(self.url) + sum(len(name) + len(value) for name, value in self.headers)
         if size > MAX_HEAD_BYTES:
             self._refuse_head_in_parser()
@@ -345,17 +345,17 @@ class GuardedProtocol(HttpToolsProtocol):
         self._receiving = True
 
     def on_body(self, body: bytes) -> None:
-        """Take a part of a body."""
+        """Add a part of a body."""
         self._parts += 1
         super().on_body(body)
 
     def on_message_complete(self) -> None:
-        """Note that all of a request is there."""
+        """Note that the request is complete."""
         self._receiving = False
         super().on_message_complete()
 
     def send_400_response(self, msg: str) -> None:
-        """Refuse what cannot be read, or is too much."""
+        """Reject a request that cannot be parsed or is too large."""
         status, text = self._refused or (400, msg)
         self._refused = status, text
         self._cancel_timers()
@@ -369,7 +369,7 @@ class GuardedProtocol(HttpToolsProtocol):
         )
         self.transport.close()
 
-    # -- time and room ---------------------------------------------------------------------
+    # -- limits ---------------------------------------------------------------------------
 
     def _refuse_head_in_parser(self) -> None:
         self._refused = 431, f"The request's head is larger than {MAX_HEAD_BYTES} bytes."
@@ -388,7 +388,7 @@ class GuardedProtocol(HttpToolsProtocol):
             self._incoming = None
 
     def _too_slow(self) -> None:
-        """Close a connection whose request does not come, unless it is we who do not read."""
+        """Close a connection whose request does not come, unless reading is paused."""
         self._incoming = None
         enough = self._received >= BODY_BYTES or self.flow.read_paused
         if self._receiving and enough:
@@ -418,14 +418,14 @@ class GuardedProtocol(HttpToolsProtocol):
 
 
 class _RefusedError(Exception):
-    """The parser is to stop: there is too much of something."""
+    """Stops the parser, since a limit is exceeded."""
 
 
 class Handshake:
-    """A connection whose TLS handshake is not over; it counts as a stranger's from its start.
+    """A connection during its TLS handshake; it counts as a stranger's from the start.
 
     Args:
-        connections: all of them.
+        connections: the pool of all connections.
         accepted: the connection's socket.
         peer: address of the other end.
     """
@@ -438,15 +438,15 @@ class Handshake:
         self.busy = False
 
     def drop(self) -> None:
-        """Close it at once."""
+        """Close the connection at once."""
         if self._task is not None:
             self._task.cancel()
 
     def begin(self, make: Callable[[], GuardedProtocol], context: ssl.SSLContext) -> None:
-        """Shake hands, and let a protocol take over.
+        """Start the handshake, and hand the connection to a protocol afterwards.
 
         Args:
-            make: gives the protocol.
+            make: creates the protocol.
             context: of TLS.
         """
         self._all.enter(self)
@@ -476,12 +476,12 @@ async def accept_tls(
 ) -> None:
     """Accept connections for TLS until cancelled.
 
-    A server of asyncio tells its protocols of a connection only once hands were shaken.
+    A server of asyncio tells its protocols of a connection only after the handshake.
 
     Args:
-        connections: all of them.
-        listener: where they come in.
-        make: gives the protocol of one.
+        connections: the pool of all connections.
+        listener: the listening socket.
+        make: creates the protocol of a connection.
         context: of TLS.
     """
     loop = asyncio.get_running_loop()
@@ -490,7 +490,7 @@ async def accept_tls(
         try:
             accepted, address = await loop.sock_accept(listener)
         except OSError as error:
-            # The next one may come through, as when the other end was gone already.
+            # The next one may succeed, for example if the other end had hung up already.
             connections.tell("", f"not accepted: {type(error).__name__}")
             await asyncio.sleep(_AFTER_FAILURE_SECONDS)
             continue

@@ -1,8 +1,8 @@
-"""Lets the same routes answer below any prefix, and below any host's name.
+"""Makes the routes available below any prefix, and for absolute URLs.
 
-The official client takes an API's address as it is only if it contains "experimental", derives
-the addresses of IBM Cloud's other services by rules of its own, and, through an HTTP proxy, asks
-for absolute URLs. What all of these have in common is the end of the path.
+The official client leaves an API's address as it is only if it contains "experimental", derives the
+addresses of IBM Cloud's other services by its own rules, and requests absolute URLs through an HTTP
+proxy. All of these have the end of the path in common.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 class PrefixMiddleware:
-    """Cuts off whatever stands before the first segment with which a route begins."""
+    """Removes everything before the first segment with which a route begins."""
 
     def __init__(self, app: ASGIApp, routes: Iterable[Route]) -> None:
         """Wrap an application.
@@ -37,7 +37,7 @@ class PrefixMiddleware:
         await self._app(scope, receive, send)
 
     def cut(self, path: str) -> str:
-        """Give a path without its prefix; one that leads nowhere stays as it is."""
+        """Return a path without its prefix; a path that matches no route stays as it is."""
         if not path.startswith("/"):
             path = urlsplit(path).path
         segments = path.split("/")

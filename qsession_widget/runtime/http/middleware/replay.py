@@ -1,9 +1,9 @@
-"""Answers a job or a session that is sent twice, because nobody was there for the first answer.
+"""Recognises a repeated POST of a job or session whose first answer was never received.
 
-IBM's client sends a POST again after answers such as 502 or 504, which a proxy gives when it has
-waited long enough; it names no key by which to know the second one. Two jobs that are alike are
-often meant, so that only this is taken for the same one: it is identical, and whoever had sent the
-first was gone before it could be answered.
+IBM's client repeats a POST after errors such as 502 or 504, which a proxy sends when it has waited
+too long, and sends no idempotency key. Users often send two equal jobs on purpose, so a request
+counts as a repetition only if it is identical to one whose client had closed the connection before
+the answer could be sent.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 PATHS = frozenset({"/jobs", "/sessions"})
 KEPT_SECONDS = 60.0
-"""The client tries for a quarter of a minute."""
+"""The client retries for a quarter of a minute."""
 
 OK = 200
 _MOST = 64
@@ -35,14 +35,14 @@ class _Unsent(NamedTuple):
 
 
 class ReplayMiddleware:
-    """Keeps answers that nobody was there for, and gives each to one who asks for the same."""
+    """Keeps answers that could not be sent, and replays each to the next identical request."""
 
     def __init__(self, app: ASGIApp, max_body_bytes: int) -> None:
         """Wrap an application, below authentication.
 
         Args:
             app: the application.
-            max_body_bytes: what is longer is refused by the application.
+            max_body_bytes: the application rejects larger bodies.
         """
         self._app = app
         self._max_body_bytes = max_body_bytes
@@ -89,7 +89,7 @@ class ReplayMiddleware:
 
 
 class _Body:
-    """A request's body on its way to the application, and what tells it from others."""
+    """A request's body on its way to the application, and its digest."""
 
     def __init__(self, scope: Scope, receive: Receive) -> None:
         self._receive = receive
@@ -98,11 +98,11 @@ class _Body:
 
     @property
     def digest(self) -> bytes:
-        """What the owner, the path and the body so far amount to."""
+        """Digest of the owner, the path and the body so far."""
         return self._hash.digest()
 
     async def read_ahead(self, limit: int) -> None:
-        """Read all of it, or as much as may be."""
+        """Read all of the body, or as much as is allowed."""
         size, more = 0, True
         while more and size <= limit:
             message = await self._next()
@@ -111,7 +111,7 @@ class _Body:
             more = message.get("more_body", False)
 
     async def receive(self) -> Message:
-        """Give the next message (ASGI)."""
+        """Return the next message (ASGI)."""
         return self._ahead.pop(0) if self._ahead else await self._next()
 
     async def _next(self) -> Message:

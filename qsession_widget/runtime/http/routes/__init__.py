@@ -1,1 +1,1 @@
-"""The endpoints, a module for each resource."""
+"""The routes of the REST API, one module for each resource."""

@@ -1,4 +1,4 @@
-"""Endpoints for the runtime's clock: to read it, and to let virtual time pass."""
+"""Routes of the runtime's clock: read it, and advance virtual time."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from starlette.routing import Route
 from qsession_widget.runtime import bounds
 from qsession_widget.runtime.clock import VIRTUAL
 from qsession_widget.runtime.http import errors, parsing, serializers
+from qsession_widget.runtime.http.requester import require_administrator
 from qsession_widget.runtime.http.responses import JsonAnswer
-from qsession_widget.runtime.http.routes.users import require_administrator
 
 if TYPE_CHECKING:
     from starlette.requests import Request
@@ -24,14 +24,14 @@ LONGEST_ADVANCE_SECONDS = 366 * 86_400
 
 
 @dataclass(frozen=True)
-class Timing:
-    """The endpoints."""
+class ClockRoutes:
+    """The endpoint `/qsession/clock`."""
 
     clock: Clock
     coordinator: Coordinator
 
     def routes(self) -> list[Route]:
-        """Give every route, relative to the API's prefix."""
+        """Return every route, relative to the API's prefix."""
         return [
             Route("/qsession/clock", self.read_clock),
             Route("/qsession/clock", self.advance_clock, methods=["POST"]),
@@ -44,7 +44,7 @@ class Timing:
     async def advance_clock(self, request: Request) -> Response:
         """POST /qsession/clock with `{"advance_seconds": N}`: lets virtual time pass.
 
-        It is answered when all that was due has happened and is on disk.
+        The answer comes when everything that was due has happened and is on disk.
         """
         require_administrator(request)
         seconds = _seconds(await parsing.body(request, bounds.SMALL_BODY_BYTES))

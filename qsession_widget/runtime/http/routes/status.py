@@ -1,4 +1,4 @@
-"""What a runtime is doing at this moment: workers, devices, sessions, store."""
+"""Route of the runtime's status: workers, backends, sessions, store."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from qsession_widget.runtime import bounds
 from qsession_widget.runtime.http import parsing, serializers
 from qsession_widget.runtime.http.requester import is_administrator
 from qsession_widget.runtime.http.responses import JsonAnswer
-from qsession_widget.runtime.http.routes.retention import used_bytes
+from qsession_widget.runtime.store.retention import used_bytes
 from qsession_widget.wire.states import JobState
 
 if TYPE_CHECKING:
@@ -24,8 +24,8 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Status:
-    """The endpoint.
+class StatusRoutes:
+    """The endpoint `/qsession/status`.
 
     Attributes:
         version: of the package.
@@ -37,13 +37,13 @@ class Status:
     version: str
 
     def routes(self) -> list[Route]:
-        """Give the route, relative to the API's prefix."""
+        """Return the route, relative to the API's prefix."""
         return [Route("/qsession/status", self.read_status)]
 
     async def read_status(self, request: Request) -> Response:
-        """GET /qsession/status: all of it for the administrator, for others what is theirs.
+        """GET /qsession/status: everything for the administrator, their own for others.
 
-        Everybody sees how long the queues are; whose jobs are in them, and where, only he.
+        All users see how long the queues are; whose jobs are in them only the administrator.
         """
         owner = parsing.owner(request)
         sees_all = is_administrator(request)
@@ -71,7 +71,7 @@ class Status:
         )
 
     def _workers(self, owner: str | None) -> list[dict[str, Any]]:
-        """Describe the processes; their jobs are named to their owner, None sees all."""
+        """Describe the workers; jobs are named to their owner only. None sees all."""
         found = []
         for place in self.coordinator.workers():
             job = self.coordinator.job(place.job_id or "")
@@ -87,7 +87,7 @@ class Status:
         return found
 
     def _devices(self, owner: str | None) -> list[dict[str, Any]]:
-        """Count the jobs of each device that has any, or whose session is open."""
+        """Count the jobs of each backend that has any, or whose session is open."""
         counts = self.coordinator.counts()
         reserves = self.coordinator.policy == "dedicated"
         holders = {

@@ -1,4 +1,4 @@
-"""The endpoints that add, list and remove users; `registry` says who may use the runtime."""
+"""Routes that add, list and remove users."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ from starlette.routing import Route
 from qsession_widget.runtime import bounds
 from qsession_widget.runtime.auth.user_registry import UserRegistry, hash_of
 from qsession_widget.runtime.http import errors, parsing, serializers
-from qsession_widget.runtime.http.requester import is_administrator
+from qsession_widget.runtime.http.requester import require_administrator
 from qsession_widget.runtime.http.responses import JsonAnswer
 from qsession_widget.runtime.model.user import User
-from qsession_widget.runtime.store.store import Write
+from qsession_widget.runtime.store.writes import AddUser, RemoveUser
 
 if TYPE_CHECKING:
     from starlette.requests import Request
@@ -31,23 +31,12 @@ log = logging.getLogger(__name__)
 NAME_PATTERN = "[A-Za-z0-9][A-Za-z0-9._@-]{0,63}"
 
 
-def require_administrator(request: Request) -> None:
-    """Refuse everybody else.
-
-    Raises:
-        problems.Problem: 403.
-    """
-    parsing.owner(request)
-    if not is_administrator(request):
-        raise errors.forbidden(f"{request.method} {request.url.path}")
-
-
 @dataclass(frozen=True)
-class Users:
-    """The endpoints, for the administrator alone.
+class UserRoutes:
+    """The endpoints below `/qsession/users`, for the administrator only.
 
     Attributes:
-        changing: is held by who adds or removes somebody.
+        changing: is held while a user is added or removed.
     """
 
     registry: UserRegistry
@@ -56,7 +45,7 @@ class Users:
     changing: asyncio.Lock = field(default_factory=asyncio.Lock)
 
     def routes(self) -> list[Route]:
-        """Give every route, relative to the API's prefix."""
+        """Return every route, relative to the API's prefix."""
         return [
             Route("/qsession/users", self.list_users),
             Route("/qsession/users", self.add_user, methods=["POST"]),
@@ -64,7 +53,7 @@ class Users:
         ]
 
     async def list_users(self, request: Request) -> Response:
-        """GET /qsession/users: who was added."""
+        """GET /qsession/users: all users that were added."""
         require_administrator(request)
         return JsonAnswer(
             {
@@ -76,7 +65,7 @@ class Users:
         )
 
     async def add_user(self, request: Request) -> Response:
-        """POST /qsession/users: lets somebody in, and shows his token this once."""
+        """POST /qsession/users: adds a user, and returns their token, once only."""
         require_administrator(request)
         body = await parsing.body(request, bounds.SMALL_BODY_BYTES)
         name = parsing.required_text(body, "name")
@@ -91,19 +80,19 @@ class Users:
                 raise errors.user_exists(name)
             token = secrets.token_urlsafe(32)
             user = User(name, self.coordinator.now, hash_of(token))
-            await self.store.write(Write(new_user=user))
+            await self.store.write(AddUser(user))
             self.registry.add(user)
         log.info("user %s was added", name)
         return JsonAnswer({"name": name, "token": token})
 
     async def remove_user(self, request: Request) -> Response:
-        """DELETE /qsession/users/{name}: his token is void, and what he has going is cancelled."""
+        """DELETE /qsession/users/{name}: revokes their token, and cancels their unfinished work."""
         require_administrator(request)
         name = request.path_params["name"]
         async with self.changing:
             if name not in {user.name for user in self.registry.users}:
                 raise errors.user_not_found(name)
-            await self.store.write(Write(removed_user=name))
+            await self.store.write(RemoveUser(name))
             self.registry.remove(name)
         self.coordinator.notifier.wake()
         await self.coordinator.cancel_all(name)

@@ -1,4 +1,4 @@
-"""Endpoints that list and label: workloads, tags, and what an account has used."""
+"""Routes of lists: workloads, tags, versions, and an account's usage."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from msgspec import UNSET
 from starlette.responses import Response
 from starlette.routing import Route
 
@@ -13,30 +14,35 @@ from qsession_widget.runtime import bounds
 from qsession_widget.runtime.http import errors, parsing, serializers
 from qsession_widget.runtime.http.responses import JsonAnswer
 from qsession_widget.runtime.store import workloads
+from qsession_widget.wire.documents import (
+    LARGEST,
+    WORKLOAD_MODES,
+    WORKLOAD_STATUSES,
+    WorkloadDocument,
+)
 from qsession_widget.wire.fields import API_VERSION, INSTANCE_CRN, OLDEST_API_VERSION
+from qsession_widget.wire.states import Mode
 
 if TYPE_CHECKING:
     from starlette.datastructures import QueryParams
     from starlette.requests import Request
 
-    from qsession_widget.runtime.clock import Clock
     from qsession_widget.runtime.control.coordinator import Coordinator
     from qsession_widget.runtime.store.store import Store
 
 NO_LIMIT_SECONDS = 2**31 - 1
-"""The client wants a whole number for what is left; the local runtime has no limit."""
+"""The client expects an integer as the limit; the local runtime has no limit."""
 
 
 @dataclass(frozen=True)
-class Listing:
-    """The endpoints."""
+class WorkloadRoutes:
+    """The endpoints `/workloads`, `/tags`, `/jobs/{id}/tags`, `/versions`, `/instances/usage`."""
 
-    clock: Clock
     store: Store
     coordinator: Coordinator
 
     def routes(self) -> list[Route]:
-        """Give every route, relative to the API's prefix."""
+        """Return every route, relative to the API's prefix."""
         return [
             Route("/workloads", self.list_workloads),
             Route("/jobs/{job_id}/tags", self.put_tags, methods=["PUT"]),
@@ -50,7 +56,7 @@ class Listing:
         query = request.query_params
         wanted = workloads.Wanted(
             modes=_modes(query),
-            statuses=_among(query, "status", workloads.STATUSES),
+            statuses=_among(query, "status", WORKLOAD_STATUSES),
             backend=parsing.query_text(query, "backend"),
             search=parsing.query_text(query, "search", bounds.SEARCH),
             tags=parsing.query_tags(query),
@@ -86,7 +92,7 @@ class Listing:
         return Response(status_code=204)
 
     async def list_tags(self, request: Request) -> Response:
-        """GET /tags: those of jobs, the only things that have any."""
+        """GET /tags: those of jobs; nothing else has tags."""
         query = request.query_params
         _among(query, "type", (workloads.JOB,))
         search = parsing.query_text(query, "search", bounds.SEARCH) or ""
@@ -95,7 +101,7 @@ class Listing:
         return JsonAnswer({"tags": found})
 
     async def list_versions(self, _request: Request) -> Response:
-        """GET /versions: the revisions of IBM's API that are spoken here."""
+        """GET /versions: the supported revisions of IBM's API."""
         return JsonAnswer(
             {
                 "versions": [
@@ -106,7 +112,7 @@ class Listing:
         )
 
     async def read_usage(self, request: Request) -> Response:
-        """GET /instances/usage: how long this account's jobs have held devices."""
+        """GET /instances/usage: for how long this account's jobs were on devices."""
         owner = parsing.owner(request)
         used = int(await self.store.read(workloads.used_seconds, owner, who=owner))
         return JsonAnswer(
@@ -120,37 +126,34 @@ class Listing:
         )
 
 
-def _document(row: Any, owner: str) -> dict[str, Any]:
-    ended = row.ended_at is not None
-    document = {
-        "id": row.id,
-        "mode": _SESSION if row.mode == "dedicated" else row.mode,
-        "status": row.status,
-        "status_reason": row.reason or "",
-        "backend": row.backend,
-        "instance": INSTANCE_CRN,
-        "user_id": owner,
-        "created": serializers.instant(row.created_at),
-        "ended": serializers.instant(row.ended_at),
-        "tags": json.loads(row.tags),
-        "usage": serializers.usage_document(row.seconds, ended=ended),
-    }
-    if row.accepting_jobs is not None:
-        document["accepting_jobs"] = bool(row.accepting_jobs)
-    return document
+def _document(row: Any, owner: str) -> WorkloadDocument:
+    return WorkloadDocument(
+        id=row.id,
+        mode=_SESSION if row.mode == Mode.DEDICATED else row.mode,
+        status=row.status,
+        status_reason=row.reason or "",
+        backend=row.backend,
+        instance=INSTANCE_CRN,
+        user_id=owner,
+        created=serializers.instant(row.created_at),
+        ended=serializers.instant_or_none(row.ended_at),
+        tags=json.loads(row.tags),
+        usage=serializers.usage_document(row.seconds, ended=row.ended_at is not None),
+        accepting_jobs=UNSET if row.accepting_jobs is None else bool(row.accepting_jobs),
+    )
 
 
 _SESSION = "session"
 
 
 def _modes(query: QueryParams) -> list[str]:
-    """Read modes as the wire spells them: a dedicated session is called "session" here."""
-    allowed = (workloads.JOB, _SESSION, "batch")
-    return ["dedicated" if mode == _SESSION else mode for mode in _among(query, "mode", allowed)]
+    """Parse modes as the wire spells them: a dedicated session is called "session" here."""
+    modes = _among(query, "mode", WORKLOAD_MODES)
+    return [Mode.DEDICATED.value if mode == _SESSION else mode for mode in modes]
 
 
 def _among(query: QueryParams, name: str, allowed: tuple[str, ...]) -> list[str]:
-    """Read the values of a query, each of which is one of a few."""
+    """Parse a repeated parameter, each value of which has to be one of a few."""
     asked = parsing.query_list(query, name, bounds.CHOICES, bounds.NAME)
     for value in asked:
         if value not in allowed:
@@ -161,4 +164,4 @@ def _among(query: QueryParams, name: str, allowed: tuple[str, ...]) -> list[str]
 
 
 def _cursor(query: QueryParams, name: str) -> int:
-    return parsing.count(query.get(name), name, 0, parsing.LARGEST)
+    return parsing.count(query.get(name), name, 0, LARGEST)

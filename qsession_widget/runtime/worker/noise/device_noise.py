@@ -1,4 +1,4 @@
-"""The noise of a device, as far as a circuit can feel it."""
+"""The noise of a recorded device, reduced to what a circuit's qubits can be affected by."""
 
 from __future__ import annotations
 
@@ -18,20 +18,20 @@ if TYPE_CHECKING:
     from qiskit import QuantumCircuit
 
 Use = tuple[str, tuple[int, ...]]
-"""An instruction, by the name that noise goes by, and the qubits that it is applied to."""
+"""An instruction, by the name that noise models use, and the qubits that it is applied to."""
 
 MEASURE = "measure"
 
 MAX_STATEVECTOR_QUBITS = 20
 """Noisy circuits on more qubits are simulated as matrix product states.
 
-Each shot of a noisy circuit is a run of its own: as state vectors of so many qubits, some thousand
-of them take hours. What measures a whole device usually entangles little of it.
+Each shot of a noisy circuit is a run of its own: a few thousand shots as state vectors of more
+qubits take hours. Circuits that measure a whole device usually entangle little of it.
 """
 
 
-class NoisyDevice(BackendV2):  # type: ignore[misc] # qiskit has no types
-    """A target with the interface from which Aer derives a device's noise."""
+class TargetBackend(BackendV2):  # type: ignore[misc] # qiskit has no types
+    """Adapts a target to the interface from which Aer derives a device's noise."""
 
     def __init__(self, target: Target) -> None:
         super().__init__(name="device")
@@ -39,12 +39,12 @@ class NoisyDevice(BackendV2):  # type: ignore[misc] # qiskit has no types
 
     @property
     def target(self) -> Target:
-        """What the device can do, and how badly."""
+        """Return the device's instructions and their errors."""
         return self._target
 
     @property
     def max_circuits(self) -> None:
-        """As many as there are."""
+        """Return None: there is no maximum."""
         return None
 
     @classmethod
@@ -52,7 +52,7 @@ class NoisyDevice(BackendV2):  # type: ignore[misc] # qiskit has no types
         return Options()
 
     def run(self, run_input: Any, **options: Any) -> None:
-        """Refuse: only Aer, built from this, runs circuits."""
+        """Raise: only Aer, built from this, runs circuits."""
         raise NotImplementedError
 
 
@@ -61,23 +61,23 @@ def simulator(
 ) -> AerSimulator:
     """Build a simulator whose noise model covers the active qubits only.
 
-    Errors elsewhere cannot touch the circuit, but building and passing them on takes seconds on
-    a large device; with the same seed the shots are the same as with the whole model. That takes
-    one error more: Aer chooses its method by the kinds of errors that it is given, whether or not
-    the circuit meets them, and Kraus maps anywhere rule out its stabilizers.
+    Errors elsewhere cannot affect the circuit, but building and passing them on takes seconds on a
+    large device. With the same seed the shots are the same as with the whole model. For that, one
+    error elsewhere may have to stay: Aer chooses its method by the kinds of errors in the model,
+    whether or not the circuit meets them, and any Kraus map rules out its stabilizer method.
 
     Args:
         target: of the device.
-        active: its qubits that circuits use.
+        active: the qubits that circuits use.
         given: noise that takes the place of the device's.
     """
     options = {} if given is None else {"noise_model": given}
-    device = NoisyDevice(_restricted(target, active))
-    return AerSimulator.from_backend(device, method=_method(active), **options)
+    backend = TargetBackend(_restricted(target, active))
+    return AerSimulator.from_backend(backend, method=_method(active), **options)
 
 
 def with_model(given: NoiseModel, active: frozenset[int]) -> AerSimulator:
-    """Build a simulator of no device with a noise that was given."""
+    """Build a simulator of no device with a given noise model."""
     return AerSimulator(noise_model=given, method=_method(active))
 
 
@@ -86,7 +86,7 @@ def _method(active: frozenset[int]) -> str:
 
 
 def uses(circuits: Iterable[QuantumCircuit]) -> set[Use]:
-    """Give the instructions of circuits, without control flow, that noise may follow."""
+    """Return the instructions of circuits, without control flow, that noise may follow."""
     return {
         (
             instruction.label or instruction.name,
@@ -98,10 +98,10 @@ def uses(circuits: Iterable[QuantumCircuit]) -> set[Use]:
 
 
 def collapse(model: NoiseModel, used: set[Use]) -> NoiseModel:
-    """Copy a noise model with each error as one Kraus map, and only those that are used.
+    """Return a copy of a noise model with the errors that are used, each as one Kraus map.
 
-    They are the same maps, but Aer reads and applies one operation in the place of dozens. Its
-    random numbers fall differently.
+    They are the same maps, but Aer reads and applies one operation instead of dozens. Its random
+    numbers fall differently.
     """
     copy = NoiseModel(model.basis_gates)
     for name, error in model._default_quantum_errors.items():  # noqa: SLF001 - no public reader
@@ -121,7 +121,7 @@ def _collapsed(error: QuantumError) -> QuantumError:
 
 
 def _kraus_places(target: Target) -> list[Use]:
-    """Give the instructions on one qubit that Aer lets Kraus maps follow: those where T2 > T1."""
+    """Return the instructions on one qubit that Aer follows by Kraus maps: those where T2 > T1."""
     properties = target.qubit_properties or []
     relaxed = {
         (qubit,)
@@ -138,22 +138,22 @@ def _kraus_places(target: Target) -> list[Use]:
 
 
 def _reads(target: Target, name: str) -> bool:
-    """Whether an instruction writes classical bits, as `measure_2` of some devices does."""
+    """Whether an instruction writes classical bits, as `measure_2` of some devices."""
     return bool(getattr(target.operation_from_name(name), "num_clbits", 0))
 
 
 def _is_known(reading: InstructionProperties | None) -> bool:
-    """Whether there are figures of a measurement that Aer can make an error of."""
+    """Whether a measurement has figures from which Aer can derive an error."""
     if reading is None:
         return False
     return isinstance(reading, MeasureProperties) or reading.error is not None
 
 
 def _restricted(target: Target, active: frozenset[int]) -> Target:
-    """Copy a target without the instructions on other than the active qubits.
+    """Return a copy of a target with the instructions on active qubits only.
 
-    Where the device has Kraus maps, one stays in any case. Of what reads qubits only the errors of
-    `measure` stay: Aer would take the time and error of others for those of a gate.
+    If the device has Kraus maps, one stays in any case. Among instructions that read qubits only
+    `measure` keeps its errors: Aer would take the time and error of others for those of a gate.
     """
     kraus = _kraus_places(target)
     spared = set() if any(active.issuperset(where) for _, where in kraus) else set(kraus[:1])

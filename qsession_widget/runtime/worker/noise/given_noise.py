@@ -1,7 +1,7 @@
-"""A noise model that a job brings with it: `options.simulator.noise_model`.
+"""The noise model of a job's own options: `options.simulator.noise_model`.
 
-On the wire it is what `NoiseModel.to_dict` gives, with or without the tag that IBM's client puts
-on it. That form has no noise of delays, which Aer keeps apart.
+On the wire it is the dict of `NoiseModel.to_dict`, with or without the tag that IBM's client puts
+on it. That form has no noise of delays, which Aer stores separately.
 """
 
 from __future__ import annotations
@@ -27,21 +27,21 @@ TAG = "NoiseModel"
 """How IBM's client tags a model."""
 
 _DIMENSIONS = 2
-"""Of a matrix; one more where complex numbers are pairs, as in Aer's own JSON."""
+"""Of a matrix; one more if complex numbers are pairs, as in Aer's own JSON."""
 
 
 class GivenNoise(NamedTuple):
-    """A noise model, and what caches know it by: equal models have equal keys."""
+    """A noise model and its key in the caches; equal models have equal keys."""
 
     model: NoiseModel
     key: str
 
 
 def read(value: Any) -> GivenNoise | None:
-    """Read the option as it is on the wire; None where there is none.
+    """Parse the option as it is on the wire; None if there is none.
 
     Raises:
-        InvalidInputError: for what is no noise model.
+        InvalidInputError: for a value that is no noise model.
     """
     if value is None:
         return None
@@ -61,7 +61,7 @@ def read(value: Any) -> GivenNoise | None:
         nameless = [{name: part for name, part in each.items() if name != "id"} for each in errors]
         digest = hashlib.sha256(codec.dumps(nameless).encode()).hexdigest()
     except Exception as error:
-        # Damaged contents surface as whatever numpy, Qiskit or Aer stumble over.
+        # Damaged contents can raise any error inside numpy, Qiskit or Aer.
         message = getattr(error, "message", None) or error
         raise InvalidInputError(
             f"options.simulator.noise_model cannot be read: {type(error).__name__}: {message}"
@@ -115,7 +115,7 @@ def _operation(name: str, params: list[Any]) -> Operation:
 
 
 def _matrix(value: Any) -> Any:
-    """Give a matrix of complex numbers, which Aer's own JSON writes as pairs."""
+    """Return a matrix of complex numbers, which Aer's own JSON writes as pairs."""
     found = np.asarray(value)
     if found.ndim == _DIMENSIONS + 1:
         return found[..., 0] + 1j * found[..., 1]

@@ -1,10 +1,10 @@
-"""Pauli-Lindblad rates of a device's noise: what a learning experiment without end would find.
+"""Pauli-Lindblad rates of a device's noise: the result of an infinitely long learning experiment.
 
 A twirled layer's noise is a Pauli channel, exp(sum of r_P D_P) with D_P(rho) = P rho P - rho. It
 scales Pauli Q by the fidelity exp(-2 sum of r_P over all P that anticommute with Q). Experiments
-repeat the layer in pairs, so that they see only the product of the fidelities of Q and of what the
-layer makes of Q; such partners therefore share one rate (E. van den Berg et al., Nature Physics
-19, 1116, 2023, arXiv:2201.09866).
+repeat the layer in pairs, so that they see only the product of the fidelities of Q and of the Pauli
+that the layer turns Q into. Such partners therefore share one rate (E. van den Berg et al., Nature
+Physics 19, 1116, 2023, arXiv:2201.09866).
 """
 
 from __future__ import annotations
@@ -24,15 +24,15 @@ if TYPE_CHECKING:
     from qiskit.quantum_info.operators.channel.quantum_channel import QuantumChannel
 
 LEAST_FIDELITY = 1e-6
-"""Stands for a fidelity of zero or less, to which no finite rate belongs."""
+"""Stands for a fidelity of zero or less, which has no finite rate."""
 
 
 class Term(NamedTuple):
-    """Generators that no experiment can tell apart, and the rate of each of them.
+    """Generators that no experiment can tell apart, and the rate that each of them has.
 
     Attributes:
         paulis: their labels; the last letter is the first qubit's.
-        rate: without a unit: for one layer.
+        rate: of each, for one layer.
     """
 
     paulis: tuple[str, ...]
@@ -40,11 +40,11 @@ class Term(NamedTuple):
 
 
 def gate_terms(gate: Operation, noise: QuantumChannel) -> list[Term]:
-    """Give the terms of a gate of the Clifford group.
+    """Return the terms of a gate of the Clifford group.
 
     Args:
         gate: the gate without noise.
-        noise: what follows it on the device, on the same qubits in the same order.
+        noise: the channel that follows it on the device, on the same qubits in the same order.
 
     Raises:
         QiskitError: for a gate that is not of the Clifford group.
@@ -69,17 +69,17 @@ def gate_terms(gate: Operation, noise: QuantumChannel) -> list[Term]:
 
 
 def readout_rate(probabilities: Sequence[Sequence[float]]) -> float:
-    """Give the rate of bit flips of a twirled measurement.
+    """Return the rate of bit flips of a twirled measurement.
 
     Args:
-        probabilities: shape (2, 2): of reading the second index where the first one was prepared.
+        probabilities: of reading the second index after preparing the first; shape (2, 2).
     """
     fidelity = 1.0 - probabilities[0][1] - probabilities[1][0]
     return -math.log(max(fidelity, LEAST_FIDELITY)) / 2
 
 
 def _orbits(gate: Operation, every: PauliList) -> list[list[int]]:
-    """Group Paulis by what the gate turns them into, again and again."""
+    """Group Paulis into the orbits under repeated application of the gate."""
     moved = every.evolve(Clifford(gate), frame="s")
     place = {_unsigned(each): index for index, each in enumerate(every)}
     goes_to = [place[_unsigned(each)] for each in moved]

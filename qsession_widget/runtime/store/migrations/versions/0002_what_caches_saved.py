@@ -1,4 +1,4 @@
-"""What the workers' caches did for each session."""
+"""The figures of the workers' caches for each session."""
 
 from __future__ import annotations
 

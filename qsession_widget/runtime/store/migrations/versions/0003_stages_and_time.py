@@ -1,4 +1,4 @@
-"""How far each job was when, what sessions spent their time on, and the runtime's own time."""
+"""The stages of jobs, how sessions spent their time, and the runtime's own time."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ depends_on = None
 
 
 def upgrade() -> None:
-    """Add what was not known before: nothing of it for what is there."""
+    """Add the columns; they are empty for present rows."""
     for name in ("preparing_at", "on_device_at", "post_processing_at"):
         op.add_column("jobs", sa.Column(name, sa.BigInteger(), nullable=True))
     for name in ("on_device_seconds", "preparing_seconds", "busy_seconds"):

@@ -1,4 +1,4 @@
-"""Users besides the one whose runtime it is."""
+"""Users besides the administrator."""
 
 from __future__ import annotations
 

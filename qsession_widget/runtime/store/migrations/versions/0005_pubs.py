@@ -1,4 +1,4 @@
-"""How many pubs each job has."""
+"""The number of pubs of each job."""
 
 from __future__ import annotations
 
@@ -12,5 +12,5 @@ depends_on = None
 
 
 def upgrade() -> None:
-    """Add their number: not known of the jobs that are there."""
+    """Add the number, which is unknown for present jobs."""
     op.add_column("jobs", sa.Column("pubs", sa.Integer(), nullable=True))

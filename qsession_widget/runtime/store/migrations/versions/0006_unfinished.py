@@ -1,4 +1,4 @@
-"""An index of the jobs that go on, which are few, in the place of one of all."""
+"""An index of the unfinished jobs, which are few, instead of one of all jobs."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ depends_on = None
 
 
 def upgrade() -> None:
-    """Put it there: counting a session's jobs then takes no look at those that have ended."""
+    """Replace the index: counting a session's unfinished jobs then skips the others."""
     op.drop_index("jobs_by_state", "jobs")
     op.create_index(
         "jobs_unfinished",

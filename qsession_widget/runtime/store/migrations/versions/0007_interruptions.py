@@ -1,4 +1,4 @@
-"""How often the runtime died under each job, and when each was ready for its device."""
+"""How often the runtime died during each job, and when each was prepared."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ depends_on = None
 
 
 def upgrade() -> None:
-    """Add both: what died before was not counted."""
+    """Add both; earlier deaths were not counted."""
     op.add_column(
         "jobs", sa.Column("interruptions", sa.Integer(), nullable=False, server_default="0")
     )

@@ -1,0 +1,102 @@
+"""Protocols that name classes of higher modules by what lower modules use of them.
+
+A service makes backends and jobs, and each of these keeps its service. A session runs jobs on a
+service, and the service asks for the current session. With protocols, imports still go one way.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Protocol
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+    from datetime import datetime
+
+    from qsession_widget.client.session_info import SessionSummary
+    from qsession_widget.transport.rest import RuntimeApi
+
+
+class Service(Protocol):
+    """The service of a backend or job: a `QiskitRuntimeService`, which documents each name.
+
+    Its methods return `Backend` and `RuntimeJob`, which cannot be named here: their modules import
+    this one.
+    """
+
+    api: RuntimeApi
+
+    @property
+    def channel(self) -> str:
+        """The kind of service."""
+
+    @property
+    def is_local(self) -> bool:
+        """Whether it is a local runtime."""
+
+    @property
+    def closed(self) -> bool:
+        """Whether `close` was called."""
+
+    @property
+    def features(self) -> frozenset[str]:
+        """What the service can do beyond IBM's REST API."""
+
+    def known_to_offer(self, feature: str) -> bool:
+        """Return whether the service is already known to have a feature."""
+
+    def pub_count(self, job_id: str) -> int | None:
+        """Return how many pubs a job has, where that is known."""
+
+    def active_instance(self) -> str | None:
+        """Return the CRN of the instance; None on the local runtime."""
+
+    def server_time(self) -> datetime:
+        """Return the present time of the service."""
+
+    def backend(
+        self,
+        name: str,
+        instance: str | None = None,
+        use_fractional_gates: bool | None = None,
+        calibration_id: str | None = None,
+    ) -> Any:
+        """Return a backend."""
+
+    def job(self, job_id: str) -> Any:
+        """Return a job."""
+
+    def jobs(
+        self,
+        limit: int | None = 10,
+        skip: int = 0,
+        backend_name: str | None = None,
+        pending: bool | None = None,
+    ) -> Sequence[Any]:
+        """Return jobs."""
+
+    def sessions(self, limit: int | None = 10) -> list[SessionSummary]:
+        """Return sessions and batches."""
+
+    def run(
+        self,
+        program_id: str,
+        inputs: Mapping[str, object],
+        options: Any = None,
+        *,
+        callback: Callable[[str, Any], object] | None = None,
+        result_decoder: Any = None,
+        session_id: str | None = None,
+        optimization_level: int | None = None,
+    ) -> Any:
+        """Run a program, and return its job."""
+
+    def close(self) -> None:
+        """Close the connections."""
+
+
+class OpenSession(Protocol):
+    """A session whose `with` block is running: a `Session` or `Batch`."""
+
+    @property
+    def session_id(self) -> str | None:
+        """Its id on the service; None on a simulator."""

@@ -1,0 +1,177 @@
+"""Deletes params and results of ended jobs that are too old, or too large together.
+
+The job itself stays, with its times and its state. Unfinished jobs, and those of sessions that are
+not closed, keep their params and results.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from sqlalchemy import func, or_, select
+
+from qsession_widget.runtime.store import schema
+from qsession_widget.runtime.store.writes import EmptyLog, FreePages, Prune
+from qsession_widget.wire.states import FINAL_JOB_STATES, SessionState
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from sqlalchemy import Connection, Row
+
+    from qsession_widget.runtime.clock import Clock
+    from qsession_widget.runtime.settings import Settings
+    from qsession_widget.runtime.store.store import Store
+
+log = logging.getLogger(__name__)
+
+PAUSE_SECONDS = 3_600.0
+"""Between two collections that the runtime starts by itself."""
+
+_BATCH = 100
+"""Jobs per commit, so that no other write waits long."""
+
+_PAGES = 2_000
+"""Pages that one commit returns to the file system."""
+
+MOST_DAYS = 36_500.0
+
+
+@dataclass(frozen=True)
+class Bounds:
+    """What may be kept. None means no bound, 0 means nothing.
+
+    Attributes:
+        days: for how long after a job's end.
+        store_bytes: size of the store from which on the oldest are deleted.
+    """
+
+    days: float | None
+    store_bytes: int | None
+
+    @property
+    def none(self) -> bool:
+        """Whether everything may be kept."""
+        return self.days is None and self.store_bytes is None
+
+
+@dataclass(frozen=True)
+class Collected:
+    """How many jobs lost their params and results, and how many characters those had."""
+
+    jobs: int = 0
+    characters: int = 0
+
+
+class Retention:
+    """Keeps the store within its bounds, periodically and on request.
+
+    Attributes:
+        bounds: those of the runtime's settings.
+    """
+
+    def __init__(self, store: Store, clock: Clock, settings: Settings) -> None:
+        self._store, self._clock = store, clock
+        # In settings, 0 means no bound.
+        self.bounds = Bounds(settings.retention_days or None, settings.max_store_bytes or None)
+        self._collecting = asyncio.Lock()
+
+    async def run(self) -> None:
+        """Collect at the start and then periodically."""
+        while not self.bounds.none:
+            try:
+                await self.collect(self.bounds)
+            except Exception:
+                # A disk that is full today may have room tomorrow.
+                log.exception("old results could not be removed")
+            await asyncio.sleep(PAUSE_SECONDS)
+
+    async def collect(self, bounds: Bounds) -> Collected:
+        """Delete what exceeds the bounds, and return the space to the file system."""
+        before = None if bounds.days is None else self._clock.now() - timedelta(days=bounds.days)
+        removed = Collected()
+        async with self._collecting:
+            if bounds.store_bytes is not None:
+                # What is in the log is in the file as well, or will be: it is counted there.
+                await self._store.write(EmptyLog())
+            while found := await self._store.read(_beyond, before, bounds.store_bytes):
+                await self._store.write(Prune(tuple(row.id for row in found)))
+                removed = Collected(
+                    removed.jobs + len(found),
+                    removed.characters + sum(row.characters for row in found),
+                )
+            for _ in range(0, await self._store.read(_free_pages), _PAGES):
+                await self._store.write(FreePages(_PAGES))
+            if removed.jobs:
+                await self._store.write(EmptyLog())
+        if removed.jobs:
+            log.info(
+                "removed params and results of %d ended jobs, %d characters",
+                removed.jobs,
+                removed.characters,
+            )
+        return removed
+
+
+def used_bytes(connection: Connection) -> int:
+    """Return the size of the store: its file without free pages, and its write-ahead log."""
+    # The first is the main database; others belong to one connection only.
+    path = connection.exec_driver_sql("PRAGMA database_list").all()[0][2]
+    try:
+        log_bytes = Path(f"{path}-wal").stat().st_size
+    except FileNotFoundError:
+        log_bytes = 0
+    return _file_bytes(connection) + log_bytes
+
+
+def _file_bytes(connection: Connection) -> int:
+    pages = _pragma(connection, "page_count") - _pragma(connection, "freelist_count")
+    return pages * _pragma(connection, "page_size")
+
+
+def _free_pages(connection: Connection) -> int:
+    """Count the pages that can be returned to the file system, if the file was made for that."""
+    incremental = 2
+    if _pragma(connection, "auto_vacuum") != incremental:
+        return 0
+    return _pragma(connection, "freelist_count")
+
+
+def _beyond(
+    connection: Connection, before: datetime | None, store_bytes: int | None
+) -> list[Row[str, datetime, int]]:
+    """Choose the next few jobs whose params and results are to be deleted, oldest first."""
+    excess = 0 if store_bytes is None else _file_bytes(connection) - store_bytes
+    if before is None and excess <= 0:
+        return []
+    jobs, sessions = schema.jobs, schema.sessions
+    payloads, results = schema.payloads, schema.results
+    lengths = (func.length(payloads.c.params), func.length(results.c.body))
+    size = func.coalesce(lengths[0], 0) + func.coalesce(lengths[1], 0)
+    rows = connection.execute(
+        select(jobs.c.id, jobs.c.ended_at, size.label("characters"))
+        .outerjoin(payloads, payloads.c.job_id == jobs.c.id)
+        .outerjoin(results, results.c.job_id == jobs.c.id)
+        .outerjoin(sessions, sessions.c.id == jobs.c.session_id)
+        .where(jobs.c.state.in_([state.value for state in FINAL_JOB_STATES]))
+        .where(or_(sessions.c.id.is_(None), sessions.c.state == SessionState.CLOSED.value))
+        .where(or_(payloads.c.job_id.is_not(None), results.c.job_id.is_not(None)))
+        .order_by(jobs.c.ended_at, jobs.c.id)
+        .limit(_BATCH)
+    ).all()
+    chosen: list[Row[str, datetime, int]] = []
+    for row in rows:
+        if not (excess > 0 or (before is not None and row.ended_at <= before)):
+            break
+        chosen.append(row)
+        excess -= row.characters
+    return chosen
+
+
+def _pragma(connection: Connection, name: str) -> int:
+    return int(connection.exec_driver_sql(f"PRAGMA {name}").scalar_one())

@@ -1,0 +1,415 @@
+"""A recorded device as the programs use it: makes circuits ready for it, and simulates its noise.
+
+Making a target, a pass manager, a simulator with noise, a transpiled circuit or a circuit in Aer's
+own form takes far longer than a small job. A worker process keeps all of them between jobs, in one
+place: `caches`, the process's only instance of `Caches`.
+"""
+
+from __future__ import annotations
+
+import math
+from copy import deepcopy
+from typing import TYPE_CHECKING, NamedTuple
+
+from qiskit.circuit import ControlFlowOp, QuantumCircuit
+from qiskit.exceptions import QiskitError
+from qiskit.transpiler import PassManager, Target, generate_preset_pass_manager
+from qiskit_aer import AerSimulator
+
+from qsession_widget.errors import InvalidInputError
+from qsession_widget.runtime.device_catalog import Catalog, Device
+from qsession_widget.runtime.worker import classical, measure_variants
+from qsession_widget.runtime.worker.aer import Executable
+from qsession_widget.runtime.worker.circuit_cache import (
+    BYTES_OF_A_NOISY_QUBIT,
+    CircuitCache,
+    weight,
+)
+from qsession_widget.runtime.worker.inputs import shots as shot_rules
+from qsession_widget.runtime.worker.limits import NO_LIMITS
+from qsession_widget.runtime.worker.lru_cache import LruCache
+from qsession_widget.runtime.worker.noise import device_noise
+from qsession_widget.runtime.worker.outcome import RejectedError
+from qsession_widget.runtime.worker.results import expectation
+from qsession_widget.wire.portable_circuits import delays_of_known_length, transpiled_around_delays
+from qsession_widget.wire.target import CONTROL_FLOW, build_target
+
+if TYPE_CHECKING:
+    from collections.abc import Hashable, Sequence
+
+    from qiskit_aer.noise import NoiseModel
+
+    from qsession_widget.runtime.worker.limits import Limits
+    from qsession_widget.runtime.worker.noise.given_noise import GivenNoise
+
+NOT_A_GATE = frozenset({"barrier"})
+
+
+class Runnable(NamedTuple):
+    """A circuit as the device runs it.
+
+    Attributes:
+        circuit: in the device's instruction set.
+        key: its key in the caches.
+        columns: for each of its parameters, the place among those of the circuit that was given.
+        transpiled: whether it differs from the circuit that was given.
+    """
+
+    circuit: QuantumCircuit
+    key: Hashable
+    columns: list[int]
+    transpiled: bool
+
+
+class Estimation(NamedTuple):
+    """Circuits that measure several sets of observables, ready to run together.
+
+    Attributes:
+        groups: the circuits, by the set of observables.
+        first: place of the first circuit of each set among all of them.
+        executable: all of the circuits.
+    """
+
+    groups: dict[frozenset[str], list[expectation.Group]]
+    first: dict[frozenset[str], int]
+    executable: Executable
+
+
+class Caches:
+    """Everything that a worker process keeps between jobs, and that makes a session iterate fast.
+
+    All are bounded by `lru_cache`, which also counts what they are worth.
+
+    Attributes:
+        circuits: decoded circuits by content; independent of any device.
+        targets: by name of the device.
+        pass_managers: by device and optimization level.
+        simulators: by device, active qubits and given noise; with their estimated bytes.
+        runnables: circuits in a device's instruction set, by device, level and content.
+        executables: circuits ready for a sampler, by runnable and given noise.
+        estimations: circuits ready for an estimator, by runnable, given noise and observables.
+    """
+
+    def __init__(self) -> None:
+        self.circuits = CircuitCache()
+        self.targets: LruCache[Target] = LruCache(16)
+        self.pass_managers: LruCache[PassManager] = LruCache(16)
+        self.simulators: LruCache[tuple[AerSimulator, int]] = LruCache(
+            64, weigh=lambda made: made[1]
+        )
+        self.runnables: LruCache[Runnable] = LruCache(
+            256, weigh=lambda made: weight(made.circuit) if made.transpiled else 0
+        )
+        self.executables: LruCache[Executable] = LruCache(128, weigh=lambda made: made.weight)
+        self.estimations: LruCache[Estimation] = LruCache(
+            128, weigh=lambda made: made.executable.weight
+        )
+        self._catalog: Catalog | None = None
+        self._stamps: dict[str, Hashable] = {}
+
+    def _recordings(self) -> Catalog:
+        if self._catalog is None:
+            self._catalog = Catalog()
+        return self._catalog
+
+    def recording(self, name: str) -> Device:
+        """Return a device's recording.
+
+        Raises:
+            RejectedError: for a device that does not exist.
+        """
+        found = self._recordings().get(name)
+        if found is None:
+            raise RejectedError(f"No device {name!r}.")
+        return found
+
+    def refresh(self, name: str) -> None:
+        """Forget what was derived from devices if this one was calibrated since it was read."""
+        recording = self._recordings().get(name)
+        stamp = None if recording is None else recording.stamp
+        if self._stamps.setdefault(name, stamp) != stamp:
+            self.forget_devices()
+            self._stamps[name] = stamp
+
+    def forget_devices(self) -> None:
+        """Forget the recordings, and all that was derived from them."""
+        self._catalog = None
+        self._stamps.clear()
+        for each in (
+            self.targets,
+            self.pass_managers,
+            self.simulators,
+            self.runnables,
+            self.executables,
+            self.estimations,
+        ):
+            each.clear()
+
+    def target(self, name: str) -> Target:
+        """Return a device's target."""
+
+        def make() -> Target:
+            recording = self.recording(name)
+            return build_target(recording.configuration, recording.properties)
+
+        return self.targets.get(name, make)
+
+    def pass_manager(self, name: str, level: int) -> PassManager:
+        """Return what transpiles for a device at an optimization level."""
+        return self.pass_managers.get(
+            (name, level),
+            lambda: generate_preset_pass_manager(
+                level, target=self.target(name), seed_transpiler=0
+            ),
+        )
+
+    def simulator(
+        self, name: str, active: frozenset[int], given: GivenNoise | None
+    ) -> AerSimulator:
+        """Return a simulator with the noise of the active qubits, or with a given noise."""
+
+        def make() -> tuple[AerSimulator, int]:
+            ideal = self.recording(name).simulator
+            model = None if given is None else _complete(given.model, self.target(name))
+            if not ideal:
+                made = device_noise.simulator(self.target(name), active, model)
+            elif model is not None:
+                made = device_noise.with_model(model, active)
+            else:
+                made = AerSimulator()
+            noisy = not ideal or model is not None
+            return made, len(active) * BYTES_OF_A_NOISY_QUBIT if noisy else 0
+
+        key = (name, active, None if given is None else given.key)
+        return self.simulators.get(key, make)[0]
+
+
+caches = Caches()
+"""The caches of this process: module-level state."""
+
+
+class SimulatedDevice:
+    """A recorded device as the programs use it.
+
+    Args:
+        name: name of the device.
+        optimization_level: for circuits that are not in the device's instruction set.
+        limits: of the runtime, besides the device's own.
+        given: noise that takes the place of the device's.
+
+    Raises:
+        RejectedError: for a device that does not exist.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        optimization_level: int,
+        limits: Limits = NO_LIMITS,
+        given: GivenNoise | None = None,
+    ) -> None:
+        caches.refresh(name)
+        self._limits = limits
+        self.name = name
+        self._level = optimization_level
+        self._given = given
+        self._noise_key = None if given is None else given.key
+        self._target = caches.target(name)
+        self._max_shots = caches.recording(name).configuration.get("max_shots")
+
+    @property
+    def target(self) -> Target:
+        """Return the device's instructions and their errors."""
+        return self._target
+
+    def runnable(self, circuit: QuantumCircuit) -> Runnable:
+        """Return what the device runs for a circuit; it may have been made from an equal one.
+
+        Raises:
+            RejectedError: for a circuit that the device cannot run, transpiled or not.
+        """
+        content = caches.circuits.key(circuit)
+        if content is None:
+            return self._adapted(circuit, None)
+        key = (self.name, self._level, content)
+        return caches.runnables.get(key, lambda: self._adapted(circuit, key))
+
+    def _adapted(self, circuit: QuantumCircuit, key: Hashable) -> Runnable:
+        """Return a circuit as it is, or transpiled if it is not in the instruction set."""
+        self._check_width(circuit)
+        try:
+            circuit = delays_of_known_length(circuit, self._target.dt)
+        except InvalidInputError as error:
+            raise RejectedError(f"Circuit {circuit.name!r} cannot run: {error}.") from error
+        if in_instruction_set(circuit, self._target):
+            _check_classical(circuit)
+            in_order = list(range(circuit.num_parameters))
+            return Runnable(measure_variants.plain(circuit), key, in_order, transpiled=False)
+        try:
+            found = transpiled_around_delays(
+                circuit, caches.pass_manager(self.name, self._level).run
+            )
+        except QiskitError as error:
+            raise RejectedError(
+                f"Circuit {circuit.name!r} cannot be transpiled for {self.name}: {error.message}"
+            ) from error
+        _check_classical(found)
+        places = {parameter: index for index, parameter in enumerate(circuit.parameters)}
+        columns = [places[each] for each in found.parameters]
+        return Runnable(measure_variants.plain(found), key, columns, transpiled=True)
+
+    def executable(self, runnable: Runnable) -> Executable:
+        """Return a circuit that is ready to be sampled."""
+        return caches.executables.get(
+            (runnable.key, self._noise_key),
+            lambda: Executable([runnable.circuit], self.simulator(runnable.circuit)),
+        )
+
+    def estimation(self, runnable: Runnable, labels: Sequence[frozenset[str]]) -> Estimation:
+        """Return circuits that are ready to measure each of several sets of observables."""
+
+        def make() -> Estimation:
+            groups = {
+                each: expectation.groups(runnable.circuit, each, self._target) for each in labels
+            }
+            first: dict[frozenset[str], int] = {}
+            circuits: list[QuantumCircuit] = []
+            for each, found in groups.items():
+                first[each] = len(circuits)
+                circuits += [group.circuit for group in found]
+            support = frozenset(
+                place
+                for label in frozenset().union(*labels)
+                for place, pauli in enumerate(reversed(label))
+                if pauli != "I"
+            )
+            simulator = self.simulator(runnable.circuit, observed=support)
+            return Estimation(groups, first, Executable(circuits, simulator))
+
+        key = (runnable.key, self._noise_key, tuple(labels))
+        return caches.estimations.get(key, make)
+
+    def simulator(
+        self, *circuits: QuantumCircuit, observed: frozenset[int] = frozenset()
+    ) -> AerSimulator:
+        """Return a simulator with the noise of the qubits that are used.
+
+        Args:
+            circuits: use the qubits on which they have instructions.
+            observed: qubits that are measured besides.
+        """
+        active = observed.union(*map(_active_qubits, circuits))
+        return caches.simulator(self.name, active, self._given)
+
+    def check(self, circuit: QuantumCircuit) -> None:
+        """Check that the device can run a circuit as it is.
+
+        Raises:
+            RejectedError: if it cannot.
+        """
+        self._check_width(circuit)
+        _check_classical(circuit)
+        if not in_instruction_set(circuit, self._target):
+            raise RejectedError(
+                f"Circuit {circuit.name!r} is not in the instruction set of {self.name}, which is "
+                f"{', '.join(sorted(self._target.operation_names))}."
+            )
+
+    def _check_width(self, circuit: QuantumCircuit) -> None:
+        if circuit.num_qubits > self._target.num_qubits:
+            raise RejectedError(
+                f"Circuit {circuit.name!r} has {circuit.num_qubits} qubits; "
+                f"{self.name} has {self._target.num_qubits}."
+            )
+        used = len(_active_qubits(circuit))
+        if self._limits.qubits and used > self._limits.qubits:
+            raise RejectedError(
+                f"Circuit {circuit.name!r} uses {used} qubits; this runtime takes "
+                f"{self._limits.qubits}."
+            )
+
+    def check_shots(self, shots: int) -> None:
+        """Check that the device takes a number of shots.
+
+        Raises:
+            RejectedError: if it does not.
+        """
+        if shots < 1:
+            raise RejectedError(f"{shots} shots asked for; the least is 1.")
+        if self._max_shots is not None and shots > self._max_shots:
+            raise RejectedError(f"{shots} shots asked for; {self.name} takes {self._max_shots}.")
+        if self._limits.shots and shots > self._limits.shots:
+            raise RejectedError(
+                f"{shots} shots asked for; this runtime takes {self._limits.shots}."
+            )
+
+    def checked_shots(self, precision: float, shots: int | None) -> int:
+        """Return the shots of an estimate.
+
+        Args:
+            precision: standard error that is asked for.
+            shots: the shots that it was worked out from; None if the precision decides.
+
+        Raises:
+            RejectedError: for a precision for which the device does not take enough shots.
+        """
+        if not 0 < precision < math.inf:
+            raise RejectedError(
+                f"Precision {precision} asked for; it has to be finite and more than 0."
+            )
+        if shots is not None:
+            self.check_shots(shots)
+            return shots
+        found = shot_rules.for_precision(precision)
+        for taker, most in ((self.name, self._max_shots), ("this runtime", self._limits.shots)):
+            if most and found > most:
+                raise RejectedError(
+                    f"Precision {precision} asked for, which takes {found} shots; {taker} "
+                    f"takes {most}."
+                )
+        return found
+
+
+def _check_classical(circuit: QuantumCircuit) -> None:
+    try:
+        classical.check(circuit)
+    except InvalidInputError as error:
+        raise RejectedError(f"Circuit {circuit.name!r} cannot run: {error}.") from error
+
+
+def in_instruction_set(circuit: QuantumCircuit, target: Target) -> bool:
+    """Whether each instruction exists on the qubits that it is applied to."""
+    return _supported(circuit, range(circuit.num_qubits), target)
+
+
+def _supported(circuit: QuantumCircuit, places: Sequence[int], target: Target) -> bool:
+    """Check a circuit, or a block inside one, whose qubits are at these places of the device."""
+    for instruction in circuit.data:
+        operation = instruction.operation
+        if operation.name in NOT_A_GATE:
+            continue
+        where = tuple(places[circuit.find_bit(qubit).index] for qubit in instruction.qubits)
+        if not target.instruction_supported(operation.name, where):
+            return False
+        if isinstance(operation, ControlFlowOp) and not all(
+            _supported(block, where, target) for block in operation.blocks
+        ):
+            return False
+    return True
+
+
+def _active_qubits(circuit: QuantumCircuit) -> frozenset[int]:
+    """Return the qubits on which a circuit has instructions."""
+    return frozenset(
+        circuit.find_bit(qubit).index
+        for instruction in circuit.data
+        if instruction.operation.name not in NOT_A_GATE
+        for qubit in instruction.qubits
+    )
+
+
+def _complete(model: NoiseModel, target: Target) -> NoiseModel:
+    """Return a model that has every instruction of the device; those without errors are ideal."""
+    copy = deepcopy(model)
+    copy.add_basis_gates([each for each in target.operation_names if each not in CONTROL_FLOW])
+    return copy

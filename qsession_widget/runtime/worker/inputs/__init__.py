@@ -1,0 +1,1 @@
+"""Reads what a job asks for: its pubs, shots and seeds."""

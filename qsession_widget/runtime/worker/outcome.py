@@ -1,0 +1,21 @@
+"""How a program ends in a worker: with a result, or with a refusal."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+
+class RejectedError(Exception):
+    """The job cannot run as it is; the message becomes its reason."""
+
+
+class Outcome(NamedTuple):
+    """What a finished program returns.
+
+    Attributes:
+        result: the encoded result.
+        busy_seconds: how long the simulation took.
+    """
+
+    result: str
+    busy_seconds: float

@@ -1,0 +1,1 @@
+"""Turns the counts and shots of Aer into results."""

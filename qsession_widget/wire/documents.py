@@ -1,0 +1,286 @@
+"""JSON documents of sessions and jobs, as the REST API sends them.
+
+The local runtime builds and encodes these structs, its OpenAPI description is generated from them,
+and clients read answers into them. Fields are encoded in the order in which they stand here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from functools import cache
+from typing import Annotated, Any, ClassVar, TypeVar, Union, get_args, get_origin
+
+from msgspec import UNSET, Meta, Raw, Struct, UnsetType, ValidationError, convert
+from msgspec.structs import fields
+
+from qsession_widget.errors import CodecError
+from qsession_widget.wire.fields import PROGRAMS
+from qsession_widget.wire.states import JobState, Mode, SessionState, Stage
+
+LARGEST = 2**53 - 1
+"""The largest integer that every JSON parser, and the store, holds exactly."""
+
+WORKLOAD_MODES = ("job", "session", "batch")
+WORKLOAD_STATUSES = ("pending", "in_progress", "completed", "canceled", "failed")
+
+T = TypeVar("T")
+Kind = TypeVar("Kind", bound="Document")
+
+Maybe = Union[T, UnsetType]  # noqa: UP007 - a generic alias, which `|` does not make
+"""A field that other services and other releases may leave out."""
+
+
+def _one_of(values: Iterable[str]) -> Meta:
+    """Describe the values of a field. Readers accept others too: services get new ones."""
+    return Meta(extra_json_schema={"enum": [str(value) for value in values]})
+
+
+Instant = Annotated[str, Meta(extra_json_schema={"format": "date-time"})]
+"""A time as RFC 3339 in UTC."""
+Count = Annotated[int, Meta(extra_json_schema={"minimum": 0, "maximum": LARGEST})]
+Seconds = Annotated[int, Meta(extra_json_schema={"minimum": 1, "maximum": LARGEST})]
+ModeName = Annotated[str, _one_of(Mode)]
+SessionStateName = Annotated[str, _one_of(SessionState)]
+JobStateName = Annotated[str, _one_of(JobState)]
+StageName = Annotated[str, _one_of(Stage)]
+Payload = Annotated[Raw, Meta(extra_json_schema={"type": "object"})]
+
+
+class Document(Struct):
+    """A JSON object of the wire.
+
+    Attributes:
+        sometimes: fields that the local runtime leaves out too; it sends all others.
+    """
+
+    sometimes: ClassVar[frozenset[str]] = frozenset()
+
+
+class UsageDocument(Document):
+    """What a session or job has used.
+
+    IBM's clients before release 0.48 read `quantum_seconds`, later ones the other two.
+    """
+
+    qpu_charge_time_seconds: Maybe[float] = UNSET
+    quantum_seconds: Maybe[float] = UNSET
+    status: Maybe[Annotated[str, _one_of(["pending", "complete"])]] = UNSET
+
+
+class TransitionDocument(Document):
+    """A state that a session entered, and when."""
+
+    status: Maybe[SessionStateName] = UNSET
+    timestamp: Maybe[Instant] = UNSET
+
+
+class SessionUsageDocument(Document):
+    """What the usage of a session consists of."""
+
+    on_device_seconds: Maybe[float] = UNSET
+    preparing_seconds: Maybe[float] = UNSET
+    idle_seconds: Maybe[float] = UNSET
+
+
+class CacheDocument(Document):
+    """How often a session's jobs found something in the caches of its worker."""
+
+    hits: Maybe[Count] = UNSET
+    misses: Maybe[Count] = UNSET
+    seconds_saved: Maybe[float] = UNSET
+
+
+class SessionExtrasDocument(Document):
+    """The local runtime's additions to a session."""
+
+    now: Maybe[Instant] = UNSET
+    rate: Maybe[float] = UNSET
+    policy: Maybe[Annotated[str, _one_of(["dedicated", "shared"])]] = UNSET
+    created_at: Maybe[Instant] = UNSET
+    first_job_ttl: Maybe[Count] = UNSET
+    queued: Maybe[Count] = UNSET
+    running: Maybe[Count] = UNSET
+    usage: Maybe[SessionUsageDocument] = UNSET
+    cache: Maybe[CacheDocument] = UNSET
+
+
+class SessionDocument(Document):
+    """A session, as GET /sessions/{id} returns it."""
+
+    id: str
+    backend_name: Maybe[str] = UNSET
+    mode: Maybe[ModeName] = UNSET
+    state: Maybe[SessionStateName] = UNSET
+    state_reason: Maybe[str] = UNSET
+    accepting_jobs: Maybe[bool] = UNSET
+    max_ttl: Maybe[Seconds] = UNSET
+    active_ttl: Maybe[Seconds] = UNSET
+    interactive_ttl: Maybe[Count] = UNSET
+    elapsed_time: Maybe[float] = UNSET
+    user_id: Maybe[str] = UNSET
+    started_at: Maybe[Instant | None] = UNSET
+    activated_at: Maybe[Instant | None] = UNSET
+    closed_at: Maybe[Instant | None] = UNSET
+    last_job_started: Maybe[Instant | None] = UNSET
+    last_job_completed: Maybe[Instant | None] = UNSET
+    timestamps: Maybe[list[TransitionDocument]] = UNSET
+    qsession: Maybe[SessionExtrasDocument] = UNSET
+
+
+class ProgramDocument(Document):
+    """The program that a job runs."""
+
+    id: Maybe[Annotated[str, _one_of(PROGRAMS)]] = UNSET
+
+
+class JobStateDocument(Document):
+    """The state of a job, and why it failed or was cancelled."""
+
+    sometimes: ClassVar[frozenset[str]] = frozenset({"reason", "reason_code"})
+
+    status: Maybe[JobStateName] = UNSET
+    reason: Maybe[str] = UNSET
+    reason_code: Maybe[Count] = UNSET
+
+
+class EstimateDocument(Document):
+    """When a queued job may start, in seconds from now, and what that is based on."""
+
+    start_seconds: Maybe[float] = UNSET
+    basis: Maybe[str] = UNSET
+
+
+class StagesDocument(Document):
+    """When each stage of a job began."""
+
+    preparing_at: Maybe[Instant | None] = UNSET
+    on_device_at: Maybe[Instant | None] = UNSET
+    post_processing_at: Maybe[Instant | None] = UNSET
+
+
+class JobExtrasDocument(Document):
+    """The local runtime's additions to a job.
+
+    Attributes:
+        number: its place among all jobs in the order in which they came, for jobs of equal time.
+    """
+
+    sometimes: ClassVar[frozenset[str]] = frozenset({"pubs", "number"})
+
+    queue_position: Maybe[Count | None] = UNSET
+    estimate: Maybe[EstimateDocument | None] = UNSET
+    sub_status: Maybe[StageName | None] = UNSET
+    stages: Maybe[StagesDocument] = UNSET
+    running_at: Maybe[Instant | None] = UNSET
+    finished_at: Maybe[Instant | None] = UNSET
+    attempts: Maybe[Count] = UNSET
+    pubs: Maybe[Count] = UNSET
+    number: Maybe[Count] = UNSET
+
+
+class JobDocument(Document):
+    """A job, as GET /jobs/{id} returns it."""
+
+    sometimes: ClassVar[frozenset[str]] = frozenset(
+        {"session_id", "cost", "runtime", "private", "params"}
+    )
+
+    id: str
+    backend: Maybe[str] = UNSET
+    program: Maybe[ProgramDocument] = UNSET
+    created: Maybe[Instant] = UNSET
+    state: Maybe[JobStateDocument] = UNSET
+    status: Maybe[JobStateName] = UNSET
+    user_id: Maybe[str] = UNSET
+    tags: Maybe[list[str]] = UNSET
+    usage: Maybe[UsageDocument] = UNSET
+    qsession: Maybe[JobExtrasDocument] = UNSET
+    session_id: Maybe[str] = UNSET
+    cost: Maybe[Seconds] = UNSET
+    runtime: Maybe[str] = UNSET
+    private: Maybe[bool] = UNSET
+    params: Maybe[Payload] = UNSET
+
+
+class JobTimesDocument(Document):
+    """When a job was created, when it started and when it ended."""
+
+    created: Maybe[Instant] = UNSET
+    running: Maybe[Instant | None] = UNSET
+    finished: Maybe[Instant | None] = UNSET
+
+
+class JobMetricsDocument(Document):
+    """Metrics of a job, as GET /jobs/{id}/metrics returns them."""
+
+    timestamps: Maybe[JobTimesDocument] = UNSET
+    usage: Maybe[UsageDocument] = UNSET
+    qiskit_version: Maybe[str] = UNSET
+    position_in_queue: Maybe[Count | None] = UNSET
+
+
+class WorkloadDocument(Document):
+    """A session, a batch or a job outside of both, as GET /workloads lists it."""
+
+    sometimes: ClassVar[frozenset[str]] = frozenset({"accepting_jobs"})
+
+    id: str
+    mode: Maybe[Annotated[str, _one_of(WORKLOAD_MODES)]] = UNSET
+    status: Maybe[Annotated[str, _one_of(WORKLOAD_STATUSES)]] = UNSET
+    status_reason: Maybe[str] = UNSET
+    backend: Maybe[str] = UNSET
+    instance: Maybe[str] = UNSET
+    user_id: Maybe[str] = UNSET
+    created: Maybe[Instant] = UNSET
+    ended: Maybe[Instant | None] = UNSET
+    tags: Maybe[list[str]] = UNSET
+    usage: Maybe[UsageDocument] = UNSET
+    accepting_jobs: Maybe[bool] = UNSET
+
+
+def read(kind: type[Kind], found: Mapping[str, Any]) -> Kind:
+    """Read decoded JSON as a document, tolerantly.
+
+    Fields that are not known here are ignored, and those that cannot be read count as left out: an
+    answer of another service, or of a newer release, is read as far as possible.
+
+    Raises:
+        CodecError: if it has no id, or is not an object.
+    """
+    try:
+        return convert(found, kind)
+    except ValidationError as error:
+        if not isinstance(found, Mapping):
+            raise CodecError(f"a {kind.__name__} that is not an object: {error}") from error
+        values = {
+            name: _read_value(wanted, found[name])
+            for name, wanted in _types(kind).items()
+            if name in found
+        }
+        if values.get("id", UNSET) is UNSET and "id" in kind.__struct_fields__:
+            raise CodecError(f"a {kind.__name__} without an id: {error}") from error
+        return kind(**values)
+
+
+@cache
+def _types(kind: type[Document]) -> dict[str, Any]:
+    """Return the types of a document's fields, by name."""
+    return {each.encode_name: each.type for each in fields(kind)}
+
+
+def _read_value(wanted: Any, value: Any) -> Any:
+    """Read the value of a field; `UNSET` where that is impossible."""
+    try:
+        return convert(value, wanted)
+    except ValidationError:
+        pass
+    for choice in get_args(wanted) or (wanted,):
+        if isinstance(choice, type) and issubclass(choice, Document) and isinstance(value, Mapping):
+            return read(choice, value)
+        if get_origin(choice) is list and isinstance(value, list):
+            items = (_read_value(get_args(choice)[0], item) for item in value)
+            return [item for item in items if item is not UNSET]
+        text = choice is str or get_args(choice)[:1] == (str,)
+        if text and isinstance(value, (int, float)):
+            return str(value)
+    return UNSET

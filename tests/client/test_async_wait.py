@@ -1,0 +1,44 @@
+"""Threads that wait for what an asyncio task awaits."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+
+import pytest
+
+from qsession_widget.client.async_wait import Places, in_thread
+
+
+def test_a_thread_of_its_own_does_the_work() -> None:
+    async def names() -> tuple[str, str]:
+        return await in_thread(lambda: threading.current_thread().name, "worker"), (
+            threading.current_thread().name
+        )
+
+    worker, caller = asyncio.run(names())
+    assert worker == "worker" != caller
+
+
+def test_exceptions_are_raised_where_they_are_awaited() -> None:
+    def fail(error: BaseException) -> None:
+        raise error
+
+    async def main() -> None:
+        with pytest.raises(KeyboardInterrupt):
+            await in_thread(lambda: fail(KeyboardInterrupt()), "worker")
+        with pytest.raises(RuntimeError, match="StopIteration was raised: 7"):
+            await in_thread(lambda: fail(StopIteration(7)), "worker")
+
+    asyncio.run(main())
+
+
+def test_places_are_taken_and_released() -> None:
+    places = Places(1)
+    assert places.take()
+    assert not places.take()
+    with places.given_back():
+        assert not places.take()
+    assert places.take()
+    places.after_fork()
+    assert places.take(), "the parent's threads have taken none of the child's"

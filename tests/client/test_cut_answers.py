@@ -1,0 +1,412 @@
+"""Every endpoint that the client asks, its answer cut once: nothing is lost, nothing doubled."""
+
+from __future__ import annotations
+
+import inspect
+import json
+import os
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import pytest
+import requests
+
+from qsession_widget import (
+    Batch,
+    ConflictError,
+    NotFoundError,
+    QiskitRuntimeService,
+    RuntimeJob,
+    Sampler,
+    Session,
+)
+from qsession_widget.local import process
+from qsession_widget.transport import http
+from qsession_widget.transport.http import Transport
+from qsession_widget.transport.rest import RuntimeApi
+from tests.client.circuits import bell
+from tests.client.relays import Cut, listening
+from tests.conftest import eventually
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+PARTS = (0.0, 0.02, 0.98)
+"""Nothing arrives; a part of the head; all but the end of the body."""
+
+ALL_CUTS = bool(os.environ.get("QSESSION_ALL_CUTS"))
+"""Whether every endpoint has all three cuts; else those that only read have one, each in turn."""
+
+BIG = 10**7
+
+
+@pytest.fixture(autouse=True)
+def short_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(http, "_FIRST_PAUSE_SECONDS", 0.01)
+
+
+@dataclass
+class Place:
+    """A runtime behind a relay.
+
+    Attributes:
+        service: asks through the relay.
+        direct: asks the runtime itself.
+        cut: the relay.
+    """
+
+    service: QiskitRuntimeService
+    direct: QiskitRuntimeService
+    cut: Cut
+
+    @property
+    def api(self) -> RuntimeApi:
+        return self.service.api
+
+    def session(self) -> Session:
+        """Open a session of its own, and give it as seen through the relay."""
+        opened = Session(self.direct, "fake_manila")
+        return Session.from_id(str(opened.session_id), self.service)
+
+    def job(self, **options: Any) -> RuntimeJob:
+        """Run a job to its end, and give it as seen through the relay."""
+        job = Sampler(self.direct.backend("aer_simulator"), options).run(bell(), shots=7)
+        job.wait_for_final_state()
+        return RuntimeJob(self.service, job.job_id())
+
+    def waiting(self) -> tuple[Session, list[RuntimeJob]]:
+        """Give a session with jobs that wait, all as seen through the relay."""
+        session = self.session()
+        sampler = Sampler(Session.from_id(str(session.session_id), self.direct))
+        jobs = [sampler.run(bell()) for _ in range(3)]
+        eventually(lambda: any(job.running() for job in jobs))
+        return session, [RuntimeJob(self.service, job.job_id()) for job in jobs if job.queued()]
+
+
+def place(folder: Path) -> Iterator[Place]:
+    found = process.endpoint(folder=folder)
+    cut = Cut(found.url)
+    with listening(cut.serve) as port:
+        service = QiskitRuntimeService("local", found.token, f"http://127.0.0.1:{port}")
+        direct = QiskitRuntimeService("local", found.token, found.url)
+        # What it says of itself is known, as it is wherever something was done before.
+        assert service.features
+        yield Place(service, direct, cut)
+        # An open session would keep its device to itself.
+        for left in direct.sessions(limit=None, pending=True):
+            kind = Batch if left.mode == "batch" else Session
+            kind.from_id(left.id, direct).cancel()
+        for job in direct.jobs(limit=None, pending=True):
+            with suppress(ConflictError):
+                job.cancel()
+        service.close()
+        direct.close()
+
+
+@pytest.fixture
+def quick(runtime: Path) -> Iterator[Place]:
+    yield from place(runtime)
+
+
+@pytest.fixture
+def slow(slow_runtime: Path) -> Iterator[Place]:
+    yield from place(slow_runtime)
+
+
+def same(path: str, ask: Callable[[RuntimeApi], Any]) -> Callable[[Place, float], None]:
+    """Give a check that a question has the same answer as without a cut."""
+
+    def check(place: Place, part: float) -> None:
+        place.cut.next(f"GET /api/v1{path}", part)
+        assert ask(place.api) == ask(place.direct.api)
+
+    return check
+
+
+def of_job(path: str, ask: Callable[[RuntimeApi, str], Any]) -> Callable[[Place, float], None]:
+    """Likewise of a job that is over."""
+
+    def check(place: Place, part: float) -> None:
+        job_id = place.job().job_id()
+        place.cut.next(f"GET /api/v1{path.replace('ID', job_id)}", part)
+        assert ask(place.api, job_id) == ask(place.direct.api, job_id)
+
+    return check
+
+
+def create_session(place: Place, part: float) -> None:
+    for kind in (Session, Batch):
+        before = {each.id for each in place.direct.sessions(limit=None)}
+        place.cut.next("POST /api/v1/sessions", part)
+        session = kind(place.service, "fake_manila")
+        after = {each.id for each in place.direct.sessions(limit=None)}
+        assert after - before == {session.session_id}
+
+
+def create_job(place: Place, part: float) -> None:
+    session = place.session()
+    place.cut.next("POST /api/v1/jobs", part)
+    job = Sampler(session).run(bell(), shots=9)
+    assert job.result()[0].data.cr.num_shots == 9
+    assert [each.job_id() for each in session.jobs()] == [job.job_id()]
+
+
+def ends(act: Callable[[Session], object], request: str) -> Callable[[Place, float], None]:
+    def check(place: Place, part: float) -> None:
+        session = place.session()
+        place.cut.next(request, part)
+        act(session)
+        assert session.status() == "Closed"
+
+    return check
+
+
+def session(place: Place, part: float) -> None:
+    session = place.session()
+    place.cut.next("GET /api/v1/sessions", part)
+    details = session.details()
+    assert details is not None
+    assert details["id"] == session.session_id
+    place.cut.next("GET /api/v1/sessions", part)
+    assert place.api.session_if_changed(details["id"]).body is not None
+
+
+def watch(place: Place, part: float) -> None:
+    session = place.session()
+    sent = [Sampler(session).run(bell(), shots=1) for _ in range(2)]
+    place.cut.next("GET /api/v1/qsession/watch", part)
+    assert [job.job_id() for job in session.jobs()] == [job.job_id() for job in sent]
+
+
+def update_tags(place: Place, part: float) -> None:
+    job = place.job()
+    place.cut.next("PUT", part)
+    assert job.update_tags(["a", "b"]) == ["a", "b"]
+    assert place.direct.job(job.job_id()).tags == ["a", "b"]
+
+
+def delete_job(place: Place, part: float) -> None:
+    job = place.job()
+    place.cut.next("DELETE", part)
+    place.service.delete_job(job.job_id())
+    with pytest.raises(NotFoundError):
+        place.direct.job(job.job_id())
+    with pytest.raises(NotFoundError):
+        place.service.delete_job(job.job_id())
+
+
+def results(place: Place, part: float) -> None:
+    job = place.job()
+    place.service.close()
+    place.service = QiskitRuntimeService("local", *_way(place))
+    # Asked for its status first, as IBM's is, the result comes by itself.
+    job = RuntimeJob(place.service, job.job_id())
+    assert job.done()
+    place.cut.next("/results", part)
+    assert job.result()[0].data.cr.num_shots == 7
+
+
+def _way(place: Place) -> tuple[str, str]:
+    account = place.service._account
+    assert account.token is not None
+    assert account.url is not None
+    return account.token, account.url
+
+
+def cancel_job(place: Place, part: float) -> None:
+    _, jobs = place.waiting()
+    place.cut.next("/cancel", part)
+    assert jobs[0].cancel() is True
+    assert [job.status() for job in jobs] == ["CANCELLED", "QUEUED"]
+
+
+def cancel_queued(place: Place, part: float) -> None:
+    session, jobs = place.waiting()
+    place.cut.next("/cancel_queued", part)
+    assert session.cancel_queued_jobs() == [job.job_id() for job in jobs]
+    assert [job.status() for job in jobs] == ["CANCELLED", "CANCELLED"]
+
+
+CHECKS: dict[str, Callable[[Place, float], None]] = {
+    "about": same("/qsession", lambda api: api.about()["features"]),
+    "backend_status": same(
+        "/backends/fake_manila/status", lambda api: api.backend_status("fake_manila")
+    ),
+    "backends": same("/backends", lambda api: [each["name"] for each in api.backends()]),
+    "cancel_job": cancel_job,
+    "cancel_queued": cancel_queued,
+    "cancel_session": ends(lambda each: each.cancel(), "DELETE /api/v1/sessions"),
+    "close_session": ends(lambda each: each.close(), "PATCH /api/v1/sessions"),
+    "configuration": same(
+        "/backends/fake_manila/configuration", lambda api: api.configuration("fake_manila")
+    ),
+    "create_job": create_job,
+    "create_session": create_session,
+    "delete_job": delete_job,
+    "interim": of_job("/qsession/jobs/ID/interim", lambda api, job: api.interim(job)["final"]),
+    "job": of_job("/jobs/ID", lambda api, job: api.job(job).body),
+    "job_with_inputs": of_job("/jobs/ID", lambda api, job: api.job_with_inputs(job)),
+    "jobs": same("/jobs", lambda api: [each["id"] for each in api.jobs(limit=5)["jobs"]]),
+    "logs": of_job("/jobs/ID/logs", lambda api, job: api.logs(job)),
+    "metrics": of_job("/jobs/ID/metrics", lambda api, job: api.metrics(job)["timestamps"]),
+    "outcome": of_job("/qsession/jobs/ID/outcome", lambda api, job: api.outcome(job)),
+    "properties": same(
+        "/backends/fake_manila/properties", lambda api: api.properties("fake_manila")
+    ),
+    "results": results,
+    "session": session,
+    "session_if_changed": session,
+    "short": of_job("/jobs/ID", lambda api, job: api.short(f"/jobs/{job}", BIG)),
+    "short_inputs": of_job("/jobs/ID", lambda api, job: api.short_inputs(job, BIG)),
+    "short_results": of_job("/jobs/ID/results", lambda api, job: api.short_results(job, BIG)),
+    "update_tags": update_tags,
+    "usage": same("/instances/usage", lambda api: sorted(api.usage())),
+    "watch": watch,
+    "workloads": same(
+        "/workloads", lambda api: [each["id"] for each in api.workloads(limit=5)["workloads"]]
+    ),
+}
+"""By the name of the method that asks."""
+
+SLOW = {"cancel_job", "cancel_queued"}
+"""Those that need jobs that wait."""
+
+
+def test_each_question_is_decided() -> None:
+    asked = {name for name, _ in inspect.getmembers(RuntimeApi, inspect.isfunction)}
+    # Ending a runtime is in a test of its own.
+    assert {name for name in asked if not name.startswith("_")} == {*CHECKS, "shut_down"}
+
+
+ACTS = {
+    "cancel_session",
+    "close_session",
+    "create_job",
+    "create_session",
+    "delete_job",
+    "results",
+    "update_tags",
+}
+"""Those that change something, or read what may be read once."""
+
+
+def _cases() -> Iterator[tuple[str, float]]:
+    for number, name in enumerate(sorted(CHECKS.keys() - SLOW)):
+        whole = ALL_CUTS or name in ACTS
+        yield from ((name, part) for part in (PARTS if whole else [PARTS[number % 3]]))
+
+
+@pytest.mark.parametrize(("name", "part"), list(_cases()))
+def test_an_answer_that_is_cut(name: str, part: float, quick: Place) -> None:
+    CHECKS[name](quick, part)
+    assert quick.cut.done > 0
+
+
+@pytest.mark.parametrize("part", PARTS)
+@pytest.mark.parametrize("name", sorted(SLOW))
+def test_an_answer_of_a_busy_runtime_that_is_cut(name: str, part: float, slow: Place) -> None:
+    CHECKS[name](slow, part)
+    assert slow.cut.done > 0
+
+
+# What is given once
+
+
+PRIVATE = {"environment": {"private": True}}
+
+
+@pytest.mark.parametrize("part", PARTS)
+def test_the_result_of_a_private_job_is_not_lost(part: float, quick: Place) -> None:
+    job = quick.job(**PRIVATE)
+    quick.cut.next("/results", part)
+    assert job.result()[0].data.cr.num_shots == 7
+    assert quick.cut.done == 1
+    assert RuntimeJob(quick.direct, job.job_id()).result() is None, "it is given once"
+    decoded = job.result(decoder=_Raw)
+    assert decoded["__type__"] == "PrimitiveResult", "and kept by the one that has it"
+
+
+class _Raw:
+    @staticmethod
+    def decode(text: str) -> Any:
+        return json.loads(text)
+
+
+@pytest.mark.parametrize("part", [0.0, 0.98])
+def test_nor_is_it_to_a_client_that_sends_no_key(part: float, quick: Place) -> None:
+    """As IBM's: the connection that breaks with the answer tells."""
+    job_id = quick.job(**PRIVATE).job_id()
+    token, url = _way(quick)
+    headers = {"Authorization": f"Bearer {token}"}
+    path = f"/api/v1/jobs/{job_id}/results"
+    with requests.Session() as client:
+        client.headers.update(headers)
+        quick.cut.next("/results", part)
+        with pytest.raises(requests.RequestException):
+            client.get(url + path, timeout=30)
+
+        def found() -> requests.Response | None:
+            answer = client.get(url + path, timeout=30)
+            return answer if answer.status_code == 200 else None
+
+        # The runtime may hear of the broken connection a moment later.
+        assert json.loads(eventually(found).text)["__type__"] == "PrimitiveResult"
+        # That one came, on a connection that goes on.
+        assert client.get(url + path, timeout=30).status_code == 204
+
+
+def test_the_inputs_of_a_private_job_are_forgotten_with_its_end(
+    quick: Place, runtime: Path
+) -> None:
+    import sqlite3  # noqa: PLC0415 - the one test that looks behind the API
+
+    kept, private = quick.job(), quick.job(**PRIVATE)
+    assert kept.inputs
+    with sqlite3.connect(f"file:{runtime / 'runtime.db'}?mode=ro", uri=True) as database:
+        found = {
+            job_id: database.execute(
+                "SELECT count(*) FROM payloads WHERE job_id = ?", [job_id]
+            ).fetchone()[0]
+            for job_id in (kept.job_id(), private.job_id())
+        }
+    assert found == {kept.job_id(): 1, private.job_id(): 0}
+
+
+# Answers of another question
+
+
+def test_no_answer_is_believed_that_names_another_question(quick: Place) -> None:
+    """As a socket that two processes share would bring it."""
+    mine, other = quick.job(), quick.job()
+    transport = quick.api.transport
+    ask = Transport._once
+    swapped: list[str] = []
+
+    def once(self: Transport, endpoint: Any, call: Any) -> Any:
+        if self is transport and mine.job_id() in call.path and not swapped:
+            swapped.append(call.path)
+            answer = ask(self, endpoint, _instead(call, mine, other))
+            self._check_whose(call, answer)
+            return answer
+        return ask(self, endpoint, call)
+
+    for question in (
+        lambda: quick.api.job(mine.job_id()).body,
+        lambda: quick.api.results(mine.job_id()),
+        lambda: quick.api.metrics(mine.job_id()),
+        lambda: quick.api.outcome(mine.job_id()),
+    ):
+        expected = question()
+        swapped.clear()
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(Transport, "_once", once)
+            assert question() == expected
+        assert swapped
+
+
+def _instead(call: Any, mine: RuntimeJob, other: RuntimeJob) -> Any:
+    from dataclasses import replace  # noqa: PLC0415 - of the transport's own, for this alone
+
+    return replace(call, path=call.path.replace(mine.job_id(), other.job_id()))

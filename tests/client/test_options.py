@@ -1,0 +1,320 @@
+from __future__ import annotations
+
+import copy
+import dataclasses
+import inspect
+import pickle
+from typing import Annotated, Any, Literal
+
+import pytest
+from qiskit_ibm_runtime.options import EstimatorOptions, SamplerOptions
+
+from qsession_widget.client.options.checked_options import CheckedOptions
+from qsession_widget.client.options.options import Options, RuntimeOptions
+from qsession_widget.errors import InvalidInputError
+from qsession_widget.support import validation
+
+
+def test_the_seeds_spelling() -> None:
+    options = Options(optimization_level=3)
+    assert options.optimization_level == 3
+    assert options.on_the_wire() == {}, "what was not set is left to the service"
+
+
+def test_what_was_set_goes_on_the_wire() -> None:
+    options = Options(default_shots=100, default_precision=0.1, seed=7)
+    assert options.on_the_wire() == {
+        "default_shots": 100,
+        "default_precision": 0.1,
+        "simulator": {"seed_simulator": 7},
+    }
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        *(("optimization_level", value) for value in (-1, 4, 1.0, True, "3")),
+        *(("resilience_level", value) for value in (3, -1, True)),
+        *(("default_shots", value) for value in (0, -1, 10.0, True, "10")),
+        *(("default_precision", value) for value in (0, -0.1, float("nan"), True, "0.1")),
+        *(("seed", value) for value in (-1, 2**63, 1.5)),
+    ],
+)
+def test_refuses_a_value_at_construction_and_later(name: str, value: Any) -> None:
+    with pytest.raises(InvalidInputError, match=f"{name}="):
+        Options(**{name: value})
+    options = Options()
+    with pytest.raises(InvalidInputError, match=f"{name}="):
+        setattr(options, name, value)
+    assert options == Options(), "a refused value changes nothing"
+
+
+@pytest.mark.parametrize("make", [Options, lambda **named: Options.of(named)])
+def test_names_the_nearest_option(make: Any) -> None:
+    with pytest.raises(InvalidInputError, match=r"did you mean optimization_level\?") as caught:
+        make(optimisation_level=3)
+    assert "default_shots" in str(caught.value), "the message lists what is allowed"
+
+
+def test_an_attribute_that_is_no_option_is_refused() -> None:
+    options = Options()
+    with pytest.raises(InvalidInputError, match="shots"):
+        options.shots = 10
+
+
+def test_none_is_the_default() -> None:
+    assert Options.of({"optimization_level": None, "default_shots": None}) == Options()
+
+
+def test_takes_itself_a_dict_or_nothing() -> None:
+    options = Options(seed=1)
+    assert Options.of(options) is options
+    assert Options.of({"seed": 1}) == options
+    assert Options.of(None) == Options()
+    with pytest.raises(InvalidInputError, match="allowed: a dict or Options"):
+        Options.of(3)  # type: ignore[arg-type] # this is what is refused
+
+
+def test_can_be_copied_and_pickled() -> None:
+    options = Options(seed=1, default_shots=5)
+    assert copy.deepcopy(options) == options
+    assert pickle.loads(pickle.dumps(options)) == options  # noqa: S301 - our own bytes
+
+
+def test_runtime_options_on_the_wire() -> None:
+    options = RuntimeOptions(
+        backend="fake_manila",
+        image="name:1.2",
+        log_level="debug",
+        job_tags=("a", "b"),
+        max_execution_time="5m",
+        session_time=60,
+    )
+    assert options.on_the_wire() == {
+        "runtime": "name:1.2",
+        "log_level": "DEBUG",
+        "tags": ["a", "b"],
+        "cost": 300,
+        "session_time": 60,
+    }
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        *(("image", value) for value in ("name", "a:b:c!", 3)),
+        *(("log_level", value) for value in ("LOUD", 10)),
+        *(("job_tags", value) for value in ("a", ["a", 1], [""], 3)),
+        *(("max_execution_time", value) for value in (0, "soon", 1.5)),
+        ("instance", ""),
+    ],
+)
+def test_runtime_options_refuse(name: str, value: Any) -> None:
+    with pytest.raises(InvalidInputError, match=f"{name}="):
+        RuntimeOptions(**{name: value})
+
+
+# As qiskit-ibm-runtime's: its own classes are the oracle.
+
+NESTED: dict[str, Any] = {
+    "default_shots": 100,
+    "max_execution_time": 300,
+    "dynamical_decoupling": {
+        "enable": True,
+        "sequence_type": "XY4",
+        "extra_slack_distribution": "edges",
+        "scheduling_method": "asap",
+        "skip_reset_qubits": True,
+    },
+    "twirling": {
+        "enable_gates": True,
+        "enable_measure": False,
+        "num_randomizations": "auto",
+        "shots_per_randomization": 7,
+        "strategy": "all",
+    },
+    "execution": {"init_qubits": False, "rep_delay": 0.001},
+    "simulator": {"seed_simulator": 5, "coupling_map": [[0, 1]], "basis_gates": ["x"]},
+    "environment": {"log_level": "DEBUG", "job_tags": ["a"], "private": True},
+    "experimental": {"foo": 1, "execution": {"fast": True}},
+}
+ESTIMATOR: dict[str, Any] = {
+    "default_precision": 0.1,
+    "seed_estimator": 3,
+    "resilience_level": 2,
+    "resilience": {
+        "measure_mitigation": True,
+        "measure_noise_learning": {"num_randomizations": 3, "shots_per_randomization": "auto"},
+        "zne_mitigation": True,
+        "zne": {
+            "amplifier": "pea",
+            "noise_factors": [1, 2, 3, 4],
+            "extrapolator": ["double_exponential", "polynomial_degree_3"],
+            "extrapolated_noise_factors": [0, 1],
+        },
+        "pec": {"max_overhead": 10, "noise_gain": "auto"},
+        "layer_noise_learning": {
+            "max_layers_to_learn": 2,
+            "shots_per_randomization": 5,
+            "num_randomizations": 6,
+            "layer_pair_depths": [0, 2],
+        },
+    },
+}
+
+
+def official_inputs(kind: Any, values: dict[str, Any]) -> dict[str, Any]:
+    # As its primitives do it: with every option, set or not.
+    asked = dataclasses.asdict(kind(**copy.deepcopy(values)))
+    inputs: dict[str, Any] = kind._get_program_inputs(asked)
+    return inputs
+
+
+@pytest.mark.parametrize(
+    ("program", "kind", "values"),
+    [
+        ("sampler", SamplerOptions, NESTED),
+        ("sampler", SamplerOptions, {**NESTED, "execution": {"meas_type": "kerneled"}}),
+        ("estimator", EstimatorOptions, NESTED | ESTIMATOR),
+        ("estimator", EstimatorOptions, {}),
+    ],
+)
+def test_the_wire_is_the_official_clients(program: str, kind: Any, values: dict[str, Any]) -> None:
+    official = official_inputs(kind, values)
+    assert Options(**values).on_the_wire(program) == official["options"]
+    assert Options(**values).resilience_level == official.get("resilience_level")
+
+
+def test_what_is_for_an_estimator_is_not_sent_with_a_sampler() -> None:
+    sent = Options(**NESTED, **ESTIMATOR).on_the_wire("sampler")
+    assert sent == Options(**NESTED).on_the_wire("sampler")
+    options = Options.of({"execution": {"meas_type": "kerneled"}})
+    assert options.on_the_wire("estimator") == {}
+
+
+def leaves(kind: Any, path: tuple[str, ...] = ()) -> set[tuple[str, ...]]:
+    """Return every option with the groups that it is in."""
+    found: set[tuple[str, ...]] = set()
+    for name, value in vars(kind).items():
+        if name.startswith("_"):
+            continue
+        nested = dataclasses.is_dataclass(value)
+        found |= leaves(value, (*path, name)) if nested else {(*path, name)}
+    return found
+
+
+def test_every_official_option_is_there() -> None:
+    ours = leaves(Options())
+    theirs = leaves(EstimatorOptions()) | leaves(SamplerOptions())
+    assert theirs <= ours
+    assert ours - theirs == {("optimization_level",), ("seed",)}
+
+
+VALUES = [
+    *(-1, 0, 0.5, 1, 2, 3, 10, True, False, "auto", "XX", "XpXm", "middle", "alap", "all"),
+    *("pea", "linear", "exponential", "active-accum", "nothing", [1, 2, 3, 4], [0], ["linear"]),
+    *([], {}, "WARNING", ["a"], "classified", float("nan")),
+]
+STRICTER = {
+    # pydantic turns 1 into True and True into 1; a nan is no number, and nothing runs backwards.
+    *("True", "False", "0", "1", "nan", "-1"),
+}
+ELSEWHERE = {
+    # Checked by tests of their own, or not at all.
+    ("environment", "job_tags"),
+    ("simulator", "noise_model"),
+    ("resilience", "layer_noise_model"),
+    ("max_execution_time",),
+    ("experimental",),
+}
+
+
+def accepts(kind: Any, path: tuple[str, ...], value: Any) -> bool:
+    """Whether options of a kind take a value at a place."""
+    for name in reversed(path):
+        value = {name: value}
+    try:
+        options = kind(**value)
+        if isinstance(options, CheckedOptions) and path[0] == "resilience":
+            options.on_the_wire()  # type: ignore[attr-defined] # Options, by its path
+    except (ValueError, TypeError):
+        return False
+    return True
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+@pytest.mark.parametrize("path", sorted(leaves(EstimatorOptions()) - ELSEWHERE), ids=".".join)
+def test_values_are_taken_as_the_official_client_takes_them(path: tuple[str, ...]) -> None:
+    stricter = {
+        str(value)
+        for value in VALUES
+        if accepts(EstimatorOptions, path, value) and not accepts(Options, path, value)
+    }
+    looser = [
+        value
+        for value in VALUES
+        if accepts(Options, path, value) and not accepts(EstimatorOptions, path, value)
+    ]
+    assert looser == [], "nothing that IBM's client would refuse is sent"
+    assert stricter <= STRICTER
+
+
+def test_groups_are_changed_by_attribute_and_by_update() -> None:
+    options = Options()
+    options.twirling.enable_gates = True
+    options.update(twirling={"strategy": "all"}, default_shots=5)
+    assert options.set_values() == {
+        "optimization_level": 1,
+        "default_shots": 5,
+        "twirling": {"enable_gates": True, "strategy": "all"},
+    }
+    options.twirling = None  # type: ignore[assignment] # as if it had not been said
+    assert options.twirling.set_values() == {}
+    assert Options().twirling is not Options().twirling
+    changes: list[dict[str, Any]] = [{"twirling": {"gates": True}}, {"twirl": {}}, {"twirling": 3}]
+    for change in changes:
+        with pytest.raises(InvalidInputError, match=r"twirl|gates"):
+            options.update(**change)
+
+
+@pytest.mark.parametrize(
+    ("resilience", "said"),
+    [
+        ({"zne_mitigation": True, "pec_mitigation": True}, "do not go together"),
+        ({"measure_noise_learning": {"num_randomizations": 1}}, "measure_mitigation is not True"),
+        ({"zne": {"extrapolator": "polynomial_degree_7"}}, r"noise_factors=.*at least 8"),
+    ],
+)
+def test_options_that_do_not_go_together(resilience: dict[str, Any], said: str) -> None:
+    options = Options.of({"resilience": resilience})
+    with pytest.raises(InvalidInputError, match=said):
+        options.on_the_wire()
+
+
+def test_what_goes_with_the_job_as_a_whole() -> None:
+    environment = {"job_tags": ["a"], "private": True}
+    options = Options.of({"max_execution_time": "5m", "environment": environment})
+    assert RuntimeOptions(**options.for_the_run()).on_the_wire() == {
+        "cost": 300,
+        "tags": ["a"],
+        "private": True,
+    }
+    assert Options().for_the_run() == {}
+
+
+@pytest.mark.parametrize("annotation", [int, str, "bool", int | None, list[str], Literal[1]])
+def test_an_option_without_a_check_cannot_be_added(annotation: Any) -> None:
+    with pytest.raises(TypeError, match=r"Added\.option: .* has no check"):
+        type("Added", (CheckedOptions,), {"__annotations__": {"option": annotation}})
+
+
+def test_checks_and_signatures_come_from_annotations() -> None:
+    annotation = Annotated[int, validation.whole(3)] | Literal["auto"] | None
+    named = {"__annotations__": {"option": annotation}, "option": None}
+    added: Any = dataclasses.dataclass(type("Added", (Options,), named))
+    assert added(option=3, default_shots=5).option == 3
+    assert added(option="auto").set_values()["option"] == "auto"
+    with pytest.raises(InvalidInputError, match="option=2 is not allowed; allowed: auto"):
+        added(option=2)
+    shown = inspect.signature(added).parameters["option"].annotation
+    assert shown == "int | Literal['auto'] | None", "without its checks"

@@ -1,0 +1,491 @@
+"""Pubs that run as they were meant, and pubs that are refused by name before they are sent."""
+
+from __future__ import annotations
+
+import base64
+import math
+import zlib
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pytest
+import requests
+from qiskit import ClassicalRegister, QuantumCircuit, QuantumRegister
+from qiskit.circuit import (
+    AnnotatedOperation,
+    ControlModifier,
+    Delay,
+    Duration,
+    InverseModifier,
+    Parameter,
+)
+from qiskit.circuit.classical import expr, types
+from qiskit.circuit.library import AndGate, XGate
+from qiskit.primitives import DataBin
+from qiskit.quantum_info import SparseObservable, SparsePauliOp, Statevector
+from qiskit_ibm_runtime import EstimatorV2 as OfficialEstimator
+from qiskit_ibm_runtime import QuantumProgram
+from qiskit_ibm_runtime import SamplerV2 as OfficialSampler
+from qiskit_ibm_runtime.exceptions import IBMRuntimeError
+
+from qsession_widget import (
+    Estimator,
+    Executor,
+    InvalidInputError,
+    JobFailedError,
+    QiskitRuntimeService,
+    Sampler,
+)
+from qsession_widget.client.service import default_service
+from qsession_widget.local import process
+from qsession_widget.wire import codec
+from qsession_widget.wire.fields import API_PREFIX, RESULT_NAMES
+from tests.client.circuits import bell, rotated
+from tests.client.spy import requests_seen
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+pytestmark = pytest.mark.usefixtures("runtime")
+
+SIMULATOR, DEVICE = "aer_simulator", "fake_manila"
+A = Parameter("a")
+
+
+def turned(angle: Any = A, *, measured: bool = True) -> QuantumCircuit:
+    circuit = QuantumCircuit(1)
+    circuit.rx(angle, 0)
+    if measured:
+        circuit.measure_all()
+    return circuit
+
+
+# Delays
+
+
+def excited(*wait: Any, unit: str | None = None) -> QuantumCircuit:
+    """Excite a qubit, wait, and read it."""
+    circuit = QuantumCircuit(1, 1)
+    # No gate of the device, so that the circuit is transpiled.
+    circuit.ry(math.pi, 0)
+    circuit.delay(*wait, 0, unit=unit)
+    circuit.measure(0, 0)
+    return circuit
+
+
+def nested(*wait: Any, unit: str) -> QuantumCircuit:
+    circuit = QuantumCircuit(1, 1)
+    circuit.x(0)
+    with circuit.if_test((circuit.clbits[0], 0)):
+        circuit.delay(*wait, 0, unit=unit)
+    circuit.measure(0, 0)
+    return circuit
+
+
+def wrapped(*wait: Any, unit: str, branch: bool = False) -> QuantumCircuit:
+    """Wait inside of an instruction of one's own, which is inside of another one."""
+    inner = QuantumCircuit(1, name="waits")
+    inner.delay(*wait, 0, unit=unit)
+    outer = QuantumCircuit(1, name="waits too")
+    outer.append(inner.to_instruction(), [0])
+    circuit = QuantumCircuit(1, 1)
+    circuit.x(0)
+    if branch:
+        with circuit.if_test((circuit.clbits[0], 0)):
+            circuit.append(outer.to_instruction(), [0])
+    else:
+        circuit.append(outer.to_instruction(), [0])
+    circuit.measure(0, 0)
+    return circuit
+
+
+@pytest.fixture(params=["local", "at IBM"])
+def place(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
+    """Run as against the local runtime, or as against a service that only knows Qiskit."""
+    if request.param == "at IBM":
+        monkeypatch.setattr(default_service(), "_features", frozenset())
+    return str(request.param)
+
+
+SHOTS = 4000
+FIVE_SIGMA = 5 * math.sqrt(0.25 / SHOTS)
+"""Wrong once in two million comparisons."""
+
+
+def excitement(result: Any) -> float:
+    return float(result.data.c.get_counts().get("1", 0) / SHOTS)
+
+
+def test_a_delay_lasts_as_long_as_its_unit_says(place: str) -> None:
+    device = default_service().backend(DEVICE)
+    t1 = device.target.qubit_properties[0].t1
+    lengths = {"dt": round(t1 / device.dt), "s": t1, "ms": t1 * 1e3, "us": t1 * 1e6}
+    lengths |= {"ns": t1 * 1e9, "ps": t1 * 1e12}
+    circuits = [excited(length, unit=unit) for unit, length in lengths.items()]
+    circuits.append(excited(expr.mul(Duration.us(t1 * 1e6), 1.0)))
+    circuits.append(wrapped(t1 * 1e9, unit="ns"))
+    if place == "local":
+        # The device of the other place runs no branches with delays of a known length only.
+        circuits.append(nested(t1 * 1e6, unit="us"))
+        circuits.append(wrapped(t1 * 1e3, unit="ms", branch=True))
+        circuits.append(excited(expr.add(Duration.us(t1 * 0.5e6), Duration.ns(t1 * 0.5e9))))
+    # One circuit beside them that does not wait says what reading and the gate lose.
+    sampler = Sampler(DEVICE, {"optimization_level": 0, "seed": 5})
+    results = sampler.run([excited(0), excited(5 * t1, unit="s"), *circuits], shots=SHOTS).result()
+    ready, decayed, *waited = map(excitement, results)
+    expected = decayed + (ready - decayed) * (math.exp(-1) - math.exp(-5)) / (1 - math.exp(-5))
+    assert ready > 0.9
+    assert decayed < 0.1
+    for found in waited:
+        assert abs(found - expected) < FIVE_SIGMA, waited
+
+
+def test_how_long_to_wait_may_be_a_parameter() -> None:
+    device = default_service().backend(DEVICE)
+    t1 = device.target.qubit_properties[0].t1
+    lengths = [0.0, t1 * 1e6, 3 * t1 * 1e6]
+    for unit, scale in (("us", 1.0), ("ns", 1e3)):
+        sweep = (excited(2 * A, unit=unit), np.array([[each * scale / 2] for each in lengths]))
+        inside = (wrapped(2 * A, unit=unit), sweep[1])
+        fixed = [excited(each * scale, unit=unit) for each in lengths]
+        job = Sampler(device, {"optimization_level": 1}).run([sweep, inside, *fixed], shots=SHOTS)
+        swept, swept_inside, *alone = job.result()
+        for place, each in enumerate(alone):
+            for sample in (swept, swept_inside):
+                found = sample.data.c[place].get_counts().get("1", 0) / SHOTS
+                assert abs(found - excitement(each)) < math.sqrt(2) * FIVE_SIGMA
+
+
+@pytest.mark.parametrize(
+    ("unit", "length", "said"),
+    [("us", -5.0, "Found -5.0"), ("dt", 100.5, "whole numbers"), ("dt", 1e30, "lengths up to")],
+)
+@pytest.mark.parametrize("build", [excited, nested, wrapped])
+def test_lengths_that_no_delay_has_are_refused(
+    build: Callable[..., QuantumCircuit], unit: str, length: float, said: str
+) -> None:
+    job = Sampler(DEVICE).run([(build(A, unit=unit), [length])], shots=10)
+    with pytest.raises(JobFailedError, match=f"a delay .*{said}"):
+        job.result()
+
+
+def test_lengths_that_ibm_cannot_be_sent_are_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    sampler = Sampler(DEVICE)
+    monkeypatch.setattr(default_service(), "_features", frozenset())
+    seen = requests_seen(monkeypatch)
+    with pytest.raises(InvalidInputError, match=r"depends on parameters.*assign_parameters"):
+        sampler.run([(excited(A, unit="us"), [1.0])])
+    assert [each for each in seen if each[0] == "POST"] == []
+
+
+def test_ibm_is_sent_delays_in_the_devices_own_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    device = default_service().backend(DEVICE)
+    wide = QuantumCircuit(5, 1)
+    wide.x(0)
+    wide.delay(1.0, 0, unit="us")
+    wide.measure(0, 0)
+    monkeypatch.setattr(default_service(), "_features", frozenset())
+    job = Sampler(device).run([wide, excited(1.0, unit="us")], shots=10)
+    job.result()
+    for circuit, *_ in job.inputs["pubs"]:
+        (delay,) = (each.operation for each in circuit.data if each.name == "delay")
+        assert delay == Delay(round(1e-6 / device.dt))
+
+
+# Circuits that QPY alone would not carry
+
+
+def test_gates_that_qpy_loses_run() -> None:
+    circuit = QuantumCircuit(3, 1)
+    circuit.x([0, 1])
+    circuit.append(AndGate(2), [0, 1, 2])
+    circuit.append(AnnotatedOperation(XGate(), [ControlModifier(1), InverseModifier()]), [0, 1])
+    circuit.append(AnnotatedOperation(AndGate(2), [InverseModifier()]), [0, 1, 2])
+    circuit.measure(2, 0)
+    # The device's noise takes its part of as many gates.
+    for device, least in ((SIMULATOR, 1000), (DEVICE, 700)):
+        job = Sampler(device, {"seed": 1}).run([circuit, circuit], shots=1000)
+        for pub in job.result():
+            assert pub.data.c.get_counts()["1"] >= least
+
+
+def test_the_runtime_says_in_words_what_it_cannot_run() -> None:
+    stretched = QuantumCircuit(1, 1)
+    stretched.delay(stretched.add_stretch("wide"), 0)
+    stretched.measure(0, 0)
+    boxed = QuantumCircuit(1, 1)
+    with boxed.box():
+        boxed.x(0)
+    boxed.measure(0, 0)
+    for circuit, said in ((stretched, "stretch 'wide'"), (boxed, f"be transpiled for {DEVICE}")):
+        with pytest.raises(JobFailedError, match=said):
+            Sampler(DEVICE).run([circuit]).result()
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (lambda data: data[:6] + bytes([12]) + data[7:], "QPY version 12; this service reads"),
+        (lambda data: data[:18] + b"e" + data[19:], "symengine"),
+    ],
+)
+@pytest.mark.parametrize("program", ["sampler", "noise-learner"])
+def test_qpy_of_old_releases_is_refused(
+    program: str, change: Callable[[bytes], bytes], said: str
+) -> None:
+    data = change(zlib.decompress(base64.b64decode(codec.encode_circuit(turned(0.1)))))
+    text = base64.b64encode(zlib.compress(data)).decode()
+    circuit = {"__type__": "QuantumCircuit", "__value__": text}
+    params = {"pubs": [[circuit]]} if program == "sampler" else {"circuits": [circuit]}
+    found = process.endpoint()
+    answer = requests.post(
+        f"{found.url}{API_PREFIX}/jobs",
+        json={"program_id": program, "backend": DEVICE, "params": params},
+        headers={"Authorization": f"Bearer {found.token}"},
+        timeout=60,
+    )
+    job = default_service().job(answer.json()["id"])
+    with pytest.raises(JobFailedError, match=said):
+        job.result()
+
+
+# Numbers
+
+
+@pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf, np.float32("nan")])
+def test_values_that_are_not_finite_are_refused(
+    value: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sampler, estimator = Sampler(DEVICE), Estimator(DEVICE)
+    executor = Executor(DEVICE)
+    circuit, bare = turned(), turned(measured=False)
+    program = QuantumProgram(10)
+    program.append_circuit_item(circuit, circuit_arguments=np.array([[0.1], [value]]))
+    runs: list[Callable[[], object]] = [
+        lambda: sampler.run([(circuit, [value])]),
+        lambda: sampler.run([(circuit, {A: [[0.1], [value]]})]),
+        lambda: sampler.run([turned(value)]),
+        lambda: sampler.run([(circuit, [0.1])], shots=value),  # type: ignore[arg-type] # on purpose
+        lambda: estimator.run([(bare, "Z", [0.1, value])]),
+        lambda: estimator.run([(bare, {"Z": value}, [0.1])]),
+        lambda: estimator.run([(bare, [SparsePauliOp("Z", [value])], [0.1])]),
+        lambda: estimator.run([(bare, "Z", [0.1])], precision=value),
+        lambda: estimator.run([(bare, "Z", [0.1], value)]),
+        lambda: executor.run(program),
+    ]
+    seen = requests_seen(monkeypatch)
+    for run in runs:
+        with pytest.raises(InvalidInputError, match=r"finite|precision=|shots="):
+            run()
+    assert [each for each in seen if each[0] == "POST"] == []
+
+
+@pytest.mark.parametrize("value", [math.nan, math.inf])
+def test_inputs_that_are_not_finite_are_refused(value: float) -> None:
+    service = default_service()
+    with pytest.raises(InvalidInputError, match="finite"):
+        service.run("sampler", {"pubs": [], "options": {"x": value}}, {"backend": DEVICE})
+    with pytest.raises(InvalidInputError, match="finite"):
+        Sampler(SIMULATOR, {"experimental": {"x": value}}).run([bell()])
+
+
+def test_what_ibms_client_sends_is_looked_at_too() -> None:
+    service = process.official_service()
+    backend = service.backend(SIMULATOR)
+    shape = QuantumCircuit(QuantumRegister(1), ClassicalRegister(1, "shape"))
+    shape.measure(0, 0)
+    waits = excited(1.5, unit="us")
+    pubs: list[tuple[Any, str]] = [
+        ((turned(), [math.nan]), "finite"),
+        ((turned(1 / A), [0.0]), "no finite real value"),
+        ((turned(A.log()), [-1.0]), "no finite real value"),
+        (turned(math.nan), "finite"),
+        (shape, "register 'shape'"),
+        (waits, "delay in another unit than dt"),
+    ]
+    jobs = [OfficialSampler(backend).run([pub], shots=3).job_id() for pub, _ in pubs]
+    for job_id, (_, said) in zip(jobs, pubs, strict=True):
+        with pytest.raises(JobFailedError, match=said):
+            default_service().job(job_id).result()
+    with pytest.raises(IBMRuntimeError, match="Precision 1e-200"):
+        OfficialEstimator(backend).run([(turned(0.1, measured=False), "Z")], precision=1e-200)
+
+
+@pytest.mark.parametrize(
+    ("shots", "value"), [(np.int64(5), np.float32(0.1)), (np.uint8(5), np.int64(2))]
+)
+def test_numbers_of_numpy_are_numbers(shots: Any, value: Any) -> None:
+    found = Sampler(SIMULATOR).run([(turned(), [value]), (turned(), value, shots)], shots=shots)
+    assert [pub.data.meas.num_shots for pub in found.result()] == [5, 5]
+    estimated = Estimator(SIMULATOR).run(
+        [(turned(measured=False), {"Z": np.float32(0.5)}, [value])],
+        precision=np.float32(0.5),  # type: ignore[arg-type] # numpy's are none of Python's
+    )
+    assert abs(float(estimated.result()[0].data.evs)) <= 0.5
+
+
+def test_no_parameter_values_give_no_results() -> None:
+    empty = np.zeros((0, 1))
+    job = Sampler(SIMULATOR).run([(turned(), empty)], shots=5)
+    assert job.result()[0].data.meas.shape == (0,)
+    found = Estimator(SIMULATOR).run([(turned(measured=False), "Z", empty)]).result()[0].data
+    assert (found.evs.shape, found.stds.shape) == ((0,), (0,))
+
+
+# What a pub is
+
+
+@pytest.mark.parametrize(
+    ("values", "said"),
+    [
+        ({"b": [1.0]}, "no parameter 'b'; the circuit's parameters are 'a'"),
+        ({"a": [1.0], "b": [1.0]}, "no parameter 'b'"),
+        ({}, "no value for 'a'"),
+        ({Parameter("b"): 1.0}, "no parameter 'b'"),
+        ({3: 1.0}, "3 is no parameter"),
+        (["one"], "pub 0: "),
+        ([1j], "pub 0: "),
+        ([10**400], "pub 0: "),
+        ([object()], "pub 0: "),
+    ],
+    ids=str,
+)
+def test_values_that_do_not_fit_are_refused(values: Any, said: str) -> None:
+    with pytest.raises(InvalidInputError, match=said):
+        Sampler(SIMULATOR).run([(turned(), values)])
+    with pytest.raises(InvalidInputError, match=said):
+        Estimator(SIMULATOR).run([(turned(measured=False), "Z", values)])
+
+
+@pytest.mark.parametrize(
+    "observables", [[], np.zeros((0,)), None, 5, "Q", {}, {3: 1.0}, {"Z": "a"}, {"Z": 1j}], ids=str
+)
+def test_observables_that_are_none_are_refused(observables: Any) -> None:
+    with pytest.raises(InvalidInputError, match=r"pub 0: (?s:.*)(bservable|label|number)"):
+        Estimator(SIMULATOR).run([(turned(0.1, measured=False), observables)])
+
+
+@pytest.mark.parametrize(
+    "pubs", [None, 5, "text", b"bytes", {}, {1: 2}, [None], [5], ["x"], [()], [(None, [1.0])],
+             [(bell(), None, 5, 6)], object()], ids=repr
+)  # fmt: skip
+def test_what_is_no_pub_is_refused(pubs: Any) -> None:
+    for primitive in (Sampler(SIMULATOR), Estimator(SIMULATOR)):
+        with pytest.raises(InvalidInputError, match="pub"):
+            primitive.run(pubs)
+
+
+def test_circuits_whose_variables_come_from_nowhere_are_refused() -> None:
+    circuit = turned(0.1)
+    circuit.add_input("given", types.Bool())
+    with pytest.raises(InvalidInputError, match="input variables 'given'"):
+        Sampler(SIMULATOR).run([circuit])
+
+
+# Registers
+
+
+@pytest.mark.parametrize("name", [*sorted(RESULT_NAMES), "two words", "1st", "class", "a.b", "a-b"])
+def test_registers_that_no_result_can_hold_are_refused(name: str) -> None:
+    circuit = QuantumCircuit(QuantumRegister(1), ClassicalRegister(1, name))
+    circuit.measure(0, 0)
+    with pytest.raises(InvalidInputError, match="classical register") as caught:
+        Sampler(SIMULATOR).run([circuit])
+    assert repr(name) in str(caught.value)
+    # An Estimator's result has nothing of them.
+    circuit.remove_final_measurements()
+    assert Estimator(SIMULATOR).run([(circuit, "Z")]).result()[0].data.evs == 1
+
+
+def test_every_name_that_qiskits_results_keep_for_themselves_is_known() -> None:
+    assert RESULT_NAMES >= DataBin._RESTRICTED_NAMES
+    assert {"self"} == RESULT_NAMES - DataBin._RESTRICTED_NAMES
+
+
+def test_a_register_without_bits_is_refused() -> None:
+    circuit = bell()
+    circuit.add_register(ClassicalRegister(0, "none"))
+    with pytest.raises(InvalidInputError, match=r"'none'.*no bits"):
+        Sampler(SIMULATOR).run([circuit])
+
+
+def test_other_names_are_fine() -> None:
+    names = ["data", "metadata", "__c", "é", "None_", "c0", "join_data", "meas"]
+    circuit = QuantumCircuit(1)
+    for name in names:
+        circuit.add_register(ClassicalRegister(1, name))
+    circuit.x(0)
+    circuit.measure([0] * len(names), circuit.clbits)
+    result = Sampler(SIMULATOR).run([circuit], shots=5).result()[0]
+    assert all(result.data[name].get_counts() == {"1": 5} for name in names)
+    # The register of an Estimator's own measurements keeps out of the way.
+    assert Estimator(SIMULATOR).run([(circuit, "Z")]).result()[0].data.evs == -1
+
+
+# Projectors
+
+PROJECTORS = ["0+I", "r1Z", "X-l", "111", "+++", "I0I", "01+", "-rl", "ZZZ", "YXZ"]
+
+
+def projected() -> QuantumCircuit:
+    circuit = QuantumCircuit(3)
+    circuit.h(0)
+    circuit.ry(0.7, 1)
+    circuit.cx(1, 2)
+    circuit.rx(0.4, 2)
+    return circuit
+
+
+def exact(label: str) -> float:
+    """Give what an observable comes to, from the state's projections one by one."""
+    state = Statevector(projected())
+    paulis = SparseObservable.from_list([(label, 1.0)]).as_paulis()
+    return float(state.expectation_value(SparsePauliOp.from_sparse_observable(paulis)).real)
+
+
+def test_projectors_are_estimated(place: str) -> None:
+    observables = [SparseObservable.from_list([(each, 1.0)]) for each in PROJECTORS]
+    sums = SparseObservable.from_list([("0+I", 2.0), ("XX-", -0.5), ("ZZZ", 0.25)])
+    estimator = Estimator(SIMULATOR, {"seed": 4})
+    job = estimator.run([(projected(), [*observables, sums], None, 0.01)])
+    found = job.result()[0].data
+    wanted = [exact(each) for each in PROJECTORS]
+    wanted.append(2 * exact("0+I") - 0.5 * exact("XX-") + 0.25 * exact("ZZZ"))
+    # Errors of sums are added up term by term, so they are not too small.
+    assert np.all(np.abs(found.evs - wanted) <= 5 * found.stds + 1e-12), (place, found)
+    for mean, spread in zip(wanted[: len(PROJECTORS)], found.stds, strict=False):
+        if place == "local":
+            # Of values 0 and 1, or -1, 0 and 1: never more than that of -1 and 1.
+            assert spread <= 0.01 * math.sqrt(1 - mean**2) + 1e-3
+    if place == "at IBM":
+        ((_, sent, *_),) = job.inputs["pubs"]
+        assert set("".join(label for each in sent for label in each)) <= set("IXYZ")
+
+
+def test_a_letter_that_stands_for_nothing_is_refused() -> None:
+    with pytest.raises(InvalidInputError, match="alphabet"):
+        Estimator(SIMULATOR).run([(projected(), "0+q")])
+
+
+def test_a_service_that_takes_paulis_alone_is_not_sent_endless_sums(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    estimator = Estimator("fake_torino")
+    monkeypatch.setattr(default_service(), "_features", frozenset())
+    with pytest.raises(InvalidInputError, match="projectors on 30 qubits"):
+        estimator.run([(QuantumCircuit(30), "0" * 30)])
+
+
+def test_projectors_and_paulis_of_one_basis_are_read_from_the_same_shots() -> None:
+    observables = ["Z", "0", "1", "X", "+"]
+    job = Estimator(SIMULATOR, {"seed": 3}).run([(rotated(), observables, [0.4, 0.2])])
+    z, zero, one, x, plus = job.result()[0].data.evs
+    assert zero - one == pytest.approx(z)
+    assert zero + one == pytest.approx(1)
+    assert 2 * plus - 1 == pytest.approx(x)
+
+
+def test_names_of_jobs_are_not_letters() -> None:
+    service = QiskitRuntimeService("local")
+    with pytest.raises(InvalidInputError, match="job_tags='abc'"):
+        service.jobs(job_tags="abc")

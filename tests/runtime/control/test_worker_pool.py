@@ -1,0 +1,540 @@
+"""Worker processes: real ones, really killed."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+from dataclasses import replace
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+import psutil
+import pytest
+from qiskit import QuantumCircuit
+
+from qsession_widget.runtime.control import worker_pool
+from qsession_widget.runtime.control.worker_pool import WorkerPool
+from qsession_widget.runtime.worker.messages import (
+    Done,
+    Event,
+    Failed,
+    Interim,
+    Lost,
+    Reached,
+    Task,
+)
+from qsession_widget.wire import codec
+from qsession_widget.wire.states import Stage
+from tests.conftest import DEADLINE_SECONDS, eventually, gone
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Coroutine
+
+FOR_EVER = 3_600.0
+
+
+def coin(shots: int = 10) -> str:
+    """Give two pubs: what the first one gives tells that a worker has come so far."""
+    circuit = QuantumCircuit(1)
+    circuit.h(0)
+    circuit.measure_all()
+    return codec.dumps({"pubs": [[circuit, [], shots]] * 2})
+
+
+def heavy() -> str:
+    """Keep Aer busy, inside C++ and holding the interpreter's lock, for minutes."""
+    circuit = QuantumCircuit(22)
+    for _ in range(400):
+        circuit.ry(0.3, range(22))
+        for qubit in range(21):
+            circuit.cx(qubit, qubit + 1)
+    circuit.measure_all()
+    return codec.dumps({"pubs": [[circuit, [], 10]]})
+
+
+def task(
+    job_id: str,
+    *,
+    params: str | None = None,
+    lasts: float = 0.0,
+    affinity: str = "",
+    backend: str = "aer_simulator",
+) -> Task:
+    return Task(
+        job_id=job_id,
+        affinity=affinity or job_id,
+        program_id="sampler",
+        params=params or coin(),
+        backend=backend,
+        optimization_level=1,
+        min_seconds=lasts,
+    )
+
+
+class Bench:
+    """An executor in an event loop, and what it says."""
+
+    def __init__(self, workers: int) -> None:
+        self.said: list[tuple[str, Event]] = []
+        self._changed = asyncio.Event()
+        self.freed = 0
+        self.executor = WorkerPool(workers, self._receive, self._is_free)
+        self.executor.start()
+
+    def _receive(self, job_id: str, event: Event) -> None:
+        self.said.append((job_id, event))
+        self._changed.set()
+
+    def _is_free(self) -> None:
+        self.freed += 1
+        self._changed.set()
+
+    async def until(self, condition: Callable[[], Any]) -> None:
+        async with asyncio.timeout(DEADLINE_SECONDS):
+            while not condition():
+                self._changed.clear()
+                await self._changed.wait()
+
+    async def end_of(self, job_id: str) -> Event:
+        def ends() -> list[Event]:
+            return [
+                event
+                for name, event in self.said
+                if name == job_id and not isinstance(event, (Interim, Reached))
+            ]
+
+        await self.until(ends)
+        (event,) = ends()
+        return event
+
+    async def begun(self, job_id: str) -> int:
+        """Wait until a job has part of its result; give its process."""
+        await self.until(
+            lambda: any(name == job_id and isinstance(event, Interim) for name, event in self.said)
+        )
+        return self.pid_of(job_id)
+
+    def pid_of(self, job_id: str) -> int:
+        link = self.executor._by_job[job_id]._link
+        assert link is not None
+        assert link.process.pid is not None
+        return link.process.pid
+
+
+def with_bench(workers: int, body: Callable[[Bench], Coroutine[Any, Any, None]]) -> None:
+    async def main() -> None:
+        bench = Bench(workers)
+        try:
+            await body(bench)
+        finally:
+            bench.executor.stop()
+
+    asyncio.run(main())
+
+
+def test_a_task_gives_its_parts_and_then_its_result() -> None:
+    async def body(bench: Bench) -> None:
+        bench.executor.submit(task("a"))
+        assert bench.executor.free == 0
+        event = await bench.end_of("a")
+        assert isinstance(event, Done)
+        assert bench.executor.free == 1
+        said = [each for _, each in bench.said]
+        assert [type(each) for each in said] == [Reached, Interim, Reached, Done]
+        assert said[0::2] == [Reached(Stage.ON_DEVICE), Reached(Stage.POST_PROCESSING)]
+        assert codec.loads(event.result)[0].data.meas.num_shots == 10
+        assert event.busy_seconds > 0
+
+    with_bench(1, body)
+
+
+def test_a_job_stays_on_the_device_from_its_first_circuit_to_its_last() -> None:
+    async def body(bench: Bench) -> None:
+        pub = json.loads(coin())["pubs"][0]
+        bench.executor.submit(task("a", params=json.dumps({"pubs": [pub] * 3})))
+        await bench.end_of("a")
+        kinds = [type(each) for _, each in bench.said]
+        assert kinds == [Reached, Interim, Interim, Reached, Done], "the last part is in the end"
+
+    with_bench(1, body)
+
+
+def test_a_job_that_lasts_longer_lasts_on_the_device() -> None:
+    async def body(bench: Bench) -> None:
+        bench.executor.submit(task("a", lasts=0.2))
+        await bench.end_of("a")
+        assert [type(each) for _, each in bench.said] == [Reached, Interim, Reached, Done]
+
+    with_bench(1, body)
+
+
+def test_who_asks_for_the_device_waits_until_it_is_given() -> None:
+    async def body(bench: Bench) -> None:
+        bench.executor.submit(replace(task("a"), asks=True))
+        await bench.until(lambda: bench.said)
+        first, again = bench.executor._by_job["a"], "b"
+        assert bench.said == [("a", Reached(Stage.ON_DEVICE))]
+        bench.executor.grant_device("a")
+        assert isinstance(await bench.end_of("a"), Done)
+        bench.executor.grant_device("a")
+        first.grant_device()
+        bench.executor.submit(replace(task(again), asks=True))
+        await bench.until(lambda: (again, Reached(Stage.ON_DEVICE)) in bench.said)
+        bench.executor.kill(again)
+        assert isinstance(await bench.end_of(again), Lost)
+        bench.executor.grant_device(again)
+        bench.executor.submit(task("c"))
+        assert isinstance(await bench.end_of("c"), Done), "nothing was left in anybody's pipe"
+
+    with_bench(1, body)
+
+
+def test_what_cannot_run_says_why_and_leaves_the_worker_usable() -> None:
+    async def body(bench: Bench) -> None:
+        bench.executor.submit(task("bad", params='{"pubs": [[1]]}'))
+        event = await bench.end_of("bad")
+        assert isinstance(event, Failed)
+        assert "circuit" in event.reason
+        surrogate = json.dumps({"pubs": [[{"__type__": "\ud800", "__value__": 1}]]})
+        bench.executor.submit(task("worse", params=surrogate))
+        event = await bench.end_of("worse")
+        assert isinstance(event, Failed)
+        event.reason.encode()
+        pid = bench.executor._workers[0]._link
+        bench.executor.submit(task("good"))
+        assert isinstance(await bench.end_of("good"), Done)
+        assert bench.executor._workers[0]._link is pid, "nobody had to be replaced"
+
+    with_bench(1, body)
+
+
+def test_killing_a_job_leaves_the_others_unharmed_and_its_place_usable() -> None:
+    async def body(bench: Bench) -> None:
+        bench.executor.submit(task("victim", lasts=FOR_EVER))
+        bench.executor.submit(task("other", lasts=FOR_EVER))
+        victim, other = await bench.begun("victim"), await bench.begun("other")
+        bench.executor.kill("victim")
+        assert await bench.end_of("victim") == Lost(-signal.SIGKILL)
+        assert gone(victim)
+        assert not gone(other)
+        assert bench.executor.free == 1
+        bench.executor.submit(task("next"))
+        assert isinstance(await bench.end_of("next"), Done)
+        assert not gone(other)
+        bench.executor.kill("unknown")
+
+    with_bench(2, body)
+
+
+def test_a_job_that_is_killed_before_its_process_is_up_does_not_run() -> None:
+    async def body(bench: Bench) -> None:
+        bench.executor.submit(task("early", lasts=FOR_EVER))
+        bench.executor.kill("early")
+        assert isinstance(await bench.end_of("early"), Lost)
+        bench.executor.submit(task("next"))
+        assert isinstance(await bench.end_of("next"), Done)
+
+    with_bench(1, body)
+
+
+def test_a_kill_that_comes_too_late_does_not_harm_the_next_job() -> None:
+    """The job is done but nobody has heard yet; killing it then kills an idle process."""
+
+    async def body(bench: Bench) -> None:
+        for number in range(5):
+            done, after = f"done-{number}", f"after-{number}"
+            place = bench.executor._workers[0]
+            bench.executor.submit(task(done))
+            # The loop is kept from hearing of the end until the kill is out.
+            eventually(partial(idle, place), "an end")
+            bench.executor.kill(done)
+            await bench.end_of(done)
+            bench.executor.submit(task(after))
+            assert isinstance(await bench.end_of(after), Done)
+
+    def idle(place: Any) -> bool:
+        """Whether the worker's thread waits for its next task."""
+        frame = sys._current_frames().get(threads()[place._name])
+        waits = frame is not None and frame.f_code.co_name == "_serve"
+        return waits and place._tasks.empty()
+
+    def threads() -> dict[str, int]:
+        return {each.name: each.ident or 0 for each in threading.enumerate()}
+
+    with_bench(1, body)
+
+
+def test_a_worker_that_dies_by_itself_is_reported_and_replaced() -> None:
+    async def body(bench: Bench) -> None:
+        bench.executor.submit(task("a", lasts=FOR_EVER))
+        os.kill(await bench.begun("a"), signal.SIGSEGV)
+        assert await bench.end_of("a") == Lost(-signal.SIGSEGV)
+        bench.executor.submit(task("b"))
+        assert isinstance(await bench.end_of("b"), Done)
+
+    with_bench(1, body)
+
+
+def test_a_worker_that_died_while_idle_costs_the_next_job_nothing() -> None:
+    async def body(bench: Bench) -> None:
+        bench.executor.submit(task("a"))
+        assert isinstance(await bench.end_of("a"), Done)
+        link = bench.executor._workers[0]._link
+        assert link is not None
+        pid = link.process.pid
+        assert pid is not None
+        os.kill(pid, signal.SIGKILL)
+        # Not only a zombie, whose other threads may hold its pipe for a moment more.
+        await asyncio.to_thread(eventually, lambda: not psutil.pid_exists(pid), "its end")
+        bench.executor.submit(task("b"))
+        assert isinstance(await bench.end_of("b"), Done)
+
+    with_bench(1, body)
+
+
+def test_the_process_from_which_workers_are_forked_may_die_too() -> None:
+    async def body(bench: Bench) -> None:
+        bench.executor.submit(task("a", lasts=FOR_EVER))
+        worker = psutil.Process(await bench.begun("a"))
+        parent = worker.parent()
+        assert parent is not None
+        parent.kill()
+        # Not psutil's wait: it would reap the process behind multiprocessing's back.
+        await asyncio.to_thread(eventually, partial(gone, parent.pid), "the end of the parent")
+        worker.kill()
+        assert isinstance(await bench.end_of("a"), Lost)
+        bench.executor.submit(task("b"))
+        assert isinstance(await bench.end_of("b"), Done)
+
+    with_bench(1, body)
+
+
+def test_jobs_of_a_session_stay_with_their_worker() -> None:
+    async def body(bench: Bench) -> None:
+        places: dict[str, set[int]] = {"s": set(), "t": set()}
+        for number in range(6):
+            for session, found in places.items():
+                name = f"{session}{number}"
+                bench.executor.submit(task(name, affinity=session))
+                found.add(id(bench.executor._by_job[name]))
+                await bench.end_of(name)
+        assert [len(each) for each in places.values()] == [1, 1]
+        assert places["s"] != places["t"]
+
+    with_bench(2, body)
+
+
+SERVER = """
+import asyncio, sys
+from qsession_widget.runtime.control.worker_pool import Task, WorkerPool
+
+async def main():
+    executor = WorkerPool(2, lambda *event: None)
+    executor.start()
+    executor.submit(Task("a", "a", "sampler", sys.stdin.read(), "aer_simulator", 0, 0.0))
+    while any(each._link is None for each in executor._workers):
+        await asyncio.sleep(0.01)
+    print(*[each._link.process.pid for each in executor._workers], flush=True)
+    await asyncio.sleep(3600)
+
+if __name__ == "__main__":
+    asyncio.run(main())
+"""
+
+
+def test_workers_die_with_their_server_even_while_aer_computes(tmp_path: Any) -> None:
+    script = tmp_path / "server.py"
+    script.write_text(SERVER)
+    with subprocess.Popen(  # noqa: S603 - ours
+        [sys.executable, str(script)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as server:
+        try:
+            assert server.stdin is not None
+            assert server.stdout is not None
+            server.stdin.write(heavy())
+            server.stdin.close()
+            workers = [psutil.Process(int(each)) for each in server.stdout.readline().split()]
+            assert len(workers) == 2
+            # Nothing but Aer takes this long; decoding the circuit takes a fraction of it.
+            eventually(lambda: any(each.cpu_times().user > 2 for each in workers), "a computation")
+            assert not any(gone(each.pid) for each in workers)
+        finally:
+            server.kill()
+    for each in workers:
+        eventually(partial(gone, each.pid), "the end of a worker")
+
+
+@pytest.mark.parametrize("count", [1, 3])
+def test_stopping_ends_every_process_and_says_nothing(count: int) -> None:
+    pids: list[int] = []
+
+    async def body(bench: Bench) -> None:
+        for number in range(count):
+            bench.executor.submit(task(str(number), lasts=FOR_EVER))
+        pids.extend([await bench.begun(str(number)) for number in range(count)])
+        bench.executor.stop()
+        heard = list(bench.said)
+        for pid in pids:
+            await asyncio.to_thread(eventually, partial(gone, pid), "the end of a worker")
+        assert bench.said == heard
+
+    with_bench(count, body)
+    assert len(pids) == count
+
+
+# -- what a worker has made already --------------------------------------------------------
+
+
+def measured() -> str:
+    circuit = QuantumCircuit(1, 1)
+    circuit.sx(0)
+    circuit.measure(0, 0)
+    return codec.dumps({"pubs": [[circuit, [], 10]]})
+
+
+MEASURED = measured()
+
+
+async def misses(bench: Bench, job_id: str, affinity: str) -> int:
+    given = task(job_id, params=MEASURED, affinity=affinity, backend="fake_manila")
+    bench.executor.submit(given)
+    event = await bench.end_of(job_id)
+    assert isinstance(event, Done)
+    return event.cache.misses
+
+
+def test_a_worker_that_was_told_of_a_device_makes_less_for_its_first_task() -> None:
+    async def body(bench: Bench) -> None:
+        bench.executor.warm("told", "fake_manila")
+        assert bench.executor.free == 2
+        first = await misses(bench, "a", "told")
+        assert 0 < first < await misses(bench, "b", "untold")
+
+    with_bench(2, body)
+
+
+def test_tasks_stay_with_the_worker_that_knows_their_session() -> None:
+    async def body(bench: Bench) -> None:
+        made = [await misses(bench, f"{place}", name) for place, name in enumerate("abba")]
+        assert made[0] == made[1] > 0
+        assert made[2:] == [0, 0]
+
+    with_bench(2, body)
+
+
+def test_a_worker_that_cannot_get_ready_still_works() -> None:
+    async def body(bench: Bench) -> None:
+        bench.executor.warm("a", "no such device")
+        bench.executor.submit(task("a"))
+        assert isinstance(await bench.end_of("a"), Done)
+
+    with_bench(1, body)
+
+
+def test_a_wish_is_never_taken_for_the_leave_to_go_on_the_device() -> None:
+    async def body(bench: Bench) -> None:
+        bench.executor.submit(task("first"))
+        await bench.end_of("first")
+        for name in ("a", "b"):
+            bench.executor.warm(name, "fake_manila")
+            bench.executor.submit(replace(task(name), asks=True))
+            on_device = (name, Reached(Stage.ON_DEVICE))
+            await bench.until(partial(bench.said.__contains__, on_device))
+            assert bench.said[-1] == on_device, "it waits"
+            bench.executor.grant_device(name)
+            assert isinstance(await bench.end_of(name), Done)
+
+    with_bench(1, body)
+
+
+def test_nobody_gets_ready_while_all_are_busy() -> None:
+    async def body(bench: Bench) -> None:
+        bench.executor.submit(task("a", lasts=FOR_EVER))
+        await bench.begun("a")
+        bench.executor.warm("b", "fake_manila")
+        bench.executor.kill("a")
+        assert isinstance(await bench.end_of("a"), Lost)
+        (only,) = bench.executor._workers
+        assert only.affinity == "a"
+
+    with_bench(1, body)
+
+
+# -- cancelled -----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("asks", [False, True])
+def test_who_is_cancelled_stops_by_itself_and_its_process_keeps_what_it_has(asks: bool) -> None:
+    """Between pubs, while it only lasts, and while it waits for its device."""
+
+    async def body(bench: Bench) -> None:
+        made = await misses(bench, "first", "a")
+        assert made > 0
+        (only,) = bench.executor._workers
+        assert only._link is not None
+        process = only._link.process.pid
+        given = task("long", params=MEASURED, affinity="a", backend="fake_manila", lasts=FOR_EVER)
+        bench.executor.submit(replace(given, asks=asks))
+        await bench.until(
+            partial(bench.said.__contains__, ("long", Reached(Stage.ON_DEVICE)))
+            if asks
+            else lambda: not only.warming and only.job_id == "long"
+        )
+        bench.executor.cancel("long")
+        bench.executor.grant_device("long")
+        await bench.until(lambda: bench.freed == 1)
+        assert not bench.executor.giving_up
+        said = [event for name, event in bench.said if name == "long"]
+        assert not any(isinstance(event, (Done, Lost, Failed)) for event in said)
+        assert await misses(bench, "next", "a") == 0
+        assert only._link.process.pid == process
+        # The same job again, as one that was put back into its queue.
+        bench.executor.submit(replace(given, min_seconds=0.0))
+        assert isinstance(await bench.end_of("long"), Done)
+        bench.executor.cancel("nobody's")
+
+    with_bench(1, body)
+
+
+def test_who_does_not_stop_by_itself_loses_its_process(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(worker_pool, "STOP_SECONDS", 0.05)
+
+    async def body(bench: Bench) -> None:
+        bench.executor.submit(task("first", backend="fake_manila"))
+        await bench.end_of("first")
+        (only,) = bench.executor._workers
+        assert only._link is not None
+        before = only._link.process.pid
+        bench.executor.submit(task("heavy", params=heavy()))
+        bench.executor.cancel("heavy")
+        await bench.until(lambda: bench.freed == 1)
+        bench.executor.submit(task("next"))
+        assert isinstance(await bench.end_of("next"), Done)
+        assert only._link.process.pid != before
+        assert "heavy" not in {name for name, event in bench.said if not isinstance(event, Reached)}
+
+    with_bench(1, body)
+
+
+def test_one_session_at_a_time_gets_ready_in_a_process_and_each_device_once() -> None:
+    """Sixty-eight sessions are opened; a job that comes then waits for one to get ready at most."""
+
+    async def body(bench: Bench) -> None:
+        for number in range(68):
+            bench.executor.warm(f"s{number}", "fake_manila")
+        workers = bench.executor._workers
+        assert sorted(each.affinity for each in workers) == ["s0", "s1"]
+        assert [each._tasks.qsize() <= 1 for each in workers] == [True, True]
+        bench.executor.submit(task("a", affinity="s1", backend="fake_manila"))
+        assert isinstance(await bench.end_of("a"), Done)
+        await bench.until(lambda: not any(each.warming for each in workers))
+        for number in range(68):
+            bench.executor.warm(f"t{number}", "fake_manila")
+        assert not any(each.warming for each in workers), "they know it by now"
+
+    with_bench(2, body)

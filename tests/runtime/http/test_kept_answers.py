@@ -1,0 +1,53 @@
+from __future__ import annotations
+
+import asyncio
+
+from qsession_widget.runtime.http import kept_answers
+from qsession_widget.runtime.http.kept_answers import AnswersByKey, DeletedJobs, GivenOnce
+
+
+def test_a_private_result_is_given_again_to_the_same_key_only() -> None:
+    given = GivenOnce()
+    assert given.may_have("j", None)
+    assert given.give("j", "k"), "the first time"
+    assert not given.give("j", "k")
+    assert given.may_have("j", "k")
+    assert not given.may_have("j", "other")
+    assert not given.may_have("j", None)
+
+
+def test_a_private_result_that_was_lost_is_given_again_without_a_key() -> None:
+    given = GivenOnce()
+    given.give("j", None)
+    assert not given.may_have("j", None)
+    given.give("j", None, lost=True)
+    assert given.may_have("j", None)
+    given.forget("j")
+    assert "j" not in given
+
+
+def test_the_same_key_of_the_same_owner_gives_the_first_answer() -> None:
+    acts: list[str] = []
+
+    async def act() -> list[str]:
+        acts.append("act")
+        return [str(len(acts))]
+
+    async def ask() -> list[list[str]]:
+        answers = AnswersByKey()
+        asked = [("o", "k"), ("o", "k"), ("other", "k"), ("o", None), ("o", None)]
+        return [await answers.once(owner, key, act) for owner, key in asked]
+
+    assert asyncio.run(ask()) == [["1"], ["1"], ["2"], ["3"], ["4"]]
+
+
+def test_deleted_jobs_are_told_to_clients_that_knew_them() -> None:
+    deleted = DeletedJobs()
+    deleted.add("s", 5, "a")
+    deleted.add("s", 8, "b")
+    assert deleted.since("s", 4) == {5: "a", 8: "b"}
+    assert deleted.since("s", 5) == {8: "b"}
+    assert deleted.since("s", 0) == {}, "a client that knows nothing yet"
+    for number in range(1, 2 * kept_answers._MOST):
+        deleted.add("s", 10 + number, str(number))
+    assert len(deleted.since("s", 1)) == kept_answers._MOST

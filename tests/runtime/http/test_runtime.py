@@ -1,0 +1,15 @@
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from qsession_widget.runtime.http.routes.runtime import FEATURES
+
+if TYPE_CHECKING:
+    from tests.runtime.server import Server
+
+
+def test_a_client_is_told_what_the_runtime_can_do(server: Server) -> None:
+    found = server.json("/qsession")
+    assert found["name"] == "qsession-widget"
+    assert found["features"] == FEATURES == sorted(FEATURES)
+    assert found["sessions"] >= 0

@@ -1,0 +1,112 @@
+"""Workers read every qubit of every device as wrongly as its record says, and no more."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import numpy as np
+import pytest
+from qiskit import QuantumCircuit
+from qiskit.quantum_info import DensityMatrix, SuperOp
+from qiskit_aer import AerSimulator
+from qiskit_aer.noise import ReadoutError
+from qiskit_aer.noise.device.models import basic_device_readout_errors
+
+from qsession_widget.runtime.device_catalog import Catalog
+from qsession_widget.runtime.worker.device import SimulatedDevice, caches
+from qsession_widget.runtime.worker.noise import device_noise
+from qsession_widget.wire.target import build_target
+
+CATALOG = Catalog()
+DEVICES = [
+    name
+    for name in CATALOG.names()
+    if (device := CATALOG.get(name)) is not None and not device.simulator
+]
+
+
+def record_of(name: str) -> list[dict[str, Any]]:
+    """Return the figures of each qubit, from the file itself."""
+    device = CATALOG.get(name)
+    assert device is not None
+    assert device.folder is not None
+    document = json.loads((device.folder / f"props_{device.folder.name}.json").read_text())
+    return [{each["name"]: each["value"] for each in entries} for entries in document["qubits"]]
+
+
+def misread(qubit: dict[str, Any]) -> ReadoutError:
+    of_zero, of_one = qubit["prob_meas1_prep0"], qubit["prob_meas0_prep1"]
+    return ReadoutError([[1 - of_zero, of_zero], [of_one, 1 - of_one]])
+
+
+@pytest.mark.parametrize("name", DEVICES)
+def test_every_qubit_is_read_as_recorded(name: str) -> None:
+    record, target = record_of(name), caches.target(name)
+    whole = device_noise._restricted(target, frozenset(range(target.num_qubits)))
+    errors = {qubit: error for (qubit,), error in basic_device_readout_errors(target=whole)}
+    assert set(errors) == {qubit for (qubit,) in target["measure"]}
+    for qubit, error in errors.items():
+        assert error == misread(record[qubit])
+        # Other tools read the one figure of a target, which stays what it was.
+        assert target["measure"][(qubit,)].error == record[qubit]["readout_error"]
+    # And the simulator of a job, in which a measurement has no error as a gate besides.
+    qubit = max(errors, key=lambda each: abs(np.subtract(*np.diag(errors[each].probabilities))))
+    model = SimulatedDevice(name, 1).simulator(observed=frozenset({qubit})).options.noise_model
+    assert model._local_readout_errors == {(qubit,): misread(record[qubit])}
+    assert not [each for each in model._local_quantum_errors if "measure" in each]
+
+
+def test_a_record_of_one_number_gives_one_and_none_gives_none() -> None:
+    device = CATALOG.get("fake_manila")
+    assert device is not None
+    without = {"prob_meas1_prep0", "prob_meas0_prep1"}
+    qubits = [
+        [each for each in entries if index == 0 or each["name"] not in without]
+        for index, entries in enumerate(device.properties["qubits"])
+    ]
+    qubits[2] = [each for each in qubits[2] if each["name"] != "readout_error"]
+    target = build_target(device.configuration, {**device.properties, "qubits": qubits})
+    record = record_of("fake_manila")
+    model = device_noise.simulator(target, frozenset(range(4))).options.noise_model
+    errors, even = model._local_readout_errors, record[1]["readout_error"]
+    assert errors[(0,)] == misread(record[0])
+    assert errors[(1,)] == ReadoutError([[1 - even, even], [even, 1 - even]])
+    assert (2,) not in errors
+
+
+def test_collapsed_noise_is_the_same_map() -> None:
+    simulator = SimulatedDevice("fake_manila", 1).simulator(observed=frozenset(range(5)))
+    model = simulator.options.noise_model
+    for places in model._local_quantum_errors.values():
+        for error in places.values():
+            collapsed = device_noise._collapsed(error)
+            assert np.allclose(SuperOp(collapsed).data, SuperOp(error).data, rtol=0, atol=1e-10)
+            (only,) = collapsed.circuits
+            assert [each.name for each in only.data] in (["kraus"], ["unitary"], ["id"])
+
+
+def test_collapsed_noise_gives_the_exact_density_matrix() -> None:
+    circuit = QuantumCircuit(3)
+    circuit.sx(0)
+    circuit.cx(0, 1)
+    circuit.cx(1, 2)
+    circuit.rz(0.3, 2)
+    circuit.sx(2)
+    model = SimulatedDevice("fake_manila", 1).simulator(circuit).options.noise_model
+    exact = DensityMatrix.from_label("000")
+    for instruction in circuit.data:
+        where = tuple(circuit.find_bit(qubit).index for qubit in instruction.qubits)
+        exact = exact.evolve(instruction.operation, where)
+        error = model._local_quantum_errors.get(instruction.name, {}).get(where)
+        if error is not None:
+            exact = exact.evolve(SuperOp(error), where)
+    found = {}
+    collapsed = device_noise.collapse(model, device_noise.uses([circuit]))
+    circuit.save_density_matrix()
+    for name, each in {"plain": model, "collapsed": collapsed}.items():
+        simulator = AerSimulator(method="density_matrix", noise_model=each)
+        found[name] = np.asarray(simulator.run(circuit).result().data()["density_matrix"])
+    assert np.allclose(found["collapsed"], exact.data, rtol=0, atol=1e-10)
+    # Aer leaves out circuits of an error that are less likely than 1e-10.
+    assert np.allclose(found["plain"], exact.data, rtol=0, atol=1e-9)

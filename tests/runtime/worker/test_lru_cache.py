@@ -1,0 +1,115 @@
+"""Caches are bounded by bytes, and a worker by what its flags promise."""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import sys
+from typing import TYPE_CHECKING
+
+import psutil
+import pytest
+from qiskit import QuantumCircuit
+
+from qsession_widget.runtime.worker import lru_cache
+from qsession_widget.runtime.worker.circuit_cache import CircuitCache
+from qsession_widget.runtime.worker.lru_cache import LruCache
+from qsession_widget.wire import codec
+from tests.conftest import running
+from tests.runtime.server import Server, reached, workers
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+MIB = 2**20
+JOB_BYTES = 200 * MIB
+JOBS = int(os.environ.get("QSESSION_LARGE_JOBS", "8"))
+"""How many large jobs; `make soak` sends more."""
+
+
+def test_all_caches_together_hold_no_more_than_they_may() -> None:
+    first: LruCache[str] = LruCache(100, weigh=len)
+    second: LruCache[str] = LruCache(100, weigh=len)
+    for number in range(10):
+        first.get(number, lambda: "x" * 10)
+        second.get(number, lambda: "y" * 30)
+    first.get(0, lambda: "not made again")
+    others = sum(each.weight for each in lru_cache._caches) - first.weight - second.weight
+    lru_cache.shrink(others * 0 + 100)
+    assert first.weight + second.weight <= 100
+    assert first.get(0, lambda: "made again") == "x" * 10, "it was used last"
+    assert first.get(1, lambda: "made again") == "made again"
+    assert second.get(9, lambda: "made again") == "y" * 30
+    first.clear()
+    assert first.weight == 0
+
+
+def test_what_can_never_be_asked_for_again_is_not_kept() -> None:
+    kept: LruCache[str] = LruCache(10, weigh=len)
+    assert [kept.get(None, lambda: "a"), kept.get(None, lambda: "b")] == ["a", "b"]
+    assert len(kept) == kept.weight == 0
+    dynamic = QuantumCircuit(1, 1)
+    with dynamic.if_test((dynamic.clbits[0], 1)):
+        dynamic.x(0)
+    assert CircuitCache().key(dynamic) is None
+
+
+def test_keys_are_as_short_as_their_circuits_are_long() -> None:
+    known = CircuitCache()
+    text = json.loads(codec.dumps(large(0, 2_000)))["__value__"]
+    key = known.key(known.decode(text))
+    assert isinstance(key, bytes)
+    assert len(key) <= 64
+    assert known.key(known.decode(text)) == key
+    assert known.key(large(0, 2_000)) == key, "equal circuits have one key"
+    assert known.key(large(1, 2_000)) != key
+
+
+def large(seed: int, size: int) -> QuantumCircuit:
+    choose = random.Random(seed)  # noqa: S311 - circuits, no secrets
+    circuit = QuantumCircuit(5)
+    for _ in range(size):
+        qubit = choose.randrange(4)
+        if choose.random() < 0.5:
+            circuit.rz(choose.random(), qubit)
+        elif choose.random() < 0.6:
+            circuit.sx(qubit)
+        else:
+            circuit.cx(qubit, qubit + 1)
+    circuit.measure_all()
+    return circuit
+
+
+def resident(server: Server) -> int:
+    return sum(psutil.Process(pid).memory_info().rss for pid in workers(server))
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux says what a process takes")
+def test_large_jobs_one_after_the_other_leave_a_worker_small(tmp_path: Path) -> None:
+    flags = ("--workers", "1", "--max-job-memory-bytes", str(JOB_BYTES))
+    with running(tmp_path, *flags) as folder:
+        server = reached(folder)
+        server.ended(server.submit())
+        before = resident(server)
+        for seed in range(JOBS):
+            params = json.loads(codec.dumps({"pubs": [[large(seed, 15_000), [], 10]]}))
+            job = server.ended(server.submit(params=params))
+            assert job["status"] == "Completed", job["state"]
+        # Beside a worker's own the caches hold a quarter of a job at most, by their estimate; twice
+        # that, as measured, makes it forget everything.
+        bound = lru_cache.bound_for(JOB_BYTES)
+        assert bound == JOB_BYTES // 4
+        assert resident(server) - before <= 2 * bound + 30 * MIB
+        # It still knows what came last.
+        again = json.loads(codec.dumps({"pubs": [[large(JOBS - 1, 15_000), [], 10]]}))
+        assert server.ended(server.submit(params=again))["status"] == "Completed"
+
+
+def test_a_cache_keeps_what_was_used_last() -> None:
+    kept: LruCache[str] = LruCache(2)
+    for key in "abac":
+        kept.get(key, key.upper)
+    assert len(kept) == 2
+    assert kept.get("a", lambda: "made again") == "A"
+    assert kept.get("b", lambda: "made again") == "made again"

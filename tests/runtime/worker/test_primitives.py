@@ -1,0 +1,61 @@
+"""Payloads as a worker reads them: defaults, interim results, and what is refused."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from qsession_widget.runtime.worker import primitives
+from qsession_widget.runtime.worker.outcome import RejectedError
+from tests.runtime.worker.jobs import IDEAL, bell, estimate, ghz, sample
+
+
+def test_defaults_of_shots_and_precision() -> None:
+    circuit = ghz()
+    assert sample(IDEAL, [circuit])[0].data.meas.num_shots == 4096
+    assert sample(IDEAL, [circuit, []], default_shots=11)[0].data.meas.num_shots == 11
+    assert sample(IDEAL, [circuit, [], 5], default_shots=11)[0].data.meas.num_shots == 5
+    pub = [bell(), {"ZZ": 1.0}]
+    assert estimate(IDEAL, pub)[0].metadata["target_precision"] == 0.015625
+    assert estimate(IDEAL, pub, default_precision=0.2)[0].metadata["target_precision"] == 0.2
+    assert estimate(IDEAL, pub, default_shots=25)[0].metadata["target_precision"] == 0.2
+
+
+def test_twirling_decides_for_pubs_that_name_nothing_in_both_programs() -> None:
+    twirling = {"enable_gates": True, "num_randomizations": 10, "shots_per_randomization": 30}
+    given: dict[str, Any] = {"twirling": twirling, "default_shots": 4096}
+    named, unnamed = sample(IDEAL, [ghz(), [], 70], [ghz()], **given)
+    assert (named.data.meas.num_shots, unnamed.data.meas.num_shots) == (70, 300)
+    pubs = [[bell(), {"ZZ": 1.0}, [], 0.1], [bell(), {"ZZ": 1.0}]]
+    named, unnamed = estimate(IDEAL, *pubs, **given)
+    assert (named.metadata["shots"], unnamed.metadata["shots"]) == (100, 300)
+
+
+def test_one_result_for_each_pub_and_each_but_the_last_as_soon_as_it_is_there() -> None:
+    interim: list[Any] = []
+    circuit = ghz()
+    pubs = [[circuit, [], shots] for shots in (10, 20, 30)]
+    result = sample(IDEAL, *pubs, interim=interim)
+    assert [each.data.meas.num_shots for each in result] == [10, 20, 30]
+    assert [each.data.meas.num_shots for each in interim] == [10, 20]
+    assert interim[0].data.meas.get_counts() == result[0].data.meas.get_counts()
+
+
+@pytest.mark.parametrize(
+    "params",
+    [
+        "{}",
+        '{"pubs": 5}',
+        '{"pubs": []}',
+        '{"pubs": [[]], "options": 5}',
+        '{"pubs": [[]], "options": {"simulator": 5}}',
+        '{"pubs": [[{"__type__": "QuantumCircuit", "__value__": "AAAA"}]]}',
+        '{"pubs": [[{"__type__": "Mystery", "__value__": 1}]]}',
+        '{"__type__": "ndarray", "__value__": [1]}',
+        "not json",
+    ],
+)
+def test_params_that_cannot_be_read_are_refused(params: str) -> None:
+    with pytest.raises(RejectedError):
+        primitives.run("sampler", params, IDEAL, optimization_level=1, on_interim=lambda _: None)
