@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import pytest
+from qiskit_ibm_runtime.fake_provider import FakeManilaV2, FakeQuitoV2
 
 from qsession_widget import (
     Batch,
@@ -16,6 +17,7 @@ from qsession_widget import (
     Session,
 )
 from tests.client.circuits import bell
+from tests.client.throwaway import nobody_there
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -67,3 +69,30 @@ def test_nothing_is_said_of_an_account_that_was_not_asked() -> None:
     with pytest.raises(QSessionError) as raised:
         QiskitRuntimeService("local").backend(NAME)
     assert not getattr(raised.value, "__notes__", [])
+
+
+HERE: dict[str, Callable[[], Session | Sampler | Estimator | Executor]] = {
+    "Session(object)": lambda: Session(backend=FakeManilaV2()),
+    "Session(name)": lambda: Session(backend="fake_manila"),
+    "Batch(object)": lambda: Batch(backend=FakeQuitoV2()),
+    "Sampler(object)": lambda: Sampler(FakeManilaV2()),
+    "Sampler(name)": lambda: Sampler("aer_simulator"),
+    "Estimator(object)": lambda: Estimator(mode=FakeManilaV2()),
+    "Estimator(backend=name)": lambda: Estimator(backend="fake_quito"),
+    "Executor(object)": lambda: Executor(FakeManilaV2()),
+}
+
+
+@pytest.mark.usefixtures("elsewhere")
+@pytest.mark.parametrize("way", HERE)
+def test_a_recorded_device_asks_no_account_at_ibm(
+    way: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("QISKIT_IBM_URL", "https://cloud.ibm.com")
+    # Whatever is asked of IBM fails.
+    monkeypatch.setenv("HTTPS_PROXY", nobody_there())
+    made = HERE[way]()
+    service = made.service if isinstance(made, Session) else made.backend().service
+    assert service.channel == "local"
+    if isinstance(made, Session):
+        made.close()

@@ -152,3 +152,32 @@ def test_files_of_the_present_folder_are_not_its_modules(
     (folder / "starlette.py").write_text("raise SystemExit('a notebook of mine')")
     monkeypatch.chdir(folder)
     assert process.endpoint().pid
+
+
+@pytest.mark.parametrize(
+    ("home", "said"),
+    [
+        ("~/runtime", "not an absolute path.*write '/"),
+        ("runtime", "not an absolute path.*write '/"),
+        ("./runtime", "not an absolute path.*write '/"),
+        ("{file}", "is not a folder"),
+        ("{file}/below", "Not a directory"),
+        ("/{long}", "too long"),
+    ],
+)
+def test_a_home_that_cannot_be_one_is_named(
+    home: str, said: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = tmp_path / "file"
+    file.write_text("mine")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("QSESSION_HOME", home.format(file=file, long="x" * 300))
+    for start in (process.endpoint, lambda: QiskitRuntimeService("local")):
+        with pytest.raises(RuntimeStartError, match=said):
+            start()
+    if "{file}" in home:
+        assert process.status() is None, "nothing can run there"
+        assert process.stop() is False
+    assert list(tmp_path.iterdir()) == [file]
+    assert file.read_text() == "mine"
