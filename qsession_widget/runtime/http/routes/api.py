@@ -451,11 +451,12 @@ class Api:
         Of a private job the result is given once: for a minute again to the same
         `Idempotency-Key`, or to who comes after a connection that broke with the answer.
         """
+        key = parsing.idempotency_key(request)
         job = await self._job(request)
         if job.state is JobState.FAILED:
             return PlainTextResponse(job.reason or "")
         if job.private:
-            return await self._result_once(job, parsing.idempotency_key(request))
+            return await self._result_once(job, key)
         text = await self.store.result(job.id)
         if text is None and job.state is JobState.COMPLETED:
             raise errors.result_removed(job.id)
