@@ -235,11 +235,12 @@ SCENARIO = """
 import os, sys
 os.umask(int(sys.argv[1], 8))
 from qiskit import QuantumCircuit
-from qsession_widget import QiskitRuntimeService, Sampler, cli, local
+from qsession_widget import QiskitRuntimeService, Sampler, local
+from qsession_widget.cli.main import main
 circuit = QuantumCircuit(1)
 circuit.measure_all()
 Sampler("fake_manila").run([circuit], shots=10).result()
-assert cli.main(["connect", "--format", "account"]) == 0
+assert main(["connect", "--format", "account"]) == 0
 QiskitRuntimeService.save_account("key", name="another", instance="crn:v1:a:b:c:us-east:d:e::")
 os.kill(local.endpoint().pid, 9)
 local.endpoint()
