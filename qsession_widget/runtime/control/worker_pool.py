@@ -105,7 +105,7 @@ class WorkerPool:
         # Spinning OpenMP threads slow each other down badly where cores are shared.
         os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
         context = multiprocessing.get_context("forkserver")
-        context.set_forkserver_preload(["qsession_widget.runtime.worker.simulation"])
+        context.set_forkserver_preload(["qsession_widget.runtime.worker.primitives"])
         self._workers = [_Worker(context, index) for index in range(workers)]
         self._on_event = on_event
         self._on_free = on_free
