@@ -47,7 +47,7 @@ def test_the_largest_and_newest_are_chosen_first_and_simulators_last() -> None:
         (["--devices", "fake_manila,fake_nothing"], "no device 'fake_nothing'"),
         (["--devices", "fake_manila,"], "not of the form NAME,NAME"),
         (["--copies", "fake_manila"], "not of the form NAME=VALUE"),
-        (["--copies", "fake_manila=0"], "at least one"),
+        (["--copies", "fake_manila=0"], "the least is 1"),
         (["--alias", "=fake_manila"], "not of the form NAME=VALUE"),
         (["--alias", "new=fake_nothing"], "no device 'fake_nothing'"),
     ],
