@@ -305,7 +305,7 @@ def test_a_port_that_is_taken_is_named(tmp_path: Path) -> None:
     ("arguments", "status", "named"),
     [
         (["--port", "99999"], 1, "99999"),
-        (["--workers", "0"], 2, "at least one"),
+        (["--workers", "0"], 2, "the least is 1"),
         (["--workers", "many"], 2, "many"),
     ],
 )

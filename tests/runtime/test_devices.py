@@ -56,7 +56,7 @@ def test_a_list_reads_no_more_of_each_file_than_it_shows() -> None:
         (["--devices", "fake_manila,fake_nothing"], "no device 'fake_nothing'"),
         (["--devices", "fake_manila,"], "not of the form NAME,NAME"),
         (["--copies", "fake_manila"], "not of the form NAME=VALUE"),
-        (["--copies", "fake_manila=0"], "at least one"),
+        (["--copies", "fake_manila=0"], "the least is 1"),
         (["--alias", "=fake_manila"], "not of the form NAME=VALUE"),
         (["--alias", "new=fake_nothing"], "no device 'fake_nothing'"),
     ],
