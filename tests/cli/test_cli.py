@@ -164,6 +164,8 @@ def test_the_demo_runs_a_session_and_writes_the_notebook_as_a_page(demo_folder: 
     assert shown.returncode == 0, shown.stderr
     page = demo_folder / "qsession-demo" / "quickstart.html"
     assert page.as_uri() in shown.stdout
+    # They hold what the jobs gave.
+    assert not [each for each in page.parent.iterdir() if each.stat().st_mode & 0o077]
     for line in ("fake_manila", "Closed", "estimator", "Bell: {'00'", "VQE: -1."):
         assert line in shown.stdout
     html = page.read_text()
@@ -179,9 +181,9 @@ def test_in_a_terminal_the_demo_opens_jupyterlab_with_the_options_given(demo_fol
     environment = {**os.environ, "QSESSION_HOME": str(demo_folder / "qsession"), "TERM": "xterm"}
     # Its session is the other tests' matter.
     program = """
-from qsession_widget import cli, demo
+from qsession_widget.cli import demo, main
 demo.show_session = lambda console: None
-cli.main(["demo", "--allow-root", "--", "--no-browser", "--port", "0"])
+main.main(["demo", "--allow-root", "--", "--no-browser", "--port", "0"])
 """
     opened = subprocess.Popen(  # noqa: S603  ours
         [sys.executable, "-P", "-c", program],
