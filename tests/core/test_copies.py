@@ -278,7 +278,7 @@ import asyncio, threading
 from tests.core import one_of_each
 from qsession_widget import Sampler, Session, SessionPanel, watch
 from qsession_widget.panel.terminal import TerminalView
-from qsession_widget.monitor import Monitor
+from qsession_widget.monitoring.monitor import Monitor
 
 session = Session(backend="fake_lagos")
 job = session.run("sampler", {"pubs": [[one_of_each.bell(), [], 1]]}, callback=print)

@@ -331,7 +331,7 @@ def test_jobs_of_a_session_stay_with_their_worker() -> None:
 
 SERVER = """
 import asyncio, sys
-from qsession_widget.runtime.executor import WorkerPool, Task
+from qsession_widget.runtime.control.worker_pool import WorkerPool, Task
 
 async def main():
     executor = WorkerPool(2, lambda *event: None)
