@@ -164,6 +164,8 @@ def test_the_demo_runs_a_session_and_writes_the_notebook_as_a_page(demo_folder: 
     assert shown.returncode == 0, shown.stderr
     page = demo_folder / "qsession-demo" / "quickstart.html"
     assert page.as_uri() in shown.stdout
+    # They hold what the jobs gave.
+    assert not [each for each in page.parent.iterdir() if each.stat().st_mode & 0o077]
     for line in ("fake_manila", "Closed", "estimator", "Bell: {'00'", "VQE: -1."):
         assert line in shown.stdout
     html = page.read_text()

@@ -91,29 +91,28 @@ ANSWERS = {
 }
 
 
-@pytest.mark.parametrize("answer", ANSWERS.values(), ids=ANSWERS)
-def test_who_takes_the_port_is_shown_neither_token_nor_job(
-    own_runtime: Path, answer: bytes
-) -> None:
+def test_who_takes_the_port_is_shown_neither_token_nor_job(own_runtime: Path) -> None:
     service = QiskitRuntimeService("local")
     theirs = local.official_service()
-    first = local.endpoint()
-    killed(first)
-    with taken(first, answer) as taker:
-        assert service.backends("fake_manila")
-        second = local.endpoint(start=False)
-        assert second.url != first.url
-        assert [each.name for each in theirs.backends("fake_manila")] == ["fake_manila"]
-        assert local.status() is not None
-        assert b"GET /api/v1/qsession/proof?challenge=" in taker.heard
-        for secret in (first.token, second.token, "Authorization", "eyJ", "fake_manila"):
-            assert secret.encode() not in taker.heard
-    assert second.token != first.token
-    root = f"{second.url}/api/v1/backends"
-    for token, status in ((first.token, 401), (second.token, 200)):
-        header = {"Authorization": f"Bearer {token}"}
-        assert requests.get(root, headers=header, timeout=DEADLINE_SECONDS).status_code == status
-    assert Discovery.read(own_runtime) == second
+    for name, answer in ANSWERS.items():
+        first = local.endpoint()
+        killed(first)
+        with taken(first, answer) as taker:
+            assert service.backends("fake_manila"), name
+            second = local.endpoint(start=False)
+            assert second.url != first.url
+            assert [each.name for each in theirs.backends("fake_manila")] == ["fake_manila"]
+            assert local.status() is not None
+            assert b"GET /api/v1/qsession/proof?challenge=" in taker.heard
+            for secret in (first.token, second.token, "Authorization", "eyJ", "fake_manila"):
+                assert secret.encode() not in taker.heard, name
+        assert second.token != first.token
+        root = f"{second.url}/api/v1/backends"
+        for token, status in ((first.token, 401), (second.token, 200)):
+            header = {"Authorization": f"Bearer {token}"}
+            found = requests.get(root, headers=header, timeout=DEADLINE_SECONDS)
+            assert found.status_code == status
+        assert Discovery.read(own_runtime) == second
 
 
 def test_the_same_objects_go_on_after_a_kill_and_after_a_stop(own_runtime: Path) -> None:
