@@ -96,7 +96,7 @@ describe("a live session", () => {
     const { element } = draw(state("staged"));
     await expect
       .element(page.getByTestId("qsw-usage"))
-      .toHaveTextContent(/ on device, 2 s preparing, 35 s idle\)$/);
+      .toHaveTextContent(/ on device, 3 s preparing, 35 s idle\)$/);
     await expect
       .element(page.getByTestId("qsw-cache"))
       .toHaveTextContent("31 hits, 4 missed, 12.7 s saved");

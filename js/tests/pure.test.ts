@@ -380,6 +380,18 @@ describe("usage", () => {
     }
   });
 
+  test("parts that stand still are shown as the same while another grows", () => {
+    const sent = { on_device: 2.5, preparing: 2.6, idle: 35.46 };
+    const job: JobSpec = { id: "a", status: "running", age: 30, waited: 10, stages: [10, 14] };
+    const { tally } = jobList([job], NOW);
+    const still = (ms: number) => {
+      const usage = usageOf({ ...session, usage: sent }, tally, NOW + ms);
+      return usage && usageWords(usage).replace(/^.* on device, /, "");
+    };
+    const shown = new Set(Array.from({ length: 40 }, (_, tenth) => still(tenth * 100)));
+    expect(shown.size).toBe(1);
+  });
+
   test("is split as the server says, and goes on where it is spent", () => {
     const sent = { on_device: 60, preparing: 5, idle: null };
     const parts = (stages: readonly number[], changes: Partial<Head> = {}) => {

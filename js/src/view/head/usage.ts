@@ -18,12 +18,16 @@ export function usageOf(head: Head, tally: Tally, serverNow: number): Usage | nu
   // A service that sends its clock sends all times: usage can be counted on and split.
   const exact = head.mode === "dedicated" && head.details_at > 0;
   const counts = exact && COUNTING.has(head.state ?? "");
-  const since = counts ? Math.max(0, serverNow - head.details_at) : 0;
+  const passed = counts ? Math.max(0, serverNow - head.details_at) : 0;
+  // At the last whole second of the total: parts that stand still are then rounded alike each time.
+  const early = Math.min(passed, (seconds * 1000 + passed) % 1000);
+  const since = passed - early;
   const total = seconds * 1000 + since;
+  const now = serverNow - early;
   if (head.usage) {
-    return { total, parts: sentParts(head.usage, tally, since, counts ? serverNow : null) };
+    return { total, parts: sentParts(head.usage, tally, since, counts ? now : null) };
   }
-  return { total, parts: exact && tally.timed ? countedParts(total, tally, serverNow) : [] };
+  return { total, parts: exact && tally.timed ? countedParts(total, tally, now) : [] };
 }
 
 /** The server's figures, which count only ended jobs, and the time since then. */
