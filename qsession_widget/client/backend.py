@@ -47,7 +47,7 @@ class BackendStatus:
     pending_jobs: int
     status_msg: str
 
-    def to_dict(self) -> dict[str, Any]:
+    def to_dict(self) -> dict[str, str | int | bool]:
         """Return the attributes by name, as IBM's client does."""
         return asdict(self)
 

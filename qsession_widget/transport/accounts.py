@@ -101,7 +101,7 @@ class Account:
 
     def _check_the_way(self) -> None:
         """Check address and token, for any channel."""
-        parts = urlsplit(self.url or IBM_URL)
+        parts = urlsplit(IBM_URL if self.url is None else self.url)
         if "@" in parts.netloc:
             # It would be in every message and repr that names the address: this one leaves it out.
             raise InvalidInputError(

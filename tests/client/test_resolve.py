@@ -74,7 +74,11 @@ def test_an_official_session_has_a_panel(theirs: Any) -> None:
     panel.close()
 
 
-def test_one_service_of_ours_for_each_of_theirs(theirs: Any, official: Any) -> None:
+def test_one_service_of_ours_for_each_of_theirs(
+    theirs: Any, official: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Tests before this one may have led services of the same account here.
+    monkeypatch.setattr("qsession_widget.client.service._adopted", {})
     assert find_session(theirs).service is adopted_service(official)
     assert find_session(theirs).service.ibm() is official
     assert "IAMAuth" not in repr(adopted_service(official))

@@ -149,7 +149,7 @@ def test_gc_by_hand(own_runtime: Path, capsys: pytest.CaptureFixture[str]) -> No
         eventually(lambda: session.status() == "Closed", "the end of the session")
         assert main(["gc"]) == 0
         said = capsys.readouterr().out
-        assert "without a bound, and none was given" in said
+        assert "started without a limit, and none was given" in said
         assert "of 0 jobs" in said
         assert main(["gc", "--retention-days", "1"]) == 0
         assert "of 0 jobs" in capsys.readouterr().out
