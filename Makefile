@@ -45,12 +45,13 @@ python-tests: $(VENV)/.dev $(VENV)/.chromium
 wheel-tests: $(VENV)/.dev $(VENV)/.chromium dist/.built
 	$(PYTHON) -m pytest tests/wheel/test_installed.py
 
-# A sample that needs nothing but the package's own requirements. Targets are not compared: the test
-# needs the newest client.
+# A sample that needs nothing but the package's own requirements. Targets are not compared, which
+# needs the newest client, nor circuits: Qiskit 2.2 tells a delay of 132 from one of 132.0.
 oldest-tests: $(OLDEST)/.installed ## on the oldest Python and packages that pyproject.toml names
 	$(OLDEST)/bin/python -m pytest -p no:cacheprovider tests/wire tests/client/test_session.py \
 		tests/cli/test_cli.py tests/panel/test_snapshot.py tests/panel/test_renderings.py \
-		tests/runtime/test_devices.py --ignore tests/wire/test_target.py
+		tests/runtime/test_devices.py \
+		--ignore tests/wire/test_target.py --ignore tests/wire/test_portable.py
 
 conformance: $(VENV)/.conformance ## the official client's own tests, against local runtimes
 	$(PYTHON) -m pytest tests/conformance
