@@ -65,7 +65,7 @@ soak: $(VENV)/.conformance ## by hand: what takes too long for every change
 	QSESSION_MUTATIONS=10000 $(PYTHON) -m pytest tests/faults/test_mutations.py
 	QSESSION_ALL_CUTS=1 $(PYTHON) -m pytest tests/client/test_cut_answers.py
 	QSESSION_ROWS=100000 $(PYTHON) -m pytest -s tests/runtime/http/test_every_endpoint.py
-	QSESSION_HOSTILE_ROUNDS=50 $(PYTHON) -m pytest tests/runtime/test_large.py
+	QSESSION_HOSTILE_ROUNDS=50 $(PYTHON) -m pytest tests/runtime/http/test_large_texts.py
 	QSESSION_LARGE_JOBS=200 $(PYTHON) -m pytest tests/runtime/worker/test_lru_cache.py
 	QSESSION_ALL_SIZES=1 $(PYTHON) -m pytest tests/runtime/worker/noise/test_device_noise_shots.py tests/statistics
 	QSESSION_KILLS=200 $(PYTHON) -m pytest -s tests/faults/test_soak.py

@@ -45,3 +45,10 @@ def pauses(monkeypatch: pytest.MonkeyPatch) -> list[float]:
         Transport, "pause", lambda _, seconds: noted.append(seconds) if seconds else None
     )
     return noted
+
+
+@pytest.fixture
+def as_at_ibm(runtime: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have the local runtime taken for a service without our extensions, as IBM's is."""
+    assert runtime
+    monkeypatch.setattr(default_service(), "_features", frozenset())

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import pytest
@@ -23,14 +23,9 @@ from qsession_widget import (
     Sampler,
     Session,
 )
-from qsession_widget.client import primitives
-from qsession_widget.client.circuits.transpile_cache import TranspiledCircuits
 from qsession_widget.client.service import default_service
 from tests.client.circuits import bell, rotated
 from tests.client.spy import requests_seen
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 SIMULATOR = "aer_simulator"
 
@@ -313,12 +308,6 @@ def test_the_local_runtime_says_that_it_mitigates_nothing(options: dict[str, Any
 # IBM takes only circuits in the device's instruction set: the same server, asked as IBM is.
 
 
-@pytest.fixture
-def as_at_ibm(runtime: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    assert runtime
-    monkeypatch.setattr(default_service(), "_features", frozenset())
-
-
 @pytest.mark.usefixtures("as_at_ibm")
 def test_at_ibm_circuits_are_transpiled_here(monkeypatch: pytest.MonkeyPatch) -> None:
     seen = requests_seen(monkeypatch)
@@ -361,30 +350,6 @@ def test_at_ibm_a_circuit_with_fractional_gates_goes_as_it_is() -> None:
     assert job.inputs["pubs"][0][0] == isa
     with pytest.raises(InvalidInputError, match="fake_manila has no such gates"):
         default_service().backend("fake_manila", use_fractional_gates=True)
-
-
-@pytest.mark.usefixtures("as_at_ibm")
-def test_at_ibm_a_circuit_is_transpiled_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    found = TranspiledCircuits(size=2)
-    monkeypatch.setattr(primitives, "transpiled_circuits", found)
-    ansatz = efficient_su2(2, reps=1)
-    estimator = Estimator("fake_manila", {"optimization_level": 2})
-    values = np.linspace(0, 1, ansatz.num_parameters)
-    jobs = [estimator.run((ansatz, "ZZ", values)) for _ in range(3)]
-    assert found.hits == 2
-    layouts = [job.inputs["pubs"][0][0] for job in jobs]
-    assert layouts[0] == layouts[1] == layouts[2]
-    Estimator("fake_manila", {"optimization_level": 1}).run((ansatz, "ZZ", values))
-    Estimator("fake_quito", {"optimization_level": 2}).run((ansatz, "ZZ", values))
-    assert found.hits == 2, "another level, and another device, are other circuits"
-    estimator.run((ansatz, "ZZ", values))
-    assert found.hits == 2, "the oldest went when there were too many"
-    found = TranspiledCircuits(most_bytes=10_000)
-    monkeypatch.setattr(primitives, "transpiled_circuits", found)
-    large = efficient_su2(2, reps=10)
-    for each in (ansatz, large, ansatz, ansatz):
-        estimator.run((each, "ZZ", np.linspace(0, 1, each.num_parameters)))
-    assert found.hits == 1, "the large one is not kept, and the small one had to go for it"
 
 
 @pytest.mark.usefixtures("as_at_ibm")

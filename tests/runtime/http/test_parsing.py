@@ -4,16 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import json
-import sys
 from typing import Any
 
-import psutil
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from starlette.requests import Request
 
-from qsession_widget.runtime.http import errors, job_body, large_bodies, parsing
+from qsession_widget.runtime.http import errors, parsing
 from qsession_widget.runtime.settings import Settings
 
 SETTINGS = Settings(max_circuits=5, max_body_bytes=4 * 2**20)
@@ -140,39 +138,6 @@ def test_params_have_to_be_an_object(body: bytes) -> None:
     assert refused(body).status == 400
 
 
-# Large bodies
-
-
-MANY = 700_000
-EXPANDING = {
-    "pubs": b'{"params": {"pubs": [%s0]}}' % (b"[]," * MANY * 5),
-    "circuits": b'{"params": {"circuits": [%s0]}}' % (b"0," * MANY * 5),
-    "members": b'{"params": {}%s}' % b"".join(b',"%d":0' % each for each in range(MANY)),
-}
-"""Bodies that take many times their size where they are read."""
-
-
-@given(st.dictionaries(st.text(), VALUES, max_size=4), st.dictionaries(st.text(), VALUES))
-@settings(max_examples=5)
-def test_a_body_is_read_the_same_in_a_process_of_its_own(
-    params: dict[str, Any], rest: dict[str, Any]
-) -> None:
-    raw = json.dumps({**rest, "program_id": "sampler", "params": params}).encode()
-    assert job_body.read_elsewhere(raw, 5) == job_body.read(raw, 5)
-
-
-@pytest.mark.parametrize(
-    "raw", [b"", b"{", b"[]", b'{"params": 3}', b'{"params": {"pubs": [1, 2]}}']
-)
-def test_and_refused_in_the_same_words(raw: bytes) -> None:
-    said = []
-    for read_body in (job_body.read, job_body.read_elsewhere):
-        with pytest.raises(job_body.RefusedError) as caught:
-            read_body(raw, 1)
-        said.append(caught.value.args)
-    assert said[0] == said[1]
-
-
 def test_while_a_large_body_is_read_others_have_their_turns() -> None:
     body = b'{"params": {"pubs": [["%s", 1.5]]}}' % (b"x" * 5 * 2**20)
     turns: list[None] = []
@@ -194,52 +159,3 @@ def test_while_a_large_body_is_read_others_have_their_turns() -> None:
 
     assert asyncio.run(run()).pubs == 1
     assert len(turns) > 20, "as many as fit into the time; two where it is read in the loop"
-
-
-@pytest.mark.skipif(sys.platform != "linux", reason="only Linux limits a process's data")
-@pytest.mark.parametrize("name", EXPANDING)
-def test_a_body_that_takes_many_times_its_size_does_so_elsewhere_and_not_for_long(
-    name: str,
-) -> None:
-    body = EXPANDING[name]
-    before = psutil.Process().memory_info().rss
-    with pytest.raises(job_body.RefusedError) as caught:
-        job_body.read_elsewhere(body, 1_000)
-    said = caught.value.message
-    assert "too much memory or time" in said or "takes 1000" in said or "beside params" in said
-    assert psutil.Process().memory_info().rss < before + len(body)
-
-
-def test_a_user_brings_so_many_large_bodies_at_a_time() -> None:
-    """As many as there are connections would be hundreds of gigabytes."""
-    first = b'{"params": {"pubs": [["' + b"x" * 2**20
-    read_on: list[str] = []
-
-    async def run() -> None:
-        bodies = large_bodies.LargeBodies()
-        go_on = asyncio.Event()
-
-        async def bring(owner: str) -> None:
-            chunks = [b" ", first, b'"]]}}']
-
-            async def receive() -> dict[str, Any]:
-                chunk = chunks.pop(0)
-                if chunk is not first and not chunks:
-                    read_on.append(owner)
-                    await go_on.wait()
-                return {"type": "http.request", "body": chunk, "more_body": bool(chunks)}
-
-            request = Request({"type": "http", "method": "POST", "headers": []}, receive)
-            async with bodies.room(owner) as room:
-                await parsing.job_body(request, SETTINGS, room)
-
-        async with asyncio.TaskGroup() as group:
-            for owner in ("ada", "ada", "ada", "ada", "bob"):
-                group.create_task(bring(owner))
-            for _ in range(50):
-                await asyncio.sleep(0)
-            assert sorted(read_on) == ["ada", "ada", "bob"]
-            go_on.set()
-
-    asyncio.run(run())
-    assert sorted(read_on) == ["ada"] * 4 + ["bob"]

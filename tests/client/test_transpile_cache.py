@@ -1,0 +1,35 @@
+"""A circuit is transpiled once for a backend and level, and so much is kept of them."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from qiskit.circuit.library import efficient_su2
+
+from qsession_widget import Estimator
+from qsession_widget.client import primitives
+from qsession_widget.client.circuits.transpile_cache import TranspiledCircuits
+
+
+@pytest.mark.usefixtures("as_at_ibm")
+def test_at_ibm_a_circuit_is_transpiled_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    found = TranspiledCircuits(size=2)
+    monkeypatch.setattr(primitives, "transpiled_circuits", found)
+    ansatz = efficient_su2(2, reps=1)
+    estimator = Estimator("fake_manila", {"optimization_level": 2})
+    values = np.linspace(0, 1, ansatz.num_parameters)
+    jobs = [estimator.run((ansatz, "ZZ", values)) for _ in range(3)]
+    assert found.hits == 2
+    layouts = [job.inputs["pubs"][0][0] for job in jobs]
+    assert layouts[0] == layouts[1] == layouts[2]
+    Estimator("fake_manila", {"optimization_level": 1}).run((ansatz, "ZZ", values))
+    Estimator("fake_quito", {"optimization_level": 2}).run((ansatz, "ZZ", values))
+    assert found.hits == 2, "another level, and another device, are other circuits"
+    estimator.run((ansatz, "ZZ", values))
+    assert found.hits == 2, "the oldest went when there were too many"
+    found = TranspiledCircuits(most_bytes=10_000)
+    monkeypatch.setattr(primitives, "transpiled_circuits", found)
+    large = efficient_su2(2, reps=10)
+    for each in (ansatz, large, ansatz, ansatz):
+        estimator.run((each, "ZZ", np.linspace(0, 1, each.num_parameters)))
+    assert found.hits == 1, "the large one is not kept, and the small one had to go for it"
