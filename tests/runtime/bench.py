@@ -23,7 +23,7 @@ from qsession_widget.wire.states import (
 from tests.conftest import DEADLINE_SECONDS
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Coroutine
+    from collections.abc import AsyncIterator, Callable
     from pathlib import Path
 
     from qsession_widget.runtime.model.lifecycle import Session
@@ -182,13 +182,3 @@ async def going(bench: Bench) -> AsyncIterator[Bench]:
     finally:
         bench.coordinator.stop()
         await asyncio.to_thread(bench.store.close)
-
-
-def with_bench(
-    folder: Path, body: Callable[[Bench], Coroutine[Any, Any, None]], **settings: Any
-) -> None:
-    async def main() -> None:
-        async with going(Bench(folder, **settings)) as bench:
-            await body(bench)
-
-    asyncio.run(main())

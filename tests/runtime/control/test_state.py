@@ -452,18 +452,15 @@ TestRuntime = Runtime.TestCase
 TestRuntime.settings = settings(max_examples=60, stateful_step_count=50, derandomize=True)
 
 
-def test_wake_ups_before_a_look_share_it() -> None:
+async def test_wake_ups_before_a_look_share_it() -> None:
     looks: list[int] = []
 
-    async def body() -> None:
-        wake_up = WakeUp(lambda: looks.append(1))
-        for _ in range(3):
-            wake_up.request()
-        assert wake_up.requested
-        await asyncio.sleep(0)
-        assert not wake_up.requested
+    wake_up = WakeUp(lambda: looks.append(1))
+    for _ in range(3):
         wake_up.request()
-        await asyncio.sleep(0)
-
-    asyncio.run(body())
+    assert wake_up.requested
+    await asyncio.sleep(0)
+    assert not wake_up.requested
+    wake_up.request()
+    await asyncio.sleep(0)
     assert len(looks) == 2

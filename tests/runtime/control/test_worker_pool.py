@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import threading
+from contextlib import asynccontextmanager
 from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -33,7 +34,7 @@ from qsession_widget.wire.states import Stage
 from tests.conftest import DEADLINE_SECONDS, eventually, gone
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Coroutine
+    from collections.abc import AsyncIterator, Callable
 
 FOR_EVER = 3_600.0
 
@@ -126,19 +127,18 @@ class Bench:
         return link.process.pid
 
 
-def with_bench(workers: int, body: Callable[[Bench], Coroutine[Any, Any, None]]) -> None:
-    async def main() -> None:
-        bench = Bench(workers)
-        try:
-            await body(bench)
-        finally:
-            bench.executor.stop()
+@asynccontextmanager
+async def a_bench(workers: int) -> AsyncIterator[Bench]:
+    """Yield a bench, and stop its workers at the end."""
+    bench = Bench(workers)
+    try:
+        yield bench
+    finally:
+        bench.executor.stop()
 
-    asyncio.run(main())
 
-
-def test_a_task_gives_its_parts_and_then_its_result() -> None:
-    async def body(bench: Bench) -> None:
+async def test_a_task_gives_its_parts_and_then_its_result() -> None:
+    async with a_bench(1) as bench:
         bench.executor.submit(task("a"))
         assert bench.executor.free == 0
         event = await bench.end_of("a")
@@ -150,31 +150,25 @@ def test_a_task_gives_its_parts_and_then_its_result() -> None:
         assert codec.loads(event.result)[0].data.meas.num_shots == 10
         assert event.busy_seconds > 0
 
-    with_bench(1, body)
 
-
-def test_a_job_stays_on_the_device_from_its_first_circuit_to_its_last() -> None:
-    async def body(bench: Bench) -> None:
+async def test_a_job_stays_on_the_device_from_its_first_circuit_to_its_last() -> None:
+    async with a_bench(1) as bench:
         pub = json.loads(coin())["pubs"][0]
         bench.executor.submit(task("a", params=json.dumps({"pubs": [pub] * 3})))
         await bench.end_of("a")
         kinds = [type(each) for _, each in bench.said]
         assert kinds == [Reached, Interim, Interim, Reached, Done], "the last part is in the end"
 
-    with_bench(1, body)
 
-
-def test_a_job_that_lasts_longer_lasts_on_the_device() -> None:
-    async def body(bench: Bench) -> None:
+async def test_a_job_that_lasts_longer_lasts_on_the_device() -> None:
+    async with a_bench(1) as bench:
         bench.executor.submit(task("a", lasts=0.2))
         await bench.end_of("a")
         assert [type(each) for _, each in bench.said] == [Reached, Interim, Reached, Done]
 
-    with_bench(1, body)
 
-
-def test_who_asks_for_the_device_waits_until_it_is_given() -> None:
-    async def body(bench: Bench) -> None:
+async def test_who_asks_for_the_device_waits_until_it_is_given() -> None:
+    async with a_bench(1) as bench:
         bench.executor.submit(replace(task("a"), asks=True))
         await bench.until(lambda: bench.said)
         first, again = bench.executor._by_job["a"], "b"
@@ -191,11 +185,9 @@ def test_who_asks_for_the_device_waits_until_it_is_given() -> None:
         bench.executor.submit(task("c"))
         assert isinstance(await bench.end_of("c"), Done), "nothing was left in anybody's pipe"
 
-    with_bench(1, body)
 
-
-def test_what_cannot_run_says_why_and_leaves_the_worker_usable() -> None:
-    async def body(bench: Bench) -> None:
+async def test_what_cannot_run_says_why_and_leaves_the_worker_usable() -> None:
+    async with a_bench(1) as bench:
         bench.executor.submit(task("bad", params='{"pubs": [[1]]}'))
         event = await bench.end_of("bad")
         assert isinstance(event, Failed)
@@ -210,11 +202,9 @@ def test_what_cannot_run_says_why_and_leaves_the_worker_usable() -> None:
         assert isinstance(await bench.end_of("good"), Done)
         assert bench.executor._workers[0]._link is pid, "nobody had to be replaced"
 
-    with_bench(1, body)
 
-
-def test_killing_a_job_leaves_the_others_unharmed_and_its_place_usable() -> None:
-    async def body(bench: Bench) -> None:
+async def test_killing_a_job_leaves_the_others_unharmed_and_its_place_usable() -> None:
+    async with a_bench(2) as bench:
         bench.executor.submit(task("victim", lasts=FOR_EVER))
         bench.executor.submit(task("other", lasts=FOR_EVER))
         victim, other = await bench.begun("victim"), await bench.begun("other")
@@ -228,24 +218,29 @@ def test_killing_a_job_leaves_the_others_unharmed_and_its_place_usable() -> None
         assert not gone(other)
         bench.executor.kill("unknown")
 
-    with_bench(2, body)
 
-
-def test_a_job_that_is_killed_before_its_process_is_up_does_not_run() -> None:
-    async def body(bench: Bench) -> None:
+async def test_a_job_that_is_killed_before_its_process_is_up_does_not_run() -> None:
+    async with a_bench(1) as bench:
         bench.executor.submit(task("early", lasts=FOR_EVER))
         bench.executor.kill("early")
         assert isinstance(await bench.end_of("early"), Lost)
         bench.executor.submit(task("next"))
         assert isinstance(await bench.end_of("next"), Done)
 
-    with_bench(1, body)
 
-
-def test_a_kill_that_comes_too_late_does_not_harm_the_next_job() -> None:
+async def test_a_kill_that_comes_too_late_does_not_harm_the_next_job() -> None:
     """The job is done but nobody has heard yet; killing it then kills an idle process."""
 
-    async def body(bench: Bench) -> None:
+    def idle(place: Any) -> bool:
+        """Whether the worker's thread waits for its next task."""
+        frame = sys._current_frames().get(threads()[place._name])
+        waits = frame is not None and frame.f_code.co_name == "_serve"
+        return waits and place._tasks.empty()
+
+    def threads() -> dict[str, int]:
+        return {each.name: each.ident or 0 for each in threading.enumerate()}
+
+    async with a_bench(1) as bench:
         for number in range(5):
             done, after = f"done-{number}", f"after-{number}"
             place = bench.executor._workers[0]
@@ -257,31 +252,18 @@ def test_a_kill_that_comes_too_late_does_not_harm_the_next_job() -> None:
             bench.executor.submit(task(after))
             assert isinstance(await bench.end_of(after), Done)
 
-    def idle(place: Any) -> bool:
-        """Whether the worker's thread waits for its next task."""
-        frame = sys._current_frames().get(threads()[place._name])
-        waits = frame is not None and frame.f_code.co_name == "_serve"
-        return waits and place._tasks.empty()
 
-    def threads() -> dict[str, int]:
-        return {each.name: each.ident or 0 for each in threading.enumerate()}
-
-    with_bench(1, body)
-
-
-def test_a_worker_that_dies_by_itself_is_reported_and_replaced() -> None:
-    async def body(bench: Bench) -> None:
+async def test_a_worker_that_dies_by_itself_is_reported_and_replaced() -> None:
+    async with a_bench(1) as bench:
         bench.executor.submit(task("a", lasts=FOR_EVER))
         os.kill(await bench.begun("a"), signal.SIGSEGV)
         assert await bench.end_of("a") == Lost(-signal.SIGSEGV)
         bench.executor.submit(task("b"))
         assert isinstance(await bench.end_of("b"), Done)
 
-    with_bench(1, body)
 
-
-def test_a_worker_that_died_while_idle_costs_the_next_job_nothing() -> None:
-    async def body(bench: Bench) -> None:
+async def test_a_worker_that_died_while_idle_costs_the_next_job_nothing() -> None:
+    async with a_bench(1) as bench:
         bench.executor.submit(task("a"))
         assert isinstance(await bench.end_of("a"), Done)
         link = bench.executor._workers[0]._link
@@ -294,11 +276,9 @@ def test_a_worker_that_died_while_idle_costs_the_next_job_nothing() -> None:
         bench.executor.submit(task("b"))
         assert isinstance(await bench.end_of("b"), Done)
 
-    with_bench(1, body)
 
-
-def test_the_process_from_which_workers_are_forked_may_die_too() -> None:
-    async def body(bench: Bench) -> None:
+async def test_the_process_from_which_workers_are_forked_may_die_too() -> None:
+    async with a_bench(1) as bench:
         bench.executor.submit(task("a", lasts=FOR_EVER))
         worker = psutil.Process(await bench.begun("a"))
         parent = worker.parent()
@@ -311,11 +291,9 @@ def test_the_process_from_which_workers_are_forked_may_die_too() -> None:
         bench.executor.submit(task("b"))
         assert isinstance(await bench.end_of("b"), Done)
 
-    with_bench(1, body)
 
-
-def test_jobs_of_a_session_stay_with_their_worker() -> None:
-    async def body(bench: Bench) -> None:
+async def test_jobs_of_a_session_stay_with_their_worker() -> None:
+    async with a_bench(2) as bench:
         places: dict[str, set[int]] = {"s": set(), "t": set()}
         for number in range(6):
             for session, found in places.items():
@@ -325,8 +303,6 @@ def test_jobs_of_a_session_stay_with_their_worker() -> None:
                 await bench.end_of(name)
         assert [len(each) for each in places.values()] == [1, 1]
         assert places["s"] != places["t"]
-
-    with_bench(2, body)
 
 
 SERVER = """
@@ -371,10 +347,10 @@ def test_workers_die_with_their_server_even_while_aer_computes(tmp_path: Any) ->
 
 
 @pytest.mark.parametrize("count", [1, 3])
-def test_stopping_ends_every_process_and_says_nothing(count: int) -> None:
+async def test_stopping_ends_every_process_and_says_nothing(count: int) -> None:
     pids: list[int] = []
 
-    async def body(bench: Bench) -> None:
+    async with a_bench(count) as bench:
         for number in range(count):
             bench.executor.submit(task(str(number), lasts=FOR_EVER))
         pids.extend([await bench.begun(str(number)) for number in range(count)])
@@ -383,8 +359,6 @@ def test_stopping_ends_every_process_and_says_nothing(count: int) -> None:
         for pid in pids:
             await asyncio.to_thread(eventually, partial(gone, pid), "the end of a worker")
         assert bench.said == heard
-
-    with_bench(count, body)
     assert len(pids) == count
 
 
@@ -409,36 +383,30 @@ async def misses(bench: Bench, job_id: str, affinity: str) -> int:
     return event.cache.misses
 
 
-def test_a_worker_that_was_told_of_a_device_makes_less_for_its_first_task() -> None:
-    async def body(bench: Bench) -> None:
+async def test_a_worker_that_was_told_of_a_device_makes_less_for_its_first_task() -> None:
+    async with a_bench(2) as bench:
         bench.executor.warm("told", "fake_manila")
         assert bench.executor.free == 2
         first = await misses(bench, "a", "told")
         assert 0 < first < await misses(bench, "b", "untold")
 
-    with_bench(2, body)
 
-
-def test_tasks_stay_with_the_worker_that_knows_their_session() -> None:
-    async def body(bench: Bench) -> None:
+async def test_tasks_stay_with_the_worker_that_knows_their_session() -> None:
+    async with a_bench(2) as bench:
         made = [await misses(bench, f"{place}", name) for place, name in enumerate("abba")]
         assert made[0] == made[1] > 0
         assert made[2:] == [0, 0]
 
-    with_bench(2, body)
 
-
-def test_a_worker_that_cannot_get_ready_still_works() -> None:
-    async def body(bench: Bench) -> None:
+async def test_a_worker_that_cannot_get_ready_still_works() -> None:
+    async with a_bench(1) as bench:
         bench.executor.warm("a", "no such device")
         bench.executor.submit(task("a"))
         assert isinstance(await bench.end_of("a"), Done)
 
-    with_bench(1, body)
 
-
-def test_a_wish_is_never_taken_for_the_leave_to_go_on_the_device() -> None:
-    async def body(bench: Bench) -> None:
+async def test_a_wish_is_never_taken_for_the_leave_to_go_on_the_device() -> None:
+    async with a_bench(1) as bench:
         bench.executor.submit(task("first"))
         await bench.end_of("first")
         for name in ("a", "b"):
@@ -450,11 +418,9 @@ def test_a_wish_is_never_taken_for_the_leave_to_go_on_the_device() -> None:
             bench.executor.grant_device(name)
             assert isinstance(await bench.end_of(name), Done)
 
-    with_bench(1, body)
 
-
-def test_nobody_gets_ready_while_all_are_busy() -> None:
-    async def body(bench: Bench) -> None:
+async def test_nobody_gets_ready_while_all_are_busy() -> None:
+    async with a_bench(1) as bench:
         bench.executor.submit(task("a", lasts=FOR_EVER))
         await bench.begun("a")
         bench.executor.warm("b", "fake_manila")
@@ -463,17 +429,17 @@ def test_nobody_gets_ready_while_all_are_busy() -> None:
         (only,) = bench.executor._workers
         assert only.affinity == "a"
 
-    with_bench(1, body)
-
 
 # -- cancelled -----------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("asks", [False, True])
-def test_who_is_cancelled_stops_by_itself_and_its_process_keeps_what_it_has(asks: bool) -> None:
+async def test_who_is_cancelled_stops_by_itself_and_its_process_keeps_what_it_has(
+    asks: bool,
+) -> None:
     """Between pubs, while it only lasts, and while it waits for its device."""
 
-    async def body(bench: Bench) -> None:
+    async with a_bench(1) as bench:
         made = await misses(bench, "first", "a")
         assert made > 0
         (only,) = bench.executor._workers
@@ -499,13 +465,13 @@ def test_who_is_cancelled_stops_by_itself_and_its_process_keeps_what_it_has(asks
         assert isinstance(await bench.end_of("long"), Done)
         bench.executor.cancel("nobody's")
 
-    with_bench(1, body)
 
-
-def test_who_does_not_stop_by_itself_loses_its_process(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_who_does_not_stop_by_itself_loses_its_process(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     monkeypatch.setattr(worker_pool, "STOP_SECONDS", 0.05)
 
-    async def body(bench: Bench) -> None:
+    async with a_bench(1) as bench:
         bench.executor.submit(task("first", backend="fake_manila"))
         await bench.end_of("first")
         (only,) = bench.executor._workers
@@ -519,13 +485,11 @@ def test_who_does_not_stop_by_itself_loses_its_process(monkeypatch: pytest.Monke
         assert only._link.process.pid != before
         assert "heavy" not in {name for name, event in bench.said if not isinstance(event, Reached)}
 
-    with_bench(1, body)
 
-
-def test_one_session_at_a_time_gets_ready_in_a_process_and_each_device_once() -> None:
+async def test_one_session_at_a_time_gets_ready_in_a_process_and_each_device_once() -> None:
     """Sixty-eight sessions are opened; a job that comes then waits for one to get ready at most."""
 
-    async def body(bench: Bench) -> None:
+    async with a_bench(2) as bench:
         for number in range(68):
             bench.executor.warm(f"s{number}", "fake_manila")
         workers = bench.executor._workers
@@ -537,5 +501,3 @@ def test_one_session_at_a_time_gets_ready_in_a_process_and_each_device_once() ->
         for number in range(68):
             bench.executor.warm(f"t{number}", "fake_manila")
         assert not any(each.warming for each in workers), "they know it by now"
-
-    with_bench(2, body)

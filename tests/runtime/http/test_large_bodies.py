@@ -11,36 +11,33 @@ from qsession_widget.runtime.http import large_bodies, parsing
 from tests.runtime.http.test_parsing import SETTINGS
 
 
-def test_a_user_brings_so_many_large_bodies_at_a_time() -> None:
+async def test_a_user_brings_so_many_large_bodies_at_a_time() -> None:
     """As many as there are connections would be hundreds of gigabytes."""
     first = b'{"params": {"pubs": [["' + b"x" * 2**20
     read_on: list[str] = []
 
-    async def run() -> None:
-        bodies = large_bodies.LargeBodies()
-        go_on = asyncio.Event()
+    bodies = large_bodies.LargeBodies()
+    go_on = asyncio.Event()
 
-        async def bring(owner: str) -> None:
-            chunks = [b" ", first, b'"]]}}']
+    async def bring(owner: str) -> None:
+        chunks = [b" ", first, b'"]]}}']
 
-            async def receive() -> dict[str, Any]:
-                chunk = chunks.pop(0)
-                if chunk is not first and not chunks:
-                    read_on.append(owner)
-                    await go_on.wait()
-                return {"type": "http.request", "body": chunk, "more_body": bool(chunks)}
+        async def receive() -> dict[str, Any]:
+            chunk = chunks.pop(0)
+            if chunk is not first and not chunks:
+                read_on.append(owner)
+                await go_on.wait()
+            return {"type": "http.request", "body": chunk, "more_body": bool(chunks)}
 
-            request = Request({"type": "http", "method": "POST", "headers": []}, receive)
-            async with bodies.room(owner) as room:
-                await parsing.job_body(request, SETTINGS, room)
+        request = Request({"type": "http", "method": "POST", "headers": []}, receive)
+        async with bodies.room(owner) as room:
+            await parsing.job_body(request, SETTINGS, room)
 
-        async with asyncio.TaskGroup() as group:
-            for owner in ("ada", "ada", "ada", "ada", "bob"):
-                group.create_task(bring(owner))
-            for _ in range(50):
-                await asyncio.sleep(0)
-            assert sorted(read_on) == ["ada", "ada", "bob"]
-            go_on.set()
-
-    asyncio.run(run())
+    async with asyncio.TaskGroup() as group:
+        for owner in ("ada", "ada", "ada", "ada", "bob"):
+            group.create_task(bring(owner))
+        for _ in range(50):
+            await asyncio.sleep(0)
+        assert sorted(read_on) == ["ada", "ada", "bob"]
+        go_on.set()
     assert sorted(read_on) == ["ada"] * 4 + ["bob"]
