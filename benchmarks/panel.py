@@ -149,7 +149,7 @@ def measure(page: Page, address: str, count: int, updates: int) -> dict[str, Any
     panel._monitor.remove(panel)  # noqa: SLF001 - as the monitor does when the panel is closed
     jobs = [row(at, count) for at in range(count)]
     # What the panel was given last has everything but the jobs.
-    snapshot = replace(panel._shown, jobs=tuple(jobs), now=datetime.now(UTC))  # noqa: SLF001
+    snapshot = replace(panel._shown, jobs=tuple(jobs), now=datetime.now(UTC))  # noqa: SLF001 - the panel takes its snapshots from a service only
     panel.show(snapshot)
     state = panel.get_state()
     coded = base64.b64encode(bytes(state.pop("states"))).decode()

@@ -143,7 +143,7 @@ classes, and its own classes that ours accept."""
 def __getattr__(name: str) -> object:
     if name == "__version__":
         # Reading the installation's metadata would take most of the time of an import.
-        from importlib.metadata import version  # noqa: PLC0415
+        from importlib.metadata import version  # noqa: PLC0415 - read only if it is asked for
 
         return version("qsession-widget")
     if name not in __all__ and name not in _AS_AT_IBM:

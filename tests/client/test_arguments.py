@@ -292,7 +292,7 @@ def test_a_wrong_value_is_refused_by_name(
     monkeypatch: pytest.MonkeyPatch,
     tmp_path: Path,
 ) -> None:
-    # Accounts are those of nobody.
+    # There are no saved accounts.
     monkeypatch.setenv("HOME", str(tmp_path))
     monkeypatch.chdir(tmp_path)
     seen = requests_seen(monkeypatch)

@@ -31,7 +31,7 @@ PAIRS: dict[str, tuple[Any, Any]] = {
     "RuntimeOptions": (official.RuntimeOptions, qsession_widget.RuntimeOptions),
 }
 
-MADE_BY_US = "nobody makes one: a service does"
+MADE_BY_US = "users do not construct it: a service does"
 INSIDE = "for its own use"
 EXCEPTIONS = {
     "RuntimeJobV2.__init__": MADE_BY_US,

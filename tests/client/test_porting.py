@@ -313,7 +313,7 @@ def test_a_poll_interval_is_the_pause_between_questions(monkeypatch: pytest.Monk
     assert set(pauses) == {0.7}
 
 
-# Where it is that nobody names
+# Places that are not named
 
 
 def test_a_runtime_that_was_joined_is_the_default(own_runtime: Path, slow_home: Path) -> None:

@@ -1,4 +1,4 @@
-"""Whoever takes a dead runtime's port learns nothing, and the runtime comes back as it was."""
+"""A process that takes a dead runtime's port learns nothing; the runtime comes back as it was."""
 
 from __future__ import annotations
 
@@ -155,7 +155,7 @@ def test_a_killed_runtime_comes_back_with_its_settings(own_runtime: Path) -> Non
         assert (settings.max_shots, settings.host) == (77, "127.0.0.1")
         with pytest.raises(Exception, match="77"):
             Sampler("fake_mine").run(bell(), shots=78).result()
-        # As soon as somebody has its port it cannot come back, and says so.
+        # Once another process has its port it cannot come back, and says so.
         killed(second)
         port = int(first.public_url.rpartition(":")[2])
         taker = Taker(port, b"")

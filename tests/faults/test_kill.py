@@ -181,7 +181,7 @@ def test_a_signal_ends_it_cleanly_and_its_jobs_go_on_at_the_next_start(
     tmp_path: Path, number: signal.Signals
 ) -> None:
     command = [*SERVE, str(tmp_path), "--min-job-seconds"]
-    with subprocess.Popen([*command, "3600"], stderr=subprocess.PIPE, text=True) as child:  # noqa: S603
+    with subprocess.Popen([*command, "3600"], stderr=subprocess.PIPE, text=True) as child:  # noqa: S603 - our own command, no shell
         eventually(lambda: Discovery.read(tmp_path), "a runtime")
         found = local.endpoint(start=False, folder=tmp_path)
         params = {"pubs": [1]}

@@ -151,7 +151,7 @@ class Kept:
             connection.commit()
             outcomes = asyncio.run(write())
             rows = {
-                table: sorted(connection.execute(f"select * from {table}"), key=repr)  # noqa: S608
+                table: sorted(connection.execute(f"select * from {table}"), key=repr)  # noqa: S608 - the store's own tables
                 for table in TABLES
             }
         return outcomes, rows

@@ -239,7 +239,7 @@ async def _hung_up(request: Request, _error: Exception) -> Response:
 async def _no_such_route(request: Request, error: Exception) -> Response:
     status = error.status_code if isinstance(error, HTTPException) else 404
     what = f"{request.method} {request.url.path}"
-    message = f"{what} does not exist." if status == 404 else f"{what}: {error}"  # noqa: PLR2004
+    message = f"{what} does not exist." if status == 404 else f"{what}: {error}"  # noqa: PLR2004 - the status is its own name
     answer = errors.as_response(errors.Problem(status, 1200, message))
     methods = {
         method

@@ -264,7 +264,7 @@ def _readout_terms(layer: Layer, device: SimulatedDevice) -> list[LayerTerm]:
     """Return the rates of the bit flips with which the qubits are read."""
     model = _noise_model(layer, device)
     # Nothing public reads the errors of a noise model.
-    errors = {} if model is None else model._local_readout_errors  # noqa: SLF001
+    errors = {} if model is None else model._local_readout_errors  # noqa: SLF001 - Aer has no public way to read them
     perfect = ((1.0, 0.0), (0.0, 1.0))
     return [
         LayerTerm(
@@ -284,7 +284,7 @@ def _noise_model(layer: Layer, device: SimulatedDevice) -> NoiseModel | None:
 
 def _noise(gate: Gate, model: NoiseModel | None) -> SuperOp:
     # Nothing public reads the errors of a noise model.
-    errors = {} if model is None else model._local_quantum_errors.get(gate.name, {})  # noqa: SLF001
+    errors = {} if model is None else model._local_quantum_errors.get(gate.name, {})  # noqa: SLF001 - Aer has no public way to read them
     if gate.qubits in errors:
         return SuperOp(errors[gate.qubits])
     if gate.name in SYMMETRIC_2Q_GATES and gate.qubits[::-1] in errors:

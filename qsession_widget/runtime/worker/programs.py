@@ -28,11 +28,11 @@ def run(task: dict[str, Any], on_interim: Callable[[str], None]) -> Outcome:
     limits = Limits(**task["limits"])
     # These two use qiskit-ibm-runtime itself, which takes seconds to import.
     if task["program_id"] == EXECUTOR:
-        from qsession_widget.runtime.worker import executor_program  # noqa: PLC0415
+        from qsession_widget.runtime.worker import executor_program  # noqa: PLC0415 - only for jobs that run it
 
         return executor_program.run(task["params"], device, limits)
     if task["program_id"] == NOISE_LEARNER:
-        from qsession_widget.runtime.worker import noise_learner_program  # noqa: PLC0415
+        from qsession_widget.runtime.worker import noise_learner_program  # noqa: PLC0415 - only for jobs that run it
 
         return noise_learner_program.run(task["params"], device, task["backend"], limits)
     return primitives.run(

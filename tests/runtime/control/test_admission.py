@@ -274,7 +274,7 @@ async def test_a_key_with_another_request_is_refused_and_changes_nothing(
     await inside.delete_job(one)
     await settles(lambda: inside._pool.free == 2 and not inside._state.wake_up.requested)
     assert written(tmp_path) == before
-    # Its owner's key is nobody else's.
+    # A key belongs to one user.
     assert await inside.submit(replace(job, owner="p", session_id=None), "{}", "key") != job_id
 
 

@@ -28,7 +28,7 @@ async def test_with_lanes_the_next_job_is_prepared_while_one_is_on_the_device(
         job_ids = [await bench.submits() for _ in range(3)]
         inside = bench.coordinator._scheduler
         device = inside._device("fake_manila")
-        # Whoever is prepared first has the device first.
+        # The job that is prepared first has the device first.
         await settles(lambda: device.on_device is not None and len(device.prepared) == 1)
         first, second, third = device.on_device, device.prepared[0], job_ids[2]
         assert {first, second} == set(job_ids[:2])
