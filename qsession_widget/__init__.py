@@ -12,9 +12,9 @@ if TYPE_CHECKING:
     from qiskit_ibm_runtime.options_models import ExecutorOptions as ExecutorOptions
     from qiskit_ibm_runtime.quantum_program import QuantumProgram as QuantumProgram
 
-    from qsession_widget.client.backend import Backend
+    from qsession_widget.client.backends.backend import Backend
     from qsession_widget.client.executor import Executor
-    from qsession_widget.client.job import RuntimeJob
+    from qsession_widget.client.jobs.job import RuntimeJob
     from qsession_widget.client.options.options import (
         EstimatorOptions,
         Options,
@@ -94,7 +94,7 @@ _MODULES = {
     "Executor": "client.executor",
     "Options": "client.options.options",
     "QiskitRuntimeService": "client.service",
-    "RuntimeJob": "client.job",
+    "RuntimeJob": "client.jobs.job",
     "RuntimeOptions": "client.options.options",
     "Sampler": "client.primitives",
     "SamplerOptions": "client.options.options",
@@ -108,11 +108,11 @@ _MODULES = {
 _AS_AT_IBM = {
     "EstimatorV2": "qsession_widget.client.primitives.Estimator",
     "ExecutorOptions": "qiskit_ibm_runtime.options_models.ExecutorOptions",
-    "IBMBackend": "qsession_widget.client.backend.Backend",
+    "IBMBackend": "qsession_widget.client.backends.backend.Backend",
     "IBMQuantumComputeService": "qsession_widget.client.service.QiskitRuntimeService",
     "OptionsV2": "qsession_widget.client.options.options.Options",
     "QuantumProgram": "qiskit_ibm_runtime.quantum_program.QuantumProgram",
-    "RuntimeJobV2": "qsession_widget.client.job.RuntimeJob",
+    "RuntimeJobV2": "qsession_widget.client.jobs.job.RuntimeJob",
     "SamplerV2": "qsession_widget.client.primitives.Sampler",
     **{
         name: f"qsession_widget.exceptions.{name}"

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from qiskit.providers import BackendV2
     from qiskit_ibm_runtime.options_models import ExecutorOptions
 
-    from qsession_widget.client.job import RuntimeJob
+    from qsession_widget.client.jobs.job import RuntimeJob
     from qsession_widget.client.session import Session
 
 _SCHEMA_VERSION = "v2.0"

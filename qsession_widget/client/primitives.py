@@ -9,7 +9,7 @@ from qiskit.primitives import BaseEstimatorV2, BaseSamplerV2
 from qiskit.primitives.containers.estimator_pub import EstimatorPub
 from qiskit.primitives.containers.sampler_pub import SamplerPub
 
-from qsession_widget.client.backend import Backend, backend_name
+from qsession_widget.client.backends.backend import Backend, backend_name
 from qsession_widget.client.circuits.pubs import estimator_pubs, in_paulis, sampler_pubs
 from qsession_widget.client.circuits.transpile_cache import transpiled_circuits
 from qsession_widget.client.options.options import Options
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from qiskit.primitives.containers.observables_array import ObservablesArray
     from qiskit.providers import BackendV2
 
-    from qsession_widget.client.job import RuntimeJob
+    from qsession_widget.client.jobs.job import RuntimeJob
     from qsession_widget.client.service import QiskitRuntimeService
 
 _PARAMS_VERSION = 2

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, cast
 
 from qiskit.providers import BackendV2
 
-from qsession_widget.client.backend import Backend, backend_name
+from qsession_widget.client.backends.backend import Backend, backend_name
 from qsession_widget.client.service import (
     QiskitRuntimeService,
     adopted_service,

@@ -11,12 +11,12 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Self
 
 from qsession_widget.client import connect, pickling
-from qsession_widget.client.backend import backend_name, no_calibration
-from qsession_widget.client.backend_search import BackendSearch, Wanted
+from qsession_widget.client.backends.backend import backend_name, no_calibration
+from qsession_widget.client.backends.backend_search import BackendSearch, Wanted
 from qsession_widget.client.circuits.circuit_cache import encoded_circuits
 from qsession_widget.client.instances import Instances
-from qsession_widget.client.job import RuntimeJob
-from qsession_widget.client.job_callbacks import follow
+from qsession_widget.client.jobs.job import RuntimeJob
+from qsession_widget.client.jobs.job_callbacks import follow
 from qsession_widget.client.options.options import MAX_OPTIMIZATION_LEVEL, RuntimeOptions
 from qsession_widget.client.session_context import innermost_session
 from qsession_widget.client.session_info import SessionSummary
@@ -53,11 +53,11 @@ if TYPE_CHECKING:
     import qiskit_ibm_runtime as official_package
     from qiskit import QuantumCircuit
 
-    from qsession_widget.client.backend import Backend
-    from qsession_widget.client.backend_search import Configurations
+    from qsession_widget.client.backends.backend import Backend
+    from qsession_widget.client.backends.backend_search import Configurations
     from qsession_widget.client.instances import InstanceDetails
+    from qsession_widget.client.jobs.result_decoder import ResultDecoder
     from qsession_widget.client.protocols import Service
-    from qsession_widget.client.result_decoder import ResultDecoder
     from qsession_widget.transport.accounts import ActiveAccount, Proxies
     from qsession_widget.transport.http import Transport
     from qsession_widget.transport.ibm_cloud import Instance

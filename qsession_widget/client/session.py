@@ -19,8 +19,8 @@ from typing import (
 )
 
 from qsession_widget.client import display
-from qsession_widget.client.backend import backend_name, no_calibration
-from qsession_widget.client.job import RuntimeJob
+from qsession_widget.client.backends.backend import backend_name, no_calibration
+from qsession_widget.client.jobs.job import RuntimeJob
 from qsession_widget.client.options.options import RuntimeOptions
 from qsession_widget.client.resolve import (
     adopted_session,
@@ -57,8 +57,8 @@ if TYPE_CHECKING:
     from qiskit.providers import BackendV2
     from qiskit_ibm_runtime import Session as OfficialSession
 
-    from qsession_widget.client.backend import Backend
-    from qsession_widget.client.result_decoder import ResultDecoder
+    from qsession_widget.client.backends.backend import Backend
+    from qsession_widget.client.jobs.result_decoder import ResultDecoder
     from qsession_widget.client.session_info import CacheInfo, SessionDetails
 
 logger = logging.getLogger(__name__)

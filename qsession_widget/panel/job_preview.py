@@ -17,7 +17,7 @@ from qsession_widget.wire.states import JobState
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from qsession_widget.client.job import RuntimeJob
+    from qsession_widget.client.jobs.job import RuntimeJob
 
 MOST_PUBS = 4
 MOST_ROWS = 16

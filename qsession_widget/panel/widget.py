@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Self
 import anywidget
 import traitlets
 
-from qsession_widget.client.job import RuntimeJob
+from qsession_widget.client.jobs.job import RuntimeJob
 from qsession_widget.client.session import Session, find_session
 from qsession_widget.errors import InvalidInputError, QSessionError
 from qsession_widget.monitoring.monitor import Monitor

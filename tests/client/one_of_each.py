@@ -18,7 +18,7 @@ from qsession_widget import (
     Session,
     SessionPanel,
 )
-from qsession_widget.client.job import Estimate
+from qsession_widget.client.jobs.job import Estimate
 from tests.client.circuits import bell
 
 if TYPE_CHECKING:

@@ -13,7 +13,7 @@ from qiskit_ibm_runtime import options as official_options
 
 import qsession_widget
 from qsession_widget import exceptions
-from qsession_widget.client.backend import Backend, BackendStatus
+from qsession_widget.client.backends.backend import Backend, BackendStatus
 from qsession_widget.client.options import options
 
 PAIRS: dict[str, tuple[Any, Any]] = {

@@ -7,7 +7,7 @@ import threading
 
 import pytest
 
-from qsession_widget.client.async_wait import Places, in_thread
+from qsession_widget.client.jobs.async_wait import Places, in_thread
 
 
 def test_a_thread_of_its_own_does_the_work() -> None:

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from qsession_widget.client.backend_record import Record
+from qsession_widget.client.backends.backend_record import Record
 
 
 class Made:

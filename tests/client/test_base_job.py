@@ -19,8 +19,8 @@ from qsession_widget import (
     ServiceUnavailableError,
     Session,
 )
-from qsession_widget.client import async_wait as waiting_places
-from qsession_widget.client import base_job
+from qsession_widget.client.jobs import async_wait as waiting_places
+from qsession_widget.client.jobs import base_job
 from qsession_widget.transport.http import Transport
 from tests.client.circuits import bell
 from tests.client.scripted_jobs import Outage, Service, job_json, job_of

@@ -15,8 +15,8 @@ import pytest
 import qsession_widget
 from qsession_widget import Batch, Session, errors
 from qsession_widget.client import session
-from qsession_widget.client.backend import Backend, BackendStatus
-from qsession_widget.client.job import Estimate
+from qsession_widget.client.backends.backend import Backend, BackendStatus
+from qsession_widget.client.jobs.job import Estimate
 from qsession_widget.client.options import groups as suboptions
 
 if TYPE_CHECKING:

@@ -18,7 +18,7 @@ from qsession_widget import (
     QiskitRuntimeService,
     Sampler,
 )
-from qsession_widget.client.job import Estimate
+from qsession_widget.client.jobs.job import Estimate
 from qsession_widget.client.service import default_service
 from tests.client.circuits import bell
 from tests.client.scripted_jobs import Service, job_json, job_of

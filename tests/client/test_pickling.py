@@ -19,9 +19,9 @@ import pytest
 
 import qsession_widget
 from qsession_widget import InvalidInputError, QiskitRuntimeService, Sampler, Session
-from qsession_widget.client.backend import Backend, BackendStatus
-from qsession_widget.client.backend_record import Record
-from qsession_widget.client.job import Estimate
+from qsession_widget.client.backends.backend import Backend, BackendStatus
+from qsession_widget.client.backends.backend_record import Record
+from qsession_widget.client.jobs.job import Estimate
 from qsession_widget.support import forking
 from qsession_widget.transport import accounts
 from qsession_widget.wire.discovery import Discovery

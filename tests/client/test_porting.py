@@ -32,7 +32,7 @@ from tests.client.spy import requests_seen
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from qsession_widget.client.backend import Backend
+    from qsession_widget.client.backends.backend import Backend
 
 DEVICE = "fake_manila"
 pytestmark = pytest.mark.usefixtures("runtime")

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from qsession_widget.client.result_decoder import decode, decode_result
+from qsession_widget.client.jobs.result_decoder import decode, decode_result
 
 
 class Upper:

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from qiskit.circuit import Instruction
 
     from qsession_widget import RuntimeJob
-    from qsession_widget.client.backend import Backend
+    from qsession_widget.client.backends.backend import Backend
 
 NAMES = Catalog().names()
 SHOTS = 16

@@ -15,7 +15,7 @@ from qsession_widget.wire.portable_circuits import delays_in_dt, transpiled_arou
 if TYPE_CHECKING:
     from qiskit import QuantumCircuit
 
-    from qsession_widget.client.backend import Backend
+    from qsession_widget.client.backends.backend import Backend
 
     Key = tuple[str, str, str, int, bytes]
 

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Self
 
-from qsession_widget.client import async_wait
-from qsession_widget.client.base_job import PolledJob
-from qsession_widget.client.result_decoder import decode, decode_result
+from qsession_widget.client.jobs import async_wait
+from qsession_widget.client.jobs.base_job import PolledJob
+from qsession_widget.client.jobs.result_decoder import decode, decode_result
 from qsession_widget.errors import (
     ConflictError,
     JobCancelledError,
@@ -21,10 +21,10 @@ from qsession_widget.wire.states import FINAL_JOB_STATUS, job_status
 if TYPE_CHECKING:
     from collections.abc import Generator, Mapping, Sequence
 
-    from qsession_widget.client.backend import Backend
-    from qsession_widget.client.backend_record import Record
+    from qsession_widget.client.backends.backend import Backend
+    from qsession_widget.client.backends.backend_record import Record
+    from qsession_widget.client.jobs.result_decoder import ResultDecoder
     from qsession_widget.client.protocols import Service
-    from qsession_widget.client.result_decoder import ResultDecoder
 
 
 _CANCEL_PAUSES_SECONDS = (0.05, 0.1, 0.2, 0.4, 0.8, 1.6)

@@ -14,7 +14,7 @@ from qsession_widget.transport.http import unattended
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from qsession_widget.client.job import RuntimeJob
+    from qsession_widget.client.jobs.job import RuntimeJob
 
     Callback = Callable[[str, Any], object]
 

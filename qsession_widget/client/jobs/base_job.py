@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 from qiskit.primitives import BasePrimitiveJob
 
-from qsession_widget.client import async_wait
+from qsession_widget.client.jobs import async_wait
 from qsession_widget.errors import (
     InvalidInputError,
     JobTimeoutError,

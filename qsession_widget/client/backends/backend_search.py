@@ -6,7 +6,7 @@ import difflib
 from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
-from qsession_widget.client.backend import Backend
+from qsession_widget.client.backends.backend import Backend
 from qsession_widget.client.protocols import Service
 from qsession_widget.errors import BackendNotFoundError, InvalidInputError, NotFoundError
 from qsession_widget.support import validation

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 from qiskit.providers import BackendV2
 from qiskit.providers import Options as BackendOptions
 
-from qsession_widget.client import backend_record
+from qsession_widget.client.backends import backend_record
 from qsession_widget.errors import InvalidInputError, UnsupportedError
 from qsession_widget.support.value_text import shown
 from qsession_widget.wire.fields import MOCK_PREFIX
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from qiskit import QuantumCircuit
     from qiskit.transpiler import Target
 
-    from qsession_widget.client.backend_record import Record
+    from qsession_widget.client.backends.backend_record import Record
     from qsession_widget.client.protocols import Service
 
 NANOSECOND = 1e-9

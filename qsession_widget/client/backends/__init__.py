@@ -1,0 +1,1 @@
+"""Backends, what is recorded about them, and searching them."""

@@ -1,0 +1,1 @@
+"""Jobs: waiting for them, decoding their results, and their callbacks."""
