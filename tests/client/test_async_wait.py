@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import threading
 
 import pytest
@@ -10,27 +9,19 @@ import pytest
 from qsession_widget.client.jobs.async_wait import Places, in_thread
 
 
-def test_a_thread_of_its_own_does_the_work() -> None:
-    async def names() -> tuple[str, str]:
-        return await in_thread(lambda: threading.current_thread().name, "worker"), (
-            threading.current_thread().name
-        )
-
-    worker, caller = asyncio.run(names())
-    assert worker == "worker" != caller
+async def test_a_thread_of_its_own_does_the_work() -> None:
+    worker = await in_thread(lambda: threading.current_thread().name, "worker")
+    assert worker == "worker" != threading.current_thread().name
 
 
-def test_exceptions_are_raised_where_they_are_awaited() -> None:
+async def test_exceptions_are_raised_where_they_are_awaited() -> None:
     def fail(error: BaseException) -> None:
         raise error
 
-    async def main() -> None:
-        with pytest.raises(KeyboardInterrupt):
-            await in_thread(lambda: fail(KeyboardInterrupt()), "worker")
-        with pytest.raises(RuntimeError, match="StopIteration was raised: 7"):
-            await in_thread(lambda: fail(StopIteration(7)), "worker")
-
-    asyncio.run(main())
+    with pytest.raises(KeyboardInterrupt):
+        await in_thread(lambda: fail(KeyboardInterrupt()), "worker")
+    with pytest.raises(RuntimeError, match="StopIteration was raised: 7"):
+        await in_thread(lambda: fail(StopIteration(7)), "worker")
 
 
 def test_places_are_taken_and_released() -> None:

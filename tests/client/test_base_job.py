@@ -29,8 +29,6 @@ from tests.client.throwaway import serving
 from tests.conftest import eventually
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from qsession_widget import RuntimeJob
 
 
@@ -119,63 +117,51 @@ async def awaited(*jobs: RuntimeJob) -> list[Any]:
 
 
 @pytest.mark.usefixtures("runtime")
-def test_jobs_can_be_awaited() -> None:
+async def test_jobs_can_be_awaited() -> None:
     jobs = [Sampler("aer_simulator").run(bell(), shots=shots) for shots in (10, 20)]
-    results = asyncio.run(awaited(*jobs))
+    results = await awaited(*jobs)
     assert [result[0].data.cr.num_shots for result in results] == [10, 20]
 
 
-def test_an_awaited_job_is_held_as_result_is(
+async def test_an_awaited_job_is_held_as_result_is(
     running_job: RuntimeJob, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """So that the end is heard of at once, and not at the next poll."""
     asked = requests_seen(monkeypatch)
 
-    async def wait() -> None:
-        waiting = asyncio.ensure_future(awaited(running_job))
+    def held() -> bool:
+        return any(path.endswith("outcome") and more["held_seconds"] > 1 for _, path, more in asked)
 
-        def held() -> bool:
-            return any(
-                path.endswith("outcome") and more["held_seconds"] > 1 for _, path, more in asked
-            )
-
-        await asyncio.to_thread(eventually, held)
-        running_job.cancel()
-        with pytest.raises(JobCancelledError):
-            await waiting
-
-    asyncio.run(wait())
+    waiting = asyncio.ensure_future(awaited(running_job))
+    await asyncio.to_thread(eventually, held)
+    running_job.cancel()
+    with pytest.raises(JobCancelledError):
+        await waiting
     # What is asked while it waits is held; all the rest is asked for once.
     assert len(asked) <= 6
     eventually(lambda: waiting_places.held._taken == 0)
 
 
 @pytest.mark.usefixtures("slow_runtime")
-def test_more_jobs_are_awaited_than_requests_are_held(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_more_jobs_are_awaited_than_requests_are_held(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     monkeypatch.setattr(waiting_places.held, "_most", 2)
     jobs = [Sampler("fake_manila").run(bell()) for _ in range(5)]
-
-    async def wait() -> list[Any]:
-        waiting = asyncio.gather(*(awaited(job) for job in jobs), return_exceptions=True)
-        await asyncio.sleep(0)
-        for job in jobs:
-            await asyncio.to_thread(job.cancel)
-        return list(await waiting)
-
-    found = asyncio.run(wait())
-    assert [type(each) for each in found] == [JobCancelledError] * 5
+    waiting = asyncio.gather(*(awaited(job) for job in jobs), return_exceptions=True)
+    await asyncio.sleep(0)
+    for job in jobs:
+        await asyncio.to_thread(job.cancel)
+    assert [type(each) for each in await waiting] == [JobCancelledError] * 5
     eventually(lambda: waiting_places.held._taken == 0)
 
 
-def test_calling_off_an_await_leaves_the_job(running_job: RuntimeJob) -> None:
-    async def call_off() -> None:
-        waiting = asyncio.ensure_future(awaited(running_job))
-        await asyncio.to_thread(running_job.status)
-        waiting.cancel()
-        with pytest.raises(asyncio.CancelledError):
-            await waiting
-
-    asyncio.run(call_off())
+async def test_calling_off_an_await_leaves_the_job(running_job: RuntimeJob) -> None:
+    waiting = asyncio.ensure_future(awaited(running_job))
+    await asyncio.to_thread(running_job.status)
+    waiting.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await waiting
     assert running_job.status() == "RUNNING"
 
 
@@ -192,7 +178,7 @@ def test_a_server_that_cannot_hold_requests_is_asked_less_and_less_often(
 
 
 @pytest.mark.usefixtures("pauses")
-def test_a_state_that_nobody_knows_is_waited_for_as_long_as_was_asked() -> None:
+def test_an_unknown_state_is_waited_for_as_long_as_was_asked() -> None:
     with serving(Service(job_json("Validating")).app) as root:
         job = job_of(root)
         assert job.status() == "VALIDATING"
@@ -202,40 +188,39 @@ def test_a_state_that_nobody_knows_is_waited_for_as_long_as_was_asked() -> None:
 
 @pytest.mark.usefixtures("pauses")
 @pytest.mark.parametrize("wait", ["result", "await"])
-def test_a_state_that_nobody_knows_ends_the_waiting_where_the_job_is_finished(wait: str) -> None:
+async def test_an_unknown_state_ends_the_waiting_where_the_job_is_finished(wait: str) -> None:
     finished = {"timestamps": {"finished": "2026-09-22T11:26:51Z"}}
     script = Service(job_json("Running"), job_json("Evaporated"), metrics=finished)
     with serving(script.app) as root:
         job = job_of(root)
         with pytest.raises(JobFailedError, match="ended as EVAPORATED"):
-            job.result() if wait == "result" else asyncio.run(awaited(job))
+            job.result() if wait == "result" else await job
         assert job.in_final_state()
 
 
 @pytest.mark.usefixtures("pauses")
 @pytest.mark.parametrize("wait", ["result", "await"])
-def test_waiting_goes_on_through_an_outage(wait: str, caplog: pytest.LogCaptureFixture) -> None:
+async def test_waiting_goes_on_through_an_outage(
+    wait: str, caplog: pytest.LogCaptureFixture
+) -> None:
     with serving(Outage(17).app) as root:
         job = job_of(root)
-        found = job.result() if wait == "result" else asyncio.run(awaited(job))[0]
+        found = job.result() if wait == "result" else await job
         assert found == [1, 2]
     assert "goes on, and is asked for again" in caplog.text
 
 
 @pytest.mark.usefixtures("pauses")
-@pytest.mark.parametrize("limit", ["outage", "outage of an await", "timeout"])
-def test_an_outage_that_does_not_end_is_told(limit: str, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("wait", ["result", "await", "timeout"])
+async def test_an_outage_that_does_not_end_is_told(
+    wait: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     with serving(Outage(10**6).app) as root:
         job = job_of(root)
-        if limit != "timeout":
+        if wait != "timeout":
             monkeypatch.setattr(base_job, "_LONGEST_OUTAGE_SECONDS", 0.2)
-        wait: dict[str, Callable[[], object]] = {
-            "outage": job.result,
-            "outage of an await": lambda: asyncio.run(awaited(job)),
-            "timeout": lambda: job.result(timeout=0.2),
-        }
         with pytest.raises(ServiceUnavailableError, match="503") as caught:
-            wait[limit]()
+            await job if wait == "await" else job.result(timeout=0.2 if wait == "timeout" else None)
     (note,) = caught.value.__notes__
     assert "service.job('j') returns it" in note
 

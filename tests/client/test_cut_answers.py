@@ -387,7 +387,7 @@ def test_a_key_is_for_one_act(slow: Place) -> None:
     assert api.cancel_queued(str(first.session_id), key="k") == ids
 
 
-def test_what_is_asked_for_again_while_it_goes_on_is_done_once() -> None:
+async def test_what_is_asked_for_again_while_it_goes_on_is_done_once() -> None:
     acts = AnswersByKey()
     done: list[None] = []
 
@@ -400,18 +400,13 @@ def test_what_is_asked_for_again_while_it_goes_on_is_done_once() -> None:
         await act()
         raise ValueError("not now")
 
-    async def run() -> None:
-        assert (
-            await asyncio.gather(*(acts.once("ada", "k", "it", act) for _ in range(3))) == [1] * 3
-        )
-        assert await acts.once("bob", "k", "it", act) == 2
-        assert await acts.once("ada", None, "it", act) == 3
-        for _ in range(2):
-            with pytest.raises(ValueError, match="not now"):
-                await acts.once("ada", "f", "it", fail)
-        assert len(done) == 5
-
-    asyncio.run(run())
+    assert await asyncio.gather(*(acts.once("ada", "k", "it", act) for _ in range(3))) == [1] * 3
+    assert await acts.once("bob", "k", "it", act) == 2
+    assert await acts.once("ada", None, "it", act) == 3
+    for _ in range(2):
+        with pytest.raises(ValueError, match="not now"):
+            await acts.once("ada", "f", "it", fail)
+    assert len(done) == 5
 
 
 # What is given once

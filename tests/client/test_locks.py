@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 import re
 import threading
@@ -67,7 +66,7 @@ def watched(monkeypatch: pytest.MonkeyPatch) -> Watched:
     return seen
 
 
-def test_nothing_is_asked_and_nothing_of_users_runs_under_a_lock(
+async def test_nothing_is_asked_and_nothing_of_users_runs_under_a_lock(
     runtime: Path, watched: Watched, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     del runtime
@@ -90,11 +89,7 @@ def test_nothing_is_asked_and_nothing_of_users_runs_under_a_lock(
     job = session.run("sampler", inputs, callback=callback, result_decoder=Decoder)
     job.result()
     assert over.wait(DEADLINE_SECONDS)
-
-    async def wait() -> Any:
-        return await Sampler(session).run(bell())
-
-    asyncio.run(wait())
+    await Sampler(session).run(bell())
     Estimator(session).run([(rotated(), "Z", [0.1, 0.2])]).result()
     job.update_tags(["new"])
     assert (job.estimate, job.queue_position, job.tags) == (None, None, ["new"])

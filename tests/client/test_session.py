@@ -484,7 +484,7 @@ def test_cancelling_queued_jobs_at_ibm(
 # with
 
 
-def test_exceptions_in_async_blocks(busy: tuple[Session, RuntimeJob, RuntimeJob]) -> None:
+async def test_exceptions_in_async_blocks(busy: tuple[Session, RuntimeJob, RuntimeJob]) -> None:
     session, _, second = busy
 
     async def block(error: BaseException) -> None:
@@ -492,10 +492,10 @@ def test_exceptions_in_async_blocks(busy: tuple[Session, RuntimeJob, RuntimeJob]
             raise error
 
     with pytest.raises(asyncio.CancelledError):
-        asyncio.run(block(asyncio.CancelledError()))
+        await block(asyncio.CancelledError())
     assert session.status() == ACCEPTING, "what is called off loses nothing"
     with pytest.raises(ZeroDivisionError):
-        asyncio.run(block(ZeroDivisionError()))
+        await block(ZeroDivisionError())
     assert (session.status(), second.status()) == (NOT_ACCEPTING, "CANCELLED")
 
 

@@ -49,7 +49,7 @@ def test_blocks_of_one_session_on_many_threads_keep_apart() -> None:
 
 
 @pytest.mark.usefixtures("runtime")
-def test_a_function_that_is_bound_sees_the_session() -> None:
+async def test_a_function_that_is_bound_sees_the_session() -> None:
     def place(number: int, *, more: int = 0) -> tuple[Any, int]:
         """Where am I."""
         return Sampler().mode, number + more
@@ -67,24 +67,20 @@ def test_a_function_that_is_bound_sees_the_session() -> None:
         with Session(backend="aer_simulator") as inner:
             assert bound(1, more=1) == (session, 2)
             assert current_session() is inner
-    assert asyncio.run(session.bind(place_later)()) is session
+    assert await session.bind(place_later)() is session
     assert current_session() is None
 
 
 @pytest.mark.usefixtures("runtime")
-def test_async_with() -> None:
-    async def lesson() -> tuple[Session, Any]:
-        async with Session(backend="fake_manila") as session:
-            other = asyncio.create_task(elsewhere())
-            assert current_session() is session
-            result = await Sampler().run(bell(), shots=10)
-            assert await other == session, "a task sees the block that it was made in"
-        assert current_session() is None
-        return session, result
-
+async def test_async_with() -> None:
     async def elsewhere() -> Session | None:
         return current_session()
 
-    session, result = asyncio.run(lesson())
+    async with Session(backend="fake_manila") as session:
+        other = asyncio.create_task(elsewhere())
+        assert current_session() is session
+        result = await Sampler().run(bell(), shots=10)
+        assert await other == session, "a task sees the block that it was made in"
+    assert current_session() is None
     assert result[0].data.cr.num_shots == 10
     assert session.status() == "Closed"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
-from contextlib import closing
+from contextlib import closing, contextmanager
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -24,7 +24,7 @@ from tests.runtime.server import problem, reached
 from tests.runtime.test_store import NOON, a_job, a_session, new, opened, rows
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Coroutine
+    from collections.abc import Iterator
     from pathlib import Path
 
     from qsession_widget.runtime.model.job import Job
@@ -38,12 +38,11 @@ def ended(name: str, days_ago: float, **fields: Any) -> Job:
     return a_job(name, state=JobState.COMPLETED, created_at=when, ended_at=when, **fields)
 
 
-def with_store(folder: Path, body: Callable[[Store, Retention], Coroutine[Any, Any, None]]) -> None:
-    async def run(store: Store) -> None:
-        await body(store, Retention(store, VirtualClock(NOON), Settings()))
-
+@contextmanager
+def collecting(folder: Path) -> Iterator[tuple[Store, Retention]]:
+    """Open a store, and yield it with what removes its old payloads and results."""
     with opened(folder) as store:
-        asyncio.run(run(store))
+        yield store, Retention(store, VirtualClock(NOON), Settings())
 
 
 async def fill(store: Store, jobs: list[Job], size: int = LARGE) -> None:
@@ -61,22 +60,20 @@ def kept(folder: Path) -> dict[str, set[str]]:
     }
 
 
-def test_what_is_too_old_goes_and_the_jobs_stay(tmp_path: Path) -> None:
-    async def body(store: Store, retention: Retention) -> None:
+async def test_what_is_too_old_goes_and_the_jobs_stay(tmp_path: Path) -> None:
+    with collecting(tmp_path) as (store, retention):
         failed = a_job("f", state=JobState.FAILED, reason="no", ended_at=NOON - timedelta(days=9))
         await fill(store, [ended("old", 8), ended("young", 6), failed, a_job("queued")])
         await fill(store, [a_job("running", state=JobState.RUNNING)])
         removed = await retention.collect(Bounds(days=7, store_bytes=None))
         assert (removed.jobs, removed.characters) == (2, 3 * LARGE)
         assert (await retention.collect(Bounds(days=7, store_bytes=None))).jobs == 0, "once"
-
-    with_store(tmp_path, body)
     assert kept(tmp_path) == {"payloads": {"young", "queued", "running"}, "results": {"young"}}
     assert rows(tmp_path, "select count(*) from jobs") == [(5,)]
 
 
-def test_sessions_that_are_not_closed_keep_all(tmp_path: Path) -> None:
-    async def body(store: Store, retention: Retention) -> None:
+async def test_sessions_that_are_not_closed_keep_all(tmp_path: Path) -> None:
+    with collecting(tmp_path) as (store, retention):
         for name, state in (("open", SessionState.ACTIVE), ("shut", SessionState.CLOSED)):
             session = a_session(name, state=state, closed_at=None)
             await store.write(AddSession(session, None))
@@ -84,16 +81,16 @@ def test_sessions_that_are_not_closed_keep_all(tmp_path: Path) -> None:
         await store.write(Update(sessions=(a_session("shut", state=SessionState.CLOSED),)))
         await fill(store, [ended("a", 50, session_id="open"), ended("b", 50, session_id="shut")])
         assert (await retention.collect(Bounds(days=7, store_bytes=1))).jobs == 1
-
-    with_store(tmp_path, body)
     assert kept(tmp_path) == {"payloads": {"a"}, "results": {"a"}}
 
 
-def test_the_oldest_go_until_the_store_is_small_enough_and_its_file_with_it(tmp_path: Path) -> None:
+async def test_the_oldest_go_until_the_store_and_its_file_are_small_enough(
+    tmp_path: Path,
+) -> None:
     count = 120
     bound = 4_000_000
 
-    async def body(store: Store, retention: Retention) -> None:
+    with collecting(tmp_path) as (store, retention):
         await fill(store, [ended(f"{place:03}", count - place) for place in range(count)])
         before = await store.read(used_bytes)
         assert before > 2 * count * LARGE
@@ -102,38 +99,30 @@ def test_the_oldest_go_until_the_store_is_small_enough_and_its_file_with_it(tmp_
         assert 0.85 * bound < after <= bound, "no more than needed, but for whole pages"
         assert 0 < removed.jobs < count
         assert before - after >= removed.characters
-
-    with_store(tmp_path, body)
     left = sorted(kept(tmp_path)["results"])
     assert left == [f"{place:03}" for place in range(count)][-len(left) :], "the newest"
     assert (tmp_path / "runtime.db").stat().st_size <= bound, "the room is given back"
 
 
-def test_a_bound_that_cannot_be_kept_harms_nothing(tmp_path: Path) -> None:
-    async def body(store: Store, retention: Retention) -> None:
+async def test_a_bound_that_cannot_be_kept_harms_nothing(tmp_path: Path) -> None:
+    with collecting(tmp_path) as (store, retention):
         await fill(store, [a_job("queued"), ended("old", 1)])
         assert (await retention.collect(Bounds(days=None, store_bytes=1))).jobs == 1
-
-    with_store(tmp_path, body)
     assert kept(tmp_path) == {"payloads": {"queued"}, "results": set()}
 
 
-def test_a_runtime_keeps_to_its_bounds_by_itself(tmp_path: Path) -> None:
+async def test_a_runtime_keeps_to_its_bounds_by_itself(tmp_path: Path) -> None:
     with opened(tmp_path) as store:
-
-        async def prepare() -> None:
-            ago = WallClock().now() - timedelta(days=3)
-            job = a_job("old", owner="owner", state=JobState.COMPLETED, ended_at=ago)
-            await fill(store, [job])
-
-        asyncio.run(prepare())
+        ago = WallClock().now() - timedelta(days=3)
+        job = a_job("old", owner="owner", state=JobState.COMPLETED, ended_at=ago)
+        await fill(store, [job])
     with running(tmp_path, "--retention-days", "2.5"):
         eventually(lambda: kept(tmp_path) == {"payloads": set(), "results": set()}, "its removal")
         server = reached(tmp_path)
         assert "removed" in problem(server.get("/jobs/old/results"), 410)
-        job = server.json("/jobs/old")
-        assert job["status"] == "Completed"
-        assert "params" not in job
+        found = server.json("/jobs/old")
+        assert found["status"] == "Completed"
+        assert "params" not in found
 
 
 def test_gc_by_hand(own_runtime: Path, capsys: pytest.CaptureFixture[str]) -> None:

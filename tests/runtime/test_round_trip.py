@@ -5,8 +5,10 @@ from __future__ import annotations
 import asyncio
 import json
 import socket
+from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any
 
+import pytest
 import requests
 import uvicorn
 from sqlalchemy import Engine, event
@@ -22,31 +24,27 @@ from tests.conftest import DEADLINE_SECONDS
 from tests.runtime.bench import COIN
 
 if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Iterator
     from pathlib import Path
-
-    import pytest
 
 TOKEN = "token"
 
 
-def test_the_servers_connections_send_at_once() -> None:
+async def test_the_servers_connections_send_at_once() -> None:
     """A client that asks again at once would else wait 40 ms for each answer's second half."""
 
-    async def connect() -> int:
-        found: asyncio.Future[int] = asyncio.get_running_loop().create_future()
+    found: asyncio.Future[int] = asyncio.get_running_loop().create_future()
 
-        def accepted(_reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-            theirs = writer.get_extra_info("socket")
-            found.set_result(theirs.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY))
+    def accepted(_reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        theirs = writer.get_extra_info("socket")
+        found.set_result(theirs.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY))
+        writer.close()
+
+    with server._bind("127.0.0.1", 0) as listener:
+        async with await asyncio.start_server(accepted, sock=listener):
+            _, writer = await asyncio.open_connection(*listener.getsockname())
             writer.close()
-
-        with server._bind("127.0.0.1", 0) as listener:
-            async with await asyncio.start_server(accepted, sock=listener):
-                _, writer = await asyncio.open_connection(*listener.getsockname())
-                writer.close()
-                return await found
-
-    assert asyncio.run(connect())
+            assert await found
 
 
 class Iterating:
@@ -79,13 +77,43 @@ class Iterating:
         return found
 
 
-def test_an_iteration_costs_two_commits_and_no_reading(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.fixture
+def commits() -> Iterator[list[object]]:
+    """Yield a list to which each commit of an engine is added."""
+    found: list[object] = []
+
+    # SQLAlchemy knows a listener by its identity, which a bound method has for a moment only.
+    def count(connection: object) -> None:
+        found.append(connection)
+
+    event.listen(Engine, "commit", count)
+    yield found
+    event.remove(Engine, "commit", count)
+
+
+@asynccontextmanager
+async def served(settings: Settings) -> AsyncIterator[str]:
+    """Serve the application in this loop, and yield its URL."""
+    app = create_app(
+        settings, WallClock(), TOKEN, "0", on_ready=lambda: None, shut_down=lambda: None
+    )
+    with server._bind("127.0.0.1", 0) as listener:
+        serving = uvicorn.Server(uvicorn.Config(app, log_config=None))
+        task = asyncio.create_task(serving.serve(sockets=[listener]))
+        try:
+            host, port = listener.getsockname()
+            yield f"http://{host}:{port}"
+        finally:
+            serving.should_exit = True
+            await task
+
+
+async def test_an_iteration_costs_two_commits_and_no_reading(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, commits: list[object]
 ) -> None:
     # However long a job takes here, its start is in no hurry.
     monkeypatch.setattr(store, "LINGER_SECONDS", 3_600.0)
     reads: list[object] = []
-    commits: list[object] = []
     real = Store._read
 
     async def counted(self: Store, read: Any, *arguments: Any) -> Any:
@@ -111,30 +139,5 @@ def test_an_iteration_costs_two_commits_and_no_reading(
         assert not reads
         assert len(commits) == 2 * 5
 
-    async def main() -> None:
-        app = create_app(
-            Settings(home=tmp_path, workers=1),
-            WallClock(),
-            TOKEN,
-            "0",
-            on_ready=lambda: None,
-            shut_down=lambda: None,
-        )
-        with server._bind("127.0.0.1", 0) as listener:
-            serving = uvicorn.Server(uvicorn.Config(app, log_config=None))
-            task = asyncio.create_task(serving.serve(sockets=[listener]))
-            try:
-                host, port = listener.getsockname()
-                await asyncio.to_thread(iterate, f"http://{host}:{port}")
-            finally:
-                serving.should_exit = True
-                await task
-
-    def count(connection: object) -> None:
-        commits.append(connection)
-
-    event.listen(Engine, "commit", count)
-    try:
-        asyncio.run(main())
-    finally:
-        event.remove(Engine, "commit", count)
+    async with served(Settings(home=tmp_path, workers=1)) as url:
+        await asyncio.to_thread(iterate, url)

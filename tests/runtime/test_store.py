@@ -205,23 +205,20 @@ def test_a_migration_that_is_interrupted_leaves_nothing_half_done(tmp_path: Path
         assert found.unfinished() == ([], [], 0)
 
 
-def test_files_are_for_their_owner_only(tmp_path: Path) -> None:
-    async def write(found: Store) -> None:
-        await found.write(new(a_job()))
-        for path in home.iterdir():
-            assert stat.S_IMODE(path.stat().st_mode) == 0o600, path
-        assert {path.name for path in home.iterdir()} >= {"runtime.db", "runtime.db-wal"}
-
+async def test_files_are_for_their_owner_only(tmp_path: Path) -> None:
     home = tmp_path / "home"
     with opened(home) as found:
         assert stat.S_IMODE(home.stat().st_mode) == 0o700
-        asyncio.run(write(found))
+        await found.write(new(a_job()))
+        modes = {path.name: stat.S_IMODE(path.stat().st_mode) for path in home.iterdir()}
+        assert modes.keys() >= {"runtime.db", "runtime.db-wal"}
+        assert set(modes.values()) == {0o600}, modes
 
 
 # -- what is acknowledged is there ---------------------------------------------------------
 
 
-def test_what_is_written_comes_back_the_same(tmp_path: Path) -> None:
+async def test_what_is_written_comes_back_the_same(tmp_path: Path) -> None:
     session = a_session(
         state=SessionState.ACTIVE,
         started_at=NOON,
@@ -252,10 +249,6 @@ def test_what_is_written_comes_back_the_same(tmp_path: Path) -> None:
         revision=9,
     )
 
-    async def write(found: Store) -> None:
-        await found.write(AddSession(session, None))
-        await found.write(new(job, params='{"pubs":[]}'))
-
     async def read(found: Store) -> None:
         assert await found.job("o", "j") == job
         assert await found.session("o", "s") == replace(session, running=1)
@@ -263,10 +256,11 @@ def test_what_is_written_comes_back_the_same(tmp_path: Path) -> None:
         assert await found.result("j") is None
 
     with opened(tmp_path) as found:
-        asyncio.run(write(found))
-        asyncio.run(read(found))
+        await found.write(AddSession(session, None))
+        await found.write(new(job, params='{"pubs":[]}'))
+        await read(found)
     with opened(tmp_path) as found:
-        asyncio.run(read(found))
+        await read(found)
         sessions, jobs, revision = found.unfinished()
         assert (sessions, jobs, revision) == (
             [replace(session, running=1)],
@@ -303,13 +297,11 @@ async def test_ended_jobs_and_closed_sessions_are_not_taken_up_again(tmp_path: P
         assert found.unfinished() == ([], [], 5)
 
 
-def test_closing_writes_what_is_waiting(tmp_path: Path) -> None:
-    async def queue(found: Store) -> None:
-        futures = [found.write(new(a_job(str(number)))) for number in range(500)]
-        await asyncio.to_thread(found.close)
-        await asyncio.gather(*futures)
-
-    asyncio.run(queue(Store(tmp_path / "runtime.db")))
+async def test_closing_writes_what_is_waiting(tmp_path: Path) -> None:
+    found = Store(tmp_path / "runtime.db")
+    futures = [found.write(new(a_job(str(number)))) for number in range(500)]
+    await asyncio.to_thread(found.close)
+    await asyncio.gather(*futures)
     assert rows(tmp_path, "select count(*) from jobs") == [(500,)]
 
 
@@ -343,20 +335,18 @@ async def test_one_bad_change_of_many_costs_few_commits(tmp_path: Path) -> None:
         assert len(commits) == 8, "each half without it has one"
 
 
-def test_who_has_gone_does_not_stop_the_store(tmp_path: Path) -> None:
-    async def leave(found: Store) -> None:
+async def test_a_caller_that_has_gone_does_not_stop_the_store(tmp_path: Path) -> None:
+    async def leave() -> None:
         reading = asyncio.create_task(found.job("o", "j"))
         found.write(new(a_job())).cancel()
         await asyncio.sleep(0)
         reading.cancel()
 
-    async def look(found: Store) -> None:
+    with opened(tmp_path) as found:
+        # In a loop of its own, which is closed before the store answers.
+        await asyncio.to_thread(asyncio.run, leave())
         await found.write(new(a_job("k")))
         assert await found.job("o", "j") == a_job()
-
-    with opened(tmp_path) as found:
-        asyncio.run(leave(found))
-        asyncio.run(look(found))
 
 
 async def test_many_changes_share_a_commit(tmp_path: Path) -> None:
@@ -400,10 +390,13 @@ async def test_what_can_wait_does_not_wait_for_ever(tmp_path: Path) -> None:
         assert await found.job("o", "j") == running
 
 
-def test_while_the_file_cannot_be_written_nothing_that_happened_is_lost(tmp_path: Path) -> None:
+async def test_while_the_file_cannot_be_written_nothing_that_happened_is_lost(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """A real lock of another connection: what is new is refused, the rest waits in its order."""
-
-    async def write(found: Store) -> None:
+    monkeypatch.setattr(store, "BUSY_MILLISECONDS", 20)
+    monkeypatch.setattr(store, "RETRY_SECONDS", 0.02)
+    with opened(tmp_path) as found:
         job = a_job()
         await found.write(new(job))
         with closing(sqlite3.connect(tmp_path / "runtime.db", isolation_level=None)) as other:
@@ -425,12 +418,6 @@ def test_while_the_file_cannot_be_written_nothing_that_happened_is_lost(tmp_path
         assert await found.result("j") == "the result"
         assert await found.read(idempotency.find_job, "o", "k", "{}") is None
         await found.write(new(a_job("late"), key="k"))
-
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(store, "BUSY_MILLISECONDS", 20)
-        patch.setattr(store, "RETRY_SECONDS", 0.02)
-        with opened(tmp_path) as found:
-            asyncio.run(write(found))
 
 
 # -- reading -------------------------------------------------------------------------------

@@ -130,26 +130,27 @@ class Kept:
         self._path = path
         self.store = Store(path)
 
-    def after(self, history: list[Write], *, together: bool) -> Any:
-        """Give what each change came to, and all rows."""
+    async def _write(
+        self, history: list[Write], *, together: bool
+    ) -> list[type[BaseException] | None]:
+        if together:
+            futures = [self.store.write(change) for change in history]
+            found = await asyncio.gather(*futures, return_exceptions=True)
+        else:
+            found = []
+            for change in history:
+                alone = isinstance(change, Update)
+                future = self.store.write(changed(change, can_wait=False) if alone else change)
+                found += await asyncio.gather(future, return_exceptions=True)
+        return [None if each is None else type(each) for each in found]
 
-        async def write() -> list[type[BaseException] | None]:
-            if together:
-                futures = [self.store.write(change) for change in history]
-                found = await asyncio.gather(*futures, return_exceptions=True)
-            else:
-                found = []
-                for change in history:
-                    alone = isinstance(change, Update)
-                    future = self.store.write(changed(change, can_wait=False) if alone else change)
-                    found += await asyncio.gather(future, return_exceptions=True)
-            return [None if each is None else type(each) for each in found]
-
+    async def after(self, history: list[Write], *, together: bool) -> Any:
+        """Return the error of each change or None, and all rows."""
         with closing(sqlite3.connect(self._path)) as connection:
             for table in reversed(TABLES):
                 connection.execute(f"delete from {table}")  # noqa: S608 - a name of ours
             connection.commit()
-            outcomes = asyncio.run(write())
+            outcomes = await self._write(history, together=together)
             rows = {
                 table: sorted(connection.execute(f"select * from {table}"), key=repr)  # noqa: S608 - the store's own tables
                 for table in TABLES
@@ -168,6 +169,10 @@ def kept(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Kept, Kept]
 @pytest.mark.minute
 @settings(max_examples=400, derandomize=True)
 @given(st.one_of(histories, of_one_job))
-def test_together_or_one_by_one_is_the_same(kept: tuple[Kept, Kept], history: list[Write]) -> None:
+async def test_together_or_one_by_one_is_the_same(
+    kept: tuple[Kept, Kept], history: list[Write]
+) -> None:
     together, apart = kept
-    assert together.after(history, together=True) == apart.after(history, together=False)
+    assert await together.after(history, together=True) == await apart.after(
+        history, together=False
+    )

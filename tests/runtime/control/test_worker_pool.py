@@ -305,6 +305,7 @@ async def test_jobs_of_a_session_stay_with_their_worker() -> None:
         assert places["s"] != places["t"]
 
 
+# A script of its own, which runs its own loop.
 SERVER = """
 import asyncio, sys
 from qsession_widget.runtime.control.worker_pool import WorkerPool

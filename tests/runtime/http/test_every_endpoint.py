@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 import os
 import sqlite3
@@ -31,7 +30,7 @@ from tests.conftest import DEADLINE_SECONDS, eventually, running
 from tests.runtime.server import COIN, Server, reached
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import AsyncIterator, Iterator
     from pathlib import Path
 
 ROWS = int(os.environ.get("QSESSION_ROWS", "20000"))
@@ -60,22 +59,13 @@ def job(number: int, **more: Any) -> Job:
     )
 
 
-def fill(folder: Path) -> None:
+async def fill(folder: Path) -> None:
     """Put many jobs that have ended into a store, half of them into one session."""
-    folder.mkdir(parents=True, exist_ok=True)
     store = Store(folder / "runtime.db")
-
-    async def first() -> None:
-        session = Session(
-            SESSION, ADMINISTRATOR, "fake_manila", Mode.BATCH, 600, 600, 600, 600, NOON
-        )
+    session = Session(SESSION, ADMINISTRATOR, "fake_manila", Mode.BATCH, 600, 600, 600, 600, NOON)
+    with closing(store):
         await store.write(AddSession(lifecycle.create(session), None))
         await store.write(AddJob(job(0, session_id=SESSION, revision=1), "{}", None))
-
-    try:
-        asyncio.run(first())
-    finally:
-        store.close()
     with closing(sqlite3.connect(folder / "runtime.db")) as connection:
         cursor = connection.execute("select * from jobs")
         names = [each[0] for each in cursor.description]
@@ -136,9 +126,12 @@ ENDS = ("POST", "/qsession/shutdown")
 
 
 @pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+async def server(
+    tmp_path_factory: pytest.TempPathFactory, anyio_backend: str
+) -> AsyncIterator[Server]:
+    assert anyio_backend
     folder = tmp_path_factory.mktemp("every")
-    fill(folder)
+    await fill(folder)
     # Nothing changes by itself: a session lasts, and a job takes an hour.
     with running(folder, "--workers", "1", "--min-job-seconds", "3600") as home:
         found = reached(home)

@@ -1,7 +1,5 @@
 from __future__ import annotations
 
-import asyncio
-
 from qsession_widget.runtime.http import kept_answers
 from qsession_widget.runtime.http.kept_answers import AnswersByKey, DeletedJobs, GivenOnce
 
@@ -26,19 +24,17 @@ def test_a_private_result_that_was_lost_is_given_again_without_a_key() -> None:
     assert "j" not in given
 
 
-def test_the_same_key_of_the_same_owner_gives_the_first_answer() -> None:
+async def test_the_same_key_of_the_same_owner_gives_the_first_answer() -> None:
     acts: list[str] = []
 
     async def act() -> list[str]:
         acts.append("act")
         return [str(len(acts))]
 
-    async def ask() -> list[list[str]]:
-        answers = AnswersByKey()
-        asked = [("o", "k"), ("o", "k"), ("other", "k"), ("o", None), ("o", None)]
-        return [await answers.once(owner, key, "what", act) for owner, key in asked]
-
-    assert asyncio.run(ask()) == [["1"], ["1"], ["2"], ["3"], ["4"]]
+    answers = AnswersByKey()
+    asked = [("o", "k"), ("o", "k"), ("other", "k"), ("o", None), ("o", None)]
+    found = [await answers.once(owner, key, "what", act) for owner, key in asked]
+    assert found == [["1"], ["1"], ["2"], ["3"], ["4"]]
 
 
 def test_deleted_jobs_are_told_to_clients_that_knew_them() -> None:

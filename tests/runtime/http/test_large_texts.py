@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 import os
 import socket
@@ -77,7 +76,7 @@ def test_a_large_text_comes_as_it_is_kept(name: str, server: Server) -> None:
 
 
 @pytest.mark.parametrize("breaks", [False, True])
-def test_a_place_is_free_again_however_the_sending_ends(*, breaks: bool) -> None:
+async def test_a_place_is_free_again_however_the_sending_ends(*, breaks: bool) -> None:
     sent: list[dict[str, Any]] = []
     freed: list[None] = []
 
@@ -89,15 +88,12 @@ def test_a_place_is_free_again_however_the_sending_ends(*, breaks: bool) -> None
     async def receive() -> Any:
         raise AssertionError
 
-    async def run() -> None:
-        answer = LongAnswer(TEXTS["others"], lambda: freed.append(None), escaped=True)
-        await answer({"type": "http"}, receive, send)
-
+    answer = LongAnswer(TEXTS["others"], lambda: freed.append(None), escaped=True)
     if breaks:
         with pytest.raises(OSError, match="gone"):
-            asyncio.run(run())
+            await answer({"type": "http"}, receive, send)
     else:
-        asyncio.run(run())
+        await answer({"type": "http"}, receive, send)
         parts = [each["body"] for each in sent[1:]]
         assert json.loads(b'"' + b"".join(parts) + b'"') == TEXTS["others"]
         assert max(map(len, parts)) <= 12 * LARGE_CHARACTERS

@@ -22,7 +22,7 @@ VALUES = st.recursive(
 )
 
 
-def read(body: bytes, parts: int = 1) -> tuple[dict[str, Any], parsing.Payload]:
+async def read(body: bytes, parts: int = 1) -> tuple[dict[str, Any], parsing.Payload]:
     """Have a body read that arrives in parts."""
     size = -(-len(body) // parts) or 1
     chunks = [body[start : start + size] for start in range(0, len(body), size)] or [b""]
@@ -31,12 +31,12 @@ def read(body: bytes, parts: int = 1) -> tuple[dict[str, Any], parsing.Payload]:
         return {"type": "http.request", "body": chunks.pop(0), "more_body": bool(chunks)}
 
     request = Request({"type": "http", "method": "POST", "headers": []}, receive)
-    return asyncio.run(parsing.job_body(request, SETTINGS))
+    return await parsing.job_body(request, SETTINGS)
 
 
-def refused(body: bytes) -> errors.Problem:
+async def refused(body: bytes) -> errors.Problem:
     with pytest.raises(errors.Problem) as caught:
-        read(body)
+        await read(body)
     return caught.value
 
 
@@ -44,13 +44,13 @@ def refused(body: bytes) -> errors.Problem:
 @given(
     st.dictionaries(st.text(), VALUES, max_size=4), st.dictionaries(st.text(), VALUES), st.data()
 )
-def test_what_is_json_is_read_and_the_payload_kept(
+async def test_what_is_json_is_read_and_the_payload_kept(
     params: dict[str, Any], rest: dict[str, Any], data: st.DataObject
 ) -> None:
     rest.pop("params", None)
     ascii_only = data.draw(st.booleans())
     body = json.dumps({**rest, "params": params}, ensure_ascii=ascii_only).encode()
-    found, payload = read(body, parts=data.draw(st.integers(1, 3)))
+    found, payload = await read(body, parts=data.draw(st.integers(1, 3)))
     assert found == rest
     assert json.loads(payload.text) == params
     pubs = params.get("pubs")
@@ -66,17 +66,17 @@ def is_json(body: bytes) -> bool:
 
 
 @given(st.binary(max_size=40) | st.text().map(str.encode))
-def test_what_is_not_is_refused_and_never_a_fault(part: bytes) -> None:
+async def test_what_is_not_is_refused_and_never_a_fault(part: bytes) -> None:
     for body in (part, b'{"params": {"pubs": ' + part + b"}}"):
         if not is_json(body):
-            assert refused(body).status == 400
+            assert (await refused(body)).status == 400
 
 
-def test_a_payload_stays_as_it_came_however_large_it_is() -> None:
+async def test_a_payload_stays_as_it_came_however_large_it_is() -> None:
     text = '{ "pubs" : [ ["a", 1.10 ] ],\n"options": {"x": "\\u00e9"}, "filler": "%s"}' % (
         "x" * 2**21
     )
-    found, payload = read(f'{{"program_id": "sampler", "params": {text}}}'.encode(), parts=7)
+    found, payload = await read(f'{{"program_id": "sampler", "params": {text}}}'.encode(), parts=7)
     assert (found, payload.text, payload.pubs) == ({"program_id": "sampler"}, text, 1)
 
 
@@ -88,18 +88,18 @@ def test_a_payload_stays_as_it_came_however_large_it_is() -> None:
         ({"quantum_program": {"items": [1] * 6}}, "6 items"),
     ],
 )
-def test_too_many_circuits_are_refused(params: dict[str, Any], named: str) -> None:
-    problem = refused(json.dumps({"params": params}).encode())
+async def test_too_many_circuits_are_refused(params: dict[str, Any], named: str) -> None:
+    problem = await refused(json.dumps({"params": params}).encode())
     assert (problem.status, named in str(problem), "takes 5" in str(problem)) == (400, True, True)
 
 
 @pytest.mark.parametrize("wanted", ["kerneled", "avg_kerneled", "both", "pulses", 5, [1], {}])
-def test_other_data_than_bits_is_refused_at_submission(wanted: Any) -> None:
+async def test_other_data_than_bits_is_refused_at_submission(wanted: Any) -> None:
     for program, params, name in (
         ("sampler", {"options": {"execution": {"meas_type": wanted}}}, "execution.meas_type"),
         ("executor", {"quantum_program": {"meas_level": wanted}}, "quantum_program.meas_level"),
     ):
-        problem = refused(json.dumps({"program_id": program, "params": params}).encode())
+        problem = await refused(json.dumps({"program_id": program, "params": params}).encode())
         assert problem.status == 400
         shown = "no text" if isinstance(wanted, (list, dict)) else repr(wanted)
         assert f"{name} is {shown}" in str(problem)
@@ -107,20 +107,20 @@ def test_other_data_than_bits_is_refused_at_submission(wanted: Any) -> None:
 
 
 @pytest.mark.parametrize("wanted", ["classified", None])
-def test_bits_are_what_there_is(wanted: Any) -> None:
+async def test_bits_are_what_there_is(wanted: Any) -> None:
     for program, params in (
         ("sampler", {"options": {"execution": {"meas_type": wanted}}}),
         ("executor", {"quantum_program": {"meas_level": wanted}}),
         # An estimator gives numbers, whatever its options say.
         ("estimator", {"options": {"execution": {"meas_type": "kerneled"}}}),
     ):
-        read(json.dumps({"program_id": program, "params": params}).encode())
+        await read(json.dumps({"program_id": program, "params": params}).encode())
 
 
 @pytest.mark.parametrize("odd", [None, True, 3, 0.5, "text", {"a": [1] * 9}, []])
 @pytest.mark.parametrize("name", ["pubs", "circuits", "quantum_program"])
-def test_odd_circuits_are_for_the_program_to_refuse(name: str, odd: Any) -> None:
-    _, payload = read(json.dumps({"params": {name: odd}}).encode())
+async def test_odd_circuits_are_for_the_program_to_refuse(name: str, odd: Any) -> None:
+    _, payload = await read(json.dumps({"params": {name: odd}}).encode())
     assert json.loads(payload.text) == {name: odd}
 
 
@@ -134,11 +134,11 @@ def test_odd_circuits_are_for_the_program_to_refuse(name: str, odd: Any) -> None
         b'{"params": {"a": "\xff"}}',
     ],
 )
-def test_params_have_to_be_an_object(body: bytes) -> None:
-    assert refused(body).status == 400
+async def test_params_have_to_be_an_object(body: bytes) -> None:
+    assert (await refused(body)).status == 400
 
 
-def test_while_a_large_body_is_read_others_have_their_turns() -> None:
+async def test_while_a_large_body_is_read_others_have_their_turns() -> None:
     body = b'{"params": {"pubs": [["%s", 1.5]]}}' % (b"x" * 5 * 2**20)
     turns: list[None] = []
 
@@ -150,12 +150,9 @@ def test_while_a_large_body_is_read_others_have_their_turns() -> None:
             turns.append(None)
             await asyncio.sleep(0)
 
-    async def run() -> parsing.Payload:
-        others = asyncio.create_task(count())
-        request = Request({"type": "http", "method": "POST", "headers": []}, receive)
-        _, payload = await parsing.job_body(request, Settings(max_circuits=5))
-        others.cancel()
-        return payload
-
-    assert asyncio.run(run()).pubs == 1
+    others = asyncio.create_task(count())
+    request = Request({"type": "http", "method": "POST", "headers": []}, receive)
+    _, payload = await parsing.job_body(request, Settings(max_circuits=5))
+    others.cancel()
+    assert payload.pubs == 1
     assert len(turns) > 20, "as many as fit into the time; two where it is read in the loop"

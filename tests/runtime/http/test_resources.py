@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import asyncio
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, cast
 
@@ -31,14 +30,14 @@ def asked(**path_params: str) -> Request:
     return cast("Request", given)
 
 
-def test_what_does_not_exist_is_named() -> None:
+async def test_what_does_not_exist_is_named() -> None:
     with pytest.raises(Problem, match="Backend not found: nemo") as missing:
         RESOURCES.backend("nemo")
     assert "fake_manila" in missing.value.solution
     assert RESOURCES.backend("fake_manila").name == "fake_manila"
     with pytest.raises(Problem, match="Job not found: j"):
-        asyncio.run(RESOURCES.job(asked(job_id="j")))
+        await RESOURCES.job(asked(job_id="j"))
     with pytest.raises(Problem, match="Session not found: s"):
-        asyncio.run(RESOURCES.session(asked(session_id="s")))
+        await RESOURCES.session(asked(session_id="s"))
     with pytest.raises(Problem, match="Session not found: other"):
-        asyncio.run(RESOURCES.session(asked(), "other"))
+        await RESOURCES.session(asked(), "other")
