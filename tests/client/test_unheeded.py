@@ -29,7 +29,7 @@ from qsession_widget import (
 from qsession_widget.client.service import default_service
 from qsession_widget.wire import ignored_options
 from tests.client.circuits import bell
-from tests.client.test_options import ESTIMATOR, NESTED, leaves, official_inputs
+from tests.client.options.test_options import ESTIMATOR, NESTED, leaves, official_inputs
 
 if TYPE_CHECKING:
     from pathlib import Path

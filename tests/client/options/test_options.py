@@ -2,9 +2,8 @@ from __future__ import annotations
 
 import copy
 import dataclasses
-import inspect
 import pickle
-from typing import Annotated, Any, Literal
+from typing import Any
 
 import pytest
 from qiskit_ibm_runtime.options import EstimatorOptions, SamplerOptions
@@ -12,7 +11,6 @@ from qiskit_ibm_runtime.options import EstimatorOptions, SamplerOptions
 from qsession_widget.client.options.checked_options import CheckedOptions
 from qsession_widget.client.options.options import Options, RuntimeOptions
 from qsession_widget.errors import InvalidInputError
-from qsession_widget.support import validation
 
 
 def test_the_seeds_spelling() -> None:
@@ -47,32 +45,6 @@ def test_refuses_a_value_at_construction_and_later(name: str, value: Any) -> Non
     with pytest.raises(InvalidInputError, match=f"{name}="):
         setattr(options, name, value)
     assert options == Options(), "a refused value changes nothing"
-
-
-@pytest.mark.parametrize("make", [Options, lambda **named: Options.of(named)])
-def test_names_the_nearest_option(make: Any) -> None:
-    with pytest.raises(InvalidInputError, match=r"did you mean optimization_level\?") as caught:
-        make(optimisation_level=3)
-    assert "default_shots" in str(caught.value), "the message lists what is allowed"
-
-
-def test_an_attribute_that_is_no_option_is_refused() -> None:
-    options = Options()
-    with pytest.raises(InvalidInputError, match="shots"):
-        options.shots = 10
-
-
-def test_none_is_the_default() -> None:
-    assert Options.of({"optimization_level": None, "default_shots": None}) == Options()
-
-
-def test_takes_itself_a_dict_or_nothing() -> None:
-    options = Options(seed=1)
-    assert Options.of(options) is options
-    assert Options.of({"seed": 1}) == options
-    assert Options.of(None) == Options()
-    with pytest.raises(InvalidInputError, match="allowed: a dict or Options"):
-        Options.of(3)  # type: ignore[arg-type] # this is what is refused
 
 
 def test_can_be_copied_and_pickled() -> None:
@@ -259,38 +231,6 @@ def test_values_are_taken_as_the_official_client_takes_them(path: tuple[str, ...
     assert stricter <= STRICTER
 
 
-def test_groups_are_changed_by_attribute_and_by_update() -> None:
-    options = Options()
-    options.twirling.enable_gates = True
-    options.update(twirling={"strategy": "all"}, default_shots=5)
-    assert options.set_values() == {
-        "optimization_level": 1,
-        "default_shots": 5,
-        "twirling": {"enable_gates": True, "strategy": "all"},
-    }
-    options.twirling = None  # type: ignore[assignment] # as if it had not been said
-    assert options.twirling.set_values() == {}
-    assert Options().twirling is not Options().twirling
-    changes: list[dict[str, Any]] = [{"twirling": {"gates": True}}, {"twirl": {}}, {"twirling": 3}]
-    for change in changes:
-        with pytest.raises(InvalidInputError, match=r"twirl|gates"):
-            options.update(**change)
-
-
-@pytest.mark.parametrize(
-    ("resilience", "said"),
-    [
-        ({"zne_mitigation": True, "pec_mitigation": True}, "do not go together"),
-        ({"measure_noise_learning": {"num_randomizations": 1}}, "measure_mitigation is not True"),
-        ({"zne": {"extrapolator": "polynomial_degree_7"}}, r"noise_factors=.*at least 8"),
-    ],
-)
-def test_options_that_do_not_go_together(resilience: dict[str, Any], said: str) -> None:
-    options = Options.of({"resilience": resilience})
-    with pytest.raises(InvalidInputError, match=said):
-        options.on_the_wire()
-
-
 def test_what_goes_with_the_job_as_a_whole() -> None:
     environment = {"job_tags": ["a"], "private": True}
     options = Options.of({"max_execution_time": "5m", "environment": environment})
@@ -300,21 +240,3 @@ def test_what_goes_with_the_job_as_a_whole() -> None:
         "private": True,
     }
     assert Options().for_the_run() == {}
-
-
-@pytest.mark.parametrize("annotation", [int, str, "bool", int | None, list[str], Literal[1]])
-def test_an_option_without_a_check_cannot_be_added(annotation: Any) -> None:
-    with pytest.raises(TypeError, match=r"Added\.option: .* has no check"):
-        type("Added", (CheckedOptions,), {"__annotations__": {"option": annotation}})
-
-
-def test_checks_and_signatures_come_from_annotations() -> None:
-    annotation = Annotated[int, validation.whole(3)] | Literal["auto"] | None
-    named = {"__annotations__": {"option": annotation}, "option": None}
-    added: Any = dataclasses.dataclass(type("Added", (Options,), named))
-    assert added(option=3, default_shots=5).option == 3
-    assert added(option="auto").set_values()["option"] == "auto"
-    with pytest.raises(InvalidInputError, match="option=2 is not allowed; allowed: auto"):
-        added(option=2)
-    shown = inspect.signature(added).parameters["option"].annotation
-    assert shown == "int | Literal['auto'] | None", "without its checks"
