@@ -279,6 +279,7 @@ class Session:
         values = {
             "key": self.key,
             "name": self.name,
+            "total_jobs": self.total_jobs,
             "_service": self._service,
             "_on_error": self._on_error,
             "_tags": self._tags,
@@ -518,6 +519,18 @@ class Session:
             return self._service.api.cancel_queued(self._session_id, key=str(uuid.uuid4()))
         return [job.job_id() for job in self.jobs() if job.queued() and _cancelled(job)]
 
+    def progress(self, total: int | None) -> None:
+        """Say how many jobs it will have, so that its panel shows how many are left, and how long.
+
+        Args:
+            total: all jobs of the session, those that have ended included; None takes it back.
+
+        Raises:
+            InvalidInputError: for a total that is no whole number above 0.
+        """
+        expected = None if total is None else validation.whole(1)("total", total)
+        self.total_jobs: int | None = expected
+
     def live(self) -> AbstractContextManager[object]:
         """Draw it in the terminal, live, while a `with` block runs."""
         return display.live(self)
@@ -554,6 +567,8 @@ class Session:
         """Made by this client, so that sessions without an id on the service have a key, too."""
         self.name = None if name is None else validation.text("name", name)
         """A name by which people recognise it."""
+        self.total_jobs = None
+        """How many jobs it will have, as `progress` was told."""
         self._service = service
         self._on_error: OnError = on_error
         self._tags = validation.tags("tags", tags) if tags is not None else []

@@ -96,6 +96,7 @@ class Monitor:
             session_id=session.session_id,
             backend_name=session.backend(),
             simulator=session.simulator,
+            name=session.name,
             link=Link(LinkState.CONNECTING, since=datetime.now(UTC)),
         )
         self._begin()
@@ -335,6 +336,7 @@ class Monitor:
                 beat=last.beat + 1,
                 seen_at=datetime.now(UTC),
                 every_seconds=round_seconds,
+                total=self.session.total_jobs,
             )
             self._looked.notify_all()
         return link.state is not LinkState.RETRYING

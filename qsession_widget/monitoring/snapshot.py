@@ -53,12 +53,16 @@ class Link:
         error: what went wrong at the last try, None if nothing did.
         since: since when it has this state and error.
         retry_seconds: how long after this moment it tries again, None if nothing went wrong.
+        cure: what the user can do, None if nothing is known to help.
+        startable: whether the service is a local runtime that can be started from here.
     """
 
     state: LinkState
     since: datetime
     error: str | None = None
     retry_seconds: float | None = None
+    cure: str | None = None
+    startable: bool = False
 
 
 SUB_STATUSES = tuple(stage.value for stage in PANEL_STAGES)
@@ -198,6 +202,29 @@ class CacheFigures:
 
 
 @dataclass(frozen=True)
+class Holder:
+    """The session that has the device for which this one waits.
+
+    Attributes:
+        mine: whether it belongs to the same user; of others' sessions only `until` is known.
+        session_id: its id.
+        name: its name.
+        place: where it was opened, for example "quickstart.ipynb".
+        idle: whether it runs no job.
+        until: when it gives the device up by itself, on the service's clock.
+        kernel_gone: whether the process that opened it has ended.
+    """
+
+    mine: bool
+    session_id: str | None = None
+    name: str | None = None
+    place: str | None = None
+    idle: bool = False
+    until: datetime | None = None
+    kernel_gone: bool = False
+
+
+@dataclass(frozen=True)
 class Snapshot:
     """A session at one moment.
 
@@ -217,6 +244,11 @@ class Snapshot:
         usage: the parts of its usage; likewise.
         cache: how well caches worked for it; likewise.
         policy: whether it reserves its backend, "dedicated" or "shared"; likewise.
+        name: a name by which people recognise it, None if it has none.
+        holder: who has the device for which it waits; None if it waits for none.
+        gives_way: whether the service ends its idle time early when its kernel is gone and
+            others wait for the device.
+        total: how many jobs its user expects (`Session.progress`); None if they did not say.
         beat: counts the monitor's rounds.
         every_seconds: how long a round takes at most.
     """
@@ -239,6 +271,10 @@ class Snapshot:
     usage: UsageSplit | None = None
     cache: CacheFigures | None = None
     policy: str | None = None
+    name: str | None = None
+    holder: Holder | None = None
+    gives_way: bool = False
+    total: int | None = None
     beat: int = 0
     every_seconds: float = 2.0
 

@@ -183,7 +183,7 @@ class SessionPanel(anywidget.AnyWidget):
                 self.states = job_columns.state_bytes(snapshot.jobs)
                 self.reasons = job_columns.reasons(snapshot.jobs)
                 self.estimates = job_columns.estimates(snapshot.jobs)
-            if new_jobs or snapshot.details is not last.details:
+            if new_jobs or _said(snapshot) != _said(last):
                 self.head = _head(snapshot)
             self.link = _link(snapshot)
             self.beat = _beat(snapshot)
@@ -382,6 +382,10 @@ def _head(snapshot: Snapshot) -> dict[str, Any]:
         "state": snapshot.details.get("state"),
         "accepting_jobs": snapshot.details.get("accepting_jobs"),
         "details": snapshot.details,
+        "name": snapshot.name,
+        "holder": _holder(snapshot),
+        "gives_way": snapshot.gives_way,
+        "total": snapshot.total,
         "why": _why(snapshot),
         "details_at": milliseconds(snapshot.details_at),
         "usage": None if snapshot.usage is None else asdict(snapshot.usage),
@@ -406,6 +410,22 @@ def _why(snapshot: Snapshot) -> dict[str, Any] | None:
     return {"parts": parts, "fields": list(found.fields), "document": found.document}
 
 
+def _said(snapshot: Snapshot) -> tuple[object, ...]:
+    """Return what the head depends on beside the jobs."""
+    return (
+        snapshot.details,
+        snapshot.name,
+        snapshot.holder,
+        snapshot.gives_way,
+        snapshot.total,
+    )
+
+
+def _holder(snapshot: Snapshot) -> dict[str, Any] | None:
+    found = snapshot.holder
+    return None if found is None else asdict(found) | {"until": milliseconds(found.until)}
+
+
 def _beat(snapshot: Snapshot) -> dict[str, Any]:
     return {
         "n": snapshot.beat,
@@ -423,4 +443,6 @@ def _link(snapshot: Snapshot) -> dict[str, Any]:
         "error": link.error,
         "since": milliseconds(link.since),
         "retry": link.retry_seconds,
+        "cure": link.cure,
+        "startable": link.startable,
     }

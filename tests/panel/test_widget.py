@@ -3,6 +3,8 @@ from __future__ import annotations
 import json
 import logging
 import threading
+from dataclasses import replace
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -10,6 +12,7 @@ from qiskit import QuantumCircuit
 
 from qsession_widget import InvalidInputError, NotFoundError, Sampler, Session, SessionPanel, watch
 from qsession_widget.monitoring.monitor import Monitor
+from qsession_widget.monitoring.snapshot import Holder
 from qsession_widget.panel import panel_of, widget
 from qsession_widget.wire.discovery import Discovery
 from tests.conftest import eventually
@@ -75,6 +78,44 @@ def test_a_session_without_jobs_counts_down_to_its_first(session: Session, wire:
     assert first["kind"] == "first_job"
     assert first["total"] > 0
     assert first["ends"] <= state["beat"]["now"] + first["total"]
+
+
+def test_what_the_user_said_of_the_session_is_in_the_head(runtime: Path, wire: Wire) -> None:
+    del runtime
+    with Session(backend="fake_manila", max_time=600, name="H2 ground state") as session:
+        panel = shown(session)
+        (state,) = wire.opened()
+        assert (state["head"]["name"], state["head"]["total"]) == ("H2 ground state", None)
+        session.progress(total=400)
+        panel._monitor.refresh()
+        eventually(lambda: panel.head["total"] == 400)
+        session.progress(total=None)
+        panel._monitor.refresh()
+        eventually(lambda: panel.head["total"] is None)
+        for wrong in (0, -1, 2.5, "many", True):
+            with pytest.raises(InvalidInputError, match="total"):
+                session.progress(wrong)  # type: ignore[arg-type] # refused, not ignored
+
+
+def test_who_has_the_device_travels(session: Session, wire: Wire) -> None:
+    del wire
+    panel = SessionPanel(session)
+    panel._monitor.remove(panel)
+    before = panel._monitor.snapshot
+    until = before.now + timedelta(seconds=42)
+    holder = Holder(mine=True, session_id="4e1a", place="a.ipynb", idle=True, until=until)
+    panel.show(replace(before, holder=holder))
+    assert panel.head["holder"] == {
+        "mine": True,
+        "session_id": "4e1a",
+        "name": None,
+        "place": "a.ipynb",
+        "idle": True,
+        "until": round(until.timestamp() * 1000),
+        "kernel_gone": False,
+    }
+    panel.show(before)
+    assert panel.head["holder"] is None
 
 
 def test_what_was_kept_is_shown(session: Session, wire: Wire) -> None:
