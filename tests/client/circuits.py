@@ -7,7 +7,7 @@ from qiskit.circuit import Parameter
 
 
 def bell() -> QuantumCircuit:
-    """Give the seed's example: named registers and a named circuit."""
+    """Return the documented example: a named circuit with named registers."""
     circuit = QuantumCircuit(QuantumRegister(2, "qr"), ClassicalRegister(2, "cr"), name="bell")
     circuit.h(0)
     circuit.cx(0, 1)
@@ -16,7 +16,7 @@ def bell() -> QuantumCircuit:
 
 
 def rotated() -> QuantumCircuit:
-    """Give cos(a/2)|0> + sin(a/2)|1>, then a phase b: <Z> = cos a, <X> = sin a cos b."""
+    """Return cos(a/2)|0> + sin(a/2)|1> with a phase b: <Z> = cos a, <X> = sin a cos b."""
     circuit = QuantumCircuit(1)
     circuit.ry(Parameter("a"), 0)
     circuit.rz(Parameter("b"), 0)

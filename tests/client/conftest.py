@@ -1,4 +1,4 @@
-"""What several files of the client's tests start from."""
+"""Fixtures that several files of the client's tests share."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def service(runtime: Path) -> Iterator[QiskitRuntimeService]:
 
 @pytest.fixture
 def running_job(slow_runtime: object) -> Iterator[RuntimeJob]:
-    """Give a job that is sure to be running still."""
+    """Yield a job that stays running."""
     assert slow_runtime
     job = Sampler("fake_manila").run(bell())
     eventually(job.running, "a running job")
@@ -39,7 +39,7 @@ def running_job(slow_runtime: object) -> Iterator[RuntimeJob]:
 
 @pytest.fixture
 def pauses(monkeypatch: pytest.MonkeyPatch) -> list[float]:
-    """Give the lengths of pauses, which take no time here."""
+    """Return a list that collects the lengths of pauses, which take no time here."""
     noted: list[float] = []
     monkeypatch.setattr(
         Transport, "pause", lambda _, seconds: noted.append(seconds) if seconds else None
@@ -49,6 +49,6 @@ def pauses(monkeypatch: pytest.MonkeyPatch) -> list[float]:
 
 @pytest.fixture
 def as_at_ibm(runtime: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Have the local runtime taken for a service without our extensions, as IBM's is."""
+    """Hide the local runtime's extensions, so that it looks like IBM's service."""
     assert runtime
     monkeypatch.setattr(default_service(), "_features", frozenset())

@@ -1,4 +1,4 @@
-"""One of each public object, and what shows that it works: for checks that go through them all."""
+"""One of each public object, and a use of it, for tests that go through them all."""
 
 from __future__ import annotations
 
@@ -121,14 +121,14 @@ KINDS: dict[str, Kind] = {
         lambda session, _: session.service.sessions(1)[0], lambda each: each.id, shared=False
     ),
 }
-"""By name. What `run` of a simulator's session knows beside is in a test of its own."""
+"""By name. The jobs of a simulator's session have a test of their own."""
 
 FUNCTIONS = {"watch"}
-"""Public names that are no class."""
+"""Public names that are not classes."""
 
 
 def errors() -> list[type[qsession_widget.QSessionError]]:
-    """Give every class of the tree, those that are not public too."""
+    """Return every class of the error tree, including private ones."""
     found = [qsession_widget.QSessionError]
     for each in found:
         found += [more for more in each.__subclasses__() if more not in found]
@@ -136,7 +136,7 @@ def errors() -> list[type[qsession_widget.QSessionError]]:
 
 
 def make_all() -> dict[str, Any]:
-    """Make one of each, in a session on the local runtime."""
+    """Create one of each, in a session on the local runtime."""
     session = Session(backend="fake_manila", tags=["one", "two"], name="of each")
     job = Sampler(session).run([bell()], shots=SHOTS)
     job.result()

@@ -1,4 +1,4 @@
-"""What stands between a client and a server: TLS with a throw-away authority, and a proxy."""
+"""Relays between a client and a server: TLS with a throw-away authority, a proxy, broken links."""
 
 from __future__ import annotations
 
@@ -26,13 +26,13 @@ CONNECT = "CONNECT"
 
 
 class Authority:
-    """A certificate authority that nobody trusts, in a file of its own."""
+    """A certificate authority that no system trusts, in a file of its own."""
 
     def __init__(self, folder: Path) -> None:
         self.file = folder / "authority.pem"
         self._folder = folder
         self._key = ec.generate_private_key(ec.SECP256R1())
-        self._name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "nobody")])
+        self._name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "untrusted")])
         self._certificate = self._signed(
             self._name,
             self._key,
@@ -45,7 +45,7 @@ class Authority:
         self.file.write_bytes(self._certificate.public_bytes(serialization.Encoding.PEM))
 
     def context(self, *hosts: str) -> ssl.SSLContext:
-        """Give a server's side of TLS, for names and addresses."""
+        """Return a TLS context for a server with these names and addresses."""
         key = ec.generate_private_key(ec.SECP256R1())
         certificate = self._signed(
             x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, hosts[0])]),
@@ -114,7 +114,7 @@ def _general_name(host: str) -> x509.GeneralName:
 
 @contextmanager
 def listening(serve: Callable[[socket.socket], None]) -> Iterator[int]:
-    """Serve each connection on a thread of its own, and give the port."""
+    """Serve each connection on a thread of its own, and yield the port."""
     with socket.create_server(("127.0.0.1", 0)) as server:
 
         def work() -> None:
@@ -126,7 +126,7 @@ def listening(serve: Callable[[socket.socket], None]) -> Iterator[int]:
                 threading.Thread(target=one, args=(connection,), daemon=True).start()
 
         def one(connection: socket.socket) -> None:
-            # A client that goes away, or does not trust us, ends its connection and nothing else.
+            # A client that leaves, or does not trust us, only ends its own connection.
             with suppress(OSError), connection:
                 serve(connection)
 
@@ -139,7 +139,7 @@ def listening(serve: Callable[[socket.socket], None]) -> Iterator[int]:
 
 @contextmanager
 def tls_before(root: str, context: ssl.SSLContext) -> Iterator[int]:
-    """Stand before a server and speak TLS for it."""
+    """Terminate TLS in front of a server, and yield the port."""
 
     def serve(connection: socket.socket) -> None:
         with context.wrap_socket(connection, server_side=True) as secure:
@@ -150,7 +150,7 @@ def tls_before(root: str, context: ssl.SSLContext) -> Iterator[int]:
 
 
 class Proxy:
-    """A forward proxy with a password; every host that it is asked for is at one port here.
+    """A forward proxy with a password; it connects to one local port, whatever the host.
 
     Attributes:
         asked: method and target of each request, as they came.
@@ -184,7 +184,7 @@ class Proxy:
         parts = urlsplit(target)
         path = parts.path + (f"?{parts.query}" if parts.query else "")
         lines = [line for line in rest.split(b"\r\n") if not line.startswith(b"Connection")]
-        # One request for each connection, so that there is one head to look at.
+        # One request per connection, so that there is one head to record.
         sent = [f"{method} {path} {version}".encode(), b"Connection: close", *lines]
         _join(connection, self._port, b"\r\n".join(sent))
 
@@ -196,7 +196,7 @@ def _port_of(root: str) -> int:
 
 
 def _join(one: socket.socket, port: int, first: bytes = b"") -> None:
-    """Carry bytes both ways until one side ends."""
+    """Copy bytes both ways until one side closes."""
     with socket.create_connection(("127.0.0.1", port)) as other:
         other.sendall(first)
 
@@ -214,10 +214,10 @@ def _join(one: socket.socket, port: int, first: bytes = b"") -> None:
 
 
 class Cut:
-    """Stands before a server, and breaks one connection in the middle of an answer.
+    """Relays to a server, and breaks a connection in the middle of a response.
 
     Attributes:
-        done: how many answers were cut.
+        done: how many responses were cut.
     """
 
     def __init__(self, root: str) -> None:
@@ -227,7 +227,7 @@ class Cut:
         self.done = 0
 
     def next(self, request: str, part: float) -> None:
-        """Cut the answer to the next request whose first line holds a text.
+        """Cut the response to the next request whose first line contains a text.
 
         Args:
             request: the text, for example "POST /api/v1/jobs".
@@ -256,7 +256,7 @@ class Cut:
                     self._left = None
                     self.done += 1
                     connection.sendall(data[: int(len(data) * part)])
-                    # Both ends see it: who sends learns of it as who asks does.
+                    # Both ends see the broken connection.
                     connection.shutdown(socket.SHUT_RDWR)
                     return
                 connection.sendall(data)

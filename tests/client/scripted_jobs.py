@@ -1,4 +1,4 @@
-"""Servers that answer for one job as they are told."""
+"""Servers that answer requests about one job from a script."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def job_json(state_status: str, **more: Any) -> dict[str, Any]:
 
 
 class Service(Script):
-    """Answers for one job: a status for each question, then the last one for ever."""
+    """Answers with one status after the other, then repeats the last one."""
 
     def __init__(
         self,
@@ -51,14 +51,14 @@ def job_of(root: str) -> RuntimeJob:
 
 
 class Outage(Service):
-    """Cannot be reached for so many questions, and then says that the job is done."""
+    """Is unavailable for some requests, and then reports that the job is done."""
 
     def __init__(self, questions: int) -> None:
         super().__init__(job_json("Running"), job_json("Completed"))
         self.left = questions
 
     async def answer(self, request: Any) -> Response:
-        # The first question finds the job; the outage comes after it.
+        # The first request finds the job; the outage follows.
         if self.asked and self.left and not request.url.path.endswith("/qsession"):
             self.left -= 1
             return Response(status_code=503)

@@ -1,4 +1,4 @@
-"""Sees the requests that really go out."""
+"""Records the requests that are really sent."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 
 def requests_seen(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, str, dict[str, Any]]]:
-    """Give a list to which every request from now on adds method, path and arguments."""
+    """Return a list to which every later request adds method, path and arguments."""
     seen: list[tuple[str, str, dict[str, Any]]] = []
     send = Transport.request
 

@@ -16,7 +16,7 @@ EU = CRN.replace("us-east", "eu-de")
 
 
 @pytest.fixture(autouse=True)
-def nobodys_home(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
+def empty_home(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
     monkeypatch.setenv("HOME", str(tmp_path))
     for name in ("TOKEN", "URL", "INSTANCE", "CHANNEL"):
         monkeypatch.delenv(f"QISKIT_IBM_{name}", raising=False)
@@ -37,33 +37,33 @@ def test_nothing_saved_is_the_local_runtime() -> None:
     assert find_account() == Account("local")
 
 
-def test_an_account_named_local_does_not_count(nobodys_home: Path) -> None:
-    save(nobodys_home, local=entry("t"))
+def test_an_account_named_local_is_ignored(empty_home: Path) -> None:
+    save(empty_home, local=entry("t"))
     assert find_account().channel == "local"
 
 
-def test_an_account_of_a_channel_that_is_gone_does_not_count(nobodys_home: Path) -> None:
-    save(nobodys_home, old=entry("t", "ibm_quantum"))
+def test_an_account_of_a_removed_channel_is_ignored(empty_home: Path) -> None:
+    save(empty_home, old=entry("t", "ibm_quantum"))
     assert find_account().channel == "local"
 
 
-def test_the_default_account_then_the_default_name_then_any(nobodys_home: Path) -> None:
+def test_the_default_account_then_the_default_name_then_any(empty_home: Path) -> None:
     any_one = {"a": entry("any", "ibm_cloud")}
     by_name = {"default-ibm-quantum-platform": entry("named")}
     marked = {"z": entry("marked", is_default_account=True)}
-    save(nobodys_home, **any_one)
+    save(empty_home, **any_one)
     assert find_account().token == "any"
-    save(nobodys_home, **any_one, **by_name)
+    save(empty_home, **any_one, **by_name)
     assert find_account().token == "named"
-    save(nobodys_home, **any_one, **by_name, **marked)
+    save(empty_home, **any_one, **by_name, **marked)
     assert find_account().token == "marked"
     assert find_account("ibm_cloud").token == "any"
 
 
-def test_all_that_an_account_says_is_used(nobodys_home: Path) -> None:
+def test_every_field_of_an_account_is_used(empty_home: Path) -> None:
     proxies = {"urls": {"https": "http://proxy:3128"}}
     save(
-        nobodys_home,
+        empty_home,
         a=entry("t", url="https://x.com", verify=False, private_endpoint=True, proxies=proxies),
     )
     account = find_account()
@@ -72,10 +72,10 @@ def test_all_that_an_account_says_is_used(nobodys_home: Path) -> None:
     )
 
 
-def test_variables_come_before_what_is_saved(
-    nobodys_home: Path, monkeypatch: pytest.MonkeyPatch
+def test_environment_variables_override_saved_accounts(
+    empty_home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    save(nobodys_home, a=entry("saved", is_default_account=True))
+    save(empty_home, a=entry("saved", is_default_account=True))
     monkeypatch.setenv("QISKIT_IBM_TOKEN", "variable")
     monkeypatch.setenv("QISKIT_IBM_INSTANCE", EU)
     account = find_account()
@@ -84,9 +84,9 @@ def test_variables_come_before_what_is_saved(
 
 
 @pytest.mark.parametrize("text", ["{", "[]", '{"a": 1}', "null"])
-def test_a_file_that_cannot_be_understood_is_named(nobodys_home: Path, text: str) -> None:
-    save(nobodys_home)
-    file = nobodys_home / ".qiskit" / "qiskit-ibm.json"
+def test_an_unreadable_file_is_named(empty_home: Path, text: str) -> None:
+    save(empty_home)
+    file = empty_home / ".qiskit" / "qiskit-ibm.json"
     file.write_text(text)
     with pytest.raises(InvalidInputError, match=r"qiskit-ibm\.json"):
         find_account()
@@ -111,7 +111,7 @@ def test_a_channel_without_an_account() -> None:
         ({"channel": "ibm_cloud", "token": "t\n", "instance": CRN}, "the token contains"),
     ],
 )
-def test_what_does_not_fit_together_is_said(arguments: dict[str, Any], said: str) -> None:
+def test_contradictory_settings_are_reported(arguments: dict[str, Any], said: str) -> None:
     with pytest.raises(InvalidInputError, match=said):
         Account(**arguments)
 
@@ -131,7 +131,7 @@ def test_a_token_is_not_shown() -> None:
         ("http://h:1/experimental/api/v1", CRN, False, "http://h:1/experimental/api/v1"),
     ],
 )
-def test_the_api_of_an_instance_is_where_the_official_client_looks(
+def test_an_instances_url_is_the_official_clients(
     *, url: str | None, instance: str, private: bool, base: str
 ) -> None:
     from qiskit_ibm_runtime.api.utils import default_runtime_url_resolver  # noqa: PLC0415 - slow
@@ -148,7 +148,7 @@ def test_the_api_of_an_instance_is_where_the_official_client_looks(
 @pytest.mark.parametrize(
     "url", ["https://me:s3cret@host", "https://s3cret@host/x", "ftp://a:s3cret@b"]
 )
-def test_what_opens_a_service_is_in_no_address_and_in_no_repr(channel: str, url: str) -> None:
+def test_secrets_are_in_no_url_and_no_repr(channel: str, url: str) -> None:
     with pytest.raises(InvalidInputError, match="url has a user or a password") as caught:
         Account(channel, "t0ken", url)
     assert "s3cret" not in str(caught.value)

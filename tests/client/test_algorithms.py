@@ -1,4 +1,4 @@
-"""Wherever Qiskit takes a primitive, ours work: public packages that know nothing of us."""
+"""Our primitives work in public packages that are written for Qiskit's."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from qsession_widget import Estimator, Options, Sampler, Session
 if TYPE_CHECKING:
     from pathlib import Path
 
-# They are in the dependency group `dev`.
+# These packages are in the dependency group `dev`.
 algorithms = pytest.importorskip("qiskit_algorithms")
 optimizers = pytest.importorskip("qiskit_algorithms.optimizers")
 machine_learning = pytest.importorskip("qiskit_machine_learning")

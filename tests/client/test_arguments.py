@@ -1,6 +1,6 @@
-"""Every argument of every public function refuses what it cannot use, by name, and sends nothing.
+"""Every argument of every public function refuses wrong values by name, and sends nothing.
 
-The arguments are read from the signatures, so that a new one fails here until it is decided.
+The arguments are read from the signatures: a new one fails here until it is classified.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ pytestmark = pytest.mark.usefixtures("runtime")
 
 
 class _Odd:
-    """A value of a class that no argument is made for, and whose text cannot be had."""
+    """An object that no argument takes, and whose repr raises."""
 
     def __repr__(self) -> str:
         raise RuntimeError("no text")
@@ -70,7 +70,7 @@ VALUES: dict[str, Any] = {
     "first moment": datetime(1, 1, 1),  # noqa: DTZ001 - in local time it is before all others
     "circuit": QuantumCircuit(1),
 }
-"""What an argument may be given by mistake."""
+"""Values that users may pass by mistake."""
 
 COUNT = {"zero"}
 WHOLE_LEVEL = {"zero"}
@@ -121,7 +121,7 @@ ALLOWED: dict[str, set[str]] = {
     "filters": FUNCTION,
     "callback": FUNCTION,
     "function": FUNCTION,
-    # bool is a function too, and a class of the user's may be anything.
+    # bool is callable too, and a user's class may be anything.
     "result_decoder": NONE,
     "decoder": NONE,
     "mode": NONE,
@@ -146,20 +146,20 @@ ALLOWED: dict[str, set[str]] = {
     "proxies": OPTIONS,
     "region": NONE,
 }
-"""Which of these values an argument takes, by its name; for all others it has to refuse them."""
+"""By the name of an argument: which of these values it takes. It must refuse the others."""
 
 REFUSED_TOO = {
-    # These look for an instance there and then, and a local runtime has none.
+    # These look the instance up at once, and a local runtime has none.
     *((f"QiskitRuntimeService.{name}", "instance") for name in ("backend", "backends", "jobs")),
     *((f"QiskitRuntimeService.{name}", "instance") for name in ("least_busy", "sessions")),
 }
-"""What is refused here although the argument's name allows it elsewhere."""
+"""Values that one function refuses although the same argument takes them elsewhere."""
 
 TAKEN_TOO = {("Session.from_id", "backend"), ("Batch.from_id", "backend"), ("watch", "session")}
-"""Where a text may be the name or the id of what is looked for then."""
+"""Arguments whose text is a name or an id that is looked up."""
 
 SAID_AS: dict[str, str] = {
-    # Another word for it, or the value is all that there is to name.
+    # The message uses another word, or only the value.
     "backend": "backend|device",
     "mode": "mode|backend",
     "options": "option",
@@ -179,12 +179,12 @@ DECIDED: dict[tuple[str, str], str] = {
     ("QiskitRuntimeService.least_busy", "attributes"): "as for backends",
     ("RuntimeJob.decode", "text"): "what the service sent",
 }
-"""Arguments that may be anything, with the reason."""
+"""Arguments that take any value, and why."""
 
 
 @pytest.fixture
 def calls(request: pytest.FixtureRequest) -> dict[str, Callable[..., object]]:
-    """Give each public function, ready to be called with one argument more."""
+    """Return each public function, with all other arguments filled in."""
     service = QiskitRuntimeService("local")
     device = service.backend("aer_simulator")
     sampler, estimator = Sampler(device), Estimator(device)
@@ -247,7 +247,7 @@ def _with(function: Callable[..., object], arguments: dict[str, Any]) -> Callabl
 
 
 def public_arguments() -> Iterator[tuple[str, str]]:
-    """Give each function that users call, with each argument that its signature has."""
+    """Yield each public function with each of its arguments."""
     shown = [Session, Batch, Sampler, Estimator, Executor, QiskitRuntimeService, RuntimeJob]
     for kind in shown:
         if kind is not RuntimeJob:
@@ -266,20 +266,20 @@ def public_arguments() -> Iterator[tuple[str, str]]:
 ARGUMENTS = sorted(set(public_arguments()) - DECIDED.keys())
 
 
-def test_every_public_name_is_looked_at() -> None:
+def test_every_public_name_is_covered() -> None:
     looked_at = {function.split(".")[0] for function, _ in public_arguments()}
     errors = {
         name
         for name in qsession_widget.__all__
         if isinstance(kind := getattr(qsession_widget, name), type) and issubclass(kind, Exception)
     }
-    # Options have a table of their own; the panel is made by `watch`; a summary is only read.
+    # Options have a table of their own; `watch` creates the panel; a summary is only read.
     options = {"EstimatorOptions", "Options", "RuntimeOptions", "SamplerOptions"}
     others = options | {"SessionPanel", "SessionSummary"}
     assert looked_at | errors | others == set(qsession_widget.__all__)
 
 
-def test_every_argument_is_decided() -> None:
+def test_every_argument_is_classified() -> None:
     assert {name for _, name in ARGUMENTS} == ALLOWED.keys()
     assert DECIDED.keys() <= set(public_arguments())
 
@@ -292,7 +292,7 @@ def test_a_wrong_value_is_refused_by_name(
     monkeypatch: pytest.MonkeyPatch,
     tmp_path: Path,
 ) -> None:
-    # There are no saved accounts.
+    # No account is saved.
     monkeypatch.setenv("HOME", str(tmp_path))
     monkeypatch.chdir(tmp_path)
     seen = requests_seen(monkeypatch)
@@ -308,8 +308,8 @@ def test_a_wrong_value_is_refused_by_name(
         except InvalidInputError as error:
             if not any(word in str(error) for word in wanted.split("|")):
                 faults[what] = f"not named: {error}"[:200]
-        except Exception as error:  # noqa: BLE001 - the wrong ones are what is looked for
+        except Exception as error:  # noqa: BLE001 - errors of the wrong class are the finding
             faults[what] = f"{type(error).__name__}: {error}"[:200]
     assert not faults, faults
     changing = [(method, path) for method, path, _ in seen if method not in {"GET", "HEAD"}]
-    assert not changing, "nothing is sent of what is refused"
+    assert not changing, "refused calls send nothing"

@@ -1,4 +1,4 @@
-"""Programs of qiskit-ibm-runtime in which only the import line is changed: its classes decide."""
+"""Programs for qiskit-ibm-runtime run after a change of the import line: its classes decide."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ EXCEPTIONS = {
     "RuntimeOptions.get_backend_name": INSIDE,
     "RuntimeOptions.validate": "every assignment is checked",
 }
-"""What is not here, and why."""
+"""Names that are left out, and why."""
 
 MODULE_EXCEPTIONS = {
     "Calibrator": "calibration of devices is not done here",
@@ -61,7 +61,7 @@ MODULE_EXCEPTIONS = {
 
 
 def parameters(function: Any) -> dict[str, inspect.Parameter]:
-    """Give the parameters that have names."""
+    """Return the parameters that can be named."""
     return {
         name: each
         for name, each in inspect.signature(function).parameters.items()
@@ -72,7 +72,7 @@ def parameters(function: Any) -> dict[str, inspect.Parameter]:
 
 
 def is_method(value: Any) -> bool:
-    """Whether it is called, as found in a class."""
+    """Whether an attribute of a class is a method."""
     return callable(getattr(value, "__func__", value))
 
 
@@ -110,7 +110,7 @@ def test_every_name_and_argument_is_there_or_an_exception() -> None:
     }
     assert named == {}
     used = {*found, *(place.partition("(")[0] for place in found)}
-    assert EXCEPTIONS.keys() <= used, "an exception that is none any more"
+    assert EXCEPTIONS.keys() <= used, "an exception that is not needed any more"
 
 
 def test_every_public_name_of_the_package_is_there_or_an_exception() -> None:

@@ -1,4 +1,4 @@
-"""Threads that wait for what an asyncio task awaits."""
+"""Threads that wait on behalf of asyncio tasks."""
 
 from __future__ import annotations
 

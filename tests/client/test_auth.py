@@ -14,7 +14,7 @@ from qsession_widget.errors import InvalidInputError, NotAuthorizedError, Servic
 from qsession_widget.transport import auth
 from qsession_widget.transport.auth import IAMAuth, check_iam
 from qsession_widget.transport.http import Endpoint, Transport
-from tests.client.throwaway import Script, nobody_there, serving
+from tests.client.throwaway import Script, serving, unused_address
 
 KEY = "an-api-key"
 CRN = "crn:v1:bluemix:public:quantum-computing:us-east:a/1:2::"
@@ -34,7 +34,7 @@ class Clock:
         return self.now
 
 
-def test_one_token_serves_until_it_is_time_for_the_next(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_token_is_used_until_its_renewal(monkeypatch: pytest.MonkeyPatch) -> None:
     clock = Clock(monkeypatch)
     script = Script(token("one"), token("two"))
     with serving(script.app) as root:
@@ -43,7 +43,7 @@ def test_one_token_serves_until_it_is_time_for_the_next(monkeypatch: pytest.Monk
         clock.now += 0.79 * 3600
         assert iam.token() == "one"
         clock.now += 0.02 * 3600
-        assert iam.token() == "two", "fetched ahead of the end"
+        assert iam.token() == "two", "renewed before it expires"
     assert [request.url.path for request in script.asked] == ["/identity/token"] * 2
     assert parse_qs(script.bodies[0].decode()) == {
         "grant_type": ["urn:ibm:params:oauth:grant-type:apikey"],
@@ -52,7 +52,7 @@ def test_one_token_serves_until_it_is_time_for_the_next(monkeypatch: pytest.Monk
     }
 
 
-def test_a_renewal_that_fails_costs_nothing_while_the_token_lives(
+def test_a_failed_renewal_is_harmless_while_the_token_is_valid(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     clock = Clock(monkeypatch)
@@ -67,7 +67,7 @@ def test_a_renewal_that_fails_costs_nothing_while_the_token_lives(
         assert iam.token() == "two"
 
 
-def test_a_token_that_has_ended_is_not_used(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_expired_token_is_not_used(monkeypatch: pytest.MonkeyPatch) -> None:
     clock = Clock(monkeypatch)
     script = Script(token("one"), PlainTextResponse("busy", 503))
     with serving(script.app) as root:
@@ -80,7 +80,7 @@ def test_a_token_that_has_ended_is_not_used(monkeypatch: pytest.MonkeyPatch) -> 
 
 @pytest.mark.parametrize(
     "answer",
-    [JSONResponse({}), JSONResponse([]), PlainTextResponse("hi"), token("x", "y")],  # type: ignore[arg-type] # a life that is no number
+    [JSONResponse({}), JSONResponse([]), PlainTextResponse("hi"), token("x", "y")],  # type: ignore[arg-type] # a lifetime that is not a number
 )
 def test_an_answer_without_a_token(answer: Response) -> None:
     with (
@@ -90,7 +90,7 @@ def test_an_answer_without_a_token(answer: Response) -> None:
         IAMAuth(KEY, CRN, iam_url=root).token()
 
 
-def test_a_wrong_key_is_said_in_iams_words() -> None:
+def test_a_refused_key_is_reported_in_iams_words() -> None:
     body = {"errorCode": "BXNIM0415E", "errorMessage": "Provided API key could not be found."}
     script = Script(JSONResponse(body, 400))
     with (
@@ -102,8 +102,8 @@ def test_a_wrong_key_is_said_in_iams_words() -> None:
     assert len(script.asked) == 1
 
 
-def test_an_iam_that_is_not_there_stalls_nobody() -> None:
-    iam = IAMAuth(KEY, CRN, iam_url=nobody_there())
+def test_an_unreachable_iam_blocks_no_other_thread() -> None:
+    iam = IAMAuth(KEY, CRN, iam_url=unused_address())
     for _ in range(3):
         with pytest.raises(ServiceUnavailableError, match="cannot be reached"):
             iam.token()
@@ -111,8 +111,8 @@ def test_an_iam_that_is_not_there_stalls_nobody() -> None:
 
 @pytest.mark.parametrize("method", ["GET", "POST"])
 @pytest.mark.parametrize("until", ["two", "never"])
-def test_a_token_that_ended_early_is_replaced_once(method: str, until: str) -> None:
-    """As after a machine's sleep, which its monotonic clock knows nothing of."""
+def test_a_token_that_expires_early_is_replaced_once(method: str, until: str) -> None:
+    """As after a machine's sleep, during which the monotonic clock stands still."""
     iam_script = Script(token("one"), token("two"), token("three"))
     taken = f"Bearer {until}"
     script = Script(
@@ -134,7 +134,7 @@ def test_a_token_that_ended_early_is_replaced_once(method: str, until: str) -> N
     assert len(iam_script.asked) == 2
 
 
-def test_a_token_that_is_refused_to_many_threads_is_replaced_once() -> None:
+def test_a_token_refused_in_many_threads_is_replaced_once() -> None:
     iam_script = Script(token("one"), token("two"), token("three"))
     script = Script(
         lambda request: Response(
@@ -186,7 +186,9 @@ def test_the_service_at_ibm(monkeypatch: pytest.MonkeyPatch) -> None:
     "host",
     ["127.0.0.1:8000", "localhost:8000", "[::1]:8000", "classroom:8000", "iam.cloud.ibm.com.evil"],
 )
-def test_key_of_ibms_never_goes_to_another_iam(host: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_ibm_key_is_never_sent_to_another_iam(
+    host: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("IAM_URL", f"http://{host}")
     with pytest.raises(InvalidInputError, match="Unset IAM_URL"):
         check_iam("https://quantum.cloud.ibm.com/api/v1")

@@ -1,4 +1,4 @@
-"""A backend's JSON, which is also an object of qiskit-ibm-runtime."""
+"""A backend's JSON that also acts as an object of qiskit-ibm-runtime."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ class Made:
         self.dt = values["dt"] * 1e-9
 
 
-def test_entries_are_of_the_wire_and_attributes_of_the_object() -> None:
+def test_entries_are_json_and_attributes_come_from_the_object() -> None:
     record = Record({"dt": 2.0}, Made)
     assert (record["dt"], record.dt) == (2.0, 2e-9)
-    assert record == {"dt": 2.0}, "the object is made from a copy"
+    assert record == {"dt": 2.0}, "the object is built from a copy"
     with pytest.raises(AttributeError, match="'Record' object has no attribute '_of_python'"):
         _ = record._of_python
 
 
-def test_the_object_is_made_once_for_all_copies() -> None:
+def test_copies_share_one_object() -> None:
     record = Record({"dt": 2.0}, Made)
     copied = copy.copy(record)
     assert copied.official() is record.official()

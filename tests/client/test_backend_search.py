@@ -26,7 +26,7 @@ def test_devices_are_filtered(service: QiskitRuntimeService) -> None:
     simulators = {"aer_simulator", "ibmq_qasm_simulator"}
     assert devices | simulators <= names(everything)
     assert names(service.backends("fake_manila")) == {"fake_manila"}
-    assert service.backends("nobody") == []
+    assert service.backends("fake_unknown") == []
     assert names(service.backends(simulator=True)) == simulators
     assert not simulators & names(service.backends(simulator=False))
     wide = service.backends(min_num_qubits=100, simulator=False)
@@ -80,7 +80,7 @@ def test_the_least_busy_device(slow_runtime: Path) -> None:
     assert process.official_service().least_busy().name == first.name
     job = Sampler(first).run(bell())
     eventually(lambda: service.backend(first.name).status().pending_jobs)
-    # The next one is of the same size, so that what fits the one fits the other.
+    # The next backend has the same size, so that circuits fit both.
     second = service.least_busy()
     assert second.name != first.name
     assert (second.num_qubits, second.simulator) == (156, False)

@@ -55,7 +55,7 @@ def test_waiting_is_a_few_held_requests(
     with pytest.raises(JobTimeoutError):
         running_job.wait_for_final_state(timeout=2)
     assert len(seen) <= 3
-    assert not any(paused), "no pauses where the server holds requests"
+    assert not any(paused), "no pauses between long polls"
 
 
 def test_a_held_request_ends_with_the_job(running_job: RuntimeJob) -> None:
@@ -68,12 +68,12 @@ def test_a_held_request_ends_with_the_job(running_job: RuntimeJob) -> None:
     thread = threading.Thread(target=wait)
     thread.start()
     QiskitRuntimeService().job(running_job.job_id()).cancel()
-    assert ended.wait(20), "sooner than a held request ends by itself"
+    assert ended.wait(20), "sooner than the request would time out"
     thread.join()
 
 
 def interrupting(monkeypatch: pytest.MonkeyPatch) -> threading.Thread:
-    """Press Ctrl-C as soon as this thread's own waiting has begun."""
+    """Press Ctrl-C as soon as this thread waits."""
     seen = requests_seen(monkeypatch)
 
     def interrupt() -> None:
@@ -126,7 +126,7 @@ async def test_jobs_can_be_awaited() -> None:
 async def test_an_awaited_job_is_held_as_result_is(
     running_job: RuntimeJob, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """So that the end is heard of at once, and not at the next poll."""
+    """So that the end is noticed at once, and not at the next poll."""
     asked = requests_seen(monkeypatch)
 
     def held() -> bool:
@@ -137,7 +137,7 @@ async def test_an_awaited_job_is_held_as_result_is(
     running_job.cancel()
     with pytest.raises(JobCancelledError):
         await waiting
-    # What is asked while it waits is held; all the rest is asked for once.
+    # The waiting is one held request; everything else is requested once.
     assert len(asked) <= 6
     eventually(lambda: waiting_places.held._taken == 0)
 
@@ -156,7 +156,7 @@ async def test_more_jobs_are_awaited_than_requests_are_held(
     eventually(lambda: waiting_places.held._taken == 0)
 
 
-async def test_calling_off_an_await_leaves_the_job(running_job: RuntimeJob) -> None:
+async def test_cancelling_an_await_leaves_the_job(running_job: RuntimeJob) -> None:
     waiting = asyncio.ensure_future(awaited(running_job))
     await asyncio.to_thread(running_job.status)
     waiting.cancel()
@@ -165,7 +165,7 @@ async def test_calling_off_an_await_leaves_the_job(running_job: RuntimeJob) -> N
     assert running_job.status() == "RUNNING"
 
 
-def test_a_server_that_cannot_hold_requests_is_asked_less_and_less_often(
+def test_polls_of_a_server_without_long_polling_become_rarer(
     pauses: list[float],
 ) -> None:
     states = [job_json("Queued")] * 10 + [job_json("Running")] * 30 + [job_json("Completed")]
@@ -212,9 +212,7 @@ async def test_waiting_goes_on_through_an_outage(
 
 @pytest.mark.usefixtures("pauses")
 @pytest.mark.parametrize("wait", ["result", "await", "timeout"])
-async def test_an_outage_that_does_not_end_is_told(
-    wait: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_a_lasting_outage_is_reported(wait: str, monkeypatch: pytest.MonkeyPatch) -> None:
     with serving(Outage(10**6).app) as root:
         job = job_of(root)
         if wait != "timeout":

@@ -1,4 +1,4 @@
-"""Encoded circuits are kept, and never sent for a circuit that has become another one."""
+"""Encoded circuits are cached, and never sent for a circuit that has changed since."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def own_gate() -> Gate:
 
 
 def stands_for(text: str, found: QuantumCircuit) -> bool:
-    """Whether a text is that of a circuit. QPY writes a layout in one order or another."""
+    """Whether a text is a circuit's encoding. QPY writes layouts in no fixed order."""
     decoded = decode_circuit(text)
     layouts = [each.layout and each.layout.final_index_layout() for each in (decoded, found)]
     labels = [[one.label for one in each.data] for each in (decoded, found)]
@@ -115,7 +115,7 @@ def test_each_state_of_a_circuit_is_encoded_once() -> None:
     for state in range(5):
         sent.x(0)
         assert {kept.text(sent) for _ in range(4)} == {encode_circuit(sent)}
-        # The first of all is not kept yet: most circuits are sent once.
+        # A circuit is cached at its second use: most are sent once.
         assert kept.hits == 3 * state + 2
 
 
@@ -146,7 +146,7 @@ def with_delay() -> QuantumCircuit:
         (with_delay, put(-1, Delay(11))),
     ],
 )
-def test_what_can_be_changed_without_being_seen_is_encoded_every_time(
+def test_circuits_with_undetectable_changes_are_encoded_every_time(
     made: Callable[[], QuantumCircuit], change: Callable[[QuantumCircuit], object]
 ) -> None:
     kept, sent = EncodedCircuits(), made()
@@ -173,7 +173,7 @@ def test_transpiled_circuits_with_vectors_of_parameters_are_kept() -> None:
     assert kept.hits == 2, "another object is another circuit"
 
 
-def test_what_is_kept_goes_with_its_circuit() -> None:
+def test_an_entry_is_dropped_with_its_circuit() -> None:
     kept = EncodedCircuits()
     for _ in range(50):
         sent = circuit()
@@ -185,7 +185,7 @@ def test_what_is_kept_goes_with_its_circuit() -> None:
     assert len(kept) == 0
 
 
-def test_what_is_kept_is_bounded_in_bytes() -> None:
+def test_the_cache_is_bounded_in_bytes() -> None:
     sent = []
     for _ in range(20):
         long = circuit()
@@ -195,17 +195,17 @@ def test_what_is_kept_is_bounded_in_bytes() -> None:
     kept = EncodedCircuits(most_bytes=100_000)
     for each in sent:
         assert [kept.text(each) for _ in range(3)] == [encode_circuit(each)] * 3
-    assert kept.hits == 20, "what is new is kept, and lets the oldest go"
+    assert kept.hits == 20, "a new entry evicts the oldest one"
     for each in reversed(sent):
         kept.text(each)
     newest = kept.hits - 20
     assert 2 <= newest <= 8, "of 11 kB each"
     small = EncodedCircuits(most_bytes=10_000)
     assert [small.text(sent[0]) for _ in range(3)] == [encode_circuit(sent[0])] * 3
-    assert small.hits == 0, "what is larger than all that may be kept is not kept"
+    assert small.hits == 0, "an entry larger than the cache is not kept"
 
 
-def test_threads_share_what_is_kept() -> None:
+def test_threads_share_the_cache() -> None:
     kept = EncodedCircuits()
     sent = [real_amplitudes(n + 2) for n in range(8)]
     wanted = [encode_circuit(each) for each in sent]
@@ -216,7 +216,7 @@ def test_threads_share_what_is_kept() -> None:
 
 
 @pytest.mark.usefixtures("runtime")
-def test_an_iteration_sends_what_was_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_iteration_sends_cached_text(monkeypatch: pytest.MonkeyPatch) -> None:
     sent = real_amplitudes(2)
     sent.measure_all()
     with Session(backend="aer_simulator") as session:

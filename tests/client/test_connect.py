@@ -1,4 +1,4 @@
-"""Connections: what may be given as proxies and as trust in certificates."""
+"""Connections: the forms of proxies and of trusted certificates."""
 
 from __future__ import annotations
 

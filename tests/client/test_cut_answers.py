@@ -1,4 +1,4 @@
-"""Every endpoint that the client asks, its answer cut once: nothing is lost, nothing doubled."""
+"""The response of every endpoint is cut once: nothing is lost, nothing is done twice."""
 
 from __future__ import annotations
 
@@ -40,10 +40,10 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 PARTS = (0.0, 0.02, 0.98)
-"""Nothing arrives; a part of the head; all but the end of the body."""
+"""How much arrives: nothing, a part of the head, all but the end of the body."""
 
 ALL_CUTS = bool(os.environ.get("QSESSION_ALL_CUTS"))
-"""Whether every endpoint has all three cuts; else those that only read have one, each in turn."""
+"""Whether every endpoint gets all three cuts; else endpoints that only read take turns."""
 
 BIG = 10**7
 
@@ -58,8 +58,8 @@ class Place:
     """A runtime behind a relay.
 
     Attributes:
-        service: asks through the relay.
-        direct: asks the runtime itself.
+        service: sends through the relay.
+        direct: sends to the runtime itself.
         cut: the relay.
     """
 
@@ -72,18 +72,18 @@ class Place:
         return self.service.api
 
     def session(self) -> Session:
-        """Open a session of its own, and give it as seen through the relay."""
+        """Open a session, and return it as seen through the relay."""
         opened = Session(self.direct, "fake_manila")
         return Session.from_id(str(opened.session_id), self.service)
 
     def job(self, **options: Any) -> RuntimeJob:
-        """Run a job to its end, and give it as seen through the relay."""
+        """Run a job to its end, and return it as seen through the relay."""
         job = Sampler(self.direct.backend("aer_simulator"), options).run(bell(), shots=7)
         job.wait_for_final_state()
         return RuntimeJob(self.service, job.job_id())
 
     def waiting(self) -> tuple[Session, list[RuntimeJob]]:
-        """Give a session with jobs that wait, all as seen through the relay."""
+        """Return a session with queued jobs, as seen through the relay."""
         session = self.session()
         sampler = Sampler(Session.from_id(str(session.session_id), self.direct))
         jobs = [sampler.run(bell()) for _ in range(3)]
@@ -97,10 +97,10 @@ def place(folder: Path) -> Iterator[Place]:
     with listening(cut.serve) as port:
         service = QiskitRuntimeService("local", found.token, f"http://127.0.0.1:{port}")
         direct = QiskitRuntimeService("local", found.token, found.url)
-        # What it says of itself is known, as it is wherever something was done before.
+        # The features are known, as after any earlier request.
         assert service.features
         yield Place(service, direct, cut)
-        # An open session would keep its device to itself.
+        # An open session would reserve its device.
         for left in direct.sessions(limit=None, pending=True):
             kind = Batch if left.mode == "batch" else Session
             kind.from_id(left.id, direct).cancel()
@@ -122,7 +122,7 @@ def slow(slow_runtime: Path) -> Iterator[Place]:
 
 
 def same(path: str, ask: Callable[[RuntimeApi], Any]) -> Callable[[Place, float], None]:
-    """Give a check that a question has the same answer as without a cut."""
+    """Return a check that the response is the same as without a cut."""
 
     def check(place: Place, part: float) -> None:
         place.cut.next(f"GET /api/v1{path}", part)
@@ -132,7 +132,7 @@ def same(path: str, ask: Callable[[RuntimeApi], Any]) -> Callable[[Place, float]
 
 
 def of_job(path: str, ask: Callable[[RuntimeApi, str], Any]) -> Callable[[Place, float], None]:
-    """Likewise of a job that is over."""
+    """Return the same check for a final job."""
 
     def check(place: Place, part: float) -> None:
         job_id = place.job().job_id()
@@ -207,7 +207,7 @@ def results(place: Place, part: float) -> None:
     job = place.job()
     place.service.close()
     place.service = QiskitRuntimeService("local", *_way(place))
-    # Asked for its status first, as IBM's is, the result comes by itself.
+    # After a request for the status, as at IBM, the result is requested by itself.
     job = RuntimeJob(place.service, job.job_id())
     assert job.done()
     place.cut.next("/results", part)
@@ -274,15 +274,15 @@ CHECKS: dict[str, Callable[[Place, float], None]] = {
         "/workloads", lambda api: [each["id"] for each in api.workloads(limit=5)["workloads"]]
     ),
 }
-"""By the name of the method that asks."""
+"""By the name of the method of `RuntimeApi`."""
 
 SLOW = {"cancel_job", "cancel_queued"}
-"""Those that need jobs that wait."""
+"""Those that need queued jobs."""
 
 
-def test_each_question_is_decided() -> None:
+def test_every_request_has_a_check() -> None:
     asked = {name for name, _ in inspect.getmembers(RuntimeApi, inspect.isfunction)}
-    # Ending a runtime is in a test of its own.
+    # Stopping a runtime has a test of its own.
     assert {name for name in asked if not name.startswith("_")} == {*CHECKS, "shut_down"}
 
 
@@ -295,7 +295,7 @@ ACTS = {
     "results",
     "update_tags",
 }
-"""Those that change something, or read what may be read once."""
+"""Those that change something, or read what can be read only once."""
 
 
 def _cases() -> Iterator[tuple[str, float]]:
@@ -305,24 +305,24 @@ def _cases() -> Iterator[tuple[str, float]]:
 
 
 @pytest.mark.parametrize(("name", "part"), list(_cases()))
-def test_an_answer_that_is_cut(name: str, part: float, quick: Place) -> None:
+def test_a_cut_response(name: str, part: float, quick: Place) -> None:
     CHECKS[name](quick, part)
     assert quick.cut.done > 0
 
 
 @pytest.mark.parametrize("part", PARTS)
 @pytest.mark.parametrize("name", sorted(SLOW))
-def test_an_answer_of_a_busy_runtime_that_is_cut(name: str, part: float, slow: Place) -> None:
+def test_a_cut_response_of_a_busy_runtime(name: str, part: float, slow: Place) -> None:
     CHECKS[name](slow, part)
     assert slow.cut.done > 0
 
 
-# What the administrator does
+# Administration
 
 
 @pytest.fixture
 def lost(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """Lose the first answer to each request named in the list, of which it is then taken."""
+    """Return a list of requests; the first response to each is lost, and the request removed."""
     send = ProvenAdapter.send
     names: list[str] = []
 
@@ -331,14 +331,14 @@ def lost(monkeypatch: pytest.MonkeyPatch) -> list[str]:
         name = f"{request.method} {request.path_url.removeprefix('/api/v1')}"
         if name in names:
             names.remove(name)
-            raise requests.ConnectionError("the answer is lost")
+            raise requests.ConnectionError("the response is lost")
         return answer
 
     monkeypatch.setattr(ProvenAdapter, "send", losing)
     return names
 
 
-def test_what_the_administrator_does_is_done_once_where_its_answer_is_lost(
+def test_administration_is_done_once_when_a_response_is_lost(
     own_runtime: Path, lost: list[str]
 ) -> None:
     with running(own_runtime, "--clock", "virtual", "--min-job-seconds", "60"):
@@ -375,8 +375,8 @@ def test_what_the_administrator_does_is_done_once_where_its_answer_is_lost(
         theirs.close()
 
 
-def test_a_key_is_for_one_act(slow: Place) -> None:
-    """Also while that goes on, and whatever else the key comes with."""
+def test_an_idempotency_key_is_for_one_request(slow: Place) -> None:
+    """Also while that request runs, and whatever other request has the key."""
     first, _ = slow.waiting()
     api = slow.direct.api
     ids = api.cancel_queued(str(first.session_id), key="k")
@@ -387,7 +387,7 @@ def test_a_key_is_for_one_act(slow: Place) -> None:
     assert api.cancel_queued(str(first.session_id), key="k") == ids
 
 
-async def test_what_is_asked_for_again_while_it_goes_on_is_done_once() -> None:
+async def test_a_repeated_request_waits_for_the_first_one() -> None:
     acts = AnswersByKey()
     done: list[None] = []
 
@@ -409,7 +409,7 @@ async def test_what_is_asked_for_again_while_it_goes_on_is_done_once() -> None:
     assert len(done) == 5
 
 
-# What is given once
+# Results that are returned once
 
 
 PRIVATE = {"environment": {"private": True}}
@@ -421,9 +421,9 @@ def test_the_result_of_a_private_job_is_not_lost(part: float, quick: Place) -> N
     quick.cut.next("/results", part)
     assert job.result()[0].data.cr.num_shots == 7
     assert quick.cut.done == 1
-    assert RuntimeJob(quick.direct, job.job_id()).result() is None, "it is given once"
+    assert RuntimeJob(quick.direct, job.job_id()).result() is None, "it is returned once"
     decoded = job.result(decoder=_Raw)
-    assert decoded["__type__"] == "PrimitiveResult", "and kept by the one that has it"
+    assert decoded["__type__"] == "PrimitiveResult", "and the object that has it keeps it"
 
 
 class _Raw:
@@ -433,8 +433,8 @@ class _Raw:
 
 
 @pytest.mark.parametrize("part", [0.0, 0.98])
-def test_nor_is_it_to_a_client_that_sends_no_key(part: float, quick: Place) -> None:
-    """As IBM's: the connection that breaks with the answer tells."""
+def test_the_result_of_a_private_job_is_not_lost_without_a_key(part: float, quick: Place) -> None:
+    """As IBM's clients: the runtime notices the broken connection."""
     job_id = quick.job(**PRIVATE).job_id()
     token, url = _way(quick)
     headers = {"Authorization": f"Bearer {token}"}
@@ -449,9 +449,9 @@ def test_nor_is_it_to_a_client_that_sends_no_key(part: float, quick: Place) -> N
             answer = client.get(url + path, timeout=30)
             return answer if answer.status_code == 200 else None
 
-        # The runtime may hear of the broken connection a moment later.
+        # The runtime may notice the broken connection a moment later.
         assert json.loads(eventually(found).text)["__type__"] == "PrimitiveResult"
-        # That one came, on a connection that goes on.
+        # That response arrived, and its connection is still open.
         assert client.get(url + path, timeout=30).status_code == 204
 
 
@@ -472,11 +472,11 @@ def test_the_inputs_of_a_private_job_are_forgotten_with_its_end(
     assert found == {kept.job_id(): 1, private.job_id(): 0}
 
 
-# Answers of another question
+# Responses to another request
 
 
-def test_no_answer_is_believed_that_names_another_question(quick: Place) -> None:
-    """As a socket that two processes share would bring it."""
+def test_a_response_to_another_request_is_rejected(quick: Place) -> None:
+    """As on a socket that two processes share."""
     mine, other = quick.job(), quick.job()
     transport = quick.api.transport
     ask = Transport._once
@@ -505,6 +505,6 @@ def test_no_answer_is_believed_that_names_another_question(quick: Place) -> None
 
 
 def _instead(call: Any, mine: RuntimeJob, other: RuntimeJob) -> Any:
-    from dataclasses import replace  # noqa: PLC0415 - of the transport's own, for this alone
+    from dataclasses import replace  # noqa: PLC0415 - used only here
 
     return replace(call, path=call.path.replace(mine.job_id(), other.job_id()))

@@ -1,4 +1,4 @@
-"""Which account was asked is said, however a program comes to ask one that it did not name."""
+"""Errors name the account that was used by default."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from qsession_widget import (
     Session,
 )
 from tests.client.circuits import bell
-from tests.client.throwaway import nobody_there
+from tests.client.throwaway import unused_address
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -40,7 +40,7 @@ WAYS: dict[str, Callable[[], object]] = {
 
 @pytest.fixture
 def elsewhere(runtime: object, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let an account be the default whose servers cannot be reached."""
+    """Make an account with unreachable servers the default."""
     assert runtime
     for name, value in (
         ("TOKEN", "secret"),
@@ -62,7 +62,7 @@ def test_the_account_that_was_asked_is_named(way: str) -> None:
 
 
 @pytest.mark.usefixtures("elsewhere")
-def test_nothing_is_said_of_an_account_that_was_not_asked() -> None:
+def test_an_account_that_was_not_asked_is_not_mentioned() -> None:
     with pytest.raises(QSessionError) as raised:
         Sampler(QiskitRuntimeService("local").backend("fake_manila")).run([])
     assert not getattr(raised.value, "__notes__", [])
@@ -89,8 +89,8 @@ def test_a_recorded_device_asks_no_account_at_ibm(
     way: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("QISKIT_IBM_URL", "https://cloud.ibm.com")
-    # Whatever is asked of IBM fails.
-    monkeypatch.setenv("HTTPS_PROXY", nobody_there())
+    # Every request to IBM fails.
+    monkeypatch.setenv("HTTPS_PROXY", unused_address())
     made = HERE[way]()
     service = made.service if isinstance(made, Session) else made.backend().service
     assert service.channel == "local"

@@ -1,4 +1,4 @@
-"""How a session draws itself."""
+"""How a session is displayed."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import pytest
 from qsession_widget.client import display
 
 
-def test_panels_are_loaded_when_they_are_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_panels_are_imported_on_demand(monkeypatch: pytest.MonkeyPatch) -> None:
     panel: Any = ModuleType(display.PANELS)
     panel.panel_of = lambda session: ("panel of", session)
     terminal: Any = ModuleType(display.TERMINAL)

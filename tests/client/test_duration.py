@@ -57,7 +57,7 @@ def test_refuses_by_name(value: Any) -> None:
     with pytest.raises(InvalidInputError, match="max_time=") as caught:
         parse_duration(value)
     assert repr(value)[:300] in str(caught.value)
-    assert '"2h 30m 40s"' in str(caught.value), "the message says what is allowed"
+    assert '"2h 30m 40s"' in str(caught.value), "the message names the allowed forms"
 
 
 @given(

@@ -45,7 +45,7 @@ def test_a_program_on_a_backend(program: QuantumProgram) -> None:
     assert job.data["cost"] == 60
 
 
-def test_what_is_no_program_or_option(program: QuantumProgram) -> None:
+def test_invalid_programs_and_options_are_refused(program: QuantumProgram) -> None:
     assert program
     with pytest.raises(InvalidInputError, match="is not a QuantumProgram"):
         Executor("fake_manila").run(bell())

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 MORE: dict[str, Any] = {each.__name__: each for each in (Backend, BackendStatus, Estimate)}
-"""What public functions give, and nobody makes."""
+"""Classes that only public functions create."""
 
 PAGE = Path(__file__).parents[2] / "docs" / "api.rst"
 
@@ -67,13 +67,13 @@ def test_all_errors_are_public_and_of_one_tree() -> None:
     assert {error.__name__ for error in found} <= set(qsession_widget.__all__)
 
 
-def test_what_is_not_public_is_an_attribute_error() -> None:
+def test_a_private_name_is_an_attribute_error() -> None:
     with pytest.raises(AttributeError, match="no attribute 'nothing'"):
         _ = qsession_widget.nothing
 
 
 def documented() -> Iterator[tuple[str, Any]]:
-    """Give every public function, class, method and property, with its full name."""
+    """Yield every public function, class, method and property with its full name."""
     named = {name: getattr(qsession_widget, name) for name in qsession_widget.__all__}
     groups = {
         name: value
@@ -82,7 +82,7 @@ def documented() -> Iterator[tuple[str, Any]]:
     }
     for name, value in (named | groups | MORE).items():
         yield name, value
-        # Of its parts too, where a class is made of several.
+        # Base classes included.
         mro = getattr(value, "__mro__", ())
         bases = [base for base in mro if base.__module__.startswith("qsession_widget.")]
         members = {member: found for base in bases[::-1] for member, found in vars(base).items()}
@@ -94,7 +94,7 @@ def documented() -> Iterator[tuple[str, Any]]:
 
 
 def parameters_of(value: Any) -> list[str]:
-    """Give the parameters that a description has to name; nobody but us makes our errors."""
+    """Return the parameters that a docstring has to name; errors are raised only by us."""
     if isinstance(value, property) or (inspect.isclass(value) and issubclass(value, Exception)):
         return []
     if dataclasses.is_dataclass(value):
@@ -111,7 +111,7 @@ def test_everything_public_is_described_with_every_parameter() -> None:
             silent.append(name)
         parameters = parameters_of(value)
         if len(parameters) == 1 and "Args:" not in text:
-            # One alone may be in the first line.
+            # A single one may be named in the first line.
             continue
         silent += [
             f"{name}({parameter})"
@@ -123,7 +123,7 @@ def test_everything_public_is_described_with_every_parameter() -> None:
 
 
 def list_of_parameters(function: Any) -> list[str]:
-    """Give the names of a function's parameters, but for self, cls and those of no names."""
+    """Return the names of a function's parameters, without self, cls and variadic ones."""
     return [
         name
         for name, parameter in inspect.signature(function).parameters.items()
@@ -149,7 +149,7 @@ ANY = {
 
 
 def types_of_everything() -> Iterator[tuple[str, str]]:
-    """Give the type of every parameter, result and attribute that is public."""
+    """Yield the type of every public parameter, result and attribute."""
     for name, value in documented():
         if inspect.isclass(value):
             found = [(name, value.__annotations__ if "__annotations__" in vars(value) else {})]
@@ -164,7 +164,7 @@ def types_of_everything() -> Iterator[tuple[str, str]]:
                     yield f"{place}({part})", str(text)
 
 
-def test_no_public_signature_says_any_where_a_type_exists() -> None:
+def test_no_public_signature_says_any_where_a_type_would_do() -> None:
     found = dict(types_of_everything())
     loose = {place for place, text in found.items() if re.search(r"\bAny\b", text)}
     allowed = {place for place in loose if any(re.fullmatch(each, place) for each in ANY)}
@@ -219,7 +219,7 @@ SEED: dict[str, dict[str, Any]] = {
 
 @pytest.mark.parametrize("kind", [Session, Batch])
 @pytest.mark.parametrize("method", SEED)
-def test_signatures_begin_with_exactly_the_seeds(kind: type[Session], method: str) -> None:
+def test_signatures_begin_as_documented(kind: type[Session], method: str) -> None:
     signature = inspect.signature(getattr(kind, method)).parameters
     found = {name: each for name, each in signature.items() if name != "self"}
     seeds = SEED[method]
@@ -228,7 +228,7 @@ def test_signatures_begin_with_exactly_the_seeds(kind: type[Session], method: st
     assert all(each.kind is each.KEYWORD_ONLY for each in list(found.values())[len(seeds) :])
 
 
-def test_the_seeds_attributes_are_there() -> None:
+def test_documented_attributes_exist() -> None:
     for name in ("service", "session_id"):
         assert isinstance(inspect.getattr_static(Session, name), property)
     assert session.Session is Session

@@ -26,7 +26,7 @@ from qsession_widget.transport.http import Endpoint, Transport
 from qsession_widget.transport.responses import RETRY_STATUSES, RETRY_WHEN_TOLD
 from qsession_widget.transport.rest import RuntimeApi
 from tests.client.relays import listening
-from tests.client.throwaway import Script, nobody_there, serving
+from tests.client.throwaway import Script, serving, unused_address
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -42,7 +42,7 @@ def short_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 class Stage(Script):
-    """One server for all tests here, which plays the script of the moment."""
+    """A server for all tests of this file, which runs the current script."""
 
     script = Script()
     root = ""
@@ -69,7 +69,7 @@ def failing(status: int, **headers: str) -> Response:
     return PlainTextResponse("oh no", status, headers)
 
 
-def test_sends_what_was_asked() -> None:
+def test_sends_the_request_as_given() -> None:
     script = Script(JSONResponse({}))
     with connected(script) as transport:
         transport.request(
@@ -80,7 +80,9 @@ def test_sends_what_was_asked() -> None:
     assert json.loads(script.bodies[0]) == {"x": 1}
     assert request.headers["authorization"] == f"Bearer {SECRET}"
     assert request.headers["content-type"] == "application/json"
-    assert "idempotency-key" not in request.headers, "a server that does not know keys gets none"
+    assert "idempotency-key" not in request.headers, (
+        "no key is sent to a server that does not support them"
+    )
 
 
 @pytest.mark.parametrize(
@@ -95,7 +97,7 @@ def test_sends_what_was_asked() -> None:
         (501, ServiceError),
     ],
 )
-def test_what_is_refused_is_not_repeated(status: int, kind: type[ServiceError]) -> None:
+def test_refused_requests_are_not_retried(status: int, kind: type[ServiceError]) -> None:
     error = {"code": 1291, "message": "Session not found.", "solution": "Look.", "more_info": ""}
     script = Script(JSONResponse({"trace": "t", "errors": [error]}, status))
     with connected(script) as transport, pytest.raises(QSessionError) as caught:
@@ -134,7 +136,7 @@ FINAL = [400, 401, 402, 403, 404, 405, 409, 410, 412, 415, 422, *TOLD, 451, 501,
 
 @pytest.mark.parametrize("method", SAFE)
 @pytest.mark.parametrize("status", PASSING)
-def test_repeats_what_may_be_repeated(method: str, status: int) -> None:
+def test_retries_what_is_safe_to_retry(method: str, status: int) -> None:
     script = Script(failing(status), failing(status), JSONResponse({"ok": True}))
     with connected(script) as transport:
         assert transport.request(method, "/x").json() == {"ok": True}
@@ -143,16 +145,16 @@ def test_repeats_what_may_be_repeated(method: str, status: int) -> None:
 
 @pytest.mark.parametrize("method", UNSAFE)
 @pytest.mark.parametrize("status", PASSING)
-def test_never_repeats_what_may_have_happened(method: str, status: int) -> None:
+def test_never_retries_what_may_have_been_done(method: str, status: int) -> None:
     script = Script(failing(status), JSONResponse({}))
     with connected(script) as transport, pytest.raises(ServiceUnavailableError, match=str(status)):
-        transport.request(method, "/x", body={}, key="for nobody here")
+        transport.request(method, "/x", body={}, key="ignored")
     assert len(script.asked) == 1
 
 
 @pytest.mark.parametrize("method", [*SAFE, *UNSAFE])
 @pytest.mark.parametrize("status", FINAL)
-def test_a_refusal_stands(method: str, status: int) -> None:
+def test_a_refusal_is_final(method: str, status: int) -> None:
     script = Script(failing(status), JSONResponse({}))
     with (
         connected(script, honours_keys=True) as transport,
@@ -172,7 +174,7 @@ def test_a_refusal_stands(method: str, status: int) -> None:
         ("PATCH", None, 1),
     ],
 )
-def test_a_server_that_says_when_is_asked_again(
+def test_retries_when_the_server_says(
     method: str, key: str | None, times: int, status: int
 ) -> None:
     script = Script(failing(status, **{"Retry-After": "0"}), JSONResponse({}))
@@ -196,14 +198,16 @@ def test_pauses_grow_and_are_spread(monkeypatch: pytest.MonkeyPatch) -> None:
     for number, longest in enumerate([0.25, 0.5, 1.0, 2.0]):
         each = pauses[number::4]
         assert all(longest / 2 <= seconds <= longest for seconds in each)
-        assert max(each) - min(each) > longest / 50, "clients that fail together come back apart"
+        assert max(each) - min(each) > longest / 50, (
+            "clients that fail together retry at different times"
+        )
 
 
 @pytest.mark.parametrize(
     ("honours_keys", "key", "repeatable", "times"),
     [(False, "k", False, 1), (True, None, False, 1), (True, "k", False, 2), (False, None, True, 2)],
 )
-def test_repeats_a_post_only_where_it_is_safe(
+def test_retries_a_post_only_where_it_is_safe(
     *, honours_keys: bool, key: str | None, repeatable: bool, times: int
 ) -> None:
     script = Script(failing(503), JSONResponse({}))
@@ -214,11 +218,11 @@ def test_repeats_a_post_only_where_it_is_safe(
             assert times == 1
     assert len(script.asked) == times
     keys = {request.headers.get("idempotency-key") for request in script.asked}
-    assert keys == {key if honours_keys else None}, "the same key every time"
+    assert keys == {key if honours_keys else None}, "with the same key each time"
     assert len(set(script.bodies)) == 1
 
 
-def test_gives_up_in_the_end() -> None:
+def test_gives_up_eventually() -> None:
     script = Script(failing(500))
     with (
         connected(script) as transport,
@@ -243,7 +247,7 @@ def test_gives_up_in_the_end() -> None:
 def test_honours_retry_after(
     value: str, at_least: float, at_most: float, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A date is one of the server's own clock, which says here that it is long ago."""
+    """A date is of the server's own clock, which is far behind here."""
     paused: list[float] = []
     monkeypatch.setattr(Transport, "pause", lambda _, seconds: paused.append(seconds))
     now = {"Date": "Wed, 21 Oct 2015 07:28:00 GMT"}
@@ -254,15 +258,15 @@ def test_honours_retry_after(
     assert at_least <= pause <= at_most
 
 
-def test_does_not_wait_for_what_comes_back_tomorrow() -> None:
+def test_does_not_wait_for_a_distant_retry_after() -> None:
     script = Script(failing(503, **{"Retry-After": "86400"}))
     with connected(script) as transport, pytest.raises(ServiceUnavailableError):
         transport.request("GET", "/x")
     assert len(script.asked) == 1
 
 
-def test_a_server_that_is_not_there() -> None:
-    url = nobody_there()
+def test_an_unreachable_server() -> None:
+    url = unused_address()
     transport = Transport(Endpoint(url, BearerAuth(SECRET)))
     with pytest.raises(ServiceUnavailableError, match="refused") as caught:
         transport.request("GET", "/backends")
@@ -272,7 +276,7 @@ def test_a_server_that_is_not_there() -> None:
 
 @contextmanager
 def hanging_up() -> Iterator[tuple[str, list[bytes]]]:
-    """A server that reads each request and then closes the connection without a word."""
+    """Serve connections that are closed after each request, without a response."""
     asked: list[bytes] = []
     with socket.create_server(("127.0.0.1", 0)) as listening:
 
@@ -337,15 +341,15 @@ def test_a_refused_token_is_tried_again_only_if_there_is_another() -> None:
     assert len(script.asked) == 3
 
 
-def test_no_proxy_gets_between_us_and_loopback(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("HTTP_PROXY", nobody_there())
+def test_loopback_is_reached_without_a_proxy(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HTTP_PROXY", unused_address())
     script = Script(JSONResponse({}))
     with connected(script) as transport:
         transport.request("GET", "/x")
     assert len(script.asked) == 1
 
 
-def test_the_token_is_nowhere_to_be_read(caplog: pytest.LogCaptureFixture) -> None:
+def test_the_token_appears_nowhere(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level("DEBUG")
     script = Script(failing(503), failing(404))
     with connected(script) as transport, pytest.raises(NotFoundError) as caught:
@@ -355,7 +359,7 @@ def test_the_token_is_nowhere_to_be_read(caplog: pytest.LogCaptureFixture) -> No
     assert "Trying again" in caplog.text
 
 
-def test_closing_ends_a_pause_and_what_comes_later() -> None:
+def test_closing_ends_pauses_and_later_requests() -> None:
     script = Script(failing(503, **{"Retry-After": "60"}))
     with connected(script) as transport:
         problems: list[Exception] = []
@@ -391,7 +395,7 @@ def test_an_id_is_one_segment_of_a_path(bad: str) -> None:
     assert request.scope["raw_path"] == b"/sessions/a%2F..%2F..%2Fjobs%3Fx%3D1%23y"
 
 
-def test_an_answer_that_is_not_json() -> None:
+def test_a_response_that_is_not_json() -> None:
     with (
         connected(Script(PlainTextResponse("hello"))) as transport,
         pytest.raises(ServiceError, match="not JSON"),
@@ -410,7 +414,7 @@ def test_a_conditional_get() -> None:
         second = api.job("j", etag=first.etag, wait_seconds=20)
     assert (first.body, first.etag, first.waited) == ({"id": "j"}, '"1"', False)
     assert (second.body, second.etag, second.waited) == (None, '"1"', True)
-    assert "prefer" not in script.asked[0].headers, "there is nothing to wait for at first"
+    assert "prefer" not in script.asked[0].headers, "the first request does not wait"
     assert script.asked[1].headers["prefer"] == "wait=20"
     assert script.asked[1].headers["if-none-match"] == '"1"'
 
@@ -450,12 +454,12 @@ def test_many_threads_share_one_connection_pool() -> None:
 
 
 def restarting(outage: int) -> Script:
-    """A runtime that answers, is away for so many tries, and answers again."""
+    """Return a script that answers, fails for some requests, and answers again."""
     return Script(JSONResponse({}), *[failing(503)] * outage, JSONResponse({"id": "new"}))
 
 
 @pytest.mark.parametrize("method", ["POST", "GET", "DELETE"])
-def test_what_a_user_asks_for_outlives_a_restart(method: str) -> None:
+def test_user_requests_survive_a_restart(method: str) -> None:
     script = restarting(9)
     with connected(script, honours_keys=True) as transport:
         transport.request("GET", "/qsession")
@@ -465,7 +469,7 @@ def test_what_a_user_asks_for_outlives_a_restart(method: str) -> None:
     assert {each.headers["Idempotency-Key"] for each in script.asked[1:]} == {"k"}
 
 
-def test_an_outage_that_does_not_end_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_retrying_through_an_outage_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     noted: list[float] = []
     monkeypatch.setattr(Transport, "pause", lambda _, seconds: noted.append(seconds))
     monkeypatch.setattr(http, "_FIRST_PAUSE_SECONDS", 0.25)
@@ -477,7 +481,7 @@ def test_an_outage_that_does_not_end_is_bounded(monkeypatch: pytest.MonkeyPatch)
     assert max(noted) <= 2
 
 
-def test_who_asks_again_by_itself_does_not_wait_for_a_restart() -> None:
+def test_polling_callers_do_not_wait_for_a_restart() -> None:
     script = restarting(9)
     with connected(script, honours_keys=True) as transport:
         transport.request("GET", "/qsession")
@@ -486,7 +490,7 @@ def test_who_asks_again_by_itself_does_not_wait_for_a_restart() -> None:
     assert len(script.asked) == 6
 
 
-def test_nor_does_who_has_never_had_an_answer_or_must_not_ask_twice() -> None:
+def test_first_and_unrepeatable_requests_do_not_wait_for_a_restart() -> None:
     script = Script(*[failing(503)] * 9, JSONResponse({}))
     with (
         connected(script, honours_keys=True) as transport,
@@ -511,18 +515,18 @@ def test_nor_does_who_has_never_had_an_answer_or_must_not_ask_twice() -> None:
         JSONResponse({"devices": []}),
     ],
 )
-def test_an_answer_of_another_question_is_not_believed(answer: Response) -> None:
+def test_a_response_to_another_request_is_repeated_or_refused(answer: Response) -> None:
     right = JSONResponse({"id": "j"}, headers={"Content-Location": "/api/v1/jobs/j"})
     script = Script(answer, right)
     with connected(script) as transport:
         assert RuntimeApi(transport).job("j").body == {"id": "j"}
-    assert len(script.asked) == 2, "it is asked again"
+    assert len(script.asked) == 2, "the request is repeated"
     with connected(Script(answer)) as transport, pytest.raises(ServiceUnavailableError):
         RuntimeApi(transport).job("j")
 
 
-def test_an_answer_that_breaks_off_in_its_head_is_none() -> None:
-    """To Python's parser it is whole, and its body empty."""
+def test_a_response_cut_in_its_head_is_rejected() -> None:
+    """Python's parser takes it for a complete response without a body."""
     asked: list[bytes] = []
 
     def serve(connection: socket.socket) -> None:

@@ -1,4 +1,4 @@
-"""IBM Cloud's side: IAM, instances and the REST API, all of them the local runtime's own."""
+"""IBM Cloud's IAM, instances and REST API, all served by the local runtime."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ CRN = "crn:v1:bluemix:public:quantum-computing:{region}:a/1:{name}::"
 
 @pytest.fixture
 def cloud(runtime: Path, monkeypatch: pytest.MonkeyPatch) -> Connection:
-    """Let the variables that stand for IBM Cloud lead to the runtime."""
+    """Point the variables for IBM Cloud at the runtime."""
     found = process.connection(folder=runtime)
     for name, value in found.cloud.items():
         monkeypatch.setenv(name, value)
@@ -71,7 +71,7 @@ def test_instances_are_listed(cloud: Connection) -> None:
     assert service.usage()
 
 
-def test_an_instance_that_is_not_there(cloud: Connection) -> None:
+def test_an_unknown_instance(cloud: Connection) -> None:
     with pytest.raises(InvalidInputError, match=rf"instance='other'.*{INSTANCE_NAME} \("):
         service_at(cloud, instance="other")
     with pytest.raises(InvalidInputError, match="region='eu-de'"):
@@ -85,7 +85,7 @@ def test_a_key_that_iam_refuses(cloud: Connection) -> None:
 
 
 @pytest.mark.parametrize("variable", ["IAM_URL", "GLOBAL_SEARCH_URL", "GLOBAL_CATALOG_URL"])
-def test_a_key_of_ibm_never_goes_to_a_runtime(
+def test_an_ibm_key_is_never_sent_to_a_runtime(
     variable: str, cloud: Connection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for name, value in cloud.cloud.items():
@@ -137,11 +137,11 @@ def test_all_pages_of_instances_are_read_and_archived_plans_are_unknown(
         service = QiskitRuntimeService("ibm_cloud", "k", f"{root}/experimental", tags=["LESSON"])
         found = {each["name"]: each for each in service.instances()}
     assert service.active_instance() == CRN.format(region="us-east", name="d")
-    assert set(found) == {"a", "b", "d"}, "one without an allocation has no devices"
+    assert set(found) == {"a", "b", "d"}, "an instance without an allocation has no devices"
     assert (found["a"]["plan"], found["a"]["pricing_type"]) == ("premium", "paid")
     assert (found["b"]["plan"], found["b"]["pricing_type"]) == ("unknown", "unknown")
     assert sorted(set(asked)) == ["archived", "paid"]
-    assert asked.count("paid") == 2, "once for each listing, however many instances have it"
+    assert asked.count("paid") == 2, "once per listing, however many instances have it"
 
 
 def instance(name: str, plan: str, pricing: str, region: str = "us-east") -> Instance:
@@ -178,7 +178,7 @@ def test_the_instance_that_is_chosen(wanted: dict[str, Any], name: str) -> None:
         (None, "crn:v1:staging:public:q:us-east:a/1:x::", False, "https://iam.test.cloud.ibm.com"),
     ],
 )
-def test_iam_is_where_the_official_client_looks(
+def test_the_iam_url_is_the_official_clients(
     url: str | None, instance: str, *, private: bool, iam: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from qiskit_ibm_runtime.api.auth import CloudAuth  # noqa: PLC0415 - slow
@@ -189,7 +189,7 @@ def test_iam_is_where_the_official_client_looks(
     assert CloudAuth("t", instance, private=private).tm.url == iam
 
 
-def test_search_and_catalog_are_where_the_official_client_looks() -> None:
+def test_search_and_catalog_urls_are_the_official_clients() -> None:
     from qiskit_ibm_runtime.accounts import utils  # noqa: PLC0415 - slow
 
     url = "https://test.example"
@@ -199,7 +199,7 @@ def test_search_and_catalog_are_where_the_official_client_looks() -> None:
     assert account.catalog_url() == utils.get_global_catalog_api_url(url)
 
 
-def test_an_official_session_is_not_needed_to_be_imported() -> None:
+def test_connecting_does_not_import_the_official_client() -> None:
     code = "import sys, qsession_widget.client.connect; print('qiskit_ibm_runtime' in sys.modules)"
     found = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)  # noqa: S603 - ours
     assert found.stdout.strip() == "False"

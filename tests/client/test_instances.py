@@ -1,4 +1,4 @@
-"""Several instances of one account: a front that gives a real runtime's devices out to them."""
+"""Several instances of one account: a front that divides a real runtime's devices among them."""
 
 from __future__ import annotations
 
@@ -56,9 +56,9 @@ class Front:
         }
     )
     made: dict[str, str] = field(default_factory=dict)
-    """Which instance each job and session is of, by its id."""
+    """The instance of each job and session, by id."""
     without_sessions: list[str] = field(default_factory=list)
-    """Instances whose plan has none."""
+    """Instances whose plan has no sessions."""
 
     @property
     def app(self) -> Starlette:
@@ -150,7 +150,7 @@ def front(own_runtime: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[
 def test_devices_of_every_instance_are_found_where_none_is_named(front: tuple[Front, str]) -> None:
     cloud, url = front
     with QiskitRuntimeService("ibm_cloud", cloud.token, url) as service:
-        # Free plans come first, and an instance that is gone costs nothing.
+        # Free plans come first, and a removed instance does no harm.
         assert service.active_instance() == crn("gone")
         devices = {each.name: each.service.active_instance() for each in service.backends()}
         assert devices == {"fake_manila": crn("free"), "fake_torino": crn("paid")}
@@ -174,7 +174,7 @@ def test_jobs_and_sessions_stay_in_their_instance_and_are_found_there(
     cloud, url = front
     with QiskitRuntimeService("ibm_cloud", cloud.token, url) as service:
         with Session(service, "fake_torino") as session:
-            # To ask for something else meanwhile switches nothing.
+            # Other requests in between do not switch the instance.
             service.backend("fake_manila")
             job = Sampler(mode=session).run(bell(), shots=10)
             with pytest.raises(InvalidInputError, match=r"'crn.*free::', and this .*'crn.*paid::'"):
@@ -191,7 +191,7 @@ def test_jobs_and_sessions_stay_in_their_instance_and_are_found_there(
         named = service.run("sampler", {"pubs": []}, {"backend": "fake_manila", "instance": "paid"})
         assert cloud.made[named.job_id()] == crn("paid")
 
-        # A new connection finds all of it again, and changes nothing by looking.
+        # A new connection finds everything again.
         seen = requests_seen(monkeypatch)
         again = QiskitRuntimeService("ibm_cloud", cloud.token, url, "auto")
         sent = [job.job_id(), other.job_id(), direct.job_id(), named.job_id()]
@@ -225,7 +225,7 @@ def test_a_session_is_opened_in_the_instance_whose_plan_has_sessions(
             assert job.result()[0].data.cr.num_shots == 10
         assert cloud.made[job.job_id()] == cloud.made[str(session.session_id)] == crn("paid")
         with Batch(service, "fake_manila") as batch:
-            assert batch.service.active_instance() == crn("free"), "it may have that"
+            assert batch.service.active_instance() == crn("free"), "this plan has sessions"
         cloud.without_sessions = [crn("free"), crn("paid")]
         with pytest.raises(PlanError, match="no sessions"):
             Session(service, "fake_manila")

@@ -58,7 +58,7 @@ def test_a_job_that_is_done() -> None:
 
 
 @pytest.mark.usefixtures("runtime")
-def test_what_is_over_is_not_asked_for_again(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_final_job_is_not_requested_again(monkeypatch: pytest.MonkeyPatch) -> None:
     job = Sampler("fake_manila").run(bell(), shots=10)
     first = job.result()
     seen = requests_seen(monkeypatch)
@@ -84,12 +84,12 @@ def test_a_result_takes_one_request_to_send_and_one_to_get(
 
 
 @pytest.mark.usefixtures("runtime")
-def test_a_job_is_found_again_from_elsewhere() -> None:
+def test_a_job_is_found_by_its_id() -> None:
     job = Sampler("fake_manila").run(bell(), shots=10)
     again = QiskitRuntimeService().job(job.job_id())
     assert again.result()[0].data.cr == job.result()[0].data.cr
-    with pytest.raises(NotFoundError, match="nobody"):
-        QiskitRuntimeService().job("nobody")
+    with pytest.raises(NotFoundError, match="unknown"):
+        QiskitRuntimeService().job("unknown")
 
 
 @pytest.mark.usefixtures("runtime")
@@ -122,7 +122,7 @@ def test_a_queued_job_is_cancelled(running_job: RuntimeJob) -> None:
     assert running_job.running()
     assert job.cancel() is True
     assert job.status() == "CANCELLED"
-    assert job.cancel() is True, "cancelling again is what was asked for already"
+    assert job.cancel() is True, "cancelling again is no error"
     with pytest.raises(JobCancelledError, match=job.job_id()) as caught:
         job.result()
     assert isinstance(caught.value, RuntimeError)
@@ -136,7 +136,7 @@ def test_a_running_job_is_cancelled(running_job: RuntimeJob) -> None:
 
 
 @pytest.mark.usefixtures("runtime")
-def test_what_is_over_cannot_be_cancelled() -> None:
+def test_a_final_job_cannot_be_cancelled() -> None:
     job = Sampler("fake_manila").run(bell(), shots=10)
     job.result()
     with pytest.raises(ConflictError, match=f"{job.job_id()} cannot be cancelled: it is DONE"):
@@ -159,14 +159,14 @@ def test_tags_are_replaced() -> None:
 def test_a_private_job_gives_its_result_once() -> None:
     job = Sampler("aer_simulator", {"environment": {"private": True}}).run(bell(), shots=7)
     assert job.result()[0].data.cr.num_shots == 7
-    assert job.result()[0].data.cr.num_shots == 7, "this object keeps it"
+    assert job.result()[0].data.cr.num_shots == 7, "this object keeps the result"
     again = QiskitRuntimeService().job(job.job_id())
     assert again.inputs == {}
     assert again.result() is None
 
 
 @pytest.mark.usefixtures("runtime")
-def test_what_the_service_does_not_know_is_none() -> None:
+def test_unknown_values_are_none() -> None:
     job = Sampler("fake_manila").run(bell(), shots=1)
     job.wait_for_final_state()
     assert (job.sub_status, job.queue_position, job.estimate) == (None, None, None)
@@ -177,7 +177,7 @@ def test_what_the_service_does_not_know_is_none() -> None:
             assert unknown == (None, None, None)
 
 
-def test_what_the_service_knows_is_told_as_it_is_now() -> None:
+def test_known_values_are_current() -> None:
     basis = "12 jobs of this session took 0.8 s each (median)"
     estimates = [{"start_seconds": seconds, "basis": basis} for seconds in (9.6, 8.8)]
     queued = [job_json("Queued", qsession={"estimate": each}) for each in (*estimates, None)]
@@ -192,7 +192,7 @@ def test_what_the_service_knows_is_told_as_it_is_now() -> None:
         assert job.sub_status == "on_device"
 
 
-# Against servers that do other things
+# Against other servers
 
 
 @pytest.mark.usefixtures("pauses")
@@ -217,7 +217,7 @@ def test_what_the_service_knows_is_told_as_it_is_now() -> None:
         ),
     ],
 )
-def test_ends_that_ibm_knows(last: dict[str, Any], kind: type[Exception], said: str) -> None:
+def test_final_states_at_ibm(last: dict[str, Any], kind: type[Exception], said: str) -> None:
     with (
         serving(Service(job_json("Running"), last).app) as root,
         pytest.raises(kind, match=said),
@@ -232,21 +232,21 @@ def test_the_traceback_of_a_job_without_a_reason() -> None:
 
 
 @pytest.mark.usefixtures("runtime")
-def test_a_refusal_to_cancel_names_the_end() -> None:
-    """Also in the moment in which the job ends."""
+def test_a_refused_cancellation_names_the_final_state() -> None:
+    """Also at the moment in which the job ends."""
     sampler = Sampler("aer_simulator")
     for _ in range(30):
         job = sampler.run(bell(), shots=1)
         try:
             assert job.cancel() is True
         except ConflictError as error:
-            assert str(error).endswith("cannot be cancelled: it is DONE")  # noqa: PT017 - or none
+            assert str(error).endswith("cannot be cancelled: it is DONE")  # noqa: PT017 - there may be no error
         assert job.in_final_state() or job.status() == "CANCELLED"
 
 
 @pytest.mark.usefixtures("pauses")
 @pytest.mark.parametrize(("last", "said"), [("Completed", "DONE"), ("Running", "RUNNING")])
-def test_a_refusal_that_the_status_contradicts_is_looked_into(last: str, said: str) -> None:
+def test_a_refusal_that_contradicts_the_status_is_checked(last: str, said: str) -> None:
     states = [job_json("Running")] * 4
 
     class Late(Service):
@@ -265,7 +265,7 @@ def test_a_refusal_that_the_status_contradicts_is_looked_into(last: str, said: s
 
 
 @pytest.mark.parametrize("answer", [Response(status_code=204), Response("")])
-def test_a_result_that_is_gone_is_none(answer: Response) -> None:
+def test_a_removed_result_is_none(answer: Response) -> None:
     with serving(Service(job_json("Completed"), results=answer).app) as root:
         assert job_of(root).result() is None
 
@@ -290,7 +290,7 @@ class Upper:
 
 
 @pytest.mark.parametrize("decoder", [Upper, Upper()])
-def test_a_decoder_of_ones_own(decoder: Any) -> None:
+def test_a_custom_decoder(decoder: Any) -> None:
     with serving(Service(job_json("Completed"), results=PlainTextResponse('"a"')).app) as root:
         job = job_of(root)
         assert job.result(decoder=decoder) == '"A"'

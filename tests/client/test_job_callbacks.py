@@ -16,7 +16,7 @@ from tests.conftest import eventually
 
 
 @pytest.mark.usefixtures("runtime")
-def test_a_callback_gets_each_pub_and_then_the_whole(caplog: pytest.LogCaptureFixture) -> None:
+def test_a_callback_gets_each_pub_and_then_the_result(caplog: pytest.LogCaptureFixture) -> None:
     got: list[tuple[str, Any, str]] = []
     over = threading.Event()
 
@@ -35,11 +35,11 @@ def test_a_callback_gets_each_pub_and_then_the_whole(caplog: pytest.LogCaptureFi
     assert [pub.data.cr.num_shots for pub in got[3][1]] == [10, 20, 30]
     assert {job_id for job_id, _, _ in got} == {job.job_id()}
     assert {name for _, _, name in got} == {f"qsession-callback-{job.job_id()}"}
-    assert "the user's own mistake" in caplog.text, "an exception is told, and ends nothing"
+    assert "the user's own mistake" in caplog.text, "an exception is logged, and ends nothing"
 
 
 @pytest.mark.usefixtures("runtime")
-def test_a_callback_at_ibm_gets_the_whole_once(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_callback_at_ibm_gets_the_result_once(monkeypatch: pytest.MonkeyPatch) -> None:
     got: list[tuple[str, Any]] = []
     over = threading.Event()
 
@@ -62,10 +62,10 @@ def test_a_callback_at_ibm_gets_the_whole_once(monkeypatch: pytest.MonkeyPatch) 
 
 @pytest.mark.usefixtures("runtime")
 @pytest.mark.parametrize("program_id", ["sampler", "private sampler", "noise-learner"])
-def test_a_callback_gets_the_whole_of_every_program(
+def test_a_callback_gets_the_result_of_every_program(
     program_id: str, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """Also where it can be fetched once only, and where it has no pubs."""
+    """Also a result that can be fetched only once, and one without pubs."""
     got: list[Any] = []
     over = threading.Event()
 

@@ -1,4 +1,4 @@
-"""No lock of the client is held while it asks a service, or runs code of its users."""
+"""The client holds no lock during a request, or while it runs code of the user."""
 
 from __future__ import annotations
 
@@ -24,11 +24,11 @@ if TYPE_CHECKING:
 
 SOURCES = Path(qsession_widget.__file__).parent
 OWN = {"forking.py", "monitor.py"}
-"""Where a lock of Python's own is made, and made anew after a fork."""
+"""Modules that create Python's own locks, and create them anew after a fork."""
 
 
 class Watched:
-    """Counts the locks that each thread holds, and keeps what was done under them."""
+    """Counts the locks that each thread holds, and records what happens under them."""
 
     def __init__(self) -> None:
         self.depth: defaultdict[int, int] = defaultdict(int)
@@ -66,7 +66,7 @@ def watched(monkeypatch: pytest.MonkeyPatch) -> Watched:
     return seen
 
 
-async def test_nothing_is_asked_and_nothing_of_users_runs_under_a_lock(
+async def test_no_request_and_no_user_code_runs_under_a_lock(
     runtime: Path, watched: Watched, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     del runtime
@@ -96,7 +96,7 @@ async def test_nothing_is_asked_and_nothing_of_users_runs_under_a_lock(
     simulator = Session(backend="aer_simulator")
     Sampler(simulator).run(bell()).result()
     assert simulator.cancel_queued_jobs() == []
-    # At IBM circuits are transpiled here, for a target that has to be fetched.
+    # At IBM the client transpiles, for a target that has to be fetched.
     session.service._features = frozenset()
     assert QiskitRuntimeService().backend("fake_lima").target.num_qubits == 5
     assert session.jobs()
@@ -108,7 +108,7 @@ async def test_nothing_is_asked_and_nothing_of_users_runs_under_a_lock(
 
 
 def test_a_result_and_new_tags_do_not_wait_for_each_other(runtime: Path) -> None:
-    """Two threads, of which each changes what the other one looks at."""
+    """Two threads, each of which changes what the other one reads."""
     del runtime
     job = Sampler("aer_simulator").run(bell(), shots=3)
     problems: list[BaseException] = []
@@ -118,13 +118,13 @@ def test_a_result_and_new_tags_do_not_wait_for_each_other(runtime: Path) -> None
         try:
             for number in range(25):
                 work(number)
-        except BaseException as error:  # noqa: BLE001 - told by the assertion below
+        except BaseException as error:  # noqa: BLE001 - the assertion below reports it
             problems.append(error)
 
     class Curious:
         @staticmethod
         def decode(text: str) -> Any:
-            # A decoder may ask its job for something.
+            # A decoder may use its job.
             assert job.tags is not None
             assert job.program_id == "sampler"
             return json.loads(text)
@@ -154,5 +154,5 @@ def _locks() -> Iterator[tuple[str, str]]:
                 yield file.name, found
 
 
-def test_there_are_no_locks_but_those_that_are_looked_at() -> None:
+def test_every_lock_is_watched() -> None:
     assert {name for name, _ in _locks()} == OWN

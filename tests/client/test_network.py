@@ -1,4 +1,4 @@
-"""TLS and proxies between us and the runtime: real ones, with a throw-away authority."""
+"""Real TLS and proxies between the client and the runtime, with a throw-away authority."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from qsession_widget.local import process
 from qsession_widget.transport import http
 from tests.client.circuits import bell
 from tests.client.relays import CONNECT, Authority, Proxy, listening, tls_before
-from tests.client.throwaway import nobody_there
+from tests.client.throwaway import unused_address
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -58,7 +58,7 @@ def counts(service: QiskitRuntimeService) -> dict[str, int]:
 
 
 @pytest.mark.parametrize("kind", ["text", "path"])
-def test_a_server_of_ones_own_authority(
+def test_a_server_with_a_private_authority(
     kind: str, found: Discovery, secure_port: int, authority: Authority
 ) -> None:
     trusted = str(authority.file) if kind == "text" else authority.file
@@ -68,7 +68,7 @@ def test_a_server_of_ones_own_authority(
         assert service.active_account()["verify"] == str(authority.file)
 
 
-def test_a_certificate_that_nobody_vouches_for(found: Discovery, secure_port: int) -> None:
+def test_an_untrusted_certificate(found: Discovery, secure_port: int) -> None:
     url = f"https://127.0.0.1:{secure_port}"
     with (
         QiskitRuntimeService("local", found.token, url) as service,
@@ -79,12 +79,12 @@ def test_a_certificate_that_nobody_vouches_for(found: Discovery, secure_port: in
         QiskitRuntimeService("local", found.token, url, verify=False) as service,
         warnings.catch_warnings(),
     ):
-        # urllib3 warns of each request, as it should.
+        # urllib3 warns at each request, as it should.
         warnings.simplefilter("ignore")
         assert sum(counts(service).values()) == 50
 
 
-def test_a_certificate_of_another_name(found: Discovery, authority: Authority) -> None:
+def test_a_certificate_for_another_name(found: Discovery, authority: Authority) -> None:
     with tls_before(found.url, authority.context("other.example.test")) as port:
         url = f"https://127.0.0.1:{port}"
         with (
@@ -94,7 +94,7 @@ def test_a_certificate_of_another_name(found: Discovery, authority: Authority) -
             service.backends()
 
 
-def test_certificates_that_are_not_there(tmp_path: Path) -> None:
+def test_missing_certificate_files(tmp_path: Path) -> None:
     with pytest.raises(InvalidInputError, match=r"verify='.*nothing.pem' is not a file or folder"):
         QiskitRuntimeService("local", "t", "https://x", verify=tmp_path / "nothing.pem")
 
@@ -119,8 +119,8 @@ def test_all_of_ibm_cloud_is_reached_through_a_proxy_with_a_password(  # noqa: P
     plain_port = int(found.url.rpartition(":")[2])
     proxy = Proxy(plain_port if scheme == "http" else secure_port, f"{NAME}:{PASSWORD}")
     monkeypatch.setenv("IAM_URL", f"{scheme}://{IAM}")
-    # What is given comes before what the environment says.
-    monkeypatch.setenv(f"{scheme.upper()}_PROXY", nobody_there())
+    # Arguments take precedence over the environment.
+    monkeypatch.setenv(f"{scheme.upper()}_PROXY", unused_address())
     monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(authority.file) if scheme == "https" else "")
     url = f"{scheme}://{HOST}/experimental/api/v1"
     with listening(proxy.serve) as port:
@@ -143,7 +143,7 @@ def test_a_proxy_that_refuses_is_named_without_the_password(
 ) -> None:
     caplog.set_level(logging.DEBUG)
     monkeypatch.setattr(http, "_FIRST_PAUSE_SECONDS", 0.001)
-    proxy = Proxy(1, "somebody:else")
+    proxy = Proxy(1, "other:credentials")
     with listening(proxy.serve) as port:
         proxies = {scheme: f"http://{QUOTED}@127.0.0.1:{port}"}
         url = f"{scheme}://{HOST}"
@@ -155,12 +155,12 @@ def test_a_proxy_that_refuses_is_named_without_the_password(
     assert_silent(caught.value, caplog.text)
 
 
-def test_a_proxy_that_is_not_there(
+def test_an_unreachable_proxy(
     found: Discovery, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.DEBUG)
     monkeypatch.setattr(http, "_FIRST_PAUSE_SECONDS", 0.001)
-    address = nobody_there().replace("//", f"//{QUOTED}@")
+    address = unused_address().replace("//", f"//{QUOTED}@")
     with (
         QiskitRuntimeService(
             "local", found.token, f"https://{HOST}", proxies={"https": address}
@@ -174,14 +174,14 @@ def test_a_proxy_that_is_not_there(
 @pytest.mark.parametrize(
     "address", [f"gopher://{QUOTED}@host", f"http://{NAME}:{PASSWORD}@host:port", 7, "host", ""]
 )
-def test_a_proxy_that_is_no_address_is_refused_without_repeating_it(address: Any) -> None:
+def test_an_invalid_proxy_is_refused_without_repeating_it(address: Any) -> None:
     with pytest.raises(InvalidInputError, match="proxy for 'https'") as caught:
         QiskitRuntimeService("local", "t", "https://x", proxies={"https": address})
     assert_silent(caught.value)
 
 
 def assert_silent(error: BaseException, more: str = "") -> None:
-    """See that neither an error, nor what led to it, tells a password."""
+    """Check that neither an error nor its causes contain a password."""
     told = [more]
     link: BaseException | None = error
     while link is not None:

@@ -1,4 +1,4 @@
-"""Each public object copied, pickled, forked, given to threads, and alive at the very end."""
+"""Each public object is copied, pickled, forked, shared by threads, and alive at exit."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def all_of_them(runtime_home: Path) -> Iterator[dict[str, Any]]:
         made["Batch"].cancel()
 
 
-def test_each_public_name_is_decided() -> None:
+def test_every_public_name_is_covered() -> None:
     classes = {
         name
         for name in qsession_widget.__all__
@@ -96,12 +96,12 @@ def test_threads(name: str, all_of_them: dict[str, Any]) -> None:
 
 
 def in_child(work: Callable[[], Any]) -> Any:
-    """Run a function in a forked child, and give what it gives."""
+    """Run a function in a forked child, and return its result."""
     return forked(work)()
 
 
 def forked(work: Callable[[], Any]) -> Callable[[], Any]:
-    """Run a function in a forked child; what this gives waits for what it gives."""
+    """Run a function in a forked child, and return a function that waits for its result."""
     context = multiprocessing.get_context("fork")
     mine, other = context.Pipe()
 
@@ -142,7 +142,7 @@ def test_forks(name: str, all_of_them: dict[str, Any]) -> None:
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork here")
-def test_children_and_parent_at_once_each_get_their_own(runtime: Path) -> None:
+def test_children_and_parent_get_their_own_results(runtime: Path) -> None:
     del runtime
     session = Session(backend="aer_simulator")
     sampler = Sampler(session)
@@ -161,7 +161,7 @@ def test_children_and_parent_at_once_each_get_their_own(runtime: Path) -> None:
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork here")
 def test_a_child_finds_every_lock_open(all_of_them: dict[str, Any]) -> None:
-    """Whatever a thread of the parent held at the moment of the fork."""
+    """Whatever the parent's threads held at the moment of the fork."""
     locks = [each for each in list(forking._known) if isinstance(each, forking.Lock)]
     assert len(locks) > 10
     held, let_go = threading.Event(), threading.Event()
@@ -187,8 +187,8 @@ def test_a_child_finds_every_lock_open(all_of_them: dict[str, Any]) -> None:
         thread.join()
 
 
-def test_errors_travel() -> None:
-    """Through pickle as through a pool of processes, with their notes and all that they know."""
+def test_errors_can_be_pickled() -> None:
+    """Through pickle and a pool of processes, with notes and attributes."""
     found = errors()
     assert len(found) > 15
     for kind in found:
@@ -215,7 +215,7 @@ def test_a_pool_raises_our_errors(method: str) -> None:
     assert caught.value.job_id == "j3"
 
 
-def test_a_simulators_jobs_travel_with_their_session(runtime: Path) -> None:
+def test_a_simulators_jobs_are_pickled_with_their_session(runtime: Path) -> None:
     del runtime
     session = Session(backend="aer_simulator")
     job = Sampler(session).run([bell()], shots=3)
@@ -229,15 +229,15 @@ def test_a_service_is_pickled_by_the_name_of_its_account(tmp_path: Path) -> None
     file = tmp_path / "accounts.json"
     QiskitRuntimeService.save_account(TOKEN, name="mine", instance=CRN, filename=file)
     service = QiskitRuntimeService(name="mine", filename=file)
-    # Also where the token was given, and happens to be saved in the usual file.
+    # Also where the token was passed as an argument, and is saved in the usual file.
     given = QiskitRuntimeService(token=TOKEN, instance=CRN)
     for each in (service, given):
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(accounts, "account_file", lambda: file)
             text = pickle.dumps(each)
             assert TOKEN.encode() not in text
-            assert pickle.loads(text) is each, "in one process there is one"  # noqa: S301 - ours
-            # In another there is none yet.
+            assert pickle.loads(text) is each, "one service in one process"  # noqa: S301 - ours
+            # Another process has none yet.
             each.close()
             again = pickle.loads(text)  # noqa: S301 - our own
         assert (again._account.token, again.closed) == (TOKEN, False)
@@ -262,7 +262,7 @@ def test_a_joined_runtime_is_found_again_by_the_environment(
     again.close()
 
 
-def test_a_token_that_is_saved_nowhere_goes_nowhere(runtime: Path) -> None:
+def test_an_unsaved_token_is_not_pickled(runtime: Path) -> None:
     del runtime
     service = QiskitRuntimeService("local", TOKEN, "http://127.0.0.1:9")
     for each in (service, {"nested": [service]}):
@@ -272,7 +272,7 @@ def test_a_token_that_is_saved_nowhere_goes_nowhere(runtime: Path) -> None:
 
 
 def test_the_interpreter_ends_with_all_of_them_alive(slow_runtime: Path) -> None:
-    """Sessions, watches, panels, callbacks and waiting threads: status 0, and not a word."""
+    """Sessions, watches, panels, callbacks and waiting threads: exit status 0, and no output."""
     script = """
 import asyncio, threading
 from tests.client import one_of_each

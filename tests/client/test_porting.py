@@ -1,4 +1,4 @@
-"""What programs of qiskit-ibm-runtime, of today and of 2023, do with devices, sessions and jobs."""
+"""How programs for qiskit-ibm-runtime, of today and of 2023, use devices, sessions and jobs."""
 
 from __future__ import annotations
 
@@ -104,7 +104,7 @@ def test_a_devices_own_attributes(device: Backend, monkeypatch: pytest.MonkeyPat
     assert [each.name for each in mocks if each.is_mock and each.num_qubits == 5]
 
 
-def test_a_circuit_on_what_is_out_of_order(device: Backend) -> None:
+def test_a_circuit_on_faulty_qubits(device: Backend) -> None:
     circuit = transpile(bell(), device, initial_layout=[0, 1])
     device.check_faulty(circuit)
     properties = device.properties()
@@ -136,7 +136,7 @@ def run(primitive: Any) -> Any:
 @pytest.mark.parametrize("block", [Session, Batch])
 @pytest.mark.parametrize("kind", KINDS.values(), ids=KINDS)
 def test_a_backend_in_a_block_joins_its_session(kind: type[Any], block: type[Session]) -> None:
-    """As qiskit-ibm-runtime does, which the test below holds against it."""
+    """As with qiskit-ibm-runtime; the next test runs its own classes."""
     device = default_service().backend(DEVICE)
     with block(backend=DEVICE) as session:
         for given in (device, DEVICE, default_service().ibm().backend(DEVICE)):
@@ -242,14 +242,14 @@ def test_older_spellings_of_where_to_run() -> None:
         Session(DEVICE, "fake_lima")
 
 
-def test_what_packages_read_of_primitives(device: Backend) -> None:
+def test_attributes_that_packages_read_from_primitives(device: Backend) -> None:
     for kind in KINDS.values():
         primitive = kind(device)
         assert primitive.backend() is primitive._backend is device
     assert Sampler(device).version == Estimator(device).version == 2
 
 
-def test_what_is_done_in_another_way_says_how(device: Backend) -> None:
+def test_removed_features_name_their_replacement(device: Backend) -> None:
     with pytest.raises(UnsupportedError, match=r"with Session\(backend='fake_manila'\)"):
         device.open_session(max_time="1h")
     with pytest.raises(UnsupportedError, match=r"Sampler\(mode=backend\)"):
@@ -259,7 +259,7 @@ def test_what_is_done_in_another_way_says_how(device: Backend) -> None:
 # Jobs
 
 
-def test_what_programs_read_of_jobs(device: Backend) -> None:
+def test_attributes_that_programs_read_from_jobs(device: Backend) -> None:
     job = Sampler(device).run(bell(), shots=5)
     assert job.result(poll_interval=0.2)[0].data.cr.num_shots == 5
     assert (job.primitive_id, job.image, job.private) == ("sampler", "", False)
@@ -297,7 +297,7 @@ def test_waiting_as_qiskit_and_the_official_client_do(slow_runtime: Path) -> Non
 
 
 def test_a_poll_interval_is_the_pause_between_questions(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Asked as at IBM, which holds no request."""
+    """As at IBM, which holds no request."""
     service = default_service()
     monkeypatch.setattr(service, "_features", frozenset())
     job = Sampler(DEVICE).run(bell(), shots=5)
@@ -313,7 +313,7 @@ def test_a_poll_interval_is_the_pause_between_questions(monkeypatch: pytest.Monk
     assert set(pauses) == {0.7}
 
 
-# Places that are not named
+# Default services
 
 
 def test_a_runtime_that_was_joined_is_the_default(own_runtime: Path, slow_home: Path) -> None:

@@ -54,7 +54,7 @@ def test_every_spelling_of_the_mode() -> None:
     assert named.name == SIMULATOR
 
 
-def test_without_a_mode_each_run_looks_where_it_is() -> None:
+def test_without_a_mode_each_run_uses_the_current_session() -> None:
     sampler = Sampler(options={"default_shots": 1})
     assert sampler.run(bell()).backend().num_qubits == 156
     with Session(backend=SIMULATOR) as session:
@@ -66,7 +66,7 @@ def test_without_a_mode_each_run_looks_where_it_is() -> None:
 @pytest.mark.parametrize(
     ("arguments", "kind", "said"),
     [
-        ({"mode": "nobody"}, BackendNotFoundError, "no backend 'nobody'"),
+        ({"mode": "fake_unknown"}, BackendNotFoundError, "no backend 'fake_unknown'"),
         ({"mode": 3}, InvalidInputError, "mode=3"),
         ({"mode": AerSimulator()}, InvalidInputError, "not a backend of a service"),
         ({"mode": SIMULATOR, "session": SIMULATOR}, InvalidInputError, "give one"),
@@ -115,7 +115,7 @@ def test_shots_from_the_nearest_place_that_names_them() -> None:
 
 def test_values_are_broadcast_and_keep_their_places() -> None:
     circuit = rotated().measure_all(inplace=False)
-    # a is 0 or pi: the outcome is certain. b changes nothing.
+    # a is 0 or pi, so the outcome is certain; b has no effect.
     a, b = np.meshgrid([0.0, np.pi, 0.0], [0.3, 0.4], indexing="ij")
     job = Sampler(SIMULATOR).run([(circuit, {"b": b, "a": a}, 11)])
     bits = job.result()[0].data.meas
@@ -150,7 +150,7 @@ def test_branches_count_as_measuring() -> None:
     assert Sampler(SIMULATOR).run(circuit, shots=5).result()[0].data.c.get_counts() == {"0": 5}
 
 
-def test_what_cannot_be_sampled(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_circuits_that_cannot_be_sampled(monkeypatch: pytest.MonkeyPatch) -> None:
     silent = QuantumCircuit(2, 2, name="silent")
     wide = QuantumCircuit(6, name="wide")
     wide.measure_all()
@@ -174,7 +174,7 @@ def test_what_cannot_be_sampled(monkeypatch: pytest.MonkeyPatch) -> None:
             sampler.run(pubs)
     with pytest.raises(InvalidInputError, match="shots=-1 is not allowed"):
         sampler.run(bell(), shots=-1)
-    assert seen == [], "nothing is sent of what cannot be run"
+    assert seen == [], "nothing is sent that cannot run"
 
 
 # Estimator
@@ -195,7 +195,7 @@ def test_observables_in_every_form(observables: Any, expected: Any) -> None:
     job = Estimator(SIMULATOR).run((rotated(), observables, [0.7, 0.2], 0.01))
     data = job.result()[0].data
     assert data.evs.shape == data.stds.shape == np.shape(expected)
-    # Six standard errors: chance fails it once in 500 million values.
+    # Six standard errors: a chance failure is one in 500 million values.
     np.testing.assert_allclose(data.evs, expected, atol=6 * 0.01 * 3)
 
 
@@ -237,7 +237,9 @@ def test_observables_follow_the_qubits_of_a_bare_circuit() -> None:
     ],
     ids=str,
 )
-def test_what_cannot_be_estimated(pubs: Any, said: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_pubs_that_cannot_be_estimated(
+    pubs: Any, said: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     estimator = Estimator("fake_manila")
     seen = requests_seen(monkeypatch)
     with pytest.raises(InvalidInputError, match=said):
@@ -256,7 +258,7 @@ def sent_bodies(seen: list[tuple[str, str, dict[str, Any]]]) -> list[dict[str, A
     ]
 
 
-def test_what_goes_over_the_wire(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_request_body(monkeypatch: pytest.MonkeyPatch) -> None:
     seen = requests_seen(monkeypatch)
     options = Options(optimization_level=2, default_shots=10, default_precision=0.5, seed=4)
     Sampler("fake_manila", options).run(bell()).result()
@@ -301,11 +303,11 @@ def test_options_of_a_job_as_a_whole(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_the_local_runtime_says_that_it_mitigates_nothing(options: dict[str, Any]) -> None:
     with pytest.warns(UserWarning, match="does nothing about resilience") as warned:
         Estimator(SIMULATOR, options).run((rotated(), "Z", [1, 2]))
-    assert warned[0].filename == __file__, "where the user's code is"
+    assert warned[0].filename == __file__, "the warning points to the user's code"
     assert next(iter(options)) in str(warned[0].message)
 
 
-# IBM takes only circuits in the device's instruction set: the same server, asked as IBM is.
+# IBM takes only circuits in the device's instruction set. Here the runtime stands for IBM.
 
 
 @pytest.mark.usefixtures("as_at_ibm")
@@ -362,7 +364,7 @@ def test_at_ibm_observables_go_where_their_qubits_go() -> None:
     circuit, observables, _, _ = job.inputs["pubs"][0]
     assert circuit.num_qubits == 5
     assert all(len(pauli) == 5 for each in observables for pauli in each)
-    # The device is noisy; a wrong order would be wrong by far more.
+    # The device is noisy, but a wrong order of qubits would be off by far more.
     np.testing.assert_allclose(job.result()[0].data.evs, exact, atol=0.2)
 
 

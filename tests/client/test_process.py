@@ -17,7 +17,7 @@ from qsession_widget.errors import RuntimeStartError, ServiceUnavailableError
 from qsession_widget.local import process
 from qsession_widget.wire.discovery import Discovery
 from tests.client.circuits import bell
-from tests.client.throwaway import Script, nobody_there, serving
+from tests.client.throwaway import Script, serving, unused_address
 from tests.conftest import eventually, running
 
 if TYPE_CHECKING:
@@ -43,10 +43,10 @@ def test_starts_on_first_use_and_is_found_again(own_runtime: Path) -> None:
     assert found is not None
     assert (found["pid"], found["url"]) == (first.pid, first.url)
     assert {"watch", "interim", "transpile"} <= set(found["features"])
-    assert os.getsid(first.pid) != os.getsid(0), "Ctrl-C here does not reach it"
+    assert os.getsid(first.pid) != os.getsid(0), "Ctrl-C in the client does not reach it"
 
 
-def test_stops_for_good(own_runtime: Path) -> None:
+def test_stops(own_runtime: Path) -> None:
     first = process.endpoint()
     assert process.stop() is True
     eventually(lambda: process._children[-1].poll() is not None, "the end of the process")
@@ -58,9 +58,9 @@ def test_stops_for_good(own_runtime: Path) -> None:
         process.endpoint(start=False)
 
 
-def test_one_of_a_release_that_cannot_prove_itself_is_named_and_ended(own_runtime: Path) -> None:
+def test_a_runtime_of_an_older_release_is_named_and_can_be_stopped(own_runtime: Path) -> None:
     first = process.endpoint()
-    # With another token than its own it answers as one of a release does that knows no proof.
+    # With another token it answers like a release that cannot prove its identity.
     replace(first, token="another", version="0.0.1").write(own_runtime)
     with pytest.raises(RuntimeStartError, match=rf"process {first.pid}.*0\.0\.1.*qsession stop"):
         process.endpoint()
@@ -71,7 +71,7 @@ def test_one_of_a_release_that_cannot_prove_itself_is_named_and_ended(own_runtim
     assert process.endpoint().pid != first.pid
 
 
-def test_what_is_no_runtime_is_not_ended(own_runtime: Path) -> None:
+def test_a_process_that_is_no_runtime_is_not_stopped(own_runtime: Path) -> None:
     first = process.endpoint()
     other = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
     replace(first, token="another", pid=other.pid).write(own_runtime)
@@ -105,7 +105,7 @@ def test_a_killed_runtime_is_started_again_by_the_next_request() -> None:
         second = process.endpoint(start=False)
         assert second.pid != first.pid
         assert second.url == first.url
-        assert second.token != first.token, "the old one may have been shown to others"
+        assert second.token != first.token, "another process may have seen the old token"
         job = Sampler(mode=session).run(bell(), shots=20)
         assert job.result()[0].data.cr.num_shots == 20
         assert [each.job_id() for each in session.jobs()] == [done.job_id(), job.job_id()]
@@ -119,22 +119,24 @@ def test_waiting_for_a_job_survives_a_kill(own_runtime: Path) -> None:
         assert job.result()[0].data.cr.num_shots == 10
 
 
-def test_a_leftover_file_leads_nobody_astray(own_runtime: Path) -> None:
-    Discovery(nobody_there(), 2**22, "0", "t").write(own_runtime)
+def test_a_stale_discovery_file_is_ignored(own_runtime: Path) -> None:
+    Discovery(unused_address(), 2**22, "0", "t").write(own_runtime)
     assert process.endpoint().pid != 2**22
 
 
 @pytest.mark.parametrize(
     "answer", [JSONResponse({"hello": 1}), JSONResponse([]), Response("x"), Response("", 404)]
 )
-def test_somebody_else_on_the_port_is_not_taken_for_it(own_runtime: Path, answer: Response) -> None:
+def test_another_server_on_the_port_is_not_taken_for_the_runtime(
+    own_runtime: Path, answer: Response
+) -> None:
     with serving(Script(answer).app) as root:
         Discovery(root, 2**22, "0", "t").write(own_runtime)
         assert process.status() is None
         assert process.endpoint().url != root
 
 
-def test_why_it_does_not_start_is_said(own_runtime: Path) -> None:
+def test_a_failed_start_is_explained(own_runtime: Path) -> None:
     (own_runtime / "runtime.db").mkdir()
     with pytest.raises(RuntimeStartError, match="ended with status") as caught:
         process.endpoint()
@@ -145,7 +147,7 @@ def test_why_it_does_not_start_is_said(own_runtime: Path) -> None:
 
 
 @pytest.mark.usefixtures("own_runtime")
-def test_files_of_the_present_folder_are_not_its_modules(
+def test_files_in_the_working_directory_are_not_imported(
     tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     folder = tmp_path_factory.mktemp("notebooks")
@@ -165,7 +167,7 @@ def test_files_of_the_present_folder_are_not_its_modules(
         ("/{long}", "too long"),
     ],
 )
-def test_a_home_that_cannot_be_one_is_named(
+def test_an_unusable_home_is_named(
     home: str, said: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     file = tmp_path / "file"

@@ -1,4 +1,4 @@
-"""Pubs that run as they were meant, and pubs that are refused by name before they are sent."""
+"""Pubs that run as intended, and pubs that are refused by name before they are sent."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ def turned(angle: Any = A, *, measured: bool = True) -> QuantumCircuit:
 def excited(*wait: Any, unit: str | None = None) -> QuantumCircuit:
     """Excite a qubit, wait, and read it."""
     circuit = QuantumCircuit(1, 1)
-    # No gate of the device, so that the circuit is transpiled.
+    # Not a gate of the device, so that the circuit is transpiled.
     circuit.ry(math.pi, 0)
     circuit.delay(*wait, 0, unit=unit)
     circuit.measure(0, 0)
@@ -83,7 +83,7 @@ def nested(*wait: Any, unit: str) -> QuantumCircuit:
 
 
 def wrapped(*wait: Any, unit: str, branch: bool = False) -> QuantumCircuit:
-    """Wait inside of an instruction of one's own, which is inside of another one."""
+    """Wait inside a custom instruction inside another one."""
     inner = QuantumCircuit(1, name="waits")
     inner.delay(*wait, 0, unit=unit)
     outer = QuantumCircuit(1, name="waits too")
@@ -101,7 +101,7 @@ def wrapped(*wait: Any, unit: str, branch: bool = False) -> QuantumCircuit:
 
 @pytest.fixture(params=["local", "at IBM"])
 def place(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
-    """Run as against the local runtime, or as against a service that only knows Qiskit."""
+    """Run against the local runtime, or as against a service that only knows Qiskit."""
     if request.param == "at IBM":
         monkeypatch.setattr(default_service(), "_features", frozenset())
     return str(request.param)
@@ -109,7 +109,7 @@ def place(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> st
 
 SHOTS = 4000
 FIVE_SIGMA = 5 * math.sqrt(0.25 / SHOTS)
-"""Wrong once in two million comparisons."""
+"""In standard deviations: wrong once in two million comparisons."""
 
 
 def excitement(result: Any) -> float:
@@ -125,11 +125,11 @@ def test_a_delay_lasts_as_long_as_its_unit_says(place: str) -> None:
     circuits.append(excited(expr.mul(Duration.us(t1 * 1e6), 1.0)))
     circuits.append(wrapped(t1 * 1e9, unit="ns"))
     if place == "local":
-        # The device of the other place runs no branches with delays of a known length only.
+        # In the other place, the device runs no branches.
         circuits.append(nested(t1 * 1e6, unit="us"))
         circuits.append(wrapped(t1 * 1e3, unit="ms", branch=True))
         circuits.append(excited(expr.add(Duration.us(t1 * 0.5e6), Duration.ns(t1 * 0.5e9))))
-    # One circuit beside them that does not wait says what reading and the gate lose.
+    # One circuit without a delay shows the errors of readout and gate.
     sampler = Sampler(DEVICE, {"optimization_level": 0, "seed": 5})
     results = sampler.run([excited(0), excited(5 * t1, unit="s"), *circuits], shots=SHOTS).result()
     ready, decayed, *waited = map(excitement, results)
@@ -140,7 +140,7 @@ def test_a_delay_lasts_as_long_as_its_unit_says(place: str) -> None:
         assert abs(found - expected) < FIVE_SIGMA, waited
 
 
-def test_how_long_to_wait_may_be_a_parameter() -> None:
+def test_a_delay_may_be_a_parameter() -> None:
     device = default_service().backend(DEVICE)
     t1 = device.target.qubit_properties[0].t1
     lengths = [0.0, t1 * 1e6, 3 * t1 * 1e6]
@@ -161,7 +161,7 @@ def test_how_long_to_wait_may_be_a_parameter() -> None:
     [("us", -5.0, "Found -5.0"), ("dt", 100.5, "whole numbers"), ("dt", 1e30, "lengths up to")],
 )
 @pytest.mark.parametrize("build", [excited, nested, wrapped])
-def test_lengths_that_no_delay_has_are_refused(
+def test_invalid_delays_are_refused(
     build: Callable[..., QuantumCircuit], unit: str, length: float, said: str
 ) -> None:
     job = Sampler(DEVICE).run([(build(A, unit=unit), [length])], shots=10)
@@ -169,7 +169,7 @@ def test_lengths_that_no_delay_has_are_refused(
         job.result()
 
 
-def test_lengths_that_ibm_cannot_be_sent_are_said(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_delays_that_ibm_cannot_run_are_named(monkeypatch: pytest.MonkeyPatch) -> None:
     sampler = Sampler(DEVICE)
     monkeypatch.setattr(default_service(), "_features", frozenset())
     seen = requests_seen(monkeypatch)
@@ -192,7 +192,7 @@ def test_ibm_is_sent_delays_in_the_devices_own_time(monkeypatch: pytest.MonkeyPa
         assert delay == Delay(round(1e-6 / device.dt))
 
 
-# Circuits that QPY alone would not carry
+# Circuits that QPY cannot hold
 
 
 def test_gates_that_qpy_loses_run() -> None:
@@ -202,14 +202,14 @@ def test_gates_that_qpy_loses_run() -> None:
     circuit.append(AnnotatedOperation(XGate(), [ControlModifier(1), InverseModifier()]), [0, 1])
     circuit.append(AnnotatedOperation(AndGate(2), [InverseModifier()]), [0, 1, 2])
     circuit.measure(2, 0)
-    # The device's noise takes its part of as many gates.
+    # The device's noise has its effect on so many gates.
     for device, least in ((SIMULATOR, 1000), (DEVICE, 700)):
         job = Sampler(device, {"seed": 1}).run([circuit, circuit], shots=1000)
         for pub in job.result():
             assert pub.data.c.get_counts()["1"] >= least
 
 
-def test_the_runtime_says_in_words_what_it_cannot_run() -> None:
+def test_the_runtime_explains_what_it_cannot_run() -> None:
     stretched = QuantumCircuit(1, 1)
     stretched.delay(stretched.add_stretch("wide"), 0)
     stretched.measure(0, 0)
@@ -289,7 +289,7 @@ def test_inputs_that_are_not_finite_are_refused(value: float) -> None:
         Sampler(SIMULATOR, {"experimental": {"x": value}}).run([bell()])
 
 
-def test_what_ibms_client_sends_is_looked_at_too() -> None:
+def test_inputs_of_ibms_client_are_checked_too() -> None:
     service = process.official_service()
     backend = service.backend(SIMULATOR)
     shape = QuantumCircuit(QuantumRegister(1), ClassicalRegister(1, "shape"))
@@ -332,7 +332,7 @@ def test_no_parameter_values_give_no_results() -> None:
     assert (found.evs.shape, found.stds.shape) == ((0,), (0,))
 
 
-# What a pub is
+# Forms of pubs
 
 
 @pytest.mark.parametrize(
@@ -360,7 +360,7 @@ def test_values_that_do_not_fit_are_refused(values: Any, said: str) -> None:
 @pytest.mark.parametrize(
     "observables", [[], np.zeros((0,)), None, 5, "Q", {}, {3: 1.0}, {"Z": "a"}, {"Z": 1j}], ids=str
 )
-def test_observables_that_are_none_are_refused(observables: Any) -> None:
+def test_invalid_observables_are_refused(observables: Any) -> None:
     with pytest.raises(InvalidInputError, match=r"pub 0: (?s:.*)(bservable|label|number)"):
         Estimator(SIMULATOR).run([(turned(0.1, measured=False), observables)])
 
@@ -369,13 +369,13 @@ def test_observables_that_are_none_are_refused(observables: Any) -> None:
     "pubs", [None, 5, "text", b"bytes", {}, {1: 2}, [None], [5], ["x"], [()], [(None, [1.0])],
              [(bell(), None, 5, 6)], object()], ids=repr
 )  # fmt: skip
-def test_what_is_no_pub_is_refused(pubs: Any) -> None:
+def test_invalid_pubs_are_refused(pubs: Any) -> None:
     for primitive in (Sampler(SIMULATOR), Estimator(SIMULATOR)):
         with pytest.raises(InvalidInputError, match="pub"):
             primitive.run(pubs)
 
 
-def test_circuits_whose_variables_come_from_nowhere_are_refused() -> None:
+def test_circuits_with_input_variables_are_refused() -> None:
     circuit = turned(0.1)
     circuit.add_input("given", types.Bool())
     with pytest.raises(InvalidInputError, match="input variables 'given'"):
@@ -386,18 +386,18 @@ def test_circuits_whose_variables_come_from_nowhere_are_refused() -> None:
 
 
 @pytest.mark.parametrize("name", [*sorted(RESULT_NAMES), "two words", "1st", "class", "a.b", "a-b"])
-def test_registers_that_no_result_can_hold_are_refused(name: str) -> None:
+def test_register_names_that_results_reserve_are_refused(name: str) -> None:
     circuit = QuantumCircuit(QuantumRegister(1), ClassicalRegister(1, name))
     circuit.measure(0, 0)
     with pytest.raises(InvalidInputError, match="classical register") as caught:
         Sampler(SIMULATOR).run([circuit])
     assert repr(name) in str(caught.value)
-    # An Estimator's result has nothing of them.
+    # An Estimator's result has no registers.
     circuit.remove_final_measurements()
     assert Estimator(SIMULATOR).run([(circuit, "Z")]).result()[0].data.evs == 1
 
 
-def test_every_name_that_qiskits_results_keep_for_themselves_is_known() -> None:
+def test_every_name_that_qiskits_results_reserve_is_known() -> None:
     assert RESULT_NAMES >= DataBin._RESTRICTED_NAMES
     assert {"self"} == RESULT_NAMES - DataBin._RESTRICTED_NAMES
 
@@ -409,7 +409,7 @@ def test_a_register_without_bits_is_refused() -> None:
         Sampler(SIMULATOR).run([circuit])
 
 
-def test_other_names_are_fine() -> None:
+def test_other_register_names_are_allowed() -> None:
     names = ["data", "metadata", "__c", "é", "None_", "c0", "join_data", "meas"]
     circuit = QuantumCircuit(1)
     for name in names:
@@ -418,7 +418,7 @@ def test_other_names_are_fine() -> None:
     circuit.measure([0] * len(names), circuit.clbits)
     result = Sampler(SIMULATOR).run([circuit], shots=5).result()[0]
     assert all(result.data[name].get_counts() == {"1": 5} for name in names)
-    # The register of an Estimator's own measurements keeps out of the way.
+    # The register of an Estimator's own measurements avoids other names.
     assert Estimator(SIMULATOR).run([(circuit, "Z")]).result()[0].data.evs == -1
 
 
@@ -437,7 +437,7 @@ def projected() -> QuantumCircuit:
 
 
 def exact(label: str) -> float:
-    """Give what an observable comes to, from the state's projections one by one."""
+    """Return the expectation value, computed from the state's projections one by one."""
     state = Statevector(projected())
     paulis = SparseObservable.from_list([(label, 1.0)]).as_paulis()
     return float(state.expectation_value(SparsePauliOp.from_sparse_observable(paulis)).real)
@@ -451,23 +451,23 @@ def test_projectors_are_estimated(place: str) -> None:
     found = job.result()[0].data
     wanted = [exact(each) for each in PROJECTORS]
     wanted.append(2 * exact("0+I") - 0.5 * exact("XX-") + 0.25 * exact("ZZZ"))
-    # Errors of sums are added up term by term, so they are not too small.
+    # The errors of a sum are added term by term, so they are not too small.
     assert np.all(np.abs(found.evs - wanted) <= 5 * found.stds + 1e-12), (place, found)
     for mean, spread in zip(wanted[: len(PROJECTORS)], found.stds, strict=False):
         if place == "local":
-            # Of values 0 and 1, or -1, 0 and 1: never more than that of -1 and 1.
+            # For values 0 and 1, or -1, 0 and 1: never more than for -1 and 1.
             assert spread <= 0.01 * math.sqrt(1 - mean**2) + 1e-3
     if place == "at IBM":
         ((_, sent, *_),) = job.inputs["pubs"]
         assert set("".join(label for each in sent for label in each)) <= set("IXYZ")
 
 
-def test_a_letter_that_stands_for_nothing_is_refused() -> None:
+def test_an_unknown_letter_is_refused() -> None:
     with pytest.raises(InvalidInputError, match="alphabet"):
         Estimator(SIMULATOR).run([(projected(), "0+q")])
 
 
-def test_a_service_that_takes_paulis_alone_is_not_sent_endless_sums(
+def test_a_service_that_takes_only_paulis_is_not_sent_huge_sums(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     estimator = Estimator("fake_torino")

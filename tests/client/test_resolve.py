@@ -1,4 +1,4 @@
-"""Together with qiskit-ibm-runtime: its sessions with ours, on the local runtime."""
+"""Together with qiskit-ibm-runtime: its sessions and ours, on the local runtime."""
 
 from __future__ import annotations
 
@@ -31,13 +31,13 @@ pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")
 
 @pytest.fixture(scope="module")
 def official(runtime_home: Path) -> Any:
-    """Give a genuine service of qiskit-ibm-runtime."""
+    """Return a genuine service of qiskit-ibm-runtime."""
     return process.official_service(folder=runtime_home)
 
 
 @pytest.fixture
 def theirs(official: Any, runtime: Path) -> Iterator[Any]:
-    """Give a session that qiskit-ibm-runtime has opened."""
+    """Yield a session that qiskit-ibm-runtime has opened."""
     assert runtime
     session = OfficialSession(official.backend("fake_manila"))
     yield session
@@ -74,10 +74,10 @@ def test_an_official_session_has_a_panel(theirs: Any) -> None:
     panel.close()
 
 
-def test_one_service_of_ours_for_each_of_theirs(
+def test_each_official_service_has_one_of_ours(
     theirs: Any, official: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    # Tests before this one may have led services of the same account here.
+    # Earlier tests may have adopted services of the same account.
     monkeypatch.setattr("qsession_widget.client.service._adopted", {})
     assert find_session(theirs).service is adopted_service(official)
     assert find_session(theirs).service.ibm() is official
@@ -99,7 +99,7 @@ def test_our_session_for_official_primitives(kind: type[Session], runtime_home: 
         job = SamplerV2(mode=theirs).run([transpile(bell(), backend)], shots=10)
         assert job.result()[0].data.cr.num_shots == 10
         assert [each.job_id() for each in ours.jobs()] == [job.job_id()]
-        assert ours.ibm().service is theirs.service, "made once"
+        assert ours.ibm().service is theirs.service, "created once"
         found = process.endpoint(folder=runtime_home)
         joined = QiskitRuntimeService("local", found.token, found.url)
         assert kind.from_id(str(ours.session_id), joined).ibm().session_id == ours.session_id
@@ -107,7 +107,7 @@ def test_our_session_for_official_primitives(kind: type[Session], runtime_home: 
 
 
 @pytest.mark.parametrize("variable", ["IAM_URL", "GLOBAL_SEARCH_URL", "GLOBAL_CATALOG_URL"])
-def test_their_service_for_an_account_at_ibm_is_not_led_to_a_local_runtime(
+def test_an_official_service_at_ibm_is_not_redirected_to_a_local_runtime(
     runtime: Path, monkeypatch: pytest.MonkeyPatch, variable: str
 ) -> None:
     assert runtime
@@ -119,7 +119,7 @@ def test_their_service_for_an_account_at_ibm_is_not_led_to_a_local_runtime(
 
 
 @pytest.mark.usefixtures("runtime")
-def test_a_backend_of_theirs_is_used_where_it_is(official: Any) -> None:
+def test_an_official_backend_runs_on_its_own_service(official: Any) -> None:
     with Session(backend=official.backend("fake_manila")) as session:
         assert session.service is adopted_service(official)
         assert session.backend() == "fake_manila"
@@ -144,7 +144,7 @@ def test_a_fake_backend_is_on_the_local_runtime_whatever_the_account(
 def test_a_recorded_device_needs_no_account_at_ibm(
     runtime: Path, monkeypatch: pytest.MonkeyPatch, backend: Any
 ) -> None:
-    """Its servers cannot be reached, and are not asked."""
+    """Its servers are unreachable, and are not asked."""
     assert runtime
     monkeypatch.setenv("QISKIT_IBM_TOKEN", "a-real-key")
     monkeypatch.setenv("HTTPS_PROXY", "http://127.0.0.1:9")
@@ -154,7 +154,7 @@ def test_a_recorded_device_needs_no_account_at_ibm(
         assert job.result()[0].data.cr.num_shots == 10
 
 
-def test_who_has_named_no_service_is_told_which_was_asked(
+def test_an_error_of_the_default_service_names_its_account(
     runtime: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     file = tmp_path / "accounts.json"
@@ -173,7 +173,7 @@ def test_who_has_named_no_service_is_told_which_was_asked(
 
 @pytest.mark.usefixtures("runtime")
 @pytest.mark.parametrize("what", [3, None, OfficialSession(FakeManilaV2())], ids=str)
-def test_what_is_no_session_on_a_service(what: Any) -> None:
+def test_values_that_are_no_session_are_refused(what: Any) -> None:
     with pytest.raises(InvalidInputError, match=r"is not a session on a service"):
         find_session(what)
     with pytest.raises(InvalidInputError, match=r"is not a session on a service"):
@@ -181,7 +181,7 @@ def test_what_is_no_session_on_a_service(what: Any) -> None:
 
 
 @pytest.mark.usefixtures("runtime")
-def test_what_theirs_cannot_do() -> None:
+def test_simulators_and_local_mode_have_no_session_to_adopt() -> None:
     with (
         Session(backend="aer_simulator") as session,
         pytest.raises(InvalidInputError, match="simulator: no session"),
@@ -191,7 +191,7 @@ def test_what_theirs_cannot_do() -> None:
         adopted_service(OfficialSession(FakeManilaV2()).service)
 
 
-def test_ours_is_given_back(runtime: Path) -> None:
+def test_our_own_session_is_returned_as_it_is(runtime: Path) -> None:
     assert runtime
     with Session(backend="aer_simulator") as session:
         assert find_session(session) is session

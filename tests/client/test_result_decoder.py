@@ -1,4 +1,4 @@
-"""Decoding results: of our programs, of others, and with a decoder of the user."""
+"""Decoding results: of our programs, of others, and with a custom decoder."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def test_a_decoder_is_a_class_or_an_object(decoder: Any) -> None:
 
 
 @pytest.mark.parametrize("program", ["sampler", "a-program-that-is-not-known"])
-def test_without_a_decoder_it_is_the_wires(program: str) -> None:
+def test_the_default_decoder_is_the_codecs(program: str) -> None:
     assert decode_result('{"a": [1, null]}', program) == {"a": [1, None]}
 
 

@@ -1,4 +1,4 @@
-"""Accounts that are saved, with qiskit-ibm-runtime's own reader and writer as the oracle."""
+"""Saved accounts, compared with qiskit-ibm-runtime's own reader and writer."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ def test_the_default_is_the_same_for_both(file: Path) -> None:
     assert find_account(name="b", filename=file).token == "two"
 
 
-def test_nothing_is_replaced_without_being_asked(file: Path) -> None:
+def test_accounts_are_overwritten_only_on_request(file: Path) -> None:
     save("one", name="a", filename=file, set_as_default=True)
     with pytest.raises(InvalidInputError, match=r"'a' is saved already; overwrite=True"):
         save("two", name="a", filename=file)
@@ -80,7 +80,7 @@ def test_nothing_is_replaced_without_being_asked(file: Path) -> None:
     assert find_account(name="a", filename=file).token == "two"
 
 
-def test_tokens_are_kept_from_eyes(file: Path) -> None:
+def test_tokens_are_hidden(file: Path) -> None:
     save("s3cret", name="a", filename=file)
     assert "s3cret" not in str(saved(filename=file))
     assert saved(filename=file)["a"]["channel"] == "ibm_quantum_platform"
@@ -94,7 +94,7 @@ def test_accounts_are_listed_and_deleted(file: Path) -> None:
     save("two", channel="ibm_cloud", filename=file)
     assert set(saved(filename=file)) == {"default-ibm-quantum-platform", "default-ibm-cloud"}
     assert set(saved(channel="ibm_cloud", filename=file)) == {"default-ibm-cloud"}
-    assert set(saved(filename=file, name="nobody")) == set()
+    assert set(saved(filename=file, name="unknown")) == set()
     assert delete(file) is True
     assert delete(filename=file, channel="ibm_cloud") is True
     assert json.loads(file.read_text()) == {}
@@ -110,13 +110,13 @@ def test_accounts_are_listed_and_deleted(file: Path) -> None:
         ({"token": "t", "proxies": {"urls": {}, "username_ntlm": "u"}}, "username_ntlm"),
     ],
 )
-def test_what_cannot_be_used_is_not_saved(arguments: dict[str, Any], said: str, file: Path) -> None:
+def test_unusable_accounts_are_not_saved(arguments: dict[str, Any], said: str, file: Path) -> None:
     with pytest.raises(InvalidInputError, match=said):
         save(**arguments, filename=file)
     assert not file.exists()
 
 
-def test_an_account_that_is_asked_for_by_name_and_is_not_there(file: Path) -> None:
+def test_an_unknown_account_name(file: Path) -> None:
     save("one", name="a", filename=file)
     with pytest.raises(InvalidInputError, match=r"name='b'.*there are a"):
         QiskitRuntimeService(name="b", filename=file)

@@ -39,7 +39,7 @@ def date(stamp: float) -> str:
         st.tuples(st.floats(0, 100), st.floats(0, 5), st.floats(0, 1)), min_size=1, max_size=20
     ),
 )
-def test_the_estimate_is_as_good_as_the_answers(
+def test_the_estimate_improves_with_each_response(
     offset: float, exchanges: list[tuple[float, float, float]]
 ) -> None:
     with pytest.MonkeyPatch.context() as patched:
@@ -63,13 +63,13 @@ def test_a_clock_that_was_set_is_followed(monkeypatch: pytest.MonkeyPatch) -> No
 
 
 @pytest.mark.parametrize("header", [None, "", "yesterday", "99"])
-def test_headers_that_say_nothing(header: str | None) -> None:
+def test_unusable_date_headers_are_ignored(header: str | None) -> None:
     estimate = ServerTime()
     estimate.learn(header, 0, 0)
     assert abs(estimate.now() - datetime.now(UTC)) < timedelta(minutes=1)
 
 
-def test_a_service_knows_the_time_at_its_server() -> None:
+def test_a_service_knows_its_servers_time() -> None:
     yesterday = datetime.now(UTC) - timedelta(days=1)
     headers = {"Date": email.utils.format_datetime(yesterday, usegmt=True)}
     with serving(Script(JSONResponse({"devices": []}, headers=headers)).app) as root:

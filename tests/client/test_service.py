@@ -25,13 +25,13 @@ from qsession_widget.client.service import default_service
 from qsession_widget.local import process
 from tests.client.circuits import bell
 from tests.client.spy import requests_seen
-from tests.client.throwaway import Script, nobody_there, serving
+from tests.client.throwaway import Script, serving, unused_address
 
 if TYPE_CHECKING:
     from pathlib import Path
 
 
-# Ways in
+# Construction
 
 
 def test_without_an_account_it_is_the_local_runtime(runtime: Path) -> None:
@@ -46,7 +46,7 @@ def test_without_an_account_it_is_the_local_runtime(runtime: Path) -> None:
     assert found.token not in repr(service) + str(service.active_account())
 
 
-def test_somebody_elses_runtime_is_joined(
+def test_a_runtime_of_another_user_is_joined(
     runtime: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     found = process.endpoint(folder=runtime)
@@ -54,7 +54,7 @@ def test_somebody_elses_runtime_is_joined(
     for url in (found.url, found.url + "/", found.url + "/api/v1"):
         service = QiskitRuntimeService("local", found.token, url)
         assert service.backend("fake_manila").num_qubits == 5
-    assert not (tmp_path / "mine").exists(), "nothing of one's own is started"
+    assert not (tmp_path / "mine").exists(), "no runtime is started"
 
 
 def test_a_wrong_token(runtime: Path) -> None:
@@ -65,9 +65,9 @@ def test_a_wrong_token(runtime: Path) -> None:
     assert "wr0ng" not in str(caught.value)
 
 
-def test_a_server_that_is_not_there(runtime: Path) -> None:
+def test_an_unreachable_server(runtime: Path) -> None:
     assert runtime
-    url = nobody_there()
+    url = unused_address()
     with pytest.raises(ServiceUnavailableError, match="refused") as caught:
         Session(QiskitRuntimeService("local", "t", url), "fake_manila")
     assert url in str(caught.value)
@@ -93,10 +93,10 @@ def test_the_default_service_is_one_for_all_threads(runtime: Path) -> None:
     assert len(found) == 8
     assert len(set(map(id, found))) == 1
     found[0].close()
-    assert default_service() is not found[0], "one that somebody closed is replaced"
+    assert default_service() is not found[0], "a closed service is replaced"
 
 
-def test_features_are_asked_for_once(
+def test_features_are_requested_once(
     service: QiskitRuntimeService, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     seen = requests_seen(monkeypatch)
@@ -136,8 +136,8 @@ def test_lists_take_their_arguments_in_the_order_of_the_official_client() -> Non
 def test_run_needs_a_backend_that_exists(service: QiskitRuntimeService) -> None:
     with pytest.raises(InvalidInputError, match="options name no backend"):
         service.run("sampler", {})
-    with pytest.raises(NotFoundError, match="nobody"):
-        service.run("sampler", {}, {"backend": "nobody"})
+    with pytest.raises(NotFoundError, match="fake_unknown"):
+        service.run("sampler", {}, {"backend": "fake_unknown"})
     with pytest.raises(NotFoundError, match=r"spectroscopy.*sampler, estimator"):
         service.run("spectroscopy", {}, {"backend": "fake_manila"})
     with pytest.raises(InvalidInputError, match="program_id=''"):
@@ -174,7 +174,9 @@ def test_jobs_are_listed_newest_first(service: QiskitRuntimeService) -> None:
 
 
 @pytest.mark.parametrize("arguments", [{"limit": -1}, {"skip": -1}, {"limit": 1.5}])
-def test_counts_that_are_none(service: QiskitRuntimeService, arguments: dict[str, Any]) -> None:
+def test_invalid_limits_are_refused(
+    service: QiskitRuntimeService, arguments: dict[str, Any]
+) -> None:
     with pytest.raises(InvalidInputError, match=f"{next(iter(arguments))}="):
         service.jobs(**arguments)
 
@@ -220,7 +222,7 @@ def test_pages_end_when_jobs_vanish_between_them(
     assert set(listed) <= set(sent)
 
 
-def test_a_deleted_job_is_gone(service: QiskitRuntimeService) -> None:
+def test_a_deleted_job_is_not_found(service: QiskitRuntimeService) -> None:
     (job_id,) = send(service, "deleted", 1)
     service.delete_job(job_id)
     for what in (service.job, service.delete_job):
@@ -263,14 +265,14 @@ def test_sessions_are_listed(
 
 
 @pytest.mark.parametrize("arguments", [{"limit": -1}, {"mode": "session"}])
-def test_lists_of_sessions_that_cannot_be(
+def test_invalid_queries_for_sessions_are_refused(
     service: QiskitRuntimeService, arguments: dict[str, Any]
 ) -> None:
     with pytest.raises(InvalidInputError, match=f"{next(iter(arguments))}="):
         service.sessions(**arguments)
 
 
-def test_a_list_of_sessions_that_goes_round_in_circles_ends() -> None:
+def test_circular_pages_of_sessions_end() -> None:
     page = {"workloads": [{"id": "s", "mode": "session", "status": "pending"}], "next": "again"}
     with serving(Script(JSONResponse(page)).app) as root:
         (found,) = QiskitRuntimeService("local", "t", root).sessions(limit=None)

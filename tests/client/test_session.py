@@ -52,7 +52,7 @@ NOT_ACCEPTING = "In progress, not accepting new jobs"
 
 @pytest.fixture
 def busy(slow_runtime: Path) -> Iterator[tuple[Session, RuntimeJob, RuntimeJob]]:
-    """Give a session with a job that is sure to be running still, and one that waits behind it."""
+    """Yield a session with a job that stays running, and a queued one."""
     assert Discovery.read(slow_runtime)
     session = Session(backend="fake_manila")
     sampler = Sampler(mode=session)
@@ -66,11 +66,11 @@ def busy(slow_runtime: Path) -> Iterator[tuple[Session, RuntimeJob, RuntimeJob]]
     eventually(lambda: session.status() == "Closed", "the end of the session")
 
 
-# The seed
+# The documented example
 
 
 @pytest.mark.usefixtures("runtime")
-def test_the_seeds_example(capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_documented_example(capsys: pytest.CaptureFixture[str]) -> None:
     example = """
 from qiskit import QuantumCircuit, QuantumRegister, ClassicalRegister
 from qsession_widget import Session, Sampler, Options
@@ -91,7 +91,7 @@ with Session(backend="ibmq_qasm_simulator") as session:
     print(f"Sampler job result: {job.result()}")
 """
     names: dict[str, Any] = {}
-    exec(example, names)  # noqa: S102 - the documented example, as a user types it
+    exec(example, names)  # noqa: S102 - the example as a user types it
     printed = capsys.readouterr().out
     assert f"Sampler job ID: {names['job'].job_id()}" in printed
     assert "cr=BitArray(<shape=(), num_shots=4096, num_bits=2>)" in printed
@@ -210,7 +210,7 @@ def test_bad_arguments(arguments: dict[str, Any], kind: type[Exception], said: s
 
 
 @pytest.mark.usefixtures("runtime")
-def test_bad_arguments_are_seen_before_anything_is_asked(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_bad_arguments_are_refused_before_any_request(monkeypatch: pytest.MonkeyPatch) -> None:
     default_service()
     seen = requests_seen(monkeypatch)
     for arguments in ({"max_time": "soon"}, {"on_error": "panic"}, {"tags": [1]}):
@@ -230,7 +230,7 @@ CONFIGURATION = {
 @pytest.mark.parametrize(
     ("status", "error"),
     [
-        # As several public programs have it from IBM: code, status, words.
+        # As IBM answers, according to several public programs: code, status, message.
         (
             400,
             {
@@ -258,18 +258,18 @@ def test_a_plan_without_sessions(status: int, error: dict[str, Any]) -> None:
 
 
 @pytest.mark.parametrize("kind", [Session, Batch])
-def test_a_session_whose_fate_is_not_known_can_be_looked_for(kind: type[Session]) -> None:
+def test_an_uncertain_session_is_reported_with_how_to_find_it(kind: type[Session]) -> None:
     script = Script(JSONResponse(CONFIGURATION), Response(status_code=504))
     with serving(script.app) as root, pytest.raises(ServiceUnavailableError) as caught:
         kind(known(root), "ibm_x")
     posts = [request for request in script.asked if request.method == "POST"]
-    assert len(posts) == 1, "it is not asked for twice where that may open two"
+    assert len(posts) == 1, "the request is not repeated, since it might open two"
     (note,) = caught.value.__notes__
     assert "service.sessions(pending=True)" in note
     assert f"{kind.__name__}.from_id" in note
 
 
-def test_a_job_whose_fate_is_not_known_can_be_looked_for() -> None:
+def test_an_uncertain_job_is_reported_with_how_to_find_it() -> None:
     script = Script(Response(status_code=504))
     with serving(script.app) as root, pytest.raises(ServiceUnavailableError) as caught:
         known(root).run("sampler", {}, {"backend": "ibm_x"})
@@ -279,7 +279,7 @@ def test_a_job_whose_fate_is_not_known_can_be_looked_for() -> None:
 
 
 def known(root: str) -> QiskitRuntimeService:
-    """Give a service at IBM's kind of server, which does not know idempotency keys."""
+    """Return a service whose server does not support idempotency keys, like IBM's."""
     service = QiskitRuntimeService("local", "t", root)
     service.api = RuntimeApi(Transport(Endpoint(root, BearerAuth("t"))))
     return service
@@ -307,7 +307,7 @@ def test_a_simulator_has_no_session(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.usefixtures("slow_runtime")
-def test_cancelling_on_a_simulator_cancels_what_waits() -> None:
+def test_cancelling_on_a_simulator_cancels_queued_jobs() -> None:
     session = Session(backend="aer_simulator")
     first, second = [Sampler(mode=session).run(bell()) for _ in range(2)]
     eventually(first.running, "a running job")
@@ -386,7 +386,7 @@ def test_jobs_are_complete_and_in_order() -> None:
 def test_jobs_at_ibm_are_complete_and_in_order(
     slow_runtime: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Page by page, while a job that comes in between pushes the others on."""
+    """Page by page, while a new job shifts the others."""
     assert slow_runtime
     monkeypatch.setattr(service_module, "PAGE", 2)
     service = QiskitRuntimeService()
@@ -415,7 +415,7 @@ def test_jobs_at_ibm_are_complete_and_in_order(
 
 
 @pytest.mark.parametrize("end", ["close", "cancel"])
-def test_a_session_that_the_service_has_forgotten_is_over(end: str) -> None:
+def test_a_session_unknown_to_the_service_is_closed(end: str) -> None:
     found = {"id": "s", "mode": "dedicated", "state": "active", "accepting_jobs": True}
     script = Script(JSONResponse(found), Response(status_code=404))
     with serving(script.app) as root:
@@ -448,7 +448,9 @@ def test_closing_lets_jobs_finish(busy: tuple[Session, RuntimeJob, RuntimeJob]) 
         Sampler(mode=session).run(bell())
 
 
-def test_cancelling_ends_what_waits(busy: tuple[Session, RuntimeJob, RuntimeJob]) -> None:
+def test_cancelling_a_session_cancels_queued_jobs(
+    busy: tuple[Session, RuntimeJob, RuntimeJob],
+) -> None:
     session, first, second = busy
     for _ in range(2):
         assert session.cancel() == "takes no more jobs; 1 unfinished one goes on"
@@ -477,7 +479,7 @@ def test_cancelling_queued_jobs_at_ibm(
     monkeypatch.setattr(session.service, "_features", frozenset())
     seen = requests_seen(monkeypatch)
     assert session.cancel_queued_jobs() == [second.job_id()]
-    assert not [path for _, path, _ in seen if "qsession" in path], "nothing of our own is used"
+    assert not [path for _, path, _ in seen if "qsession" in path], "no extension is used"
     assert (first.status(), second.status()) == ("RUNNING", "CANCELLED")
 
 
@@ -493,7 +495,7 @@ async def test_exceptions_in_async_blocks(busy: tuple[Session, RuntimeJob, Runti
 
     with pytest.raises(asyncio.CancelledError):
         await block(asyncio.CancelledError())
-    assert session.status() == ACCEPTING, "what is called off loses nothing"
+    assert session.status() == ACCEPTING, "a cancelled task loses nothing"
     with pytest.raises(ZeroDivisionError):
         await block(ZeroDivisionError())
     assert (session.status(), second.status()) == (NOT_ACCEPTING, "CANCELLED")
@@ -520,7 +522,7 @@ def test_an_exception_in_the_block(
     assert current_session() is None
 
 
-def test_cancel_is_what_an_exception_does_if_nothing_else_is_said(
+def test_an_exception_cancels_the_session_by_default(
     busy: tuple[Session, RuntimeJob, RuntimeJob],
 ) -> None:
     session, _, second = busy
@@ -530,7 +532,7 @@ def test_cancel_is_what_an_exception_does_if_nothing_else_is_said(
 
 
 @pytest.mark.parametrize("on_error", ["cancel", "close", "leave"])
-def test_an_interrupt_always_leaves(
+def test_an_interrupt_leaves_the_session_open(
     busy: tuple[Session, RuntimeJob, RuntimeJob], on_error: Any
 ) -> None:
     session, _, second = busy
@@ -546,7 +548,7 @@ def test_an_interrupt_always_leaves(
 
 
 @pytest.mark.usefixtures("runtime")
-def test_trouble_while_ending_does_not_hide_the_exception(
+def test_a_failure_while_ending_does_not_hide_the_exception(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     service = QiskitRuntimeService()
@@ -607,22 +609,22 @@ def test_from_id_checks() -> None:
         with pytest.raises(ValueError, match=r"'fake_manila', not on 'fake_torino'"):
             Session.from_id(session.session_id, backend="fake_torino")
         assert Batch.from_id(batch.session_id).backend() == "fake_torino"
-    with pytest.raises(NotFoundError, match="Session not found: nobody"):
-        Session.from_id("nobody")
+    with pytest.raises(NotFoundError, match="Session not found: unknown"):
+        Session.from_id("unknown")
 
 
 # Display
 
 
 @pytest.mark.usefixtures("runtime")
-def test_is_text_where_the_widget_libraries_are_not(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_displays_as_text_without_the_widget_libraries(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "qsession_widget.panel", None)
     with Session(backend="aer_simulator") as session:
         assert session._repr_mimebundle_() == ({"text/plain": repr(session)}, {})
 
 
 @pytest.mark.usefixtures("runtime")
-def test_options_travel_with_a_sampler_in_a_session() -> None:
+def test_options_of_a_sampler_apply_in_a_session() -> None:
     circuit = QuantumCircuit(1)
     circuit.h(0)
     circuit.measure_all()
@@ -634,7 +636,7 @@ def test_options_travel_with_a_sampler_in_a_session() -> None:
         assert bits == other.result()[0].data.meas, "the same seed, the same shots"
 
 
-def test_a_session_says_what_the_runtime_kept_for_it(runtime: Path) -> None:
+def test_a_session_reports_its_cache_hits(runtime: Path) -> None:
     assert runtime
     with Session(backend="fake_manila") as session:
         assert session.cache_info() == {"hits": 0, "misses": 0, "seconds_saved": 0.0}

@@ -80,7 +80,7 @@ async def test_async_with() -> None:
         other = asyncio.create_task(elsewhere())
         assert current_session() is session
         result = await Sampler().run(bell(), shots=10)
-        assert await other == session, "a task sees the block that it was made in"
+        assert await other == session, "a task sees the block in which it was created"
     assert current_session() is None
     assert result[0].data.cr.num_shots == 10
     assert session.status() == "Closed"

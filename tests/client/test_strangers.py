@@ -1,4 +1,4 @@
-"""A process that takes a dead runtime's port learns nothing; the runtime comes back as it was."""
+"""A process that takes a dead runtime's port learns nothing; the runtime restarts as it was."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def killed(found: Discovery) -> None:
 
 
 class Taker:
-    """Listens on a port, keeps all that it is sent, and answers whatever it is told to."""
+    """Listens on a port, records all that it receives, and answers as it is told."""
 
     def __init__(self, port: int, answer: bytes) -> None:
         self.heard = b""
@@ -91,7 +91,7 @@ ANSWERS = {
 }
 
 
-def test_who_takes_the_port_is_shown_neither_token_nor_job(own_runtime: Path) -> None:
+def test_a_process_that_takes_the_port_sees_neither_token_nor_job(own_runtime: Path) -> None:
     service = QiskitRuntimeService("local")
     theirs = local.official_service()
     for name, answer in ANSWERS.items():
@@ -115,7 +115,7 @@ def test_who_takes_the_port_is_shown_neither_token_nor_job(own_runtime: Path) ->
         assert Discovery.read(own_runtime) == second
 
 
-def test_the_same_objects_go_on_after_a_kill_and_after_a_stop(own_runtime: Path) -> None:
+def test_objects_keep_working_after_a_kill_and_after_a_stop(own_runtime: Path) -> None:
     theirs = local.official_service()
     with Session(backend="fake_manila") as session:
         job = Sampler(mode=session).run(bell(), shots=10)
@@ -125,17 +125,17 @@ def test_the_same_objects_go_on_after_a_kill_and_after_a_stop(own_runtime: Path)
         assert session.jobs()[0].job_id() == job.job_id()
         assert local.stop(folder=own_runtime)
         assert Sampler(mode=session).run(bell(), shots=20).result()[0].data.cr.num_shots == 20
-        assert theirs.job(job.job_id()).status() == "DONE", "its port and its token are others"
+        assert theirs.job(job.job_id()).status() == "DONE", "its port and its token are new"
 
 
 @pytest.mark.usefixtures("own_runtime")
-def test_the_file_of_another_user_is_none(
+def test_another_users_discovery_file_is_ignored(
     own_runtime: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     Discovery("http://127.0.0.1:1", 1, "0", "t").write(own_runtime)
     assert Discovery.read(own_runtime)
     monkeypatch.setattr(os, "geteuid", lambda: 12345)
-    if os.stat(Discovery.path(own_runtime)).st_uid != 0:  # noqa: PTH116 - its owner
+    if os.stat(Discovery.path(own_runtime)).st_uid != 0:  # noqa: PTH116 - the owner of the file
         assert Discovery.read(own_runtime) is None
     else:
         os.chown(Discovery.path(own_runtime), 54321, -1)
@@ -148,14 +148,14 @@ def test_a_killed_runtime_comes_back_with_its_settings(own_runtime: Path) -> Non
         first = local.endpoint(start=False)
         killed(first)
         second = local.endpoint(revive_only=True)
-        assert second.public_url == first.public_url, "others find it where it was"
+        assert second.public_url == first.public_url, "other clients find it where it was"
         assert second.pid != first.pid
         settings = kept_settings.read(own_runtime, needed=True)
         assert settings is not None
         assert (settings.max_shots, settings.host) == (77, "127.0.0.1")
         with pytest.raises(Exception, match="77"):
             Sampler("fake_mine").run(bell(), shots=78).result()
-        # Once another process has its port it cannot come back, and says so.
+        # Once another process has its port it cannot restart, and says so.
         killed(second)
         port = int(first.public_url.rpartition(":")[2])
         taker = Taker(port, b"")
@@ -163,10 +163,10 @@ def test_a_killed_runtime_comes_back_with_its_settings(own_runtime: Path) -> Non
             local.endpoint()
         taker.close()
     assert local.stop() is False
-    assert local.endpoint().public_url == "", "`qsession stop` forgets the one that died"
+    assert local.endpoint().public_url == "", "`qsession stop` forgets the dead one"
 
 
-def test_a_runtime_that_was_stopped_stays_so_whoever_waits(
+def test_a_stopped_runtime_stays_stopped_while_a_client_waits(
     own_runtime: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with running(own_runtime, "--min-job-seconds", "3600"):
@@ -186,7 +186,7 @@ def test_a_runtime_that_was_stopped_stays_so_whoever_waits(
         waiting.start()
         eventually(lambda: local.status(folder=own_runtime), "the runtime")
         assert local.stop(folder=own_runtime)
-        assert asked.wait(DEADLINE_SECONDS), "it has asked in vain"
+        assert asked.wait(DEADLINE_SECONDS), "its requests failed"
         assert local.status() is None
         with pytest.raises(ServiceUnavailableError):
             local.endpoint(start=False)
@@ -220,12 +220,12 @@ def test_neither_runtime_nor_worker_sees_the_secrets_of_a_kernel(
     with running(own_runtime):
         by_hand = local.endpoint(start=False)
         eventually(lambda: workers(by_hand.pid), "workers")
-        # What it was started with is the shell's; its workers are the runtime's.
+        # The shell passes its environment to the runtime; the workers get the runtime's.
         for each in family(by_hand.pid)[1:]:
             assert "a-secret" not in each.environ().values()
 
 
-def test_what_a_runtime_gets_of_an_environment() -> None:
+def test_which_environment_variables_a_runtime_inherits() -> None:
     given = {"PATH": "p", "LC_ALL": "C", "PYTHONPATH": "x", "GITHUB_TOKEN": "t", "IAM_URL": "u"}
     assert environment.for_runtime(given).keys() == {"PATH", "LC_ALL", "PYTHONPATH"}
 
@@ -247,7 +247,7 @@ local.endpoint()
 
 
 @pytest.mark.parametrize("umask", ["022", "000"])
-def test_every_file_and_folder_is_its_owners_alone(tmp_path: Path, umask: str) -> None:
+def test_every_file_and_folder_is_private_to_its_owner(tmp_path: Path, umask: str) -> None:
     top = tmp_path / "new"
     home = top / "below" / "runtime"
     variables = {**os.environ, "HOME": str(top / "home"), "QSESSION_HOME": str(home)}
@@ -265,7 +265,7 @@ def test_every_file_and_folder_is_its_owners_alone(tmp_path: Path, umask: str) -
         names = {each.name for each in found}
         wanted = {"runtime.db", "runtime.db-wal", "runtime.json", "runtime.log", "settings.json"}
         assert wanted | {"qiskit-ibm.json", "start.lock", "server.lock"} <= names
-        # qiskit-ibm-runtime itself may make this one while it is imported.
+        # qiskit-ibm-runtime itself may create this one on import.
         others = {
             str(each.relative_to(top)): stat.filemode(each.stat().st_mode)
             for each in found
@@ -288,7 +288,7 @@ def test_a_home_that_is_not_absolute(
     assert not list(tmp_path.iterdir())
 
 
-def test_a_server_says_so_too(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_server_refuses_a_relative_home_too(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("QSESSION_HOME", "~/runtime")
     done = subprocess.run(
         [sys.executable, "-m", "qsession_widget.runtime"],
@@ -313,7 +313,7 @@ def test_a_home_that_cannot_be_a_folder(kind: str, tmp_path: Path) -> None:
     }[kind]
     with pytest.raises(RuntimeStartError, match=re.escape(str(folder)[:200])):
         local.endpoint(folder=folder)
-    assert [each.name for each in tmp_path.iterdir()] == ["file"], "nothing was made"
+    assert [each.name for each in tmp_path.iterdir()] == ["file"], "nothing was created"
     assert file.read_text() == "mine"
 
 
@@ -324,7 +324,7 @@ def test_a_home_that_cannot_be_a_folder(kind: str, tmp_path: Path) -> None:
         *("[::1]", "[::ffff:127.0.0.1]"),
     ],
 )
-def test_every_form_of_this_machine(url: str) -> None:
+def test_every_address_of_this_machine(url: str) -> None:
     assert is_here(f"http://{url}:8080/api/v1")
 
 
@@ -343,7 +343,7 @@ print([each.name for each in {service}.backends("fake_manila")])
 
 
 @pytest.mark.parametrize("form", ["env", "python", "account", "ours"])
-def test_a_proxy_of_the_environment_is_in_no_clients_way(
+def test_proxies_of_the_environment_are_bypassed_by_every_client(
     runtime_home: Path, tmp_path: Path, form: str
 ) -> None:
     nowhere = dict.fromkeys(
@@ -397,7 +397,7 @@ print(json.dumps([qiskit_ibm_runtime.__version__, [each.name for each in service
 """
 
 
-def test_a_release_of_ibms_client_that_knows_no_other_iam(
+def test_an_older_official_client_without_an_iam_setting(
     runtime_home: Path, tmp_path: Path
 ) -> None:
     release = "0.45.0"

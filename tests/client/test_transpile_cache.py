@@ -1,4 +1,4 @@
-"""A circuit is transpiled once for a backend and level, and so much is kept of them."""
+"""A circuit is transpiled once for each backend and level, and the cache is bounded."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ def test_at_ibm_a_circuit_is_transpiled_once(monkeypatch: pytest.MonkeyPatch) ->
     assert layouts[0] == layouts[1] == layouts[2]
     Estimator("fake_manila", {"optimization_level": 1}).run((ansatz, "ZZ", values))
     Estimator("fake_quito", {"optimization_level": 2}).run((ansatz, "ZZ", values))
-    assert found.hits == 2, "another level, and another device, are other circuits"
+    assert found.hits == 2, "another level or device is another entry"
     estimator.run((ansatz, "ZZ", values))
-    assert found.hits == 2, "the oldest went when there were too many"
+    assert found.hits == 2, "the oldest entry was evicted"
     found = TranspiledCircuits(most_bytes=10_000)
     monkeypatch.setattr(primitives, "transpiled_circuits", found)
     large = efficient_su2(2, reps=10)
     for each in (ansatz, large, ansatz, ansatz):
         estimator.run((each, "ZZ", np.linspace(0, 1, each.num_parameters)))
-    assert found.hits == 1, "the large one is not kept, and the small one had to go for it"
+    assert found.hits == 1, "the large one is not kept, and evicted the small one"

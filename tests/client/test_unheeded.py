@@ -1,4 +1,4 @@
-"""Every option is done, refused, or named: in a warning, and in the result's metadata."""
+"""Every option acts, is refused, or is named in a warning and in the result's metadata."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ OF_THE_JOB = frozenset(
         *("environment.private", "optimization_level"),
     }
 )
-"""Done by the server or by the client, and no input of the program."""
+"""Options that server or client handle, and that are no input of the program."""
 
 SEED = "seed"
 """Another name for `simulator.seed_simulator`."""
@@ -83,8 +83,8 @@ def model_leaves(model: BaseOptionsModel, path: str = "") -> set[str]:
     return found
 
 
-def test_every_option_is_decided() -> None:
-    """A new option, of ours or of IBM's, is in no table and fails this test."""
+def test_every_option_is_classified() -> None:
+    """A new option, ours or IBM's, is in no table, and fails this test."""
     known = {
         *ignored_options.HEEDED,
         *ignored_options.HEEDED_BY_ESTIMATORS,
@@ -96,7 +96,7 @@ def test_every_option_is_decided() -> None:
     kinds = (Options(), EstimatorOptions(), SamplerOptions())
     found = {".".join(path) for kind in kinds for path in leaves(kind)}
     of_the_executor = {"init_qubits", "scheduler_timing", "stretch_values"}
-    assert found ^ known == of_the_executor, "undecided, or decided and no option any more"
+    assert found ^ known == of_the_executor, "not classified, or no longer an option"
     assert model_leaves(ExecutorOptions()) == OF_THE_EXECUTOR.keys()
     assert {each.name for each in dataclasses.fields(RuntimeOptions)} == OF_A_RUN.keys()
 
@@ -138,7 +138,7 @@ FOR_ESTIMATORS = [
     ),
     "resilience.zne_mitigation",
     "resilience_level",
-    # These two say it as well: shots and the simulator's seed go before them.
+    # Here other options take precedence: shots and the simulator's seed.
     "default_precision",
     "seed_estimator",
 ]
@@ -146,7 +146,7 @@ FOR_ESTIMATORS = [
 
 @pytest.mark.usefixtures("runtime")
 @pytest.mark.parametrize("kind", [Sampler, Estimator])
-def test_what_changes_nothing_is_in_the_warning_and_in_the_result(kind: type[Any]) -> None:
+def test_ignored_options_are_in_the_warning_and_in_the_result(kind: type[Any]) -> None:
     estimates = kind is Estimator
     options = EVERYTHING | ESTIMATOR if estimates else EVERYTHING
     circuit = QuantumCircuit(1) if estimates else bell()
@@ -161,7 +161,7 @@ def test_what_changes_nothing_is_in_the_warning_and_in_the_result(kind: type[Any
 
 @pytest.mark.usefixtures("runtime")
 @pytest.mark.parametrize("kind", [SamplerV2, EstimatorV2])
-def test_the_official_client_reads_it_in_the_result(kind: type[Any]) -> None:
+def test_the_official_client_reads_ignored_options_in_the_result(kind: type[Any]) -> None:
     official = default_service().ibm()
     backend = official.backend("fake_manila")
     primitive = kind(mode=backend, options={"twirling": {"strategy": "all"}})
@@ -173,7 +173,7 @@ def test_the_official_client_reads_it_in_the_result(kind: type[Any]) -> None:
 
 
 @pytest.mark.usefixtures("runtime")
-def test_nothing_is_said_where_nothing_is_left_out() -> None:
+def test_there_is_no_warning_without_ignored_options() -> None:
     options = {
         "default_shots": 10,
         "seed": 3,
@@ -189,7 +189,7 @@ def test_nothing_is_said_where_nothing_is_left_out() -> None:
 
 
 @pytest.mark.usefixtures("runtime")
-def test_what_would_be_another_kind_of_result_is_refused() -> None:
+def test_options_for_another_kind_of_result_are_refused() -> None:
     sampler = Sampler("fake_manila", {"execution": {"meas_type": "kerneled"}})
     before = len(default_service().jobs(limit=None))
     with pytest.raises(InvalidInputError, match=r"meas_type='kerneled'.*'classified'"):
@@ -234,7 +234,7 @@ def test_options_of_an_executor() -> None:
     with Session(backend="fake_manila"):
         jobs = [Executor(options=options).run(program) for _ in range(2)]
         one, other = (job.result()[0]["cr"] for job in jobs)
-    assert np.array_equal(one, other), "the simulator's seed is heeded"
+    assert np.array_equal(one, other), "the simulator's seed has an effect"
     assert jobs[0].tags == ["a"]
     with pytest.warns(DeprecationWarning, match="top-level"):
         limited = ExecutorOptions(environment={"max_execution_time": 60})
@@ -248,7 +248,7 @@ def test_options_of_an_executor() -> None:
         assert name in message
 
 
-# Given once, and then changed
+# Options that the user changes later
 
 
 def test_options_are_copied_where_they_are_given(runtime: Path) -> None:
@@ -291,7 +291,7 @@ def test_dicts_and_lists_are_copied_where_they_are_given() -> None:
     assert group.strategy is None
 
 
-def test_changes_are_all_made_or_none() -> None:
+def test_an_update_is_atomic() -> None:
     options = Options(default_shots=10)
     twirling = options.twirling
     before = options.copy()
@@ -306,15 +306,15 @@ def test_changes_are_all_made_or_none() -> None:
             options.update(**change)
         assert options == before
     options.update(twirling={"enable_gates": True}, default_shots=20)
-    assert twirling.enable_gates is True, "a group stays the object that it is"
+    assert twirling.enable_gates is True, "a group stays the same object"
     assert options.twirling is twirling
 
 
-# Values
+# Kinds of values
 
 
 @pytest.mark.parametrize("model", ["foo", 3, [], {"noise": 1}, QuantumCircuit(1)])
-def test_what_is_no_noise_model_is_refused(model: Any) -> None:
+def test_invalid_noise_models_are_refused(model: Any) -> None:
     with pytest.raises(InvalidInputError, match=r"noise_model=.*NoiseModel"):
         Options.of({"simulator": {"noise_model": model}})
 
@@ -335,7 +335,7 @@ def test_a_devices_noise_for_a_simulator() -> None:
 
 
 @pytest.mark.usefixtures("runtime")
-def test_a_noise_model_acts() -> None:
+def test_a_noise_model_changes_the_counts() -> None:
     model = NoiseModel()
     model.add_all_qubit_readout_error(ReadoutError([[0, 1], [1, 0]]))
     circuit = QuantumCircuit(1, 1)
@@ -371,7 +371,7 @@ def test_numbers_of_numpy_are_numbers() -> None:
     ids=str,
 )
 @pytest.mark.parametrize("program", ["sampler", "estimator"])
-def test_experimental_options_go_where_the_official_client_sends_them(
+def test_experimental_options_are_sent_as_by_the_official_client(
     program: str, experimental: dict[str, Any]
 ) -> None:
     kind: Any = {"sampler": SamplerOptions, "estimator": EstimatorOptions}[program]

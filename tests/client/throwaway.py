@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 class Script:
-    """An app that gives the answers of a list, one after the other, and keeps what was asked."""
+    """An app that returns the responses of a list in turn, and records the requests."""
 
     def __init__(self, *answers: Response | Callable[[Request], Response]) -> None:
         self.answers = list(answers)
@@ -29,7 +29,7 @@ class Script:
     async def answer(self, request: Request) -> Response:
         self.asked.append(request)
         self.bodies.append(await request.body())
-        # The last answer is given again and again.
+        # The last response is repeated.
         given = self.answers[0] if len(self.answers) == 1 else self.answers.pop(0)
         return given if isinstance(given, Response) else given(request)
 
@@ -41,8 +41,8 @@ class Script:
 
 @contextmanager
 def serving(app: Starlette) -> Iterator[str]:
-    """Serve an app, and give its root."""
-    # With its protocol said, asyncio sends answers at once; else each takes 40 ms.
+    """Serve an app, and yield its root URL."""
+    # With an explicit protocol asyncio sends responses at once; else each takes 40 ms.
     listening = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     listening.bind(("127.0.0.1", 0))
     listening.listen()
@@ -60,8 +60,8 @@ def serving(app: Starlette) -> Iterator[str]:
         listening.close()
 
 
-def nobody_there() -> str:
-    """Give an address at which nothing listens."""
+def unused_address() -> str:
+    """Return an address at which nothing listens."""
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
     return f"http://127.0.0.1:{port}"

@@ -21,7 +21,7 @@ def test_names_the_nearest_option(make: Any) -> None:
     assert "default_shots" in str(caught.value), "the message lists what is allowed"
 
 
-def test_an_attribute_that_is_no_option_is_refused() -> None:
+def test_an_unknown_attribute_is_refused() -> None:
     options = Options()
     with pytest.raises(InvalidInputError, match="shots"):
         options.shots = 10
@@ -49,7 +49,7 @@ def test_groups_are_changed_by_attribute_and_by_update() -> None:
         "default_shots": 5,
         "twirling": {"enable_gates": True, "strategy": "all"},
     }
-    options.twirling = None  # type: ignore[assignment] # as if it had not been said
+    options.twirling = None  # type: ignore[assignment] # None resets a group
     assert options.twirling.set_values() == {}
     assert Options().twirling is not Options().twirling
     changes: list[dict[str, Any]] = [{"twirling": {"gates": True}}, {"twirl": {}}, {"twirling": 3}]
@@ -73,4 +73,4 @@ def test_checks_and_signatures_come_from_annotations() -> None:
     with pytest.raises(InvalidInputError, match="option=2 is not allowed; allowed: auto"):
         added(option=2)
     shown = inspect.signature(added).parameters["option"].annotation
-    assert shown == "int | Literal['auto'] | None", "without its checks"
+    assert shown == "int | Literal['auto'] | None", "the plain type, without its checks"

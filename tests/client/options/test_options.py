@@ -13,13 +13,13 @@ from qsession_widget.client.options.options import Options, RuntimeOptions
 from qsession_widget.errors import InvalidInputError
 
 
-def test_the_seeds_spelling() -> None:
+def test_the_documented_spelling() -> None:
     options = Options(optimization_level=3)
     assert options.optimization_level == 3
-    assert options.on_the_wire() == {}, "what was not set is left to the service"
+    assert options.on_the_wire() == {}, "unset options are left to the service"
 
 
-def test_what_was_set_goes_on_the_wire() -> None:
+def test_set_options_are_sent() -> None:
     options = Options(default_shots=100, default_precision=0.1, seed=7)
     assert options.on_the_wire() == {
         "default_shots": 100,
@@ -86,7 +86,7 @@ def test_runtime_options_refuse(name: str, value: Any) -> None:
         RuntimeOptions(**{name: value})
 
 
-# As qiskit-ibm-runtime's: its own classes are the oracle.
+# Compared with qiskit-ibm-runtime's own classes.
 
 NESTED: dict[str, Any] = {
     "default_shots": 100,
@@ -136,7 +136,7 @@ ESTIMATOR: dict[str, Any] = {
 
 
 def official_inputs(kind: Any, values: dict[str, Any]) -> dict[str, Any]:
-    # As its primitives do it: with every option, set or not.
+    # As its primitives do: with every option, set or not.
     asked = dataclasses.asdict(kind(**copy.deepcopy(values)))
     inputs: dict[str, Any] = kind._get_program_inputs(asked)
     return inputs
@@ -157,7 +157,7 @@ def test_the_wire_is_the_official_clients(program: str, kind: Any, values: dict[
     assert Options(**values).resilience_level == official.get("resilience_level")
 
 
-def test_what_is_for_an_estimator_is_not_sent_with_a_sampler() -> None:
+def test_estimator_options_are_not_sent_with_a_sampler() -> None:
     sent = Options(**NESTED, **ESTIMATOR).on_the_wire("sampler")
     assert sent == Options(**NESTED).on_the_wire("sampler")
     options = Options.of({"execution": {"meas_type": "kerneled"}})
@@ -175,7 +175,7 @@ def leaves(kind: Any, path: tuple[str, ...] = ()) -> set[tuple[str, ...]]:
     return found
 
 
-def test_every_official_option_is_there() -> None:
+def test_every_official_option_exists() -> None:
     ours = leaves(Options())
     theirs = leaves(EstimatorOptions()) | leaves(SamplerOptions())
     assert theirs <= ours
@@ -188,11 +188,11 @@ VALUES = [
     *([], {}, "WARNING", ["a"], "classified", float("nan")),
 ]
 STRICTER = {
-    # pydantic turns 1 into True and True into 1; a nan is no number, and nothing runs backwards.
+    # pydantic converts between 1 and True, and takes nan and negative numbers.
     *("True", "False", "0", "1", "nan", "-1"),
 }
 ELSEWHERE = {
-    # Checked by tests of their own, or not at all.
+    # These have tests of their own, or no check.
     ("environment", "job_tags"),
     ("simulator", "noise_model"),
     ("resilience", "layer_noise_model"),
@@ -227,11 +227,11 @@ def test_values_are_taken_as_the_official_client_takes_them(path: tuple[str, ...
         for value in VALUES
         if accepts(Options, path, value) and not accepts(EstimatorOptions, path, value)
     ]
-    assert looser == [], "nothing that IBM's client would refuse is sent"
+    assert looser == [], "nothing is sent that IBM's client would refuse"
     assert stricter <= STRICTER
 
 
-def test_what_goes_with_the_job_as_a_whole() -> None:
+def test_options_of_the_whole_job() -> None:
     environment = {"job_tags": ["a"], "private": True}
     options = Options.of({"max_execution_time": "5m", "environment": environment})
     assert RuntimeOptions(**options.for_the_run()).on_the_wire() == {
