@@ -31,7 +31,7 @@ QSESSION = [sys.executable, "-P", "-c", "from qsession_widget.cli.main import ma
 
 @pytest.fixture
 def demo_folder(tmp_path: Path) -> Iterator[Path]:
-    """Return an empty folder to run the demo in, with a runtime of its own in it."""
+    """Yield an empty folder to run the demo in, with its own runtime."""
     yield tmp_path
     process.stop(folder=tmp_path / "qsession")
 
@@ -62,7 +62,7 @@ def test_jobs_that_were_left_behind_are_cancelled(
     monkeypatch.setenv("QSESSION_HOME", str(tmp_path))
     monkeypatch.setattr(service, "_default", [])
     assert main(["cancel", "--all"]) == 1
-    assert "no local runtime answers" in capsys.readouterr().err, "none is started for this"
+    assert "no local runtime answers" in capsys.readouterr().err, "the command starts no runtime"
     with running(tmp_path, "--min-job-seconds", "3600", "--workers", "1"):
         token = Administration().add_user("ada")
         url = process.endpoint().url
@@ -151,7 +151,7 @@ def test_serve_explains_itself() -> None:
 
 def test_the_demo_runs_a_session_and_writes_the_notebook_as_a_page(demo_folder: Path) -> None:
     environment = {**os.environ, "QSESSION_HOME": str(demo_folder / "qsession")}
-    # Its output is no terminal, so it must not open JupyterLab.
+    # Its output is not a terminal, so it must not open JupyterLab.
     shown = subprocess.run(  # noqa: S603  ours
         [*QSESSION, "demo"],
         cwd=demo_folder,
@@ -164,12 +164,12 @@ def test_the_demo_runs_a_session_and_writes_the_notebook_as_a_page(demo_folder: 
     assert shown.returncode == 0, shown.stderr
     page = demo_folder / "qsession-demo" / "quickstart.html"
     assert page.as_uri() in shown.stdout
-    # They hold what the jobs gave.
+    # They contain the results of the jobs.
     assert not [each for each in page.parent.iterdir() if each.stat().st_mode & 0o077]
     for line in ("fake_manila", "Closed", "estimator", "Bell: {'00'", "VQE: -1."):
         assert line in shown.stdout
     html = page.read_text()
-    # The session is there as static HTML, which needs neither script nor network.
+    # The session is static HTML, which needs neither script nor network.
     assert "In progress, accepting new jobs" in html
     assert "<td" in html
     assert "estimator</td>" in html
@@ -179,7 +179,7 @@ def test_the_demo_runs_a_session_and_writes_the_notebook_as_a_page(demo_folder: 
 def test_in_a_terminal_the_demo_opens_jupyterlab_with_the_options_given(demo_folder: Path) -> None:
     terminal, inside = pty.openpty()
     environment = {**os.environ, "QSESSION_HOME": str(demo_folder / "qsession"), "TERM": "xterm"}
-    # Its session is the other tests' matter.
+    # Other tests cover its session.
     program = """
 from qsession_widget.cli import demo
 from qsession_widget.cli.main import main
@@ -199,7 +199,7 @@ main(["demo", "--allow-root", "--", "--no-browser", "--port", "0"])
         shown = _read_until(terminal, "/lab?token=")
     finally:
         opened.terminate()
-        # Unread output would block its end.
+        # Unread output would keep it from ending.
         _read_until(terminal, None)
         opened.wait(DEADLINE_SECONDS)
         os.close(terminal)
@@ -215,7 +215,7 @@ def _read_until(terminal: int, text: str | None) -> str:
         assert readable, f"{text!r} did not come:\n{shown}"
         try:
             new = os.read(terminal, 65536).decode(errors="replace")
-        except OSError:  # Linux's way of saying that the other side has closed
+        except OSError:  # On Linux: the other side has closed.
             new = ""
         if not new:
             assert text is None, f"{text!r} did not come:\n{shown}"
@@ -230,7 +230,7 @@ def test_as_root_the_demo_writes_the_page_and_prints_the_command(
     monkeypatch.setenv("QSESSION_HOME", str(demo_folder / "qsession"))
     monkeypatch.chdir(demo_folder)
     monkeypatch.setattr(os, "geteuid", lambda: 0)
-    # Its session and the whole notebook are the other tests' matter.
+    # Other tests cover its session and the whole notebook.
     monkeypatch.setattr(demo, "show_session", lambda _console: None)
     written = notebook_of(demo_folder, "print(40 + 2)")
     monkeypatch.setattr(demo, "_notebook", lambda: written)
@@ -239,7 +239,7 @@ def test_as_root_the_demo_writes_the_page_and_prints_the_command(
     page = demo_folder / "qsession-demo" / "quickstart.html"
     assert page.as_uri() in shown
     assert "42" in page.read_text()
-    # No line of nbconvert's or the kernel's own.
+    # Nothing from nbconvert or the kernel.
     assert "NbConvertApp" not in shown
     *command, notebook = shlex.split(shown.splitlines()[-1])
     assert command == [sys.executable, "-m", "jupyterlab", "--port", "9999", "--allow-root"]
@@ -264,13 +264,13 @@ def notebook_of(folder: Path, cell: str) -> Path:
     return path
 
 
-def test_a_notebook_that_fails_is_said_with_its_error(tmp_path: Path) -> None:
+def test_a_failing_notebook_is_reported_with_its_error(tmp_path: Path) -> None:
     notebook = notebook_of(tmp_path, "1 / 0")
     with pytest.raises(demo.ExecutionError, match="division by zero"):
         demo.execute(notebook, tmp_path / "page.html")
 
 
-def test_only_the_demo_takes_options_that_are_not_its_own(
+def test_only_the_demo_passes_other_options_on(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     with pytest.raises(SystemExit) as ended:

@@ -1,4 +1,4 @@
-"""`qsession user`, and the one that is added with it."""
+"""`qsession user`, and what an added user can do."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
-def test_who_is_added_joins_until_he_is_removed(
+def test_an_added_user_can_join_until_removed(
     own_runtime: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert main(["user", "list"]) == 1
