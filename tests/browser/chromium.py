@@ -1,4 +1,4 @@
-"""Prints where a Chromium is, and installs one where there is none: Debian's, else Playwright's."""
+"""Prints the path of a Chromium, and installs one if there is none: Debian's, else Playwright's."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable"
 
 
 def find() -> str | None:
-    """Return the path of a Chromium that is installed: `$CHROMIUM_PATH` first."""
+    """Return the path of an installed Chromium: `$CHROMIUM_PATH` first."""
     named = os.environ.get("CHROMIUM_PATH")
     if named:
         return named
@@ -21,7 +21,7 @@ def find() -> str | None:
 
 
 def install() -> None:
-    """Install a Chromium; what the installer says goes to standard error."""
+    """Install a Chromium; the installer's output goes to standard error."""
     if os.geteuid() == 0 and shutil.which("apt-get"):
         _run("apt-get", "update")
         _run("apt-get", "install", "--yes", "--no-install-recommends", "chromium")

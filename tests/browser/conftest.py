@@ -24,14 +24,14 @@ VIEWPORT = {"width": 1280, "height": 1000}
 expect.set_options(timeout=jupyter.TIMEOUT_MS)
 
 
-# Playwright keeps an event loop running in this thread, which tests of other folders may not have.
+# Playwright runs an event loop in this thread, which would disturb tests of other folders.
 @pytest.fixture(scope="package")
 def browser() -> Iterator[Browser]:
     """Start a headless Chromium."""
     with sync_playwright() as playwright:
         started = playwright.chromium.launch(
             executable_path=chromium.find(),
-            # As root, as in containers, Chromium's sandbox cannot start.
+            # As root, Chromium's sandbox cannot start, for example in containers.
             args=["--no-sandbox", "--disable-gpu", "--disable-quic", "--disable-sync"],
         )
         yield started
@@ -40,7 +40,7 @@ def browser() -> Iterator[Browser]:
 
 @pytest.fixture
 def page(browser: Browser) -> Iterator[Page]:
-    """Return a page of its own profile."""
+    """Yield a page with its own profile."""
     context = browser.new_context(viewport=VIEWPORT)  # type: ignore[arg-type]
     context.set_default_timeout(jupyter.TIMEOUT_MS)
     yield context.new_page()
@@ -49,7 +49,7 @@ def page(browser: Browser) -> Iterator[Page]:
 
 @pytest.fixture
 def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    """Return the folder of a runtime that this process and the host share."""
+    """Yield the folder of a runtime that this process and the host share."""
     folder = tmp_path / "qsession"
     monkeypatch.setenv("QSESSION_HOME", str(folder))
     yield folder
@@ -65,6 +65,6 @@ def lab(tmp_path: Path, home: Path) -> Iterator[jupyter.Lab]:
 
 @pytest.fixture
 def artifacts() -> Path:
-    """Return the folder, ignored by git, for what a person should look at."""
+    """Return the folder for screenshots, which git ignores."""
     ARTIFACTS.mkdir(exist_ok=True)
     return ARTIFACTS

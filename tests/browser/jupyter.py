@@ -1,4 +1,4 @@
-"""A real JupyterLab in a folder of its own, and the few things that tests do in it."""
+"""A real JupyterLab in a folder of its own, and what tests do in it."""
 
 from __future__ import annotations
 
@@ -27,13 +27,13 @@ TIMEOUT_MS = DEADLINE_SECONDS * 1000
 
 @dataclass(frozen=True)
 class Lab:
-    """A JupyterLab, or a Notebook, that runs.
+    """A running JupyterLab or Notebook.
 
     Attributes:
         url: its root.
-        folder: what it shows in its file browser.
-        token: opens it.
-        settings: the folder of its users' settings.
+        folder: the root of its file browser.
+        token: for its login.
+        settings: the folder of user settings.
         page: path of a notebook's page.
     """
 
@@ -44,7 +44,7 @@ class Lab:
     page: str
 
     def configure(self, plugin: str, settings: str) -> None:
-        """Set the settings of a plugin, as JSON, for pages that are opened afterwards."""
+        """Write a plugin's settings, as JSON, for pages that are opened later."""
         path = self.settings / f"{plugin.replace(':', '/')}.jupyterlab-settings"
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(settings)
@@ -103,17 +103,17 @@ class Notebook:
 
     @property
     def panel(self) -> Locator:
-        """The session's panel."""
+        """Return the session's panel."""
         return self.page.locator(".jp-Notebook").get_by_test_id("qsw-panel").first
 
     def theme(self, name: str) -> None:
-        """Choose a theme and wait until it is drawn."""
+        """Select a theme and wait until it is drawn."""
         self.execute("apputils:change-theme", {"theme": name})
         light = str("Light" in name).lower()
         self.page.wait_for_selector(
             f"body[data-jp-theme-light='{light}']", state="attached", timeout=TIMEOUT_MS
         )
-        # The old theme stays on the screen under a splash until the new one is there.
+        # The old theme stays visible under a splash until the new one is loaded.
         self.page.wait_for_selector("#jupyterlab-splash", state="detached", timeout=TIMEOUT_MS)
 
 
@@ -167,7 +167,7 @@ def lab(
         "JUPYTER_CONFIG_DIR": str(folder / "config"),
         "JUPYTERLAB_SETTINGS_DIR": str(settings),
         "JUPYTER_DATA_DIR": str(folder / "data"),
-        # What is in there goes before what is in the environment.
+        # This takes precedence over the environment's.
         "JUPYTER_PATH": str(kernels),
         "JUPYTER_RUNTIME_DIR": str(folder / "runtime"),
         "IPYTHONDIR": str(folder / "ipython"),
@@ -198,7 +198,7 @@ def _answers(running: Lab, server: subprocess.Popen[bytes], folder: Path) -> boo
 
 
 def _kernel(folder: Path, python: str) -> None:
-    """Have the kernel of another environment in the place of this one's."""
+    """Replace this environment's kernel by that of another one."""
     folder.mkdir(parents=True)
     start = [python, "-m", "ipykernel_launcher", "-f", "{connection_file}"]
     spec = {"argv": start, "display_name": "Python 3", "language": "python"}

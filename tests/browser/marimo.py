@@ -46,11 +46,11 @@ if __name__ == "__main__":
 
 @contextmanager
 def app(folder: Path, *cells: str) -> Iterator[str]:
-    """Run an app, and give its address.
+    """Run an app, and yield its URL.
 
     Args:
         folder: for the app and all that marimo writes.
-        cells: functions that come after the cell with the panel and may ask for its `session`.
+        cells: functions that follow the cell with the panel and may use its `session`.
     """
     (folder / "app.py").write_text(
         _APP + "\n".join(f"@app.cell\n{cell}\n" for cell in cells) + _END

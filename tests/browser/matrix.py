@@ -1,7 +1,7 @@
 """Runs the browser tests with kernels of several releases: `python -m tests.browser.matrix`.
 
-As on a hub, JupyterLab and its extensions are those of this environment and the kernel's packages
-are others, older ones. Each kernel's environment takes all but two packages from this one.
+As on a hub, JupyterLab and its extensions come from this environment, and the kernel's packages are
+older ones. Each kernel's environment takes all but two packages from this one.
 """
 
 from __future__ import annotations
@@ -18,24 +18,24 @@ import pytest
 
 IPYKERNEL = ("6.31.0", "7.1.0", None)
 ANYWIDGET = ("0.9.21", None)
-"""Releases; None is the one of this environment."""
+"""Releases; None is that of this environment."""
 
 QUICKSTART = "tests/browser/test_quickstart.py"
 BUSY = "tests/browser/test_faults.py::test_a_click_acts_while_a_cell_blocks"
-BUSY_AND_DEAF = "tests/browser/test_faults.py::test_a_click_that_waits_for_the_cell_says_so"
+BUSY_AND_DEAF = "tests/browser/test_faults.py::test_a_click_reports_that_it_waits_for_the_cell"
 AWAITED = "tests/browser/test_busy.py::test_jupyterlab_acts_at_once_while_a_cell_awaits"
 AWAITED_AND_DEAF = (
-    "tests/browser/test_busy.py::test_a_click_that_waits_for_a_cell_that_awaits_says_so"
+    "tests/browser/test_busy.py::test_a_click_reports_that_it_waits_for_an_awaiting_cell"
 )
 
 
 def kernel(folder: Path, ipykernel: str | None, anywidget: str | None) -> Path:
-    """Make an environment for a kernel, and give its interpreter."""
+    """Create an environment for a kernel, and return its interpreter."""
     venv.create(folder, with_pip=True)
     python = folder / "bin" / "python"
     own = Path(pytest.__file__).parents[1]
     (package_folder,) = folder.glob("lib/python*/site-packages")
-    # What is installed here comes first, then all of this environment, also what it links to.
+    # Packages that are installed here come first, then those of this environment.
     (package_folder / "shared.pth").write_text(f"import site; site.addsitedir({str(own)!r})\n")
     releases = {"ipykernel": ipykernel, "anywidget": anywidget}
     wanted = [f"{name}=={release}" for name, release in releases.items() if release]
@@ -46,10 +46,10 @@ def kernel(folder: Path, ipykernel: str | None, anywidget: str | None) -> Path:
 
 
 def main() -> int:
-    """Run all, and print a line for each."""
+    """Run all releases, and print a line for each."""
     failed = 0
     for ipykernel in IPYKERNEL:
-        # Kernels without subshells hear a click when the cell has ended.
+        # Kernels without subshells handle a click when the cell has ended.
         deaf = ipykernel is not None and ipykernel.startswith("6.")
         busy = (BUSY_AND_DEAF, AWAITED_AND_DEAF) if deaf else (BUSY, AWAITED)
         for anywidget in ANYWIDGET:

@@ -1,4 +1,4 @@
-"""Clicks while a cell waits for a job: in marimo, and where it waits by `await`."""
+"""Clicks while a cell waits for a job: in marimo, and in an `await`."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ LEAVES_A_TASK = """def _(session):
 
 
 @pytest.mark.parametrize("cell", [BLOCKS, AWAITS], ids=["blocks", "awaits"])
-def test_marimo_says_that_a_click_waits_for_the_cell(
+def test_marimo_reports_that_a_click_waits_for_the_cell(
     home: Path, page: Page, tmp_path: Path, artifacts: Path, cell: str
 ) -> None:
     del home
@@ -78,7 +78,7 @@ def test_marimo_says_that_a_click_waits_for_the_cell(
         )
         page.screenshot(path=artifacts / "marimo-busy.png")
         assert jobs[1].status() == "QUEUED"
-        # The panel goes on meanwhile.
+        # The panel is updated meanwhile.
         third = long_job(session, bindings=1)
         row = panel.locator(f"[data-job-id='{third.job_id()}']")
         expect(row).to_have_attribute("data-status", "queued")
@@ -148,7 +148,7 @@ def test_a_kernel_without_subshells_acts_at_once_while_a_cell_awaits(
 @pytest.mark.skipif(
     "QSESSION_KERNEL" not in os.environ, reason="for ipykernel 6, see tests.browser.matrix"
 )
-def test_a_click_that_waits_for_a_cell_that_awaits_says_so(
+def test_a_click_reports_that_it_waits_for_an_awaiting_cell(
     lab: jupyter.Lab, page: Page, tmp_path: Path
 ) -> None:
     wait = (
@@ -158,7 +158,7 @@ def test_a_click_that_waits_for_a_cell_that_awaits_says_so(
 
 
 def cancel_what_a_cell_awaits(running: jupyter.Lab, page: Page, folder: Path) -> None:
-    """Cancel a job by a click while a cell awaits it, which nothing else ends soon."""
+    """Cancel a job by a click while a cell awaits it; only the click can end it soon."""
     notebook = running.open(page, notebook_of(folder, OPEN, RUN, "session", AWAITED, "2 + 3"))
     for _ in range(3):
         notebook.run_next()
@@ -167,7 +167,7 @@ def cancel_what_a_cell_awaits(running: jupyter.Lab, page: Page, folder: Path) ->
         notebook.run_next(wait=False)
     row = notebook.panel.locator("[data-status='running']")
     expect(row).to_have_count(1)
-    # Cells come one after the other nevertheless.
+    # Cells still run one after the other.
     expect(page.locator(".jp-InputPrompt", has_text="[*]")).to_have_count(2)
     row.get_by_test_id("qsw-cancel-job").click()
     expect(notebook.panel.locator("[data-status='cancelled']")).to_have_count(1)

@@ -1,4 +1,4 @@
-"""The panel while things go wrong around it."""
+"""The panel during faults of its surroundings."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def notebook_of(folder: Path, *cells: str) -> Path:
 
 
 def the_session() -> Session:
-    """Return the session that the notebook has opened, by its one job."""
+    """Return the session that the notebook has opened, found by its only job."""
     service = QiskitRuntimeService(channel="local")
     (job,) = eventually(lambda: service.jobs(limit=None))
     assert job.session_id is not None
@@ -95,13 +95,13 @@ def test_a_click_acts_while_a_cell_blocks(lab: Lab, page: Page, tmp_path: Path) 
     expect(row).to_have_attribute("data-status", "cancelled")
     notebook.panel.get_by_test_id("qsw-close").click()
     notebook.panel.get_by_test_id("qsw-confirm").click()
-    # Only this ends the cell: had the click waited for the cell, both would wait for ever.
+    # Only the click ends the cell: if it waited for the cell, both would wait forever.
     notebook.wait_until_idle()
     assert session.status() == "Closed"
 
 
-def test_a_click_that_waits_for_the_cell_says_so(lab: Lab, page: Page, tmp_path: Path) -> None:
-    # As in kernels that cannot hear anything while a cell runs (ipykernel 6).
+def test_a_click_reports_that_it_waits_for_the_cell(lab: Lab, page: Page, tmp_path: Path) -> None:
+    # As in kernels that handle no message while a cell runs (ipykernel 6).
     kernels = "@jupyterlab/apputils-extension:kernels-settings"
     lab.configure(kernels, '{"commsOverSubshells": "disabled"}')
     wait = "import time\nwhile session.details()['accepting_jobs']:\n    time.sleep(0.05)"
@@ -109,7 +109,7 @@ def test_a_click_that_waits_for_the_cell_says_so(lab: Lab, page: Page, tmp_path:
 
 
 def click_while_the_kernel_is_deaf(lab: Lab, page: Page, folder: Path, wait: str) -> None:
-    """Click while a cell waits for the session's end, and see that the panel says what becomes."""
+    """Click while a cell waits for the session's end, and check what the panel shows."""
     notebook = lab.open(page, notebook_of(folder, OPEN, "session", RUN, wait))
     for _ in range(3):
         notebook.run_next()
@@ -123,13 +123,13 @@ def click_while_the_kernel_is_deaf(lab: Lab, page: Page, folder: Path, wait: str
     waiting = notebook.panel.get_by_test_id("qsw-waiting")
     expect(waiting).to_contain_text(f"Cancel job {running.job_id()} acts after the running cell")
     assert running.status() == "RUNNING"
-    # Others act meanwhile, the panel shows it, and the cell ends by it.
+    # Another process closes the session meanwhile: the panel shows it, and the cell ends.
     session.close()
     expect(row).to_have_attribute("data-status", "cancelled")
     expect(waiting).to_have_count(0)
 
 
-def test_a_kernel_that_is_gone_is_said(lab: Lab, page: Page, tmp_path: Path) -> None:
+def test_a_dead_kernel_is_reported(lab: Lab, page: Page, tmp_path: Path) -> None:
     notebook = lab.open(page, notebook_of(tmp_path, OPEN, "session", RUN))
     notebook.run_all()
     session = the_session()

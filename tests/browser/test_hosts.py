@@ -1,4 +1,4 @@
-"""The panel in the hosts other than JupyterLab: each live to the end of a job, and a click."""
+"""The panel in hosts other than JupyterLab: live until the end of a job, and a click."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ WIDGETS_IN_PAGES = ("@jupyter-widgets/html-manager@1.0.15", "requirejs@2.3.8")
 
 
 def steer(panel: Locator) -> None:
-    """See a job come, run and end that the host knows nothing of, and cancel one by a click."""
+    """See a job of another process appear, run and end, and cancel one by a click."""
     session = the_session()
     expect(panel.get_by_test_id("qsw-link")).to_contain_text("live")
     short = long_job(session, bindings=10)
@@ -64,7 +64,7 @@ def test_marimo(home: Path, page: Page, tmp_path: Path, artifacts: Path) -> None
 
 @pytest.fixture(scope="module")
 def cdn(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
-    """Fetch what an exported page takes from a CDN; gives files by the ends of their addresses."""
+    """Fetch what an exported page loads from a CDN; return files by the ends of their URLs."""
     folder = tmp_path_factory.mktemp("cdn")
     command = ["npm", "pack", "--silent", "--pack-destination", str(folder), *WIDGETS_IN_PAGES]
     subprocess.run(command, check=True, cwd=folder)  # noqa: S603  fixed command

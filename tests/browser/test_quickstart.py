@@ -21,7 +21,7 @@ QUICKSTART = Path(__file__).parents[2] / "examples" / "quickstart.ipynb"
 
 
 def long_job(session: Session, bindings: int) -> RuntimeJob:
-    """Send a job whose length grows with the number of bindings; 5000 take minutes."""
+    """Submit a job whose length grows with the number of bindings; 5000 take minutes."""
     angle = Parameter("angle")
     circuit = QuantumCircuit(5, name="long")
     for qubit in range(5):
@@ -39,7 +39,7 @@ def test_a_session_is_seen_and_steered(lab: Lab, page: Page, artifacts: Path) ->
     panel = notebook.panel
     expect(panel.get_by_test_id("qsw-status")).to_contain_text("In progress, accepting new jobs")
     expect(page.locator(".qsw-statusbar")).to_have_text("Sessions: 1")
-    # Columns that the head shows are of the session that the notebook opened.
+    # The head describes the session that the notebook opened.
     service = QiskitRuntimeService(channel="local")
     (session_id,) = {job.session_id for job in service.jobs(limit=None)}
     assert session_id is not None
@@ -50,7 +50,7 @@ def test_a_session_is_seen_and_steered(lab: Lab, page: Page, artifacts: Path) ->
             "data-status", "completed"
         )
 
-    # The side panel shows the same session, and goes again.
+    # The side panel shows the same session, and is closed again.
     notebook.execute("qsession:show-sessions")
     side = page.locator("#qsession-sessions").get_by_test_id("qsw-panel")
     expect(side).to_have_count(1)
@@ -59,7 +59,7 @@ def test_a_session_is_seen_and_steered(lab: Lab, page: Page, artifacts: Path) ->
     notebook.execute("application:toggle-right-area")
     expect(side).to_have_count(0)
 
-    # Jobs of another process appear while no cell runs: one that runs for minutes, two behind it.
+    # Jobs of another process appear while no cell runs: one that takes minutes, and two behind it.
     session = Session.from_id(session_id, service)
     running, queued = long_job(session, bindings=5000), long_job(session, bindings=5000)
     short = long_job(session, bindings=1)
@@ -77,7 +77,7 @@ def test_a_session_is_seen_and_steered(lab: Lab, page: Page, artifacts: Path) ->
         page.screenshot(path=artifacts / f"quickstart-{shade}.png")
         panel.screenshot(path=artifacts / f"panel-{shade}.png")
 
-    # Clicks cancel the queued one and then the one that runs.
+    # Clicks cancel the queued job and then the running one.
     for job in (queued, running):
         row = rows[job.job_id()]
         row.get_by_test_id("qsw-cancel-job").click()

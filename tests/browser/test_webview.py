@@ -1,7 +1,7 @@
-"""The built view as hosts load it that have no server for it (VS Code, Colab): from a text.
+"""The built view as hosts without a server for static files load it (VS Code, Colab).
 
-anywidget's own front end imports it from a `blob:` address into a page whose policy allows that
-and nothing else: no network, no `eval`, no import map.
+anywidget's own front end imports it from a `blob:` URL, in a page whose policy allows nothing
+else: no network, no `eval`, no import map.
 """
 
 from __future__ import annotations
@@ -34,16 +34,16 @@ HTML = "<!doctype html>" + "".join(f'<script src="{name}"></script>' for name in
 
 STRICT = f"default-src 'none'; script-src {URL} blob:; style-src 'unsafe-inline'"
 SANDBOX = f"{STRICT}; sandbox allow-scripts"
-"""As in a frame that shares nothing with its page, not even an origin."""
+"""The policy of a frame without an origin."""
 NO_BLOBS = STRICT.replace(" blob:", "")
 
 RUNNING = 1
-"""The code of its state in the lower bits of a job's byte."""
+"""The bits of a job's byte that hold its state."""
 
 
 @pytest.fixture
 def panel(home: Path) -> Iterator[SessionPanel]:
-    """Return a panel whose messages no kernel carries."""
+    """Yield a panel without a kernel."""
     del home
     session = Session(backend="fake_manila")
     yield SessionPanel(session)
@@ -51,13 +51,13 @@ def panel(home: Path) -> Iterator[SessionPanel]:
 
 
 def state_of(panel: SessionPanel) -> dict[str, Any]:
-    """Return what the kernel sends of a panel, its bytes as numbers."""
+    """Return the state that the kernel sends for a panel, with bytes as numbers."""
     state = panel.get_state()
     return {**state, "states": list(state["states"])}
 
 
 def show(page: Page, policy: str, state: dict[str, Any]) -> list[str]:
-    """Show a panel in a page with a policy; gives what the page asks the network for."""
+    """Show a panel in a page with a policy; return the page's network requests."""
     asked: list[str] = []
 
     def serve(route: Route) -> None:
@@ -78,8 +78,10 @@ def show(page: Page, policy: str, state: dict[str, Any]) -> list[str]:
 
 
 @pytest.mark.parametrize("policy", [STRICT, SANDBOX], ids=["strict", "sandbox"])
-def test_the_view_needs_nothing_but_its_text(page: Page, panel: SessionPanel, policy: str) -> None:
-    # The view stays as fresh as what it has got last.
+def test_the_view_needs_nothing_but_its_source(
+    page: Page, panel: SessionPanel, policy: str
+) -> None:
+    # The view shows the last message.
     page.clock.set_fixed_time(datetime.now(UTC))
     asked = show(page, policy, state_of(panel))
     view = page.get_by_test_id("qsw-panel")
