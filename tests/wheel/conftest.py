@@ -26,7 +26,7 @@ def wheel() -> Path:
 
 @pytest.fixture(scope="session")
 def installed(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Install the wheel with JupyterLab into a new environment; gives its folder of programs."""
+    """Install the wheel with JupyterLab into a new environment; return its folder of programs."""
     folder = tmp_path_factory.mktemp("venv")
     subprocess.run([sys.executable, "-m", "venv", str(folder)], check=True)  # noqa: S603  ours
     programs = folder / "bin"

@@ -1,4 +1,4 @@
-"""What is in the wheel: all that a user needs, freshly built, and nothing else."""
+"""The contents of the wheel: everything a user needs, freshly built, and nothing else."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def test_contents(wheel: Path) -> None:
         data = next(name for name in names if name.endswith("install.json")).split("/")[0]
         for built in ("widget.js", "widget.css"):
             shipped = archive.read(f"qsession_widget/panel/static/{built}")
-            # A stale build would ship silently: what is in the wheel is what is in the tree.
+            # A stale build would ship unnoticed, so the wheel is compared with the tree.
             assert shipped == (ROOT / "qsession_widget/panel/static" / built).read_bytes()
         prefix = f"{data}/data/{LABEXTENSION}"
         extension = json.loads(archive.read(f"{prefix}/package.json"))

@@ -24,7 +24,7 @@ QUICKSTART = Path(__file__).parents[2] / "examples" / "quickstart.ipynb"
 
 @pytest.fixture
 def no_node(installed: Path) -> dict[str, str]:
-    """Return an environment in which the new one's programs are all that can be found."""
+    """Return environment variables with which only the new environment's programs are found."""
     environment = {**os.environ, "PATH": str(installed)}
     assert shutil.which("node", path=environment["PATH"]) is None
     for name in ("PYTHONPATH", "VIRTUAL_ENV"):
