@@ -1,4 +1,4 @@
-"""The codec, with qiskit-ibm-runtime's encoder and decoder as the oracle, in both directions."""
+"""The codec, compared with qiskit-ibm-runtime's encoder and decoder in both directions."""
 
 from __future__ import annotations
 
@@ -103,7 +103,7 @@ def test_metadata_of_circuits(dumps: Dumps, loads: Loads) -> None:
     circuit = QuantumCircuit(1, metadata={"run": 3, "values": np.arange(3), "when": {"a": 1j}})
     metadata = loads(dumps(circuit)).metadata
     assert metadata["run"] == 3
-    # The official decoder leaves metadata as it is on the wire.
+    # The official decoder does not decode metadata.
     if loads is codec.loads:
         np.testing.assert_array_equal(metadata["values"], np.arange(3))
         assert metadata["when"] == {"a": 1j}
@@ -249,7 +249,7 @@ json_values = st.recursive(
 
 
 @given(json_values)
-def test_plain_json_stays_what_it_is(value: Any) -> None:
+def test_plain_json_is_unchanged(value: Any) -> None:
     assert codec.loads(codec.dumps(value)) == value
     assert official_loads(codec.dumps(value)) == value
 
@@ -266,12 +266,12 @@ def test_plain_json_stays_what_it_is(value: Any) -> None:
     ],
     ids=lambda value: type(value).__name__,
 )
-def test_what_has_no_form_on_the_wire(value: Any) -> None:
+def test_values_without_a_form_on_the_wire_are_refused(value: Any) -> None:
     with pytest.raises(CodecError, match="no form on the wire"):
         codec.dumps(value)
 
 
-def test_a_circle_has_no_form_on_the_wire() -> None:
+def test_a_circular_value_is_refused() -> None:
     circle: list[Any] = []
     circle.append(circle)
     with pytest.raises(CodecError, match="no form on the wire"):
@@ -341,11 +341,11 @@ def test_a_small_text_does_not_become_a_large_one(
     cut = base64.b64encode(base64.b64decode(text)[:-9]).decode()
     with pytest.raises(CodecError, match="cut off"):
         codec.loads(tagged("ndarray", cut), most_bytes=1_000_000)
-    # Who reads its own results has no such limit.
+    # Clients that read their own results have no such limit.
     assert codec.loads(tagged("ndarray", text)).shape == (20_000,)
 
 
-def test_pickles_are_not_opened() -> None:
+def test_pickles_are_not_loaded() -> None:
     opened: list[int] = []
 
     class Trap:
@@ -364,7 +364,7 @@ def test_a_type_that_is_not_known_is_named() -> None:
         codec.loads(tagged("settings", {}))
 
 
-def test_a_type_can_be_handed_on_as_it_is() -> None:
+def test_a_type_can_be_passed_on_unread() -> None:
     text = tagged("settings", {"value": json.loads(tagged("complex", [1.0, 2.0]))})
     found = codec.loads(text, opaque=("settings",))
     assert found == {"__type__": "settings", "__value__": {"value": 1 + 2j}}

@@ -12,12 +12,14 @@ if TYPE_CHECKING:
 HERE = Discovery(url="http://127.0.0.1:1", pid=1, version="0.1", token="s3cret")
 
 
-def test_is_read_as_it_was_written(tmp_path: Path) -> None:
+def test_is_read_as_written(tmp_path: Path) -> None:
     folder = tmp_path / "new" / "folder"
     HERE.write(folder)
     assert Discovery.read(folder) == HERE
     assert Discovery.path(folder).stat().st_mode & 0o777 == 0o600
-    assert [file.name for file in folder.iterdir()] == ["runtime.json"], "no leftovers"
+    assert [file.name for file in folder.iterdir()] == ["runtime.json"], (
+        "no temporary files are left"
+    )
 
 
 def test_the_token_is_not_shown() -> None:
@@ -28,12 +30,12 @@ def test_the_token_is_not_shown() -> None:
     "text",
     ["", "{", "null", "[]", "1", '{"url": "u"}', '{"url":"u","pid":"x","version":"","token":""}'],
 )
-def test_what_cannot_be_understood_is_not_there(tmp_path: Path, text: str) -> None:
+def test_an_unreadable_file_counts_as_missing(tmp_path: Path, text: str) -> None:
     Discovery.path(tmp_path).write_text(text)
     assert Discovery.read(tmp_path) is None
 
 
-def test_nothing_is_there(tmp_path: Path) -> None:
+def test_a_missing_file_is_none(tmp_path: Path) -> None:
     assert Discovery.read(tmp_path) is None
     assert Discovery.read(tmp_path / "nowhere") is None
 

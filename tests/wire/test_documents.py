@@ -1,4 +1,4 @@
-"""Documents are read tolerantly, and the local runtime leaves out nothing that it promises."""
+"""Documents are read tolerantly, and the local runtime sends every promised field."""
 
 from __future__ import annotations
 
@@ -30,15 +30,15 @@ SESSION = Session("s", "o", "fake_manila", Mode.DEDICATED, 600, 60, 600, 300, NO
 JOB = Job("j", "o", "fake_manila", "sampler", NOON)
 
 
-def test_what_is_not_known_is_ignored_and_what_is_missing_is_unset() -> None:
+def test_unknown_fields_are_ignored_and_missing_ones_unset() -> None:
     found = read(JobDocument, {"id": "j", "state": {"status": "Pondering"}, "new": {"x": 1}})
     assert found.state
-    assert found.state.status == "Pondering", "a state of a newer service"
+    assert found.state.status == "Pondering", "an unknown state"
     assert found.qsession is msgspec.UNSET
 
 
 @pytest.mark.parametrize("damaged", [None, 5, "text", [1], {"status": None}])
-def test_what_cannot_be_read_counts_as_left_out(damaged: object) -> None:
+def test_an_unreadable_field_counts_as_missing(damaged: object) -> None:
     found = read(
         JobDocument, {"id": "j", "backend": "b", "state": damaged, "tags": damaged, "program": 3}
     )
@@ -48,7 +48,7 @@ def test_what_cannot_be_read_counts_as_left_out(damaged: object) -> None:
     assert extras.attempts == 2
 
 
-def test_numbers_are_read_where_a_text_is_wanted() -> None:
+def test_numbers_are_accepted_as_text() -> None:
     assert read(JobDocument, {"id": 7, "tags": [1, "x"]}).tags == ["1", "x"]
     assert read(JobDocument, {"id": 7}).id == "7"
 
@@ -69,7 +69,7 @@ def test_a_document_without_an_id_is_an_error(found: Any) -> None:
 
 
 def left_out(document: Document) -> set[str]:
-    """Name the fields that a document, or one within it, leaves out though it is always sent."""
+    """Return the required fields that a document, or one inside it, lacks."""
     found = set()
     for name in document.__struct_fields__:
         value = getattr(document, name)
@@ -80,7 +80,7 @@ def left_out(document: Document) -> set[str]:
     return found
 
 
-def test_the_runtime_sends_all_that_it_always_sends() -> None:
+def test_the_runtime_sends_every_required_field() -> None:
     changed = msgspec.structs.replace(SESSION, transitions=((SessionState.OPEN, NOON),))
     estimate = StartEstimate(2.0, "a guess")
     for document in (
@@ -99,7 +99,7 @@ def test_keys_are_sent_in_the_order_of_the_fields() -> None:
     ]
 
 
-def test_what_the_runtime_sends_is_read_as_it_was_built() -> None:
+def test_what_the_runtime_sends_is_read_unchanged() -> None:
     session = serializers.session_document(SESSION, now=NOON, rate=1.0, policy="shared")
     job = serializers.job_document(JOB, queue_position=1, estimate=None)
     for document in (session, job):

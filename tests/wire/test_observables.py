@@ -1,4 +1,4 @@
-"""Small observables are observables."""
+"""Observables in every form, small ones included."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ SMALL = 3e-12
         [["YY", {"ZZ": SMALL}], [{"ZI": 1.0}, SparsePauliOp("XX", 1e-300)]],
     ],
 )
-def test_coefficients_stay_what_they_are(given: Any) -> None:
+def test_coefficients_are_unchanged(given: Any) -> None:
     found = observables.read(given).tolist()
     expected = {"ZZ": SMALL, "XX": -2 * SMALL}
     if isinstance(given, list):
@@ -40,7 +40,7 @@ def test_others_are_read_as_qiskit_reads_them(given: Any) -> None:
 
 
 @pytest.mark.parametrize("given", [{}, {"ZZ": 0.0}, {"ZZ": 1e-12j}, {"Z": "x"}, 5, None])
-def test_what_is_none_is_refused(given: Any) -> None:
+def test_invalid_observables_are_refused(given: Any) -> None:
     with pytest.raises((TypeError, ValueError)):
         observables.read(given)
 

@@ -1,6 +1,6 @@
-"""What is encoded is decoded as it was, or is found before it is sent.
+"""Circuits are decoded as they were encoded, or are refused before they are sent.
 
-The instructions are taken from Qiskit's own lists, so that a new one fails here until it is tried.
+The instructions come from Qiskit's own lists, so that a new one fails here until it is covered.
 """
 
 from __future__ import annotations
@@ -54,12 +54,12 @@ def again(circuit: QuantumCircuit) -> QuantumCircuit:
     before = [(each.name, each.qubits, each.clbits) for each in circuit.data]
     text = codec.encode_circuit(circuit)
     after = [(each.name, each.qubits, each.clbits) for each in circuit.data]
-    assert after == before, "what is sent is not changed by it"
+    assert after == before, "encoding does not change the circuit"
     return codec.decode_circuit(text, oldest=codec.SERVICE_OLDEST_QPY_VERSION)
 
 
 def packed(data: bytes) -> str:
-    """Give the text of a circuit that another client has written."""
+    """Return a circuit's text as another client writes it."""
     return base64.b64encode(zlib.compress(data)).decode()
 
 
@@ -78,7 +78,7 @@ def assert_same(one: QuantumCircuit, other: QuantumCircuit) -> None:
 
 
 def matrix(circuit: QuantumCircuit) -> Any:
-    """Give what a circuit does, by definitions all the way down."""
+    """Return a circuit's matrix, computed from the definitions of its gates."""
     if any(isinstance(each.operation, library.Initialize) for each in circuit.data):
         return Statevector(circuit.decompose(reps=9)).data
     return Operator(circuit.decompose(reps=9)).data
@@ -147,7 +147,7 @@ MADE: dict[str, Callable[[], Any]] = {
     "UnitaryGate": lambda: library.UnitaryGate(UNITARY, label="mine"),
     "WeightedSumGate": lambda: library.WeightedSumGate(2, [1, 2]),
 }
-"""Those gates of the library that need arguments of a certain kind."""
+"""Gates of the library that need arguments of a certain kind."""
 
 NEEDS_A_DEVICE = {"WeightedSumGate"}
 """Gates without a definition, which the transpiler makes where there are more qubits."""
@@ -160,7 +160,7 @@ LIBRARY = sorted(
 
 
 def made(name: str) -> Any:
-    """Make a gate of the library: whole numbers are how many, others are angles."""
+    """Create a gate of the library: whole numbers are counts, others are angles."""
     if name in MADE:
         return MADE[name]()
     kind = getattr(library, name)
@@ -187,12 +187,12 @@ def test_gates_of_the_library(name: str) -> None:
     if [each.operation for each in found.data] == [each.operation for each in sent.data]:
         assert found == sent
         return
-    # Sent by its definition: it does the same, the global phase included.
+    # Sent as its definition: the same matrix, global phase included.
     np.testing.assert_allclose(matrix(found), matrix(sent), atol=1e-9)
 
 
 @pytest.mark.parametrize("name", sorted(get_standard_gate_name_mapping()))
-def test_standard_instructions_come_back_as_they_were(name: str) -> None:
+def test_standard_instructions_are_decoded_unchanged(name: str) -> None:
     operation = get_standard_gate_name_mapping()[name].to_mutable()
     if name != "delay":
         operation.label = "mine"
@@ -220,11 +220,11 @@ def test_standard_instructions_come_back_as_they_were(name: str) -> None:
     ],
     ids=lambda each: each.name,
 )
-def test_other_operations_come_back_as_they_were(operation: Operation) -> None:
+def test_other_operations_are_decoded_unchanged(operation: Operation) -> None:
     assert_same(again(of(operation)), of(operation))
 
 
-def test_what_is_lost_is_unrolled_wherever_it_is() -> None:
+def test_gates_that_qpy_loses_are_unrolled_at_any_depth() -> None:
     lost, ways = library.AndGate(2), QuantumCircuit(4, 1)
     own = QuantumCircuit(3, name="own")
     own.append(lost, [0, 1, 2])
@@ -233,7 +233,7 @@ def test_what_is_lost_is_unrolled_wherever_it_is() -> None:
     ways.append(own.to_gate().control(1), [0, 1, 2, 3])
     ways.append(AnnotatedOperation(lost, [InverseModifier(), ControlModifier(1)]), [3, 0, 1, 2])
     ways.append(lost.inverse(), [2, 1, 0])
-    # QPY's reader stumbles over the label of this one.
+    # QPY cannot read the label of this one.
     ways.append(library.CXGate(ctrl_state=0, label="open"), [0, 3])
     np.testing.assert_allclose(matrix(again(ways)), matrix(ways), atol=1e-9)
     ways.measure(0, 0)
@@ -243,7 +243,7 @@ def test_what_is_lost_is_unrolled_wherever_it_is() -> None:
     np.testing.assert_allclose(matrix(block), matrix(of(lost)), atol=1e-9)
 
 
-def test_what_has_no_form_and_no_definition_is_named() -> None:
+def test_gates_without_form_and_definition_are_named() -> None:
     class Odd(Gate):  # type: ignore[misc] # qiskit has no types
         def __init__(self, size: int, more: int) -> None:
             super().__init__("odd", size + more, [object()])
@@ -305,7 +305,7 @@ def test_delays_of_different_units_have_different_texts() -> None:
     assert len({text(132, unit) for unit in UNITS}) == len(UNITS)
 
 
-def test_who_knows_only_qiskit_is_sent_delays_that_it_reads_rightly() -> None:
+def test_delays_for_services_that_only_know_qiskit() -> None:
     sent = QuantumCircuit(2)
     sent.delay(132, 0, unit="us")
     sent.delay(100, 1)
@@ -352,7 +352,7 @@ def test_constant_lengths_are_worked_out(length: Callable[[], Any], seconds: flo
     assert delay.duration == pytest.approx(seconds, rel=1e-12)
 
 
-def test_lengths_that_are_not_known_are_said() -> None:
+def test_unknown_lengths_are_reported() -> None:
     sent = QuantumCircuit(1)
     sent.delay(sent.add_stretch("wide"), 0)
     with pytest.raises(InvalidInputError, match="stretch 'wide'"):
@@ -374,12 +374,12 @@ def test_transpiling_leaves_delays_as_they_are(level: int) -> None:
     manager = generate_preset_pass_manager(level, backend=device, seed_transpiler=1)
     sent = QuantumCircuit(2, 1)
     sent.h(0)
-    # The first is no multiple of the device's alignment, and of the second no length is known.
+    # The first is not a multiple of the device's alignment, and the second has no known length.
     sent.delay(101, 0)
     sent.delay(A, 1, unit="us")
     sent.cx(0, 1)
     sent.delay(1.5, 0, unit="ns")
-    # Qiskit gives what comes out of definitions its label in another place.
+    # Qiskit attaches labels from definitions elsewhere.
     inside = QuantumCircuit(1, name="waits")
     inside.delay(7, 0, unit="us")
     sent.append(inside.to_instruction(), [1])
@@ -478,7 +478,7 @@ def _whole(found: QuantumCircuit) -> None:
     [_branches, _switch, _for, _while, _variables, _stretches, _boxes, _aliases, _whole],
     ids=lambda change: change.__name__,
 )
-def test_everything_else_comes_back_as_it_was(change: Callable[[QuantumCircuit], None]) -> None:
+def test_everything_else_is_decoded_unchanged(change: Callable[[QuantumCircuit], None]) -> None:
     sent = QuantumCircuit(QuantumRegister(3, "q"), ClassicalRegister(3, "c"))
     sent.measure(0, 0)
     change(sent)
@@ -526,11 +526,11 @@ def test_numbers_that_are_not_finite_are_found(value: float) -> None:
 @pytest.mark.parametrize(
     "value", [1, True, np.float64(0.1), np.float32(0.1), np.int64(3), np.uint8(2), 1e300, -0.0]
 )
-def test_other_numbers_come_back(value: float) -> None:
+def test_other_numbers_are_decoded_unchanged(value: float) -> None:
     assert again(of(library.RXGate(value))).data[0].params == [float(value)]
 
 
-# What is not read
+# Texts that are refused
 
 
 def test_old_and_foreign_texts_are_refused_before_qiskit_reads_them(

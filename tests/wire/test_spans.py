@@ -1,4 +1,4 @@
-"""Execution spans are those of qiskit-ibm-runtime, made when they are looked at."""
+"""Execution spans are objects of qiskit-ibm-runtime, created on access."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def test_our_client_gives_the_official_objects() -> None:
     assert codec.loads(codec.dumps(found)) == OFFICIAL
 
 
-def test_a_result_that_is_not_looked_at_costs_no_import() -> None:
+def test_an_unread_result_costs_no_import() -> None:
     code = (
         "import copy, sys\n"
         "from qsession_widget.wire import codec\n"

@@ -36,7 +36,7 @@ NOT_ACCEPTING = "In progress, not accepting new jobs"
         ("paused", True, "Paused"),
     ],
 )
-def test_a_session_in_words(state: str, *, accepting: bool, said: str) -> None:
+def test_descriptions_of_sessions(state: str, *, accepting: bool, said: str) -> None:
     assert session_status(state, accepting_jobs=accepting) == said
 
 
@@ -62,11 +62,11 @@ def test_a_session_in_words(state: str, *, accepting: bool, said: str) -> None:
         ({"state": {"status": "Running"}, "status": "Completed"}, "RUNNING"),
     ],
 )
-def test_a_job_in_words(job: dict[str, Any], said: str) -> None:
+def test_descriptions_of_jobs(job: dict[str, Any], said: str) -> None:
     assert job_status(job) == said
 
 
-def test_which_words_are_final() -> None:
+def test_final_states() -> None:
     assert {"DONE", "ERROR", "CANCELLED"} == FINAL_JOB_STATUS
 
 

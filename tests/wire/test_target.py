@@ -1,4 +1,4 @@
-"""Targets built from the wire's JSON, against those of qiskit-ibm-runtime for the same devices."""
+"""Targets built from JSON, compared with those of qiskit-ibm-runtime for the same devices."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ def test_a_simulator_takes_any_pair_of_qubits(name: str) -> None:
     assert manager.run(circuit).count_ops().get("swap", 0) == 0
 
 
-def test_what_does_not_work_is_left_out() -> None:
+def test_faulty_qubits_and_gates_are_left_out() -> None:
     device = Catalog().get("fake_manila")
     assert device is not None
     properties = {
