@@ -1,4 +1,4 @@
-"""A comm that records what a widget sends to the browser, and on which thread."""
+"""Fixtures: a comm that records what a widget sends to the browser, and on which thread."""
 
 from __future__ import annotations
 
@@ -33,11 +33,11 @@ class Wire:
     messages: list[Message] = field(default_factory=list)
 
     def updates(self) -> list[Message]:
-        """Return the messages that came after a widget was opened."""
+        """Return the messages after a widget's opening."""
         return [message for message in self.messages if message.kind == "comm_msg"]
 
     def opened(self) -> list[dict[str, Any]]:
-        """Return the first state of each widget of ours; what travels as bytes is named only."""
+        """Return the first state of each of our widgets; of binary traits only the names."""
         return [
             {**message.data["state"], **{path[0]: ... for path in message.data["buffer_paths"]}}
             for message in self.messages
@@ -69,7 +69,7 @@ def wire(monkeypatch: pytest.MonkeyPatch) -> Wire:
 
 
 def shown(session: Session) -> SessionPanel:
-    """Return a panel that is on a screen, as the browser reports it."""
+    """Return a panel that the browser reports as visible."""
     panel = SessionPanel(session)
     update = {"method": "update", "state": {"_view_count": 1}, "buffer_paths": []}
     panel._handle_msg({"content": {"data": update}, "buffers": []})
@@ -77,7 +77,7 @@ def shown(session: Session) -> SessionPanel:
 
 
 def answers(wire: Wire) -> list[Any]:
-    """Return what a panel has answered to the browser's questions."""
+    """Return a panel's answers to requests of the browser."""
     custom = [each.data for each in wire.updates() if each.data["method"] == "custom"]
     return [data["content"]["peek"] for data in custom]
 

@@ -1,4 +1,4 @@
-"""What every host asks of the view: one file, that fetches nothing, and is light."""
+"""What every host needs of the view: one small file that fetches nothing."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ LIMIT_BYTES = 60_000
 def test_the_module_is_one_light_file() -> None:
     module = (STATIC / "widget.js").read_text()
     assert len(module.encode()) < LIMIT_BYTES
-    # Hosts without a server for static files (VS Code, Colab) run it from a text: it can import
-    # nothing, neither at its start nor later.
+    # Hosts without a server for static files (VS Code, Colab) run it from its source, so it can
+    # never import anything.
     assert re.findall(r"(?:^|[;}\s])import\s*[\"'{*(]", module) == []
     assert re.findall(r"\bfrom\s*[\"']", module) == []
     assert module.count("export{") == 1

@@ -20,7 +20,7 @@ SAMPLE = Path(__file__).parents[2] / "js" / "tests" / "golden" / "job-states.jso
 
 
 def states_of(encoded: bytes) -> list[int]:
-    """Read what `state_bytes` wrote, as the browser does."""
+    """Decode the output of `state_bytes` as the browser does."""
     found: list[int] = []
     at = 0
     while at < len(encoded):
@@ -52,7 +52,7 @@ def test_the_sample_of_state_bytes_is_as_this_side_writes_it() -> None:
     )
 
 
-def test_a_page_has_what_a_row_shows() -> None:
+def test_a_page_has_every_column_of_a_row() -> None:
     rows = [
         job("j-1", tags=("a", "b")),
         job(
@@ -74,7 +74,7 @@ def test_a_page_has_what_a_row_shows() -> None:
     assert job_columns.state_bytes(rows) == bytes([2, 0, 15])
 
 
-def test_what_a_job_does_travels_in_the_byte_of_its_state() -> None:
+def test_a_jobs_stage_is_part_of_its_state_byte() -> None:
     stages = Stages(NOON + timedelta(seconds=1), NOON + timedelta(seconds=1.25))
     rows = [
         job("j-1", "Running", sub_status="preparing", pubs=3),
@@ -88,7 +88,7 @@ def test_what_a_job_does_travels_in_the_byte_of_its_state() -> None:
     assert page["stages"] == [None, [1000, 1250, None], None]
 
 
-def test_the_first_estimates_travel_with_what_they_are_inferred_from() -> None:
+def test_the_first_estimates_are_sent_with_their_basis() -> None:
     def waits(seconds: int, basis: str) -> JobRow:
         estimate = Estimate(NOON + timedelta(seconds=seconds), basis)
         return job(str(seconds), "Queued", estimate=estimate)
@@ -102,7 +102,7 @@ def test_the_first_estimates_travel_with_what_they_are_inferred_from() -> None:
     assert len(job_columns.estimates(waits(at, "a guess") for at in range(1000))["jobs"]) == 64
 
 
-def test_what_is_long_is_cut() -> None:
+def test_long_texts_are_cut() -> None:
     (cut,) = job_columns.page([job("j", tags=("t" * 10_000,) * 100, program_id="p" * 10_000)])[
         "tags"
     ]
@@ -131,12 +131,12 @@ def test_a_long_run_of_states_is_short() -> None:
     assert states_of(encoded) == [0] * 200_000
 
 
-def test_equal_reasons_travel_once() -> None:
+def test_equal_reasons_are_sent_once() -> None:
     cancelled = [job(str(at), "Cancelled", reason="The session was cancelled.") for at in range(99)]
     assert job_columns.reasons([job("a"), *cancelled]) == [["The session was cancelled.", 1, 99]]
 
 
-def test_the_newest_reasons_travel_as_far_as_there_is_space() -> None:
+def test_the_newest_reasons_are_sent_up_to_a_limit() -> None:
     failed = [job(str(at), "Failed", reason=f"{at}: {'x' * 500}") for at in range(100)]
     found = job_columns.reasons(failed)
     assert [first for _, first, _ in found] == [99, 98, 97]

@@ -50,7 +50,7 @@ def test_a_session_without_jobs_waits_for_the_first() -> None:
     assert kinds(job("j", "Queued"), **known) == []
 
 
-def test_nothing_is_counted_that_is_not_known() -> None:
+def test_there_is_no_countdown_without_its_figures() -> None:
     opened = {"state": "open", "accepting_jobs": True}
     assert kinds(details=opened, created_at=NOON) == []
     assert kinds(details={**ACTIVE, "interactive_timeout": None, "max_time": None}) == []
@@ -59,7 +59,7 @@ def test_nothing_is_counted_that_is_not_known() -> None:
     assert kinds(details={}, simulator=True) == []
 
 
-def test_text_has_them_all() -> None:
+def test_text_lists_all_countdowns() -> None:
     text = as_text(snapshot(job("j"), details=ACTIVE, now=NOON + timedelta(seconds=60)))
     assert "idle time left: 30.0 s of 1 min 00 s" in text
     assert "time left: 9 min 00 s of 10 min 00 s" in text

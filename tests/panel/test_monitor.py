@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 
 class View:
-    """A listener that keeps what it is shown."""
+    """A listener that records what it is shown."""
 
     looked_at = True
 
@@ -49,13 +49,13 @@ class BrokenView(View):
 
 
 def connected(folder: Path) -> QiskitRuntimeService:
-    """Join a runtime of another user, which this process does not start again."""
+    """Join another user's runtime, which this process does not restart."""
     found = Discovery.read(folder)
     assert found is not None
     return QiskitRuntimeService(channel="local", url=found.url, token=found.token)
 
 
-def test_a_server_that_goes_away_is_said_and_comes_back(tmp_path: Path) -> None:
+def test_an_unreachable_server_is_reported_until_it_returns(tmp_path: Path) -> None:
     view = View()
     with running(tmp_path) as folder:
         service = connected(folder)
@@ -70,12 +70,12 @@ def test_a_server_that_goes_away_is_said_and_comes_back(tmp_path: Path) -> None:
     monitor.close_session()
     eventually(lambda: [notice.level for notice in view.notices] == ["error"])
     with running(tmp_path, "--port", port):
-        # Another token: the old one is refused, which is said as well.
+        # With another token: the old one is refused, which is reported too.
         eventually(lambda: "401" in (monitor.snapshot.link.error or "") or monitor.alive)
         assert monitor.alive
 
 
-def test_a_poll_starts_no_runtime_that_somebody_ended(own_runtime: Path) -> None:
+def test_a_poll_does_not_start_a_stopped_runtime(own_runtime: Path) -> None:
     session = Session(backend="fake_manila")
     monitor, view = Monitor.of(session), View()
     monitor.add(view)
@@ -121,7 +121,7 @@ def test_the_threads_end_with_the_session(runtime: Path) -> None:
     eventually(lambda: not [each for each in threading.enumerate() if each.name.startswith(name)])
 
 
-def test_a_view_that_cannot_draw_harms_no_other(runtime: Path) -> None:
+def test_a_view_that_cannot_draw_does_not_affect_others(runtime: Path) -> None:
     del runtime
     session = Session(backend="fake_manila")
     monitor = Monitor.of(session)
@@ -136,7 +136,7 @@ def test_a_view_that_cannot_draw_harms_no_other(runtime: Path) -> None:
 def test_polls_where_the_service_cannot_hold_requests(runtime: Path) -> None:
     del runtime
     service = QiskitRuntimeService(channel="local")
-    # What IBM's service answers to the question for our features.
+    # IBM's service answers so to a request for features.
     service._features = frozenset()
     session = Session(service, backend="fake_manila")
     monitor = Monitor.of(session)
@@ -148,7 +148,7 @@ def test_polls_where_the_service_cannot_hold_requests(runtime: Path) -> None:
     eventually(lambda: not monitor.alive)
 
 
-def test_a_command_is_answered_also_after_the_end(runtime: Path) -> None:
+def test_a_command_is_answered_after_the_sessions_end(runtime: Path) -> None:
     del runtime
     session = Session(backend="fake_manila")
     monitor, view = Monitor.of(session), View()
@@ -172,14 +172,14 @@ def test_listeners_are_held_weakly(runtime: Path) -> None:
 
 
 class Asker(View):
-    """A listener that cannot take an answer, as a panel whose comm is gone."""
+    """A listener that cannot take an answer, like a panel whose comm is closed."""
 
     def answer(self, answer: dict[str, Any]) -> None:
         raise OSError(f"no comm for {answer}")
 
 
 class Unknowing(View):
-    """A listener that cannot say whether anybody looks."""
+    """A listener that raises when it is asked whether it is visible."""
 
     def __getattribute__(self, name: str) -> Any:
         if name == "looked_at":
@@ -187,7 +187,7 @@ class Unknowing(View):
         return super().__getattribute__(name)
 
 
-def test_a_view_that_fails_at_anything_ends_no_monitor(runtime: Path) -> None:
+def test_a_failing_view_does_not_end_the_monitor(runtime: Path) -> None:
     del runtime
     session = Session(backend="fake_manila")
     monitor = Monitor.of(session)
@@ -203,7 +203,7 @@ def test_a_view_that_fails_at_anything_ends_no_monitor(runtime: Path) -> None:
     eventually(lambda: not monitor.alive)
 
 
-def test_a_deleted_job_is_gone_from_every_view(runtime: Path) -> None:
+def test_a_deleted_job_leaves_every_view(runtime: Path) -> None:
     del runtime
     session = Session(backend="fake_manila")
     jobs = [Sampler(session).run(bell(), shots=1) for _ in range(3)]
@@ -224,10 +224,10 @@ def test_a_deleted_job_is_gone_from_every_view(runtime: Path) -> None:
 
 
 @pytest.mark.parametrize("many", [45])
-def test_a_service_without_our_additions_is_asked_for_little(
+def test_a_service_without_extensions_gets_few_requests(
     many: int, slow_runtime: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """However many jobs wait; and nothing that happens to them is missed."""
+    """However many jobs wait; and no change is missed."""
     del slow_runtime
     monkeypatch.setattr(service_module, "PAGE", 10)
     service = QiskitRuntimeService()
@@ -251,7 +251,7 @@ def test_a_service_without_our_additions_is_asked_for_little(
     first = monitor.snapshot.beat
     eventually(lambda: monitor.snapshot.every_seconds > 2)
     assert len(asked) <= 3 * (monitor.snapshot.beat - first + 1)
-    # The end of the queue, more than are asked for by their ids, what is new, and what is gone.
+    # The end of the queue, more jobs than are requested by id, new jobs, and deleted ones.
     other = Session.from_id(str(session.session_id))
     jobs[-1].cancel()
     monitor.refresh()
@@ -272,7 +272,7 @@ def test_a_service_without_our_additions_is_asked_for_little(
     assert {row.state for row in monitor.snapshot.jobs} == {"Cancelled"}
 
 
-def test_many_jobs_of_a_simulator_are_asked_for_by_turns(
+def test_many_jobs_of_a_simulator_are_requested_in_turns(
     slow_runtime: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     del slow_runtime
@@ -294,7 +294,7 @@ def test_many_jobs_of_a_simulator_are_asked_for_by_turns(
     eventually(lambda: all(row.final for row in monitor.snapshot.jobs))
 
 
-def test_who_is_not_looked_at_is_drawn_less_and_less_often(
+def test_a_hidden_view_is_updated_less_and_less_often(
     runtime: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     del runtime

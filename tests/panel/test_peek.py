@@ -50,7 +50,7 @@ def test_a_job_without_a_result_has_its_reason_and_options(slow_runtime: Path) -
     assert found["results"] == []
 
 
-def test_however_much_there_is_the_answer_is_small() -> None:
+def test_the_preview_is_small_for_any_job() -> None:
     bits = BitArray(np.arange(2**16, dtype=">u4").view(np.uint8).reshape(-1, 4), 32)
     counts = module._counts(bits)
     assert len(counts["counts"]) == module.MOST_ROWS
@@ -62,12 +62,14 @@ def test_however_much_there_is_the_answer_is_small() -> None:
     assert [len(part) for part in next(module._flat(options))] == [40, 40]
 
 
-def test_what_is_no_number_is_none() -> None:
+def test_values_that_are_not_numbers_are_none() -> None:
     assert module._values(np.array(np.nan), None)["values"] == [["", None, None]]
     assert module._values(np.array([1.0]), np.array([np.inf]))["values"] == [["0", 1.0, None]]
 
 
-def test_no_more_is_fetched_than_is_shown(runtime: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_nothing_is_fetched_that_is_not_shown(
+    runtime: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     del runtime
     monkeypatch.setattr(module, "_LARGEST_INPUTS", 200)
     monkeypatch.setattr(module, "_LARGEST_RESULT", 200)
@@ -82,10 +84,10 @@ def test_no_more_is_fetched_than_is_shown(runtime: Path, monkeypatch: pytest.Mon
         "Its result is large, so it is not fetched here.",
     ]
     assert (found["options"], found["results"]) == ([], [])
-    assert found["pubs"] == 1, "which this process knows by itself"
+    assert found["pubs"] == 1, "this process knows it already"
 
 
-def test_a_look_does_not_use_up_the_result_of_a_private_job(runtime: Path) -> None:
+def test_a_preview_does_not_consume_the_result_of_a_private_job(runtime: Path) -> None:
     del runtime
     options = {"environment": {"private": True}}
     with Session(backend="fake_manila") as session:

@@ -1,4 +1,4 @@
-"""A scanner over everything that a notebook may save."""
+"""A scanner over everything that a notebook may save, for secrets."""
 
 from __future__ import annotations
 
@@ -25,12 +25,12 @@ SECRETS = ("crn:v1", ACCOUNT, "Bearer ey")
 
 
 def found_in(saved: Any, *secrets: str) -> list[str]:
-    """Return the secrets that stand anywhere in something that is saved."""
+    """Return the secrets that occur anywhere in saved data."""
     text = json.dumps(saved, default=repr)
     return [secret for secret in (*SECRETS, *secrets) if secret.lower() in text.lower()]
 
 
-def test_nothing_that_is_saved_identifies_the_account(
+def test_saved_state_does_not_identify_the_account(
     runtime: Path, wire: Wire, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     Session(backend="fake_manila").cancel()
@@ -52,7 +52,7 @@ def test_nothing_that_is_saved_identifies_the_account(
             f"no access to {CRN}, Authorization: Bearer eyJhbG {token}", status_code=403
         )
 
-    # What a service says when it refuses is what holds the account most often.
+    # Error messages of services are the likeliest to contain the account.
     monkeypatch.setattr(service.api, "cancel_job", refuses)
     click(panel, {"do": "cancel_job", "job_id": job.job_id()})
     eventually(lambda: panel.notice["level"] == "error")
@@ -70,17 +70,17 @@ def test_nothing_that_is_saved_identifies_the_account(
     assert HIDDEN in panel.link["error"]
     assert HIDDEN in panel.notice["text"]
     assert found_in(saved, token) == []
-    # The scanner itself finds what is there.
+    # The scanner finds secrets at all.
     assert found_in({"deep": [CRN.upper(), token]}, token) == ["crn:v1", ACCOUNT, token]
     session.cancel()
 
 
-def test_a_reason_is_cleaned() -> None:
+def test_secrets_are_removed_from_a_reason() -> None:
     job = {"id": "j", "state": {"status": "Failed", "reason": f"instance {CRN} has no access"}}
     assert JobRow.from_json(job).reason == f"instance {HIDDEN} has no access"
 
 
-def test_what_is_no_secret_stays() -> None:
+def test_other_texts_are_unchanged() -> None:
     for text in (
         "Job d3k1f2s0v6qs73a8r0a1 was cancelled.",
         "f47ac10b-58cc-4372-a567-0e02b2c3d479",

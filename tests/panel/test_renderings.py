@@ -50,7 +50,7 @@ def snapshot(*jobs: JobRow, **changes: object) -> Snapshot:
     return replace(seen, **changes)  # type: ignore[arg-type]
 
 
-def test_text_says_what_there_is() -> None:
+def test_text_describes_a_session() -> None:
     text = as_text(snapshot(job("j-1"), job("j-2", "Failed", reason="too wide")))
     assert "Session s-1 on fake_manila: In progress, accepting new jobs" in text
     assert "time left: 9 min 00 s" in text
@@ -65,7 +65,7 @@ def test_text_of_many_jobs_is_short() -> None:
     assert "and 80 older jobs" in text
 
 
-def test_text_says_what_is_wrong() -> None:
+def test_text_reports_errors() -> None:
     link = Link(LinkState.RETRYING, NOON, "no route")
     assert "no answer from the service: no route" in as_text(snapshot(link=link))
 
@@ -85,13 +85,13 @@ def test_html_escapes_all_that_comes_from_the_service() -> None:
     assert html.count("&lt;img src=x onerror=alert(1)&gt;") == 10
 
 
-def test_html_says_when_it_was_true() -> None:
+def test_html_names_the_time_of_its_state() -> None:
     html = as_html(snapshot(job("j-1")))
     assert "as of 2026-11-22 12:01:00 UTC" in html
     assert "<code>j-1</code>" in html
 
 
-def test_terminal_draws_what_there_is() -> None:
+def test_terminal_draws_a_session() -> None:
     console = Console(width=100, record=True, file=None, quiet=False)
     with console.capture() as captured:
         console.print(render(snapshot(job("j-1"), job("j-2", "Mystery")), "[bold]a note"))

@@ -53,13 +53,13 @@ def test_a_job_is_read_with_its_stages() -> None:
     assert row.estimate is None
 
 
-def test_stages_stay_and_the_sub_status_goes_with_the_end() -> None:
+def test_at_the_end_stages_stay_and_the_sub_status_goes() -> None:
     row = JobRow.from_json(changed(RUNNING, "Completed"), NOON)
     assert row.sub_status is None
     assert row.stages is not None
 
 
-def test_a_service_that_says_less_gives_less() -> None:
+def test_a_service_may_leave_fields_out() -> None:
     row = JobRow.from_json({"id": "j", "state": {"status": "Running"}}, NOON)
     assert (row.pubs, row.sub_status, row.stages, row.estimate) == (None, None, None, None)
     assert JobRow.from_json({"id": "j"}, NOON, pubs=2).pubs == 2
@@ -78,7 +78,7 @@ def test_an_estimate_is_a_time_on_the_clock_of_the_service() -> None:
 
 
 @pytest.mark.parametrize("seconds", [None, "2", -1, True, float("nan"), float("inf")])
-def test_what_is_no_length_of_time_is_no_estimate(seconds: object) -> None:
+def test_invalid_estimates_are_ignored(seconds: object) -> None:
     queued = changed(RUNNING, "Queued", estimate={"start_seconds": seconds, "basis": ""})
     assert JobRow.from_json(queued, NOON).estimate is None
 
@@ -110,7 +110,7 @@ def test_usage_is_split_as_far_as_it_is_known() -> None:
     assert UsageSplit.read(extras().usage) is None
 
 
-def test_a_cache_that_was_not_used_is_none() -> None:
+def test_an_unused_cache_is_not_shown() -> None:
     unused = {"hits": 0, "misses": 0, "seconds_saved": 0.0}
     assert CacheFigures.read(extras(cache=unused).cache) is None
     assert CacheFigures.read(extras().cache) is None
@@ -118,7 +118,7 @@ def test_a_cache_that_was_not_used_is_none() -> None:
     assert CacheFigures.read(extras(cache=used).cache) == CacheFigures(3, 1, 0.5)
 
 
-def test_text_and_html_say_all_that_is_known() -> None:
+def test_text_and_html_show_all_usage() -> None:
     seen = snapshot(
         job("j", "Running", sub_status="on_device"),
         details={"state": "active", "usage_time": 12.5},
@@ -137,9 +137,7 @@ def test_text_and_html_say_all_that_is_known() -> None:
 @example([1 / 3, 1 / 3, 1 / 3], 0.0)
 @example([19.97, 19.97, 19.97], 0.0)
 @example([1199.6, 1199.6, 1199.6], 0.0)
-def test_the_parts_of_usage_add_up_to_what_is_said_of_the_whole(
-    parts: list[float], rest: float
-) -> None:
+def test_the_parts_of_usage_add_up_to_the_total_shown(parts: list[float], rest: float) -> None:
     total = max(0.0, sum(parts) + rest)
     said = formatting.usage(
         snapshot(details={"state": "closed", "usage_time": total}, usage=UsageSplit(*parts))
@@ -150,7 +148,7 @@ def test_the_parts_of_usage_add_up_to_what_is_said_of_the_whole(
 
 
 def _said_hundredths(text: str) -> int:
-    """Read a length of time, as hundredths of a second."""
+    """Parse a shown duration into hundredths of a second."""
     sizes = {"h": 360_000, "min": 6_000, "s": 100}
     return sum(
         round(float(number) * sizes[unit])
@@ -163,7 +161,7 @@ def test_jobs_that_overlap_cannot_add_up() -> None:
     assert formatting.usage(seen) == "3.0 s (3.0 s on device, 2.0 s preparing, 0.00 s idle)"
 
 
-def test_text_and_html_count_what_the_running_job_has_spent() -> None:
+def test_text_and_html_count_the_running_jobs_usage() -> None:
     stages = Stages(NOON - timedelta(seconds=3), NOON - timedelta(seconds=1))
     seen = snapshot(
         job("j", "Running", stages=stages),

@@ -1,4 +1,4 @@
-"""What the local runtime says beyond IBM's API, from its worker to the panel's traits."""
+"""Figures beyond IBM's API, from the worker to the panel's traits."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def test_stages_usage_and_estimates_reach_the_panel(
         session = Session(backend="fake_manila", max_time=600)
         panel = shown(session)
         jobs = [Sampler(mode=session).run([circuit()], shots=10) for _ in range(4)]
-        # An estimate rests on jobs that have ended, so the last ones get it while they wait.
+        # An estimate needs jobs that have ended, so only later jobs get one.
         more = [Sampler(mode=session).run([circuit()], shots=10) for _ in range(4)]
         estimates = eventually(lambda: panel.estimates["jobs"])
         at, starts, basis = estimates[0]
@@ -61,7 +61,7 @@ def test_stages_usage_and_estimates_reach_the_panel(
         session.cancel()
 
 
-def test_a_running_job_says_what_it_does(slow_runtime: Path, wire: Wire) -> None:
+def test_a_running_job_shows_its_stage(slow_runtime: Path, wire: Wire) -> None:
     del slow_runtime, wire
     session = Session(backend="fake_vigo")
     panel = shown(session)
@@ -91,6 +91,6 @@ def test_a_clock_that_is_moved_by_hand_is_followed(
             headers={"Authorization": f"Bearer {found.token}"},
             timeout=10,
         ).raise_for_status()
-        # No session changes by it, and still the panel's clock is the runtime's.
+        # No session changes, and still the panel follows the runtime's clock.
         eventually(lambda: panel.beat["now"] == before + 7000)
         session.cancel()

@@ -1,4 +1,4 @@
-"""What 10,000 jobs cost on the wire. The numbers are of messages as they are sent."""
+"""What 10,000 jobs cost on the wire, counted in the messages as sent."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ LIMIT_BYTES = 12_000
 
 @pytest.fixture
 def panel(runtime: Path, wire: Wire) -> Iterator[SessionPanel]:
-    """Return a panel that only the test writes to."""
+    """Yield a panel that only the test writes to."""
     del runtime, wire
     session = Session(backend="fake_manila", max_time=600)
     opened = SessionPanel(session)
@@ -37,7 +37,7 @@ def panel(runtime: Path, wire: Wire) -> Iterator[SessionPanel]:
 
 
 def row(at: int) -> JobRow:
-    """Return a job of a long session: most have ended, every tenth failed, the rest wait."""
+    """Return a job of a long session: most are done, every tenth failed, the rest wait."""
     name = f"d4h{at:05d}s0v6qs73a8r0a1"
     created = NOON + timedelta(seconds=at)
     if at >= COUNT // 2:
@@ -76,7 +76,7 @@ def many(jobs: list[JobRow]) -> Snapshot:
 
 
 def size(message: Message) -> int:
-    """Return the bytes that travel: the JSON, and the buffers beside it."""
+    """Return the bytes that are sent: JSON and buffers."""
     return len(json.dumps(message.data)) + message.buffer_bytes
 
 
@@ -98,7 +98,7 @@ def ended(one: JobRow) -> JobRow:
     )
 
 
-def test_what_happens_to_a_job_costs_little(panel: SessionPanel, wire: Wire) -> None:
+def test_a_change_of_one_job_costs_few_bytes(panel: SessionPanel, wire: Wire) -> None:
     jobs = rows(COUNT)
     changes: dict[str, Any] = {"a beat": jobs}
     running = list(jobs)
@@ -117,7 +117,7 @@ def test_what_happens_to_a_job_costs_little(panel: SessionPanel, wire: Wire) -> 
     assert max(costs.values()) < LIMIT_BYTES, costs
 
 
-def test_a_panel_that_opens_late_has_them_all(panel: SessionPanel) -> None:
+def test_a_panel_that_opens_late_has_all_jobs(panel: SessionPanel) -> None:
     state = panel.get_state()
     ids = [name for at in range(157) for name in state[f"page{at}"]["ids"]]
     assert ids == [each.id for each in rows(COUNT)]

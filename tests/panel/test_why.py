@@ -112,7 +112,7 @@ def test_without_a_session() -> None:
 
 
 @pytest.mark.parametrize("rule", RULES)
-def test_every_rule_names_what_it_rests_on(rule: Any) -> None:
+def test_every_rule_names_its_source(rule: Any) -> None:
     assert rule.document.startswith("https://quantum.cloud.ibm.com/docs/")
     wire = {*_DETAILS.values(), "timestamps", "state_reason", "simulator"}
     assert all(name in wire or name.startswith("qsession.") for name in rule.fields)

@@ -31,7 +31,7 @@ COMPLETED, CANCELLED = 2, 4
 
 @pytest.fixture
 def session(runtime: Path) -> Iterator[Session]:
-    """Open a session that does not outlive the test, since it holds its device."""
+    """Yield a session that is cancelled after the test, since it reserves its device."""
     del runtime
     opened = Session(backend="fake_manila", max_time=600)
     yield opened
@@ -97,7 +97,7 @@ def test_what_the_user_said_of_the_session_is_in_the_head(runtime: Path, wire: W
                 session.progress(wrong)  # type: ignore[arg-type] # refused, not ignored
 
 
-def test_who_has_the_device_travels(session: Session, wire: Wire) -> None:
+def test_the_holder_of_the_device_is_sent(session: Session, wire: Wire) -> None:
     del wire
     panel = SessionPanel(session)
     panel._monitor.remove(panel)
@@ -118,7 +118,7 @@ def test_who_has_the_device_travels(session: Session, wire: Wire) -> None:
     assert panel.head["holder"] is None
 
 
-def test_what_was_kept_is_shown(session: Session, wire: Wire) -> None:
+def test_cache_hits_are_shown(session: Session, wire: Wire) -> None:
     for _ in range(2):
         Sampler(mode=session).run([bell()], shots=10).result()
     SessionPanel(session)
@@ -146,12 +146,12 @@ def test_only_the_monitor_writes(session: Session, wire: Wire) -> None:
     eventually(lambda: list(panel.states) == [COMPLETED])
     click(panel, {"do": "close"})
     eventually(lambda: status_of(panel) == "Closed" and panel.notice["n"] == 1)
-    # The echo of what the browser itself has set is no state of ours.
+    # Echoes of what the browser has set are not our state.
     ours = [each for each in wire.updates() if each.data["method"] == "update"]
     assert {each.thread for each in ours} == {f"qsession-monitor-{session.session_id}"}
 
 
-def test_only_what_changes_travels(session: Session, wire: Wire) -> None:
+def test_only_changes_are_sent(session: Session, wire: Wire) -> None:
     panel = shown(session)
     Sampler(mode=session).run([bell()], shots=10).result()
     eventually(lambda: list(panel.states) == [COMPLETED])
@@ -180,7 +180,7 @@ def test_a_job_that_is_opened_shows_its_result(session: Session, wire: Wire) -> 
     assert message.thread == f"qsession-monitor-{session.session_id}"
 
 
-def test_a_job_that_cannot_be_read_is_said_so(session: Session, wire: Wire) -> None:
+def test_a_job_that_cannot_be_read_is_reported(session: Session, wire: Wire) -> None:
     panel = shown(session)
     click(panel, {"do": "peek", "job_id": "no-such-job"})
     eventually(lambda: answers(wire))
@@ -261,7 +261,7 @@ def test_a_click_cancels_a_running_job(slow_runtime: Path, wire: Wire) -> None:
     session.close()
 
 
-def test_a_refused_command_is_said_and_ends_nothing(session: Session, wire: Wire) -> None:
+def test_a_refused_command_is_reported_and_ends_nothing(session: Session, wire: Wire) -> None:
     del wire
     panel = shown(session)
     click(panel, {"do": "cancel_job", "job_id": "no-such-job"})
@@ -272,7 +272,7 @@ def test_a_refused_command_is_said_and_ends_nothing(session: Session, wire: Wire
     eventually(lambda: status_of(panel) == "Closed")
 
 
-def test_a_command_is_said_to_be_heard_and_then_done(session: Session, wire: Wire) -> None:
+def test_a_command_is_acknowledged_and_then_done(session: Session, wire: Wire) -> None:
     del wire
     panel = shown(session)
     click(panel, {"do": "cancel_job", "job_id": "no-such-job", "ref": "r1"})
@@ -285,9 +285,7 @@ def test_a_command_is_said_to_be_heard_and_then_done(session: Session, wire: Wir
     assert len(panel.commands["heard"]) == len(panel.commands["done"]) == 16
 
 
-def test_who_hears_nothing_by_itself_gets_everything_when_asking(
-    session: Session, wire: Wire
-) -> None:
+def test_a_view_without_updates_gets_everything_on_request(session: Session, wire: Wire) -> None:
     panel = shown(session)
     job = Sampler(mode=session).run([bell()], shots=10)
     eventually(lambda: list(panel.states) == [COMPLETED])
@@ -301,18 +299,20 @@ def test_who_hears_nothing_by_itself_gets_everything_when_asking(
     assert state["commands"]["heard"] == ["r1"]
 
 
-def test_a_panel_is_looked_at_until_somebody_says_otherwise(session: Session, wire: Wire) -> None:
-    # No word of the browser comes while the cell after the panel's runs.
+def test_a_panel_counts_as_visible_until_the_browser_reports_otherwise(
+    session: Session, wire: Wire
+) -> None:
+    # No message of the browser arrives while the next cell runs.
     panel = SessionPanel(session)
     assert panel.looked_at
     started = len(wire.updates())
     eventually(lambda: len(wire.updates()) > started and panel.beat["every"] == 1)
 
 
-def test_a_panel_that_is_never_shown_is_not_looked_at_for_long(
+def test_a_panel_that_is_never_shown_counts_as_hidden_after_a_while(
     session: Session, wire: Wire, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """One that is displayed is, where its host counts no views."""
+    """A displayed panel stays visible where its host counts no views."""
     del wire
     monkeypatch.setattr(widget, "_LOOK_LASTS_SECONDS", 0.0)
     panel = SessionPanel(session)
@@ -321,7 +321,7 @@ def test_a_panel_that_is_never_shown_is_not_looked_at_for_long(
     assert panel.looked_at
 
 
-def test_a_panel_that_no_view_is_counted_of_is_looked_at_for_a_while(
+def test_a_panel_without_counted_views_counts_as_visible_for_a_while(
     session: Session, wire: Wire, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     del wire
@@ -330,7 +330,7 @@ def test_a_panel_that_no_view_is_counted_of_is_looked_at_for_a_while(
     assert panel.looked_at
     panel.set_state({"_view_count": 0})
     assert not panel.looked_at
-    # A view that its host does not count, as in the side panel.
+    # A view that its host does not count, such as the side panel.
     monkeypatch.undo()
     beat = panel.beat["n"]
     click(panel, {"do": "look", "ref": "r1"})
@@ -338,7 +338,7 @@ def test_a_panel_that_no_view_is_counted_of_is_looked_at_for_a_while(
     eventually(lambda: panel.beat["n"] > beat and panel.beat["every"] == 1)
 
 
-def test_a_session_that_is_over_answers_as_well(session: Session, wire: Wire) -> None:
+def test_a_closed_session_answers_as_well(session: Session, wire: Wire) -> None:
     panel = shown(session)
     click(panel, {"do": "close"})
     eventually(lambda: panel.link["state"] == "ended")
@@ -360,7 +360,7 @@ def test_a_session_that_is_over_answers_as_well(session: Session, wire: Wire) ->
         {"do": "cancel_jobs", "job_ids": ["a", 1]},
     ],
 )
-def test_a_message_that_is_not_known_is_logged(
+def test_an_unknown_message_is_logged(
     session: Session, wire: Wire, caplog: pytest.LogCaptureFixture, content: object
 ) -> None:
     del wire
@@ -385,7 +385,7 @@ def test_a_session_displays_as_its_panel(session: Session, wire: Wire) -> None:
     assert again["application/vnd.jupyter.widget-view+json"] == view
 
 
-def test_running_a_cell_again_and_again_grows_nothing(session: Session, wire: Wire) -> None:
+def test_running_a_cell_repeatedly_leaks_nothing(session: Session, wire: Wire) -> None:
     session._repr_mimebundle_()
     threads = set(threading.enumerate())
     for _ in range(10):
@@ -403,7 +403,7 @@ def test_panels_of_one_session_share_a_monitor(session: Session, wire: Wire) -> 
     eventually(lambda: list(first.states) == list(second.states) == [COMPLETED])
 
 
-def test_a_closed_panel_is_shown_nothing_and_replaced(session: Session, wire: Wire) -> None:
+def test_a_closed_panel_gets_no_updates_and_is_replaced(session: Session, wire: Wire) -> None:
     del wire
     panel = panel_of(session)
     assert panel_of(session) is panel
@@ -438,9 +438,9 @@ def test_no_secret_is_in_the_state(session: Session, runtime: Path, wire: Wire) 
     assert found.token not in json.dumps(session._repr_mimebundle_())
 
 
-def test_what_is_no_session_has_no_panel(runtime: Path) -> None:
+def test_only_sessions_have_panels(runtime: Path) -> None:
     del runtime
     with pytest.raises(InvalidInputError, match="'fake_manila' is not a session"):
-        SessionPanel("fake_manila")  # type: ignore[arg-type]  # that is the point
+        SessionPanel("fake_manila")  # type: ignore[arg-type]  # this is what is refused
     with pytest.raises(NotFoundError, match="no-such-session"):
         watch("no-such-session")
