@@ -36,12 +36,12 @@ if TYPE_CHECKING:
 PACKAGE = "qiskit-ibm-runtime"
 PINNED = "0.51.0"
 SHA256 = "8873224137d4eb0e2187813252bc5e84ce73dfce7f17c954d25d51c74a6b4827"
-"""Of the source distribution: tests that are run are tests that were read."""
+"""Of the source distribution: only reviewed tests are run."""
 
 CACHE = Path(__file__).parents[2] / ".cache"
 EXPECTED = Path(__file__).with_name("expected.toml")
 
-# At least ten qubits, and 10,000 shots: what the tests ask of a device.
+# The tests need a device of at least ten qubits that takes 10,000 shots.
 QPU = "fake_algiers"
 QPU_OF = {
     # These measure every qubit of the device in some hundred noisy circuits.
@@ -51,10 +51,10 @@ QPU_OF = {
     "test_noise_learner_v3.py": "fake_manila",
 }
 RUNTIME_OPTIONS = (
-    # Tests look for jobs while they run, and give up while they do.
+    # Some tests look for running jobs, and give up while they run.
     *("--min-job-seconds", "2"),
     *("--workers", "2"),
-    # Devices that tests look for by name: any that begins with "test_eagle", a twin of the first
+    # Devices that tests look for by name: one that begins with "test_eagle", a twin of the first
     # mock device, and one with fractional gates.
     *("--alias", "test_eagle=fake_manila"),
     *("--alias", "ibm_aachen=fake_aachen"),
@@ -62,23 +62,23 @@ RUNTIME_OPTIONS = (
 )
 # 76 tests of the client's own local mode, which never reach a server and simulate for minutes.
 LOCAL_TESTS = "TestFakeBackends"
-# Below a host's name, and not below an address, the client derives the addresses of all services
-# as it does for IBM Cloud's; a proxy leads them to the runtime.
+# From a host's name, but not from an IP address, the client derives the URLs of all services
+# as for IBM Cloud; a proxy leads them to the runtime.
 HOST = "http://qsession.localdomain"
 FILE_TIMEOUT_SECONDS = 900
-# These first, so that no worker is left with one of them at the end.
+# These first, so that none of them runs alone at the end.
 SLOWEST = ("test_sampler_v2.py", "test_job.py", "test_ibm_job.py", "test_backend_serialization.py")
 EARLIER_JOBS = 12
-"""Some tests page through what ran before them: the suite is written for a service in use."""
+"""Some tests page through earlier jobs: the suite is written for a service in use."""
 
 
 @dataclass
 class Outcomes:
-    """What became of each test, by its id; each ran once.
+    """The outcome of each test, by its id; each ran once.
 
     Attributes:
         reasons: why a test failed or was skipped.
-        broken: files that pytest could not run to the end.
+        broken: files that pytest could not run completely.
     """
 
     passed: set[str] = field(default_factory=set)
@@ -88,7 +88,7 @@ class Outcomes:
     broken: dict[str, str] = field(default_factory=dict)
 
     def read(self, report: Path) -> None:
-        """Add what a JUnit report says."""
+        """Add the outcomes of a JUnit report."""
         for case in ET.parse(report).iter("testcase"):  # noqa: S314 - pytest wrote it for us
             name = (
                 f"{case.get('classname', '').removeprefix('test.integration.')}.{case.get('name')}"
@@ -101,7 +101,7 @@ class Outcomes:
                 continue
             (self.skipped if found.tag == "skipped" else self.failed).add(name)
             self.reasons[name] = found.get("message") or ""
-        # What passes, and then fails to clean up, is in the report twice.
+        # A test that passes and then fails to clean up is in the report twice.
         self.passed -= self.failed
 
 
@@ -112,7 +112,7 @@ def main() -> int:
         Exit status: 0 when everything came out as expected.
     """
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    # Most of the time the tests wait for jobs that are made to last.
+    # The tests mostly wait for jobs that are made to last.
     parser.add_argument("--workers", type=int, default=3, help="runtimes, and tests, side by side")
     parser.add_argument(
         "--everything", action="store_true", help="those as well that never reach a server"
@@ -144,11 +144,11 @@ def main() -> int:
 
 
 class DownloadError(Exception):
-    """The source distribution cannot be had, or is another one."""
+    """The source distribution cannot be downloaded, or is not the pinned one."""
 
 
 def download() -> Path:
-    """Return the source distribution, from the registry or from where it was left the last time.
+    """Return the source distribution, from the cache or the registry.
 
     Raises:
         DownloadError: where pip cannot fetch it, or it is not the one that was pinned.
@@ -231,7 +231,7 @@ def _environment(home: Path, place: Path) -> dict[str, str]:
 
 
 def _use(home: Path) -> None:
-    """Let a runtime have a past."""
+    """Run some jobs, so that the runtime has a history."""
     found = process.endpoint(start=False, folder=home)
     circuit = QuantumCircuit(2)
     circuit.h(0)
@@ -285,12 +285,12 @@ def _run_file(
 def compare(
     outcomes: Outcomes, expected: dict[str, dict[str, str]], *, complete: bool
 ) -> list[str]:
-    """Say what did not come out as expected, both ways; what is not named there passes.
+    """Return the differences from what is expected, both ways; unnamed tests must pass.
 
     Args:
         outcomes: of the tests that ran.
         expected: contents of `expected.toml`.
-        complete: whether all tests ran, so that each name there has to be found.
+        complete: whether all tests ran, so that each expected name must occur.
     """
     fails, skips, may_skip = (
         set(expected.get(name, {})) for name in ("failed", "skipped", "may_skip")

@@ -39,7 +39,7 @@ EXPECTED = {
 
 
 def main() -> int:
-    """Run it and report.
+    """Run the session and report.
 
     Returns:
         Exit status: 0 when everything came out as expected.
@@ -59,7 +59,7 @@ def main() -> int:
 
 
 def install() -> Path:
-    """Return the interpreter of an environment with the release, making it where there is none."""
+    """Return the interpreter of an environment with the release, which is created if needed."""
     folder = CACHE / f"{PACKAGE}-{RELEASE}"
     python, done = folder / "bin" / "python", folder / ".installed"
     if not done.exists():
@@ -71,7 +71,7 @@ def install() -> Path:
 
 
 def use(python: Path, home: Path, folder: Path) -> dict[str, Any]:
-    """Run the script, and give what it saw."""
+    """Run the script, and return its findings."""
     found = process.endpoint(start=False, folder=home)
     done = subprocess.run(  # noqa: S603 - ours
         [str(python), "-P", str(SCRIPT)],

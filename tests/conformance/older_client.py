@@ -1,8 +1,8 @@
 """A session of an older release of IBM's client, from its opening to its being found again.
 
 Run by `older.py` in an environment of its own, with that release and nothing of ours. The runtime
-is its proxy for http, so that all its requests end there, but for one: before 0.49 nothing could
-name another IAM than IBM's to it. That is what is replaced below, and nothing else.
+is its HTTP proxy, so that all its requests end there, except one: before 0.49 the address of IAM
+could not be set. That is replaced below, and nothing else.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ HOST = "qsession.localdomain"
 
 
 class LocalTokenManager(IAMTokenManager):  # type: ignore[misc] # it has no types
-    """Asks the runtime's IAM, whatever address it is given."""
+    """Asks the runtime's IAM, whatever address is set."""
 
     def __init__(self, api_key: str, url: str) -> None:
         del url
@@ -30,7 +30,7 @@ class LocalTokenManager(IAMTokenManager):  # type: ignore[misc] # it has no type
 
 
 def main() -> None:
-    """Use a session, and print what was seen as JSON."""
+    """Use a session, and print the findings as JSON."""
     warnings.simplefilter("ignore", DeprecationWarning)
     auth.IAMTokenManager = LocalTokenManager
     service = QiskitRuntimeService(

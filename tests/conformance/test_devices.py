@@ -1,4 +1,4 @@
-"""Every recorded device: the target that we build from the wire is the official client's own."""
+"""Every recorded device: the target that we build from JSON equals the official client's."""
 
 from __future__ import annotations
 

@@ -55,7 +55,7 @@ def app() -> Starlette:
     )
 
 
-def test_there_are_ten() -> None:
+def test_there_are_ten_recorded_jobs() -> None:
     assert len(recorded()) == 10
 
 
@@ -82,12 +82,12 @@ def test_a_recorded_job_is_read(index: int) -> None:
         for ours, theirs in zip(found, expected, strict=True):
             assert all((ours[name] == theirs[name]).all() for name in theirs)
     else:
-        # The decoder for the role makes a primitive's result of it.
+        # The decoder for the role returns a primitive's result.
         (sampled if role == "sampler_v2" else estimated)(found, expected)
 
 
 def sampled(found: Any, raw: Any) -> None:
-    """See that every bit of the raw data is in the result, its flips aside."""
+    """Check that every bit of the raw data is in the result, apart from flips."""
     for pub, item in zip(found, raw, strict=True):
         ours, theirs = pub.data.meas.to_bool_array("little"), item["meas"]
         assert ours.size == theirs.size
@@ -98,7 +98,7 @@ def sampled(found: Any, raw: Any) -> None:
 
 
 def estimated(found: Any, raw: Any) -> None:
-    """See that there is a value with its error for each observable."""
+    """Check that there is a value with its error for each observable."""
     assert 1 <= len(found) <= len(raw)
     for pub in found:
         assert pub.data.evs.shape == pub.data.stds.shape != ()

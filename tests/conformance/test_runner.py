@@ -1,4 +1,4 @@
-"""The runner of the official tests tells each difference from what is expected."""
+"""The runner of the official tests reports each difference from what is expected."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def test_as_expected(may: str) -> None:
     )
 
 
-def test_each_difference_is_told() -> None:
+def test_each_difference_is_reported() -> None:
     found = outcomes(passed={"a.fails", "a.skips"}, failed={"a.may"}, skipped={"a.new"})
     found.broken["test_b.py"] = "no runtime"
     wrong = compare(found, EXPECTED, complete=True)
@@ -47,7 +47,7 @@ def test_each_difference_is_told() -> None:
     assert summary(found, wrong) == "2 passed, 1 failed, 1 skipped; 5 not as expected"
 
 
-def test_a_test_that_is_gone_is_told_if_all_ran() -> None:
+def test_a_missing_test_is_reported_if_all_ran() -> None:
     found = outcomes(passed={"a.may"}, failed={"a.fails"}, skipped=set())
     assert compare(found, EXPECTED, complete=False) == []
     assert compare(found, EXPECTED, complete=True) == [
@@ -87,7 +87,7 @@ def test_another_archive_than_the_pinned_one_is_refused(
     assert not other.exists()
 
 
-def test_a_download_that_fails_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_failed_download_is_reported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(official, "CACHE", tmp_path)
     # A registry that has nothing.
     monkeypatch.setenv("PIP_NO_INDEX", "1")
