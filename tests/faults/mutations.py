@@ -1,4 +1,4 @@
-"""Job bodies that are nearly right: seeded, of the structure and of the bytes."""
+"""Seeded mutations of valid job bodies, in structure and bytes."""
 
 from __future__ import annotations
 
@@ -36,10 +36,10 @@ ODD: tuple[Any, ...] = (
 
 
 class Mutator:
-    """Makes bodies out of good ones.
+    """Mutates valid bodies.
 
     Args:
-        good: JSON objects that a runtime takes.
+        good: valid JSON objects.
         seed: the same seed gives the same bodies.
     """
 
@@ -48,7 +48,7 @@ class Mutator:
         self._random = random.Random(seed)  # noqa: S311 - mutations keep no secret
 
     def bodies(self, count: int) -> Iterator[bytes]:
-        """Return so many bodies."""
+        """Yield so many bodies."""
         for _ in range(count):
             yield self._body()
 
@@ -94,7 +94,7 @@ class Mutator:
         holder[key] = choose.choice(changes)()
 
     def _text(self, value: str) -> str:
-        """Change a text; what is packed is changed inside as often as not."""
+        """Change a text; a compressed one is changed inside in half of the cases."""
         choose = self._random
         try:
             inner = zlib.decompress(base64.b64decode(value, validate=True))
@@ -119,7 +119,7 @@ class Mutator:
                 case 3:
                     found[place:place] = found[place : place + choose.choice((1, 8, 200))]
                 case _:
-                    # The largest numbers are where lengths are believed.
+                    # The largest numbers test fields that are lengths.
                     found[place : place + 4] = choose.choice((b"\xff" * 4, b"\x7f\xff\xff\xff"))
         return bytes(found)
 
@@ -128,7 +128,7 @@ _TYPES = ("QuantumCircuit", "ndarray", "complex", "set", "BitArray", "PubResult"
 
 
 def _places(value: Any) -> Iterator[tuple[Any, Any]]:
-    """Return every place inside a JSON value, as its holder and its key there."""
+    """Yield every place inside a JSON value, as its container and key."""
     keys: list[Any] = []
     if isinstance(value, dict):
         keys = list(value)

@@ -1,4 +1,4 @@
-"""The runtime's process is killed, asked to end, started twice, or finds its place taken."""
+"""The runtime's process is killed, stopped, started twice, or finds its port or folder taken."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def bell() -> QuantumCircuit:
 
 
 def kill(pid: int) -> None:
-    """Kill a process and wait until it is gone; its parent may be this process or not."""
+    """Kill a process and wait until it is gone, whether it is a child of this one or not."""
     os.kill(pid, signal.SIGKILL)
     eventually(partial(gone, pid), "its end")
 
@@ -93,7 +93,7 @@ def folder(own_runtime: Path) -> Iterator[Path]:
 
 
 def test_a_server_that_is_killed_in_the_middle_of_a_queue_loses_nothing(folder: Path) -> None:
-    """Threads wait in result() without new calls; every job ends, and once."""
+    """Threads wait in result() without new calls; every job ends exactly once."""
     service = QiskitRuntimeService(channel="local")
     before = local.endpoint(start=False, folder=folder)
     count = 24
@@ -104,14 +104,14 @@ def test_a_server_that_is_killed_in_the_middle_of_a_queue_loses_nothing(folder: 
             waiting = [pool.submit(job.result) for job in jobs]
             eventually(lambda: states(folder).get("Completed", 0) >= 3, "some results")
             kill(before.pid)
-            # What the store says now can be read while no process changes it.
+            # No process changes the store now.
             ended_before = dict(
                 rows(folder, "select id, ended_at from jobs where ended_at is not null")
             )
             results = [each.result(DEADLINE_SECONDS) for each in waiting]
-        assert 3 <= len(ended_before) < count, "the kill came in the middle"
+        assert 3 <= len(ended_before) < count, "some jobs were unfinished at the kill"
         assert {result[0].data.meas.num_shots for result in results} == {2_000}
-        # The client has ended the session's block only now: its close is the first new call.
+        # The client leaves the session's block only now: its close is the first new call.
     after = local.endpoint(start=False, folder=folder)
     assert after.pid != before.pid
     assert after.url == before.url
@@ -126,8 +126,8 @@ def test_a_server_that_is_killed_in_the_middle_of_a_queue_loses_nothing(folder: 
     assert order == [job.job_id() for job in jobs], "the queue kept its order"
 
 
-def test_a_job_is_not_run_for_ever_where_its_runtime_dies_each_time(folder: Path) -> None:
-    """It is what they may have died of; each death is counted on the disk, and the job says so."""
+def test_a_job_is_not_retried_forever_when_its_runtime_dies_each_time(folder: Path) -> None:
+    """The job may be the cause; each death is counted on disk, and the job's reason names it."""
     command = [*SERVE, str(folder), "--min-job-seconds", "3600"]
     body = {"program_id": "sampler", "backend": "fake_manila", "params": json.loads(_coin())}
     job_id, ends = "", list[dict[str, Any]]()
@@ -173,11 +173,11 @@ def test_a_session_goes_on_after_the_kill_where_it_was(folder: Path) -> None:
     session.cancel()
 
 
-# -- asked to end --------------------------------------------------------------------------
+# -- stopped --------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_a_signal_ends_it_cleanly_and_its_jobs_go_on_at_the_next_start(
+def test_a_signal_ends_it_cleanly_and_its_jobs_resume_at_the_next_start(
     tmp_path: Path, number: signal.Signals
 ) -> None:
     command = [*SERVE, str(tmp_path), "--min-job-seconds"]
@@ -211,10 +211,10 @@ def test_a_signal_ends_it_cleanly_and_its_jobs_go_on_at_the_next_start(
         waiting.join(DEADLINE_SECONDS)
     assert child.returncode == 0, log
     assert "Traceback" not in log
-    assert "Cancel" not in log, "held requests are answered, not cut off"
+    assert "Cancel" not in log, "held requests are answered, not dropped"
     assert held == [304]
     assert not Discovery.path(tmp_path).exists()
-    # One that would be found running had a runtime that died.
+    # After a crash it would be found running.
     assert states(tmp_path) == {"Queued": 2}
     assert rows(tmp_path, "select attempts, interruptions from jobs") == [(0, 0), (0, 0)]
     with running(tmp_path):
@@ -235,20 +235,20 @@ def _coin() -> str:
     return codec.dumps({"pubs": [[bell(), [], 10]]})
 
 
-def test_it_ends_when_there_is_nothing_to_do_but_not_with_an_open_session(tmp_path: Path) -> None:
+def test_it_ends_when_idle_but_not_with_an_open_session(tmp_path: Path) -> None:
     command = [*SERVE, str(tmp_path), "--idle-exit-seconds", "1", "--first-job-seconds", "3"]
     with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as child:  # noqa: S603 - ours
         eventually(lambda: Discovery.read(tmp_path), "a runtime")
         found = local.endpoint(start=False, folder=tmp_path)
         body = {"backend": "fake_manila"}
         ask(found, "POST", "/sessions", json=body)
-        # There are no more requests: the session closes by its own timer, after 3 s.
+        # Without more requests the session closes by its own timer, after 3 s.
         assert child.wait(DEADLINE_SECONDS) == 0
         assert child.stderr is not None
         assert "nothing to do for 1 s" in child.stderr.read()
     assert not Discovery.path(tmp_path).exists()
     query = "select state, (closed_at - created_at) / 1e6 from sessions"
-    assert rows(tmp_path, query) == [("closed", 3.0)], "it lived to see the end of the session"
+    assert rows(tmp_path, query) == [("closed", 3.0)], "it lived until the end of the session"
 
 
 # -- two of them ---------------------------------------------------------------------------
@@ -279,7 +279,7 @@ def test_two_starters_at_once_get_one_server(folder: Path) -> None:
     assert answer.split()[0] == str(local.endpoint(start=False, folder=folder).pid)
 
 
-def test_a_second_server_on_the_same_folder_says_so(folder: Path) -> None:
+def test_a_second_server_on_the_same_folder_is_refused(folder: Path) -> None:
     found = local.endpoint(folder=folder)
     ended = serve(folder)
     assert ended.returncode == 3
@@ -289,10 +289,10 @@ def test_a_second_server_on_the_same_folder_says_so(folder: Path) -> None:
     assert local.endpoint(start=False, folder=folder) == found, "the first one is unharmed"
 
 
-# -- what is in its way --------------------------------------------------------------------
+# -- obstacles --------------------------------------------------------------------
 
 
-def test_a_port_that_is_taken_is_named(tmp_path: Path) -> None:
+def test_an_occupied_port_is_named(tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
         ended = serve(tmp_path, "--port", str(port))
@@ -309,16 +309,14 @@ def test_a_port_that_is_taken_is_named(tmp_path: Path) -> None:
         (["--workers", "many"], 2, "many"),
     ],
 )
-def test_arguments_that_cannot_be(
-    tmp_path: Path, arguments: list[str], status: int, named: str
-) -> None:
+def test_invalid_arguments(tmp_path: Path, arguments: list[str], status: int, named: str) -> None:
     ended = serve(tmp_path, *arguments)
     assert ended.returncode == status
     assert named in ended.stderr
     assert "Traceback" not in ended.stderr
 
 
-def test_a_store_that_cannot_be_read_ends_the_start_with_a_word(tmp_path: Path) -> None:
+def test_an_unreadable_store_ends_the_start_with_an_explanation(tmp_path: Path) -> None:
     (tmp_path / "runtime.db").write_bytes(b"this is no database" * 1000)
     ended = serve(tmp_path)
     assert ended.returncode == 1
@@ -326,7 +324,7 @@ def test_a_store_that_cannot_be_read_ends_the_start_with_a_word(tmp_path: Path) 
     assert "Traceback" not in ended.stderr
 
 
-def test_a_discovery_file_of_a_process_that_is_gone_is_taken_over(folder: Path) -> None:
+def test_a_stale_discovery_file_is_replaced(folder: Path) -> None:
     first = local.endpoint(folder=folder)
     kill(first.pid)
     assert local.status(folder=folder) is None
@@ -336,7 +334,7 @@ def test_a_discovery_file_of_a_process_that_is_gone_is_taken_over(folder: Path) 
     assert second.pid != first.pid
 
 
-def test_a_stranger_on_the_old_port_is_left_alone_and_sees_no_token(
+def test_another_process_on_the_old_port_is_left_alone_and_sees_no_token(
     folder: Path,
 ) -> None:
     shown: list[str] = []
@@ -352,19 +350,19 @@ def test_a_stranger_on_the_old_port_is_left_alone_and_sees_no_token(
         stale.write(folder)
         second = local.endpoint(folder=folder)
         assert second.url != url
-        assert shown, "the client did ask there"
-        assert set(shown) == {""}, "and showed no token"
+        assert shown, "the client connected to it"
+        assert set(shown) == {""}, "and sent no token"
     assert local.endpoint(start=False, folder=folder) == second
     assert ask(second, "GET", "/qsession").status_code == 200
 
 
-def test_a_start_that_fails_ends_the_process_and_says_where(tmp_path: Path) -> None:
+def test_a_failed_start_ends_the_process_and_names_the_log(tmp_path: Path) -> None:
     with running(tmp_path):
         pass
     with closing(sqlite3.connect(tmp_path / "runtime.db")) as connection:
         connection.execute("drop table jobs")
     ended = serve(tmp_path)
-    assert ended.returncode == 1, "3 would say that another one runs"
+    assert ended.returncode == 1, "3 would mean that another one runs"
     assert f"could not start in {tmp_path}" in ended.stderr
     assert "no such table: jobs" in ended.stderr
     assert not Discovery.path(tmp_path).exists()

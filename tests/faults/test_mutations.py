@@ -1,4 +1,4 @@
-"""Thousands of job bodies that are nearly right leave the runtime up and the next job unharmed."""
+"""Mutated job bodies leave the runtime up and the next job unharmed."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ BATCH = 50
 SEED = 20_261_122
 
 LIMITS = {
-    # Some mutations ask for a million times as much.
+    # Some mutations request a million times as much.
     "--max-shots": 5_000,
     "--max-job-seconds": 20,
     "--max-job-memory-bytes": 300 * 2**20,
@@ -77,7 +77,7 @@ def good() -> list[dict[str, Any]]:
     return bodies
 
 
-def test_bodies_that_are_nearly_right_harm_nobody(server: Server) -> None:
+def test_mutated_bodies_do_no_harm(server: Server) -> None:
     bodies = good()
     for body in bodies:
         job = server.ended(server.submit(**body))

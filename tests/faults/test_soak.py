@@ -28,10 +28,10 @@ KILLS = int(os.environ.get("QSESSION_KILLS", "5"))
 """How many; `make soak` kills 200 times."""
 
 JOBS = 6
-"""Of each round: threads that submit one and wait for its result while the kill comes."""
+"""Threads in each round that submit a job and wait for its result during the kill."""
 
 LATEST_SECONDS = 0.6
-"""By then all jobs of a round have ended if nothing is killed."""
+"""How long the jobs of a round take if nothing is killed."""
 
 SHOTS = 50
 
@@ -46,7 +46,7 @@ def circuit() -> QuantumCircuit:
 
 
 def workers(server: int) -> list[int]:
-    """Return the processes that run jobs, which may end while they are looked for."""
+    """Return the processes that run jobs; some may end during the search."""
     found: list[int] = []
     with suppress(psutil.NoSuchProcess):
         for child in psutil.Process(server).children():
@@ -55,36 +55,36 @@ def workers(server: int) -> list[int]:
 
 
 class Reaper:
-    """Kills, and counts what it has killed."""
+    """Kills processes, and counts them."""
 
     def __init__(self, folder: Path, seed: int) -> None:
         self._folder = folder
-        self._random = random.Random(seed)  # noqa: S311 - chooses whom to kill
+        self._random = random.Random(seed)  # noqa: S311 - chooses a victim
         self.killed: Counter[str] = Counter()
 
     def wait(self) -> None:
         threading.Event().wait(self._random.uniform(0.0, LATEST_SECONDS))
 
     def strike(self) -> None:
-        """Kill the server, one of its workers, or both, and see that they are gone."""
+        """Kill the server, one of its workers, or both, and wait until they are gone."""
         found = process.endpoint(start=False, folder=self._folder)
-        whom = self._random.choice(("server", "worker", "both"))
+        victim = self._random.choice(("server", "worker", "both"))
         victims = []
-        if whom != "server":
+        if victim != "server":
             victims += [self._random.choice(eventually(lambda: workers(found.pid), "workers"))]
-        if whom != "worker":
+        if victim != "worker":
             victims += [found.pid]
         for pid in victims:
-            # A worker that is not there any more was replaced at this very moment.
+            # A worker that is gone was just replaced.
             with suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
-        self.killed[whom] += 1
+        self.killed[victim] += 1
         for pid in victims:
             eventually(partial(gone, pid), "its end")
 
 
-def test_everything_accepted_ends_once_whoever_is_killed(own_runtime: Path) -> None:
-    """Threads wait in result() and make no new call; no job is lost, none is there twice."""
+def test_every_accepted_job_ends_once_whichever_process_is_killed(own_runtime: Path) -> None:
+    """Threads wait in result() without new calls; no job is lost or duplicated."""
     service = QiskitRuntimeService(channel="local")
     reaper = Reaper(own_runtime, seed=KILLS)
     ended: dict[str, int] = {}
@@ -107,9 +107,9 @@ def test_everything_accepted_ends_once_whoever_is_killed(own_runtime: Path) -> N
             session.close()
             eventually(partial(closed, session), "the end of its session")
             now = dict(rows(own_runtime, "select id, ended_at from jobs"))
-            assert {job_id: now[job_id] for job_id in ended} == ended, "what ended stays as it was"
+            assert {job_id: now[job_id] for job_id in ended} == ended, "final jobs do not change"
             ended = now
-    assert sorted(ended) == sorted(submitted), "each was taken once"
+    assert sorted(ended) == sorted(submitted), "each was accepted once"
     assert len(set(submitted)) == KILLS * JOBS
     assert rows(own_runtime, "select state, count(*) from jobs group by state") == [
         ("Completed", KILLS * JOBS)
