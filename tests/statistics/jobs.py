@@ -52,7 +52,7 @@ def readout(qubit: int) -> np.ndarray[tuple[int, int], np.dtype[np.float64]]:
 
 @cache
 def recorded() -> NoiseModel:
-    """Return the noise of the device's record: Aer's of the gates, and both errors of reading."""
+    """Return the recorded noise of a device: Aer's of the gates, and both readout errors."""
     model = NoiseModel.from_backend(MANILA, readout_error=False)
     for qubit in range(MANILA.num_qubits):
         model.add_readout_error(ReadoutError(readout(qubit)), [qubit])
@@ -68,7 +68,7 @@ def plain(backend: str) -> AerSimulator:
 
 
 def toss() -> tuple[QuantumCircuit, list[float]]:
-    """Return a circuit with a parameter: kept, and filled in by each run."""
+    """Return a circuit with a parameter, which is cached, and bound by each run."""
     angle = Parameter("angle")
     circuit = QuantumCircuit(1, 1, name="toss")
     circuit.sx(0)
@@ -114,7 +114,7 @@ TOSSES = {each.__name__: each for each in (toss, bare_toss, tossed_midway, decid
 
 
 def ones(shots: Any) -> list[int]:
-    """Return what each shot read in register "c"."""
+    """Return the value of register "c" in each shot."""
     array = shots.array.reshape(-1, shots.array.shape[-1])
     found: list[int] = array[:, -1].tolist()
     return found

@@ -1,8 +1,7 @@
-"""Verdicts on samples, with a stated rate of false alarms.
+"""Statistical tests of samples, with a stated rate of false alarms.
 
-Of all comparisons of a run together, one run in a million fails where nothing is wrong: each of at
-most `COMPARISONS` has the `ALPHA`-th part of that. What is wrong in earnest, a sample that is there
-twice, has a p-value of zero.
+One run in a million fails by chance: the level `ALPHA` is divided by the number of comparisons, at
+most `COMPARISONS`. Real faults, such as a duplicated sample, have a p-value of zero.
 """
 
 from __future__ import annotations
@@ -20,7 +19,7 @@ FALSE_ALARMS = 1e-6
 """Probability that a run fails by chance, all of its comparisons together (Bonferroni)."""
 
 COMPARISONS = 10_000
-"""At most so many in a run, `make soak` included; `judge` counts them."""
+"""Most comparisons in a run, `make soak` included; `judge` counts them."""
 
 ALPHA = FALSE_ALARMS / COMPARISONS
 WINDOW = 96
@@ -28,13 +27,13 @@ WINDOW = 96
 ten samples of 4,096 shots, with a probability below 1e-10."""
 
 _LEAST_EXPECTED = 25
-"""Of a class; rarer outcomes are put together, so that chi-square holds far out in its tail."""
+"""Smallest expected count of a class; rarer outcomes are merged, so that chi-square is valid."""
 _numbers = count(1)
 
 
 def judge(p_value: float, what: str) -> None:
-    """Fail for a p-value that chance does not give."""
-    assert next(_numbers) <= COMPARISONS, "more comparisons than the rate of false alarms is for"
+    """Fail for a p-value that is too small for chance."""
+    assert next(_numbers) <= COMPARISONS, "more comparisons than the rate of false alarms allows"
     assert p_value >= ALPHA, f"{what}: p = {p_value:.3g}"
 
 
@@ -45,7 +44,7 @@ def judge_distribution(
     shots = sum(counts.values())
     found = np.array([counts.get(outcome, 0) for outcome in range(len(probabilities))], float)
     expected = shots * probabilities / probabilities.sum()
-    assert not found[expected < 1e-9 * shots].any(), "an outcome that is impossible"
+    assert not found[expected < 1e-9 * shots].any(), "an impossible outcome"
     observed, wanted = _merged(found, expected)
     if len(wanted) > 1:
         judge(float(stats.chisquare(observed, wanted).pvalue), "distribution")
@@ -65,7 +64,7 @@ def _merged(
     found: np.ndarray[tuple[int], np.dtype[np.float64]],
     expected: np.ndarray[tuple[int], np.dtype[np.float64]],
 ) -> tuple[list[float], list[float]]:
-    """Put rare classes together, the rarest first."""
+    """Merge rare classes, the rarest first."""
     order = np.argsort(expected)
     observed, wanted = [0.0], [0.0]
     for index in order:
@@ -103,7 +102,7 @@ def judge_mean(value: float, expected: float, deviation: float, what: str) -> No
 
 
 def judge_no_shared_shots(samples: Sequence[Sequence[int]]) -> None:
-    """Fail where one sample has a stretch of shots of another one, or of itself, wherever it is.
+    """Fail if a sequence of shots occurs in two samples, or twice in one, at any place.
 
     Args:
         samples: each at least `WINDOW` shots long, in the order in which they were taken.
@@ -118,6 +117,6 @@ def judge_no_shared_shots(samples: Sequence[Sequence[int]]) -> None:
 
 
 def judge_order(values: Sequence[float]) -> None:
-    """Fail where a value tells of the next one (correlation of neighbours)."""
+    """Fail if neighbouring values are correlated."""
     pairs = np.array(list(pairwise(values)))
     judge(float(stats.pearsonr(pairs[:, 0], pairs[:, 1]).pvalue), "neighbours are correlated")

@@ -53,14 +53,14 @@ def test_counts_are_of_the_exact_distribution(backend: str) -> None:
     for circuit, values in islice(circuits(1, midway=False), CIRCUITS):
         probabilities = exact(backend, circuit.assign_parameters(values))
         pub = [circuit, values, SHOTS]
-        # The second time the noise is collapsed; with a seed it never is.
+        # The second run uses collapsed noise; runs with a seed never do.
         for seed in (None, None, 7):
             (result,) = run("sampler", backend, [pub], **seeded(seed))
             judging.judge_distribution(counts_of(result.data.last), probabilities)
 
 
 @BOTH
-def test_what_is_decided_midway_has_plain_aers_distribution(backend: str) -> None:
+def test_dynamic_circuits_have_plain_aers_distribution(backend: str) -> None:
     for circuit, values in islice(circuits(2, midway=True), CIRCUITS // 2):
         bound = circuit.assign_parameters(values)
         theirs = (

@@ -1,4 +1,4 @@
-"""Each job, pub, point of a sweep, item and estimate is a sample of its own."""
+"""Each job, pub, point of a sweep, item and estimate is an independent sample."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ ANY_TOSS = pytest.mark.parametrize("name", TOSSES)
 
 
 def mean_of(backend: str) -> float:
-    """Return how often plain Aer reads a 1 in the toss; exactly enough for a variance."""
+    """Return the frequency of 1 in plain Aer's toss, exact enough for a variance."""
     circuit, values = TOSSES["toss"]()
     bound = circuit.assign_parameters(values)
     counts = plain(backend).run(bound, shots=100_000, seed_simulator=1).result().get_counts()
@@ -63,7 +63,7 @@ def test_without_a_seed_no_shots_are_shared(backend: str, name: str) -> None:
 
 
 @ANY_TOSS
-def test_nor_are_they_with_a_release_of_aer_that_is_not_known(
+def test_no_shots_are_shared_with_an_unknown_release_of_aer(
     name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(aer, "assembles", False)
@@ -83,7 +83,7 @@ def test_nor_are_they_with_a_release_of_aer_that_is_not_known(
 @ANY_TOSS
 def test_with_a_seed_no_shots_are_shared_within_a_job(backend: str, name: str) -> None:
     circuit, values = TOSSES[name]()
-    # Aer's own runs share shots beyond 2,113, and with a seed these are the same shots.
+    # Aer's own runs share shots beyond 2,113, and with a seed ours give the same shots.
     pubs = [[circuit, values, 700], [circuit, values, 700], [circuit, values, 701]]
     if values:
         pubs.append([circuit, [values] * 3, 700])
@@ -122,7 +122,7 @@ def test_counts_of_jobs_pubs_and_sweeps_spread_as_their_shots_say(backend: str) 
         judging.judge_spread(found, variance, f"sweep, seed {seed}")
 
 
-def test_one_shot_each_is_no_two_headed_coin() -> None:
+def test_single_shots_are_independent() -> None:
     circuit, values = TOSSES["toss"]()
     for seed in (None, *range(5)):
         results = run("sampler", IDEAL, [[circuit, values, 1]] * 100, **seeded(seed))
@@ -156,7 +156,7 @@ def test_estimates_spread_as_their_shots_say(backend: str) -> None:
     for what, found in series.items():
         x_values, z_values = np.asarray(found).T
         for name, values in (("X", x_values), ("Z", z_values)):
-            # Reading errs by a few percent, which changes a variance of 1 by less than 1 %.
+            # Readout errors of a few percent change a variance of 1 by less than 1 %.
             judging.judge_spread(list(values), 1 / SHOTS, f"{what}, {name}")
         judging.judge_unrelated(list(x_values), list(z_values), 1 / SHOTS, f"{what}, groups")
 
