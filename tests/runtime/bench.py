@@ -1,4 +1,4 @@
-"""A coordinator with a real store and real workers, and a clock that is moved by hand."""
+"""A coordinator with a real store and real workers, and a clock that tests set."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ FOR_EVER = 3_600.0
 
 
 def coin() -> str:
-    """Give two pubs: what the first one gives tells that a worker has come so far."""
+    """Return two pubs: the first one's interim result shows that the worker has begun."""
     circuit = QuantumCircuit(1)
     circuit.x(0)
     circuit.measure_all()
@@ -44,7 +44,7 @@ COIN = coin()
 
 
 class HandClock:
-    """A clock that only moves by hand."""
+    """A clock that moves only when a test sets it."""
 
     kind = "by hand"
     rate = 1.0
@@ -136,7 +136,7 @@ class Bench:
         return job
 
     async def running(self, job_id: str, attempt: int = 1) -> int:
-        """Wait until a job only waits for its time, in its so-manieth attempt; give its process."""
+        """Wait until only a job's time runs in this attempt, and return the worker's pid."""
         await self.until(
             job_id, lambda job: job.state is JobState.RUNNING and job.attempts == attempt
         )
@@ -154,7 +154,7 @@ class Bench:
         return link.process.pid
 
     def nothing_left(self) -> None:
-        """Nothing of a job that has ended stays in memory."""
+        """Check that nothing of a final job stays in memory."""
         inside = self.coordinator
         assert (inside._state._jobs, inside._scheduler._jobs) == ({}, {})
         assert inside._state.timers.next() is None or inside._state.sessions()
@@ -168,9 +168,9 @@ class Bench:
 
 
 async def settles(condition: Callable[[], bool]) -> None:
-    """Let the event loop go on until something inside is so."""
+    """Let the event loop run until a condition holds."""
     async with asyncio.timeout(DEADLINE_SECONDS):
-        while not condition():  # noqa: ASYNC110 - what is waited for tells nobody
+        while not condition():  # noqa: ASYNC110 - there is no event for it
             await asyncio.sleep(0.005)
 
 

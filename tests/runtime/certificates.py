@@ -1,4 +1,4 @@
-"""Throw-away certificates that vouch for themselves."""
+"""Throw-away self-signed certificates."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 def write(folder: Path, address: str, password: bytes | None = None) -> tuple[Path, Path]:
-    """Write a certificate for an address, and its key; give both files."""
+    """Write a certificate for an address, and its key; return both files."""
     key = ec.generate_private_key(ec.SECP256R1())
     name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, address)])
     now = datetime.now(UTC)

@@ -1,4 +1,4 @@
-"""A coordinator for tests of what it carries out."""
+"""A coordinator for tests."""
 
 from __future__ import annotations
 

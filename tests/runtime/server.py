@@ -1,4 +1,4 @@
-"""A runtime as the tests of its HTTP layer use it, with plain requests."""
+"""A runtime for tests of its HTTP layer, with plain requests."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ FINAL = {"Completed", "Failed", "Cancelled"}
 
 @dataclass
 class Server:
-    """A runtime, asked as its owner unless a test says otherwise."""
+    """A runtime, used as its administrator unless a test says otherwise."""
 
     folder: Path
     url: str
@@ -87,7 +87,7 @@ def reached(folder: Path) -> Server:
 
 
 def problem(answer: requests.Response, status: int) -> str:
-    """Check the shape of an error, and give its message and what it advises."""
+    """Check the form of an error, and return its message and advice."""
     assert answer.status_code == status, answer.text
     assert answer.headers["content-type"] == "application/json"
     body = answer.json()
@@ -99,7 +99,7 @@ def problem(answer: requests.Response, status: int) -> str:
 
 
 def worker_of(server: Server, job_id: str) -> int:
-    """Give the process that runs a job."""
+    """Return the process that runs a job."""
     (busy,) = (
         worker["pid"]
         for worker in server.json("/qsession/status")["workers"]
@@ -109,6 +109,6 @@ def worker_of(server: Server, job_id: str) -> int:
 
 
 def workers(server: Server) -> set[int]:
-    """Give the processes that run jobs: children of a child of the server."""
+    """Return the processes that run jobs: grandchildren of the server."""
     children = psutil.Process(server.pid).children()
     return {worker.pid for child in children for worker in child.children()}

@@ -1,4 +1,4 @@
-"""What devices advertise: every instruction runs, and every configuration is complete."""
+"""Every instruction that devices advertise runs, and every configuration is complete."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 NAMES = Catalog().names()
 SHOTS = 16
 ANGLE = 0.3
-"""Within the quarter turn of fractional gates."""
+"""An angle within the bounds of fractional gates."""
 
 
 @pytest.fixture
@@ -44,7 +44,7 @@ def service(runtime: Path) -> QiskitRuntimeService:
 
 
 def advertised(backend: Backend) -> Iterator[QuantumCircuit]:
-    """Give a circuit of what the target has, and one of what the configuration names besides."""
+    """Yield a circuit of the target's instructions, and one of those only in the configuration."""
     target, configuration = backend.target, backend.configuration()
     exact = blank(backend)
     for name in sorted(target.operation_names):
@@ -168,7 +168,7 @@ def test_the_executor_runs_variants_too(service: QiskitRuntimeService) -> None:
     assert read[1] < 0.1
 
 
-def test_what_has_no_variant_is_left_alone() -> None:
+def test_other_instructions_are_unchanged() -> None:
     circuit = mid_circuit(*PLAIN)
     assert measure_variants.plain(circuit) is circuit
 
@@ -181,7 +181,7 @@ def test_a_configuration_is_complete(name: str) -> None:
     assert {"measure", "delay"} <= set(found["supported_instructions"])
     assert found["supported_features"] is not None
     assert len(found["meas_map"]) >= 1
-    # Nanoseconds: no device samples faster than ten times a nanosecond, or slower than ten.
+    # In nanoseconds: devices sample between 0.1 and 10 ns.
     assert found["simulator"] or 0.1 <= found["dt"] <= 10
 
 

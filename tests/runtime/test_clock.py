@@ -1,4 +1,4 @@
-"""The runtime's time goes on, whatever the machine's clock is set to."""
+"""The runtime's time moves forward, whatever the machine's clock is set to."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class Machine:
         self.time += timedelta(seconds=seconds + set_by)
 
 
-def test_it_is_the_machines_time_and_follows_it_forwards() -> None:
+def test_the_clock_follows_the_machines_forwards() -> None:
     machine = Machine()
     clock = WallClock(lambda: machine.time, lambda: machine.elapsed)
     assert clock.now() == NOON
@@ -32,7 +32,7 @@ def test_it_is_the_machines_time_and_follows_it_forwards() -> None:
     assert clock.now() == NOON + timedelta(seconds=3606)
 
 
-def test_it_goes_on_when_the_machines_clock_is_set_back() -> None:
+def test_the_clock_continues_when_the_machines_is_set_back() -> None:
     machine = Machine()
     clock = WallClock(lambda: machine.time, lambda: machine.elapsed)
     machine.passes(10, set_by=-3600)
@@ -40,19 +40,19 @@ def test_it_goes_on_when_the_machines_clock_is_set_back() -> None:
     machine.passes(60)
     assert clock.now() == NOON + timedelta(seconds=70), "timers that run need no second hour"
     machine.passes(0, set_by=3600)
-    assert clock.now() == NOON + timedelta(seconds=70), "put right again: nothing is left over"
+    assert clock.now() == NOON + timedelta(seconds=70), "corrected again: no offset is left"
 
 
-def test_the_real_one_is_utc_and_now() -> None:
+def test_the_real_clock_is_utc_and_now() -> None:
     before = datetime.now(UTC)
     assert before <= WallClock().now() <= datetime.now(UTC)
 
 
-def test_it_goes_on_from_the_store_when_the_machines_clock_was_set_back_meanwhile() -> None:
+def test_the_clock_continues_from_the_store_when_the_machines_was_set_back() -> None:
     machine = Machine()
     clock = WallClock(lambda: machine.time, lambda: machine.elapsed)
     clock.go_on_from(NOON - timedelta(days=1))
-    assert clock.now() == NOON, "which is as it should be"
+    assert clock.now() == NOON, "the store's time, as intended"
     newest = NOON + timedelta(hours=1)
     clock.go_on_from(newest)
     assert clock.now() == newest
@@ -62,7 +62,7 @@ def test_it_goes_on_from_the_store_when_the_machines_clock_was_set_back_meanwhil
     assert clock.now() == machine.time, "once the machine is ahead again, it is followed"
 
 
-def test_a_fast_one_goes_as_many_times_as_fast() -> None:
+def test_a_fast_clock_runs_at_its_rate() -> None:
     machine = Machine()
     clock = FastClock(60, lambda: machine.time, lambda: machine.elapsed)
     assert (clock.kind, clock.rate, clock.now()) == ("60x", 60, NOON)
@@ -75,7 +75,7 @@ def test_a_fast_one_goes_as_many_times_as_fast() -> None:
     assert clock.now() == NOON + timedelta(hours=5, minutes=1)
 
 
-def test_a_virtual_one_stands_still_until_it_is_advanced() -> None:
+def test_a_virtual_clock_stands_still_until_advanced() -> None:
     clock = VirtualClock(NOON)
     assert (clock.rate, clock.now()) == (0, NOON)
     clock.advance_to(NOON + timedelta(hours=8))
@@ -83,7 +83,7 @@ def test_a_virtual_one_stands_still_until_it_is_advanced() -> None:
     with pytest.raises(ValueError, match="cannot go back"):
         clock.advance_to(NOON)
     clock.go_on_from(NOON + timedelta(hours=1))
-    assert clock.now() == NOON + timedelta(hours=1), "a store of its own knows the time better"
+    assert clock.now() == NOON + timedelta(hours=1), "the store's own time is better"
 
 
 def test_clocks_by_name() -> None:

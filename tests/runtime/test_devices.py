@@ -6,7 +6,7 @@ from qsession_widget.runtime.__main__ import main
 from qsession_widget.runtime.device_catalog import Catalog, UnknownDeviceError
 
 
-def test_a_copy_and_an_alias_are_recordings_under_another_name() -> None:
+def test_copies_and_aliases_are_recordings_under_another_name() -> None:
     catalog = Catalog({"fake_manila": 2}, {"test_eagle": "fake_manila_2"})
     for name in ("fake_manila_2", "test_eagle", "mock_eagle"):
         device = catalog.get(name)
@@ -17,12 +17,12 @@ def test_a_copy_and_an_alias_are_recordings_under_another_name() -> None:
     assert set(catalog.names()) - set(Catalog().names()) == {"fake_manila_2", "test_eagle"}
 
 
-def test_what_does_not_exist_has_no_copies() -> None:
+def test_an_unknown_device_has_no_copies() -> None:
     with pytest.raises(UnknownDeviceError, match=r"no device 'fake_nothing'.*fake_manila"):
         Catalog({"fake_nothing": 2})
 
 
-def test_only_the_devices_that_are_named_are_served() -> None:
+def test_only_named_devices_are_served() -> None:
     catalog = Catalog(
         {"fake_manila": 2}, {"lab": "fake_torino"}, ("fake_oslo", "fake_manila", "aer_simulator")
     )
@@ -41,8 +41,8 @@ def test_the_largest_and_newest_are_chosen_first_and_simulators_last() -> None:
     assert [each.simulator for each in found[-3:]] == [False, True, True]
 
 
-def test_a_list_reads_no_more_of_each_file_than_it_shows() -> None:
-    """Making objects of all of them holds up everybody else's requests: no thread helps there."""
+def test_listing_devices_reads_only_what_it_shows() -> None:
+    """Building all objects would block other requests, even in a thread."""
     found = Catalog().in_order_of_choice(mocks=True)
     assert all({"configuration", "properties"}.isdisjoint(vars(each)) for each in found)
     for each in found:

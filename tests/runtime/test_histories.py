@@ -1,4 +1,4 @@
-"""Scheduler and lifecycle together: several owners, devices and sessions, whatever happens."""
+"""Scheduler and lifecycle together: random histories of several owners, devices and sessions."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ class Job:
 
 
 class Runtime(RuleBasedStateMachine):
-    """The coordinator's part, without processes and without a store."""
+    """The coordinator without processes and without a store."""
 
     @initialize(shared=st.booleans(), lanes=st.integers(1, 3))
     def begin(self, shared: bool, lanes: int) -> None:
@@ -60,7 +60,7 @@ class Runtime(RuleBasedStateMachine):
         self.session_use: dict[str, float] = {}
         self.before: dict[str, Session] = {}
 
-    # -- what the coordinator does ---------------------------------------------------------
+    # -- steps of the coordinator ---------------------------------------------------------
 
     def put(self, session: Session) -> None:
         self.sessions[session.id] = session
@@ -116,7 +116,7 @@ class Runtime(RuleBasedStateMachine):
     def in_work(self) -> list[Job]:
         return [each for each in self.jobs.values() if each.started_at is not None]
 
-    # -- what can happen -------------------------------------------------------------------
+    # -- events -------------------------------------------------------------------
 
     @rule(owner=OWNERS, device=DEVICES, mode=st.sampled_from(list(Mode)))
     def open(self, owner: str, device: str, mode: Mode) -> None:
@@ -217,7 +217,7 @@ class Runtime(RuleBasedStateMachine):
     @rule(data=st.data())
     @precondition(lambda self: self.jobs)
     def withdraw(self, data: st.DataObject) -> None:
-        """A job that could not be stored, whether it runs by now or not: nobody is charged."""
+        """A job that could not be stored, running or not, is not charged."""
         job = self.pick(data, list(self.jobs.values()))
         del self.jobs[job.id]
         self.sent -= 1
@@ -266,11 +266,11 @@ class Runtime(RuleBasedStateMachine):
 
     @rule()
     def others_come_or_go(self) -> None:
-        """Where no policy is set, it follows the number of owners."""
+        """Without a set policy, the number of owners decides."""
         self.shared, self.switched = not self.shared, True
         self.scheduler.shared = self.shared
 
-    # -- what always holds -----------------------------------------------------------------
+    # -- invariants -----------------------------------------------------------------
 
     @invariant()
     def no_job_is_lost(self) -> None:
@@ -309,7 +309,7 @@ class Runtime(RuleBasedStateMachine):
             assert sorted(places) == list(range(1, len(waiting) + 1))
 
     @invariant()
-    def everybody_is_charged_what_he_used(self) -> None:
+    def each_owner_is_charged_for_usage(self) -> None:
         if not self.switched:
             for owner in "abc":
                 assert self.scheduler.used_seconds(owner) == pytest.approx(self.charged[owner])

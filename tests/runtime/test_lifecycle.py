@@ -1,4 +1,4 @@
-"""The life of a session, row by row of the table in IBM's documents, and in random histories."""
+"""The life of a session: each row of the table in IBM's documentation, and random histories."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def opened(mode: Mode = Mode.DEDICATED, *, max_hours: int = 8, active_hours: int
 
 
 def running(mode: Mode = Mode.DEDICATED, *, max_hours: int = 8, active_hours: int = 8) -> Session:
-    """Have a job of such a session running since 12:10."""
+    """Return such a session with a job that has run since 12:10."""
     session = lifecycle.submit(opened(mode, max_hours=max_hours, active_hours=active_hours))
     return lifecycle.start(session, at(12, 10))
 
@@ -61,7 +61,7 @@ def history(session: Session) -> list[tuple[SessionState, datetime]]:
     return list(session.transitions)
 
 
-# -- A2.1, one test for each row -----------------------------------------------------------
+# -- a test for each row of the table -----------------------------------------------------------
 
 
 def test_post_sessions_opens_one_that_accepts_jobs() -> None:
@@ -216,7 +216,7 @@ def test_cancel_queued_jobs_leaves_the_session_open() -> None:
     assert (session.queued, session.running) == (0, 1)
 
 
-def test_what_is_being_cancelled_starts_nothing_and_closes_with_its_last_queued_job() -> None:
+def test_a_session_being_cancelled_starts_nothing_and_closes_with_its_last_queued_job() -> None:
     session = lifecycle.submit(lifecycle.submit(opened()))
     session = lifecycle.begin_to_cancel(session)
     assert (session.state, session.accepting_jobs) == (OPEN, False)
@@ -265,13 +265,13 @@ def test_a_running_job_that_is_withdrawn_leaves_the_session_idle() -> None:
     assert history(closing)[-1] == (CLOSED, at(12, 12))
 
 
-def test_what_is_withdrawn_leaves_the_session_as_it_was() -> None:
+def test_a_withdrawn_job_leaves_the_session_unchanged() -> None:
     idle = lifecycle.end(running(), at(12, 11), 1.0)
     queued = lifecycle.submit(idle)
     assert lifecycle.withdraw(queued, at(12, 12), idle) == idle
     busy = lifecycle.start(queued, at(12, 12))
     assert lifecycle.withdraw(busy, at(12, 13), idle, at(12, 12)) == idle
-    # Beside others it takes nothing of theirs with it.
+    # Other jobs are unaffected.
     both = lifecycle.start(lifecycle.submit(busy), at(12, 13))
     left = lifecycle.withdraw(both, at(12, 14), idle, at(12, 12))
     assert (left.running, left.last_job_started, left.idle_since) == (1, at(12, 13), None)
@@ -281,7 +281,7 @@ def test_what_is_withdrawn_leaves_the_session_as_it_was() -> None:
     assert left.idle_since == at(12, 20)
 
 
-def test_what_is_refunded_was_never_charged() -> None:
+def test_a_refunded_job_was_never_charged() -> None:
     for mode in Mode:
         before = running(mode)
         after = lifecycle.end(before, at(12, 11), 2.0, 1.0)
@@ -290,7 +290,7 @@ def test_what_is_refunded_was_never_charged() -> None:
         assert back.used_seconds == before.used_seconds
 
 
-def test_what_no_job_of_the_session_can_do_is_refused() -> None:
+def test_impossible_events_are_refused() -> None:
     session = opened()
     for step in (
         lifecycle.start,
@@ -323,10 +323,10 @@ def test_usage_is_work_and_idle_time() -> None:
     assert (session.on_device_seconds, session.preparing_seconds) == (40, 15)
     assert session.busy_seconds == 60
     assert session.usage_seconds(at(15)) == 120
-    assert session.idle_seconds(at(15)) == 60, "what nobody worked in is paid for too"
+    assert session.idle_seconds(at(15)) == 60, "idle time is charged too"
     batch = lifecycle.end(running(Mode.BATCH), at(12, 11), device_seconds=40)
     assert batch.usage_seconds(at(12, 11, 30)) == 40
-    assert batch.idle_seconds(at(12, 11, 30)) == 0, "a batch pays for its jobs alone"
+    assert batch.idle_seconds(at(12, 11, 30)) == 0, "a batch is charged only for its jobs"
 
 
 def test_jobs_that_overlap_are_one_stretch_of_work() -> None:
@@ -408,7 +408,7 @@ def test_requeue_after_max_time_fails_the_job_and_time_does_not_run_back() -> No
 
 
 class Histories(RuleBasedStateMachine):
-    """Whatever happens to a session, in any order, at any time."""
+    """Random events of a session, in any order, at any time."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -518,7 +518,7 @@ class Histories(RuleBasedStateMachine):
         job_id = self.pick(data, JobState.RUNNING)
         self.put(lifecycle.requeue(self.session, self.now))
         self.live[job_id] = JobState.QUEUED
-        # As the runtime does after every change: a timer that is alive again has run out.
+        # As the runtime does after every change: a timer that is active again may have expired.
         self.take(lifecycle.tick(self.session, self.now))
 
     @rule(data=st.data())
@@ -528,7 +528,9 @@ class Histories(RuleBasedStateMachine):
         before = self.session
         self.put(lifecycle.withdraw(before, self.now, self.before[job_id], self.began[job_id]))
         idle = self.session.idle_seconds(self.now)
-        assert idle >= before.idle_seconds(self.now), "it did not work, so nobody did, or others"
+        assert idle >= before.idle_seconds(self.now), (
+            "the withdrawn job did no work, so idle time can only grow"
+        )
         if self.session.mode is Mode.DEDICATED:
             self.worked_seconds = self.session.usage_seconds(self.now) - idle
         assert self.session.last_job_completed == before.last_job_completed
@@ -581,7 +583,7 @@ class Histories(RuleBasedStateMachine):
         assert self.session.usage_seconds(self.now) == pytest.approx(active.total_seconds())
 
     @invariant()
-    def what_nobody_worked_in_is_idle(self) -> None:
+    def time_without_work_is_idle(self) -> None:
         if self.session.mode is Mode.BATCH:
             assert self.session.idle_seconds(self.now) == 0
         else:

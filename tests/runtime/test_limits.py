@@ -1,4 +1,4 @@
-"""What is too much is refused with the value and the limit, and harms nobody else."""
+"""Requests beyond a limit are refused with the value and the limit, and affect no other user."""
 
 from __future__ import annotations
 
@@ -57,13 +57,13 @@ def slow(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
 
 
 def failed(server: Server, named: list[str], **body: Any) -> None:
-    """Check that a job fails for a reason that names each of some texts, and the next one runs."""
+    """Check that a job fails with a reason that contains these texts; the next one must run."""
     state = server.ended(server.submit(**body))["state"]
     assert state["status"] == "Failed"
     for each in named:
         assert each in state["reason"]
     following = server.ended(server.submit())
-    assert following["status"] == "Completed", "the next job is unharmed"
+    assert following["status"] == "Completed", "the next job is unaffected"
     assert following["qsession"]["attempts"] == 1
 
 
@@ -112,11 +112,11 @@ def test_too_many_shots_are_refused_before_they_wait(
     [
         asking("sampler", [BIT, None, 5_000]),
         asking("estimator", [PLAIN, "Z", None, 5_000**-0.5]),
-        # A pub's own shots go before the default.
+        # A pub's own shots take precedence over the default.
         asking("sampler", [BIT, None, 10], options={"default_shots": 6_000}),
     ],
 )
-def test_as_many_shots_as_may_be_are_taken(server: Server, body: dict[str, Any]) -> None:
+def test_the_largest_allowed_number_of_shots(server: Server, body: dict[str, Any]) -> None:
     assert server.ended(server.submit(**body))["status"] == "Completed"
 
 
@@ -129,13 +129,15 @@ def test_as_many_shots_as_may_be_are_taken(server: Server, body: dict[str, Any])
         {"pubs": [["x", None]], "options": {"default_shots": -1}},
     ],
 )
-def test_what_is_no_number_is_left_to_the_worker(server: Server, params: dict[str, Any]) -> None:
+def test_values_that_are_not_numbers_are_left_to_the_worker(
+    server: Server, params: dict[str, Any]
+) -> None:
     params["pubs"] = params["pubs"][:3] if isinstance(params["pubs"], list) else params["pubs"]
     assert server.ended(server.submit(params=params))["status"] == "Failed"
 
 
 @pytest.mark.parametrize("text", ["1e400", "-1e400", "1e-200", "-0.01", "0", "null", "NaN"])
-def test_numbers_that_cannot_be_meant_are_no_error_of_the_server(server: Server, text: str) -> None:
+def test_absurd_numbers_are_no_server_error(server: Server, text: str) -> None:
     for program_id, pub in (
         ("sampler", f'["x", [], {text}]'),
         ("estimator", f'["x", "Z", [], {text}]'),
@@ -145,7 +147,7 @@ def test_numbers_that_cannot_be_meant_are_no_error_of_the_server(server: Server,
         assert server.ask("POST", "/jobs", data=body).status_code in {200, 400}
 
 
-def test_shots_that_only_the_worker_sees(server: Server) -> None:
+def test_too_many_shots_found_by_the_worker(server: Server) -> None:
     twirling = {"enable_gates": True, "num_randomizations": 60, "shots_per_randomization": 100}
     body = asking("estimator", [PLAIN, "Z"], options={"twirling": twirling})
     failed(server, ["6000 shots", "5000"], **body)
@@ -193,7 +195,7 @@ def test_too_many_open_sessions(server: Server) -> None:
     server.open()
 
 
-# -- found out by the worker ---------------------------------------------------------------
+# -- found by the worker ---------------------------------------------------------------
 
 
 def test_a_result_that_is_too_large(server: Server) -> None:
@@ -216,11 +218,11 @@ def test_too_many_qubits(server: Server) -> None:
     narrow.measure(39, 0)
     pub = json.loads(codec.dumps({"pubs": [[narrow, [], 10]]}))
     job = server.ended(server.submit(params=pub, backend="fake_torino"))
-    assert job["status"] == "Completed", "those count that are used"
+    assert job["status"] == "Completed", "only used qubits count"
 
 
 def bomb(size: int) -> str:
-    """Give text that unpacks to so many zeros."""
+    """Return text that decompresses to so many zeros."""
     packer = zlib.compressobj(1)
     pieces = [packer.compress(bytes(2**20)) for _ in range(size // 2**20)]
     return base64.b64encode(b"".join([*pieces, packer.flush()])).decode()
@@ -235,7 +237,7 @@ def huge_state() -> dict[str, Any]:
 
 
 def array(header: str) -> dict[str, Any]:
-    """Give an array of which there is only the beginning."""
+    """Return an array of which only the beginning exists."""
     file = io.BytesIO()
     np.lib.format.write_array_header_1_0(
         file, {"descr": header, "fortran_order": False, "shape": (2**30,)}
@@ -266,8 +268,8 @@ def test_a_job_that_needs_too_much_memory(
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux limits a process's memory")
-def test_where_no_job_has_room_each_fails_by_name(tmp_path: Path) -> None:
-    """Whether Python says so, or C++ ends the process."""
+def test_jobs_without_memory_fail_with_a_reason(tmp_path: Path) -> None:
+    """Both where Python raises, and where C++ ends the process."""
     with running(tmp_path, "--workers", "1", *flags(max_job_memory_bytes=1)) as folder:
         server = reached(folder)
         for backend in ("fake_torino", "aer_simulator"):
@@ -281,7 +283,7 @@ def test_where_no_job_has_room_each_fails_by_name(tmp_path: Path) -> None:
 
 
 class Trap:
-    """Leaves a file behind when it is unpickled."""
+    """Creates a file when it is unpickled."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
@@ -291,11 +293,11 @@ class Trap:
 
 
 def test_nothing_is_unpickled(server: Server, tmp_path: Path) -> None:
-    """No payload of any kind that holds a pickle has it loaded."""
+    """No pickle in a payload of any kind is loaded."""
     sprung = tmp_path / "sprung"
     pickled = pickle.dumps(Trap(sprung))
     pickle.loads(pickled).close()  # noqa: S301 - our own
-    assert sprung.exists(), "it is a trap"
+    assert sprung.exists(), "the trap works"
     sprung.unlink()
     file = io.BytesIO()
     np.save(file, np.array([Trap(sprung)], dtype=object), allow_pickle=True)
@@ -319,7 +321,7 @@ def test_nothing_is_unpickled(server: Server, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("flag", ["--max-circuits", "--max-pending-jobs", "--max-shots"])
-def test_limits_that_cannot_be(flag: str) -> None:
+def test_invalid_limits_are_refused(flag: str) -> None:
     command = [sys.executable, "-m", "qsession_widget.runtime", flag, "-1"]
     ended = subprocess.run(  # noqa: S603 - ours
         command, capture_output=True, text=True, timeout=DEADLINE_SECONDS, check=False

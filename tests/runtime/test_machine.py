@@ -1,4 +1,4 @@
-"""What a runtime takes of its machine, and what its workers can reach of it."""
+"""The share of the machine that a runtime uses, and what its workers can reach."""
 
 from __future__ import annotations
 
@@ -29,7 +29,9 @@ def write(path: Path, text: str) -> None:
 
 @pytest.mark.parametrize("version", [1, 2])
 @pytest.mark.parametrize("where", ["pods/mine", "pods", ""])
-def test_a_control_group_bounds_it_also_one_above(tmp_path: Path, version: int, where: str) -> None:
+def test_a_control_group_or_its_parent_bounds_the_memory(
+    tmp_path: Path, version: int, where: str
+) -> None:
     groups, root = tmp_path / "cgroup", tmp_path / "fs"
     if version == 1:
         groups.write_text("4:memory:/pods/mine\n1:cpu,cpuacct:/pods/mine\n0::/\n")
@@ -57,7 +59,7 @@ def test_a_control_group_without_bounds_bounds_nothing(tmp_path: Path) -> None:
 
 
 @linux
-def test_affinity_and_ulimit_bound_it() -> None:
+def test_affinity_and_ulimit_bound_the_machine() -> None:
     code = (
         "import os, resource; os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})\n"
         f"resource.setrlimit(resource.RLIMIT_DATA, ({GIB}, {GIB}))\n"

@@ -1,4 +1,4 @@
-"""IBM's own client, unmodified, in a process that can reach nothing but the runtime."""
+"""IBM's own client, unmodified, in a process that can only reach the runtime."""
 
 from __future__ import annotations
 
@@ -93,7 +93,7 @@ account = {name: os.environ.pop(f"QISKIT_IBM_{name.upper()}") for name in names}
 QiskitRuntimeService.save_account(**account, name="local", overwrite=True)
 service = QiskitRuntimeService(name="local")
 """
-# Nothing says where anything is, but the names of IBM Cloud's hosts below a host of ours.
+# Only the names of IBM Cloud's hosts below a host of ours lead anywhere.
 RECIPE_D = """
 os.environ["HTTP_PROXY"] = os.environ.pop("GLOBAL_SEARCH_URL")
 del os.environ["GLOBAL_CATALOG_URL"]
@@ -114,7 +114,7 @@ def connection(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Connection]
 
 
 def run(script: str, connection: Connection, home: Path, variables: dict[str, str]) -> Any:
-    """Run a program behind the fence, and give what it printed as JSON."""
+    """Run a program that can only reach the runtime, and return the JSON that it printed."""
     inherited = ("PATH", "PYTHONPATH", "LD_LIBRARY_PATH")
     done = subprocess.run(  # noqa: S603 - our own interpreter and text
         [sys.executable, "-c", FENCE + script],
@@ -141,7 +141,7 @@ EXPECTED = {"shots": 100, "status": "Closed", "copied": True, "refused": []}
     [RECIPE_A, RECIPE_B, RECIPE_D, RECIPE_F, RECIPE_G],
     ids=["resolver", "experimental", "proxy", "variables", "account"],
 )
-def test_official_client_needs_nobody_else(
+def test_official_client_needs_no_other_server(
     recipe: str, connection: Connection, tmp_path: Path
 ) -> None:
     found = run(recipe + RUN, connection, tmp_path, connection.environment)
@@ -179,7 +179,7 @@ assert dict(os.environ) == before
 def test_runtimes_token_does_not_leave_without_the_variables(
     connection: Connection, tmp_path: Path
 ) -> None:
-    # The client would now ask IBM's IAM. The account's proxies end that before the key is sent.
+    # The client would now ask IBM's IAM. The account's proxies stop it before the key is sent.
     script = f"""
 warnings.simplefilter("ignore")
 from qiskit_ibm_runtime.api.client_parameters import ClientParameters
@@ -194,9 +194,7 @@ print(json.dumps([headers["Authorization"].split()[0], refused]))
     assert run(script, connection, tmp_path, {}) == ["apikey", []]
 
 
-def test_key_of_a_real_account_is_refused_with_advice(
-    connection: Connection, tmp_path: Path
-) -> None:
+def test_a_real_accounts_key_is_refused_with_advice(connection: Connection, tmp_path: Path) -> None:
     script = """
 from qiskit_ibm_runtime.api.client_parameters import ClientParameters
 auth = ClientParameters("ibm_cloud", "a-real-key", instance="crn:v1:a:b:c:us-east:d:e::")

@@ -1,4 +1,4 @@
-"""A runtime that others reach: asked for, encrypted, or with a warning."""
+"""A runtime that other machines reach: on request, encrypted, or with a warning."""
 
 from __future__ import annotations
 
@@ -35,13 +35,13 @@ def listening(pid: int) -> set[tuple[str, int]]:
     return {tuple(each.laddr) for each in found if each.status == psutil.CONN_LISTEN}
 
 
-def test_alone_it_listens_on_loopback_only(own_runtime: Path) -> None:
+def test_by_default_it_listens_on_loopback_only(own_runtime: Path) -> None:
     found = process.endpoint(folder=own_runtime)
     assert listening(found.pid) == {(HERE, urlsplit(found.url).port)}
     assert not found.public_url
 
 
-def test_another_joins_over_tls(own_runtime: Path, tmp_path: Path) -> None:
+def test_another_user_joins_over_tls(own_runtime: Path, tmp_path: Path) -> None:
     certificate, key = certificates.write(tmp_path, HERE)
     arguments = ("--host", HERE, "--tls-cert", str(certificate), "--tls-key", str(key))
     with running(own_runtime, *arguments):
@@ -60,7 +60,7 @@ def test_another_joins_over_tls(own_runtime: Path, tmp_path: Path) -> None:
         plain = found.public_url.replace("https", "http")
         with pytest.raises(requests.ConnectionError):
             requests.get(plain + API_PREFIX + "/jobs", timeout=DEADLINE_SECONDS)
-        # On this machine all stays as it is.
+        # Nothing changes for this machine.
         mine = QiskitRuntimeService(channel="local")
         assert mine.jobs() == []
         assert process.status() is not None
@@ -85,7 +85,7 @@ def test_without_a_certificate_it_warns(tmp_path: Path) -> None:
     assert "not encrypted" in (tmp_path / "runtime.log").read_text()
 
 
-def test_it_ends_cleanly_while_it_holds_requests_of_others(tmp_path: Path) -> None:
+def test_it_ends_cleanly_while_it_holds_requests(tmp_path: Path) -> None:
     certificate, key = certificates.write(tmp_path, HERE)
     arguments = ["--host", HERE, "--tls-cert", str(certificate), "--tls-key", str(key)]
     arguments += ["--min-job-seconds", "3600"]
@@ -124,7 +124,7 @@ def refused(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int | 
     return status, capsys.readouterr().err
 
 
-def test_what_cannot_be_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_invalid_settings_are_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     home = ("--home", str(tmp_path / "home"))
     status, said = refused(capsys, *home, "--tls-cert", "x.pem")
     assert (status, "--host" in said) == (2, True)

@@ -1,4 +1,4 @@
-"""What ended jobs leave behind goes when it is too old or too much; nothing else does."""
+"""Payloads and results of final jobs are removed by age and size; nothing else is."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ def kept(folder: Path) -> dict[str, set[str]]:
     }
 
 
-async def test_what_is_too_old_goes_and_the_jobs_stay(tmp_path: Path) -> None:
+async def test_old_payloads_are_removed_and_their_jobs_stay(tmp_path: Path) -> None:
     with collecting(tmp_path) as (store, retention):
         failed = a_job("f", state=JobState.FAILED, reason="no", ended_at=NOON - timedelta(days=9))
         await fill(store, [ended("old", 8), ended("young", 6), failed, a_job("queued")])
@@ -72,7 +72,7 @@ async def test_what_is_too_old_goes_and_the_jobs_stay(tmp_path: Path) -> None:
     assert rows(tmp_path, "select count(*) from jobs") == [(5,)]
 
 
-async def test_sessions_that_are_not_closed_keep_all(tmp_path: Path) -> None:
+async def test_open_sessions_keep_their_payloads(tmp_path: Path) -> None:
     with collecting(tmp_path) as (store, retention):
         for name, state in (("open", SessionState.ACTIVE), ("shut", SessionState.CLOSED)):
             session = a_session(name, state=state, closed_at=None)
@@ -84,7 +84,7 @@ async def test_sessions_that_are_not_closed_keep_all(tmp_path: Path) -> None:
     assert kept(tmp_path) == {"payloads": {"a"}, "results": {"a"}}
 
 
-async def test_the_oldest_go_until_the_store_and_its_file_are_small_enough(
+async def test_the_oldest_payloads_are_removed_until_the_file_is_small_enough(
     tmp_path: Path,
 ) -> None:
     count = 120
@@ -96,15 +96,15 @@ async def test_the_oldest_go_until_the_store_and_its_file_are_small_enough(
         assert before > 2 * count * LARGE
         removed = await retention.collect(Bounds(days=None, store_bytes=bound))
         after = await store.read(used_bytes)
-        assert 0.85 * bound < after <= bound, "no more than needed, but for whole pages"
+        assert 0.85 * bound < after <= bound, "no more than needed, apart from whole pages"
         assert 0 < removed.jobs < count
         assert before - after >= removed.characters
     left = sorted(kept(tmp_path)["results"])
     assert left == [f"{place:03}" for place in range(count)][-len(left) :], "the newest"
-    assert (tmp_path / "runtime.db").stat().st_size <= bound, "the room is given back"
+    assert (tmp_path / "runtime.db").stat().st_size <= bound, "the file shrinks"
 
 
-async def test_a_bound_that_cannot_be_kept_harms_nothing(tmp_path: Path) -> None:
+async def test_an_unreachable_bound_does_no_harm(tmp_path: Path) -> None:
     with collecting(tmp_path) as (store, retention):
         await fill(store, [a_job("queued"), ended("old", 1)])
         assert (await retention.collect(Bounds(days=None, store_bytes=1))).jobs == 1

@@ -1,4 +1,4 @@
-"""What an iteration costs beside its simulation, in events that can be counted."""
+"""The overhead of an iteration, in events that can be counted."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ TOKEN = "token"
 
 
 async def test_the_servers_connections_send_at_once() -> None:
-    """A client that asks again at once would else wait 40 ms for each answer's second half."""
+    """Otherwise a client that sends requests in a row waits 40 ms for each second packet."""
 
     found: asyncio.Future[int] = asyncio.get_running_loop().create_future()
 
@@ -48,7 +48,7 @@ async def test_the_servers_connections_send_at_once() -> None:
 
 
 class Iterating:
-    """Jobs of a session, one after the other, as our client sends them."""
+    """Runs jobs of a session one after the other, as our client does."""
 
     def __init__(self, url: str) -> None:
         self.url = url
@@ -111,7 +111,7 @@ async def served(settings: Settings) -> AsyncIterator[str]:
 async def test_an_iteration_costs_two_commits_and_no_reading(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, commits: list[object]
 ) -> None:
-    # However long a job takes here, its start is in no hurry.
+    # However long a job takes here, its start need not be stored at once.
     monkeypatch.setattr(store, "LINGER_SECONDS", 3_600.0)
     reads: list[object] = []
     real = Store._read
@@ -121,7 +121,7 @@ async def test_an_iteration_costs_two_commits_and_no_reading(
         return await real(self, read, *arguments)
 
     monkeypatch.setattr(Store, "_read", counted)
-    # However slow this machine is, its jobs are short ones.
+    # However slow this machine is, its jobs count as short.
     monkeypatch.setattr(store, "LINGER_SECONDS", 3600)
     for module in (worker_pool, device_arbiter):
         monkeypatch.setattr(module, "STAGE_SHOWN_SECONDS", 3600)

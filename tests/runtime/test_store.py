@@ -129,11 +129,11 @@ def test_a_second_start_migrates_nothing(tmp_path: Path) -> None:
         with opened(tmp_path):
             pass
     assert rows(tmp_path, "select name, sql from sqlite_master order by name") == before
-    assert statements, "the second start looked"
+    assert statements, "the second start checked the schema"
     assert not [each for each in statements if each.lstrip().upper().startswith("CREATE")]
 
 
-def test_a_store_of_an_older_release_is_gone_on_with(tmp_path: Path) -> None:
+def test_a_store_of_an_older_release_is_migrated(tmp_path: Path) -> None:
     config = Config()
     config.set_main_option("script_location", str(Path(migrations.__file__).parent))
     engine = create_engine(f"sqlite:///{tmp_path / 'runtime.db'}")
@@ -170,7 +170,7 @@ def test_sessions_that_an_older_release_cancelled_stay_cancelled(tmp_path: Path)
         assert {each.id: each.cancelled for each in sessions} == {"a": True, "b": False}
 
 
-def test_what_goes_on_is_found_without_a_look_at_what_has_ended(tmp_path: Path) -> None:
+def test_unfinished_jobs_are_found_by_an_index(tmp_path: Path) -> None:
     with opened(tmp_path):
         pass
     unfinished = schema.UNFINISHED
@@ -183,7 +183,7 @@ def test_what_goes_on_is_found_without_a_look_at_what_has_ended(tmp_path: Path) 
         assert "USING COVERING INDEX jobs_unfinished" in plan
 
 
-def test_a_migration_that_is_interrupted_leaves_nothing_half_done(tmp_path: Path) -> None:
+def test_an_interrupted_migration_is_rolled_back(tmp_path: Path) -> None:
     engine_of = database.open_engine
 
     def failing(path: Path, busy_milliseconds: int) -> Any:
@@ -205,7 +205,7 @@ def test_a_migration_that_is_interrupted_leaves_nothing_half_done(tmp_path: Path
         assert found.unfinished() == ([], [], 0)
 
 
-async def test_files_are_for_their_owner_only(tmp_path: Path) -> None:
+async def test_files_are_private_to_their_owner(tmp_path: Path) -> None:
     home = tmp_path / "home"
     with opened(home) as found:
         assert stat.S_IMODE(home.stat().st_mode) == 0o700
@@ -215,10 +215,10 @@ async def test_files_are_for_their_owner_only(tmp_path: Path) -> None:
         assert set(modes.values()) == {0o600}, modes
 
 
-# -- what is acknowledged is there ---------------------------------------------------------
+# -- durability ---------------------------------------------------------
 
 
-async def test_what_is_written_comes_back_the_same(tmp_path: Path) -> None:
+async def test_what_is_written_is_read_unchanged(tmp_path: Path) -> None:
     session = a_session(
         state=SessionState.ACTIVE,
         started_at=NOON,
@@ -269,7 +269,7 @@ async def test_what_is_written_comes_back_the_same(tmp_path: Path) -> None:
         )
 
 
-async def test_what_is_acknowledged_is_on_disk_before_the_store_is_closed(tmp_path: Path) -> None:
+async def test_an_acknowledged_write_is_on_disk(tmp_path: Path) -> None:
     with opened(tmp_path) as found:
         for number in range(20):
             await found.write(new(a_job(str(number))))
@@ -281,7 +281,7 @@ async def test_what_is_acknowledged_is_on_disk_before_the_store_is_closed(tmp_pa
             assert connection.exec_driver_sql("pragma synchronous").scalar() == 2, "FULL"
 
 
-async def test_ended_jobs_and_closed_sessions_are_not_taken_up_again(tmp_path: Path) -> None:
+async def test_final_jobs_and_closed_sessions_are_not_resumed(tmp_path: Path) -> None:
     with opened(tmp_path) as found:
         session = a_session()
         closed = lifecycle.close(session, NOON)
@@ -297,7 +297,7 @@ async def test_ended_jobs_and_closed_sessions_are_not_taken_up_again(tmp_path: P
         assert found.unfinished() == ([], [], 5)
 
 
-async def test_closing_writes_what_is_waiting(tmp_path: Path) -> None:
+async def test_closing_writes_pending_changes(tmp_path: Path) -> None:
     found = Store(tmp_path / "runtime.db")
     futures = [found.write(new(a_job(str(number)))) for number in range(500)]
     await asyncio.to_thread(found.close)
@@ -308,7 +308,7 @@ async def test_closing_writes_what_is_waiting(tmp_path: Path) -> None:
 # -- group commit and faults ---------------------------------------------------------------
 
 
-async def test_one_bad_change_does_not_spoil_the_good_ones_of_its_group(tmp_path: Path) -> None:
+async def test_a_failing_change_does_not_affect_others_in_its_commit(tmp_path: Path) -> None:
     with opened(tmp_path) as found:
         await found.write(new(a_job("taken")))
         commits = []
@@ -324,7 +324,7 @@ async def test_one_bad_change_does_not_spoil_the_good_ones_of_its_group(tmp_path
     assert rows(tmp_path, "select count(*) from jobs") == [(49,)]
 
 
-async def test_one_bad_change_of_many_costs_few_commits(tmp_path: Path) -> None:
+async def test_a_failing_change_costs_few_commits(tmp_path: Path) -> None:
     with opened(tmp_path) as found:
         await found.write(new(a_job("taken")))
         commits = []
@@ -332,7 +332,7 @@ async def test_one_bad_change_of_many_costs_few_commits(tmp_path: Path) -> None:
         changes = [new(a_job(str(number))) for number in range(256)]
         changes[100] = new(a_job("taken"))
         await outcomes(*[found.write(each) for each in changes])
-        assert len(commits) == 8, "each half without it has one"
+        assert len(commits) == 8, "one commit for each half without the failing change"
 
 
 async def test_a_caller_that_has_gone_does_not_stop_the_store(tmp_path: Path) -> None:
@@ -354,10 +354,10 @@ async def test_many_changes_share_a_commit(tmp_path: Path) -> None:
         commits = []
         event.listen(found._engine, "commit", lambda _: commits.append(1))
         await asyncio.gather(*[found.write(new(a_job(str(number)))) for number in range(400)])
-        assert len(commits) == 1, "all of one turn of the loop"
+        assert len(commits) == 1, "all changes of one turn of the loop"
 
 
-async def test_what_can_wait_shares_the_commit_of_what_follows(
+async def test_a_deferrable_change_shares_the_next_commit(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(store, "LINGER_SECONDS", 3_600.0)
@@ -381,7 +381,7 @@ async def test_what_can_wait_shares_the_commit_of_what_follows(
         assert await found.job("o", "j") == done
 
 
-async def test_what_can_wait_does_not_wait_for_ever(tmp_path: Path) -> None:
+async def test_a_deferrable_change_is_written_before_a_read(tmp_path: Path) -> None:
     with opened(tmp_path) as found:
         job = a_job()
         await found.write(new(job))
@@ -390,10 +390,10 @@ async def test_what_can_wait_does_not_wait_for_ever(tmp_path: Path) -> None:
         assert await found.job("o", "j") == running
 
 
-async def test_while_the_file_cannot_be_written_nothing_that_happened_is_lost(
+async def test_no_change_is_lost_while_the_file_cannot_be_written(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A real lock of another connection: what is new is refused, the rest waits in its order."""
+    """With a lock of another connection, new rows are refused and updates wait in order."""
     monkeypatch.setattr(store, "BUSY_MILLISECONDS", 20)
     monkeypatch.setattr(store, "RETRY_SECONDS", 0.02)
     with opened(tmp_path) as found:
@@ -423,7 +423,7 @@ async def test_while_the_file_cannot_be_written_nothing_that_happened_is_lost(
 # -- reading -------------------------------------------------------------------------------
 
 
-async def test_idempotency_keys_are_one_for_each_owner_and_kind(tmp_path: Path) -> None:
+async def test_idempotency_keys_are_unique_for_each_owner_and_kind(tmp_path: Path) -> None:
     with opened(tmp_path) as found:
         await found.write(new(a_job("a"), key="k"))
         await found.write(new(a_job("b", owner="p"), key="k"))
@@ -450,7 +450,7 @@ async def test_idempotency_keys_are_one_for_each_owner_and_kind(tmp_path: Path) 
         await found.write(new(a_job("e")))
 
 
-async def test_what_goes_wrong_with_a_read_is_told_to_who_asked(tmp_path: Path) -> None:
+async def test_a_failing_read_raises_in_its_caller(tmp_path: Path) -> None:
     def fail(connection: Any) -> None:
         connection.exec_driver_sql("select * from nowhere")
 
@@ -466,7 +466,7 @@ async def test_what_goes_wrong_with_a_read_is_told_to_who_asked(tmp_path: Path) 
             await asyncio.wait_for(found.write(new(a_job("late"))), DEADLINE_SECONDS)
 
 
-async def test_others_see_nothing(tmp_path: Path) -> None:
+async def test_other_owners_see_nothing(tmp_path: Path) -> None:
     with opened(tmp_path) as found:
         await found.write(AddSession(a_session(), None))
         await found.write(new(a_job(session_id="s")))
@@ -511,8 +511,8 @@ async def test_filters(tmp_path: Path) -> None:
         assert ([job.id for job in page], total) == (["d", "c"], 5)
 
 
-async def test_jobs_of_one_time_are_listed_as_they_came(tmp_path: Path) -> None:
-    # Under a virtual clock all of them are; ids are in no order.
+async def test_jobs_of_one_time_are_listed_in_order_of_submission(tmp_path: Path) -> None:
+    # Under a virtual clock all jobs have one time; ids are in no order.
     came = [f"{number * 7919 % 101:03}" for number in range(60)]
 
     with opened(tmp_path) as found:
@@ -535,7 +535,9 @@ async def test_jobs_of_one_time_are_listed_as_they_came(tmp_path: Path) -> None:
             expected = ["s", *(each.id for each in alone)]
             assert ids == (expected if ascending else expected[::-1])
         _, jobs, _ = found.unfinished()
-        assert [job.id for job in jobs][: len(came)] == came, "and they start in that order again"
+        assert [job.id for job in jobs][: len(came)] == came, (
+            "and they start in that order after a restart"
+        )
 
 
 async def test_changes_since_a_revision(tmp_path: Path) -> None:
@@ -552,7 +554,7 @@ async def test_changes_since_a_revision(tmp_path: Path) -> None:
         assert [job.id for job in jobs] == ["1"], "in the order of the changes"
 
 
-async def test_deleting_takes_payload_and_result_along(tmp_path: Path) -> None:
+async def test_deleting_a_job_deletes_payload_and_result(tmp_path: Path) -> None:
     with opened(tmp_path) as found:
         await found.write(new(a_job()))
         await found.write(Update(result=("j", "{}")))

@@ -1,4 +1,4 @@
-"""Changes that share a commit have the effect that they have one after the other."""
+"""Changes that share a commit have the same effect as one after the other."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def made(kind: type[Write], *parts: Any, **fields: Any) -> st.SearchStrategy[Any
     return st.builds(make, *parts, **fields)
 
 
-# Few enough that changes meet: a name is created twice, changed before it is, or after it went.
+# Few names, so that changes collide: created twice, changed before creation, or after deletion.
 JOBS = ("a", "b", "c")
 SESSIONS = ("s", "t")
 KEYS = st.sampled_from((None, "k", "l"))
@@ -99,7 +99,7 @@ changes = st.one_of(
 )
 
 
-# Where all of it is there already, most changes are done, and share a commit.
+# With existing rows most changes succeed, and share a commit.
 BEGINNING = [
     *(AddSession(a_session(name), None) for name in SESSIONS),
     *(AddJob(the_job(name, pubs=2), "{}", None) for name in JOBS),
@@ -109,7 +109,7 @@ histories = st.builds(
     st.sampled_from(([], BEGINNING)),
     st.lists(changes, min_size=2, max_size=12),
 )
-# Few, of one job, and hardly one that is refused: what is refused makes the rest go apart.
+# Few changes of one job, hardly one of which fails: a failing change splits the commit.
 of_one_job = st.lists(
     st.one_of(
         made(Update, jobs=jobs.map(lambda job: (changed(job, id="a", session_id=None),))),
@@ -124,7 +124,7 @@ of_one_job = st.lists(
 
 
 class Kept:
-    """A store that is emptied for each history, since making one takes long."""
+    """A store that is emptied for each history, since creating one is slow."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
@@ -169,7 +169,7 @@ def kept(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Kept, Kept]
 @pytest.mark.minute
 @settings(max_examples=400, derandomize=True)
 @given(st.one_of(histories, of_one_job))
-async def test_together_or_one_by_one_is_the_same(
+async def test_changes_have_the_same_effect_together_and_one_by_one(
     kept: tuple[Kept, Kept], history: list[Write]
 ) -> None:
     together, apart = kept

@@ -1,4 +1,4 @@
-"""Jobs that start while they are on their way to the disk, and those that never get there."""
+"""Jobs that start while they are being stored, and jobs that cannot be stored."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 
 @contextmanager
 def slow_disk(folder: Path) -> Iterator[sqlite3.Connection]:
-    """Hold the store's file: what is written gets to the disk when this ends, or commits."""
+    """Lock the store's file: changes are written when the lock is released."""
     with closing(sqlite3.connect(folder / "runtime.db", isolation_level=None)) as other:
         other.execute("begin immediate")
         yield other
@@ -48,12 +48,12 @@ def slow_disk(folder: Path) -> Iterator[sqlite3.Connection]:
 
 @pytest.fixture
 def patient(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Have the store wait as long as a test's disk is slow."""
+    """Let the store wait for as long as the file is locked."""
     monkeypatch.setattr(store, "BUSY_MILLISECONDS", int(DEADLINE_SECONDS * 1000))
 
 
 def refuse(other: sqlite3.Connection) -> None:
-    """Let what is on its way be refused for good."""
+    """Make pending changes fail for good."""
     other.execute(
         "create trigger refuse before insert on jobs begin select raise(abort, 'no job'); end"
     )
@@ -61,7 +61,7 @@ def refuse(other: sqlite3.Connection) -> None:
 
 
 def take_away(other: sqlite3.Connection) -> None:
-    """Let what is on its way be refused for now."""
+    """Make pending changes fail for now."""
     other.execute("alter table jobs rename to gone")
     other.execute("commit")
 
@@ -81,7 +81,7 @@ def stored(folder: Path) -> set[tuple[str]]:
 
 
 async def warmed(bench: Bench) -> str:
-    """Have a session that is active, and has no job."""
+    """Return a session that is active and has no job."""
     session_id = await bench.opens()
     job_id = await bench.submits(session_id)
     await settles(lambda: bench.coordinator._state._sessions[session_id].prioritised)
@@ -99,7 +99,7 @@ def has_interim(state: RuntimeState) -> bool:
 
 
 @pytest.mark.usefixtures("patient")
-async def test_a_job_is_computed_while_it_is_stored_and_nobody_hears_of_it_before(
+async def test_a_job_starts_while_it_is_stored_but_is_not_visible_before(
     bench: Bench, tmp_path: Path
 ) -> None:
     session_id = await warmed(bench)
@@ -122,7 +122,7 @@ async def test_a_job_is_computed_while_it_is_stored_and_nobody_hears_of_it_befor
 @pytest.mark.parametrize("refusal", [refuse, take_away])
 @pytest.mark.parametrize("in_session", [False, True])
 @pytest.mark.parametrize("seconds", [0.0, FOR_EVER])
-async def test_a_job_that_cannot_be_stored_is_undone_however_far_it_is(
+async def test_a_job_that_cannot_be_stored_is_undone_at_any_stage(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     caplog: pytest.LogCaptureFixture,
@@ -157,7 +157,7 @@ async def test_a_job_that_cannot_be_stored_is_undone_however_far_it_is(
         await bench.store.write(SetClock(bench.clock.now()))
         assert inside._scheduler.used_seconds("p") == 0
         after = await bench.session(session_id)
-        assert replace(after, revision=0) == replace(before, revision=0), "its session is as before"
+        assert replace(after, revision=0) == replace(before, revision=0), "its session is unchanged"
         assert stored(tmp_path) == kept
         told = [record.getMessage().split(",")[0].split(":")[0] for record in caplog.records]
         assert told == (
@@ -186,7 +186,7 @@ async def test_a_job_whose_worker_dies_while_it_is_stored_runs_again(tmp_path: P
 
 
 def written(folder: Path) -> list[dict[str, Any]]:
-    """Read all that the store says, but for revisions, which may be skipped."""
+    """Read the whole store, except revisions, which may have gaps."""
     with closing(sqlite3.connect(folder / "runtime.db")) as other:
         other.row_factory = sqlite3.Row
         return [
@@ -200,8 +200,8 @@ def written(folder: Path) -> list[dict[str, Any]]:
 async def test_a_replay_after_a_restart_changes_nothing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, knows: bool
 ) -> None:
-    """A session that idles goes on idling, its worker lives, and the first job is the answer."""
-    # However slow the machine is: what is looked at is that the task stops by itself.
+    """An idle session stays idle, its worker lives, and the response is the first job."""
+    # Also on a slow machine the task has to stop by itself.
     monkeypatch.setattr(worker_pool, "STOP_SECONDS", DEADLINE_SECONDS)
     job = Job("", "o", "fake_manila", "sampler", NOON)
     async with going(Bench(tmp_path)) as bench:
@@ -213,7 +213,7 @@ async def test_a_replay_after_a_restart_changes_nothing(
         inside = bench.coordinator
         bench.clock.moves(seconds=30)
         if not knows:
-            # As if thousands of others had come since.
+            # As if thousands of jobs had been submitted since.
             inside._admission._keys.clear()
         await settles(lambda: all(each.pid for each in inside.workers()))
         before, kept = written(tmp_path), inside.workers()
@@ -261,7 +261,7 @@ async def test_a_key_with_another_request_is_refused_and_changes_nothing(
     ):
         with pytest.raises(KeyReusedError, match=opened):
             await inside.create_session(change, "key")
-    # Both at the same time, so that the first is not on disk yet.
+    # Both at once, so that the first is not on disk yet.
     alone = replace(job, session_id=None, backend="fake_torino")
     one, two = await asyncio.gather(
         inside.submit(alone, COIN, "new"),
@@ -278,22 +278,22 @@ async def test_a_key_with_another_request_is_refused_and_changes_nothing(
     assert await inside.submit(replace(job, owner="p", session_id=None), "{}", "key") != job_id
 
 
-async def test_no_more_sessions_open_than_may_however_many_ask_at_once(tmp_path: Path) -> None:
+async def test_concurrent_requests_do_not_exceed_the_limit_of_sessions(tmp_path: Path) -> None:
     async with going(Bench(tmp_path, max_open_sessions=2)) as bench:
         found = await asyncio.gather(*(bench.opens() for _ in range(16)), return_exceptions=True)
         opened = [each for each in found if isinstance(each, str)]
         assert len(opened) == 2
         assert {type(each) for each in found} == {str, TooManyError}
         await bench.coordinator.cancel_session(opened[0])
-        assert isinstance(await bench.opens(), str), "what was refused holds no place"
+        assert isinstance(await bench.opens(), str), "refused requests take no slot"
         with pytest.raises(TooManyError):
             await bench.opens()
         bench.nothing_left()
 
 
 @pytest.mark.usefixtures("patient")
-async def test_who_is_removed_meanwhile_leaves_nothing_behind(tmp_path: Path) -> None:
-    """Between the check of the token and the disk there is time for a user to be removed."""
+async def test_a_user_removed_during_a_submission_leaves_nothing_behind(tmp_path: Path) -> None:
+    """A user can be removed between the check of the token and the write to disk."""
     known = {"o"}
 
     bench = Bench(tmp_path, is_known=lambda owner: owner in known)

@@ -1,4 +1,4 @@
-"""The coordinator with a real store and real workers: races, faults, and what is left behind."""
+"""The coordinator with a real store and real workers: races, faults and leftovers."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
-async def test_the_runtimes_own_end_does_not_count_as_an_attempt(tmp_path: Path) -> None:
+async def test_a_shutdown_does_not_count_as_an_attempt(tmp_path: Path) -> None:
     async with going(Bench(tmp_path, min_job_seconds=FOR_EVER)) as bench:
         job_id = await bench.submits()
         await bench.running(job_id)
@@ -36,10 +36,10 @@ async def test_the_runtimes_own_end_does_not_count_as_an_attempt(tmp_path: Path)
         await bench.running(job_id, attempt=2)
 
 
-async def test_a_job_under_which_the_runtime_dies_is_tried_once_more_and_then_failed(
+async def test_a_job_whose_runtime_dies_is_retried_once_and_then_failed(
     tmp_path: Path,
 ) -> None:
-    """A death is one that leaves the job running on disk, as no end by itself does."""
+    """A crash leaves the job running on disk; a shutdown does not."""
 
     def dies(job_id: str) -> None:
         with closing(sqlite3.connect(tmp_path / "runtime.db")) as other, other:
@@ -59,7 +59,7 @@ async def test_a_job_under_which_the_runtime_dies_is_tried_once_more_and_then_fa
         assert (await bench.job(job_id)).interruptions == 1
     async with going(Bench(tmp_path, min_job_seconds=FOR_EVER)) as bench:
         await bench.running(job_id)
-        assert (await bench.job(job_id)).interruptions == 1, "an end is no death"
+        assert (await bench.job(job_id)).interruptions == 1, "a shutdown is no crash"
     dies(job_id)
     async with going(Bench(tmp_path, min_job_seconds=FOR_EVER)) as bench:
         job = await bench.ended(job_id)
@@ -73,7 +73,7 @@ async def test_a_job_under_which_the_runtime_dies_is_tried_once_more_and_then_fa
         await bench.running(await bench.submits(session_id)), "and the others go on"
 
 
-async def test_a_job_can_be_cancelled_at_every_moment_of_its_way(tmp_path: Path) -> None:
+async def test_a_job_can_be_cancelled_at_every_moment(tmp_path: Path) -> None:
     async with going(Bench(tmp_path, min_job_seconds=FOR_EVER)) as bench:
         for turns in range(40):
             job_id = await bench.submits()
@@ -90,10 +90,10 @@ async def test_a_job_can_be_cancelled_at_every_moment_of_its_way(tmp_path: Path)
         await settles(lambda: executor.free == 2)
 
 
-async def test_who_cancels_in_the_moment_of_the_end_is_told_of_the_end(
+async def test_a_cancellation_at_the_moment_of_the_end_reports_the_end(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """What is answered is what can be read then: it is on disk that the job has ended."""
+    """The response agrees with later reads: the job's end is on disk."""
     monkeypatch.setattr(store, "BUSY_MILLISECONDS", 20)
     monkeypatch.setattr(store, "RETRY_SECONDS", 0.02)
 
@@ -112,7 +112,7 @@ async def test_who_cancels_in_the_moment_of_the_end_is_told_of_the_end(
             assert inside._state._ending.keys() == {first, queued}
             late = [asyncio.create_task(inside.cancel_job(job_id)) for job_id in (first, queued)]
             await settles(lambda: not inside._state.wake_up.requested)
-            assert not any(each.done() for each in late), "there is nothing to be read yet"
+            assert not any(each.done() for each in late), "nothing is on disk yet"
             assert inside.unfinished("o", queued)
             other.execute("rollback")
         assert await asyncio.gather(*late) == [False, False]
@@ -122,12 +122,12 @@ async def test_who_cancels_in_the_moment_of_the_end_is_told_of_the_end(
         assert not inside._state._ending
 
 
-async def test_a_cancellation_that_the_runtimes_death_cut_off_is_gone_on_with(
+async def test_a_cancellation_interrupted_by_a_crash_is_resumed(
     tmp_path: Path,
 ) -> None:
     async with going(Bench(tmp_path)) as bench:
         session_id = await bench.opens()
-        # Another's session has the device, so that nothing starts.
+        # Another user's session has the device, so that nothing starts.
         bench.coordinator._scheduler._lanes = 0
         job_ids = [await bench.submits(session_id) for _ in range(3)]
         session = bench.coordinator._state._sessions[session_id]
@@ -147,7 +147,7 @@ async def test_tags_given_at_the_moment_of_a_jobs_end_leave_the_end_alone(tmp_pa
         assert as_read.state is JobState.RUNNING
         ending = asyncio.create_task(bench.coordinator.cancel_job(job_id))
         await asyncio.sleep(0)
-        assert not ending.done(), "its end is on the way to the disk"
+        assert not ending.done(), "its end is being stored"
         await bench.coordinator.set_tags(as_read, ("late",))
         await ending
         job = await bench.job(job_id)
@@ -198,13 +198,15 @@ async def test_a_session_reserves_its_device_until_there_are_several_owners(tmp_
 
 
 @pytest.mark.parametrize("policy", ["dedicated", "shared"])
-async def test_a_policy_that_is_set_stands_whoever_there_is(tmp_path: Path, policy: str) -> None:
+async def test_a_policy_that_was_set_does_not_depend_on_the_owners(
+    tmp_path: Path, policy: str
+) -> None:
     async with going(Bench(tmp_path, policy=policy)) as bench:
         for bench.owners in (1, 2):
             assert bench.coordinator.policy == policy
 
 
-async def test_use_is_known_again_after_a_restart(tmp_path: Path) -> None:
+async def test_usage_is_restored_after_a_restart(tmp_path: Path) -> None:
     async with going(Bench(tmp_path, min_job_seconds=FOR_EVER)) as bench:
         for owner, seconds in (("o", 40), ("p", 20)):
             job_id = await bench.submits(owner=owner)
@@ -230,7 +232,7 @@ async def test_use_is_known_again_after_a_restart(tmp_path: Path) -> None:
         assert bench.coordinator._scheduler.used_seconds("o") == 0
 
 
-async def test_the_clock_goes_on_from_the_store_when_the_machines_was_set_back(
+async def test_the_clock_continues_from_the_store_when_the_machines_was_set_back(
     tmp_path: Path,
 ) -> None:
     bench = Bench(tmp_path)
@@ -238,7 +240,7 @@ async def test_the_clock_goes_on_from_the_store_when_the_machines_was_set_back(
     async with going(bench):
         session_id = await bench.opens()
         await bench.ended(await bench.submits(session_id))
-    # The machine came up an hour earlier.
+    # The machine's clock was set back by an hour.
     bench = Bench(tmp_path)
     async with going(bench):
         assert bench.clock.now() == NOON + timedelta(hours=1)

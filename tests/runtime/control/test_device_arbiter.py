@@ -1,4 +1,4 @@
-"""Which job is on the device, where several are in work."""
+"""Which job is on the device when several are in work."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ async def test_with_lanes_the_next_job_is_prepared_while_one_is_on_the_device(
         job_ids = [await bench.submits() for _ in range(3)]
         inside = bench.coordinator._scheduler
         device = inside._device("fake_manila")
-        # The job that is prepared first has the device first.
+        # The job that is prepared first gets the device first.
         await settles(lambda: device.on_device is not None and len(device.prepared) == 1)
         first, second, third = device.on_device, device.prepared[0], job_ids[2]
         assert {first, second} == set(job_ids[:2])
@@ -64,7 +64,7 @@ async def test_waiting_for_the_device_is_not_being_prepared(tmp_path: Path) -> N
         bench.clock.moves(seconds=10)
         await bench.coordinator.cancel_job(second)
         jobs = [await bench.job(each) for each in (first, second)]
-        # A stage is dated by the processes' own clock, and so a little more exactly.
+        # Stages are dated by the worker's clock, which is slightly more exact.
         near = partial(pytest.approx, abs=0.1)
         assert [job.device_seconds for job in jobs] == near([1_000, 10])
         assert [job.preparing_seconds for job in jobs] == near([0, 0])
@@ -74,7 +74,7 @@ async def test_waiting_for_the_device_is_not_being_prepared(tmp_path: Path) -> N
         assert session.busy_seconds == near(sum(parts))
 
 
-async def test_lanes_lose_nothing(tmp_path: Path) -> None:
+async def test_lanes_lose_no_job(tmp_path: Path) -> None:
     async with going(Bench(tmp_path, lanes=3, workers=2)) as bench:
         session_id = await bench.opens(Mode.BATCH)
         job_ids = [await bench.submits(session_id) for _ in range(12)]

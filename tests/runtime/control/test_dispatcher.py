@@ -1,4 +1,4 @@
-"""From the queue through a worker to the end."""
+"""Dispatching: from the queue through a worker to the end."""
 
 from __future__ import annotations
 
@@ -57,17 +57,17 @@ async def test_one_job_at_a_time_on_a_device(tmp_path: Path) -> None:
         await bench.running(second)
 
 
-async def test_a_worker_is_told_of_a_session_when_it_is_opened(tmp_path: Path) -> None:
+async def test_a_worker_prepares_for_a_session_when_it_is_opened(tmp_path: Path) -> None:
     async with going(Bench(tmp_path, workers=3)) as bench:
         session_id = await bench.opens()
         workers = bench.coordinator._pool._workers
         assert [each.affinity for each in workers].count(session_id) == 1
         job_id = await bench.submits(session_id)
         await bench.ended(job_id)
-        assert [each.affinity for each in workers].count(session_id) == 1, "it got the job, too"
+        assert [each.affinity for each in workers].count(session_id) == 1, "it also got the job"
 
 
-async def test_a_job_whose_worker_dies_is_tried_once_more_and_then_failed(tmp_path: Path) -> None:
+async def test_a_job_whose_worker_dies_is_retried_once_and_then_failed(tmp_path: Path) -> None:
     async with going(Bench(tmp_path, min_job_seconds=FOR_EVER)) as bench:
         session_id = await bench.opens()
         job_id = await bench.submits(session_id)
@@ -113,7 +113,7 @@ async def test_tags_given_while_a_jobs_payload_is_read_do_not_keep_it_from_its_w
     async with going(Bench(tmp_path)) as bench:
         job_id = await bench.submits()
         inside = bench.coordinator
-        while not inside._dispatcher._handing_over:  # noqa: ASYNC110 - what is waited for tells nobody
+        while not inside._dispatcher._handing_over:  # noqa: ASYNC110 - there is no event for it
             await asyncio.sleep(0)
         await inside.set_tags(inside._state.require(job_id), ("new",))
         job = await bench.ended(job_id)
@@ -123,7 +123,7 @@ async def test_tags_given_while_a_jobs_payload_is_read_do_not_keep_it_from_its_w
 async def test_a_job_that_max_time_stops_does_not_end_again_with_the_result_that_showed_it(
     tmp_path: Path,
 ) -> None:
-    """The machine slept past the maximum time; a worker's word is the first thing that happens."""
+    """The machine slept past the maximum time, and the first event is a worker's message."""
 
     async with going(Bench(tmp_path, min_job_seconds=0.6, stop_at_max_time=True)) as bench:
         session_id = await bench.opens(seconds=600)
@@ -144,7 +144,7 @@ async def test_a_job_that_max_time_stops_does_not_end_again_with_the_result_that
 async def test_a_payload_that_cannot_be_read_fails_its_job_and_frees_the_device(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    # Large ones are always read from the store; here everything is large.
+    # Large payloads are always read from the store; here all are large.
     monkeypatch.setattr(live, "LARGEST_AT_HAND", 0)
 
     async with going(Bench(tmp_path)) as bench:
@@ -164,10 +164,10 @@ async def test_a_payload_that_cannot_be_read_fails_its_job_and_frees_the_device(
         bench.nothing_left()
 
 
-async def test_a_job_that_only_waits_for_its_device_makes_room_for_an_idle_one(
+async def test_a_job_waiting_for_its_device_yields_its_worker_to_an_idle_device(
     tmp_path: Path,
 ) -> None:
-    """Two workers, one device with a job for hours and another behind it; then comes a third."""
+    """Two workers, a device with a job of hours and one behind it; then comes a third job."""
 
     async with going(Bench(tmp_path, min_job_seconds=FOR_EVER, lanes=3)) as bench:
         first, second = [await bench.submits() for _ in range(2)]
@@ -178,7 +178,7 @@ async def test_a_job_that_only_waits_for_its_device_makes_room_for_an_idle_one(
         process = bench.pid(waiting)
         other = await bench.submits(owner="p", backend="fake_torino")
         await bench.until(other, lambda job: job.stage is Stage.ON_DEVICE, "p")
-        assert bench.pid(other) == process, "the worker lives, and what it has kept with it"
+        assert bench.pid(other) == process, "the worker lives, and keeps its caches"
         assert bench.coordinator._scheduler.in_work("fake_manila") == [on_device]
         job = await bench.job(waiting)
         assert (job.state, job.attempts, job.prepared_at) == (JobState.QUEUED, 0, None)
@@ -189,7 +189,7 @@ async def test_a_job_that_only_waits_for_its_device_makes_room_for_an_idle_one(
         bench.nothing_left()
 
 
-async def test_nothing_starts_while_its_start_could_not_be_stored(
+async def test_nothing_starts_while_the_store_is_unavailable(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(store, "BUSY_MILLISECONDS", 20)

@@ -1,4 +1,4 @@
-"""Whatever happens in whatever order: refused means unchanged, and the collections agree."""
+"""Random events in any order: refused means unchanged, and the collections agree."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ REFUSALS = (NotAcceptingJobsError, TooManyError, UnknownOwnerError)
 
 
 class Disk:
-    """A store whose disk is slow: a change is written, or refused, when the test says so."""
+    """A store with a slow disk: a change is written or refused when the test says so."""
 
     def __init__(self, left: list[Job]) -> None:
         self.available = True
@@ -81,7 +81,7 @@ class Disk:
             error = problem(change)
             if error is not None:
                 future.set_exception(error)
-                # Nobody need ask for it.
+                # A failure that no test awaits is not reported.
                 future.exception()
                 continue
             if isinstance(change, AddJob):
@@ -90,7 +90,7 @@ class Disk:
 
 
 class Pool:
-    """Workers that do what the test says."""
+    """A pool of workers that the test controls."""
 
     def __init__(
         self, workers: int, on_event: Callable[[str, Event], None], on_free: Callable[[], None]
@@ -141,7 +141,7 @@ def left_by_an_earlier_runtime(state: JobState, number: int) -> Job:
 
 
 class Runtime(RuleBasedStateMachine):
-    """A coordinator on a slow disk, with workers that do anything."""
+    """A coordinator with a slow disk, and workers that do anything."""
 
     @initialize(
         virtual=st.booleans(),
@@ -182,7 +182,7 @@ class Runtime(RuleBasedStateMachine):
         self.writes()
 
     def turns(self, call: Callable[[], object] = lambda: None) -> None:
-        """Call something in the event loop, and let it go on until nothing follows."""
+        """Call a function in the event loop, and run the loop until nothing is left to do."""
 
         async def body() -> None:
             call()
@@ -231,7 +231,7 @@ class Runtime(RuleBasedStateMachine):
         if sessions and pick is not None:
             session = sessions[pick % len(sessions)]
             owner, backend, session_id = session.owner, session.backend, session.id
-            # Its timers run out before the job comes.
+            # Its timers expire before the job arrives.
             self.turns(lambda: self.runtime.session(owner, session.id))
         job = Job("", owner, backend, "sampler", NOON, session_id=session_id)
         params = "x" * 2**19 if large else "{}"
@@ -293,7 +293,7 @@ class Runtime(RuleBasedStateMachine):
     def tells(self, pick: int, event: Event) -> None:
         job_id = list(self.pool.tasks)[pick % len(self.pool.tasks)]
         if isinstance(event, Reached):
-            # Long enough ago to be shown at once.
+            # Old enough to be shown at once.
             event = Reached(event.stage, time.monotonic() - 1)
         self.turns(lambda: self.pool.tell(job_id, event))
 
@@ -310,7 +310,7 @@ class Runtime(RuleBasedStateMachine):
 
     @rule(hopeless=st.booleans())
     def does_not_write(self, hopeless: bool) -> None:
-        """What is new is refused, or a result can never be written; all else is on disk."""
+        """New jobs and sessions are refused, or a result cannot be written; the rest is stored."""
 
         def problem(change: Write) -> Exception | None:
             if hopeless:
@@ -329,7 +329,7 @@ class Runtime(RuleBasedStateMachine):
         self.clock.moves(seconds=seconds)
         self.turns(self.state.wake_up.request)
 
-    # -- what must be so -------------------------------------------------------------------
+    # -- invariants -------------------------------------------------------------------
 
     def a_job(self, pick: int) -> Job:
         jobs = self.state.jobs()
@@ -381,7 +381,7 @@ class Runtime(RuleBasedStateMachine):
 
 
 def refuses_what_is_impossible(state: RuntimeState, job_id: str) -> None:
-    """Try each change that a job cannot undergo as it is; nothing may change."""
+    """Try each change that is impossible in a job's state; nothing may change."""
     job = state.job(job_id)
     only_running: list[Callable[[], object]] = [
         lambda: state.prepare(job_id, state.now),
@@ -421,7 +421,7 @@ def refuses_what_is_impossible(state: RuntimeState, job_id: str) -> None:
 
 
 def everything(state: RuntimeState) -> dict[str, Any]:
-    """Copy all that a state knows."""
+    """Copy everything in a state."""
     jobs = {
         job_id: (
             each.job,

@@ -1,4 +1,4 @@
-"""Timers, however late they are."""
+"""Timers that fire late."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
-async def test_a_session_whose_time_is_over_takes_no_job_however_late_its_timer(
+async def test_an_expired_session_takes_no_job_even_before_its_timer_fires(
     bench: Bench,
 ) -> None:
-    """The machine slept past the maximum time; the request is the first thing that happens."""
+    """The machine slept past the maximum time, and the first event is a request."""
     session_id = await bench.opens(seconds=600)
     await bench.ended(await bench.submits(session_id))
     bench.clock.moves(hours=1)
@@ -35,7 +35,7 @@ async def test_a_session_whose_time_is_over_takes_no_job_however_late_its_timer(
     assert session.closed_at == NOON + timedelta(seconds=600)
 
 
-async def test_timers_that_ran_out_while_the_runtime_was_down_count_from_their_time(
+async def test_timers_that_expired_during_a_downtime_act_at_their_own_time(
     tmp_path: Path,
 ) -> None:
     async with going(Bench(tmp_path)) as bench:
@@ -57,7 +57,7 @@ async def test_timers_that_ran_out_while_the_runtime_was_down_count_from_their_t
         assert session.used_seconds == 60
 
 
-async def test_one_session_that_cannot_be_dealt_with_does_not_stop_the_others(
+async def test_a_failing_session_does_not_stop_the_others(
     bench: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     poisoned, sound = await bench.opens(), await bench.opens()
@@ -72,11 +72,11 @@ async def test_one_session_that_cannot_be_dealt_with_does_not_stop_the_others(
     bench.clock.moves(hours=1)
     assert (await bench.ended(await bench.submits())).state is JobState.COMPLETED
     await bench.closed(sound)
-    assert bench.coordinator._ticker.timer is not None, "and time goes on"
+    assert bench.coordinator._ticker.timer is not None, "and the ticker goes on"
 
 
 @pytest.mark.parametrize(("given", "of_batch"), [(None, 60), (1, 1)])
-async def test_a_batch_may_idle_as_long_as_it_is_given(
+async def test_a_batch_may_idle_for_its_own_time(
     tmp_path: Path, given: int | None, of_batch: int
 ) -> None:
     async with going(Bench(tmp_path, batch_interactive_seconds=given)) as bench:

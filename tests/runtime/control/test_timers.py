@@ -1,4 +1,4 @@
-"""Timers come up in their order, and outdated ones never."""
+"""Timers fire in order, and outdated ones never."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ CHANGES = st.lists(st.tuples(st.sampled_from("abc"), st.none() | st.integers(0, 
 
 
 @given(changes=CHANGES, now=st.integers(-1, 9))
-def test_what_is_due_comes_up_once_at_its_last_time(
+def test_a_rescheduled_timer_fires_once_at_its_last_time(
     changes: list[tuple[str, int | None]], now: int
 ) -> None:
     timers, expected = Timers(), dict[str, int]()
@@ -33,7 +33,7 @@ def test_what_is_due_comes_up_once_at_its_last_time(
     assert [due[name] for name in found] == sorted(due.values())
 
 
-def test_outdated_entries_do_not_pile_up() -> None:
+def test_outdated_timers_do_not_accumulate() -> None:
     timers = Timers()
     for second in range(10_000):
         timers.set("job", NOON + timedelta(seconds=second))

@@ -107,7 +107,7 @@ async def test_a_job_that_ran_past_max_time_completes_and_closes_its_session_the
         ]
 
 
-async def test_a_result_that_can_never_be_stored_fails_its_job_by_name(
+async def test_a_result_that_cannot_be_stored_fails_its_job_with_a_reason(
     bench: Bench, tmp_path: Path
 ) -> None:
     with closing(sqlite3.connect(tmp_path / "runtime.db")) as other:
@@ -142,13 +142,15 @@ async def test_a_result_waits_until_the_store_can_be_written(
             await settles(lambda: not bench.coordinator._state.unfinished)
             with pytest.raises(StoreUnavailableError):
                 await bench.submits(session_id)
-            assert (await bench.job(job_id)).state is JobState.RUNNING, "nobody was told otherwise"
+            assert (await bench.job(job_id)).state is JobState.RUNNING, (
+                "the job is still running for everyone"
+            )
             other.execute("rollback")
         assert (await bench.ended(job_id)).state is JobState.COMPLETED
         assert await bench.store.result(job_id) is not None
         await bench.coordinator.close_session(session_id)
         session = await bench.session(session_id)
-        assert session.state is SessionState.CLOSED, "no ghost of the refused job holds it open"
+        assert session.state is SessionState.CLOSED, "the refused job does not keep it open"
         bench.nothing_left()
 
 
@@ -188,7 +190,7 @@ async def test_the_stages_of_a_job_are_kept_and_its_time_on_the_device_is_its_us
         job = await bench.job(job_id)
         assert job.stage is None
         assert job.on_device_at == NOON
-        assert job.device_seconds == 40, "who cancels pays for what was used"
+        assert job.device_seconds == 40, "a cancelled job is charged for its usage"
         assert (await bench.session(session_id)).usage_seconds(bench.clock.now()) == 40
         assert bench.coordinator._scheduler.used_seconds("o") == 40
 
@@ -199,7 +201,7 @@ async def test_a_job_that_cannot_be_prepared_was_never_on_the_device(bench: Benc
     assert (job.preparing_at, job.on_device_at, job.device_seconds) == (NOON, None, 0)
 
 
-async def test_a_worker_that_dies_costs_its_user_nothing(tmp_path: Path) -> None:
+async def test_a_dying_worker_costs_the_user_nothing(tmp_path: Path) -> None:
     async with going(Bench(tmp_path, min_job_seconds=FOR_EVER)) as bench:
         job_id = await bench.submits()
         for attempt in (1, 2):
@@ -208,11 +210,11 @@ async def test_a_worker_that_dies_costs_its_user_nothing(tmp_path: Path) -> None
             os.kill(pid, signal.SIGKILL)
         job = await bench.ended(job_id)
         assert (job.state, job.device_seconds) == (JobState.FAILED, 0)
-        # It had a worker for as long, which counts for who goes next.
+        # It occupied a worker, which counts for the order of owners.
         assert bench.coordinator._scheduler.used_seconds("o") == 30
 
 
-async def test_an_end_that_is_at_hand_has_the_tags_that_came_while_it_was_stored(
+async def test_a_pending_outcome_has_the_tags_that_were_set_while_it_was_stored(
     tmp_path: Path,
 ) -> None:
     async with going(Bench(tmp_path, min_job_seconds=FOR_EVER)) as bench:

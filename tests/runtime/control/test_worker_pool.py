@@ -1,4 +1,4 @@
-"""Worker processes: real ones, really killed."""
+"""Real worker processes, really killed."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ FOR_EVER = 3_600.0
 
 
 def coin(shots: int = 10) -> str:
-    """Give two pubs: what the first one gives tells that a worker has come so far."""
+    """Return two pubs: the first one's interim result shows that the worker has begun."""
     circuit = QuantumCircuit(1)
     circuit.h(0)
     circuit.measure_all()
@@ -48,7 +48,7 @@ def coin(shots: int = 10) -> str:
 
 
 def heavy() -> str:
-    """Keep Aer busy, inside C++ and holding the interpreter's lock, for minutes."""
+    """Keep Aer busy for minutes, in C++ and with the interpreter's lock."""
     circuit = QuantumCircuit(22)
     for _ in range(400):
         circuit.ry(0.3, range(22))
@@ -78,7 +78,7 @@ def task(
 
 
 class Bench:
-    """An executor in an event loop, and what it says."""
+    """A worker pool in an event loop, and its events."""
 
     def __init__(self, workers: int) -> None:
         self.said: list[tuple[str, Event]] = []
@@ -114,7 +114,7 @@ class Bench:
         return event
 
     async def begun(self, job_id: str) -> int:
-        """Wait until a job has part of its result; give its process."""
+        """Wait until a job has a part of its result; return its worker's pid."""
         await self.until(
             lambda: any(name == job_id and isinstance(event, Interim) for name, event in self.said)
         )
@@ -137,7 +137,7 @@ async def a_bench(workers: int) -> AsyncIterator[Bench]:
         bench.executor.stop()
 
 
-async def test_a_task_gives_its_parts_and_then_its_result() -> None:
+async def test_a_task_returns_interim_results_and_then_its_result() -> None:
     async with a_bench(1) as bench:
         bench.executor.submit(task("a"))
         assert bench.executor.free == 0
@@ -167,7 +167,7 @@ async def test_a_job_that_lasts_longer_lasts_on_the_device() -> None:
         assert [type(each) for _, each in bench.said] == [Reached, Interim, Reached, Done]
 
 
-async def test_who_asks_for_the_device_waits_until_it_is_given() -> None:
+async def test_a_worker_waits_until_the_device_is_granted() -> None:
     async with a_bench(1) as bench:
         bench.executor.submit(replace(task("a"), asks=True))
         await bench.until(lambda: bench.said)
@@ -183,10 +183,10 @@ async def test_who_asks_for_the_device_waits_until_it_is_given() -> None:
         assert isinstance(await bench.end_of(again), Lost)
         bench.executor.grant_device(again)
         bench.executor.submit(task("c"))
-        assert isinstance(await bench.end_of("c"), Done), "nothing was left in anybody's pipe"
+        assert isinstance(await bench.end_of("c"), Done), "no message was left in a pipe"
 
 
-async def test_what_cannot_run_says_why_and_leaves_the_worker_usable() -> None:
+async def test_a_failing_task_gives_a_reason_and_leaves_the_worker_usable() -> None:
     async with a_bench(1) as bench:
         bench.executor.submit(task("bad", params='{"pubs": [[1]]}'))
         event = await bench.end_of("bad")
@@ -200,10 +200,10 @@ async def test_what_cannot_run_says_why_and_leaves_the_worker_usable() -> None:
         pid = bench.executor._workers[0]._link
         bench.executor.submit(task("good"))
         assert isinstance(await bench.end_of("good"), Done)
-        assert bench.executor._workers[0]._link is pid, "nobody had to be replaced"
+        assert bench.executor._workers[0]._link is pid, "no worker was replaced"
 
 
-async def test_killing_a_job_leaves_the_others_unharmed_and_its_place_usable() -> None:
+async def test_killing_a_job_leaves_other_jobs_and_its_worker_slot_intact() -> None:
     async with a_bench(2) as bench:
         bench.executor.submit(task("victim", lasts=FOR_EVER))
         bench.executor.submit(task("other", lasts=FOR_EVER))
@@ -228,8 +228,8 @@ async def test_a_job_that_is_killed_before_its_process_is_up_does_not_run() -> N
         assert isinstance(await bench.end_of("next"), Done)
 
 
-async def test_a_kill_that_comes_too_late_does_not_harm_the_next_job() -> None:
-    """The job is done but nobody has heard yet; killing it then kills an idle process."""
+async def test_a_late_kill_does_not_affect_the_next_job() -> None:
+    """The job is done but its end not yet processed; the kill hits an idle process."""
 
     def idle(place: Any) -> bool:
         """Whether the worker's thread waits for its next task."""
@@ -245,7 +245,7 @@ async def test_a_kill_that_comes_too_late_does_not_harm_the_next_job() -> None:
             done, after = f"done-{number}", f"after-{number}"
             place = bench.executor._workers[0]
             bench.executor.submit(task(done))
-            # The loop is kept from hearing of the end until the kill is out.
+            # The loop does not process the end before the kill.
             eventually(partial(idle, place), "an end")
             bench.executor.kill(done)
             await bench.end_of(done)
@@ -253,7 +253,7 @@ async def test_a_kill_that_comes_too_late_does_not_harm_the_next_job() -> None:
             assert isinstance(await bench.end_of(after), Done)
 
 
-async def test_a_worker_that_dies_by_itself_is_reported_and_replaced() -> None:
+async def test_a_crashed_worker_is_reported_and_replaced() -> None:
     async with a_bench(1) as bench:
         bench.executor.submit(task("a", lasts=FOR_EVER))
         os.kill(await bench.begun("a"), signal.SIGSEGV)
@@ -262,7 +262,7 @@ async def test_a_worker_that_dies_by_itself_is_reported_and_replaced() -> None:
         assert isinstance(await bench.end_of("b"), Done)
 
 
-async def test_a_worker_that_died_while_idle_costs_the_next_job_nothing() -> None:
+async def test_a_worker_that_died_idle_does_not_affect_the_next_job() -> None:
     async with a_bench(1) as bench:
         bench.executor.submit(task("a"))
         assert isinstance(await bench.end_of("a"), Done)
@@ -271,20 +271,20 @@ async def test_a_worker_that_died_while_idle_costs_the_next_job_nothing() -> Non
         pid = link.process.pid
         assert pid is not None
         os.kill(pid, signal.SIGKILL)
-        # Not only a zombie, whose other threads may hold its pipe for a moment more.
+        # A zombie's other threads may hold its pipe for a moment.
         await asyncio.to_thread(eventually, lambda: not psutil.pid_exists(pid), "its end")
         bench.executor.submit(task("b"))
         assert isinstance(await bench.end_of("b"), Done)
 
 
-async def test_the_process_from_which_workers_are_forked_may_die_too() -> None:
+async def test_the_fork_server_may_die() -> None:
     async with a_bench(1) as bench:
         bench.executor.submit(task("a", lasts=FOR_EVER))
         worker = psutil.Process(await bench.begun("a"))
         parent = worker.parent()
         assert parent is not None
         parent.kill()
-        # Not psutil's wait: it would reap the process behind multiprocessing's back.
+        # Not psutil's wait, which would reap multiprocessing's child.
         await asyncio.to_thread(eventually, partial(gone, parent.pid), "the end of the parent")
         worker.kill()
         assert isinstance(await bench.end_of("a"), Lost)
@@ -338,7 +338,7 @@ def test_workers_die_with_their_server_even_while_aer_computes(tmp_path: Any) ->
             server.stdin.close()
             workers = [psutil.Process(int(each)) for each in server.stdout.readline().split()]
             assert len(workers) == 2
-            # Nothing but Aer takes this long; decoding the circuit takes a fraction of it.
+            # Only Aer takes this long; decoding takes a fraction of it.
             eventually(lambda: any(each.cpu_times().user > 2 for each in workers), "a computation")
             assert not any(gone(each.pid) for each in workers)
         finally:
@@ -348,7 +348,7 @@ def test_workers_die_with_their_server_even_while_aer_computes(tmp_path: Any) ->
 
 
 @pytest.mark.parametrize("count", [1, 3])
-async def test_stopping_ends_every_process_and_says_nothing(count: int) -> None:
+async def test_stopping_ends_every_process_without_output(count: int) -> None:
     pids: list[int] = []
 
     async with a_bench(count) as bench:
@@ -363,7 +363,7 @@ async def test_stopping_ends_every_process_and_says_nothing(count: int) -> None:
     assert len(pids) == count
 
 
-# -- what a worker has made already --------------------------------------------------------
+# -- prepared workers --------------------------------------------------------
 
 
 def measured() -> str:
@@ -384,7 +384,7 @@ async def misses(bench: Bench, job_id: str, affinity: str) -> int:
     return event.cache.misses
 
 
-async def test_a_worker_that_was_told_of_a_device_makes_less_for_its_first_task() -> None:
+async def test_a_prepared_worker_has_fewer_cache_misses_in_its_first_task() -> None:
     async with a_bench(2) as bench:
         bench.executor.warm("told", "fake_manila")
         assert bench.executor.free == 2
@@ -392,21 +392,21 @@ async def test_a_worker_that_was_told_of_a_device_makes_less_for_its_first_task(
         assert 0 < first < await misses(bench, "b", "untold")
 
 
-async def test_tasks_stay_with_the_worker_that_knows_their_session() -> None:
+async def test_tasks_stay_with_the_worker_that_prepared_their_session() -> None:
     async with a_bench(2) as bench:
         made = [await misses(bench, f"{place}", name) for place, name in enumerate("abba")]
         assert made[0] == made[1] > 0
         assert made[2:] == [0, 0]
 
 
-async def test_a_worker_that_cannot_get_ready_still_works() -> None:
+async def test_a_worker_whose_preparation_fails_still_works() -> None:
     async with a_bench(1) as bench:
         bench.executor.warm("a", "no such device")
         bench.executor.submit(task("a"))
         assert isinstance(await bench.end_of("a"), Done)
 
 
-async def test_a_wish_is_never_taken_for_the_leave_to_go_on_the_device() -> None:
+async def test_a_preparation_request_is_not_taken_for_a_granted_device() -> None:
     async with a_bench(1) as bench:
         bench.executor.submit(task("first"))
         await bench.end_of("first")
@@ -420,7 +420,7 @@ async def test_a_wish_is_never_taken_for_the_leave_to_go_on_the_device() -> None
             assert isinstance(await bench.end_of(name), Done)
 
 
-async def test_nobody_gets_ready_while_all_are_busy() -> None:
+async def test_no_worker_prepares_while_all_are_busy() -> None:
     async with a_bench(1) as bench:
         bench.executor.submit(task("a", lasts=FOR_EVER))
         await bench.begun("a")
@@ -435,10 +435,10 @@ async def test_nobody_gets_ready_while_all_are_busy() -> None:
 
 
 @pytest.mark.parametrize("asks", [False, True])
-async def test_who_is_cancelled_stops_by_itself_and_its_process_keeps_what_it_has(
+async def test_a_cancelled_task_stops_by_itself_and_keeps_the_workers_caches(
     asks: bool,
 ) -> None:
-    """Between pubs, while it only lasts, and while it waits for its device."""
+    """Between pubs, while only its time runs, and while it waits for its device."""
 
     async with a_bench(1) as bench:
         made = await misses(bench, "first", "a")
@@ -461,13 +461,13 @@ async def test_who_is_cancelled_stops_by_itself_and_its_process_keeps_what_it_ha
         assert not any(isinstance(event, (Done, Lost, Failed)) for event in said)
         assert await misses(bench, "next", "a") == 0
         assert only._link.process.pid == process
-        # The same job again, as one that was put back into its queue.
+        # The same job again, like a requeued one.
         bench.executor.submit(replace(given, min_seconds=0.0))
         assert isinstance(await bench.end_of("long"), Done)
-        bench.executor.cancel("nobody's")
+        bench.executor.cancel("unknown")
 
 
-async def test_who_does_not_stop_by_itself_loses_its_process(
+async def test_a_task_that_does_not_stop_loses_its_process(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(worker_pool, "STOP_SECONDS", 0.05)
@@ -487,8 +487,8 @@ async def test_who_does_not_stop_by_itself_loses_its_process(
         assert "heavy" not in {name for name, event in bench.said if not isinstance(event, Reached)}
 
 
-async def test_one_session_at_a_time_gets_ready_in_a_process_and_each_device_once() -> None:
-    """Sixty-eight sessions are opened; a job that comes then waits for one to get ready at most."""
+async def test_a_worker_prepares_one_session_at_a_time_and_each_device_once() -> None:
+    """A job that follows the opening of 68 sessions waits for one preparation at most."""
 
     async with a_bench(2) as bench:
         for number in range(68):
@@ -501,4 +501,4 @@ async def test_one_session_at_a_time_gets_ready_in_a_process_and_each_device_onc
         await bench.until(lambda: not any(each.warming for each in workers))
         for number in range(68):
             bench.executor.warm(f"t{number}", "fake_manila")
-        assert not any(each.warming for each in workers), "they know it by now"
+        assert not any(each.warming for each in workers), "both have prepared it"

@@ -1,4 +1,4 @@
-"""One runtime for all tests of the HTTP layer, and one whose jobs last an hour."""
+"""A runtime for all tests of the HTTP layer, and one whose jobs take an hour."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     with running(tmp_path_factory.mktemp("http"), "--workers", "2") as folder:
         found = reached(folder)
         yield found
-        # No request of any test may have been answered with a fault of the server.
+        # No request of any test may have caused a server error.
         log = (found.folder / "runtime.log").read_text()
         assert "failed\nTraceback" not in log
         assert "Exception in ASGI" not in log
@@ -30,7 +30,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
 
 @pytest.fixture
 def slow(slow_home: Path) -> Iterator[Server]:
-    """A runtime whose jobs last an hour; what a test leaves in it is cancelled."""
+    """Yield a runtime whose jobs take an hour; jobs that a test leaves are cancelled."""
     found = reached(slow_home)
     yield found
     for job in found.json("/jobs", pending="true", limit=200)["jobs"]:

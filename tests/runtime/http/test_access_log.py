@@ -1,4 +1,4 @@
-"""What the runtime writes about its requests, and what it leaves out."""
+"""What the runtime logs about requests, and what it leaves out."""
 
 from __future__ import annotations
 
@@ -33,12 +33,12 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
 def lines(server: Server) -> list[dict[str, Any]]:
     text = (server.folder / "runtime.log").read_text()
     whole = [line for line in text.splitlines(keepends=True) if line.endswith("\n")]
-    # The one line that is for whoever sits before it.
+    # The line for the person at the terminal.
     return [json.loads(line) for line in whole if not line.startswith("The local runtime")]
 
 
 def line_of(server: Server, answer: requests.Response) -> dict[str, Any]:
-    """Give the line of an answer; it is written after the answer has gone."""
+    """Return the log line of a response; it is written after the response."""
     name = answer.headers["X-Request-ID"]
     assert re.fullmatch("[0-9a-f]{32}", name)
     (found,) = eventually(
@@ -56,7 +56,7 @@ def test_each_request_has_a_line_with_its_id(server: Server) -> None:
     assert line["request_id"] in line["message"]
 
 
-def test_an_error_bears_the_id_of_its_line(server: Server) -> None:
+def test_an_error_has_the_id_of_its_log_line(server: Server) -> None:
     ada = add(server, "ada")
     answer = ada.get("/jobs/nope")
     assert answer.json()["trace"] == answer.headers["X-Request-ID"]
@@ -68,7 +68,7 @@ def test_an_error_bears_the_id_of_its_line(server: Server) -> None:
     assert (line["owner"], line["status"]) == (None, 401)
 
 
-def test_ids_are_not_used_again(server: Server) -> None:
+def test_request_ids_are_unique(server: Server) -> None:
     names = {server.get("/qsession").headers["X-Request-ID"] for _ in range(20)}
     assert len(names) == 20
 
@@ -90,12 +90,12 @@ def test_nothing_secret_is_in_a_line(server: Server) -> None:
         assert secret not in log
 
 
-def test_a_path_cannot_pass_for_a_line(server: Server) -> None:
+def test_a_path_cannot_forge_a_log_line(server: Server) -> None:
     line = line_of(server, server.get("/jobs/%0a%0dFAKE%20INFO%1b[31m"))
     assert line["path"] == "/api/v1/jobs/%0A%0DFAKE%20INFO%1B%5B31m"
 
 
-def test_as_text_a_line_has_the_same(tmp_path: Path) -> None:
+def test_a_line_as_text_has_the_same_fields(tmp_path: Path) -> None:
     with running(tmp_path) as folder:
         server = reached(folder)
         name = server.get("/qsession?x=y").headers["X-Request-ID"]
@@ -104,9 +104,7 @@ def test_as_text_a_line_has_the_same(tmp_path: Path) -> None:
         eventually(lambda: re.search(pattern, log.read_text()), "its line")
 
 
-def test_a_log_that_has_grown_is_put_aside(
-    own_runtime: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_large_log_is_rotated(own_runtime: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(process, "_LOG_BYTES", 100)
     log = own_runtime / "runtime.log"
     log.write_text("x" * 101)
@@ -116,7 +114,7 @@ def test_a_log_that_has_grown_is_put_aside(
     assert "xx" not in log.read_text()
 
 
-def test_a_log_that_is_too_large_is_put_aside_while_the_runtime_goes_on(tmp_path: Path) -> None:
+def test_a_log_is_rotated_while_the_runtime_runs(tmp_path: Path) -> None:
     log = tmp_path / "runtime.log"
     with running(tmp_path, "--workers", "1") as folder:
         found = reached(folder)
@@ -133,13 +131,13 @@ def test_a_log_that_is_too_large_is_put_aside_while_the_runtime_goes_on(tmp_path
         )
         assert aside.stat().st_size > access_log.LOG_BYTES
         assert stat.S_IMODE(aside.stat().st_mode) == 0o600
-        # It goes on in the same file, from its start.
+        # Logging continues at the start of the same file.
         name = found.get("/qsession").headers["X-Request-ID"]
         eventually(lambda: name in log.read_text(), "a line")
         assert "\0" not in log.read_text()
 
 
-def test_a_client_that_hangs_up_is_a_line_and_no_error(server: Server) -> None:
+def test_a_client_that_hangs_up_is_logged_and_no_error(server: Server) -> None:
     before = server.json("/jobs")["count"]
     with dial(server) as line:
         head = f"POST /api/v1/jobs HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {server.token}\r\n"

@@ -23,7 +23,7 @@ from tests.runtime.server import Server, problem
     ],
 )
 @pytest.mark.parametrize("path", ["/backends", "/jobs", "/qsession", "/nowhere"])
-def test_without_the_right_token_nothing_is_told(
+def test_without_the_right_token_nothing_is_revealed(
     server: Server, headers: dict[str, str], path: str
 ) -> None:
     given = {

@@ -1,4 +1,4 @@
-"""Sessions under a clock that tests hold in their hands, over HTTP: hours pass, nobody sleeps."""
+"""Sessions under a virtual clock, over HTTP: hours pass without sleeping."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def session(server: Server, session_id: str) -> Any:
 
 
 def history(server: Server, session_id: str) -> list[tuple[str, float]]:
-    """Give the states of a session, each with the seconds since it was opened."""
+    """Return the states of a session, each with the seconds since it was opened."""
     found = session(server, session_id)["timestamps"]
     opened = instant(found[0]["timestamp"])
     return [
@@ -51,7 +51,7 @@ def virtual(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
 
 @pytest.fixture(scope="module")
 def lasting(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    """A virtual runtime whose jobs last a hundred seconds."""
+    """Yield a runtime with a virtual clock whose jobs take a hundred seconds."""
     arguments = ("--clock", "virtual", "--workers", "2", "--min-job-seconds", "100")
     with running(tmp_path_factory.mktemp("lasting"), *arguments) as folder:
         yield reached(folder)
@@ -70,14 +70,14 @@ def test_a_virtual_clock_stands_still_until_it_is_advanced(virtual: Server) -> N
 
 
 @pytest.mark.parametrize("seconds", [0, -1, 1e12, True, "8h", None, []])
-def test_what_is_no_time_does_not_advance_it(virtual: Server, seconds: Any) -> None:
+def test_an_invalid_time_does_not_advance_the_clock(virtual: Server, seconds: Any) -> None:
     before = virtual.json("/qsession/clock")
     answer = virtual.ask("POST", "/qsession/clock", json={"advance_seconds": seconds})
     assert "advance_seconds" in problem(answer, 400)
     assert virtual.json("/qsession/clock") == before
 
 
-def test_only_the_administrator_lets_time_pass(virtual: Server) -> None:
+def test_only_the_administrator_advances_the_clock(virtual: Server) -> None:
     added = virtual.ask("POST", "/qsession/users", json={"name": "guest"})
     guest = replace(virtual, token=added.json()["token"])
     try:
@@ -85,7 +85,7 @@ def test_only_the_administrator_lets_time_pass(virtual: Server) -> None:
         answer = guest.ask("POST", "/qsession/clock", json={"advance_seconds": 60})
         assert "administrator" in problem(answer, 403)
         assert guest.json("/qsession/clock") == before
-        assert virtual.json("/qsession")["policy"] == "shared", "now that there are two"
+        assert virtual.json("/qsession")["policy"] == "shared", "once there are two users"
     finally:
         virtual.ask("DELETE", "/qsession/users/guest")
     assert virtual.json("/qsession")["policy"] == "dedicated"
@@ -129,8 +129,8 @@ def test_a_session_without_a_job_closes_after_half_an_hour(virtual: Server) -> N
     assert history(virtual, session_id) == [("open", 0), ("closed", 1800)]
 
 
-def test_a_job_that_starts_on_the_way_runs_before_time_goes_on(virtual: Server) -> None:
-    """Its session had to wait until another one let go of the device."""
+def test_a_job_that_starts_during_an_advance_runs_before_time_continues(virtual: Server) -> None:
+    """Its session had to wait until another one released the device."""
     device = "fake_manila_2"
     first, second = (virtual.open(backend=device) for _ in range(2))
     virtual.ended(virtual.submit(session_id=first, backend=device))
@@ -141,7 +141,7 @@ def test_a_job_that_starts_on_the_way_runs_before_time_goes_on(virtual: Server) 
     assert history(virtual, second)[:3] == [("open", 0), ("active", 60), ("inactive", 120)]
 
 
-def test_who_watches_a_session_is_told_the_new_time(virtual: Server) -> None:
+def test_a_watch_reports_the_new_time(virtual: Server) -> None:
     session_id = virtual.open(backend="fake_manila_3")
     known = virtual.json("/qsession/watch", session_id=session_id)
     heard: list[Any] = []
@@ -207,11 +207,11 @@ def test_an_estimate_rests_on_the_jobs_that_ran(lasting: Server) -> None:
     assert lasting.job(waiting)["qsession"]["estimate"] is None
 
 
-# -- the same again ------------------------------------------------------------------------
+# -- repeatability ------------------------------------------------------------------------
 
 
 def lesson(server: Server) -> dict[str, Any]:
-    """Play a history with everything in it, and give all that can be seen of it."""
+    """Play a history of all kinds of events, and return everything visible of it."""
     device = "fake_manila"
     one, two = server.open(max_ttl=3600), server.open(mode="batch", max_ttl=7200)
     jobs = [server.submit(session_id=one), server.submit(session_id=one)]
@@ -266,7 +266,7 @@ def test_the_same_history_gives_the_same_transitions_twice(tmp_path: Path) -> No
 # -- across a downtime ---------------------------------------------------------------------
 
 
-def test_a_virtual_clock_goes_on_where_it_stood(tmp_path: Path) -> None:
+def test_a_virtual_clock_continues_after_a_restart(tmp_path: Path) -> None:
     with running(tmp_path, "--clock", "virtual", "--workers", "1") as folder:
         server = reached(folder)
         session_id = server.open()

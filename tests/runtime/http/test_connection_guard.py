@@ -1,4 +1,4 @@
-"""Who has no token holds nothing of the server for long, and keeps nobody out."""
+"""Clients without a token hold no resources for long, and keep no user out."""
 
 from __future__ import annotations
 
@@ -55,9 +55,9 @@ def dial(server: Server) -> socket.socket:
 
 
 def answer(line: socket.socket) -> bytes:
-    """Give all that comes until the other end closes."""
+    """Return everything that arrives until the other side closes."""
     found = bytearray()
-    # What we have sent and nobody reads makes the end a reset.
+    # Unread data makes the other side close with a reset.
     with contextlib.suppress(ConnectionResetError, BrokenPipeError):
         while part := line.recv(65_536):
             found += part
@@ -65,7 +65,7 @@ def answer(line: socket.socket) -> bytes:
 
 
 def send(line: socket.socket, pieces: Iterator[bytes]) -> int:
-    """Send until the other end has enough; gives how many bytes went."""
+    """Send until the other side stops reading; return the number of bytes."""
     sent = 0
     with contextlib.suppress(ConnectionResetError, BrokenPipeError):
         for piece in pieces:
@@ -105,11 +105,11 @@ def test_an_endless_head_ends(server: Server, first: bytes, then: bytes) -> None
         send(line, endless(first, then))
         said = answer(line)
     assert not said or said.split(b" ")[1] in {b"431", b"400"}, said[:200]
-    # It has sent up to 64 MB, on each connection.
+    # Up to 64 MB were sent on each connection.
     assert psutil.Process(server.pid).memory_info().rss - before < 16 * 2**20
 
 
-def test_a_head_that_is_too_large_or_has_too_much_is_told_the_limit(server: Server) -> None:
+def test_a_head_that_is_too_large_is_refused_with_the_limit(server: Server) -> None:
     for head, limit in (
         (b"X-A: %s\r\n" % (b"a" * MAX_HEAD_BYTES), str(MAX_HEAD_BYTES)),
         (b"X-A: a\r\n" * (MAX_HEADERS + 1), str(MAX_HEADERS)),
@@ -121,7 +121,7 @@ def test_a_head_that_is_too_large_or_has_too_much_is_told_the_limit(server: Serv
         assert limit.encode() in said
 
 
-def test_requests_that_are_sent_before_any_is_answered_are_few(server: Server) -> None:
+def test_pipelined_requests_are_limited(server: Server) -> None:
     asked = b"GET /api/v1/jobs HTTP/1.1\r\nHost: x\r\n\r\n"
     with dial(server) as line:
         line.sendall(
@@ -134,12 +134,12 @@ def test_requests_that_are_sent_before_any_is_answered_are_few(server: Server) -
         assert answer(line).count(b"HTTP/1.1 401") < MAX_PIPELINED * 2
 
 
-def test_the_largest_head_that_may_be_is_read(server: Server) -> None:
+def test_the_largest_allowed_head_is_read(server: Server) -> None:
     found = server.get("/qsession", headers={"X-A": "a" * (MAX_HEAD_BYTES - 2_000)})
     assert found.status_code == 200
 
 
-def test_idle_connections_keep_nobody_out(server: Server) -> None:
+def test_idle_connections_keep_no_user_out(server: Server) -> None:
     users = requests.Session()
     head = {"Authorization": f"Bearer {server.token}"}
     assert users.get(f"{server.url}/qsession", headers=head, timeout=30).status_code == 200
@@ -152,7 +152,7 @@ def test_idle_connections_keep_nobody_out(server: Server) -> None:
         lines = [
             stack.enter_context(dial(server)) for _ in range(connection_guard.MOST_STRANGERS + 60)
         ]
-        # The first ones have made room for the last ones, and all of them for who has a token.
+        # The oldest connections made room for newer ones, and all of them for users.
         assert answer(lines[0]) == b""
         assert server.get("/qsession").status_code == 200
         assert users.get(f"{server.url}/qsession", headers=head, timeout=30).status_code == 200
@@ -185,7 +185,7 @@ def test_the_runtime_takes_as_many_descriptors_as_it_may(tmp_path: Path) -> None
     assert 512 < most < soft
 
 
-def test_tls_that_is_never_spoken_ends_as_well(tmp_path: Path) -> None:
+def test_a_connection_without_a_tls_handshake_ends_too(tmp_path: Path) -> None:
     paths = certificates.write(tmp_path, "127.0.0.1")
     options = ("--host", "127.0.0.1", "--tls-cert", str(paths[0]), "--tls-key", str(paths[1]))
     with running(tmp_path / "home", "--workers", "1", *options) as folder:
@@ -220,7 +220,7 @@ def answer_of(line: ssl.SSLSocket) -> bytes:
 
 
 class Line:
-    """A connection as the list of them sees it."""
+    """A connection as the list of connections sees it."""
 
     def __init__(self, peer: str = "a", *, busy: bool = False) -> None:
         self.peer, self.busy, self.dropped = peer, busy, False
@@ -229,7 +229,7 @@ class Line:
         self.dropped = True
 
 
-def test_the_address_with_the_most_strangers_makes_room() -> None:
+def test_the_address_with_the_most_anonymous_connections_makes_room() -> None:
     all_of_them = ConnectionPool(64)
     first = Line("b")
     all_of_them.enter(first)
@@ -252,7 +252,7 @@ def test_a_user_takes_no_more_than_their_share_and_nothing_of_the_administrators
     idle = come("eve")[0]
     for _ in range(all_of_them.user_most - 1):
         assert come("eve", busy=True)[1]
-    # One that is idle makes room; where all are in use, the new one is refused.
+    # An idle connection makes room; if all are in use, the new one is refused.
     assert come("eve", busy=True)[1]
     assert idle.dropped
     assert not come("eve", busy=True)[1]
@@ -263,7 +263,7 @@ def test_a_user_takes_no_more_than_their_share_and_nothing_of_the_administrators
     assert all(come(ADMINISTRATOR, busy=True)[1] for _ in range(all_of_them.administrator_most))
 
 
-def test_a_user_with_too_many_connections_is_told(server: Server) -> None:
+def test_a_user_with_too_many_connections_is_refused(server: Server) -> None:
     eve = add(server, "eve")
     share = ConnectionPool(connection_guard.MOST_CONNECTIONS).user_most
     if resource.getrlimit(resource.RLIMIT_NOFILE)[1] < 4 * share:
@@ -283,7 +283,7 @@ def test_a_user_with_too_many_connections_is_told(server: Server) -> None:
 
 @contextlib.contextmanager
 def quick_server(monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[int, ConnectionPool]]:
-    """Serve with the real protocol, and with times that a test can wait for."""
+    """Serve with the real protocol and short timeouts."""
     monkeypatch.setattr(connection_guard, "HEAD_SECONDS", 0.3)
     monkeypatch.setattr(connection_guard, "BODY_SECONDS", 0.3)
     all_of_them = ConnectionPool(64)
@@ -324,7 +324,7 @@ def quick_server(monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[int, Connect
     ],
     ids=["nothing", "line", "header", "body", "chunk", "an answer that is not read"],
 )
-def test_what_does_not_go_on_ends(
+def test_stalled_requests_end(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, sent: bytes
 ) -> None:
     with (
@@ -337,7 +337,7 @@ def test_what_does_not_go_on_ends(
     assert "closed 1 connections, the last from 127.0.0.1" in caplog.text
 
 
-def test_a_body_that_comes_slowly_comes(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_slow_body_arrives(monkeypatch: pytest.MonkeyPatch) -> None:
     with (
         quick_server(monkeypatch) as (port, _),
         socket.create_connection(("127.0.0.1", port), DEADLINE_SECONDS) as line,
@@ -346,7 +346,7 @@ def test_a_body_that_comes_slowly_comes(monkeypatch: pytest.MonkeyPatch) -> None
         head = f"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: {8 * len(part)}\r\n"
         line.sendall(f"{head}Connection: close\r\n\r\n".encode())
         for _ in range(8):
-            # More than a window in all, and each window has its part.
+            # Longer than one window in all, with some bytes in each window.
             threading.Event().wait(connection_guard.BODY_SECONDS / 4)
             line.sendall(part)
         assert answer(line).endswith(8 * part)

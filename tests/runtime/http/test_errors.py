@@ -1,4 +1,4 @@
-"""Requests that are wrong get an error that says what is allowed."""
+"""Wrong requests get an error that says what is allowed."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ BODY_LIMIT = 64 * 2**20
     ids=repr,
 )
 @pytest.mark.parametrize("path", ["/jobs", "/sessions"])
-def test_bodies_that_are_no_json_object(server: Server, body: bytes, path: str) -> None:
+def test_bodies_that_are_not_a_json_object(server: Server, body: bytes, path: str) -> None:
     too_large = path == "/sessions" and len(body) > bounds.SMALL_BODY_BYTES
     problem(server.ask("POST", path, data=body), 413 if too_large else 400)
 
@@ -59,7 +59,7 @@ def test_an_oversized_body_is_refused_with_the_limit(server: Server) -> None:
     assert server.get("/qsession").status_code == 200
 
 
-def test_what_does_not_exist_is_404_in_the_same_shape(server: Server) -> None:
+def test_unknown_resources_are_404_in_the_same_form(server: Server) -> None:
     for method, path in (
         ("GET", "/jobs/nope"),
         ("DELETE", "/jobs/nope"),
@@ -93,7 +93,7 @@ def test_what_does_not_exist_is_404_in_the_same_shape(server: Server) -> None:
         "offset=1e3",
     ],
 )
-def test_queries_that_cannot_be_read(server: Server, query: str) -> None:
+def test_unreadable_queries(server: Server, query: str) -> None:
     problem(server.get(f"/jobs?{query}"), 400)
 
 
@@ -121,7 +121,7 @@ def test_odd_queries_are_answered(server: Server, query: str) -> None:
         ("include_mocks=2", "include_mocks is '2'"),
     ],
 )
-def test_queries_that_cannot_be_meant_are_refused(server: Server, query: str, said: str) -> None:
+def test_invalid_queries_are_refused(server: Server, query: str, said: str) -> None:
     answer = server.get(f"/jobs?{query}")
     assert answer.status_code == 400
     assert said in answer.json()["errors"][0]["message"]

@@ -1,4 +1,4 @@
-"""Each endpoint that the runtime describes: refused, repeated, unknown, and beside many jobs."""
+"""Each described endpoint with refused, repeated and unknown requests, and with many jobs."""
 
 from __future__ import annotations
 
@@ -34,12 +34,12 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 ROWS = int(os.environ.get("QSESSION_ROWS", "20000"))
-"""Jobs in the store of these tests; `make soak` and measurements take 100,000."""
+"""Jobs in the store of these tests; `make soak` uses 100,000."""
 
 SESSION = "00000000-0000-4000-8000-000000000000"
 NOON = datetime(2026, 11, 22, 12, tzinfo=UTC)
 LARGEST_ANSWER = 400_000
-"""Bytes that one turn of the loop may write; a page of jobs has a third of it."""
+"""Bytes that one turn of the event loop may write; a page of jobs is a third of it."""
 TABLES = ("jobs", "sessions", "payloads", "results", "users")
 
 
@@ -49,7 +49,7 @@ def job(number: int, **more: Any) -> Job:
         owner=ADMINISTRATOR,
         backend="fake_manila",
         program_id="sampler",
-        # Many have one time.
+        # Many share one time.
         created_at=NOON + timedelta(seconds=number // 50),
         state=JobState.COMPLETED,
         started_at=NOON + timedelta(seconds=number),
@@ -60,7 +60,7 @@ def job(number: int, **more: Any) -> Job:
 
 
 async def fill(folder: Path) -> None:
-    """Put many jobs that have ended into a store, half of them into one session."""
+    """Fill a store with many final jobs, half of them of one session."""
     store = Store(folder / "runtime.db")
     session = Session(SESSION, ADMINISTRATOR, "fake_manila", Mode.BATCH, 600, 600, 600, 600, NOON)
     with closing(store):
@@ -132,10 +132,10 @@ async def server(
     assert anyio_backend
     folder = tmp_path_factory.mktemp("every")
     await fill(folder)
-    # Nothing changes by itself: a session lasts, and a job takes an hour.
+    # Nothing changes by itself: a session stays open, and a job takes an hour.
     with running(folder, "--workers", "1", "--min-job-seconds", "3600") as home:
         found = reached(home)
-        # What the runtime says of its workers does not change by itself from now on.
+        # From now on the status of the workers is stable.
         eventually(lambda: {each["state"] for each in workers(found)} == {"idle"}, "a worker")
         yield found
 
@@ -156,7 +156,7 @@ def routes(server: Server) -> list[Route]:
 
 
 def kept(server: Server) -> dict[str, Any]:
-    """Give what the runtime holds: the store's rows, and what it says of the present."""
+    """Return the store's rows, and what the runtime reports of its present state."""
     with closing(sqlite3.connect(server.folder / "runtime.db")) as connection:
         found: dict[str, Any] = {
             name: connection.execute(f"select * from {name} order by 1").fetchall()  # noqa: S608 - ours
@@ -167,7 +167,7 @@ def kept(server: Server) -> dict[str, Any]:
 
 
 def rows(server: Server) -> dict[str, tuple[int, int | None]]:
-    """Return how many rows each table has, and the number of the last one that came."""
+    """Return the number of rows of each table, and the last row id."""
     with closing(sqlite3.connect(server.folder / "runtime.db")) as connection:
         return {
             name: connection.execute(f"select count(*), max(rowid) from {name}").fetchone()  # noqa: S608 - ours
@@ -177,7 +177,7 @@ def rows(server: Server) -> dict[str, tuple[int, int | None]]:
 
 @contextmanager
 def probed(server: Server) -> Iterator[list[float]]:
-    """Ask for something small all the while, and note how long each answer took in milliseconds."""
+    """Send small requests all the while, and record each response time in milliseconds."""
     took: list[float] = []
     done = threading.Event()
     session = requests.Session()
@@ -199,7 +199,7 @@ def probed(server: Server) -> Iterator[list[float]]:
 
 
 def lists(value: Any) -> Iterator[int]:
-    """Give the lengths of all lists of objects in JSON."""
+    """Yield the lengths of all lists of objects in JSON."""
     if isinstance(value, dict):
         for each in value.values():
             yield from lists(each)
@@ -210,8 +210,8 @@ def lists(value: Any) -> Iterator[int]:
             yield from lists(each)
 
 
-def test_no_answer_grows_with_what_is_stored(server: Server, routes: list[Route]) -> None:
-    """What one turn of the loop does is what it writes; times are printed, and not asserted."""
+def test_no_response_grows_with_the_store(server: Server, routes: list[Route]) -> None:
+    """The bytes of a response measure one turn of the loop; times are printed, not asserted."""
     for route in routes:
         if route.method != "GET":
             continue
@@ -220,7 +220,7 @@ def test_no_answer_grows_with_what_is_stored(server: Server, routes: list[Route]
             began = time.perf_counter()
             answer = server.ask(route.method, route.filled(), params=query)
             seconds = time.perf_counter() - began
-        print(  # noqa: T201 - the figures, for who asks for them with -s
+        print(  # noqa: T201 - figures for `pytest -s`
             f"{route.method} {route.path}: {answer.status_code}, {len(answer.content)} bytes, "
             f"{seconds * 1000:.1f} ms; a probe beside it {max(took, default=0):.1f} ms"
         )
@@ -232,7 +232,7 @@ def test_no_answer_grows_with_what_is_stored(server: Server, routes: list[Route]
             assert longest <= bounds.PAGE or route.path == openapi.PATH, (route.path, longest)
 
 
-def test_a_watch_comes_whole_by_pages_and_in_order(server: Server) -> None:
+def test_a_watch_is_complete_and_ordered_over_its_pages(server: Server) -> None:
     api = RuntimeApi(Transport(Endpoint(server.url, BearerAuth(server.token))))
     found = api.watch(SESSION)
     assert found is not None
@@ -244,7 +244,7 @@ def test_a_watch_comes_whole_by_pages_and_in_order(server: Server) -> None:
     assert api.watch(SESSION, since=found["revision"]) is None
 
 
-def test_what_is_refused_changes_nothing(server: Server, routes: list[Route]) -> None:
+def test_refused_requests_change_nothing(server: Server, routes: list[Route]) -> None:
     before = kept(server)
     asked = 0
     for route in routes:
@@ -260,7 +260,7 @@ def test_what_is_refused_changes_nothing(server: Server, routes: list[Route]) ->
 
 
 def refusals(route: Route) -> Iterator[tuple[str, dict[str, Any]]]:
-    """Give requests that the endpoint has to refuse: for what there is not, or not to be meant."""
+    """Yield requests that an endpoint must refuse: for unknown resources, or invalid."""
     body = BODIES.get((route.method, route.path))
     if route.path == "/identity/token":
         return
@@ -268,7 +268,7 @@ def refusals(route: Route) -> Iterator[tuple[str, dict[str, Any]]]:
         nowhere = route.path.format(job_id="no", session_id="no", name="no", crn="no")
         yield nowhere, {"json": body}
     if "requestBody" in route.described:
-        # Jobs alone may be large; 64 MB of them.
+        # Only jobs may be large: 64 MB.
         size = 70_000_000 if route.path == "/jobs" else 1_000_000
         for text in ("{", "[]", json.dumps({"x": "y" * size})):
             yield route.filled(), {"data": text}
@@ -292,7 +292,7 @@ def described_fields(route: Route) -> Iterator[tuple[str, dict[str, Any]]]:
 
 
 def wrong_values(schema: dict[str, Any]) -> list[Any]:
-    """Give values that a field of a body does not take: of other types, and beyond its bounds."""
+    """Return invalid values for a field of a body: of other types, and out of bounds."""
     kind = schema.get("type")
     if kind == "string":
         long = "x" * (schema["maxLength"] + 1) if "maxLength" in schema else None
@@ -312,7 +312,7 @@ def wrong_values(schema: dict[str, Any]) -> list[Any]:
 
 
 def wrong_texts(schema: dict[str, Any]) -> list[Any]:
-    """Give texts that a parameter of a query does not take."""
+    """Return invalid texts for a parameter of a query."""
     if "maxLength" in schema:
         return ["x" * (schema["maxLength"] + 1)]
     if schema.get("type") == "array":
@@ -346,7 +346,7 @@ def test_without_a_token_nothing_changes(server: Server, routes: list[Route]) ->
     assert kept(server) == before
 
 
-def test_what_is_repeated_is_done_once(server: Server, routes: list[Route]) -> None:
+def test_repeated_requests_are_done_once(server: Server, routes: list[Route]) -> None:
     for route in routes:
         if (route.method, route.path) == ("POST", "/identity/token"):
             continue

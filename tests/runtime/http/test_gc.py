@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 @pytest.mark.parametrize(
     "bound", [{"retention_days": -1}, {"retention_days": "7"}, {"max_store_bytes": True}]
 )
-def test_a_bound_that_cannot_be_is_refused_by_name(server: Server, bound: dict[str, Any]) -> None:
+def test_an_invalid_bound_is_refused_by_name(server: Server, bound: dict[str, Any]) -> None:
     said = problem(server.ask("POST", "/qsession/gc", json=bound), 400)
     assert next(iter(bound)) in said
 

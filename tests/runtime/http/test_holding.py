@@ -8,7 +8,7 @@ from tests.conftest import DEADLINE_SECONDS
 from tests.runtime.server import Server, problem
 
 
-def test_a_tag_of_what_is_known_gives_304_and_a_held_request_the_change(slow: Server) -> None:
+def test_a_known_etag_gives_304_and_a_held_request_the_change(slow: Server) -> None:
     job_id = slow.submit()
     slow.running(job_id)
     path = f"/jobs/{job_id}"

@@ -1,4 +1,4 @@
-"""IAM's tokens, the instance's endpoints, and the prefixes below which everything answers."""
+"""IAM's tokens, the instance's endpoints, and prefixes of paths."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def test_issued_token_is_good_for_an_hour_and_for_its_runtime_only() -> None:
 
 
 @pytest.mark.parametrize("token", ["", ".", "..", "a.b.c", "é.é.é"])
-def test_what_is_no_issued_token_is_refused(token: str) -> None:
+def test_other_tokens_are_refused(token: str) -> None:
     assert of("secret").owner_of_issued(token, NOW) is None
 
 
@@ -103,7 +103,7 @@ def test_prefix_is_whatever_stands_before_a_route(path: str, cut: str) -> None:
     assert PrefixMiddleware(answer, routes).cut(path) == cut  # type: ignore[arg-type]
 
 
-def test_key_buys_a_token_that_opens_everything(runtime: Path) -> None:
+def test_a_key_is_exchanged_for_a_token_of_full_access(runtime: Path) -> None:
     found = process.endpoint(folder=runtime)
 
     def exchange(**form: str) -> requests.Response:
@@ -127,7 +127,7 @@ def test_key_buys_a_token_that_opens_everything(runtime: Path) -> None:
     assert "foreign-key" not in (runtime / "runtime.log").read_text()
 
 
-def test_search_and_catalog_want_a_token_and_know_one_instance(runtime: Path) -> None:
+def test_search_and_catalog_need_a_token_and_list_one_instance(runtime: Path) -> None:
     found = process.endpoint(folder=runtime)
     search, catalog = f"{found.url}/v3/resources/search", f"{found.url}/catalog/{PLAN_ID}"
     assert requests.post(search, json={}, timeout=30).status_code == 401
@@ -148,7 +148,7 @@ def test_search_and_catalog_want_a_token_and_know_one_instance(runtime: Path) ->
     assert INSTANCE_CRN in unknown.json()["errors"][0]["solution"]
 
 
-def test_unknown_path_and_method_are_answered_in_the_services_shape(runtime: Path) -> None:
+def test_unknown_paths_and_methods_have_the_services_form_of_errors(runtime: Path) -> None:
     found = process.endpoint(folder=runtime)
     headers = {"Authorization": f"Bearer {found.token}"}
     nowhere = requests.get(f"{found.url}/api/v1/nothing", headers=headers, timeout=30)

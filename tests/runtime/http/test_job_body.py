@@ -20,12 +20,12 @@ EXPANDING = {
     "circuits": b'{"params": {"circuits": [%s0]}}' % (b"0," * MANY * 5),
     "members": b'{"params": {}%s}' % b"".join(b',"%d":0' % each for each in range(MANY)),
 }
-"""Bodies that take many times their size where they are read."""
+"""Bodies that take many times their size in memory."""
 
 
 @given(st.dictionaries(st.text(), VALUES, max_size=4), st.dictionaries(st.text(), VALUES))
 @settings(max_examples=5)
-def test_a_body_is_read_the_same_in_a_process_of_its_own(
+def test_a_body_is_read_alike_in_a_process_of_its_own(
     params: dict[str, Any], rest: dict[str, Any]
 ) -> None:
     raw = json.dumps({**rest, "program_id": "sampler", "params": params}).encode()
@@ -35,7 +35,7 @@ def test_a_body_is_read_the_same_in_a_process_of_its_own(
 @pytest.mark.parametrize(
     "raw", [b"", b"{", b"[]", b'{"params": 3}', b'{"params": {"pubs": [1, 2]}}']
 )
-def test_and_refused_in_the_same_words(raw: bytes) -> None:
+def test_a_body_is_refused_alike_in_a_process_of_its_own(raw: bytes) -> None:
     said = []
     for read_body in (job_body.read, job_body.read_elsewhere):
         with pytest.raises(job_body.RefusedError) as caught:
@@ -46,7 +46,7 @@ def test_and_refused_in_the_same_words(raw: bytes) -> None:
 
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux limits a process's data")
 @pytest.mark.parametrize("name", EXPANDING)
-def test_a_body_that_takes_many_times_its_size_does_so_elsewhere_and_not_for_long(
+def test_a_body_that_expands_is_read_in_another_process_with_limits(
     name: str,
 ) -> None:
     body = EXPANDING[name]

@@ -50,11 +50,11 @@ def test_an_unknown_program_is_named_with_those_that_exist(server: Server) -> No
         ({"qsession": 3}, "optimization_level"),
     ],
 )
-def test_jobs_that_cannot_be(server: Server, change: dict[str, Any], named: str) -> None:
+def test_invalid_jobs_are_refused(server: Server, change: dict[str, Any], named: str) -> None:
     assert named in problem(server.send(**change), 400)
 
 
-def test_the_job_of_another_device_than_its_sessions(server: Server) -> None:
+def test_a_job_for_another_backend_than_its_sessions(server: Server) -> None:
     said = problem(server.send(session_id=server.open(), backend="fake_torino"), 400)
     assert "fake_torino" in said
     assert "fake_manila" in said
@@ -70,7 +70,7 @@ def test_the_job_of_another_device_than_its_sessions(server: Server) -> None:
         ("Critical", ["failed: "], ["created", "started"]),
     ],
 )
-def test_a_log_has_as_much_as_was_asked_for(
+def test_a_jobs_log_follows_its_log_level(
     server: Server, level: str | None, said: list[str], silent: list[str]
 ) -> None:
     pubs = {"pubs": [["no circuit"]], "version": 2}
@@ -154,7 +154,7 @@ def test_a_running_job_can_be_deleted(slow: Server) -> None:
         ({"pubs": [7]}, "7"),
     ],
 )
-def test_what_the_worker_finds_out_fails_the_job_by_name(
+def test_an_error_in_the_worker_fails_the_job_with_a_reason(
     server: Server, params: dict[str, Any], named: str
 ) -> None:
     job_id = server.submit(params=params)
@@ -162,11 +162,11 @@ def test_what_the_worker_finds_out_fails_the_job_by_name(
     assert (state["status"], state["reason_code"]) == ("Failed", 1517)
     assert re.search(named, state["reason"])
     assert server.get(f"/jobs/{job_id}/results").text == state["reason"]
-    assert server.ended(server.submit())["status"] == "Completed", "the next job is unharmed"
+    assert server.ended(server.submit())["status"] == "Completed", "the next job is unaffected"
 
 
 def test_a_job_whose_worker_is_killed_is_run_again(slow: Server) -> None:
-    # What the first pub gives tells that a worker has come so far.
+    # The first interim result shows how far the worker is.
     pub = COIN["params"]["pubs"][0]
     job_id = slow.submit(params={"pubs": [pub, pub]})
     path = f"/qsession/jobs/{job_id}/interim"
@@ -212,11 +212,11 @@ def test_lists_filter_page_and_count(server: Server) -> None:
     assert (page["count"], page["limit"], page["offset"]) == (3, 2, 1)
     assert all("params" not in job for job in page["jobs"])
     past = server.json("/jobs", tags="list", limit=20, offset=5)
-    assert (past["jobs"], past["count"]) == ([], 5), "or the official client never stops"
+    assert (past["jobs"], past["count"]) == ([], 5), "or the official client would never stop"
     assert server.json("/jobs", limit=10_000)["limit"] == 200
 
 
-def test_a_key_gives_the_first_answer_again(server: Server) -> None:
+def test_a_key_returns_the_first_response_again(server: Server) -> None:
     key = {"Idempotency-Key": "once"}
     body = json.dumps({**COIN, "tags": ["once"]})
 

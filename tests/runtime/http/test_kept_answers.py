@@ -37,7 +37,7 @@ async def test_the_same_key_of_the_same_owner_gives_the_first_answer() -> None:
     assert found == [["1"], ["1"], ["2"], ["3"], ["4"]]
 
 
-def test_deleted_jobs_are_told_to_clients_that_knew_them() -> None:
+def test_deleted_jobs_are_reported_to_clients_that_know_them() -> None:
     deleted = DeletedJobs()
     deleted.add("s", 5, "a")
     deleted.add("s", 8, "b")

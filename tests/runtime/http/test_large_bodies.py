@@ -1,4 +1,4 @@
-"""Few large bodies of one user are in memory at once."""
+"""A limited number of one user's large bodies is in memory at once."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from qsession_widget.runtime.http import large_bodies, parsing
 from tests.runtime.http.test_parsing import SETTINGS
 
 
-async def test_a_user_brings_so_many_large_bodies_at_a_time() -> None:
-    """As many as there are connections would be hundreds of gigabytes."""
+async def test_large_bodies_of_a_user_are_limited() -> None:
+    """One for each connection would be hundreds of gigabytes."""
     first = b'{"params": {"pubs": [["' + b"x" * 2**20
     read_on: list[str] = []
 

@@ -1,4 +1,4 @@
-"""Large jobs and results come as they are kept, and the server holds few of them at a time."""
+"""Large jobs and results are sent as stored, and the server holds few of them at a time."""
 
 from __future__ import annotations
 
@@ -29,10 +29,10 @@ if TYPE_CHECKING:
 
 BODY = 8 * 2**20
 ROUNDS = int(os.environ.get("QSESSION_HOSTILE_ROUNDS", "1"))
-"""How often all that is hostile comes; `make soak` has it come again and again."""
+"""Rounds of hostile requests; `make soak` sends more."""
 
 AT_A_TIME = 12
-"""Requests of one user at the same moment."""
+"""Simultaneous requests of one user."""
 
 TEXTS = {
     "ASCII": '{"a": "\\n"}' * (LARGE_CHARACTERS // 4),
@@ -48,9 +48,9 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
 
 
 def with_texts(server: Server, result: str, params: str) -> str:
-    """Give the id of a job that has ended, with texts in the place of its own."""
+    """Return the id of a final job whose payload and result are replaced by these texts."""
     job_id = server.submit()
-    # From now on it comes from the store.
+    # From now on it is read from the store.
     answer = server.get(f"/qsession/jobs/{job_id}/outcome", headers={"Prefer": "wait=50"})
     assert answer.json()["job"]["status"] == "Completed"
     with closing(sqlite3.connect(server.folder / "runtime.db")) as connection, connection:
@@ -60,7 +60,7 @@ def with_texts(server: Server, result: str, params: str) -> str:
 
 
 @pytest.mark.parametrize("name", TEXTS)
-def test_a_large_text_comes_as_it_is_kept(name: str, server: Server) -> None:
+def test_a_large_text_is_sent_as_stored(name: str, server: Server) -> None:
     text = TEXTS[name]
     params = json.dumps({"x": text}, ensure_ascii=name == "ASCII")
     job_id = with_texts(server, text, params)
@@ -76,7 +76,7 @@ def test_a_large_text_comes_as_it_is_kept(name: str, server: Server) -> None:
 
 
 @pytest.mark.parametrize("breaks", [False, True])
-async def test_a_place_is_free_again_however_the_sending_ends(*, breaks: bool) -> None:
+async def test_a_slot_is_released_however_the_sending_ends(*, breaks: bool) -> None:
     sent: list[dict[str, Any]] = []
     freed: list[None] = []
 
@@ -101,7 +101,7 @@ async def test_a_place_is_free_again_however_the_sending_ends(*, breaks: bool) -
 
 
 def hostile_bodies() -> list[bytes]:
-    """Give jobs that are as large as they may be, or many times as large once they are read."""
+    """Return jobs of the largest allowed size, and jobs that grow many times when they are read."""
     start = b'{"program_id": "sampler", "backend": "fake_manila", "params": '
     room = BODY - 200
     return [
@@ -122,7 +122,7 @@ def peak_bytes(server: Server) -> int:
 
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells a process's peak")
 def test_the_server_holds_few_large_things_of_one_user_at_a_time(server: Server) -> None:
-    """A dozen bodies and a dozen answers of the largest size at once, from one user."""
+    """A dozen requests and a dozen responses of the largest size at once, from one user."""
     ada = replace(add(server, "ada"), pid=server.pid)
     text = "x" * BODY
     job_id = with_texts(ada, text, json.dumps({"x": text}))
@@ -140,8 +140,8 @@ def test_the_server_holds_few_large_things_of_one_user_at_a_time(server: Server)
                     held.enter_context(closing(unread(ada, f"/jobs/{job_id}/{place}".rstrip("/"))))
             answers = list(threads.map(send, hostile_bodies() * (AT_A_TIME // 6)))
         assert {answer.status_code for answer in answers} == {200, 400}
-    # Two bodies and their texts, two answers, and what the store's threads have in hand: 13 times
-    # the body was seen, and 50 times where nothing bounds how many there are.
+    # Two bodies and their texts, two responses, and what the store's threads hold: 13 times the
+    # body was measured, and 50 times without a limit.
     assert peak_bytes(server) - before < 20 * BODY
     for job in ada.json("/jobs", limit=200)["jobs"]:
         ada.ended(job["id"])
@@ -149,7 +149,7 @@ def test_the_server_holds_few_large_things_of_one_user_at_a_time(server: Server)
 
 
 def unread(server: Server, path: str) -> socket.socket:
-    """Ask for something, and read nothing of the answer."""
+    """Send a request, and read nothing of the response."""
     parts = urlsplit(server.url)
     connection = socket.create_connection((parts.hostname, parts.port), DEADLINE_SECONDS)
     connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)

@@ -1,4 +1,4 @@
-"""Quick polls of an unfinished job are held; everything else is answered at once."""
+"""Rapid polls of an unfinished job are held; everything else is answered at once."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ def test_a_poll_is_held_as_long_as_the_client_has_been_asking(
     assert seen.hold_seconds(HERE, "job") == 0.25
 
 
-def test_what_nobody_asks_for_any_more_is_forgotten() -> None:
+def test_abandoned_polls_are_forgotten() -> None:
     seen = LongPoll()
     for number in range(2000):
         seen.answered(HERE, str(number), quick=False)
@@ -73,22 +73,22 @@ def test_what_nobody_asks_for_any_more_is_forgotten() -> None:
 HOLD_AN_HOUR = ("--hold-new-jobs-seconds", "3600")
 
 
-def test_a_new_job_is_answered_when_it_has_ended(tmp_path: Path) -> None:
+def test_a_poll_of_a_new_job_is_answered_at_its_end(tmp_path: Path) -> None:
     with running(tmp_path, *HOLD_AN_HOUR) as home:
         client = Client(home)
         for _ in range(2):
             assert client.json(f"/jobs/{client.submit()}")["status"] == "Completed"
 
 
-def test_a_new_job_is_answered_at_once_where_holding_would_be_in_vain(tmp_path: Path) -> None:
+def test_a_poll_is_answered_at_once_where_holding_would_be_useless(tmp_path: Path) -> None:
     # The client gives up after half a minute.
     with running(tmp_path, *HOLD_AN_HOUR, "--min-job-seconds", "3600") as home:
         client = Client(home)
-        # Who sends a key does not poll.
+        # A client that sends a key does not poll.
         body = client.submission()
         answer = client.ask("POST", "/jobs", data=body, headers={"Idempotency-Key": "mine"})
         assert answer.status_code == 200
-        # And this one has to wait for the first.
+        # This job has to wait for the first one.
         behind = client.ask("POST", "/jobs", data=body).json()["id"]
         assert client.json(f"/jobs/{behind}")["status"] == "Queued"
 
@@ -100,7 +100,7 @@ def test_a_held_poll_is_answered_when_the_job_ends(slow_home: Path) -> None:
     told: list[str] = []
 
     def poll() -> None:
-        # Two or more polls: the second one waits for the change that the other client makes.
+        # At least two polls: the second one waits for the other client's change.
         while not told or told[-1] in {"Queued", "Running"}:
             told.append(client.ask("GET", path).json()["status"])
             asked.set()
@@ -112,5 +112,5 @@ def test_a_held_poll_is_answered_when_the_job_ends(slow_home: Path) -> None:
     assert other.ask("POST", f"/jobs/{job_id}/cancel").status_code == 204
     thread.join(30)
     assert told[-1] == "Cancelled"
-    # Each one is held twice as long as the one before; unheld, there would be hundreds.
+    # Each is held twice as long as the one before; without holding there would be hundreds.
     assert len(told) <= 25

@@ -1,4 +1,4 @@
-"""The API's description is kept, is what the runtime serves, and is what the runtime does."""
+"""The API's description is in the repository, is what the runtime serves, and is true."""
 
 from __future__ import annotations
 
@@ -26,9 +26,9 @@ if TYPE_CHECKING:
 
 KEPT = Path(__file__).parents[3] / "docs" / "openapi.json"
 EXAMPLES = int(os.environ.get("QSESSION_EXAMPLES", "8"))
-"""How many requests schemathesis makes up for each endpoint; `make soak` makes more."""
+"""How many requests schemathesis generates for each endpoint; `make soak` generates more."""
 
-# Ends the runtime; and takes one API key only, which a description cannot say.
+# One stops the runtime; the other takes one API key only, which a description cannot express.
 LEFT_OUT = ("/qsession/shutdown", "/identity/token", "/qsession/proof")
 
 
@@ -49,7 +49,7 @@ def test_the_kept_description_is_the_served_one(home: Path) -> None:
     assert found == KEPT.read_text(), "write it anew: QSESSION_WRITE=1 pytest " + __file__
 
 
-def test_an_endpoint_without_a_description_is_an_error() -> None:
+def test_an_undescribed_endpoint_is_an_error() -> None:
     async def answer(_request: Request) -> Response:
         raise NotImplementedError
 
@@ -57,7 +57,7 @@ def test_an_endpoint_without_a_description_is_an_error() -> None:
         openapi.describe([Route("/unheard/of", answer)], 600)
 
 
-def test_every_endpoint_wants_a_token(home: Path) -> None:
+def test_every_endpoint_needs_a_token(home: Path) -> None:
     root = process.endpoint(start=False, folder=home).url
     for path, methods in served(home)["paths"].items():
         for method, described in methods.items():
@@ -68,7 +68,7 @@ def test_every_endpoint_wants_a_token(home: Path) -> None:
             assert answer.json()["errors"][0]["message"]
 
 
-def test_a_wrong_method_is_told_the_right_ones(home: Path) -> None:
+def test_a_wrong_method_is_refused_with_the_allowed_ones(home: Path) -> None:
     answer = Client(home).ask("PUT", "/sessions/x")
     assert (answer.status_code, answer.headers["Allow"]) == (405, "GET, HEAD, PATCH")
 
@@ -80,7 +80,7 @@ def test_the_description_is_true(home: Path, tmp_path: Path) -> None:
     command += ["--header", f"Authorization: Bearer {found.token}"]
     for path in LEFT_OUT:
         command += ["--exclude-path", path]
-    # Tokens and methods have the tests above; its own search for them asks hundreds of times.
+    # Tokens and methods have the tests above; its own search for them sends hundreds of requests.
     command += ["--exclude-checks", "ignored_auth", "--phases", "examples,coverage,fuzzing"]
     command += ["--max-examples", str(EXAMPLES), "--generation-deterministic"]
     command += ["--suppress-health-check", "all", "--no-color"]

@@ -1,4 +1,4 @@
-"""How the body of a new job is read: what is kept of it, what is counted, what is refused."""
+"""Parsing of a new job's body: what is kept, counted and refused."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ VALUES = st.recursive(
 
 
 async def read(body: bytes, parts: int = 1) -> tuple[dict[str, Any], parsing.Payload]:
-    """Have a body read that arrives in parts."""
+    """Parse a body that arrives in parts."""
     size = -(-len(body) // parts) or 1
     chunks = [body[start : start + size] for start in range(0, len(body), size)] or [b""]
 
@@ -44,7 +44,7 @@ async def refused(body: bytes) -> errors.Problem:
 @given(
     st.dictionaries(st.text(), VALUES, max_size=4), st.dictionaries(st.text(), VALUES), st.data()
 )
-async def test_what_is_json_is_read_and_the_payload_kept(
+async def test_json_is_read_and_the_payload_kept_verbatim(
     params: dict[str, Any], rest: dict[str, Any], data: st.DataObject
 ) -> None:
     rest.pop("params", None)
@@ -66,13 +66,13 @@ def is_json(body: bytes) -> bool:
 
 
 @given(st.binary(max_size=40) | st.text().map(str.encode))
-async def test_what_is_not_is_refused_and_never_a_fault(part: bytes) -> None:
+async def test_other_bodies_are_refused_without_a_server_error(part: bytes) -> None:
     for body in (part, b'{"params": {"pubs": ' + part + b"}}"):
         if not is_json(body):
             assert (await refused(body)).status == 400
 
 
-async def test_a_payload_stays_as_it_came_however_large_it_is() -> None:
+async def test_a_large_payload_is_kept_verbatim() -> None:
     text = '{ "pubs" : [ ["a", 1.10 ] ],\n"options": {"x": "\\u00e9"}, "filler": "%s"}' % (
         "x" * 2**21
     )
@@ -94,7 +94,7 @@ async def test_too_many_circuits_are_refused(params: dict[str, Any], named: str)
 
 
 @pytest.mark.parametrize("wanted", ["kerneled", "avg_kerneled", "both", "pulses", 5, [1], {}])
-async def test_other_data_than_bits_is_refused_at_submission(wanted: Any) -> None:
+async def test_measurement_types_other_than_bits_are_refused_at_submission(wanted: Any) -> None:
     for program, params, name in (
         ("sampler", {"options": {"execution": {"meas_type": wanted}}}, "execution.meas_type"),
         ("executor", {"quantum_program": {"meas_level": wanted}}, "quantum_program.meas_level"),
@@ -107,11 +107,11 @@ async def test_other_data_than_bits_is_refused_at_submission(wanted: Any) -> Non
 
 
 @pytest.mark.parametrize("wanted", ["classified", None])
-async def test_bits_are_what_there_is(wanted: Any) -> None:
+async def test_classified_bits_are_accepted(wanted: Any) -> None:
     for program, params in (
         ("sampler", {"options": {"execution": {"meas_type": wanted}}}),
         ("executor", {"quantum_program": {"meas_level": wanted}}),
-        # An estimator gives numbers, whatever its options say.
+        # An estimator returns numbers, whatever its options say.
         ("estimator", {"options": {"execution": {"meas_type": "kerneled"}}}),
     ):
         await read(json.dumps({"program_id": program, "params": params}).encode())
@@ -119,7 +119,7 @@ async def test_bits_are_what_there_is(wanted: Any) -> None:
 
 @pytest.mark.parametrize("odd", [None, True, 3, 0.5, "text", {"a": [1] * 9}, []])
 @pytest.mark.parametrize("name", ["pubs", "circuits", "quantum_program"])
-async def test_odd_circuits_are_for_the_program_to_refuse(name: str, odd: Any) -> None:
+async def test_invalid_circuits_are_left_to_the_program(name: str, odd: Any) -> None:
     _, payload = await read(json.dumps({"params": {name: odd}}).encode())
     assert json.loads(payload.text) == {name: odd}
 
@@ -134,11 +134,11 @@ async def test_odd_circuits_are_for_the_program_to_refuse(name: str, odd: Any) -
         b'{"params": {"a": "\xff"}}',
     ],
 )
-async def test_params_have_to_be_an_object(body: bytes) -> None:
+async def test_params_must_be_an_object(body: bytes) -> None:
     assert (await refused(body)).status == 400
 
 
-async def test_while_a_large_body_is_read_others_have_their_turns() -> None:
+async def test_reading_a_large_body_does_not_block_the_event_loop() -> None:
     body = b'{"params": {"pubs": [["%s", 1.5]]}}' % (b"x" * 5 * 2**20)
     turns: list[None] = []
 
@@ -155,4 +155,6 @@ async def test_while_a_large_body_is_read_others_have_their_turns() -> None:
     _, payload = await parsing.job_body(request, Settings(max_circuits=5))
     others.cancel()
     assert payload.pubs == 1
-    assert len(turns) > 20, "as many as fit into the time; two where it is read in the loop"
+    assert len(turns) > 20, (
+        "as many turns as fit into the time; two if the body is read in the loop"
+    )

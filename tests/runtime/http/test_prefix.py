@@ -31,6 +31,6 @@ async def app(_scope: Scope, _receive: Receive, _send: Send) -> None: ...
         ("/", "/"),
     ],
 )
-def test_what_stands_before_a_route_is_removed(path: str, cut: str) -> None:
+def test_a_prefix_before_a_route_is_removed(path: str, cut: str) -> None:
     middleware = PrefixMiddleware(app, [Route("/jobs/{job_id}", answer)])
     assert middleware.cut(path) == cut

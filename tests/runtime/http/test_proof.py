@@ -24,7 +24,7 @@ def test_the_answer_to_a_challenge_proves_the_token_of_this_port(server: Server)
     assert not proof.is_right(server.token, challenge, port + 1, given)
 
 
-def test_what_is_no_challenge_is_refused(server: Server) -> None:
+def test_invalid_challenges_are_refused(server: Server) -> None:
     query = {proof.CHALLENGE: "short"}
     answer = requests.get(server.url + proof.PATH, params=query, timeout=DEADLINE_SECONDS)
     assert answer.status_code == 400

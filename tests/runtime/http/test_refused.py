@@ -1,4 +1,4 @@
-"""What is refused changes nothing: the store and all that the runtime says are as before."""
+"""Refused requests change nothing: the store and the runtime's status stay the same."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def read(connection: sqlite3.Connection, table: str) -> list[tuple[Any, ...]]:
 
 
 def state(server: Server) -> dict[str, Any]:
-    """Give every row, and what the runtime says of itself, but for what passes with time."""
+    """Return every row and the runtime's status, without what changes over time."""
     with closing(sqlite3.connect(server.folder / "runtime.db")) as other:
         rows = {table: read(other, table) for table in TABLES}
     said = server.json("/qsession/status")
@@ -44,7 +44,7 @@ def state(server: Server) -> dict[str, Any]:
 
 @pytest.fixture(scope="module")
 def known(server: Server) -> dict[str, str]:
-    """One of each: a session that idles, a closed one, a job that has ended, and their keys."""
+    """Create an idle session, a closed one and a final job, and return their ids and keys."""
     headers = {IDEMPOTENCY_KEY: "the session's"}
     body = {"backend": "fake_manila", "max_ttl": 600}
     idle = server.ask("POST", "/sessions", json=body, headers=headers).json()["id"]
@@ -62,7 +62,7 @@ def known(server: Server) -> dict[str, str]:
 
 
 def refused(known: dict[str, str]) -> list[tuple[str, str, dict[str, Any]]]:
-    """Give requests of each endpoint that changes something, none of which may be done."""
+    """Return requests that must be refused, for each endpoint that changes something."""
     idle, closed, job = known["idle"], known["closed"], known["job"]
     session = {"backend": "fake_manila"}
     again = {"headers": {IDEMPOTENCY_KEY: "the job's"}}
@@ -113,7 +113,7 @@ def refused(known: dict[str, str]) -> list[tuple[str, str, dict[str, Any]]]:
     ]
 
 
-def test_what_is_refused_leaves_everything_as_it_was(server: Server, known: dict[str, str]) -> None:
+def test_refused_requests_leave_everything_unchanged(server: Server, known: dict[str, str]) -> None:
     before = state(server)
     for method, path, options in refused(known):
         answer = server.ask(method, path, **options)
@@ -123,7 +123,7 @@ def test_what_is_refused_leaves_everything_as_it_was(server: Server, known: dict
         assert state(server) == before, what
 
 
-def test_what_is_repeated_leaves_everything_as_it_was(
+def test_repeated_requests_leave_everything_unchanged(
     server: Server, known: dict[str, str]
 ) -> None:
     before = state(server)
@@ -158,9 +158,7 @@ def test_no_more_sessions_open_than_the_operator_allows(
         server.ask("DELETE", f"/sessions/{session_id}/close")
 
 
-def test_the_times_that_a_session_is_given_are_its_own(
-    server: Server, known: dict[str, str]
-) -> None:
+def test_a_session_has_its_own_times(server: Server, known: dict[str, str]) -> None:
     assert known
     session_id = server.open(interactive_ttl=2, active_ttl=30, max_ttl=300, backend="fake_torino")
     session = server.json(f"/sessions/{session_id}")

@@ -1,4 +1,4 @@
-"""A POST is answered again if nobody was there for its first answer, and only then."""
+"""A repeated POST gets the first response if that was not delivered, and only then."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ LIMIT = 1000
 
 @dataclass
 class Runtime:
-    """Counts what it creates, as POST /jobs does, behind what is tested."""
+    """An app behind the middleware that counts what it creates, like POST /jobs."""
 
     created: list[bytes] = field(default_factory=list)
     status: int = 200
@@ -44,7 +44,7 @@ class Runtime:
         owner: str = "me",
         key: str | None = None,
     ) -> bytes:
-        """Send a request in two parts, and give the answer's body."""
+        """Send a request in two parts, and return the response's body."""
         middle = len(body) // 2
         messages: list[Message] = [
             {"type": "http.request", "body": body[:middle], "more_body": True},
@@ -70,15 +70,15 @@ class Runtime:
         return b"".join(message["body"] for message in sent[1:])
 
 
-async def test_an_answer_for_nobody_is_given_to_the_next_who_asks_for_the_same() -> None:
+async def test_an_undelivered_response_is_returned_to_a_repeated_request() -> None:
     runtime = Runtime()
     await runtime.post(stays=False)
     assert await runtime.post() == b'{"id":1}'
-    assert await runtime.post() == b'{"id":2}', "it was given once"
+    assert await runtime.post() == b'{"id":2}', "it was returned once"
     assert runtime.created == [b"job", b"job"]
 
 
-async def test_what_was_answered_is_done_again() -> None:
+async def test_an_answered_request_is_processed_again() -> None:
     runtime = Runtime()
     assert [await runtime.post(), await runtime.post()] == [b'{"id":1}', b'{"id":2}']
 
@@ -94,33 +94,33 @@ async def test_what_was_answered_is_done_again() -> None:
     ],
     ids=["body", "path", "owner", "key", "long"],
 )
-async def test_another_request_is_another(other: dict[str, Any]) -> None:
+async def test_a_different_request_is_not_a_repetition(other: dict[str, Any]) -> None:
     runtime = Runtime()
     await runtime.post(stays=False)
     assert await runtime.post(**other) == b'{"id":2}'
-    assert runtime.created[1] == other.get("body", b"job"), "it arrived whole"
+    assert runtime.created[1] == other.get("body", b"job"), "it arrived completely"
     assert await runtime.post() == b'{"id":1}'
 
 
-async def test_who_sends_a_key_is_known_by_it() -> None:
+async def test_requests_with_a_key_are_matched_by_it() -> None:
     runtime = Runtime()
     await runtime.post(stays=False, key="1")
     assert await runtime.post() == b'{"id":2}'
 
 
-async def test_a_refusal_is_no_answer_to_keep() -> None:
+async def test_a_refusal_is_not_kept() -> None:
     runtime = Runtime(status=400)
     await runtime.post(stays=False)
     assert await runtime.post() == b'{"id":2}'
 
 
-async def test_other_requests_pass() -> None:
+async def test_other_requests_are_passed_through() -> None:
     runtime = Runtime()
     await runtime.post(stays=False, path="/jobs/x/cancel")
     assert await runtime.post(path="/jobs/x/cancel") == b'{"id":2}'
 
 
-async def test_an_answer_is_not_kept_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_kept_response_expires(monkeypatch: pytest.MonkeyPatch) -> None:
     runtime = Runtime()
     monkeypatch.setattr(replay, "KEPT_SECONDS", 0.0)
     await runtime.post(stays=False)

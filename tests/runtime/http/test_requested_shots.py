@@ -42,11 +42,11 @@ def test_a_pub_has_its_own_shots_or_the_default() -> None:
 
 
 @pytest.mark.parametrize("pubs", [None, 5, {}, [5], [[]], [["c", [], "many"]], [["c", [], True]]])
-def test_what_is_no_number_is_left_to_the_worker(pubs: object) -> None:
+def test_values_that_are_not_numbers_are_left_to_the_worker(pubs: object) -> None:
     assert found("sampler", pubs=pubs) == []
 
 
-def test_a_refusal_names_the_limit_and_who_sets_it(manila: Device) -> None:
+def test_a_refusal_names_the_limit_and_its_source(manila: Device) -> None:
     most = manila.configuration["max_shots"]
     asked = [RequestedShots("pub 0: ", shots=most)]
     assert refusal(asked, manila, 0) is None

@@ -9,16 +9,16 @@ from qsession_widget.runtime.model.user import User
 NOON = datetime(2026, 11, 22, 12, tzinfo=UTC)
 
 
-def test_a_user_who_was_removed_is_authenticated_no_more() -> None:
+def test_a_removed_user_is_not_authenticated() -> None:
     registry = UserRegistry("token", [User("ada", NOON, hash_of("first"))])
     requester = Requester("ada", registry)
     assert (requester.is_authenticated, requester.username) == (True, "ada")
     registry.remove("ada")
     assert not requester.is_authenticated
     registry.add(User("ada", NOON, hash_of("second")))
-    assert not requester.is_authenticated, "the token is another one"
+    assert not requester.is_authenticated, "the token has changed"
     assert Requester(ADMINISTRATOR, registry).is_authenticated
 
 
-def test_a_name_that_is_not_known_is_not_authenticated() -> None:
+def test_an_unknown_name_is_not_authenticated() -> None:
     assert not Requester("nemo", UserRegistry("token")).is_authenticated

@@ -30,7 +30,7 @@ def asked(**path_params: str) -> Request:
     return cast("Request", given)
 
 
-async def test_what_does_not_exist_is_named() -> None:
+async def test_missing_resources_are_named() -> None:
     with pytest.raises(Problem, match="Backend not found: nemo") as missing:
         RESOURCES.backend("nemo")
     assert "fake_manila" in missing.value.solution

@@ -7,7 +7,7 @@ from tests.conftest import eventually
 from tests.runtime.server import COIN, Server
 
 
-def test_interim_results_come_one_by_one_and_are_held(slow: Server) -> None:
+def test_interim_results_are_returned_one_by_one_by_held_requests(slow: Server) -> None:
     pub = COIN["params"]["pubs"][0]
     job_id = slow.submit(params={"pubs": [pub, pub, pub]})
     path = f"/qsession/jobs/{job_id}/interim"

@@ -8,7 +8,7 @@ if TYPE_CHECKING:
     from tests.runtime.server import Server
 
 
-def test_a_client_is_told_what_the_runtime_can_do(server: Server) -> None:
+def test_the_runtime_lists_its_features(server: Server) -> None:
     found = server.json("/qsession")
     assert found["name"] == "qsession-widget"
     assert found["features"] == FEATURES == sorted(FEATURES)

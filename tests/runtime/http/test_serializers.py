@@ -12,7 +12,7 @@ from qsession_widget.runtime.model.job import Job
 NOON = datetime(2026, 11, 22, 12, tzinfo=UTC)
 
 
-def test_the_number_of_pubs_is_told_where_it_is_known() -> None:
+def test_the_number_of_pubs_is_sent_where_known() -> None:
     def extra(pubs: int | None) -> dict[str, object]:
         job = Job("j", "o", "fake_manila", "sampler", NOON, pubs=pubs)
         document = job_document(job, queue_position=None, estimate=None)

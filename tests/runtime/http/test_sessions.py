@@ -12,9 +12,7 @@ from tests.runtime.server import COIN, Server, problem
 
 
 @pytest.mark.parametrize("max_ttl", [0, -1, 28_801, 10**30, 1.5, "10m", True, None, [], {}])
-def test_a_maximum_time_that_cannot_be_is_refused_with_the_limit(
-    server: Server, max_ttl: Any
-) -> None:
+def test_an_invalid_maximum_time_is_refused_with_the_limit(server: Server, max_ttl: Any) -> None:
     answer = server.ask("POST", "/sessions", json={"backend": "fake_manila", "max_ttl": max_ttl})
     said = problem(answer, 400)
     assert repr(max_ttl) in said
@@ -30,7 +28,7 @@ def test_a_maximum_time_that_cannot_be_is_refused_with_the_limit(
         ({"backend": "aer_simulator"}, "simulator"),
     ],
 )
-def test_sessions_that_cannot_be(server: Server, change: dict[str, Any], named: str) -> None:
+def test_invalid_sessions_are_refused(server: Server, change: dict[str, Any], named: str) -> None:
     body = {"backend": "fake_manila", **change}
     assert named in problem(server.ask("POST", "/sessions", json=body), 400)
 
@@ -60,7 +58,7 @@ SESSION_FIELDS = {
 INSTANT = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z")
 
 
-def test_every_field_of_a_session_is_there_at_each_stage(server: Server) -> None:
+def test_a_session_has_every_field_at_each_stage(server: Server) -> None:
     session_id = server.open(max_ttl=600, mode="batch")
     opened = server.json(f"/sessions/{session_id}")
     job_id = server.submit(session_id=session_id)
@@ -90,7 +88,7 @@ def test_every_field_of_a_session_is_there_at_each_stage(server: Server) -> None
     assert closed["elapsed_time"] == on_device > 0, "a batch costs what its jobs do"
 
 
-def test_closing_and_cancelling_are_the_same_once_and_twice(server: Server) -> None:
+def test_closing_and_cancelling_are_idempotent(server: Server) -> None:
     session_id = server.open()
     path = f"/sessions/{session_id}"
     said = problem(server.ask("PATCH", path, json={"accepting_jobs": True}), 400)
@@ -122,7 +120,7 @@ def test_cancelling_a_session_spares_the_running_job(slow: Server) -> None:
     assert slow.json(f"/sessions/{session_id}")["state"] == "closed"
 
 
-def test_cancelling_what_is_queued_leaves_the_session_open(slow: Server) -> None:
+def test_cancelling_queued_jobs_leaves_the_session_open_over_http(slow: Server) -> None:
     session_id = slow.open()
     first, second = (slow.submit(session_id=session_id) for _ in range(2))
     slow.running(first)

@@ -1,4 +1,4 @@
-"""What a runtime says that it does, to its administrator and to others."""
+"""The runtime's status, for its administrator and for other users."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def status(server: Server) -> Any:
     return server.json("/qsession/status")
 
 
-def test_it_says_what_goes_on(server: Server) -> None:
+def test_the_status_describes_devices_workers_and_queues(server: Server) -> None:
     eventually(
         lambda: [each["state"] for each in status(server)["workers"]] == ["idle"] * 2, "workers"
     )
@@ -59,7 +59,7 @@ def test_it_says_what_goes_on(server: Server) -> None:
     assert {each["device"] for each in seen["workers"]} == {"fake_manila", "aer_simulator"}
     names = [psutil.Process(each["pid"]).parent() for each in seen["workers"]]
     assert all(each is not None for each in names)
-    # Others see how long the queues are, and not whose.
+    # Other users see the lengths of the queues, but not the owners.
     seen = status(eve)
     assert seen["devices"] == [simulator, {**device, "session_id": None}]
     assert seen["sessions"] == []
@@ -72,7 +72,7 @@ def test_it_says_what_goes_on(server: Server) -> None:
     assert mine["devices"][1]["session_id"] == session
 
 
-def test_where_nothing_is_reserved_no_session_holds_a_device(tmp_path: Path) -> None:
+def test_without_reservations_no_session_holds_a_device(tmp_path: Path) -> None:
     with running(tmp_path, "--policy", "shared", "--min-job-seconds", "3600") as folder:
         found = reached(folder)
         session = found.open()
@@ -83,7 +83,7 @@ def test_where_nothing_is_reserved_no_session_holds_a_device(tmp_path: Path) -> 
     assert [each["id"] for each in seen["sessions"]] == [session]
 
 
-def test_it_is_drawn(
+def test_the_status_is_drawn(
     server: Server, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     use(server.folder, monkeypatch)
@@ -94,12 +94,12 @@ def test_it_is_drawn(
     for each in (session[:8], "fake_torino", "fake_manila", "owner", "Worker", "Store:"):
         assert each in said
     assert "\x1b" not in said, "no colours where there is no terminal"
-    assert main(["status", "--live"]) == 0, "and there it is drawn once"
+    assert main(["status", "--live"]) == 0, "and it is drawn once there"
     server.ask("POST", f"/jobs/{job_id}/cancel")
     server.ask("DELETE", f"/sessions/{session}/close")
 
 
-def test_live_it_follows_until_ctrl_c(server: Server) -> None:
+def test_the_live_status_is_updated_until_ctrl_c(server: Server) -> None:
     ours, theirs = pty.openpty()
     environment = {
         **os.environ,
@@ -126,7 +126,7 @@ def test_live_it_follows_until_ctrl_c(server: Server) -> None:
 
 
 class Screen:
-    """What a program has drawn so far."""
+    """What a program has drawn on a terminal so far."""
 
     def __init__(self, descriptor: int) -> None:
         self._descriptor = descriptor
@@ -137,7 +137,7 @@ class Screen:
             try:
                 found = os.read(self._descriptor, 65_536)
             except OSError:
-                # Linux says so where the other side is closed.
+                # On Linux: the other side is closed.
                 break
             if not found:
                 break

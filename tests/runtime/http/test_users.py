@@ -1,4 +1,4 @@
-"""Two owners on one runtime: neither sees nor touches what is the other's, by no route."""
+"""Two users on one runtime: no route gives one access to the other's resources."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ TAG = "of-ada-alone"
 
 
 class Two(NamedTuple):
-    """A runtime as its administrator, Ada and Eve see it, and what is Ada's on it."""
+    """A runtime as its administrator, Ada and Eve see it, and Ada's resources."""
 
     admin: Server
     ada: Server
@@ -43,7 +43,7 @@ def add(admin: Server, name: str) -> Server:
 
 
 def again(server: Server, folder: Path) -> Server:
-    """Find the runtime of a folder after its restart, for somebody whose token has not changed."""
+    """Find a folder's runtime after its restart, for a user whose token is unchanged."""
     return replace(reached(folder), token=server.token)
 
 
@@ -68,7 +68,7 @@ def two(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Two]:
 
 
 def kept(two: Two) -> dict[str, list[Any]]:
-    """Return all that the store holds of Ada's."""
+    """Return all rows of Ada's resources."""
     of_a_job = (
         "select each.* from {} each, jobs where each.job_id = id and owner = 'ada' order by 1"
     )
@@ -111,7 +111,7 @@ def routes(server: Server) -> list[tuple[str, str]]:
     ]
 
 
-def test_no_route_leads_to_what_is_anothers(two: Two) -> None:
+def test_other_users_resources_return_404(two: Two) -> None:
     before = kept(two)
     asked = 0
     for method, path in routes(two.eve):
@@ -120,7 +120,7 @@ def test_no_route_leads_to_what_is_anothers(two: Two) -> None:
             filled = path.format(
                 job_id=job_id, session_id=two.session, name="ada", crn="x", **{"crn:path": "x"}
             )
-            # What a route may take an id from besides: its query, and a key that Ada has used.
+            # A route may also take an id from its query, or match a key that Ada has used.
             answer = two.eve.ask(
                 method,
                 filled,
@@ -141,13 +141,13 @@ def test_no_route_leads_to_what_is_anothers(two: Two) -> None:
     assert kept(two) == before
 
 
-def test_what_names_a_session_in_its_body_is_404_as_well(two: Two) -> None:
+def test_another_users_session_in_a_body_returns_404(two: Two) -> None:
     before = kept(two)
     problem(two.eve.send(session_id=two.session), 404)
     assert kept(two) == before
 
 
-def test_lists_and_figures_are_of_ones_own(two: Two) -> None:
+def test_lists_and_figures_only_cover_the_users_own_jobs(two: Two) -> None:
     job_id = two.eve.submit(backend="aer_simulator")
     mine = {job["id"] for job in two.eve.json("/jobs", limit=200)["jobs"]}
     assert job_id in mine
@@ -162,17 +162,17 @@ def test_lists_and_figures_are_of_ones_own(two: Two) -> None:
     problem(two.admin.get(f"/jobs/{two.jobs[0]}"), 404)
 
 
-def test_a_place_in_the_queue_counts_others_and_names_nobody(two: Two) -> None:
+def test_a_queue_position_counts_other_users_without_naming_them(two: Two) -> None:
     job_id = two.eve.submit()
     job = two.eve.job(job_id)
-    # Ada's session has the device to itself; her second job starts before Eve's.
+    # Ada's session reserves the device; its second job starts before Eve's.
     assert job["qsession"]["queue_position"] == 2
     assert two.eve.json(f"/jobs/{job_id}/metrics")["position_in_queue"] == 2
     assert two.eve.json("/qsession")["queues"]["fake_manila"] == 3
     two.eve.ask("DELETE", f"/jobs/{job_id}")
 
 
-def test_an_idempotency_key_is_ones_own(two: Two) -> None:
+def test_idempotency_keys_are_separate_for_each_user(two: Two) -> None:
     key = {"Idempotency-Key": "the same"}
     body = {**COIN, "backend": "aer_simulator"}
     of_ada, of_eve = (
@@ -184,7 +184,7 @@ def test_an_idempotency_key_is_ones_own(two: Two) -> None:
     problem(two.ada.get(f"/jobs/{of_eve}"), 404)
 
 
-def test_a_users_token_buys_a_token_of_his_own(two: Two) -> None:
+def test_a_users_key_is_exchanged_for_the_users_token(two: Two) -> None:
     issued = bought(two.eve)
     eve = replace(two.eve, token=issued)
     problem(eve.get(f"/jobs/{two.jobs[0]}"), 404)
@@ -217,8 +217,8 @@ def test_tokens_are_kept_as_hashes_and_are_in_no_file(two: Two) -> None:
         assert two.eve.token.encode() not in content, path
 
 
-def test_who_is_removed_is_out_at_once(two: Two) -> None:
-    """Also with what the server holds for him, and with tokens that IAM gave him."""
+def test_a_removed_user_loses_access_at_once(two: Two) -> None:
+    """Held requests end, and tokens that IAM issued are refused."""
     bob = add(two.admin, "bob")
     issued = replace(bob, token=bought(bob))
     session = bob.open(backend="fake_torino")
@@ -249,7 +249,7 @@ def test_who_is_removed_is_out_at_once(two: Two) -> None:
         answer = two.admin.ask("DELETE", "/qsession/users/bob")
         assert answer.status_code == 204, answer.text
         statuses = {each.result(DEADLINE_SECONDS).status_code for each in held}
-    # The job may just have changed for a last time before he was removed.
+    # The job may have changed just before the user was removed.
     assert statuses <= {200, 401}
     assert 401 in statuses
     for each in (bob, issued):
@@ -258,24 +258,24 @@ def test_who_is_removed_is_out_at_once(two: Two) -> None:
     problem(two.admin.ask("DELETE", "/qsession/users/bob"), 404)
     bob = add(two.admin, "bob")
     problem(issued.get("/jobs"), 401)
-    assert bob.status(job_id) == "Cancelled", "what he had going has ended"
+    assert bob.status(job_id) == "Cancelled", "the removed user's jobs are cancelled"
     assert bob.json(f"/sessions/{session}")["state"] == "closed"
-    assert two.ada.status(two.jobs[2]) == "Running", "others go on"
+    assert two.ada.status(two.jobs[2]) == "Running", "other users' jobs continue"
 
 
 def accepted(pid: int) -> int:
-    """Count the connections that a server has accepted and not closed."""
+    """Count a server's open connections."""
     found = psutil.Process(pid).net_connections("tcp")
     return sum(each.status == psutil.CONN_ESTABLISHED for each in found)
 
 
 @pytest.mark.parametrize("name", ["", "-x", "a b", "a/b", "x" * 65, "ä", "a\n", 7, None])
-def test_names_that_cannot_be(two: Two, name: Any) -> None:
+def test_invalid_names_are_refused(two: Two, name: Any) -> None:
     problem(two.admin.ask("POST", "/qsession/users", json={"name": name}), 400)
 
 
 @pytest.mark.parametrize("name", ["ada", "owner"])
-def test_a_name_is_given_once(two: Two, name: str) -> None:
+def test_a_name_is_used_once(two: Two, name: str) -> None:
     said = problem(two.admin.ask("POST", "/qsession/users", json={"name": name}), 409)
     assert name in said
     assert [each["name"] for each in two.admin.json("/qsession/users")["users"]][:1] == ["ada"]

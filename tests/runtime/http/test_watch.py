@@ -10,13 +10,13 @@ from tests.conftest import DEADLINE_SECONDS
 from tests.runtime.server import FINAL, Server
 
 
-def test_a_watch_from_the_far_future_waits_for_nothing(server: Server) -> None:
+def test_a_watch_from_a_future_revision_returns_at_once(server: Server) -> None:
     path = f"/qsession/watch?session_id={server.open()}&since={10**30}"
     assert server.get(path).status_code == 304
 
 
 def test_a_watch_misses_no_change_in_a_burst(server: Server) -> None:
-    """Replaying what a watch told gives exactly the final listing."""
+    """Replaying the events of a watch gives exactly the final listing."""
     session_id = server.open()
     count = 200
     known: dict[str, Any] = {}
@@ -64,4 +64,4 @@ def test_a_watch_misses_no_change_in_a_burst(server: Server) -> None:
     server.ask("DELETE", f"/sessions/{session_id}/close")
     order = ["Queued", "Running", "Failed"]
     for states in seen.values():
-        assert states == sorted(states, key=order.index), "no state comes again"
+        assert states == sorted(states, key=order.index), "no state is repeated"

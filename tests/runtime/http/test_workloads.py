@@ -1,4 +1,4 @@
-"""Workloads, tags, usage, mocks, calibrations and private results, as a client sees them."""
+"""Workloads, tags, usage, mock devices, calibrations and private results, as clients see them."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 class Client:
-    """The REST API, as plain as it is."""
+    """A plain client of the REST API."""
 
     def __init__(self, home: Path) -> None:
         found = process.endpoint(start=False, folder=home)
@@ -71,7 +71,7 @@ def test_older_revisions_of_the_api_list_names(client: Client) -> None:
     assert older["devices"] == [each["name"] for each in newer["devices"]]
     assert client.json("/backends") == newer
     assert client.json("/backends/fake_manila/defaults") == {}
-    assert client.ask("GET", "/backends/nobody/defaults").status_code == 404
+    assert client.ask("GET", "/backends/unknown/defaults").status_code == 404
 
 
 def test_tags_and_versions_are_listed(client: Client) -> None:
@@ -159,7 +159,7 @@ def test_workloads_come_in_pages(client: Client) -> None:
         {"limit": "x"},
     ],
 )
-def test_workloads_refuse_what_they_do_not_know(client: Client, query: dict[str, str]) -> None:
+def test_workloads_refuse_unknown_parameters(client: Client, query: dict[str, str]) -> None:
     answer = client.ask("GET", "/workloads", params=query)
     assert answer.status_code == 400
     name = list(query)[-1]
@@ -173,7 +173,7 @@ def test_tags_are_replaced_and_found(client: Client) -> None:
     assert client.json(f"/jobs/{job_id}")["tags"] == ["new", "bright"]
     assert [job["id"] for job in client.json("/jobs", tags="bright")["jobs"]] == [job_id]
     assert client.ask("PUT", f"/jobs/{job_id}/tags", json={"tags": "new"}).status_code == 400
-    assert client.ask("PUT", "/jobs/nobody/tags", json={"tags": []}).status_code == 404
+    assert client.ask("PUT", "/jobs/unknown/tags", json={"tags": []}).status_code == 404
 
 
 def test_a_waiting_job_keeps_the_tags_it_is_given(slow_home: Path) -> None:
@@ -219,7 +219,7 @@ def test_an_unknown_calibration_is_refused(client: Client) -> None:
     assert client.ask("POST", "/jobs", json=body).status_code == 400
 
 
-def test_a_private_jobs_result_is_given_once(client: Client) -> None:
+def test_a_private_jobs_result_is_returned_once(client: Client) -> None:
     job_id = client.run(private=True)
     first, second = (client.ask("GET", f"/jobs/{job_id}/results") for _ in range(2))
     assert codec.loads(first.text)[0].data.c.num_shots == 10

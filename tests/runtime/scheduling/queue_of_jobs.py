@@ -1,4 +1,4 @@
-"""A scheduler for tests, with jobs that are called by one letter or a word."""
+"""A scheduler for tests, whose jobs have short names."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def session(
 
 
 class Queue:
-    """A scheduler with jobs that are called by one letter or a word."""
+    """A scheduler whose jobs have short names."""
 
     def __init__(self, *sessions: Session, lanes: int = 1, shared: bool = False) -> None:
         self.inside = Scheduler(lanes=lanes, shared=shared)
@@ -78,7 +78,7 @@ class Queue:
             self.inside.leave(job, self.now, used_seconds=seconds, completed=True)
 
     def one_after_the_other(self, seconds: float = 0.0) -> list[str]:
-        """Run everything, each job to its end before the next one starts."""
+        """Run all jobs one after the other."""
         found: list[str] = []
         while started := self.starts(1):
             found += started

@@ -1,4 +1,4 @@
-"""When a job may start."""
+"""Estimates of when a job starts."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def ran(queue: Queue, *seconds: float, of: str | None = None) -> None:
         queue.ends(job, seconds=each)
 
 
-def test_an_estimate_says_what_it_rests_on() -> None:
+def test_an_estimate_names_its_basis() -> None:
     queue = Queue()
     ran(queue, 1.0, 2.0, 9.0)
     queue.waits("a", "b", "c")
@@ -30,7 +30,7 @@ def test_an_estimate_says_what_it_rests_on() -> None:
     assert found.basis == "3 jobs on manila took 2 s each (median)"
 
 
-def test_a_sessions_own_jobs_tell_more_than_the_devices() -> None:
+def test_estimates_prefer_a_sessions_own_jobs() -> None:
     queue = Queue(session("s"))
     ran(queue, 4.0, 4.0, 4.0, of="s")
     queue.waits("x", "y", session="s")
@@ -38,18 +38,18 @@ def test_a_sessions_own_jobs_tell_more_than_the_devices() -> None:
     assert found == (4.0, "3 jobs of this session took 4 s each (median)")
 
 
-def test_there_is_no_estimate_without_something_to_rest_it_on() -> None:
+def test_there_is_no_estimate_without_earlier_jobs() -> None:
     queue = Queue(session("later", SessionState.OPEN))
     ran(queue, 1.0, 1.0)
     queue.waits("a", "b")
     assert queue.inside.estimate("b", NOON) is None, "two jobs are too few"
-    assert queue.inside.estimate("nobody", NOON) is None
+    assert queue.inside.estimate("unknown", NOON) is None
     queue.starts()
     queue.ends("a", seconds=1)
     assert queue.inside.estimate("b", NOON) == (0.0, "3 jobs on manila took 1 s each (median)")
     queue.waits("s1", session="later")
     queue.waits("c")
-    assert queue.inside.estimate("c", NOON) is None, "a session is ahead, for who knows how long"
+    assert queue.inside.estimate("c", NOON) is None, "a session of unknown length is ahead"
     queue.starts()
     queue.ends("b", seconds=1)
     queue.starts()

@@ -16,7 +16,7 @@ from qsession_widget.runtime.scheduling.fairshare import WINDOW_DAYS, Usage
     )
 )
 @settings(max_examples=200, derandomize=True)
-def test_use_is_the_sum_of_the_last_28_days_whatever_the_order(
+def test_usage_is_the_sum_of_the_last_28_days_in_any_order(
     used: list[tuple[str, int, int]],
 ) -> None:
     usage, last = Usage(), 0

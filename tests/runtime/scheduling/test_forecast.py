@@ -14,8 +14,8 @@ from tests.runtime.scheduling.queue_of_jobs import BEFORE, TODAY, Queue, session
 @pytest.mark.minute
 @given(data=st.data())
 @settings(max_examples=400, derandomize=True)
-def test_places_are_the_order_in_which_jobs_start(data: st.DataObject) -> None:
-    """If nothing else comes and each job takes as long as those before it."""
+def test_positions_are_the_order_in_which_jobs_start(data: st.DataObject) -> None:
+    """If no job is added and each takes as long as the ones before it."""
     seconds = data.draw(st.sampled_from([0.0, 1.0, 2.5]))
     queue = Queue(shared=True)
     for name in ("w1", "w2", "w3"):
@@ -52,7 +52,7 @@ def test_places_are_the_order_in_which_jobs_start(data: st.DataObject) -> None:
     assert order == expected
 
 
-def test_places_have_no_gaps_beyond_what_is_foreseen(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_positions_have_no_gaps_beyond_the_forecast(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(forecast, "FORESEEN", 3)
     between = session("t", SessionState.PENDING_INACTIVE, Mode.BATCH, owner="a")
     queue = Queue(session("s", mode=Mode.BATCH, owner="b"), between)
@@ -67,7 +67,7 @@ def test_places_have_no_gaps_beyond_what_is_foreseen(monkeypatch: pytest.MonkeyP
     assert [places[f"t{number}"] for number in range(5)] == [16, 17, 18, 19, 20]
 
 
-def test_a_session_that_has_the_device_is_ahead_of_everybody() -> None:
+def test_a_session_that_has_the_device_is_first() -> None:
     queue = Queue(session("s"), session("b", mode=Mode.BATCH, owner="p"))
     queue.waits("single", owner="q")
     queue.waits("b1", owner="p", session="b")
@@ -76,4 +76,4 @@ def test_a_session_that_has_the_device_is_ahead_of_everybody() -> None:
     assert [queue.inside.position(job) for job in ("s1", "s2", "b1", "single")] == [1, 2, 3, 4]
     assert queue.starts() == ["s1"]
     assert queue.inside.position("s1") is None
-    assert queue.inside.position("nobody") is None
+    assert queue.inside.position("unknown") is None

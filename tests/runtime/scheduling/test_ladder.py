@@ -1,4 +1,4 @@
-"""Who waits how long for a device or a worker: the scheduler, on a clock that jumps ahead."""
+"""Waiting times for devices and workers: the scheduler on a clock that jumps ahead."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ PASSED = ladder.PASSED_SECONDS
 
 
 class World:
-    """Owners, and workers that are fewer than devices or not. Times are seconds since noon."""
+    """Owners, devices and workers. Times are seconds since noon."""
 
     def __init__(self, workers: int, *, shared: bool = True, lanes: int = 1) -> None:
         self.now = 0.0
@@ -77,7 +77,7 @@ class World:
         self.inside.wait(name, device=device, owner=owner, session_id=session)
 
     def stream(self, owner: str, device: str, seconds: float, session: str | None = None) -> None:
-        """Have an owner send the next job when the last one has ended, for ever."""
+        """Let an owner submit the next job whenever the last one ends, forever."""
         again = partial(self.stream, owner, device, seconds, session)
         self.submit(owner, device, seconds, again, session)
 
@@ -106,10 +106,8 @@ class World:
     ("lead", "bound"),
     [(0.0, 19 * 0.5), (3.0, 3.0 + 20 * 0.5), (10 * HOUR, PASSED + 2 * 20 * 0.5)],
 )
-def test_no_lead_keeps_an_owner_waiting_for_longer_than_the_docs_say(
-    lead: float, bound: float
-) -> None:
-    """Nineteen others always have a job waiting; docs/sessions.rst states the bound."""
+def test_waiting_times_stay_within_the_documented_bound(lead: float, bound: float) -> None:
+    """Nineteen other owners always have a queued job; docs/sessions.rst states the bound."""
     world = World(workers=1)
     world.has_used("late", 100.0 + lead)
     for number in range(19):
@@ -119,11 +117,11 @@ def test_no_lead_keeps_an_owner_waiting_for_longer_than_the_docs_say(
     world.run(until=400.0)
     waits = world.waits["late"]
     assert len(waits) > 3
-    assert max(waits) <= bound + 0.5, "and what is on the device when it comes"
+    assert max(waits) <= bound + 0.5, "plus the job on the device at its arrival"
 
 
-def test_use_still_decides_in_the_long_run() -> None:
-    """Who sends long jobs has the device no longer than who sends short ones."""
+def test_usage_decides_in_the_long_run() -> None:
+    """Owners of long jobs get no more device time than owners of short ones."""
     world = World(workers=1)
     world.stream("long", "d", 10.0)
     world.stream("short", "d", 0.5)
@@ -132,7 +130,7 @@ def test_use_still_decides_in_the_long_run() -> None:
     assert max(used) / min(used) < 1.05
 
 
-def test_who_floods_a_device_keeps_nobody_waiting() -> None:
+def test_flooding_a_device_does_not_delay_other_users() -> None:
     world = World(workers=1)
     for _ in range(2_000):
         world.submit("floods", "d", 0.2)
@@ -142,12 +140,12 @@ def test_who_floods_a_device_keeps_nobody_waiting() -> None:
     light = [wait for owner, found in world.waits.items() if owner != "floods" for wait in found]
     assert len(light) == 50
     assert statistics.median(light) <= 0.2
-    assert max(light) <= 0.4, "a job in work, and at most one turn of who waits longest"
+    assert max(light) <= 0.4, "the job in work, and at most one turn of the longest-waiting owner"
 
 
 @pytest.mark.parametrize("mode", list(Mode))
 def test_a_single_job_is_not_shut_out_by_active_sessions(mode: Mode) -> None:
-    """Those go first where devices are shared, as batches always do, but not for ever."""
+    """Sessions go first on shared devices, as batches always do, but not forever."""
     world = World(workers=2)
     for number in range(5):
         world.opens(f"s{number}", f"o{number}", "d", mode)
@@ -158,25 +156,25 @@ def test_a_single_job_is_not_shut_out_by_active_sessions(mode: Mode) -> None:
     assert len(world.waits["single"]) > 5
     assert max(world.waits["single"]) <= PASSED + 2 * 6 * 0.3 + 0.3
     sessions = sum(len(found) for owner, found in world.waits.items() if owner != "single")
-    assert sessions > 20 * len(world.waits["single"]), "and sessions do go first"
+    assert sessions > 20 * len(world.waits["single"]), "and sessions go first"
 
 
 @pytest.mark.parametrize("lead", [3.0, 10 * HOUR])
-def test_an_idle_device_gets_a_worker_whatever_its_user_has_used(lead: float) -> None:
-    """Two workers, ten busy devices, and one that is idle until its user comes."""
+def test_an_idle_device_gets_a_worker_regardless_of_usage(lead: float) -> None:
+    """Two workers, ten busy devices, and an idle one until its user submits a job."""
     world = World(workers=2)
     for number in range(10):
         world.stream(f"o{number}", f"d{number}", 0.5)
     world.has_used("late", lead)
     world.at(10.0, partial(world.stream, "late", "idle", 0.06))
     world.run(until=200.0)
-    # In time of workers, of which there are two; then the ten others' one job each.
+    # In worker time, of two workers; then one job each of the ten others.
     bound = (min(lead, LEAD_US / 1e6) + 10 * 0.5) / 2 + 0.5
     assert max(world.waits["late"]) <= bound
 
 
-def test_who_has_many_workers_leaves_the_next_one_to_others() -> None:
-    """What is prepared for long is charged only when it ends; workers count from their start."""
+def test_a_user_with_many_workers_leaves_the_next_one_to_others() -> None:
+    """Long preparation is charged only at the end, but occupied workers count from the start."""
     world = World(workers=3)
     for number in range(8):
         world.stream("wide", f"d{number}", 4.0)
@@ -185,12 +183,12 @@ def test_who_has_many_workers_leaves_the_next_one_to_others() -> None:
     world.run(until=300.0)
     for number in range(3):
         waits = world.waits[f"o{number}"]
-        assert max(waits) <= 4.0 + 0.2, "until the first of the wide one's jobs ends"
+        assert max(waits) <= 4.0 + 0.2, "until the first job of the owner with many workers ends"
     assert max(world.waits["wide"]) <= WORKER_US / 1e6 * 3 + 3 * 4.0 + LEAD_US / 1e6
 
 
-def test_small_differences_of_use_are_small_differences_of_waiting() -> None:
-    """A class at work: the least-used fifth and the most-used one wait about as long."""
+def test_small_differences_in_usage_cause_small_differences_in_waiting() -> None:
+    """A class at work: the fifths with the least and most usage wait about equally long."""
     rng = random.Random(5)  # noqa: S311 - made-up loads, the same each time
     world = World(workers=2)
     owners = [f"o{number:02}" for number in range(25)]
@@ -224,7 +222,7 @@ def test_further_lanes_come_after_idle_devices() -> None:
     assert [inside.start_next(NOON), inside.start_next(NOON)] == ["a1", "b1"]
 
 
-def test_who_only_waits_for_a_device_makes_room_for_an_idle_one() -> None:
+def test_a_job_that_waits_for_a_device_yields_to_an_idle_device() -> None:
     inside = Scheduler(lanes=3)
     for name in ("a1", "a2", "a3"):
         inside.wait(name, device="a", owner="o")
@@ -242,8 +240,8 @@ def test_who_only_waits_for_a_device_makes_room_for_an_idle_one() -> None:
 
 @pytest.mark.minute
 @pytest.mark.parametrize("jobs", [20_000])
-def test_nothing_is_kept_of_what_has_ended(jobs: int) -> None:
-    """Hours of jobs, sessions and cancellations beside one that waits all the time."""
+def test_ended_jobs_and_sessions_are_forgotten(jobs: int) -> None:
+    """Hours of jobs, sessions and cancellations beside a job that waits all the time."""
     world = World(workers=2)
     inside = world.inside
     inside.wait("patient", device="d", owner="o")

@@ -1,4 +1,4 @@
-"""Numbers of waiting jobs stay sorted, whatever is added, taken and removed."""
+"""Numbers of waiting jobs stay sorted through additions and removals."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def test_numbers_are_a_sorted_list(steps: list[int | str]) -> None:
         assert numbers.below(150) == bisect_left(expected, 150)
 
 
-def test_what_was_taken_is_not_kept() -> None:
+def test_taken_numbers_are_not_kept() -> None:
     numbers = Numbers()
     for number in range(1_000):
         numbers.add(number)

@@ -1,4 +1,4 @@
-"""Which job starts next, what place each one has, and when it may start."""
+"""Which job starts next, the position of each one, and its estimated start."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ def test_an_active_batch_goes_first_without_reserving() -> None:
     assert queue.one_after_the_other() == ["mine", "other"]
 
 
-def test_a_session_between_two_states_starts_nothing_until_it_is_through() -> None:
+def test_a_session_in_transition_starts_nothing() -> None:
     for state in BETWEEN:
         queue = Queue(session("s", state))
         queue.waits("mine", session="s")
@@ -82,7 +82,7 @@ def test_a_session_between_two_states_starts_nothing_until_it_is_through() -> No
         assert batch.starts() == ["other"]
 
 
-def test_what_is_chosen_is_what_the_lifecycle_lets_start() -> None:
+def test_the_scheduler_only_chooses_jobs_that_the_lifecycle_allows() -> None:
     for state in SessionState:
         if state is SessionState.CLOSED:
             continue
@@ -91,7 +91,7 @@ def test_what_is_chosen_is_what_the_lifecycle_lets_start() -> None:
         assert bool(queue.starts()) == lifecycle.may_start(session("s", state))
 
 
-def test_a_job_that_goes_back_to_its_queue_has_its_old_place() -> None:
+def test_a_requeued_job_has_its_old_position() -> None:
     queue = Queue()
     queue.waits("a", "b")
     assert queue.starts() == ["a"]
@@ -100,18 +100,18 @@ def test_a_job_that_goes_back_to_its_queue_has_its_old_place() -> None:
     assert queue.one_after_the_other() == ["a", "b"]
 
 
-def test_what_is_cancelled_leaves_its_queue() -> None:
+def test_a_cancelled_job_leaves_its_queue() -> None:
     queue = Queue(session("s"))
     queue.waits("a", "b", "c")
     queue.waits("mine", session="s")
-    for job in ("b", "mine", "nobody"):
+    for job in ("b", "mine", "unknown"):
         queue.inside.leave(job, NOON)
     queue.becomes("s", SessionState.CLOSED)
     assert queue.one_after_the_other() == ["a", "c"]
     assert queue.inside.length("manila") == 0
 
 
-def test_a_job_is_in_its_queue_once_and_of_a_session_that_is_known() -> None:
+def test_duplicate_jobs_and_unknown_sessions_are_refused() -> None:
     queue = Queue()
     queue.waits("a")
     with pytest.raises(ValueError, match="job a is in its queue already"):
@@ -123,7 +123,7 @@ def test_a_job_is_in_its_queue_once_and_of_a_session_that_is_known() -> None:
 # -- fair share ----------------------------------------------------------------------------
 
 
-def test_who_has_used_least_goes_first() -> None:
+def test_the_owner_with_the_least_usage_goes_first() -> None:
     queue = Queue()
     queue.inside.charge("heavy", 10, TODAY)
     queue.waits("h1", "h2", owner="heavy")
@@ -138,7 +138,7 @@ def test_equal_owners_take_turns() -> None:
     assert queue.one_after_the_other(seconds=1) == ["a1", "b1", "a2", "b2", "a3"]
 
 
-def test_of_one_owner_what_came_first_starts_first_session_or_not() -> None:
+def test_jobs_of_one_owner_start_in_order_with_or_without_a_session() -> None:
     queue = Queue(session("s", SessionState.OPEN), shared=True)
     queue.waits("a")
     queue.waits("s1", session="s")
@@ -146,7 +146,7 @@ def test_of_one_owner_what_came_first_starts_first_session_or_not() -> None:
     assert queue.one_after_the_other(seconds=1) == ["a", "s1", "b"]
 
 
-def test_use_is_the_same_on_every_device() -> None:
+def test_usage_counts_across_devices() -> None:
     queue = Queue()
     queue.waits("t1", device="torino", owner="a")
     assert queue.starts() == ["t1"]
@@ -157,7 +157,7 @@ def test_use_is_the_same_on_every_device() -> None:
     assert queue.one_after_the_other() == ["b1", "a1"]
 
 
-def test_use_falls_out_of_the_window_after_28_days() -> None:
+def test_usage_expires_after_28_days() -> None:
     queue = Queue()
     queue.inside.charge("a", 100, TODAY)
     queue.inside.charge("b", 1, TODAY + timedelta(days=1))
@@ -167,7 +167,7 @@ def test_use_falls_out_of_the_window_after_28_days() -> None:
     assert queue.starts() == ["b1"]
     queue.inside.requeue("b1")
     queue.now += timedelta(days=1)
-    assert queue.starts() == ["a1"], "what a used on the first day counts no longer"
+    assert queue.starts() == ["a1"], "usage of the first day has expired"
     queue.ends("a1")
 
 
@@ -235,7 +235,7 @@ def test_several_jobs_are_in_work_and_one_of_them_is_on_the_device() -> None:
     assert not queue.inside.ask_device("c")
     assert queue.inside.on_device("manila") == "b"
     assert queue.inside.release("c") is None, "it is not on the device"
-    assert queue.inside.release("b") == "a", "who was ready first goes first"
+    assert queue.inside.release("b") == "a", "the job that was ready first goes first"
     assert queue.starts() == [], "b is read out, and still in work"
     queue.ends("b")
     assert queue.starts() == ["d"]
@@ -243,7 +243,7 @@ def test_several_jobs_are_in_work_and_one_of_them_is_on_the_device() -> None:
     assert queue.inside.leave("c", NOON) is None
 
 
-def test_who_is_cancelled_while_it_waits_for_the_device_never_gets_it() -> None:
+def test_a_job_cancelled_while_it_waits_for_the_device_never_gets_it() -> None:
     queue = Queue(lanes=3)
     queue.waits("a", "b", "c")
     queue.starts()
@@ -254,7 +254,7 @@ def test_who_is_cancelled_while_it_waits_for_the_device_never_gets_it() -> None:
     assert queue.inside.in_work("manila") == ["c"]
 
 
-def test_a_dedicated_session_begins_on_a_device_that_nobody_else_uses() -> None:
+def test_a_dedicated_session_starts_on_an_unused_device() -> None:
     queue = Queue(session("s", SessionState.OPEN), lanes=3)
     queue.waits("single")
     queue.waits("s1", "s2", session="s")

@@ -1,4 +1,4 @@
-"""Kept circuits and noise change how long a job takes, and nothing of what it gives."""
+"""Cached circuits and noise change how long a job takes, but not its result."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ often = settings(
 
 @pytest.fixture(autouse=True, params=["assembled", "public"])
 def way(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
-    """Run everything with Aer's inside, and as with a release of Aer that is not known."""
+    """Run each test with Aer's internals, and as with an unknown release of Aer."""
     monkeypatch.setattr(aer, "assembles", request.param == "assembled")
     forget()
     yield request.param
@@ -73,7 +73,7 @@ def plainly(circuit: QuantumCircuit, values: Any, device: str) -> Any:
 
 
 def assert_same_shots(circuit: QuantumCircuit, values: Any, device: str) -> None:
-    """Compare twice, so that the second time everything is kept, with plain Aer."""
+    """Compare with plain Aer twice, the second time with everything cached."""
     theirs = plainly(circuit, values, device)
     for _ in range(2):
         ours = run("sampler", device, [circuit, values, SHOTS]).data
@@ -294,7 +294,7 @@ def test_noise_is_not_collapsed_where_aer_takes_another_method(
         run("sampler", SMALL, [circuit, [], 500], seed=None)
 
 
-# -- what is kept, and for whom ------------------------------------------------------------
+# -- caches ------------------------------------------------------------
 
 
 def test_a_text_is_decoded_once_and_names_stay_with_their_circuit() -> None:
@@ -314,5 +314,5 @@ def test_the_figures_count_what_was_kept_and_what_was_made() -> None:
     assert lru_cache.figures.misses >= 3
     run("sampler", SMALL, [rotated("phi"), [0.2], 10])
     assert lru_cache.figures.hits >= 2
-    assert lru_cache.figures.misses == 1, "another text has to be decoded"
+    assert lru_cache.figures.misses == 1, "another text must be decoded"
     assert lru_cache.figures.seconds_saved > 0

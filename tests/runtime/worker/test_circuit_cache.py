@@ -1,4 +1,4 @@
-"""Circuits have the same key if, and only if, they behave the same."""
+"""Circuits have the same key if and only if they behave the same."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ def test_circuits_that_differ_at_all_have_different_keys() -> None:
     assert len(set(keys)) == len(keys)
 
 
-def test_what_is_not_known_to_the_last_bit_has_no_structural_key() -> None:
+def test_unknown_operations_have_no_structural_key() -> None:
     theta = Parameter("theta")
     expression = QuantumCircuit(1)
     expression.rz(theta / 3, 0)
@@ -89,7 +89,7 @@ def test_what_is_not_known_to_the_last_bit_has_no_structural_key() -> None:
         assert structural_key(circuit) is None
 
 
-def test_a_fault_while_a_key_is_made_is_a_circuit_without_one(
+def test_a_circuit_whose_key_cannot_be_computed_has_none(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     def stumble(_circuit: QuantumCircuit) -> None:
@@ -100,6 +100,6 @@ def test_a_fault_while_a_key_is_made_is_a_circuit_without_one(
     of_text = known.key(known.decode(text))
     assert of_text is not None
     known.release()
-    # By its text it is known again; a circuit that came without one is like no other.
+    # Its text identifies it; a circuit without a text equals no other.
     assert known.key(known.decode(text)) == of_text
     assert known.key(rotated()) is None

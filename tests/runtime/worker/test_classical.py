@@ -1,4 +1,4 @@
-"""Conditions that circuits calculate: right where Aer can, and refused by name where it cannot."""
+"""Classical expressions in circuits: right where Aer supports them, else refused by name."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ LOGICAL: dict[Callable[[Any, Any], expr.Expr], Callable[[bool, bool], bool]] = {
 def number(
     chance: random.Random, registers: list[ClassicalRegister], values: list[int], depth: int
 ) -> tuple[Any, int]:
-    """Draw an expression of whole numbers, and what it comes to."""
+    """Draw an expression of whole numbers, and its value."""
     if depth == 0 or chance.random() < 0.2:
         if chance.random() < 0.3:
             value = chance.randrange(2**BITS)
@@ -130,7 +130,7 @@ REFUSED: dict[str, Callable[[QuantumCircuit], expr.Expr]] = {
 
 
 @pytest.mark.parametrize("said", REFUSED)
-def test_what_the_simulator_cannot_calculate_is_refused_by_name(said: str) -> None:
+def test_unsupported_expressions_are_refused_by_name(said: str) -> None:
     circuit = QuantumCircuit(
         QuantumRegister(1), ClassicalRegister(BITS, "a"), ClassicalRegister(70, "wide")
     )

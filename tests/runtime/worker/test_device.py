@@ -1,4 +1,4 @@
-"""What a device takes, and that a new calibration is used at once."""
+"""What a device accepts, and that a new calibration is used at once."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
-def test_gates_inside_a_branch_have_to_be_the_devices_too() -> None:
+def test_gates_inside_a_branch_must_be_the_devices_too() -> None:
     circuit = QuantumCircuit(2, 1)
     circuit.x(0)
     circuit.measure(0, 0)
@@ -31,7 +31,7 @@ def test_gates_inside_a_branch_have_to_be_the_devices_too() -> None:
     assert in_instruction_set(manager.run(circuit), target)
 
 
-def test_the_devices_own_circuits_pass_untouched() -> None:
+def test_the_devices_own_circuits_are_unchanged() -> None:
     device = SimulatedDevice(LARGE, 1)
     circuit = isa(LARGE, ghz)
     assert device._adapted(circuit, None).circuit is circuit
@@ -47,7 +47,7 @@ def test_a_circuit_that_is_too_wide_names_both_numbers() -> None:
         sample(SMALL, [QuantumCircuit(7, 1), [], 10])
 
 
-def test_as_many_shots_as_the_device_takes() -> None:
+def test_the_devices_largest_number_of_shots() -> None:
     most = caches.recording(SMALL).configuration["max_shots"]
     (result,) = estimate(SMALL, [bell(), {"ZZ": 1.0}], default_shots=most)
     assert result.metadata["shots"] == most
@@ -79,7 +79,7 @@ def test_a_new_calibration_is_used_at_once(monkeypatch: pytest.MonkeyPatch) -> N
 
 @pytest.fixture
 def recording(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    """Serve a copy of one device's recording, and nothing else; return its folder."""
+    """Serve only a copy of one device's recording, and return its folder."""
     folder = shutil.copytree(device_catalog._recorded_devices() / "manila", tmp_path / "manila")
     with monkeypatch.context() as patch:
         patch.setattr(device_catalog, "_recorded_devices", lambda: tmp_path)
@@ -88,7 +88,7 @@ def recording(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]
     caches.forget_devices()
 
 
-def test_another_calibration_changes_what_jobs_give(recording: Path) -> None:
+def test_another_calibration_changes_results(recording: Path) -> None:
     circuit = QuantumCircuit(1, 1)
     circuit.x(0)
     circuit.measure(0, 0)

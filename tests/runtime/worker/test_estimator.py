@@ -15,7 +15,7 @@ from tests.runtime.worker.jobs import IDEAL, LARGE, SMALL, bell, estimate, whole
 
 
 def test_the_readout_of_a_qubit_without_gates_is_noisy_too() -> None:
-    """An observable may look at a qubit that the circuit leaves alone."""
+    """An observable may measure a qubit without gates."""
     circuit = QuantumCircuit(5)
     circuit.x(0)
     observable = {"ZIIII": 1.0}
@@ -66,7 +66,7 @@ def test_the_error_shrinks_with_the_precision_asked_for() -> None:
 
 @pytest.mark.parametrize("level", [0, 1, 3])
 def test_bare_circuits_have_their_observables_laid_out(level: int) -> None:
-    """Each qubit gets a value of its own, so a wrong order of qubits shows."""
+    """Each qubit has a different value, so that a wrong order of qubits is visible."""
     circuit = QuantumCircuit(4)
     angles = [0.0, 0.8, 1.6, 2.9]
     for qubit, angle in enumerate(angles):

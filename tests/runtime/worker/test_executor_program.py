@@ -84,7 +84,7 @@ def test_a_devices_noise_is_in_the_result() -> None:
 
 
 @pytest.mark.parametrize("version", QUANTUM_PROGRAM_PARAMS_CONVERTERS)
-def test_each_schema_that_the_official_client_converts_is_answered_in_kind(version: str) -> None:
+def test_each_schema_of_the_official_client_is_answered_in_the_same_schema(version: str) -> None:
     boxed = generate_boxing_pass_manager(enable_gates=True, enable_measures=True).run(rotations())
     template, samplex = build(boxed)
     program = QuantumProgram(50, passthrough_data=None if version == "v0.1" else {"mine": [1]})
@@ -103,7 +103,7 @@ def test_each_schema_that_the_official_client_converts_is_answered_in_kind(versi
     assert not result[0]["meas"][1].any()
     assert (result[1]["meas"] ^ result[1]["measurement_flips.meas"]).all()
     assert version == "v0.1" or result.passthrough_data == {"mine": [1]}
-    # Each item ran in a time of its own, one after the other.
+    # Each item ran in its own time span, one after the other.
     first, second = result.metadata.chunk_timing
     assert first.start <= first.stop <= second.start <= second.stop
     assert [(part.idx_item, part.size) for part in first.parts] == [(0, 2)]
@@ -135,14 +135,14 @@ def test_equal_items_are_different_samples_with_and_without_a_seed() -> None:
 
 
 @pytest.mark.parametrize("level", ["kerneled", "avg_kerneled", "both"])
-def test_other_data_than_bits_is_refused(level: Any) -> None:
+def test_measurement_levels_other_than_bits_are_refused(level: Any) -> None:
     program = QuantumProgram(10, meas_level=level)
     program.append_circuit_item(rotations(), circuit_arguments=np.array([0.0]))
     with pytest.raises(RejectedError, match=rf"meas_level is '{level}'.*'classified'"):
         executor_program.run(params(program), "aer_simulator")
 
 
-def test_options_that_change_nothing_are_named() -> None:
+def test_ignored_options_are_named() -> None:
     program = QuantumProgram(10)
     program.append_circuit_item(rotations(), circuit_arguments=np.array([0.0]))
     document = json.loads(params(program, seed_simulator=1, other=2))
@@ -153,7 +153,7 @@ def test_options_that_change_nothing_are_named() -> None:
     }
 
 
-def test_what_is_no_number_is_refused() -> None:
+def test_invalid_numbers_are_refused() -> None:
     program = QuantumProgram(10)
     program.append_circuit_item(rotations(), circuit_arguments=np.array([np.nan]))
     with pytest.raises(RejectedError, match="nan or inf"):
@@ -193,7 +193,7 @@ def many() -> QuantumProgram:
         (many, "1000000 shots asked for; fake_manila takes 100000"),
     ],
 )
-def test_what_the_device_cannot_run_is_refused(program: Any, said: str) -> None:
+def test_programs_that_the_device_cannot_run_are_refused(program: Any, said: str) -> None:
     with pytest.raises(RejectedError, match=said):
         executor_program.run(params(program()), "fake_manila")
 
@@ -221,6 +221,6 @@ def test_what_the_device_cannot_run_is_refused(program: Any, said: str) -> None:
         ),
     ],
 )
-def test_what_cannot_be_read_is_refused(text: str, said: str) -> None:
+def test_unreadable_programs_are_refused(text: str, said: str) -> None:
     with pytest.raises(RejectedError, match=said):
         executor_program.run(text, "fake_manila")

@@ -54,7 +54,7 @@ def metadata(program: str, params: dict[str, Any] | None = None, **options: Any)
         ("estimator", {"whatever": 5}, ["whatever"]),
     ],
 )
-def test_what_changes_nothing_is_named(
+def test_ignored_options_are_named_in_metadata(
     program: str, options: dict[str, Any], ignored: list[str] | None
 ) -> None:
     if ignored is None:
@@ -78,7 +78,7 @@ def test_a_resilience_level_stands_beside_the_options() -> None:
         ("estimator", {"twirling": {"enable_gates": False, "strategy": None}}),
     ],
 )
-def test_what_acts_or_is_a_default_is_not(program: str, options: dict[str, Any]) -> None:
+def test_effective_and_default_options_are_not_named(program: str, options: dict[str, Any]) -> None:
     assert "qsession" not in metadata(program, **options)
 
 
@@ -89,12 +89,12 @@ def test_no_default_option_of_our_client_is_named() -> None:
 
 
 @pytest.mark.parametrize("kind", ["kerneled", "avg_kerneled", "other", 5])
-def test_what_is_no_bits_is_refused(kind: Any) -> None:
+def test_measurement_types_other_than_bits_are_refused(kind: Any) -> None:
     with pytest.raises(RejectedError, match=r"execution\.meas_type is .*'classified'"):
         metadata("sampler", execution={"meas_type": kind})
 
 
 @pytest.mark.parametrize("group", primitives.GROUPS)
-def test_a_group_that_is_none_is_refused(group: str) -> None:
+def test_an_invalid_group_is_refused(group: str) -> None:
     with pytest.raises(RejectedError, match=f"options.{group} is 'x'"):
         metadata("sampler", None, **{group: "x"})

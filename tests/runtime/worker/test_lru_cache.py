@@ -1,4 +1,4 @@
-"""Caches are bounded by bytes, and a worker by what its flags promise."""
+"""Caches are bounded in bytes, and a worker by its flags."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def test_all_caches_together_hold_no_more_than_they_may() -> None:
     assert first.weight == 0
 
 
-def test_what_can_never_be_asked_for_again_is_not_kept() -> None:
+def test_values_without_a_key_are_not_kept() -> None:
     kept: LruCache[str] = LruCache(10, weigh=len)
     assert [kept.get(None, lambda: "a"), kept.get(None, lambda: "b")] == ["a", "b"]
     assert len(kept) == kept.weight == 0
@@ -55,7 +55,7 @@ def test_what_can_never_be_asked_for_again_is_not_kept() -> None:
     assert CircuitCache().key(dynamic) is None
 
 
-def test_keys_are_as_short_as_their_circuits_are_long() -> None:
+def test_keys_are_short_for_long_circuits() -> None:
     known = CircuitCache()
     text = json.loads(codec.dumps(large(0, 2_000)))["__value__"]
     key = known.key(known.decode(text))
@@ -96,17 +96,17 @@ def test_large_jobs_one_after_the_other_leave_a_worker_small(tmp_path: Path) -> 
             params = json.loads(codec.dumps({"pubs": [[large(seed, 15_000), [], 10]]}))
             job = server.ended(server.submit(params=params))
             assert job["status"] == "Completed", job["state"]
-        # Beside a worker's own the caches hold a quarter of a job at most, by their estimate; twice
-        # that, as measured, makes it forget everything.
+        # The caches hold at most a quarter of a job by their own estimate. At twice that, as
+        # measured, the worker drops everything.
         bound = lru_cache.bound_for(JOB_BYTES)
         assert bound == JOB_BYTES // 4
         assert resident(server) - before <= 2 * bound + 30 * MIB
-        # It still knows what came last.
+        # The last entry is still cached.
         again = json.loads(codec.dumps({"pubs": [[large(JOBS - 1, 15_000), [], 10]]}))
         assert server.ended(server.submit(params=again))["status"] == "Completed"
 
 
-def test_a_cache_keeps_what_was_used_last() -> None:
+def test_a_cache_keeps_recently_used_values() -> None:
     kept: LruCache[str] = LruCache(2)
     for key in "abac":
         kept.get(key, key.upper)

@@ -14,12 +14,12 @@ def test_interim_results_are_kept_up_to_their_bound() -> None:
     tell = main.InterimSender(sent.append)
     for size in (bounds.INTERIM_CHARACTERS - 1, 1, 1, 0):
         tell("x" * size)
-    # What was left out would be in the middle of what comes after it: nothing comes after it.
+    # After an interim result was left out, later ones are left out too.
     assert [len(each) for each in sent] == [bounds.INTERIM_CHARACTERS - 1, 1]
 
 
 def test_the_pool_preloads_what_workers_run() -> None:
-    """The fork server skips a module that it cannot import, and each worker then imports Qiskit."""
+    """The fork server skips modules that it cannot import; then each worker would import Qiskit."""
     WorkerPool(1, on_event=lambda _job_id, _event: None)
     preloaded = forkserver._forkserver._preload_modules  # type: ignore[attr-defined] # no public way
     assert primitives.__name__ in preloaded

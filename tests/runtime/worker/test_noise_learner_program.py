@@ -44,7 +44,7 @@ CX_NOISE = SuperOp(NOISE._local_quantum_errors["cx"][(0, 1)])
 
 
 def twirled(channel: SuperOp) -> SuperOp:
-    """Average over all Paulis around it: what twirling does, written out."""
+    """Average over all Paulis, as twirling does."""
     paulis = [SuperOp(Pauli("".join(each))) for each in product("IXYZ", repeat=2)]
     return sum((each @ channel @ each for each in paulis), 0 * channel) / len(paulis)
 
@@ -59,7 +59,7 @@ def test_rates_tell_how_fast_a_repeated_layer_decays(gate: Gate, repeats: int) -
     assert len(found) < 15
     assert all(rate >= 0 for _, rate in terms)
     learned = PauliLindbladMap.from_list(terms, num_qubits=2)
-    # The noise is no Pauli channel, but twirled before each gate it decays like one.
+    # The noise is not a Pauli channel, but decays like one when it is twirled before each gate.
     layer = twirled(CX_NOISE) @ SuperOp(gate)
     decayed = np.abs(PTM(layer.power(repeats)).data.diagonal())
     expected = [
@@ -69,7 +69,7 @@ def test_rates_tell_how_fast_a_repeated_layer_decays(gate: Gate, repeats: int) -
     np.testing.assert_allclose(decayed, expected, atol=1e-6)
 
 
-def test_a_measurement_that_says_nothing_has_a_finite_rate() -> None:
+def test_an_uninformative_measurement_has_a_finite_rate() -> None:
     assert lindblad.readout_rate([[1.0, 0.0], [0.0, 1.0]]) == 0
     assert lindblad.readout_rate([[0.9, 0.1], [0.1, 0.9]]) == pytest.approx(-np.log(0.8) / 2)
     assert np.isfinite(lindblad.readout_rate([[0.5, 0.5], [0.5, 0.5]]))
@@ -200,7 +200,7 @@ def test_boxes_are_answered_in_their_order(version: str) -> None:
         assert flips.pauli_fidelity(x) == pytest.approx(1 - wrong - other)
 
 
-def test_what_cannot_be_learned_is_refused() -> None:
+def test_circuits_that_cannot_be_learned_are_refused() -> None:
     with pytest.raises(RejectedError, match=r"schema_version is 'v9'; known are v0\.1, "):
         noise_learner_program.run('{"schema_version": "v9"}', "fake_manila", "")
     with pytest.raises(RejectedError, match=r"cannot be read: 'circuits'"):
@@ -229,7 +229,7 @@ def bare() -> QuantumCircuit:
     return circuit
 
 
-def test_an_estimator_says_which_noise_it_was_given() -> None:
+def test_an_estimator_names_the_noise_it_was_given() -> None:
     learned = of_circuits("fake_manila", [chain()]).data
     inputs = {
         "pubs": [[chain(), {"ZIIII": 1.0}, [], 0.1]],

@@ -1,4 +1,4 @@
-"""Payloads as a worker reads them: defaults, interim results, and what is refused."""
+"""Payloads in the worker: defaults, interim results, and refusals."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def test_twirling_decides_for_pubs_that_name_nothing_in_both_programs() -> None:
     assert (named.metadata["shots"], unnamed.metadata["shots"]) == (100, 300)
 
 
-def test_one_result_for_each_pub_and_each_but_the_last_as_soon_as_it_is_there() -> None:
+def test_each_pub_has_a_result_and_all_but_the_last_are_interim_results() -> None:
     interim: list[Any] = []
     circuit = ghz()
     pubs = [[circuit, [], shots] for shots in (10, 20, 30)]
@@ -56,6 +56,6 @@ def test_one_result_for_each_pub_and_each_but_the_last_as_soon_as_it_is_there() 
         "not json",
     ],
 )
-def test_params_that_cannot_be_read_are_refused(params: str) -> None:
+def test_unreadable_params_are_refused(params: str) -> None:
     with pytest.raises(RejectedError):
         primitives.run("sampler", params, IDEAL, optimization_level=1, on_interim=lambda _: None)

@@ -1,4 +1,4 @@
-"""Samples have the device's own noise, and seeds repeat them."""
+"""Samples have the device's own noise, and seeds reproduce them."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def test_same_seed_same_shots_as_with_the_whole_noise_model(device: str, circuit
     for name, array in theirs.items():
         assert np.array_equal(ours.data[name].array, array.array), name
     ideal = shots_of(circuit, AerSimulator(), 2_000, 7)
-    assert ours.data.meas.get_counts() != ideal.meas.get_counts(), "there is noise at all"
+    assert ours.data.meas.get_counts() != ideal.meas.get_counts(), "there is noise"
 
 
 def test_noise_is_seen_in_the_counts_and_differs_between_devices() -> None:

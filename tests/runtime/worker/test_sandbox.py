@@ -1,4 +1,4 @@
-"""What a worker process can reach of its machine."""
+"""What a worker process can reach on its machine."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ with open("/proc/self/status") as file:
 
 @linux
 def test_a_worker_reaches_neither_files_nor_network(tmp_path: Path) -> None:
-    """Outside of it each of these can be done; inside, Aer can still be imported."""
+    """Each of these works outside the sandbox; inside, Aer can still be imported."""
     (tmp_path / "runtime.json").write_text("the token")
     program = tmp_path / "program"
     program.write_text("#!/bin/sh\n")
@@ -72,5 +72,5 @@ def test_a_worker_reaches_neither_files_nor_network(tmp_path: Path) -> None:
 
 
 @linux
-def test_what_a_worker_may_read_is_no_home() -> None:
+def test_a_worker_may_not_read_a_home_folder() -> None:
     assert not any(str(each) in {"/", "/home", "/root", "/tmp"} for each in sandbox.readable())  # noqa: S108 - named, not used

@@ -1,4 +1,4 @@
-"""Pubs that cannot be read are refused by name."""
+"""Unreadable pubs are refused by name."""
 
 from __future__ import annotations
 

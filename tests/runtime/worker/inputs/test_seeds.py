@@ -1,4 +1,4 @@
-"""Seeds that cannot be used are refused by name."""
+"""Invalid seeds are refused by name."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from tests.runtime.worker.jobs import IDEAL, bell, ghz, run, sample
 
 
 @pytest.mark.parametrize("seed", [-1, 1.5, True, "five", 2**63])
-def test_what_is_no_seed_is_refused(seed: Any) -> None:
+def test_invalid_seeds_are_refused(seed: Any) -> None:
     with pytest.raises(RejectedError, match=r"seed_simulator is .*whole number"):
         sample(IDEAL, [ghz()], seed=seed)
     with pytest.raises(RejectedError, match=r"seed_estimator is .*whole number"):

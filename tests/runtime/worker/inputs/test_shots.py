@@ -70,13 +70,13 @@ def test_twirling_takes_what_ibms_own_function_says(enabled: str) -> None:
 
 @pytest.mark.parametrize("value", [0, -1, 1.5, True, "many", [], math.nan, math.inf])
 @pytest.mark.parametrize("name", ["default_shots", "num_randomizations", "shots_per_randomization"])
-def test_what_is_no_number_of_shots_is_refused_by_name(name: str, value: Any) -> None:
+def test_invalid_numbers_of_shots_are_refused_by_name(name: str, value: Any) -> None:
     options = {name: value} if name == "default_shots" else {"twirling": {name: value}}
     with pytest.raises(InvalidInputError, match=f"{name} is .*whole number from 1"):
         shots.check(options)
 
 
 @pytest.mark.parametrize("value", [0, -0.1, True, "fine", [], math.nan, math.inf])
-def test_what_is_no_precision_is_refused_by_name(value: Any) -> None:
+def test_invalid_precisions_are_refused_by_name(value: Any) -> None:
     with pytest.raises(InvalidInputError, match=r"default_precision is .*more than 0"):
         shots.check({"default_precision": value})

@@ -1,4 +1,4 @@
-"""Workers read every qubit of every device as wrongly as its record says, and no more."""
+"""Each qubit of each device has exactly the recorded readout errors."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ DEVICES = [
 
 
 def record_of(name: str) -> list[dict[str, Any]]:
-    """Return the figures of each qubit, from the file itself."""
+    """Return the recorded figures of each qubit, from the file itself."""
     device = CATALOG.get(name)
     assert device is not None
     assert device.folder is not None
@@ -48,16 +48,16 @@ def test_every_qubit_is_read_as_recorded(name: str) -> None:
     assert set(errors) == {qubit for (qubit,) in target["measure"]}
     for qubit, error in errors.items():
         assert error == misread(record[qubit])
-        # Other tools read the one figure of a target, which stays what it was.
+        # A target has one figure, which other tools read, and which is unchanged.
         assert target["measure"][(qubit,)].error == record[qubit]["readout_error"]
-    # And the simulator of a job, in which a measurement has no error as a gate besides.
+    # The simulator of a job has no other error on a measurement.
     qubit = max(errors, key=lambda each: abs(np.subtract(*np.diag(errors[each].probabilities))))
     model = SimulatedDevice(name, 1).simulator(observed=frozenset({qubit})).options.noise_model
     assert model._local_readout_errors == {(qubit,): misread(record[qubit])}
     assert not [each for each in model._local_quantum_errors if "measure" in each]
 
 
-def test_a_record_of_one_number_gives_one_and_none_gives_none() -> None:
+def test_a_record_with_one_readout_error_or_none() -> None:
     device = CATALOG.get("fake_manila")
     assert device is not None
     without = {"prob_meas1_prep0", "prob_meas0_prep1"}
@@ -108,5 +108,5 @@ def test_collapsed_noise_gives_the_exact_density_matrix() -> None:
         simulator = AerSimulator(method="density_matrix", noise_model=each)
         found[name] = np.asarray(simulator.run(circuit).result().data()["density_matrix"])
     assert np.allclose(found["collapsed"], exact.data, rtol=0, atol=1e-10)
-    # Aer leaves out circuits of an error that are less likely than 1e-10.
+    # Aer drops parts of an error that are less likely than 1e-10.
     assert np.allclose(found["plain"], exact.data, rtol=0, atol=1e-9)

@@ -1,4 +1,4 @@
-"""With a seed, each shot is the one of plain Aer with the whole noise that a device's record has.
+"""With a seed, each shot equals plain Aer's with the whole recorded noise of a device.
 
 The gates' noise is what Aer derives from IBM's own device object. That object's target has one
 readout error for each qubit where the record has two, so those are added from the record, through
@@ -33,10 +33,10 @@ pytestmark = pytest.mark.minute
 SEED = 5
 SHOTS = 300
 QUICK_QUBITS = 33
-"""Up to so many, plain Aer's own noise model is built in a second or so."""
+"""Up to so many qubits, plain Aer's noise model is built in about a second."""
 
 EVERYTHING = bool(os.environ.get("QSESSION_ALL_SIZES"))
-"""Whether to take the large devices too."""
+"""Whether to test the large devices too."""
 
 
 def official(name: str) -> Any:
@@ -135,7 +135,7 @@ def test_a_seed_gives_plain_aers_memory(
             "options": {"simulator": {"seed_simulator": SEED}},
         }
     )
-    for _ in range(2):  # the second time everything is kept
+    for _ in range(2):  # the second time everything is cached
         outcome = primitives.run(
             "sampler", params, name, optimization_level=1, on_interim=lambda _: None
         )

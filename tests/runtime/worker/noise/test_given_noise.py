@@ -1,4 +1,4 @@
-"""A noise model that a job brings with it acts as it does in plain Aer."""
+"""A noise model in a job acts as in plain Aer."""
 
 from __future__ import annotations
 
@@ -106,7 +106,7 @@ def test_models_are_kept_apart_and_equal_ones_are_one() -> None:
     flipped.add_all_qubit_readout_error(ReadoutError([[0, 1], [1, 0]]))
     honest.add_all_qubit_readout_error(ReadoutError([[1, 0], [0, 1]]))
     pub = [turned, [0.0], 50]
-    # The circuit is kept; what was prepared for one model is not given to another.
+    # The circuit is cached, but not what was prepared for another model.
     for model, read in ((flipped, "1"), (honest, "0"), (None, "0"), (flipped, "1")):
         given = None if model is None else model.to_dict()
         found = run("sampler", "aer_simulator", [pub], given)[0].data.c.get_counts()
@@ -140,7 +140,7 @@ def keys(model: NoiseModel) -> set[str]:
         {"__type__": "Other", "__value__": {"errors": []}},
     ],
 )
-def test_what_is_no_model_is_refused_by_name(value: Any) -> None:
+def test_invalid_models_are_refused_by_name(value: Any) -> None:
     with pytest.raises(InvalidInputError, match="noise_model"):
         given_noise.read(value)
     with pytest.raises(RejectedError, match=r"noise_model|unknown type 'Other'"):
