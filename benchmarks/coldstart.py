@@ -94,7 +94,7 @@ print(json.dumps(marks))
 
 
 def run(program: str) -> dict[str, float]:
-    """Run a program in an interpreter of its own, and give the seconds of each of its parts."""
+    """Run a program in an interpreter of its own, and return the seconds of each of its parts."""
     command = [sys.executable, "-c", program, str(time.monotonic())]
     found = subprocess.run(command, check=True, capture_output=True, text=True)  # noqa: S603 - our own interpreter and text
     ends = json.loads(found.stdout.splitlines()[-1])
@@ -103,7 +103,7 @@ def run(program: str) -> dict[str, float]:
 
 
 def warm(device: str, bell: QuantumCircuit) -> None:
-    """Have a runtime that is up, with workers that have simulated the device in another session."""
+    """Start a runtime whose workers have simulated the device in another session."""
     with QiskitRuntimeService(channel="local") as service, Session(service, device) as session:
         Sampler(mode=session).run([bell]).result()
 

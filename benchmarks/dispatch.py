@@ -1,7 +1,7 @@
-"""What the way to a worker process and back adds to a job, and what goes over the wire.
+"""What the transfer to a worker process and back adds to a job, and what is sent.
 
-The same program runs in this process and through the executor, in turn; what the second takes more
-is what handing it over costs. A distributed engine would add its own way on top.
+The same program runs in this process and through the worker pool, in turn; the difference is the
+cost of the transfer. A distributed engine would add its own.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ THERE = "through the executor"
 
 
 class Handing:
-    """An executor with one worker, and who waits for what it says."""
+    """A pool with one worker, and the waiting for its events."""
 
     def __init__(self, params: str) -> None:
         self.task = Task("job", "session", "sampler", params, DEVICE, 1, 0.0)

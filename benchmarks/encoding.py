@@ -1,7 +1,7 @@
 """What the client's own work on a job costs: writing its body, and reading its result.
 
-A circuit that is sent again is compared with what was encoded, and not encoded again; results come
-packed. Both are timed beside qiskit-ibm-runtime's encoder and decoder on the same job.
+A circuit that is sent again is compared with the cached one, and not encoded again; results are
+compressed. Both are timed beside qiskit-ibm-runtime's encoder and decoder on the same job.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ CASES = ((FakeManilaV2, 5), (FakeTorino, 12), (FakeTorino, 100))
 
 
 def pub_of(device: Any, qubits: int) -> SamplerPub:
-    """Make a parametrised circuit for a device, with values."""
+    """Return a parametrised circuit for a device, with values."""
     bare = real_amplitudes(qubits, reps=2)
     bare.measure_all()
     circuit = generate_preset_pass_manager(1, backend=device(), seed_transpiler=0).run(bare)
@@ -35,7 +35,7 @@ def pub_of(device: Any, qubits: int) -> SamplerPub:
 
 
 def result_of(qubits: int) -> PrimitiveResult:
-    """Make a result with random shots."""
+    """Return a result with random shots."""
     bits = np.random.default_rng(2).integers(0, 2, (SHOTS, qubits), dtype=bool)
     data = DataBin(meas=BitArray.from_bool_array(bits))
     return PrimitiveResult([SamplerPubResult(data)])

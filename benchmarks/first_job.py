@@ -1,7 +1,7 @@
 """The first job of a session, from opening it to the result.
 
 In each round ours is a fresh local runtime, each of whose two workers has tossed one coin, on an
-ideal simulator: they are up, and know nothing of the device. The official local mode is told the
+ideal simulator: they are up, but have not seen the device. The official local mode is given the
 same device and circuit, and builds the noise of the whole device for each job.
 """
 

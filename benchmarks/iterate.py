@@ -63,7 +63,7 @@ class Case:
 
     @property
     def title(self) -> str:
-        """What the table is called."""
+        """The title of the table."""
         return f"{self.program}, {self.qubits} qubits on {self.device}"
 
 
@@ -86,7 +86,7 @@ SHORT = (CASES[1], CASES[4], CASES[9])
 
 @cache
 def official_device(name: str) -> Any:
-    """Make the fake provider's device, or the simulator."""
+    """Return the fake provider's device, or the simulator."""
     if name == "aer_simulator":
         return AerSimulator()
     words = "".join(map(str.title, name.split("_")))
@@ -96,7 +96,7 @@ def official_device(name: str) -> Any:
 
 @cache
 def plain_simulator(name: str) -> AerSimulator:
-    """Make Aer with the whole device's noise."""
+    """Return Aer with the whole device's noise."""
     if name == "aer_simulator":
         return AerSimulator()
     return AerSimulator.from_backend(official_device(name))

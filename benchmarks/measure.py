@@ -1,4 +1,4 @@
-"""Takes times in turn, so that what slows the machine down slows every contestant, and compares."""
+"""Times contestants in turn, so that load on the machine slows all of them, and compares them."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class Samples:
 
     Attributes:
         cpu: processor time for each timed call, in milliseconds: of this process under "client",
-            and of those that were to be watched under their names.
+            and of the watched ones under their names.
     """
 
     name: str
@@ -42,17 +42,17 @@ class Samples:
 
     @property
     def median(self) -> float:
-        """The middle one."""
+        """The median."""
         return statistics.median(self.milliseconds.values())
 
     @property
     def spread(self) -> tuple[float, float]:
-        """Between which times eight of ten lie."""
+        """The range of the middle eight of ten."""
         times = sorted(self.milliseconds.values())
         return times[len(times) // 10], times[(len(times) * 9) // 10]
 
     def ratio(self, other: Samples) -> float:
-        """How many times as long as another one it takes: median of the rounds that both ran."""
+        """Return the ratio to another contestant: the median over the rounds that both ran."""
         both = self.milliseconds.keys() & other.milliseconds.keys()
         return statistics.median(
             self.milliseconds[each] / other.milliseconds[each] for each in both

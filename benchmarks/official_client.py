@@ -1,7 +1,7 @@
-"""One iteration of a session by IBM's own client, with the runtime holding its questions and not.
+"""One iteration of a session by IBM's own client, with and without held requests.
 
-The client asks for a job's state at once, and then every tenth of a second: whatever ends between
-two questions is seen late. The same small job runs again and again in a session on fake_manila, on
+The client asks for a job's state at once, and then every tenth of a second: an end between two
+requests is noticed late. The same small job runs again and again in a session on fake_manila, on
 two runtimes that differ in nothing else; our own client, which asks to be held, is there for
 comparison.
 """
@@ -44,7 +44,7 @@ JOB_SECONDS = (0.0, 0.15, 1.0)
 
 @contextmanager
 def runtime(*settings: str) -> Iterator[Path]:
-    """Run a runtime with settings of its own, and give its folder."""
+    """Run a runtime with settings of its own, and yield its folder."""
     with tempfile.TemporaryDirectory(prefix="qsession-benchmark-") as name:
         command = [sys.executable, "-m", "qsession_widget.runtime", "--home", name, *settings]
         quiet = subprocess.DEVNULL

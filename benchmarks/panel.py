@@ -104,7 +104,7 @@ Sent = tuple[str, str | None]
 
 
 def record() -> list[Sent]:
-    """Have every widget of this process send into a list."""
+    """Make every widget of this process send into a list."""
     sent: list[Sent] = []
 
     class Recording(BaseComm):

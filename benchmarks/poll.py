@@ -50,7 +50,7 @@ OFFICIAL_PAUSE_SECONDS = 1.0
 CHANGE_EVERY_SECONDS = 2.0
 SENDERS = 8
 SETTLE_SECONDS = 3.0
-"""From a watcher's beginning, which costs more, to the time that counts."""
+"""Seconds after a watcher's start, which costs more, before the measurement begins."""
 
 
 @dataclass
@@ -150,7 +150,7 @@ def ask(there: Discovery, method: str, path: str, body: Any) -> Any:
 
 
 def fill(session: Session, there: Discovery, count: int) -> list[str]:
-    """Send jobs until a session has so many, and give the ids of the new ones."""
+    """Send jobs until a session has so many, and return the ids of the new ones."""
     circuit = QuantumCircuit(1, 1)
     circuit.measure(0, 0)
     params = json.loads(codec.dumps({"pubs": [[circuit, [], 10]], "version": 2}))
@@ -185,7 +185,7 @@ def panels(session: Session, count: int) -> Iterator[Callable[[], int]]:
 
 @contextmanager
 def official(session: Any) -> Iterator[Callable[[], int]]:
-    """Have a thread ask for everything, again and again; gives what counts its looks."""
+    """Start a thread that asks for everything repeatedly; return a counter of its looks."""
     stop, looks = threading.Event(), 0
 
     def poll() -> None:
@@ -232,7 +232,7 @@ def measure(home: Path, session: Session, changing: str | None, seconds: float) 
 
 
 def ratio(value: float, of: float) -> str:
-    """Write a part of something."""
+    """Return a ratio as text."""
     return f"1/{of / value:,.0f}" if value else "0"
 
 

@@ -1,4 +1,4 @@
-"""The scheduler's own code on a virtual clock: how long who waits, how fair that is, how fast.
+"""The scheduler's own code on a virtual clock: waiting times, fairness and speed.
 
 Four questions: what a decision costs with a hundred, ten thousand and a million jobs waiting;
 what each of ten thousand owners gets when all of them want something at once; how long sessions,
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 DEVICES = 64
 FEW_DEVICES = 4
-"""So few that a hundred jobs are a queue on each."""
+"""Few devices, so that a hundred jobs are a queue on each."""
 
 OWNERS = 10_000
 OF_A_SESSION = 20
@@ -63,7 +63,7 @@ class Demand(NamedTuple):
 
 
 def crowd(count: int, rng: random.Random) -> list[Demand]:
-    """Make up jobs that wait, half of them in batches of twenty.
+    """Return invented waiting jobs, half of them in batches of twenty.
 
     The number of owners grows with the root of the number of jobs: ten, a hundred, a thousand.
     """
@@ -168,7 +168,7 @@ def costs(sizes: Iterable[int], decisions: int) -> list[dict[str, float]]:
     return found
 
 
-# -- who gets what -------------------------------------------------------------------------
+# -- shares -------------------------------------------------------------------------
 
 
 def jain(shares: Sequence[float]) -> float:
@@ -177,7 +177,7 @@ def jain(shares: Sequence[float]) -> float:
 
 
 def fair_shares(demands: Sequence[float], supply: float) -> list[float]:
-    """Share out a supply so that no one can get more except from one with less (max-min)."""
+    """Divide a supply so that no owner can get more without taking from one with less (max-min)."""
     level, left, open_ones = 0.0, supply, sorted(demands)
     while open_ones and open_ones[0] <= (level := left / len(open_ones)):
         left -= open_ones.pop(0)
@@ -185,7 +185,7 @@ def fair_shares(demands: Sequence[float], supply: float) -> list[float]:
 
 
 def fairness(owners: int, jobs: int) -> dict[str, float]:
-    """Have everybody send everything at once, and see what each has at half time."""
+    """Let all owners submit everything at once, and compare their shares at half time."""
     rng = random.Random(2)  # noqa: S311 - made-up loads, the same each time
     weights = [rng.paretovariate(1.2) for _ in range(owners)]
     counts = [max(1, round(jobs * weight / sum(weights))) for weight in weights]
@@ -222,7 +222,7 @@ def fairness(owners: int, jobs: int) -> dict[str, float]:
     return found
 
 
-# -- who waits how long --------------------------------------------------------------------
+# -- waiting times --------------------------------------------------------------------
 
 
 class Arrivals:
@@ -272,7 +272,7 @@ class Arrivals:
 
 
 def steady(owners: int, jobs: int, load: float = 0.9) -> dict[str, Any]:
-    """Let jobs come one by one, and see how long they wait."""
+    """Let jobs arrive one by one, and measure how long they wait."""
     world = World(shared=True)
     world.at(0.0, partial(Arrivals(world, owners, load).arrive, jobs))
     began = time.process_time()
@@ -376,7 +376,7 @@ def classes() -> dict[str, dict[str, float]]:
 
 
 def lanes(jobs: int = 2_000) -> dict[str, float]:
-    """See what preparing jobs while another one is on the device would bring."""
+    """Measure the gain of preparing jobs while another one is on the device."""
     table = Table(
         title="A batch whose jobs are prepared for 10 ms, on the device for 20 ms and read out in "
         "5 ms",

@@ -4,7 +4,7 @@ Reads are of one session; submissions are of small jobs, each with a key as our 
 each on disk before it is answered. A client here is a connection that is kept open and asks again
 as soon as it has its answer, so the load is as high as the runtime lets it be. All connections are
 driven by this one process, which shares the machine with the runtime. At last, one client reads
-while another one sends large jobs: the longest read tells how long they hold everybody up.
+while another one sends large jobs: the longest read shows how long they block other clients.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ OK = 200
 
 @dataclass
 class Load:
-    """What so many clients were answered.
+    """The responses to so many clients.
 
     Attributes:
         milliseconds: of each request.
@@ -121,7 +121,7 @@ class Server:
         return self.submission(json.dumps(job).encode())
 
     async def press(self, load: Load, ask: Callable[[], bytes], seconds: float) -> None:
-        """Ask by all clients at once for so long."""
+        """Send requests by all clients at once for so many seconds."""
         connections = [
             await asyncio.open_connection(self._host, self._port) for _ in range(load.clients)
         ]
@@ -172,7 +172,7 @@ def show(title: str, loads: list[Load]) -> None:
 
 
 def as_numbers(load: Load) -> dict[str, Any]:
-    """Return what to write of a load."""
+    """Return a load's figures for a file."""
     return {
         "what": load.what,
         "clients": load.clients,
@@ -185,7 +185,7 @@ def as_numbers(load: Load) -> dict[str, Any]:
 
 
 def main() -> None:
-    """Press, and print a table for each kind of request."""
+    """Apply the load, and print a table for each kind of request."""
     parser = arguments(__doc__ or "")
     parser.add_argument("--seconds", type=float, default=10.0, help="for each number of clients")
     given = parser.parse_args()

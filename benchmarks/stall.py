@@ -1,4 +1,4 @@
-"""What a running job keeps waiting: other threads of the kernel, and, once cancelled, its worker.
+"""What a running job delays: other threads of the kernel and, once cancelled, its worker.
 
 A thread that wants to run every millisecond notes by how much it is late. On a machine that others
 use too, some of that is theirs: the row "nothing" shows how much.
@@ -68,7 +68,7 @@ def longest_stall(during: Callable[[], object]) -> float:
 
 
 def stalls(rounds: int) -> list[Stalls]:
-    """Note what a job of each kind does to another thread, in turn."""
+    """Measure how a job of each kind delays another thread, in turn."""
     random = np.random.default_rng(1)
     service = QiskitRuntimeService(channel="local")
     wide = QuantumCircuit(20)

@@ -1,4 +1,4 @@
-"""A runtime without processes: scheduler and lifecycle on a clock that jumps to what is next."""
+"""A runtime without processes: scheduler and lifecycle on a clock that jumps to the next event."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ class World:
         heapq.heappush(self._ticker, (when, next(self._names), do))
 
     def open(self, device: str, owner: str, mode: Mode) -> str:
-        """Open a session; returns its id."""
+        """Open a session, and return its id."""
         session = Session(
             id=f"s{next(self._names)}",
             owner=owner,
@@ -101,7 +101,7 @@ class World:
         self._scheduler.wait(name, device=job.device, owner=job.owner, session_id=job.session_id)
 
     def run(self, until: float = float("inf")) -> None:
-        """Let time pass until nothing is planned any more."""
+        """Let time pass until no event is planned."""
         self._dispatch()
         while True:
             timer = self._timers.next()
