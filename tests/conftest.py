@@ -30,7 +30,7 @@ DEADLINE_SECONDS = 60.0
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark what needs a process, a browser or a minute, where a test does not say so itself."""
+    """Mark tests that need a process, a browser or a minute, unless they are marked already."""
     for item in items:
         for name in sorted(marks_of(item)):
             item.add_marker(name)

@@ -1,4 +1,4 @@
-"""Finds out which tests start processes, from their code, so that they need no decorator.
+"""Finds out from their code which tests start processes, so that they need no decorator.
 
 A test starts a process if it, a fixture or a helper of it names one of `STARTERS`. Helpers are
 followed through the modules below `tests`.

@@ -1,7 +1,7 @@
 """The oldest Python and packages that pyproject.toml promises: `python -m tests.oldest --help`.
 
 `make oldest-tests` runs a sample of the tests on them. Debian 12 has Python 3.11.2, and most
-developers have a later one, so that only users would notice a dependence on what came in between.
+developers have a later one, so that only users would notice a dependence on newer features.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ def constraints() -> list[str]:
 def python() -> str:
     """Return the system's Python 3.11, which apt installs if it can, or the one that runs this."""
     if not _makes_environments() and os.geteuid() == 0 and shutil.which("apt-get"):
-        # Where there is none, as on other releases of Debian, the own one has to do.
+        # Other releases of Debian have none; then this interpreter is used.
         for command in (("update",), ("install", "--yes", "--no-install-recommends", PACKAGE)):
             subprocess.run(  # noqa: S603 - fixed commands
                 ["apt-get", "-qq", *command],  # noqa: S607 - as on the machine

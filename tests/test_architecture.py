@@ -11,7 +11,7 @@ import pytest
 ROOT = Path(__file__).parent.parent
 PAGE = ROOT / "docs" / "architecture.rst"
 RUNNERS = {"Runner", "get_event_loop", "new_event_loop", "run", "run_until_complete"}
-"""Of asyncio and anyio: what runs a coroutine from code that is none."""
+"""Functions of asyncio and anyio that run a coroutine from synchronous code."""
 
 PLACES = (ROOT, ROOT / "qsession_widget", ROOT / "qsession_widget" / "runtime")
 
@@ -45,7 +45,7 @@ def test_each_module_has_a_test_file(folder: str) -> None:
 
 
 def _runners(source: str) -> list[int]:
-    """Return the lines on which a module runs a coroutine by itself, or names what would."""
+    """Return the lines that use one of `RUNNERS`."""
     return [
         node.lineno
         for node in ast.walk(ast.parse(source))
@@ -56,7 +56,7 @@ def _runners(source: str) -> list[int]:
 
 
 def test_asynchronous_tests_are_coroutines() -> None:
-    """Anyio's plugin runs them; a script in a text may run itself, as its users would."""
+    """Anyio's plugin runs them. Scripts in strings run by themselves, as users write them."""
     found = {
         path.relative_to(ROOT).as_posix(): len(lines)
         for path in sorted((ROOT / "tests").rglob("*.py"))

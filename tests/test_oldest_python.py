@@ -1,4 +1,4 @@
-"""What is newer than Python 3.11.0 is not used: the first patch releases are still installed.
+"""Nothing newer than Python 3.11.0 is used: early patch releases are still in use.
 
 mypy, told to take 3.11, holds what came with 3.12 and later. It cannot know what a patch release of
 3.11 brought, which its stubs have without a version.

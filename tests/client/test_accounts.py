@@ -80,7 +80,7 @@ def test_environment_variables_override_saved_accounts(
     monkeypatch.setenv("QISKIT_IBM_INSTANCE", EU)
     account = find_account()
     assert (account.token, account.instance) == ("variable", EU)
-    assert find_account("local") == Account("local"), "what is asked for comes first of all"
+    assert find_account("local") == Account("local"), "arguments take precedence"
 
 
 @pytest.mark.parametrize("text", ["{", "[]", '{"a": 1}', "null"])
