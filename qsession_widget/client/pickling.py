@@ -62,7 +62,7 @@ def recipe(account: Account, name: str | None, filename: str | None) -> Recipe:
     Raises:
         InvalidInputError: if it could be made only with its token, which is not saved anywhere.
     """
-    if account.channel == LOCAL and (account.url is None or _is_ones_own(account)):
+    if account.channel == LOCAL and (account.url is None or _is_own_runtime(account)):
         return Recipe(LOCAL, None, None, None, None)
     for found, told_name in _candidates(name, filename):
         if _same(account, found):
@@ -106,7 +106,7 @@ def _found(name: str | None, filename: str | None) -> Account | None:
         return None
 
 
-def _is_ones_own(account: Account) -> bool:
+def _is_own_runtime(account: Account) -> bool:
     """Whether url and token are those of this user's own runtime."""
     found = Discovery.read(home())
     return found is not None and (found.url, found.token) == (

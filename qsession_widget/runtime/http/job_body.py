@@ -1,8 +1,8 @@
 """Reads the body of a new job: its `params` as text, what is counted in them, and the rest.
 
 A body of many megabytes is read in a process of its own (`python -m` this module). A JSON parser
-holds the GIL, so that a thread would hold up everybody else's requests just as long, and some
-bodies take many times their size when they are read, which a limit ends there and not here.
+holds the GIL, so a thread would block all other requests. Some bodies take many times their size
+when they are read; a limit of that process ends them without harm to the server.
 """
 
 from __future__ import annotations
