@@ -28,6 +28,7 @@ from rich.table import Table
 import qsession_widget
 from benchmarks.measure import arguments, own_runtime, write
 from qsession_widget import Session, SessionPanel
+from qsession_widget.monitoring.job_list import JobTable
 from qsession_widget.monitoring.snapshot import JobRow, Stages
 from tests.browser import chromium
 
@@ -147,9 +148,11 @@ def measure(page: Page, address: str, count: int, updates: int) -> dict[str, Any
     panel = SessionPanel(Session(backend="fake_manila", max_time=600))
     # From here on only this function writes to it.
     panel._monitor.remove(panel)  # noqa: SLF001 - as the monitor does when the panel is closed
-    jobs = [row(at, count) for at in range(count)]
+    table = JobTable()
+    for at in range(count):
+        table.put(row(at, count))
     # What the panel was given last has everything but the jobs.
-    snapshot = replace(panel._shown, jobs=tuple(jobs), now=datetime.now(UTC))  # noqa: SLF001 - the panel takes its snapshots from a service only
+    snapshot = replace(panel._shown, jobs=table.listed(), now=datetime.now(UTC))  # noqa: SLF001 - the panel takes its snapshots from a service only
     panel.show(snapshot)
     state = panel.get_state()
     coded = base64.b64encode(bytes(state.pop("states"))).decode()
@@ -163,7 +166,7 @@ def measure(page: Page, address: str, count: int, updates: int) -> dict[str, Any
     bytes_each, python_ms = [], []
     for number in range(updates):
         del sent[:]
-        snapshot = _next(snapshot, number, count)
+        snapshot = _next(snapshot, table, count // 2 + number)
         began = time.perf_counter()
         panel.show(snapshot)
         python_ms.append((time.perf_counter() - began) * 1000)
@@ -196,17 +199,14 @@ def _spent(client: CDPSession) -> dict[str, float]:
     return {each["name"]: each["value"] for each in metrics}
 
 
-def _next(snapshot: Snapshot, number: int, count: int) -> Snapshot:
+def _next(snapshot: Snapshot, table: JobTable, at: int) -> Snapshot:
     """Have the running job end, and the next one start."""
     now = datetime.now(UTC)
-    jobs = list(snapshot.jobs)
-    at = count // 2 + number
-    if at + 1 < count:
-        jobs[at] = replace(jobs[at], state="Completed", sub_status=None, ended_at=now)
-        jobs[at + 1] = replace(
-            jobs[at + 1], state="Running", started_at=now, sub_status="preparing"
-        )
-    return replace(snapshot, jobs=tuple(jobs), now=now, beat=snapshot.beat + 1)
+    if at + 1 < len(table):
+        ended, begun = snapshot.jobs[at : at + 2]
+        table.put(replace(ended, state="Completed", sub_status=None, ended_at=now))
+        table.put(replace(begun, state="Running", started_at=now, sub_status="preparing"))
+    return replace(snapshot, jobs=table.listed(), now=now, beat=snapshot.beat + 1)
 
 
 def main() -> None:

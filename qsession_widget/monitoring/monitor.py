@@ -17,6 +17,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
 from qsession_widget.errors import ConflictError, QSessionError
+from qsession_widget.monitoring.pace import Pace
 from qsession_widget.monitoring.redaction import without_secrets
 from qsession_widget.monitoring.snapshot import Link, LinkState, Notice, Snapshot
 from qsession_widget.monitoring.snapshot_sources import WATCHED_SECONDS, OnService, OwnJobs
@@ -37,6 +38,10 @@ UNWATCHED_SECONDS = 10.0
 LONGEST_UNWATCHED_SECONDS = 60.0
 """Longest such round: a round grows to a tenth of the time since the panel was looked at."""
 _UNWATCHED_PART = 0.1
+
+CORE_SHARE = 0.01
+"""How much of a core the polling thread takes at most, also while jobs end all the time."""
+_RESERVE_SECONDS = 0.02
 
 LONGEST_PAUSE_SECONDS = 15.0
 """Longest pause between attempts while the service cannot be reached."""
@@ -114,6 +119,7 @@ class Monitor:
         self._notices: queue.SimpleQueue[Notice] = queue.SimpleQueue()
         self._answers: queue.SimpleQueue[tuple[Asker, dict[str, Any]]] = queue.SimpleQueue()
         self._unanswered = 0
+        self._waiting = 0
         self._thread: threading.Thread | None = None
         self._last_looked_at = time.monotonic()
 
@@ -150,12 +156,15 @@ class Monitor:
         """Show every further snapshot to a listener, which is referenced weakly."""
         with self._lock:
             self._listeners.add(listener)
+        # A listener may also be forgotten: then nothing calls `remove`.
+        weakref.finalize(listener, self._wake.set).atexit = False
         self.start()
 
     def remove(self, listener: Listener) -> None:
-        """Stop showing snapshots to a listener."""
+        """Stop showing snapshots to a listener; the threads end with the last one."""
         with self._lock:
             self._listeners.discard(listener)
+            self._wake_to_end()
 
     def start(self) -> None:
         """Start the threads if they do not run and there is something to watch."""
@@ -173,7 +182,6 @@ class Monitor:
 
     def look_now(self, timeout_seconds: float) -> Snapshot:
         """Ask the service; return a new snapshot, or the last one if the time runs out."""
-        self.start()
         before = self.snapshot.beat
         self.refresh()
         return self.wait_for(
@@ -181,9 +189,16 @@ class Monitor:
         )
 
     def wait_for(self, seen: Callable[[Snapshot], bool], timeout_seconds: float) -> Snapshot:
-        """Wait until a condition holds or the time runs out; return the last snapshot."""
+        """Watch until a condition holds or the time runs out; return the last snapshot."""
         with self._looked:
-            self._looked.wait_for(lambda: seen(self.snapshot), timeout_seconds)
+            self._waiting += 1
+            try:
+                if self.snapshot.link.state is not LinkState.ENDED:
+                    self._start_threads()
+                self._looked.wait_for(lambda: seen(self.snapshot), timeout_seconds)
+            finally:
+                self._waiting -= 1
+                self._wake_to_end()
             return self.snapshot
 
     # -- commands: any thread may send them; they run on their own thread ---------------------
@@ -290,21 +305,40 @@ class Monitor:
     @unattended()
     def _watch(self) -> None:
         failures = 0
+        pace = Pace(CORE_SHARE, _RESERVE_SECONDS, WATCHED_SECONDS)
         while True:
             # A caller that woke this thread wants an answer now, not at the next change.
             hold = not self._wake.is_set()
             self._wake.clear()
             failures = 0 if self._look(failures, hold=hold) else failures + 1
             self._show()
-            with self._looked:
-                self._looked.notify_all()
-                # The answer to a command that ends the session comes after the end was seen.
-                answered = self._unanswered == 0 and self._notices.empty() and self._answers.empty()
-                if self.snapshot.link.state is LinkState.ENDED and answered:
-                    self._commands.put(None)
-                    self._thread = None
-                    return
-            self._wake.wait(self._pause_seconds(failures))
+            if self._ends():
+                return
+            self._wake.wait(max(self._pause_seconds(failures), pace.pause_seconds()))
+            if self._ends():
+                return
+
+    def _ends(self) -> bool:
+        """End both threads if there is nothing to watch, or nobody to show it to."""
+        with self._looked:
+            self._looked.notify_all()
+            # The answer to a command that ends the session comes after the end was seen.
+            answered = self._unanswered == 0 and self._notices.empty() and self._answers.empty()
+            ended = self.snapshot.link.state is LinkState.ENDED
+            if not answered or not (ended or self._unheeded()):
+                return False
+            self._commands.put(None)
+            self._thread = None
+            return True
+
+    def _unheeded(self) -> bool:
+        """Return whether nobody is shown the snapshots; the lock is held."""
+        return self._waiting == 0 and len(self._listeners) == 0
+
+    def _wake_to_end(self) -> None:
+        """Let the threads end now if nobody needs them; the lock is held."""
+        if self._unheeded():
+            self._wake.set()
 
     def _look(self, failures: int, *, hold: bool) -> bool:
         """Take a new snapshot; on an error, keep the last one and record the error."""

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from msgspec import UNSET
 
+from qsession_widget.monitoring.job_list import JobList
 from qsession_widget.monitoring.redaction import without_secrets
 from qsession_widget.wire.documents import (
     CacheDocument,
@@ -260,7 +261,7 @@ class Snapshot:
     link: Link
     status: str | None = None
     details: dict[str, Any] = field(default_factory=dict)
-    jobs: tuple[JobRow, ...] = ()
+    jobs: JobList = field(default_factory=JobList)
     now: datetime = field(default_factory=lambda: datetime.now(UTC))
     rate: float = 1.0
     seen_at: datetime = field(default_factory=lambda: datetime.now(UTC))
@@ -282,11 +283,11 @@ class Snapshot:
     def ended(self) -> bool:
         """Whether the session is closed and all its jobs are final."""
         closed = not self.simulator and self.details.get("state") == "closed"
-        return closed and all(job.final for job in self.jobs)
+        return closed and not self.jobs.unfinished
 
     def count(self, state: JobState) -> int:
         """Return how many jobs are in a state."""
-        return sum(job.state == state for job in self.jobs)
+        return self.jobs.counts[state]
 
     def time(self, name: str) -> datetime | None:
         """Return one of the times in `details`."""

@@ -12,6 +12,7 @@ from msgspec import UNSET
 
 from qsession_widget.client.session_info import details_of
 from qsession_widget.errors import NotFoundError, QSessionError
+from qsession_widget.monitoring.job_list import JobTable
 from qsession_widget.monitoring.redaction import without_secrets
 from qsession_widget.monitoring.snapshot import (
     CacheFigures,
@@ -86,7 +87,7 @@ class Reader:
 
     def __init__(self, session: Session) -> None:
         self._session = session
-        self._jobs: dict[str, JobRow] = {}
+        self._jobs = JobTable()
         self._clock: ServiceClock | None = None
         self._uncounted: set[str] = set()
 
@@ -101,7 +102,7 @@ class Reader:
             backend_name=session.backend_name or last.backend_name,
             status=session_status(session.state or "", accepting_jobs=bool(session.accepting_jobs)),
             details=dict(details_of(found)),
-            jobs=tuple(self._jobs.values()),
+            jobs=self._jobs.listed(),
             now=self._clock.shown,
             rate=self._clock.rate,
             details_at=parse_time(extras.now),
@@ -119,26 +120,22 @@ class Reader:
         for job in jobs:
             pubs = self._session.service.pub_count(str(job["id"]))
             row = JobRow.from_json(job, now, pubs)
-            self._jobs[row.id] = row
+            self._jobs.put(row)
             if row.pubs is None:
                 self._uncounted.add(row.id)
 
     def _drop(self, job_ids: Iterable[str]) -> None:
         """Remove jobs that no longer exist."""
-        for job_id in job_ids:
-            self._jobs.pop(job_id, None)
-            self._uncounted.discard(job_id)
-
-    def _stages(self) -> dict[str, tuple[str, str | None]]:
-        """Return the state and stage of each job."""
-        return {job_id: (row.state, row.sub_status) for job_id, row in self._jobs.items()}
+        gone = list(job_ids)
+        self._jobs.drop(gone)
+        self._uncounted.difference_update(gone)
 
     def _count_pubs(self) -> None:
         """Fill in pub counts known by now: a job may be seen before its POST is answered."""
         for job_id in tuple(self._uncounted):
             pubs = self._session.service.pub_count(job_id)
             if pubs is not None:
-                self._jobs[job_id] = replace(self._jobs[job_id], pubs=pubs)
+                self._jobs.put(replace(self._jobs[job_id], pubs=pubs))
                 self._uncounted.discard(job_id)
 
 
@@ -180,7 +177,7 @@ class OnService(Reader):
         )
         if found is not None:
             if not since:
-                self._drop(set(self._jobs) - {str(job["id"]) for job in found["jobs"]})
+                self._drop(self._jobs.ids() - {str(job["id"]) for job in found["jobs"]})
             self._drop(found.get("deleted") or ())
             self._revision = found["revision"]
             self._estimates.learn(found["jobs"])
@@ -194,8 +191,8 @@ class OnService(Reader):
         if self._estimates.due(seen):
             self._estimate(seen)
         self._count_pubs()
-        jobs = tuple(self._jobs.values())
-        return seen if jobs == seen.jobs else replace(seen, jobs=jobs)
+        jobs = self._jobs.listed()
+        return seen if jobs is seen.jobs else replace(seen, jobs=jobs)
 
     def _estimate(self, seen: Snapshot) -> None:
         """Ask for the estimates of the next jobs, which change although the jobs do not."""
@@ -255,11 +252,11 @@ class _Polls(Reader):
     def _gist(self) -> tuple[object, ...]:
         """Return what counts as a change. The time does not, since it always changes."""
         session = self._body or {}
-        return session.get("state"), session.get("accepting_jobs"), self._stages()
+        return session.get("state"), session.get("accepting_jobs"), self._jobs.listed()
 
     def _list_all(self) -> None:
         found = [job.data for job in self._session.jobs()]
-        self._drop(set(self._jobs) - {str(job["id"]) for job in found})
+        self._drop(self._jobs.ids() - {str(job["id"]) for job in found})
         self._read(found)
 
     def _follow(self, session_id: str) -> None:
@@ -271,7 +268,7 @@ class _Polls(Reader):
             return
         if fresh:
             self._read(reversed(api.jobs(session_id=session_id, limit=fresh)["jobs"]))
-        waiting = [job_id for job_id, row in self._jobs.items() if not row.final]
+        waiting = self._jobs.unfinished()
         if not waiting:
             return
         page = api.jobs(session_id=session_id, pending="true", sort="ASC", limit=OLDEST_PENDING)
@@ -323,20 +320,19 @@ class OwnJobs(Reader):
     def look(self, last: Snapshot, *, hold: bool) -> Snapshot:
         """Take a snapshot; `hold` is False if the outcome of a command is expected."""
         jobs = {job.job_id(): job for job in self._session.jobs()}
-        before = self._stages()
+        before = self._jobs.listed()
         unseen = [job_id for job_id in jobs if job_id not in self._jobs]
         if len(unseen) > MOST_ASKED:
             self._read(self._listed(set(unseen), len(jobs)))
             unseen = [job_id for job_id in unseen if job_id not in self._jobs]
-        waiting = [job_id for job_id, row in self._jobs.items() if not row.final]
+        waiting = self._jobs.unfinished()
         self._read(_bodies(self._session, [*unseen[:MOST_ASKED], *self._some(waiting)]))
-        self._pace.after(changed=self._stages() != before or not hold)
-        rows = tuple(self._jobs[job_id] for job_id in jobs if job_id in self._jobs)
-        return replace(last, jobs=rows, now=datetime.now(UTC))
+        self._pace.after(changed=self._jobs.listed() is not before or not hold)
+        return replace(last, jobs=self._jobs.listed(), now=datetime.now(UTC))
 
     def pause_seconds(self, round_seconds: float) -> float:
         """Return pauses that grow while jobs wait and nothing changes."""
-        busy = any(not row.final for row in self._jobs.values())
+        busy = bool(self._jobs.unfinished())
         return (
             max(self._pace.seconds, round_seconds) if busy else min(round_seconds, WATCHED_SECONDS)
         )

@@ -60,9 +60,8 @@ def idle_since(snapshot: Snapshot) -> datetime | None:
     busy = snapshot.count(JobState.QUEUED) or snapshot.count(JobState.RUNNING)
     if busy or snapshot.details.get("state") != SessionState.ACTIVE:
         return None
-    ends = [job.ended_at for job in snapshot.jobs]
-    known = [when for when in (snapshot.time("last_job_completed"), *ends) if when is not None]
-    return max(known, default=None)
+    ends = (snapshot.time("last_job_completed"), snapshot.jobs.last_end)
+    return max((when for when in ends if when is not None), default=None)
 
 
 def _to_first_job(snapshot: Snapshot) -> Countdown | None:

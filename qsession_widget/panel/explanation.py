@@ -187,7 +187,7 @@ def _time_is_up(evidence: Evidence) -> tuple[Part, ...]:
 
 def _running(evidence: Evidence) -> tuple[Part, ...]:
     last = max(
-        (job.started_at for job in evidence.snapshot.jobs if _runs(job.state) and job.started_at),
+        (job.started_at for job in evidence.snapshot.jobs.running if job.started_at),
         default=None,
     )
     since: tuple[Part, ...] = () if last is None else (" since ", last)
@@ -227,10 +227,6 @@ def _idle(evidence: Evidence) -> tuple[Part, ...]:
 
 def _jobs(count: int, one: str, many: str) -> str:
     return f"1 job {one}" if count == 1 else f"{count} jobs {many}"
-
-
-def _runs(state: str) -> bool:
-    return state == JobState.RUNNING
 
 
 RULES: tuple[Rule, ...] = (

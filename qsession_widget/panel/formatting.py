@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from typing import TYPE_CHECKING
 
 from qsession_widget.panel.usage import shares, spent
 from qsession_widget.wire.states import JobState
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
     from datetime import datetime
 
+    from qsession_widget.monitoring.job_list import JobList
     from qsession_widget.monitoring.snapshot import CacheFigures, JobRow, Snapshot
     from qsession_widget.panel.countdowns import Countdown
 
@@ -125,10 +124,9 @@ def headline(snapshot: Snapshot) -> str:
     return f"{name} on {backend}: {status(snapshot)}"
 
 
-def job_counts(jobs: Sequence[JobRow]) -> str:
+def job_counts(jobs: JobList) -> str:
     """Format the number of jobs, and of jobs in each state."""
     if not jobs:
         return "no jobs yet"
-    counts = Counter(job.state for job in jobs)
-    parts = [f"{counts[state]} {state.lower()}" for state in JobState if counts[state]]
+    parts = [f"{jobs.counts[state]} {state.lower()}" for state in JobState if jobs.counts[state]]
     return f"{len(jobs)} job{'s' if len(jobs) > 1 else ''} ({', '.join(parts)})"

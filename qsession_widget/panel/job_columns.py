@@ -7,9 +7,10 @@ one string of bytes, in which a run of equal neighbours takes three.
 
 from __future__ import annotations
 
-from itertools import groupby, islice
+from itertools import chain, groupby, islice
 from typing import TYPE_CHECKING, Any
 
+from qsession_widget.monitoring.job_list import PAGE_JOBS
 from qsession_widget.monitoring.snapshot import SUB_STATUSES
 from qsession_widget.wire.states import PANEL_STATES
 
@@ -17,9 +18,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
     from datetime import datetime
 
-    from qsession_widget.monitoring.snapshot import JobRow
-
-PAGE_JOBS = 64
+    from qsession_widget.monitoring.job_list import JobList
+    from qsession_widget.monitoring.snapshot import Estimate, JobRow
 
 _CODES: dict[str, int] = {state.value: code for code, state in enumerate(PANEL_STATES)}
 _SUB_CODES: dict[str | None, int] = {
@@ -36,11 +36,6 @@ _LONGEST_TAG = 40
 _LONGEST_PROGRAM = 80
 _MOST_ESTIMATES = 64
 _LONGEST_BASIS = 160
-
-
-def pages(jobs: Sequence[JobRow]) -> list[tuple[JobRow, ...]]:
-    """Split a list of jobs into pages."""
-    return [tuple(jobs[at : at + PAGE_JOBS]) for at in range(0, len(jobs), PAGE_JOBS)]
 
 
 def page(rows: Sequence[JobRow]) -> dict[str, list[Any]]:
@@ -66,7 +61,7 @@ def page(rows: Sequence[JobRow]) -> dict[str, list[Any]]:
     }
 
 
-def state_bytes(jobs: Iterable[JobRow]) -> bytes:
+def state_bytes(jobs: JobList) -> bytes:
     """Return the states of all jobs.
 
     A byte below 128 is one job: the lower four bits are its state's code, 15 for an unknown state;
@@ -75,8 +70,9 @@ def state_bytes(jobs: Iterable[JobRow]) -> bytes:
     follows as two bytes, the lower first. The result is never longer than a byte for each job.
     """
     found = bytearray()
-    for code, run in groupby(map(_code, jobs)):
-        length = sum(1 for _ in run)
+    parts = chain.from_iterable(page.derived(_code_runs) for page in jobs.pages)
+    for code, run in groupby(parts, key=lambda part: part[0]):
+        length = sum(count for _, count in run)
         while length >= _SHORTEST_RUN:
             part = min(length, _LONGEST_RUN)
             found += bytes((code | _RUN, part & 0xFF, part >> 8))
@@ -85,36 +81,38 @@ def state_bytes(jobs: Iterable[JobRow]) -> bytes:
     return bytes(found)
 
 
-def reasons(jobs: Sequence[JobRow]) -> list[list[Any]]:
+def reasons(jobs: JobList) -> list[list[Any]]:
     """Return why jobs failed or were cancelled, newest first, as runs of `[text, first, count]`.
 
     Only as many as fit into a small message: a job that the user opens shows its own reason.
     """
     found: list[list[Any]] = []
     space = _ALL_REASONS
-    for at in range(len(jobs) - 1, -1, -1):
-        text = jobs[at].reason
-        if not text:
-            continue
-        text = text[:_LONGEST_REASON]
-        if found and found[-1][0] == text and found[-1][1] == at + 1:
-            found[-1][1:] = [at, found[-1][2] + 1]
-            continue
-        space -= len(text) + 20
-        if space < 0 and found:
-            break
-        found.append([text, at, 1])
+    for number in range(len(jobs.pages) - 1, -1, -1):
+        for text, place, count in reversed(jobs.pages[number].derived(_reason_runs)):
+            first = number * PAGE_JOBS + place
+            if found and found[-1][0] == text and found[-1][1] == first + count:
+                found[-1][1:] = [first, found[-1][2] + count]
+                continue
+            space -= len(text) + 20
+            if space < 0 and found:
+                return found
+            found.append([text, first, count])
     return found
 
 
-def estimates(jobs: Iterable[JobRow]) -> dict[str, list[Any]]:
+def estimates(jobs: JobList) -> dict[str, list[Any]]:
     """Return when the first of the queued jobs may start.
 
     Returns:
         `bases`, on which the service bases its estimates, and `jobs`, for each one
         `[index among all jobs, ms since 1970, index of its basis]`.
     """
-    waiting = ((at, row.estimate) for at, row in enumerate(jobs) if row.estimate is not None)
+    waiting = (
+        (number * PAGE_JOBS + place, estimate)
+        for number, page in enumerate(jobs.pages)
+        for place, estimate in page.derived(_estimated)
+    )
     bases: dict[str, int] = {}
     found = [
         [at, milliseconds(estimate.starts_at), bases.setdefault(estimate.basis, len(bases))]
@@ -137,6 +135,26 @@ def _differences(values: Iterable[int | None]) -> Iterator[int | None]:
     for value in values:
         yield None if value is None else value - last
         last = last if value is None else value
+
+
+def _code_runs(rows: tuple[JobRow, ...]) -> list[tuple[int, int]]:
+    return [(code, sum(1 for _ in run)) for code, run in groupby(map(_code, rows))]
+
+
+def _reason_runs(rows: tuple[JobRow, ...]) -> list[tuple[str, int, int]]:
+    """Return the reasons of a page's jobs, cut, as runs of text, place of the first, and count."""
+    found: list[tuple[str, int, int]] = []
+    place = 0
+    for reason, run in groupby((row.reason or "")[:_LONGEST_REASON] for row in rows):
+        count = sum(1 for _ in run)
+        if reason:
+            found.append((reason, place, count))
+        place += count
+    return found
+
+
+def _estimated(rows: tuple[JobRow, ...]) -> list[tuple[int, Estimate]]:
+    return [(place, row.estimate) for place, row in enumerate(rows) if row.estimate is not None]
 
 
 def _code(row: JobRow) -> int:

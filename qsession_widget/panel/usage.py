@@ -40,8 +40,8 @@ def spent(snapshot: Snapshot) -> tuple[float | None, UsageSplit | None]:
     if split is None:
         return total + since, None
     preparing = on_device = 0.0
-    for job in snapshot.jobs:
-        if job.state == JobState.RUNNING and job.stages is not None:
+    for job in snapshot.jobs.running:
+        if job.stages is not None:
             stages = job.stages
             preparing += _seconds(stages.preparing_at, stages.on_device_at or snapshot.now)
             on_device += _seconds(stages.on_device_at, stages.post_processing_at or snapshot.now)

@@ -17,6 +17,7 @@ import traitlets
 from qsession_widget.client.jobs.job import RuntimeJob
 from qsession_widget.client.session import Session, find_session
 from qsession_widget.errors import InvalidInputError, QSessionError
+from qsession_widget.monitoring.job_list import PAGE_JOBS
 from qsession_widget.monitoring.monitor import Monitor
 from qsession_widget.monitoring.redaction import without_secrets_in
 from qsession_widget.monitoring.snapshot import LinkState
@@ -32,6 +33,7 @@ from qsession_widget.panel.text import as_text
 if TYPE_CHECKING:
     from qiskit_ibm_runtime import Session as OfficialSession
 
+    from qsession_widget.monitoring.job_list import JobList
     from qsession_widget.monitoring.snapshot import Notice, Snapshot
 
 logger = logging.getLogger(__name__)
@@ -113,13 +115,15 @@ class SessionPanel(anywidget.AnyWidget):
         self._views_are_counted = False
         # A new panel is about to be looked at; no message says so while the cell runs.
         self._looked_at_until = time.monotonic() + _LOOK_LASTS_SECONDS
-        self._pages = job_columns.pages(snapshot.jobs)
         self._room = 0
-        self._make_room()
+        self._make_room(snapshot.jobs)
         # The first message is complete, since the browser may draw before the next one.
         super().__init__(
             head=_head(snapshot),
-            **{_page_name(at): job_columns.page(rows) for at, rows in enumerate(self._pages)},
+            **{
+                _page_name(at): job_columns.page(page.rows)
+                for at, page in enumerate(snapshot.jobs.pages)
+            },
             jobs=_jobs(snapshot),
             states=job_columns.state_bytes(snapshot.jobs),
             reasons=job_columns.reasons(snapshot.jobs),
@@ -170,15 +174,13 @@ class SessionPanel(anywidget.AnyWidget):
         """Send a snapshot to the browser. Only the monitor's thread may call this."""
         last, self._shown = self._shown, snapshot
         new_jobs = snapshot.jobs is not last.jobs
-        before = self._pages
         if new_jobs:
-            self._pages = job_columns.pages(snapshot.jobs)
-            self._make_room()
+            self._make_room(snapshot.jobs)
         with self.hold_sync():
             if new_jobs:
-                for at, rows in enumerate(self._pages):
-                    if at >= len(before) or rows != before[at]:
-                        self.set_trait(_page_name(at), job_columns.page(rows))
+                for at, page in enumerate(snapshot.jobs.pages):
+                    if at >= len(last.jobs.pages) or page is not last.jobs.pages[at]:
+                        self.set_trait(_page_name(at), job_columns.page(page.rows))
                 self.jobs = _jobs(snapshot)
                 self.states = job_columns.state_bytes(snapshot.jobs)
                 self.reasons = job_columns.reasons(snapshot.jobs)
@@ -312,9 +314,9 @@ class SessionPanel(anywidget.AnyWidget):
             found = {"job_id": job_id, "error": f"{type(error).__name__}: {error}"[:LONGEST_TEXT]}
         return {"peek": without_secrets_in(found)}
 
-    def _make_room(self) -> None:
+    def _make_room(self, jobs: JobList) -> None:
         """Create a trait for each page, in growing batches, since each batch creates a class."""
-        while self._room < len(self._pages):
+        while self._room < len(jobs.pages):
             lot = max(self._room, _FIRST_PAGES)
             names = [_page_name(at) for at in range(self._room, self._room + lot)]
             self.add_traits(**{name: traitlets.Dict().tag(sync=True) for name in names})
@@ -367,7 +369,7 @@ def _are_texts(values: list[Any]) -> bool:
 
 
 def _jobs(snapshot: Snapshot) -> dict[str, Any]:
-    return {"count": len(snapshot.jobs), "page": job_columns.PAGE_JOBS}
+    return {"count": len(snapshot.jobs), "page": PAGE_JOBS}
 
 
 def _head(snapshot: Snapshot) -> dict[str, Any]:

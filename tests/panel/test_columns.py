@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from qsession_widget.monitoring.job_list import JobList
 from qsession_widget.monitoring.snapshot import Estimate, JobRow, Stages
 from qsession_widget.panel import job_columns
 from qsession_widget.wire.states import PANEL_STAGES, PANEL_STATES, JobState
@@ -43,7 +44,7 @@ def test_the_sample_of_state_bytes_is_as_this_side_writes_it() -> None:
         for at, (state, stage, count) in enumerate(jobs)
         for place in range(count)
     ]
-    sample = {"jobs": jobs, "bytes": list(job_columns.state_bytes(rows))}
+    sample = {"jobs": jobs, "bytes": list(job_columns.state_bytes(JobList(rows)))}
     if os.environ.get("QSESSION_WRITE"):
         SAMPLE.write_text(json.dumps(sample) + "\n")
     assert json.loads(SAMPLE.read_text()) == json.loads(json.dumps(sample)), (
@@ -71,7 +72,7 @@ def test_a_page_has_every_column_of_a_row() -> None:
         "pubs": [[None, 3]],
         "stages": [],
     }
-    assert job_columns.state_bytes(rows) == bytes([2, 0, 15])
+    assert job_columns.state_bytes(JobList(rows)) == bytes([2, 0, 15])
 
 
 def test_a_jobs_stage_is_part_of_its_state_byte() -> None:
@@ -82,7 +83,7 @@ def test_a_jobs_stage_is_part_of_its_state_byte() -> None:
         job("j-3", "Running", sub_status="post_processing"),
         *(job(f"k-{at}", "Running", sub_status="on_device") for at in range(5)),
     ]
-    assert job_columns.state_bytes(rows) == bytes([0x11, 0x21, 0x31, 0xA1, 5, 0])
+    assert job_columns.state_bytes(JobList(rows)) == bytes([0x11, 0x21, 0x31, 0xA1, 5, 0])
     page = job_columns.page(rows[:3])
     assert page["pubs"] == [[3, 2], [None, 1]]
     assert page["stages"] == [None, [1000, 1250, None], None]
@@ -95,11 +96,14 @@ def test_the_first_estimates_are_sent_with_their_basis() -> None:
 
     noon = round(NOON.timestamp() * 1000)
     rows = [job("j"), waits(5, "a guess"), waits(9, "b" * 1000), waits(12, "a guess")]
-    assert job_columns.estimates(rows) == {
+    assert job_columns.estimates(JobList(rows)) == {
         "bases": ["a guess", "b" * 160],
         "jobs": [[1, noon + 5000, 0], [2, noon + 9000, 1], [3, noon + 12_000, 0]],
     }
-    assert len(job_columns.estimates(waits(at, "a guess") for at in range(1000))["jobs"]) == 64
+    assert (
+        len(job_columns.estimates(JobList(waits(at, "a guess") for at in range(1000)))["jobs"])
+        == 64
+    )
 
 
 def test_long_texts_are_cut() -> None:
@@ -107,7 +111,7 @@ def test_long_texts_are_cut() -> None:
         "tags"
     ]
     assert cut == [["t" * 40] * 8, 1]
-    assert len(job_columns.reasons([job("j", reason="r" * 5000)])[0][0]) == 600
+    assert len(job_columns.reasons(JobList([job("j", reason="r" * 5000)]))[0][0]) == 600
 
 
 def test_a_clock_that_goes_back_gives_no_negative_time() -> None:
@@ -117,7 +121,9 @@ def test_a_clock_that_goes_back_gives_no_negative_time() -> None:
 
 @given(st.lists(st.sampled_from([*JobState, "Mystery"]), max_size=300))
 def test_states_are_read_as_they_were_written(states: list[str]) -> None:
-    encoded = job_columns.state_bytes(job(str(at), state) for at, state in enumerate(states))
+    encoded = job_columns.state_bytes(
+        JobList(job(str(at), state) for at, state in enumerate(states))
+    )
     codes = [list(JobState).index(JobState(s)) if s in set(JobState) else 15 for s in states]
     assert states_of(encoded) == codes
     assert len(encoded) <= len(states)
@@ -126,23 +132,25 @@ def test_states_are_read_as_they_were_written(states: list[str]) -> None:
 @pytest.mark.minute
 def test_a_long_run_of_states_is_short() -> None:
     rows = [job(str(at), "Queued") for at in range(200_000)]
-    encoded = job_columns.state_bytes(rows)
+    encoded = job_columns.state_bytes(JobList(rows))
     assert len(encoded) == 12
     assert states_of(encoded) == [0] * 200_000
 
 
 def test_equal_reasons_are_sent_once() -> None:
     cancelled = [job(str(at), "Cancelled", reason="The session was cancelled.") for at in range(99)]
-    assert job_columns.reasons([job("a"), *cancelled]) == [["The session was cancelled.", 1, 99]]
+    assert job_columns.reasons(JobList([job("a"), *cancelled])) == [
+        ["The session was cancelled.", 1, 99]
+    ]
 
 
 def test_the_newest_reasons_are_sent_up_to_a_limit() -> None:
     failed = [job(str(at), "Failed", reason=f"{at}: {'x' * 500}") for at in range(100)]
-    found = job_columns.reasons(failed)
+    found = job_columns.reasons(JobList(failed))
     assert [first for _, first, _ in found] == [99, 98, 97]
 
 
 def test_no_order_of_states_takes_more_than_a_byte_for_each_job() -> None:
     chosen = random.Random(1)  # noqa: S311  not for secrets
     rows = [job(str(at), chosen.choice(["Completed", "Failed"])) for at in range(10_000)]
-    assert len(job_columns.state_bytes(rows)) <= 10_000
+    assert len(job_columns.state_bytes(JobList(rows))) <= 10_000

@@ -16,7 +16,7 @@ from qsession_widget.monitoring.snapshot import LinkState
 from qsession_widget.wire.discovery import Discovery
 from tests.client.circuits import bell
 from tests.client.spy import requests_seen
-from tests.conftest import eventually, running
+from tests.conftest import DEADLINE_SECONDS, eventually, running
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -117,8 +117,51 @@ def test_the_threads_end_with_the_session(runtime: Path) -> None:
     session.close()
     eventually(lambda: not monitor.alive)
     assert view.snapshots[-1].link.state is LinkState.ENDED
+    eventually(lambda: not threads_of(session))
+
+
+def threads_of(session: Session) -> list[threading.Thread]:
     name = f"qsession-monitor-{session.session_id}"
-    eventually(lambda: not [each for each in threading.enumerate() if each.name.startswith(name)])
+    return [each for each in threading.enumerate() if each.name.startswith(name)]
+
+
+@pytest.mark.parametrize("forgotten", [False, True])
+def test_the_threads_end_with_the_last_listener(runtime: Path, *, forgotten: bool) -> None:
+    del runtime
+    session = Session(backend="fake_manila")
+    monitor, first, last = Monitor.of(session), View(), View()
+    monitor.add(first)
+    monitor.add(last)
+    eventually(lambda: monitor.snapshot.beat)
+    monitor.remove(first)
+    beat = monitor.snapshot.beat
+    eventually(lambda: monitor.snapshot.beat > beat)
+    assert len(threads_of(session)) == 2
+    if forgotten:
+        del last
+    else:
+        monitor.remove(last)
+    eventually(lambda: not threads_of(session))
+
+    beat = monitor.snapshot.beat
+    assert monitor.look_now(DEADLINE_SECONDS).beat > beat, "who asks is answered"
+    eventually(lambda: not threads_of(session))
+    again = View()
+    monitor.add(again)
+    session.close()
+    eventually(lambda: again.snapshots and again.snapshots[-1].status == "Closed")
+    eventually(lambda: not threads_of(session))
+
+
+def test_a_command_is_carried_out_after_the_last_listener_is_gone(runtime: Path) -> None:
+    del runtime
+    session = Session(backend="fake_manila")
+    monitor, view = Monitor.of(session), View()
+    monitor.add(view)
+    monitor.close_session()
+    monitor.remove(view)
+    eventually(lambda: session.status() == "Closed")
+    eventually(lambda: not threads_of(session))
 
 
 def test_a_view_that_cannot_draw_does_not_affect_others(runtime: Path) -> None:

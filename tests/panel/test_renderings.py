@@ -10,6 +10,7 @@ import pytest
 from rich.console import Console
 
 from qsession_widget import Session
+from qsession_widget.monitoring.job_list import JobList
 from qsession_widget.monitoring.snapshot import JobRow, Link, LinkState, Snapshot
 from qsession_widget.panel import formatting
 from qsession_widget.panel.html import as_html
@@ -44,7 +45,7 @@ def snapshot(*jobs: JobRow, **changes: object) -> Snapshot:
         link=Link(LinkState.LIVE, NOON),
         status="In progress, accepting new jobs",
         details={"max_time": 600, "started_at": "2026-11-22T12:00:00Z", "state": "active"},
-        jobs=jobs,
+        jobs=JobList(jobs),
         now=NOON + timedelta(seconds=60),
     )
     return replace(seen, **changes)  # type: ignore[arg-type]

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from qsession_widget.monitoring.job_list import JobList
 from qsession_widget.monitoring.snapshot import (
     CacheFigures,
     Estimate,
@@ -171,7 +172,7 @@ def test_text_and_html_count_the_running_jobs_usage() -> None:
         usage=UsageSplit(on_device=2.0, preparing=1.0, idle=6.0),
     )
     assert "usage: 14.0 s (5.0 s on device, 3.0 s preparing, 6.0 s idle)" in as_text(seen)
-    idle = replace(seen, jobs=())
+    idle = replace(seen, jobs=JobList())
     parts = "2.0 s on device, 1.0 s preparing, 8.0 s idle, 3.0 s other"
     assert f"usage: 14.0 s ({parts})" in as_html(idle)
     batch = replace(seen, details={**seen.details, "mode": "batch"})

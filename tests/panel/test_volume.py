@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from qsession_widget import Session, SessionPanel
+from qsession_widget.monitoring.job_list import PAGE_JOBS, JobPage, JobTable
 from qsession_widget.monitoring.snapshot import Estimate, Stages
 from tests.panel.test_renderings import NOON, job, snapshot
 
@@ -31,7 +32,7 @@ def panel(runtime: Path, wire: Wire) -> Iterator[SessionPanel]:
     session = Session(backend="fake_manila", max_time=600)
     opened = SessionPanel(session)
     opened._monitor.remove(opened)
-    opened.show(many(rows(COUNT)))
+    opened.show(many(listed(*rows(COUNT))))
     yield opened
     session.cancel()
 
@@ -71,8 +72,15 @@ def rows(count: int) -> list[JobRow]:
     return [row(at) for at in range(count)]
 
 
-def many(jobs: list[JobRow]) -> Snapshot:
-    return snapshot(*jobs)
+def listed(*jobs: JobRow) -> JobTable:
+    table = JobTable()
+    for each in jobs:
+        table.put(each)
+    return table
+
+
+def many(table: JobTable) -> Snapshot:
+    return replace(snapshot(), jobs=table.listed())
 
 
 def size(message: Message) -> int:
@@ -80,9 +88,11 @@ def size(message: Message) -> int:
     return len(json.dumps(message.data)) + message.buffer_bytes
 
 
-def cost(panel: SessionPanel, wire: Wire, jobs: list[JobRow]) -> int:
+def cost(panel: SessionPanel, wire: Wire, table: JobTable, *changed: JobRow) -> int:
     before = len(wire.updates())
-    panel.show(many(jobs))
+    for each in changed:
+        table.put(each)
+    panel.show(many(table))
     return sum(size(message) for message in wire.updates()[before:])
 
 
@@ -100,21 +110,46 @@ def ended(one: JobRow) -> JobRow:
 
 def test_a_change_of_one_job_costs_few_bytes(panel: SessionPanel, wire: Wire) -> None:
     jobs = rows(COUNT)
-    changes: dict[str, Any] = {"a beat": jobs}
-    running = list(jobs)
-    running[5000] = replace(
-        ended(jobs[5000]), state="Running", ended_at=None, sub_status="on_device"
-    )
-    changes["a start"] = running
-    changes["an end"] = [*jobs[:5000], ended(jobs[5000]), *jobs[5001:]]
-    changes["a new job"] = [*changes["an end"], row(COUNT)]
+    table = listed(*jobs)
+    panel.show(many(table))
+    started = replace(ended(jobs[5000]), state="Running", ended_at=None, sub_status="on_device")
     cancelled = [
         replace(each, state="Cancelled", reason="Its user said so.", estimate=None)
         for each in jobs[5001:]
     ]
-    changes["all queued are cancelled"] = [*jobs[:5001], *cancelled]
-    costs = {what: cost(panel, wire, changed) for what, changed in changes.items()}
+    changes: dict[str, list[JobRow]] = {
+        "a beat": [],
+        "a start": [started],
+        "an end": [ended(jobs[5000])],
+        "a new job": [row(COUNT)],
+        "all queued are cancelled": cancelled,
+    }
+    costs = {what: cost(panel, wire, table, *changed) for what, changed in changes.items()}
     assert max(costs.values()) < LIMIT_BYTES, costs
+
+
+def test_a_change_reads_the_page_that_it_is_in(
+    panel: SessionPanel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    table = listed(*rows(COUNT))
+    panel.show(many(table))
+    read: list[int] = []
+    derived = JobPage.derived
+
+    def watched(page: JobPage, function: Any) -> Any:
+        def noted(of_page: tuple[JobRow, ...]) -> Any:
+            read.append(len(of_page))
+            return function(of_page)
+
+        if function not in page._derived:
+            page._derived[function] = noted(page.rows)
+        return derived(page, function)
+
+    monkeypatch.setattr(JobPage, "derived", watched)
+    table.put(ended(row(5000)))
+    panel.show(many(table))
+    assert 0 < sum(read) <= 10 * PAGE_JOBS, "the one page, by each of the few who ask"
+    assert panel.get_state("page78")["page78"]["ran"][5000 % PAGE_JOBS] == 3000
 
 
 def test_a_panel_that_opens_late_has_all_jobs(panel: SessionPanel) -> None:
