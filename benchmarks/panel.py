@@ -29,7 +29,7 @@ import qsession_widget
 from benchmarks.measure import arguments, own_runtime, write
 from qsession_widget import Session, SessionPanel
 from qsession_widget.monitoring.job_list import JobTable
-from qsession_widget.monitoring.snapshot import JobRow, Stages
+from qsession_widget.monitoring.job_row import JobRow, Stages
 from tests.browser import chromium
 
 if TYPE_CHECKING:

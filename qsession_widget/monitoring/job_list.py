@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
     from datetime import datetime
 
-    from qsession_widget.monitoring.snapshot import JobRow
+    from qsession_widget.monitoring.job_row import JobRow
 
 T = TypeVar("T")
 

@@ -39,9 +39,9 @@ LONGEST_UNWATCHED_SECONDS = 60.0
 """Longest such round: a round grows to a tenth of the time since the panel was looked at."""
 _UNWATCHED_PART = 0.1
 
-CORE_SHARE = 0.01
+CORE_SHARE = 0.009
 """How much of a core the polling thread takes at most, also while jobs end all the time."""
-_RESERVE_SECONDS = 0.02
+_RESERVE_SECONDS = 0.006
 
 LONGEST_PAUSE_SECONDS = 15.0
 """Longest pause between attempts while the service cannot be reached."""
@@ -319,7 +319,7 @@ class Monitor:
                 return
 
     def _ends(self) -> bool:
-        """End both threads if there is nothing to watch, or nobody to show it to."""
+        """End both threads if there is nothing to watch, or no listener is left."""
         with self._looked:
             self._looked.notify_all()
             # The answer to a command that ends the session comes after the end was seen.
@@ -332,11 +332,11 @@ class Monitor:
             return True
 
     def _unheeded(self) -> bool:
-        """Return whether nobody is shown the snapshots; the lock is held."""
+        """Return whether no listener and no caller waits for snapshots; the lock is held."""
         return self._waiting == 0 and len(self._listeners) == 0
 
     def _wake_to_end(self) -> None:
-        """Let the threads end now if nobody needs them; the lock is held."""
+        """Let the threads end now if they are not needed; the lock is held."""
         if self._unheeded():
             self._wake.set()
 

@@ -13,14 +13,9 @@ from msgspec import UNSET
 from qsession_widget.client.session_info import details_of
 from qsession_widget.errors import NotFoundError, QSessionError
 from qsession_widget.monitoring.job_list import JobTable
+from qsession_widget.monitoring.job_row import JobRow, parse_time
 from qsession_widget.monitoring.redaction import without_secrets
-from qsession_widget.monitoring.snapshot import (
-    CacheFigures,
-    JobRow,
-    ServiceClock,
-    UsageSplit,
-    parse_time,
-)
+from qsession_widget.monitoring.snapshot import CacheFigures, ServiceClock, UsageSplit
 from qsession_widget.wire import documents
 from qsession_widget.wire.documents import SessionDocument, SessionExtrasDocument
 from qsession_widget.wire.fields import EXTRA

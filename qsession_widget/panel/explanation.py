@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, NamedTuple
 
-from qsession_widget.monitoring.snapshot import parse_time
+from qsession_widget.monitoring.job_row import parse_time
 from qsession_widget.panel.countdowns import idle_since
 from qsession_widget.panel.formatting import whole_duration
 from qsession_widget.wire.states import JobState, Mode, SessionState

@@ -11,7 +11,8 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from qsession_widget.monitoring.job_list import JobList
-    from qsession_widget.monitoring.snapshot import CacheFigures, JobRow, Snapshot
+    from qsession_widget.monitoring.job_row import JobRow
+    from qsession_widget.monitoring.snapshot import CacheFigures, Snapshot
     from qsession_widget.panel.countdowns import Countdown
 
 UNKNOWN = "\N{EN DASH}"

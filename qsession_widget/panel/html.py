@@ -22,7 +22,8 @@ from qsession_widget.panel.formatting import (
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from qsession_widget.monitoring.snapshot import JobRow, Snapshot
+    from qsession_widget.monitoring.job_row import JobRow
+    from qsession_widget.monitoring.snapshot import Snapshot
 
 MOST_JOBS = 50
 

@@ -11,7 +11,7 @@ from itertools import chain, groupby, islice
 from typing import TYPE_CHECKING, Any
 
 from qsession_widget.monitoring.job_list import PAGE_JOBS
-from qsession_widget.monitoring.snapshot import SUB_STATUSES
+from qsession_widget.monitoring.job_row import SUB_STATUSES
 from qsession_widget.wire.states import PANEL_STATES
 
 if TYPE_CHECKING:
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from qsession_widget.monitoring.job_list import JobList
-    from qsession_widget.monitoring.snapshot import Estimate, JobRow
+    from qsession_widget.monitoring.job_row import Estimate, JobRow
 
 _CODES: dict[str, int] = {state.value: code for code, state in enumerate(PANEL_STATES)}
 _SUB_CODES: dict[str | None, int] = {

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from qsession_widget.monitoring.job_list import JobList
-from qsession_widget.monitoring.snapshot import Estimate, JobRow, Stages
+from qsession_widget.monitoring.job_row import Estimate, JobRow, Stages
 from qsession_widget.panel import job_columns
 from qsession_widget.wire.states import PANEL_STAGES, PANEL_STATES, JobState
 from tests.panel.test_renderings import NOON, job

@@ -14,7 +14,7 @@ from qsession_widget.wire.states import JobState
 from tests.panel.test_renderings import NOON, job
 
 if TYPE_CHECKING:
-    from qsession_widget.monitoring.snapshot import JobRow
+    from qsession_widget.monitoring.job_row import JobRow
 
 
 def table(count: int) -> JobTable:

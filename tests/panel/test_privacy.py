@@ -10,8 +10,8 @@ from qiskit import QuantumCircuit
 
 from qsession_widget import QiskitRuntimeService, Sampler, Session
 from qsession_widget.errors import ServiceError
+from qsession_widget.monitoring.job_row import JobRow
 from qsession_widget.monitoring.redaction import HIDDEN, without_secrets, without_secrets_in
-from qsession_widget.monitoring.snapshot import JobRow
 from qsession_widget.wire.discovery import Discovery
 from tests.conftest import eventually
 from tests.panel.conftest import Wire, click, shown

@@ -11,7 +11,8 @@ from rich.console import Console
 
 from qsession_widget import Session
 from qsession_widget.monitoring.job_list import JobList
-from qsession_widget.monitoring.snapshot import JobRow, Link, LinkState, Snapshot
+from qsession_widget.monitoring.job_row import JobRow
+from qsession_widget.monitoring.snapshot import Link, LinkState, Snapshot
 from qsession_widget.panel import formatting
 from qsession_widget.panel.html import as_html
 from qsession_widget.panel.terminal import render

@@ -10,14 +10,8 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from qsession_widget.monitoring.job_list import JobList
-from qsession_widget.monitoring.snapshot import (
-    CacheFigures,
-    Estimate,
-    JobRow,
-    ServiceClock,
-    Stages,
-    UsageSplit,
-)
+from qsession_widget.monitoring.job_row import Estimate, JobRow, Stages
+from qsession_widget.monitoring.snapshot import CacheFigures, ServiceClock, UsageSplit
 from qsession_widget.panel import formatting
 from qsession_widget.panel.html import as_html
 from qsession_widget.panel.text import as_text

@@ -11,14 +11,15 @@ import pytest
 
 from qsession_widget import Session, SessionPanel
 from qsession_widget.monitoring.job_list import PAGE_JOBS, JobPage, JobTable
-from qsession_widget.monitoring.snapshot import Estimate, Stages
+from qsession_widget.monitoring.job_row import Estimate, Stages
 from tests.panel.test_renderings import NOON, job, snapshot
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from qsession_widget.monitoring.snapshot import JobRow, Snapshot
+    from qsession_widget.monitoring.job_row import JobRow
+    from qsession_widget.monitoring.snapshot import Snapshot
     from tests.panel.conftest import Message, Wire
 
 COUNT = 10_000
