@@ -16,22 +16,23 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import requests
 from filelock import FileLock, Timeout
-from requests.exceptions import ChunkedEncodingError
 
 from qsession_widget.errors import RuntimeStartError, ServiceUnavailableError
 from qsession_widget.local.ibm_client import Connection
 from qsession_widget.support import forking
+from qsession_widget.transport.answers import BrokenError, UnsendableError
 from qsession_widget.transport.auth import BearerAuth
 from qsession_widget.transport.http import Endpoint, Transport
-from qsession_widget.transport.proof_adapter import ProvenAdapter
+from qsession_widget.transport.pool import ConnectionPool
 from qsession_widget.wire import environment, private_files
 from qsession_widget.wire.discovery import HOME_VARIABLE, LOG_NAME, Discovery, home
 from qsession_widget.wire.fields import API_PREFIX, EXTRA
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    from qsession_widget.transport.answers import Answer
 
 START_DEADLINE_SECONDS = 30.0
 ALREADY_RUNNING_STATUS = 3
@@ -130,7 +131,7 @@ def status(*, folder: Path | None = None) -> dict[str, Any] | None:
         return None
     try:
         return {**_ask(found), "url": found.url, "pid": found.pid}
-    except (requests.RequestException, ValueError):
+    except (BrokenError, UnsendableError, ValueError):
         return None
 
 
@@ -158,7 +159,7 @@ def stop(*, folder: Path | None = None, timeout_seconds: float = START_DEADLINE_
         # The process holds this lock as long as it lives: getting it proves that it has ended.
         with _lock(folder / "server.lock", timeout_seconds):
             return True
-    except requests.RequestException as error:
+    except (BrokenError, UnsendableError) as error:
         raise ServiceUnavailableError(f"{late}: {error}") from error
     except Timeout as error:
         raise ServiceUnavailableError(f"{late} in {timeout_seconds:.0f} s") from error
@@ -197,8 +198,8 @@ def _ask_to_end(folder: Path, found: Discovery) -> None:
     """Have a runtime end. An answer that is lost says nothing of whether it does."""
     for attempt in range(1, _STOP_ATTEMPTS + 1):
         try:
-            _send("POST", found, "/shutdown", _STOP_TIMEOUT_SECONDS).raise_for_status()
-        except (requests.ConnectionError, requests.Timeout, ChunkedEncodingError):
+            _send("POST", found, "/shutdown", _STOP_TIMEOUT_SECONDS).check()
+        except BrokenError:
             # It may have ended before it had answered. Otherwise asking again does no harm.
             if attempt == _STOP_ATTEMPTS and _answering(folder) == found:
                 raise
@@ -245,7 +246,7 @@ def _answering(folder: Path) -> Discovery | None:
         if found is None:
             return None
         _ask(found)
-    except (requests.RequestException, ValueError):
+    except (BrokenError, UnsendableError, ValueError):
         return None
     # It may have ended since the file was read, and another one may have started.
     return found if Discovery.read(folder) == found else None
@@ -264,28 +265,21 @@ def _died(folder: Path) -> bool:
 
 
 def _ask(found: Discovery) -> dict[str, Any]:
-    answer = _send("GET", found, "", _PROBE_TIMEOUT_SECONDS)
-    answer.raise_for_status()
-    body = answer.json()
+    body = _send("GET", found, "", _PROBE_TIMEOUT_SECONDS).check().json()
     if not isinstance(body, dict) or "features" not in body:
         raise ValueError("not a local runtime")
     return body
 
 
-def _send(
-    method: str, found: Discovery, path: str, timeout: float, **body: Any
-) -> requests.Response:
-    with requests.Session() as session:
-        # Proxies and .netrc must not be used for loopback addresses.
-        session.trust_env = False
-        # After a crash another process may have the port.
-        session.mount("http://", ProvenAdapter())
-        return session.request(
+def _send(method: str, found: Discovery, path: str, seconds: float) -> Answer:
+    # After a crash another process may have the port.
+    with ConnectionPool(found.url, proven=True) as connections:
+        return connections.request(
             method,
             f"{found.url}{API_PREFIX}/{EXTRA}{path}",
+            headers={},
             auth=BearerAuth(found.token),
-            timeout=timeout,
-            **body,
+            timeout=(seconds, seconds),
         )
 
 

@@ -6,20 +6,22 @@ import hmac
 import logging
 import os
 import time
-from typing import TYPE_CHECKING, Any
-from urllib.parse import urlsplit
-
-import requests
-from requests.auth import AuthBase
+from typing import TYPE_CHECKING, Any, TypeVar
+from urllib.parse import urlencode, urlsplit
 
 from qsession_widget.errors import InvalidInputError, NotAuthorizedError, ServiceUnavailableError
 from qsession_widget.support import forking
-from qsession_widget.transport.pool import ConnectionPool, is_here
+from qsession_widget.transport.addresses import is_here
+from qsession_widget.transport.answers import BrokenError, UnsendableError
+from qsession_widget.transport.pool import ConnectionPool
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from qsession_widget.transport.pool import Verify
+    from qsession_widget.transport.addresses import Verify
+    from qsession_widget.transport.answers import Answer, Unsigned
+
+    T = TypeVar("T", bound=Unsigned)
 
 logger = logging.getLogger(__name__)
 
@@ -63,13 +65,13 @@ def is_ibm(url: str) -> bool:
     return f".{urlsplit(url).hostname or ''}".endswith(".cloud.ibm.com")
 
 
-class BearerAuth(AuthBase):
+class BearerAuth:
     """A fixed bearer token, as the local runtime expects it."""
 
     def __init__(self, token: str) -> None:
         self._token = token
 
-    def __call__(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
+    def __call__(self, request: T) -> T:
         """Add the headers (requests.auth.AuthBase)."""
         request.headers["Authorization"] = f"Bearer {self._token}"
         return request
@@ -86,7 +88,7 @@ class BearerAuth(AuthBase):
         return "BearerAuth(...)"
 
 
-class IAMAuth(AuthBase):
+class IAMAuth:
     """An IBM Cloud API key, exchanged for short-lived tokens at `POST {iam}/identity/token`.
 
     A token is renewed before it expires. While it is valid, a renewal may fail: the next attempt
@@ -114,7 +116,7 @@ class IAMAuth(AuthBase):
         self._renew_at = 0.0
         self._ends_at = 0.0
 
-    def __call__(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
+    def __call__(self, request: T) -> T:
         """Add the headers (requests.auth.AuthBase)."""
         request.headers["Authorization"] = f"Bearer {self.token()}"
         if self._instance:
@@ -172,15 +174,21 @@ class IAMAuth(AuthBase):
                 answer = there.request(
                     "POST",
                     self._url,
-                    data={
-                        "grant_type": "urn:ibm:params:oauth:grant-type:apikey",
-                        "apikey": self._key,
-                        "response_type": "cloud_iam",
+                    data=urlencode(
+                        {
+                            "grant_type": "urn:ibm:params:oauth:grant-type:apikey",
+                            "apikey": self._key,
+                            "response_type": "cloud_iam",
+                        }
+                    ).encode(),
+                    headers={
+                        "Accept": "application/json",
+                        "Content-Type": "application/x-www-form-urlencoded",
                     },
-                    headers={"Accept": "application/json"},
+                    auth=_unsigned,
                     timeout=_TIMEOUT_SECONDS,
                 )
-        except requests.RequestException as error:
+        except (BrokenError, UnsendableError) as error:
             raise ServiceUnavailableError(
                 f"IBM Cloud's IAM at {self._url} cannot be reached: {type(error).__name__}"
             ) from error
@@ -190,10 +198,9 @@ class IAMAuth(AuthBase):
                 status_code=answer.status_code,
             )
         try:
-            answer.raise_for_status()
-            body = answer.json()
+            body = answer.check().json()
             token, life = str(body["access_token"]), float(body["expires_in"])
-        except (requests.RequestException, ValueError, KeyError, TypeError) as error:
+        except (UnsendableError, ValueError, KeyError, TypeError) as error:
             raise ServiceUnavailableError(
                 f"IBM Cloud's IAM at {self._url} answers {answer.status_code} without a token"
             ) from error
@@ -203,7 +210,12 @@ class IAMAuth(AuthBase):
             self._ends_at = now + life - _EXPIRY_MARGIN_SECONDS
 
 
-def _reason(answer: requests.Response) -> str:
+def _unsigned(request: T) -> T:
+    """Add no authentication: the key is in the body."""
+    return request
+
+
+def _reason(answer: Answer) -> str:
     """Return IAM's own message, which never repeats the key."""
     try:
         body: Any = answer.json()

@@ -14,17 +14,13 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote
 
-import requests
-from requests.exceptions import ChunkedEncodingError, ContentDecodingError
-
 from qsession_widget.errors import QSessionError, ServiceUnavailableError
+from qsession_widget.transport.answers import BrokenError, UnsendableError
 from qsession_widget.transport.auth import IAMAuth
-from qsession_widget.transport.pool import ConnectionPool, without_credentials
+from qsession_widget.transport.pool import ConnectionPool
 from qsession_widget.transport.responses import (
     RETRY_STATUSES,
     RETRY_WHEN_TOLD,
-    innermost,
-    never_sent,
     refusal,
     retry_after,
 )
@@ -34,9 +30,8 @@ from qsession_widget.wire.fields import API_VERSION, CONTENT_LOCATION, IDEMPOTEN
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
-    from requests.auth import AuthBase
-
-    from qsession_widget.transport.pool import Verify
+    from qsession_widget.transport.addresses import Verify
+    from qsession_widget.transport.answers import Answer, Auth
 
 logger = logging.getLogger(__name__)
 
@@ -55,10 +50,6 @@ _HEADERS = {"Accept": "application/json", "IBM-API-Version": API_VERSION}
 _FIRST_ERROR = 400
 _UNAUTHORIZED = 401
 _NOT_FOUND = 404
-_WITHOUT_BODY = frozenset({204, 304})
-_HTTP_1_0 = 10
-_BROKEN = (requests.ConnectionError, requests.Timeout, ChunkedEncodingError, ContentDecodingError)
-"""The errors of a connection that breaks, before or during a response."""
 
 _unattended: ContextVar[bool] = ContextVar("qsession_widget_unattended", default=False)
 
@@ -103,7 +94,7 @@ class Endpoint:
     """The base address of a REST API, and the authentication for it."""
 
     url: str
-    auth: AuthBase
+    auth: Auth
 
 
 class Transport:
@@ -170,7 +161,10 @@ class Transport:
             ServiceUnavailableError: if it was closed.
         """
         if self._closed.wait(seconds):
-            raise ServiceUnavailableError(f"the connection to {self.url} was closed")
+            raise self._closed_error()
+
+    def _closed_error(self) -> ServiceUnavailableError:
+        return ServiceUnavailableError(f"the connection to {self.url} was closed")
 
     def request(
         self,
@@ -185,7 +179,7 @@ class Transport:
         repeatable: bool = False,
         stream: bool = False,
         gone_is_done: bool = False,
-    ) -> requests.Response:
+    ) -> Answer:
         """Send a request and return its response, 2xx or 304.
 
         Args:
@@ -230,7 +224,7 @@ class Transport:
         )
         return self._tried(call)
 
-    def _tried(self, call: _Call) -> requests.Response:
+    def _tried(self, call: _Call) -> Answer:
         """Send a request until there is a final response, or until trying again is of no use."""
         problem: QSessionError
         patience = _Patience(call.repeatable and self._honours_keys and not _hurried.get())
@@ -239,10 +233,10 @@ class Transport:
             endpoint = self._endpoint
             try:
                 response = self._once(endpoint, call)
-            except _BROKEN as error:
+            except BrokenError as error:
                 over = patience.over(attempt, lasting=self._answered)
                 problem = self._broken(call, error, last=over)
-                may_have_arrived = may_have_arrived or not never_sent(error)
+                may_have_arrived = may_have_arrived or not error.never_sent
                 if self._recover is not None:
                     self._endpoint = self._found_again(call, error)
                     if attempt == 1:
@@ -276,8 +270,9 @@ class Transport:
             self.pause(pause)
         raise AssertionError  # the loop has no end
 
-    def _once(self, endpoint: Endpoint, call: _Call) -> requests.Response:
-        self.pause(0.0)
+    def _once(self, endpoint: Endpoint, call: _Call) -> Answer:
+        if self.closed:
+            raise self._closed_error()
         asked_at = time.monotonic()
         try:
             response = self._connections.request(
@@ -290,20 +285,17 @@ class Transport:
                 timeout=(_CONNECT_TIMEOUT_SECONDS, call.read_timeout),
                 stream=call.stream,
             )
-        except _BROKEN:
-            raise
-        except requests.RequestException as error:
+        except UnsendableError as error:
             raise ServiceUnavailableError(
-                f"{call.method} {self.url}{call.path}: {without_credentials(str(error))}"
+                f"{call.method} {self.url}{call.path}: {error}"
             ) from error
-        _check_whole(response)
         self._check_whose(call, response)
         self._answered = self._answered or response.status_code not in RETRY_STATUSES
         # A held request includes the time that it was held, which only widens the estimate.
         self.server_time.learn(response.headers.get("Date"), asked_at, time.monotonic())
         return response
 
-    def _check_whose(self, call: _Call, response: requests.Response) -> None:
+    def _check_whose(self, call: _Call, response: Answer) -> None:
         """Refuse a response that names another request than ours, as the local runtime does."""
         key = response.headers.get(IDEMPOTENCY_KEY)
         place = response.headers.get(CONTENT_LOCATION)
@@ -313,31 +305,26 @@ class Transport:
             return
         response.close()
         self.hang_up()
-        raise requests.ConnectionError(f"the answer is that of another request ({place or key})")
+        raise BrokenError(f"the answer is that of another request ({place or key})")
 
-    def _broken(
-        self, call: _Call, error: requests.RequestException, *, last: bool
-    ) -> ServiceUnavailableError:
+    def _broken(self, call: _Call, error: BrokenError, *, last: bool) -> ServiceUnavailableError:
         """Return the error for a broken connection, or raise it if repeating is of no use."""
-        problem = ServiceUnavailableError(
-            f"{call.method} {self.url}{call.path}: {innermost(error)}"
-        )
-        hopeless = isinstance(error, requests.exceptions.SSLError)
-        if last or hopeless or not (call.repeatable or never_sent(error)):
+        problem = ServiceUnavailableError(f"{call.method} {self.url}{call.path}: {error}")
+        if last or error.hopeless or not (call.repeatable or error.never_sent):
             raise problem from error
         return problem
 
-    def _found_again(self, call: _Call, error: requests.RequestException) -> Endpoint:
+    def _found_again(self, call: _Call, error: BrokenError) -> Endpoint:
         """Find the server's present endpoint; a runtime that was stopped stays stopped."""
         recover = self._recover or (lambda: self._endpoint)
-        if call.read_timeout > _READ_TIMEOUT_SECONDS and not never_sent(error):
+        if call.read_timeout > _READ_TIMEOUT_SECONDS and not error.never_sent:
             recover = unattended()(recover)
         return recover()
 
-    def _renewed(self, refused: Endpoint, response: requests.Response) -> bool:
+    def _renewed(self, refused: Endpoint, response: Answer) -> bool:
         """Get another token: from IAM, or of the runtime if it was restarted."""
         if isinstance(refused.auth, IAMAuth):
-            refused.auth.forget(response.request.headers.get("Authorization"))
+            refused.auth.forget(response.authorization)
             return True
         if self._recover is None:
             return False
@@ -392,24 +379,12 @@ class _Call:
     stream: bool = False
     gone_is_done: bool = False
 
-    def is_done_by(self, answer: requests.Response, *, may_have_arrived: bool) -> bool:
+    def is_done_by(self, answer: Answer, *, may_have_arrived: bool) -> bool:
         """Whether a response says that it worked, maybe in an earlier try with a lost response."""
         gone = answer.status_code == _NOT_FOUND
         return answer.status_code < _FIRST_ERROR or (
             gone and self.gone_is_done and may_have_arrived
         )
-
-
-def _check_whole(response: requests.Response) -> None:
-    """Refuse a response that broke off in its headers: it looks like one with an empty body."""
-    lengths = {"Content-Length", "Transfer-Encoding"}
-    if (
-        response.status_code not in _WITHOUT_BODY
-        and not lengths & {name.title() for name in response.headers}
-        and not (response.raw.version == _HTTP_1_0 and response.content)
-    ):
-        response.close()
-        raise requests.ConnectionError("the answer broke off in its head")
 
 
 def _encoded(body: Mapping[str, Any] | str | None) -> bytes | None:

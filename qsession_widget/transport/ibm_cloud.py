@@ -13,9 +13,8 @@ from qsession_widget.transport.http import Endpoint, Transport
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from requests.auth import AuthBase
-
-    from qsession_widget.transport.pool import Verify
+    from qsession_widget.transport.addresses import Verify
+    from qsession_widget.transport.answers import Auth
 
 logger = logging.getLogger(__name__)
 
@@ -63,7 +62,7 @@ class Cloud:
         self,
         search_url: str,
         catalog_url: str,
-        auth: AuthBase,
+        auth: Auth,
         *,
         verify: Verify = True,
         proxies: Mapping[str, str] | None = None,

@@ -16,9 +16,9 @@ from requests.adapters import HTTPAdapter
 from requests.auth import AuthBase
 
 from qsession_widget.errors import ServiceUnavailableError
-from qsession_widget.transport.pool import is_here
+from qsession_widget.transport.addresses import is_here
 from qsession_widget.transport.proof_adapter import ProvenAdapter
-from qsession_widget.transport.responses import never_sent
+from qsession_widget.transport.through_requests import never_sent
 
 if TYPE_CHECKING:
     from collections.abc import Callable

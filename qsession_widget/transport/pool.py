@@ -1,36 +1,29 @@
-"""Pooled connections to a server, with their proxies and trusted certificates."""
+"""Pooled connections to a server, by the shortest way that leads there."""
 
 from __future__ import annotations
 
-import re
-import socket
-from ipaddress import IPv4Address, IPv6Address, ip_address
 from typing import TYPE_CHECKING, Any, Self
-from urllib.parse import urlsplit
-
-import requests
-from requests.adapters import HTTPAdapter
 
 from qsession_widget.support import forking
-from qsession_widget.transport.proof_adapter import ProvenAdapter
+from qsession_widget.transport.addresses import is_here
+from qsession_widget.transport.answers import UnsendableError
+from qsession_widget.transport.direct import DirectConnections
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from types import TracebackType
 
-    Verify = bool | str
-    """Whether to check a server's certificate; a path is that of trusted authorities."""
+    from qsession_widget.transport.addresses import Verify
+    from qsession_widget.transport.answers import Answer
+    from qsession_widget.transport.through_requests import RequestsConnections
 
-_POOL_SIZE = 32
-_CREDENTIALS = re.compile(r"//[^/\s'\"]*@")
-
-_parents: list[requests.Session] = []
-"""Connections of the parent process of a fork. They are neither used nor closed, since closing
-takes locks that a thread of the parent may have held."""
+_REDIRECTS = frozenset({301, 302, 303, 307, 308})
 
 
 class ConnectionPool:
     """Connections to one server, shared by any number of threads.
+
+    Plain HTTP on this machine goes directly; all else through `requests`, which is imported then.
 
     Args:
         url: the server.
@@ -49,27 +42,15 @@ class ConnectionPool:
         proxies: Mapping[str, str] | None = None,
         proven: bool = False,
     ) -> None:
+        self._url = url
         self._verify = verify
-        self._proxies = dict(proxies or {})
-        # Proxies and .netrc must not be used for loopback addresses.
+        self._proxies = proxies
         self._proven = proven
-        self._trusts_environment = not is_here(url)
-        self._session = self._new_session()
-        forking.heed(self)
-
-    def _new_session(self) -> requests.Session:
-        session = requests.Session()
-        session.trust_env = self._trusts_environment
-        make = ProvenAdapter if self._proven else HTTPAdapter
-        adapter = make(pool_connections=4, pool_maxsize=_POOL_SIZE)
-        session.mount("http://", adapter)
-        session.mount("https://", adapter)
-        return session
-
-    def after_fork(self) -> None:
-        """Open new connections: on the parent's, both would read each other's responses."""
-        _parents.append(self._session)
-        self._session = self._new_session()
+        self._lock = forking.Lock()
+        self._others: RequestsConnections | None = None
+        self._direct: DirectConnections | None = None
+        if url.startswith("http://") and "@" not in url and is_here(url) and not proxies:
+            self._direct = DirectConnections(proven=proven)
 
     def __enter__(self) -> Self:
         return self
@@ -84,34 +65,36 @@ class ConnectionPool:
 
     def close(self) -> None:
         """Close them."""
-        self._session.close()
+        for each in (self._direct, self._others):
+            if each is not None:
+                each.close()
 
-    def request(self, method: str, url: str, **rest: Any) -> requests.Response:
-        """Send a request, like `requests.Session.request`."""
-        # Passed with each request: in requests the environment overrides a session's own proxies.
-        return self._session.request(
-            method, url, verify=self._verify, proxies=dict(self._proxies), **rest
+    def request(self, method: str, url: str, **rest: Any) -> Answer:
+        """Send a request; arguments and errors as for `DirectConnections.request`.
+
+        A redirection is followed, but not from a server that has to prove itself: ours has none.
+        """
+        direct = self._direct
+        if direct is None:
+            return self._through_requests().request(method, url, **rest)
+        answer = direct.request(method, url, **rest)
+        if answer.status_code not in _REDIRECTS:
+            return answer
+        answer.close()
+        if self._proven:
+            raise UnsendableError(f"{url} leads to another place")
+        self._direct = None
+        return self._through_requests().request(method, url, **rest)
+
+    def _through_requests(self) -> RequestsConnections:
+        # Not needed for a runtime on this machine.
+        from qsession_widget.transport.through_requests import (  # noqa: PLC0415 - 50 ms
+            RequestsConnections,
         )
 
-
-def is_here(url: str) -> bool:
-    """Whether an address is this machine's own, in any form: 127.0.0.2, ::1, a.localhost, 127.1."""
-    host = (urlsplit(url).hostname or "").rstrip(".")
-    address: IPv4Address | IPv6Address | None
-    try:
-        address = ip_address(host.partition("%")[0])
-    except ValueError:
-        try:
-            # Short forms, as the C library parses them.
-            address = ip_address(socket.inet_aton(host)) if host[:1].isdigit() else None
-        except OSError:
-            address = None
-    if address is None:
-        return host == "localhost" or host.endswith(".localhost")
-    mapped = getattr(address, "ipv4_mapped", None) or address
-    return bool(mapped.is_loopback or mapped.is_unspecified)
-
-
-def without_credentials(text: str) -> str:
-    """Return a text without the names and passwords of the addresses in it."""
-    return _CREDENTIALS.sub("//***@", text)
+        with self._lock:
+            if self._others is None:
+                self._others = RequestsConnections(
+                    self._url, verify=self._verify, proxies=self._proxies, proven=self._proven
+                )
+            return self._others

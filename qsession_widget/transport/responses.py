@@ -1,13 +1,10 @@
-"""Turns broken connections and responses of 400 or more into our errors, and pauses."""
+"""Turns responses of 400 or more into our errors, and pauses."""
 
 from __future__ import annotations
 
 import email.utils
 from datetime import UTC
 from typing import TYPE_CHECKING
-
-import requests
-from urllib3.exceptions import NewConnectionError
 
 from qsession_widget.errors import (
     ConflictError,
@@ -16,11 +13,12 @@ from qsession_widget.errors import (
     ServiceError,
     ServiceUnavailableError,
 )
-from qsession_widget.transport.pool import without_credentials
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from datetime import datetime
+
+    from qsession_widget.transport.answers import Answer
 
 RETRY_STATUSES = frozenset({500, 502, 503, 504, 520, 521, 522, 524})
 """Statuses of a server, or a gateway before it, that may be gone a moment later."""
@@ -36,7 +34,7 @@ _ERRORS: Mapping[int, type[ServiceError]] = {
 }
 
 
-def retry_after(response: requests.Response, now: datetime) -> float | None:
+def retry_after(response: Answer, now: datetime) -> float | None:
     """Parse `Retry-After`: seconds, or a date (RFC 9110); None if it is missing or unreadable.
 
     Args:
@@ -54,24 +52,7 @@ def retry_after(response: requests.Response, now: datetime) -> float | None:
     return max((moment.replace(tzinfo=moment.tzinfo or UTC) - now).total_seconds(), 0.0)
 
 
-def never_sent(error: requests.RequestException) -> bool:
-    """Whether the connection failed before the request could have reached a server."""
-    if isinstance(error, requests.ConnectTimeout):
-        return True
-    outer = error.args[0] if error.args else None
-    return isinstance(getattr(outer, "reason", None), NewConnectionError)
-
-
-def innermost(error: BaseException) -> str:
-    """Return the text of the cause, without the layers of urllib3 around it."""
-    outer = error.args[0] if error.args else None
-    reason = getattr(outer, "reason", None)
-    return without_credentials(str(reason or error))
-
-
-def refusal(
-    response: requests.Response, method: str, path: str
-) -> ServiceError | ServiceUnavailableError:
+def refusal(response: Answer, method: str, path: str) -> ServiceError | ServiceUnavailableError:
     """Return the error of our tree for a response of 400 or more."""
     status = response.status_code
     text, code = _reason(response)
@@ -82,7 +63,7 @@ def refusal(
     return _ERRORS.get(status, ServiceError)(message, status_code=status, code=code)
 
 
-def _reason(response: requests.Response) -> tuple[str, int | None]:
+def _reason(response: Answer) -> tuple[str, int | None]:
     """Parse the server's message and code from either form of error body, or from plain text."""
     try:
         body = response.json()

@@ -11,15 +11,15 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import quote
 
-import requests
-
 from qsession_widget.errors import InvalidInputError, ServiceError, ServiceUnavailableError
+from qsession_widget.transport.answers import BrokenError
 from qsession_widget.wire.documents import JobDocument, JobExtrasDocument, read
 from qsession_widget.wire.fields import EXTRA, PREFER, PREFERENCE_APPLIED
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from qsession_widget.transport.answers import Answer
     from qsession_widget.transport.http import Transport
 
 Json = dict[str, Any]
@@ -30,7 +30,6 @@ _T = TypeVar("_T")
 _NO_CONTENT = 204
 _READING_SECONDS = 840.0
 _NOT_MODIFIED = 304
-_PART_BYTES = 64 * 1024
 _SHORT_ATTEMPTS = 3
 _ASKED = 2
 """How often a request is sent if its response belongs to another job or session."""
@@ -144,11 +143,11 @@ class RuntimeApi:
             body = bytearray()
             with self.transport.request("GET", path, stream=True) as answer:
                 try:
-                    for part in answer.iter_content(_PART_BYTES):
+                    for part in answer.parts():
                         body += part
                         if len(body) > most_bytes:
                             return None
-                except requests.RequestException as error:
+                except BrokenError as error:
                     if attempt < _SHORT_ATTEMPTS:
                         continue
                     raise ServiceUnavailableError(
@@ -357,12 +356,12 @@ def _part(name: str) -> str:
     return quote(name, safe="")
 
 
-def _read(answer: requests.Response) -> Json:
+def _read(answer: Answer) -> Json:
     try:
         body: Json = answer.json()
     except ValueError as error:
         raise ServiceError(
-            f"{answer.request.method} {answer.request.path_url}: the answer is not JSON",
+            f"{answer.request}: the answer is not JSON",
             status_code=answer.status_code,
         ) from error
     return body

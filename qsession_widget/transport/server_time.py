@@ -5,6 +5,7 @@ from __future__ import annotations
 import email.utils
 import time
 from datetime import UTC, datetime
+from functools import lru_cache
 
 from qsession_widget.support import forking
 
@@ -32,11 +33,9 @@ class ServerTime:
             asked_at: `time.monotonic()` before the request.
             answered_at: `time.monotonic()` after the response.
         """
-        try:
-            moment = email.utils.parsedate_to_datetime(date or "")
-        except ValueError:
+        stamp = _seconds(date or "")
+        if stamp is None:
             return
-        stamp = moment.replace(tzinfo=moment.tzinfo or UTC).timestamp()
         low, high = stamp - answered_at, stamp + _RESOLUTION_SECONDS - asked_at
         with self._lock:
             if low > self._high or high < self._low:
@@ -52,3 +51,13 @@ class ServerTime:
         if low == float("-inf"):
             return datetime.now(UTC)
         return datetime.fromtimestamp(time.monotonic() + (low + high) / 2, UTC)
+
+
+@lru_cache(maxsize=8)
+def _seconds(date: str) -> float | None:
+    """Return a `Date` in seconds since 1970; all responses of a second have the same."""
+    try:
+        moment = email.utils.parsedate_to_datetime(date)
+    except ValueError:
+        return None
+    return moment.replace(tzinfo=moment.tzinfo or UTC).timestamp()

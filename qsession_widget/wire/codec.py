@@ -32,6 +32,7 @@ from qiskit.primitives.containers.sampler_pub import SamplerPub
 from qiskit.qpy.common import QPY_VERSION
 
 from qsession_widget.errors import CodecError
+from qsession_widget.wire import npy
 from qsession_widget.wire.execution_spans import SPAN, SPANS, LazySpans
 from qsession_widget.wire.portable_circuits import portable, restored
 
@@ -227,7 +228,11 @@ def _tagged(name: str, value: Any) -> dict[str, Any]:
 def _pack(write: Callable[[io.BytesIO], None]) -> str:
     buffer = io.BytesIO()
     write(buffer)
-    return base64.b64encode(zlib.compress(buffer.getvalue())).decode("ascii")
+    return _packed(buffer.getvalue())
+
+
+def _packed(content: bytes) -> str:
+    return base64.b64encode(zlib.compress(content)).decode("ascii")
 
 
 def _unpack(text: str, most_bytes: int | None = None) -> io.BytesIO:
@@ -246,7 +251,7 @@ def _unpack(text: str, most_bytes: int | None = None) -> io.BytesIO:
 def _encode_array(value: np.ndarray[Any, Any]) -> dict[str, Any]:
     if value.dtype == object:
         return _tagged("ndarray", value.tolist())
-    return _tagged("ndarray", _pack(lambda out: np.save(out, value, allow_pickle=False)))
+    return _tagged("ndarray", _packed(npy.dumps(value)))
 
 
 def _encode_sampler_pub(value: SamplerPub) -> list[Any]:
@@ -309,7 +314,7 @@ def _encode(value: Any, circuit: Callable[[QuantumCircuit], str] = encode_circui
 
 def _decode_array(value: Any, most_bytes: int | None = None) -> Any:
     if isinstance(value, str):
-        return np.load(_unpack(value, most_bytes), allow_pickle=False)
+        return npy.loads(_unpack(value, most_bytes).getvalue())
     return np.array(value)
 
 
@@ -332,7 +337,7 @@ _DECODERS: dict[str, Callable[[Any], Any]] = {
     "EstimatorPubResult": lambda value: PubResult(**value),
     "PrimitiveResult": lambda value: PrimitiveResult(**value),
     SPAN: lambda value: _tagged(SPAN, value),
-    SPANS: lambda value: LazySpans(dumps(_tagged(SPANS, value))),
+    SPANS: lambda value: LazySpans(partial(dumps, _tagged(SPANS, value))),
 }
 
 

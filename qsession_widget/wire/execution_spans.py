@@ -12,7 +12,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
     from datetime import datetime
 
 SPANS = "ExecutionSpans"
@@ -54,11 +54,15 @@ class LazySpans:
     """Lazy proxy of an `ExecutionSpans` of qiskit-ibm-runtime.
 
     Args:
-        text: the JSON text of the spans.
+        text: the JSON text of the spans, or what returns it.
     """
 
-    def __init__(self, text: str) -> None:
-        self._text = text
+    def __init__(self, text: str | Callable[[], str]) -> None:
+        self._given = text
+
+    @cached_property
+    def _text(self) -> str:
+        return self._given if isinstance(self._given, str) else self._given()
 
     @property  # type: ignore[misc] # a proxy: it cannot be set
     def __class__(self) -> type:
@@ -78,8 +82,8 @@ class LazySpans:
         return json.loads(self._text, cls=RuntimeDecoder)
 
     def __getattr__(self, name: str) -> Any:
-        # Copying and pickling look up attributes before `_text` is set.
-        if name.startswith("__") or "_text" not in self.__dict__:
+        # Copying and pickling look up attributes before any is set.
+        if name.startswith("__") or "_given" not in self.__dict__:
             raise AttributeError(name)
         return getattr(self._official, name)
 

@@ -28,8 +28,9 @@ from qsession_widget.local import process
 from qsession_widget.local.admin import Administration
 from qsession_widget.runtime.http.kept_answers import AnswersByKey
 from qsession_widget.transport import http
+from qsession_widget.transport.answers import BrokenError
 from qsession_widget.transport.http import Transport
-from qsession_widget.transport.proof_adapter import ProvenAdapter
+from qsession_widget.transport.pool import ConnectionPool
 from qsession_widget.transport.rest import RuntimeApi
 from tests.client.circuits import bell
 from tests.client.relays import Cut, listening
@@ -323,18 +324,18 @@ def test_a_cut_response_of_a_busy_runtime(name: str, part: float, slow: Place) -
 @pytest.fixture
 def lost(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """Return a list of requests; the first response to each is lost, and the request removed."""
-    send = ProvenAdapter.send
+    send = ConnectionPool.request
     names: list[str] = []
 
-    def losing(self: ProvenAdapter, request: requests.PreparedRequest, **rest: Any) -> Any:
-        answer = send(self, request, **rest)
-        name = f"{request.method} {request.path_url.removeprefix('/api/v1')}"
+    def losing(self: ConnectionPool, method: str, url: str, **rest: Any) -> Any:
+        answer = send(self, method, url, **rest)
+        name = f"{method} {url.partition('/api/v1')[2]}"
         if name in names:
             names.remove(name)
-            raise requests.ConnectionError("the response is lost")
+            raise BrokenError("the response is lost")
         return answer
 
-    monkeypatch.setattr(ProvenAdapter, "send", losing)
+    monkeypatch.setattr(ConnectionPool, "request", losing)
     return names
 
 

@@ -20,7 +20,7 @@ from qsession_widget.errors import (
     ServiceError,
     ServiceUnavailableError,
 )
-from qsession_widget.transport import http
+from qsession_widget.transport import http, pool
 from qsession_widget.transport.auth import BearerAuth
 from qsession_widget.transport.http import Endpoint, Transport
 from qsession_widget.transport.responses import RETRY_STATUSES, RETRY_WHEN_TOLD
@@ -34,6 +34,15 @@ if TYPE_CHECKING:
     from starlette.requests import Request
 
 SECRET = "s3cr3t-t0ken"
+
+
+@pytest.fixture(autouse=True, params=["direct", "requests"])
+def way(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
+    """The way of the requests: all that is promised here holds for both."""
+    way: str = request.param
+    if way == "requests":
+        monkeypatch.setattr(pool, "is_here", lambda _: False)
+    return way
 
 
 @pytest.fixture(autouse=True)

@@ -23,7 +23,7 @@ from qsession_widget import QiskitRuntimeService, Sampler, Session
 from qsession_widget.errors import RuntimeStartError, ServiceUnavailableError
 from qsession_widget.local import process as local
 from qsession_widget.runtime import kept_settings
-from qsession_widget.transport.pool import is_here
+from qsession_widget.transport.addresses import is_here
 from qsession_widget.wire import environment, proof
 from qsession_widget.wire.discovery import Discovery
 from tests.client.circuits import bell

@@ -11,7 +11,7 @@ import copy
 import difflib
 import inspect
 from collections.abc import Mapping, Sequence
-from dataclasses import KW_ONLY, MISSING, fields
+from dataclasses import KW_ONLY, MISSING, Field
 from types import NoneType, UnionType
 from typing import (
     TYPE_CHECKING,
@@ -60,6 +60,7 @@ class CheckedOptions:
     """
 
     _CHECKS: ClassVar[Mapping[str, Check]] = {}
+    __dataclass_fields__: ClassVar[Mapping[str, Field[Any]]]
 
     def __init_subclass__(cls) -> None:
         """Derive the checks of the class's own fields from their annotations.
@@ -139,7 +140,7 @@ class CheckedOptions:
     @classmethod
     def _default(cls, name: str) -> Any:
         # Every class that is derived from this one is a dataclass.
-        (found,) = (field for field in fields(cls) if field.name == name)  # type: ignore[arg-type]
+        found = cls.__dataclass_fields__[name]
         return found.default if found.default_factory is MISSING else found.default_factory()
 
     @classmethod
