@@ -42,6 +42,7 @@ from qsession_widget.transport.accounts import (
 from qsession_widget.transport.auth import is_ibm
 from qsession_widget.transport.rest import RuntimeApi
 from qsession_widget.wire import codec
+from qsession_widget.wire.documents import required
 from qsession_widget.wire.fields import API_PREFIX, EXTRA, MOCK_PREFIX
 from qsession_widget.wire.states import Mode
 
@@ -61,6 +62,7 @@ if TYPE_CHECKING:
     from qsession_widget.transport.accounts import ActiveAccount, Proxies
     from qsession_widget.transport.http import Transport
     from qsession_widget.transport.ibm_cloud import Instance
+    from qsession_widget.wire.documents import SessionDocument
 
 
 PAGE = 100
@@ -278,7 +280,7 @@ class QiskitRuntimeService:
         if known is None:
             # Asked without holding a lock, so that other threads need not wait for a slow answer.
             try:
-                known = frozenset(self.api.about()["features"])
+                known = frozenset(self.api.about().get("features") or ())
             except NotFoundError:
                 known = frozenset()
             self._features = known
@@ -508,7 +510,7 @@ class QiskitRuntimeService:
                 "It is not known whether the job was accepted: service.jobs() lists the latest."
             )
             raise
-        job = RuntimeJob(service, answer["id"], result_decoder=result_decoder)
+        job = RuntimeJob(service, answer.id, result_decoder=result_decoder)
         pubs = inputs.get("pubs")
         if isinstance(pubs, list | tuple):
             self._pub_counts[job.job_id()] = len(pubs)
@@ -653,14 +655,15 @@ class QiskitRuntimeService:
             instance=instance,
         )
 
-    def find_session(self, session_id: str) -> tuple[QiskitRuntimeService, dict[str, Any]]:
+    def find_session(self, session_id: str) -> tuple[QiskitRuntimeService, SessionDocument]:
         """Look for a session or batch in every instance in use.
 
         Args:
             session_id: its id.
 
         Returns:
-            The service of the instance that has it, and its JSON (GET /sessions/{id}).
+            The service of the instance that has it, and what that
+            service sends of it (GET /sessions/{id}).
 
         Raises:
             NotFoundError: if there is none of that id.
@@ -811,9 +814,10 @@ def _list_jobs(
     offset = skip
     while limit is None or len(found) < limit:
         size = PAGE if limit is None else min(limit - len(found), PAGE)
-        page = service.api.jobs(limit=size, offset=offset, **query)["jobs"]
+        page = service.api.jobs(limit=size, offset=offset, **query).jobs
         # A job that arrives between two pages pushes one that was seen onto the next page.
-        found.update({job["id"]: RuntimeJob(service, job["id"], data=job) for job in page})
+        for job in page:
+            found[job.document.id] = RuntimeJob(service, job.document.id, data=job)
         if len(page) < size:
             break
         offset += len(page)
@@ -830,11 +834,11 @@ def _list_sessions(
     while limit is None or len(found) < limit:
         size = PAGE if limit is None else min(limit - len(found), PAGE)
         page = service.api.workloads(limit=size, next=cursor, **query)
-        listed = map(SessionSummary.from_json, page["workloads"])
-        found.update({each.id: each for each in listed})
-        cursor = page.get("next")
+        listed = required(page.workloads, "workloads", "GET /workloads")
+        found.update({each.id: SessionSummary.of(each) for each in listed})
+        cursor = page.next or None
         # A cursor that was seen before would never end.
-        if not cursor or cursor in cursors or not page["workloads"]:
+        if not cursor or cursor in cursors or not listed:
             break
         cursors.add(cursor)
     return list(found.values())[:limit]

@@ -32,7 +32,7 @@ from qsession_widget.client.resolve import (
 )
 from qsession_widget.client.service import QiskitRuntimeService, default_service
 from qsession_widget.client.session_context import bound, enter, innermost_session, leave
-from qsession_widget.client.session_info import details_of
+from qsession_widget.client.session_info import cache_info_of, details_of
 from qsession_widget.errors import (
     ConflictError,
     InvalidInputError,
@@ -45,7 +45,12 @@ from qsession_widget.errors import (
 )
 from qsession_widget.support import forking, validation
 from qsession_widget.support.duration import parse_duration
-from qsession_widget.wire.fields import EXTRA
+from qsession_widget.wire.documents import (
+    SessionDocument,
+    SessionExtrasDocument,
+    known,
+    required,
+)
 from qsession_widget.wire.states import Mode, SessionState, session_status
 
 if TYPE_CHECKING:
@@ -155,7 +160,7 @@ class Session:
                 f"lists open sessions, and {type(self).__name__}.from_id(id).close() ends one."
             )
             raise
-        self._session_id = str(created["id"])
+        self._session_id = created.id
 
     @classmethod
     def from_id(
@@ -197,20 +202,20 @@ class Session:
         session = super().__new__(cls)
         session._begin(meant, on_error, tags, name)
         session._service, found = session._service.find_session(session_id)
-        mode = found["mode"]
+        mode = required(found.mode, "mode", f"GET /sessions/{session_id}")
         if mode != cls._MODE:
             hint = "Batch.from_id" if mode == Mode.BATCH else "Session.from_id"
             raise InvalidInputError(
                 f"{session_id} has mode {mode!r}, and {cls.__name__} is for mode "
                 f"{cls._MODE.value!r}; use {hint}"
             )
-        own = found.get("backend_name")
+        own = known(found.backend_name)
         if device not in {None, own}:
             raise InvalidInputError(
                 f"session {session_id} is on backend {own!r}, not on {device!r}"
             )
-        session._session_id = str(found["id"])
-        session._active = found["state"] != SessionState.CLOSED
+        session._session_id = found.id
+        session._active = found.state != SessionState.CLOSED
         if own:
             session._device = session._service.backend(own)
         if use_fractional_gates is not None:
@@ -329,7 +334,7 @@ class Session:
     def backend(self) -> str | None:
         """Return the name of its backend; None if the service has not said yet."""
         if self._device is None:
-            name = self._json().get("backend_name")
+            name = self._document().backend_name
             self._device = self._service.backend(name) if name else None
         return None if self._device is None else str(self._device.name)
 
@@ -345,8 +350,9 @@ class Session:
         """
         if self._session_id is None:
             return None
-        found = self._json()
-        return session_status(found["state"], accepting_jobs=bool(found["accepting_jobs"]))
+        found = self._document()
+        state = required(found.state, "state", f"GET /sessions/{self._session_id}")
+        return session_status(state, accepting_jobs=bool(found.accepting_jobs))
 
     def details(self) -> SessionDetails | None:
         """Return everything that the service knows about it (GET /sessions/{id}).
@@ -371,7 +377,7 @@ class Session:
         """
         if self._session_id is None:
             return None
-        return details_of(self._json())
+        return details_of(self._document())
 
     def usage(self) -> float | None:
         """Return its usage so far, in seconds (`elapsed_time` of GET /sessions/{id}).
@@ -380,7 +386,7 @@ class Session:
             For a session the time that it was active, for a batch the device time of its jobs;
             None if the service has no figure, or if the backend is a simulator.
         """
-        return None if self._session_id is None else self._json().get("elapsed_time")
+        return None if self._session_id is None else known(self._document().elapsed_time)
 
     def cache_info(self) -> CacheInfo | None:
         """Return the figures of the runtime's cache, which makes the session's iterations fast.
@@ -391,7 +397,10 @@ class Session:
             how many seconds it had taken to make what was found. None if the service does not say,
             or if the backend is a simulator.
         """
-        return None if self._session_id is None else (self._json().get(EXTRA) or {}).get("cache")
+        if self._session_id is None:
+            return None
+        extras = self._document().qsession or SessionExtrasDocument()
+        return cache_info_of(extras.cache) if extras.cache else None
 
     def jobs(self) -> list[RuntimeJob]:
         """List its jobs, the oldest first, each once, including those sent by other programs.
@@ -403,8 +412,9 @@ class Session:
                 return list(self._own_jobs)
         if "watch" in self._service.features:
             # One response holds them all, so none can be missed between two pages.
-            found = self._service.api.watch(self._session_id) or {"jobs": []}
-            return [RuntimeJob(self._service, job["id"], data=job) for job in found["jobs"]]
+            found = self._service.api.watch(self._session_id)
+            jobs = [] if found is None else found.jobs
+            return [RuntimeJob(self._service, job.document.id, data=job) for job in jobs]
         return self._service.jobs(limit=None, session_id=self._session_id, descending=False)
 
     # Running jobs, and ending
@@ -578,7 +588,7 @@ class Session:
         self._lock = forking.Lock()
         self._own_jobs: list[RuntimeJob] = []
 
-    def _created(self, device: Backend, seconds: int | None) -> dict[str, Any]:
+    def _created(self, device: Backend, seconds: int | None) -> SessionDocument:
         instance = service_of(device).active_account()["instance"]
         return device.service.api.create_session(
             {
@@ -596,7 +606,7 @@ class Session:
         device: Backend,
         seconds: int | None,
         refused: PlanError,
-    ) -> dict[str, Any]:
+    ) -> SessionDocument:
         """Open it in another instance of the account whose plan has sessions.
 
         Raises:
@@ -622,9 +632,9 @@ class Session:
     def _name_as_tag(self) -> list[str]:
         return [self.name] if self.name and self.name not in self._tags else []
 
-    def _json(self) -> dict[str, Any]:
+    def _document(self) -> SessionDocument:
         if self._session_id is None:
-            return {}
+            return SessionDocument(id="")
         return self._service.api.session(self._session_id)
 
     def _close(self) -> None:
@@ -679,7 +689,7 @@ class Session:
         except QSessionError:
             logger.info("Session %s: its jobs cannot be counted", self._session_id, exc_info=True)
             return "takes no more jobs"
-        left = int(page["count"])
+        left = page.count
         if not left:
             return "closed: all its jobs are over"
         return f"takes no more jobs; {left} unfinished {'one goes' if left == 1 else 'ones go'} on"
@@ -722,7 +732,7 @@ def find_session(
     else:
         session_id, service = adopted_session(session)
     service, found = service.find_session(session_id)
-    return (Batch if found["mode"] == Mode.BATCH else Session).from_id(session_id, service)
+    return (Batch if found.mode == Mode.BATCH else Session).from_id(session_id, service)
 
 
 def _refused(error: ServiceError, max_time: int | str | timedelta | None) -> QSessionError:

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, TypedDict, cast
 
-from msgspec import UNSET
+from msgspec import to_builtins
 
-from qsession_widget.wire.documents import UsageDocument, WorkloadDocument, read
+from qsession_widget.wire.documents import UsageDocument, WorkloadDocument, known, read
 from qsession_widget.wire.states import Mode
 
 if TYPE_CHECKING:
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
     from msgspec import UnsetType
 
+    from qsession_widget.wire.documents import CacheDocument, SessionDocument
 
 _DETAILS = {
     "id": "id",
@@ -33,7 +34,7 @@ _DETAILS = {
     "mode": "mode",
     "usage_time": "elapsed_time",
 }
-"""Each key of `details()`, and its field in the JSON of GET /sessions/{id}."""
+"""Each key of `details()`, and its field of `SessionDocument`."""
 
 
 class Change(TypedDict):
@@ -71,10 +72,20 @@ class CacheInfo(TypedDict):
     seconds_saved: float
 
 
-def details_of(found: Mapping[str, Any]) -> SessionDetails:
-    """Return the dict of `Session.details()` for the JSON of GET /sessions/{id}."""
-    values = {key: found.get(field) for key, field in _DETAILS.items()}
-    return cast("SessionDetails", {**values, "timestamps": found.get("timestamps") or []})
+def details_of(session: SessionDocument) -> SessionDetails:
+    """Return the dict of `Session.details()`."""
+    values = {key: known(getattr(session, field)) for key, field in _DETAILS.items()}
+    timestamps = [to_builtins(each) for each in session.timestamps or []]
+    return cast("SessionDetails", {**values, "timestamps": timestamps})
+
+
+def cache_info_of(cache: CacheDocument) -> CacheInfo:
+    """Return the dict of `Session.cache_info()`."""
+    return {
+        "hits": cache.hits or 0,
+        "misses": cache.misses or 0,
+        "seconds_saved": cache.seconds_saved or 0.0,
+    }
 
 
 @dataclass(frozen=True)
@@ -105,19 +116,25 @@ class SessionSummary:
 
     @classmethod
     def from_json(cls, found: Mapping[str, Any]) -> SessionSummary:
-        """Parse an entry of GET /workloads."""
-        document = read(WorkloadDocument, found)
-        used = (document.usage or UsageDocument()).qpu_charge_time_seconds
-        accepting = document.accepting_jobs
+        """Parse an entry of GET /workloads.
+
+        Raises:
+            CodecError: if it has no id.
+        """
+        return cls.of(read(WorkloadDocument, found))
+
+    @classmethod
+    def of(cls, document: WorkloadDocument) -> SessionSummary:
+        """Return the summary of an entry of GET /workloads."""
         return cls(
             id=document.id,
             mode=Mode.BATCH.value if document.mode == Mode.BATCH else Mode.DEDICATED.value,
             backend_name=document.backend or None,
             status=document.status or "",
-            accepting_jobs=None if accepting is UNSET else accepting,
+            accepting_jobs=known(document.accepting_jobs),
             created_at=_time(document.created),
             ended_at=_time(document.ended),
-            usage_seconds=None if used is UNSET else used,
+            usage_seconds=known((document.usage or UsageDocument()).qpu_charge_time_seconds),
             tags=tuple(document.tags or ()),
         )
 

@@ -54,10 +54,10 @@ class Administration:
         found: dict[str, None] = {}
         offset = 0
         while True:
-            page = self._api.jobs(pending="true", include_mocks="true", limit=_PAGE, offset=offset)[
-                "jobs"
-            ]
-            found.update(dict.fromkeys(job["id"] for job in page))
+            page = self._api.jobs(
+                pending="true", include_mocks="true", limit=_PAGE, offset=offset
+            ).jobs
+            found.update(dict.fromkeys(job.document.id for job in page))
             if len(page) < _PAGE:
                 return list(found)
             offset += len(page)

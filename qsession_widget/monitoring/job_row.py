@@ -5,27 +5,23 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from math import isfinite
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from msgspec import UNSET
 
 from qsession_widget.monitoring.redaction import without_secrets
 from qsession_widget.wire.documents import (
     EstimateDocument,
-    JobDocument,
     JobExtrasDocument,
     JobStateDocument,
     ProgramDocument,
-    read,
 )
 from qsession_widget.wire.states import FINAL_JOB_STATES, PANEL_STAGES, JobState
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from msgspec import UnsetType
 
-    from qsession_widget.wire.documents import StagesDocument
+    from qsession_widget.wire.documents import JobDocument, StagesDocument
 
 SUB_STATUSES = tuple(stage.value for stage in PANEL_STAGES)
 """What a running job may be doing, in this order; only the local runtime says it."""
@@ -80,17 +76,16 @@ class JobRow:
     estimate: Estimate | None = None
 
     @classmethod
-    def from_json(
-        cls, job: Mapping[str, Any], now: datetime | None = None, pubs: int | None = None
+    def of(
+        cls, document: JobDocument, now: datetime | None = None, pubs: int | None = None
     ) -> JobRow:
-        """Build a row from the JSON of GET /jobs/{id}.
+        """Build the row of a job.
 
         Args:
-            job: the JSON. Only the local runtime sends the key "qsession".
+            document: the job as the service sent it. Only the local runtime sends `qsession`.
             now: the service's time when it sent this; without it there is no estimate.
             pubs: how many pubs it has, if this process has sent it.
         """
-        document = read(JobDocument, job)
         extras = document.qsession or JobExtrasDocument()
         state = document.state or JobStateDocument()
         program = document.program or ProgramDocument()

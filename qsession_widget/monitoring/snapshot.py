@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Any
 
 from msgspec import UNSET
 
+from qsession_widget.client.session_info import details_of
 from qsession_widget.monitoring.job_list import JobList
 from qsession_widget.monitoring.job_row import parse_time, seconds_of
-from qsession_widget.wire.documents import (
-    CacheDocument,
-)
+from qsession_widget.wire.documents import CacheDocument, SessionDocument
+from qsession_widget.wire.states import SessionState
 
 if TYPE_CHECKING:
     from msgspec import UnsetType
@@ -119,6 +119,10 @@ class Holder:
     kernel_gone: bool = False
 
 
+NO_SESSION = SessionDocument(id="")
+"""A session of which nothing is known."""
+
+
 @dataclass(frozen=True)
 class Snapshot:
     """A session at one moment.
@@ -127,7 +131,8 @@ class Snapshot:
         key: the session's client-side key.
         session_id: None on a simulator.
         status: as `Session.status()` returns it; None on a simulator, or while not known.
-        details: as `Session.details()`; empty on a simulator, or while not known.
+        session: the session as the service sent it; `NO_SESSION` on a simulator, or while not
+            known.
         jobs: oldest first.
         now: the service's time.
         seen_at: this machine's time of the monitor's last round.
@@ -154,7 +159,7 @@ class Snapshot:
     simulator: bool
     link: Link
     status: str | None = None
-    details: dict[str, Any] = field(default_factory=dict)
+    session: SessionDocument = NO_SESSION
     jobs: JobList = field(default_factory=JobList)
     now: datetime = field(default_factory=lambda: datetime.now(UTC))
     rate: float = 1.0
@@ -174,18 +179,18 @@ class Snapshot:
     every_seconds: float = 2.0
 
     @property
+    def details(self) -> dict[str, Any]:
+        """What `Session.details()` returns; empty on a simulator, or while not known."""
+        return {} if self.session is NO_SESSION else dict(details_of(self.session))
+
+    @property
     def ended(self) -> bool:
         """Whether the session is closed and all its jobs are final."""
-        closed = not self.simulator and self.details.get("state") == "closed"
-        return closed and not self.jobs.unfinished
+        return self.session.state == SessionState.CLOSED and not self.jobs.unfinished
 
     def count(self, state: JobState) -> int:
         """Return how many jobs are in a state."""
         return self.jobs.counts[state]
-
-    def time(self, name: str) -> datetime | None:
-        """Return one of the times in `details`."""
-        return parse_time(self.details.get(name))
 
 
 @dataclass(frozen=True)

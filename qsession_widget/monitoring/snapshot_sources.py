@@ -6,28 +6,24 @@ import time
 from dataclasses import replace
 from datetime import UTC, datetime
 from itertools import islice
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from msgspec import UNSET
 
-from qsession_widget.client.session_info import details_of
 from qsession_widget.errors import NotFoundError, QSessionError
 from qsession_widget.monitoring.job_list import JobTable
 from qsession_widget.monitoring.job_row import JobRow, parse_time
 from qsession_widget.monitoring.redaction import without_secrets
 from qsession_widget.monitoring.snapshot import CacheFigures, ServiceClock, UsageSplit
-from qsession_widget.wire import documents
-from qsession_widget.wire.documents import SessionDocument, SessionExtrasDocument
-from qsession_widget.wire.fields import EXTRA
+from qsession_widget.wire.documents import JobExtrasDocument, SessionExtrasDocument, known, required
 from qsession_widget.wire.states import JobState, session_status
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Iterable, Iterator
 
     from qsession_widget.client.session import Session
     from qsession_widget.monitoring.snapshot import Snapshot
-
-    Json = Mapping[str, Any]
+    from qsession_widget.wire.documents import JobDocument, SessionDocument
 
 WATCHED_SECONDS = 1.0
 """Length of a round while the panel is looked at: the longest time between two heartbeats.
@@ -78,7 +74,7 @@ class Source(Protocol):
 
 
 class Reader:
-    """Builds snapshots from a service's JSON of a session and its jobs."""
+    """Builds snapshots from what a service sends of a session and its jobs."""
 
     def __init__(self, session: Session) -> None:
         self._session = session
@@ -86,9 +82,10 @@ class Reader:
         self._clock: ServiceClock | None = None
         self._uncounted: set[str] = set()
 
-    def _seen(self, last: Snapshot, found: Json, changed: Iterable[Json]) -> Snapshot:
+    def _seen(
+        self, last: Snapshot, session: SessionDocument, changed: Iterable[JobDocument]
+    ) -> Snapshot:
         """Return a snapshot of a session, with those of its jobs that may have changed."""
-        session = documents.read(SessionDocument, found)
         extras = session.qsession or SessionExtrasDocument()
         self._clock = ServiceClock.read(extras, self._session.service.server_time())
         self._read(changed)
@@ -96,25 +93,24 @@ class Reader:
             last,
             backend_name=session.backend_name or last.backend_name,
             status=session_status(session.state or "", accepting_jobs=bool(session.accepting_jobs)),
-            details=dict(details_of(found)),
+            session=session,
             jobs=self._jobs.listed(),
             now=self._clock.shown,
             rate=self._clock.rate,
             details_at=parse_time(extras.now),
             created_at=parse_time(extras.created_at),
-            first_job_seconds=None if extras.first_job_ttl is UNSET else extras.first_job_ttl,
+            first_job_seconds=known(extras.first_job_ttl),
             state_reason=without_secrets(session.state_reason or "") or None,
             usage=UsageSplit.read(extras.usage),
             cache=CacheFigures.read(extras.cache),
             policy=extras.policy or None,
         )
 
-    def _read(self, jobs: Iterable[Json]) -> None:
+    def _read(self, jobs: Iterable[JobDocument]) -> None:
         """Take over jobs that the service has just sent."""
         now = None if self._clock is None else self._clock.now()
         for job in jobs:
-            pubs = self._session.service.pub_count(str(job["id"]))
-            row = JobRow.from_json(job, now, pubs)
+            row = JobRow.of(job, now, self._session.service.pub_count(job.id))
             self._jobs.put(row)
             if row.pubs is None:
                 self._uncounted.add(row.id)
@@ -171,12 +167,13 @@ class OnService(Reader):
             wait_seconds=WATCHED_SECONDS if hold and since else 0.0,
         )
         if found is not None:
+            changed = [job.document for job in found.jobs]
             if not since:
-                self._drop(self._jobs.ids() - {str(job["id"]) for job in found["jobs"]})
-            self._drop(found.get("deleted") or ())
-            self._revision = found["revision"]
-            self._estimates.learn(found["jobs"])
-            seen = self._seen(last, found["session"], found["jobs"])
+                self._drop(self._jobs.ids() - {job.id for job in changed})
+            self._drop(found.deleted)
+            self._revision = found.revision
+            self._estimates.learn(changed)
+            seen = self._seen(last, found.session, changed)
         elif self._clock is not None and self._clock.rate > 0:
             seen = replace(last, now=self._clock.now())
         else:
@@ -194,7 +191,7 @@ class OnService(Reader):
         found = self._session.service.api.jobs(
             session_id=seen.session_id, pending="true", sort="ASC", limit=ESTIMATED_JOBS
         )
-        self._read(found["jobs"])
+        self._read(job.document for job in found.jobs)
 
 
 class _Pace:
@@ -219,7 +216,7 @@ class _Polls(Reader):
 
     def __init__(self, session: Session) -> None:
         super().__init__(session)
-        self._body: Json | None = None
+        self._body: SessionDocument | None = None
         self._etag: str | None = None
         self._pace = _Pace()
 
@@ -229,14 +226,15 @@ class _Polls(Reader):
         first = self._body is None
         polled = api.session_if_changed(session_id, etag=self._etag)
         before = self._gist()
-        self._body = self._body if polled.body is None else polled.body
-        self._etag = polled.etag
+        # Without a body nothing has changed; the first request, without an ETag, always has one.
+        session = required(polled.body or self._body, "id", f"GET /sessions/{session_id}")
+        self._body, self._etag = session, polled.etag
         if first:
             self._list_all()
         else:
             self._follow(session_id)
         self._count_pubs()
-        seen = self._seen(last, self._body or {}, ())
+        seen = self._seen(last, session, ())
         self._pace.after(changed=self._gist() != before or not hold)
         return seen
 
@@ -246,39 +244,41 @@ class _Polls(Reader):
 
     def _gist(self) -> tuple[object, ...]:
         """Return what counts as a change. The time does not, since it always changes."""
-        session = self._body or {}
-        return session.get("state"), session.get("accepting_jobs"), self._jobs.listed()
+        session = self._body
+        said = None if session is None else (session.state, session.accepting_jobs)
+        return said, self._jobs.listed()
 
     def _list_all(self) -> None:
-        found = [job.data for job in self._session.jobs()]
-        self._drop(self._jobs.ids() - {str(job["id"]) for job in found})
+        found = [job.document for job in self._session.jobs()]
+        self._drop(self._jobs.ids() - {job.id for job in found})
         self._read(found)
 
     def _follow(self, session_id: str) -> None:
         """Find what has changed, with as few requests as possible."""
         api = self._session.service.api
-        fresh = api.jobs(session_id=session_id, limit=1)["count"] - len(self._jobs)
+        fresh = api.jobs(session_id=session_id, limit=1).count - len(self._jobs)
         if not 0 <= fresh <= PAGE:
             self._list_all()
             return
         if fresh:
-            self._read(reversed(api.jobs(session_id=session_id, limit=fresh)["jobs"]))
+            newest = api.jobs(session_id=session_id, limit=fresh).jobs
+            self._read(job.document for job in reversed(newest))
         waiting = self._jobs.unfinished()
         if not waiting:
             return
         page = api.jobs(session_id=session_id, pending="true", sort="ASC", limit=OLDEST_PENDING)
-        listed = {str(job["id"]) for job in page["jobs"]}
+        listed = {job.document.id for job in page.jobs}
         whole = len(listed) < OLDEST_PENDING
         # Jobs before the last listed one that are not listed themselves are final by now.
-        known = [number for number, job_id in enumerate(waiting) if job_id in listed]
-        reach = len(waiting) if whole else max(known, default=-1) + 1
+        places = [number for number, job_id in enumerate(waiting) if job_id in listed]
+        reach = len(waiting) if whole else max(places, default=-1) + 1
         gone = [job_id for job_id in waiting[:reach] if job_id not in listed]
         left = len(waiting) - len(gone) + len(listed - set(waiting))
-        if len(gone) > MOST_ASKED or (not whole and page["count"] != left):
+        if len(gone) > MOST_ASKED or (not whole and page.count != left):
             self._list_all()
             return
-        self._read(page["jobs"])
-        self._read(_bodies(self._session, gone))
+        self._read(job.document for job in page.jobs)
+        self._read(_documents(self._session, gone))
 
 
 class _Estimates:
@@ -289,11 +289,12 @@ class _Estimates:
         self._outdated = False
         self._next_at = 0.0
 
-    def learn(self, changed: Iterable[Json]) -> None:
+    def learn(self, changed: Iterable[JobDocument]) -> None:
         """Record jobs that have changed."""
         for job in changed:
             self._outdated = True
-            self._sent = self._sent or "estimate" in (job.get(EXTRA) or {})
+            extras = job.qsession or JobExtrasDocument()
+            self._sent = self._sent or extras.estimate is not UNSET
 
     def due(self, seen: Snapshot) -> bool:
         """Return True once after a change, and only if a job is queued."""
@@ -321,7 +322,7 @@ class OwnJobs(Reader):
             self._read(self._listed(set(unseen), len(jobs)))
             unseen = [job_id for job_id in unseen if job_id not in self._jobs]
         waiting = self._jobs.unfinished()
-        self._read(_bodies(self._session, [*unseen[:MOST_ASKED], *self._some(waiting)]))
+        self._read(_documents(self._session, [*unseen[:MOST_ASKED], *self._some(waiting)]))
         self._pace.after(changed=self._jobs.listed() is not before or not hold)
         return replace(last, jobs=self._jobs.listed(), now=datetime.now(UTC))
 
@@ -341,25 +342,26 @@ class OwnJobs(Reader):
         self._turn = (self._turn + half) % len(rest)
         return [*waiting[:half], *islice([*rest, *rest], self._turn, self._turn + half)]
 
-    def _listed(self, wanted: set[str], most: int) -> list[Json]:
+    def _listed(self, wanted: set[str], most: int) -> list[JobDocument]:
         """List jobs of the backend until the wanted ones are among them."""
-        found: dict[str, Json] = {}
+        found: dict[str, JobDocument] = {}
         for offset in range(0, most + PAGE, PAGE):
             page = self._session.service.api.jobs(
                 backend=self._session.backend(), limit=PAGE, offset=offset
-            )["jobs"]
-            found.update({str(job["id"]): job for job in page if str(job["id"]) in wanted})
+            ).jobs
+            listed = (job.document for job in page)
+            found.update({job.id: job for job in listed if job.id in wanted})
             if len(found) == len(wanted) or len(page) < PAGE:
                 break
         return [found[job_id] for job_id in reversed(found)]
 
 
-def _bodies(session: Session, job_ids: Iterable[str]) -> Iterator[Json]:
-    """Yield the JSON of jobs by their ids; deleted jobs are left out."""
+def _documents(session: Session, job_ids: Iterable[str]) -> Iterator[JobDocument]:
+    """Yield jobs by their ids; deleted jobs are left out."""
     for job_id in job_ids:
         try:
             body = session.service.api.job(job_id).body
         except NotFoundError:
             continue
         if body is not None:
-            yield body
+            yield body.document

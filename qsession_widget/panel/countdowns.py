@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
+from qsession_widget.monitoring.job_row import parse_time
+from qsession_widget.wire.documents import known
 from qsession_widget.wire.states import JobState, SessionState
 
 if TYPE_CHECKING:
@@ -45,7 +47,7 @@ LABELS = {
 
 def countdowns(snapshot: Snapshot) -> list[Countdown]:
     """Return the deadlines of a session, the nearest consequence first."""
-    if snapshot.simulator or snapshot.details.get("state") == SessionState.CLOSED:
+    if snapshot.simulator or snapshot.session.state == SessionState.CLOSED:
         return []
     found = (_to_first_job(snapshot), _to_idle(snapshot), _to_max_time(snapshot))
     return [countdown for countdown in found if countdown is not None]
@@ -58,29 +60,31 @@ def idle_since(snapshot: Snapshot) -> datetime | None:
     kept the session busy until then.
     """
     busy = snapshot.count(JobState.QUEUED) or snapshot.count(JobState.RUNNING)
-    if busy or snapshot.details.get("state") != SessionState.ACTIVE:
+    if busy or snapshot.session.state != SessionState.ACTIVE:
         return None
-    ends = (snapshot.time("last_job_completed"), snapshot.jobs.last_end)
+    last = parse_time(snapshot.session.last_job_completed)
+    ends = (last, snapshot.jobs.last_end)
     return max((when for when in ends if when is not None), default=None)
 
 
 def _to_first_job(snapshot: Snapshot) -> Countdown | None:
     if (
-        snapshot.time("started_at") is not None
+        parse_time(snapshot.session.started_at) is not None
         or snapshot.count(JobState.QUEUED)
-        or not snapshot.details.get("accepting_jobs")
+        or not snapshot.session.accepting_jobs
     ):
         return None
     return _from("first_job", snapshot.created_at, snapshot.first_job_seconds)
 
 
 def _to_idle(snapshot: Snapshot) -> Countdown | None:
-    seconds = snapshot.details.get("interactive_timeout")
+    seconds = known(snapshot.session.interactive_ttl)
     return _from("interactive", idle_since(snapshot), seconds)
 
 
 def _to_max_time(snapshot: Snapshot) -> Countdown | None:
-    return _from("max", snapshot.time("started_at"), snapshot.details.get("max_time"))
+    session = snapshot.session
+    return _from("max", parse_time(session.started_at), known(session.max_ttl))
 
 
 def _from(kind: str, start: datetime | None, seconds: float | None) -> Countdown | None:

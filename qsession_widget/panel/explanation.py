@@ -14,10 +14,13 @@ from typing import TYPE_CHECKING, NamedTuple
 from qsession_widget.monitoring.job_row import parse_time
 from qsession_widget.panel.countdowns import idle_since
 from qsession_widget.panel.formatting import whole_duration
+from qsession_widget.wire.documents import known
 from qsession_widget.wire.states import JobState, Mode, SessionState
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    from msgspec import UnsetType
 
     from qsession_widget.monitoring.snapshot import Snapshot
 
@@ -78,9 +81,10 @@ class Evidence:
 
     def __init__(self, snapshot: Snapshot) -> None:
         self.snapshot = snapshot
-        self.state = snapshot.details.get("state")
-        self.accepting = bool(snapshot.details.get("accepting_jobs"))
-        self.batch = snapshot.details.get("mode") == Mode.BATCH
+        self.session = snapshot.session
+        self.state = known(self.session.state)
+        self.accepting = bool(self.session.accepting_jobs)
+        self.batch = self.session.mode == Mode.BATCH
         self.queued = snapshot.count(JobState.QUEUED)
         self.running = snapshot.count(JobState.RUNNING)
 
@@ -89,51 +93,47 @@ class Evidence:
         """The reason that the service gives."""
         return self.snapshot.state_reason
 
-    def at(self, name: str) -> tuple[Part, ...]:
-        """Return " at TIME" for one of the session's times; empty if it is not known."""
-        when = self.snapshot.time(name)
-        return () if when is None else (" at ", when)
-
-    def since(self, name: str) -> tuple[Part, ...]:
-        """Return " since TIME" in the same way."""
-        when = self.snapshot.time(name)
-        return () if when is None else (" since ", when)
+    @property
+    def closed(self) -> tuple[Part, ...]:
+        """Return " at TIME" for when it was closed; empty if that is not known."""
+        return _at(self.session.closed_at)
 
     @property
     def entered(self) -> tuple[Part, ...]:
         """Return " at TIME" for when it entered its present state."""
-        for stamp in reversed(self.snapshot.details.get("timestamps") or []):
-            if stamp.get("status") == self.state:
-                when = parse_time(stamp.get("timestamp"))
-                return () if when is None else (" at ", when)
+        for change in reversed(self.session.timestamps or []):
+            if change.status == self.state:
+                return _at(change.timestamp)
         return ()
 
     @property
     def timed_out(self) -> bool:
         """Whether the maximum time had run out when it was closed."""
-        started, closed = self.snapshot.time("started_at"), self.snapshot.time("closed_at")
-        most = self.snapshot.details.get("max_time")
+        started, closed = parse_time(self.session.started_at), parse_time(self.session.closed_at)
+        most = known(self.session.max_ttl)
         if started is None or closed is None or most is None:
             return False
         return closed - started >= timedelta(seconds=most)
 
-    def seconds(self, name: str) -> str:
-        """Return one of the session's durations as text."""
-        return whole_duration(self.snapshot.details.get(name))
+
+def _at(time: str | UnsetType | None) -> tuple[Part, ...]:
+    """Return " at TIME"; empty if the time is not known."""
+    when = parse_time(time)
+    return () if when is None else (" at ", when)
 
 
 def _closed(evidence: Evidence) -> tuple[Part, ...]:
     because = f": {evidence.reason}" if evidence.reason else ", and takes no jobs"
-    return ("Closed", *evidence.at("closed_at"), f"{because}.")
+    return ("Closed", *evidence.closed, f"{because}.")
 
 
 def _timed_out(evidence: Evidence) -> tuple[Part, ...]:
-    length = evidence.seconds("max_time")
-    return ("Closed", *evidence.at("closed_at"), f": its maximum time of {length} was over.")
+    length = whole_duration(known(evidence.session.max_ttl))
+    return ("Closed", *evidence.closed, f": its maximum time of {length} was over.")
 
 
 def _inactive(evidence: Evidence) -> tuple[Part, ...]:
-    timeout = evidence.seconds("interactive_timeout")
+    timeout = whole_duration(known(evidence.session.interactive_ttl))
     because = evidence.reason or f"it had no job for {timeout}"
     if evidence.queued:
         waits = (
@@ -162,7 +162,7 @@ def _unused(evidence: Evidence) -> tuple[Part, ...]:
 
 
 def _first_waits(evidence: Evidence) -> tuple[Part, ...]:
-    length = evidence.seconds("max_time")
+    length = whole_duration(known(evidence.session.max_ttl))
     sentence = (
         f"Pending: {_jobs(evidence.queued, 'waits', 'wait')} in the normal queue; when the first "
         f"starts, the maximum time of {length} and usage begin."
@@ -178,9 +178,10 @@ def _draining(evidence: Evidence) -> tuple[Part, ...]:
 
 
 def _time_is_up(evidence: Evidence) -> tuple[Part, ...]:
+    length = whole_duration(known(evidence.session.active_ttl))
     sentence = (
-        f"The active time of {evidence.seconds('active_timeout')} ran out while a job runs; when "
-        "it ends, the session goes idle and the next job waits in the normal queue."
+        f"The active time of {length} ran out while a job runs; when it ends, the session goes "
+        "idle and the next job waits in the normal queue."
     )
     return (sentence,)
 
@@ -212,7 +213,7 @@ def _next_starts(evidence: Evidence) -> tuple[Part, ...]:
 
 def _idle(evidence: Evidence) -> tuple[Part, ...]:
     since = idle_since(evidence.snapshot)
-    timeout = evidence.snapshot.details.get("interactive_timeout")
+    timeout = known(evidence.session.interactive_ttl)
     usage = "no usage meanwhile" if evidence.batch else "usage goes on until then"
     if since is None or timeout is None:
         return (f"In progress: no job is queued or runs; {usage}.",)

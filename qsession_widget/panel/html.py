@@ -5,6 +5,8 @@ from __future__ import annotations
 from html import escape
 from typing import TYPE_CHECKING
 
+from msgspec import UNSET
+
 from qsession_widget.panel.countdowns import countdowns
 from qsession_widget.panel.explanation import why
 from qsession_widget.panel.formatting import (
@@ -47,7 +49,7 @@ def as_html(snapshot: Snapshot) -> str:
     left = (
         f"{each.label.lower()}: {countdown(each, snapshot.now)}" for each in countdowns(snapshot)
     )
-    costs = [] if snapshot.details.get("usage_time") is None else [f"usage: {usage(snapshot)}"]
+    costs = [] if snapshot.session.elapsed_time is UNSET else [f"usage: {usage(snapshot)}"]
     kept = [] if snapshot.cache is None else [f"cache: {cache(snapshot.cache)}"]
     known = ", ".join((job_counts(snapshot.jobs), *left, *costs, *kept))
     seen = escape(f"{known}, as of {clock_time(snapshot.now)}")

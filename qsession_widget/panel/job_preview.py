@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from qiskit.primitives import BitArray
 
+from qsession_widget.wire.documents import JobStateDocument, UsageDocument, known
 from qsession_widget.wire.states import JobState
 
 if TYPE_CHECKING:
@@ -47,21 +48,18 @@ def peek(job: RuntimeJob) -> dict[str, Any]:
     Raises:
         QSessionError: the service does not answer, or its answer cannot be read.
     """
-    data = job.data
-    state = data.get("state") or {}
-    usage = data.get("usage") or {}
+    state = job.document.state or JobStateDocument()
+    usage = job.document.usage or UsageDocument()
     notes: list[str] = []
     pubs, options = _inputs(job, notes)
     pubs = job.service.pub_count(job.job_id()) if pubs is None else pubs
-    results = _results(job, notes) if state.get("status") == JobState.COMPLETED else []
+    results = _results(job, notes) if state.status == JobState.COMPLETED else []
     return {
         "job_id": job.job_id(),
         "code": f"service.job({job.job_id()!r}).result()",
-        "reason": _short(state.get("reason"), LONGEST_TEXT),
+        "reason": _short(known(state.reason), LONGEST_TEXT),
         "tags": [_short(tag, LONGEST_LABEL) for tag in job.tags[:MOST_ROWS]],
-        "usage": usage.get("qpu_charge_time_seconds")
-        if usage.get("status") == "complete"
-        else None,
+        "usage": known(usage.qpu_charge_time_seconds) if usage.status == "complete" else None,
         "pubs": pubs,
         "options": options,
         "notes": notes,
@@ -90,7 +88,7 @@ def _flat(options: Mapping[str, Any], prefix: str = "") -> Iterator[list[str]]:
 
 
 def _results(job: RuntimeJob, notes: list[str]) -> list[dict[str, Any]]:
-    if job.data.get("private"):
+    if job.private:
         notes.append("It is private: its result is given once, so it is not fetched here.")
         return []
     text = job.service.api.short_results(job.job_id(), _LARGEST_RESULT)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from msgspec import UNSET
+
 from qsession_widget.panel.countdowns import countdowns
 from qsession_widget.panel.explanation import why
 from qsession_widget.panel.formatting import (
@@ -34,7 +36,7 @@ def as_text(snapshot: Snapshot) -> str:
     lines.extend(
         f"  {each.label.lower()}: {countdown(each, snapshot.now)}" for each in countdowns(snapshot)
     )
-    if snapshot.details.get("usage_time") is not None:
+    if snapshot.session.elapsed_time is not UNSET:
         lines.append(f"  usage: {usage(snapshot)}")
     if snapshot.cache is not None:
         lines.append(f"  cache: {cache(snapshot.cache)}")

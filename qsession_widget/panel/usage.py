@@ -6,6 +6,7 @@ import math
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from qsession_widget.wire.documents import known
 from qsession_widget.wire.states import JobState, Mode, SessionState
 
 if TYPE_CHECKING:
@@ -29,11 +30,9 @@ def spent(snapshot: Snapshot) -> tuple[float | None, UsageSplit | None]:
     The service counts jobs that have ended, up to its last response. The time since then, and the
     stages of running jobs, are added here.
     """
-    total, split = snapshot.details.get("usage_time"), snapshot.usage
-    goes_on = (
-        snapshot.details.get("mode") == Mode.DEDICATED
-        and snapshot.details.get("state") in _COUNTING
-    )
+    session, split = snapshot.session, snapshot.usage
+    total = known(session.elapsed_time)
+    goes_on = session.mode == Mode.DEDICATED and session.state in _COUNTING
     if total is None or snapshot.details_at is None or not goes_on:
         return total, split
     since = _seconds(snapshot.details_at, snapshot.now)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from qsession_widget.wire.documents import known
 from qsession_widget.wire.states import JobState, Mode, SessionState
 
 if TYPE_CHECKING:
@@ -31,9 +32,9 @@ def word(snapshot: Snapshot) -> str:
         return SIMULATOR
     busy = snapshot.count(JobState.RUNNING) + snapshot.count(JobState.QUEUED) > 0
     return state_word(
-        snapshot.details.get("state"),
-        accepting_jobs=snapshot.details.get("accepting_jobs"),
-        mode=snapshot.details.get("mode"),
+        known(snapshot.session.state),
+        accepting_jobs=known(snapshot.session.accepting_jobs),
+        mode=known(snapshot.session.mode),
         busy=busy,
     )
 
@@ -62,8 +63,7 @@ def state_word(
         return UNKNOWN
     if accepting_jobs is False and state != SessionState.CLOSED:
         return CLOSING
-    known = next((word for name, word in words.items() if name == state), None)
-    return known or state.capitalize()
+    return next((word for name, word in words.items() if name == state), state.capitalize())
 
 
 def api_words(state: str | None, status: str | None) -> str:

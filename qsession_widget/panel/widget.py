@@ -29,6 +29,7 @@ from qsession_widget.panel.job_columns import milliseconds
 from qsession_widget.panel.job_preview import LONGEST_TEXT, peek
 from qsession_widget.panel.still import Still
 from qsession_widget.panel.text import as_text
+from qsession_widget.wire.documents import known
 
 if TYPE_CHECKING:
     from qiskit_ibm_runtime import Session as OfficialSession
@@ -378,11 +379,11 @@ def _head(snapshot: Snapshot) -> dict[str, Any]:
         "session_id": snapshot.session_id,
         "backend_name": snapshot.backend_name,
         "simulator": snapshot.simulator,
-        "mode": snapshot.details.get("mode"),
+        "mode": known(snapshot.session.mode),
         "policy": snapshot.policy,
         "status": snapshot.status,
-        "state": snapshot.details.get("state"),
-        "accepting_jobs": snapshot.details.get("accepting_jobs"),
+        "state": known(snapshot.session.state),
+        "accepting_jobs": known(snapshot.session.accepting_jobs),
         "details": snapshot.details,
         "name": snapshot.name,
         "holder": _holder(snapshot),

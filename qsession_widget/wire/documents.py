@@ -8,14 +8,22 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from functools import cache
+from http import HTTPStatus
 from typing import Annotated, Any, ClassVar, TypeAlias, TypeVar, get_args, get_origin
 
-from msgspec import UNSET, Meta, Raw, Struct, UnsetType, ValidationError, convert
+from msgspec import UNSET, Meta, Raw, Struct, UnsetType, ValidationError, convert, field
 from msgspec.structs import fields
 
-from qsession_widget.errors import CodecError
+from qsession_widget.errors import CodecError, ServiceError
 from qsession_widget.wire.fields import PROGRAMS
-from qsession_widget.wire.states import JobState, Mode, SessionState, Stage
+from qsession_widget.wire.states import (
+    JOB_STATUS,
+    RAN_TOO_LONG,
+    JobState,
+    Mode,
+    SessionState,
+    Stage,
+)
 
 LARGEST = 2**53 - 1
 """The largest integer that every JSON parser, and the store, holds exactly."""
@@ -43,6 +51,7 @@ ModeName = Annotated[str, _one_of(Mode)]
 SessionStateName = Annotated[str, _one_of(SessionState)]
 JobStateName = Annotated[str, _one_of(JobState)]
 StageName = Annotated[str, _one_of(Stage)]
+Cursor = Annotated[str, Meta(extra_json_schema={"pattern": "^[0-9]{1,15}$"})]
 Payload = Annotated[Raw, Meta(extra_json_schema={"type": "object"})]
 
 
@@ -50,10 +59,12 @@ class Document(Struct):
     """A JSON object of the wire.
 
     Attributes:
-        sometimes: fields that the local runtime leaves out too; it sends all others.
+        sometimes: keys that the local runtime leaves out too; it sends all others.
+        elsewhere: keys that only other services send.
     """
 
     sometimes: ClassVar[frozenset[str]] = frozenset()
+    elsewhere: ClassVar[frozenset[str]] = frozenset()
 
 
 class UsageDocument(Document):
@@ -134,13 +145,24 @@ class ProgramDocument(Document):
 
 
 class JobStateDocument(Document):
-    """The state of a job, and why it failed or was cancelled."""
+    """The state of a job, and why it failed or was cancelled.
+
+    IBM sends the code of the reason as `reason_code` or as `reasonCode`.
+    """
 
     sometimes: ClassVar[frozenset[str]] = frozenset({"reason", "reason_code"})
+    elsewhere: ClassVar[frozenset[str]] = frozenset({"reasonCode", "reason_solution"})
 
     status: Maybe[JobStateName] = UNSET
     reason: Maybe[str] = UNSET
     reason_code: Maybe[Count] = UNSET
+    other_reason_code: Maybe[Count] = field(default=UNSET, name="reasonCode")
+    reason_solution: Maybe[str] = UNSET
+
+    @property
+    def code(self) -> int | None:
+        """The code of the reason, by either name."""
+        return known(self.reason_code or self.other_reason_code)
 
 
 class EstimateDocument(Document):
@@ -184,6 +206,7 @@ class JobDocument(Document):
     sometimes: ClassVar[frozenset[str]] = frozenset(
         {"session_id", "cost", "runtime", "private", "params"}
     )
+    elsewhere: ClassVar[frozenset[str]] = frozenset({"estimated_running_time_seconds"})
 
     id: str
     backend: Maybe[str] = UNSET
@@ -200,6 +223,18 @@ class JobDocument(Document):
     runtime: Maybe[str] = UNSET
     private: Maybe[bool] = UNSET
     params: Maybe[Payload] = UNSET
+    estimated_running_time_seconds: Maybe[float | None] = UNSET
+
+
+class CreatedJobDocument(Document):
+    """A new job, as POST /jobs returns it."""
+
+    sometimes: ClassVar[frozenset[str]] = frozenset({"session_id", "private"})
+
+    id: str
+    backend: Maybe[str] = UNSET
+    session_id: Maybe[str] = UNSET
+    private: Maybe[Annotated[bool, Meta(extra_json_schema={"const": True})]] = UNSET
 
 
 class JobTimesDocument(Document):
@@ -238,6 +273,71 @@ class WorkloadDocument(Document):
     accepting_jobs: Maybe[bool] = UNSET
 
 
+class WorkloadsDocument(Document):
+    """A page of GET /workloads.
+
+    Attributes:
+        next: cursor of the following page.
+        previous: cursor of the page before.
+    """
+
+    sometimes: ClassVar[frozenset[str]] = frozenset({"next", "previous"})
+
+    workloads: Maybe[list[WorkloadDocument]] = UNSET
+    total_count: Maybe[Count] = UNSET
+    limit: Maybe[Count] = UNSET
+    next: Maybe[Cursor] = UNSET
+    previous: Maybe[Cursor] = UNSET
+
+
+class JobsDocument(Document):
+    """A page of GET /jobs."""
+
+    jobs: Maybe[list[JobDocument]] = UNSET
+    count: Maybe[Count] = UNSET
+    limit: Maybe[Count] = UNSET
+    offset: Maybe[Count] = UNSET
+
+
+class WatchDocument(Document):
+    """A session and those of its jobs that changed, as GET /qsession/watch returns them.
+
+    Attributes:
+        revision: for the next request.
+        more: whether more jobs have changed than one answer holds.
+        deleted: ids of the jobs that were deleted.
+    """
+
+    revision: Maybe[Count] = UNSET
+    session: Maybe[SessionDocument] = UNSET
+    jobs: Maybe[list[JobDocument]] = UNSET
+    more: Maybe[bool] = UNSET
+    deleted: Maybe[list[str]] = UNSET
+    now: Maybe[Instant] = UNSET
+
+
+class InterimDocument(Document):
+    """Results of pubs of an unfinished job, as GET /qsession/jobs/{id}/interim returns them.
+
+    Attributes:
+        interim: each an encoded result.
+        next: how many there are so far, for the next request.
+        final: whether the job will never change again.
+    """
+
+    interim: Maybe[list[str]] = UNSET
+    next: Maybe[Count] = UNSET
+    final: Maybe[bool] = UNSET
+
+
+class OutcomeDocument(Document):
+    """A final job with its result, as GET /qsession/jobs/{id}/outcome returns it."""
+
+    job: Maybe[JobDocument] = UNSET
+    etag: Maybe[str] = UNSET
+    result: Maybe[str | None] = UNSET
+
+
 def read(kind: type[Kind], found: Mapping[str, Any]) -> Kind:
     """Read decoded JSON as a document, tolerantly.
 
@@ -253,19 +353,19 @@ def read(kind: type[Kind], found: Mapping[str, Any]) -> Kind:
         if not isinstance(found, Mapping):
             raise CodecError(f"a {kind.__name__} that is not an object: {error}") from error
         values = {
-            name: _read_value(wanted, found[name])
-            for name, wanted in _types(kind).items()
-            if name in found
+            name: _read_value(wanted, found[key])
+            for key, (name, wanted) in _types(kind).items()
+            if key in found
         }
         if values.get("id", UNSET) is UNSET and "id" in kind.__struct_fields__:
-            raise CodecError(f"a {kind.__name__} without an id: {error}") from error
+            raise CodecError(f"a {kind.__name__} without an 'id': {error}") from error
         return kind(**values)
 
 
 @cache
-def _types(kind: type[Document]) -> dict[str, Any]:
-    """Return the types of a document's fields, by name."""
-    return {each.encode_name: each.type for each in fields(kind)}
+def _types(kind: type[Document]) -> dict[str, tuple[str, Any]]:
+    """Return the name and the type of each of a document's fields, by its key in the JSON."""
+    return {each.encode_name: (each.name, each.type) for each in fields(kind)}
 
 
 def _read_value(wanted: Any, value: Any) -> Any:
@@ -284,3 +384,59 @@ def _read_value(wanted: Any, value: Any) -> Any:
         if text and isinstance(value, (int, float)):
             return str(value)
     return UNSET
+
+
+def known(value: T | UnsetType) -> T | None:
+    """Return the value of a field; None where it was left out."""
+    return None if value is UNSET else value
+
+
+def required(value: T | UnsetType | None, field: str, request: str) -> T:
+    """Return the value of a field that cannot be done without.
+
+    Args:
+        value: the value, as it was read.
+        field: the path of the field in the answer, for the message.
+        request: what was asked for, such as "GET /jobs/ID", for the message.
+
+    Raises:
+        ServiceError: if the answer left it out, or had a value that cannot be read.
+    """
+    if value is UNSET or value is None:
+        raise ServiceError(
+            f"{request}: the answer has no {field!r}, or one that cannot be read",
+            status_code=HTTPStatus.OK,
+        )
+    return value
+
+
+_JOB_STATES = {state.lower(): state for state in JobState}
+_ENDINGS = {
+    "completed": JobState.COMPLETED,
+    "failed": JobState.FAILED,
+    "cancelled": JobState.CANCELLED,
+    "canceled": JobState.CANCELLED,
+}
+
+
+def job_status(job: JobDocument) -> str:
+    """Return the value of `RuntimeJob.status()` for a job.
+
+    Returns:
+        "QUEUED", "RUNNING", "DONE", "ERROR" or "CANCELLED". For an unknown state, the final one
+        that the top-level `status` names ("Cancelled - Ran too long"), so that no client waits for
+        a job that has ended; else the unknown state in capitals, which is not final.
+
+    Raises:
+        ServiceError: if the service does not say in which state the job is.
+    """
+    state = job.state or JobStateDocument()
+    text = required(state.status or job.status or None, "state.status", f"GET /jobs/{job.id}")
+    summary = (job.status or text).lower()
+    found = _JOB_STATES.get(text.lower()) or _ENDINGS.get(summary.split(" ")[0])
+    if found is None:
+        return text.upper()
+    too_long = state.code == RAN_TOO_LONG
+    if found is JobState.CANCELLED and (too_long or "ran too long" in summary):
+        return JOB_STATUS[JobState.FAILED]
+    return JOB_STATUS[found]

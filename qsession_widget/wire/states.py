@@ -3,10 +3,6 @@
 from __future__ import annotations
 
 from enum import StrEnum
-from typing import TYPE_CHECKING, Any
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
 
 
 class SessionState(StrEnum):
@@ -84,38 +80,6 @@ JOB_STATUS = {
 """The values of `job.status()` for each state of the wire (as in qiskit-ibm-runtime)."""
 
 FINAL_JOB_STATUS = frozenset(JOB_STATUS[state] for state in FINAL_JOB_STATES)
-
-
-_ENDINGS = {
-    "completed": JobState.COMPLETED,
-    "failed": JobState.FAILED,
-    "cancelled": JobState.CANCELLED,
-    "canceled": JobState.CANCELLED,
-}
-
-
-def job_status(job: Mapping[str, Any]) -> str:
-    """Return the value of `RuntimeJob.status()` for a job.
-
-    Args:
-        job: JSON of GET /jobs/{id}.
-
-    Returns:
-        "QUEUED", "RUNNING", "DONE", "ERROR" or "CANCELLED". For an unknown state, the final one
-        that the top-level `status` names ("Cancelled - Ran too long"), so that no client waits for
-        a job that has ended; else the unknown state in capitals, which is not final.
-    """
-    state = job["state"]
-    text = str(state["status"])
-    known = next((known for known in JobState if known.lower() == text.lower()), None)
-    summary = str(job.get("status") or text).lower()
-    known = known or _ENDINGS.get(summary.split(" ")[0])
-    if known is None:
-        return text.upper()
-    too_long = state.get("reason_code", state.get("reasonCode")) == RAN_TOO_LONG
-    if known is JobState.CANCELLED and (too_long or "ran too long" in summary):
-        return JOB_STATUS[JobState.FAILED]
-    return JOB_STATUS[known]
 
 
 def session_status(state: str, *, accepting_jobs: bool) -> str:

@@ -252,10 +252,10 @@ CHECKS: dict[str, Callable[[Place, float], None]] = {
     "create_job": create_job,
     "create_session": create_session,
     "delete_job": delete_job,
-    "interim": of_job("/qsession/jobs/ID/interim", lambda api, job: api.interim(job)["final"]),
+    "interim": of_job("/qsession/jobs/ID/interim", lambda api, job: api.interim(job).final),
     "job": of_job("/jobs/ID", lambda api, job: api.job(job).body),
     "job_with_inputs": of_job("/jobs/ID", lambda api, job: api.job_with_inputs(job)),
-    "jobs": same("/jobs", lambda api: [each["id"] for each in api.jobs(limit=5)["jobs"]]),
+    "jobs": same("/jobs", lambda api: [each.document.id for each in api.jobs(limit=5).jobs]),
     "logs": of_job("/jobs/ID/logs", lambda api, job: api.logs(job)),
     "metrics": of_job("/jobs/ID/metrics", lambda api, job: api.metrics(job)["timestamps"]),
     "outcome": of_job("/qsession/jobs/ID/outcome", lambda api, job: api.outcome(job)),
@@ -271,9 +271,7 @@ CHECKS: dict[str, Callable[[Place, float], None]] = {
     "update_tags": update_tags,
     "usage": same("/instances/usage", lambda api: sorted(api.usage())),
     "watch": watch,
-    "workloads": same(
-        "/workloads", lambda api: [each["id"] for each in api.workloads(limit=5)["workloads"]]
-    ),
+    "workloads": same("/workloads", lambda api: api.workloads(limit=5).workloads),
 }
 """By the name of the method of `RuntimeApi`."""
 

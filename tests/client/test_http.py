@@ -321,7 +321,7 @@ def test_recovers_from_a_broken_connection_with_the_same_key() -> None:
             recover=lambda: Endpoint(other, BearerAuth("new")),
             honours_keys=True,
         )
-        assert RuntimeApi(transport).create_job("{}", key="k-1") == {"id": "j"}
+        assert RuntimeApi(transport).create_job("{}", key="k-1").id == "j"
         assert len(asked) == 1
         assert b"k-1" in asked[0]
     (request,) = script.asked
@@ -421,7 +421,8 @@ def test_a_conditional_get() -> None:
         api = RuntimeApi(transport)
         first = api.job("j", wait_seconds=20)
         second = api.job("j", etag=first.etag, wait_seconds=20)
-    assert (first.body, first.etag, first.waited) == ({"id": "j"}, '"1"', False)
+    assert first.body is not None
+    assert (first.body.json, first.etag, first.waited) == ({"id": "j"}, '"1"', False)
     assert (second.body, second.etag, second.waited) == (None, '"1"', True)
     assert "prefer" not in script.asked[0].headers, "the first request does not wait"
     assert script.asked[1].headers["prefer"] == "wait=20"
@@ -528,7 +529,9 @@ def test_a_response_to_another_request_is_repeated_or_refused(answer: Response) 
     right = JSONResponse({"id": "j"}, headers={"Content-Location": "/api/v1/jobs/j"})
     script = Script(answer, right)
     with connected(script) as transport:
-        assert RuntimeApi(transport).job("j").body == {"id": "j"}
+        found = RuntimeApi(transport).job("j").body
+    assert found is not None
+    assert found.document.id == "j"
     assert len(script.asked) == 2, "the request is repeated"
     with connected(Script(answer)) as transport, pytest.raises(ServiceUnavailableError):
         RuntimeApi(transport).job("j")

@@ -7,10 +7,13 @@ from typing import get_type_hints
 
 from qsession_widget import SessionSummary
 from qsession_widget.client.session_info import SessionDetails, details_of
+from qsession_widget.wire.documents import SessionDocument, read
 
 
 def test_details_have_every_key_whatever_the_service_says() -> None:
-    found = details_of({"id": "s", "max_ttl": 60, "elapsed_time": 1.5, "unknown": 1})
+    found = details_of(
+        read(SessionDocument, {"id": "s", "max_ttl": 60, "elapsed_time": 1.5, "unknown": 1})
+    )
     assert set(found) == set(get_type_hints(SessionDetails))
     assert (found["id"], found["max_time"], found["usage_time"]) == ("s", 60, 1.5)
     assert (found["closed_at"], found["timestamps"]) == (None, [])

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from typing import Any
 
 import pytest
 
@@ -13,8 +14,8 @@ ACTIVE = {
     "accepting_jobs": True,
     "started_at": "2026-11-22T12:00:00Z",
     "last_job_completed": "2026-11-22T12:00:30Z",
-    "max_time": 600,
-    "interactive_timeout": 60,
+    "max_ttl": 600,
+    "interactive_ttl": 60,
 }
 
 
@@ -23,7 +24,7 @@ def kinds(*jobs: object, **changes: object) -> list[str]:
 
 
 def test_an_idle_session_runs_towards_two_ends() -> None:
-    idle, most = countdowns(snapshot(job("j"), details=ACTIVE))
+    idle, most = countdowns(snapshot(job("j"), session=ACTIVE))
     assert (idle.kind, idle.ends_at) == ("interactive", NOON + timedelta(seconds=90))
     assert (most.kind, most.ends_at) == ("max", NOON + timedelta(seconds=600))
     assert idle.left_seconds(NOON + timedelta(seconds=60)) == 30
@@ -33,18 +34,18 @@ def test_an_idle_session_runs_towards_two_ends() -> None:
 
 def test_a_job_cancelled_in_the_queue_kept_it_busy() -> None:
     cancelled = job("q", "Cancelled", started_at=None, ended_at=NOON + timedelta(seconds=45))
-    idle, _ = countdowns(snapshot(job("j"), cancelled, details=ACTIVE))
+    idle, _ = countdowns(snapshot(job("j"), cancelled, session=ACTIVE))
     assert idle.ends_at == NOON + timedelta(seconds=105)
 
 
 @pytest.mark.parametrize("state", ["Queued", "Running"])
 def test_a_busy_session_is_not_idle(state: str) -> None:
-    assert kinds(job("j", state), details=ACTIVE) == ["max"]
+    assert kinds(job("j", state), session=ACTIVE) == ["max"]
 
 
 def test_a_session_without_jobs_waits_for_the_first() -> None:
-    opened = {"state": "open", "accepting_jobs": True, "max_time": 600, "started_at": None}
-    known = {"details": opened, "created_at": NOON, "first_job_seconds": 1800}
+    opened = {"state": "open", "accepting_jobs": True, "max_ttl": 600, "started_at": None}
+    known: dict[str, Any] = {"session": opened, "created_at": NOON, "first_job_seconds": 1800}
     (first,) = countdowns(snapshot(**known))
     assert (first.kind, first.ends_at) == ("first_job", NOON + timedelta(seconds=1800))
     assert kinds(job("j", "Queued"), **known) == []
@@ -52,14 +53,14 @@ def test_a_session_without_jobs_waits_for_the_first() -> None:
 
 def test_there_is_no_countdown_without_its_figures() -> None:
     opened = {"state": "open", "accepting_jobs": True}
-    assert kinds(details=opened, created_at=NOON) == []
-    assert kinds(details={**ACTIVE, "interactive_timeout": None, "max_time": None}) == []
-    assert kinds(details={**ACTIVE, "state": "inactive"}) == ["max"]
-    assert kinds(details={**ACTIVE, "state": "closed"}) == []
-    assert kinds(details={}, simulator=True) == []
+    assert kinds(session=opened, created_at=NOON) == []
+    assert kinds(session={**ACTIVE, "interactive_ttl": None, "max_ttl": None}) == []
+    assert kinds(session={**ACTIVE, "state": "inactive"}) == ["max"]
+    assert kinds(session={**ACTIVE, "state": "closed"}) == []
+    assert kinds(session={}, simulator=True) == []
 
 
 def test_text_lists_all_countdowns() -> None:
-    text = as_text(snapshot(job("j"), details=ACTIVE, now=NOON + timedelta(seconds=60)))
+    text = as_text(snapshot(job("j"), session=ACTIVE, now=NOON + timedelta(seconds=60)))
     assert "idle time left: 30.0 s of 1 min 00 s" in text
     assert "time left: 9 min 00 s of 10 min 00 s" in text

@@ -13,6 +13,7 @@ from qsession_widget.errors import ServiceError
 from qsession_widget.monitoring.job_row import JobRow
 from qsession_widget.monitoring.redaction import HIDDEN, without_secrets, without_secrets_in
 from qsession_widget.wire.discovery import Discovery
+from qsession_widget.wire.documents import JobDocument, read
 from tests.conftest import eventually
 from tests.panel.conftest import Wire, click, shown
 
@@ -77,7 +78,7 @@ def test_saved_state_does_not_identify_the_account(
 
 def test_secrets_are_removed_from_a_reason() -> None:
     job = {"id": "j", "state": {"status": "Failed", "reason": f"instance {CRN} has no access"}}
-    assert JobRow.from_json(job).reason == f"instance {HIDDEN} has no access"
+    assert JobRow.of(read(JobDocument, job)).reason == f"instance {HIDDEN} has no access"
 
 
 def test_other_texts_are_unchanged() -> None:

@@ -4,7 +4,7 @@ import io
 from contextlib import redirect_stdout
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from rich.console import Console
@@ -12,17 +12,20 @@ from rich.console import Console
 from qsession_widget import Session
 from qsession_widget.monitoring.job_list import JobList
 from qsession_widget.monitoring.job_row import JobRow
-from qsession_widget.monitoring.snapshot import Link, LinkState, Snapshot
+from qsession_widget.monitoring.snapshot import NO_SESSION, Link, LinkState, Snapshot
 from qsession_widget.panel import formatting
 from qsession_widget.panel.html import as_html
 from qsession_widget.panel.terminal import render
 from qsession_widget.panel.text import as_text
+from qsession_widget.wire.documents import SessionDocument, read
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from pathlib import Path
 
 NOON = datetime(2026, 11, 22, 12, tzinfo=UTC)
 HOSTILE = "<img src=x onerror=alert(1)>"
+ACTIVE = {"max_ttl": 600, "started_at": "2026-11-22T12:00:00Z", "state": "active"}
 
 
 def job(name: str, state: str = "Completed", **changes: object) -> JobRow:
@@ -37,7 +40,11 @@ def job(name: str, state: str = "Completed", **changes: object) -> JobRow:
     return replace(row, **changes)  # type: ignore[arg-type]
 
 
-def snapshot(*jobs: JobRow, **changes: object) -> Snapshot:
+def snapshot(
+    *jobs: JobRow, session: Mapping[str, Any] | None = None, **changes: object
+) -> Snapshot:
+    """Make a snapshot; the session's JSON is that of an active one unless it is given."""
+    found = ACTIVE if session is None else session
     seen = Snapshot(
         key="k",
         session_id="s-1",
@@ -45,7 +52,7 @@ def snapshot(*jobs: JobRow, **changes: object) -> Snapshot:
         simulator=False,
         link=Link(LinkState.LIVE, NOON),
         status="In progress, accepting new jobs",
-        details={"max_time": 600, "started_at": "2026-11-22T12:00:00Z", "state": "active"},
+        session=read(SessionDocument, {"id": "s-1", **found}) if found else NO_SESSION,
         jobs=JobList(jobs),
         now=NOON + timedelta(seconds=60),
     )
@@ -79,7 +86,7 @@ def test_html_escapes_all_that_comes_from_the_service() -> None:
         session_id=HOSTILE,
         backend_name=HOSTILE,
         status=HOSTILE,
-        details={HOSTILE: HOSTILE},
+        session={"id": HOSTILE, "mode": HOSTILE},
         link=Link(LinkState.RETRYING, NOON, HOSTILE),
     )
     html = as_html(seen)
@@ -136,7 +143,7 @@ def test_durations(seconds: float | None, text: str) -> None:
 
 def test_ended() -> None:
     closed = {"state": "closed"}
-    assert snapshot(job("j"), details=closed).ended
-    assert not snapshot(job("j", "Running"), details=closed).ended
+    assert snapshot(job("j"), session=closed).ended
+    assert not snapshot(job("j", "Running"), session=closed).ended
     assert not snapshot(job("j")).ended
-    assert not snapshot(job("j"), details={}, simulator=True).ended
+    assert not snapshot(job("j"), session={}, simulator=True).ended

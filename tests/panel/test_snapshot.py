@@ -5,6 +5,7 @@ from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
+import msgspec
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
@@ -16,7 +17,7 @@ from qsession_widget.panel import formatting
 from qsession_widget.panel.html import as_html
 from qsession_widget.panel.text import as_text
 from qsession_widget.wire import documents
-from qsession_widget.wire.documents import SessionExtrasDocument
+from qsession_widget.wire.documents import JobDocument, SessionExtrasDocument
 from tests.panel.test_renderings import NOON, job, snapshot
 
 RUNNING: dict[str, Any] = {
@@ -37,45 +38,49 @@ RUNNING: dict[str, Any] = {
 }
 
 
+def received(job: dict[str, Any]) -> JobDocument:
+    return documents.read(JobDocument, job)
+
+
 def changed(job: dict[str, Any], status: str = "Running", **extra: Any) -> dict[str, Any]:
     return {**job, "state": {"status": status}, "qsession": {**job["qsession"], **extra}}
 
 
 def test_a_job_is_read_with_its_stages() -> None:
-    row = JobRow.from_json(RUNNING, NOON)
+    row = JobRow.of(received(RUNNING), NOON)
     assert (row.sub_status, row.pubs) == ("on_device", 3)
     assert row.stages == Stages(NOON + timedelta(seconds=1), NOON + timedelta(seconds=2))
     assert row.estimate is None
 
 
 def test_at_the_end_stages_stay_and_the_sub_status_goes() -> None:
-    row = JobRow.from_json(changed(RUNNING, "Completed"), NOON)
+    row = JobRow.of(received(changed(RUNNING, "Completed")), NOON)
     assert row.sub_status is None
     assert row.stages is not None
 
 
 def test_a_service_may_leave_fields_out() -> None:
-    row = JobRow.from_json({"id": "j", "state": {"status": "Running"}}, NOON)
+    row = JobRow.of(received({"id": "j", "state": {"status": "Running"}}), NOON)
     assert (row.pubs, row.sub_status, row.stages, row.estimate) == (None, None, None, None)
-    assert JobRow.from_json({"id": "j"}, NOON, pubs=2).pubs == 2
+    assert JobRow.of(received({"id": "j"}), NOON, pubs=2).pubs == 2
     none_begun = dict.fromkeys(RUNNING["qsession"]["stages"])
-    assert JobRow.from_json(changed(RUNNING, stages=none_begun), NOON).stages is None
-    assert JobRow.from_json(changed(RUNNING, sub_status="simulating"), NOON).sub_status is None
+    assert JobRow.of(received(changed(RUNNING, stages=none_begun)), NOON).stages is None
+    assert JobRow.of(received(changed(RUNNING, sub_status="simulating")), NOON).sub_status is None
 
 
 def test_an_estimate_is_a_time_on_the_clock_of_the_service() -> None:
     queued = changed(RUNNING, "Queued", estimate={"start_seconds": 2.5, "basis": "12 jobs"})
-    row = JobRow.from_json(queued, NOON)
+    row = JobRow.of(received(queued), NOON)
     assert row.estimate == Estimate(NOON + timedelta(seconds=2.5), "12 jobs")
-    assert JobRow.from_json(queued).estimate is None
+    assert JobRow.of(received(queued)).estimate is None
     started = changed(queued, "Running")
-    assert JobRow.from_json(started, NOON).estimate is None
+    assert JobRow.of(received(started), NOON).estimate is None
 
 
 @pytest.mark.parametrize("seconds", [None, "2", -1, True, float("nan"), float("inf")])
 def test_invalid_estimates_are_ignored(seconds: object) -> None:
     queued = changed(RUNNING, "Queued", estimate={"start_seconds": seconds, "basis": ""})
-    assert JobRow.from_json(queued, NOON).estimate is None
+    assert JobRow.of(received(queued), NOON).estimate is None
 
 
 def extras(**found: Any) -> SessionExtrasDocument:
@@ -116,7 +121,7 @@ def test_an_unused_cache_is_not_shown() -> None:
 def test_text_and_html_show_all_usage() -> None:
     seen = snapshot(
         job("j", "Running", sub_status="on_device"),
-        details={"state": "active", "usage_time": 12.5},
+        session={"state": "active", "elapsed_time": 12.5},
         usage=UsageSplit(on_device=2.0, preparing=None, idle=10.0),
         cache=CacheFigures(hits=1, misses=2, seconds_saved=0.5),
     )
@@ -135,7 +140,7 @@ def test_text_and_html_show_all_usage() -> None:
 def test_the_parts_of_usage_add_up_to_the_total_shown(parts: list[float], rest: float) -> None:
     total = max(0.0, sum(parts) + rest)
     said = formatting.usage(
-        snapshot(details={"state": "closed", "usage_time": total}, usage=UsageSplit(*parts))
+        snapshot(session={"state": "closed", "elapsed_time": total}, usage=UsageSplit(*parts))
     )
     whole, *each = (_said_hundredths(text) for text in re.split(r" \(|, ", said.rstrip(")")))
     assert len(each) in {3, 4}, said
@@ -152,7 +157,9 @@ def _said_hundredths(text: str) -> int:
 
 
 def test_jobs_that_overlap_cannot_add_up() -> None:
-    seen = snapshot(details={"state": "closed", "usage_time": 3.0}, usage=UsageSplit(3.0, 2.0, 0.0))
+    seen = snapshot(
+        session={"state": "closed", "elapsed_time": 3.0}, usage=UsageSplit(3.0, 2.0, 0.0)
+    )
     assert formatting.usage(seen) == "3.0 s (3.0 s on device, 2.0 s preparing, 0.00 s idle)"
 
 
@@ -160,7 +167,7 @@ def test_text_and_html_count_the_running_jobs_usage() -> None:
     stages = Stages(NOON - timedelta(seconds=3), NOON - timedelta(seconds=1))
     seen = snapshot(
         job("j", "Running", stages=stages),
-        details={"mode": "dedicated", "state": "active", "usage_time": 12.0},
+        session={"mode": "dedicated", "state": "active", "elapsed_time": 12.0},
         details_at=NOON,
         now=NOON + timedelta(seconds=2),
         usage=UsageSplit(on_device=2.0, preparing=1.0, idle=6.0),
@@ -169,7 +176,7 @@ def test_text_and_html_count_the_running_jobs_usage() -> None:
     idle = replace(seen, jobs=JobList())
     parts = "2.0 s on device, 1.0 s preparing, 8.0 s idle, 3.0 s other"
     assert f"usage: 14.0 s ({parts})" in as_html(idle)
-    batch = replace(seen, details={**seen.details, "mode": "batch"})
+    batch = replace(seen, session=msgspec.structs.replace(seen.session, mode="batch"))
     parts = "2.0 s on device, 1.0 s preparing, 6.0 s idle, 3.0 s other"
     assert f"usage: 12.0 s ({parts})" in as_text(batch)
     assert "usage: 14.0 s\n" in as_text(replace(seen, usage=None))

@@ -36,7 +36,7 @@ def test_the_sample_of_words_is_as_this_side_speaks() -> None:
 
 def test_a_session_that_never_began_and_one_gone_idle_are_told_apart() -> None:
     waiting, idle, inactive = (
-        vocabulary.word(snapshot(details={"state": state, "mode": "dedicated"}))
+        vocabulary.word(snapshot(session={"state": state, "mode": "dedicated"}))
         for state in ("open", "active", "inactive")
     )
     assert (waiting, idle, inactive) == ("Waiting", "Idle (paid)", "Inactive")
@@ -45,9 +45,9 @@ def test_a_session_that_never_began_and_one_gone_idle_are_told_apart() -> None:
 def test_what_is_queued_or_runs_makes_an_active_session_run() -> None:
     details = {"state": "active", "mode": "dedicated", "accepting_jobs": True}
     for state in ("Queued", "Running"):
-        assert vocabulary.word(snapshot(job("j-1", state), details=details)) == "Running"
-    assert vocabulary.word(snapshot(job("j-1"), details=details)) == "Idle (paid)"
-    assert vocabulary.word(snapshot(simulator=True, details={})) == "Simulator"
+        assert vocabulary.word(snapshot(job("j-1", state), session=details)) == "Running"
+    assert vocabulary.word(snapshot(job("j-1"), session=details)) == "Idle (paid)"
+    assert vocabulary.word(snapshot(simulator=True, session={})) == "Simulator"
 
 
 def test_the_words_of_the_api_are_there_on_demand() -> None:

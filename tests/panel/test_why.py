@@ -16,15 +16,15 @@ DETAILS = {
     "mode": "dedicated",
     "started_at": "2026-11-22T12:00:00Z",
     "last_job_completed": "2026-11-22T12:00:30Z",
-    "max_time": 28_800,
-    "active_timeout": 28_800,
-    "interactive_timeout": 60,
+    "max_ttl": 28_800,
+    "active_ttl": 28_800,
+    "interactive_ttl": 60,
 }
 
 
 def explained(*jobs: Any, **changes: Any) -> str:
     fields = {name: changes.pop(name) for name in list(changes) if name in Snapshot.__annotations__}
-    found = why(snapshot(*jobs, details={**DETAILS, **changes}, **fields))
+    found = why(snapshot(*jobs, session={**DETAILS, **changes}, **fields))
     assert isinstance(found, Why)
     return str(found)
 
@@ -53,7 +53,7 @@ def test_idle() -> None:
         "In progress: the last job ended at 12:00:30 UTC; without another one the session goes "
         "idle at 12:01:30 UTC, and usage goes on until then."
     )
-    assert "no job is queued or runs" in explained(interactive_timeout=None)
+    assert "no job is queued or runs" in explained(interactive_ttl=None)
 
 
 def test_inactive() -> None:
@@ -89,7 +89,7 @@ def test_closed() -> None:
     assert explained(**closed, state_reason="no job was submitted for 30 min") == (
         "Closed at 13:00:00 UTC: no job was submitted for 30 min."
     )
-    assert explained(**closed, max_time=3600) == (
+    assert explained(**closed, max_ttl=3600) == (
         "Closed at 13:00:00 UTC: its maximum time of 1 h was over."
     )
 
@@ -103,12 +103,12 @@ def test_ending() -> None:
 
 def test_without_a_session() -> None:
     assert "simulator" in explained(simulator=True)
-    assert why(snapshot(details={})) == (
+    assert why(snapshot(session={})) == (
         ("Not known yet: the service has not answered.",),
         (),
         RULES[1].document,
     )
-    assert why(snapshot(details={"state": "thinking", "accepting_jobs": True})) is None
+    assert why(snapshot(session={"state": "thinking", "accepting_jobs": True})) is None
 
 
 @pytest.mark.parametrize("rule", RULES)

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import json
 from datetime import UTC, datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 import pytest
+from msgspec import inspect
 
 from qsession_widget.client import session_info
 from qsession_widget.errors import CodecError
@@ -21,9 +22,13 @@ from qsession_widget.wire.documents import (
     JobExtrasDocument,
     SessionDocument,
     TransitionDocument,
+    job_status,
     read,
 )
-from qsession_widget.wire.states import Mode, SessionState
+from qsession_widget.wire.states import RAN_TOO_LONG, Mode, SessionState
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 NOON = datetime(2026, 11, 22, 12, tzinfo=UTC)
 SESSION = Session("s", "o", "fake_manila", Mode.DEDICATED, 600, 60, 600, 300, NOON)
@@ -68,12 +73,19 @@ def test_a_document_without_an_id_is_an_error(found: Any) -> None:
         read(JobDocument, found)
 
 
+def keys_of(kind: type[Document]) -> Iterator[tuple[str, str]]:
+    """Return each field of a document with its key in the JSON."""
+    return zip(kind.__struct_fields__, kind.__struct_encode_fields__, strict=True)
+
+
 def left_out(document: Document) -> set[str]:
     """Return the required fields that a document, or one inside it, lacks."""
     found = set()
-    for name in document.__struct_fields__:
+    for name, key in keys_of(type(document)):
         value = getattr(document, name)
-        if value is msgspec.UNSET and name not in document.sometimes:
+        if key in document.elsewhere:
+            assert value is msgspec.UNSET, "only other services send it"
+        elif value is msgspec.UNSET and key not in document.sometimes:
             found.add(f"{type(document).__name__}.{name}")
         for each in value if isinstance(value, list) else [value]:
             found |= left_out(each) if isinstance(each, Document) else set()
@@ -106,5 +118,85 @@ def test_what_the_runtime_sends_is_read_unchanged() -> None:
         assert read(type(document), msgspec.to_builtins(document)) == document
 
 
+def kinds(kind: type[Document] = Document) -> Iterator[type[Document]]:
+    for each in kind.__subclasses__():
+        yield each
+        yield from kinds(each)
+
+
+def sample(wanted: Any) -> Any:
+    """Make up a value of a type, with something in every field."""
+    match wanted:
+        case inspect.UnionType(types=types):
+            return next(sample(each) for each in types if not isinstance(each, inspect.NoneType))
+        case inspect.StructType(cls=cls, fields=fields):
+            return cls(**{each.name: sample(each.type) for each in fields if each.name != "params"})
+        case inspect.ListType(item_type=item):
+            return [sample(item)]
+        case inspect.Metadata(type=inner):
+            return sample(inner)
+        case _:
+            return SAMPLES[type(wanted)]
+
+
+SAMPLES: dict[type[inspect.Type], object] = {
+    inspect.StrType: "text",
+    inspect.IntType: 7,
+    inspect.FloatType: 1.5,
+    inspect.BoolType: True,
+}
+
+
+@pytest.mark.parametrize("kind", list(kinds()))
+def test_every_document_is_read_as_it_was_sent(kind: type[Document]) -> None:
+    document = sample(inspect.type_info(kind))
+    sent = json.loads(msgspec.json.encode(document))
+    assert read(kind, sent) == document
+    assert read(kind, {**sent, "added later": {"x": [1]}}) == document
+
+
+@pytest.mark.parametrize("kind", list(kinds()))
+def test_a_damaged_field_costs_no_other(kind: type[Document]) -> None:
+    document = sample(inspect.type_info(kind))
+    sent = json.loads(msgspec.json.encode(document))
+    for name, key in keys_of(kind):
+        if name in {"id", "params"}:
+            continue
+        rest: Any = [] if isinstance(sent[key], list) else msgspec.UNSET
+        for damaged in ({**sent, key: [[]]}, {**sent, key: None}):
+            whole = read(kind, damaged)
+            left = getattr(whole, name)
+            assert left in (rest, None, msgspec.UNSET), (name, left)
+            assert msgspec.structs.replace(whole, **{name: getattr(document, name)}) == document
+            without = read(kind, {each: sent[each] for each in sent if each != key})
+            assert getattr(without, name) is msgspec.UNSET
+
+
 def test_the_details_of_a_session_are_fields_of_its_document() -> None:
     assert set(session_info._DETAILS.values()) <= set(SessionDocument.__struct_fields__)
+
+
+@pytest.mark.parametrize(
+    ("job", "said"),
+    [
+        ({"state": {"status": "Queued"}}, "QUEUED"),
+        ({"state": {"status": "Running"}}, "RUNNING"),
+        ({"state": {"status": "Completed"}}, "DONE"),
+        ({"state": {"status": "COMPLETED"}}, "DONE"),
+        ({"state": {"status": "Failed"}}, "ERROR"),
+        ({"state": {"status": "Cancelled"}}, "CANCELLED"),
+        ({"state": {"status": "Cancelled", "reason_code": RAN_TOO_LONG}}, "ERROR"),
+        ({"state": {"status": "Cancelled", "reasonCode": RAN_TOO_LONG}}, "ERROR"),
+        ({"state": {"status": "Cancelled", "reason_code": 1}}, "CANCELLED"),
+        ({"state": {"status": "Cancelled"}, "status": "Cancelled - Ran too long"}, "ERROR"),
+        ({"state": {"status": "Cancelled - Ran too long"}}, "ERROR"),
+        ({"state": {"status": "Retiring"}, "status": "Failed"}, "ERROR"),
+        ({"state": {"status": "Retiring"}, "status": "Canceled by user"}, "CANCELLED"),
+        ({"state": {"status": "Retiring"}, "status": "Completed"}, "DONE"),
+        ({"state": {"status": "Validating"}}, "VALIDATING"),
+        ({"state": {"status": "Validating"}, "status": "Running"}, "VALIDATING"),
+        ({"state": {"status": "Running"}, "status": "Completed"}, "RUNNING"),
+    ],
+)
+def test_descriptions_of_jobs(job: dict[str, Any], said: str) -> None:
+    assert job_status(read(JobDocument, {"id": "j", **job})) == said

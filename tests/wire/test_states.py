@@ -1,17 +1,13 @@
 from __future__ import annotations
 
-from typing import Any
-
 import pytest
 
 from qsession_widget.wire.states import (
     FINAL_JOB_STATUS,
     PANEL_STAGES,
     PANEL_STATES,
-    RAN_TOO_LONG,
     JobState,
     Stage,
-    job_status,
     session_status,
 )
 
@@ -38,32 +34,6 @@ NOT_ACCEPTING = "In progress, not accepting new jobs"
 )
 def test_descriptions_of_sessions(state: str, *, accepting: bool, said: str) -> None:
     assert session_status(state, accepting_jobs=accepting) == said
-
-
-@pytest.mark.parametrize(
-    ("job", "said"),
-    [
-        ({"state": {"status": "Queued"}}, "QUEUED"),
-        ({"state": {"status": "Running"}}, "RUNNING"),
-        ({"state": {"status": "Completed"}}, "DONE"),
-        ({"state": {"status": "COMPLETED"}}, "DONE"),
-        ({"state": {"status": "Failed"}}, "ERROR"),
-        ({"state": {"status": "Cancelled"}}, "CANCELLED"),
-        ({"state": {"status": "Cancelled", "reason_code": RAN_TOO_LONG}}, "ERROR"),
-        ({"state": {"status": "Cancelled", "reasonCode": RAN_TOO_LONG}}, "ERROR"),
-        ({"state": {"status": "Cancelled", "reason_code": 1}}, "CANCELLED"),
-        ({"state": {"status": "Cancelled"}, "status": "Cancelled - Ran too long"}, "ERROR"),
-        ({"state": {"status": "Cancelled - Ran too long"}}, "ERROR"),
-        ({"state": {"status": "Retiring"}, "status": "Failed"}, "ERROR"),
-        ({"state": {"status": "Retiring"}, "status": "Canceled by user"}, "CANCELLED"),
-        ({"state": {"status": "Retiring"}, "status": "Completed"}, "DONE"),
-        ({"state": {"status": "Validating"}}, "VALIDATING"),
-        ({"state": {"status": "Validating"}, "status": "Running"}, "VALIDATING"),
-        ({"state": {"status": "Running"}, "status": "Completed"}, "RUNNING"),
-    ],
-)
-def test_descriptions_of_jobs(job: dict[str, Any], said: str) -> None:
-    assert job_status(job) == said
 
 
 def test_final_states() -> None:

@@ -9,7 +9,7 @@ import time
 import uuid
 from functools import partial
 from itertools import chain, repeat
-from typing import TYPE_CHECKING, Any, Self, TypeVar
+from typing import TYPE_CHECKING, Self, TypeVar
 
 from qiskit.primitives import BasePrimitiveJob
 
@@ -23,13 +23,22 @@ from qsession_widget.errors import (
 )
 from qsession_widget.support import forking, validation
 from qsession_widget.transport.http import hurried, unattended
-from qsession_widget.wire.fields import EXTRA
-from qsession_widget.wire.states import FINAL_JOB_STATUS, JOB_STATUS, job_status
+from qsession_widget.wire.documents import (
+    JobDocument,
+    JobExtrasDocument,
+    JobMetricsDocument,
+    JobTimesDocument,
+    job_status,
+    known,
+    read,
+)
+from qsession_widget.wire.states import FINAL_JOB_STATUS, JOB_STATUS
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable
 
     from qsession_widget.client.protocols import Service
+    from qsession_widget.transport.rest import ReceivedJob
 
 _HELD_SECONDS = 25.0
 _AWAITED_HELD_SECONDS = 5.0
@@ -60,14 +69,14 @@ class PolledJob(BasePrimitiveJob):  # type: ignore[misc] # qiskit has no types
     Args:
         service: the service that it runs on.
         job_id: its id.
-        data: JSON of GET /jobs/{id}, if it is known already.
+        received: what the service sent of it, if it is known already.
     """
 
-    def __init__(self, service: Service, job_id: str, data: Mapping[str, Any] | None) -> None:
+    def __init__(self, service: Service, job_id: str, received: ReceivedJob | None) -> None:
         super().__init__(job_id)
         self._service = service
         self._lock = forking.Lock()
-        self._data = data
+        self._received = received
         self._etag: str | None = None
         self._text: str | None = None
         self._asking: _Asking | None = None
@@ -134,7 +143,7 @@ class PolledJob(BasePrimitiveJob):  # type: ignore[misc] # qiskit has no types
         while not (self._over() or (called_off is not None and called_off.is_set())):
             held = min(left, longest_held)
             if callback is not None:
-                callback(self._job_id, job_status(self._known()), self)
+                callback(self._job_id, job_status(self.document), self)
             if self._service.known_to_offer("outcome"):
                 ask_outcome = partial(self._await_outcome, held)
                 self._patiently(unattended()(ask_outcome) if asked else ask_outcome, deadline)
@@ -198,31 +207,37 @@ class PolledJob(BasePrimitiveJob):  # type: ignore[misc] # qiskit has no types
             "cancel() ends it."
         )
 
-    def _known(self) -> Mapping[str, Any]:
-        """Return its last known JSON, fetched if none is known."""
-        if self._data is None:
+    def _known(self) -> ReceivedJob:
+        """Return what the service last sent of it, fetched if nothing is known."""
+        if self._received is None:
             self._refresh()
-        if self._data is None:
+        if self._received is None:
             raise ServiceError(
                 f"job {self._job_id}: no response to a first request", status_code=304
             )
-        return self._data
+        return self._received
+
+    @property
+    def document(self) -> JobDocument:
+        """Its last known state, in the fields that this package reads."""
+        return self._known().document
 
     def _over(self) -> bool:
-        return self._data is not None and job_status(self._data) in FINAL_JOB_STATUS
+        known = self._received
+        return known is not None and job_status(known.document) in FINAL_JOB_STATUS
 
     def _ended_unheard_of(self) -> bool:
         """Whether it is in an unknown state although the service calls it finished.
 
         States that a service introduces later must not make users wait for ever.
         """
-        if job_status(self._known()) in JOB_STATUS.values():
+        if job_status(self.document) in JOB_STATUS.values():
             return False
         try:
-            times = self._service.api.metrics(self._job_id).get("timestamps") or {}
+            metrics = read(JobMetricsDocument, self._service.api.metrics(self._job_id))
         except ServiceError:
             return False
-        return times.get("finished") is not None
+        return known((metrics.timestamps or JobTimesDocument()).finished) is not None
 
     def _result_text(self) -> str | None:
         """Return the text of the final job's result; None if there is none (any more).
@@ -261,7 +276,7 @@ class PolledJob(BasePrimitiveJob):  # type: ignore[misc] # qiskit has no types
         found = self._service.api.outcome(self._job_id, wait_seconds=held_seconds)
         with self._lock:
             if found is not None and not self._over():
-                self._data, self._etag, self._text = found["job"], found["etag"], found["result"]
+                self._received, self._etag, self._text = found.job, found.etag, found.result
 
     def _refresh(
         self, held_seconds: float = 0.0, *, changed_only: bool = True, anew: bool = False
@@ -278,15 +293,15 @@ class PolledJob(BasePrimitiveJob):  # type: ignore[misc] # qiskit has no types
         with self._lock:
             # Responses to two threads may come in any order: a final job stays final.
             if polled.body is not None and (anew or not self._over()):
-                self._data, self._etag = polled.body, polled.etag
+                self._received, self._etag = polled.body, polled.etag
         return polled.waited
 
-    def _said_now(self, what: str) -> Any:
-        """Return one of the local runtime's additions to a job; None if there is none."""
+    def _extras(self) -> JobExtrasDocument:
+        """Return the local runtime's additions to a job as they are now; empty at IBM."""
         if not self._over():
             # Without the ETag: a job's JSON does not change when jobs before it leave the queue.
             self._refresh(changed_only=False)
-        return (self._known().get(EXTRA) or {}).get(what)
+        return self.document.qsession or JobExtrasDocument()
 
     async def _over_in_the_end(self) -> None:
         """Wait until it is final, and let other asyncio tasks run meanwhile."""

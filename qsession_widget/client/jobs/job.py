@@ -16,7 +16,20 @@ from qsession_widget.errors import (
     NotFoundError,
 )
 from qsession_widget.support import validation
-from qsession_widget.wire.states import FINAL_JOB_STATUS, job_status
+from qsession_widget.transport.rest import ReceivedJob
+from qsession_widget.wire.documents import (
+    EstimateDocument,
+    JobDocument,
+    JobMetricsDocument,
+    JobStateDocument,
+    ProgramDocument,
+    UsageDocument,
+    job_status,
+    known,
+    read,
+    required,
+)
+from qsession_widget.wire.states import FINAL_JOB_STATUS
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Mapping, Sequence
@@ -53,7 +66,7 @@ class RuntimeJob(PolledJob):
     Args:
         service: the service that it runs on.
         job_id: its id.
-        data: JSON of GET /jobs/{id}, if it is known already.
+        data: JSON of GET /jobs/{id}, if it is known already, alone or as the API has read it.
         result_decoder: class with `decode(text)`, in the place of the default decoder.
     """
 
@@ -65,17 +78,23 @@ class RuntimeJob(PolledJob):
         service: Service,
         job_id: str,
         *,
-        data: Mapping[str, Any] | None = None,
+        data: Mapping[str, Any] | ReceivedJob | None = None,
         result_decoder: type[ResultDecoder] | ResultDecoder | None = None,
     ) -> None:
+        if data is not None and not isinstance(data, ReceivedJob):
+            data = ReceivedJob(read(JobDocument, data), data)
         super().__init__(service, job_id, data)
         self._decoder = result_decoder
         self._result: tuple[object, Any] | None = None
 
     def __repr__(self) -> str:
-        data = self._data
-        known = f", {data['program']['id']!r}, {job_status(data)}" if data else ""
-        return f"<{type(self).__name__}({self._job_id!r}{known})>"
+        parts = [repr(self._job_id)]
+        if self._received is not None:
+            document = self._received.document
+            program, state = document.program, document.state
+            parts.extend([repr(program.id)] if program and program.id else [])
+            parts.extend([job_status(document)] if state and state.status else [])
+        return f"<{type(self).__name__}({', '.join(parts)})>"
 
     def __copy__(self) -> Self:
         # It stands for the one job of its id: a copy would be equal in everything.
@@ -98,12 +117,13 @@ class RuntimeJob(PolledJob):
     @property
     def data(self) -> Mapping[str, Any]:
         """Its last known JSON (GET /jobs/{id}), without its inputs."""
-        return self._known()
+        return self._known().json
 
     @property
     def program_id(self) -> str:
         """Its program, for example "sampler" (`program.id`)."""
-        return str(self._known()["program"]["id"])
+        program = self.document.program or ProgramDocument()
+        return required(program.id, "program.id", self._request)
 
     @property
     def primitive_id(self) -> str:
@@ -113,12 +133,12 @@ class RuntimeJob(PolledJob):
     @property
     def image(self) -> str:
         """The runtime image that was asked for; empty for the service's own (`runtime`)."""
-        return str(self._known().get("runtime") or "")
+        return self.document.runtime or ""
 
     @property
     def private(self) -> bool:
         """Whether the service deletes its inputs, and returns its result only once (`private`)."""
-        return bool(self._known().get("private"))
+        return bool(self.document.private)
 
     @property
     def instance(self) -> str | None:
@@ -131,22 +151,22 @@ class RuntimeJob(PolledJob):
 
         Source: `estimated_running_time_seconds`.
         """
-        return {"quantum_seconds": self._known().get("estimated_running_time_seconds")}
+        return {"quantum_seconds": known(self.document.estimated_running_time_seconds)}
 
     @property
     def session_id(self) -> str | None:
         """Its session; None outside of sessions (`session_id`)."""
-        return self._known().get("session_id")
+        return known(self.document.session_id)
 
     @property
     def tags(self) -> list[str]:
         """Its tags (`tags`)."""
-        return list(self._known().get("tags") or [])
+        return list(self.document.tags or [])
 
     @property
     def creation_date(self) -> datetime:
         """When the service took it, in UTC (`created`)."""
-        created = datetime.fromisoformat(self._known()["created"])
+        created = datetime.fromisoformat(required(self.document.created, "created", self._request))
         return created if created.tzinfo else created.replace(tzinfo=UTC)
 
     @property
@@ -165,7 +185,8 @@ class RuntimeJob(PolledJob):
             BackendNotFoundError: if the service does not have it any more.
         """
         validation.timeout("timeout", timeout)
-        found: Backend = self._service.backend(self._known()["backend"])
+        name = required(self.document.backend, "backend", self._request)
+        found: Backend = self._service.backend(name)
         return found
 
     def properties(self, refresh: bool = False) -> Record | None:
@@ -188,7 +209,7 @@ class RuntimeJob(PolledJob):
         """
         if not self._over():
             self._refresh()
-        return job_status(self._known())
+        return job_status(self.document)
 
     def queued(self) -> bool:
         """Return whether it waits for its backend."""
@@ -220,8 +241,7 @@ class RuntimeJob(PolledJob):
 
         Source: `qsession.queue_position` of the local runtime's jobs. IBM gives none.
         """
-        position = self._said_now("queue_position")
-        return None if position is None else int(position)
+        return known(self._extras().queue_position)
 
     @property
     def estimate(self) -> Estimate | None:
@@ -230,8 +250,9 @@ class RuntimeJob(PolledJob):
         Source: `qsession.estimate` of the local runtime's jobs. IBM gives none, and the client
         makes no estimate of its own.
         """
-        found = self._said_now("estimate")
-        return None if found is None else Estimate(float(found["start_seconds"]), found["basis"])
+        found = self._extras().estimate or EstimateDocument()
+        seconds = known(found.start_seconds)
+        return None if seconds is None else Estimate(seconds, found.basis or "")
 
     @property
     def sub_status(self) -> str | None:
@@ -240,20 +261,16 @@ class RuntimeJob(PolledJob):
         "preparing", "on_device" or "post_processing": `qsession.sub_status` of the local runtime's
         jobs. IBM has no sub-status: its RUNNING also covers classical preparation.
         """
-        found = self._said_now("sub_status")
-        return None if found is None else str(found)
+        return known(self._extras().sub_status)
 
     def error_message(self) -> str | None:
         """Return why it failed, with the service's reason and code; None if it did not fail."""
         if self.status() != "ERROR":
             return None
-        state = self._known()["state"]
-        reason = state.get("reason") or self._traceback() or "the service gives no reason"
-        code = state.get("reason_code", state.get("reasonCode"))
-        solution = state.get("reason_solution")
-        return " ".join(
-            filter(None, [f"Error code {code};" if code else "", reason, solution])
-        ).strip()
+        state = self.document.state or JobStateDocument()
+        reason = state.reason or self._traceback() or "the service gives no reason"
+        code = f"Error code {state.code};" if state.code else ""
+        return " ".join(filter(None, [code, reason, known(state.reason_solution)])).strip()
 
     def metrics(self) -> dict[str, Any]:
         """Return the service's metrics: timestamps, usage, versions (GET /jobs/{id}/metrics)."""
@@ -268,10 +285,9 @@ class RuntimeJob(PolledJob):
             partial: whether to return a figure that may still grow.
         """
         wanted_now = validation.boolean("partial", partial)
-        usage = self.metrics().get("usage") or {}
-        seconds = usage.get("qpu_charge_time_seconds")
-        open_still = usage.get("status") == "pending" and not wanted_now
-        return None if open_still or seconds is None else float(seconds)
+        usage = read(JobMetricsDocument, self.metrics()).usage or UsageDocument()
+        open_still = usage.status == "pending" and not wanted_now
+        return None if open_still else known(usage.qpu_charge_time_seconds)
 
     def logs(self) -> str:
         """Return its log; empty if there is none (GET /jobs/{id}/logs)."""
@@ -408,7 +424,7 @@ class RuntimeJob(PolledJob):
 
     def _check_success(self) -> None:
         """Raise the error of `result` if the job has no result."""
-        match job_status(self._known()):
+        match job_status(self.document):
             case "DONE":
                 pass
             case "ERROR":
@@ -426,7 +442,12 @@ class RuntimeJob(PolledJob):
                 )
 
     def _known_to_be_private(self) -> bool:
-        return self._data is not None and bool(self._data.get("private"))
+        return self._received is not None and bool(self._received.document.private)
+
+    @property
+    def _request(self) -> str:
+        """The request for its JSON, for messages about answers that do not fit."""
+        return f"GET /jobs/{self._job_id}"
 
     async def _awaited(self) -> Any:
         await self._over_in_the_end()

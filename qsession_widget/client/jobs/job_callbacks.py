@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 from qsession_widget.errors import JobError, ServiceUnavailableError
 from qsession_widget.transport.http import unattended
+from qsession_widget.wire.documents import required
+from qsession_widget.wire.fields import EXTRA
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -79,12 +81,14 @@ def _pubs(text: str) -> list[Any]:
 def _hand_over_interim(job: RuntimeJob, callback: Callback) -> int:
     """Pass on results of pubs until the job is final, and return how many there were."""
     seen, final = 0, False
+    request = f"GET /{EXTRA}/jobs/{job.job_id()}/interim"
     while not final:
         ask = partial(job.service.api.interim, after=seen, wait_seconds=_HELD_SECONDS)
         found = _patiently(job, partial(ask, job.job_id()))
-        for text in found["interim"]:
+        for text in required(found.interim, "interim", request):
             _hand_over(job, callback, job.decode(text))
-        seen, final = found["next"], found["final"]
+        seen = required(found.next, "next", request)
+        final = required(found.final, "final", request)
     return seen
 
 

@@ -28,11 +28,14 @@ from qsession_widget.wire.documents import (
     LARGEST,
     WORKLOAD_MODES,
     WORKLOAD_STATUSES,
+    CreatedJobDocument,
     Document,
-    JobDocument,
+    InterimDocument,
     JobMetricsDocument,
-    SessionDocument,
-    WorkloadDocument,
+    JobsDocument,
+    OutcomeDocument,
+    WatchDocument,
+    WorkloadsDocument,
 )
 from qsession_widget.wire.fields import API_PREFIX, IDEMPOTENCY_KEY, PROGRAMS
 from qsession_widget.wire.states import Mode
@@ -116,11 +119,12 @@ def _documents(kind: type[Document]) -> Iterator[type[Document]]:
 
 def _cleaned(schema: Schema, kind: type[Document]) -> Schema:
     """Adapt a generated schema: what the runtime always sends, names, and one sentence about it."""
+    sent = [name for name in schema["properties"] if name not in kind.elsewhere]
     return {
         "type": "object",
         "description": str(schema["description"]).partition("\n")[0],
-        "properties": {name: _with_refs(each) for name, each in schema["properties"].items()},
-        "required": [name for name in schema["properties"] if name not in kind.sometimes],
+        "properties": {name: _with_refs(schema["properties"][name]) for name in sent},
+        "required": [name for name in sent if name not in kind.sometimes],
     }
 
 
@@ -146,7 +150,15 @@ SCHEMAS: dict[str, Schema] = {
             ),
         }
     ),
-    **_schemas_of(SessionDocument, JobDocument, JobMetricsDocument, WorkloadDocument),
+    **_schemas_of(
+        CreatedJobDocument,
+        JobsDocument,
+        JobMetricsDocument,
+        InterimDocument,
+        OutcomeDocument,
+        WatchDocument,
+        WorkloadsDocument,
+    ),
     "Device": _object(
         {
             "name": TEXT,
@@ -159,6 +171,7 @@ SCHEMAS: dict[str, Schema] = {
         {"class": _one_of(["mock"])},
     ),
 }
+SCHEMAS["Watch"]["properties"]["jobs"]["maxItems"] = bounds.PAGE
 
 
 @dataclass(frozen=True)
@@ -241,10 +254,7 @@ OPERATIONS: dict[tuple[str, str], Operation] = {
         _object({"versions": _list(_object({"version": TEXT, "status": TEXT}))})
     ),
     ("GET", "/workloads"): Operation(
-        _object(
-            {"workloads": _list(_ref("Workload")), "total_count": COUNT, "limit": COUNT},
-            {"next": CURSOR, "previous": CURSOR},
-        ),
+        _ref("Workloads"),
         query={
             **_PAGE,
             "mode": _choices(WORKLOAD_MODES),
@@ -278,7 +288,7 @@ OPERATIONS: dict[tuple[str, str], Operation] = {
     ),
     ("DELETE", "/sessions/{session_id}/close"): _DONE,
     ("POST", "/jobs"): Operation(
-        _object({"id": TEXT, "backend": TEXT}, {"session_id": TEXT, "private": {"const": True}}),
+        _ref("CreatedJob"),
         takes=_object(
             {"program_id": _one_of(PROGRAMS), "backend": NAME, "params": ANYTHING},
             {
@@ -304,7 +314,7 @@ OPERATIONS: dict[tuple[str, str], Operation] = {
         refuses=(400, 404, 409, 413),
     ),
     ("GET", "/jobs"): Operation(
-        _object({"jobs": _list(_ref("Job")), "count": COUNT, "limit": COUNT, "offset": COUNT}),
+        _ref("Jobs"),
         query={
             **_PAGE,
             "offset": FROM_ZERO,
@@ -335,27 +345,18 @@ OPERATIONS: dict[tuple[str, str], Operation] = {
     ("GET", "/qsession"): Operation(_object({"name": TEXT, "version": TEXT, "features": TEXTS})),
     ("GET", PATH): Operation(ANYTHING),
     ("GET", "/qsession/watch"): Operation(
-        _object(
-            {
-                "revision": COUNT,
-                "session": _ref("Session"),
-                "jobs": {**_list(_ref("Job")), "maxItems": bounds.PAGE},
-                "more": FLAG,
-                "deleted": _list(TEXT),
-                "now": INSTANT,
-            }
-        ),
+        _ref("Watch"),
         also=(304,),
         query={"session_id": FILTER, "since": FROM_ZERO},
         refuses=(400, 404),
     ),
     ("GET", "/qsession/jobs/{job_id}/interim"): Operation(
-        _object({"interim": _list(TEXT), "next": COUNT, "final": FLAG}),
+        _ref("Interim"),
         query={"after": FROM_ZERO},
         refuses=(400, 404),
     ),
     ("GET", "/qsession/jobs/{job_id}/outcome"): Operation(
-        _object({"job": _ref("Job"), "etag": TEXT, "result": _or_null(TEXT)}),
+        _ref("Outcome"),
         also=(304,),
         refuses=_NOT_FOUND,
     ),

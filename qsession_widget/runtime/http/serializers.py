@@ -143,7 +143,7 @@ def job_document(
         program=ProgramDocument(id=job.program_id),
         created=instant(job.created_at),
         state=JobStateDocument(
-            status=job.state, reason=_sent(job.reason), reason_code=_sent(job.reason_code)
+            status=job.state, reason=sent(job.reason), reason_code=sent(job.reason_code)
         ),
         status=job.state,
         user_id=job.owner,
@@ -161,12 +161,12 @@ def job_document(
             running_at=instant_or_none(job.started_at),
             finished_at=instant_or_none(job.ended_at),
             attempts=job.attempts,
-            pubs=_sent(job.pubs),
+            pubs=sent(job.pubs),
             number=job.number or UNSET,
         ),
-        session_id=_sent(job.session_id),
-        cost=_sent(job.cost_seconds),
-        runtime=_sent(job.image),
+        session_id=sent(job.session_id),
+        cost=sent(job.cost_seconds),
+        runtime=sent(job.image),
         private=job.private or UNSET,
     )
 
@@ -185,7 +185,7 @@ def metrics_document(job: Job, *, queue_position: int | None) -> JobMetricsDocum
     )
 
 
-def _sent(value: T | None) -> T | UnsetType:
+def sent(value: T | None) -> T | UnsetType:
     """Leave out a field that has no value."""
     return UNSET if value is None else value
 

@@ -236,12 +236,12 @@ def test_a_watch_is_complete_and_ordered_over_its_pages(server: Server) -> None:
     api = RuntimeApi(Transport(Endpoint(server.url, BearerAuth(server.token))))
     found = api.watch(SESSION)
     assert found is not None
-    assert [each["id"] for each in found["jobs"]] == [
+    assert [each.document.id for each in found.jobs] == [
         f"{number:020x}" for number in (0, *range(1, ROWS, 2))
     ]
     one = server.json("/qsession/watch", session_id=SESSION)
     assert (len(one["jobs"]), one["more"]) == (bounds.PAGE, True)
-    assert api.watch(SESSION, since=found["revision"]) is None
+    assert api.watch(SESSION, since=found.revision) is None
 
 
 def test_refused_requests_change_nothing(server: Server, routes: list[Route]) -> None:

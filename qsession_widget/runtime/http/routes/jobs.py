@@ -26,7 +26,7 @@ from qsession_widget.runtime.http.responses import LARGE_CHARACTERS, JsonAnswer
 from qsession_widget.runtime.model.job import Job
 from qsession_widget.runtime.model.lifecycle import NotAcceptingJobsError
 from qsession_widget.runtime.store.store import JobFilter
-from qsession_widget.wire.documents import LARGEST
+from qsession_widget.wire.documents import LARGEST, CreatedJobDocument, JobsDocument
 from qsession_widget.wire.fields import PREFER, PROGRAMS, mock_of
 
 if TYPE_CHECKING:
@@ -134,12 +134,14 @@ class JobRoutes:
         if held:
             ended = partial(self._has_ended, job.owner, job_id)
             await self._hold(request, job_id, ended, self.settings.hold_new_jobs_seconds)
-        answer: dict[str, Any] = {"id": job_id, "backend": job.backend}
-        if job.session_id is not None:
-            answer["session_id"] = job.session_id
-        if job.private:
-            answer["private"] = True
-        return JsonAnswer(answer)
+        return JsonAnswer(
+            CreatedJobDocument(
+                id=job_id,
+                backend=job.backend,
+                session_id=serializers.sent(job.session_id),
+                private=job.private or msgspec.UNSET,
+            )
+        )
 
     async def list_jobs(self, request: Request) -> Response:
         """GET /jobs."""
@@ -163,14 +165,14 @@ class JobRoutes:
         )
         jobs, total = await self.store.jobs(parsing.owner(request), wanted)
         return JsonAnswer(
-            {
-                "jobs": self.serializer.jobs(jobs),
+            JobsDocument(
+                jobs=self.serializer.jobs(jobs),
                 # The official client asks for page after page until it has `count` jobs; past the
                 # end, only this count stops it.
-                "count": total if jobs or not wanted.offset else wanted.offset,
-                "limit": wanted.limit,
-                "offset": wanted.offset,
-            }
+                count=total if jobs or not wanted.offset else wanted.offset,
+                limit=wanted.limit,
+                offset=wanted.offset,
+            )
         )
 
     async def read_job(self, request: Request) -> Response:

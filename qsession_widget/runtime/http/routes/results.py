@@ -15,7 +15,7 @@ from qsession_widget.runtime.http import errors, holding, parsing, serializers
 from qsession_widget.runtime.http.kept_answers import KEPT_SECONDS, AttentiveAnswer, GivenOnce
 from qsession_widget.runtime.http.responses import LARGE_CHARACTERS, JsonAnswer
 from qsession_widget.runtime.store.writes import DeleteResult
-from qsession_widget.wire.documents import LARGEST
+from qsession_widget.wire.documents import LARGEST, InterimDocument, OutcomeDocument
 from qsession_widget.wire.states import JobState
 
 if TYPE_CHECKING:
@@ -95,11 +95,11 @@ class ResultRoutes:
         )
         found = self.coordinator.interim(job_id)[after:]
         return JsonAnswer(
-            {
-                "interim": found,
-                "next": after + len(found),
-                "final": job is not None and job.state.final,
-            },
+            InterimDocument(
+                interim=found,
+                next=after + len(found),
+                final=job is not None and job.state.final,
+            ),
             headers=headers,
         )
 
@@ -129,7 +129,7 @@ class ResultRoutes:
             return Response(status_code=304, headers=headers)
         job, result = found
         (document,) = self.serializer.jobs([job])
-        answer = {"job": document, "etag": serializers.etag(job)}
+        answer = OutcomeDocument(job=document, etag=serializers.etag(job))
         if result is not None and len(result) > LARGE_CHARACTERS:
             before = msgspec.json.encode(answer)[:-1] + b',"result":"'
             del found, result
@@ -137,7 +137,8 @@ class ResultRoutes:
             return await self.large.answer(
                 owner, read, before=before, after=b'"}', escaped=True, headers=headers
             )
-        return JsonAnswer({**answer, "result": result}, headers=headers)
+        answer.result = result
+        return JsonAnswer(answer, headers=headers)
 
     async def end(self) -> None:
         """Delete the private results that were returned, before the runtime ends."""

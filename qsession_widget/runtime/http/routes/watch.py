@@ -11,7 +11,7 @@ from starlette.routing import Route
 from qsession_widget.runtime import bounds
 from qsession_widget.runtime.http import errors, holding, parsing, serializers
 from qsession_widget.runtime.http.responses import JsonAnswer
-from qsession_widget.wire.documents import LARGEST
+from qsession_widget.wire.documents import LARGEST, WatchDocument
 
 if TYPE_CHECKING:
     from starlette.requests import Request
@@ -75,13 +75,13 @@ class WatchRoutes:
             # The others belong to the pages that follow.
             deleted = {revision: job_id for revision, job_id in deleted.items() if revision <= last}
         return JsonAnswer(
-            {
-                "revision": last if more else max(session.revision, last, *deleted),
-                "session": self.serializer.session(session),
-                "jobs": self.serializer.jobs(jobs),
-                "more": more,
-                "deleted": list(deleted.values()),
-                "now": serializers.instant(self.clock.now()),
-            },
+            WatchDocument(
+                revision=last if more else max(session.revision, last, *deleted),
+                session=self.serializer.session(session),
+                jobs=self.serializer.jobs(jobs),
+                more=more,
+                deleted=list(deleted.values()),
+                now=serializers.instant(self.clock.now()),
+            ),
             headers=headers,
         )

@@ -19,6 +19,7 @@ from qsession_widget.wire.documents import (
     WORKLOAD_MODES,
     WORKLOAD_STATUSES,
     WorkloadDocument,
+    WorkloadsDocument,
 )
 from qsession_widget.wire.fields import API_VERSION, INSTANCE_CRN, OLDEST_API_VERSION
 from qsession_widget.wire.states import Mode
@@ -70,16 +71,16 @@ class WorkloadRoutes:
         )
         owner = parsing.owner(request)
         rows, total = await self.store.read(workloads.read, owner, wanted, who=owner)
-        answer: dict[str, Any] = {
-            "workloads": [_document(row, owner) for row in rows],
-            "total_count": total,
-            "limit": wanted.limit,
-        }
-        if wanted.offset + len(rows) < total and rows:
-            answer["next"] = str(wanted.offset + len(rows))
-        if wanted.offset:
-            answer["previous"] = str(max(0, wanted.offset - wanted.limit))
-        return JsonAnswer(answer)
+        end = wanted.offset + len(rows)
+        return JsonAnswer(
+            WorkloadsDocument(
+                workloads=[_document(row, owner) for row in rows],
+                total_count=total,
+                limit=wanted.limit,
+                next=str(end) if rows and end < total else UNSET,
+                previous=str(max(0, wanted.offset - wanted.limit)) if wanted.offset else UNSET,
+            )
+        )
 
     async def put_tags(self, request: Request) -> Response:
         """PUT /jobs/{id}/tags."""
