@@ -125,12 +125,14 @@ def slow_runtime(slow_home: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def use(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Use a folder for this process's local runtime, and forget every saved account."""
-    from qsession_widget.client import service  # noqa: PLC0415 - qiskit, which not all need
-    from qsession_widget.transport import accounts  # noqa: PLC0415 - qiskit, which not all need
+    # Qiskit, which not all tests need.
+    from qsession_widget.client import default_service, service  # noqa: PLC0415
+    from qsession_widget.client.kept_service import KeptService  # noqa: PLC0415
+    from qsession_widget.transport import accounts  # noqa: PLC0415
 
     monkeypatch.setenv("QSESSION_HOME", str(folder))
     monkeypatch.setattr(accounts, "account_file", lambda: folder / "no-accounts.json")
-    monkeypatch.setattr(service, "_default", [])
-    monkeypatch.setattr(service, "_local", [])
+    monkeypatch.setattr(service, "kept_default", KeptService())
+    monkeypatch.setattr(default_service, "_local", KeptService())
     for name in ("TOKEN", "URL", "INSTANCE", "CHANNEL"):
         monkeypatch.delenv(f"QISKIT_IBM_{name}", raising=False)

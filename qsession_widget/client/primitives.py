@@ -12,9 +12,9 @@ from qiskit.primitives.containers.sampler_pub import SamplerPub
 from qsession_widget.client.backends.backend import Backend, backend_name
 from qsession_widget.client.circuits.pubs import estimator_pubs, in_paulis, sampler_pubs
 from qsession_widget.client.circuits.transpile_cache import transpiled_circuits
+from qsession_widget.client.default_service import default_service
 from qsession_widget.client.options.options import Options
 from qsession_widget.client.resolve import backend_for, service_of
-from qsession_widget.client.service import default_service
 from qsession_widget.client.session import Session, current_session, find_session
 from qsession_widget.errors import InvalidInputError
 from qsession_widget.support import validation

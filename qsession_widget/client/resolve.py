@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING, cast
 from qiskit.providers import BackendV2
 
 from qsession_widget.client.backends.backend import Backend, backend_name
-from qsession_widget.client.service import (
-    QiskitRuntimeService,
+from qsession_widget.client.default_service import (
     adopted_service,
     default_is_at_ibm,
     default_service,
     local_service,
     name_the_default,
 )
+from qsession_widget.client.service import QiskitRuntimeService
 from qsession_widget.errors import (
     BackendNotFoundError,
     InvalidInputError,

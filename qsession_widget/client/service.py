@@ -4,50 +4,44 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Mapping
-from contextlib import suppress
 from dataclasses import replace
-from datetime import UTC, datetime
 from functools import partial
 from typing import TYPE_CHECKING, Any, Self
 
-from qsession_widget.client import connect, pickling
+from qsession_widget.client import connect, listings, pickling
+from qsession_widget.client import saved_accounts as saved
 from qsession_widget.client.backends.backend import backend_name, no_calibration
 from qsession_widget.client.backends.backend_search import BackendSearch, Wanted
 from qsession_widget.client.circuits.circuit_cache import encoded_circuits
 from qsession_widget.client.instances import Instances
 from qsession_widget.client.jobs.job import RuntimeJob
 from qsession_widget.client.jobs.job_callbacks import follow
+from qsession_widget.client.kept_service import KeptService
+from qsession_widget.client.listings import Listings
 from qsession_widget.client.options.options import MAX_OPTIMIZATION_LEVEL, RuntimeOptions
 from qsession_widget.client.session_context import innermost_session
-from qsession_widget.client.session_info import SessionSummary
 from qsession_widget.errors import (
     InvalidInputError,
     NotFoundError,
-    QSessionError,
     ServiceUnavailableError,
 )
 from qsession_widget.support import forking, validation
 from qsession_widget.support.validation import given
 from qsession_widget.support.warnings import warn_user
-from qsession_widget.transport import accounts
 from qsession_widget.transport.accounts import (
     IBM_CHANNELS,
-    IBM_URL,
     LOCAL,
     Account,
     check_which,
     find_account,
-    where_found,
 )
-from qsession_widget.transport.auth import is_ibm
 from qsession_widget.transport.rest import RuntimeApi
 from qsession_widget.wire import codec
-from qsession_widget.wire.documents import required
 from qsession_widget.wire.fields import API_PREFIX, EXTRA, MOCK_PREFIX
-from qsession_widget.wire.states import Mode
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
+    from datetime import datetime
     from pathlib import Path
     from types import TracebackType
 
@@ -59,19 +53,12 @@ if TYPE_CHECKING:
     from qsession_widget.client.instances import InstanceDetails
     from qsession_widget.client.jobs.result_decoder import ResultDecoder
     from qsession_widget.client.protocols import Service
+    from qsession_widget.client.session_info import SessionSummary
     from qsession_widget.transport.accounts import ActiveAccount, Proxies
     from qsession_widget.transport.http import Transport
     from qsession_widget.transport.ibm_cloud import Instance
     from qsession_widget.wire.documents import SessionDocument
 
-
-PAGE = 100
-"""How many jobs or sessions are asked for at once."""
-
-_LONG_AGO = datetime(1970, 1, 1, tzinfo=UTC)
-"""The creation time of a session in sorting, where its service does not say when it was."""
-
-_count = validation.whole(0)
 
 _UNNAMED: tuple[str | None, str | None] = None, None
 """Name and file of the saved account, for a service that was not made from one."""
@@ -155,8 +142,7 @@ class QiskitRuntimeService:
         self._begin(account, connect.connect(account), others)
         self._saved_as = (name, None if filename is None else str(filename))
         if account.channel == LOCAL and url is not None:
-            with _default_lock:
-                _default[:] = [self]
+            kept_default.replace(self)
 
     def _begin(
         self,
@@ -174,6 +160,7 @@ class QiskitRuntimeService:
         make = partial(self._for_account, configurations=known)
         self._instances: Instances[QiskitRuntimeService] = Instances(self, account, others, make)
         self._backends = BackendSearch(self._instances, known)
+        self._listings = Listings(self._instances)
         self._features: frozenset[str] | None = None
         self._official: tuple[str, Any] | None = None
         self._pub_counts: dict[str, int] = {}
@@ -581,28 +568,18 @@ class QiskitRuntimeService:
             InvalidInputError: for a limit or skip that is not a count, for any other value of the
                 wrong kind, and for an unknown instance.
         """
-        limit, skip = given(_count, "limit", limit), _count("skip", skip)
-        descending = validation.boolean("descending", descending)
-        pending = given(validation.boolean, "pending", pending)
-        query = {
-            "backend": given(validation.text, "backend_name", backend_name),
-            "pending": None if pending is None else str(pending).lower(),
-            "program": given(validation.text, "program_id", program_id),
-            "session_id": given(validation.text, "session_id", session_id),
-            "tags": given(validation.tags, "job_tags", job_tags) or None,
-            "created_after": given(validation.moment, "created_after", created_after),
-            "created_before": given(validation.moment, "created_before", created_before),
-            "sort": None if descending else "ASC",
-            "include_mocks": "true" if validation.boolean("include_mocks", include_mocks) else None,
-        }
-        return self._instances.merged(
-            lambda service, most, first: _list_jobs(service, query, most, first),
-            lambda job: job.creation_date,
-            limit,
-            skip,
+        query = listings.job_query(
+            backend_name=backend_name,
+            pending=pending,
+            program_id=program_id,
+            session_id=session_id,
+            job_tags=job_tags,
+            created_after=created_after,
+            created_before=created_before,
             descending=descending,
-            instance=instance,
+            include_mocks=include_mocks,
         )
+        return self._listings.jobs(query, limit, skip, descending=descending, instance=instance)
 
     def sessions(
         self,
@@ -632,28 +609,14 @@ class QiskitRuntimeService:
             InvalidInputError: for a limit that is not a count, for an unknown mode, and for an
                 unknown instance.
         """
-        limit = given(_count, "limit", limit)
-        mode = given(validation.one_of(*Mode), "mode", mode)
-        pending = given(validation.boolean, "pending", pending)
-        over = {True: ["pending", "in_progress"], False: ["completed", "canceled", "failed"]}
-        query: dict[str, Any] = {
-            # The endpoint calls the mode "dedicated" "session".
-            "mode": [
-                "session" if each == Mode.DEDICATED else each.value
-                for each in Mode
-                if mode in {None, each}
-            ],
-            "status": None if pending is None else over[pending],
-            "backend": given(validation.text, "backend_name", backend_name),
-            "created_after": given(validation.moment, "created_after", created_after),
-            "created_before": given(validation.moment, "created_before", created_before),
-        }
-        return self._instances.merged(
-            lambda service, most, _: _list_sessions(service, query, most),
-            lambda each: each.created_at or _LONG_AGO,
-            limit,
-            instance=instance,
+        query = listings.session_query(
+            backend_name=backend_name,
+            pending=pending,
+            mode=mode,
+            created_after=created_after,
+            created_before=created_before,
         )
+        return self._listings.sessions(query, limit, instance=instance)
 
     def find_session(self, session_id: str) -> tuple[QiskitRuntimeService, SessionDocument]:
         """Look for a session or batch in every instance in use.
@@ -706,142 +669,9 @@ class QiskitRuntimeService:
 
     # Saved accounts
 
-    @staticmethod
-    def save_account(  # noqa: PLR0917 - the order of qiskit-ibm-runtime
-        token: str | None = None,
-        url: str | None = None,
-        instance: str | None = None,
-        channel: str | None = None,
-        filename: str | Path | None = None,
-        name: str | None = None,
-        proxies: Proxies | None = None,
-        verify: bool | str | Path | None = None,
-        *,
-        overwrite: bool = False,
-        set_as_default: bool = False,
-        private_endpoint: bool | None = None,
-        region: str | None = None,
-        plans_preference: Sequence[str] | None = None,
-        tags: Sequence[str] | None = None,
-    ) -> str:
-        """Save an account in the file where qiskit-ibm-runtime saves and finds its own.
-
-        Args:
-            token: API key of IBM.
-            url: root of the service; None is IBM's.
-            instance: CRN or name of the instance, or "auto".
-            channel: "ibm_quantum_platform", which is also what None means, or "ibm_cloud".
-            filename: file to save it in, in the place of qiskit-ibm-runtime's.
-            name: name to save it under; None is the channel's default name.
-            proxies: as for the constructor.
-            verify: as for the constructor.
-            overwrite: whether it may replace an account of that name, and another default.
-            set_as_default: whether it is used where no account is named.
-            private_endpoint: as for the constructor.
-            region: as for the constructor.
-            plans_preference: as for the constructor.
-            tags: as for the constructor.
-
-        Returns:
-            Its name.
-
-        Raises:
-            InvalidInputError: for an account that cannot be used, and if one of that name exists.
-        """
-        check_which(channel, name, filename)
-        given(validation.text, "instance", instance)
-        account = Account(channel or IBM_CHANNELS[0], token, url, instance).with_changes(
-            proxies=connect.proxies_of(proxies),
-            verify=connect.verify_of(verify),
-            private_endpoint=given(validation.boolean, "private_endpoint", private_endpoint),
-            region=region,
-            plans_preference=given(validation.texts, "plans_preference", plans_preference),
-            tags=given(validation.texts, "tags", tags),
-        )
-        return accounts.save_account(
-            account,
-            name=name,
-            filename=filename,
-            overwrite=overwrite,
-            set_as_default=set_as_default,
-        )
-
-    @staticmethod
-    def saved_accounts(
-        default: bool | None = None,
-        channel: str | None = None,
-        filename: str | Path | None = None,
-        name: str | None = None,
-    ) -> dict[str, dict[str, Any]]:
-        """Return the saved accounts by name, without their tokens.
-
-        Args:
-            default: only the account that is used where none is named (True), or all others
-                (False).
-            channel: only those of this channel.
-            filename: file to read, in the place of qiskit-ibm-runtime's.
-            name: only the account of this name.
-        """
-        default = given(validation.boolean, "default", default)
-        found = accounts.saved_accounts(channel=channel, name=name, filename=filename)
-        if default is None:
-            return found
-        return {
-            each: entry
-            for each, entry in found.items()
-            if bool(entry.get("is_default_account")) == default
-        }
-
-    @staticmethod
-    def delete_account(
-        filename: str | Path | None = None, name: str | None = None, channel: str | None = None
-    ) -> bool:
-        """Delete a saved account, and return whether there was one.
-
-        Args:
-            filename: file to delete it from, in the place of qiskit-ibm-runtime's.
-            name: its name; None is the channel's default name.
-            channel: the channel whose default name is meant.
-        """
-        return accounts.delete_account(name=name, channel=channel, filename=filename)
-
-
-def _list_jobs(
-    service: Service, query: Mapping[str, Any], limit: int | None, skip: int
-) -> list[RuntimeJob]:
-    """Return jobs of a service's own instance, asked for page by page."""
-    found: dict[str, RuntimeJob] = {}
-    offset = skip
-    while limit is None or len(found) < limit:
-        size = PAGE if limit is None else min(limit - len(found), PAGE)
-        page = service.api.jobs(limit=size, offset=offset, **query).jobs
-        # A job that arrives between two pages pushes one that was seen onto the next page.
-        for job in page:
-            found[job.document.id] = RuntimeJob(service, job.document.id, data=job)
-        if len(page) < size:
-            break
-        offset += len(page)
-    return list(found.values())[:limit]
-
-
-def _list_sessions(
-    service: Service, query: Mapping[str, Any], limit: int | None
-) -> list[SessionSummary]:
-    """Return sessions of a service's own instance, asked for page by page."""
-    found: dict[str, SessionSummary] = {}
-    cursors: set[str] = set()
-    cursor: str | None = None
-    while limit is None or len(found) < limit:
-        size = PAGE if limit is None else min(limit - len(found), PAGE)
-        page = service.api.workloads(limit=size, next=cursor, **query)
-        listed = required(page.workloads, "workloads", "GET /workloads")
-        found.update({each.id: SessionSummary.of(each) for each in listed})
-        cursor = page.next or None
-        # A cursor that was seen before would never end.
-        if not cursor or cursor in cursors or not listed:
-            break
-        cursors.add(cursor)
-    return list(found.values())[:limit]
+    save_account = staticmethod(saved.save_account)
+    saved_accounts = staticmethod(saved.saved_accounts)
+    delete_account = staticmethod(saved.delete_account)
 
 
 def _check_run(
@@ -884,112 +714,5 @@ def _forget_oldest(kept: dict[Any, Any], most: int) -> None:
 _COUNTS_KEPT = 10_000
 """How many pub counts a service remembers: a runtime admits no more unfinished jobs than that."""
 
-_ADOPTED_KEPT = 32
-"""How many services are kept for services of qiskit-ibm-runtime."""
-
-_default_lock = forking.Lock()
-_default: list[QiskitRuntimeService] = []
-
-
-_local: list[QiskitRuntimeService] = []
-
-
-def default_service() -> QiskitRuntimeService:
-    """Return the service that is used where none is named, made at the first call.
-
-    That is the runtime that was joined last by its url, if one was.
-    """
-    known = _kept(_default)
-    if known is not None:
-        return known
-    try:
-        made = QiskitRuntimeService()
-    except QSessionError as error:
-        name_the_default(error)
-        raise
-    return _keep(_default, made)
-
-
-def name_the_default(error: QSessionError, service: QiskitRuntimeService | None = None) -> None:
-    """Add a note to an error that says which account was used, if the user named none.
-
-    Args:
-        error: the error.
-        service: the service that was asked; no note is added unless it is the default one. None is
-            the default service, which could not be made.
-    """
-    if service is not None and service not in _default:
-        return
-    with suppress(InvalidInputError):
-        account = find_account()
-        if account.channel != LOCAL:
-            error.add_note(
-                f"This request used {where_found()}, since no service was named. The local "
-                "runtime needs no account: QiskitRuntimeService('local'), as in "
-                "Session(QiskitRuntimeService('local'), 'fake_manila')."
-            )
-
-
-def default_is_at_ibm() -> bool:
-    """Whether the default service is at IBM's own servers; no request is sent to find out."""
-    with _default_lock:
-        made = bool(_default) and not _default[0].closed
-        account = _default[0]._account if made else find_account()  # noqa: SLF001 - ours
-    return account.channel != LOCAL and is_ibm(account.url or IBM_URL)
-
-
-def local_service() -> QiskitRuntimeService:
-    """Return this process's service on the local runtime, whatever account is the default."""
-    # IBM's servers are not asked: they may be out of reach, and are not needed for this.
-    for place in (_default, _local):
-        known = _kept(place)
-        if known is not None and known.channel == LOCAL:
-            return known
-    with suppress(InvalidInputError):
-        if not _kept(_default) and find_account().channel == LOCAL:
-            return default_service()
-    return _keep(_local, QiskitRuntimeService(LOCAL))
-
-
-def _kept(place: list[QiskitRuntimeService]) -> QiskitRuntimeService | None:
-    with _default_lock:
-        known = place[:1]
-    return known[0] if known and not known[0].closed else None
-
-
-def _keep(place: list[QiskitRuntimeService], made: QiskitRuntimeService) -> QiskitRuntimeService:
-    """Keep a service that was made without holding a lock, unless another thread was faster."""
-    with _default_lock:
-        if place and not place[0].closed:
-            made.close()
-            return place[0]
-        place[:] = [made]
-        return made
-
-
-_adopted: dict[tuple[str, Account], QiskitRuntimeService] = {}
-"""Our services for services of qiskit-ibm-runtime, by address and account."""
-
-
-def adopted_service(
-    official: official_package.QiskitRuntimeService, instance: str | None = None
-) -> QiskitRuntimeService:
-    """Return our service for the servers that a service of qiskit-ibm-runtime talks to.
-
-    Args:
-        official: a `qiskit_ibm_runtime.QiskitRuntimeService`.
-        instance: CRN of the instance; None is the official service's active one.
-
-    Raises:
-        InvalidInputError: for anything else, including its local testing mode.
-    """
-    account, transport = connect.of_official(official, instance)
-    with _default_lock:
-        known = _adopted.get((transport.url, account))
-        if known is None or known.closed:
-            known = QiskitRuntimeService._for_account(  # noqa: SLF001 - for this module alone
-                account, transport, official
-            )
-            _adopted[transport.url, account] = known
-            _forget_oldest(_adopted, _ADOPTED_KEPT)
-        return known
+kept_default: KeptService[QiskitRuntimeService] = KeptService()
+"""The default service: the runtime joined last by its url, else the one made at the first use."""

@@ -20,6 +20,7 @@ from typing import (
 
 from qsession_widget.client import display
 from qsession_widget.client.backends.backend import backend_name, no_calibration
+from qsession_widget.client.default_service import default_service
 from qsession_widget.client.jobs.job import RuntimeJob
 from qsession_widget.client.options.options import RuntimeOptions
 from qsession_widget.client.resolve import (
@@ -30,7 +31,6 @@ from qsession_widget.client.resolve import (
     service_for,
     service_of,
 )
-from qsession_widget.client.service import QiskitRuntimeService, default_service
 from qsession_widget.client.session_context import bound, enter, innermost_session, leave
 from qsession_widget.client.session_info import cache_info_of, details_of
 from qsession_widget.errors import (
@@ -64,6 +64,7 @@ if TYPE_CHECKING:
 
     from qsession_widget.client.backends.backend import Backend
     from qsession_widget.client.jobs.result_decoder import ResultDecoder
+    from qsession_widget.client.service import QiskitRuntimeService
     from qsession_widget.client.session_info import CacheInfo, SessionDetails
 
 logger = logging.getLogger(__name__)

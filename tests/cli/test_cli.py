@@ -17,6 +17,7 @@ from qsession_widget import Sampler, Session
 from qsession_widget.cli import demo
 from qsession_widget.cli.main import main
 from qsession_widget.client import service
+from qsession_widget.client.kept_service import KeptService
 from qsession_widget.local import process
 from qsession_widget.local.admin import Administration
 from qsession_widget.transport import accounts
@@ -60,7 +61,7 @@ def test_jobs_that_were_left_behind_are_cancelled(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setenv("QSESSION_HOME", str(tmp_path))
-    monkeypatch.setattr(service, "_default", [])
+    monkeypatch.setattr(service, "kept_default", KeptService())
     assert main(["cancel", "--all"]) == 1
     assert "no local runtime answers" in capsys.readouterr().err, "the command starts no runtime"
     with running(tmp_path, "--min-job-seconds", "3600", "--workers", "1"):

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from qsession_widget import QiskitRuntimeService, Sampler
-from qsession_widget.client.service import default_service
+from qsession_widget.client.default_service import default_service
 from qsession_widget.transport.http import Transport
 from tests.client.circuits import bell
 from tests.conftest import eventually

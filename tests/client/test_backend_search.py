@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from qsession_widget import BackendNotFoundError, InvalidInputError, QiskitRuntimeService, Sampler
-from qsession_widget.client.service import default_service
+from qsession_widget.client.default_service import default_service
 from qsession_widget.local import process
 from tests.client.circuits import bell
 from tests.conftest import eventually, running, use

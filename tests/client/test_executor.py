@@ -11,7 +11,7 @@ from qiskit_ibm_runtime import QuantumProgram
 from qiskit_ibm_runtime.options_models import ExecutorOptions
 
 from qsession_widget import Executor, InvalidInputError, Session
-from qsession_widget.client.service import default_service
+from qsession_widget.client.default_service import default_service
 from tests.client.circuits import bell
 
 if TYPE_CHECKING:

@@ -18,8 +18,8 @@ from qsession_widget import (
     QiskitRuntimeService,
     Sampler,
 )
+from qsession_widget.client.default_service import default_service
 from qsession_widget.client.jobs.job import Estimate
-from qsession_widget.client.service import default_service
 from tests.client.circuits import bell
 from tests.client.scripted_jobs import Service, job_json, job_of
 from tests.client.spy import requests_seen

@@ -14,6 +14,7 @@ import pytest
 import qsession_widget
 from qsession_widget import Estimator, QiskitRuntimeService, Sampler, Session, SessionPanel
 from qsession_widget.client import service
+from qsession_widget.client.kept_service import KeptService
 from qsession_widget.support import forking
 from qsession_widget.transport.pool import ConnectionPool
 from tests.client.circuits import bell, rotated
@@ -70,7 +71,7 @@ async def test_no_request_and_no_user_code_runs_under_a_lock(
     runtime: Path, watched: Watched, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     del runtime
-    monkeypatch.setattr(service, "_default", [])
+    monkeypatch.setattr(service, "kept_default", KeptService())
     over = threading.Event()
 
     class Decoder:

@@ -24,7 +24,7 @@ from qsession_widget import (
     Session,
     UnsupportedError,
 )
-from qsession_widget.client.service import default_service
+from qsession_widget.client.default_service import default_service
 from qsession_widget.local import process
 from tests.client.circuits import bell
 from tests.client.spy import requests_seen

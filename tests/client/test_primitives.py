@@ -23,7 +23,7 @@ from qsession_widget import (
     Sampler,
     Session,
 )
-from qsession_widget.client.service import default_service
+from qsession_widget.client.default_service import default_service
 from tests.client.circuits import bell, rotated
 from tests.client.spy import requests_seen
 

@@ -36,7 +36,7 @@ from qsession_widget import (
     QiskitRuntimeService,
     Sampler,
 )
-from qsession_widget.client.service import default_service
+from qsession_widget.client.default_service import default_service
 from qsession_widget.local import process
 from qsession_widget.wire import codec
 from qsession_widget.wire.fields import API_PREFIX, RESULT_NAMES

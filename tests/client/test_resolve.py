@@ -13,7 +13,7 @@ from qiskit_ibm_runtime.fake_provider import FakeManilaV2
 
 from qsession_widget import Batch, InvalidInputError, QiskitRuntimeService, Sampler, Session, watch
 from qsession_widget.client.connect import official_service
-from qsession_widget.client.service import adopted_service
+from qsession_widget.client.default_service import adopted_service
 from qsession_widget.client.session import find_session
 from qsession_widget.errors import ServiceUnavailableError
 from qsession_widget.local import process
@@ -78,7 +78,7 @@ def test_each_official_service_has_one_of_ours(
     theirs: Any, official: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # Earlier tests may have adopted services of the same account.
-    monkeypatch.setattr("qsession_widget.client.service._adopted", {})
+    monkeypatch.setattr("qsession_widget.client.default_service._adopted", {})
     assert find_session(theirs).service is adopted_service(official)
     assert find_session(theirs).service.ibm() is official
     assert "IAMAuth" not in repr(adopted_service(official))

@@ -27,8 +27,8 @@ from qsession_widget import (
     Session,
     SessionClosedError,
 )
-from qsession_widget.client import service as service_module
-from qsession_widget.client.service import default_service
+from qsession_widget.client import listings
+from qsession_widget.client.default_service import default_service
 from qsession_widget.client.session import current_session
 from qsession_widget.transport.auth import BearerAuth
 from qsession_widget.transport.http import Endpoint, Transport
@@ -388,7 +388,7 @@ def test_jobs_at_ibm_are_complete_and_in_order(
 ) -> None:
     """Page by page, while a new job shifts the others."""
     assert slow_runtime
-    monkeypatch.setattr(service_module, "PAGE", 2)
+    monkeypatch.setattr(listings, "PAGE", 2)
     service = QiskitRuntimeService()
     session = Session(service, "fake_manila")
     other = Session.from_id(str(session.session_id))

@@ -26,7 +26,7 @@ from qsession_widget import (
     Sampler,
     Session,
 )
-from qsession_widget.client.service import default_service
+from qsession_widget.client.default_service import default_service
 from qsession_widget.wire import ignored_options
 from tests.client.circuits import bell
 from tests.client.options.test_options import ESTIMATOR, NESTED, leaves, official_inputs

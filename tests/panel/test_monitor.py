@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from qsession_widget import QiskitRuntimeService, Sampler, Session
-from qsession_widget.client import service as service_module
+from qsession_widget.client import listings
 from qsession_widget.local import process
 from qsession_widget.monitoring.monitor import Monitor
 from qsession_widget.monitoring.snapshot import LinkState
@@ -272,7 +272,7 @@ def test_a_service_without_extensions_gets_few_requests(
 ) -> None:
     """However many jobs wait; and no change is missed."""
     del slow_runtime
-    monkeypatch.setattr(service_module, "PAGE", 10)
+    monkeypatch.setattr(listings, "PAGE", 10)
     service = QiskitRuntimeService()
     session = Session(service, backend="fake_nairobi")
     sampler = Sampler(session)

@@ -1,7 +1,8 @@
-"""Errors name the account that was used by default."""
+"""The service that is used where none is named, and errors that name its account."""
 
 from __future__ import annotations
 
+import threading
 from typing import TYPE_CHECKING
 
 import pytest
@@ -16,11 +17,13 @@ from qsession_widget import (
     Sampler,
     Session,
 )
+from qsession_widget.client.default_service import default_service
 from tests.client.circuits import bell
 from tests.client.throwaway import unused_address
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
 
 CRN = "crn:v1:bluemix:public:quantum-computing:us-east:a/1:2::"
 NAME = "ibm_torino"
@@ -96,3 +99,17 @@ def test_a_recorded_device_asks_no_account_at_ibm(
     assert service.channel == "local"
     if isinstance(made, Session):
         made.close()
+
+
+def test_the_default_service_is_one_for_all_threads(runtime: Path) -> None:
+    assert runtime
+    found: list[QiskitRuntimeService] = []
+    threads = [threading.Thread(target=lambda: found.append(default_service())) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(found) == 8
+    assert len(set(map(id, found))) == 1
+    found[0].close()
+    assert default_service() is not found[0], "a closed service is replaced"
