@@ -21,8 +21,8 @@ from qsession_widget.support import validation
 from qsession_widget.support.warnings import warn_user
 from qsession_widget.transport.accounts import LOCAL
 from qsession_widget.wire import ignored_options
+from qsession_widget.wire.delays import delays_in_dt
 from qsession_widget.wire.fields import INSTANCE_CRN, mock_of
-from qsession_widget.wire.portable_circuits import delays_in_dt
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping

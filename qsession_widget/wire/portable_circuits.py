@@ -12,8 +12,6 @@ again, or reads as others. Such instructions are sent in an equivalent form:
 from __future__ import annotations
 
 import io
-import math
-import operator
 import warnings
 from typing import TYPE_CHECKING, Any
 
@@ -38,18 +36,16 @@ from qiskit.circuit import (
     Store,
 )
 from qiskit.circuit.classical import expr
-from qiskit.circuit.duration import duration_in_dt
 from qiskit.circuit.library import PauliGate, PermutationGate, UnitaryGate
 from qiskit.exceptions import QiskitError
 
-from qsession_widget.errors import CodecError, InvalidInputError
+from qsession_widget.errors import CodecError
+from qsession_widget.wire.delays import UNIT_SECONDS
 from qsession_widget.wire.fields import MID_CIRCUIT
+from qsession_widget.wire.rewriting import DEFINED, keep_label, rewritten
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
-
-UNIT_SECONDS = {"s": 1.0, "ms": 1e-3, "us": 1e-6, "ns": 1e-9, "ps": 1e-12}
-"""Units of a delay that QPY drops, in seconds."""
+    from collections.abc import Sequence
 
 _DURATIONS = {
     "s": Duration.s,
@@ -66,16 +62,6 @@ _SURE = (Measure, Reset, Barrier, Delay, Store, BreakLoopOp, ContinueLoopOp, Con
 
 _SURE_GATES = (UnitaryGate, PauliGate, PermutationGate)
 """Frequent gates that QPY restores; subclasses are not included."""
-
-_ARITHMETIC: dict[expr.Binary.Op, Callable[[float, float], float]] = {
-    expr.Binary.Op.ADD: operator.add,
-    expr.Binary.Op.SUB: operator.sub,
-    expr.Binary.Op.MUL: operator.mul,
-    expr.Binary.Op.DIV: operator.truediv,
-}
-
-_DEFINED = (Gate, Instruction)
-"""Classes that QPY writes by their definition; subclasses are not included."""
 
 
 def portable(circuit: QuantumCircuit, version: int, *, plain: bool = False) -> QuantumCircuit:
@@ -102,122 +88,7 @@ def restored(circuit: QuantumCircuit) -> QuantumCircuit:
             if not each.is_standard_gate() and (delay := _delay_of(each.operation)) is not None
         }
 
-    return _changed(circuit, original)
-
-
-def delays_in_dt(circuit: QuantumCircuit, dt: float | None) -> QuantumCircuit:
-    """Return a circuit whose delays of known length are whole numbers of a device's `dt`.
-
-    Args:
-        circuit: the circuit, which is not changed.
-        dt: the device's unit of time, in seconds; None leaves delays unchanged.
-    """
-
-    def counted(data: Sequence[CircuitInstruction]) -> dict[int, CircuitInstruction]:
-        found = {}
-        for place, each in enumerate(data):
-            if each.name == "delay" and each.operation.unit in UNIT_SECONDS and dt is not None:
-                length = each.operation.duration
-                if not isinstance(length, ParameterExpression):
-                    whole = duration_in_dt(float(length) * UNIT_SECONDS[each.operation.unit], dt)
-                    found[place] = each.replace(operation=_like(each.operation, Delay(whole)))
-        return found
-
-    return _changed(circuit, counted)
-
-
-def transpiled_around_delays(
-    circuit: QuantumCircuit, transpile: Callable[[QuantumCircuit], QuantumCircuit]
-) -> QuantumCircuit:
-    """Transpile a circuit, and leave its delays unchanged.
-
-    Qiskit's pass managers do not support delays that depend on parameters, nor delays that are not
-    a multiple of the device's alignment unless the whole circuit is scheduled.
-
-    Args:
-        circuit: the circuit, which is not changed.
-        transpile: transpiles a circuit. It sees opaque instructions named `delay`.
-    """
-    delays: dict[str, Delay] = {}
-
-    def hide(data: Sequence[CircuitInstruction]) -> dict[int, CircuitInstruction]:
-        found = {}
-        for place, each in enumerate(data):
-            if each.name == "delay" and isinstance(each.operation, Delay):
-                length = each.operation.duration
-                params = [length] if isinstance(length, ParameterExpression) else []
-                label = str(len(delays))
-                delays[label] = each.operation
-                found[place] = each.replace(
-                    operation=Instruction("delay", 1, 0, params, label=label)
-                )
-        return found
-
-    def show(data: Sequence[CircuitInstruction]) -> dict[int, CircuitInstruction]:
-        return {
-            # The operation's own label: of what came out of a definition the instruction has none.
-            place: each.replace(operation=delays[each.operation.label])
-            for place, each in enumerate(data)
-            if each.name == "delay" and each.operation.label in delays
-        }
-
-    hidden = _changed(circuit, hide)
-    return transpile(circuit) if hidden is circuit else _changed(transpile(hidden), show)
-
-
-def delays_of_known_length(circuit: QuantumCircuit, dt: float | None) -> QuantumCircuit:
-    """Return a circuit whose delays are numbers, or depend on parameters, but no expressions.
-
-    Args:
-        circuit: the circuit, which is not changed.
-        dt: the device's unit of time, in seconds; None if it has none.
-
-    Raises:
-        InvalidInputError: for a stretch, whose length is not resolved here, and for a length that
-            cannot be evaluated.
-    """
-
-    def worked_out(data: Sequence[CircuitInstruction]) -> dict[int, CircuitInstruction]:
-        found = {}
-        for place, each in enumerate(data):
-            if each.name == "delay" and isinstance(length := each.operation.duration, expr.Expr):
-                seconds = _worked_out(length, dt)
-                if not 0 <= seconds < math.inf:
-                    raise InvalidInputError(f"a delay of {seconds} s; allowed is a length from 0")
-                found[place] = each.replace(operation=_like(each.operation, Delay(seconds, "s")))
-        return found
-
-    return _changed(circuit, worked_out)
-
-
-def _worked_out(node: expr.Expr, dt: float | None) -> float:
-    """Evaluate a constant expression; durations are in seconds."""
-    match node:
-        case expr.Value():
-            value = node.value
-            if not isinstance(value, Duration):
-                return float(value)
-            if value.unit() == "dt":
-                if dt is None:
-                    raise InvalidInputError("a delay is in units of dt, and the device has no dt")
-                return float(value.value() * dt)
-            return float(value.value() * UNIT_SECONDS[value.unit()])
-        case expr.Cast():
-            return _worked_out(node.operand, dt)
-        case expr.Unary() if node.op is expr.Unary.Op.NEGATE:
-            return -_worked_out(node.operand, dt)
-        case expr.Binary() if node.op in _ARITHMETIC:
-            left, right = _worked_out(node.left, dt), _worked_out(node.right, dt)
-            if node.op is expr.Binary.Op.DIV and right == 0:
-                raise InvalidInputError("the length of a delay is divided by 0")
-            return _ARITHMETIC[node.op](left, right)
-        case expr.Stretch():
-            raise InvalidInputError(
-                f"a delay has the length of the stretch {node.name!r}, and this runtime does not "
-                "choose its length: give a number, such as circuit.delay(100, qubit, unit='ns')"
-            )
-        case _:
-            raise InvalidInputError(f"the length of a delay cannot be worked out: {node!r:.200}")
+    return rewritten(circuit, original)
 
 
 def check_numbers(circuit: QuantumCircuit) -> None:
@@ -233,7 +104,7 @@ def check_numbers(circuit: QuantumCircuit) -> None:
             _check_numbers(each.name, getattr(each.operation, "params", ()))
         return {}
 
-    _changed(circuit, check)
+    rewritten(circuit, check)
 
 
 class _Sent:
@@ -246,7 +117,7 @@ class _Sent:
     def of(self, circuit: QuantumCircuit) -> QuantumCircuit:
         """Return the form of a circuit, which may be the circuit itself."""
         _check_numbers("global phase", [circuit.global_phase])
-        return _changed(circuit, self._forms)
+        return rewritten(circuit, self._forms)
 
     def _forms(
         self, data: Sequence[CircuitInstruction]
@@ -283,11 +154,13 @@ class _Sent:
                     "which circuits are sent, cannot hold that; give the parameters their values "
                     "first, circuit.assign_parameters(values), one pub for each"
                 )
-            return _like(delay, Instruction(f"{_OPEN_DELAY}{delay.unit}", 1, 0, [delay.duration]))
+            return keep_label(
+                delay, Instruction(f"{_OPEN_DELAY}{delay.unit}", 1, 0, [delay.duration])
+            )
         if delay.unit not in UNIT_SECONDS:
             return delay
         length = _DURATIONS[delay.unit](float(delay.duration))
-        return _like(delay, Delay(expr.mul(length, 1.0)))
+        return keep_label(delay, Delay(expr.mul(length, 1.0)))
 
     def _by_definition(
         self, instruction: CircuitInstruction
@@ -308,14 +181,14 @@ class _Sent:
                 )
             )
         definition = self._definition(operation)
-        if type(operation) in _DEFINED and operation.definition is not None:
+        if type(operation) in DEFINED and operation.definition is not None:
             # Only its definition is not restored.
             return instruction.replace(operation=self._plainly(operation, definition))
         return definition
 
     def _plainly(self, operation: Instruction, definition: QuantumCircuit) -> Instruction:
         kind = Gate if isinstance(operation, Gate) else Instruction
-        params = operation.params if type(operation) in _DEFINED else []
+        params = operation.params if type(operation) in DEFINED else []
         found = (
             Gate(operation.name, operation.num_qubits, list(params))
             if kind is Gate
@@ -324,7 +197,7 @@ class _Sent:
             )
         )
         found.definition = definition
-        return _like(operation, found)
+        return keep_label(operation, found)
 
     def _definition(self, operation: Any) -> QuantumCircuit:
         definition = getattr(operation, "definition", None)
@@ -393,7 +266,7 @@ def _same(one: Any, other: Any) -> bool:
             )
         # QPY reads a gate without a class as a plain gate of the same definition.
         return bool(
-            type(other) in {*_DEFINED, ControlledGate}
+            type(other) in {*DEFINED, ControlledGate}
             and (one.name, one.num_qubits, one.num_clbits, list(one.params))
             == (other.name, other.num_qubits, other.num_clbits, list(other.params))
             and getattr(one, "ctrl_state", None) == getattr(other, "ctrl_state", None)
@@ -403,53 +276,6 @@ def _same(one: Any, other: Any) -> bool:
     # Arrays, for example, have no truth value.
     except (TypeError, ValueError):
         return False
-
-
-def _changed(
-    circuit: QuantumCircuit,
-    change: Callable[
-        [Sequence[CircuitInstruction]], Mapping[int, CircuitInstruction | QuantumCircuit]
-    ],
-) -> QuantumCircuit:
-    """Return a circuit with some instructions changed, also within blocks and definitions.
-
-    Args:
-        circuit: the circuit, which is not changed; it is returned if there are no changes.
-        change: returns the replacements of a circuit's instructions by index: an instruction, or a
-            circuit on the same bits.
-    """
-    data = list(circuit.data)
-    new = dict(change(data))
-    for place, each in enumerate(data):
-        if place not in new and not each.is_standard_gate():
-            operation = _with_inside(each.operation, change)
-            if operation is not None:
-                new[place] = each.replace(operation=operation)
-    if not new:
-        return circuit
-    found = circuit.copy_empty_like()
-    for place, each in enumerate(data):
-        there = new.get(place, each)
-        if isinstance(there, QuantumCircuit):
-            found.compose(there, each.qubits, each.clbits, inplace=True, copy=False)
-        else:
-            found.data.append(there)
-    return found
-
-
-def _with_inside(operation: Any, change: Any) -> Instruction | None:
-    """Return an instruction with changed blocks or definition; None if nothing changes."""
-    if isinstance(operation, ControlFlowOp):
-        blocks = [_changed(block, change) for block in operation.blocks]
-        changed = any(new is not old for new, old in zip(blocks, operation.blocks, strict=True))
-        return operation.replace_blocks(blocks) if changed else None
-    if type(operation) in _DEFINED and operation.definition is not None:
-        definition = _changed(operation.definition, change)
-        if definition is not operation.definition:
-            found = operation.copy()
-            found.definition = definition
-            return found
-    return None
 
 
 def _delay_of(operation: Any) -> Delay | None:
@@ -466,20 +292,13 @@ def _delay_of(operation: Any) -> Delay | None:
             and length.left.value.unit() in UNIT_SECONDS
         ):
             value = length.left.value
-            return _like(operation, Delay(value.value(), value.unit()))
+            return keep_label(operation, Delay(value.value(), value.unit()))
         return None
     unit = operation.name.removeprefix(_OPEN_DELAY)
     if unit == operation.name or unit not in {*UNIT_SECONDS, "dt"}:
         return None
     (length,) = operation.params
-    return _like(operation, Delay(length, unit))
-
-
-def _like(one: Any, other: Any) -> Any:
-    """Copy the label of an instruction to another one."""
-    if one.label is not None:
-        other.label = one.label
-    return other
+    return keep_label(operation, Delay(length, unit))
 
 
 def _composed(value: Any) -> bool:

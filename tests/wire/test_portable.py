@@ -39,7 +39,7 @@ from qiskit.transpiler import generate_preset_pass_manager
 from qiskit_ibm_runtime.fake_provider import FakeManilaV2
 
 from qsession_widget.errors import CodecError, InvalidInputError
-from qsession_widget.wire import codec, portable_circuits
+from qsession_widget.wire import codec, delays, portable_circuits
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -291,7 +291,7 @@ def test_a_delay_keeps_its_unit(unit: str, length: str) -> None:
 def test_every_unit_of_qiskit_is_tried() -> None:
     for unit in UNITS:
         Delay(1, unit)
-    assert {*portable_circuits.UNIT_SECONDS, "dt"} == set(UNITS)
+    assert {*delays.UNIT_SECONDS, "dt"} == set(UNITS)
     durations = {name for name in vars(Duration) if not name.startswith("_")} - {"unit", "value"}
     assert durations == set(UNITS)
 
@@ -326,11 +326,11 @@ def test_delays_are_counted_in_the_devices_time() -> None:
     sent.delay(A, 0, unit="us")
     with sent.if_test((sent.clbits[0], 1)):
         sent.delay(2e-6, 0, unit="s")
-    found = portable_circuits.delays_in_dt(sent, 1e-9)
+    found = delays.delays_in_dt(sent, 1e-9)
     assert found.data[0].operation == Delay(1000)
     assert found.data[1].operation == Delay(A, "us")
     assert found.data[2].operation.blocks[0].data[0].operation == Delay(2000)
-    assert portable_circuits.delays_in_dt(sent, None) is sent
+    assert delays.delays_in_dt(sent, None) is sent
 
 
 @pytest.mark.parametrize(
@@ -347,7 +347,7 @@ def test_constant_lengths_are_worked_out(length: Callable[[], Any], seconds: flo
     sent = QuantumCircuit(1)
     sent.delay(length(), 0)
     assert_same(again(sent), sent)
-    delay = portable_circuits.delays_of_known_length(sent, 1e-9).data[0].operation
+    delay = delays.delays_of_known_length(sent, 1e-9).data[0].operation
     assert (delay.unit, type(delay.duration)) == ("s", float)
     assert delay.duration == pytest.approx(seconds, rel=1e-12)
 
@@ -356,7 +356,7 @@ def test_unknown_lengths_are_reported() -> None:
     sent = QuantumCircuit(1)
     sent.delay(sent.add_stretch("wide"), 0)
     with pytest.raises(InvalidInputError, match="stretch 'wide'"):
-        portable_circuits.delays_of_known_length(sent, 1e-9)
+        delays.delays_of_known_length(sent, 1e-9)
     for length, said in (
         (expr.sub(Duration.ns(1), Duration.us(1)), "from 0"),
         (expr.div(Duration.ns(1), 0.0), "divided by 0"),
@@ -365,7 +365,7 @@ def test_unknown_lengths_are_reported() -> None:
         circuit = QuantumCircuit(1)
         circuit.delay(length, 0)
         with pytest.raises(InvalidInputError, match=said):
-            portable_circuits.delays_of_known_length(circuit, None)
+            delays.delays_of_known_length(circuit, None)
 
 
 @pytest.mark.parametrize("level", range(4))
@@ -384,12 +384,12 @@ def test_transpiling_leaves_delays_as_they_are(level: int) -> None:
     inside.delay(7, 0, unit="us")
     sent.append(inside.to_instruction(), [1])
     sent.measure(0, 0)
-    found = portable_circuits.transpiled_around_delays(sent, manager.run)
-    delays = [each.operation for each in found.data if each.name == "delay"]
-    assert sorted(delays, key=str) == sorted(
+    found = delays.transpiled_around_delays(sent, manager.run)
+    kept = [each.operation for each in found.data if each.name == "delay"]
+    assert sorted(kept, key=str) == sorted(
         [Delay(101), Delay(A, "us"), Delay(1.5, "ns"), Delay(7, "us")], key=str
     )
-    assert all(type(each) is Delay for each in delays)
+    assert all(type(each) is Delay for each in kept)
     assert found.layout is not None
     assert found.num_qubits == device.num_qubits
 

@@ -10,7 +10,7 @@ from qiskit.transpiler import generate_preset_pass_manager
 
 from qsession_widget.client.circuits.circuit_cache import encoded_circuits, weight
 from qsession_widget.support import forking
-from qsession_widget.wire.portable_circuits import delays_in_dt, transpiled_around_delays
+from qsession_widget.wire.delays import delays_in_dt, transpiled_around_delays
 
 if TYPE_CHECKING:
     from qiskit import QuantumCircuit

@@ -31,7 +31,7 @@ from qsession_widget.runtime.worker.lru_cache import LruCache
 from qsession_widget.runtime.worker.noise import device_noise
 from qsession_widget.runtime.worker.outcome import RejectedError
 from qsession_widget.runtime.worker.results import expectation
-from qsession_widget.wire.portable_circuits import delays_of_known_length, transpiled_around_delays
+from qsession_widget.wire.delays import delays_of_known_length, transpiled_around_delays
 from qsession_widget.wire.target import CONTROL_FLOW, build_target
 
 if TYPE_CHECKING:
