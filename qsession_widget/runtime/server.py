@@ -22,10 +22,9 @@ from filelock import FileLock, Timeout
 from qsession_widget.runtime import clock, kept_settings
 from qsession_widget.runtime.http.app import create_app
 from qsession_widget.runtime.http.middleware.access_log import AccessLogMiddleware
-from qsession_widget.runtime.http.middleware.connection_guard import (
+from qsession_widget.runtime.http.middleware.connection_guard import GuardedProtocol, accept_tls
+from qsession_widget.runtime.http.middleware.connection_pool import (
     ConnectionPool,
-    GuardedProtocol,
-    accept_tls,
     raise_descriptor_limit,
 )
 from qsession_widget.runtime.store.store import StoreUnreadableError

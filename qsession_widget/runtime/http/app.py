@@ -31,7 +31,7 @@ from qsession_widget.runtime.http.kept_answers import AnswersByKey, DeletedJobs
 from qsession_widget.runtime.http.large_texts import LargeTexts
 from qsession_widget.runtime.http.middleware import access_log
 from qsession_widget.runtime.http.middleware.answer_identity import AnswerIdentityMiddleware
-from qsession_widget.runtime.http.middleware.connection_guard import CrowdedError
+from qsession_widget.runtime.http.middleware.connection_pool import CrowdedError
 from qsession_widget.runtime.http.middleware.prefix import PrefixMiddleware
 from qsession_widget.runtime.http.middleware.replay import ReplayMiddleware
 from qsession_widget.runtime.http.resources import Resources

@@ -6,11 +6,9 @@ import contextlib
 import resource
 import socket
 import ssl
-import subprocess
-import sys
 import threading
 from functools import partial
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, cast
 from urllib.parse import urlsplit
 
 import psutil
@@ -20,15 +18,14 @@ import uvicorn
 from starlette.requests import Request
 from starlette.responses import Response
 
-from qsession_widget.runtime.auth.user_registry import ADMINISTRATOR
-from qsession_widget.runtime.http.middleware import connection_guard
+from qsession_widget.runtime.http.middleware import connection_guard, connection_pool
 from qsession_widget.runtime.http.middleware.connection_guard import (
     MAX_HEAD_BYTES,
     MAX_HEADERS,
     MAX_PIPELINED,
-    ConnectionPool,
     GuardedProtocol,
 )
+from qsession_widget.runtime.http.middleware.connection_pool import ConnectionPool
 from qsession_widget.wire.discovery import Discovery
 from tests.conftest import DEADLINE_SECONDS, eventually, running
 from tests.runtime import certificates
@@ -150,7 +147,7 @@ def test_idle_connections_keep_no_user_out(server: Server) -> None:
     ][-1:]
     with contextlib.ExitStack() as stack:
         lines = [
-            stack.enter_context(dial(server)) for _ in range(connection_guard.MOST_STRANGERS + 60)
+            stack.enter_context(dial(server)) for _ in range(connection_pool.MOST_STRANGERS + 60)
         ]
         # The oldest connections made room for newer ones, and all of them for users.
         assert answer(lines[0]) == b""
@@ -161,7 +158,7 @@ def test_idle_connections_keep_no_user_out(server: Server) -> None:
             for each in psutil.Process(server.pid).net_connections()
             if each.status == "ESTABLISHED"
         ]
-        assert len(held) <= connection_guard.MOST_STRANGERS + 8
+        assert len(held) <= connection_pool.MOST_STRANGERS + 8
         assert owned in held, "the connection of the user was closed"
     log = eventually(
         lambda: "without a token" in (text := (server.folder / "runtime.log").read_text()) and text,
@@ -169,20 +166,6 @@ def test_idle_connections_keep_no_user_out(server: Server) -> None:
     )
     assert "the last from 127.0.0.1: too many connections without a token" in log
     assert log.count("without a token") < 5
-
-
-def test_the_runtime_takes_as_many_descriptors_as_it_may(tmp_path: Path) -> None:
-    code = (
-        "import resource, sys; resource.setrlimit(resource.RLIMIT_NOFILE, (64, 1024));"
-        "from qsession_widget.runtime.http.middleware import connection_guard as guard;"
-        "print(guard.raise_descriptor_limit(2), resource.getrlimit(resource.RLIMIT_NOFILE)[0])"
-    )
-    done = subprocess.run(  # noqa: S603 - ours
-        [sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=tmp_path
-    )
-    most, soft = map(int, done.stdout.split())
-    assert soft == 1024
-    assert 512 < most < soft
 
 
 def test_a_connection_without_a_tls_handshake_ends_too(tmp_path: Path) -> None:
@@ -198,7 +181,7 @@ def test_a_connection_without_a_tls_handshake_ends_too(tmp_path: Path) -> None:
                 stack.enter_context(
                     socket.create_connection(("127.0.0.1", int(outer.port or 0)), DEADLINE_SECONDS)
                 )
-                for _ in range(connection_guard.MOST_STRANGERS + 20)
+                for _ in range(connection_pool.MOST_STRANGERS + 20)
             ]
             assert answer(lines[0]) == b""
             context = ssl.create_default_context()
@@ -219,53 +202,9 @@ def answer_of(line: ssl.SSLSocket) -> bytes:
     return bytes(found)
 
 
-class Line:
-    """A connection as the list of connections sees it."""
-
-    def __init__(self, peer: str = "a", *, busy: bool = False) -> None:
-        self.peer, self.busy, self.dropped = peer, busy, False
-
-    def drop(self) -> None:
-        self.dropped = True
-
-
-def test_the_address_with_the_most_anonymous_connections_makes_room() -> None:
-    all_of_them = ConnectionPool(64)
-    first = Line("b")
-    all_of_them.enter(first)
-    many = [Line("a") for _ in range(200)]
-    for each in many:
-        all_of_them.enter(each)
-    assert not first.dropped
-    assert [each.dropped for each in many].count(False) == all_of_them.strangers_most - 1
-    assert not many[-1].dropped
-
-
-def test_a_user_takes_no_more_than_their_share_and_nothing_of_the_administrators() -> None:
-    all_of_them = ConnectionPool(64)
-
-    def come(owner: str, **more: Any) -> tuple[Line, bool]:
-        line = Line(**more)
-        all_of_them.enter(line)
-        return line, all_of_them.prove(line, owner)
-
-    idle = come("eve")[0]
-    for _ in range(all_of_them.user_most - 1):
-        assert come("eve", busy=True)[1]
-    # An idle connection makes room; if all are in use, the new one is refused.
-    assert come("eve", busy=True)[1]
-    assert idle.dropped
-    assert not come("eve", busy=True)[1]
-    others = 0
-    while come(f"user{others // all_of_them.user_most}", busy=True)[1]:
-        others += 1
-    assert others == all_of_them.others_most - all_of_them.user_most
-    assert all(come(ADMINISTRATOR, busy=True)[1] for _ in range(all_of_them.administrator_most))
-
-
 def test_a_user_with_too_many_connections_is_refused(server: Server) -> None:
     eve = add(server, "eve")
-    share = ConnectionPool(connection_guard.MOST_CONNECTIONS).user_most
+    share = ConnectionPool(connection_pool.MOST_CONNECTIONS).user_most
     if resource.getrlimit(resource.RLIMIT_NOFILE)[1] < 4 * share:
         pytest.skip("too few descriptors here")
     head = f"Host: x\r\nAuthorization: Bearer {eve.token}\r\n"

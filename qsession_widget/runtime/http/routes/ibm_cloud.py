@@ -17,6 +17,7 @@ from starlette.routing import Route
 from qsession_widget.runtime import bounds
 from qsession_widget.runtime.http import errors, parsing
 from qsession_widget.runtime.http.middleware import connection_guard
+from qsession_widget.runtime.http.middleware.connection_pool import CrowdedError
 from qsession_widget.runtime.http.responses import JsonAnswer
 from qsession_widget.wire.fields import INSTANCE_CRN, INSTANCE_NAME
 
@@ -76,7 +77,7 @@ class IbmCloudRoutes:
                 },
                 status_code=400,
             )
-        with suppress(connection_guard.CrowdedError):
+        with suppress(CrowdedError):
             # The token is valid, on whichever connection it comes next.
             connection_guard.prove(request.scope, owner)
         return JsonAnswer(self._tokens.issue(owner, time.time()))
