@@ -8,7 +8,8 @@ Calls go down, from the facade to the parts that it puts together::
     |- dispatcher                    from the queue through a worker to the end
     |- transitions                   each change: in memory, in the queues, in the store
     |- device_arbiter                grants the devices
-    |- state (timers, notifier)      owns the unfinished sessions and jobs
+    |- state                         owns the unfinished sessions and jobs; has the timers, the
+    |                                notifier, and what is at hand of payloads and outcomes
     `- worker_pool                   runs the jobs
 
 Two loops go up again, through callbacks that the constructors are given::

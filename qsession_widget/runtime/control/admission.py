@@ -205,7 +205,7 @@ class Admission:
             early = (
                 not repeated
                 and (session is None or session.prioritised)
-                and state.keep_payload(new.id, params)
+                and state.at_hand.keep_payload(new.id, params)
             )
             if early:
                 # Before the writer is called, so that the worker gets it first.
@@ -249,7 +249,7 @@ class Admission:
             return
         if params is not None:
             self._transitions.enqueue(known)
-            state.keep_payload(job.id, params)
+            state.at_hand.keep_payload(job.id, params)
         if arrival.end is not None:
             self._dispatcher.receive(job.id, arrival.end)
 

@@ -14,9 +14,10 @@ from typing import TYPE_CHECKING
 from qsession_widget.runtime.control.admission import KEYS, Admission
 from qsession_widget.runtime.control.device_arbiter import DeviceArbiter
 from qsession_widget.runtime.control.dispatcher import Dispatcher, safely
-from qsession_widget.runtime.control.state import Phase, RuntimeState, WakeUp
+from qsession_widget.runtime.control.state import Phase, RuntimeState
 from qsession_widget.runtime.control.ticker import Ticker
 from qsession_widget.runtime.control.transitions import Transitions
+from qsession_widget.runtime.control.wake_up import WakeUp
 from qsession_widget.runtime.control.worker_pool import WorkerPool
 from qsession_widget.runtime.model import lifecycle
 from qsession_widget.runtime.scheduling.scheduler import Scheduler
@@ -257,7 +258,7 @@ class Coordinator:
 
         It is returned once; later requests are served from the store.
         """
-        return self._state.take_outcome(owner, job_id)
+        return self._state.at_hand.take_outcome(owner, job_id)
 
     def interim(self, job_id: str) -> list[str]:
         """Return the encoded results of the pubs that a running job has finished."""

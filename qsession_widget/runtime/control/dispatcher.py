@@ -127,7 +127,7 @@ class Dispatcher:
 
     def _start(self, job: Job) -> None:
         started, stored = self._transitions.start(job)
-        params = self._state.take_payload(job.id)
+        params = self._state.at_hand.take_payload(job.id)
         if params is not None:
             self._give(started, params)
             return

@@ -1,4 +1,4 @@
-"""The unfinished sessions and jobs in memory, and what is kept at hand of their data.
+"""The unfinished sessions and jobs in memory.
 
 Each change goes to the store in order, and wakes the requests that wait for it once it is on disk.
 """
@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from msgspec.structs import replace
 
+from qsession_widget.runtime.control.at_hand import AtHand
 from qsession_widget.runtime.control.notifier import Notifier
 from qsession_widget.runtime.control.timers import Timers
 from qsession_widget.runtime.model import lifecycle
@@ -22,10 +23,10 @@ from qsession_widget.runtime.store.writes import Retag, Update
 from qsession_widget.wire.states import JobState
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
     from datetime import datetime
 
     from qsession_widget.runtime.clock import Clock
+    from qsession_widget.runtime.control.wake_up import WakeUp
     from qsession_widget.runtime.model.job import Job
     from qsession_widget.runtime.model.lifecycle import Session
     from qsession_widget.runtime.settings import Settings
@@ -33,34 +34,6 @@ if TYPE_CHECKING:
     from qsession_widget.runtime.store.writes import Write
     from qsession_widget.runtime.worker.messages import Done, Event
     from qsession_widget.wire.states import Stage
-
-AT_HAND = 32
-"""How many payloads, and how many outcomes, are kept at hand."""
-
-LARGEST_AT_HAND = 2**18
-"""Characters of the largest of them."""
-
-
-class WakeUp:
-    """Coalesces wake-ups of the scheduling loop: one look after all changes of a turn.
-
-    Args:
-        look: called once for all requests until then, in the next turn of the event loop.
-    """
-
-    def __init__(self, look: Callable[[], None]) -> None:
-        self.requested = False
-        self._look = look
-
-    def request(self) -> None:
-        """Call `look` soon."""
-        if not self.requested:
-            self.requested = True
-            asyncio.get_running_loop().call_soon(self._answer)
-
-    def _answer(self) -> None:
-        self.requested = False
-        self._look()
 
 
 class Phase(Enum):
@@ -149,12 +122,14 @@ class RuntimeState:
         wake_up: to be requested where something may follow from a change.
         notifier: the requests that wait for changes.
         timers: when a session or a job has to be looked at.
+        at_hand: payloads and outcomes that need not be read from the store.
     """
 
     def __init__(self, store: Store, clock: Clock, settings: Settings, wake_up: WakeUp) -> None:
         self.store, self.clock, self.settings, self.wake_up = store, clock, settings, wake_up
         self.notifier = Notifier()
         self.timers = Timers()
+        self.at_hand = AtHand()
         self._sessions: dict[str, Session] = {}
         self._jobs: dict[str, _Unfinished] = {}
         self._arriving = 0
@@ -162,8 +137,6 @@ class RuntimeState:
         self._pending: Counter[str] = Counter()
         self._counts: Counter[tuple[str, JobState]] = Counter()
         self._ending: dict[str, _Ending] = {}
-        self._payloads: dict[str, str] = {}
-        self._outcomes: dict[str, tuple[Job, str | None]] = {}
         self._revision = 0
 
     @property
@@ -240,7 +213,7 @@ class RuntimeState:
             return known.phase
         if job_id in self._ending:
             return Phase.ENDING
-        return Phase.AT_HAND if job_id in self._outcomes else None
+        return Phase.AT_HAND if job_id in self.at_hand else None
 
     def require(self, job_id: str) -> Job:
         """Return a job that has to be unfinished.
@@ -465,7 +438,7 @@ class RuntimeState:
             if not others:
                 del self._of_session[job.session_id]
         self.timers.set(job.id, None)
-        self._payloads.pop(job.id, None)
+        self.at_hand.take_payload(job.id)
 
     def _uncount(self, job: Job) -> None:
         place = job.backend, job.state
@@ -505,9 +478,8 @@ class RuntimeState:
         """Store a change, and notify the requests that wait for it once it is on disk."""
 
         def written(done: asyncio.Future[None]) -> None:
-            for key in keys:
-                # Also one that was kept since, of a change that came before.
-                self._outcomes.pop(key, None)
+            # Also outcomes that were kept since, of a change that came before.
+            self.at_hand.forget_outcomes(keys)
             if not done.cancelled() and done.exception() is None:
                 self.notifier.notify(keys)
 
@@ -538,30 +510,3 @@ class RuntimeState:
             await asyncio.wait([ending.stored])
             # The callbacks of the future run in the next turn of the event loop.
             await asyncio.sleep(0)
-
-    def keep_payload(self, job_id: str, params: str) -> bool:
-        """Keep the payload of a job that starts soon; False where it has to be read."""
-        keeps = len(self._payloads) < AT_HAND and len(params) <= LARGEST_AT_HAND
-        if keeps:
-            self._payloads[job_id] = params
-        return keeps
-
-    def take_payload(self, job_id: str) -> str | None:
-        """Return a payload that is at hand, once."""
-        return self._payloads.pop(job_id, None)
-
-    def keep_outcome(self, job: Job, result: str) -> None:
-        """Keep the outcome of a job that was just stored, so that it need not be read."""
-        if job.private or len(result) > LARGEST_AT_HAND:
-            return
-        self._outcomes[job.id] = job, result
-        if len(self._outcomes) > AT_HAND:
-            del self._outcomes[next(iter(self._outcomes))]
-
-    def take_outcome(self, owner: str, job_id: str) -> tuple[Job, str | None] | None:
-        """Return a job's outcome that is at hand, once, to its owner."""
-        found = self._outcomes.get(job_id)
-        if found is None or found[0].owner != owner:
-            return None
-        del self._outcomes[job_id]
-        return found

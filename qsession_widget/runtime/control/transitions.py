@@ -360,7 +360,7 @@ class Transitions:
         (job,) = change.jobs
         if error is None:
             _, result = change.result
-            self._state.keep_outcome(job, result)
+            self._state.at_hand.keep_outcome(job, result)
             return
         reason = f"Its result cannot be stored: {type(error).__name__}."
         failed = self._state.lose_result(job, reason)

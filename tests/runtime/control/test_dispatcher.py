@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from qsession_widget.runtime.control import state as live
+from qsession_widget.runtime.control import at_hand
 from qsession_widget.runtime.store import store
 from qsession_widget.runtime.store.store import StoreUnavailableError
 from qsession_widget.runtime.store.writes import SetClock
@@ -108,7 +108,7 @@ async def test_a_job_beyond_its_limit_is_stopped(tmp_path: Path) -> None:
 async def test_tags_given_while_a_jobs_payload_is_read_do_not_keep_it_from_its_worker(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(live, "LARGEST_AT_HAND", 0)
+    monkeypatch.setattr(at_hand, "LARGEST", 0)
 
     async with going(Bench(tmp_path)) as bench:
         job_id = await bench.submits()
@@ -145,7 +145,7 @@ async def test_a_payload_that_cannot_be_read_fails_its_job_and_frees_the_device(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # Large payloads are always read from the store; here all are large.
-    monkeypatch.setattr(live, "LARGEST_AT_HAND", 0)
+    monkeypatch.setattr(at_hand, "LARGEST", 0)
 
     async with going(Bench(tmp_path)) as bench:
         with closing(sqlite3.connect(tmp_path / "runtime.db")) as other:

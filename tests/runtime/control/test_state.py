@@ -20,7 +20,7 @@ from qsession_widget.runtime.control.admission import (
     UnknownOwnerError,
 )
 from qsession_widget.runtime.control.coordinator import Coordinator
-from qsession_widget.runtime.control.state import Phase, RuntimeState, WakeUp
+from qsession_widget.runtime.control.state import Phase, RuntimeState
 from qsession_widget.runtime.model.errors import InvalidTransitionError
 from qsession_widget.runtime.model.job import Job
 from qsession_widget.runtime.model.lifecycle import NotAcceptingJobsError
@@ -208,7 +208,7 @@ class Runtime(RuleBasedStateMachine):
         while self.pool.given_up:
             self.turns(self.pool.is_free)
         self.agree()
-        assert (self.state._jobs, self.state._ending, self.state._payloads) == ({}, {}, {})
+        assert (self.state._jobs, self.state._ending, self.state.at_hand._payloads) == ({}, {}, {})
         assert (self.state._pending, self.state._counts) == (Counter(), Counter())
         assert (self.state._of_session, self.runtime._scheduler._jobs) == ({}, {})
         for request in self.requests:
@@ -365,7 +365,7 @@ class Runtime(RuleBasedStateMachine):
             states = [kept[job_id].job.state for job_id in by_session.get(session.id, [])]
             assert session.queued == states.count(JobState.QUEUED)
             assert session.running == states.count(JobState.RUNNING)
-        for job_id in state._payloads:
+        for job_id in state.at_hand._payloads:
             assert kept[job_id].job.state is JobState.QUEUED
         running = {job.id for job in jobs if job.state is JobState.RUNNING}
         assert state.timers._when.keys() <= running | state._sessions.keys()
@@ -441,8 +441,8 @@ def everything(state: RuntimeState) -> dict[str, Any]:
         "pending": state._pending.copy(),
         "counts": state._counts.copy(),
         "ending": dict(state._ending),
-        "payloads": dict(state._payloads),
-        "outcomes": dict(state._outcomes),
+        "payloads": dict(state.at_hand._payloads),
+        "outcomes": dict(state.at_hand._outcomes),
         "timers": dict(state.timers._when),
         "revision": state._revision,
     }
@@ -450,17 +450,3 @@ def everything(state: RuntimeState) -> dict[str, Any]:
 
 TestRuntime = Runtime.TestCase
 TestRuntime.settings = settings(max_examples=60, stateful_step_count=50, derandomize=True)
-
-
-async def test_wake_ups_before_a_look_share_it() -> None:
-    looks: list[int] = []
-
-    wake_up = WakeUp(lambda: looks.append(1))
-    for _ in range(3):
-        wake_up.request()
-    assert wake_up.requested
-    await asyncio.sleep(0)
-    assert not wake_up.requested
-    wake_up.request()
-    await asyncio.sleep(0)
-    assert len(looks) == 2
