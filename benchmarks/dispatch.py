@@ -16,7 +16,7 @@ from msgspec import msgpack
 from qiskit import generate_preset_pass_manager
 from qiskit.circuit.library import real_amplitudes
 
-from benchmarks.iterate import SHOTS, official_device
+from benchmarks.loops import SHOTS, official_device
 from benchmarks.measure import arguments, as_json, compare, in_turn, write
 from qsession_widget.runtime.control.worker_pool import WorkerPool
 from qsession_widget.runtime.worker import primitives

@@ -19,7 +19,7 @@ from qiskit.circuit.library import real_amplitudes
 from qiskit_ibm_runtime import SamplerV2
 from qiskit_ibm_runtime import Session as OfficialSession
 
-from benchmarks.iterate import SHOTS, official_device
+from benchmarks.loops import SHOTS, official_device
 from benchmarks.measure import Samples, arguments, as_json, compare, own_runtime, write
 from qsession_widget import QiskitRuntimeService, Sampler, Session
 

@@ -13,7 +13,7 @@ import math
 import os
 import warnings
 from dataclasses import dataclass
-from functools import cache, partial
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -21,14 +21,26 @@ from qiskit import generate_preset_pass_manager
 from qiskit.circuit.library import real_amplitudes
 from qiskit.primitives import BackendEstimatorV2, BackendSamplerV2
 from qiskit.quantum_info import SparsePauliOp
-from qiskit_aer import AerSimulator
 from qiskit_aer.primitives import EstimatorV2 as AerEstimator
 from qiskit_aer.primitives import SamplerV2 as AerSampler
-from qiskit_ibm_runtime import EstimatorV2, SamplerV2, fake_provider
+from qiskit_ibm_runtime import EstimatorV2, SamplerV2
 from qiskit_ibm_runtime import Session as OfficialSession
 
+from benchmarks.loops import (
+    IN_A_ROW,
+    IN_ONE_ROW,
+    LOOPS,
+    OFFICIAL,
+    OURS,
+    PRECISION,
+    SHOTS,
+    WARM_UP,
+    Contest,
+    Loop,
+    official_device,
+    plain_simulator,
+)
 from benchmarks.measure import (
-    Samples,
     arguments,
     as_json,
     compare,
@@ -45,11 +57,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from qiskit import QuantumCircuit
-
-SHOTS = 1024
-PRECISION = 1 / math.sqrt(SHOTS)
-OURS = "ours, through HTTP"
-IN_A_ROW = "ours, five in a row"
+    from qiskit_aer import AerSimulator
 
 
 @dataclass(frozen=True)
@@ -81,25 +89,7 @@ CASES = (
     Case("aer_simulator", 12, "sampler", 60),
     Case("aer_simulator", 20, "sampler", 10),
 )
-SHORT = (CASES[1], CASES[4], CASES[9])
-
-
-@cache
-def official_device(name: str) -> Any:
-    """Return the fake provider's device, or the simulator."""
-    if name == "aer_simulator":
-        return AerSimulator()
-    words = "".join(map(str.title, name.split("_")))
-    newer = getattr(fake_provider, f"{words}V2", None)
-    return (newer or getattr(fake_provider, words))()
-
-
-@cache
-def plain_simulator(name: str) -> AerSimulator:
-    """Return Aer with the whole device's noise."""
-    if name == "aer_simulator":
-        return AerSimulator()
-    return AerSimulator.from_backend(official_device(name))
+SHORT = (CASES[1], CASES[4], CASES[9], *LOOPS[1:4])
 
 
 def contestants(case: Case, home: Path, session: Session) -> dict[str, Any]:
@@ -143,7 +133,7 @@ def contestants(case: Case, home: Path, session: Session) -> dict[str, Any]:
         OURS: partial(run, ours, isa),
         IN_A_ROW: partial(run, ours, isa),
         "ours, bare circuit": partial(run, ours, bare),
-        "official local mode": partial(run, local_mode, isa),
+        OFFICIAL: partial(run, local_mode, isa),
         "official local mode, transpiled each time": partial(transpiled, run, local_mode),
         "Qiskit's Backend primitive": partial(
             run, (BackendSamplerV2 if sampler else BackendEstimatorV2)(backend=simulator), isa
@@ -185,38 +175,49 @@ def main() -> None:
     )
     parser.add_argument("--rounds", type=int, help="instead of each case's own number")
     parser.add_argument("--seconds", type=float, default=20.0, help="longest for a contestant")
+    parser.add_argument("--loops", action="store_true", help="only the loops that people write")
     given = parser.parse_args()
     os.environ.update(NO_USAGE_DATA)
     warnings.simplefilter("ignore")
     logging.disable(logging.WARNING)
     figures: dict[str, Any] = {}
-    peers = tuple(given.peers.split(","))
     seconds = 4.0 if given.short else given.seconds
+    cases: tuple[Case | Loop, ...] = SHORT if given.short else (*CASES, *LOOPS)
     with own_runtime() as home:
-        for case in SHORT if given.short else CASES:
+        for case in LOOPS if given.loops else cases:
             if given.only not in case.title:
                 continue
-            rounds = given.rounds or (10 if given.short else case.rounds)
+            rounds = given.rounds or (min(10, case.rounds) if given.short else case.rounds)
             # Closed at the end: a session holds its device, and the next case may want it.
             with Session(QiskitRuntimeService(channel="local"), case.device) as session:
-                callers = {
+                if isinstance(case, Loop):
+                    contest = Contest(case, session, rounds)
+                    callers = contest.callers
+                else:
+                    contest, callers = None, contestants(case, home, session)
+                chosen = {
                     name: call
-                    for name, call in contestants(case, home, session).items()
-                    if name.startswith("ours") or name.endswith(peers)
+                    for name, call in callers.items()
+                    if name.startswith("ours") or name.endswith(tuple(given.peers.split(",")))
                 }
-                callers[OURS](0)
-                samples: list[Samples] = in_turn(
-                    callers,
+                chosen[OURS](-1)
+                samples = in_turn(
+                    chosen,
                     rounds=rounds,
                     seconds_each=seconds,
+                    warm_up=WARM_UP,
                     watched=processes_of(home),
-                    in_a_row={IN_A_ROW: 5},
+                    in_a_row={IN_A_ROW: IN_ONE_ROW},
                 )
             compare(case.title, samples, OURS)
-            row = next(each for each in samples if each.name == IN_A_ROW)
-            beside = row.median - row.cpu.get("workers", 0.0)
-            print(f"{row.name}: {beside:.1f} ms beside the worker's own time\n")
             figures[case.title] = as_json(samples)
+            for each in samples:
+                if each.name == IN_A_ROW:
+                    beside = each.median - each.cpu.get("workers", 0.0)
+                    print(f"{IN_A_ROW}: {beside:.1f} ms beside the worker's own time")
+            if contest is not None:
+                print("\n".join([*contest.reached(samples), *contest.judge()]))
+            print()
     write(given.json, figures)
 
 

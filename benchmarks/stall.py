@@ -22,7 +22,7 @@ from qiskit_ibm_runtime import Session as OfficialSession
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks.iterate import SHOTS, official_device
+from benchmarks.loops import SHOTS, official_device
 from benchmarks.measure import Samples, arguments, as_json, compare, own_runtime, write
 from qsession_widget import QiskitRuntimeService, Sampler, Session
 
