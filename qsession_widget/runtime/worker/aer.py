@@ -1,9 +1,9 @@
 """Circuits in Aer's own form, kept so that only new parameter values have to be filled in.
 
 Aer's public `run` assembles the circuits and serializes the whole noise model at every call, which
-takes far longer than small circuits do. Here its inner steps are done once for a set of circuits.
-Those parts of Aer are private: with a version of Aer that is not known to have them, everything
-goes through `run`.
+takes far longer than small circuits do. Here its inner steps are done once for each circuit, and
+circuits of different jobs' pubs run in one call. Those parts of Aer are private: with a version of
+Aer that is not known to have them, everything goes through `run`.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from __future__ import annotations
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from importlib.metadata import version
+from itertools import groupby
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from qiskit.circuit import Parameter, ParameterExpression
@@ -25,22 +26,24 @@ from qsession_widget.errors import InvalidInputError
 from qsession_widget.runtime.worker import progress
 from qsession_widget.runtime.worker.circuit_cache import BYTES_OF_AN_EXECUTABLE, rebindable, weight
 from qsession_widget.runtime.worker.inputs import seeds
-from qsession_widget.runtime.worker.noise import device_noise as noise
+from qsession_widget.runtime.worker.noise.aer_form import NoiseInAerForm
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from qiskit import QuantumCircuit
-    from qiskit_aer import AerSimulator
+
+    from qsession_widget.runtime.worker.noise.aer_form import Form, Place, Use
+    from qsession_widget.runtime.worker.noise.device_noise import DeviceSimulator
 
 KNOWN_AER = ("0.17.", "0.18.")
 """Releases whose private parts are as this module expects."""
 
-MAX_KNOWN = 1_000
-"""For how many numbers of shots it is remembered how Aer runs a circuit."""
-
 _LONGEST_DELAY = 2**63 - 1
 """In its own unit; Qiskit and Aer count in 64 bits."""
+
+_MOST_DENSE = 30
+"""Aer takes density matrices for fewer qubits than this."""
 
 assembles = version("qiskit-aer").startswith(KNOWN_AER)
 
@@ -68,14 +71,14 @@ class Executable:
         simulator: with the device's noise.
     """
 
-    def __init__(self, circuits: Sequence[QuantumCircuit], simulator: AerSimulator) -> None:
+    def __init__(self, circuits: Sequence[QuantumCircuit], simulator: DeviceSimulator) -> None:
         self._circuits = circuits
-        self._simulator = simulator
+        self.simulator = simulator
         self.ran = (datetime.now(UTC),) * 2
         self.weight = weight(*circuits, bytes_each=BYTES_OF_AN_EXECUTABLE)
         """Estimate of its memory, in bytes."""
         self._assembled = (
-            _Assembled(circuits, simulator)
+            _assembled(circuits, simulator)
             if assembles and all(rebindable(each) for each in circuits)
             else None
         )
@@ -91,189 +94,330 @@ class Executable:
         Raises:
             AerError: where the simulation fails.
         """
-        if not runs:
-            self.ran = (datetime.now(UTC),) * 2
-            return []
-        with progress.on_device():
-            began = datetime.now(UTC)
-            results = self._execute(runs, shots=shots, seed=seed, memory=memory)
-            self.ran = began, datetime.now(UTC)
-        return results
+        (found,) = execute([(self, runs)], shots=shots, seed=seed, memory=memory)
+        return found
 
-    def _execute(
-        self, runs: Sequence[Run], *, shots: int, seed: int | None, memory: bool
-    ) -> list[dict[str, Any]]:
-        kept = self._assembled
-        if kept is not None:
-            return kept.execute(runs, shots=shots, seed=seed, memory=memory)
+    def ready(self, runs: Sequence[Run]) -> list[_Ready] | None:
+        """Return runs of circuits in Aer's form; None with a release of Aer that is not known."""
+        if not assembles:
+            return None
+        if self._assembled is not None:
+            return [_Ready(self._assembled[each.circuit], each.values) for each in runs]
         bound = [_bound(self._circuits[each.circuit], each.values) for each in runs]
-        if seed is None and shots > seeds.STEP and len(bound) > 1:
-            # As in `_Assembled._apart`: how Aer runs each is known only once it is bound.
-            found = []
-            for each in bound:
-                alone = Executable([each], self._simulator)
-                found += alone._execute([Run(0, ())], shots=shots, seed=None, memory=memory)
-            return found
-        if assembles:
-            return _Assembled(bound, self._simulator).execute(
-                [Run(index, ()) for index in range(len(bound))],
-                shots=shots,
-                seed=seed,
-                memory=memory,
-            )
-        drawn = seeds.fresh() if seed is None else seed
-        job = self._simulator.run(bound, shots=shots, seed_simulator=drawn, memory=memory)
-        result = job.result()
-        if not result.success:
-            raise AerError(f"the simulation failed: {result.status}")
-        return [each.data.to_dict() for each in result.results]
+        return [_Ready(each, ()) for each in _assembled(bound, self.simulator)]
 
-
-class _Assembled:
-    """Circuits and their noise in Aer's own form."""
-
-    def __init__(self, circuits: Sequence[QuantumCircuit], simulator: AerSimulator) -> None:
-        self._simulator = simulator
-        # Flattens control flow, and turns the noise of delays into instructions.
-        self._circuits, model = simulator._compile(list(circuits))  # noqa: SLF001 - see above
-        self._model = model
-        self._noise = {} if model is None else model.to_dict(serializable=True)
-        self._collapsed: dict[str, Any] | None = None
-        self._exact_shots: set[int] = set()
-        self._sampled: dict[tuple[int, int], bool] = {}
-        # As in `run`: a simulator of no device takes every instruction of Aer.
-        of_device = simulator._target is not None  # noqa: SLF001 - see above
-        self._basis = simulator.configuration().basis_gates if of_device else None
-        self._native, self._places = assemble_circuits(self._circuits, self._basis)
-        self._parameters = [list(each.parameters) for each in circuits]
-        self._blanks = [
-            _blanks(circuit, places)
-            for circuit, places in zip(self._circuits, self._places, strict=True)
-        ]
-
-    def execute(
+    def publicly(
         self, runs: Sequence[Run], *, shots: int, seed: int | None, memory: bool
     ) -> list[dict[str, Any]]:
-        if seed is not None:
-            results = self._run(runs, shots, seed, memory, self._noise)
-        elif len(runs) == 1 or shots <= seeds.STEP:
-            results = self._drawn(runs, shots, memory)
+        """Run as `execute` does, by nothing but the public interface of Aer."""
+        bound = [_bound(self._circuits[each.circuit], each.values) for each in runs]
+        if seed is None and shots > seeds.STEP:
+            # How Aer will run each of them is not known, and they may not share shots.
+            calls = [[each] for each in bound]
         else:
-            results = self._apart(runs, shots, memory)
-        return [each["data"] for each in results]
+            calls = [bound] if bound else []
+        found = []
+        for each in calls:
+            drawn = seeds.fresh() if seed is None else seed
+            job = self.simulator.run(each, shots=shots, seed_simulator=drawn, memory=memory)
+            result = job.result()
+            if not result.success:
+                raise AerError(f"the simulation failed: {result.status}")
+            found += [each.data.to_dict() for each in result.results]
+        return found
 
-    def _apart(self, runs: Sequence[Run], shots: int, memory: bool) -> list[dict[str, Any]]:
-        """Run without a seed so that no two runs share shots.
+
+def execute(
+    parts: Sequence[tuple[Executable, Sequence[Run]]],
+    *,
+    shots: int,
+    seed: int | None,
+    memory: bool,
+) -> list[list[dict[str, Any]]]:
+    """Run circuits of several executables, as `Executable.execute` does, in as few calls as it can.
+
+    Args:
+        parts: the executables and their runs, in the order in which seeds are counted.
+        shots: of each run.
+        seed: of the first run; each one's is `seeds.STEP` more than that of the one before it.
+        memory: whether to return each shot.
+
+    Raises:
+        AerError: where a simulation fails.
+    """
+    if not any(runs for _, runs in parts):
+        for executable, _ in parts:
+            executable.ran = (datetime.now(UTC),) * 2
+        return [[] for _ in parts]
+    with progress.on_device(len(parts)):
+        began = datetime.now(UTC)
+        found = _executed(parts, shots, seed, memory)
+        for executable, _ in parts:
+            executable.ran = began, datetime.now(UTC)
+    return found
+
+
+def _executed(
+    parts: Sequence[tuple[Executable, Sequence[Run]]], shots: int, seed: int | None, memory: bool
+) -> list[list[dict[str, Any]]]:
+    ready: list[_Ready] = []
+    counts = []
+    for executable, runs in parts:
+        some = executable.ready(runs)
+        if some is None:
+            return _publicly(parts, shots, seed, memory)
+        ready += some
+        counts.append(len(some))
+    call = _Call(shots, memory)
+    results = call.free(ready) if seed is None else call.seeded(ready, seed)
+    data = iter([each["data"] for each in results])
+    return [[next(data) for _ in range(count)] for count in counts]
+
+
+def _publicly(
+    parts: Sequence[tuple[Executable, Sequence[Run]]], shots: int, seed: int | None, memory: bool
+) -> list[list[dict[str, Any]]]:
+    found, done = [], 0
+    for executable, runs in parts:
+        own = None if seed is None else seeds.after(seed, done)
+        found.append(executable.publicly(runs, shots=shots, seed=own, memory=memory))
+        done += len(runs)
+    return found
+
+
+class _Ready(NamedTuple):
+    """A run of a circuit in Aer's form."""
+
+    circuit: _Native
+    values: Sequence[float]
+
+
+class _Call:
+    """Runs circuits in Aer's form, those that go together in one call.
+
+    Args:
+        shots: of each run.
+        memory: whether to return each shot.
+    """
+
+    def __init__(self, shots: int, memory: bool) -> None:
+        self._shots = shots
+        self._memory = memory
+
+    def seeded(self, ready: Sequence[_Ready], seed: int) -> list[dict[str, Any]]:
+        """Return the results of runs, each with its seed."""
+        found: list[dict[str, Any]] = []
+        for (collapsed, _), some in groupby(ready, self._kind):
+            together = list(some)
+            own = seeds.after(seed, len(found))
+            results = self._run(together, own, collapsed=collapsed)
+            if collapsed and not self._as_expected(together, results):
+                # Another method with other random numbers: as plain Aer would have it.
+                results = self._run(together, own, collapsed=False)
+            found += results
+        return found
+
+    def free(self, ready: Sequence[_Ready]) -> list[dict[str, Any]]:
+        """Return the results of runs, each a sample of its own."""
+        found: dict[int, dict[str, Any]] = {}
+        kinds: dict[tuple[bool, str], list[int]] = {}
+        for index, each in enumerate(ready):
+            kinds.setdefault(self._kind(each), []).append(index)
+        for (collapsed, _), places in kinds.items():
+            # Runs of one circuit side by side, so that Aer is given it once.
+            for some in self._apart(
+                ready, sorted(places, key=lambda each: id(ready[each].circuit))
+            ):
+                together = [ready[each] for each in some]
+                results = self._run(together, seeds.fresh(), collapsed=collapsed)
+                as_expected = self._as_expected(together, results)
+                if not as_expected and len(some) > 1 and self._shots > seeds.STEP:
+                    # They may share shots; now it is known which of them have to be alone.
+                    results = self.free(together)
+                found.update(zip(some, results, strict=True))
+        return [found[index] for index in range(len(ready))]
+
+    def _apart(self, ready: Sequence[_Ready], places: Sequence[int]) -> Iterator[list[int]]:
+        """Yield the runs that may be in one call, so that no two of them share shots.
 
         Where Aer simulates shot by shot, each shot's seed is one more than the last one's, while
         the seeds of runs that it is given together are `seeds.STEP` apart: with more shots than
-        that, runs would share shots. Such runs go one by one. Whether Aer simulates a circuit in
-        that way is only in its result, so the first run of each circuit always goes alone.
+        that, such runs go one by one.
         """
-        if len(self._sampled) > MAX_KNOWN:
-            self._sampled.clear()
-        found: dict[int, dict[str, Any]] = {}
-        for index, run in enumerate(runs):
-            if (run.circuit, shots) not in self._sampled:
-                (result,) = self._drawn([run], shots, memory)
-                found[index] = result
-                at_once = bool(result["metadata"].get("measure_sampling"))
-                self._sampled[run.circuit, shots] = at_once
-        together = [index for index in range(len(runs)) if index not in found]
-        for indices in self._divided(runs, together, shots):
-            results = self._drawn([runs[index] for index in indices], shots, memory)
-            found.update(zip(indices, results, strict=True))
-        return [found[index] for index in range(len(runs))]
+        if self._shots <= seeds.STEP:
+            yield list(places)
+            return
+        at_once = {each: self._draws_at_once(ready[each].circuit) for each in places}
+        together = [each for each in places if at_once[each]]
+        if together:
+            yield together
+        yield from ([each] for each in places if not at_once[each])
 
-    def _divided(
-        self, runs: Sequence[Run], indices: Sequence[int], shots: int
-    ) -> Iterator[list[int]]:
-        """Yield the runs whose shots Aer draws at once together, and the others one by one."""
-        drawn_at_once = []
-        for index in indices:
-            if self._sampled[runs[index].circuit, shots]:
-                drawn_at_once.append(index)
-            else:
-                yield [index]
-        if drawn_at_once:
-            yield drawn_at_once
+    def _kind(self, one: _Ready) -> tuple[bool, str]:
+        """Return whether a run is given collapsed noise, and its method: what a call has one of.
 
-    def _drawn(self, runs: Sequence[Run], shots: int, memory: bool) -> list[dict[str, Any]]:
-        """Run with a fresh seed; Aer draws its own only once, when the circuit is assembled."""
-        return self._run(runs, shots, seeds.fresh(), memory, self._cheapest_noise(shots))
+        Noise is collapsed where Aer will draw all shots from one density matrix. Elsewhere this
+        would change how random numbers fall.
+        """
+        noisy = one.circuit.noise.has_quantum_errors
+        collapsed = noisy and self._draws_at_once(one.circuit)
+        return collapsed, str(one.circuit.simulator.options.method)
 
-    def _run(
-        self, runs: Sequence[Run], shots: int, seed: int, memory: bool, noise: dict[str, Any]
-    ) -> list[dict[str, Any]]:
-        groups = self._grouped(runs)
-        native = [self._fresh(circuit) for circuit, _ in groups]
-        for number, each in enumerate(native):
-            each.circ_id = number
+    def _draws_at_once(self, circuit: _Native) -> bool:
+        """Whether Aer is expected to draw all shots from one state at the circuit's end."""
+        if not circuit.ends_in_one_state or not circuit.noise.has_quantum_errors:
+            return circuit.ends_in_one_state
+        # As Aer chooses by itself.
+        automatic = circuit.simulator.options.method == "automatic"
+        return automatic and circuit.width < _MOST_DENSE and self._shots > 2**circuit.width
+
+    def _as_expected(self, ready: Sequence[_Ready], results: Sequence[dict[str, Any]]) -> bool:
+        """Whether Aer drew the shots as was expected of the circuits; learn from it if not."""
+        as_expected = True
+        for each, result in zip(ready, results, strict=True):
+            at_once = self._draws_at_once(each.circuit)
+            if at_once and not result["metadata"].get("measure_sampling"):
+                each.circuit.ends_in_one_state = as_expected = False
+        return as_expected
+
+    def _run(self, ready: Sequence[_Ready], seed: int, *, collapsed: bool) -> list[dict[str, Any]]:
+        groups = _grouped(ready)
+        circuits = [circuit for circuit, _ in groups]
+        noise: dict[Place, Form] = {}
+        for number, each in enumerate(circuits):
+            each.native.circ_id = number
+            noise |= each.errors(collapsed=collapsed)
+        simulator = circuits[0].simulator
         config = generate_aer_config(
-            self._circuits,
-            self._simulator.options,
-            shots=shots,
+            [each.compiled for each in circuits],
+            simulator.options,
+            shots=self._shots,
             seed_simulator=seed,
-            memory=memory,
-            parameterizations=[self._filled(circuit, rows) for circuit, rows in groups]
-            if any(self._parameters)
-            else None,
+            memory=self._memory,
+            parameterizations=[circuit.filled(rows) for circuit, rows in groups],
         )
         config.library_dir = LIBRARY_DIR
-        output = self._simulator._controller.execute(  # noqa: SLF001 - see above
-            native, noise, config
+        output = simulator._controller.execute(  # noqa: SLF001 - see above
+            [each.native for each in circuits], {"errors": list(noise.values())}, config
         )
         if not isinstance(output, dict) or not output.get("success"):
             status = output.get("status") if isinstance(output, dict) else output
             raise AerError(f"the simulation failed: {status}")
         results: list[dict[str, Any]] = output["results"]
-        if all(each["metadata"].get("method") == "density_matrix" for each in results):
-            if len(self._exact_shots) > MAX_KNOWN:
-                self._exact_shots.clear()
-            self._exact_shots.add(shots)
         return results
 
-    def _fresh(self, circuit: int) -> Any:
-        """Return Aer's form of a circuit, for one run.
 
-        Aer copies a circuit to fill in parameters, but changes one without parameters as it runs.
-        """
-        if self._parameters[circuit]:
-            return self._native[circuit]
-        ((native,), _) = assemble_circuits([self._circuits[circuit]], self._basis)
-        return native
+def _grouped(ready: Sequence[_Ready]) -> list[tuple[_Native, list[Sequence[float]]]]:
+    """Group neighbouring runs of one circuit; Aer fills in all their values at once."""
+    groups: list[tuple[_Native, list[Sequence[float]]]] = []
+    for circuit, values in ready:
+        if groups and groups[-1][0] is circuit:
+            groups[-1][1].append(values)
+        else:
+            groups.append((circuit, [values]))
+    return groups
 
-    def _grouped(self, runs: Sequence[Run]) -> list[tuple[int, list[Sequence[float]]]]:
-        """Group neighbouring runs of one circuit; Aer fills in all their values at once."""
-        groups: list[tuple[int, list[Sequence[float]]]] = []
-        for circuit, values in runs:
-            if groups and groups[-1][0] == circuit and self._parameters[circuit]:
-                groups[-1][1].append(values)
-            else:
-                groups.append((circuit, [values]))
-        return groups
 
-    def _cheapest_noise(self, shots: int) -> dict[str, Any]:
-        """Return the noise for a run without a seed, collapsed where that is safe.
+def _assembled(circuits: Sequence[QuantumCircuit], simulator: DeviceSimulator) -> list[_Native]:
+    """Return circuits in Aer's form."""
+    # Flattens control flow, and turns the noise of delays into instructions.
+    given = {} if simulator.delays is None else {"noise_model": simulator.delays}
+    compiled, model = simulator._compile(list(circuits), **given)  # noqa: SLF001 - see above
+    of_delays = None if model is None or not given else NoiseInAerForm(model)
+    # As in `run`: a simulator of no device takes every instruction of Aer.
+    of_device = simulator._target is not None  # noqa: SLF001 - see above
+    basis = simulator.configuration().basis_gates if of_device else None
+    natives, places = assemble_circuits(compiled, basis)
+    return [
+        _Native(circuit, each, native, where, simulator=simulator, of_delays=of_delays)
+        for circuit, each, native, where in zip(circuits, compiled, natives, places, strict=True)
+    ]
 
-        Collapsed noise holds only the errors that these circuits meet, each as one map. It gives
-        the same density matrix, and so the same distribution, in a fraction of the time. It is safe
-        once Aer has used the density matrix for these circuits and as many shots; elsewhere it
-        would change Aer's method.
-        """
-        if shots not in self._exact_shots or self._model is None:
-            return self._noise
-        if self._collapsed is None:
-            model = noise.collapse(self._model, noise.uses(self._circuits))
-            self._collapsed = model.to_dict(serializable=True)
-        return self._collapsed
 
-    def _filled(self, circuit: int, rows: Sequence[Sequence[float]]) -> list[Any]:
+class _Native:
+    """A circuit in Aer's own form, and what to fill in and which noise it meets.
+
+    Attributes:
+        compiled: the circuit as Aer takes it.
+        native: the same in C++.
+        simulator: runs it.
+        width: how many qubits it uses.
+        ends_in_one_state: whether its shots can be drawn from the state at its end, without noise
+            or from a density matrix.
+    """
+
+    def __init__(
+        self,
+        circuit: QuantumCircuit,
+        compiled: QuantumCircuit,
+        native: Any,
+        places: Sequence[int],
+        *,
+        simulator: DeviceSimulator,
+        of_delays: NoiseInAerForm | None,
+    ) -> None:
+        self.compiled = compiled
+        self.native = native
+        self.simulator = simulator
+        self.noise = simulator.noise
+        self._of_delays = of_delays
+        self._parameters = list(circuit.parameters)
+        self._blanks = _blanks(compiled, places)
+        self._uses, self.ends_in_one_state = _read(compiled)
+        self.width = len({qubit for _, qubits in self._uses for qubit in qubits})
+        self._errors: dict[bool, dict[Place, Form]] = {}
+
+    def errors(self, *, collapsed: bool) -> dict[Place, Form]:
+        """Return the noise that it meets, by places."""
+        found = self._errors.get(collapsed)
+        if found is None:
+            found = self.noise.of(self._uses, collapsed=collapsed)
+            if self._of_delays is not None:
+                found = found | self._of_delays.of(self._uses, collapsed=collapsed)
+            self._errors[collapsed] = found
+        return found
+
+    def filled(self, rows: Sequence[Sequence[float]]) -> list[Any]:
         """Return the value of each blank in each run, as Aer's `run` would compute it."""
-        binds = [dict(zip(self._parameters[circuit], row, strict=True)) for row in rows]
-        return [
-            [place, [value.of(each) for each in binds]] for place, value in self._blanks[circuit]
-        ]
+        if not self._blanks:
+            # Aer copies a circuit to fill in parameters, but changes one without as it runs.
+            return [[_PHASE, [float(self.compiled.global_phase)] * len(rows)]]
+        binds = [dict(zip(self._parameters, row, strict=True)) for row in rows]
+        return [[place, [value.of(each) for each in binds]] for place, value in self._blanks]
+
+
+_PHASE = (int(AerConfig.GLOBAL_PHASE_POS), -1)
+"""Place of the global phase among a circuit's parameters."""
+
+
+def _read(circuit: QuantumCircuit) -> tuple[list[Use], bool]:
+    """Return the instructions of a circuit without control flow that noise may follow.
+
+    Returns:
+        The instructions, by name as well as by label; and whether all shots can be drawn from the
+        state at the end: no qubit is used after it was measured, and nothing depends on a bit.
+    """
+    places = {qubit: index for index, qubit in enumerate(circuit.qubits)}
+    uses: dict[Use, None] = {}
+    measured: set[int] = set()
+    at_once = True
+    for instruction in circuit.data:
+        name = instruction.name
+        if name == "barrier":
+            continue
+        qubits = tuple([places[each] for each in instruction.qubits])
+        uses[name, qubits] = None
+        if instruction.label is not None:
+            uses[instruction.label, qubits] = None
+        if name == "measure":
+            measured.update(qubits)
+        elif name in _FLOW or not measured.isdisjoint(qubits):
+            at_once = False
+    return list(uses), at_once
+
+
+_FLOW = frozenset({"jump", "mark", "store", "aer_store"})
+"""What Aer makes of control flow."""
 
 
 class _Value(NamedTuple):
@@ -297,7 +441,7 @@ def _blanks(circuit: QuantumCircuit, places: Sequence[int]) -> list[tuple[tuple[
         circuit: the circuit.
         places: of its instructions among those of Aer's form of it; empty if they are the same.
     """
-    found = [((int(AerConfig.GLOBAL_PHASE_POS), -1), circuit.global_phase)]
+    found = [(_PHASE, circuit.global_phase)]
     for index, instruction in enumerate(circuit.data):
         where = places[index] if places else index
         found += [((where, number), each) for number, each in enumerate(instruction.params)]

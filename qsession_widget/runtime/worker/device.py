@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING, NamedTuple
 from qiskit.circuit import ControlFlowOp, QuantumCircuit
 from qiskit.exceptions import QiskitError
 from qiskit.transpiler import PassManager, Target, generate_preset_pass_manager
-from qiskit_aer import AerSimulator
 
 from qsession_widget.errors import InvalidInputError
 from qsession_widget.runtime.device_catalog import Catalog, Device
@@ -29,6 +28,7 @@ from qsession_widget.runtime.worker.inputs import shots as shot_rules
 from qsession_widget.runtime.worker.limits import NO_LIMITS
 from qsession_widget.runtime.worker.lru_cache import LruCache
 from qsession_widget.runtime.worker.noise import device_noise
+from qsession_widget.runtime.worker.noise.device_noise import DeviceSimulator
 from qsession_widget.runtime.worker.outcome import RejectedError
 from qsession_widget.runtime.worker.results import expectation
 from qsession_widget.wire.delays import delays_of_known_length, transpiled_around_delays
@@ -94,7 +94,7 @@ class Caches:
         self.circuits = CircuitCache()
         self.targets: LruCache[Target] = LruCache(16)
         self.pass_managers: LruCache[PassManager] = LruCache(16)
-        self.simulators: LruCache[tuple[AerSimulator, int]] = LruCache(
+        self.simulators: LruCache[tuple[DeviceSimulator, int]] = LruCache(
             64, weigh=lambda made: made[1]
         )
         self.runnables: LruCache[Runnable] = LruCache(
@@ -165,10 +165,10 @@ class Caches:
 
     def simulator(
         self, name: str, active: frozenset[int], given: GivenNoise | None
-    ) -> AerSimulator:
+    ) -> DeviceSimulator:
         """Return a simulator with the noise of the active qubits, or with a given noise."""
 
-        def make() -> tuple[AerSimulator, int]:
+        def make() -> tuple[DeviceSimulator, int]:
             ideal = self.recording(name).simulator
             model = None if given is None else _complete(given.model, self.target(name))
             if not ideal:
@@ -176,7 +176,7 @@ class Caches:
             elif model is not None:
                 made = device_noise.with_model(model, active)
             else:
-                made = AerSimulator()
+                made = DeviceSimulator()
             noisy = not ideal or model is not None
             return made, len(active) * BYTES_OF_A_NOISY_QUBIT if noisy else 0
 
@@ -291,7 +291,7 @@ class SimulatedDevice:
 
     def simulator(
         self, *circuits: QuantumCircuit, observed: frozenset[int] = frozenset()
-    ) -> AerSimulator:
+    ) -> DeviceSimulator:
         """Return a simulator with the noise of the qubits that are used.
 
         Args:

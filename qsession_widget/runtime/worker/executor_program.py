@@ -97,8 +97,7 @@ def run(params: str, device_name: str, limits: Limits = NO_LIMITS) -> Outcome:
             memory=True,
         )
         times.append((started, datetime.now(UTC)))
-        memories = [each.get("memory", []) for each in results]
-        read = bit_arrays.registers(item.circuit, memories, item.shape, program.shots)
+        read = bit_arrays.registers(item.circuit, results, item.shape, program.shots)
         classified = {name: each.to_bool_array(order="little") for name, each in read.items()}
         data.append({**arrays, **classified})
     busy_seconds = time.perf_counter() - began

@@ -46,12 +46,16 @@ def expect(simulations: int) -> None:
 
 
 @contextmanager
-def on_device() -> Iterator[None]:
-    """Enter the device, at the first simulation, and leave it after the last."""
+def on_device(simulations: int = 1) -> Iterator[None]:
+    """Enter the device, at the first simulation, and leave it after the last.
+
+    Args:
+        simulations: how many of those that were set by `expect` this is.
+    """
     if _job.stage is Stage.PREPARING:
         _enter(Stage.ON_DEVICE)
     yield
-    _job.simulations -= 1
+    _job.simulations -= simulations
     if _job.simulations <= 0 and not _job.stays:
         leave_device()
 

@@ -2,23 +2,26 @@
 
 from __future__ import annotations
 
-import math
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from qiskit.primitives import PubResult, SamplerPubResult
 from qiskit.primitives.containers.data_bin import DataBin
 from qiskit.primitives.containers.sampler_pub import SamplerPub
 
+from qsession_widget.errors import InvalidInputError
 from qsession_widget.runtime.worker import classical
-from qsession_widget.runtime.worker.aer import Run
+from qsession_widget.runtime.worker.aer import Executable, Run, execute
 from qsession_widget.runtime.worker.inputs import pubs as pub_inputs
 from qsession_widget.runtime.worker.inputs import seeds
 from qsession_widget.runtime.worker.inputs import shots as shot_rules
+from qsession_widget.runtime.worker.inputs.batches import batches
 from qsession_widget.runtime.worker.results import bit_arrays
 from qsession_widget.wire.execution_spans import Span
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
+
+    from qiskit import QuantumCircuit
 
     from qsession_widget.runtime.worker.device import SimulatedDevice
 
@@ -40,7 +43,8 @@ def sample(
         RejectedError: for a pub that cannot be read or run on this device.
     """
     supply = seeds.Seeds(seeds.of_options(options))
-    for raw in pubs:
+
+    def read(raw: Any) -> _Pub:
         circuit, values, shots = pub_inputs.parts(raw, PARTS)
         if shots is None:
             shots = shot_rules.default(options)
@@ -51,16 +55,56 @@ def sample(
         runnable = device.runnable(pub.circuit)
         classical.check_loops(runnable.circuit)
         executable = device.executable(runnable)
-        results = executable.execute(
-            [Run(0, row) for row in pub_inputs.parameter_rows(pub, runnable.columns)],
-            shots=pub.shots,
-            seed=supply.take(math.prod(pub.shape)),
-            memory=True,
+        runs = [Run(0, row) for row in pub_inputs.parameter_rows(pub, runnable.columns)]
+        return _Pub(pub, runnable.circuit, executable, runs, supply.take(len(runs)))
+
+    def alike(one: _Pub, other: _Pub) -> bool:
+        return bool(one.pub.shots == other.pub.shots)
+
+    for batch in batches(pubs, read, alike):
+        yield from _sampled(batch)
+
+
+class _Pub(NamedTuple):
+    """A pub that can run.
+
+    Attributes:
+        pub: as it was asked for.
+        circuit: what the device runs for it.
+        executable: the same, ready for Aer.
+        runs: one for each set of parameter values.
+        seed: of the first run; None for no seed.
+    """
+
+    pub: SamplerPub
+    circuit: QuantumCircuit
+    executable: Executable
+    runs: list[Run]
+    seed: int | None
+
+
+def _sampled(batch: Sequence[_Pub]) -> Iterator[tuple[PubResult, Span]]:
+    first = batch[0]
+    try:
+        found = execute(
+            [(each.executable, each.runs) for each in batch],
+            shots=first.pub.shots,
+            seed=first.seed,
+            # Without a seed any order of the shots is as good as any other.
+            memory=first.seed is not None,
         )
-        memories = [each.get("memory", []) for each in results]
-        read = bit_arrays.registers(runnable.circuit, memories, pub.shape, pub.shots)
+    except InvalidInputError:
+        if len(batch) == 1:
+            raise
+        # One by one, so that the error is that of its pub.
+        for each in batch:
+            yield from _sampled([each])
+        return
+    for each, results in zip(batch, found, strict=True):
+        pub = each.pub
+        read = bit_arrays.registers(each.circuit, results, pub.shape, pub.shots)
         result = SamplerPubResult(
             DataBin(**read, shape=pub.shape),
             metadata={"shots": pub.shots, "circuit_metadata": pub.circuit.metadata},
         )
-        yield result, Span(*executable.ran, (*pub.shape, pub.shots))
+        yield result, Span(*each.executable.ran, (*pub.shape, pub.shots))

@@ -13,17 +13,18 @@ from qiskit import ClassicalRegister, QuantumCircuit, QuantumRegister, generate_
 from qiskit.circuit import Parameter, ParameterVector
 from qiskit.primitives import BackendEstimatorV2, BackendSamplerV2
 from qiskit.primitives.containers.estimator_pub import EstimatorPub
-from qiskit.quantum_info import hellinger_fidelity
 
 from qsession_widget.runtime.worker import aer, lru_cache, primitives
 from qsession_widget.runtime.worker.circuit_cache import CircuitCache
 from qsession_widget.runtime.worker.device import SimulatedDevice, caches
-from qsession_widget.runtime.worker.noise import device_noise
+from qsession_widget.runtime.worker.noise import aer_form
 from qsession_widget.wire import codec
 from tests.runtime.worker.jobs import rotated, whole_device
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+read = aer._read
 
 SEED = 11
 SHOTS = 150
@@ -246,52 +247,66 @@ def test_observables_of_a_circuit_that_measures_already() -> None:
 # -- collapsed noise -----------------------------------------------------------------------
 
 
-def test_collapsed_noise_is_taken_after_a_density_matrix_and_never_with_a_seed(
+def dense_and_not() -> dict[str, QuantumCircuit]:
+    """Return circuits whose shots Aer draws from a density matrix, and others."""
+    ends = QuantumCircuit(2, 3)
+    ends.sx(0)
+    ends.cx(0, 1)
+    # Aer looks at what follows a measurement on its qubit only.
+    ends.measure(0, 0)
+    ends.sx(1)
+    ends.measure(1, 1)
+    again = ends.copy()
+    again.sx(0)
+    again.measure(0, 2)
+    reset = QuantumCircuit(2, 3)
+    reset.sx(0)
+    reset.measure(0, 2)
+    reset.reset(0)
+    reset.cx(0, 1)
+    reset.measure([0, 1], [0, 1])
+    asks = ends.copy()
+    with asks.if_test((asks.clbits[0], 1)):
+        asks.x(1)
+    asks.measure(1, 1)
+    return {"ends": ends, "again": again, "reset": reset, "asks": asks}
+
+
+@pytest.mark.parametrize("device", [SMALL, "fake_hanoi"])
+@pytest.mark.parametrize("name", ["ends", "again", "reset", "asks"])
+@pytest.mark.parametrize("shots", [4, 5, 400])
+def test_noise_is_collapsed_where_aer_takes_the_density_matrix_and_nowhere_else(
+    way: str, name: str, shots: int, device: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    given: list[bool] = []
+    real = aer_form.NoiseInAerForm.of
+
+    def seen(self: Any, uses: Any, *, collapsed: bool) -> Any:
+        given.append(collapsed)
+        return real(self, uses, collapsed=collapsed)
+
+    monkeypatch.setattr(aer_form.NoiseInAerForm, "of", seen)
+    circuit = dense_and_not()[name]
+    simulator = whole_device(device)
+    theirs = simulator.run(circuit, shots=shots, seed_simulator=SEED, memory=True).result()
+    dense = theirs.results[0].metadata["method"] == "density_matrix"
+    # With more shots than outcomes.
+    assert dense == (name == "ends" and shots > 4)
+    ours = run("sampler", device, [circuit, [], shots])
+    assert ours.data.c.get_bitstrings() == theirs.get_memory()
+    run("sampler", device, [circuit, [], shots], seed=None)
+    assert any(given) == (dense and way == "assembled")
+
+
+def test_a_circuit_that_aer_runs_otherwise_than_expected_runs_as_in_plain_aer(
     way: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    collapsed: list[Any] = []
-    real = device_noise._collapsed
-
-    def seen(error: Any) -> Any:
-        collapsed.append(error)
-        return real(error)
-
-    monkeypatch.setattr(device_noise, "_collapsed", seen)
-    theta = Parameter("theta")
-    circuit = QuantumCircuit(2, 2)
-    circuit.rz(theta, 0)
-    circuit.sx(0)
-    circuit.rz(0.3, 0)
-    circuit.sx(0)
-    circuit.cx(0, 1)
-    circuit.measure([0, 1], [0, 1])
-    pub = [circuit, [0.7], 20_000]
-    with_seed = [run("sampler", SMALL, pub) for _ in range(3)]
-    assert not collapsed
-    free = [run("sampler", SMALL, pub, seed=None) for _ in range(2)]
-    assert bool(collapsed) == (way == "assembled")
-    again = run("sampler", SMALL, pub)
-    assert np.array_equal(again.data.c.array, with_seed[0].data.c.array)
-    for each in free:
-        counts, expected = (found.data.c.get_counts() for found in (each, again))
-        assert hellinger_fidelity(counts, expected) > 0.999
-
-
-def test_noise_is_not_collapsed_where_aer_takes_another_method(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    def never(error: Any) -> None:
-        pytest.fail(f"{len(error.circuits)} circuits are collapsed")
-
-    monkeypatch.setattr(device_noise, "_collapsed", never)
-    circuit = QuantumCircuit(2, 3)
-    circuit.sx(0)
-    circuit.measure(0, 2)
-    circuit.reset(0)
-    circuit.cx(0, 1)
-    circuit.measure([0, 1], [0, 1])
-    for _ in range(3):
-        run("sampler", SMALL, [circuit, [], 500], seed=None)
+    monkeypatch.setattr(aer, "_read", lambda circuit: (read(circuit)[0], True))
+    for circuit in dense_and_not().values():
+        theirs = whole_device(SMALL).run(circuit, shots=SHOTS, seed_simulator=SEED, memory=True)
+        for _ in range(2):
+            ours = run("sampler", SMALL, [circuit, [], SHOTS])
+            assert ours.data.c.get_bitstrings() == theirs.result().get_memory(), way
 
 
 # -- caches ------------------------------------------------------------

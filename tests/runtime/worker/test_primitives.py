@@ -5,9 +5,13 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from qiskit import QuantumCircuit
+from qiskit.circuit import Parameter
 
-from qsession_widget.runtime.worker import primitives
+from qsession_widget.runtime.worker import aer, primitives
+from qsession_widget.runtime.worker.inputs import batches
 from qsession_widget.runtime.worker.outcome import RejectedError
+from qsession_widget.wire import codec
 from tests.runtime.worker.jobs import IDEAL, bell, estimate, ghz, sample
 
 
@@ -59,3 +63,40 @@ def test_each_pub_has_a_result_and_all_but_the_last_are_interim_results() -> Non
 def test_unreadable_params_are_refused(params: str) -> None:
     with pytest.raises(RejectedError):
         primitives.run("sampler", params, IDEAL, optimization_level=1, on_interim=lambda _: None)
+
+
+@pytest.mark.parametrize("seed", [None, 3])
+@pytest.mark.parametrize("program", ["sampler", "estimator"])
+def test_pubs_in_one_call_fail_by_their_own_number(
+    program: str, seed: int | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    theta = Parameter("theta")
+    circuit = QuantumCircuit(1)
+    # Has no value at 0, which is seen only once it is filled in.
+    circuit.rz(1 / theta, 0)
+    circuit.sx(0)
+    if program == "sampler":
+        circuit.measure_all()
+    what = [] if program == "sampler" else ["Z"]
+    pubs = [[circuit, *what, [value]] for value in (0.5, 0.4, 0.3, 0.2, 0.0, 0.1)]
+    counted: list[int] = []
+    real = aer.execute
+    monkeypatch.setattr(batches, "AIM_SECONDS", 1e9)
+
+    def seen(parts: Any, **options: Any) -> Any:
+        counted.append(len(parts))
+        return real(parts, **options)
+
+    monkeypatch.setattr(f"qsession_widget.runtime.worker.{program}.execute", seen)
+    interim: list[str] = []
+    options = {} if seed is None else {"simulator": {"seed_simulator": seed}}
+    with pytest.raises(RejectedError, match=r"^Pub 4 cannot run"):
+        primitives.run(
+            program,
+            codec.dumps({"pubs": pubs, "options": {**options, "default_shots": 20}}),
+            "fake_manila",
+            optimization_level=1,
+            on_interim=interim.append,
+        )
+    assert len(interim) == 4
+    assert max(counted) > 1, "they were to run together"

@@ -36,9 +36,14 @@ class Seeds:
         """
         if self._given is None:
             return None
-        seed = self._given + self._taken * STEP
+        seed = after(self._given, self._taken)
         self._taken += circuits
-        return _wrapped(seed)
+        return seed
+
+
+def after(seed: int, circuits: int) -> int:
+    """Return the seed that Aer gives a circuit of a run, from that of the first one."""
+    return _wrapped(seed + circuits * STEP)
 
 
 def fresh() -> int:

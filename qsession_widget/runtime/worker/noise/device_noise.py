@@ -2,25 +2,19 @@
 
 from __future__ import annotations
 
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from qiskit.providers import BackendV2, Options
-from qiskit.quantum_info import Kraus, SuperOp
 from qiskit.transpiler import InstructionProperties, Target
 from qiskit_aer import AerSimulator
-from qiskit_aer.noise import NoiseModel, QuantumError
+from qiskit_aer.noise import NoiseModel
 
+from qsession_widget.runtime.worker.noise.aer_form import MEASURE, NoiseInAerForm
 from qsession_widget.wire.target import MeasureProperties
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
-
-    from qiskit import QuantumCircuit
-
-Use = tuple[str, tuple[int, ...]]
-"""An instruction, by the name that noise models use, and the qubits that it is applied to."""
-
-MEASURE = "measure"
+    from qsession_widget.runtime.worker.noise.aer_form import Use
 
 MAX_STATEVECTOR_QUBITS = 20
 """Noisy circuits on more qubits are simulated as matrix product states.
@@ -56,9 +50,31 @@ class TargetBackend(BackendV2):  # type: ignore[misc] # qiskit has no types
         raise NotImplementedError
 
 
+class DeviceSimulator(AerSimulator):  # type: ignore[misc] # qiskit-aer has no types
+    """Aer's simulator, whose noise is written out in Aer's form only once."""
+
+    @cached_property
+    def noise(self) -> NoiseInAerForm:
+        """The noise of its instructions and measurements, without that of delays."""
+        return NoiseInAerForm(self.options.noise_model)
+
+    @cached_property
+    def delays(self) -> NoiseModel | None:
+        """A model of nothing but the noise of delays; None if there is none.
+
+        Aer copies the whole model for each circuit with a delay.
+        """
+        whole = self.options.noise_model
+        if whole is None:
+            return None
+        model = NoiseModel(whole.basis_gates)
+        model._custom_noise_passes = list(whole._custom_noise_passes)  # noqa: SLF001 - no other way
+        return model
+
+
 def simulator(
     target: Target, active: frozenset[int], given: NoiseModel | None = None
-) -> AerSimulator:
+) -> DeviceSimulator:
     """Build a simulator whose noise model covers the active qubits only.
 
     Errors elsewhere cannot affect the circuit, but building and passing them on takes seconds on a
@@ -73,51 +89,17 @@ def simulator(
     """
     options = {} if given is None else {"noise_model": given}
     backend = TargetBackend(_restricted(target, active))
-    return AerSimulator.from_backend(backend, method=_method(active), **options)
+    made: DeviceSimulator = DeviceSimulator.from_backend(backend, method=_method(active), **options)
+    return made
 
 
-def with_model(given: NoiseModel, active: frozenset[int]) -> AerSimulator:
+def with_model(given: NoiseModel, active: frozenset[int]) -> DeviceSimulator:
     """Build a simulator of no device with a given noise model."""
-    return AerSimulator(noise_model=given, method=_method(active))
+    return DeviceSimulator(noise_model=given, method=_method(active))
 
 
 def _method(active: frozenset[int]) -> str:
     return "automatic" if len(active) <= MAX_STATEVECTOR_QUBITS else "matrix_product_state"
-
-
-def uses(circuits: Iterable[QuantumCircuit]) -> set[Use]:
-    """Return the instructions of circuits, without control flow, that noise may follow."""
-    return {
-        (
-            instruction.label or instruction.name,
-            tuple(circuit.find_bit(qubit).index for qubit in instruction.qubits),
-        )
-        for circuit in circuits
-        for instruction in circuit.data
-    }
-
-
-def collapse(model: NoiseModel, used: set[Use]) -> NoiseModel:
-    """Return a copy of a noise model with the errors that are used, each as one Kraus map.
-
-    They are the same maps, but Aer reads and applies one operation instead of dozens. Its random
-    numbers fall differently.
-    """
-    copy = NoiseModel(model.basis_gates)
-    for name, error in model._default_quantum_errors.items():  # noqa: SLF001 - no public reader
-        copy.add_all_qubit_quantum_error(_collapsed(error), name)
-    for name, places in model._local_quantum_errors.items():  # noqa: SLF001 - no public reader
-        for qubits, error in places.items():
-            if (name, qubits) in used:
-                copy.add_quantum_error(_collapsed(error), name, qubits, warnings=False)
-    for qubits, error in model._local_readout_errors.items():  # noqa: SLF001 - no public reader
-        if (MEASURE, qubits) in used:
-            copy.add_readout_error(error, qubits, warnings=False)
-    return copy
-
-
-def _collapsed(error: QuantumError) -> QuantumError:
-    return QuantumError(Kraus(SuperOp(error)))
 
 
 def _kraus_places(target: Target) -> list[Use]:

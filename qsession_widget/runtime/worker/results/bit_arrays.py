@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from itertools import chain
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from qiskit.primitives import BitArray
@@ -12,27 +11,34 @@ from qsession_widget.errors import InvalidInputError
 from qsession_widget.wire.fields import RESULT_NAMES
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
+    from numpy.typing import NDArray
     from qiskit import QuantumCircuit
     from qiskit.circuit import ClassicalRegister
 
 
 def registers(
-    circuit: QuantumCircuit, memories: Sequence[Sequence[str]], shape: tuple[int, ...], shots: int
+    circuit: QuantumCircuit,
+    results: Sequence[Mapping[str, Any]],
+    shape: tuple[int, ...],
+    shots: int,
 ) -> dict[str, BitArray]:
     """Return the bits of each classical register of a circuit.
 
     Args:
         circuit: the circuit.
-        memories: for each run the outcome of each shot, as a hexadecimal number; empty if
-            nothing is measured.
+        results: Aer's data of each run. Its `memory` is the outcome of each shot as a hexadecimal
+            number; without it the shots of its `counts` are put in a random order. Neither is
+            there if nothing is measured.
         shape: of the runs.
         shots: of each run.
     """
-    filled = [memory or ["0x0"] * shots for memory in memories]
+    # Seeded by the system each time: workers are forked, and would share what is made before.
+    generator = np.random.default_rng()
+    runs = [_in_order(each, shots, generator) for each in results]
     # Few outcomes and many shots are the rule.
-    outcomes = {text: int(text, 16) for memory in filled for text in set(memory)}
+    outcomes = {text: int(text, 16) for texts, _ in runs for text in texts}
     found = {}
     for register in circuit.cregs:
         size = -(-register.size // 8)
@@ -40,10 +46,27 @@ def registers(
         packed = {
             text: _read(outcome, places).to_bytes(size, "big") for text, outcome in outcomes.items()
         }
-        data = b"".join(map(packed.__getitem__, chain.from_iterable(filled)))
-        array = np.frombuffer(data, dtype=np.uint8).reshape(*shape, shots, size)
-        found[register.name] = BitArray(array.copy(), register.size)
+        parts = []
+        for texts, order in runs:
+            data = b"".join(map(packed.__getitem__, texts))
+            array = np.frombuffer(data, dtype=np.uint8).reshape(len(texts), size)
+            parts.append(array if order is None else array[order])
+        whole = np.concatenate(parts) if parts else np.zeros((0, size), dtype=np.uint8)
+        found[register.name] = BitArray(whole.reshape(*shape, shots, size), register.size)
     return found
+
+
+def _in_order(
+    data: Mapping[str, Any], shots: int, generator: np.random.Generator
+) -> tuple[Sequence[str], NDArray[np.intp] | None]:
+    """Return outcomes, and for each shot the place of its own; None if they are the shots'."""
+    memory = data.get("memory")
+    if memory:
+        return memory, None
+    counts = data.get("counts") or {"0x0": shots}
+    order = np.repeat(np.arange(len(counts)), list(counts.values()))
+    generator.shuffle(order)
+    return list(counts), order
 
 
 def check_names(circuit: QuantumCircuit) -> None:

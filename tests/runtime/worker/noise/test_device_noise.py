@@ -8,14 +8,21 @@ from typing import Any
 import numpy as np
 import pytest
 from qiskit import QuantumCircuit
-from qiskit.quantum_info import DensityMatrix, SuperOp
+from qiskit.circuit.library import UnitaryGate
+from qiskit.quantum_info import DensityMatrix, Kraus, SuperOp
 from qiskit_aer import AerSimulator
-from qiskit_aer.noise import ReadoutError
+from qiskit_aer.noise import (
+    PauliLindbladError,
+    QuantumError,
+    ReadoutError,
+    amplitude_damping_error,
+)
 from qiskit_aer.noise.device.models import basic_device_readout_errors
 
 from qsession_widget.runtime.device_catalog import Catalog
+from qsession_widget.runtime.worker.aer import Executable, Run
 from qsession_widget.runtime.worker.device import SimulatedDevice, caches
-from qsession_widget.runtime.worker.noise import device_noise
+from qsession_widget.runtime.worker.noise import aer_form, device_noise
 from qsession_widget.wire.target import build_target
 
 CATALOG = Catalog()
@@ -75,18 +82,39 @@ def test_a_record_with_one_readout_error_or_none() -> None:
     assert (2,) not in errors
 
 
-def test_collapsed_noise_is_the_same_map() -> None:
-    simulator = SimulatedDevice("fake_manila", 1).simulator(observed=frozenset(range(5)))
-    model = simulator.options.noise_model
-    for places in model._local_quantum_errors.values():
+@pytest.mark.parametrize("name", ["fake_manila", "fake_hanoi"])
+def test_collapsed_noise_is_the_same_map(name: str) -> None:
+    simulator = SimulatedDevice(name, 1).simulator(observed=frozenset(range(5)))
+    kinds: set[str] = set()
+    for places in simulator.options.noise_model._local_quantum_errors.values():
         for error in places.values():
-            collapsed = device_noise._collapsed(error)
-            assert np.allclose(SuperOp(collapsed).data, SuperOp(error).data, rtol=0, atol=1e-10)
-            (only,) = collapsed.circuits
-            assert [each.name for each in only.data] in (["kraus"], ["unitary"], ["id"])
+            kinds.update(*(circuit.count_ops() for circuit in error.circuits))
+            collapsed = aer_form.superoperator(error)
+            assert np.allclose(collapsed, SuperOp(error).data, rtol=0, atol=1e-12)
+    # Where T2 > T1, relaxation is a Kraus map.
+    assert kinds >= {"pauli", "reset"} | ({"kraus"} if name == "fake_hanoi" else set())
 
 
-def test_collapsed_noise_gives_the_exact_density_matrix() -> None:
+def test_errors_of_any_instructions_collapse() -> None:
+    flip = QuantumCircuit(2)
+    flip.h(1)
+    flip.cx(1, 0)
+    flip.rz(0.3, 0)
+    turn = QuantumCircuit(2)
+    turn.append(UnitaryGate(np.diag([1, 1j])), [1])
+    turn.append(Kraus(amplitude_damping_error(0.2)).to_instruction(), [0])
+    custom = QuantumCircuit(2)
+    custom.append(flip.to_gate(label="custom"), [1, 0])
+    for error in (
+        QuantumError([(custom, 0.4), (QuantumCircuit(2), 0.6)]),
+        QuantumError([(flip, 0.2), (turn, 0.3), (QuantumCircuit(2), 0.5)]),
+        PauliLindbladError(["XY", "IZ"], [0.1, 0.02]),
+    ):
+        expected = SuperOp(error).data
+        assert np.allclose(aer_form.superoperator(error), expected, rtol=0, atol=1e-12)
+
+
+def test_collapsed_noise_gives_the_exact_density_matrix(monkeypatch: pytest.MonkeyPatch) -> None:
     circuit = QuantumCircuit(3)
     circuit.sx(0)
     circuit.cx(0, 1)
@@ -101,12 +129,22 @@ def test_collapsed_noise_gives_the_exact_density_matrix() -> None:
         error = model._local_quantum_errors.get(instruction.name, {}).get(where)
         if error is not None:
             exact = exact.evolve(SuperOp(error), where)
-    found = {}
-    collapsed = device_noise.collapse(model, device_noise.uses([circuit]))
     circuit.save_density_matrix()
-    for name, each in {"plain": model, "collapsed": collapsed}.items():
-        simulator = AerSimulator(method="density_matrix", noise_model=each)
-        found[name] = np.asarray(simulator.run(circuit).result().data()["density_matrix"])
-    assert np.allclose(found["collapsed"], exact.data, rtol=0, atol=1e-10)
-    # Aer drops parts of an error that are less likely than 1e-10.
-    assert np.allclose(found["plain"], exact.data, rtol=0, atol=1e-9)
+    simulator = AerSimulator(method="density_matrix", noise_model=model)
+    plain = np.asarray(simulator.run(circuit).result().data()["density_matrix"])
+    seen = []
+    real = aer_form.superoperator
+
+    def counted(error: Any) -> Any:
+        seen.append(error)
+        return real(error)
+
+    monkeypatch.setattr(aer_form, "superoperator", counted)
+    ours = Executable([circuit], device_noise.DeviceSimulator(noise_model=model))
+    (data,) = ours.execute([Run(0, ())], shots=100, seed=1, memory=False)
+    collapsed = np.asarray(data["density_matrix"])
+    # Of sx on two qubits, and of two cx.
+    assert len(seen) == 4
+    assert np.allclose(collapsed, exact.data, rtol=0, atol=1e-10)
+    # Aer leaves out circuits of an error that are less likely than 1e-10.
+    assert np.allclose(plain, exact.data, rtol=0, atol=1e-9)

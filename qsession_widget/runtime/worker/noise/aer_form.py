@@ -1,0 +1,241 @@
+"""Noise in the form that Aer's C++ code reads, kept error by error.
+
+Aer's `run` writes out the whole noise model each time. Here every error is written once, when a
+circuit first meets it, and a run is given those that its circuits meet.
+"""
+
+from __future__ import annotations
+
+import json
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from qiskit.circuit.library.standard_gates import get_standard_gate_name_mapping
+from qiskit.quantum_info import Operator, Pauli, SuperOp
+from qiskit_aer.noise import QuantumError, ReadoutError
+from qiskit_aer.noise.noise_model import AerJSONEncoder
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Sequence
+
+    from numpy.typing import NDArray
+    from qiskit_aer.noise import NoiseModel
+
+    Matrix = NDArray[np.complex128]
+
+Use = tuple[str, tuple[int, ...]]
+"""An instruction, by the name or label that noise models use, and its qubits."""
+
+Place = tuple[str | None, tuple[int, ...] | None]
+"""The instruction that an error follows, None for reading; and its qubits, None for any."""
+
+Form = dict[str, Any]
+"""What Aer's C++ code takes as an error, or as a whole noise model."""
+
+MEASURE = "measure"
+
+_ANYWHERE = frozenset({"id", "x", "y", "z", "h", "s", "sdg", "sx", "cx", "cz", "pauli", "reset"})
+"""Instructions of errors that every method of Aer can simulate."""
+
+
+class NoiseInAerForm:
+    """A noise model's errors, each written out when it is first asked for.
+
+    Args:
+        model: the noise model, which must not change; None for no noise.
+    """
+
+    def __init__(self, model: NoiseModel | None) -> None:
+        self._gates: dict[str, dict[tuple[int, ...] | None, _Error]] = {}
+        self._readout: dict[tuple[int, ...] | None, _Error] = {}
+        self._witnesses: list[_Error] | None = None
+        if model is not None:
+            self._read(model)
+
+    def _read(self, model: NoiseModel) -> None:
+        # No public reader gives these.
+        for name, error in model._default_quantum_errors.items():  # noqa: SLF001
+            self._gates.setdefault(name, {})[None] = _Error(error, name, None)
+        for name, places in model._local_quantum_errors.items():  # noqa: SLF001
+            for qubits, error in places.items():
+                self._gates.setdefault(name, {})[qubits] = _Error(error, name, qubits)
+        if model._default_readout_error is not None:  # noqa: SLF001
+            self._readout[None] = _Error(model._default_readout_error, None, None)  # noqa: SLF001
+        for qubits, error in model._local_readout_errors.items():  # noqa: SLF001
+            self._readout[qubits] = _Error(error, None, qubits)
+
+    @property
+    def has_quantum_errors(self) -> bool:
+        """Whether there are errors other than those of reading."""
+        return bool(self._gates)
+
+    def of(self, uses: Iterable[Use], *, collapsed: bool) -> dict[Place, Form]:
+        """Return the errors that instructions meet, by their places: Aer adds up those of one.
+
+        With the same seed plain errors give the same shots as the whole model does. For that, some
+        that no instruction meets may be among them: Aer chooses its method by the kinds of errors
+        in the model, whether or not the circuit meets them.
+
+        Collapsed errors are the same maps, but Aer reads and applies one operation instead of
+        dozens. Where it draws all shots from one density matrix, a seed gives the same ones.
+
+        Args:
+            uses: the instructions.
+            collapsed: whether each error is one superoperator.
+        """
+        met = list(self._met(uses))
+        met += self._missing(met)
+        return {each.place: each.form(collapsed=collapsed) for each in met}
+
+    def _met(self, uses: Iterable[Use]) -> Iterator[_Error]:
+        names: set[str] = set()
+        measured: set[int] = set()
+        for name, qubits in uses:
+            places = self._gates.get(name)
+            if places is not None:
+                names.add(name)
+                if qubits in places:
+                    yield places[qubits]
+            if name == MEASURE:
+                measured.update(qubits)
+        for name in sorted(names):
+            if None in self._gates[name]:
+                yield self._gates[name][None]
+        for where, error in self._readout.items():
+            if measured if where is None else measured.intersection(where):
+                yield error
+
+    def _missing(self, met: Sequence[_Error]) -> list[_Error]:
+        """Return errors without which Aer would choose another method than with the whole model."""
+        if self._witnesses is None:
+            self._witnesses = self._found_witnesses()
+        kinds = set().union(*(each.kinds for each in met))
+        found = [each for each in self._witnesses if not each.kinds <= kinds]
+        if not found and self._gates and not any(each.operation for each in met):
+            found = [min(self._quantum_errors(), key=lambda each: each.size)]
+        return found
+
+    def _found_witnesses(self) -> list[_Error]:
+        """Return an error, a small one, of each kind of instruction that some method lacks."""
+        smallest: dict[str, _Error] = {}
+        for each in sorted(self._quantum_errors(), key=lambda each: each.size):
+            for kind in each.kinds:
+                smallest.setdefault(kind, each)
+        return list({id(each): each for each in smallest.values()}.values())
+
+    def _quantum_errors(self) -> list[_Error]:
+        return [each for places in self._gates.values() for each in places.values()]
+
+
+class _Error:
+    """An error, where it happens, and how Aer reads it."""
+
+    def __init__(
+        self,
+        error: QuantumError | ReadoutError,
+        operation: str | None,
+        qubits: tuple[int, ...] | None,
+    ) -> None:
+        self._error = error
+        self.operation = operation
+        self._qubits = qubits
+        self.place: Place = (operation, qubits)
+        self._forms: dict[bool, Form] = {}
+        self._kinds: frozenset[str] | None = None
+
+    @property
+    def size(self) -> int:
+        """How many circuits it is made of; few for errors of other classes."""
+        return len(getattr(self._error, "circuits", ()))
+
+    @property
+    def kinds(self) -> frozenset[str]:
+        """The names of its instructions that some method of Aer cannot simulate."""
+        if self._kinds is None:
+            self._kinds = frozenset(
+                name
+                for circuit in getattr(self._error, "circuits", ())
+                for name in circuit.count_ops()
+                if name not in _ANYWHERE
+            )
+        return self._kinds
+
+    def form(self, *, collapsed: bool) -> Form:
+        """Return it as Aer's C++ code takes it; the result is shared and must not be changed."""
+        found = self._forms.get(collapsed)
+        if found is None:
+            found = self._collapsed() if collapsed else _plain(self._error)
+            if self.operation is not None:
+                found["operations"] = [self.operation]
+            if self._qubits is not None:
+                found["gate_qubits"] = [list(self._qubits)]
+            self._forms[collapsed] = found
+        return found
+
+    def _collapsed(self) -> Form:
+        if self.operation is None:
+            return _plain(self._error)
+        matrix = superoperator(self._error)
+        qubits = list(range(_qubits_of(matrix)))
+        instruction = {"name": "superop", "qubits": qubits, "params": [matrix]}
+        return {"type": "qerror", "probabilities": [1.0], "instructions": [[instruction]]}
+
+
+def _plain(error: QuantumError | ReadoutError) -> Form:
+    form: Form = json.loads(json.dumps(error.to_dict(), cls=AerJSONEncoder))
+    return form
+
+
+def superoperator(error: QuantumError) -> Matrix:
+    """Return the superoperator of an error, by columns: what it makes of vec(density matrix).
+
+    Qiskit's own conversion gives the same, in twenty times the time.
+    """
+    known = {"kraus", "unitary", "reset", *get_standard_gate_name_mapping(), "pauli"}
+    if not isinstance(error, QuantumError) or any(
+        name not in known for circuit in error.circuits for name in circuit.count_ops()
+    ):
+        return np.asarray(SuperOp(error).data)
+    document = error.to_dict()
+    width = error.num_qubits
+    total = np.zeros((4**width, 4**width), dtype=complex)
+    for circuit, probability in zip(
+        document["instructions"], document["probabilities"], strict=True
+    ):
+        product = None
+        for each in circuit:
+            matrix = _instruction(each["name"], each.get("params", []), each["qubits"], width)
+            product = matrix if product is None else matrix @ product
+        total += probability * (np.eye(4**width) if product is None else product)
+    return total
+
+
+def _instruction(name: str, params: Sequence[Any], qubits: Sequence[int], width: int) -> Matrix:
+    if name in {"kraus", "unitary"}:
+        return _embedded([np.asarray(each) for each in params], tuple(qubits), width)
+    return _named(name, tuple(params), tuple(qubits), width)
+
+
+@lru_cache(maxsize=1000)
+def _named(name: str, params: tuple[Any, ...], qubits: tuple[int, ...], width: int) -> Matrix:
+    if name == "reset":
+        lowering = [np.array([[1, 0], [0, 0]]), np.array([[0, 1], [0, 0]])]
+        return _embedded(lowering, qubits, width)
+    if name == "pauli":
+        return _embedded([Pauli(params[0]).to_matrix()], qubits, width)
+    known = get_standard_gate_name_mapping()[name]
+    gate = known.base_class(*params) if params else known
+    return _embedded([gate.to_matrix()], qubits, width)
+
+
+def _embedded(kraus: Sequence[Matrix], qubits: tuple[int, ...], width: int) -> Matrix:
+    """Return the superoperator of a map on some of an error's qubits."""
+    whole = [
+        Operator(np.eye(2**width)).compose(Operator(each), list(qubits)).data for each in kraus
+    ]
+    return np.asarray(sum(np.kron(each.conj(), each) for each in whole))
+
+
+def _qubits_of(matrix: Matrix) -> int:
+    return (len(matrix).bit_length() - 1) // 2
