@@ -1,6 +1,6 @@
 """From `python` to the first result: in a fresh process, with its parts.
 
-Each contestant is a program of ten lines that measures a WakeUp pair on a device with noise, run by
+Each contestant is a program of ten lines that measures a Bell pair on a device with noise, run by
 an interpreter of its own in every round. "No runtime" starts the local runtime as well; "runtime
 up" finds one whose workers have run a job of another session. The official local mode simulates in
 the program's own process, and wants a circuit that is transpiled already, which is part of its run.

@@ -21,7 +21,6 @@ from qsession_widget.transport.ibm_cloud import (
     Instance,
     fitting,
 )
-from qsession_widget.transport.ibm_redirect import LocalAuth, Way
 from qsession_widget.wire.discovery import Discovery
 from qsession_widget.wire.fields import API_PREFIX
 
@@ -29,6 +28,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from qsession_widget.transport.accounts import Proxies
+    from qsession_widget.transport.ibm_redirect import Way
 
 _PROXY_SCHEMES = frozenset({"http", "https", "socks4", "socks4a", "socks5", "socks5h"})
 
@@ -140,6 +140,10 @@ def of_official(official: Any, instance: str | None = None) -> tuple[Account, Tr
     """
     try:
         # Only its private clients know the servers that resolvers and variables led them to.
+        from qsession_widget.transport.ibm_redirect import (  # noqa: PLC0415 - requests is 50 ms
+            LocalAuth,
+        )
+
         client = official._get_api_client(instance)._session  # noqa: SLF001 - nothing public does
         if isinstance(client.auth, LocalAuth):
             return _of_local(client.auth.way, official.channel, client.auth.crn)

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import asyncio
 import logging
+import sys
 import uuid
 from contextlib import contextmanager
 from typing import (
@@ -247,6 +247,8 @@ class Session:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
+        import asyncio  # noqa: PLC0415 - 30 ms, and only who awaits needs it
+
         leave(self)
         await asyncio.to_thread(self._end, error)
 
@@ -664,7 +666,7 @@ class Session:
         """End the session as `on_error` says, at the end of its `with` block."""
         if error is None:
             self._close()
-        elif isinstance(error, (KeyboardInterrupt, asyncio.CancelledError)):
+        elif _is_interruption(error):
             error.add_note(
                 f"{self!r} stays open, and its jobs go on. Its cancel() or close() ends it"
                 + (
@@ -758,6 +760,15 @@ def _again(kind: type[Session], values: dict[str, Any]) -> Session:
     session = kind.__new__(kind)
     vars(session).update(values, _lock=forking.Lock())
     return session
+
+
+def _is_interruption(error: BaseException) -> bool:
+    """Whether an error ends a block from outside: Ctrl-C, or the end of its asyncio task."""
+    # Not imported for this alone: without it, no task can have been cancelled.
+    asyncio = sys.modules.get("asyncio")
+    return isinstance(error, KeyboardInterrupt) or (
+        asyncio is not None and isinstance(error, asyncio.CancelledError)
+    )
 
 
 def _cancelled(job: RuntimeJob) -> bool:

@@ -14,12 +14,12 @@ from typing import TYPE_CHECKING, Any
 
 from qsession_widget.support import forking
 from qsession_widget.transport.accounts import Account, save_account
-from qsession_widget.transport.ibm_redirect import Way, lead
 from qsession_widget.wire.fields import INSTANCE_CRN, INSTANCE_NAME, OFFICIAL_PREFIX
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+    from qsession_widget.transport.ibm_redirect import Way
     from qsession_widget.wire.discovery import Discovery
 
 CHANNEL = "ibm_quantum_platform"
@@ -141,6 +141,8 @@ class Connection:
         """
         from qiskit_ibm_runtime import QiskitRuntimeService  # noqa: PLC0415 - takes a second
 
+        from qsession_widget.transport.ibm_redirect import Way  # noqa: PLC0415 - as above
+
         way = Way(self.runtime, self.find)
         service = QiskitRuntimeService.__new__(QiskitRuntimeService)
         # It would look them up through an IAM, for which releases before 0.49 know only IBM's.
@@ -156,6 +158,8 @@ class Connection:
 def _led(way: Way) -> Iterator[None]:
     """Redirect clients with a runtime's token to that runtime; others stay unchanged."""
     from qiskit_ibm_runtime import qiskit_runtime_service as module  # noqa: PLC0415 - as above
+
+    from qsession_widget.transport.ibm_redirect import lead  # noqa: PLC0415 - as above
 
     def made(parameters: Any) -> Any:
         client = genuine(parameters)

@@ -16,8 +16,6 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from filelock import FileLock, Timeout
-
 from qsession_widget.errors import RuntimeStartError, ServiceUnavailableError
 from qsession_widget.local.ibm_client import Connection
 from qsession_widget.support import forking
@@ -83,7 +81,7 @@ def _started(folder: Path) -> Discovery:
         # The first lock is for the threads of this process, the second for all processes.
         with _starting, _lock(folder / "start.lock", START_DEADLINE_SECONDS):
             return _answering(folder) or _start(folder)
-    except Timeout as error:
+    except _LockedError as error:
         raise RuntimeStartError(
             f"another process has been starting the local runtime in {folder} for more than "
             f"{START_DEADLINE_SECONDS:.0f} s"
@@ -161,7 +159,7 @@ def stop(*, folder: Path | None = None, timeout_seconds: float = START_DEADLINE_
             return True
     except (BrokenError, UnsendableError) as error:
         raise ServiceUnavailableError(f"{late}: {error}") from error
-    except Timeout as error:
+    except _LockedError as error:
         raise ServiceUnavailableError(f"{late} in {timeout_seconds:.0f} s") from error
 
 
@@ -174,7 +172,7 @@ def _stop_unanswering(folder: Path, timeout_seconds: float) -> bool:
     try:
         with _lock(folder / "server.lock", timeout_seconds):
             return True
-    except Timeout as error:
+    except _LockedError as error:
         raise ServiceUnavailableError(
             f"the local runtime (process {found.pid}) did not end in {timeout_seconds:.0f} s"
         ) from error
@@ -260,7 +258,7 @@ def _died(folder: Path) -> bool:
         # The process holds this lock as long as it lives, so one that is stopping still has it.
         with _lock(folder / "server.lock", 0):
             return Discovery.read(folder) is not None
-    except Timeout:
+    except _LockedError:
         return False
 
 
@@ -288,7 +286,7 @@ def _usable(folder: Path) -> Iterator[None]:
     """Raise our own error for a folder that the runtime cannot use."""
     try:
         yield
-    except (ServiceUnavailableError, Timeout):
+    except (ServiceUnavailableError, _LockedError):
         # Both are OSErrors too.
         raise
     except OSError as error:
@@ -298,10 +296,28 @@ def _usable(folder: Path) -> Iterator[None]:
         ) from error
 
 
-def _lock(path: Path, timeout_seconds: float) -> FileLock:
-    return FileLock(
-        path, timeout=timeout_seconds, mode=private_files.FILE_MODE, poll_interval=_POLL_SECONDS
-    )
+class _LockedError(TimeoutError):
+    """Another process has the lock."""
+
+
+@contextmanager
+def _lock(path: Path, timeout_seconds: float) -> Iterator[None]:
+    """Hold a lock during a block.
+
+    Raises:
+        _LockedError: if it is not free in time.
+    """
+    from filelock import FileLock  # noqa: PLC0415 - not needed where a runtime answers
+
+    lock = FileLock(path, mode=private_files.FILE_MODE)
+    try:
+        lock.acquire(timeout_seconds, poll_interval=_POLL_SECONDS)
+    except _LockedError as error:
+        raise _LockedError(str(error)) from None
+    try:
+        yield
+    finally:
+        lock.release()
 
 
 def _start(folder: Path) -> Discovery:

@@ -8,8 +8,6 @@ import tempfile
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
-import platformdirs
-
 from qsession_widget.errors import RuntimeStartError
 from qsession_widget.wire.private_files import make_folder
 
@@ -29,6 +27,8 @@ def home() -> Path:
     """
     named = os.environ.get(HOME_VARIABLE)
     if not named:
+        import platformdirs  # noqa: PLC0415 - not needed where the variable is set
+
         return platformdirs.user_data_path("qsession-widget")
     path = Path(named)
     if not path.is_absolute():

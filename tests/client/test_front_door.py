@@ -25,6 +25,9 @@ if TYPE_CHECKING:
 MORE: dict[str, Any] = {each.__name__: each for each in (Backend, BackendStatus, Estimate)}
 """Classes that only public functions create."""
 
+HEAVY = {"asyncio", "concurrent.futures", "email.parser", "http.client", "sqlite3", "ssl"}
+"""Modules of the standard library that take some milliseconds, and that not every program needs."""
+
 PAGE = Path(__file__).parents[2] / "docs" / "api.rst"
 
 
@@ -45,6 +48,18 @@ def test_the_official_client_is_not_imported_to_run_a_job() -> None:
     )
     found = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)  # noqa: S603 - ours
     assert found.stdout.strip() == "False"
+
+
+def test_over_qiskit_a_program_imports_little() -> None:
+    code = (
+        "import qiskit, sys; before = set(sys.modules);"
+        "from qsession_widget import Session, Sampler; new = set(sys.modules) - before;"
+        "installed = {each.split('.')[0] for each in new if each[0] != '_'};"
+        "installed -= set(sys.stdlib_module_names);"
+        f"print(sorted(installed), sorted(new & {HEAVY}))"
+    )
+    found = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)  # noqa: S603 - ours
+    assert found.stdout.strip() == "['httptools', 'msgspec', 'qsession_widget'] []"
 
 
 @pytest.mark.parametrize("name", qsession_widget.__all__)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import contextvars
 import threading
 from contextlib import contextmanager, suppress
@@ -11,6 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from qsession_widget.support import forking
 
 if TYPE_CHECKING:
+    import asyncio
     from collections.abc import Callable, Iterator
 
 MOST_HELD = 24
@@ -29,6 +29,8 @@ def in_thread(work: Callable[[], _T], name: str) -> asyncio.Future[_T]:
         work: the function. It goes on when the future is cancelled.
         name: the thread's.
     """
+    import asyncio  # noqa: PLC0415 - 30 ms, and only who awaits needs it
+
     loop = asyncio.get_running_loop()
     future: asyncio.Future[_T] = loop.create_future()
 

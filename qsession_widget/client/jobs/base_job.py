@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import logging
 import threading
 import time
@@ -305,6 +304,8 @@ class PolledJob(BasePrimitiveJob):  # type: ignore[misc] # qiskit has no types
 
     async def _over_in_the_end(self) -> None:
         """Wait until it is final, and let other asyncio tasks run meanwhile."""
+        import asyncio  # noqa: PLC0415 - 30 ms, and only who awaits needs it
+
         pause = _FIRST_PAUSE_SECONDS
         until = time.monotonic() + _LONGEST_OUTAGE_SECONDS
         name = f"qsession-await-{self._job_id}"
