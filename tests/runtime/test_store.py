@@ -16,7 +16,7 @@ from alembic.autogenerate import compare_metadata
 from alembic.config import Config
 from alembic.migration import MigrationContext
 from msgspec.structs import asdict, replace
-from sqlalchemy import MetaData, Table, create_engine, event
+from sqlalchemy import Engine, MetaData, Table, create_engine, event
 from sqlalchemy.exc import IntegrityError, OperationalError
 
 from qsession_widget.runtime.model import lifecycle
@@ -361,23 +361,27 @@ async def test_a_deferrable_change_shares_the_next_commit(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(store, "LINGER_SECONDS", 3_600.0)
+    executed: list[str] = []
 
-    with opened(tmp_path) as found:
+    def trace(connection: sqlite3.Connection, _record: object) -> None:
+        connection.set_trace_callback(executed.append)
+
+    event.listen(Engine, "connect", trace)
+    try:
+        found = Store(tmp_path / "traced.db")
+    finally:
+        event.remove(Engine, "connect", trace)
+    with closing(found):
         job = a_job()
         await found.write(new(job))
-        commits, updates = [], []
-        event.listen(found._engine, "commit", lambda _: commits.append(1))
-        event.listen(
-            found._engine,
-            "before_cursor_execute",
-            lambda _c, _cursor, text, *_: updates.append(text) if "UPDATE" in text else None,
-        )
+        executed.clear()
         running = replace(job, state=JobState.RUNNING, revision=2)
         done = replace(running, state=JobState.COMPLETED, revision=3)
         start = found.write(Update(jobs=(running,), can_wait=True))
         end = found.write(Update(jobs=(done,), result=("j", "{}")))
         await asyncio.gather(start, end)
-        assert (len(commits), len(updates)) == (1, 1)
+        texts = [text.split()[0] for text in executed]
+        assert (texts.count("COMMIT"), texts.count("UPDATE")) == (1, 1)
         assert await found.job("o", "j") == done
 
 

@@ -52,7 +52,7 @@ class PreparedStatement:
         """Execute it for each of some rows, in the open transaction."""
         values = [self.values(row) for row in rows]
         if values:
-            connection.exec_driver_sql(self.sql, values)
+            driver(connection).executemany(self.sql, values)
 
 
 class PreparedSelect(PreparedStatement):

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import sqlite3
 from typing import TYPE_CHECKING, Any, ClassVar, assert_never
 
 import msgspec
 from msgspec.structs import asdict
 from sqlalchemy import bindparam, delete, insert, update
+from sqlalchemy.exc import DBAPIError
 
 from qsession_widget.runtime.store import schema
-from qsession_widget.runtime.store.statements import PreparedStatement
+from qsession_widget.runtime.store.statements import PreparedStatement, driver
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -241,10 +243,17 @@ _SET_CLOCK = PreparedStatement(insert(schema.clock).prefix_with("OR REPLACE"))
 
 
 def apply(connection: Connection, changes: Iterable[Write]) -> None:
-    """Make changes in one transaction, with the same effect as one after the other."""
-    connection.exec_driver_sql("BEGIN IMMEDIATE")
-    for run in _runs(changes):
-        _Rows(run).write(connection)
+    """Make changes in one transaction, with the same effect as one after the other.
+
+    Raises:
+        DBAPIError: SQLAlchemy's error for that of the driver.
+    """
+    try:
+        driver(connection).execute("BEGIN IMMEDIATE")
+        for run in _runs(changes):
+            _Rows(run).write(connection)
+    except sqlite3.Error as error:
+        raise DBAPIError.instance(None, None, error, sqlite3.Error) from error
 
 
 def _runs(changes: Iterable[Write]) -> Iterator[list[Write]]:
@@ -393,7 +402,7 @@ class _Rows:
         _DELETE_RESULT.run(connection, _which(self.spent_results))
         for _ in range(self.free_pages):
             # Python's sqlite3 takes one step of a statement without rows; each step frees a page.
-            connection.exec_driver_sql("PRAGMA incremental_vacuum(1)")
+            driver(connection).execute("PRAGMA incremental_vacuum(1)")
         _DELETE_USER.run(connection, _which(self.removed_users))
         if self.time is not None:
             _SET_CLOCK.run(connection, [{"id": 1, "now": self.time}])
