@@ -92,7 +92,7 @@ globalThis.ready = true;
 """
 
 ACTS = {
-    "sort": ("th:nth-last-child(2) button", "(button) => button.click()"),
+    "sort": ("[data-testid=qsw-sort-running]", "(button) => button.click()"),
     "filter": (
         "[data-testid=qsw-filter-text]",
         "(input) => { input.value = 'r0a'; input.dispatchEvent(new Event('input')); }",

@@ -12,6 +12,7 @@ await Promise.all([
     minify: true,
     format: "esm",
     target: "es2022",
+    charset: "utf8",
     logLevel: "warning",
   }),
   build({
@@ -20,6 +21,7 @@ await Promise.all([
     bundle: true,
     minify: true,
     target: "chrome123",
+    charset: "utf8",
     logLevel: "warning",
   }),
   // jupyter-builder takes JavaScript; modules that JupyterLab has loaded stay imports.
@@ -30,6 +32,7 @@ await Promise.all([
     packages: "external",
     format: "esm",
     target: "es2022",
+    charset: "utf8",
     logLevel: "warning",
   }),
   // Preact is in widget.js; its licence must be distributed with it.

@@ -26,8 +26,11 @@ const BEAT_MS = 1000;
 const SILENT = new Set(["stale", "asked", "connecting", "ended"]);
 const theme = new URLSearchParams(location.search).get("theme") ?? "light";
 
-if (theme !== "none") {
+if (theme !== "none" && theme !== "forced") {
   document.documentElement.dataset.jpThemeLight = String(theme === "light");
+}
+if (theme === "contrast") {
+  document.documentElement.dataset.jpThemeName = "JupyterLab Dark High Contrast";
 }
 for (const [name, traits] of Object.entries(STATES)) {
   const title = document.createElement("h2");

@@ -1,4 +1,5 @@
-// Builds the gallery and takes screenshots of it: node gallery/shoot.mjs [OUTPUT FOLDER]
+// Builds the gallery and takes screenshots of it:
+// node gallery/shoot.mjs [OUTPUT FOLDER [THEMES [WIDTHS]]]
 import { copyFile, mkdir } from "node:fs/promises";
 import { pathToFileURL } from "node:url";
 import { build } from "esbuild";
@@ -30,26 +31,37 @@ const browser = await chromium.launch({
   // A module script of a file:// page counts as cross-origin.
   args: ["--no-sandbox", "--disable-gpu", "--disable-quic", "--allow-file-access-from-files"],
 });
-for (const theme of ["light", "dark", "none"]) {
-  for (const width of [960, 320, 1600]) {
-    const page = await browser.newPage({ viewport: { width, height: 800 } });
+const THEMES = process.argv[3]?.split(",") ?? ["light", "dark", "contrast", "forced", "none"];
+const WIDTHS = process.argv[4]?.split(",").map(Number) ?? [960, 320, 560, 1600];
+for (const theme of THEMES) {
+  for (const width of WIDTHS) {
+    const page = await browser.newPage({
+      viewport: { width, height: 800 },
+      // The system's own high contrast; "contrast" is JupyterLab's theme.
+      ...(theme === "forced" ? { forcedColors: "active", colorScheme: "dark" } : {}),
+    });
     page.on("pageerror", (error) => console.error(error));
     // The pictures are the same each time, so that two sets can be compared.
     await page.clock.install({ time: NOW });
     await page.clock.pauseAt(NOW.getTime() + 1_000);
     await page.goto(`${pathToFileURL(`${PAGE}/index.html`)}?theme=${theme}`);
     await page.clock.runFor(2_000);
-    await page.locator("#live summary").first().click();
-    await page.locator("#staged [data-testid=qsw-timeline] summary").click();
-    await page.locator("#live [data-testid=qsw-reason-button]").last().click();
-    await page.locator("#idle [data-testid=qsw-timeline] summary").click();
-    await page.locator("#ended [data-testid=qsw-timeline] summary").click();
-    await page.locator("#idle [data-testid=qsw-open]").nth(1).click();
-    await page.locator("#draining [data-testid=qsw-cancel]").click();
-    await page.locator("#busy [data-testid=qsw-cancel-job]").first().click();
-    await page.locator("#asked [data-testid=qsw-refresh]").click();
+    const press = (state, id, which = "first") =>
+      page.locator(`#${state} [data-testid=qsw-${id}]:visible`)[which]().click();
+    await page.locator("#live [data-testid=qsw-open]").nth(5).click();
+    await press("staged", "tab-details");
+    await press("inactive", "tab-details");
+    await press("idle", "tab-timeline");
+    await press("ended", "tab-timeline");
+    await press("many", "tab-timeline");
+    await page.locator("#simulator [data-testid=qsw-open]").nth(4).click();
+    await press("retrying", "open", "last");
+    await press("draining", "menu");
+    await press("draining", "cancel");
+    await press("busy", "cancel-job");
+    await press("asked", "refresh-now");
     await page.clock.runFor(5_000);
-    await page.locator("#idle .qsw-chart").first().waitFor();
+    await page.locator("#simulator .qsw-chart").first().waitFor();
     await page.locator("#busy [data-testid=qsw-waiting]").waitFor();
     await page.screenshot({ path: `${output}/${theme}-${width}.png`, fullPage: true });
     for (const state of await page.locator("[data-state]").all()) {

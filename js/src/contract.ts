@@ -14,12 +14,36 @@ export interface Head {
   state: string | null;
   accepting_jobs: boolean | null;
   details: Record<string, unknown>;
+  /** A name by which people recognise it. */
+  name: string | null;
+  /** The session that has the device for which this one waits. */
+  holder: Holder | null;
+  /** Whether an idle session whose kernel is gone gives the device up to those who wait. */
+  gives_way: boolean;
+  /** How many jobs its user expects. */
+  total: number | null;
+  /** The place of its next job among all that wait for the device; 1 is the next to start. */
+  position: number | null;
   /** Epoch ms on the service's clock when it sent the details; 0 if it sends no time. */
   details_at: number;
   usage: UsageSplit | null;
   cache: Cache | null;
   countdowns: readonly Countdown[];
   why: Why | null;
+}
+
+/** Of the sessions of others only `until` is known. */
+export interface Holder {
+  mine: boolean;
+  session_id: string | null;
+  name: string | null;
+  /** Where it was opened, such as "vqe.ipynb". */
+  place: string | null;
+  /** It runs no job. */
+  idle: boolean;
+  /** Epoch ms on the service's clock when it gives the device up by itself; 0 if not known. */
+  until: number;
+  kernel_gone: boolean;
 }
 
 /** Seconds of jobs that had ended by `details_at`; null for what the service does not send. */
@@ -74,7 +98,17 @@ export interface Page {
   pubs: readonly (readonly [number | null, number])[];
   /** ms from creation to each of `STAGES`; empty if no job has any. */
   stages: readonly (StageTimes | null)[];
+  /** Left out by older kernels; empty if no result of the page is known. */
+  results?: readonly (Summary | null)[];
 }
+
+/**
+ * A result in few characters: the first value and its standard error, or the most frequent
+ * outcomes, each with its share from 0 to 1.
+ */
+export type Summary =
+  | readonly [value: number, error: number | null]
+  | readonly (readonly [bits: string, share: number])[];
 
 /** States of jobs; the code of each in a byte is its place here, as in `wire/states.py`. */
 export const JOB_STATES = ["queued", "running", "completed", "failed", "cancelled"] as const;
@@ -112,6 +146,10 @@ export interface Link {
   since: number;
   /** Seconds from the last beat to the next attempt. */
   retry: number | null;
+  /** What the user can do; null if nothing is known to help. */
+  cure: string | null;
+  /** The service is a local runtime that the kernel can start. */
+  startable: boolean;
 }
 
 export interface Notice {
@@ -161,6 +199,12 @@ export type Command =
   | { do: "cancel_job"; job_id: string }
   | { do: "cancel_jobs"; job_ids: readonly string[] }
   | { do: "peek"; job_id: string }
+  /** Another session of the same user, which has the device. */
+  | { do: "close_other"; session_id: string }
+  /** The local runtime, which was stopped. */
+  | { do: "start" }
+  /** A virtual clock. */
+  | { do: "advance"; seconds: number }
   /** The user is looking at the panel. */
   | { do: "look" }
   | { do: "refresh"; all: boolean };

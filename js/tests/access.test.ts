@@ -26,16 +26,32 @@ test.each(
   expect(await violations(element)).toEqual([]);
 });
 
-test.each(THEMES)("an opened row in %s is accessible", async (theme) => {
+test.each(
+  THEMES,
+)("an opened row, its question and the menu in %s are accessible", async (theme) => {
   document.documentElement.dataset.jpThemeLight = String(theme === "light");
   const { model, element } = draw(STATES.live?.() ?? {});
-  await page.getByText("Details", { exact: true }).click();
   await page.getByRole("button", { name: /r0c3$/ }).click();
   await expect.poll(() => model.sent).toHaveLength(1);
   model.emit("msg:custom", peek());
   await expect.element(page.getByText("default_shots")).toBeInTheDocument();
-  await page.getByText("Timeline", { exact: true }).click();
+  await page.getByTestId("qsw-close").click();
+  await page.getByTestId("qsw-menu").click();
+  await expect.element(page.getByTestId("qsw-cancel")).toBeVisible();
+  expect(await violations(element)).toEqual([]);
+});
+
+test.each(
+  ["loop", "idle", "inactive", "ended", "hostile"].flatMap((name) =>
+    THEMES.map((theme) => [name, theme] as const),
+  ),
+)("the other tabs of %s in %s are accessible", async (name, theme) => {
+  document.documentElement.dataset.jpThemeLight = String(theme === "light");
+  const { element } = draw(STATES[name]?.() ?? {});
+  await page.getByTestId("qsw-tab-timeline").click();
   await expect.element(page.getByRole("slider")).toBeVisible();
-  await page.getByTestId("qsw-cancel").click();
+  expect(await violations(element)).toEqual([]);
+  await page.getByTestId("qsw-tab-details").click();
+  await expect.element(page.getByTestId("qsw-details")).toBeVisible();
   expect(await violations(element)).toEqual([]);
 });

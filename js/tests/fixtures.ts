@@ -7,6 +7,7 @@ import {
   STAGES,
   type Stage,
   type StageTimes,
+  type Summary,
   type Traits,
 } from "../src/contract";
 import type { JobList, JobStatus } from "../src/view/state/job-list";
@@ -39,6 +40,7 @@ export interface JobSpec {
   stages?: readonly number[];
   /** Seconds until it may start. */
   starts?: number;
+  summary?: Summary;
 }
 
 type JobTraits = Pick<Traits, "jobs" | "states" | "reasons" | "estimates"> &
@@ -65,6 +67,9 @@ function page(specs: readonly JobSpec[], now: number): Page {
     pubs: specs.map(({ pubs }) => [pubs ?? null, 1] as const),
     stages: specs.some(({ stages }) => stages)
       ? specs.map(({ stages }): StageTimes | null => stages?.map(ms) ?? null)
+      : [],
+    results: specs.some(({ summary }) => summary)
+      ? specs.map(({ summary }) => summary ?? null)
       : [],
   };
 }
@@ -166,6 +171,11 @@ export function head(changes: Partial<Head> = {}, now = Date.now()): Head {
         { status: "active", timestamp: iso(511) },
       ],
     },
+    name: null,
+    holder: null,
+    gives_way: false,
+    total: null,
+    position: null,
     details_at: now,
     usage: null,
     cache: null,
@@ -180,7 +190,8 @@ export function head(changes: Partial<Head> = {}, now = Date.now()): Head {
 }
 
 export function link(changes: Partial<Link> = {}): Link {
-  return { state: "live", error: null, since: Date.now() - 60_000, retry: null, ...changes };
+  const quiet = { error: null, retry: null, cure: null, startable: false };
+  return { state: "live", since: Date.now() - 60_000, ...quiet, ...changes };
 }
 
 /** A session with many jobs of all kinds. */
@@ -268,9 +279,138 @@ export const STAGED: readonly JobSpec[] = MIXED.map((job) => {
     : { ...job, pubs: 2, stages: [...stages, waited + (ran ?? 0) - 0.02] };
 });
 
+const BELL: Summary = [
+  ["00", 0.511],
+  ["11", 0.469],
+  ["01", 0.012],
+  ["10", 0.008],
+];
+
+/** A loop of an optimizer: one job after the other, seven a second, each with a value. */
+export function loopJobs(count: number): JobSpec[] {
+  return Array.from({ length: count }, (_, at): JobSpec => {
+    const age = 0.14 * (count - at);
+    const shared = { id: `d4k${(7919 * (at + 1)).toString(36).padStart(5, "0")}v6qs73a8r0`, age };
+    const value =
+      -1.851 + 0.6 * Math.exp(-at / 30) + 0.02 * Math.sin(at * 1.7) * Math.exp(-at / 60);
+    return at === count - 1
+      ? {
+          ...shared,
+          status: "running",
+          program: "estimator",
+          pubs: 1,
+          waited: 0.01,
+          stage: "on device",
+        }
+      : {
+          ...shared,
+          status: "completed",
+          program: at % 40 === 37 ? "sampler" : "estimator",
+          pubs: 1,
+          waited: 0.01,
+          ran: 0.1,
+          summary: at % 40 === 37 ? BELL : [value, 0.0043],
+        };
+  });
+}
+
+const loop = (): Traits =>
+  live({
+    head: head({
+      name: "H2 ground state",
+      backend_name: "fake_torino",
+      total: 400,
+      why: {
+        parts: [
+          "7 jobs a second since ",
+          Date.now() - 26_000,
+          ", ahead of the normal queue; usage goes on.",
+        ],
+        fields: ["state", "mode"],
+        document: "https://example.com/execution-modes",
+      },
+      countdowns: [
+        { kind: "max", label: "Time left", ends: Date.now() + 1_781_000, total: 1_800_000 },
+      ],
+    }),
+    ...jobTraits(loopJobs(189)),
+  });
+
+const waiting = (holder: Head["holder"]): Traits =>
+  live({
+    head: head({
+      status: "Pending",
+      state: "open",
+      position: 1,
+      holder,
+      countdowns: [],
+      details: { max_time: 1800, interactive_timeout: 60, usage_time: 0 },
+      why: {
+        parts: [
+          "1 job waits for the device; when it starts, usage and the maximum time of 30 min begin.",
+        ],
+        fields: ["state", "max_ttl"],
+        document: "https://example.com/execution-modes",
+      },
+    }),
+    ...jobTraits([{ id: "d3k1f2s0v6qs73a8r0g7", status: "queued", age: 3.2, pubs: 1 }]),
+  });
+
 /** The states that the gallery shows and the tests go through. */
 export const STATES: Readonly<Record<string, () => Partial<Traits>>> = {
+  loop,
+  waiting: () =>
+    waiting({
+      mine: true,
+      session_id: "4e1a22c0v6qs73a8qzz0",
+      name: null,
+      place: "quickstart.ipynb",
+      idle: true,
+      until: Date.now() + 42_000,
+      kernel_gone: false,
+    }),
+  others: () =>
+    waiting({
+      mine: false,
+      session_id: null,
+      name: null,
+      place: null,
+      idle: false,
+      until: Date.now() + 412_000,
+      kernel_gone: false,
+    }),
   live: () => live(),
+  inactive: () =>
+    live({
+      head: head({
+        status: "Pending",
+        state: "inactive",
+        why: {
+          parts: [
+            "It had no job for 60 s at ",
+            Date.now() - 90_000,
+            "; the next job waits in the normal queue, and usage stands still.",
+          ],
+          fields: ["state", "interactive_ttl"],
+          document: "https://example.com/run-jobs-session",
+        },
+      }),
+      ...jobTraits(
+        MIXED.slice(0, 4).map((job) =>
+          job.status === "completed" ? { ...job, summary: BELL } : job,
+        ),
+      ),
+    }),
+  offline: () =>
+    live({
+      link: link({
+        state: "retrying",
+        retry: 4,
+        error: "GET http://127.0.0.1:40123/api/v1/qsession/watch: connection refused",
+        cure: "The local runtime was stopped. The next cell starts it.",
+        startable: true,
+      }),
+    }),
   staged: () =>
     live({
       head: head({
@@ -343,7 +483,7 @@ export const STATES: Readonly<Record<string, () => Partial<Traits>>> = {
           {
             kind: "interactive",
             label: "Idle time left",
-            ends: Date.now() + 14_000,
+            ends: Date.now() + 18_000,
             total: 60_000,
           },
           { kind: "max", label: "Time left", ends: Date.now() + 120_000, total: 1_800_000 },

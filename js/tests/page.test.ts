@@ -26,7 +26,10 @@ function statusItem(): StatusItem {
 }
 
 const second = (changes: Partial<Traits> = {}) =>
-  live({ head: head({ key: "k2", backend_name: "fake_lima", status: "Pending" }), ...changes });
+  live({
+    head: head({ key: "k2", backend_name: "fake_lima", status: "Pending", state: "open" }),
+    ...changes,
+  });
 
 test("a panel is announced with what draws it, and withdrawn", () => {
   const { model, close } = open();
@@ -64,7 +67,7 @@ test("the status bar counts sessions, whichever side comes first", () => {
   expect(item.node.textContent).toBe("Sessions: 1");
   const { close } = open(second());
   expect(item.node.textContent).toBe("Sessions: 2");
-  expect(item.node.title).toBe("fake_manila: In progress, accepting new jobs\nfake_lima: Pending");
+  expect(item.node.title).toBe("fake_manila: Running\nfake_lima: Waiting");
   close();
   expect(item.node.textContent).toBe("Sessions: 1");
 });
@@ -95,7 +98,7 @@ test("a session that is silent does not count", () => {
   open(STATES.stale?.());
   const { model } = open(second());
   const item = statusItem();
-  expect(item.node.title).toBe("fake_lima: Pending");
+  expect(item.node.title).toBe("fake_lima: Waiting");
   vi.advanceTimersByTime(6000);
   expect(item.active).toBe(false);
   model.beat();

@@ -2,6 +2,8 @@ import { describe, expect, test } from "vitest";
 import { firstPulse, isStale, pulseOf, serverTime } from "../src/clock";
 import type { Head, Page } from "../src/contract";
 import { leftOf } from "../src/view/head/countdowns";
+import { curveOf, paceOf } from "../src/view/head/experiment";
+import { figureOf } from "../src/view/head/figure";
 import { type Usage, usageOf, usageWords } from "../src/view/head/usage";
 import {
   EVERYTHING,
@@ -15,11 +17,23 @@ import {
 import { estimateWords } from "../src/view/jobs/row";
 import { DETAIL_HEIGHT, ROW_HEIGHT, rowWindow } from "../src/view/jobs/window";
 import { announcement, newsOf, next } from "../src/view/state/announce";
+import { held, steady } from "../src/view/state/calm";
 import { JobList, readStates } from "../src/view/state/job-list";
 import { reader } from "../src/view/state/model";
 import { isAnswered, isUnheard, sent } from "../src/view/state/pending";
 import { consequence } from "../src/view/ui/confirm";
-import { count, duration, epoch, moment, relative, span } from "../src/view/ui/format";
+import {
+  clock,
+  count,
+  duration,
+  epoch,
+  measured,
+  moment,
+  ordinal,
+  relative,
+  span,
+} from "../src/view/ui/format";
+import { apiWords, stateWord } from "../src/view/ui/words";
 import { FakeModel } from "./fake-model";
 import {
   DRAINING,
@@ -29,10 +43,12 @@ import {
   jobTraits,
   link,
   live,
+  loopJobs,
   MIXED,
   STAGED,
 } from "./fixtures";
 import sample from "./golden/job-states.json";
+import words from "./golden/session-words.json";
 
 const NONE_WAIT = { bases: [], jobs: [] };
 const NOW = Date.UTC(2026, 0, 5, 12, 0, 0);
@@ -287,15 +303,113 @@ test("a countdown warns in time", () => {
   expect(leftOf(countdown, NOW + 1e9)).toMatchObject({ left: 0, nearness: "close" });
 });
 
+test("the session's word is the same in Python and here", () => {
+  for (const [state, accepting_jobs, mode, busy, word] of words as [
+    string | null,
+    boolean | null,
+    "dedicated" | "batch",
+    boolean,
+    string,
+  ][]) {
+    expect(stateWord({ state, accepting_jobs, mode }, busy), `${state} ${busy}`).toBe(word);
+  }
+  expect(words.length).toBeGreaterThan(50);
+  expect(apiWords({ state: "inactive", status: "Pending" })).toBe(
+    'state "inactive", status "Pending"',
+  );
+});
+
+describe("what people read stays for a second", () => {
+  test("a text changes once in that time, to the last", () => {
+    const first = held(null, "a", "a", NOW);
+    const second = held(first, "b", "b", NOW + 999);
+    expect(second.value).toBe("a");
+    expect(held(second, "c", "c", NOW + 1000).value).toBe("c");
+    expect(held(first, "A", "a", NOW + 1).value).toBe("A");
+  });
+
+  test("a session is not idle between two jobs of a loop", () => {
+    const running = steady(null, "Running", NOW);
+    const pause = steady(running, "Idle (paid)", NOW + 100);
+    expect(pause.word).toBe("Running");
+    expect(steady(pause, "Running", NOW + 200)).toEqual({ word: "Running", since: null });
+    expect(steady(pause, "Idle (paid)", NOW + 1599).word).toBe("Running");
+    expect(steady(pause, "Idle (paid)", NOW + 1600).word).toBe("Idle (paid)");
+    expect(steady(running, "Closing", NOW + 1).word).toBe("Closing");
+  });
+});
+
+describe("the number that matters", () => {
+  const jobs = jobList(MIXED, NOW);
+  const countdowns = [
+    { kind: "interactive", label: "", ends: NOW + 18_000, total: 60_000 },
+    { kind: "max", label: "", ends: NOW + 1_781_000, total: 1_800_000 },
+  ] as const;
+  const figure = (word: string, changes: Partial<Head> = {}, list = jobs) => {
+    const { value, about } = figureOf(word, head({ countdowns, ...changes }, NOW), list, NOW);
+    return `${value} ${about}`;
+  };
+
+  test("is the one of its state", () => {
+    expect(figure("Running")).toBe("29:41 of 30 min left");
+    expect(figure("Idle (paid)")).toBe("0:18 until inactive");
+    expect(figure("Inactive", { position: 3 })).toBe("3rd in the queue");
+    expect(figure("Waiting", {}, jobList(STAGED, NOW))).toBe("≈ 0:17 until it starts");
+    expect(figure("Waiting")).toBe("2 jobs wait");
+    expect(figure("Closing")).toBe("3 jobs left");
+    expect(figure("Closed", { details: { usage_time: 12.34 } })).toBe("12.3 s used");
+    expect(figure("Simulator")).toBe("2 jobs done");
+    expect(figure("Running", { countdowns: [] })).toBe(" ");
+  });
+
+  test("keeps its digits", () => {
+    expect(clock(9 * 60_000 + 59_999, 1_800_000)).toBe("09:59");
+    expect(clock(18_000, 60_000)).toBe("0:18");
+    expect(clock(28_263_000, 28_800_000)).toBe("7:51:03");
+    expect(clock(59_000, 28_800_000)).toBe("0:00:59");
+    expect([1, 2, 3, 4, 11, 21, 112].map(ordinal).join(" ")).toBe(
+      "1st 2nd 3rd 4th 11th 21st 112th",
+    );
+  });
+});
+
+describe("an experiment", () => {
+  const jobs = jobList(loopJobs(189), NOW);
+
+  test("has a pace, while it goes on", () => {
+    expect(paceOf(jobs, NOW)).toBeCloseTo(1 / 0.14, 1);
+    expect(paceOf(jobs, NOW + 60_000)).toBeNull();
+    expect(paceOf(jobList(loopJobs(2), NOW), NOW)).toBeNull();
+    expect(paceOf(jobList(MIXED.slice(5), NOW), NOW)).toBeNull();
+  });
+
+  test("has a curve of the values of its jobs, oldest first", () => {
+    const curve = curveOf(jobs);
+    // The running job and the sampler's have no value.
+    expect(curve).toHaveLength(188 - 4);
+    expect(curve[0]?.value).toBeCloseTo(-1.251, 3);
+    expect(curve.at(-1)?.error).toBe(0.0043);
+    expect(curveOf(jobList(loopJobs(1000), NOW))).toHaveLength(200);
+  });
+
+  test("a value has the digits of its error", () => {
+    expect(measured(-1.85104, 0.0043)).toBe("\u22121.851 ± 0.004");
+    expect(measured(0.5, 0.0123)).toBe("0.500 ± 0.012");
+    expect(measured(12.3, 4)).toBe("12 ± 4");
+    expect(measured(-0.25, null)).toBe("\u22120.2500");
+    expect(measured(1, 0)).toBe("1.0000");
+  });
+});
+
 describe("what is read aloud", () => {
-  const before = newsOf(reader(new FakeModel(live()))(), false);
+  const before = newsOf(reader(new FakeModel(live()))(), "Running", false);
 
   test.each([
     [{}, ""],
     [{ completed: before.completed + 1 }, "1 job done"],
     [{ completed: before.completed + 3, failed: before.failed + 1 }, "3 jobs done, 1 failed"],
     [{ failed: before.failed + 2, cancelled: before.cancelled + 1 }, "2 jobs failed, 1 cancelled"],
-    [{ status: "Closed", completed: before.completed + 1 }, "Closed. 1 job done"],
+    [{ word: "Closed", completed: before.completed + 1 }, "Closed. 1 job done"],
     [{ trouble: "No connection" }, "No connection"],
   ])("%j", (changes, words) => {
     expect(announcement(before, { ...before, ...changes })).toBe(words);
@@ -433,18 +547,18 @@ describe("usage", () => {
 
 describe("which rows are in the page", () => {
   const total = (count: number, topRow: number, opened: number | null) => {
-    const { first, last, above, below } = rowWindow(count, topRow, opened);
+    const { first, last, above, below } = rowWindow(count, topRow, opened, DETAIL_HEIGHT);
     const open = opened !== null && opened >= first && opened < last ? DETAIL_HEIGHT : 0;
     return above + below + open + (last - first) * ROW_HEIGHT;
   };
 
   test("few rows are all there", () => {
-    expect(rowWindow(3, 0, null)).toEqual({ first: 0, last: 3, above: 0, below: 0 });
-    expect(rowWindow(0, 0, null)).toEqual({ first: 0, last: 0, above: 0, below: 0 });
+    expect(rowWindow(3, 0, null, DETAIL_HEIGHT)).toEqual({ first: 0, last: 3, above: 0, below: 0 });
+    expect(rowWindow(0, 0, null, DETAIL_HEIGHT)).toEqual({ first: 0, last: 0, above: 0, below: 0 });
   });
 
   test("of many only a window", () => {
-    const { first, last } = rowWindow(10_000, 5000, null);
+    const { first, last } = rowWindow(10_000, 5000, null, DETAIL_HEIGHT);
     expect(first).toBeLessThanOrEqual(5000);
     expect(last).toBeGreaterThan(5010);
     expect(last - first).toBeLessThan(20);

@@ -1,7 +1,7 @@
 import { describe, expect, test } from "vitest";
 import { page, userEvent } from "vitest/browser";
 import { draw } from "./draw";
-import { jobTraits, live, MIXED, manyJobs, peek } from "./fixtures";
+import { jobTraits, live, loopJobs, MIXED, manyJobs, peek } from "./fixtures";
 
 const cancelJobs = page.getByTestId("qsw-cancel-job");
 
@@ -34,7 +34,7 @@ describe("the table", () => {
   test("is a table for those who cannot see it", async () => {
     draw(live());
     await expect.element(page.getByRole("table")).toHaveAttribute("aria-rowcount", "8");
-    await expect.element(page.getByRole("columnheader", { name: "Running" })).toBeVisible();
+    await expect.element(page.getByRole("columnheader", { name: "Ran" })).toBeVisible();
     await expect
       .element(page.getByRole("button", { name: `Cancel job ${MIXED[6]?.id}` }))
       .toBeVisible();
@@ -83,11 +83,11 @@ describe("the table", () => {
 
   test("is sorted by its headings", async () => {
     const { element } = draw(live());
-    await page.getByRole("button", { name: "Running" }).click();
+    await page.getByTestId("qsw-sort-running").click();
     expect(rows(element)[0]).toBe(MIXED[2]?.id);
-    const heading = page.getByRole("columnheader", { name: "Running" });
+    const heading = page.getByRole("columnheader", { name: "Ran" });
     await expect.element(heading).toHaveAttribute("aria-sort", "descending");
-    await page.getByRole("button", { name: "Running" }).click();
+    await page.getByTestId("qsw-sort-running").click();
     await expect.element(heading).toHaveAttribute("aria-sort", "ascending");
     expect(rows(element)[0]).toBe(MIXED[1]?.id);
   });
@@ -96,7 +96,7 @@ describe("the table", () => {
     const { element } = draw(live());
     await page.getByTestId("qsw-filter-status").selectOptions("queued");
     await expect.poll(() => rows(element)).toEqual([MIXED[6]?.id, MIXED[5]?.id]);
-    await expect.element(page.getByTestId("qsw-shown")).toHaveTextContent("2 of 7 jobs");
+    await expect.element(page.getByTestId("qsw-shown")).toHaveTextContent("2 of 7");
     await page.getByTestId("qsw-filter-text").fill("r0f");
     await expect.poll(() => rows(element)).toEqual([MIXED[5]?.id]);
     await page.getByTestId("qsw-filter-text").fill("nothing like this");
@@ -106,7 +106,7 @@ describe("the table", () => {
   test("cancels what is selected, after a question", async () => {
     const { model } = draw(live());
     const cancelSelected = page.getByTestId("qsw-cancel-selected");
-    await expect.element(cancelSelected).toBeDisabled();
+    await expect.element(cancelSelected).not.toBeInTheDocument();
     await page.getByLabelText("Select all jobs that have not ended").click();
     await expect.element(cancelSelected).toHaveTextContent("Cancel selected (3)");
     await page.getByLabelText(`Select job ${MIXED[4]?.id}`).click();
@@ -119,7 +119,7 @@ describe("the table", () => {
     model.receive(
       jobTraits(MIXED.map((job, i) => (i >= 5 ? { ...job, status: "cancelled" } : job))),
     );
-    await expect.element(cancelSelected).toBeDisabled();
+    await expect.element(cancelSelected).not.toBeInTheDocument();
   });
 
   test("shows the result of a job that is opened", async () => {
@@ -131,7 +131,7 @@ describe("the table", () => {
     model.emit("msg:custom", { peek: { job_id: "of another view" } });
     model.emit("msg:custom", peek());
     const detail = page.getByRole("region", { name: `Job ${MIXED[2]?.id}` });
-    await expect.element(detail).toHaveTextContent(/Pub 0: meas, 4096 shots.*002014.*112?1930/);
+    await expect.element(detail).toHaveTextContent(/Pub 0: meas, 4,096 shots.*002014.*111930/);
     await expect.element(detail).toHaveTextContent("evs[0]-1.8573 ± 0.0200");
     await expect.element(detail).toHaveTextContent("evs[2]–");
     await expect.element(detail).toHaveTextContent("and 3 more");
@@ -181,12 +181,61 @@ describe("the table", () => {
   test.each([230, 320])("keeps all columns within a panel of %i px", async (width) => {
     const { element } = draw(live());
     element.style.width = `${width}px`;
-    await page.getByTestId("qsw-reason-button").last().click();
+    await page.getByTestId("qsw-open").nth(5).click();
     const panel = element.querySelector(".qsw-panel")?.getBoundingClientRect();
     for (const part of element.querySelectorAll(".qsw-table, .qsw-detail, .qsw-button")) {
       expect(part.getBoundingClientRect().right).toBeLessThanOrEqual(panel?.right ?? 0);
     }
   });
+});
+
+describe("new jobs", () => {
+  const more = (count: number) => jobTraits(loopJobs(count));
+
+  test("come in at the top, and move no row", async () => {
+    const { model, element } = draw(live(more(30)));
+    const first = element.querySelector(".qsw-row");
+    model.receive(more(31));
+    await expect.poll(() => rows(element)[0]).toBe(loopJobs(31).at(-1)?.id);
+    expect(element.querySelector(".qsw-row")).toBe(first);
+  });
+
+  test("wait while a row has the focus or is open, and say so", async () => {
+    const { model, element } = draw(live(more(30)));
+    const before = rows(element);
+    const open = page.getByTestId("qsw-open");
+    (open.nth(1).element() as HTMLElement).focus();
+    model.receive(more(32));
+    await expect.element(page.getByTestId("qsw-fresh")).toHaveTextContent("2 new");
+    expect(rows(element)).toEqual(before);
+    await open.nth(1).click();
+    (document.activeElement as HTMLElement).blur();
+    model.receive(more(33));
+    await expect.element(page.getByTestId("qsw-fresh")).toHaveTextContent("3 new");
+    expect(element.querySelector(".qsw-detail")?.ariaLabel).toBe(`Job ${before[1]}`);
+    await page.getByTestId("qsw-fresh").click();
+    await expect.poll(() => rows(element)[0]).toBe(loopJobs(33).at(-1)?.id);
+  });
+
+  test("show the value or the outcomes of those that have ended", async () => {
+    const { element } = draw(live(more(40)));
+    const cells = element.querySelectorAll("[data-testid=qsw-outcome]");
+    const texts = Array.from(cells, (cell) => cell.textContent);
+    expect(texts[0]).toBe("estimator, 1 pub");
+    expect(texts[1]).toMatch(/^\u22121\.\d{3} ± 0\.004$/);
+    expect(texts[2]).toBe("00 51 % · 11 47 %");
+    expect(cells[2]?.querySelectorAll("rect")).toHaveLength(4);
+  });
+});
+
+test("columns for selecting and cancelling are there only where something can be", async () => {
+  const ended = MIXED.slice(0, 4);
+  const { model, element } = draw(live(jobTraits(ended)));
+  const columns = () => element.querySelectorAll("th").length;
+  const without = columns();
+  expect(element.querySelector("th.qsw-cancel, th.qsw-check")).toBeNull();
+  model.receive(jobTraits(MIXED));
+  await expect.poll(columns).toBe(without + 2);
 });
 
 describe("10,000 jobs", () => {
@@ -230,8 +279,12 @@ describe("10,000 jobs", () => {
       element.querySelector("[data-job-id=job-08995]")?.getBoundingClientRect().top;
     const before = place();
     model.receive(jobTraits(manyJobs(COUNT + 7)));
-    await expect.poll(() => table.scrollTop).toBe(28 * 1007);
-    await expect.poll(place).toBe(before);
+    const fresh = page.getByTestId("qsw-fresh");
+    await expect.element(fresh).toHaveTextContent("7 new");
+    expect(place()).toBe(before);
+    await fresh.click();
+    await expect.poll(() => rows(element)[0]).toBe("job-10006");
+    await expect.element(fresh).not.toBeInTheDocument();
   });
 
   test("cost the same few changes of the page, however many there are", async () => {

@@ -146,7 +146,7 @@ describe("the course of a session", () => {
 describe("the timeline", () => {
   test("is read by pointer and by keys", async () => {
     draw(live());
-    await page.getByText("Timeline", { exact: true }).click();
+    await page.getByTestId("qsw-tab-timeline").click();
     const at = page.getByTestId("qsw-timeline-at");
     await expect.element(at).toHaveTextContent("2 jobs waiting, 1 running");
     (page.getByRole("slider").element() as HTMLElement).focus();
@@ -157,13 +157,13 @@ describe("the timeline", () => {
 
   test("says so where nothing is known", async () => {
     draw(live({ ...jobTraits([{ id: "a", status: "completed" }]), head: head({ details: {} }) }));
-    await page.getByText("Timeline", { exact: true }).click();
+    await page.getByTestId("qsw-tab-timeline").click();
     await expect.element(page.getByText("has not said when")).toBeVisible();
   });
 
   test("bears what is no history", async () => {
     draw(STATES.hostile?.() ?? {});
-    await page.getByText("Timeline", { exact: true }).click();
+    await page.getByTestId("qsw-tab-timeline").click();
     await expect.element(page.getByTestId("qsw-timeline-at")).toBeVisible();
   });
 });

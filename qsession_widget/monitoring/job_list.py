@@ -106,6 +106,12 @@ class JobList(Sequence["JobRow"]):
         return tuple(row for page in self.pages for row in page.derived(_running))
 
     @cached_property
+    def position(self) -> int | None:
+        """The place of the next job among all that wait for the device; None if not known."""
+        places = (page.derived(_first_place) for page in self.pages)
+        return min((place for place in places if place is not None), default=None)
+
+    @cached_property
     def last_end(self) -> datetime | None:
         """When the last job ended, as far as that is known."""
         ends = (page.derived(_last_end) for page in self.pages)
@@ -189,6 +195,10 @@ def _counts(rows: tuple[JobRow, ...]) -> Counter[str]:
 
 def _running(rows: tuple[JobRow, ...]) -> tuple[JobRow, ...]:
     return tuple(row for row in rows if row.state == JobState.RUNNING)
+
+
+def _first_place(rows: tuple[JobRow, ...]) -> int | None:
+    return min((row.position for row in rows if row.position is not None), default=None)
 
 
 def _last_end(rows: tuple[JobRow, ...]) -> datetime | None:

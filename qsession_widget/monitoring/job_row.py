@@ -60,6 +60,7 @@ class JobRow:
         sub_status: one of `SUB_STATUSES` while it runs, None if the service does not send it.
         stages: None if the service sends none.
         estimate: None unless it is queued and the service sends one.
+        position: its place among all jobs that wait for the device, 1 for the next; likewise.
     """
 
     id: str
@@ -74,6 +75,7 @@ class JobRow:
     sub_status: str | None = None
     stages: Stages | None = None
     estimate: Estimate | None = None
+    position: int | None = None
 
     @classmethod
     def of(
@@ -102,6 +104,7 @@ class JobRow:
             sub_status=_sub_status(state, extras),
             stages=_stages(extras.stages),
             estimate=_estimate(state, extras, now),
+            position=_position(state, extras),
         )
 
     @property
@@ -138,6 +141,11 @@ def _estimate(
     if seconds is None or now is None or state.status != JobState.QUEUED:
         return None
     return Estimate(now + timedelta(seconds=seconds), without_secrets(estimate.basis or ""))
+
+
+def _position(state: JobStateDocument, extras: JobExtrasDocument) -> int | None:
+    found = extras.queue_position or None
+    return found if state.status == JobState.QUEUED else None
 
 
 def parse_time(text: str | UnsetType | None) -> datetime | None:

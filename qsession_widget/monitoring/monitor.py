@@ -11,12 +11,13 @@ import logging
 import queue
 import threading
 import time
+import uuid
 import weakref
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
-from qsession_widget.errors import ConflictError, QSessionError
+from qsession_widget.errors import ConflictError, QSessionError, ServiceUnavailableError
 from qsession_widget.monitoring.pace import Pace
 from qsession_widget.monitoring.redaction import without_secrets
 from qsession_widget.monitoring.snapshot import Link, LinkState, Notice, Snapshot
@@ -45,6 +46,9 @@ _RESERVE_SECONDS = 0.006
 
 LONGEST_PAUSE_SECONDS = 15.0
 """Longest pause between attempts while the service cannot be reached."""
+
+
+_STOPPED = "The local runtime was stopped. The next cell that uses it starts it again."
 
 
 class Listener(Protocol):
@@ -254,6 +258,34 @@ class Monitor:
 
         self._command(_Command("Cancel selected", cancel, ref))
 
+    def close_other(self, session_id: str, ref: str | None = None) -> None:
+        """Close another session of the same user, for example one that has the device."""
+
+        def close() -> str:
+            self.session.service.api.close_session(session_id)
+            return f"Session {session_id} takes no new jobs."
+
+        self._command(_Command("Close the other session", close, ref))
+
+    def start_runtime(self, ref: str | None = None) -> None:
+        """Start the local runtime, if the session is on one that was stopped."""
+
+        def start() -> str:
+            # Any request of this thread starts it; those of the polling thread do not.
+            self.session.service.api.about()
+            return "The local runtime runs."
+
+        self._command(_Command("Start", start, ref))
+
+    def advance_clock(self, seconds: float, ref: str | None = None) -> None:
+        """Advance the service's clock, which has to be virtual."""
+
+        def advance() -> str:
+            now = self.session.service.api.advance_clock(seconds, key=str(uuid.uuid4()))
+            return f"It is now {now}."
+
+        self._command(_Command("Advance the clock", advance, ref))
+
     def ask(self, asker: Asker, question: Callable[[], dict[str, Any]]) -> None:
         """Ask the service a question, and pass the answer to the asker."""
 
@@ -344,10 +376,12 @@ class Monitor:
         """Take a new snapshot; on an error, keep the last one and record the error."""
         last, round_seconds = self.snapshot, self._round_seconds()
         trouble: str | None = None
+        stopped = False
         try:
             found = self._source.look(last, hold=hold)
         except QSessionError as error:
             found, trouble = last, str(error)
+            stopped = isinstance(error, ServiceUnavailableError) and self._startable()
         except Exception as error:
             # This thread survives whatever a service sends: it is what reports the error.
             logger.exception("watching %r failed", self.session)
@@ -360,7 +394,8 @@ class Monitor:
             pause = self._pause_seconds(failures + 1)
             round_seconds = max(round_seconds, pause)
             text = without_secrets(trouble)
-            link = Link(LinkState.RETRYING, datetime.now(UTC), text, pause)
+            cure = _STOPPED if stopped else None
+            link = Link(LinkState.RETRYING, datetime.now(UTC), text, pause, cure, stopped)
         if (link.state, link.error) == (last.link.state, last.link.error):
             link = replace(link, since=last.link.since)
         with self._looked:
@@ -374,6 +409,9 @@ class Monitor:
             )
             self._looked.notify_all()
         return link.state is not LinkState.RETRYING
+
+    def _startable(self) -> bool:
+        return self.session.service.api.transport.startable
 
     def _show(self) -> None:
         notices = []

@@ -50,6 +50,9 @@ PAGE = 100
 ESTIMATE_SECONDS = 1.0
 """Shortest time between two requests for the estimates of the next jobs."""
 
+STAND_SECONDS = 4.0
+"""Time between two such requests while none of the session's jobs runs."""
+
 ESTIMATED_JOBS = 16
 """For how many jobs estimates are requested: those that are next."""
 
@@ -297,12 +300,15 @@ class _Estimates:
             self._sent = self._sent or extras.estimate is not UNSET
 
     def due(self, seen: Snapshot) -> bool:
-        """Return True once after a change, and only if a job is queued."""
+        """Return True once after a change, and now and then while others are served first."""
         now = time.monotonic()
-        if not (self._sent and self._outdated) or now < self._next_at:
+        waits = seen.count(JobState.QUEUED) > 0
+        # The jobs of other sessions leave the queue unseen.
+        stands = waits and not seen.count(JobState.RUNNING) and now > self._next_at + STAND_SECONDS
+        if not self._sent or now < self._next_at or not (self._outdated or stands):
             return False
         self._outdated, self._next_at = False, now + ESTIMATE_SECONDS
-        return seen.count(JobState.QUEUED) > 0
+        return waits
 
 
 class OwnJobs(Reader):

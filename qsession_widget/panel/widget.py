@@ -254,6 +254,12 @@ class SessionPanel(anywidget.AnyWidget):
                 self._monitor.cancel_job(job_id, ref)
             case {"do": "cancel_jobs", "job_ids": list(job_ids)} if _are_texts(job_ids):
                 self._monitor.cancel_jobs(job_ids, ref)
+            case {"do": "close_other", "session_id": str(session_id)}:
+                self._monitor.close_other(session_id, ref)
+            case {"do": "start"}:
+                self._monitor.start_runtime(ref)
+            case {"do": "advance", "seconds": int(seconds)} if not isinstance(seconds, bool):
+                self._monitor.advance_clock(seconds, ref)
             case _:
                 return False
         return True
@@ -389,6 +395,7 @@ def _head(snapshot: Snapshot) -> dict[str, Any]:
         "holder": _holder(snapshot),
         "gives_way": snapshot.gives_way,
         "total": snapshot.total,
+        "position": snapshot.jobs.position,
         "why": _why(snapshot),
         "details_at": milliseconds(snapshot.details_at),
         "usage": None if snapshot.usage is None else asdict(snapshot.usage),

@@ -150,6 +150,11 @@ class Transport:
         self._closed.set()
         self._connections.close()
 
+    @property
+    def startable(self) -> bool:
+        """Whether the server is a local runtime that a request may start."""
+        return self._recover is not None
+
     def hang_up(self) -> None:
         """Use new connections from now on: a response on one of them was to another request."""
         self._connections.close()

@@ -403,6 +403,12 @@ class RuntimeApi:
         """GET /workloads: one page of sessions, batches and jobs outside of them."""
         return _document(WorkloadsDocument, self._json("/workloads", **query), "GET /workloads")
 
+    def advance_clock(self, seconds: float, *, key: str) -> str:
+        """POST /qsession/clock: advances a virtual clock; returns the time that it shows then."""
+        body = {"advance_seconds": seconds}
+        answer = self.transport.request("POST", f"/{EXTRA}/clock", body=body, key=key)
+        return str(_read(answer)["now"])
+
     def shut_down(self) -> None:
         """POST /qsession/shutdown: ends the runtime's process."""
         self.transport.request("POST", f"/{EXTRA}/shutdown")

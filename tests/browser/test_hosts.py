@@ -103,7 +103,7 @@ def test_nbconvert(
     page.goto(exported.as_uri())
     panel = page.get_by_test_id("qsw-panel")
     expect(panel).to_be_visible()
-    expect(panel).to_contain_text(str(session.session_id))
+    expect(panel).to_have_attribute("data-session-id", str(session.session_id))
     expect(panel.get_by_test_id("qsw-link")).to_contain_text("no connection: as of")
     expect(panel.get_by_test_id("qsw-close")).to_be_disabled()
     expect(panel.locator("[data-status='completed']")).to_have_count(1)

@@ -37,13 +37,13 @@ def test_a_session_is_seen_and_steered(lab: Lab, page: Page, artifacts: Path) ->
     notebook.run_all()
     assert notebook.errors() == []
     panel = notebook.panel
-    expect(panel.get_by_test_id("qsw-status")).to_contain_text("In progress, accepting new jobs")
+    expect(panel.get_by_test_id("qsw-status")).to_have_text("Idle (paid)")
     expect(page.locator(".qsw-statusbar")).to_have_text("Sessions: 1")
     # The head describes the session that the notebook opened.
     service = QiskitRuntimeService(channel="local")
     (session_id,) = {job.session_id for job in service.jobs(limit=None)}
     assert session_id is not None
-    expect(panel).to_contain_text(session_id)
+    expect(panel).to_have_attribute("data-session-id", session_id)
     expect(panel).to_contain_text("fake_manila")
     for job in service.jobs(limit=5):
         expect(panel.locator(f"[data-job-id='{job.job_id()}']")).to_have_attribute(
@@ -54,7 +54,7 @@ def test_a_session_is_seen_and_steered(lab: Lab, page: Page, artifacts: Path) ->
     notebook.execute("qsession:show-sessions")
     side = page.locator("#qsession-sessions").get_by_test_id("qsw-panel")
     expect(side).to_have_count(1)
-    expect(side).to_contain_text(session_id)
+    expect(side).to_have_attribute("data-session-id", session_id)
     page.screenshot(path=artifacts / "sidepanel-light.png")
     notebook.execute("application:toggle-right-area")
     expect(side).to_have_count(0)

@@ -85,7 +85,7 @@ def test_the_view_needs_nothing_but_its_source(
     page.clock.set_fixed_time(datetime.now(UTC))
     asked = show(page, policy, state_of(panel))
     view = page.get_by_test_id("qsw-panel")
-    expect(view.get_by_test_id("qsw-status")).to_contain_text("Pending")
+    expect(view.get_by_test_id("qsw-status")).to_have_text("Waiting")
     expect(view).to_have_css("border-top-style", "solid")
 
     def receive() -> None:

@@ -281,8 +281,9 @@ SLOW = {"cancel_job", "cancel_queued"}
 
 def test_every_request_has_a_check() -> None:
     asked = {name for name, _ in inspect.getmembers(RuntimeApi, inspect.isfunction)}
-    # Stopping a runtime has a test of its own.
-    assert {name for name in asked if not name.startswith("_")} == {*CHECKS, "shut_down"}
+    # Administration has a test of its own.
+    apart = {"advance_clock", "shut_down"}
+    assert {name for name in asked if not name.startswith("_")} == {*CHECKS, *apart}
 
 
 ACTS = {
@@ -361,6 +362,9 @@ def test_administration_is_done_once_when_a_response_is_lost(
         lost.append("POST /qsession/clock")
         now = datetime.fromisoformat(local.advance_clock(100)["now"])
         assert (now - before).total_seconds() == 100
+        lost.append("POST /qsession/clock")
+        last = datetime.fromisoformat(service.api.advance_clock(5, key="k"))
+        assert (last - now).total_seconds() == 5
         first.wait_for_final_state()
         lost.append("POST /qsession/gc")
         assert at.collect_garbage(retention_days=0)["jobs"] == 2

@@ -66,6 +66,7 @@ def test_an_unreachable_server_is_reported_until_it_returns(tmp_path: Path) -> N
         eventually(lambda: monitor.snapshot.link.state is LinkState.LIVE)
     eventually(lambda: monitor.snapshot.link.state is LinkState.RETRYING)
     assert monitor.snapshot.link.error
+    assert not monitor.snapshot.link.startable, "it is another user's"
     assert monitor.snapshot.status == "Pending"
     monitor.close_session()
     eventually(lambda: [notice.level for notice in view.notices] == ["error"])
@@ -85,13 +86,46 @@ def test_a_poll_does_not_start_a_stopped_runtime(own_runtime: Path) -> None:
     beat = monitor.snapshot.beat
     eventually(lambda: monitor.snapshot.beat > beat + 1)
     assert Discovery.read(own_runtime) is None
-    assert "no local runtime" in (monitor.snapshot.link.error or "")
+    link = monitor.snapshot.link
+    assert "no local runtime" in (link.error or "")
+    assert (link.startable, "next cell" in (link.cure or "")) == (True, True)
 
-    assert session.status() == "Pending", "an explicit call starts it"
-    monitor.refresh()
+    monitor.start_runtime(ref="r1")
     eventually(lambda: monitor.snapshot.link.state is LinkState.LIVE)
+    assert monitor.snapshot.link.cure is None
+    eventually(lambda: [(each.level, each.ref) for each in view.notices] == [("info", "r1")])
+    assert session.status() == "Pending"
     session.close()
     eventually(lambda: not monitor.alive)
+
+
+def test_another_session_is_closed_from_here(runtime: Path) -> None:
+    del runtime
+    first, second = Session(backend="fake_manila"), Session(backend="fake_manila")
+    monitor, view = Monitor.of(second), View()
+    monitor.add(view)
+    monitor.close_other(first.session_id or "")
+    eventually(lambda: first.status() == "Closed")
+    eventually(lambda: [notice.level for notice in view.notices] == ["info"])
+    monitor.close_other("no-such-session")
+    eventually(lambda: [notice.level for notice in view.notices] == ["info", "error"])
+    assert second.status() == "Pending"
+    second.close()
+
+
+def test_a_queued_job_has_its_place_in_the_queue_of_the_device(runtime: Path) -> None:
+    del runtime
+    with Session(backend="fake_manila") as first, Session(backend="fake_manila") as second:
+        Sampler(mode=first).run([bell()], shots=10).result()
+        monitor, view = Monitor.of(second), View()
+        monitor.add(view)
+        jobs = [Sampler(mode=second).run([bell()], shots=10) for _ in range(2)]
+        eventually(lambda: [row.position for row in monitor.snapshot.jobs] == [1, 2])
+        assert monitor.snapshot.jobs.position == 1
+        first.close()
+        for job in jobs:
+            job.result()
+        eventually(lambda: monitor.snapshot.jobs.position is None)
 
 
 def test_a_poll_revives_a_runtime_that_died(own_runtime: Path) -> None:

@@ -11,7 +11,7 @@ from qiskit import QuantumCircuit
 from qsession_widget import Sampler, Session
 from qsession_widget.wire.discovery import Discovery
 from tests.conftest import eventually, running, use
-from tests.panel.conftest import Wire, shown
+from tests.panel.conftest import Wire, click, shown
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -93,4 +93,9 @@ def test_a_clock_that_is_moved_by_hand_is_followed(
         ).raise_for_status()
         # No session changes, and still the panel follows the runtime's clock.
         eventually(lambda: panel.beat["now"] == before + 7000)
+        click(panel, {"do": "advance", "seconds": 60})
+        eventually(lambda: panel.beat["now"] == before + 67_000)
+        click(panel, {"do": "advance", "seconds": -1})
+        eventually(lambda: panel.notice["level"] == "error")
+        assert panel.beat["now"] == before + 67_000
         session.cancel()

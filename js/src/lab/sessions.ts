@@ -1,6 +1,8 @@
 import { firstPulse, isStale, type Pulse, pulseOf } from "../clock";
-import { CLOSED, type Model } from "../contract";
+import { CLOSED, JOB_STATES, type Model } from "../contract";
 import { type Entry, type Registry, registry } from "../registry";
+import { CODE, isFinal, readStates, UNKNOWN } from "../view/state/job-list";
+import { stateWord } from "../view/ui/words";
 
 const CHECK_MS = 1000;
 const WATCHED = ["change:head", "change:link"] as const;
@@ -12,14 +14,23 @@ interface Watched {
 
 export interface LiveSession {
   key: string;
-  backend: string;
-  status: string;
+  name: string;
+  /** Its state. */
+  word: string;
 }
 
 function isLive(model: Model, pulse: Pulse): boolean {
   const link = model.get("link")?.state;
   const connected = link === "live" || link === "retrying";
   return connected && model.get("head")?.status !== CLOSED && !isStale(pulse, link, Date.now());
+}
+
+/** Whether a job is queued or runs. */
+function isBusy(model: Model): boolean {
+  const states = readStates(model.get("states"), model.get("jobs")?.count ?? 0);
+  return states.some(
+    (state) => state !== UNKNOWN && !isFinal(JOB_STATES[state & CODE] ?? "unknown"),
+  );
 }
 
 /** Watches every panel of the page; several panels may show one session. */
@@ -44,8 +55,8 @@ export class LiveSessions {
       if (head && isLive(model, pulse)) {
         found.set(head.key, {
           key: head.key,
-          backend: head.backend_name ?? "no backend yet",
-          status: head.status ?? (head.simulator ? "simulator" : "status not known yet"),
+          name: head.name ?? head.backend_name ?? "no backend yet",
+          word: head.simulator ? "Simulator" : stateWord(head, isBusy(model)),
         });
       }
     }

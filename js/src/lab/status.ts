@@ -31,7 +31,7 @@ export class StatusItem extends Widget {
   #draw(): void {
     const live = this.#sessions.list();
     this.node.textContent = `Sessions: ${live.length}`;
-    this.node.title = live.map(({ backend, status }) => `${backend}: ${status}`).join("\n");
+    this.node.title = live.map(({ name, word }) => `${name}: ${word}`).join("\n");
     if (this.#active !== live.length > 0) {
       this.#active = live.length > 0;
       this.activeStateChanged.emit();

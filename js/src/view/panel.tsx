@@ -1,13 +1,17 @@
 import { useRef, useState } from "preact/hooks";
 import { isStale, serverTime } from "../clock";
 import { CLOSED, type Command, type Model } from "../contract";
-import { Countdowns } from "./head/countdowns";
+import { ClockBanner } from "./head/clock";
 import { Details } from "./head/details";
-import { Facts, LinkBadge, Status } from "./head/head";
-import { WhyLine } from "./head/why";
-import { TimelineSection } from "./jobs/chart";
+import { FigureView, Pill, Primary, Sentence, Title } from "./head/head";
+import { HolderStrip } from "./head/holder";
+import { ProgressStrip } from "./head/strip";
+import { Timeline } from "./jobs/chart";
+import { EVERYTHING, type Filter } from "./jobs/order";
 import { JobTable } from "./jobs/table";
+import { Toolbar } from "./jobs/toolbar";
 import { useAnnouncement } from "./state/announce";
+import { useCalm, useLinger, useSteadyWord } from "./state/calm";
 import { useCommands, useLooks, useNow, useSession } from "./state/hooks";
 import { usePeeks } from "./state/peeks";
 import { nameOf } from "./state/pending";
@@ -20,45 +24,59 @@ import {
 } from "./ui/confirm";
 import { Empty } from "./ui/empty";
 import { keepPlainKeys, OWN_KEYS } from "./ui/keys";
-import { NoticeStrip, RetryStrip, WaitingStrip } from "./ui/strips";
+import { Menu, type MenuItem } from "./ui/menu";
+import { NoticeStrip, WaitingStrip } from "./ui/strips";
+import { Tabs } from "./ui/tabs";
+import { sessionWord } from "./ui/words";
 
 const FAST_MS = 200;
 const SLOW_MS = 1000;
-const SESSION_COMMANDS: readonly SessionCommand[] = ["cancel_queued", "close", "cancel"];
-const SIMULATOR_COMMANDS: readonly SessionCommand[] = ["cancel_queued"];
+const TABS = [
+  { id: "jobs", name: "Jobs" },
+  { id: "timeline", name: "Timeline" },
+  { id: "details", name: "Details" },
+] as const;
+type TabId = (typeof TABS)[number]["id"];
 
 export function Panel({ model }: { model: Model }) {
   const { snapshot, pulse, asks } = useSession(model);
   const { head, jobs, link, notice } = snapshot;
-  const { tally } = jobs;
-  const { counts } = tally;
+  const { counts } = jobs.tally;
   const moving = link.state !== "ended" && counts.running + counts.queued > 0;
   const now = useNow(moving ? FAST_MS : SLOW_MS);
   const stale = isStale(pulse, link.state, now);
   // Times stop counting while it is unknown whether the session still runs.
-  const serverNow = serverTime(pulse, stale ? pulse.from : now);
+  const resting = stale || link.state === "retrying";
+  const serverNow = serverTime(pulse, resting ? pulse.from : now);
+  const word = useSteadyWord(sessionWord(head, counts), now);
+  const shownHead = useCalm(head, JSON.stringify([head.why, head.holder, word]), now);
 
   useLooks(model, stale);
   const commands = useCommands(model, snapshot, pulse, stale, now);
   const [asked, setAsked] = useState<Question | null>(null);
+  const [tab, setTab] = useState<TabId>("jobs");
+  const [filter, setFilter] = useState<Filter>(EVERYTHING);
+  const [selected, setSelected] = useState<ReadonlySet<string>>(new Set());
   const peeks = usePeeks(model, commands);
   const root = useRef<HTMLElement>(null);
-  const openers = useRef<Partial<Record<Command["do"], HTMLButtonElement | null>>>({});
-  const announced = useAnnouncement(snapshot, stale, now);
+  const menuButton = useRef<HTMLButtonElement>(null);
+  const mainButton = useRef<HTMLButtonElement | null>(null);
+  const announced = useAnnouncement(snapshot, word, stale, now);
   const closed = head.status === CLOSED;
-  const busy = SESSION_COMMANDS.some((command) => commands.isPending(command));
+  const cancellable = useLinger(moving, closed, now);
   const isDisabled = (command: SessionCommand) =>
     stale ||
     closed ||
-    busy ||
+    (["cancel_queued", "close", "cancel"] as const).some((each) => commands.isPending(each)) ||
     (command === "cancel_queued"
       ? counts.queued === 0
       : head.session_id === null || (command === "close" && head.accepting_jobs === false));
 
+  const opener = (command: Command) =>
+    (command.do === "close" && !unsure ? mainButton : menuButton).current;
   const dismiss = () => {
     setAsked(null);
-    const opener = asked && openers.current[asked.command.do];
-    (opener ?? root.current)?.focus({ preventScroll: true });
+    ((asked && opener(asked.command)) ?? root.current)?.focus({ preventScroll: true });
   };
   const confirm = ({ command }: Question) => {
     commands.send(command);
@@ -76,21 +94,109 @@ export function Panel({ model }: { model: Model }) {
     commands.send({ do: "refresh", all });
   };
 
-  const question = (command: SessionCommand): Question => ({
-    command: { do: command },
-    name: nameOf({ do: command }),
-    consequence: consequence(command, counts),
-    keep: command === "cancel_queued" ? "Keep them" : "Keep open",
+  const ask = (command: SessionCommand) =>
+    setAsked(
+      asked?.command.do === command
+        ? null
+        : {
+            command: { do: command },
+            name: nameOf({ do: command }),
+            consequence: consequence(command, counts),
+            keep: command === "cancel_queued" ? "Keep them" : "Keep open",
+          },
+    );
+  const item = (command: SessionCommand): MenuItem => ({
+    id: command.replace("_", "-"),
+    name: `${nameOf({ do: command })}${command === "cancel_queued" ? " jobs" : ""}`,
+    icon: "cancelled",
+    destructive: true,
+    disabled: isDisabled(command),
+    act: () => ask(command),
   });
-  const isAsked = (command: SessionCommand) => asked?.command.do === command;
+  const id = head.session_id;
+  /** Whether another action is more urgent than closing, which then goes to the menu. */
+  const unsure = stale || pulse.asked || link.state === "retrying";
+  const items: readonly MenuItem[] = [
+    { id: "refresh", name: "Refresh", icon: "retrying", act: refresh },
+    ...(id === null
+      ? []
+      : [
+          {
+            id: "copy",
+            name: "Copy session id",
+            icon: "copy",
+            // Without a secure context there is no clipboard; Details has the id as text.
+            act: () => void navigator.clipboard?.writeText(id).catch(console.warn),
+          } as const,
+        ]),
+    item("cancel_queued"),
+    ...(head.simulator ? [] : [item("cancel")]),
+    ...(unsure && !head.simulator && !closed ? [item("close")] : []),
+  ];
+
+  const primary = () => {
+    if (link.state === "retrying" && link.startable && !stale) {
+      const starting = commands.isPending("start");
+      return (
+        <Primary
+          name={starting ? "Starting…" : "Start"}
+          loud
+          testId="qsw-start"
+          disabled={starting}
+          onClick={() => commands.send({ do: "start" })}
+        />
+      );
+    }
+    if (unsure) {
+      return <Primary name="Refresh" testId="qsw-refresh-now" disabled={false} onClick={refresh} />;
+    }
+    return head.simulator || closed ? null : (
+      <Primary
+        name={commands.isPending("close") ? PENDING_NAMES.close : nameOf({ do: "close" })}
+        testId="qsw-close"
+        disabled={isDisabled("close")}
+        expanded={asked?.command.do === "close"}
+        buttonRef={(element) => {
+          mainButton.current = element;
+        }}
+        onClick={() => ask("close")}
+      />
+    );
+  };
+
+  const content = () => {
+    if (tab === "timeline") {
+      return <Timeline head={head} jobs={jobs} serverNow={serverNow} />;
+    }
+    if (tab === "details") {
+      return <Details head={head} jobs={jobs} link={link} word={word} serverNow={serverNow} />;
+    }
+    return jobs.count === 0 ? (
+      <Empty connecting={link.state === "connecting"} closed={closed} />
+    ) : (
+      <JobTable
+        jobs={jobs}
+        commands={commands}
+        peeks={peeks}
+        filter={filter}
+        selected={selected}
+        onSelected={setSelected}
+        cancellable={cancellable}
+        over={link.state === "ended"}
+        disabled={stale}
+        serverNow={serverNow}
+      />
+    );
+  };
 
   return (
     <section
-      class={stale ? "qsw-panel qsw-stale" : "qsw-panel"}
+      class={resting ? "qsw-panel qsw-stale" : "qsw-panel"}
       data-testid="qsw-panel"
+      data-session-id={id ?? undefined}
       ref={root}
       tabIndex={-1}
-      aria-label={head.session_id === null ? "Quantum jobs" : `Session ${head.session_id}`}
+      aria-label={id === null ? "Quantum jobs" : `Session ${head.name ?? id}`}
       onKeyDown={keepPlainKeys}
       {...OWN_KEYS}
     >
@@ -99,49 +205,35 @@ export function Panel({ model }: { model: Model }) {
         <span key={announced.n}>{announced.text}</span>
       </span>
       <header class="qsw-head">
-        <div class="qsw-titles">
-          <strong class="qsw-backend qsw-clip" title={head.backend_name ?? undefined}>
-            {head.backend_name ?? "no backend yet"}
-          </strong>
-          <Status head={head} />
-          <div class="qsw-connection">
-            <LinkBadge link={link} pulse={pulse} stale={stale} now={now} />
-            {(stale || pulse.asked || link.state === "retrying") && (
-              <button
-                type="button"
-                class="qsw-button qsw-small"
-                data-testid="qsw-refresh"
-                onClick={refresh}
-                {...OWN_KEYS}
-              >
-                Refresh
-              </button>
-            )}
-          </div>
+        <div class="qsw-line">
+          <Title head={head} />
+          <Pill word={word} head={head} stale={resting} />
+          <FigureView word={word} head={head} jobs={jobs} serverNow={serverNow} />
+          <span class="qsw-main">{primary()}</span>
+          <Menu items={items} buttonRef={menuButton} />
         </div>
-        <div class="qsw-actions">
-          {(head.simulator ? SIMULATOR_COMMANDS : SESSION_COMMANDS).map((command) => (
-            <button
-              key={command}
-              type="button"
-              class="qsw-button"
-              data-testid={`qsw-${command.replace("_", "-")}`}
-              aria-expanded={isAsked(command)}
-              ref={(element) => {
-                openers.current[command] = element;
-              }}
-              disabled={isDisabled(command)}
-              onClick={() => setAsked(isAsked(command) ? null : question(command))}
-              {...OWN_KEYS}
-            >
-              {commands.isPending(command) ? PENDING_NAMES[command] : nameOf({ do: command })}
-            </button>
-          ))}
-        </div>
+        <Sentence
+          head={shownHead}
+          link={link}
+          pulse={pulse}
+          stale={stale}
+          now={now}
+          serverNow={serverNow}
+        />
+        <ProgressStrip head={head} jobs={jobs} serverNow={serverNow} />
       </header>
-      {head.why && <WhyLine why={head.why} serverNow={serverNow} />}
-      <Facts head={head} tally={tally} serverNow={serverNow} rate={pulse.rate} />
-      <Countdowns countdowns={head.countdowns} serverNow={serverNow} />
+      <ClockBanner
+        rate={pulse.rate}
+        serverNow={serverNow}
+        disabled={stale || commands.isPending("advance")}
+        onAdvance={(seconds) => commands.send({ do: "advance", seconds })}
+      />
+      <HolderStrip
+        head={shownHead}
+        serverNow={serverNow}
+        disabled={stale || commands.isPending("close_other")}
+        onClose={(other) => commands.send({ do: "close_other", session_id: other })}
+      />
       {asked !== null && !closed && (
         <Confirm
           question={asked}
@@ -154,23 +246,27 @@ export function Panel({ model }: { model: Model }) {
           onDismiss={dismiss}
         />
       )}
-      {link.state === "retrying" && <RetryStrip link={link} age={now - pulse.from} />}
       <WaitingStrip names={commands.unheard} />
       <NoticeStrip notice={notice} />
-      <Details details={head.details} serverNow={serverNow} />
-      {jobs.count > 0 && <TimelineSection head={head} jobs={jobs} serverNow={serverNow} />}
-      {jobs.count === 0 ? (
-        <Empty connecting={link.state === "connecting"} closed={closed} />
-      ) : (
-        <JobTable
-          jobs={jobs}
-          commands={commands}
-          peeks={peeks}
-          disabled={stale}
-          serverNow={serverNow}
-          ask={setAsked}
-        />
-      )}
+      <Tabs
+        tabs={TABS}
+        selected={tab}
+        onSelect={setTab}
+        aside={
+          tab === "jobs" && (
+            <Toolbar
+              jobs={jobs}
+              filter={filter}
+              onFilter={setFilter}
+              selected={selected}
+              disabled={stale || commands.isPending("cancel_jobs")}
+              ask={setAsked}
+            />
+          )
+        }
+      >
+        {content()}
+      </Tabs>
     </section>
   );
 }

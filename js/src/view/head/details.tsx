@@ -1,26 +1,35 @@
 import type { ComponentChildren } from "preact";
-import { absolute, epoch, NONE, relative, span } from "../ui/format";
-import { Icon } from "../ui/icons";
-import { OWN_KEYS } from "../ui/keys";
+import type { Head, Link } from "../../contract";
+import type { Counts, JobList, JobStatus } from "../state/job-list";
+import { CopyButton } from "../ui/copy";
+import { absolute, epoch, NONE, relative, span, thousands } from "../ui/format";
+import { apiWords, jobWord, stateWord } from "../ui/words";
+import { Diagram } from "./diagram";
+import { cacheWords, usageOf, usageWords } from "./usage";
+
+const COUNTED: readonly JobStatus[] = ["running", "queued", "completed", "failed", "cancelled"];
+
+function countWords(counts: Counts): string {
+  const parts = COUNTED.filter((status) => counts[status] > 0);
+  return (
+    parts.map((status) => `${thousands(counts[status])} ${jobWord(status)}`).join(", ") || NONE
+  );
+}
 
 const LABELS: Readonly<Record<string, string>> = {
-  id: "Session id",
   backend_name: "Backend",
   interactive_timeout: "Interactive timeout",
   max_time: "Maximum time",
   active_timeout: "Active timeout",
-  state: "State",
   accepting_jobs: "Accepts jobs",
   last_job_started: "Last job started",
   last_job_completed: "Last job completed",
   started_at: "Started",
   closed_at: "Closed",
   activated_at: "Activated",
-  mode: "Mode",
-  usage_time: "Usage",
   timestamps: "History",
 };
-const SECONDS = new Set(["interactive_timeout", "max_time", "active_timeout", "usage_time"]);
+const SECONDS = new Set(["interactive_timeout", "max_time", "active_timeout"]);
 const TIMES = new Set([
   "last_job_started",
   "last_job_completed",
@@ -54,12 +63,19 @@ function isStamp(value: unknown): value is Stamp {
   return typeof value === "object" && value !== null && "status" in value && "timestamp" in value;
 }
 
+/** A state of the history: what it was while active is told by the timeline. */
+function historyWord(status: unknown): string {
+  const word = { state: String(status), accepting_jobs: null, mode: null };
+  return stateWord(word, true);
+}
+
 function History({ stamps, now }: { stamps: readonly Stamp[]; now: number }) {
   return (
     <ol class="qsw-history">
       {[...stamps.entries()].map(([at, { status, timestamp }]) => (
         <li key={at}>
-          {String(status)} <Time value={String(timestamp)} now={now} />
+          <span title={String(status)}>{historyWord(status)}</span>{" "}
+          <Time value={String(timestamp)} now={now} />
         </li>
       ))}
     </ol>
@@ -85,30 +101,65 @@ function display(key: string, value: unknown, now: number): ComponentChildren {
   return typeof value === "string" ? value : JSON.stringify(value);
 }
 
+/** What is shown in a place or a unit of its own. */
+const ELSEWHERE = new Set(["id", "mode", "usage_time", "state"]);
+
 interface DetailsProps {
-  details: Readonly<Record<string, unknown>>;
+  head: Head;
+  jobs: JobList;
+  link: Link;
+  word: string;
   serverNow: number;
 }
 
-export function Details({ details, serverNow }: DetailsProps) {
-  const entries = Object.entries(details);
-  if (entries.length === 0) {
-    return null;
-  }
+/** All that is known of the session, and where it is among the states that it can have. */
+export function Details({ head, jobs, link, word, serverNow }: DetailsProps) {
+  const usage = usageOf(head, jobs.tally, serverNow);
+  const api = apiWords(head);
+  const facts: [string, ComponentChildren][] = [
+    ["Jobs", countWords(jobs.tally.counts)],
+    ...(head.mode === null
+      ? []
+      : [["Mode", head.policy === "shared" ? `${head.mode}, device shared` : head.mode] as const]),
+    ...(usage
+      ? [["Usage", <span data-testid="qsw-usage">{usageWords(usage)}</span>] as const]
+      : []),
+    ...(head.cache
+      ? [["Cache", <span data-testid="qsw-cache">{cacheWords(head.cache)}</span>] as const]
+      : []),
+    ...(api ? [["In the API", api] as const] : []),
+    ...(link.error === null ? [] : [["No answer", link.error] as const]),
+    ...(head.gives_way
+      ? [["When idle", "gives the device up to those who wait, once its kernel is gone"] as const]
+      : []),
+  ].map(([name, value]) => [String(name), value]);
+  const entries = Object.entries(head.details).filter(([key]) => !ELSEWHERE.has(key));
   return (
-    <details class="qsw-details" data-testid="qsw-details">
-      <summary {...OWN_KEYS}>
-        <Icon name="chevron" />
-        Details
-      </summary>
+    <section class="qsw-details" data-testid="qsw-details" aria-label="Details">
+      <Diagram word={word} />
       <dl class="qsw-entries">
+        {head.session_id !== null && (
+          <div>
+            <dt>Session id</dt>
+            <dd class="qsw-copied">
+              <code>{head.session_id}</code>
+              <CopyButton text={head.session_id} what="session id" testId="qsw-copy-id" />
+            </dd>
+          </div>
+        )}
+        {facts.map(([name, value]) => (
+          <div key={name}>
+            <dt>{name}</dt>
+            <dd>{value}</dd>
+          </div>
+        ))}
         {entries.map(([key, value]) => (
-          <div key={key}>
+          <div key={`detail ${key}`}>
             <dt>{LABELS[key] ?? key}</dt>
             <dd>{display(key, value, serverNow)}</dd>
           </div>
         ))}
       </dl>
-    </details>
+    </section>
   );
 }

@@ -1,47 +1,70 @@
 import type { Pulse } from "../../clock";
-import { CLOSED, type Head, type Link } from "../../contract";
-import type { Counts, JobStatus, Tally } from "../state/job-list";
-import { CopyButton } from "../ui/copy";
-import { absolute, isTime, moment, relative } from "../ui/format";
-import { Icon, type IconName } from "../ui/icons";
-import { cacheWords, usageOf, usageWords } from "./usage";
+import type { Head, Link } from "../../contract";
+import type { JobList } from "../state/job-list";
+import { absolute, isTime, moment, relative, span } from "../ui/format";
+import { Icon } from "../ui/icons";
+import { OWN_KEYS } from "../ui/keys";
+import { apiWords, toneOf } from "../ui/words";
+import { figureOf } from "./figure";
+import { Source, WhySentence } from "./why";
 
-const STATUS_ICONS: Readonly<Record<string, IconName>> = {
-  Pending: "queued",
-  "In progress, accepting new jobs": "accepting",
-  "In progress, not accepting new jobs": "draining",
-  [CLOSED]: "closed",
-};
-
-export function Status({ head }: { head: Head }) {
-  const icon = head.simulator ? "simulator" : (STATUS_ICONS[head.status ?? ""] ?? "unknown");
-  const words = head.simulator ? "simulator: no session" : (head.status ?? "status not known yet");
+export function Title({ head }: { head: Head }) {
+  const backend = head.backend_name ?? "no backend yet";
   return (
-    <span class="qsw-status" data-testid="qsw-status" title={words}>
-      <Icon name={icon} />
-      <span class="qsw-clip">{words}</span>
+    <span class="qsw-title">
+      <strong class="qsw-name qsw-clip" title={head.name ?? backend}>
+        {head.name ?? backend}
+      </strong>
+      {head.name !== null && (
+        <span class="qsw-quiet qsw-clip" title={backend}>
+          {backend}
+        </span>
+      )}
     </span>
   );
 }
 
-const LINK_WORDS: Readonly<Record<Link["state"], string>> = {
-  connecting: "connecting",
-  live: "live",
-  retrying: "retrying",
-  ended: "final state",
-};
-const LINK_ICONS: Readonly<Record<Link["state"], IconName>> = {
-  connecting: "queued",
-  live: "live",
-  retrying: "retrying",
-  ended: "completed",
-};
-
-interface LinkProps {
-  link: Link;
-  pulse: Pulse;
+interface PillProps {
+  word: string;
+  head: Head;
   stale: boolean;
-  now: number;
+}
+
+/** The session's state in a word; the API's own words are at hover. */
+export function Pill({ word, head, stale }: PillProps) {
+  const api = apiWords(head);
+  return (
+    <span
+      class="qsw-pill"
+      data-testid="qsw-status"
+      data-tone={stale ? "stale" : toneOf(word)}
+      title={api ? `In the API: ${api}` : undefined}
+    >
+      <span class="qsw-clip">{word}</span>
+      {stale && <span class="qsw-visually-hidden">, when last seen</span>}
+    </span>
+  );
+}
+
+interface FigureProps {
+  word: string;
+  head: Head;
+  jobs: JobList;
+  serverNow: number;
+}
+
+export function FigureView({ word, head, jobs, serverNow }: FigureProps) {
+  const { value, about, nearness, ends } = figureOf(word, head, jobs, serverNow);
+  return (
+    <span
+      class="qsw-figure-box"
+      data-testid="qsw-figure"
+      data-nearness={word.startsWith("Idle") ? "near" : nearness}
+      title={ends !== null && isTime(ends) ? `Until ${absolute(ends)}` : undefined}
+    >
+      <strong>{value}</strong> <span>{about}</span>
+    </span>
+  );
 }
 
 /** Why no updates come, as far as the browser can tell. */
@@ -65,94 +88,107 @@ function lastSeen({ seen }: Pulse, now: number): string {
   return now - seen < AGO_MS ? `last seen ${relative(seen, now)}` : `as of ${moment(seen, now)}`;
 }
 
-export function LinkBadge({ link, pulse, stale, now }: LinkProps) {
+const LINK_WORDS: Readonly<Record<Link["state"], string>> = {
+  connecting: "connecting",
+  live: "live",
+  retrying: "retrying",
+  ended: "final state",
+};
+
+/** The state of the connection, in few words. */
+export function linkWords(link: Link, pulse: Pulse, stale: boolean, now: number): string {
+  if (stale) {
+    return `${silence(pulse)}: ${lastSeen(pulse, now)}`;
+  }
+  if (link.state === "retrying" && link.cure !== null) {
+    return "offline";
+  }
   const asked = pulse.asked && pulse.seen !== null && link.state === "live";
-  const words = asked ? `as of ${moment(pulse.seen ?? now, now)}` : LINK_WORDS[link.state];
+  return asked ? `as of ${moment(pulse.seen ?? now, now)}` : LINK_WORDS[link.state];
+}
+
+interface SentenceProps {
+  head: Head;
+  link: Link;
+  pulse: Pulse;
+  stale: boolean;
+  now: number;
+  serverNow: number;
+}
+
+function Trouble({ link, age }: { link: Link; age: number }) {
+  const left = link.retry === null ? null : Math.max(0, link.retry * 1000 - age);
+  const error = link.error ?? "the reason is not known";
+  const next = left === null ? "" : ` Next try ${left > 0 ? `in ${span(left + 999)}` : "now"}.`;
+  const words = link.cure ?? `No answer since ${relative(link.since, Date.now())}: ${error}`;
   return (
-    <span
-      class="qsw-link"
-      data-testid="qsw-link"
-      data-link={stale ? "stale" : link.state}
-      title={
-        pulse.seen !== null && isTime(pulse.seen) ? `Last seen ${absolute(pulse.seen)}` : undefined
-      }
-    >
-      <Icon name={stale ? "offline" : asked ? "queued" : LINK_ICONS[link.state]} />
-      {stale ? `${silence(pulse)}: ${lastSeen(pulse, now)}` : words}
+    <span data-testid="qsw-link-error" title={error}>
+      {words}
+      {link.cure === null && <span class="qsw-quiet">{next}</span>}
     </span>
   );
 }
 
-const COUNTED: readonly JobStatus[] = ["running", "queued", "completed", "failed", "cancelled"];
-
-function countWords(counts: Counts): string {
-  const parts = COUNTED.filter((status) => counts[status] > 0);
-  return parts.map((status) => `${counts[status]} ${status}`).join(", ");
-}
-
-interface FactsProps {
-  head: Head;
-  tally: Tally;
-  serverNow: number;
-  /** Seconds of the service's clock in one. */
-  rate: number;
-}
-
-/** Shown for a service whose clock does not run in real time. */
-function clockWords(rate: number, serverNow: number): string {
-  const goes = rate === 0 ? "moved by hand" : `${rate} times as fast`;
-  return isTime(serverNow) ? `${absolute(serverNow)}, ${goes}` : goes;
-}
-
-export function Facts({ head, tally, serverNow, rate }: FactsProps) {
-  const usage = usageOf(head, tally, serverNow);
-  const jobs = countWords(tally.counts);
-  if (head.session_id === null && head.mode === null && !jobs) {
-    return null;
-  }
+/** One line: what is wrong with the connection, else why the session is in its state. */
+export function Sentence(props: SentenceProps) {
+  const { head, link, pulse, stale, now, serverNow } = props;
+  const quiet = !stale && !pulse.asked && (link.state === "live" || link.state === "ended");
+  const words = linkWords(link, pulse, stale, now);
+  const seen =
+    pulse.seen !== null && isTime(pulse.seen) ? `Last seen ${absolute(pulse.seen)}` : undefined;
   return (
-    <dl class="qsw-facts">
-      {head.session_id !== null && (
-        <div>
-          <dt>Session</dt>
-          <dd>
-            <code class="qsw-clip" title={head.session_id}>
-              {head.session_id}
-            </code>
-            <CopyButton text={head.session_id} what="session id" testId="qsw-copy" />
-          </dd>
-        </div>
-      )}
-      {head.mode !== null && (
-        <div>
-          <dt>Mode</dt>
-          <dd>{head.policy === "shared" ? `${head.mode}, device shared` : head.mode}</dd>
-        </div>
-      )}
-      {usage && (
-        <div>
-          <dt>Usage</dt>
-          <dd data-testid="qsw-usage">{usageWords(usage)}</dd>
-        </div>
-      )}
-      {head.cache && (
-        <div>
-          <dt>Cache</dt>
-          <dd data-testid="qsw-cache">{cacheWords(head.cache)}</dd>
-        </div>
-      )}
-      {rate !== 1 && (
-        <div>
-          <dt>Clock</dt>
-          <dd data-testid="qsw-clock">{clockWords(rate, serverNow)}</dd>
-        </div>
-      )}
-      {jobs && (
-        <div>
-          <dt>Jobs</dt>
-          <dd>{jobs}</dd>
-        </div>
-      )}
-    </dl>
+    <div class="qsw-sentence">
+      <div class="qsw-said">
+        <span
+          class={quiet ? "qsw-visually-hidden" : "qsw-link"}
+          data-testid="qsw-link"
+          data-link={stale ? "stale" : link.state}
+          title={seen}
+        >
+          {!quiet && (
+            <Icon name={stale ? "offline" : link.state === "retrying" ? "retrying" : "queued"} />
+          )}
+          {words}
+        </span>
+        {link.state === "retrying" && !stale ? (
+          <p class="qsw-why">
+            <Trouble link={link} age={now - pulse.from} />
+          </p>
+        ) : (
+          head.why && <WhySentence why={head.why} serverNow={serverNow} />
+        )}
+      </div>
+      {quiet && head.why && <Source why={head.why} />}
+    </div>
+  );
+}
+
+interface PrimaryProps {
+  name: string;
+  /** It mends what is wrong. */
+  loud?: boolean;
+  testId: string;
+  disabled: boolean;
+  expanded?: boolean | undefined;
+  buttonRef?: (element: HTMLButtonElement | null) => void;
+  onClick: () => void;
+}
+
+/** The one action that is most likely wanted now, always in the same place. */
+export function Primary(props: PrimaryProps) {
+  const { name, loud, testId, disabled, expanded, buttonRef, onClick } = props;
+  return (
+    <button
+      type="button"
+      class={`qsw-button qsw-main-action${loud ? " qsw-primary" : ""}`}
+      data-testid={testId}
+      aria-expanded={expanded}
+      disabled={disabled}
+      ref={buttonRef ?? null}
+      onClick={onClick}
+      {...OWN_KEYS}
+    >
+      {name}
+    </button>
   );
 }

@@ -2,9 +2,8 @@ import { useMemo, useState } from "preact/hooks";
 import type { Head } from "../../contract";
 import type { JobList } from "../state/job-list";
 import { count, moment, span } from "../ui/format";
-import { Icon } from "../ui/icons";
 import { OWN_KEYS } from "../ui/keys";
-import { countsAt, type Lane, type Timeline, timelineOf } from "./timeline";
+import { type Course, countsAt, type Lane, timelineOf } from "./timeline";
 
 const WIDTH = 1000;
 const STEPS: Readonly<Record<string, number>> = {
@@ -17,7 +16,7 @@ const STEPS: Readonly<Record<string, number>> = {
 };
 const MOST = 100;
 
-function LaneView({ lane, timeline }: { lane: Lane; timeline: Timeline }) {
+function LaneView({ lane, timeline }: { lane: Lane; timeline: Course }) {
   const scale = WIDTH / (timeline.to - timeline.from);
   const x = (when: number) => Math.round((when - timeline.from) * scale * 10) / 10;
   // One path for any number of spans; short ones stay visible.
@@ -40,7 +39,8 @@ interface ChartProps {
   serverNow: number;
 }
 
-function Chart({ head, jobs, serverNow }: ChartProps) {
+/** The course of the session. */
+export function Timeline({ head, jobs, serverNow }: ChartProps) {
   const second = Math.floor(serverNow / 1000) * 1000;
   const timeline = useMemo(() => timelineOf(head, jobs, second), [head.details, jobs, second]);
   const [cursor, setCursor] = useState<number | null>(null);
@@ -91,23 +91,5 @@ function Chart({ head, jobs, serverNow }: ChartProps) {
         {words}. In all {span(to - from)}.
       </p>
     </div>
-  );
-}
-
-/** The timeline of the session, drawn only while it is open. */
-export function TimelineSection(props: ChartProps) {
-  const [open, setOpen] = useState(false);
-  return (
-    <details
-      class="qsw-details"
-      data-testid="qsw-timeline"
-      onToggle={(event) => setOpen(event.currentTarget.open)}
-    >
-      <summary {...OWN_KEYS}>
-        <Icon name="chevron" />
-        Timeline
-      </summary>
-      {open && <Chart {...props} />}
-    </details>
   );
 }

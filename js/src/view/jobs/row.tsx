@@ -1,8 +1,19 @@
+import type { Summary } from "../../contract";
 import { type Estimate, isFinal, type Job } from "../state/job-list";
-import { duration, NONE, span } from "../ui/format";
+import {
+  absolute,
+  ago,
+  count,
+  duration,
+  isTime,
+  measured,
+  NONE,
+  percent,
+  span,
+} from "../ui/format";
 import { Icon } from "../ui/icons";
 import { OWN_KEYS } from "../ui/keys";
-import { When } from "../ui/when";
+import { jobWord } from "../ui/words";
 import { runningOf, waitingOf } from "./order";
 
 const TAIL = 6;
@@ -34,12 +45,84 @@ export function estimateWords({ starts }: Estimate, serverNow: number): string |
   return left > 0 ? `≈ ${span(left)}` : left > -SOON_MS ? "soon" : null;
 }
 
+const BARS = 4;
+
+/** A result as a small picture and a few words. */
+export function SummaryView({ summary }: { summary: Summary }) {
+  const [first, error] = summary;
+  if (typeof first === "number") {
+    return <>{measured(first, typeof error === "number" ? error : null)}</>;
+  }
+  const rows = summary as readonly (readonly [string, number])[];
+  const words = rows.slice(0, 2).map(([bits, share]) => `${bits} ${percent(share)}`);
+  const most = Math.max(...rows.map(([, share]) => share), 1e-9);
+  return (
+    <span class="qsw-outcomes" title={rows.map(([bits, n]) => `${bits}: ${percent(n)}`).join("\n")}>
+      <svg viewBox={`0 0 ${BARS * 5} 14`} aria-hidden="true">
+        {rows.slice(0, BARS).map(([bits, share], at) => (
+          <rect
+            key={bits}
+            x={at * 5}
+            y={14 - (13 * share) / most - 1}
+            width="4"
+            height={(13 * share) / most + 1}
+          />
+        ))}
+      </svg>
+      <span class="qsw-clip">{words.join(" · ")}</span>
+    </span>
+  );
+}
+
+function Outcome({ job, open, onToggle }: Pick<RowProps, "job" | "open" | "onToggle">) {
+  if (job.reason !== null) {
+    return (
+      <button
+        type="button"
+        class="qsw-reason-button"
+        data-testid="qsw-reason-button"
+        data-ended={job.status}
+        aria-expanded={open}
+        aria-label={`Why: ${job.reason}`}
+        title={open ? undefined : job.reason}
+        onClick={onToggle}
+        {...OWN_KEYS}
+      >
+        <span class="qsw-clip">{continued(job.reason, job.status)}</span>
+      </button>
+    );
+  }
+  if (job.summary !== null) {
+    return <SummaryView summary={job.summary} />;
+  }
+  const pubs = job.pubs === null ? "" : `, ${count(job.pubs, "pub")}`;
+  return (
+    <span class="qsw-quiet">
+      {job.program}
+      {pubs}
+    </span>
+  );
+}
+
+function Created({ ms, serverNow }: { ms: number | null; serverNow: number }) {
+  if (ms === null || !isTime(ms)) {
+    return <>{NONE}</>;
+  }
+  return (
+    <time dateTime={new Date(ms).toISOString()} title={absolute(ms)}>
+      {ago(ms, serverNow)}
+    </time>
+  );
+}
+
 interface RowProps {
   job: Job;
   /** Its index in the sorted table. */
   position: number;
   /** Its place among the session's queued jobs; null if it is not queued. */
   queuePosition: number | null;
+  /** Whether there are columns for selecting and cancelling. */
+  cancellable: boolean;
   open: boolean;
   selected: boolean;
   disabled: boolean;
@@ -50,7 +133,7 @@ interface RowProps {
 }
 
 export function JobRow(props: RowProps) {
-  const { job, position, queuePosition, open, selected, disabled, serverNow } = props;
+  const { job, position, queuePosition, cancellable, open, selected, disabled, serverNow } = props;
   const final = isFinal(job.status);
   const waits = job.status === "queued";
   const starts = job.estimate && estimateWords(job.estimate, serverNow);
@@ -61,19 +144,22 @@ export function JobRow(props: RowProps) {
       data-position={position}
       data-job-id={job.id}
       data-status={job.status}
+      data-open={open}
     >
-      <td class="qsw-check">
-        {!final && (
-          <input
-            type="checkbox"
-            data-testid="qsw-select-job"
-            aria-label={`Select job ${job.id}`}
-            checked={selected}
-            onChange={props.onSelect}
-            {...OWN_KEYS}
-          />
-        )}
-      </td>
+      {cancellable && (
+        <td class="qsw-check">
+          {!final && (
+            <input
+              type="checkbox"
+              data-testid="qsw-select-job"
+              aria-label={`Select job ${job.id}`}
+              checked={selected}
+              onChange={props.onSelect}
+              {...OWN_KEYS}
+            />
+          )}
+        </td>
+      )}
       <td class="qsw-id" title={job.id}>
         <button
           type="button"
@@ -88,33 +174,26 @@ export function JobRow(props: RowProps) {
           <Id id={job.id} />
         </button>
       </td>
-      <td class="qsw-clip qsw-hidden-with-program" title={job.program}>
+      <td class="qsw-clip qsw-wide" title={job.program}>
         {job.program}
       </td>
       <td>
-        <span class="qsw-state-cell">
+        <span class="qsw-state-cell" title={`In the API: ${job.status}`}>
           <Icon name={job.status} />
-          {job.status}
+          {jobWord(job.status)}
           {job.stage !== null && (
-            <span
-              class="qsw-quiet qsw-hidden-with-words qsw-clip"
-              data-testid="qsw-stage"
-              title={job.stage}
-            >
+            <span class="qsw-quiet qsw-clip" data-testid="qsw-stage" title={job.stage}>
               {job.stage}
             </span>
           )}
           {queuePosition !== null && (
-            <span
-              class="qsw-quiet qsw-hidden-with-words"
-              title="Place among the jobs of this session that wait"
-            >
+            <span class="qsw-quiet" title="Place among the jobs of this session that wait">
               #{queuePosition}
             </span>
           )}
           {job.estimate && starts && (
             <span
-              class="qsw-quiet qsw-hidden-with-words qsw-clip"
+              class="qsw-quiet qsw-clip qsw-normal"
               data-testid="qsw-estimate"
               title={`Estimated start, from: ${job.estimate.basis}`}
             >
@@ -125,55 +204,51 @@ export function JobRow(props: RowProps) {
           {job.reason !== null && (
             <button
               type="button"
-              class="qsw-reason-button"
-              data-testid="qsw-reason-button"
+              class="qsw-reason-button qsw-narrow"
               aria-expanded={open}
               aria-label={`Why: ${job.reason}`}
-              title={open ? undefined : job.reason}
               onClick={props.onToggle}
               {...OWN_KEYS}
             >
-              <span class="qsw-hidden-with-words qsw-clip">
-                {continued(job.reason, job.status)}
-              </span>
-              <span class="qsw-short-form">why?</span>
+              why?
             </button>
           )}
         </span>
       </td>
-      <td class="qsw-count-cell qsw-hidden-with-created">{job.pubs ?? NONE}</td>
-      <td class="qsw-clip qsw-hidden-with-tags" title={job.tags.join(", ")}>
+      <td class="qsw-clip qsw-normal" data-testid="qsw-outcome">
+        <Outcome job={job} open={open} onToggle={props.onToggle} />
+      </td>
+      <td class="qsw-number-cell qsw-pubs qsw-wide">{job.pubs ?? NONE}</td>
+      <td class="qsw-clip qsw-wide" title={job.tags.join(", ")}>
         {job.tags.join(", ")}
       </td>
-      <td class="qsw-hidden-with-created">
-        <When ms={job.created} serverNow={serverNow} />
+      <td class="qsw-quiet qsw-middle">
+        <Created ms={job.created} serverNow={serverNow} />
       </td>
-      <td class="qsw-length qsw-hidden-with-words">{length(waitingOf(job, serverNow))}</td>
-      <td class="qsw-length">
-        {waits && <span class="qsw-short-form qsw-quiet">{length(waitingOf(job, serverNow))}</span>}
-        <span class={waits ? "qsw-hidden-with-words" : undefined}>
-          {length(runningOf(job, serverNow))}
+      <td class="qsw-number-cell qsw-length qsw-wide">{length(waitingOf(job, serverNow))}</td>
+      <td class="qsw-number-cell qsw-length" title={waits ? "Has waited" : "Ran"}>
+        <span class={waits ? "qsw-quiet" : undefined}>
+          {length(waits ? waitingOf(job, serverNow) : runningOf(job, serverNow))}
         </span>
       </td>
-      <td class="qsw-cancel">
-        {!final && (
-          <button
-            type="button"
-            class="qsw-button qsw-small"
-            data-testid="qsw-cancel-job"
-            aria-label={`Cancel job ${job.id}`}
-            title="Cancel this job"
-            disabled={disabled}
-            onClick={props.onCancel}
-            {...OWN_KEYS}
-          >
-            <span class="qsw-hidden-with-words">Cancel</span>
-            <span class="qsw-short-form">
+      {cancellable && (
+        <td class="qsw-cancel">
+          {!final && (
+            <button
+              type="button"
+              class="qsw-icon-button"
+              data-testid="qsw-cancel-job"
+              aria-label={`Cancel job ${job.id}`}
+              title="Cancel this job"
+              disabled={disabled}
+              onClick={props.onCancel}
+              {...OWN_KEYS}
+            >
               <Icon name="cross" />
-            </span>
-          </button>
-        )}
-      </td>
+            </button>
+          )}
+        </td>
+      )}
     </tr>
   );
 }

@@ -3,22 +3,28 @@ import { useLayoutEffect, useMemo, useRef, useState } from "preact/hooks";
 import type { Commands } from "../state/hooks";
 import { isFinal, type JobList } from "../state/job-list";
 import type { Peeks } from "../state/peeks";
-import type { Question } from "../ui/confirm";
-import { count } from "../ui/format";
+import { thousands } from "../ui/format";
 import { OWN_KEYS } from "../ui/keys";
 import { Detail } from "./detail";
-import { EVERYTHING, type Filter, NEWEST_FIRST, order, type Sorting, type SortKey } from "./order";
+import { useHold } from "./hold";
+import { type Filter, NEWEST_FIRST, order, type Sorting, type SortKey } from "./order";
 import { JobRow } from "./row";
-import { Toolbar } from "./toolbar";
-import { ROW_HEIGHT, rowTop, rowWindow, VISIBLE_ROWS } from "./window";
+import { chosenOf } from "./toolbar";
+import { DETAIL_HEIGHT, ROW_HEIGHT, rowTop, rowWindow, VISIBLE_ROWS } from "./window";
 
 interface TableProps {
   jobs: JobList;
   commands: Commands;
   peeks: Peeks;
+  filter: Filter;
+  selected: ReadonlySet<string>;
+  onSelected: (selected: ReadonlySet<string>) => void;
+  /** Whether there are columns for selecting and cancelling. */
+  cancellable: boolean;
+  /** No job will come any more. */
+  over: boolean;
   disabled: boolean;
   serverNow: number;
-  ask: (question: Question) => void;
 }
 
 function Gap({ height }: { height: number }) {
@@ -46,6 +52,7 @@ function Heading({ sortKey, sorting, onSort, children, ...rest }: HeadingProps) 
       <button
         type="button"
         class="qsw-sort"
+        data-testid={`qsw-sort-${sortKey}`}
         onClick={() => onSort({ key: sortKey, descending })}
         {...OWN_KEYS}
       >
@@ -66,38 +73,33 @@ const STEPS: Readonly<Record<string, number>> = {
 };
 
 /** Newest first, unless the user sorts. Only the visible rows are in the page. */
-export function JobTable({ jobs, commands, peeks, disabled, serverNow, ask }: TableProps) {
+export function JobTable(props: TableProps) {
+  const { jobs, commands, peeks, filter, selected, onSelected } = props;
+  const { cancellable, disabled, serverNow } = props;
   const scroller = useRef<HTMLDivElement>(null);
+  const detail = useRef<HTMLTableRowElement>(null);
   const [topRow, setTopRow] = useState(0);
   const [openedId, setOpenedId] = useState<string | null>(null);
+  const [detailHeight, setDetailHeight] = useState(DETAIL_HEIGHT);
   const [sorting, setSorting] = useState(NEWEST_FIRST);
-  const [filter, setFilter] = useState<Filter>(EVERYTHING);
-  const [selected, setSelected] = useState<ReadonlySet<string>>(new Set());
+  /** Whether a row has the focus. */
+  const [within, setWithin] = useState(false);
+  // A table of a live session keeps its height: what stands below the panel must not move.
+  const [settled] = useState(props.over);
   /** Where the focus goes when the row is drawn. */
   const wanted = useRef<{ position: number; selector: string } | null>(null);
 
-  const ordered = useMemo(
+  const live = useMemo(
     () => order(jobs, sorting, filter, serverNow),
     // Without the time: rows must not change places while their times count.
     [jobs, sorting, filter],
   );
-  const chosen = useMemo(
-    () =>
-      [...selected].filter((id) => {
-        const index = jobs.indexOf(id);
-        return index >= 0 && !isFinal(jobs.statusAt(index));
-      }),
-    [jobs, selected],
-  );
-  const known = useRef(ordered.length);
+  const reading = within || topRow > 0 || openedId !== null;
+  const { ordered, fresh, touch, release } = useHold(jobs, live, filter, sorting, reading);
   useLayoutEffect(() => {
-    const element = scroller.current;
-    // A user who has scrolled down keeps the same rows when new ones come in above.
-    if (element && element.scrollTop > 0 && sorting === NEWEST_FIRST) {
-      element.scrollTop += (ordered.length - known.current) * ROW_HEIGHT;
-    }
-    known.current = ordered.length;
-  }, [ordered.length]);
+    // Another filter begins at its top.
+    scroller.current?.scrollTo({ top: 0 });
+  }, [filter]);
   useLayoutEffect(() => {
     const { position, selector } = wanted.current ?? {};
     const row = scroller.current?.querySelector(`[data-position="${position}"]`);
@@ -107,40 +109,43 @@ export function JobTable({ jobs, commands, peeks, disabled, serverNow, ask }: Ta
       target.focus({ preventScroll: true });
     }
   });
+  useLayoutEffect(() => {
+    const height = detail.current?.offsetHeight ?? 0;
+    if (height > 0 && height !== detailHeight) {
+      setDetailHeight(height);
+    }
+  });
 
   const openedIndex = openedId === null ? -1 : jobs.indexOf(openedId);
   const openedAt = openedIndex < 0 ? -1 : ordered.indexOf(openedIndex);
   const opened = openedAt < 0 ? null : openedAt;
-  const { first, last, above, below } = rowWindow(ordered.length, topRow, opened);
+  const { first, last, above, below } = rowWindow(ordered.length, topRow, opened, detailHeight);
 
-  const toTop = () => {
-    if (scroller.current) {
-      scroller.current.scrollTop = 0;
-    }
-    known.current = 0;
+  const toNewest = () => {
+    release();
+    setOpenedId(null);
+    setWithin(false);
+    setTopRow(0);
+    scroller.current?.scrollTo({ top: 0 });
+    scroller.current?.focus({ preventScroll: true });
   };
   const cancel = (jobId: string) => {
     commands.send({ do: "cancel_job", job_id: jobId });
     // The button disappears; the focus must not fall back to the notebook's cell.
     scroller.current?.focus({ preventScroll: true });
   };
+  const chosen = useMemo(() => new Set(chosenOf(jobs, selected)), [jobs, selected]);
   const toggle = (jobId: string) => {
     const next = new Set(chosen);
     if (!next.delete(jobId)) {
       next.add(jobId);
     }
-    setSelected(next);
+    onSelected(next);
   };
   const selectable = () =>
     ordered.filter((index) => !isFinal(jobs.statusAt(index))).map((index) => jobs.idAt(index));
-  const cancelSelected = () =>
-    ask({
-      command: { do: "cancel_jobs", job_ids: chosen },
-      name: "Cancel selected",
-      consequence: `${count(chosen.length, "job")} ${chosen.length === 1 ? "is" : "are"} cancelled, also if running; the session stays open.`,
-      keep: "Keep them",
-    });
   const onKeyDown = (event: KeyboardEvent) => {
+    touch();
     const step = STEPS[event.key];
     const from = event.target as HTMLElement;
     const row = from.closest<HTMLElement>("[data-position]");
@@ -151,7 +156,7 @@ export function JobTable({ jobs, commands, peeks, disabled, serverNow, ask }: Ta
     event.preventDefault();
     const next = Number(row.dataset.position) + step;
     const position = Math.max(0, Math.min(ordered.length - 1, next));
-    const top = rowTop(position, opened);
+    const top = rowTop(position, opened, detailHeight);
     const room = element.clientHeight - ROW_HEIGHT;
     if (top < element.scrollTop) {
       element.scrollTop = top;
@@ -172,12 +177,14 @@ export function JobTable({ jobs, commands, peeks, disabled, serverNow, ask }: Ta
     const isOpen = position === opened;
     rows.push(
       <JobRow
-        key={job.index}
+        // By place: a new job changes the text of the rows, and moves none of them.
+        key={position}
         job={job}
         position={position}
         queuePosition={job.status === "queued" ? jobs.queuePosition(job.index) : null}
+        cancellable={cancellable}
         open={isOpen}
-        selected={chosen.includes(job.id)}
+        selected={chosen.has(job.id)}
         disabled={disabled || commands.isPending("cancel_job", job.id)}
         serverNow={serverNow}
         onToggle={() => setOpenedId(isOpen ? null : job.id)}
@@ -187,97 +194,114 @@ export function JobTable({ jobs, commands, peeks, disabled, serverNow, ask }: Ta
     );
     if (isOpen) {
       rows.push(
-        <tr class="qsw-detail-row" key={`detail of ${job.index}`}>
-          <td colSpan={5}>
+        <tr class="qsw-detail-row" key={`detail of ${job.index}`} ref={detail}>
+          {/* Of the columns that every width has; the content is as wide as the panel. */}
+          <td colSpan={cancellable ? 3 : 2}>
             <Detail job={job} peeks={peeks} disabled={disabled} serverNow={serverNow} />
           </td>
-          {/* Narrow panels hide these columns; one cell across all would keep them. */}
-          <td class="qsw-hidden-with-words" />
-          <td class="qsw-hidden-with-program" />
-          <td class="qsw-hidden-with-created" />
-          <td class="qsw-hidden-with-created" />
-          <td class="qsw-hidden-with-tags" />
+          <td class="qsw-normal" />
+          <td class="qsw-middle" />
+          <td class="qsw-wide" />
+          <td class="qsw-wide" />
+          <td class="qsw-wide" />
+          <td class="qsw-wide" />
+          <td colSpan={cancellable ? 2 : 1} />
         </tr>,
       );
     }
   }
   const headings = { sorting, onSort: setSorting };
+  const shownHeight = opened === null ? 0 : detailHeight;
 
   return (
-    <>
-      <Toolbar
-        counts={jobs.tally.counts}
-        total={jobs.count}
-        shown={ordered.length}
-        filter={filter}
-        onFilter={(next) => {
-          setFilter(next);
-          toTop();
-        }}
-        selected={chosen.length}
-        disabled={disabled || commands.isPending("cancel_jobs")}
-        onCancel={cancelSelected}
-      />
-      {/* A scrollable region must be reachable by keyboard. */}
-      <section
-        class="qsw-scroller"
-        aria-label="Jobs"
-        // biome-ignore lint/a11y/noNoninteractiveTabindex: arrow keys scroll it
-        tabIndex={0}
-        ref={scroller}
-        onScroll={(event) => setTopRow(Math.floor(event.currentTarget.scrollTop / ROW_HEIGHT))}
-        onKeyDown={onKeyDown}
-        {...OWN_KEYS}
-      >
-        <table class="qsw-table" aria-rowcount={ordered.length + 1}>
-          <thead>
-            <tr aria-rowindex={1}>
+    // A scrollable region must be reachable by keyboard.
+    <section
+      class="qsw-scroller"
+      aria-label="Jobs"
+      data-settled={settled}
+      style={{ "--qsw-opened": `${shownHeight}px` }}
+      // biome-ignore lint/a11y/noNoninteractiveTabindex: arrow keys scroll it
+      tabIndex={0}
+      ref={scroller}
+      onScroll={(event) => setTopRow(Math.floor(event.currentTarget.scrollTop / ROW_HEIGHT))}
+      onFocusIn={(event) => setWithin((event.target as HTMLElement).closest("tbody") !== null)}
+      onFocusOut={() => setWithin(false)}
+      onKeyDown={onKeyDown}
+      {...OWN_KEYS}
+    >
+      <table class="qsw-table" aria-rowcount={ordered.length + 1}>
+        <thead>
+          <tr aria-rowindex={1}>
+            {cancellable && (
               <th scope="col" class="qsw-check">
                 <input
                   type="checkbox"
                   aria-label="Select all jobs that have not ended"
-                  checked={chosen.length > 0}
+                  checked={chosen.size > 0}
                   disabled={disabled}
-                  onChange={() => setSelected(new Set(chosen.length > 0 ? [] : selectable()))}
+                  onChange={() => onSelected(new Set(chosen.size > 0 ? [] : selectable()))}
                   {...OWN_KEYS}
                 />
               </th>
-              <th scope="col" class="qsw-job">
-                Job
-              </th>
-              <Heading sortKey="program" class="qsw-hidden-with-program qsw-program" {...headings}>
-                Program
-              </Heading>
-              <Heading sortKey="status" class="qsw-state" {...headings}>
-                Status
-              </Heading>
-              <th scope="col" class="qsw-hidden-with-created qsw-count-cell">
-                Pubs
-              </th>
-              <th scope="col" class="qsw-hidden-with-tags qsw-tags">
-                Tags
-              </th>
-              <Heading sortKey="created" class="qsw-hidden-with-created qsw-created" {...headings}>
-                Created
-              </Heading>
-              <Heading sortKey="waiting" class="qsw-hidden-with-words qsw-length" {...headings}>
-                Waiting
-              </Heading>
-              <Heading sortKey="running" class="qsw-length" {...headings}>
-                Running
-              </Heading>
+            )}
+            <th scope="col" class="qsw-job">
+              Job
+              {(filter.status !== "all" || filter.text.trim() !== "") && (
+                <span data-testid="qsw-shown">
+                  {" "}
+                  · {thousands(ordered.length)} of {thousands(jobs.count)}
+                </span>
+              )}
+              {fresh > 0 && (
+                <button
+                  type="button"
+                  class="qsw-fresh"
+                  data-testid="qsw-fresh"
+                  onClick={toNewest}
+                  {...OWN_KEYS}
+                >
+                  {thousands(fresh)} new
+                </button>
+              )}
+            </th>
+            <Heading sortKey="program" class="qsw-wide qsw-program" {...headings}>
+              Program
+            </Heading>
+            <Heading sortKey="status" class="qsw-state" {...headings}>
+              Status
+            </Heading>
+            <th scope="col" class="qsw-normal qsw-outcome">
+              Result
+            </th>
+            <th scope="col" class="qsw-wide qsw-pubs qsw-number-cell">
+              Pubs
+            </th>
+            <th scope="col" class="qsw-wide qsw-tags">
+              Tags
+            </th>
+            <Heading sortKey="created" class="qsw-middle qsw-created" {...headings}>
+              Created
+            </Heading>
+            <Heading sortKey="waiting" class="qsw-wide qsw-length qsw-number-cell" {...headings}>
+              Waited
+            </Heading>
+            <Heading sortKey="running" class="qsw-length qsw-number-cell" {...headings}>
+              Ran
+            </Heading>
+            {cancellable && (
               <th scope="col" class="qsw-cancel">
                 <span class="qsw-visually-hidden">Cancel</span>
               </th>
-            </tr>
-          </thead>
-          <tbody>
-            <Gap height={above} />
-            {rows}
-            <Gap height={below} />
-          </tbody>
-        </table>
-      </section>
-    </>
+            )}
+          </tr>
+        </thead>
+        <tbody onPointerMove={touch}>
+          <Gap height={above} />
+          {rows}
+          <Gap height={below} />
+        </tbody>
+      </table>
+      {ordered.length === 0 && <p class="qsw-empty">No job fits the filter.</p>}
+    </section>
   );
 }

@@ -20,7 +20,7 @@ export interface Lane {
   spans: readonly Span[];
 }
 
-export interface Timeline {
+export interface Course {
   from: number;
   to: number;
   /** Only those with known times. */
@@ -72,7 +72,7 @@ export function without(spans: readonly Span[], others: readonly Span[]): Span[]
 
 const STAGE_LANES = ["preparing", "device", "finishing"] as const;
 
-interface Course {
+interface JobCourse {
   waits: Span | null;
   runs: Span | null;
   /** How its run splits into stages, if that is known. */
@@ -80,7 +80,7 @@ interface Course {
 }
 
 /** When a job waited and ran; null if not known. */
-export function courseOf(jobs: JobList, index: number, now: number): Course {
+export function courseOf(jobs: JobList, index: number, now: number): JobCourse {
   const { status, created, waited, ran, stages } = jobs.at(index);
   if (created === null) {
     return { waits: null, runs: null, stages: [] };
@@ -116,7 +116,7 @@ function spansOf(head: Head, states: readonly string[], now: number): Span[] {
   );
 }
 
-export function timelineOf(head: Head, jobs: JobList, serverNow: number): Timeline | null {
+export function timelineOf(head: Head, jobs: JobList, serverNow: number): Course | null {
   const now = epoch(head.details.closed_at) ?? serverNow;
   const waiting: Span[] = [];
   const running: Span[] = [];

@@ -1,6 +1,9 @@
-import type { Counts, JobStatus } from "../state/job-list";
-import { count } from "../ui/format";
+import { useMemo } from "preact/hooks";
+import { isFinal, type JobList, type JobStatus } from "../state/job-list";
+import type { Question } from "../ui/confirm";
+import { count, thousands } from "../ui/format";
 import { OWN_KEYS } from "../ui/keys";
+import { jobWord } from "../ui/words";
 import type { Filter } from "./order";
 
 const STATUSES: readonly JobStatus[] = [
@@ -12,21 +15,57 @@ const STATUSES: readonly JobStatus[] = [
   "unknown",
 ];
 
-interface ToolbarProps {
-  counts: Counts;
-  total: number;
-  shown: number;
-  filter: Filter;
-  onFilter: (filter: Filter) => void;
-  selected: number;
-  disabled: boolean;
-  onCancel: () => void;
+/** The selected jobs that can still be cancelled. */
+export function chosenOf(jobs: JobList, selected: ReadonlySet<string>): string[] {
+  return [...selected].filter((id) => {
+    const index = jobs.indexOf(id);
+    return index >= 0 && !isFinal(jobs.statusAt(index));
+  });
 }
 
-export function Toolbar(props: ToolbarProps) {
-  const { counts, total, shown, filter, onFilter, selected, disabled, onCancel } = props;
+interface ToolbarProps {
+  jobs: JobList;
+  filter: Filter;
+  onFilter: (filter: Filter) => void;
+  selected: ReadonlySet<string>;
+  disabled: boolean;
+  ask: (question: Question) => void;
+}
+
+/** Which jobs are shown; while some are selected, what can be done with them. */
+export function Toolbar({ jobs, filter, onFilter, selected, disabled, ask }: ToolbarProps) {
+  const { counts } = jobs.tally;
+  const chosen = useMemo(() => chosenOf(jobs, selected), [jobs, selected]);
+  const cancelSelected = () =>
+    ask({
+      command: { do: "cancel_jobs", job_ids: chosen },
+      name: "Cancel selected",
+      consequence: `${count(chosen.length, "job")} ${chosen.length === 1 ? "is" : "are"} cancelled, also if running; the session stays open.`,
+      keep: "Keep them",
+    });
   return (
     <div class="qsw-toolbar">
+      {chosen.length > 0 && (
+        <button
+          type="button"
+          class="qsw-button qsw-small qsw-danger"
+          data-testid="qsw-cancel-selected"
+          disabled={disabled}
+          onClick={cancelSelected}
+          {...OWN_KEYS}
+        >
+          Cancel selected ({thousands(chosen.length)})
+        </button>
+      )}
+      <input
+        type="search"
+        placeholder="Find"
+        aria-label="Filter jobs by text"
+        data-testid="qsw-filter-text"
+        value={filter.text}
+        onInput={(event) => onFilter({ ...filter, text: event.currentTarget.value })}
+        {...OWN_KEYS}
+      />
       <select
         aria-label="Jobs with status"
         data-testid="qsw-filter-status"
@@ -36,37 +75,15 @@ export function Toolbar(props: ToolbarProps) {
         }
         {...OWN_KEYS}
       >
-        <option value="all">all jobs</option>
+        <option value="all">{count(jobs.count, "job")}</option>
         {STATUSES.filter((status) => counts[status] > 0 || status === filter.status).map(
           (status) => (
             <option key={status} value={status}>
-              {status} ({counts[status]})
+              {jobWord(status)} · {thousands(counts[status])}
             </option>
           ),
         )}
       </select>
-      <input
-        type="search"
-        placeholder="Filter"
-        aria-label="Filter jobs by text"
-        data-testid="qsw-filter-text"
-        value={filter.text}
-        onInput={(event) => onFilter({ ...filter, text: event.currentTarget.value })}
-        {...OWN_KEYS}
-      />
-      <span class="qsw-quiet" data-testid="qsw-shown">
-        {shown === total ? count(total, "job") : `${shown} of ${count(total, "job")}`}
-      </span>
-      <button
-        type="button"
-        class="qsw-button qsw-small qsw-selected"
-        data-testid="qsw-cancel-selected"
-        disabled={disabled || selected === 0}
-        onClick={onCancel}
-        {...OWN_KEYS}
-      >
-        Cancel selected{selected > 0 ? ` (${selected})` : ""}
-      </button>
     </div>
   );
 }

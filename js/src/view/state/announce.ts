@@ -6,18 +6,19 @@ const QUIET_MS = 5000;
 
 /** What is worth announcing. */
 export interface News {
-  status: string | null;
+  /** The session's state. */
+  word: string;
   trouble: string | null;
   completed: number;
   failed: number;
   cancelled: number;
 }
 
-export function newsOf({ head, jobs, link }: Snapshot, stale: boolean): News {
+export function newsOf({ jobs, link }: Snapshot, word: string, stale: boolean): News {
   const { completed, failed, cancelled } = jobs.tally.counts;
   const retrying = link.state === "retrying" ? "No answer from the service" : null;
   const trouble = stale ? "No connection" : retrying;
-  return { status: head.status, trouble, completed, failed, cancelled };
+  return { word, trouble, completed, failed, cancelled };
 }
 
 /** What has happened in between, in few words; empty if nothing. */
@@ -34,7 +35,7 @@ export function announcement(before: News, now: News): string {
     );
   const link = now.trouble ?? (before.trouble ? "Connected again" : null);
   return [
-    now.status !== before.status ? now.status : null,
+    now.word !== before.word ? now.word : null,
     now.trouble !== before.trouble ? link : null,
     jobs.join(", "),
   ]
@@ -60,11 +61,16 @@ export function next(last: Announced, news: News, now: number): Announced {
 }
 
 /** The text for screen readers. The state when the panel appears is not announced. */
-export function useAnnouncement(snapshot: Snapshot, stale: boolean, now: number): Announced {
-  const news = newsOf(snapshot, stale);
+export function useAnnouncement(
+  snapshot: Snapshot,
+  word: string,
+  stale: boolean,
+  now: number,
+): Announced {
+  const news = newsOf(snapshot, word, stale);
   const known = snapshot.link.state !== "connecting";
   const last = useRef<Announced | null>(null);
-  const first = { n: 0, text: news.status ?? "", at: 0, told: news };
+  const first = { n: 0, text: news.word, at: 0, told: news };
   const said = useRef(known);
   last.current = last.current && said.current ? next(last.current, news, now) : first;
   said.current = known;

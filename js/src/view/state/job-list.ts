@@ -5,6 +5,7 @@ import {
   STAGES,
   type Stage,
   type StageTimes,
+  type Summary,
 } from "../../contract";
 import { pageOf } from "./shape";
 
@@ -13,8 +14,8 @@ export type JobStatus = (typeof JOB_STATES)[number] | "unknown";
 const RUN = 0x80;
 /** The parts of a job's byte: the code of its state, and its stage above that. */
 const MEANING = 0x3f;
-const CODE = 0x0f;
-const UNKNOWN = 0x0f;
+export const CODE = 0x0f;
+export const UNKNOWN = 0x0f;
 const NO_STAGES: StageTimes = [];
 
 export interface Job {
@@ -34,6 +35,7 @@ export interface Job {
   pubs: number | null;
   /** ms from creation to each of `STAGES`. */
   stages: StageTimes;
+  summary: Summary | null;
   reason: string | null;
   estimate: Estimate | null;
 }
@@ -96,6 +98,7 @@ interface Columns {
   ran: readonly (number | null)[];
   pubs: readonly (number | null)[];
   stages: readonly (StageTimes | null)[];
+  results: readonly (Summary | null)[];
 }
 
 /** Pages are replaced and never change, so each is decoded once. */
@@ -118,6 +121,7 @@ function columnsOf(raw: unknown): Columns | null {
       programs: expand(page.programs),
       tags: expand(page.tags),
       pubs: expand(page.pubs),
+      results: page.results ?? [],
       created: page.created.map((step) => {
         last += step ?? 0;
         return step === null ? null : last;
@@ -184,6 +188,7 @@ export class JobList {
       ran: columns?.ran[place] ?? null,
       pubs: columns?.pubs[place] ?? null,
       stages: columns?.stages[place] ?? NO_STAGES,
+      summary: columns?.results[place] ?? null,
       reason: this.#reasonAt(index),
       estimate: this.statusAt(index) === "queued" ? (this.#estimates.get(index) ?? null) : null,
     };
@@ -211,6 +216,16 @@ export class JobList {
       position += this.statusAt(before) === "queued" ? 1 : 0;
     }
     return position;
+  }
+
+  /** The session's next job; null if none is queued. */
+  get firstQueued(): Job | null {
+    for (let index = 0; index < this.count; index++) {
+      if (this.statusAt(index) === "queued") {
+        return this.at(index);
+      }
+    }
+    return null;
   }
 
   get tally(): Tally {

@@ -9,6 +9,7 @@ import type {
   Countdown,
   Estimates,
   Head,
+  Holder,
   Link,
   Notice,
   Page,
@@ -16,6 +17,7 @@ import type {
   Reason,
   Result,
   StageTimes,
+  Summary,
   UsageSplit,
   Why,
 } from "../../contract";
@@ -104,6 +106,22 @@ function cacheOf(value: unknown): Cache | null {
     : { hits: found, misses: made, seconds_saved: saved };
 }
 
+function holderOf(value: unknown): Holder | null {
+  if (typeof value !== "object" || value === null) {
+    return null;
+  }
+  const { mine, session_id, name, place, idle, until, kernel_gone } = fields(value);
+  return {
+    mine: mine === true,
+    session_id: textOrNull(session_id),
+    name: textOrNull(name),
+    place: textOrNull(place),
+    idle: idle === true,
+    until: numberOr(until, 0),
+    kernel_gone: kernel_gone === true,
+  };
+}
+
 export function headOf(value: unknown): Head {
   const head = fields(value);
   return {
@@ -117,6 +135,11 @@ export function headOf(value: unknown): Head {
     state: textOrNull(head.state),
     accepting_jobs: typeof head.accepting_jobs === "boolean" ? head.accepting_jobs : null,
     details: fields(head.details),
+    name: textOrNull(head.name),
+    holder: holderOf(head.holder),
+    gives_way: head.gives_way === true,
+    total: positive(head.total),
+    position: positive(head.position),
     details_at: numberOr(head.details_at, 0),
     usage: usageSplitOf(head.usage),
     cache: cacheOf(head.cache),
@@ -140,12 +163,14 @@ export function beatOf(value: unknown): Beat | undefined {
 }
 
 export function linkOf(value: unknown): Link {
-  const { state, error, since, retry } = fields(value);
+  const { state, error, since, retry, cure, startable } = fields(value);
   return {
     state: oneOf(state, ["connecting", "live", "retrying", "ended"], "connecting"),
     error: textOrNull(error),
     since: numberOr(since, 0),
     retry: numberOr(retry, null),
+    cure: textOrNull(cure),
+    startable: startable === true,
   };
 }
 
@@ -193,6 +218,18 @@ function numbersOf(value: unknown): (number | null)[] {
   return list(value).map((each) => numberOr(each, null));
 }
 
+function summaryOf(value: unknown): Summary | null {
+  const [first, error] = list(value);
+  if (typeof first === "number") {
+    return Number.isFinite(first) ? [first, numberOr(error, null)] : null;
+  }
+  const rows = list(value).map((row): [string, number] => {
+    const [bits, share] = list(row);
+    return [text(bits), Math.min(1, Math.max(0, numberOr(share, 0)))];
+  });
+  return rows.length > 0 ? rows : null;
+}
+
 export function pageOf(value: unknown): Page {
   const page = fields(value);
   return {
@@ -206,6 +243,7 @@ export function pageOf(value: unknown): Page {
     stages: list(page.stages).map((times): StageTimes | null =>
       Array.isArray(times) ? numbersOf(times) : null,
     ),
+    results: list(page.results).map(summaryOf),
   };
 }
 

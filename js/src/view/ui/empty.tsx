@@ -9,7 +9,11 @@ export function Empty({ connecting, closed }: EmptyProps) {
     return <p class="qsw-empty">Waiting for the first answer.</p>;
   }
   if (closed) {
-    return <p class="qsw-empty">This session had no jobs.</p>;
+    return (
+      <p class="qsw-empty" data-closed="true">
+        This session had no jobs.
+      </p>
+    );
   }
   return (
     <p class="qsw-empty">

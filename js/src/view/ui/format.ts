@@ -104,8 +104,56 @@ export function moment(ms: number, now: number): string {
   return (sameDay ? CLOCK : DATE_AND_CLOCK).format(ms);
 }
 
+/** With a separator between thousands. */
+export function thousands(n: number): string {
+  return n.toLocaleString("en-US");
+}
+
 export function count(n: number, noun: string): string {
-  return `${n} ${noun}${n === 1 ? "" : "s"}`;
+  return `${thousands(n)} ${noun}${n === 1 ? "" : "s"}`;
+}
+
+/** Time that is left, as on a clock: "4:05". Digits of its whole length are kept, "04:05" of 30. */
+export function clock(ms: number, total: number): string {
+  const seconds = Math.floor(Math.max(0, ms) / SECOND);
+  if (seconds >= 86_400) {
+    return span(ms);
+  }
+  const two = (n: number) => String(n).padStart(2, "0");
+  if (total >= HOUR || seconds >= 3600) {
+    return `${Math.floor(seconds / 3600)}:${two(Math.floor(seconds / 60) % 60)}:${two(seconds % 60)}`;
+  }
+  const minutes = String(Math.floor(seconds / 60));
+  return `${minutes.padStart(total >= 10 * MINUTE ? 2 : 1, "0")}:${two(seconds % 60)}`;
+}
+
+const ENDINGS: Readonly<Record<string, string>> = { one: "st", two: "nd", few: "rd", other: "th" };
+const ORDINALS = new Intl.PluralRules("en", { type: "ordinal" });
+
+/** "1st", "2nd". */
+export function ordinal(n: number): string {
+  return `${thousands(n)}${ENDINGS[ORDINALS.select(n)]}`;
+}
+
+/** A measured value, to the first digit of its error, the second if that is a 1. */
+export function measured(value: number, error: number | null): string {
+  const minus = (text: string) => text.replace("-", "\u2212");
+  if (error === null || error <= 0) {
+    return minus(value.toFixed(4));
+  }
+  const power = Math.floor(Math.log10(error));
+  const digits = Math.min(6, Math.max(0, (error / 10 ** power < 2 ? 1 : 0) - power));
+  return `${minus(value.toFixed(digits))} ± ${error.toFixed(digits)}`;
+}
+
+/** A share of 1 in whole per cent. */
+export function percent(share: number): string {
+  return `${Math.round(share * 100)} %`;
+}
+
+/** How long ago, in one unit, short: "now", "3 s ago". */
+export function ago(then: number, now: number): string {
+  return Math.abs(now - then) < SECOND ? "now" : relative(then, now);
 }
 
 /** An ISO 8601 time in epoch ms, or null if it is not one. */

@@ -1,30 +1,7 @@
 import { useState } from "preact/hooks";
-import type { Link, Notice } from "../../contract";
-import { relative, span } from "./format";
+import type { Notice } from "../../contract";
 import { Icon } from "./icons";
 import { OWN_KEYS } from "./keys";
-
-interface RetryProps {
-  link: Link;
-  /** ms since the last attempt. */
-  age: number;
-}
-
-export function RetryStrip({ link, age }: RetryProps) {
-  const left = link.retry === null ? null : Math.max(0, link.retry * 1000 - age);
-  return (
-    <p class="qsw-strip qsw-warning" data-testid="qsw-link-error">
-      <Icon name="retrying" />
-      <span>
-        No answer since {relative(link.since, Date.now())}:{" "}
-        {link.error ?? "the reason is not known"}
-        {left !== null && (
-          <span class="qsw-quiet"> Next try {left > 0 ? `in ${span(left + 999)}` : "now"}.</span>
-        )}
-      </span>
-    </p>
-  );
-}
 
 /** Shows commands that the kernel will receive when its cell has ended. */
 export function WaitingStrip({ names }: { names: readonly string[] }) {
