@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from qsession_widget.client.session import Batch, Session
     from qsession_widget.client.session_info import SessionSummary
     from qsession_widget.errors import (
+        AmbiguousIdError,
         BackendNotFoundError,
         CodecError,
         ConflictError,
@@ -54,6 +55,7 @@ if TYPE_CHECKING:
     SamplerV2 = Sampler
 
 __all__ = [
+    "AmbiguousIdError",
     "BackendNotFoundError",
     "Batch",
     "CodecError",

@@ -3,6 +3,7 @@
 * QSessionError
   x InvalidInputError (also ValueError)
     + BackendNotFoundError
+    + AmbiguousIdError
     + CodecError
   x UnsupportedError (also NotImplementedError)
   x SessionClosedError (also RuntimeError)
@@ -45,6 +46,18 @@ class InvalidInputError(QSessionError, ValueError):
 
 class BackendNotFoundError(InvalidInputError):
     """There is no such backend. The message lists the names that exist."""
+
+
+class AmbiguousIdError(InvalidInputError):
+    """The beginning of an id fits several sessions or jobs.
+
+    Attributes:
+        candidates: their ids, ten at most.
+    """
+
+    def __init__(self, message: str, *, candidates: tuple[str, ...]) -> None:
+        super().__init__(message)
+        self.candidates = candidates
 
 
 class UnsupportedError(QSessionError, NotImplementedError):

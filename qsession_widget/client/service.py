@@ -8,7 +8,7 @@ from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any, Self
 
-from qsession_widget.client import connect, listings, pickling
+from qsession_widget.client import connect, listings, pickling, short_ids
 from qsession_widget.client import saved_accounts as saved
 from qsession_widget.client.backends.backend import backend_name, no_calibration
 from qsession_widget.client.backends.backend_search import BackendSearch, Wanted
@@ -36,7 +36,7 @@ from qsession_widget.transport.accounts import (
     find_account,
 )
 from qsession_widget.transport.rest import RuntimeApi
-from qsession_widget.wire import codec
+from qsession_widget.wire import codec, processes
 from qsession_widget.wire.fields import API_PREFIX, EXTRA, MOCK_PREFIX
 
 if TYPE_CHECKING:
@@ -482,8 +482,9 @@ class QiskitRuntimeService:
             **({"session_id": session_id} if session_id else {}),
             **chosen.on_the_wire(),
         }
-        if level is not None and "transpile" in service.features:
-            body[EXTRA] = {"optimization_level": level}
+        extra = _extras(service, session_id, level)
+        if extra:
+            body[EXTRA] = extra
 
         def encoded(circuit: QuantumCircuit) -> str:
             # IBM's service reads circuits with Qiskit alone, without our additions.
@@ -516,9 +517,12 @@ class QiskitRuntimeService:
         validation.text("job_id", job_id)
 
         def found(service: QiskitRuntimeService) -> RuntimeJob:
-            job = RuntimeJob(service, job_id)
-            job.status()
-            return job
+            def ask(whole_id: str) -> RuntimeJob:
+                job = RuntimeJob(service, whole_id)
+                job.status()
+                return job
+
+            return short_ids.ask_by_id(service, "job", job_id, ask)
 
         return self._instances.ask_until_found(found)
 
@@ -530,7 +534,9 @@ class QiskitRuntimeService:
             InvalidInputError: for a value that is not an id.
         """
         validation.text("job_id", job_id)
-        self._instances.ask_until_found(lambda service: service.api.delete_job(job_id))
+        self._instances.ask_until_found(
+            lambda service: short_ids.ask_by_id(service, "job", job_id, service.api.delete_job)
+        )
 
     def jobs(  # noqa: PLR0917 - the order of qiskit-ibm-runtime
         self,
@@ -633,7 +639,12 @@ class QiskitRuntimeService:
             InvalidInputError: for a value that is not an id.
         """
         validation.text("session_id", session_id)
-        return self._instances.ask_until_found(lambda each: (each, each.api.session(session_id)))
+        return self._instances.ask_until_found(
+            lambda each: (
+                each,
+                short_ids.ask_by_id(each, "session", session_id, each.api.session),
+            )
+        )
 
     # Instances
 
@@ -704,6 +715,19 @@ def _check_run(
 
 def _again(how: pickling.Recipe) -> QiskitRuntimeService:
     return pickling.again(how, QiskitRuntimeService)
+
+
+def _extras(
+    service: Service, session_id: str | None, optimization_level: int | None
+) -> dict[str, object]:
+    """Return our additions to a new job that its service knows."""
+    found: dict[str, object] = {}
+    process = processes.own_name()
+    if session_id and process and "holders" in service.features:
+        found["process"] = process
+    if optimization_level is not None and "transpile" in service.features:
+        found["optimization_level"] = optimization_level
+    return found
 
 
 def _forget_oldest(kept: dict[Any, Any], most: int) -> None:

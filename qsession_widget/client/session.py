@@ -43,14 +43,16 @@ from qsession_widget.errors import (
     ServiceUnavailableError,
     SessionClosedError,
 )
-from qsession_widget.support import forking, validation
+from qsession_widget.support import forking, validation, whereabouts
 from qsession_widget.support.duration import parse_duration
+from qsession_widget.wire import processes
 from qsession_widget.wire.documents import (
     SessionDocument,
     SessionExtrasDocument,
     known,
     required,
 )
+from qsession_widget.wire.fields import EXTRA
 from qsession_widget.wire.states import Mode, SessionState, session_status
 
 if TYPE_CHECKING:
@@ -203,6 +205,8 @@ class Session:
         session = super().__new__(cls)
         session._begin(meant, on_error, tags, name)
         session._service, found = session._service.find_session(session_id)
+        extras = found.qsession or SessionExtrasDocument()
+        session.name = session.name or extras.name or None
         mode = required(found.mode, "mode", f"GET /sessions/{session_id}")
         if mode != cls._MODE:
             hint = "Batch.from_id" if mode == Mode.BATCH else "Session.from_id"
@@ -593,12 +597,20 @@ class Session:
 
     def _created(self, device: Backend, seconds: int | None) -> SessionDocument:
         instance = service_of(device).active_account()["instance"]
+        about = {
+            "name": self.name,
+            "place": whereabouts.notebook_or_script(),
+            "process": processes.own_name(),
+        }
+        said = {key: value for key, value in about.items() if value}
+        tells = "holders" in device.service.features
         return device.service.api.create_session(
             {
                 "mode": self._MODE.value,
                 "backend": device.name,
                 **({"instance": instance} if instance else {}),
                 **({"max_ttl": seconds} if seconds else {}),
+                **({EXTRA: said} if tells else {}),
             },
             key=self.key,
         )

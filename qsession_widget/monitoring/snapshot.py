@@ -14,12 +14,14 @@ from qsession_widget.client.session_info import details_of
 from qsession_widget.monitoring.job_list import JobList
 from qsession_widget.monitoring.job_row import parse_time, seconds_of
 from qsession_widget.wire.documents import CacheDocument, SessionDocument
+from qsession_widget.wire.holders import ReadHolder
 from qsession_widget.wire.states import SessionState
 
 if TYPE_CHECKING:
     from msgspec import UnsetType
 
     from qsession_widget.wire.documents import (
+        HolderDocument,
         SessionExtrasDocument,
         SessionUsageDocument,
     )
@@ -117,6 +119,22 @@ class Holder:
     idle: bool = False
     until: datetime | None = None
     kernel_gone: bool = False
+
+    @classmethod
+    def read(cls, document: HolderDocument | UnsetType | None) -> Holder | None:
+        """Read `qsession.held_by` of a session's document; None if it waits for no session."""
+        if not document:
+            return None
+        found = ReadHolder(document)
+        return cls(
+            found.mine,
+            found.session_id,
+            found.name,
+            found.place,
+            found.idle,
+            found.until,
+            found.kernel_gone,
+        )
 
 
 NO_SESSION = SessionDocument(id="")

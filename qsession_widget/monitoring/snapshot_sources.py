@@ -14,7 +14,7 @@ from qsession_widget.errors import NotFoundError, QSessionError
 from qsession_widget.monitoring.job_list import JobTable
 from qsession_widget.monitoring.job_row import JobRow, parse_time
 from qsession_widget.monitoring.redaction import without_secrets
-from qsession_widget.monitoring.snapshot import CacheFigures, ServiceClock, UsageSplit
+from qsession_widget.monitoring.snapshot import CacheFigures, Holder, ServiceClock, UsageSplit
 from qsession_widget.wire.documents import JobExtrasDocument, SessionExtrasDocument, known, required
 from qsession_widget.wire.states import JobState, session_status
 
@@ -107,6 +107,9 @@ class Reader:
             usage=UsageSplit.read(extras.usage),
             cache=CacheFigures.read(extras.cache),
             policy=extras.policy or None,
+            name=extras.name or last.name,
+            holder=Holder.read(extras.held_by),
+            gives_way=extras.gives_way is True,
         )
 
     def _read(self, jobs: Iterable[JobDocument]) -> None:
@@ -177,10 +180,11 @@ class OnService(Reader):
             self._revision = found.revision
             self._estimates.learn(changed)
             seen = self._seen(last, found.session, changed)
-        elif self._clock is not None and self._clock.rate > 0:
+        elif self._clock is not None and self._clock.rate > 0 and not _waits(last):
             seen = replace(last, now=self._clock.now())
         else:
-            # A virtual clock advances without any change of the session.
+            # A virtual clock advances without any change of the session, and another session that
+            # it waits for changes without it.
             session = self._session.service.api.session(last.session_id or "")
             seen = self._seen(last, session, [])
         if self._estimates.due(seen):
@@ -360,6 +364,11 @@ class OwnJobs(Reader):
             if len(found) == len(wanted) or len(page) < PAGE:
                 break
         return [found[job_id] for job_id in reversed(found)]
+
+
+def _waits(snapshot: Snapshot) -> bool:
+    """Whether a session waits for the device, perhaps because another one has it."""
+    return not snapshot.count(JobState.RUNNING) and snapshot.count(JobState.QUEUED) > 0
 
 
 def _documents(session: Session, job_ids: Iterable[str]) -> Iterator[JobDocument]:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from qsession_widget.monitoring.job_row import parse_time
 from qsession_widget.panel.countdowns import idle_since
 from qsession_widget.panel.formatting import whole_duration
+from qsession_widget.wire import holders
 from qsession_widget.wire.documents import known
 from qsession_widget.wire.states import JobState, Mode, SessionState
 
@@ -74,6 +75,13 @@ def why(snapshot: Snapshot) -> Why | None:
         if rule.applies(evidence):
             return Why(rule.says(evidence), rule.fields, rule.document)
     return None
+
+
+def holder_parts(snapshot: Snapshot) -> tuple[Part, ...] | None:
+    """Return who has the device for which a session waits, in pieces of text and times."""
+    if snapshot.holder is None:
+        return None
+    return holders.holder_parts(snapshot.holder, snapshot.backend_name or "its backend")
 
 
 class Evidence:

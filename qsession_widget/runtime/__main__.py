@@ -127,6 +127,13 @@ def _parser(prog: str) -> argparse.ArgumentParser:
         default=defaults.stop_at_max_time,
         help="stop running jobs when their session reaches its maximum time (default: no)",
     )
+    order.add_argument(
+        "--yield-abandoned",
+        action=argparse.BooleanOptionalAction,
+        default=defaults.yield_abandoned,
+        help="let an idle session whose program has ended become inactive as soon as another job "
+        "waits for its backend (default: yes)",
+    )
     devices = parser.add_argument_group("backends", "What the runtime serves.")
     devices.add_argument(
         "--devices",

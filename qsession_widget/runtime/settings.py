@@ -63,6 +63,8 @@ class Settings:
             which stands still until it is advanced.
         policy: whether an active session has its backend to itself ("dedicated", as at IBM) or
             only goes first ("shared"); None is "shared" while the runtime has several owners.
+        yield_abandoned: whether an idle session whose programs have ended becomes inactive as soon
+            as another job waits for its backend (IBM: only after `interactive_seconds`).
         lanes: how many jobs of one backend may be in work at once, one of them on the device and
             the others before or after that (IBM: 5).
         hold_new_jobs_seconds: how long the request of a new job that can start at once is held for
@@ -101,6 +103,7 @@ class Settings:
     hold_quick_polls: bool = True
     clock: str = clock.REAL
     policy: Policy | None = None
+    yield_abandoned: bool = True
     lanes: int = 1
     hold_new_jobs_seconds: float = 0.05
     devices: tuple[str, ...] = ()

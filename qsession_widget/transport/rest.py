@@ -306,6 +306,11 @@ class RuntimeApi:
         """GET /qsession: name, version and features of a local runtime."""
         return self._json(f"/{EXTRA}")
 
+    def ids(self, kind: str, prefix: str) -> list[str]:
+        """GET /qsession/ids: the ids of sessions or jobs that begin so; not all if many do."""
+        found: list[str] = self._json(f"/{EXTRA}/ids", kind=kind, prefix=prefix)["ids"]
+        return found
+
     def watch(
         self, session_id: str, *, since: int = 0, wait_seconds: float = 0.0
     ) -> Watched | None:

@@ -101,8 +101,35 @@ class CacheDocument(Document):
     seconds_saved: Maybe[float] = UNSET
 
 
+class HolderDocument(Document):
+    """The session that has a backend to itself while others wait; whose it is, only its owner sees.
+
+    Attributes:
+        mine: whether it is the requester's own. Otherwise id, name and place are null.
+        place: the notebook or the script that opened it.
+        until: when it gives way if no more jobs come: an idle one becomes inactive, a running one
+            ends at its maximum time.
+        kernel_gone: whether the program that used it is known to have ended.
+    """
+
+    mine: Maybe[bool] = UNSET
+    session_id: Maybe[str | None] = UNSET
+    name: Maybe[str | None] = UNSET
+    place: Maybe[str | None] = UNSET
+    state: Maybe[Annotated[str, _one_of(["idle", "running"])]] = UNSET
+    until: Maybe[Instant | None] = UNSET
+    kernel_gone: Maybe[bool] = UNSET
+
+
 class SessionExtrasDocument(Document):
-    """The local runtime's additions to a session."""
+    """The local runtime's additions to a session.
+
+    Attributes:
+        name: by which its owner recognises it.
+        place: the notebook or the script that opened it.
+        gives_way: whether it gives up its backend early once its program has ended.
+        held_by: the session for which its queued jobs wait; null if they wait for none.
+    """
 
     now: Maybe[Instant] = UNSET
     rate: Maybe[float] = UNSET
@@ -113,6 +140,10 @@ class SessionExtrasDocument(Document):
     running: Maybe[Count] = UNSET
     usage: Maybe[SessionUsageDocument] = UNSET
     cache: Maybe[CacheDocument] = UNSET
+    name: Maybe[str | None] = UNSET
+    place: Maybe[str | None] = UNSET
+    gives_way: Maybe[bool] = UNSET
+    held_by: Maybe[HolderDocument | None] = UNSET
 
 
 class SessionDocument(Document):
@@ -185,6 +216,7 @@ class JobExtrasDocument(Document):
 
     Attributes:
         number: its place among all jobs in the order in which they came, for jobs of equal time.
+        held_by: the session for which it waits; null if it waits for none.
     """
 
     sometimes: ClassVar[frozenset[str]] = frozenset({"pubs", "number"})
@@ -198,6 +230,7 @@ class JobExtrasDocument(Document):
     attempts: Maybe[Count] = UNSET
     pubs: Maybe[Count] = UNSET
     number: Maybe[Count] = UNSET
+    held_by: Maybe[HolderDocument | None] = UNSET
 
 
 class JobDocument(Document):

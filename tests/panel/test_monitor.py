@@ -13,7 +13,10 @@ from qsession_widget.client import listings
 from qsession_widget.local import process
 from qsession_widget.monitoring.monitor import Monitor
 from qsession_widget.monitoring.snapshot import LinkState
+from qsession_widget.panel.explanation import holder_parts
+from qsession_widget.support import whereabouts
 from qsession_widget.wire.discovery import Discovery
+from qsession_widget.wire.states import JobState
 from tests.client.circuits import bell
 from tests.client.spy import requests_seen
 from tests.conftest import DEADLINE_SECONDS, eventually, running
@@ -385,3 +388,44 @@ def test_a_hidden_view_is_updated_less_and_less_often(
     assert rounds == sorted(rounds)
     assert (rounds[0], rounds[-1]) == (10, 60)
     session.close()
+
+
+def test_the_holder_is_seen_and_its_end_without_a_change_of_the_session(own_runtime: Path) -> None:
+    """What others do with the device changes nothing of the session that waits for it."""
+    assert own_runtime
+    first = Session(backend="fake_manila", name="first")
+    Sampler(mode=first).run(bell()).result()
+    second = Session(backend="fake_manila")
+    waiting = Sampler(mode=second).run(bell())
+    monitor, view = Monitor.of(second), View()
+    monitor.add(view)
+    eventually(lambda: monitor.snapshot.holder, "the holder")
+    holder = monitor.snapshot.holder
+    assert holder is not None
+    assert (holder.mine, holder.session_id, holder.name, holder.idle, holder.kernel_gone) == (
+        True,
+        first.session_id,
+        "first",
+        True,
+        False,
+    )
+    assert holder.until is not None
+    *words, until = holder_parts(monitor.snapshot) or ()
+    called = f"first {str(first.session_id)[:8]} ({whereabouts.notebook_or_script()})"
+    assert words == [f"fake_manila is held by your session {called}, idle, until "]
+    assert until == holder.until
+    # The holder runs a job: nothing of the waiting session changes.
+    eventually(lambda: view.snapshots[-1].holder == holder, "a second look")
+    Sampler(mode=first).run(bell()).result()
+    eventually(
+        lambda: (
+            monitor.snapshot.holder is not None and monitor.snapshot.holder.until != holder.until
+        ),
+        "a later end",
+    )
+    first.close()
+    waiting.result()
+    eventually(lambda: monitor.snapshot.count(JobState.COMPLETED), "the end of the job")
+    assert monitor.snapshot.holder is None
+    assert holder_parts(monitor.snapshot) is None
+    assert monitor.snapshot.gives_way

@@ -96,8 +96,8 @@ class Bench:
             "created_at": NOON,
             "session_id": session_id,
         }
-        params = fields.pop("params", COIN)
-        return await self.coordinator.submit(Job(**(given | fields)), params, None)
+        params, process = fields.pop("params", COIN), fields.pop("process", "")
+        return await self.coordinator.submit(Job(**(given | fields)), params, None, process)
 
     async def job(self, job_id: str, owner: str = "o") -> Job:
         found = await self.store.job(owner, job_id)

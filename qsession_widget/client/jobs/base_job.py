@@ -31,6 +31,7 @@ from qsession_widget.wire.documents import (
     known,
     read,
 )
+from qsession_widget.wire.holders import SHORT_ID, ReadHolder, holder_parts
 from qsession_widget.wire.states import FINAL_JOB_STATUS, JOB_STATUS
 
 if TYPE_CHECKING:
@@ -38,10 +39,13 @@ if TYPE_CHECKING:
 
     from qsession_widget.client.protocols import Service
     from qsession_widget.transport.rest import ReceivedJob
+    from qsession_widget.wire.holders import Holder
 
 _HELD_SECONDS = 25.0
 _AWAITED_HELD_SECONDS = 5.0
 """The same for an awaited job, whose task may be cancelled meanwhile."""
+_SILENT_SECONDS = 3.0
+"""How long it waits before it says what it waits for."""
 _FIRST_PAUSE_SECONDS = 0.1
 _LONGEST_PAUSE_SECONDS = 2.0
 _PAUSE_GROWTH = 1.5
@@ -138,9 +142,10 @@ class PolledJob(BasePrimitiveJob):  # type: ignore[misc] # qiskit has no types
         if callback is not None:
             longest_held = interval or _LONGEST_PAUSE_SECONDS
         left = longest_held if timeout is None else timeout
-        asked = False
+        asked = told = False
+        shortly = min(longest_held, _SILENT_SECONDS)
         while not (self._over() or (called_off is not None and called_off.is_set())):
-            held = min(left, longest_held)
+            held = min(left, longest_held if asked else shortly)
             if callback is not None:
                 callback(self._job_id, job_status(self.document), self)
             if self._service.known_to_offer("outcome"):
@@ -155,6 +160,8 @@ class PolledJob(BasePrimitiveJob):  # type: ignore[misc] # qiskit has no types
             # The first request starts a local runtime if none runs. Later ones only wait: a runtime
             # that was stopped meanwhile stays stopped.
             asked = True
+            if held >= _SILENT_SECONDS and not told:
+                told = self._patiently(unattended()(self._say_who_holds), deadline)
             if self._over() or self._patiently(unattended()(self._ended_unheard_of), deadline):
                 return
             left = longest_held if deadline is None else deadline - time.monotonic()
@@ -168,6 +175,24 @@ class PolledJob(BasePrimitiveJob):  # type: ignore[misc] # qiskit has no types
                 self._service.api.transport.pause(min(pause, left))
                 if interval is None:
                     pause = min(pause * _PAUSE_GROWTH, _LONGEST_PAUSE_SECONDS)
+
+    def _say_who_holds(self) -> bool:
+        """Log one line if it waits for a session that holds its backend; return whether it did.
+
+        Without it, waiting for one's own idle session of before looks like a fault.
+        """
+        if self._over() or not self._service.known_to_offer("holders"):
+            return False
+        document = self._extras().held_by
+        if not document:
+            return False
+        found = ReadHolder(document)
+        parts = holder_parts(found, self.document.backend or "its backend")
+        words = "".join(
+            part if isinstance(part, str) else f"{part.astimezone():%H:%M:%S}" for part in parts
+        )
+        logger.warning("Job %s waits: %s.%s", self._job_id, words, _what_to_do(found))
+        return True
 
     def _patiently(self, ask: Callable[[], _T], deadline: float | None) -> _T:
         """Retry a request until it is answered: the job goes on while the service is unreachable.
@@ -335,6 +360,13 @@ class PolledJob(BasePrimitiveJob):  # type: ignore[misc] # qiskit has no types
     def _held_until_over(self, called_off: threading.Event) -> None:
         with async_wait.held.given_back():
             self._wait(None, longest_held=_AWAITED_HELD_SECONDS, called_off=called_off)
+
+
+def _what_to_do(holder: Holder) -> str:
+    if not holder.mine:
+        return ""
+    short = (holder.session_id or "")[:SHORT_ID]
+    return f" To have it at once: Session.from_id({short!r}).close(), or `qsession close {short}`."
 
 
 def _interval(poll_interval: float | None, wait: float | None) -> float | None:

@@ -60,6 +60,9 @@ class NewSession:
     Attributes:
         interactive_seconds: how long it may idle; None is the limit of its mode.
         active_seconds: longest stretch of activity; None is `max_seconds`.
+        name: by which its owner recognises it; empty if it has none.
+        place: the notebook or the script that opens it; likewise.
+        process: the process that opens it; likewise.
     """
 
     owner: str
@@ -68,6 +71,9 @@ class NewSession:
     max_seconds: int
     interactive_seconds: int | None = None
     active_seconds: int | None = None
+    name: str = ""
+    place: str = ""
+    process: str = ""
 
     def made(self, session: Session) -> bool:
         """Whether a session may be the result of this request."""
@@ -155,7 +161,7 @@ class Admission:
         if not self._is_known(session.owner):
             self._transitions.apply(lifecycle.cancel(session, self._state.now))
 
-    async def submit(self, job: Job, params: str, key: str | None) -> str:
+    async def submit(self, job: Job, params: str, key: str | None, process: str = "") -> str:
         """Admit a job; returns its id once it is on disk.
 
         A job that can start at once does so while it is on its way to the disk; no client sees it
@@ -165,6 +171,7 @@ class Admission:
             job: the job as requested; it gets its id and its time here.
             params: JSON text of its payload.
             key: the request's idempotency key.
+            process: the process that sends it (`wire/processes`); empty if it is not known.
 
         Raises:
             lifecycle.NotAcceptingJobsError: the job's session accepts no more jobs.
@@ -193,7 +200,7 @@ class Admission:
             self._check_owner(job.owner)
             self._check_pending(job.owner)
             before = self._session_for(job)
-            session = None if before is None else lifecycle.submit(before)
+            session = None if before is None else lifecycle.submit(before, process)
             new = replace(
                 job, id=_new_job_id(), created_at=state.now, revision=state.next_revision()
             )
@@ -294,6 +301,9 @@ class Admission:
             active_seconds=wanted.max_seconds if active is None else active,
             first_job_seconds=self._state.settings.first_job_seconds,
             created_at=self._state.now,
+            name=wanted.name,
+            place=wanted.place,
+            processes=(wanted.process,) if wanted.process else (),
             revision=self._state.next_revision(),
         )
 

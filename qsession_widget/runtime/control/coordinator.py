@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import logging
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
+from qsession_widget.runtime.control.abandonment import Abandonment, is_abandoned
 from qsession_widget.runtime.control.admission import KEYS, Admission
 from qsession_widget.runtime.control.device_arbiter import DeviceArbiter
 from qsession_widget.runtime.control.dispatcher import Dispatcher, safely
@@ -46,6 +47,20 @@ log = logging.getLogger(__name__)
 CANCELLED_BY_USER_REASON = "Cancelled by its user."
 
 
+class Holder(NamedTuple):
+    """A session that has a backend to itself, for which jobs of others wait.
+
+    Attributes:
+        session: the session.
+        until: when its time ends if nothing else happens; None if that is not known.
+        abandoned: whether the programs that use it have ended.
+    """
+
+    session: Session
+    until: datetime | None
+    abandoned: bool
+
+
 class Coordinator:
     """The sessions and jobs of a runtime."""
 
@@ -77,6 +92,7 @@ class Coordinator:
         )
         self._admission = Admission(state, self._transitions, self._dispatcher, is_known)
         self._ticker = Ticker(state, self._transitions, self._dispatcher)
+        self._abandonment = Abandonment(state, self._transitions, self._scheduler)
 
     @property
     def notifier(self) -> Notifier:
@@ -137,6 +153,7 @@ class Coordinator:
         which a runtime died.
         """
         self._ticker.stop()
+        self._abandonment.stop()
         self.notifier.close()
         self._pool.stop()
         for job in self._state.jobs(state=JobState.RUNNING):
@@ -148,9 +165,9 @@ class Coordinator:
         """Open a session; returns its id once it is on disk. See `Admission.create_session`."""
         return await self._admission.create_session(wanted, key)
 
-    async def submit(self, job: Job, params: str, key: str | None) -> str:
+    async def submit(self, job: Job, params: str, key: str | None, process: str = "") -> str:
         """Admit a job; returns its id once it is on disk. See `Admission.submit`."""
-        return await self._admission.submit(job, params, key)
+        return await self._admission.submit(job, params, key, process)
 
     async def close_session(self, session_id: str) -> None:
         """Accept no more jobs in a session. Does nothing to a closed session."""
@@ -224,6 +241,24 @@ class Coordinator:
         """Estimate when a queued job starts; None where there is no basis for that."""
         return self._scheduler.estimate(job_id, self.now)
 
+    def holder(self, backend: str, session_id: str | None) -> Holder | None:
+        """Return the session for which jobs of a backend wait.
+
+        Args:
+            backend: the backend.
+            session_id: the session of these jobs, which does not hold itself up; None if they have
+                none.
+        """
+        found = self._scheduler.holder(backend)
+        session = None if found in {None, session_id} else self._transitions.current(found or "")
+        if session is None:
+            return None
+        return Holder(session, lifecycle.gives_way_at(session), is_abandoned(session))
+
+    def gives_way(self, session: Session) -> bool:
+        """Whether a session gives up its backend early once its programs have ended."""
+        return self._state.settings.yield_abandoned and bool(session.processes)
+
     def sessions(self, owner: str | None = None) -> list[Session]:
         """Return the sessions that are not closed: an owner's, or all."""
         return self._state.sessions(owner)
@@ -268,6 +303,7 @@ class Coordinator:
 
     def _look(self) -> None:
         self._scheduler.shared = self.policy == "shared"
+        safely(self._abandonment.look)
         self._ticker.look()
 
     def _on_event(self, job_id: str, event: Event) -> None:

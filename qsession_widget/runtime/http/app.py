@@ -39,6 +39,7 @@ from qsession_widget.runtime.http.routes.backends import BackendRoutes
 from qsession_widget.runtime.http.routes.clock import ClockRoutes
 from qsession_widget.runtime.http.routes.gc import CollectionRoutes
 from qsession_widget.runtime.http.routes.ibm_cloud import IbmCloudRoutes
+from qsession_widget.runtime.http.routes.ids import IdRoutes
 from qsession_widget.runtime.http.routes.jobs import JobRoutes
 from qsession_widget.runtime.http.routes.proof import ProofRoutes
 from qsession_widget.runtime.http.routes.results import ResultRoutes
@@ -108,6 +109,7 @@ def create_app(
     routes = [
         # Starlette tries them in turn: those that are requested most come first.
         *results.routes(),
+        *IdRoutes(store).routes(),
         *WatchRoutes(clock, store, coordinator, serializer, removed).routes(),
         *JobRoutes(
             settings, clock, store, coordinator, resources, serializer, removed, acts, large

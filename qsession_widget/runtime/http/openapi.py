@@ -19,11 +19,12 @@ from qsession_widget.runtime.http.parsing import MAX_OPTIMIZATION_LEVEL
 from qsession_widget.runtime.http.responses import JsonAnswer
 from qsession_widget.runtime.http.routes.clock import LONGEST_ADVANCE_SECONDS
 from qsession_widget.runtime.http.routes.ibm_cloud import PLAN_ID
+from qsession_widget.runtime.http.routes.ids import KINDS
 from qsession_widget.runtime.http.routes.users import NAME_PATTERN
 from qsession_widget.runtime.http.unsupported import LOG_LEVELS
 from qsession_widget.runtime.store.retention import MOST_DAYS
 from qsession_widget.runtime.store.workloads import JOB
-from qsession_widget.wire import proof
+from qsession_widget.wire import processes, proof
 from qsession_widget.wire.documents import (
     LARGEST,
     WORKLOAD_MODES,
@@ -55,6 +56,11 @@ FILTER: Schema = {"type": "string", "maxLength": bounds.NAME.most}
 SEARCH: Schema = {"type": "string", "maxLength": bounds.SEARCH.most}
 KEY: Schema = {"type": "string", "maxLength": bounds.KEY.most}
 CURSOR: Schema = {"type": "string", "pattern": "^[0-9]{1,15}$"}
+PROCESS: Schema = {
+    "type": "string",
+    "maxLength": processes.LONGEST_NAME,
+    "pattern": f"^(?:{processes.PATTERN})$",
+}
 NUMBER: Schema = {"type": "number"}
 FROM_ZERO: Schema = {"type": "integer", "minimum": 0}
 COUNT: Schema = {"type": "integer", "minimum": 0, "maximum": LARGEST}
@@ -277,6 +283,7 @@ OPERATIONS: dict[tuple[str, str], Operation] = {
                 "max_ttl": {"$ref": MAX_TTL},
                 "interactive_ttl": SECONDS,
                 "active_ttl": SECONDS,
+                "qsession": _object({}, {"name": NAME, "place": NAME, "process": PROCESS}),
             },
         ),
         keyed=True,
@@ -305,7 +312,8 @@ OPERATIONS: dict[tuple[str, str], Operation] = {
                             "type": "integer",
                             "minimum": 0,
                             "maximum": MAX_OPTIMIZATION_LEVEL,
-                        }
+                        },
+                        "process": PROCESS,
                     },
                 ),
             },
@@ -341,6 +349,11 @@ OPERATIONS: dict[tuple[str, str], Operation] = {
     ("GET", "/jobs/{job_id}/metrics"): Operation(_ref("JobMetrics"), refuses=_NOT_FOUND),
     ("PUT", "/jobs/{job_id}/tags"): Operation(
         status=204, takes=_object({"tags": TAGS}), refuses=(400, 404, 413)
+    ),
+    ("GET", "/qsession/ids"): Operation(
+        _object({"ids": TEXTS}),
+        query={"kind": _one_of(KINDS), "prefix": FILTER},
+        refuses=(400,),
     ),
     ("GET", "/qsession"): Operation(_object({"name": TEXT, "version": TEXT, "features": TEXTS})),
     ("GET", PATH): Operation(ANYTHING),

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from qsession_widget.runtime import bounds
 from qsession_widget.runtime.http import errors
 from qsession_widget.runtime.http import job_body as job_body_reader
+from qsession_widget.wire import processes
 from qsession_widget.wire.documents import LARGEST
 from qsession_widget.wire.fields import EXTRA, IDEMPOTENCY_KEY
 
@@ -189,13 +190,28 @@ def optional_seconds(body: dict[str, Any], name: str) -> int | None:
     return value
 
 
-def optimization_level(body: dict[str, Any]) -> int:
-    """Parse our own addition to a job: the level at which bare circuits are transpiled."""
+def extras(body: dict[str, Any]) -> dict[str, Any]:
+    """Parse our own additions to a job or a session."""
     extra = body.get(EXTRA, {})
     if not isinstance(extra, dict):
         raise errors.bad_request(
-            f"{EXTRA} is {extra!r:.80}.", "It has to be an object, such as with optimization_level."
+            f"{EXTRA} is {extra!r:.80}.", "It has to be an object, such as with process."
         )
+    return extra
+
+
+def process(extra: dict[str, Any]) -> str:
+    """Parse the name of the process that sends a request; empty if it is not given."""
+    name = optional_text(extra, "process") or ""
+    if name and not processes.is_name(name):
+        raise errors.bad_request(
+            f"process is {name!r:.80}.", "It has to name a machine, a process and its start."
+        )
+    return name
+
+
+def optimization_level(extra: dict[str, Any]) -> int:
+    """Parse the level at which bare circuits are transpiled."""
     level = extra.get("optimization_level", 1)
     if type(level) is not int or not 0 <= level <= MAX_OPTIMIZATION_LEVEL:
         raise errors.bad_request(

@@ -13,6 +13,7 @@ from msgspec import UNSET, UnsetType
 from qsession_widget.wire.documents import (
     CacheDocument,
     EstimateDocument,
+    HolderDocument,
     JobDocument,
     JobExtrasDocument,
     JobMetricsDocument,
@@ -32,7 +33,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from qsession_widget.runtime.clock import Clock
-    from qsession_widget.runtime.control.coordinator import Coordinator
+    from qsession_widget.runtime.control.coordinator import Coordinator, Holder
     from qsession_widget.runtime.device_catalog import Device
     from qsession_widget.runtime.model.job import Job
     from qsession_widget.runtime.model.lifecycle import Session
@@ -66,28 +67,40 @@ class Serializer:
 
     def session(self, session: Session) -> SessionDocument:
         """Build the document of a session."""
+        waits = session.queued and not session.running
         return session_document(
             session,
             now=self.clock.now(),
             rate=self.clock.rate,
             policy=self.coordinator.policy,
+            gives_way=self.coordinator.gives_way(session),
+            holder=self.coordinator.holder(session.backend, session.id) if waits else None,
         )
 
     def jobs(self, jobs: Sequence[Job]) -> list[JobDocument]:
         """Build the documents of jobs, with their places in the queue."""
         positions = self.coordinator.queue_positions(jobs)
+        waiting = {(job.backend, job.session_id) for job in jobs if job.id in positions}
+        holders = {place: self.coordinator.holder(*place) for place in waiting}
         return [
             job_document(
                 job,
                 queue_position=positions.get(job.id),
                 estimate=self.coordinator.estimate(job.id) if job.id in positions else None,
+                holder=holders[job.backend, job.session_id] if job.id in positions else None,
             )
             for job in jobs
         ]
 
 
 def session_document(
-    session: Session, *, now: datetime, rate: float, policy: Policy
+    session: Session,
+    *,
+    now: datetime,
+    rate: float,
+    policy: Policy,
+    gives_way: bool = False,
+    holder: Holder | None = None,
 ) -> SessionDocument:
     """Build the document of a session, with our own additions under one key."""
     return SessionDocument(
@@ -129,12 +142,37 @@ def session_document(
                 misses=session.cache_misses,
                 seconds_saved=round(session.cache_seconds_saved, 6),
             ),
+            name=session.name or None,
+            place=session.place or None,
+            gives_way=gives_way,
+            held_by=holder_document(holder, session.owner),
         ),
     )
 
 
+def holder_document(holder: Holder | None, owner: str) -> HolderDocument | None:
+    """Build the document of a session for which a user's jobs wait."""
+    if holder is None:
+        return None
+    session = holder.session
+    mine = session.owner == owner
+    return HolderDocument(
+        mine=mine,
+        session_id=session.id if mine else None,
+        name=(session.name or None) if mine else None,
+        place=(session.place or None) if mine else None,
+        state="idle" if session.idles else "running",
+        until=instant_or_none(holder.until),
+        kernel_gone=holder.abandoned,
+    )
+
+
 def job_document(
-    job: Job, *, queue_position: int | None, estimate: StartEstimate | None
+    job: Job,
+    *,
+    queue_position: int | None,
+    estimate: StartEstimate | None,
+    holder: Holder | None = None,
 ) -> JobDocument:
     """Build the document of a job without `params`."""
     return JobDocument(
@@ -163,6 +201,7 @@ def job_document(
             attempts=job.attempts,
             pubs=sent(job.pubs),
             number=job.number or UNSET,
+            held_by=holder_document(holder, job.owner),
         ),
         session_id=sent(job.session_id),
         cost=sent(job.cost_seconds),

@@ -23,8 +23,13 @@ if TYPE_CHECKING:
 MAX_TIME_REASON = "The session reached its maximum time while this job was queued."
 STOPPED_REASON = "The session reached its maximum time while this job was running."
 CANCELLED_BY_USER = "cancelled by its user"
+ABANDONED_REASON = "the program that used it had ended, and another job waited for its backend"
 CANCELLED_REASON = "The session was cancelled before this job started."
 QUEUE_CANCELLED_REASON = "The session's queued jobs were cancelled."
+
+
+MOST_PROCESSES = 16
+"""How many of the processes that use a session are remembered."""
 
 
 class Session(msgspec.Struct, frozen=True, gc=False):
@@ -51,6 +56,9 @@ class Session(msgspec.Struct, frozen=True, gc=False):
         cache_hits: how often its jobs found something in their worker's caches.
         cache_misses: how often they did not.
         cache_seconds_saved: time that it had taken to make what was found.
+        name: by which its owner recognises it; empty if it has none.
+        place: the notebook or the script that opened it; likewise.
+        processes: those that use it (`wire/processes`), as far as they said so.
     """
 
     id: str
@@ -84,12 +92,20 @@ class Session(msgspec.Struct, frozen=True, gc=False):
     cache_hits: int = 0
     cache_misses: int = 0
     cache_seconds_saved: float = 0.0
+    name: str = ""
+    place: str = ""
+    processes: tuple[str, ...] = ()
     revision: int = 0
 
     @property
     def holds_device(self) -> bool:
         """Whether only its own jobs may start on its backend (IBM: dedicated mode)."""
         return self.mode is Mode.DEDICATED and self.state in _ACTIVE
+
+    @property
+    def idles(self) -> bool:
+        """Whether it is active, with nothing queued or running."""
+        return self.state is SessionState.ACTIVE and self.idle_since is not None
 
     @property
     def prioritised(self) -> bool:
@@ -142,15 +158,35 @@ def create(session: Session) -> Session:
     return replace(session, transitions=(first,), idle_since=session.created_at)
 
 
-def submit(session: Session) -> Session:
+def submit(session: Session, process: str = "") -> Session:
     """Return the session with one more queued job.
+
+    Args:
+        session: the session.
+        process: the process that sent the job; empty if it is not known.
 
     Raises:
         NotAcceptingJobsError: the session accepts no more jobs.
     """
     if not session.accepting_jobs:
         raise NotAcceptingJobsError(session.id)
-    return replace(session, queued=session.queued + 1, idle_since=None)
+    session = replace(session, queued=session.queued + 1, idle_since=None)
+    if not process or process in session.processes:
+        return session
+    # The first ones and the latest: a pool of workers that come and go must not crowd them out.
+    kept = session.processes[: MOST_PROCESSES - 1]
+    return replace(session, processes=(*kept, process))
+
+
+def give_up_device(session: Session, now: datetime) -> Session:
+    """Make an idle session inactive before its time, since no program uses it any more.
+
+    Raises:
+        InvalidTransitionError: it is not idle.
+    """
+    if not session.idles:
+        raise InvalidTransitionError(f"session {session.id} is not idle ({session.state})")
+    return _enter(session, SessionState.INACTIVE, now, ABANDONED_REASON)
 
 
 def start(session: Session, now: datetime) -> Session:
@@ -295,6 +331,14 @@ def cancel(session: Session, now: datetime) -> Step:
 def next_deadline(session: Session) -> datetime | None:
     """Return when `tick` is due next if nothing else happens; None if no timer is running."""
     return min((when for when, _ in _deadlines(session)), default=None)
+
+
+def gives_way_at(session: Session) -> datetime | None:
+    """Return when a session that has its backend to itself gives way, if no more jobs come.
+
+    A session with jobs goes on after they end, so it only has a latest time.
+    """
+    return next_deadline(session) if session.idles else max_time_end(session)
 
 
 def is_past_max_time(session: Session, now: datetime) -> bool:

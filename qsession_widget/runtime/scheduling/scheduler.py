@@ -291,6 +291,17 @@ class Scheduler:
             return None
         return next(iter(known.holders), None)
 
+    def contested(self) -> list[str]:
+        """Return the sessions that have a device to themselves for which other jobs wait."""
+        if self._shared:
+            return []
+        return [
+            session_id
+            for device in self._devices.values()
+            for session_id, group in device.holders.items()
+            if sum(line.count for line in device.lines) > len(group.waiting)
+        ]
+
     def used_seconds(self, owner: str) -> float:
         """Return an owner's usage of the last 28 days."""
         return self._usage.of(owner) / 1e6

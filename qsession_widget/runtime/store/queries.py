@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
@@ -90,6 +91,7 @@ def _session_from(row: Mapping[str, Any] | RowMapping) -> Session:
         "mode": Mode(row["mode"]),
         "state": SessionState(row["state"]),
         "transitions": transitions,
+        "processes": tuple(row["processes"]),
     }
     return Session(**{**row, **read})
 
@@ -134,6 +136,19 @@ def id_by_key(connection: Connection, table: Table, owner: str, key: str) -> str
         select(table.c.id).where(table.c.owner == owner).where(table.c.idempotency_key == key)
     )
     return connection.execute(statement).scalar_one_or_none()
+
+
+def ids(connection: Connection, owner: str, kind: str, prefix: str, most: int) -> list[str]:
+    """Return the ids of an owner's sessions or jobs that begin with a text, in order."""
+    table = schema.sessions if kind == "session" else schema.jobs
+    statement = (
+        select(table.c.id)
+        .where(table.c.id >= prefix, table.c.id < prefix + chr(sys.maxunicode))
+        .where(table.c.owner == owner)
+        .order_by(table.c.id)
+        .limit(most)
+    )
+    return list(connection.execute(statement).scalars())
 
 
 def params(connection: Connection, job_id: str) -> str | None:

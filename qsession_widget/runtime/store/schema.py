@@ -87,6 +87,9 @@ sessions = Table(
     Column("cache_hits", Integer, nullable=False, server_default="0"),
     Column("cache_misses", Integer, nullable=False, server_default="0"),
     Column("cache_seconds_saved", Float, nullable=False, server_default="0"),
+    Column("name", String, nullable=False, server_default=""),
+    Column("place", String, nullable=False, server_default=""),
+    Column("processes", JSON, nullable=False, server_default="[]"),
     Column("revision", Integer, nullable=False),
     UniqueConstraint("owner", "idempotency_key"),
 )

@@ -201,6 +201,8 @@ _FIXED = {
     "owner",
     "idempotency_key",
     "backend",
+    "name",
+    "place",
     "program_id",
     "session_id",
     "mode",

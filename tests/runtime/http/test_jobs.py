@@ -47,7 +47,8 @@ def test_an_unknown_program_is_named_with_those_that_exist(server: Server) -> No
         ({"private": "yes"}, "private is 'yes'"),
         ({"private": 1}, "private"),
         ({"qsession": {"optimization_level": 9}}, "optimization_level"),
-        ({"qsession": 3}, "optimization_level"),
+        ({"qsession": {"process": "7"}}, "process is '7'. It has to name a machine"),
+        ({"qsession": 3}, "qsession is 3. It has to be an object"),
     ],
 )
 def test_invalid_jobs_are_refused(server: Server, change: dict[str, Any], named: str) -> None:

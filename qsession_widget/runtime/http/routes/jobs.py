@@ -109,6 +109,8 @@ class JobRoutes:
                 f"{device.name} has the calibration that was recorded, and no other: send none.",
             )
         unsupported.check(body)
+        extra = parsing.extras(body)
+        process = parsing.process(extra)
         job = Job(
             id="",
             owner=parsing.owner(request),
@@ -117,7 +119,7 @@ class JobRoutes:
             created_at=self.clock.now(),
             session_id=await self._session_of(request, body, device),
             cost_seconds=parsing.optional_seconds(body, "cost"),
-            optimization_level=parsing.optimization_level(body),
+            optimization_level=parsing.optimization_level(extra),
             private=body.get("private") is True,
             image=parsing.optional_text(body, "runtime"),
             log_level=parsing.optional_text(body, "log_level", bounds.LOG_LEVEL),
@@ -128,7 +130,7 @@ class JobRoutes:
         # Only our own client sends a key, and it does not poll.
         held = key is None and not self.coordinator.queue_length(device.name)
         try:
-            job_id = await self.coordinator.submit(job, payload.text, key)
+            job_id = await self.coordinator.submit(job, payload.text, key, process)
         except NotAcceptingJobsError as error:
             raise errors.session_closed(str(error)) from error
         if held:

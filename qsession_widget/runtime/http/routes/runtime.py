@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from qsession_widget.runtime.device_catalog import Catalog
     from qsession_widget.runtime.settings import Settings
 
-FEATURES = ["interim", "outcome", "transpile", "wait", "watch"]
+FEATURES = ["holders", "ids", "interim", "outcome", "transpile", "wait", "watch"]
 """What the runtime can do beyond IBM's API, for its clients."""
 
 

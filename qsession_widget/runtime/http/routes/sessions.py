@@ -75,6 +75,7 @@ class SessionRoutes:
             )
         # There is only one instance; its name is checked like other names.
         parsing.optional_text(body, "instance")
+        extra = parsing.extras(body)
         max_seconds = self._max_seconds(body)
         idle_limit = self.settings.interactive_limit(Mode(mode))
         wanted = NewSession(
@@ -84,6 +85,9 @@ class SessionRoutes:
             max_seconds,
             parsing.seconds_up_to(body, "interactive_ttl", idle_limit),
             parsing.seconds_up_to(body, "active_ttl", max_seconds),
+            parsing.optional_text(extra, "name") or "",
+            parsing.optional_text(extra, "place") or "",
+            parsing.process(extra),
         )
         key = parsing.idempotency_key(request)
         session_id = await self.coordinator.create_session(wanted, key)

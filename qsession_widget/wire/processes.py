@@ -1,0 +1,79 @@
+"""Names of processes by which a runtime on the same machine sees that one has ended.
+
+A process id alone is used again by the system; with the time at which the process started it is
+not. Both come from Linux's `/proc`. Elsewhere, and from another machine or container, nothing is
+known of a process, and it counts as alive.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from functools import cache
+from pathlib import Path
+
+LONGEST_NAME = 128
+"""Characters of a name."""
+
+PATTERN = r"([0-9a-f-]{1,40}/[0-9]{1,20}):([0-9]{1,10}):([0-9]{1,20})"
+"""A name: the machine and its container, the process, and when it started."""
+
+_NAME = re.compile(PATTERN)
+_STATE, _STARTED = 0, 19
+"""Fields of `/proc/PID/stat` after the program's name (proc_pid_stat(5))."""
+_DEAD = frozenset({"Z", "X"})
+"""Ended; a parent that has not asked for its exit status keeps the entry."""
+
+
+def own_name() -> str | None:
+    """Return the name of this process; None where the system does not tell when it started."""
+    return _name_of(os.getpid())
+
+
+def is_name(text: str) -> bool:
+    """Whether a text has the form of a name."""
+    return len(text) <= LONGEST_NAME and _NAME.fullmatch(text) is not None
+
+
+def has_ended(name: str) -> bool:
+    """Whether a process is known to have ended: only of this machine can that be known."""
+    parts = _NAME.fullmatch(name)
+    if parts is None or parts[1] != _machine():
+        return False
+    pid, started = int(parts[2]), parts[3]
+    try:
+        # Signal 0 only asks. It finds processes whose entries in /proc are hidden from this user.
+        os.kill(pid, 0)
+    except (ProcessLookupError, OverflowError):
+        return True
+    except PermissionError:
+        pass
+    entry = _entry(pid)
+    return entry is not None and (entry[_STATE] in _DEAD or entry[_STARTED] != started)
+
+
+@cache
+def _name_of(pid: int) -> str | None:
+    machine, entry = _machine(), _entry(pid)
+    return None if machine is None or entry is None else f"{machine}:{pid}:{entry[_STARTED]}"
+
+
+@cache
+def _machine() -> str | None:
+    """Return a name of this start of this machine and of the container, where there is one."""
+    try:
+        boot = Path("/proc/sys/kernel/random/boot_id").read_text("ascii").strip()
+        return f"{boot}/{Path('/proc/self/ns/pid').stat().st_ino}"
+    except OSError:
+        return None
+
+
+def _entry(pid: int) -> list[str] | None:
+    """Return the fields that follow a process's program in `/proc`; None if there are none."""
+    try:
+        text = Path(f"/proc/{pid}/stat").read_text("utf-8", "replace")
+    except OSError:
+        return None
+    # The program's name is in parentheses, and may hold any character.
+    fields = text.rpartition(")")[2].split()
+    return fields if len(fields) > _STARTED else None

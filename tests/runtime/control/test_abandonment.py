@@ -1,0 +1,128 @@
+"""Devices of idle sessions whose programs have ended."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from qsession_widget.runtime.control.admission import NewSession
+from qsession_widget.runtime.model import lifecycle
+from qsession_widget.runtime.model.errors import InvalidTransitionError
+from qsession_widget.runtime.model.lifecycle import Session
+from qsession_widget.wire import processes
+from qsession_widget.wire.states import JobState, Mode, SessionState
+from tests.programs import Program
+from tests.runtime.bench import NOON, Bench, going, settles
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+
+@pytest.fixture
+def program() -> Iterator[Program]:
+    found = Program()
+    yield found
+    found.is_gone()
+
+
+async def idle_session(bench: Bench, *names: str) -> str:
+    """Return a session that is idle after a job, used by these processes."""
+    wanted = NewSession("o", "fake_manila", Mode.DEDICATED, 3_600, process=names[0])
+    session_id = await bench.coordinator.create_session(wanted, None)
+    for name in names:
+        await bench.ended(await bench.submits(session_id, process=name))
+    return session_id
+
+
+async def test_it_gives_its_device_to_the_first_who_waits(bench: Bench, program: Program) -> None:
+    session_id = await idle_session(bench, program.name)
+    program.is_gone()
+    await settles(lambda: not bench.coordinator._state.wake_up.requested)
+    session = await bench.session(session_id)
+    assert session.state is SessionState.ACTIVE, "as long as no job waits, nothing changes"
+    job = await bench.ended(await bench.submits())
+    assert job.state is JobState.COMPLETED
+    session = await bench.session(session_id)
+    assert (session.state, session.state_reason) == (
+        SessionState.INACTIVE,
+        lifecycle.ABANDONED_REASON,
+    )
+    assert session.accepting_jobs
+    again = await bench.ended(await bench.submits(session_id))
+    assert again.state is JobState.COMPLETED
+
+
+async def test_it_gives_way_as_well_if_the_program_ends_while_another_job_waits(
+    bench: Bench, program: Program
+) -> None:
+    session_id = await idle_session(bench, program.name)
+    waiting = await bench.submits()
+    assert (await bench.job(waiting)).state is JobState.QUEUED
+    assert (await bench.session(session_id)).state is SessionState.ACTIVE
+    program.is_gone()
+    assert (await bench.ended(waiting)).state is JobState.COMPLETED
+    assert (await bench.session(session_id)).state is SessionState.INACTIVE
+
+
+async def test_one_of_its_programs_that_lives_keeps_the_device(
+    bench: Bench, program: Program
+) -> None:
+    own = processes.own_name()
+    assert own is not None
+    session_id = await idle_session(bench, program.name, own)
+    program.is_gone()
+    waiting = await bench.submits()
+    looked = bench.coordinator._abandonment
+    first = looked._next
+    await settles(lambda: looked._next is not first)
+    assert (await bench.job(waiting)).state is JobState.QUEUED
+    assert (await bench.session(session_id)).state is SessionState.ACTIVE
+
+
+async def test_a_setting_keeps_the_device_until_its_time(tmp_path: Path, program: Program) -> None:
+    async with going(Bench(tmp_path, yield_abandoned=False)) as bench:
+        session_id = await idle_session(bench, program.name)
+        program.is_gone()
+        waiting = await bench.submits()
+        assert (await bench.job(waiting)).state is JobState.QUEUED
+        holder = bench.coordinator.holder("fake_manila", None)
+        assert holder is not None
+        assert (holder.session.id, holder.abandoned) == (session_id, True)
+        bench.clock.moves(seconds=60)
+        bench.coordinator._state.wake_up.request()
+        assert (await bench.ended(waiting)).state is JobState.COMPLETED
+
+
+async def test_the_processes_of_a_session_survive_a_restart(
+    tmp_path: Path, program: Program
+) -> None:
+    async with going(Bench(tmp_path)) as bench:
+        session_id = await idle_session(bench, program.name)
+    program.is_gone()
+    async with going(Bench(tmp_path)) as bench:
+        assert (await bench.session(session_id)).processes == (program.name,)
+        assert (await bench.ended(await bench.submits())).state is JobState.COMPLETED
+
+
+def test_only_an_idle_session_gives_up() -> None:
+    session = lifecycle.create(
+        Session("s", "o", "fake_manila", Mode.DEDICATED, 3_600, 60, 3_600, 1_800, NOON)
+    )
+    with pytest.raises(InvalidTransitionError, match="not idle"):
+        lifecycle.give_up_device(session, NOON)
+    busy = lifecycle.start(lifecycle.submit(session), NOON)
+    with pytest.raises(InvalidTransitionError, match="not idle"):
+        lifecycle.give_up_device(busy, NOON)
+
+
+def test_so_many_processes_are_remembered() -> None:
+    session = lifecycle.create(
+        Session("s", "o", "fake_manila", Mode.DEDICATED, 3_600, 60, 3_600, 1_800, NOON)
+    )
+    for number in range(40):
+        session = lifecycle.submit(session, f"a/1:{number}:1")
+    assert len(session.processes) == lifecycle.MOST_PROCESSES
+    assert session.processes[0] == "a/1:0:1"
+    assert session.processes[-1] == "a/1:39:1"
