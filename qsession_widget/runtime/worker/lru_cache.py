@@ -168,6 +168,13 @@ class Housekeeping:
         if not self._base:
             self._base = resident_bytes()
 
+    def count_as_base(self, act: Callable[[], None]) -> None:
+        """Do something, such as an import, whose memory belongs to no job."""
+        before = resident_bytes()
+        act()
+        if self._base:
+            self._base += max(0, resident_bytes() - before)
+
     def after_job(self, job_bytes: int) -> bool:
         """Bring the caches and the allocator's free memory back within the bound.
 

@@ -32,6 +32,9 @@ log = logging.getLogger(__name__)
 MAX_REASON_CHARACTERS = 2_000
 """Longest reason of a failure; Qiskit's messages may print whole arrays."""
 
+_IDLE_SECONDS = 0.5
+"""How long a worker that is ready for a session waits before it imports what executor jobs need."""
+
 _LAST = 20_000
 """How many characters of a traceback go into the log: the last ones, with the message."""
 
@@ -86,6 +89,8 @@ def main(pipe: Connection, lifeline: Connection) -> None:
             if "warm" in task:
                 _warm_up(task["warm"])
                 _send(pipe, {"kind": "warmed"})
+                if inbox.is_idle(_IDLE_SECONDS):
+                    house.count_as_base(_import_executor)
             elif "job_id" in task:
                 house.begin()
                 answer = _run(pipe, inbox, task)
@@ -117,6 +122,10 @@ class _Inbox:
     def next(self) -> dict[str, Any]:
         """Wait for the next message."""
         return self._waiting.popleft() if self._waiting else self._read()
+
+    def is_idle(self, seconds: float) -> bool:
+        """Wait for a message, and return whether none came."""
+        return not self._waiting and not self._pipe.poll(seconds)
 
     def check(self, job_id: str, seconds: float = 0.0) -> None:
         """Return after some time, unless the task is to stop before.
@@ -192,6 +201,17 @@ def _warm_up(device: str) -> None:
     except Exception:
         # The first job will fail in the same way, and tell its user.
         log.exception("a worker cannot get ready for %s", device)
+
+
+def _import_executor() -> None:
+    """Import what the jobs of client-side primitives need, which takes a fifth of a second."""
+    from qsession_widget.runtime.worker import official_package, programs  # noqa: PLC0415 - as above
+
+    try:
+        official_package.load(programs.EXECUTOR_MODULE)
+    except Exception:
+        # The first job will fail in the same way, and tell its user.
+        log.exception("a worker cannot import what executor jobs need")
 
 
 def _run(pipe: Connection, inbox: _Inbox, task: dict[str, Any]) -> dict[str, Any]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from qsession_widget.runtime.worker import primitives
+from qsession_widget.runtime.worker import official_package, primitives
 from qsession_widget.runtime.worker.limits import Limits
 from qsession_widget.wire.fields import EXECUTOR, NOISE_LEARNER
 
@@ -12,6 +12,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from qsession_widget.runtime.worker.outcome import Outcome
+
+EXECUTOR_MODULE = "qsession_widget.runtime.worker.executor_program"
+NOISE_LEARNER_MODULE = "qsession_widget.runtime.worker.noise_learner_program"
 
 
 def run(task: dict[str, Any], on_interim: Callable[[str], None]) -> Outcome:
@@ -26,15 +29,14 @@ def run(task: dict[str, Any], on_interim: Callable[[str], None]) -> Outcome:
     """
     device = task["device"] or task["backend"]
     limits = Limits(**task["limits"])
-    # These two use qiskit-ibm-runtime itself, which takes seconds to import.
+    found: Outcome
     if task["program_id"] == EXECUTOR:
-        from qsession_widget.runtime.worker import executor_program  # noqa: PLC0415 - only for jobs that run it
-
-        return executor_program.run(task["params"], device, limits)
+        found = official_package.load(EXECUTOR_MODULE).run(task["params"], device, limits)
+        return found
     if task["program_id"] == NOISE_LEARNER:
-        from qsession_widget.runtime.worker import noise_learner_program  # noqa: PLC0415 - only for jobs that run it
-
-        return noise_learner_program.run(task["params"], device, task["backend"], limits)
+        program = official_package.load(NOISE_LEARNER_MODULE)
+        found = program.run(task["params"], device, task["backend"], limits)
+        return found
     return primitives.run(
         task["program_id"],
         task["params"],

@@ -12,6 +12,7 @@ import threading
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import psutil
@@ -390,6 +391,27 @@ async def test_a_prepared_worker_has_fewer_cache_misses_in_its_first_task() -> N
         assert bench.executor.free == 2
         first = await misses(bench, "a", "told")
         assert 0 < first < await misses(bench, "b", "untold")
+
+
+def has_loaded(pid: int | None, library: str) -> bool:
+    return library in Path(f"/proc/{pid}/maps").read_text()
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux lists what a process has loaded")
+async def test_a_prepared_worker_imports_what_executor_jobs_need() -> None:
+    async with a_bench(1) as bench:
+        bench.executor.submit(task("a"))
+        await bench.end_of("a")
+        (worker,) = bench.executor._workers
+        assert worker._link is not None
+        pid = worker._link.process.pid
+        assert not has_loaded(pid, "pydantic_core")
+        bench.executor.warm("s", "fake_manila")
+        imported = partial(has_loaded, pid, "pydantic_core")
+        await asyncio.to_thread(eventually, imported, "the import")
+        bench.executor.submit(task("b", affinity="s"))
+        assert isinstance(await bench.end_of("b"), Done)
+        assert worker._link.process.pid == pid, "the worker goes on"
 
 
 async def test_tasks_stay_with_the_worker_that_prepared_their_session() -> None:
