@@ -47,13 +47,22 @@ class CircuitCache:
         def make() -> tuple[QuantumCircuit, Hashable]:
             circuit = codec.decode_circuit(text, oldest=codec.SERVICE_OLDEST_QPY_VERSION)
             check_numbers(circuit)
-            structure = _key_of(circuit)
-            return circuit, given if structure is None else _digest(repr(structure))
+            return circuit, self.key_of(circuit, text)
 
         given = _digest(text)
         known = self._decoded.get(given, make)
         self._keys[id(known[0])] = known
         return known[0]
+
+    def key_of(self, circuit: QuantumCircuit, text: str) -> Hashable:
+        """Return the key of a circuit that is not from `decode`.
+
+        Args:
+            circuit: the circuit.
+            text: stands for it if it has no structural key.
+        """
+        structure = _key_of(circuit)
+        return _digest(text if structure is None else repr(structure))
 
     def key(self, circuit: QuantumCircuit) -> Hashable | None:
         """Return a key that only circuits which behave the same share.

@@ -9,8 +9,7 @@ from __future__ import annotations
 import json
 import math
 import time
-from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from ibm_quantum_schemas.common import CompressedTensorModel, TensorModel
@@ -26,9 +25,10 @@ from qiskit_ibm_runtime.options_models.simulator import SimulatorOptions
 from qiskit_ibm_runtime.quantum_program.params_converters import QUANTUM_PROGRAM_PARAMS_CONVERTERS
 
 from qsession_widget.runtime.worker import measure_variants, progress
-from qsession_widget.runtime.worker.aer import Executable, Run
-from qsession_widget.runtime.worker.device import SimulatedDevice
+from qsession_widget.runtime.worker.aer import Run, execute
+from qsession_widget.runtime.worker.device import Runnable, SimulatedDevice, caches
 from qsession_widget.runtime.worker.inputs import seeds
+from qsession_widget.runtime.worker.inputs.batches import batches
 from qsession_widget.runtime.worker.limits import NO_LIMITS
 from qsession_widget.runtime.worker.outcome import Outcome, RejectedError
 from qsession_widget.runtime.worker.results import bit_arrays
@@ -36,12 +36,15 @@ from qsession_widget.wire import ignored_options
 from qsession_widget.wire.fields import CLASSIFIED, EXTRA
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
+    from datetime import datetime
 
+    from qiskit import QuantumCircuit
     from qiskit_ibm_runtime.options_models import ExecutorOptions
     from qiskit_ibm_runtime.quantum_program import QuantumProgram
     from samplomatic.quantum_program import CircuitItem, SamplexItem
 
+    from qsession_widget.runtime.worker.aer import Executable
     from qsession_widget.runtime.worker.limits import Limits
 
 RESULTS = {
@@ -73,35 +76,104 @@ def run(params: str, device_name: str, limits: Limits = NO_LIMITS) -> Outcome:
     inputs = json.loads(params)
     program, options = _read(inputs)
     device = SimulatedDevice(device_name, optimization_level=0, limits=limits)
-    circuits = [item.circuit for item in program.items]
-    for circuit in circuits:
-        device.check(circuit)
     device.check_shots(program.shots)
+    executables = [
+        _executable(circuit, device, text) for circuit, text in _circuits(inputs, program)
+    ]
     experimental = options.experimental or {}
     seed = seeds.checked("experimental.seed_simulator", experimental.get("seed_simulator"))
     supply, generator = seeds.Seeds(seed), np.random.default_rng(seed)
-    for item in program.items:
-        item.circuit = measure_variants.plain(item.circuit)
-    simulator = device.simulator(*(item.circuit for item in program.items))
-    progress.expect(len(circuits))
+    progress.expect(len(executables))
     began = time.perf_counter()
-    data, times = [], []
-    for item in program.items:
+    data: list[dict[str, Any]] = []
+    chunks: list[_Chunk] = []
+
+    def read(given: tuple[CircuitItem | SamplexItem, Executable]) -> _Drawn:
+        item, executable = given
         values, arrays = _drawn(item, generator)
         rows = _rounded(values).reshape(math.prod(item.shape), item.circuit.num_parameters)
-        started = datetime.now(UTC)
-        results = Executable([item.circuit], simulator).execute(
-            [Run(0, row) for row in rows.tolist()],
+        runs = [Run(0, row) for row in rows.tolist()]
+        return _Drawn(item, executable, arrays, runs, supply.take(len(runs)))
+
+    together = zip(program.items, executables, strict=True)
+    for batch in batches(together, read, alike=lambda _one, _other: True):
+        found = execute(
+            [(each.executable, each.runs) for each in batch],
             shots=program.shots,
-            seed=supply.take(len(rows)),
-            memory=True,
+            seed=batch[0].seed,
+            # Without a seed any order of the shots is as good as any other.
+            memory=seed is not None,
         )
-        times.append((started, datetime.now(UTC)))
-        read = bit_arrays.registers(item.circuit, results, item.shape, program.shots)
-        classified = {name: each.to_bool_array(order="little") for name, each in read.items()}
-        data.append({**arrays, **classified})
+        first = len(data)
+        data += [
+            _bits(each, results, program.shots) for each, results in zip(batch, found, strict=True)
+        ]
+        chunks.append(_Chunk(range(first, len(data)), *batch[0].executable.ran))
     busy_seconds = time.perf_counter() - began
-    return Outcome(_answer(inputs, program, data, times), busy_seconds)
+    return Outcome(_answer(inputs, program, data, chunks), busy_seconds)
+
+
+class _Drawn(NamedTuple):
+    """An item whose values are drawn.
+
+    Attributes:
+        item: as it was asked for.
+        executable: its circuit, ready for Aer.
+        arrays: what was drawn besides the values of parameters, by name.
+        runs: one for each element of the item.
+        seed: of the first run; None for no seed.
+    """
+
+    item: CircuitItem | SamplexItem
+    executable: Executable
+    arrays: dict[str, Any]
+    runs: list[Run]
+    seed: int | None
+
+
+class _Chunk(NamedTuple):
+    """Items that ran in one call, by their places, and when."""
+
+    items: range
+    start: datetime
+    stop: datetime
+
+
+def _bits(drawn: _Drawn, results: list[dict[str, Any]], shots: int) -> dict[str, Any]:
+    """Return the arrays of an item's result: what was drawn, and the bits of each register."""
+    item = drawn.item
+    read = bit_arrays.registers(item.circuit, results, item.shape, shots)
+    classified = {name: each.to_bool_array(order="little") for name, each in read.items()}
+    return {**drawn.arrays, **classified}
+
+
+def _circuits(
+    inputs: dict[str, Any], program: QuantumProgram
+) -> Iterator[tuple[QuantumCircuit, str]]:
+    """Yield each item's circuit, and a text that only equal circuits share."""
+    given = inputs["quantum_program"]
+    shared = json.dumps(given["circuits"]) if "circuits" in given else None
+    for place, (item, document) in enumerate(zip(program.items, given["items"], strict=True)):
+        text = json.dumps(document["circuit"]) if shared is None else f"{place} {shared}"
+        yield item.circuit, text
+
+
+def _executable(circuit: QuantumCircuit, device: SimulatedDevice, text: str) -> Executable:
+    """Return a circuit ready for Aer, from the caches if an equal one ran before.
+
+    Raises:
+        RejectedError: for a circuit that the device cannot run as it is.
+    """
+
+    def make() -> Runnable:
+        device.check(circuit)
+        in_order = list(range(circuit.num_parameters))
+        return Runnable(measure_variants.plain(circuit), key, in_order, transpiled=False)
+
+    # Templates of samplexes are built anew for each job, with another name and other parameters.
+    content = caches.circuits.key_of(circuit, text)
+    key = ("executor", device.name, content)
+    return device.executable(caches.runnables.get(key, make))
 
 
 def _read(inputs: dict[str, Any]) -> tuple[QuantumProgram, ExecutorOptions]:
@@ -159,7 +231,7 @@ def _answer(
     inputs: dict[str, Any],
     program: QuantumProgram,
     data: Sequence[dict[str, Any]],
-    times: Sequence[tuple[datetime, datetime]],
+    chunks: Sequence[_Chunk],
 ) -> str:
     """Return the encoded result in the schema in which the program came."""
     version, given = inputs["schema_version"], inputs["quantum_program"]
@@ -180,7 +252,7 @@ def _answer(
         {
             "schema_version": version,
             "data": items,
-            "metadata": {"chunk_timing": _timing(program, times)},
+            "metadata": {"chunk_timing": _timing(program, chunks)},
             "passthrough_data": given.get("passthrough_data"),
             "semantic_role": given.get("semantic_role"),
         }
@@ -191,22 +263,23 @@ def _answer(
     return json.dumps(document, separators=(",", ":"))
 
 
-def _timing(
-    program: QuantumProgram, times: Sequence[tuple[datetime, datetime]]
-) -> list[dict[str, Any]]:
-    """Return when the items ran: here each in a chunk of its own."""
+def _timing(program: QuantumProgram, chunks: Sequence[_Chunk]) -> list[dict[str, Any]]:
+    """Return when the items ran."""
     return [
         {
             "start": start.replace(tzinfo=None).isoformat(),
             "stop": stop.replace(tzinfo=None).isoformat(),
-            "parts": [
-                {
-                    "idx_item": index,
-                    "size": math.prod(item.shape),
-                    "permutation": list(range(len(item.shape))),
-                    "element_range": [0, math.prod(item.shape), 1],
-                }
-            ],
+            "parts": [_part(index, program.items[index].shape) for index in items],
         }
-        for index, (item, (start, stop)) in enumerate(zip(program.items, times, strict=True))
+        for items, start, stop in chunks
     ]
+
+
+def _part(index: int, shape: tuple[int, ...]) -> dict[str, Any]:
+    size = math.prod(shape)
+    return {
+        "idx_item": index,
+        "size": size,
+        "permutation": list(range(len(shape))),
+        "element_range": [0, size, 1],
+    }

@@ -18,8 +18,8 @@ from qiskit_ibm_runtime.quantum_program.params_converters import QUANTUM_PROGRAM
 from samplomatic import build
 from samplomatic.transpiler import generate_boxing_pass_manager
 
-from qsession_widget.runtime.worker import executor_program
-from qsession_widget.runtime.worker.device import SimulatedDevice
+from qsession_widget.runtime.worker import executor_program, lru_cache
+from qsession_widget.runtime.worker.device import SimulatedDevice, caches
 from qsession_widget.runtime.worker.outcome import RejectedError
 
 
@@ -110,6 +110,22 @@ def test_each_schema_of_the_official_client_is_answered_in_the_same_schema(versi
     assert [(part.idx_item, part.size) for part in second.parts] == [(1, 4)]
 
 
+def test_small_items_run_in_few_calls_and_share_their_time_span() -> None:
+    program = QuantumProgram(20)
+    for angle in np.linspace(0, np.pi, 12):
+        program.append_circuit_item(rotations(), circuit_arguments=np.array([[angle]] * 2))
+    text = executor_program.run(params(program), "aer_simulator").result
+    result = ExecutorResultDecoder.decode(text)
+    chunks = result.metadata.chunk_timing
+    assert len(chunks) < 12
+    parts = [(part.idx_item, part.size) for chunk in chunks for part in chunk.parts]
+    assert parts == [(place, 2) for place in range(12)]
+    ends = [moment for chunk in chunks for moment in (chunk.start, chunk.stop)]
+    assert ends == sorted(ends)
+    assert result[0]["meas"].all()
+    assert not result[11]["meas"].any()
+
+
 @pytest.mark.parametrize("device", ["aer_simulator", "fake_manila"])
 def test_a_seed_gives_what_ibms_own_simulation_gives(device: str) -> None:
     program = QuantumProgram(300)
@@ -119,6 +135,96 @@ def test_a_seed_gives_what_ibms_own_simulation_gives(device: str) -> None:
     expected = run_quantum_program(simulator, program, SimulatorOptions(seed_simulator=4))
     found = ExecutorResultDecoder.decode(text)[0]["meas"]
     assert np.array_equal(found, expected[0]["meas"])
+
+
+def twirled(shape: tuple[int, ...] = (8,)) -> QuantumProgram:
+    """Return a program of one samplex item, all of it built anew."""
+    boxed = generate_boxing_pass_manager(enable_gates=True, enable_measures=True).run(rotations())
+    template, samplex = build(boxed)
+    program = QuantumProgram(64)
+    program.append_samplex_item(
+        template,
+        samplex=samplex,
+        samplex_arguments={"parameter_values": np.array([0.7])},
+        shape=shape,
+    )
+    return program
+
+
+@pytest.mark.parametrize("device", ["aer_simulator", "fake_manila"])
+def test_a_seed_gives_what_ibms_own_simulation_gives_with_twirling(device: str) -> None:
+    program = twirled()
+    text = executor_program.run(params(program, seed_simulator=4), device).result
+    simulator = SimulatedDevice(device, 0).simulator(program.items[0].circuit)
+    expected = run_quantum_program(simulator, program, SimulatorOptions(seed_simulator=4))
+    found = ExecutorResultDecoder.decode(text)[0]
+    for name in ("meas", "measurement_flips.meas"):
+        assert np.array_equal(found[name], expected[0][name])
+
+
+def branching(flips: int) -> QuantumProgram:
+    """Return a program whose circuit has no structural key."""
+    circuit = QuantumCircuit(1, 1)
+    circuit.sx(0)
+    circuit.measure(0, 0)
+    with circuit.if_test((0, True)):
+        for _ in range(flips):
+            circuit.x(0)
+    circuit.measure(0, 0)
+    program = QuantumProgram(50)
+    program.append_circuit_item(circuit)
+    return program
+
+
+def again(*programs: QuantumProgram) -> list[dict[str, Any]]:
+    """Run programs one after the other; the last one must find everything in the caches."""
+    caches.forget_devices()
+    found = []
+    for program in programs:
+        lru_cache.start()
+        text = executor_program.run(params(program, seed_simulator=3), "fake_manila").result
+        arrays = dict(ExecutorResultDecoder.decode(text)[0])
+        found.append({name: each.tolist() for name, each in arrays.items()})
+    assert lru_cache.figures.misses == 0
+    assert lru_cache.figures.hits > 0
+    return found
+
+
+def test_a_template_that_is_built_again_runs_from_the_caches() -> None:
+    first, second = again(twirled(), twirled())
+    assert first == second
+
+
+def test_a_circuit_without_a_structural_key_is_known_by_its_text() -> None:
+    program = branching(1)
+    first, second = again(program, program)
+    assert first == second
+
+
+def test_programs_that_differ_share_nothing() -> None:
+    texts = [params(branching(flips), seed_simulator=1) for flips in (0, 1, 0, 1)]
+    bits = [
+        ExecutorResultDecoder.decode(executor_program.run(each, "aer_simulator").result)[0]["c"]
+        for each in texts
+    ]
+    assert bits[0].any()
+    assert not bits[1].any()
+    assert np.array_equal(bits[0], bits[2])
+    assert np.array_equal(bits[1], bits[3])
+
+
+def test_what_was_refused_is_refused_again() -> None:
+    program = QuantumProgram(10)
+    circuit = QuantumCircuit(2)
+    circuit.swap(0, 1)
+    circuit.measure_all()
+    program.append_circuit_item(circuit)
+    for device in ("aer_simulator", "fake_manila", "fake_manila"):
+        if device == "aer_simulator":
+            executor_program.run(params(program), device)
+        else:
+            with pytest.raises(RejectedError, match="not in the instruction set of fake_manila"):
+                executor_program.run(params(program), device)
 
 
 def test_equal_items_are_different_samples_with_and_without_a_seed() -> None:
