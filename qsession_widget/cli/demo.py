@@ -80,8 +80,8 @@ def run(*, headless: bool, jupyter: Sequence[str] = ()) -> int:
 def show_session(console: Console) -> None:
     """Run a Bell circuit and a small VQE loop in a session, and draw the session meanwhile."""
     # Qiskit takes a second to import; the first line should be on the screen before that.
-    from qsession_widget.client.session import Session  # noqa: PLC0415 - not needed for --help
-    from qsession_widget.panel.terminal import live  # noqa: PLC0415 - not needed for --help
+    from qsession_widget.client.session import Session
+    from qsession_widget.panel.terminal import live
 
     with Session(backend=BACKEND, max_time="30m") as session, live(session, console) as view:
         view.say("A Bell circuit, measured 4096 times with the device's noise ...")
@@ -99,9 +99,9 @@ def show_session(console: Console) -> None:
 
 def bell_counts(session: Session) -> dict[str, int]:
     """Return the counts of a Bell circuit."""
-    from qiskit import QuantumCircuit  # noqa: PLC0415 - not needed for --help
+    from qiskit import QuantumCircuit
 
-    from qsession_widget.client.primitives import Sampler  # noqa: PLC0415 - not needed for --help
+    from qsession_widget.client.primitives import Sampler
 
     circuit = QuantumCircuit(2, name="bell")
     circuit.h(0)
@@ -114,11 +114,11 @@ def bell_counts(session: Session) -> dict[str, int]:
 
 def vqe_energy(session: Session, on_step: Callable[[int, float], None]) -> float:
     """Minimise the energy of the hydrogen molecule (two qubits, 0.735 angstrom)."""
-    from qiskit.circuit.library import efficient_su2  # noqa: PLC0415 - not needed for --help
-    from qiskit.quantum_info import SparsePauliOp  # noqa: PLC0415 - not needed for --help
-    from scipy.optimize import minimize  # noqa: PLC0415 - not needed for --help
+    from qiskit.circuit.library import efficient_su2
+    from qiskit.quantum_info import SparsePauliOp
+    from scipy.optimize import minimize
 
-    from qsession_widget.client.primitives import Estimator  # noqa: PLC0415 - not needed for --help
+    from qsession_widget.client.primitives import Estimator
 
     hamiltonian = SparsePauliOp.from_list(
         [

@@ -146,7 +146,7 @@ def _split(arguments: list[str]) -> tuple[list[str], list[str]]:
 
 def _serve(arguments: list[str]) -> None:
     """Replace this process by the runtime: client and runtime share no process."""
-    from qsession_widget.wire import environment  # noqa: PLC0415  not needed for --help
+    from qsession_widget.wire import environment
 
     command = [sys.executable, "-P", "-m", "qsession_widget.runtime", *arguments]
     # Jobs must not be able to read the secrets in the shell's environment.
@@ -155,16 +155,16 @@ def _serve(arguments: list[str]) -> None:
 
 
 def _status(options: argparse.Namespace) -> int:
-    from qsession_widget.local import process as local  # noqa: PLC0415  requests is not needed for --help
+    from qsession_widget.local import process as local
 
     found = local.status()
     if found is None:
         sys.stdout.write("The local runtime does not run. The first session starts it.\n")
         return 1
-    from rich.console import Console  # noqa: PLC0415  as above
+    from rich.console import Console
 
-    from qsession_widget.cli.status_view import render  # noqa: PLC0415  as above
-    from qsession_widget.local.admin import Administration  # noqa: PLC0415  as above
+    from qsession_widget.cli.status_view import render
+    from qsession_widget.local.admin import Administration
 
     runtime = Administration()
     process = f"process {found['pid']}, version {found['version']}"
@@ -182,9 +182,9 @@ def _status(options: argparse.Namespace) -> int:
 
 def _watch(runtime: Administration, console: Console) -> int:
     """Draw the status until Ctrl-C, and keep it up to date."""
-    from rich.live import Live  # noqa: PLC0415  as above
+    from rich.live import Live
 
-    from qsession_widget.cli.status_view import render  # noqa: PLC0415  as above
+    from qsession_widget.cli.status_view import render
 
     with suppress(KeyboardInterrupt), Live(console=console, auto_refresh=False) as screen:
         while True:
@@ -194,7 +194,7 @@ def _watch(runtime: Administration, console: Console) -> int:
 
 
 def _stop(_options: argparse.Namespace) -> int:
-    from qsession_widget.local import process as local  # noqa: PLC0415  requests is not needed for --help
+    from qsession_widget.local import process as local
 
     stopped = local.stop()
     sys.stdout.write("Stopped.\n" if stopped else "The local runtime does not run.\n")
@@ -202,7 +202,7 @@ def _stop(_options: argparse.Namespace) -> int:
 
 
 def _cancel(options: argparse.Namespace) -> int:
-    from qsession_widget.local.admin import Administration  # noqa: PLC0415  as above
+    from qsession_widget.local.admin import Administration
 
     runtime = Administration()
     wanted = runtime.pending_jobs() if options.all else options.jobs
@@ -215,7 +215,7 @@ def _cancel(options: argparse.Namespace) -> int:
 
 
 def _clock(options: argparse.Namespace) -> int:
-    from qsession_widget.local import process as local  # noqa: PLC0415  requests is not needed for --help
+    from qsession_widget.local import process as local
 
     seconds = parse_duration(options.duration, name="TIME")
     sys.stdout.write(f"It is now {local.advance_clock(seconds)['now']}.\n")
@@ -223,7 +223,7 @@ def _clock(options: argparse.Namespace) -> int:
 
 
 def _connect(options: argparse.Namespace) -> int:
-    from qsession_widget.local import process as local  # noqa: PLC0415  requests is not needed for --help
+    from qsession_widget.local import process as local
 
     found = local.connection()
     match options.format:
@@ -241,7 +241,7 @@ def _connect(options: argparse.Namespace) -> int:
 
 
 def _user(options: argparse.Namespace) -> int:
-    from qsession_widget.local.admin import Administration  # noqa: PLC0415  as above
+    from qsession_widget.local.admin import Administration
 
     runtime = Administration()
     match options.action:
@@ -261,7 +261,7 @@ def _user(options: argparse.Namespace) -> int:
 
 
 def _collect(options: argparse.Namespace) -> int:
-    from qsession_widget.local.admin import Administration  # noqa: PLC0415  as above
+    from qsession_widget.local.admin import Administration
 
     done = Administration().collect_garbage(
         retention_days=options.retention_days, max_store_bytes=options.max_store_bytes
@@ -280,7 +280,7 @@ def _collect(options: argparse.Namespace) -> int:
 
 
 def _demo(options: argparse.Namespace) -> int:
-    from qsession_widget.cli import demo  # noqa: PLC0415  rich: this command only
+    from qsession_widget.cli import demo
 
     headless = options.headless or not sys.stdout.isatty()
     return demo.run(headless=headless, jupyter=options.jupyter)

@@ -115,7 +115,7 @@ def official_service(account: Account, url: str) -> Any:
         return Connection(there).service()
     # The variables may have been changed since our own client connected.
     _check_variables(account)
-    from qiskit_ibm_runtime import QiskitRuntimeService  # noqa: PLC0415 - more than a second
+    from qiskit_ibm_runtime import QiskitRuntimeService
 
     return QiskitRuntimeService(
         channel=account.channel,

@@ -88,7 +88,7 @@ class Executor(Placed):
                 that are lost in the encoding.
             SessionClosedError: if the session accepts no more jobs.
         """
-        from qiskit_ibm_runtime.quantum_program import (  # noqa: PLC0415 - takes a second
+        from qiskit_ibm_runtime.quantum_program import (
             QuantumProgram,
             params_converters,
         )
@@ -160,7 +160,7 @@ def _check_item(number: int, item: Any) -> None:
 
 
 def _official_options(given: Any) -> Any:
-    from qiskit_ibm_runtime.options_models import ExecutorOptions  # noqa: PLC0415 - takes a second
+    from qiskit_ibm_runtime.options_models import ExecutorOptions
 
     if isinstance(given, ExecutorOptions):
         return given.model_copy(deep=True)

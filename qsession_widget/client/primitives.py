@@ -247,7 +247,7 @@ class _Primitive(Placed):
         return transpiled_circuits.get(circuit, backend, self.options.optimization_level)
 
 
-class Sampler(_Primitive, BaseSamplerV2):  # type: ignore[misc] # qiskit has no types
+class Sampler(_Primitive, BaseSamplerV2):
     """Samples circuits: returns the bits that each shot measured.
 
     Args:
@@ -300,7 +300,7 @@ class Sampler(_Primitive, BaseSamplerV2):  # type: ignore[misc] # qiskit has no 
         return SamplerPub(circuit, pub.parameter_values, pub.shots)
 
 
-class Estimator(_Primitive, BaseEstimatorV2):  # type: ignore[misc] # qiskit has no types
+class Estimator(_Primitive, BaseEstimatorV2):
     """Estimates expectation values of observables in the states that circuits prepare.
 
     Args:

@@ -26,6 +26,7 @@ from qsession_widget.errors import (
     ServiceUnavailableError,
 )
 from qsession_widget.support import forking, validation
+from qsession_widget.support.handles import Closing, Shared
 from qsession_widget.support.validation import given
 from qsession_widget.support.warnings import warn_user
 from qsession_widget.transport.accounts import (
@@ -43,7 +44,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from datetime import datetime
     from pathlib import Path
-    from types import TracebackType
 
     import qiskit_ibm_runtime as official_package
     from qiskit import QuantumCircuit
@@ -64,7 +64,7 @@ _UNNAMED: tuple[str | None, str | None] = None, None
 """Name and file of the saved account, for a service that was not made from one."""
 
 
-class QiskitRuntimeService:
+class QiskitRuntimeService(Closing, Shared):
     """A connection to the local runtime, or to IBM Quantum. Threads may share it.
 
     Without arguments it uses the account of the `QISKIT_IBM_*` variables; else the default account
@@ -216,24 +216,6 @@ class QiskitRuntimeService:
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__}(channel={self.channel!r}, url={self.api.transport.url!r})>"
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self.close()
-
-    def __copy__(self) -> Self:
-        # A connection is shared, never copied.
-        return self
-
-    def __deepcopy__(self, memo: dict[int, Any]) -> Self:
-        return self
 
     def __reduce__(self) -> tuple[Any, ...]:
         # By the name of its account: everyone who has the file could read a token in a pickle.

@@ -45,6 +45,7 @@ from qsession_widget.errors import (
 )
 from qsession_widget.support import forking, validation, whereabouts
 from qsession_widget.support.duration import parse_duration
+from qsession_widget.support.handles import Shared
 from qsession_widget.wire import processes
 from qsession_widget.wire.documents import (
     SessionDocument,
@@ -85,7 +86,7 @@ _P = ParamSpec("_P")
 _R = TypeVar("_R")
 
 
-class Session:
+class Session(Shared):
     """A session: its jobs run one after another on a backend that it has to itself meanwhile.
 
     As a context manager, `with` or `async with`, it closes itself at the end of the block.
@@ -276,13 +277,6 @@ class Session:
             include=include, exclude=exclude
         )
         return bundle
-
-    def __copy__(self) -> Self:
-        # It stands for the one session of its id: a copy would be equal in everything.
-        return self
-
-    def __deepcopy__(self, memo: dict[int, Any]) -> Self:
-        return self
 
     def __reduce__(self) -> tuple[Any, ...]:
         # By its id; on a simulator, where it has none, by its key and the jobs that it knows.
@@ -563,7 +557,7 @@ class Session:
         """
         if self._session_id is None:
             raise InvalidInputError(f"{self!r} has no id that qiskit-ibm-runtime could use")
-        import qiskit_ibm_runtime  # noqa: PLC0415 - takes more than a second
+        import qiskit_ibm_runtime
 
         batch = self._MODE is Mode.BATCH
         official = qiskit_ibm_runtime.Batch if batch else qiskit_ibm_runtime.Session

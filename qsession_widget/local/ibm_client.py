@@ -139,7 +139,7 @@ class Connection:
         this process's accounts at IBM still go to IBM. It is faster if the program sets
         `NO_USAGE_DATA`, which also affects accounts at IBM.
         """
-        from qiskit_ibm_runtime import QiskitRuntimeService  # noqa: PLC0415 - takes a second
+        from qiskit_ibm_runtime import QiskitRuntimeService
 
         from qsession_widget.transport.ibm_redirect import Way  # noqa: PLC0415 - as above
 
@@ -157,7 +157,7 @@ class Connection:
 @contextmanager
 def _led(way: Way) -> Iterator[None]:
     """Redirect clients with a runtime's token to that runtime; others stay unchanged."""
-    from qiskit_ibm_runtime import qiskit_runtime_service as module  # noqa: PLC0415 - as above
+    from qiskit_ibm_runtime import qiskit_runtime_service as module
 
     from qsession_widget.transport.ibm_redirect import lead  # noqa: PLC0415 - as above
 

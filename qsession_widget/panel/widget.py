@@ -9,7 +9,7 @@ import logging
 import time
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any
 
 import anywidget
 import traitlets
@@ -29,6 +29,7 @@ from qsession_widget.panel.job_columns import milliseconds
 from qsession_widget.panel.job_preview import LONGEST_TEXT, peek
 from qsession_widget.panel.still import Still
 from qsession_widget.panel.text import as_text
+from qsession_widget.support.handles import Shared
 from qsession_widget.wire.documents import known
 
 if TYPE_CHECKING:
@@ -54,7 +55,7 @@ _LOOK_SECONDS = 2.0
 """How long a cell that displays a session waits for the service."""
 
 
-class SessionPanel(anywidget.AnyWidget):
+class SessionPanel(Shared, anywidget.AnyWidget):
     """A live panel of a session: status, details, jobs, and buttons that act on it.
 
     Panels of one session share one polling thread, which is the only writer of their traits. The
@@ -140,13 +141,6 @@ class SessionPanel(anywidget.AnyWidget):
         self.observe(lambda _change: self._on_view_count(), "_view_count")
         self._take_messages_on_any_shell()
         self._monitor.add(self)
-
-    def __copy__(self) -> Self:
-        # A copy would be another panel, which no screen shows.
-        return self
-
-    def __deepcopy__(self, memo: dict[int, Any]) -> Self:
-        return self
 
     def __reduce__(self) -> tuple[Any, ...]:
         # Unpickled, it is a panel of the same session. Its own class was created for its pages.

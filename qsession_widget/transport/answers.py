@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Any, Protocol, Self
 
 import msgspec
 
+from qsession_widget.support.handles import Closing
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, MutableMapping
-    from types import TracebackType
 
 _FIRST_ERROR = 400
 _UTF_8 = "utf-8"
@@ -49,7 +50,7 @@ class BrokenError(Exception):
         self.hopeless = hopeless
 
 
-class Answer:
+class Answer(Closing):
     """The response to a request.
 
     Args:
@@ -84,17 +85,6 @@ class Answer:
 
     def __repr__(self) -> str:
         return f"<Answer {self.status_code} to {self.request}>"
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self.close()
 
     def close(self) -> None:
         """Close the connection, unless the whole body has come."""

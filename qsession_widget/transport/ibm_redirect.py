@@ -9,7 +9,7 @@ from __future__ import annotations
 import socket
 from copy import copy
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import requests
 from requests.adapters import HTTPAdapter
@@ -106,7 +106,7 @@ def lead(session: requests.Session, way: Way, crn: str) -> None:
     if is_here(root):
         # Proxies and .netrc must not be used.
         session.trust_env = False
-    retries = copy(session.get_adapter(root).max_retries)  # type: ignore[attr-defined]
+    retries = copy(cast("HTTPAdapter", session.get_adapter(root)).max_retries)
     if way.find is not None:
         # If no connection can be made, the runtime is looked for at once, without retries.
         retries.connect = 0

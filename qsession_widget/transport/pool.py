@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any
 
 from qsession_widget.support import forking
+from qsession_widget.support.handles import Closing
 from qsession_widget.transport.addresses import is_here
 from qsession_widget.transport.answers import UnsendableError
 from qsession_widget.transport.direct import DirectConnections
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-    from types import TracebackType
 
     from qsession_widget.transport.addresses import Verify
     from qsession_widget.transport.answers import Answer
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
 
 
-class ConnectionPool:
+class ConnectionPool(Closing):
     """Connections to one server, shared by any number of threads.
 
     Plain HTTP on this machine goes directly; all else through `requests`, which is imported then.
@@ -51,17 +51,6 @@ class ConnectionPool:
         self._direct: DirectConnections | None = None
         if url.startswith("http://") and "@" not in url and is_here(url) and not proxies:
             self._direct = DirectConnections(proven=proven)
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self.close()
 
     def close(self) -> None:
         """Close them."""

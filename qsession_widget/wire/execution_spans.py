@@ -77,7 +77,7 @@ class LazySpans:
 
     @cached_property
     def _official(self) -> Any:
-        from qiskit_ibm_runtime import RuntimeDecoder  # noqa: PLC0415 - takes more than a second
+        from qiskit_ibm_runtime import RuntimeDecoder
 
         return json.loads(self._text, cls=RuntimeDecoder)
 

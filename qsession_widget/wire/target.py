@@ -27,7 +27,7 @@ Placement = dict[tuple[int, ...], InstructionProperties | None]
 """The qubits on which an instruction exists, with its error and duration."""
 
 
-class MeasureProperties(InstructionProperties):  # type: ignore[misc] # qiskit has no types
+class MeasureProperties(InstructionProperties):
     """Measurement errors of a qubit, by the names that Aer looks for.
 
     A target itself has one number only, as if 0 and 1 were misread equally often.

@@ -11,6 +11,7 @@ from qiskit.providers import Options as BackendOptions
 
 from qsession_widget.client.backends import backend_record
 from qsession_widget.errors import InvalidInputError, UnsupportedError
+from qsession_widget.support.handles import Shared
 from qsession_widget.support.value_text import shown
 from qsession_widget.wire.fields import MOCK_PREFIX
 from qsession_widget.wire.target import build_target
@@ -52,7 +53,7 @@ class BackendStatus:
         return asdict(self)
 
 
-class Backend(BackendV2):  # type: ignore[misc] # qiskit has no types
+class Backend(Shared, BackendV2):
     """A device or simulator of a service. Made by `QiskitRuntimeService.backend(name)`.
 
     It can be passed to Qiskit's transpiler, and to a Session, Sampler or Estimator. The entries of
@@ -99,13 +100,6 @@ class Backend(BackendV2):  # type: ignore[misc] # qiskit has no types
 
     def __call__(self) -> Backend:
         """Return the backend itself, for programs written when `sampler.backend` was a method."""
-        return self
-
-    def __copy__(self) -> Backend:
-        # It stands for the one backend of its name and service: a copy would be the same.
-        return self
-
-    def __deepcopy__(self, memo: dict[int, Any]) -> Backend:
         return self
 
     def __reduce__(self) -> tuple[Any, ...]:

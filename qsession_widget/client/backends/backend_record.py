@@ -75,8 +75,8 @@ def properties(values: Mapping[str, Any]) -> Record:
 
 
 def _configuration(values: dict[str, Any]) -> Any:
-    from qiskit_ibm_runtime.models import QasmBackendConfiguration  # noqa: PLC0415 - takes a second
-    from qiskit_ibm_runtime.utils.backend_decoder import (  # noqa: PLC0415 - as above
+    from qiskit_ibm_runtime.models import QasmBackendConfiguration
+    from qiskit_ibm_runtime.utils.backend_decoder import (
         decode_backend_configuration,
     )
 
@@ -88,7 +88,7 @@ def _configuration(values: dict[str, Any]) -> Any:
 
 
 def _properties(values: dict[str, Any]) -> Any:
-    from qiskit_ibm_runtime.utils.backend_decoder import (  # noqa: PLC0415 - takes a second
+    from qiskit_ibm_runtime.utils.backend_decoder import (
         properties_from_server_data,
     )
 

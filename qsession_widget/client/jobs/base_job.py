@@ -66,7 +66,7 @@ class _Asking:
         self.text: str | None = None
 
 
-class PolledJob(BasePrimitiveJob):  # type: ignore[misc] # qiskit has no types
+class PolledJob(BasePrimitiveJob):
     """The polled state of a job. A final job never changes, and is not asked for again.
 
     Args:

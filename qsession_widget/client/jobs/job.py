@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any
 
 from qsession_widget.client.jobs import async_wait
 from qsession_widget.client.jobs.base_job import PolledJob
@@ -16,6 +16,7 @@ from qsession_widget.errors import (
     NotFoundError,
 )
 from qsession_widget.support import validation
+from qsession_widget.support.handles import Shared
 from qsession_widget.transport.rest import ReceivedJob
 from qsession_widget.wire.documents import (
     EstimateDocument,
@@ -58,7 +59,7 @@ class Estimate:
     basis: str
 
 
-class RuntimeJob(PolledJob):
+class RuntimeJob(Shared, PolledJob):
     """A job on a service. Made by `run` of a primitive or session, or by `service.job(id)`.
 
     A final job never changes, so its status and result are kept and not asked for again.
@@ -95,13 +96,6 @@ class RuntimeJob(PolledJob):
             parts.extend([repr(program.id)] if program and program.id else [])
             parts.extend([job_status(document)] if state and state.status else [])
         return f"<{type(self).__name__}({', '.join(parts)})>"
-
-    def __copy__(self) -> Self:
-        # It stands for the one job of its id: a copy would be equal in everything.
-        return self
-
-    def __deepcopy__(self, memo: dict[int, Any]) -> Self:
-        return self
 
     def __reduce__(self) -> tuple[Any, ...]:
         # By its id: its state is fetched again where it is unpickled.

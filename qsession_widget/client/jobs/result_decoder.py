@@ -24,7 +24,7 @@ def decode(text: str) -> Any:
         return codec.loads(text)
     except codec.UnknownTypeError:
         # IBM's results may hold types that only its package has, such as execution spans.
-        from qiskit_ibm_runtime import RuntimeDecoder  # noqa: PLC0415 - takes more than a second
+        from qiskit_ibm_runtime import RuntimeDecoder
 
         return json.loads(text, cls=RuntimeDecoder)
 
@@ -46,7 +46,7 @@ def decode_result(
 
 def _officially(text: str, program_id: str) -> Any:
     """Decode results of other programs like qiskit-ibm-runtime."""
-    from qiskit_ibm_runtime.decoders.defaults import (  # noqa: PLC0415 - more than a second
+    from qiskit_ibm_runtime.decoders.defaults import (
         DEFAULT_DECODERS,
     )
 

@@ -6,6 +6,7 @@ import asyncio
 import logging
 import time
 from contextlib import asynccontextmanager
+from http import HTTPStatus
 from typing import TYPE_CHECKING
 
 from starlette.applications import Starlette
@@ -239,9 +240,10 @@ async def _hung_up(request: Request, _error: Exception) -> Response:
 
 
 async def _no_such_route(request: Request, error: Exception) -> Response:
-    status = error.status_code if isinstance(error, HTTPException) else 404
+    status = error.status_code if isinstance(error, HTTPException) else HTTPStatus.NOT_FOUND
     what = f"{request.method} {request.url.path}"
-    message = f"{what} does not exist." if status == 404 else f"{what}: {error}"  # noqa: PLR2004 - the status is its own name
+    missing = status == HTTPStatus.NOT_FOUND
+    message = f"{what} does not exist." if missing else f"{what}: {error}"
     answer = errors.as_response(errors.Problem(status, 1200, message))
     methods = {
         method

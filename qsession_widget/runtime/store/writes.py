@@ -225,8 +225,7 @@ def _change(table: Table, columns: Iterable[str]) -> PreparedStatement:
 
 
 def _changing(table: Table) -> list[str]:
-    # Iterating over the collection itself yields columns.
-    return [name for name in table.c.keys() if name not in _FIXED]  # noqa: SIM118 - see above
+    return [column.key for column in table.c if column.key not in _FIXED]
 
 
 _ADD_SESSION = PreparedStatement(insert(schema.sessions))

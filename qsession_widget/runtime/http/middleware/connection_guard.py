@@ -7,7 +7,7 @@ import json
 import logging
 import socket
 from http import HTTPStatus
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
@@ -101,9 +101,9 @@ class GuardedProtocol(HttpToolsProtocol):
 
     # -- callbacks of the transport --------------------------------------------------------
 
-    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn's own
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Start to wait for a request."""
-        super().connection_made(transport)
+        super().connection_made(cast("asyncio.Transport", transport))
         self.all.enter(self)
         self._expect(HEAD_SECONDS)
 

@@ -24,7 +24,7 @@ qubits take hours. Circuits that measure a whole device usually entangle little 
 """
 
 
-class TargetBackend(BackendV2):  # type: ignore[misc] # qiskit has no types
+class TargetBackend(BackendV2):
     """Adapts a target to the interface from which Aer derives a device's noise."""
 
     def __init__(self, target: Target) -> None:
@@ -50,7 +50,7 @@ class TargetBackend(BackendV2):  # type: ignore[misc] # qiskit has no types
         raise NotImplementedError
 
 
-class DeviceSimulator(AerSimulator):  # type: ignore[misc] # qiskit-aer has no types
+class DeviceSimulator(AerSimulator):
     """Aer's simulator, whose noise is written out in Aer's form only once."""
 
     @cached_property
