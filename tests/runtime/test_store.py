@@ -43,7 +43,7 @@ from tests.conftest import DEADLINE_SECONDS
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-TABLES = ("sessions", "jobs", "payloads", "results", "users", "clock")
+TABLES = ("sessions", "jobs", "payloads", "results", "users", "clock", "long_texts", "pieces")
 NOON = datetime(2026, 11, 22, 12, 0, 0, 123456, tzinfo=UTC)
 
 
@@ -432,7 +432,7 @@ async def test_idempotency_keys_are_unique_for_each_owner_and_kind(tmp_path: Pat
         await found.write(new(a_job("a"), key="k"))
         await found.write(new(a_job("b", owner="p"), key="k"))
         await found.write(AddSession(a_session(), "k"))
-        params = new(a_job("a")).params
+        params = str(new(a_job("a")).params)
         for owner, job_id in (("o", "a"), ("p", "b")):
             known = await found.read(idempotency.find_job, owner, "k", params)
             assert known is not None

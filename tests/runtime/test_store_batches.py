@@ -14,13 +14,16 @@ from hypothesis import strategies as st
 from msgspec.structs import replace as changed
 
 from qsession_widget.runtime.model.user import User
+from qsession_widget.runtime.pieces import LongText
 from qsession_widget.runtime.store.store import Store
 from qsession_widget.runtime.store.writes import (
     AddJob,
+    AddPieces,
     AddSession,
     AddUser,
     DeleteJob,
     DeleteResult,
+    DropText,
     FreePages,
     Prune,
     RemoveUser,
@@ -77,18 +80,32 @@ sessions = st.builds(
     revision=REVISIONS,
 )
 names = st.sampled_from(JOBS)
+TEXTS = [LongText(2, b"digest", key) for key in "kl"]
+KEPT = {
+    # What was let go of is removed sooner or later.
+    "long_texts": "where not dropped",
+    "pieces": "where key in (select key from long_texts where not dropped)",
+}
+long_texts = st.sampled_from(TEXTS)
 users = st.builds(User, st.sampled_from("uv"), st.just(NOON), st.sampled_from(("hash", "other")))
 changes = st.one_of(
     made(AddSession, sessions, KEYS),
-    made(AddJob, jobs, st.just("{}"), KEYS, sessions=st.lists(sessions, max_size=1).map(tuple)),
+    made(
+        AddJob,
+        jobs,
+        st.just("{}") | long_texts,
+        KEYS,
+        sessions=st.lists(sessions, max_size=1).map(tuple),
+    ),
     made(
         Update,
         sessions=st.lists(sessions, max_size=2).map(tuple),
         jobs=st.lists(jobs, max_size=2).map(tuple),
-        result=st.none() | st.tuples(names, st.sampled_from(("one", "two"))),
+        result=st.none() | st.tuples(names, st.sampled_from(("one", "two")) | long_texts),
         can_wait=st.booleans(),
     ),
     made(Retag, jobs),
+    made(DropText, st.sampled_from("kl")),
     made(DeleteJob, names),
     made(DeleteResult, names),
     made(Prune, st.lists(names, max_size=2).map(tuple)),
@@ -101,6 +118,7 @@ changes = st.one_of(
 
 # With existing rows most changes succeed, and share a commit.
 BEGINNING = [
+    *(AddPieces(text, first, (b"x",)) for text in TEXTS for first in (0, 1)),
     *(AddSession(a_session(name), None) for name in SESSIONS),
     *(AddJob(the_job(name, pubs=2), "{}", None) for name in JOBS),
 ]
@@ -151,10 +169,10 @@ class Kept:
                 connection.execute(f"delete from {table}")  # noqa: S608 - a name of ours
             connection.commit()
             outcomes = await self._write(history, together=together)
-            rows = {
-                table: sorted(connection.execute(f"select * from {table}"), key=repr)  # noqa: S608 - the store's own tables
-                for table in TABLES
-            }
+            rows = {}
+            for table in TABLES:
+                query = f"select * from {table} {KEPT.get(table, '')}"  # noqa: S608 - the store's own tables
+                rows[table] = sorted(connection.execute(query), key=repr)
         return outcomes, rows
 
 

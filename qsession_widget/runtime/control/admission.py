@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from qsession_widget.runtime.control.state import RuntimeState
     from qsession_widget.runtime.control.transitions import Transitions
     from qsession_widget.runtime.model.job import Job
+    from qsession_widget.runtime.pieces import Content, LongText
     from qsession_widget.wire.states import Mode
 
 
@@ -161,7 +162,9 @@ class Admission:
         if not self._is_known(session.owner):
             self._transitions.apply(lifecycle.cancel(session, self._state.now))
 
-    async def submit(self, job: Job, params: str, key: str | None, process: str = "") -> str:
+    async def submit(
+        self, job: Job, params: str | Content, key: str | None, process: str = ""
+    ) -> str:
         """Admit a job; returns its id once it is on disk.
 
         A job that can start at once does so while it is on its way to the disk; no client sees it
@@ -169,7 +172,7 @@ class Admission:
 
         Args:
             job: the job as requested; it gets its id and its time here.
-            params: JSON text of its payload.
+            params: JSON text of its payload, a long one in pieces.
             key: the request's idempotency key.
             process: the process that sends it (`wire/processes`); empty if it is not known.
 
@@ -199,33 +202,62 @@ class Admission:
                 return known
             self._check_owner(job.owner)
             self._check_pending(job.owner)
-            before = self._session_for(job)
-            session = None if before is None else lifecycle.submit(before, process)
-            new = replace(
-                job, id=_new_job_id(), created_at=state.now, revision=state.next_revision()
-            )
-            if session is not None:
-                session = self._transitions.put_session(session)
-            state.admit(new, before)
-            sessions = (session,) if session is not None else ()
-            # A job that would activate its session has to be on disk first.
-            early = (
-                not repeated
-                and (session is None or session.prioritised)
-                and state.at_hand.keep_payload(new.id, params)
-            )
-            if early:
-                # Before the writer is called, so that the worker gets it first.
-                self._transitions.enqueue(new)
-                state.wake_up.request()
-            stored = state.write(AddJob(new, params, key, sessions))
-            stored.add_done_callback(partial(self._settle, new, None if early else params))
-            # A client that hangs up must not stop what follows.
-            await asyncio.shield(stored)
-            return new.id
+            if isinstance(params, str):
+                return await self._add(job, params, key, process, repeated=repeated)
+            kept = await state.store.keep(params)
+            try:
+                # What was right before may not be so any more.
+                self._check_owner(job.owner)
+                self._check_pending(job.owner)
+                return await self._add(job, kept, key, process, repeated=repeated)
+            except Exception:
+                state.store.drop(kept)
+                raise
 
-        asked = (_asked(job), params)
+        asked = (_asked(job), params if isinstance(params, str) else params.digest)
         return await self._once(_Place("job", job.owner, key), asked, find, create)
+
+    async def _add(
+        self,
+        job: Job,
+        params: str | LongText,
+        key: str | None,
+        process: str,
+        *,
+        repeated: bool,
+    ) -> str:
+        """Add a job that is within the limits; returns its id once it is on disk.
+
+        Args:
+            job: the job as requested.
+            params: its payload.
+            key: the request's idempotency key.
+            process: the process that sends it.
+            repeated: whether the key may have come before.
+        """
+        state = self._state
+        before = self._session_for(job)
+        session = None if before is None else lifecycle.submit(before, process)
+        new = replace(job, id=_new_job_id(), created_at=state.now, revision=state.next_revision())
+        if session is not None:
+            session = self._transitions.put_session(session)
+        state.admit(new, before)
+        sessions = (session,) if session is not None else ()
+        # A job that would activate its session has to be on disk first.
+        early = (
+            not repeated
+            and (session is None or session.prioritised)
+            and state.at_hand.keep_payload(new.id, params)
+        )
+        if early:
+            # Before the writer is called, so that the worker gets it first.
+            self._transitions.enqueue(new)
+            state.wake_up.request()
+        stored = state.write(AddJob(new, params, key, sessions))
+        stored.add_done_callback(partial(self._settle, new, None if early else params))
+        # A client that hangs up must not stop what follows.
+        await asyncio.shield(stored)
+        return new.id
 
     def _session_for(self, job: Job) -> Session | None:
         """Return the session of a new job, None if it has none."""
@@ -236,7 +268,9 @@ class Admission:
             raise lifecycle.NotAcceptingJobsError(job.session_id)
         return session
 
-    def _settle(self, job: Job, params: str | None, stored: asyncio.Future[None]) -> None:
+    def _settle(
+        self, job: Job, params: str | LongText | None, stored: asyncio.Future[None]
+    ) -> None:
         """Let a job that is on disk go on, or undo it if it could not be stored.
 
         Args:

@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from qsession_widget.runtime.control.worker_pool import WorkerPlace
     from qsession_widget.runtime.model.job import Job
     from qsession_widget.runtime.model.lifecycle import Session
+    from qsession_widget.runtime.pieces import Content
     from qsession_widget.runtime.scheduling.estimates import StartEstimate
     from qsession_widget.runtime.settings import Policy, Settings
     from qsession_widget.runtime.store.store import Store
@@ -165,7 +166,9 @@ class Coordinator:
         """Open a session; returns its id once it is on disk. See `Admission.create_session`."""
         return await self._admission.create_session(wanted, key)
 
-    async def submit(self, job: Job, params: str, key: str | None, process: str = "") -> str:
+    async def submit(
+        self, job: Job, params: str | Content, key: str | None, process: str = ""
+    ) -> str:
         """Admit a job; returns its id once it is on disk. See `Admission.submit`."""
         return await self._admission.submit(job, params, key, process)
 
@@ -288,7 +291,7 @@ class Coordinator:
         """Whether this is an owner's job whose end is not on disk yet."""
         return self._state.owner_of(job_id) == owner
 
-    def take_outcome(self, owner: str, job_id: str) -> tuple[Job, str | None] | None:
+    def take_outcome(self, owner: str, job_id: str) -> tuple[Job, str] | None:
         """Return a job that has just ended, and its result, both on disk by now; None later.
 
         It is returned once; later requests are served from the store.

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 import logging
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from msgspec.structs import replace
 
 from qsession_widget.runtime.control.state import Phase
 from qsession_widget.runtime.device_catalog import Catalog
+from qsession_widget.runtime.model.errors import InvalidTransitionError
 from qsession_widget.runtime.model.job import MAX_ATTEMPTS
+from qsession_widget.runtime.pieces import Content, LongText
+from qsession_widget.runtime.store.store import StoreClosedError
 from qsession_widget.runtime.store.writes import SetClock
 from qsession_widget.runtime.worker.limits import Limits
 from qsession_widget.runtime.worker.messages import (
@@ -26,7 +30,7 @@ from qsession_widget.runtime.worker.messages import (
 from qsession_widget.wire.states import JOB_FAILED, RAN_TOO_LONG, JobState, Stage
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Coroutine
 
     from qsession_widget.runtime.control.device_arbiter import DeviceArbiter
     from qsession_widget.runtime.control.state import RuntimeState
@@ -134,7 +138,10 @@ class Dispatcher:
         self._handing_over += 1
         # A job that a runtime may have died of runs once its attempt is on disk.
         counted = stored if self._state.is_inherited(job.id) else None
-        task = asyncio.create_task(self._hand_over(started, counted))
+        self._begin(self._hand_over(started, counted))
+
+    def _begin(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.create_task(work)
         self._background.add(task)
         task.add_done_callback(self._background.discard)
 
@@ -146,9 +153,9 @@ class Dispatcher:
             counted: done when its start is on disk, where that has to come first.
         """
         problem: Exception | None = None
-        params = None
+        params: str | Content | None = None
         try:
-            params = await self._state.store.params(job.id)
+            params = await self._payload(job.id)
             if counted is not None:
                 await counted
         except Exception as error:
@@ -166,7 +173,15 @@ class Dispatcher:
             return
         self._give(job, params)
 
-    def _give(self, job: Job, params: str) -> None:
+    async def _payload(self, job_id: str) -> str | Content | None:
+        """Read a job's payload; None if it was removed."""
+        found = await self._state.store.params(job_id)
+        if not isinstance(found, LongText):
+            return found
+        pieces = await self._state.store.params_in_pieces(job_id)
+        return None if pieces is None else Content(pieces)
+
+    def _give(self, job: Job, params: str | Content) -> None:
         self._state.hand_over(job.id)
         self._pool.submit(
             Task(
@@ -209,6 +224,10 @@ class Dispatcher:
             # The worker may be free, whatever follows from the event.
             state.wake_up.request()
         if job is None or job.state is not JobState.RUNNING:
+            self._ignore(event)
+            return
+        if isinstance(event, Done) and isinstance(event.result, Content):
+            self._begin(self._keep_result(job, event, event.result))
             return
         if not isinstance(event, GOES_ON) and state.phase(job_id) is Phase.ARRIVING:
             # Handled once the job itself is on disk; if it never is, no client hears of it.
@@ -218,8 +237,31 @@ class Dispatcher:
             safely(partial(self._transitions.current, job.session_id))
         # A late timer may have ended it.
         job = state.job(job_id)
-        if job is not None:
+        if job is None:
+            self._ignore(event)
+        else:
             self._follow(job, event)
+
+    async def _keep_result(self, job: Job, done: Done, result: Content) -> None:
+        """Store a long result, between other changes, before the end that it belongs to."""
+        try:
+            kept = await self._state.store.keep(result, result=True)
+        except StoreClosedError:
+            # The next runtime runs the job again.
+            return
+        except Exception as error:
+            log.exception("the result of job %s cannot be stored", job.id)
+            self.receive(job.id, Failed(f"Its result cannot be stored: {type(error).__name__}."))
+            return
+        now = self._state.job(job.id)
+        if now is None or (now.state, now.attempts) != (job.state, job.attempts):
+            self._state.store.drop(kept)
+            return
+        self.receive(job.id, dataclasses.replace(done, result=kept))
+
+    def _ignore(self, event: Event) -> None:
+        if isinstance(event, Done) and isinstance(event.result, LongText):
+            self._state.store.drop(event.result)
 
     def _follow(self, job: Job, event: Event) -> None:
         state = self._state
@@ -273,8 +315,11 @@ class Dispatcher:
         if job.stage is Stage.ON_DEVICE:
             self._state.reach(job.id, Stage.POST_PROCESSING, self._state.now)
         self._count(job, done.cache)
+        result = done.result
+        if isinstance(result, Content):
+            raise InvalidTransitionError(f"the result of job {job.id} is not kept yet")
         self._transitions.end(
-            job, JobState.COMPLETED, result=done.result, busy_seconds=done.busy_seconds
+            job, JobState.COMPLETED, result=result, busy_seconds=done.busy_seconds
         )
 
     def _count(self, job: Job, cache: Figures) -> None:

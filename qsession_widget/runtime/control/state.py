@@ -19,7 +19,9 @@ from qsession_widget.runtime.control.notifier import Notifier
 from qsession_widget.runtime.control.timers import Timers
 from qsession_widget.runtime.model import lifecycle
 from qsession_widget.runtime.model.errors import InvalidTransitionError
+from qsession_widget.runtime.pieces import LongText
 from qsession_widget.runtime.store.writes import Retag, Update
+from qsession_widget.runtime.worker.messages import Done
 from qsession_widget.wire.states import JobState
 
 if TYPE_CHECKING:
@@ -32,7 +34,7 @@ if TYPE_CHECKING:
     from qsession_widget.runtime.settings import Settings
     from qsession_widget.runtime.store.store import Store
     from qsession_widget.runtime.store.writes import Write
-    from qsession_widget.runtime.worker.messages import Done, Event
+    from qsession_widget.runtime.worker.messages import Event
     from qsession_widget.wire.states import Stage
 
 
@@ -351,7 +353,8 @@ class RuntimeState:
         """Put a running job back into its queue: nothing of its attempt is kept."""
         known = self._known(job_id, "go back to its queue")
         queued = known.job.requeue(attempts=attempts, interruptions=interruptions)
-        known.interim, known.result, known.has_worker = [], None, False
+        self._drop_result(known)
+        known.interim, known.has_worker = [], False
         return self._change(known, queued)
 
     def tag(self, job: Job, tags: tuple[str, ...]) -> Write:
@@ -439,6 +442,15 @@ class RuntimeState:
                 del self._of_session[job.session_id]
         self.timers.set(job.id, None)
         self.at_hand.take_payload(job.id)
+        self._drop_result(known)
+
+    def _drop_result(self, known: _Unfinished) -> None:
+        """Forget the result of a job that ends without it, or runs again."""
+        ends = (known.result, None if known.arrival is None else known.arrival.end)
+        known.result = None
+        for end in ends:
+            if isinstance(end, Done) and isinstance(end.result, LongText):
+                self.store.drop(end.result)
 
     def _uncount(self, job: Job) -> None:
         place = job.backend, job.state

@@ -12,6 +12,7 @@ from msgspec.structs import replace
 from qsession_widget.runtime.model import lifecycle
 from qsession_widget.runtime.model.errors import InvalidTransitionError
 from qsession_widget.runtime.model.job import MAX_ATTEMPTS
+from qsession_widget.runtime.pieces import LongText
 from qsession_widget.runtime.store.writes import Update
 from qsession_widget.wire.states import JOB_FAILED, RAN_TOO_LONG, JobState
 
@@ -274,7 +275,7 @@ class Transitions:
         *,
         reason: str | None = None,
         reason_code: int | None = None,
-        result: str | None = None,
+        result: str | LongText | None = None,
         busy_seconds: float | None = None,
         interruptions: int | None = None,
         crashed: bool = False,
@@ -362,6 +363,8 @@ class Transitions:
             _, result = change.result
             self._state.at_hand.keep_outcome(job, result)
             return
+        if isinstance(change.result[1], LongText):
+            self._state.store.drop(change.result[1])
         reason = f"Its result cannot be stored: {type(error).__name__}."
         failed = self._state.lose_result(job, reason)
         session = self._state.session_of(job)

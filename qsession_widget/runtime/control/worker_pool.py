@@ -15,11 +15,12 @@ import os
 import queue
 import threading
 import time
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from msgspec import msgpack
 
+from qsession_widget.runtime.pieces import Content
 from qsession_widget.runtime.worker import main
 from qsession_widget.runtime.worker.lru_cache import Figures
 from qsession_widget.runtime.worker.messages import (
@@ -277,7 +278,10 @@ class _Worker:
         device is sent by the thread, after the answer to such a message.
         """
         link = self._link
-        if link is None or self.warming or task.asks or len(task.params) > _SHORT_CHARACTERS:
+        params = task.params
+        if link is None or self.warming or task.asks:
+            return False
+        if not isinstance(params, str) or len(params) > _SHORT_CHARACTERS:
             return False
         try:
             self._send(link, task)
@@ -288,7 +292,14 @@ class _Worker:
 
     def _send(self, link: _Link, message: Task | dict[str, str]) -> None:
         with self._sending:
-            link.pipe.send_bytes(msgpack.encode(message))
+            if not isinstance(message, Task) or isinstance(message.params, str):
+                link.pipe.send_bytes(msgpack.encode(message))
+                return
+            pieces = message.params.pieces
+            head = {**asdict(replace(message, params="")), "pieces": len(pieces)}
+            link.pipe.send_bytes(msgpack.encode(head))
+            for piece in pieces:
+                link.pipe.send_bytes(piece)
 
     def grant_device(self) -> None:
         link = self._link
@@ -378,6 +389,10 @@ class _Worker:
                 self._send(self._link, task)
             while True:
                 answer = msgpack.decode(self._link.pipe.recv_bytes())
+                count = answer.get("pieces", 0)
+                if count:
+                    pieces = [self._link.pipe.recv_bytes() for _ in range(count)]
+                    answer["result"] = Content(pieces)
                 event = _event(answer)
                 if answer.get("retires"):
                     # Before the next task could be given to the retiring process.

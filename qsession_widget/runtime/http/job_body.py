@@ -17,7 +17,7 @@ from typing import Any, TypeVar
 import msgspec
 from msgspec import Raw
 
-from qsession_widget.runtime import bounds
+from qsession_widget.runtime import bounds, pieces
 from qsession_widget.runtime.http.requested_shots import (
     Lists,
     OneLevel,
@@ -87,6 +87,11 @@ def read(raw: bytes | bytearray, max_circuits: int) -> Body:
             "Send what the job computes with in params.",
         )
     lists = decode(params, Lists)
+    # What is skipped was not looked at.
+    try:
+        pieces.check_utf8(pieces.cut(text))
+    except UnicodeDecodeError as error:
+        raise RefusedError(f"The body cannot be read as JSON: {error}") from error
     program = lists.quantum_program
     for name, found in (
         ("pubs", lists.pubs),

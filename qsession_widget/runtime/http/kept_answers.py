@@ -143,6 +143,25 @@ class DeletedJobs:
         return {at: job for at, job in gone.items() if at > revision} if revision else {}
 
 
+async def end(receive: Receive, send: Send, heard: Callable[[bool], Awaitable[None]]) -> None:
+    """End a response whose body was sent, once the client has had time to hang up.
+
+    Args:
+        receive: as ASGI has it.
+        send: as ASGI has it.
+        heard: is awaited with True if the client hung up, else with False.
+    """
+    lost = True
+    try:
+        async with asyncio.timeout(HANG_UP_SECONDS):
+            while (await receive())["type"] != "http.disconnect":
+                pass
+    except TimeoutError:
+        lost = False
+        await send({"type": "http.response.body", "body": b"", "more_body": False})
+    await heard(lost)
+
+
 class AttentiveAnswer(PlainTextResponse):
     """A text response that reports whether the client hung up as soon as it was sent.
 
@@ -163,12 +182,4 @@ class AttentiveAnswer(PlainTextResponse):
         )
         # The client knows the length, and has all of the body before the response ends here.
         await send({"type": "http.response.body", "body": self.body, "more_body": True})
-        lost = True
-        try:
-            async with asyncio.timeout(HANG_UP_SECONDS):
-                while (await receive())["type"] != "http.disconnect":
-                    pass
-        except TimeoutError:
-            lost = False
-            await send({"type": "http.response.body", "body": b"", "more_body": False})
-        await self._heard(lost)
+        await end(receive, send, self._heard)

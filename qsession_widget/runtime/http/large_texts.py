@@ -9,7 +9,7 @@ from qsession_widget.runtime.http.large_bodies import LargeBodies
 from qsession_widget.runtime.http.responses import LongAnswer
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from collections.abc import Awaitable, Callable, Sequence
 
     from starlette.responses import Response
 
@@ -21,13 +21,16 @@ class LargeTexts:
         self._sending = LargeBodies()
 
     async def answer(
-        self, owner: str, read: Callable[[], Awaitable[str | None]], **more: Any
+        self,
+        owner: str,
+        read: Callable[[], Awaitable[Sequence[bytes | memoryview] | None]],
+        **more: Any,
     ) -> Response:
         """Return a response with a large text, once the user has room for one more.
 
         Args:
             owner: the user.
-            read: reads the text.
+            read: reads the text in pieces.
             more: as for `LongAnswer`.
 
         Raises:
@@ -35,12 +38,12 @@ class LargeTexts:
         """
         places = self._sending.of(owner)
         await places.acquire()
-        text: str | None = None
+        pieces: Sequence[bytes | memoryview] | None = None
         try:
-            text = await read()
+            pieces = await read()
         finally:
-            if text is None:
+            if pieces is None:
                 places.release()
-        if text is None:
+        if pieces is None:
             raise errors.store_unavailable("it was removed while the request waited")
-        return LongAnswer(text, places.release, **more)
+        return LongAnswer(pieces, places.release, **more)

@@ -7,9 +7,10 @@ from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from qsession_widget.runtime import bounds
+from qsession_widget.runtime import bounds, pieces
 from qsession_widget.runtime.http import errors
 from qsession_widget.runtime.http import job_body as job_body_reader
+from qsession_widget.runtime.pieces import PIECE_BYTES, Content
 from qsession_widget.wire import processes
 from qsession_widget.wire.documents import LARGEST
 from qsession_widget.wire.fields import EXTRA, IDEMPOTENCY_KEY
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from starlette.requests import Request
 
     from qsession_widget.runtime.bounds import Bound
+    from qsession_widget.runtime.http.job_body import Body
     from qsession_widget.runtime.http.large_bodies import Room
     from qsession_widget.runtime.http.requested_shots import RequestedShots
     from qsession_widget.runtime.settings import Settings
@@ -48,12 +50,12 @@ class Payload(NamedTuple):
     """The `params` of a new job.
 
     Attributes:
-        text: the JSON object as it was received.
+        text: the JSON object as it was received; a long one in pieces.
         pubs: how many pubs it has; None for a program without pubs.
         requested: how many shots it asks for, as far as that can be seen.
     """
 
-    text: str
+    text: str | Content
     pubs: int | None
     requested: list[RequestedShots]
 
@@ -74,15 +76,29 @@ async def job_body(
     raw = await _whole(request, limits.max_body_bytes, room)
     try:
         if len(raw) > ELSEWHERE_BYTES:
-            found = await asyncio.get_running_loop().run_in_executor(
-                _readers, job_body_reader.read_elsewhere, raw, limits.max_circuits
+            found, params = await asyncio.get_running_loop().run_in_executor(
+                _readers, _read_elsewhere, raw, limits.max_circuits
             )
         else:
             found = job_body_reader.read(raw, limits.max_circuits)
+            params = _params(raw, found)
     except job_body_reader.RefusedError as error:
         raise errors.bad_request(error.message, error.solution) from error
-    params = _text(memoryview(raw)[found.start : found.start + found.size])
     return found.rest, Payload(params, found.pubs, found.requested)
+
+
+def _read_elsewhere(raw: bytearray, max_circuits: int) -> tuple[Body, str | Content]:
+    found = job_body_reader.read_elsewhere(raw, max_circuits)
+    return found, _params(raw, found)
+
+
+def _params(raw: bytearray, found: Body) -> str | Content:
+    """Return the params of a body; long ones where they are, without a copy."""
+    view = memoryview(raw)[found.start : found.start + found.size]
+    if found.size <= PIECE_BYTES:
+        return str(view, "utf-8")
+    cut = pieces.cut(view)
+    return Content(cut, pieces.digest(cut))
 
 
 async def _whole(request: Request, limit: int, room: Room | None = None) -> bytearray:
@@ -95,13 +111,6 @@ async def _whole(request: Request, limit: int, room: Room | None = None) -> byte
         if len(raw) > limit:
             raise errors.body_too_large(limit)
     return raw
-
-
-def _text(value: memoryview) -> str:
-    try:
-        return str(value, "utf-8")
-    except UnicodeDecodeError as error:
-        raise errors.bad_request(f"The body cannot be read as JSON: {error}") from error
 
 
 def owner(request: Request) -> str:

@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+import codecs
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 from starlette.responses import JSONResponse, Response
 
+from qsession_widget.runtime.http import kept_answers
+
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 
     from starlette.types import Receive, Scope, Send
-
-LARGE_CHARACTERS = 2**20
-"""A longer text is sent in parts of this length, between which other requests have their turn."""
 
 
 class JsonAnswer(JSONResponse):
@@ -26,21 +26,24 @@ class JsonAnswer(JSONResponse):
 
 
 class LongAnswer(Response):
-    """A text that is sent in parts, as fast as the client reads it.
+    """A long text that is sent in pieces, as fast as the client reads it.
+
+    Other requests have their turn between the pieces.
 
     Args:
-        text: the text.
+        pieces: the text, in UTF-8.
         sent: is called once it is sent, or cannot be.
         before: what comes before it.
         after: what comes after it.
         escaped: whether it is to be written as the inside of a string of JSON.
         headers: further headers.
         media_type: of it all.
+        heard: is awaited with whether the client hung up as soon as it was sent.
     """
 
     def __init__(
         self,
-        text: str,
+        pieces: Sequence[bytes | memoryview],
         sent: Callable[[], None],
         *,
         before: bytes = b"",
@@ -48,18 +51,20 @@ class LongAnswer(Response):
         escaped: bool = False,
         headers: Mapping[str, str] | None = None,
         media_type: str = "application/json",
+        heard: Callable[[bool], Awaitable[None]] | None = None,
     ) -> None:
         super().__init__(headers=headers, media_type=media_type)
         # In place of the empty body's: without a length the answer is sent in chunks.
         del self.headers["content-length"]
-        if text.isascii() and not escaped:
-            self.headers["content-length"] = str(len(before) + len(text) + len(after))
-        self._text, self._sent = text, sent
+        if not escaped:
+            self.headers["content-length"] = str(len(before) + sum(map(len, pieces)) + len(after))
+        self._pieces, self._sent = pieces, sent
         self._before, self._after, self._escaped = before, after, escaped
+        self._heard = heard
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Send it (ASGI)."""
-        del scope, receive
+        del scope
         try:
             await send(
                 {
@@ -72,13 +77,20 @@ class LongAnswer(Response):
                 await send({"type": "http.response.body", "body": part, "more_body": True})
                 # Where the client reads fast, sending does not wait.
                 await asyncio.sleep(0)
-            await send({"type": "http.response.body", "body": b"", "more_body": False})
+            if self._heard is None:
+                await send({"type": "http.response.body", "body": b"", "more_body": False})
+            else:
+                await kept_answers.end(receive, send, self._heard)
         finally:
             self._sent()
 
     def _parts(self) -> Iterator[bytes]:
         yield self._before
-        for start in range(0, len(self._text), LARGE_CHARACTERS):
-            part = self._text[start : start + LARGE_CHARACTERS]
-            yield msgspec.json.encode(part)[1:-1] if self._escaped else part.encode()
+        if self._escaped:
+            # A piece may end within a character.
+            decoder = codecs.getincrementaldecoder("utf-8")()
+            for piece in self._pieces:
+                yield msgspec.json.encode(decoder.decode(piece))[1:-1]
+        else:
+            yield from map(bytes, self._pieces)
         yield self._after

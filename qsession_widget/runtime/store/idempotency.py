@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from sqlalchemy import select, text
 
+from qsession_widget.runtime.pieces import Content, LongText, digest
 from qsession_widget.runtime.store import queries, schema
 
 if TYPE_CHECKING:
@@ -21,7 +22,9 @@ def find_session(connection: Connection, owner: str, key: str) -> Session | None
     return None if found is None else queries.read_session(connection, owner, found)
 
 
-def find_job(connection: Connection, owner: str, key: str, params: str) -> tuple[Job, bool] | None:
+def find_job(
+    connection: Connection, owner: str, key: str, params: str | Content
+) -> tuple[Job, bool] | None:
     """Find the job that was created with a key.
 
     Returns:
@@ -32,7 +35,16 @@ def find_job(connection: Connection, owner: str, key: str, params: str) -> tuple
     if job is None:
         return None
     stored = queries.params(connection, job.id)
+    if isinstance(stored, LongText):
+        return job, isinstance(params, Content) and _digest(
+            connection, job.id, stored
+        ) == params.digest
     return job, stored is None or stored == params
+
+
+def _digest(connection: Connection, job_id: str, stored: LongText) -> bytes:
+    """Return the digest of a payload; earlier releases kept none."""
+    return stored.digest or digest(queries.params_in_pieces(connection, job_id) or ())
 
 
 def latest(connection: Connection, count: int) -> list[tuple[str, str]]:

@@ -14,14 +14,17 @@ from qsession_widget.runtime.device_catalog import MOCK_PREFIX
 from qsession_widget.runtime.model.job import Job
 from qsession_widget.runtime.model.lifecycle import Session
 from qsession_widget.runtime.model.user import User
-from qsession_widget.runtime.store import schema
+from qsession_widget.runtime.store import long_texts, schema
 from qsession_widget.runtime.store.statements import PreparedSelect
+from qsession_widget.runtime.store.writes import PARAMS, RESULT
 from qsession_widget.wire.states import FINAL_JOB_STATES, JobState, Mode, SessionState
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from sqlalchemy import ColumnElement, Connection, RowMapping, Table
+
+    from qsession_widget.runtime.pieces import LongText
 
 _FINAL = [state.value for state in FINAL_JOB_STATES]
 
@@ -122,7 +125,9 @@ def read_job(connection: Connection, owner: str, job_id: str) -> Job | None:
     return None if row is None else _job_from(row)
 
 
-def read_outcome(connection: Connection, owner: str, job_id: str) -> tuple[Job, str | None] | None:
+def read_outcome(
+    connection: Connection, owner: str, job_id: str
+) -> tuple[Job, str | LongText | None] | None:
     """Read a job and its result; the result of a private job is not read."""
     job = read_job(connection, owner, job_id)
     if job is None or job.private:
@@ -151,16 +156,24 @@ def ids(connection: Connection, owner: str, kind: str, prefix: str, most: int) -
     return list(connection.execute(statement).scalars())
 
 
-def params(connection: Connection, job_id: str) -> str | None:
-    """Read a job's payload, as JSON text."""
-    found: str | None = _PARAMS.scalar(connection, job_id=job_id)
-    return found
+def params(connection: Connection, job_id: str) -> str | LongText | None:
+    """Read a job's payload, as JSON text; of a long one only what it is."""
+    return long_texts.find(connection, _PARAMS.scalar(connection, job_id=job_id), job_id, PARAMS)
 
 
-def result(connection: Connection, job_id: str) -> str | None:
-    """Read a job's result."""
-    found: str | None = _RESULT.scalar(connection, job_id=job_id)
-    return found
+def result(connection: Connection, job_id: str) -> str | LongText | None:
+    """Read a job's result; of a long one only what it is."""
+    return long_texts.find(connection, _RESULT.scalar(connection, job_id=job_id), job_id, RESULT)
+
+
+def params_in_pieces(connection: Connection, job_id: str) -> Sequence[bytes | memoryview] | None:
+    """Read a job's long payload."""
+    return long_texts.read(connection, _PARAMS.scalar(connection, job_id=job_id), job_id, PARAMS)
+
+
+def result_in_pieces(connection: Connection, job_id: str) -> Sequence[bytes | memoryview] | None:
+    """Read a job's long result."""
+    return long_texts.read(connection, _RESULT.scalar(connection, job_id=job_id), job_id, RESULT)
 
 
 def read_jobs(connection: Connection, owner: str, wanted: JobFilter) -> tuple[list[Job], int]:

@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING
 
 from sqlalchemy import func, or_, select
 
-from qsession_widget.runtime.store import schema
-from qsession_widget.runtime.store.writes import EmptyLog, FreePages, Prune
+from qsession_widget.runtime.store import long_texts, schema
+from qsession_widget.runtime.store.writes import EmptyLog, FreePages, Prune, Sweep
 from qsession_widget.wire.states import FINAL_JOB_STATES, SessionState
 
 if TYPE_CHECKING:
@@ -105,6 +105,8 @@ class Retention:
                     removed.jobs + len(found),
                     removed.characters + sum(row.characters for row in found),
                 )
+            while await self._store.read(long_texts.dropped_bytes):
+                await self._store.write(Sweep())
             for _ in range(0, await self._store.read(_free_pages), _PAGES):
                 await self._store.write(FreePages(_PAGES))
             if removed.jobs:
@@ -146,13 +148,15 @@ def _beyond(
     connection: Connection, before: datetime | None, store_bytes: int | None
 ) -> list[Row[str, datetime, int]]:
     """Choose the next few jobs whose params and results are to be deleted, oldest first."""
-    excess = 0 if store_bytes is None else _file_bytes(connection) - store_bytes
+    excess = 0
+    if store_bytes is not None:
+        excess = _file_bytes(connection) - long_texts.dropped_bytes(connection) - store_bytes
     if before is None and excess <= 0:
         return []
     jobs, sessions = schema.jobs, schema.sessions
     payloads, results = schema.payloads, schema.results
     lengths = (func.length(payloads.c.params), func.length(results.c.body))
-    size = func.coalesce(lengths[0], 0) + func.coalesce(lengths[1], 0)
+    size = func.coalesce(lengths[0], 0) + func.coalesce(lengths[1], 0) + long_texts.size_of_job()
     rows = connection.execute(
         select(jobs.c.id, jobs.c.ended_at, size.label("characters"))
         .outerjoin(payloads, payloads.c.job_id == jobs.c.id)

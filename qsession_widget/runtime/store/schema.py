@@ -14,6 +14,7 @@ from sqlalchemy import (
     ForeignKey,
     Index,
     Integer,
+    LargeBinary,
     MetaData,
     String,
     Table,
@@ -52,6 +53,9 @@ ARRIVED = "rowid"
 
 UNFINISHED = "state NOT IN ('Cancelled', 'Completed', 'Failed')"
 """Condition for unfinished jobs. Queries use this text, or SQLite does not use the index."""
+
+DROPPED = "dropped"
+"""Condition for texts that no job has any more, for the same reason."""
 
 metadata = MetaData()
 
@@ -150,6 +154,29 @@ results = Table(
     metadata,
     Column("job_id", String(36), ForeignKey("jobs.id", ondelete="CASCADE"), primary_key=True),
     Column("body", Text, nullable=False),
+)
+
+long_texts = Table(
+    "long_texts",
+    metadata,
+    Column("key", String(32), primary_key=True),
+    # The job whose payload or result it is, once there is one; its column there is empty.
+    Column("job_id", String(36)),
+    Column("kind", String(8)),
+    Column("size", Integer, nullable=False),
+    Column("digest", LargeBinary, nullable=False),
+    # No job has it any more: its pieces are removed by and by.
+    Column("dropped", Boolean, nullable=False),
+    Index("long_texts_by_job", "job_id"),
+    Index("long_texts_dropped", "key", sqlite_where=text(DROPPED)),
+)
+
+pieces = Table(
+    "pieces",
+    metadata,
+    Column("key", String(32), primary_key=True),
+    Column("number", Integer, primary_key=True, autoincrement=False),
+    Column("bytes", LargeBinary, nullable=False),
 )
 
 clock = Table(

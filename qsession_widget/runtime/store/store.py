@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import queue
+import secrets
 import threading
 import time
 from collections import deque
@@ -22,15 +23,24 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from alembic.util.exc import CommandError
 from sqlalchemy.exc import DatabaseError, IntegrityError, OperationalError
 
-from qsession_widget.runtime.store import queries
+from qsession_widget.runtime.pieces import Content, LongText
+from qsession_widget.runtime.store import long_texts, queries
 from qsession_widget.runtime.store.database import migrate, open_engine
 from qsession_widget.runtime.store.fair_queue import FairQueue
 from qsession_widget.runtime.store.queries import JobFilter
 from qsession_widget.runtime.store.statements import driver
-from qsession_widget.runtime.store.writes import EmptyLog, Update, Write, apply
+from qsession_widget.runtime.store.writes import (
+    AddPieces,
+    AddResultPieces,
+    DropText,
+    EmptyLog,
+    Update,
+    Write,
+    apply,
+)
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Sequence
     from pathlib import Path
 
     from sqlalchemy import Connection
@@ -113,6 +123,8 @@ class Store:
         self._engine = open_engine(path, BUSY_MILLISECONDS)
         try:
             migrate(self._engine)
+            with self._engine.begin() as connection:
+                self._sweeps = long_texts.drop_unowned(connection)
         except (DatabaseError, CommandError) as error:
             detail = getattr(error, "orig", None) or error
             raise StoreUnreadableError(f"the store {path} cannot be opened: {detail}") from error
@@ -184,6 +196,35 @@ class Store:
         self._announced_in = None
         self._calls.put(True)
 
+    async def keep(self, content: Content, *, result: bool = False) -> LongText:
+        """Store a long text, for a job that is to have it; until then no job does.
+
+        Others' changes have their turn between its pieces.
+
+        Args:
+            content: the text.
+            result: whether it is kept until it can be written, as what has happened is.
+
+        Raises:
+            StoreUnavailableError: while the file cannot be written, unless it is a result.
+        """
+        kept = LongText(content.size, content.digest, secrets.token_hex(16))
+        kind = AddResultPieces if result else AddPieces
+        try:
+            for first in range(0, len(content.pieces), long_texts.PIECES):
+                some = tuple(content.pieces[first : first + long_texts.PIECES])
+                await self.write(kind(kept, first, some))
+        except BaseException:
+            self.drop(kept)
+            raise
+        return kept
+
+    def drop(self, text: LongText) -> None:
+        """Let go of a long text that no job has."""
+        dropped = self.write(DropText(text.key))
+        # A runtime that ends drops it when it starts again.
+        dropped.add_done_callback(lambda done: done.cancelled() or done.exception())
+
     @property
     def available(self) -> bool:
         """Whether the last attempt to write succeeded."""
@@ -197,15 +238,23 @@ class Store:
         """Read one job."""
         return await self._read(owner, queries.read_job, owner, job_id)
 
-    async def params(self, job_id: str) -> str | None:
+    async def params(self, job_id: str) -> str | LongText | None:
         """Read a job's payload, as JSON text; None if the job was deleted."""
         return await self._read("", queries.params, job_id)
 
-    async def result(self, job_id: str) -> str | None:
+    async def params_in_pieces(self, job_id: str) -> Sequence[bytes | memoryview] | None:
+        """Read a job's long payload; None if it was removed."""
+        return await self._read("", queries.params_in_pieces, job_id)
+
+    async def result(self, job_id: str) -> str | LongText | None:
         """Read a job's result, None if it has none."""
         return await self._read("", queries.result, job_id)
 
-    async def outcome(self, owner: str, job_id: str) -> tuple[Job, str | None] | None:
+    async def result_in_pieces(self, job_id: str) -> Sequence[bytes | memoryview] | None:
+        """Read a job's long result; None if it was removed."""
+        return await self._read("", queries.result_in_pieces, job_id)
+
+    async def outcome(self, owner: str, job_id: str) -> tuple[Job, str | LongText | None] | None:
         """Read a job and its result; the result of a private job is not read."""
         return await self._read(owner, queries.read_outcome, owner, job_id)
 
@@ -284,6 +333,8 @@ class Store:
             while not closing:
                 closing = self._collect(unwritten)
                 unwritten = self._commit(connection, unwritten)
+                if self._sweeps and not closing:
+                    self._sweep(connection)
         if unwritten:
             log.error("the runtime ends, and %d changes could not be stored", len(unwritten))
             _settle([(pending, StoreClosedError()) for pending in unwritten])
@@ -291,7 +342,7 @@ class Store:
     def _collect(self, unwritten: list[_Pending]) -> bool:
         """Wait for changes and add them to the batch; returns True at the end."""
         try:
-            going_on = self._calls.get(timeout=RETRY_SECONDS if unwritten else None)
+            going_on = self._calls.get(timeout=self._patience(unwritten))
             deadline = time.monotonic() + LINGER_SECONDS
             patient = all(_can_wait(pending.write) for pending in unwritten)
             while True:
@@ -305,6 +356,21 @@ class Store:
         except queue.Empty:
             return False
 
+    def _patience(self, unwritten: list[_Pending]) -> float | None:
+        """Return how long to wait for further changes before there is something else to do."""
+        if unwritten:
+            return RETRY_SECONDS
+        return 0.0 if self._sweeps else None
+
+    def _sweep(self, connection: Connection) -> None:
+        """Remove some of what no job has any more; more is removed when nothing else waits."""
+        try:
+            self._sweeps = long_texts.sweep(connection)
+        except OperationalError as error:
+            # It is tried again after the next change that lets go of something.
+            self._sweeps = False
+            log.warning("what was let go could not be removed: %s", error.orig)
+
     def _commit(self, connection: Connection, batch: list[_Pending]) -> list[_Pending]:
         """Commit a batch in one transaction; returns the changes to be tried again, in order.
 
@@ -314,7 +380,7 @@ class Store:
             return []
         try:
             with connection.begin():
-                apply(connection, [pending.write for pending in batch])
+                drops = apply(connection, [pending.write for pending in batch])
         except OperationalError as error:
             return self._postpone(batch, error)
         except Exception as error:  # noqa: BLE001 - passed on to the caller
@@ -324,6 +390,7 @@ class Store:
             half = len(batch) // 2
             left = self._commit(connection, batch[:half])
             return [*left, *batch[half:]] if left else self._commit(connection, batch[half:])
+        self._sweeps = self._sweeps or drops
         if any(isinstance(pending.write, EmptyLog) for pending in batch):
             _empty_log(connection)
         if self._unavailable:

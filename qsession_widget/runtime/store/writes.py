@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING, Any, ClassVar, assert_never
 
 import msgspec
 from msgspec.structs import asdict
-from sqlalchemy import bindparam, delete, insert, update
+from sqlalchemy import bindparam, delete, insert, literal_column, update
 from sqlalchemy.exc import DBAPIError
 
+from qsession_widget.runtime.pieces import LongText
 from qsession_widget.runtime.store import schema
 from qsession_widget.runtime.store.statements import PreparedStatement, driver
 
@@ -22,6 +23,10 @@ if TYPE_CHECKING:
     from qsession_widget.runtime.model.job import Job
     from qsession_widget.runtime.model.lifecycle import Session
     from qsession_widget.runtime.model.user import User
+
+
+PARAMS, RESULT = "params", "result"
+"""Kinds of long texts."""
 
 
 class _Change(msgspec.Struct, frozen=True, gc=False):
@@ -51,6 +56,32 @@ class AddSession(_Change, frozen=True, gc=False):
         return {self.session.id}
 
 
+class AddPieces(_Change, frozen=True, gc=False):
+    """Add some pieces of a long text, which no job has yet.
+
+    Attributes:
+        first: number of the first of them.
+    """
+
+    text: LongText
+    first: int
+    pieces: tuple[bytes | memoryview, ...]
+
+    refusable: ClassVar[bool] = True
+
+
+class AddResultPieces(AddPieces, frozen=True, gc=False):
+    """The same of a result: it has happened, and is kept whenever that can be."""
+
+    refusable: ClassVar[bool] = False
+
+
+class DropText(_Change, frozen=True, gc=False):
+    """Let go of a long text that no job has, by its key; its pieces are removed by and by."""
+
+    key: str
+
+
 class AddJob(_Change, frozen=True, gc=False):
     """Add a job, with its payload's JSON text and its idempotency key.
 
@@ -59,7 +90,7 @@ class AddJob(_Change, frozen=True, gc=False):
     """
 
     job: Job
-    params: str
+    params: str | LongText
     key: str | None
     sessions: tuple[Session, ...] = ()
 
@@ -81,7 +112,7 @@ class Update(_Change, frozen=True, gc=False):
 
     sessions: tuple[Session, ...] = ()
     jobs: tuple[Job, ...] = ()
-    result: tuple[str, str] | None = None
+    result: tuple[str, str | LongText] | None = None
     can_wait: bool = False
 
     def keys(self) -> set[str]:
@@ -131,6 +162,12 @@ class FreePages(_Change, frozen=True, gc=False):
     refusable: ClassVar[bool] = True
 
 
+class Sweep(_Change, frozen=True, gc=False):
+    """Let the store remove some pieces of what was let go of."""
+
+    refusable: ClassVar[bool] = True
+
+
 class EmptyLog(_Change, frozen=True, gc=False):
     """Empty the write-ahead log, unless a reader still needs it."""
 
@@ -170,6 +207,9 @@ class SetClock(_Change, frozen=True, gc=False):
 
 Write = (
     AddSession
+    | AddPieces
+    | AddResultPieces
+    | DropText
     | AddJob
     | Update
     | Retag
@@ -177,6 +217,7 @@ Write = (
     | DeleteResult
     | Prune
     | FreePages
+    | Sweep
     | EmptyLog
     | AddUser
     | RemoveUser
@@ -232,6 +273,26 @@ _ADD_SESSION = PreparedStatement(insert(schema.sessions))
 _ADD_JOB = PreparedStatement(insert(schema.jobs))
 _ADD_PAYLOAD = PreparedStatement(insert(schema.payloads))
 _ADD_RESULT = PreparedStatement(insert(schema.results))
+_ADD_TEXT = PreparedStatement(
+    # With each of its pieces.
+    insert(schema.long_texts).prefix_with("OR IGNORE"),
+    ("key", "size", "digest", "dropped"),
+)
+_ADD_PIECE = PreparedStatement(insert(schema.pieces))
+_OWN_TEXT = PreparedStatement(
+    update(schema.long_texts).where(_by(schema.long_texts, "key")), ("job_id", "kind", "which")
+)
+_DROP_TEXT = PreparedStatement(
+    update(schema.long_texts)
+    .where(_by(schema.long_texts, "key"))
+    .values(dropped=literal_column("1"))
+)
+_DROP_OF_JOB = PreparedStatement(
+    update(schema.long_texts)
+    .where(_by(schema.long_texts, "job_id"))
+    .where(schema.long_texts.c.kind == bindparam("of_kind"))
+    .values(dropped=literal_column("1"))
+)
 _ADD_USER = PreparedStatement(insert(schema.users))
 _CHANGE_SESSION = _change(schema.sessions, _changing(schema.sessions))
 _CHANGE_JOB = _change(schema.jobs, _changing(schema.jobs))
@@ -243,18 +304,25 @@ _DELETE_USER = PreparedStatement(delete(schema.users).where(_by(schema.users, "n
 _SET_CLOCK = PreparedStatement(insert(schema.clock).prefix_with("OR REPLACE"))
 
 
-def apply(connection: Connection, changes: Iterable[Write]) -> None:
+def apply(connection: Connection, changes: Iterable[Write]) -> bool:
     """Make changes in one transaction, with the same effect as one after the other.
+
+    Returns:
+        Whether long texts may have been let go, for `long_texts.sweep`.
 
     Raises:
         DBAPIError: SQLAlchemy's error for that of the driver.
     """
+    drops = False
     try:
         driver(connection).execute("BEGIN IMMEDIATE")
         for run in _runs(changes):
-            _Rows(run).write(connection)
+            rows = _Rows(run)
+            rows.write(connection)
+            drops = drops or rows.drops
     except sqlite3.Error as error:
         raise DBAPIError.instance(None, None, error, sqlite3.Error) from error
+    return drops
 
 
 def _runs(changes: Iterable[Write]) -> Iterator[list[Write]]:
@@ -269,8 +337,7 @@ def _runs(changes: Iterable[Write]) -> Iterator[list[Write]]:
     for change in changes:
         added, gone = _added(change), _removed(change)
         mentioned = change.keys() | added | gone
-        if isinstance(change, Update) and change.result is not None:
-            mentioned.add(change.result[0])
+        mentioned |= _texts(change)
         if not (known.isdisjoint(added) and removed.isdisjoint(mentioned)):
             yield run
             run, known, removed = [], set(), set()
@@ -278,6 +345,19 @@ def _runs(changes: Iterable[Write]) -> Iterator[list[Write]]:
         known |= mentioned
         removed |= gone
     yield run
+
+
+def _texts(change: Write) -> set[str]:
+    """Return the ids of the result and of the long texts that a change mentions."""
+    match change:
+        case AddJob(_, LongText(key=key)):
+            return {key}
+        case Update(_, _, (job_id, LongText(key=key))):
+            return {job_id, key}
+        case Update(_, _, (job_id, _)):
+            return {job_id}
+        case _:
+            return set()
 
 
 def _added(change: Write) -> set[str]:
@@ -288,6 +368,8 @@ def _added(change: Write) -> set[str]:
             return {job.id}
         case AddUser(user):
             return {user.name}
+        case AddPieces(text):
+            return {text.key}
         case _:
             return set()
 
@@ -300,6 +382,8 @@ def _removed(change: Write) -> set[str]:
             return set(job_ids)
         case RemoveUser(name):
             return {name}
+        case DropText(key):
+            return {key}
         case _:
             return set()
 
@@ -311,6 +395,9 @@ class _Rows:
         self.new_sessions: list[dict[str, Any]] = []
         self.new_jobs: list[dict[str, Any]] = []
         self.payloads: list[dict[str, str]] = []
+        self.texts: list[dict[str, Any]] = []
+        self.pieces: list[dict[str, Any]] = []
+        self.owned: list[dict[str, str]] = []
         self.new_users: list[dict[str, Any]] = []
         self.sessions: dict[str, Session] = {}
         self.jobs: dict[str, Job] = {}
@@ -319,6 +406,7 @@ class _Rows:
         self.spent_results: list[str] = []
         self.spent_payloads: list[str] = []
         self.deleted_jobs: list[str] = []
+        self.dropped: list[str] = []
         self.removed_users: list[str] = []
         self.free_pages = 0
         self.time: datetime | None = None
@@ -331,8 +419,18 @@ class _Rows:
                 self._update(sessions, jobs, result)
             case AddJob(job, params, key, sessions):
                 self.new_jobs.append(asdict(job) | {"idempotency_key": key})
-                self.payloads.append({"job_id": job.id, "params": params})
+                self.payloads.append(
+                    {"job_id": job.id, "params": self._own(job.id, params, PARAMS)}
+                )
                 self._update(sessions)
+            case AddPieces(text, first, pieces):
+                self.texts.append(
+                    {"key": text.key, "size": text.size, "digest": text.digest, "dropped": False}
+                )
+                self.pieces.extend(
+                    {"key": text.key, "number": number, "bytes": piece}
+                    for number, piece in enumerate(pieces, first)
+                )
             case AddSession(session, key):
                 self.new_sessions.append(_session_row(session) | {"idempotency_key": key})
             case Retag(job):
@@ -347,7 +445,15 @@ class _Rows:
                 self._take_removal(change)
 
     def _take_removal(
-        self, change: DeleteJob | DeleteResult | Prune | FreePages | EmptyLog | RemoveUser
+        self,
+        change: DropText
+        | DeleteJob
+        | DeleteResult
+        | Prune
+        | FreePages
+        | Sweep
+        | EmptyLog
+        | RemoveUser,
     ) -> None:
         match change:
             case DeleteJob(job_id):
@@ -357,12 +463,14 @@ class _Rows:
             case Prune(job_ids):
                 self.spent_payloads.extend(job_ids)
                 self.spent_results.extend(job_ids)
+            case DropText(key):
+                self.dropped.append(key)
             case FreePages(count):
                 self.free_pages += count
             case RemoveUser(name):
                 self.removed_users.append(name)
-            case EmptyLog():
-                # Not part of the transaction: the store does it after the commit.
+            case EmptyLog() | Sweep():
+                # Not part of the transaction: the store does them after the commit.
                 pass
             case _:
                 assert_never(change)
@@ -371,7 +479,7 @@ class _Rows:
         self,
         sessions: Iterable[Session],
         jobs: Iterable[Job] = (),
-        result: tuple[str, str] | None = None,
+        result: tuple[str, str | LongText] | None = None,
     ) -> None:
         for session in sessions:
             self.sessions[session.id] = session
@@ -382,10 +490,20 @@ class _Rows:
                 # The payload of a private job is forgotten at its end, as by IBM.
                 self.spent_payloads.append(job.id)
         if result is not None:
-            self.results.append({"job_id": result[0], "body": result[1]})
+            job_id, text = result
+            self.results.append({"job_id": job_id, "body": self._own(job_id, text, RESULT)})
+
+    def _own(self, job_id: str, text: str | LongText, kind: str) -> str:
+        """Return what a job's own row has of a text; a long one is in pieces, which are here."""
+        if isinstance(text, str):
+            return text
+        self.owned.append({"which": text.key, "job_id": job_id, "kind": kind})
+        return ""
 
     def write(self, connection: Connection) -> None:
         """Execute the statements: additions first, removals last."""
+        _ADD_TEXT.run(connection, self.texts)
+        _ADD_PIECE.run(connection, self.pieces)
         _ADD_SESSION.run(connection, self.new_sessions)
         _ADD_JOB.run(connection, self.new_jobs)
         _ADD_PAYLOAD.run(connection, self.payloads)
@@ -398,15 +516,29 @@ class _Rows:
         )
         _TAG_JOB.run(connection, [asdict(job) | {"which": key} for key, job in self.tagged.items()])
         _ADD_RESULT.run(connection, self.results)
+        _OWN_TEXT.run(connection, self.owned)
         _DELETE_JOB.run(connection, _which(self.deleted_jobs))
         _DELETE_PAYLOAD.run(connection, _which(self.spent_payloads))
         _DELETE_RESULT.run(connection, _which(self.spent_results))
+        self._drop(connection)
         for _ in range(self.free_pages):
             # Python's sqlite3 takes one step of a statement without rows; each step frees a page.
             driver(connection).execute("PRAGMA incremental_vacuum(1)")
         _DELETE_USER.run(connection, _which(self.removed_users))
         if self.time is not None:
             _SET_CLOCK.run(connection, [{"id": 1, "now": self.time}])
+
+    @property
+    def drops(self) -> bool:
+        """Whether long texts may be among what is removed."""
+        return any((self.dropped, self.spent_payloads, self.spent_results, self.deleted_jobs))
+
+    def _drop(self, connection: Connection) -> None:
+        """Let go of the long texts that no job has any more."""
+        _DROP_TEXT.run(connection, _which(self.dropped))
+        for kind, job_ids in ((PARAMS, self.spent_payloads), (RESULT, self.spent_results)):
+            ids = [*job_ids, *self.deleted_jobs]
+            _DROP_OF_JOB.run(connection, [{"which": each, "of_kind": kind} for each in ids])
 
 
 def _which(names: Iterable[str]) -> list[dict[str, str]]:

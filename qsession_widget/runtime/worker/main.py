@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 from msgspec import msgpack
 
 from qsession_widget.runtime import bounds
+from qsession_widget.runtime.pieces import PIECE_BYTES, cut
 from qsession_widget.runtime.worker import limits, lru_cache, sandbox
 from qsession_widget.runtime.worker.outcome import RejectedError
 from qsession_widget.wire.states import Stage
@@ -159,6 +160,10 @@ class _Inbox:
 
     def _read(self) -> dict[str, Any]:
         message: dict[str, Any] = msgpack.decode(self._pipe.recv_bytes())
+        count = message.pop("pieces", 0)
+        if count:
+            # A long payload follows in pieces.
+            message["params"] = b"".join(self._pipe.recv_bytes() for _ in range(count)).decode()
         return message
 
 
@@ -187,7 +192,14 @@ def _sendable(text: str) -> str:
 
 
 def _send(pipe: Connection, answer: dict[str, Any]) -> None:
+    result = answer.get("result", "")
+    pieces = cut(result.encode()) if len(result) > PIECE_BYTES else []
+    if pieces:
+        # A long result follows in pieces: the server does nothing with it as a whole.
+        answer = {**answer, "result": "", "pieces": len(pieces)}
     pipe.send_bytes(msgpack.encode(answer))
+    for piece in pieces:
+        pipe.send_bytes(piece)
 
 
 def _warm_up(device: str) -> None:

@@ -9,6 +9,7 @@ from qsession_widget.runtime.worker.limits import Limits
 from qsession_widget.runtime.worker.lru_cache import Figures
 
 if TYPE_CHECKING:
+    from qsession_widget.runtime.pieces import Content, LongText
     from qsession_widget.wire.states import Stage
 
 
@@ -17,6 +18,7 @@ class Task:
     """A job as a worker needs it.
 
     Attributes:
+        params: JSON text of the job's payload.
         affinity: tasks of the same affinity (session or device) go to the same worker where
             possible, since its caches are warm.
         backend: name of the served backend.
@@ -29,7 +31,7 @@ class Task:
     job_id: str
     affinity: str
     program_id: str
-    params: str
+    params: str | Content
     backend: str
     optimization_level: int
     min_seconds: float
@@ -64,7 +66,7 @@ class Reached:
 class Done:
     """The result, the time of the simulation, and the figures of the worker's caches."""
 
-    result: str
+    result: str | Content | LongText
     busy_seconds: float
     cache: Figures = field(default_factory=Figures)
 

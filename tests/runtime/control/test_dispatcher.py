@@ -35,7 +35,7 @@ async def test_a_job_runs_and_leaves_nothing_behind(bench: Bench) -> None:
     jobs = [await bench.ended(job_id) for job_id in job_ids]
     assert {job.state for job in jobs} == {JobState.COMPLETED}
     text = await bench.store.result(job_ids[0])
-    assert text is not None
+    assert isinstance(text, str)
     assert codec.loads(text)[0].data.meas.num_shots == 10
     assert (await bench.session(session_id)).state is SessionState.ACTIVE
     await bench.coordinator.close_session(session_id)

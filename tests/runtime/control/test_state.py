@@ -85,6 +85,7 @@ class Disk:
                 future.exception()
                 continue
             if isinstance(change, AddJob):
+                assert isinstance(change.params, str)
                 self.payloads[change.job.id] = change.params
             future.set_result(None)
 

@@ -148,6 +148,7 @@ async def test_a_task_returns_interim_results_and_then_its_result() -> None:
         said = [each for _, each in bench.said]
         assert [type(each) for each in said] == [Reached, Interim, Reached, Done]
         assert said[0::2] == [Reached(Stage.ON_DEVICE), Reached(Stage.POST_PROCESSING)]
+        assert isinstance(event.result, str)
         assert codec.loads(event.result)[0].data.meas.num_shots == 10
         assert event.busy_seconds > 0
 

@@ -17,7 +17,8 @@ from urllib.parse import urlsplit
 import psutil
 import pytest
 
-from qsession_widget.runtime.http.responses import LARGE_CHARACTERS, LongAnswer
+from qsession_widget.runtime.http.responses import LongAnswer
+from qsession_widget.runtime.pieces import PIECE_BYTES, cut
 from tests.conftest import DEADLINE_SECONDS, eventually, running
 from tests.runtime.http.test_users import add
 from tests.runtime.server import Server, reached
@@ -35,8 +36,8 @@ AT_A_TIME = 12
 """Simultaneous requests of one user."""
 
 TEXTS = {
-    "ASCII": '{"a": "\\n"}' * (LARGE_CHARACTERS // 4),
-    "others": '{"ä": "\\"\\u1234😀"}\n' * (LARGE_CHARACTERS // 8),
+    "ASCII": '{"a": "\\n"}' * (PIECE_BYTES // 4),
+    "others": '{"ä": "\\"\\u1234😀"}\n' * (PIECE_BYTES // 8),
 }
 
 
@@ -88,7 +89,7 @@ async def test_a_slot_is_released_however_the_sending_ends(*, breaks: bool) -> N
     async def receive() -> Any:
         raise AssertionError
 
-    answer = LongAnswer(TEXTS["others"], lambda: freed.append(None), escaped=True)
+    answer = LongAnswer(cut(TEXTS["others"].encode()), lambda: freed.append(None), escaped=True)
     if breaks:
         with pytest.raises(OSError, match="gone"):
             await answer({"type": "http"}, receive, send)
@@ -96,14 +97,14 @@ async def test_a_slot_is_released_however_the_sending_ends(*, breaks: bool) -> N
         await answer({"type": "http"}, receive, send)
         parts = [each["body"] for each in sent[1:]]
         assert json.loads(b'"' + b"".join(parts) + b'"') == TEXTS["others"]
-        assert max(map(len, parts)) <= 12 * LARGE_CHARACTERS
+        assert max(map(len, parts)) <= 12 * PIECE_BYTES
     assert freed == [None]
 
 
-def hostile_bodies() -> list[bytes]:
+def hostile_bodies(size: int = BODY) -> list[bytes]:
     """Return jobs of the largest allowed size, and jobs that grow many times when they are read."""
     start = b'{"program_id": "sampler", "backend": "fake_manila", "params": '
-    room = BODY - 200
+    room = size - 200
     return [
         start + b'{"pubs": [["%s", null, 10]]}}' % (b"x" * room),
         start + b'{"pubs": [%s0]}}' % (b"[]," * (room // 3)),

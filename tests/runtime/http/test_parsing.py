@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import json
 from typing import Any
 
@@ -12,6 +13,7 @@ from hypothesis import strategies as st
 from starlette.requests import Request
 
 from qsession_widget.runtime.http import errors, parsing
+from qsession_widget.runtime.pieces import PIECE_BYTES, Content
 from qsession_widget.runtime.settings import Settings
 
 SETTINGS = Settings(max_circuits=5, max_body_bytes=4 * 2**20)
@@ -52,6 +54,7 @@ async def test_json_is_read_and_the_payload_kept_verbatim(
     body = json.dumps({**rest, "params": params}, ensure_ascii=ascii_only).encode()
     found, payload = await read(body, parts=data.draw(st.integers(1, 3)))
     assert found == rest
+    assert isinstance(payload.text, str)
     assert json.loads(payload.text) == params
     pubs = params.get("pubs")
     assert payload.pubs == (len(pubs) if isinstance(pubs, list) else None)
@@ -77,7 +80,11 @@ async def test_a_large_payload_is_kept_verbatim() -> None:
         "x" * 2**21
     )
     found, payload = await read(f'{{"program_id": "sampler", "params": {text}}}'.encode(), parts=7)
-    assert (found, payload.text, payload.pubs) == ({"program_id": "sampler"}, text, 1)
+    assert (found, payload.pubs) == ({"program_id": "sampler"}, 1)
+    assert isinstance(payload.text, Content)
+    assert b"".join(payload.text.pieces) == text.encode()
+    assert payload.text.digest == hashlib.sha256(text.encode()).digest()
+    assert max(map(len, payload.text.pieces)) == PIECE_BYTES
 
 
 @pytest.mark.parametrize(
@@ -121,6 +128,7 @@ async def test_classified_bits_are_accepted(wanted: Any) -> None:
 @pytest.mark.parametrize("name", ["pubs", "circuits", "quantum_program"])
 async def test_invalid_circuits_are_left_to_the_program(name: str, odd: Any) -> None:
     _, payload = await read(json.dumps({"params": {name: odd}}).encode())
+    assert isinstance(payload.text, str)
     assert json.loads(payload.text) == {name: odd}
 
 

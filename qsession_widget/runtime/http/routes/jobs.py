@@ -22,9 +22,10 @@ from qsession_widget.runtime.http import (
 )
 from qsession_widget.runtime.http.large_bodies import LargeBodies
 from qsession_widget.runtime.http.long_poll import LongPoll
-from qsession_widget.runtime.http.responses import LARGE_CHARACTERS, JsonAnswer
+from qsession_widget.runtime.http.responses import JsonAnswer
 from qsession_widget.runtime.model.job import Job
 from qsession_widget.runtime.model.lifecycle import NotAcceptingJobsError
+from qsession_widget.runtime.pieces import LongText
 from qsession_widget.runtime.store.store import JobFilter
 from qsession_widget.wire.documents import LARGEST, CreatedJobDocument, JobsDocument
 from qsession_widget.wire.fields import PREFER, PROGRAMS, mock_of
@@ -219,10 +220,9 @@ class JobRoutes:
             return JsonAnswer(document, headers=headers)
         if params is None:
             raise errors.job_not_found(job.id)
-        if len(params) > LARGE_CHARACTERS:
-            del params
+        if isinstance(params, LongText):
             before = msgspec.json.encode(document)[:-1] + b',"params":'
-            read = partial(self.store.params, job.id)
+            read = partial(self.store.params_in_pieces, job.id)
             return await self.large.answer(
                 job.owner, read, before=before, after=b"}", headers=headers
             )

@@ -13,7 +13,8 @@ from starlette.routing import Route
 
 from qsession_widget.runtime.http import errors, holding, parsing, serializers
 from qsession_widget.runtime.http.kept_answers import KEPT_SECONDS, AttentiveAnswer, GivenOnce
-from qsession_widget.runtime.http.responses import LARGE_CHARACTERS, JsonAnswer
+from qsession_widget.runtime.http.responses import JsonAnswer
+from qsession_widget.runtime.pieces import LongText
 from qsession_widget.runtime.store.writes import DeleteResult
 from qsession_widget.wire.documents import LARGEST, InterimDocument, OutcomeDocument
 from qsession_widget.wire.states import JobState
@@ -74,9 +75,8 @@ class ResultRoutes:
             raise errors.result_removed(job.id)
         if text is None:
             return Response(status_code=204)
-        if len(text) > LARGE_CHARACTERS:
-            del text
-            read = partial(self.store.result, job.id)
+        if isinstance(text, LongText):
+            read = partial(self.store.result_in_pieces, job.id)
             return await self.large.answer(job.owner, read, media_type="text/plain")
         return PlainTextResponse(text)
 
@@ -110,7 +110,7 @@ class ResultRoutes:
         """
         owner, job_id = parsing.owner(request), request.path_params["job_id"]
 
-        async def look() -> tuple[Job, str | None] | None:
+        async def look() -> tuple[Job, str | LongText | None] | None:
             # Most wake-ups find the job unfinished: the store need not be asked.
             if self.coordinator.unfinished(owner, job_id):
                 return None
@@ -130,10 +130,9 @@ class ResultRoutes:
         job, result = found
         (document,) = self.serializer.jobs([job])
         answer = OutcomeDocument(job=document, etag=serializers.etag(job))
-        if result is not None and len(result) > LARGE_CHARACTERS:
+        if isinstance(result, LongText):
             before = msgspec.json.encode(answer)[:-1] + b',"result":"'
-            del found, result
-            read = partial(self.store.result, job.id)
+            read = partial(self.store.result_in_pieces, job.id)
             return await self.large.answer(
                 owner, read, before=before, after=b'"}', escaped=True, headers=headers
             )
@@ -157,8 +156,6 @@ class ResultRoutes:
                 later = asyncio.create_task(self._spend_later(job.id))
                 self.background.add(later)
                 later.add_done_callback(self.background.discard)
-        if key is not None:
-            return PlainTextResponse(text)
 
         async def heard(lost: bool) -> None:
             if lost:
@@ -166,6 +163,12 @@ class ResultRoutes:
             else:
                 await self._spend(job.id)
 
+        if isinstance(text, LongText):
+            read = partial(self.store.result_in_pieces, job.id)
+            told = heard if key is None else None
+            return await self.large.answer(job.owner, read, media_type="text/plain", heard=told)
+        if key is not None:
+            return PlainTextResponse(text)
         return AttentiveAnswer(text, heard)
 
     async def _spend_later(self, job_id: str) -> None:
