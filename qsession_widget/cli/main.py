@@ -1,4 +1,4 @@
-"""`qsession`: serve, status, stop, cancel, connect, user, gc, clock, demo."""
+"""`qsession`: serve, status, stop, sessions, jobs, close, cancel, logs, connect, user and more."""
 
 from __future__ import annotations
 
@@ -22,6 +22,9 @@ if TYPE_CHECKING:
 INTERRUPTED_STATUS = 130
 """Exit status that shells report for a program ended by Ctrl-C."""
 
+_MOST_LISTED = 200
+"""How many jobs are listed at most."""
+
 _PAUSE_SECONDS = 1.0
 """Pause between two updates of `qsession status --live`."""
 
@@ -44,7 +47,10 @@ def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(
         prog="qsession", description="See and steer quantum sessions; run them locally."
     )
-    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    parser.add_argument(
+        "--version", action="store_true", help="print the version of the package and of Qiskit"
+    )
+    commands = parser.add_subparsers(dest="command", metavar="COMMAND")
     commands.add_parser("serve", help="run the local runtime in the foreground", add_help=False)
     status = commands.add_parser(
         "status", help="show whether the local runtime runs, and what it is doing"
@@ -57,6 +63,7 @@ def main(arguments: list[str] | None = None) -> int:
     commands.add_parser(
         "stop", help="stop the local runtime; unfinished jobs continue at its next start"
     )
+    _add_listings(commands)
     cancel = commands.add_parser(
         "cancel",
         help="cancel jobs, for example those of an interrupted program; the runtime must run",
@@ -124,6 +131,10 @@ def main(arguments: list[str] | None = None) -> int:
     options, unknown = parser.parse_known_args(given)
     if unknown and options.command != "demo":
         parser.error(f"unrecognized arguments: {' '.join(unknown)}")
+    if options.version:
+        return _say_version()
+    if options.command is None:
+        parser.error("which COMMAND? `qsession --help` lists them")
     options.jupyter = [*unknown, *jupyter]
     try:
         return _RUN[options.command](options)
@@ -134,6 +145,31 @@ def main(arguments: list[str] | None = None) -> int:
         notes = "".join(f"\n{note}" for note in getattr(interrupt, "__notes__", ()))
         sys.stderr.write(f"qsession: interrupted{notes}\n")
         return INTERRUPTED_STATUS
+
+
+def _add_listings(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Add the commands that list what the runtime has, and close it."""
+    commands.add_parser("sessions", help="list the open sessions; the runtime must run")
+    listing = commands.add_parser("jobs", help="list your unfinished jobs; the runtime must run")
+    listing.add_argument("--all", action="store_true", help="finished ones too")
+    listing.add_argument(
+        "--limit", type=_page, default=20, metavar="N", help="at most (default: %(default)s)"
+    )
+    closing = commands.add_parser(
+        "close",
+        help="close sessions, for example an idle one that has a backend; the runtime must run",
+        description="Close sessions: they take no new jobs, finish those that they have, and free "
+        "their backends.",
+    )
+    closed = closing.add_mutually_exclusive_group(required=True)
+    closed.add_argument(
+        "--all", action="store_true", help="all of your sessions; not those of other users"
+    )
+    closed.add_argument(
+        "sessions", nargs="*", default=[], metavar="ID", help="their ids, or the beginning of them"
+    )
+    logs = commands.add_parser("logs", help="print the log of a job, or the end of the runtime's")
+    logs.add_argument("job", nargs="?", metavar="JOB_ID", help="a job's id, or the beginning of it")
 
 
 def _split(arguments: list[str]) -> tuple[list[str], list[str]]:
@@ -193,6 +229,76 @@ def _watch(runtime: Administration, console: Console) -> int:
     return 0
 
 
+def _say_version() -> int:
+    from importlib.metadata import version
+
+    names = ("qsession-widget", "qiskit", "qiskit-aer")
+    sys.stdout.write("".join(f"{name} {version(name)}\n" for name in names))
+    return 0
+
+
+def _sessions(_options: argparse.Namespace) -> int:
+    from rich.console import Console
+
+    from qsession_widget.cli import listings
+    from qsession_widget.local.admin import Administration
+
+    status = Administration().status()
+    if status["sessions"]:
+        Console().print(listings.sessions(status))
+    else:
+        sys.stdout.write("No session is open.\n")
+    return 0
+
+
+def _jobs(options: argparse.Namespace) -> int:
+    from rich.console import Console
+
+    from qsession_widget.cli import listings
+    from qsession_widget.local.admin import Administration
+
+    found = listings.jobs(Administration(), pending=not options.all, limit=options.limit)
+    if found.row_count:
+        Console().print(found)
+    else:
+        sys.stdout.write("There are no jobs.\n" if options.all else "No job is unfinished.\n")
+    return 0
+
+
+def _close(options: argparse.Namespace) -> int:
+    from qsession_widget.cli import listings
+    from qsession_widget.local.admin import Administration
+
+    runtime = Administration()
+    closed = listings.close(runtime, runtime.open_sessions() if options.all else options.sessions)
+    for each in closed:
+        sys.stdout.write(f"Closed {each}.\n")
+    if not closed:
+        sys.stdout.write("No session is open.\n")
+    return 0
+
+
+def _logs(options: argparse.Namespace) -> int:
+    from qsession_widget.cli import listings
+
+    if options.job is None:
+        sys.stdout.write(listings.latest_log())
+        return 0
+    from qsession_widget.client.short_ids import ask_by_id
+    from qsession_widget.local.admin import Administration
+
+    runtime = Administration()
+    sys.stdout.write(ask_by_id(runtime, "job", options.job, runtime.api.logs))
+    return 0
+
+
+def _page(text: str) -> int:
+    number = int(text)
+    if not 1 <= number <= _MOST_LISTED:
+        raise argparse.ArgumentTypeError(f"{number} is not from 1 to {_MOST_LISTED}")
+    return number
+
+
 def _stop(_options: argparse.Namespace) -> int:
     from qsession_widget.local import process as local
 
@@ -202,11 +308,12 @@ def _stop(_options: argparse.Namespace) -> int:
 
 
 def _cancel(options: argparse.Namespace) -> int:
+    from qsession_widget.client.short_ids import ask_by_id
     from qsession_widget.local.admin import Administration
 
     runtime = Administration()
     wanted = runtime.pending_jobs() if options.all else options.jobs
-    cancelled = sum(map(runtime.cancel_job, wanted))
+    cancelled = sum(ask_by_id(runtime, "job", each, runtime.cancel_job) for each in wanted)
     over = len(wanted) - cancelled
     sys.stdout.write(f"Cancelled {cancelled} {'job' if cancelled == 1 else 'jobs'}.\n")
     if over:
@@ -289,6 +396,10 @@ def _demo(options: argparse.Namespace) -> int:
 _RUN: dict[str, Callable[[argparse.Namespace], int]] = {
     "status": _status,
     "stop": _stop,
+    "sessions": _sessions,
+    "jobs": _jobs,
+    "close": _close,
+    "logs": _logs,
     "cancel": _cancel,
     "connect": _connect,
     "user": _user,

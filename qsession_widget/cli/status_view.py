@@ -8,14 +8,22 @@ from rich.console import Group
 from rich.table import Table
 from rich.text import Text
 
+from qsession_widget.cli.listings import word
+from qsession_widget.wire import state_words
+from qsession_widget.wire.holders import SHORT_ID
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from rich.console import RenderableType
 
-_STYLES = {"busy": "cyan", "starting": "yellow", "active": "green", "open": "yellow"}
-_ID_CHARACTERS = 8
-"""How much of a session's id is shown; enough to distinguish the sessions of a runtime."""
+_STYLES = {
+    "busy": "cyan",
+    "starting": "yellow",
+    state_words.RUNNING: "cyan",
+    state_words.WAITING: "yellow",
+    state_words.IDLE_PAID: "yellow",
+}
 
 
 def render(status: Mapping[str, Any]) -> RenderableType:
@@ -40,7 +48,7 @@ def _devices(status: Mapping[str, Any]) -> Table | None:
         return None
     table = _table("Device", "Queued", "Running", "Reserved for")
     for each in status["devices"]:
-        reserved = (each["session_id"] or "")[:_ID_CHARACTERS]
+        reserved = (each["session_id"] or "")[:SHORT_ID]
         table.add_row(each["name"], str(each["queued"]), str(each["running"]), reserved)
     return table
 
@@ -52,11 +60,11 @@ def _sessions(status: Mapping[str, Any]) -> Table | None:
     for each in status["sessions"]:
         extra = each["qsession"]
         table.add_row(
-            each["id"][:_ID_CHARACTERS],
+            each["id"][:SHORT_ID],
             each["user_id"],
             each["backend_name"],
             each["mode"],
-            _state(each["state"]),
+            _state(word(each)),
             str(extra["queued"]),
             str(extra["running"]),
             f"{each['elapsed_time']:.0f} s",

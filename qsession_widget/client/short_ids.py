@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal, TypeVar
+from typing import TYPE_CHECKING, Literal, Protocol, TypeVar
 
 from qsession_widget.errors import AmbiguousIdError, NotFoundError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from qsession_widget.client.protocols import Service
+    from qsession_widget.transport.rest import RuntimeApi
 
 Kind = Literal["session", "job"]
 
@@ -19,7 +19,19 @@ _SHOWN = 10
 _T = TypeVar("_T")
 
 
-def ask_by_id(service: Service, kind: Kind, text: str, ask: Callable[[str], _T]) -> _T:
+class Completes(Protocol):
+    """A service that may know ids by their beginning."""
+
+    @property
+    def api(self) -> RuntimeApi:
+        """The REST API."""
+
+    @property
+    def features(self) -> frozenset[str]:
+        """What it can do beyond IBM's REST API."""
+
+
+def ask_by_id(service: Completes, kind: Kind, text: str, ask: Callable[[str], _T]) -> _T:
     """Ask for something by its id, or by the first characters of its id.
 
     Args:

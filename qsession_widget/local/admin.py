@@ -38,7 +38,13 @@ class Administration:
         """The root of its HTTP server, as clients reach it."""
         auth = BearerAuth(found.token)
         self._transport = _transport(f"{found.url}{API_PREFIX}/{EXTRA}", auth)
-        self._api = RuntimeApi(_transport(f"{found.url}{API_PREFIX}", auth))
+        self.api = RuntimeApi(_transport(f"{found.url}{API_PREFIX}", auth))
+        """The REST API, one method for each endpoint."""
+
+    @property
+    def features(self) -> frozenset[str]:
+        """What the runtime can do beyond IBM's REST API."""
+        return frozenset(self.api.about()["features"])
 
     def status(self) -> dict[str, Any]:
         """Return the status of the runtime: the JSON of GET /qsession/status.
@@ -54,13 +60,26 @@ class Administration:
         found: dict[str, None] = {}
         offset = 0
         while True:
-            page = self._api.jobs(
+            page = self.api.jobs(
                 pending="true", include_mocks="true", limit=_PAGE, offset=offset
             ).jobs
             found.update(dict.fromkeys(job.document.id for job in page))
             if len(page) < _PAGE:
                 return list(found)
             offset += len(page)
+
+    def open_sessions(self) -> list[str]:
+        """List the ids of the administrator's own open sessions and batches, the newest first."""
+        found: dict[str, None] = {}
+        more: dict[str, Any] = {}
+        while True:
+            page = self.api.workloads(
+                mode=["session", "batch"], status=["pending", "in_progress"], limit=_PAGE, **more
+            )
+            found.update(dict.fromkeys(each.id for each in page.workloads or []))
+            if not page.next:
+                return list(found)
+            more = {"next": page.next}
 
     def cancel_job(self, job_id: str) -> bool:
         """Cancel a job, and return whether it was cancelled: final jobs cannot be.
@@ -69,7 +88,7 @@ class Administration:
             NotFoundError: if there is no job of that id.
         """
         try:
-            self._api.cancel_job(job_id)
+            self.api.cancel_job(job_id)
         except ConflictError:
             return False
         return True

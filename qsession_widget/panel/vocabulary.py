@@ -1,72 +1,25 @@
-"""The words for a session's state, the same in every view.
-
-IBM's API has a state ("inactive") and the client a status ("Pending"), which is the same for a
-session that has never begun and for one that has gone idle. Views show one of six words instead.
-`js/src/view/ui/words.ts` is the same table for the browser.
-"""
+"""The word for the state of a session in a snapshot."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from qsession_widget.wire import state_words
 from qsession_widget.wire.documents import known
-from qsession_widget.wire.states import JobState, Mode, SessionState
+from qsession_widget.wire.states import JobState
 
 if TYPE_CHECKING:
     from qsession_widget.monitoring.snapshot import Snapshot
-
-SIMULATOR = "Simulator"
-UNKNOWN = "Not known yet"
-WAITING = "Waiting"
-RUNNING = "Running"
-IDLE = "Idle"
-IDLE_PAID = "Idle (paid)"
-INACTIVE = "Inactive"
-CLOSING = "Closing"
-CLOSED = "Closed"
 
 
 def word(snapshot: Snapshot) -> str:
     """Return the word for a session's state."""
     if snapshot.simulator:
-        return SIMULATOR
+        return state_words.SIMULATOR
     busy = snapshot.count(JobState.RUNNING) + snapshot.count(JobState.QUEUED) > 0
-    return state_word(
+    return state_words.state_word(
         known(snapshot.session.state),
         accepting_jobs=known(snapshot.session.accepting_jobs),
         mode=known(snapshot.session.mode),
         busy=busy,
     )
-
-
-def state_word(
-    state: str | None, *, accepting_jobs: bool | None, mode: str | None, busy: bool
-) -> str:
-    """Return the word for a state.
-
-    Args:
-        state: `state` of the session's JSON, None while it is not known.
-        accepting_jobs: `accepting_jobs` of the same; None is not known.
-        mode: `mode` of the same.
-        busy: whether one of its jobs is queued or runs.
-    """
-    idle = IDLE if mode == Mode.BATCH else IDLE_PAID
-    words = {
-        SessionState.OPEN: WAITING,
-        SessionState.ACTIVE: RUNNING if busy else idle,
-        SessionState.PENDING_INACTIVE: RUNNING,
-        SessionState.INACTIVE: INACTIVE,
-        SessionState.PENDING_CLOSED: CLOSING,
-        SessionState.CLOSED: CLOSED,
-    }
-    if state is None:
-        return UNKNOWN
-    if accepting_jobs is False and state != SessionState.CLOSED:
-        return CLOSING
-    return next((word for name, word in words.items() if name == state), state.capitalize())
-
-
-def api_words(state: str | None, status: str | None) -> str:
-    """Return how the API and the client call a state, to be shown on demand."""
-    words = [] if state is None else [f'state "{state}"']
-    return ", ".join([*words, *([] if status is None else [f'status "{status}"'])])

@@ -8,6 +8,7 @@ from itertools import product
 from pathlib import Path
 
 from qsession_widget.panel import vocabulary
+from qsession_widget.wire import state_words
 from qsession_widget.wire.states import Mode, SessionState
 from tests.panel.test_renderings import job, snapshot
 
@@ -19,7 +20,7 @@ def rows() -> list[list[object]]:
     found: list[list[object]] = []
     states = (*SessionState, "paused", None)
     for state, accepting, mode, busy in product(states, (True, False, None), Mode, (False, True)):
-        word = vocabulary.state_word(state, accepting_jobs=accepting, mode=mode, busy=busy)
+        word = state_words.state_word(state, accepting_jobs=accepting, mode=mode, busy=busy)
         found.append([state, accepting, mode, busy, word])
     return found
 
@@ -51,6 +52,6 @@ def test_what_is_queued_or_runs_makes_an_active_session_run() -> None:
 
 
 def test_the_words_of_the_api_are_there_on_demand() -> None:
-    assert vocabulary.api_words("inactive", "Pending") == 'state "inactive", status "Pending"'
-    assert vocabulary.api_words(None, "Pending") == 'status "Pending"'
-    assert vocabulary.api_words(None, None) == ""
+    assert state_words.api_words("inactive", "Pending") == 'state "inactive", status "Pending"'
+    assert state_words.api_words(None, "Pending") == 'status "Pending"'
+    assert state_words.api_words(None, None) == ""
