@@ -20,7 +20,7 @@ from msgspec import msgpack
 
 from qsession_widget.runtime import bounds
 from qsession_widget.runtime.pieces import PIECE_BYTES, cut
-from qsession_widget.runtime.worker import limits, lru_cache, sandbox
+from qsession_widget.runtime.worker import limits, lru_cache, sandbox, transpiler_plugins
 from qsession_widget.runtime.worker.outcome import RejectedError
 from qsession_widget.wire.states import Stage
 
@@ -80,6 +80,7 @@ def main(pipe: Connection, lifeline: Connection) -> None:
     """
     _die_with(lifeline)
     sandbox.enter()
+    transpiler_plugins.use_only_qiskits_own()
     house = lru_cache.Housekeeping()
     # The server decides when a worker ends; Ctrl-C in its terminal is not meant for this process.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
