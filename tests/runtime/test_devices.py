@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from qsession_widget.runtime.__main__ import main
+from qsession_widget.runtime.command import main
 from qsession_widget.runtime.device_catalog import Catalog, UnknownDeviceError
 
 

@@ -17,7 +17,7 @@ from qsession_widget import QiskitRuntimeService, Sampler, Session
 from qsession_widget.errors import QSessionError
 from qsession_widget.local import process
 from qsession_widget.local.admin import Administration
-from qsession_widget.runtime.__main__ import main
+from qsession_widget.runtime.command import main
 from qsession_widget.wire.discovery import Discovery
 from qsession_widget.wire.fields import API_PREFIX
 from tests.client.circuits import bell

@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import sqlite3
 import stat
+import subprocess
+import sys
 from contextlib import closing, contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -15,6 +17,7 @@ from alembic import command
 from alembic.autogenerate import compare_metadata
 from alembic.config import Config
 from alembic.migration import MigrationContext
+from alembic.script import ScriptDirectory
 from msgspec.structs import asdict, replace
 from sqlalchemy import Engine, MetaData, Table, create_engine, event
 from sqlalchemy.exc import IntegrityError, OperationalError
@@ -35,6 +38,7 @@ from qsession_widget.runtime.store.store import (
     JobFilter,
     Store,
     StoreUnavailableError,
+    StoreUnreadableError,
 )
 from qsession_widget.runtime.store.writes import AddJob, AddSession, DeleteJob, Update
 from qsession_widget.wire.states import FINAL_JOB_STATES, JobState, Mode, SessionState
@@ -131,6 +135,38 @@ def test_a_second_start_migrates_nothing(tmp_path: Path) -> None:
     assert rows(tmp_path, "select name, sql from sqlite_master order by name") == before
     assert statements, "the second start checked the schema"
     assert not [each for each in statements if each.lstrip().upper().startswith("CREATE")]
+
+
+def test_a_start_on_a_migrated_store_needs_no_alembic(tmp_path: Path) -> None:
+    with opened(tmp_path):
+        pass
+    program = (
+        "import sys; from pathlib import Path;"
+        "from qsession_widget.runtime.store.store import Store;"
+        f"Store(Path({str(tmp_path / 'runtime.db')!r})).close(); print('alembic' in sys.modules)"
+    )
+    arguments = [sys.executable, "-c", program]
+    done = subprocess.run(arguments, check=True, capture_output=True, text=True)  # noqa: S603 - ours
+    assert done.stdout == "False\n"
+
+
+def test_a_store_of_a_newer_release_is_refused(tmp_path: Path) -> None:
+    with opened(tmp_path):
+        pass
+    with closing(sqlite3.connect(tmp_path / "runtime.db")) as connection:
+        connection.execute("update alembic_version set version_num = '9999'")
+        connection.commit()
+    with pytest.raises(StoreUnreadableError, match="9999"):
+        Store(tmp_path / "runtime.db")
+
+
+def test_files_of_migrations_begin_with_their_revisions() -> None:
+    config = Config()
+    config.set_main_option("script_location", str(Path(migrations.__file__).parent))
+    scripts = ScriptDirectory.from_config(config)
+    found = {Path(each.path).name.partition("_")[0]: each for each in scripts.walk_revisions()}
+    assert {name: each.revision for name, each in found.items()} == {each: each for each in found}
+    assert max(found) == scripts.get_current_head()
 
 
 def test_a_store_of_an_older_release_is_migrated(tmp_path: Path) -> None:

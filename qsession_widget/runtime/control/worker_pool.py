@@ -10,8 +10,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-import multiprocessing
-import os
 import queue
 import threading
 import time
@@ -20,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 from msgspec import msgpack
 
+from qsession_widget.runtime.control import fork_server
 from qsession_widget.runtime.pieces import Content
 from qsession_widget.runtime.worker import main
 from qsession_widget.runtime.worker.lru_cache import Figures
@@ -103,10 +102,7 @@ class WorkerPool:
             on_free: called in the event loop when the worker of a cancelled job is free again;
                 there are no events of such a job.
         """
-        # Spinning OpenMP threads slow each other down badly where cores are shared.
-        os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
-        context = multiprocessing.get_context("forkserver")
-        context.set_forkserver_preload(["qsession_widget.runtime.worker.primitives"])
+        context = fork_server.context()
         self._workers = [_Worker(context, index) for index in range(workers)]
         self._on_event = on_event
         self._on_free = on_free

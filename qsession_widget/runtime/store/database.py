@@ -5,16 +5,20 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from alembic import command
-from alembic.config import Config
 from sqlalchemy import create_engine, event
 
 if TYPE_CHECKING:
-    from sqlalchemy import Engine
+    from sqlalchemy import Connection, Engine
+
+_MIGRATIONS = Path(__file__).with_name("migrations")
 
 
 LOG_BYTES = 4 * 2**20
 """Size to which the write-ahead log is cut after a large change."""
+
+
+class UnknownSchemaError(Exception):
+    """The file was written by a newer release."""
 
 
 def open_engine(path: Path, busy_milliseconds: int) -> Engine:
@@ -48,12 +52,38 @@ def open_engine(path: Path, busy_milliseconds: int) -> Engine:
 
 
 def migrate(engine: Engine) -> None:
-    """Migrate the tables to the schema of this release, in one transaction."""
+    """Migrate the tables to the schema of this release, in one transaction.
+
+    Raises:
+        UnknownSchemaError: if the file was written by a newer release.
+    """
+    with engine.connect() as connection:
+        if _is_migrated(connection):
+            return
+    # Alembic takes as long to import as the rest of the store, and most starts do not need it.
+    from alembic import command  # noqa: PLC0415
+    from alembic.config import Config  # noqa: PLC0415
+    from alembic.util.exc import CommandError  # noqa: PLC0415
+
     config = Config()
-    config.set_main_option("script_location", str(Path(__file__).with_name("migrations")))
+    config.set_main_option("script_location", str(_MIGRATIONS))
     with engine.begin() as connection:
         # Python's sqlite3 commits after each CREATE TABLE unless a transaction is open. A runtime
         # that is killed between two tables could never start again.
         connection.exec_driver_sql("BEGIN IMMEDIATE")
         config.attributes["connection"] = connection
-        command.upgrade(config, "head")
+        try:
+            command.upgrade(config, "head")
+        except CommandError as error:
+            raise UnknownSchemaError(str(error)) from error
+
+
+def _is_migrated(connection: Connection) -> bool:
+    """Whether the last of the migrations was made already."""
+    tables = "SELECT count(*) FROM sqlite_master WHERE type = 'table' AND name = 'alembic_version'"
+    if not connection.exec_driver_sql(tables).scalar():
+        return False
+    made = connection.exec_driver_sql("SELECT version_num FROM alembic_version").scalars().all()
+    # Each begins with its number, which is what it is called in the file.
+    newest = max(each.name for each in (_MIGRATIONS / "versions").glob("[0-9]*.py"))
+    return list(made) == [newest.partition("_")[0]]

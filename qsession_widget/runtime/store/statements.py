@@ -6,6 +6,7 @@ times as long as SQLite needs for it.
 
 from __future__ import annotations
 
+from functools import cached_property
 from operator import itemgetter
 from typing import TYPE_CHECKING, Any, cast
 
@@ -17,36 +18,51 @@ if TYPE_CHECKING:
 
     from sqlalchemy import Connection, Delete, Insert, Select, Update
 
+    _Statement = Select[Any] | Insert | Update | Delete
+
 _DIALECT = sqlite.dialect()
 
 
+class _Compiled:
+    """The SQL of a statement, and the conversions of its values."""
+
+    def __init__(self, statement: _Statement, given: list[str] | None) -> None:
+        compiled = statement.compile(dialect=_DIALECT, column_keys=given)
+        self.sql = str(compiled)
+        names = compiled.positiontup or []
+        # With a single name, itemgetter returns the value itself.
+        self.pick: Callable[[Mapping[str, Any]], tuple[Any, ...]] = (
+            itemgetter(*names) if len(names) > 1 else lambda given: (given[names[0]],)
+        )
+        types = [compiled.binds[name].type.dialect_impl(_DIALECT) for name in names]
+        self.conversions = _those([each.bind_processor(_DIALECT) for each in types])
+
+
 class PreparedStatement:
-    """One statement: its SQL, and the conversions of its values.
+    """One statement, compiled when it is used first: a start needs a few of them.
 
     Args:
         statement: a statement of Core; all of its values are bind parameters.
         given: for an insert or an update, the columns that get values.
     """
 
-    def __init__(
-        self, statement: Select[Any] | Insert | Update | Delete, given: Iterable[str] | None = None
-    ) -> None:
-        compiled = statement.compile(
-            dialect=_DIALECT,
-            column_keys=None if given is None else list(given),
-        )
-        self.sql = str(compiled)
-        names = compiled.positiontup or []
-        # With a single name, itemgetter returns the value itself.
-        self._pick: Callable[[Mapping[str, Any]], tuple[Any, ...]] = (
-            itemgetter(*names) if len(names) > 1 else lambda given: (given[names[0]],)
-        )
-        types = [compiled.binds[name].type.dialect_impl(_DIALECT) for name in names]
-        self._conversions = _those([each.bind_processor(_DIALECT) for each in types])
+    def __init__(self, statement: _Statement, given: Iterable[str] | None = None) -> None:
+        self._statement = statement
+        self._given = None if given is None else list(given)
+
+    @cached_property
+    def _compiled(self) -> _Compiled:
+        return _Compiled(self._statement, self._given)
+
+    @property
+    def sql(self) -> str:
+        """Its SQL."""
+        return self._compiled.sql
 
     def values(self, given: Mapping[str, Any]) -> tuple[Any, ...]:
         """Return the values of its bind parameters, converted for the driver."""
-        return _converted(self._pick(given), self._conversions)
+        compiled = self._compiled
+        return _converted(compiled.pick(given), compiled.conversions)
 
     def run(self, connection: Connection, rows: Iterable[Mapping[str, Any]]) -> None:
         """Execute it for each of some rows, in the open transaction."""

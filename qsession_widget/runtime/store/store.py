@@ -20,12 +20,11 @@ from dataclasses import dataclass, field
 from itertools import groupby
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from alembic.util.exc import CommandError
 from sqlalchemy.exc import DatabaseError, IntegrityError, OperationalError
 
 from qsession_widget.runtime.pieces import Content, LongText
 from qsession_widget.runtime.store import long_texts, queries
-from qsession_widget.runtime.store.database import migrate, open_engine
+from qsession_widget.runtime.store.database import UnknownSchemaError, migrate, open_engine
 from qsession_widget.runtime.store.fair_queue import FairQueue
 from qsession_widget.runtime.store.queries import JobFilter
 from qsession_widget.runtime.store.statements import driver
@@ -125,7 +124,7 @@ class Store:
             migrate(self._engine)
             with self._engine.begin() as connection:
                 self._sweeps = long_texts.drop_unowned(connection)
-        except (DatabaseError, CommandError) as error:
+        except (DatabaseError, UnknownSchemaError) as error:
             detail = getattr(error, "orig", None) or error
             raise StoreUnreadableError(f"the store {path} cannot be opened: {detail}") from error
         self._questions: FairQueue[_Question] = FairQueue()
