@@ -1,4 +1,4 @@
-"""Connects to the service of an account of ours, or of a service of qiskit-ibm-runtime."""
+"""Connects to the service of an account, or to that of a service of qiskit-ibm-runtime."""
 
 from __future__ import annotations
 

@@ -22,7 +22,7 @@ _ADOPTED_KEPT = 32
 """How many services are kept for services of qiskit-ibm-runtime."""
 
 _local: KeptService[QiskitRuntimeService] = KeptService()
-"""The local runtime, where the default account is another."""
+"""The service on the local runtime, if the default account is at IBM."""
 
 _adopted_lock = forking.Lock()
 _adopted: dict[tuple[str, Account], QiskitRuntimeService] = {}

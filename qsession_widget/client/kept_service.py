@@ -36,6 +36,6 @@ class KeptService(Generic[_S]):
             return made
 
     def replace(self, service: _S) -> None:
-        """Keep a service in the place of the present one, which stays open."""
+        """Replace the kept service, which stays open."""
         with self._lock:
             self._service = service

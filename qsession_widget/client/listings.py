@@ -170,7 +170,7 @@ def _list_sessions(service: Service, query: Query, limit: int | None) -> list[Se
         listed = required(page.workloads, "workloads", "GET /workloads")
         found.update({each.id: SessionSummary.of(each) for each in listed})
         cursor = page.next or None
-        # A cursor that was seen before would never end.
+        # A cursor that was seen before would lead to an endless loop.
         if not cursor or cursor in cursors or not listed:
             break
         cursors.add(cursor)

@@ -33,7 +33,7 @@ class Recipe(NamedTuple):
         name: the saved account; None is the local runtime, or the environment's account.
         filename: where that is saved; None is qiskit-ibm-runtime's file.
         verify: as for the constructor, if it is not the account's own.
-        region: likewise, as are `plans_preference` and `tags`.
+        region: as `verify`; so are `plans_preference` and `tags`.
     """
 
     channel: str | None

@@ -172,7 +172,7 @@ class _Primitive(Placed):
 
     @property
     def options(self) -> Options:
-        """The options of every job; each change of them is checked.
+        """The options of every job; every change is checked.
 
         They are a copy of the given ones, which may have been given to another primitive, too.
         """
@@ -280,7 +280,7 @@ class Sampler(_Primitive, BaseSamplerV2):
                 of shape (...).
             shots: for every pub that names none; None takes `options.default_shots`.
             dry_run: whether to run on the device's mock, to try out a job: at IBM its results are
-                random data, and here those of a twin of the backend. It is in no session.
+                random data, and here those of a twin of the backend. It runs outside of sessions.
 
         Returns:
             A job. Its result has, for each pub, a BitArray for each classical register, of the

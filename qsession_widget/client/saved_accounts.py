@@ -41,7 +41,7 @@ def save_account(  # noqa: PLR0917 - the order of qiskit-ibm-runtime
         url: root of the service; None is IBM's.
         instance: CRN or name of the instance, or "auto".
         channel: "ibm_quantum_platform", which is also what None means, or "ibm_cloud".
-        filename: file to save it in, in the place of qiskit-ibm-runtime's.
+        filename: file to save it in, instead of qiskit-ibm-runtime's.
         name: name to save it under; None is the channel's default name.
         proxies: as for the constructor.
         verify: as for the constructor.
@@ -89,7 +89,7 @@ def saved_accounts(
         default: only the account that is used where none is named (True), or all others
             (False).
         channel: only those of this channel.
-        filename: file to read, in the place of qiskit-ibm-runtime's.
+        filename: file to read, instead of qiskit-ibm-runtime's.
         name: only the account of this name.
     """
     default = given(validation.boolean, "default", default)
@@ -109,7 +109,7 @@ def delete_account(
     """Delete a saved account, and return whether there was one.
 
     Args:
-        filename: file to delete it from, in the place of qiskit-ibm-runtime's.
+        filename: file to delete it from, instead of qiskit-ibm-runtime's.
         name: its name; None is the channel's default name.
         channel: the channel whose default name is meant.
     """

@@ -83,7 +83,7 @@ class QiskitRuntimeService(Closing, Shared):
             the arguments below, free plans first: a backend, job or session is looked for in one
             after the other, and belongs to the service of the instance that has it.
         name: use the saved account of this name.
-        filename: file of saved accounts, in the place of qiskit-ibm-runtime's.
+        filename: file of saved accounts, instead of qiskit-ibm-runtime's.
         verify: whether to check the server's certificate; a path is a file, or a folder, of the
             authorities to trust. None is the account's choice.
         proxies: addresses of proxies by scheme, such as {"https": "http://proxy:3128"}; also in
@@ -430,10 +430,10 @@ class QiskitRuntimeService(Closing, Shared):
             options: where and how to run it; its backend is required.
             callback: called on a background thread as `callback(job_id, result)`: on the local
                 runtime with the result of each finished pub, and everywhere with the whole result.
-            result_decoder: class with `decode(text)`, in the place of the default decoder.
+            result_decoder: class with `decode(text)`, instead of the default decoder.
             session_id: the session to run it in.
             optimization_level: how hard the local runtime transpiles circuits that are not in the
-                backend's instruction set, 0 to 3. IBM takes no such circuits.
+                backend's instruction set, 0 to 3. IBM refuses such circuits.
 
         Raises:
             InvalidInputError: for options or inputs that cannot be used.
@@ -613,8 +613,7 @@ class QiskitRuntimeService(Closing, Shared):
             session_id: its id.
 
         Returns:
-            The service of the instance that has it, and what that
-            service sends of it (GET /sessions/{id}).
+            The service of the instance that has it, and the session (GET /sessions/{id}).
 
         Raises:
             NotFoundError: if there is none of that id.

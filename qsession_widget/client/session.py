@@ -87,7 +87,7 @@ _R = TypeVar("_R")
 
 
 class Session(Shared):
-    """A session: its jobs run one after another on a backend that it has to itself meanwhile.
+    """A session: its jobs run one after another on a backend that is reserved for it.
 
     As a context manager, `with` or `async with`, it closes itself at the end of the block.
     `on_error` says what happens when an exception ends the block; a KeyboardInterrupt, or the
@@ -296,7 +296,7 @@ class Session(Shared):
         }
         return _again, (type(self), values)
 
-    # What it is
+    # Properties
 
     @property
     def service(self) -> QiskitRuntimeService:
@@ -369,9 +369,9 @@ class Session(Shared):
             * state: open, active, inactive, closed, or pending_inactive, pending_closed.
             * accepting_jobs: whether it accepts jobs.
             * last_job_started, last_job_completed: times as text, RFC 3339 in UTC, or None.
-            * started_at: when its first job started; likewise.
-            * closed_at: when it was closed; likewise.
-            * activated_at: when it last became active; likewise.
+            * started_at: when its first job started, in the same form.
+            * closed_at: when it was closed, in the same form.
+            * activated_at: when it last became active, in the same form.
             * mode: "dedicated" for a session, "batch" for a batch.
             * usage_time: as returned by `usage()`.
             * timestamps: every change of state, a list of {"status", "timestamp"}, times as above.
@@ -438,7 +438,7 @@ class Session(Shared):
             options: how to run it, RuntimeOptions or a dict of the same names.
             callback: called on a background thread as `callback(job_id, result)`: on the local
                 runtime with the result of each finished pub, and everywhere with the whole result.
-            result_decoder: class with `decode(text)`, in the place of the default decoder.
+            result_decoder: class with `decode(text)`, instead of the default decoder.
             optimization_level: as for `QiskitRuntimeService.run`.
 
         Raises:
@@ -531,13 +531,13 @@ class Session(Shared):
         return [job.job_id() for job in self.jobs() if job.queued() and _cancelled(job)]
 
     def progress(self, total: int | None) -> None:
-        """Say how many jobs it will have, so that its panel shows how many are left, and how long.
+        """Set how many jobs it will have: its panel then shows how many are left, and for how long.
 
         Args:
-            total: all jobs of the session, those that have ended included; None takes it back.
+            total: all jobs of the session, those that have ended included; None clears it.
 
         Raises:
-            InvalidInputError: for a total that is no whole number above 0.
+            InvalidInputError: for a total that is not a whole number above 0.
         """
         expected = None if total is None else validation.whole(1)("total", total)
         self.total_jobs: int | None = expected
@@ -662,11 +662,11 @@ class Session(Shared):
 
     @contextmanager
     def _forgotten(self) -> Iterator[None]:
-        """Treat the session as ended if the service does not know it (any more)."""
+        """Treat the session as ended if the service does not know it, or no longer."""
         try:
             yield
         except NotFoundError:
-            logger.info("Session %s is not on the service any more", self._session_id)
+            logger.info("Session %s is no longer on the service", self._session_id)
 
     def _end(self, error: BaseException | None) -> None:
         """End the session as `on_error` says, at the end of its `with` block."""

@@ -41,7 +41,7 @@ def ask_by_id(service: Completes, kind: Kind, text: str, ask: Callable[[str], _T
         ask: asks for it by its whole id.
 
     Raises:
-        NotFoundError: if no id begins so.
+        NotFoundError: if no id begins with it.
         AmbiguousIdError: if several do.
     """
     try:

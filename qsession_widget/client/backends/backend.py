@@ -91,7 +91,7 @@ class Backend(Shared, BackendV2):
         # Called for names that are not attributes, also before there is a configuration.
         if name.startswith("_"):
             raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
-        # Looked up by name, since Qiskit asks every backend for what only some have.
+        # Looked up by name, since Qiskit asks every backend for attributes that only some have.
         if name not in self._configuration:
             raise AttributeError(
                 f"{self!r} has no attribute {name!r}, and neither has its configuration"
@@ -134,7 +134,7 @@ class Backend(Shared, BackendV2):
     def plain_target(self) -> Target:
         """The target without fractional gates, unless they were asked for.
 
-        Bare circuits are transpiled for it if the service does not transpile: IBM takes no rzz
+        Bare circuits are transpiled for it if the service does not transpile: IBM allows no rzz
         beyond a quarter turn, which an angle of a parametrised circuit may exceed, and no twirling
         with fractional gates.
         """
@@ -176,7 +176,7 @@ class Backend(Shared, BackendV2):
 
     @property
     def calibration_id(self) -> None:
-        """Always None, since it has the service's own calibration and no other can be chosen."""
+        """Always None: the calibration is the service's own, and none can be chosen."""
         return
 
     def configuration(self) -> Record:
@@ -195,7 +195,7 @@ class Backend(Shared, BackendV2):
 
         Args:
             refresh: whether to ask the service again.
-            datetime: return the last properties from before then, which are not kept; a time
+            datetime: return the last properties before that time, which are not cached; a time
                 without a zone is in local time.
 
         Returns:

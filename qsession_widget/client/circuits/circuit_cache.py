@@ -14,10 +14,10 @@ if TYPE_CHECKING:
     from qiskit import QuantumCircuit
 
 MOST_BYTES = 128 * 2**20
-"""What all that is kept may take, roughly: the copies, and their texts."""
+"""Approximate limit of the cache's memory: the copies, and their texts."""
 
 _BYTES_OF_AN_INSTRUCTION = 200
-"""Of a circuit in memory, as measured (120 to 180 with Qiskit 2)."""
+"""Bytes of an instruction in memory, as measured (120 to 180 with Qiskit 2)."""
 
 _SIMPLE = (Measure, Reset, Barrier)
 """Operations beside Qiskit's standard gates that `==` compares completely; delays are not."""
@@ -76,7 +76,7 @@ class EncodedCircuits:
     def __init__(self, most_bytes: int = MOST_BYTES) -> None:
         self._most_bytes = most_bytes
         self._bytes = 0
-        """At least what is kept takes: what has gone with its circuit counts until it is looked."""
+        """Upper bound of the memory in use: collected circuits count until their removal."""
         self._known: dict[int, tuple[weakref.ref[QuantumCircuit], _Kept | None]] = {}
         self.hits = 0
         """How often a text was in the cache."""
@@ -99,7 +99,7 @@ class EncodedCircuits:
         if seen and kept is not None and kept.is_of(circuit):
             self.hits += 1
             return kept.text
-        # A copy is worth its time only for a circuit that is sent again.
+        # Copying pays only for a circuit that is sent again.
         small = 2 * weight(circuit) < self._most_bytes
         if not (seen and small and _comparable(circuit)):
             self._keep(circuit, None)
@@ -125,7 +125,7 @@ class EncodedCircuits:
                 self._make_room()
 
     def _make_room(self) -> None:
-        """Let the oldest go until half is free, so that this is seldom called."""
+        """Drop the oldest entries until half is free, so that this is seldom called."""
         weights = {key: kept.weight for key, (_, kept) in list(self._known.items()) if kept}
         self._bytes = sum(weights.values())
         for key, freed in weights.items():
@@ -138,7 +138,7 @@ class EncodedCircuits:
 
 
 def weight(circuit: QuantumCircuit) -> int:
-    """Return the memory that a circuit takes, in bytes, by how many instructions it has."""
+    """Estimate the memory of a circuit in bytes from its number of instructions."""
     return len(circuit.data) * _BYTES_OF_AN_INSTRUCTION
 
 

@@ -24,7 +24,7 @@ CACHED_CIRCUITS = 256
 
 
 MOST_BYTES = 128 * 2**20
-"""What they may take, roughly; here, too, the one that was not asked for the longest goes first."""
+"""Approximate limit of their memory in bytes; the least recently used is dropped first."""
 
 
 class TranspiledCircuits:

@@ -48,7 +48,7 @@ def in_thread(work: Callable[[], _T], name: str) -> asyncio.Future[_T]:
             hand_over(future.set_result, found)
 
     def hand_over(put: Callable[[Any], None], what: object) -> None:
-        # If the loop is closed, nothing awaits the result any more.
+        # If the loop is closed, nothing awaits the result.
         with suppress(RuntimeError):
             loop.call_soon_threadsafe(lambda: None if future.done() else put(what))
 

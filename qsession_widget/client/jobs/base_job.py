@@ -179,7 +179,7 @@ class PolledJob(BasePrimitiveJob):
     def _say_who_holds(self) -> bool:
         """Log one line if it waits for a session that holds its backend; return whether it did.
 
-        Without it, waiting for one's own idle session of before looks like a fault.
+        Without it, waiting for an idle session that the user opened before looks like a fault.
         """
         if self._over() or not self._service.known_to_offer("holders"):
             return False
@@ -253,7 +253,7 @@ class PolledJob(BasePrimitiveJob):
     def _ended_unheard_of(self) -> bool:
         """Whether it is in an unknown state although the service calls it finished.
 
-        States that a service introduces later must not make users wait for ever.
+        States that a service introduces later must not make users wait forever.
         """
         if job_status(self.document) in JOB_STATUS.values():
             return False
@@ -264,7 +264,7 @@ class PolledJob(BasePrimitiveJob):
         return known((metrics.timestamps or JobTimesDocument()).finished) is not None
 
     def _result_text(self) -> str | None:
-        """Return the text of the final job's result; None if there is none (any more).
+        """Return the text of the final job's result; None if there is none, or it is gone.
 
         One thread asks for it at a time, since the result of a private job is returned once, and
         it is kept until it is decoded. Other threads wait for that one, and hold no lock meanwhile.

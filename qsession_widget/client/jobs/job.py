@@ -68,7 +68,7 @@ class RuntimeJob(Shared, PolledJob):
         service: the service that it runs on.
         job_id: its id.
         data: JSON of GET /jobs/{id}, if it is known already, alone or as the API has read it.
-        result_decoder: class with `decode(text)`, in the place of the default decoder.
+        result_decoder: class with `decode(text)`, instead of the default decoder.
     """
 
     JOB_FINAL_STATES = ("DONE", "CANCELLED", "ERROR")
@@ -101,7 +101,7 @@ class RuntimeJob(Shared, PolledJob):
         # By its id: its state is fetched again where it is unpickled.
         return _again, (self._service, self._job_id, self._decoder)
 
-    # What it is
+    # Properties
 
     @property
     def service(self) -> Service:
@@ -176,7 +176,7 @@ class RuntimeJob(Shared, PolledJob):
             timeout: has no effect; accepted for programs that name one.
 
         Raises:
-            BackendNotFoundError: if the service does not have it any more.
+            BackendNotFoundError: if the service no longer has it.
         """
         validation.timeout("timeout", timeout)
         name = required(self.document.backend, "backend", self._request)
@@ -311,7 +311,7 @@ class RuntimeJob(Shared, PolledJob):
 
         Returns:
             For sampler and estimator a PrimitiveResult with one PubResult for each pub. None if the
-            service does not have the result any more (a private job's is returned once).
+            service no longer has the result (a private job's is returned once).
 
         Raises:
             JobFailedError: if it failed; the message holds the service's reason. Also if it ended
@@ -340,7 +340,7 @@ class RuntimeJob(Shared, PolledJob):
         return kept[1]
 
     def final_text(self) -> str | None:
-        """Wait for the text that `result` decodes; None if the service does not have it any more.
+        """Wait for the text that `result` decodes; None if the service no longer has it.
 
         Raises:
             JobFailedError, JobCancelledError: as for `result`.
@@ -402,7 +402,7 @@ class RuntimeJob(Shared, PolledJob):
         return self._awaited().__await__()
 
     def decode(self, text: str, decoder: type[ResultDecoder] | ResultDecoder | None = None) -> Any:
-        """Decode a text of the service as this job's results are decoded.
+        """Decode a text from the service as this job's results are decoded.
 
         Args:
             text: the text.

@@ -53,7 +53,7 @@ def _follow(job: RuntimeJob, callback: Callback) -> None:
         text = _patiently(job, job.final_text)
         if text is None:
             logger.warning(
-                "No final result for the callback of job %s: the service does not have it any more",
+                "No final result for the callback of job %s: the service no longer has it",
                 job.job_id(),
             )
             return

@@ -19,7 +19,7 @@ class ResultDecoder(Protocol):
 
 
 def decode(text: str) -> Any:
-    """Decode a text of the wire; with qiskit-ibm-runtime if it has types that only IBM has."""
+    """Decode a text from the wire; with qiskit-ibm-runtime if it has types that only IBM has."""
     try:
         return codec.loads(text)
     except codec.UnknownTypeError:
