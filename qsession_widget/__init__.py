@@ -138,8 +138,10 @@ _AS_AT_IBM = {
         )
     },
 }
-"""Names of qiskit-ibm-runtime, so that a program need change only its import line: aliases of our
-classes, and its own classes that ours accept."""
+"""Names of qiskit-ibm-runtime, so that a program needs to change only its import line.
+
+They are aliases of our classes, and its own classes that ours accept.
+"""
 
 
 def __getattr__(name: str) -> object:

@@ -36,7 +36,7 @@ class QSessionError(Exception):
 
     def __reduce__(self) -> tuple[Any, ...]:
         # Exception.__reduce__ calls the class with the message alone. Without the arguments that
-        # are given by keyword that fails, and a pool of processes waits for the error for ever.
+        # are given by keyword that fails, and a process pool waits for the error forever.
         return _again, (type(self), self.args, vars(self))
 
 

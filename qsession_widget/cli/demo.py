@@ -162,7 +162,7 @@ def execute(notebook: Path, page: Path) -> Path:
         ],
         check=False,
         env={**os.environ, "JUPYTER_PLATFORM_DIRS": "1"},
-        # Its output and the kernel's are of use only if something goes wrong.
+        # Its output and the kernel's are needed only if something goes wrong.
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,

@@ -50,7 +50,7 @@ class Administration:
         """Return the status of the runtime: the JSON of GET /qsession/status.
 
         Raises:
-            ServiceUnavailableError: if it does not answer any more.
+            ServiceUnavailableError: if it no longer answers.
         """
         found: dict[str, Any] = self._transport.request("GET", "/status").json()
         return found

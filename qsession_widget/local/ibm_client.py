@@ -26,7 +26,7 @@ CHANNEL = "ibm_quantum_platform"
 ACCOUNT_NAME = "local"
 
 NO_USAGE_DATA = {"USAGE_DATA_OPT_OUT": "True"}
-"""Stops the client from telling IBM which library calls it. For that it searches the whole call
+"""Stops the client from telling IBM which library calls it, for which it searches the whole call
 stack at each request, which takes some 10 ms in a notebook, and local runtimes do not read it."""
 
 _INSTANCE = {

@@ -48,7 +48,7 @@ _LOG_BYTES = 10_000_000
 
 _starting = forking.Turn()
 _children: list[subprocess.Popen[bytes]] = []
-"""The processes that this one started, kept so that dead ones are reaped and are no zombies."""
+"""The processes that this one started, kept so that dead ones are reaped."""
 
 
 def endpoint(
@@ -164,7 +164,7 @@ def stop(*, folder: Path | None = None, timeout_seconds: float = START_DEADLINE_
 
 
 def _stop_unanswering(folder: Path, timeout_seconds: float) -> bool:
-    """End a runtime that runs and does not answer this release, where there is one."""
+    """End a runtime that runs but does not answer this release, if there is one."""
     found = _running(folder)
     if found is None:
         return False
@@ -179,9 +179,9 @@ def _stop_unanswering(folder: Path, timeout_seconds: float) -> bool:
 
 
 def _running(folder: Path) -> Discovery | None:
-    """Return what a folder's runtime left there, where its process still is a runtime's.
+    """Return the discovery file of a folder's runtime if its process still runs.
 
-    It need not answer: it may hang, or be of a release that cannot prove to be the one.
+    It need not answer: it may hang, or be of a release that cannot prove its identity.
     """
     found = Discovery.read(folder)
     try:
@@ -193,7 +193,7 @@ def _running(folder: Path) -> Discovery | None:
 
 
 def _ask_to_end(folder: Path, found: Discovery) -> None:
-    """Have a runtime end. An answer that is lost says nothing of whether it does."""
+    """Ask a runtime to end. If the answer is lost, it may or may not have ended."""
     for attempt in range(1, _STOP_ATTEMPTS + 1):
         try:
             _send("POST", found, "/shutdown", _STOP_TIMEOUT_SECONDS).check()
@@ -297,7 +297,7 @@ def _usable(folder: Path) -> Iterator[None]:
 
 
 class _LockedError(TimeoutError):
-    """Another process has the lock."""
+    """Another process holds the lock."""
 
 
 @contextmanager

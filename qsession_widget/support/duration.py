@@ -36,7 +36,7 @@ def parse_duration(value: SupportsIndex | str | timedelta, *, name: str = "max_t
         Whole seconds, at least 1. There is no upper bound here: the service has its own.
 
     Raises:
-        InvalidInputError: for everything else. A value is never taken for another number.
+        InvalidInputError: for everything else. A value is never read as a different number.
     """
     match value:
         case bool():

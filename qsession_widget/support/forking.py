@@ -1,8 +1,8 @@
-"""Renews after a fork what a child must not share with its parent: sockets, threads, held locks.
+"""Renews, after a fork, what a child must not share with its parent: sockets, threads, held locks.
 
 A child of `os.fork` (`multiprocessing` on Linux, joblib, PyTorch's loaders) has copies of the
 parent's sockets, on which both would read each other's responses. It has none of the parent's
-threads, and locks that these held at that moment stay held for ever.
+threads, and locks that those threads held stay held forever.
 """
 
 from __future__ import annotations

@@ -109,9 +109,9 @@ def boolean(name: str, value: Any) -> bool:
 
 
 def text(name: str, value: Any) -> str:
-    """Allow a text that is not empty."""
+    """Allow a string that is not empty."""
     if not isinstance(value, str) or not value:
-        raise refusal(name, value, "a text")
+        raise refusal(name, value, "a non-empty string")
     return value
 
 
@@ -237,7 +237,7 @@ def refusal(name: str, value: object, allowed: str) -> InvalidInputError:
 
 
 def _as_float(value: Any) -> float:
-    """Return a number, also one of numpy, as a float; nan if it is no number or too large."""
+    """Return a number, also one of numpy, as a float; nan if it is not a number or too large."""
     if not isinstance(value, Real) or isinstance(value, bool):
         return math.nan
     try:

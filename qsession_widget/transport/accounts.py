@@ -77,7 +77,7 @@ class Account:
         for name in ("token", "url", "instance", "region"):
             if not isinstance(getattr(self, name), str | None):
                 # The value may hold a secret, so the message does not repeat it.
-                raise InvalidInputError(f"{name} is not a text; only a text is allowed")
+                raise InvalidInputError(f"{name} is not a string; only a string is allowed")
         self._check_the_way()
         if self.channel == LOCAL:
             if (self.token is None) != (self.url is None):
@@ -130,7 +130,7 @@ class Account:
         return named if named.startswith("crn:") else None
 
     def with_changes(self, **changes: Any) -> Account:
-        """Return this account with other values; None keeps its own."""
+        """Return this account with other values; None keeps the present value."""
         return replace(
             self, **{name: value for name, value in changes.items() if value is not None}
         )
@@ -187,7 +187,7 @@ def find_account(
     Args:
         channel: only accounts of this channel; None is any.
         name: the saved account of this name, and no other.
-        filename: file of accounts, in the place of qiskit-ibm-runtime's.
+        filename: file of accounts, instead of qiskit-ibm-runtime's.
 
     Raises:
         InvalidInputError: if there is no such account, or the file cannot be understood.
@@ -244,7 +244,7 @@ def save_account(
     Args:
         account: the account; one of channel "local" without a url need not be saved.
         name: name to save it under; None is the channel's default name.
-        filename: file to save it in, in the place of qiskit-ibm-runtime's.
+        filename: file to save it in, instead of qiskit-ibm-runtime's.
         overwrite: whether it may replace an account of that name, and another default.
         set_as_default: whether it is used where no account is named.
 
@@ -296,7 +296,7 @@ def delete_account(
     Args:
         name: its name; None is the channel's default name.
         channel: the channel whose default name is meant; None is "ibm_quantum_platform".
-        filename: file to delete it from, in the place of qiskit-ibm-runtime's.
+        filename: file to delete it from, instead of qiskit-ibm-runtime's.
 
     Returns:
         Whether there was one.

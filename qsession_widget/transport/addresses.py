@@ -32,5 +32,5 @@ def is_here(url: str) -> bool:
 
 
 def without_credentials(text: str) -> str:
-    """Return a text without the names and passwords of the addresses in it."""
+    """Remove the names and passwords from the addresses in a text."""
     return _CREDENTIALS.sub("//***@", text)

@@ -41,7 +41,7 @@ class BrokenError(Exception):
 
     Attributes:
         never_sent: whether it failed before the request could have reached a server.
-        hopeless: whether trying again is of no use, as with a certificate that is not trusted.
+        hopeless: whether retrying is pointless, as with a certificate that is not trusted.
     """
 
     def __init__(self, reason: str, *, never_sent: bool = False, hopeless: bool = False) -> None:
@@ -56,7 +56,7 @@ class Answer(Closing):
     Args:
         status_code: its status.
         headers: its headers; names in any case.
-        parts: what is left of its body, in the order in which it comes.
+        parts: what is left of its body, in order.
         request: method and path of the request, for messages.
         reason: the text of the status.
         authorization: the header of that name that was sent.

@@ -195,7 +195,7 @@ class _Line:
     # What the parser calls
 
     def on_message_begin(self) -> None:
-        """Refuse a second response: it would be taken for that to the next request."""
+        """Refuse a second response, which would be taken for the next request's."""
         if self._over:
             raise ValueError("there are two answers to one request")
 
@@ -259,7 +259,7 @@ class _Line:
                 raise BrokenError(f"the head of the answer to {request} has no end")
         headers, status = self._headers, self._status
         if headers.get("Content-Encoding", "identity") != "identity":
-            raise BrokenError("the answer is packed, which it was not asked to be")
+            raise BrokenError("the answer is compressed, although no compression was asked for")
         sized = (
             "Content-Length" in headers or "Transfer-Encoding" in headers or status in _WITHOUT_BODY
         )
@@ -387,7 +387,7 @@ def _connected(place: str, seconds: float, token: str | None) -> socket.socket:
         token: what the server has to know; None asks for no proof.
 
     Raises:
-        BrokenError: if either fails; nothing of a request was sent.
+        BrokenError: if either fails; no part of a request was sent.
     """
     try:
         host, port = _host_and_port(place)

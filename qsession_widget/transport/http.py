@@ -230,7 +230,7 @@ class Transport:
         return self._tried(call)
 
     def _tried(self, call: _Call) -> Answer:
-        """Send a request until there is a final response, or until trying again is of no use."""
+        """Send a request until there is a final response, or until retrying is pointless."""
         problem: QSessionError
         patience = _Patience(call.repeatable and self._honours_keys and not _hurried.get())
         may_have_arrived = False
@@ -313,7 +313,7 @@ class Transport:
         raise BrokenError(f"the answer is that of another request ({place or key})")
 
     def _broken(self, call: _Call, error: BrokenError, *, last: bool) -> ServiceUnavailableError:
-        """Return the error for a broken connection, or raise it if repeating is of no use."""
+        """Return the error for a broken connection, or raise it if retrying is pointless."""
         problem = ServiceUnavailableError(f"{call.method} {self.url}{call.path}: {error}")
         if last or error.hopeless or not (call.repeatable or error.never_sent):
             raise problem from error

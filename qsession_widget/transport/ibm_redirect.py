@@ -1,7 +1,7 @@
-"""Redirects a `requests.Session` of IBM's client to a local runtime, wherever that is by now.
+"""Redirects a `requests.Session` of IBM's client to a local runtime, wherever that listens now.
 
-The client keeps one address and one token for ever. The runtime has another token after each start,
-and maybe another port. Requests are changed to the present ones, and sent to the runtime only.
+The client keeps one address and one token forever. The runtime has another token after each start,
+and maybe another port. Requests get the present ones, and are sent to the runtime only.
 """
 
 from __future__ import annotations

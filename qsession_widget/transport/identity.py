@@ -1,4 +1,4 @@
-"""Demands of the local runtime that it proves its identity, before anything is sent to it.
+"""Makes the local runtime prove its identity before anything is sent to it.
 
 Each new connection begins with a challenge (`wire.proof`). If the answer is wrong or missing, the
 connection counts as one that could not be made: nothing was sent, and the request may be sent again

@@ -1,4 +1,4 @@
-"""Pooled connections to a server, by the shortest way that leads there."""
+"""Pooled connections to a server, by the fastest way."""
 
 from __future__ import annotations
 
@@ -23,7 +23,8 @@ _REDIRECTS = frozenset({301, 302, 303, 307, 308})
 class ConnectionPool(Closing):
     """Connections to one server, shared by any number of threads.
 
-    Plain HTTP on this machine goes directly; all else through `requests`, which is imported then.
+    Plain HTTP on this machine goes directly; everything else goes through `requests`, which is
+    imported only then.
 
     Args:
         url: the server.

@@ -111,7 +111,7 @@ class Outcome:
     Attributes:
         job: the job.
         etag: of its JSON.
-        result: its result's text; None if there is none, or none any more.
+        result: its result's text; None if there is none, or it is gone.
     """
 
     job: ReceivedJob
@@ -284,7 +284,7 @@ class RuntimeApi:
         self.transport.request("POST", path, repeatable=True, key=str(uuid.uuid4()))
 
     def results(self, job_id: str, *, key: str | None = None) -> str | None:
-        """GET /jobs/{id}/results as text; None if there is no result (any more).
+        """GET /jobs/{id}/results as text; None if there is no result, or it is gone.
 
         A local runtime returns a private job's result once, and for a while again for the same key:
         the first response may have been lost.
@@ -307,8 +307,11 @@ class RuntimeApi:
         return self._json(f"/{EXTRA}")
 
     def ids(self, kind: str, prefix: str) -> list[str]:
-        """GET /qsession/ids: the ids of sessions or jobs that begin so; not all if many do."""
-        found: list[str] = self._json(f"/{EXTRA}/ids", kind=kind, prefix=prefix)["ids"]
+        """GET /qsession/ids: ids of sessions or jobs with a prefix; only some if there are many."""
+        path = f"/{EXTRA}/ids"
+        found: list[str] = required(
+            self._json(path, kind=kind, prefix=prefix).get("ids"), "ids", f"GET {path}"
+        )
         return found
 
     def watch(
@@ -472,7 +475,7 @@ def _document(kind: type[_Kind], found: Json, request: str) -> _Kind:
         request: what was asked for, such as "GET /jobs/ID", for the error's message.
 
     Raises:
-        ServiceError: if it has no id, though it is to have one.
+        ServiceError: if it has no id, and must have one.
     """
     try:
         return documents.read(kind, found)
@@ -511,14 +514,14 @@ def _prefer(wait_seconds: float) -> dict[str, str]:
 
 
 def _part(name: str) -> str:
-    """Quote a text as one segment of a path, so that no id reaches another endpoint."""
+    """Quote a string as one segment of a path, so that no id reaches another endpoint."""
     if not name.strip("."):
         raise InvalidInputError(f"{name!r} is not an id or name")
     return quote(name, safe="")
 
 
 def _read(answer: Answer) -> Json:
-    """Parse the JSON object of an answer; none at all counts as empty."""
+    """Parse the JSON object of an answer; an empty body counts as an empty object."""
     try:
         body = answer.json()
     except ValueError as error:

@@ -39,7 +39,7 @@ class ServerTime:
         low, high = stamp - answered_at, stamp + _RESOLUTION_SECONDS - asked_at
         with self._lock:
             if low > self._high or high < self._low:
-                # The server's clock was set: earlier responses are of no use.
+                # The server's clock was set: earlier responses are useless now.
                 self._low, self._high = low, high
             else:
                 self._low, self._high = max(low, self._low), min(high, self._high)
