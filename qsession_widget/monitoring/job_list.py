@@ -1,4 +1,4 @@
-"""The jobs of a session, in pages: a change costs the pages that it is in, not all jobs.
+"""The jobs of a session, in pages: a change costs only the pages that it touches.
 
 A snapshot holds a `JobList`, which never changes. The next one shares the pages that are the same.
 What views need of the jobs is computed page by page and kept with the page, so that an update of
@@ -26,7 +26,7 @@ PAGE_JOBS = 64
 
 
 class JobPage:
-    """Some jobs that follow each other.
+    """A run of consecutive jobs.
 
     Attributes:
         rows: the jobs, `PAGE_JOBS` of them except on the last page.
@@ -119,7 +119,7 @@ class JobList(Sequence["JobRow"]):
 
 
 class JobTable:
-    """The jobs that a source knows, by id and in the order in which it first saw them."""
+    """The jobs that a source knows, by id, in the order in which they were first seen."""
 
     def __init__(self) -> None:
         self._rows: list[JobRow] = []

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from qsession_widget.wire.documents import JobDocument, StagesDocument
 
 SUB_STATUSES = tuple(stage.value for stage in PANEL_STAGES)
-"""What a running job may be doing, in this order; only the local runtime says it."""
+"""Stages of a running job, in order; only the local runtime reports them."""
 
 
 @dataclass(frozen=True)
@@ -60,7 +60,7 @@ class JobRow:
         sub_status: one of `SUB_STATUSES` while it runs, None if the service does not send it.
         stages: None if the service sends none.
         estimate: None unless it is queued and the service sends one.
-        position: its place among all jobs that wait for the device, 1 for the next; likewise.
+        position: its place among all jobs that wait for the device, 1 for the next; None likewise.
     """
 
     id: str
@@ -149,7 +149,7 @@ def _position(state: JobStateDocument, extras: JobExtrasDocument) -> int | None:
 
 
 def parse_time(text: str | UnsetType | None) -> datetime | None:
-    """Read a time of the wire; None for none, and for text that is no time."""
+    """Read a time of the wire; None for a missing one, and for text that is not a time."""
     if not text:
         return None
     try:

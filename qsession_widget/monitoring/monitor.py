@@ -41,7 +41,7 @@ LONGEST_UNWATCHED_SECONDS = 60.0
 _UNWATCHED_PART = 0.1
 
 CORE_SHARE = 0.009
-"""How much of a core the polling thread takes at most, also while jobs end all the time."""
+"""Largest share of a core for the polling thread, even while jobs end all the time."""
 _RESERVE_SECONDS = 0.006
 
 LONGEST_PAUSE_SECONDS = 15.0
@@ -233,7 +233,7 @@ class Monitor:
         def cancel() -> str:
             count = len(self.session.cancel_queued_jobs())
             if count == 0:
-                return "No job was queued any more."
+                return "No job was queued."
             return f"{count} queued {'job was' if count == 1 else 'jobs were'} cancelled."
 
         self._command(_Command("Cancel queued", cancel, ref))

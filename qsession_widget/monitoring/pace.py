@@ -10,15 +10,15 @@ if TYPE_CHECKING:
 
 
 class Pace:
-    """Tells a thread after each round how long to pause, so that it takes its share and no more.
+    """Tells a thread after each round how long to pause, so that it stays within its share.
 
-    What the thread has not used it keeps, up to a reserve: the first changes after a quiet time
-    are followed at once.
+    Time that the thread has not used is saved up to a reserve, so that the first changes after a
+    quiet period are shown at once.
 
     Args:
         share: of one core.
         reserve_seconds: processor time.
-        longest_seconds: longest pause, also after a round that took much.
+        longest_seconds: longest pause, even after a round that took long.
         clock: the time, in seconds.
         used: the processor time of the calling thread so far, in seconds.
     """
@@ -39,7 +39,7 @@ class Pace:
         self._at, self._used_before = clock(), used()
 
     def pause_seconds(self) -> float:
-        """Return how long the thread has to pause now; 0 while it has something in reserve."""
+        """Return how long the thread has to pause now; 0 while it has a reserve."""
         now, used = self._clock(), self._used()
         self._left += (now - self._at) * self._share - (used - self._used_before)
         self._at, self._used_before = now, used

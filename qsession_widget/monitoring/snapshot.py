@@ -157,11 +157,12 @@ class Snapshot:
         rate: how many seconds of the service's clock pass in one.
         details_at: the service's time when it sent `details`; None if it sends no time.
         created_at: when it was opened; None if the service does not send it.
-        first_job_seconds: how long it stays open without any job; likewise.
-        state_reason: why it is in its state, in the service's words; likewise.
-        usage: the parts of its usage; likewise.
-        cache: how well caches worked for it; likewise.
-        policy: whether it reserves its backend, "dedicated" or "shared"; likewise.
+        first_job_seconds: how long it stays open without any job. This and the next four are None
+            if the service does not send them.
+        state_reason: why it is in its state, in the service's words.
+        usage: the parts of its usage.
+        cache: how well caches worked for it.
+        policy: whether it reserves its backend, "dedicated" or "shared".
         name: a name by which people recognise it, None if it has none.
         holder: who has the device for which it waits; None if it waits for none.
         gives_way: whether the service ends its idle time early when its kernel is gone and
@@ -246,7 +247,7 @@ class ServiceClock:
         """Read a session's `qsession`; `otherwise` is for a service that sends no time in it."""
         shown = parse_time(extras.now) or otherwise
         rate = seconds_of(extras.rate)
-        # A clock that stands still goes at the rate 0.
+        # The rate of a clock that stands still is 0.
         return cls(shown, time.monotonic(), 1.0 if rate is None else rate)
 
     def now(self) -> datetime:

@@ -1,4 +1,4 @@
-"""Computes the deadlines of a session: every one that is known, and no guesses."""
+"""Computes the deadlines of a session: those that are known, without guesses."""
 
 from __future__ import annotations
 

@@ -349,7 +349,7 @@ def watch(session: Session | OfficialSession | str) -> SessionPanel:
             default service.
 
     Raises:
-        InvalidInputError: `session` is none of these.
+        InvalidInputError: `session` is of another type.
         NotFoundError: no session has this id.
     """
     return SessionPanel(find_session(session))

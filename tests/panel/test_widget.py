@@ -241,7 +241,7 @@ def test_a_click_cancels_the_queued_jobs_only(slow_runtime: Path, wire: Wire) ->
     assert running.status() == "RUNNING"
     assert session.status() == "In progress, accepting new jobs"
     click(panel, {"do": "cancel_queued"})
-    eventually(lambda: panel.notice["text"] == "No job was queued any more.")
+    eventually(lambda: panel.notice["text"] == "No job was queued.")
     running.cancel()
     session.cancel()
 

@@ -21,7 +21,7 @@ interface TableProps {
   onSelected: (selected: ReadonlySet<string>) => void;
   /** Whether there are columns for selecting and cancelling. */
   cancellable: boolean;
-  /** No job will come any more. */
+  /** No more jobs will come. */
   over: boolean;
   disabled: boolean;
   serverNow: number;

@@ -54,7 +54,7 @@ export function toneOf(word: string): Tone {
   return word === "Closed" ? "over" : "rest";
 }
 
-/** A job's state as people say it; the rest are said as they are. */
+/** The label of a job's state; unknown states are shown as they are. */
 export function jobWord(status: JobStatus): string {
   return status === "completed" ? "done" : status;
 }
