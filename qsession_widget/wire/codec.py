@@ -46,8 +46,8 @@ SERVICE_OLDEST_QPY_VERSION = 13
 """Oldest circuit format that is accepted in jobs, as at IBM."""
 
 MOST_UNPACKED_BYTES = 256 * 2**20
-"""What one circuit or array of who sends jobs may unpack to. zlib packs up to 1,000 times as tight,
-so that a small text could take all memory of its reader."""
+"""Largest size of a circuit or an array from an untrusted sender once unpacked. zlib packs up to
+1,000 to 1, so a small text could take all memory of its reader."""
 
 _QPY_HEADER = struct.Struct("!6s4BQc")
 """Magic, version, three numbers of Qiskit's release, number of circuits, kind of expressions."""
@@ -174,10 +174,10 @@ def check_text(text: str) -> None:
 
 def _check_qpy(start: bytes, oldest: int) -> None:
     if len(start) < _QPY_HEADER.size:
-        raise CodecError("it is no QPY: it is shorter than QPY's header")
+        raise CodecError("it is not QPY: it is shorter than QPY's header")
     magic, version, *_, expressions = _QPY_HEADER.unpack(start[: _QPY_HEADER.size])
     if magic != b"QISKIT":
-        raise CodecError("it is no QPY: it does not begin with QISKIT")
+        raise CodecError("it is not QPY: it does not begin with QISKIT")
     if version < oldest:
         raise CodecError(
             f"its circuit is in QPY version {version}; this service reads version {oldest} and "
@@ -185,7 +185,7 @@ def _check_qpy(start: bytes, oldest: int) -> None:
         )
     if expressions == b"e":
         raise CodecError(
-            "its circuit has expressions of symengine; this service reads those of SymPy's form: "
+            "its circuit has expressions of symengine; this service reads those in SymPy's form: "
             "qiskit.qpy.dump(circuit, file, use_symengine=False)"
         )
 

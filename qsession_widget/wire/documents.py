@@ -1,7 +1,7 @@
 """JSON documents of sessions and jobs, as the REST API sends them.
 
 The local runtime builds and encodes these structs, its OpenAPI description is generated from them,
-and clients read answers into them. Fields are encoded in the order in which they stand here.
+and clients read answers into them. Fields are encoded in the order of their declaration.
 """
 
 from __future__ import annotations
@@ -102,7 +102,7 @@ class CacheDocument(Document):
 
 
 class HolderDocument(Document):
-    """The session that has a backend to itself while others wait; whose it is, only its owner sees.
+    """The session that has a backend to itself while others wait; only its owner sees whose it is.
 
     Attributes:
         mine: whether it is the requester's own. Otherwise id, name and place are null.
@@ -215,7 +215,7 @@ class JobExtrasDocument(Document):
     """The local runtime's additions to a job.
 
     Attributes:
-        number: its place among all jobs in the order in which they came, for jobs of equal time.
+        number: its place among all jobs by arrival, which orders jobs of the same time.
         held_by: the session for which it waits; null if it waits for none.
     """
 

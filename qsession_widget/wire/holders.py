@@ -54,7 +54,7 @@ class ReadHolder:
 
 
 def holder_parts(holder: Holder, backend: str) -> tuple[str | datetime, ...]:
-    """Return the words, with times left as times; they are no whole sentence.
+    """Return a phrase, in pieces of text and times.
 
     For example "fake_manila is held by your session 4e1a6ed4 (quickstart.ipynb), idle, until TIME".
     """

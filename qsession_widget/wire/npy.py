@@ -1,6 +1,6 @@
-"""Arrays as the bytes of a `.npy` file, with the heads of the usual ones kept.
+"""Arrays as the bytes of a `.npy` file, with a cache of usual headers.
 
-NumPy parses the head of each array as a Python expression, which takes longer than the array of a
+NumPy parses the header of each array as a Python expression, which takes longer than the array of a
 small result. A loop sends and receives arrays of the same few shapes.
 """
 
@@ -15,14 +15,14 @@ import numpy as np
 from numpy.lib import format as numpy_format
 
 _NUMBERS = "biufc"
-"""Kinds of arrays that hold plain numbers (`numpy.dtype.kind`); NumPy itself does the others."""
+"""Kinds of arrays that hold plain numbers (`numpy.dtype.kind`); NumPy itself handles the others."""
 
 _VERSION_1 = b"\x93NUMPY\x01\x00"
 _START = 10
-"""Bytes of the magic, the version and the length of the rest of a head."""
+"""Bytes of the magic, the version and the length of the rest of a header."""
 
 _LONGEST_HEAD = 256
-"""A longer head is not kept; those of numbers have 128 bytes."""
+"""Longer headers are not cached; those of numbers have 128 bytes."""
 
 _Array = np.ndarray[Any, Any]
 
@@ -44,7 +44,7 @@ def loads(content: bytes) -> _Array:
     """Return the array in the bytes of a file (`numpy.load`).
 
     Raises:
-        ValueError: for bytes that are no array, hold Python objects, or are too few.
+        ValueError: for bytes that are not an array, hold Python objects, or are too few.
     """
     end = _START + int.from_bytes(content[_START - 2 : _START], "little")
     if content.startswith(_VERSION_1) and end <= _LONGEST_HEAD:

@@ -1,8 +1,8 @@
 """Names of processes by which a runtime on the same machine sees that one has ended.
 
-A process id alone is used again by the system; with the time at which the process started it is
-not. Both come from Linux's `/proc`. Elsewhere, and from another machine or container, nothing is
-known of a process, and it counts as alive.
+The system reuses process ids, but not together with the time at which the process started. Both
+come from Linux's `/proc`. On other systems, and for processes of another machine or container,
+nothing is known, and a process counts as alive.
 """
 
 from __future__ import annotations
@@ -31,12 +31,12 @@ def own_name() -> str | None:
 
 
 def is_name(text: str) -> bool:
-    """Whether a text has the form of a name."""
+    """Whether a string has the form of a name."""
     return len(text) <= LONGEST_NAME and _NAME.fullmatch(text) is not None
 
 
 def has_ended(name: str) -> bool:
-    """Whether a process is known to have ended: only of this machine can that be known."""
+    """Whether a process is known to have ended, which is possible on the same machine only."""
     parts = _NAME.fullmatch(name)
     if parts is None or parts[1] != _machine():
         return False

@@ -32,7 +32,7 @@ def challenge() -> str:
 
 
 def is_challenge(text: str) -> bool:
-    """Whether a text has the form of a challenge."""
+    """Whether a string has the form of a challenge."""
     return _FORM.fullmatch(text) is not None
 
 
