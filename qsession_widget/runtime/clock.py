@@ -47,7 +47,7 @@ def make(kind: str) -> Clock:
         kind: `real`, `virtual`, or a factor such as `60x`.
 
     Raises:
-        ValueError: the kind is none of these.
+        ValueError: the kind is unknown.
     """
     if kind == REAL:
         return WallClock()
@@ -56,7 +56,7 @@ def make(kind: str) -> Clock:
     found = _FAST.fullmatch(kind)
     if found is None or not 0 < float(found[1]) <= FASTEST:
         raise ValueError(
-            f"clock {kind!r} is none of {REAL!r}, {VIRTUAL!r}, and Nx with N up to {FASTEST}, "
+            f"clock {kind!r} is not one of {REAL!r}, {VIRTUAL!r}, and Nx with N up to {FASTEST}, "
             "such as '60x'"
         )
     return FastClock(float(found[1]))

@@ -54,7 +54,7 @@ class Settings:
         max_pending_jobs: largest number of unfinished jobs of one owner.
         max_pending_jobs_in_total: largest number of unfinished jobs of all owners.
         max_open_sessions: largest number of open sessions of one owner.
-        retention_days: how long payloads and results of finished jobs are kept; 0 means for ever.
+        retention_days: how long payloads and results of finished jobs are kept; 0 means forever.
         max_store_bytes: size of the store above which the oldest of them are removed; 0 means no
             limit.
         hold_quick_polls: whether the second and later quick polls of an unfinished job are held

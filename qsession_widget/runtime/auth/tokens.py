@@ -66,7 +66,7 @@ class Tokens:
         return owner if now < claims["exp"] else None
 
     def _signature(self, owner: str, signed: str) -> str:
-        """Sign for a user; for an unknown one with a key that is never used again."""
+        """Sign for a user; for an unknown one, with a key that is never used again."""
         of_owner = self._registry.hash_for(owner) or secrets.token_hex()
         key = hmac.digest(self._key, of_owner.encode(), hashlib.sha256)
         return _base64(hmac.digest(key, signed.encode(), hashlib.sha256))

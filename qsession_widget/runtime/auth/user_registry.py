@@ -15,11 +15,11 @@ if TYPE_CHECKING:
     from qsession_widget.runtime.model.user import User
 
 ADMINISTRATOR = "owner"
-"""Name of the user of the discovery file's token, and scope of what only they may do."""
+"""Name of the user of the discovery file's token, and of the scope for administration."""
 
 
 def hash_of(token: str) -> str:
-    """Return the hash of a token, which is kept in its place."""
+    """Return the hash of a token, which is stored instead of it."""
     return hashlib.sha256(token.encode("utf-8", "surrogateescape")).hexdigest()
 
 
@@ -46,7 +46,7 @@ class UserRegistry:
     def owner_of(self, token: str) -> str | None:
         """Return the user of a token, None if it is unknown.
 
-        The look-up is by hash, so that its duration reveals nothing of other tokens.
+        The look-up is by hash, so that its duration reveals nothing about other tokens.
         """
         return self._names.get(hash_of(token))
 

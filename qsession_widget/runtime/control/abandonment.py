@@ -22,13 +22,13 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 _AGAIN_SECONDS = 0.5
-"""Pause between two looks at the processes."""
+"""Pause between two checks of the processes."""
 
 
 class Abandonment:
-    """Looks for abandoned sessions, now and then, as long as a job waits for another session.
+    """Checks for abandoned sessions periodically while a job waits for another session.
 
-    The pause is one of the machine's time: processes do not end by the runtime's clock.
+    The pause is in real time, since processes do not follow the runtime's clock.
 
     Args:
         state: the unfinished sessions and jobs.
@@ -43,14 +43,14 @@ class Abandonment:
         self._next: asyncio.TimerHandle | None = None
 
     def look(self) -> None:
-        """Let abandoned sessions give up their devices, if it is not too soon to look again."""
+        """Release the devices of abandoned sessions, unless the last check was just now."""
         if self._next is not None or not self._state.settings.yield_abandoned:
             return
         contested = self._scheduler.contested()
         for session_id in contested:
             session = self._transitions.current(session_id)
             if session is not None and session.idles and is_abandoned(session):
-                log.info("session %s gives its device up: its program has ended", session_id)
+                log.info("session %s gives up its device: its program has ended", session_id)
                 given_up = lifecycle.give_up_device(session, self._state.now)
                 self._transitions.apply(lifecycle.Step(given_up))
         if contested:

@@ -118,7 +118,7 @@ class Coordinator:
         return self._state.empty
 
     def start(self) -> None:
-        """Go on where the last runtime on this store stopped, however it ended."""
+        """Continue where the last runtime on this store stopped, however it ended."""
         state, store = self._state, self._state.store
         newest = store.read_at_start(usage.newest_time)
         if newest is not None:

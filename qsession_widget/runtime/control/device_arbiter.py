@@ -43,7 +43,7 @@ class DeviceArbiter:
             elif job.prepared_at is None:
                 ready = max(self._began(event.at), job.preparing_at or job.created_at)
                 self._state.prepare(job.id, ready)
-                # Its worker may be of more use to an idle device.
+                # Its worker may be more useful to an idle device.
                 self._state.wake_up.request()
         elif self._state.lasts_until(job) <= self._state.now:
             self._note(job, event.stage, event.at)

@@ -54,7 +54,7 @@ class Phase(Enum):
     """A worker has it."""
 
     DONE = auto()
-    """Its result is there; it goes on running for clients until its time has passed."""
+    """Its result is known; for clients it runs until its time has passed."""
 
     ENDING = auto()
     """Final; its end is on its way to the disk."""
@@ -64,7 +64,7 @@ class Phase(Enum):
 
 
 class Arrival(NamedTuple):
-    """What came up while a job was on its way to the disk.
+    """What happened while a job was on its way to the disk.
 
     Attributes:
         before: its session before the job came.
@@ -209,7 +209,7 @@ class RuntimeState:
         return None if known is None else known.job
 
     def phase(self, job_id: str) -> Phase | None:
-        """Return where a job stands, None if nothing of it is in memory."""
+        """Return where a job stands, None if it is not in memory."""
         known = self._jobs.get(job_id)
         if known is not None:
             return known.phase
@@ -279,10 +279,10 @@ class RuntimeState:
         self._counts[job.backend, job.state] += 1
 
     def settle(self, job_id: str) -> Arrival | None:
-        """Note that the store has answered for a new job, whatever it said.
+        """Note that the store has accepted or refused a new job.
 
         Returns:
-            What came up meanwhile; None where the job has ended.
+            What happened meanwhile; None if the job has ended.
         """
         self._arriving -= 1
         known = self._jobs.get(job_id)
@@ -305,7 +305,7 @@ class RuntimeState:
         return self._change(known, known.job.start(self.now))
 
     def hand_over(self, job_id: str) -> None:
-        """Note that a worker has got a running job."""
+        """Note that a worker has received a running job."""
         known = self._known(job_id, "be handed over")
         if known.job.state is not JobState.RUNNING:
             raise InvalidTransitionError(f"job {job_id} is queued and cannot be handed over")
@@ -350,7 +350,7 @@ class RuntimeState:
         return done
 
     def requeue(self, job_id: str, *, attempts: int, interruptions: int | None = None) -> Job:
-        """Put a running job back into its queue: nothing of its attempt is kept."""
+        """Put a running job back into its queue: nothing from its attempt is kept."""
         known = self._known(job_id, "go back to its queue")
         queued = known.job.requeue(attempts=attempts, interruptions=interruptions)
         self._drop_result(known)
@@ -362,7 +362,7 @@ class RuntimeState:
         known = self._jobs.get(job.id)
         if known is not None:
             return Update(jobs=(self._change(known, replace(known.job, tags=tags)),))
-        # What was read of it may be older than its end, which is on its way to the disk.
+        # The row that was read may be older than its end, which is on its way to the disk.
         return Retag(replace(job, tags=tags, revision=self.next_revision()))
 
     def end(

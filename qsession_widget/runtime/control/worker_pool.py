@@ -62,7 +62,7 @@ a new one takes about as long as this.
 """
 
 _SHORT_CHARACTERS = 2**15
-"""Length of a payload that surely fits into the buffer of a pipe."""
+"""Length of a payload that always fits into the buffer of a pipe."""
 
 
 _REWARM_SECONDS = 0.05
@@ -326,7 +326,7 @@ class _Worker:
                 self._get_ready(task)
             else:
                 self._report(task.task, self._outcome(task.task, sent=task.sent))
-            # Its payload may be large, and the next task may be long in coming.
+            # Its payload may be large, and the next task may come much later.
             del task
         if self._link is not None:
             self._link.close()

@@ -2,4 +2,4 @@
 
 
 class InvalidTransitionError(Exception):
-    """A session or a job cannot change so from the state in which it is. Nothing was changed."""
+    """A session or a job cannot make this transition in its present state. Nothing changed."""

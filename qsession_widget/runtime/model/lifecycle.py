@@ -57,8 +57,8 @@ class Session(msgspec.Struct, frozen=True, gc=False):
         cache_misses: how often they did not.
         cache_seconds_saved: time that it had taken to make what was found.
         name: by which its owner recognises it; empty if it has none.
-        place: the notebook or the script that opened it; likewise.
-        processes: those that use it (`wire/processes`), as far as they said so.
+        place: the notebook or the script that opened it; empty if not known.
+        processes: those known to use it (`wire/processes`).
     """
 
     id: str
@@ -179,7 +179,7 @@ def submit(session: Session, process: str = "") -> Session:
 
 
 def give_up_device(session: Session, now: datetime) -> Session:
-    """Make an idle session inactive before its time, since no program uses it any more.
+    """Make an idle session inactive before its time, since no program uses it now.
 
     Raises:
         InvalidTransitionError: it is not idle.

@@ -13,7 +13,7 @@ LEAST = 3
 """With fewer jobs there is no estimate."""
 
 _WHOLE_SECONDS = 10
-"""From here on decimals are of no use."""
+"""Longer estimates are rounded to whole seconds."""
 
 
 class StartEstimate(NamedTuple):

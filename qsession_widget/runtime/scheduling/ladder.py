@@ -1,4 +1,4 @@
-"""Whose turn it is on a device, among the owners who wait for it.
+"""Decides whose turn it is on a device among the owners who wait for it.
 
 The owner with the least usage goes first. Each second for which others have used the device since
 then counts as one second less usage, so that a lead of a few seconds delays an owner no longer
@@ -80,13 +80,13 @@ class Ladder:
         self._tidy()
 
     def remove(self, owner: str) -> None:
-        """Remove an owner. Does nothing if they are not there."""
+        """Remove an owner. Does nothing if they are not waiting."""
         if self._at.pop(owner, None) is not None:
             del self._keys[owner]
             self._tidy()
 
     def fairest(self, used_us: Callable[[str], int]) -> str | None:
-        """Return the owner with the least usage, less what each has waited."""
+        """Return the owner with the least usage after crediting waiting time."""
         heap = self._by_use
         while heap:
             key, number, owner = heap[0]

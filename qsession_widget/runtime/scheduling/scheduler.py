@@ -48,7 +48,7 @@ WORKER_US = 10_000_000
 """Between devices, each worker that an owner has counts as so much more usage."""
 
 FIRST_US = 5_000_000
-"""Between devices, an active session counts as so much less usage: its user is at work."""
+"""Between devices, an active session counts as so much less usage: its user is working."""
 
 _SPARE = 64
 """How many outdated entries a heap may hold, however few are valid."""
@@ -148,7 +148,7 @@ class Scheduler:
         """Add a job to its queue.
 
         Raises:
-            ValueError: it is there already, or its session is unknown.
+            ValueError: it is queued already, or its session is unknown.
         """
         if job_id in self._jobs:
             raise ValueError(f"job {job_id} is in its queue already")
@@ -160,7 +160,7 @@ class Scheduler:
         self._put(job)
 
     def start_next(self, now: datetime) -> str | None:
-        """Choose the job to start now; it is in work from then on. None if no job may start."""
+        """Choose the job to start now, and count it as in work. None if no job may start."""
         self._roll(now)
         group = self._best(self._candidates())
         if group is None:
