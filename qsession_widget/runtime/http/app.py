@@ -231,7 +231,7 @@ def _refuse(_connection: HTTPConnection, error: AuthenticationError) -> Response
 async def _hung_up(request: Request, _error: Exception) -> Response:
     """Log that the client closed its connection before the whole body had come."""
     log.info(
-        "%s %s %s: its client hung up before the body was there",
+        "%s %s %s: its client hung up before the whole body had arrived",
         access_log.request_id(),
         request.method,
         access_log.path_of(request.scope),

@@ -39,7 +39,7 @@ READING_SECONDS = 30
 
 
 class RefusedError(Exception):
-    """A body that is not taken.
+    """A body that is refused.
 
     Attributes:
         message: what is wrong with it.
@@ -56,7 +56,7 @@ class Body(msgspec.Struct):
 
     Attributes:
         rest: of the job, without its `params`.
-        start: place in the body at which `params` begin, or the same text does.
+        start: place in the body at which `params`, or an equal text, begins.
         size: bytes of `params`.
         pubs: how many there are, None for a program that has none.
         requested: shots that they ask for, as far as that can be seen.
@@ -70,16 +70,16 @@ class Body(msgspec.Struct):
 
 
 def read(raw: bytes | bytearray, max_circuits: int) -> Body:
-    """Read a body here and now.
+    """Read a body in this process.
 
     Raises:
-        RefusedError: for one that is no job.
+        RefusedError: for one that is not a job.
     """
     members = decode(raw, dict[str, Raw])
     params = members.pop("params", Raw())
     text = memoryview(params)
     if bytes(text[:1]) != b"{":
-        raise RefusedError("params is missing or no object.", "Send the pubs in it.")
+        raise RefusedError("params is missing or not an object.", "Send the pubs in it.")
     beside, most = len(raw) - len(text), bounds.TAGS_BODY_BYTES
     if beside > most:
         raise RefusedError(
@@ -113,9 +113,9 @@ def read_elsewhere(raw: bytes | bytearray, max_circuits: int) -> Body:
     """Read a body in a process of its own, and wait for that. For threads.
 
     Raises:
-        RefusedError: for one that is no job, or takes too much to read.
+        RefusedError: for one that is not a job, or takes too much memory or time to read.
     """
-    # -P: the present folder is none of ours.
+    # -P: the current folder is not ours.
     command = [sys.executable, "-P", "-m", __name__, str(max_circuits)]
     try:
         started = subprocess.Popen(  # noqa: S603 - our own interpreter and module, no shell
@@ -126,13 +126,13 @@ def read_elsewhere(raw: bytes | bytearray, max_circuits: int) -> Body:
             bufsize=0,
         )
     except OSError:
-        # Better late than not at all, where there can be no more processes.
+        # Reading it here is slow, but works where no more processes can be started.
         log.exception("a body of %d bytes is read in the server itself", len(raw))
         return read(raw, max_circuits)
     with started as child:
         if child.stdin is None or child.stdout is None:
             raise AssertionError  # as asked for above
-        # It reads all before it writes, and may die of what it reads.
+        # It reads everything before it writes, and may die while it reads.
         with contextlib.suppress(BrokenPipeError), child.stdin as given:
             left = memoryview(raw)
             while left:
@@ -153,7 +153,7 @@ def decode(raw: bytes | bytearray | Raw, form: type[T]) -> T:
     """Read JSON.
 
     Raises:
-        RefusedError: for what is none, or has another form.
+        RefusedError: for a body that is not JSON, or has another form.
     """
     try:
         return msgspec.json.decode(raw, type=form)
@@ -168,7 +168,7 @@ class _Execution(msgspec.Struct):
 
 
 def _refuse_other_data(program_id: Any, lists: Lists) -> None:
-    """Refuse a job that wants other data than bits: there are no pulses to take it from."""
+    """Refuse a job that asks for data other than bits: pulses are not simulated."""
     program, options = lists.quantum_program, lists.options
     wanted: OneLevel = None
     name = "options.execution.meas_type"
@@ -198,7 +198,7 @@ def main(max_circuits: int) -> None:
 
 
 def _limit(kind: int, most: int) -> None:
-    """Take no more of something than this, or than is allowed already."""
+    """Lower a resource limit to a value, unless it is lower already."""
     hard = resource.getrlimit(kind)[1]
     if hard != resource.RLIM_INFINITY:
         most = min(most, hard)

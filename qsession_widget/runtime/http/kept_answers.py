@@ -82,7 +82,7 @@ class _Act(NamedTuple):
 
 
 class AnswersByKey:
-    """Makes requests idempotent: acts once for a key of an owner, and keeps the answer a while."""
+    """Makes requests idempotent: acts once for each key of an owner, and keeps the answer."""
 
     def __init__(self) -> None:
         self._acts: dict[tuple[str, str], _Act] = {}
@@ -90,13 +90,13 @@ class AnswersByKey:
     async def once(
         self, owner: str, key: str | None, what: str, act: Callable[[], Coroutine[Any, Any, T]]
     ) -> T:
-        """Act, or return what came, or is about to come, of it when it was asked for before.
+        """Act, or return the outcome of the same request if it came before.
 
         Args:
             owner: who asks.
-            key: the request's idempotency key; None where every request is one of its own.
-            what: is asked for, in words that tell it from everything else.
-            act: does it. An act that fails may be tried again.
+            key: the request's idempotency key; None if each request is to act.
+            what: describes the action, and distinguishes it from all others.
+            act: performs the action. A failed one may be tried again.
 
         Raises:
             KeyReusedError: where the key came with another request.
@@ -110,7 +110,7 @@ class AnswersByKey:
             known.task.add_done_callback(partial(self._keep, place))
         elif known.what != what:
             raise KeyReusedError(key, known.what)
-        # A client that hangs up must not undo what it will ask for again.
+        # A client that hangs up will ask again, so the action goes on.
         return cast("T", await asyncio.shield(known.task))
 
     def _keep(self, place: tuple[str, str], done: asyncio.Task[Any]) -> None:

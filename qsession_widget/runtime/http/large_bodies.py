@@ -19,7 +19,7 @@ AT_ONCE = 2
 
 
 class Room:
-    """Where one request's body finds room once it turns out to be large."""
+    """The place that one request takes once its body turns out to be large."""
 
     def __init__(self, places: asyncio.Semaphore, held: AsyncExitStack) -> None:
         self._places = places

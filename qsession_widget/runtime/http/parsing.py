@@ -105,7 +105,7 @@ async def _whole(request: Request, limit: int, room: Room | None = None) -> byte
     raw = bytearray()
     async for chunk in request.stream():
         if room is not None and len(raw) <= LARGE_BYTES < len(raw) + len(chunk):
-            # Until there is room, no more is read of the connection.
+            # Until there is room, nothing more is read from the connection.
             await room.enter()
         raw += chunk
         if len(raw) > limit:
@@ -130,7 +130,7 @@ def required_text(
     """Parse a required text."""
     value = body.get(name, default)
     if not isinstance(value, str) or not value:
-        raise errors.bad_request(f"{name} is {value!r:.80}.", "It has to be a text.")
+        raise errors.bad_request(f"{name} is {value!r:.80}.", "It must be a string.")
     return within(value, name, bound)
 
 
@@ -140,7 +140,7 @@ def optional_text(body: dict[str, Any], name: str, bound: Bound = bounds.NAME) -
 
 
 def within(value: str, name: str, bound: Bound) -> str:
-    """Return a text if it is not too long."""
+    """Return a string if it is not too long."""
     if len(value) > bound.most:
         raise errors.bad_request(
             f"{name} has {len(value)} characters: {value!r:.80}.", f"Allowed are at most {bound}."

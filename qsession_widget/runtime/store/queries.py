@@ -144,7 +144,7 @@ def id_by_key(connection: Connection, table: Table, owner: str, key: str) -> str
 
 
 def ids(connection: Connection, owner: str, kind: str, prefix: str, most: int) -> list[str]:
-    """Return the ids of an owner's sessions or jobs that begin with a text, in order."""
+    """Return the ids of an owner's sessions or jobs that begin with a prefix, in order."""
     table = schema.sessions if kind == "session" else schema.jobs
     statement = (
         select(table.c.id)

@@ -2,7 +2,7 @@
 
 A write is done when its future is: then it is on disk, even if the process or machine dies.
 While the file cannot be written (disk full, locked), something new is refused, and what has
-happened already is kept and tried again in its order. Reads see only what is committed, each
+happened already is kept and written later, in order. Reads see only what is committed, each
 from one snapshot, and run on connections of their own.
 """
 
@@ -401,7 +401,7 @@ class Store:
     def _postpone(self, batch: list[_Pending], error: OperationalError) -> list[_Pending]:
         """Refuse the refusable changes, and keep the others until the file can be written."""
         if not self._unavailable:
-            log.error("the store cannot be written, trying again and again: %s", error.orig)
+            log.error("the store cannot be written; still trying: %s", error.orig)
             self._unavailable = True
         text = str(error.orig)
         _settle([(each, StoreUnavailableError(text)) for each in batch if each.write.refusable])

@@ -138,7 +138,7 @@ def read(connection: Connection, owner: str, wanted: Wanted) -> tuple[list[Row[A
 
 
 def tags(connection: Connection, owner: str, search: str, limit: int) -> list[str]:
-    """Return the tags of an owner's jobs that contain a text, without duplicates, sorted."""
+    """Return the tags of an owner's jobs that contain a string, without duplicates, sorted."""
     each = func.json_each(schema.jobs.c.tags).table_valued("value")
     statement = (
         select(each.c.value)

@@ -33,7 +33,7 @@ class _Change(msgspec.Struct, frozen=True, gc=False):
     """One change of the store: all of it happens, or nothing.
 
     Attributes:
-        refusable: a request waits for it that can be told that it was not done.
+        refusable: a request waits for it, and can be told that it was not made.
     """
 
     refusable: ClassVar[bool] = False
@@ -102,7 +102,7 @@ class AddJob(_Change, frozen=True, gc=False):
 
 
 class Update(_Change, frozen=True, gc=False):
-    """Change sessions and jobs; what they were asked to be stays as it was added.
+    """Change sessions and jobs; columns with what was requested never change.
 
     Attributes:
         result: a finished job's id and its result's text.
@@ -121,7 +121,7 @@ class Update(_Change, frozen=True, gc=False):
 
 
 class Retag(_Change, frozen=True, gc=False):
-    """Change the tags and the revision of a job that has ended, and nothing else of it."""
+    """Change only the tags and the revision of a job that has ended."""
 
     job: Job
 
@@ -155,7 +155,7 @@ class Prune(_Change, frozen=True, gc=False):
 
 
 class FreePages(_Change, frozen=True, gc=False):
-    """Return so many free pages to the file system."""
+    """Return some free pages to the file system."""
 
     count: int
 
@@ -434,7 +434,7 @@ class _Rows:
             case AddSession(session, key):
                 self.new_sessions.append(_session_row(session) | {"idempotency_key": key})
             case Retag(job):
-                # It leaves all else of the job alone.
+                # It leaves the rest of the job unchanged.
                 self.tagged[job.id] = job
             case AddUser(user):
                 self.new_users.append(vars(user))

@@ -153,7 +153,7 @@ class JsonFormatter(logging.Formatter):
 
 
 def put_aside(file: Path) -> None:
-    """Rotate a log: copy it to `NAME.1`, in the place of the previous copy, and empty it.
+    """Rotate a log: copy it to `NAME.1`, instead of the previous copy, and empty it.
 
     The file itself stays, since worker processes have it open for appending as well.
     """

@@ -39,7 +39,7 @@ class CollectionRoutes:
     async def collect_now(self, request: Request) -> Response:
         """POST /qsession/gc: deletes what exceeds the runtime's bounds, or the given ones.
 
-        0 is a bound: 0 days leave nothing of any job that has ended.
+        0 is a bound: 0 days remove the data of every job that has ended.
         """
         require_administrator(request)
         body = await parsing.body(request, bounds.SMALL_BODY_BYTES)

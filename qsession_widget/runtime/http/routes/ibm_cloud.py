@@ -70,7 +70,7 @@ class IbmCloudRoutes:
                 {
                     "errorCode": "BXNIM0415E",
                     "errorMessage": (
-                        "This is a local runtime of qsession-widget, and the API key is none of "
+                        "This is a local runtime of qsession-widget, and the API key is not one of "
                         "its tokens. `qsession connect` prints the right one. For an account at "
                         "IBM unset IAM_URL, GLOBAL_SEARCH_URL and GLOBAL_CATALOG_URL."
                     ),
@@ -78,7 +78,7 @@ class IbmCloudRoutes:
                 status_code=400,
             )
         with suppress(CrowdedError):
-            # The token is valid, on whichever connection it comes next.
+            # The token is valid, on any connection.
             connection_guard.prove(request.scope, owner)
         return JsonAnswer(self._tokens.issue(owner, time.time()))
 
