@@ -86,7 +86,7 @@ class Executable:
     def execute(
         self, runs: Sequence[Run], *, shots: int, seed: int | None, memory: bool
     ) -> list[dict[str, Any]]:
-        """Run, and return Aer's data of each run: `counts`, and `memory` if asked for.
+        """Run the circuits, and return Aer's data of each run: `counts`, and `memory` if asked for.
 
         With a seed the shots are those of Aer's own `run` with the bound circuits in this order.
         Without a seed, each run is a sample of its own, independent of all others.
@@ -109,7 +109,7 @@ class Executable:
     def publicly(
         self, runs: Sequence[Run], *, shots: int, seed: int | None, memory: bool
     ) -> list[dict[str, Any]]:
-        """Run as `execute` does, by nothing but the public interface of Aer."""
+        """Run as `execute` does, through the public interface of Aer only."""
         bound = [_bound(self._circuits[each.circuit], each.values) for each in runs]
         if seed is None and shots > seeds.STEP:
             # How Aer will run each of them is not known, and they may not share shots.
@@ -139,7 +139,7 @@ def execute(
     Args:
         parts: the executables and their runs, in the order in which seeds are counted.
         shots: of each run.
-        seed: of the first run; each one's is `seeds.STEP` more than that of the one before it.
+        seed: of the first run; each further run's is `seeds.STEP` more.
         memory: whether to return each shot.
 
     Raises:
@@ -254,7 +254,7 @@ class _Call:
         yield from ([each] for each in places if not at_once[each])
 
     def _kind(self, one: _Ready) -> tuple[bool, str]:
-        """Return whether a run is given collapsed noise, and its method: what a call has one of.
+        """Return whether a run gets collapsed noise, and its method: runs of a call share both.
 
         Noise is collapsed where Aer will draw all shots from one density matrix. Elsewhere this
         would change how random numbers fall.
@@ -267,12 +267,12 @@ class _Call:
         """Whether Aer is expected to draw all shots from one state at the circuit's end."""
         if not circuit.ends_in_one_state or not circuit.noise.has_quantum_errors:
             return circuit.ends_in_one_state
-        # As Aer chooses by itself.
+        # As Aer itself chooses.
         automatic = circuit.simulator.options.method == "automatic"
         return automatic and circuit.width < _MOST_DENSE and self._shots > 2**circuit.width
 
     def _as_expected(self, ready: Sequence[_Ready], results: Sequence[dict[str, Any]]) -> bool:
-        """Whether Aer drew the shots as was expected of the circuits; learn from it if not."""
+        """Whether Aer drew the shots as expected; if not, remember that for the circuit."""
         as_expected = True
         for each, result in zip(ready, results, strict=True):
             at_once = self._draws_at_once(each.circuit)
@@ -324,7 +324,7 @@ def _assembled(circuits: Sequence[QuantumCircuit], simulator: DeviceSimulator) -
     given = {} if simulator.delays is None else {"noise_model": simulator.delays}
     compiled, model = simulator._compile(list(circuits), **given)  # noqa: SLF001 - see above
     of_delays = None if model is None or not given else NoiseInAerForm(model)
-    # As in `run`: a simulator of no device takes every instruction of Aer.
+    # As in `run`: a simulator without a device takes every instruction of Aer.
     of_device = simulator._target is not None  # noqa: SLF001 - see above
     basis = simulator.configuration().basis_gates if of_device else None
     natives, places = assemble_circuits(compiled, basis)
@@ -462,7 +462,7 @@ def _bound(circuit: QuantumCircuit, values: Sequence[float]) -> QuantumCircuit:
 
 
 def _check_delays(circuit: QuantumCircuit) -> None:
-    """Refuse lengths that no delay has: Qiskit finds them only once a delay is looked at."""
+    """Refuse lengths that no delay can have: Qiskit checks them only when a delay is read."""
     for instruction in circuit.data:
         if instruction.is_standard_gate():
             continue

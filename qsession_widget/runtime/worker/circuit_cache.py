@@ -97,7 +97,7 @@ def _key_of(circuit: QuantumCircuit) -> Hashable | None:
 
 
 def _digest(text: str) -> bytes:
-    """Return a short digest that stands for a text in a key."""
+    """Return a short digest of a text, for use in a key."""
     return hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=32).digest()
 
 

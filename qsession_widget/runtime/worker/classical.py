@@ -69,7 +69,7 @@ def _check_instructions(circuit: QuantumCircuit) -> None:
 
 
 def check_loops(circuit: QuantumCircuit) -> None:
-    """Refuse a circuit whose loops Aer loses the end of: it has to measure outside of them, too.
+    """Refuse a circuit that measures in while loops only, whose end Aer then loses.
 
     Raises:
         InvalidInputError: for a circuit that measures inside of its loops only.
@@ -130,8 +130,9 @@ def _has_while(circuit: QuantumCircuit) -> bool:
 
 def _refusal(what: str) -> InvalidInputError:
     return InvalidInputError(
-        f"it needs {what}, and this runtime's simulator does not know that; it knows conditions on "
-        "classical bits and registers, their comparison, and bitwise and logical operations"
+        f"it needs {what}, and this runtime's simulator does not support that; it supports "
+        "conditions on classical bits and registers, their comparison, and bitwise and logical "
+        "operations"
     )
 
 

@@ -76,9 +76,9 @@ class Estimation(NamedTuple):
 
 
 class Caches:
-    """Everything that a worker process keeps between jobs, and that makes a session iterate fast.
+    """Everything that a worker process keeps between jobs, so that a session iterates fast.
 
-    All are bounded by `lru_cache`, which also counts what they are worth.
+    All are bounded by `lru_cache`, which also counts their hits and the time saved.
 
     Attributes:
         circuits: decoded circuits by content; independent of any device.
@@ -195,7 +195,7 @@ class SimulatedDevice:
         name: name of the device.
         optimization_level: for circuits that are not in the device's instruction set.
         limits: of the runtime, besides the device's own.
-        given: noise that takes the place of the device's.
+        given: noise that replaces the device's.
 
     Raises:
         RejectedError: for a device that does not exist.

@@ -101,7 +101,7 @@ def run(params: str, device_name: str, limits: Limits = NO_LIMITS) -> Outcome:
             [(each.executable, each.runs) for each in batch],
             shots=program.shots,
             seed=batch[0].seed,
-            # Without a seed any order of the shots is as good as any other.
+            # Without a seed the order of the shots does not matter.
             memory=seed is not None,
         )
         first = len(data)
@@ -150,7 +150,7 @@ def _bits(drawn: _Drawn, results: list[dict[str, Any]], shots: int) -> dict[str,
 def _circuits(
     inputs: dict[str, Any], program: QuantumProgram
 ) -> Iterator[tuple[QuantumCircuit, str]]:
-    """Yield each item's circuit, and a text that only equal circuits share."""
+    """Yield each item's circuit, and a text that is the same for equal circuits only."""
     given = inputs["quantum_program"]
     shared = json.dumps(given["circuits"]) if "circuits" in given else None
     for place, (item, document) in enumerate(zip(program.items, given["items"], strict=True)):
@@ -170,7 +170,7 @@ def _executable(circuit: QuantumCircuit, device: SimulatedDevice, text: str) -> 
         in_order = list(range(circuit.num_parameters))
         return Runnable(measure_variants.plain(circuit), key, in_order, transpiled=False)
 
-    # Templates of samplexes are built anew for each job, with another name and other parameters.
+    # Templates of samplexes are rebuilt for each job, with another name and other parameters.
     content = caches.circuits.key_of(circuit, text)
     key = ("executor", device.name, content)
     return device.executable(caches.runnables.get(key, make))

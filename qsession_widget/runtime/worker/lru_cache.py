@@ -90,7 +90,7 @@ class LruCache(Generic[T]):
         """Return the value of a key, made if it is not there.
 
         Args:
-            key: None equals no other key: a value that is made for it is not kept.
+            key: None is never cached: a value that is made for it is not kept.
             make: makes the value.
         """
         found = None if key is None else self._kept.get(key)

@@ -105,13 +105,13 @@ def main(pipe: Connection, lifeline: Connection) -> None:
         except (EOFError, ConnectionError):
             return
         except _OutOfMemoryError as error:
-            # No later job should run with what the failed allocation has left behind.
+            # No later job should run in the state that the failed allocation has left.
             _send(pipe, {**_failed(str(error)), "retires": True})
             return
 
 
 class _StoppedError(Exception):
-    """The server has given the task up."""
+    """The server has cancelled the task."""
 
 
 class _Inbox:
@@ -207,12 +207,12 @@ def _warm_up(device: str) -> None:
     # Imported here for the same reason as in `_run`.
     from qsession_widget.runtime.worker import primitives, progress  # noqa: PLC0415
 
-    # There is no job yet whose stages the server could be told.
+    # There is no job yet whose stages could be reported.
     progress.start(lambda _stage: None, stays=False)
     try:
         primitives.warm(device)
     except Exception:
-        # The first job will fail in the same way, and tell its user.
+        # The first job will fail in the same way, and report it.
         log.exception("a worker cannot get ready for %s", device)
 
 
@@ -223,7 +223,7 @@ def _import_executor() -> None:
     try:
         official_package.load(programs.EXECUTOR_MODULE)
     except Exception:
-        # The first job will fail in the same way, and tell its user.
+        # The first job will fail in the same way, and report it.
         log.exception("a worker cannot import what executor jobs need")
 
 

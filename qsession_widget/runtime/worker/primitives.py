@@ -54,7 +54,7 @@ def run(
         params: JSON text of the job's `params`.
         backend: name of the recorded device.
         optimization_level: for circuits that are not in the device's instruction set.
-        on_interim: called with each pub's encoded result as soon as it is there, except the last.
+        on_interim: called with each pub's encoded result as soon as it is ready, except the last.
         limits: of the runtime, besides the device's own.
 
     Raises:
@@ -111,7 +111,7 @@ def warm(backend: str) -> None:
     """Make the process ready for jobs on a device, its caches and Aer, by a job of one shot.
 
     Not for bare circuits: Qiskit imports all of its plugins for them, which takes more than a
-    second, and a job that comes meanwhile would have to wait for what it may not need.
+    second, and a job that arrives meanwhile would have to wait for plugins that it may not need.
     """
     circuit = QuantumCircuit(1, 1)
     circuit.measure(0, 0)

@@ -21,8 +21,8 @@ def run(task: dict[str, Any], on_interim: Callable[[str], None]) -> Outcome:
     """Run a job's program.
 
     Args:
-        task: an `executor.Task` as a dict.
-        on_interim: called with each pub's encoded result as soon as it is there, except the last.
+        task: a `messages.Task` as a dict.
+        on_interim: called with each pub's encoded result as soon as it is ready, except the last.
 
     Raises:
         RejectedError: for a payload that cannot be read or run on its device.

@@ -90,7 +90,7 @@ def _sampled(batch: Sequence[_Pub]) -> Iterator[tuple[PubResult, Span]]:
             [(each.executable, each.runs) for each in batch],
             shots=first.pub.shots,
             seed=first.seed,
-            # Without a seed any order of the shots is as good as any other.
+            # Without a seed the order of the shots does not matter.
             memory=first.seed is not None,
         )
     except InvalidInputError:

@@ -17,7 +17,7 @@ AUTO = "auto"
 _LEAST_OF_A_RANDOMIZATION = 64
 _RANDOMIZATIONS = 32
 _MOST = 2**63 - 1
-"""Stands for every larger number: no device takes as many."""
+"""Stands for all larger numbers: no device takes that many."""
 _ROUNDING = 1e-9
 """Relative: far more than floats lose on the way from shots to precision and back."""
 

@@ -60,7 +60,7 @@ class DeviceSimulator(AerSimulator):
 
     @cached_property
     def delays(self) -> NoiseModel | None:
-        """A model of nothing but the noise of delays; None if there is none.
+        """A model of the noise of delays alone; None if there is none.
 
         Aer copies the whole model for each circuit with a delay.
         """
@@ -85,7 +85,7 @@ def simulator(
     Args:
         target: of the device.
         active: the qubits that circuits use.
-        given: noise that takes the place of the device's.
+        given: noise that replaces the device's.
     """
     options = {} if given is None else {"noise_model": given}
     backend = TargetBackend(_restricted(target, active))
