@@ -62,8 +62,8 @@ class NewSession:
         interactive_seconds: how long it may idle; None is the limit of its mode.
         active_seconds: longest stretch of activity; None is `max_seconds`.
         name: by which its owner recognises it; empty if it has none.
-        place: the notebook or the script that opens it; likewise.
-        process: the process that opens it; likewise.
+        place: the notebook or the script that opens it; empty if not known.
+        process: the process that opens it; empty if not known.
     """
 
     owner: str
@@ -135,7 +135,7 @@ class Admission:
             self._opening[session.owner] += 1
             stored = self._state.write(AddSession(session, key))
             stored.add_done_callback(partial(self._open, session))
-            # A client that hangs up must not stop what follows.
+            # A client that hangs up must not stop the rest.
             await asyncio.shield(stored)
             return session.id
 
@@ -168,7 +168,7 @@ class Admission:
         """Admit a job; returns its id once it is on disk.
 
         A job that can start at once does so while it is on its way to the disk; no client sees it
-        before it is there.
+        before it exists.
 
         Args:
             job: the job as requested; it gets its id and its time here.
@@ -198,7 +198,7 @@ class Admission:
 
         async def create() -> str:
             if repeated and (known := await find()) is not None:
-                # Nothing changes for a job that is there already.
+                # Nothing changes for a job that exists already.
                 return known
             self._check_owner(job.owner)
             self._check_pending(job.owner)
@@ -255,7 +255,7 @@ class Admission:
             state.wake_up.request()
         stored = state.write(AddJob(new, params, key, sessions))
         stored.add_done_callback(partial(self._settle, new, None if early else params))
-        # A client that hangs up must not stop what follows.
+        # A client that hangs up must not stop the rest.
         await asyncio.shield(stored)
         return new.id
 
@@ -295,7 +295,7 @@ class Admission:
             self._dispatcher.receive(job.id, arrival.end)
 
     def _is_new(self, owner: str, key: str) -> bool:
-        """Whether a key was not seen lately; the job of one that was may be there already."""
+        """Whether a key was not seen lately. If it was, its job may exist already."""
         # A hash, since a key may be long. A collision only costs a look at the store.
         place = hash((owner, key))
         new = place not in self._keys
@@ -407,5 +407,5 @@ def _asked(job: Job) -> tuple[object, ...]:
 
 
 def _new_job_id() -> str:
-    """Return an id of twenty characters, like IBM's. It need be unique, not secret."""
+    """Return an id of twenty characters, like IBM's. It has to be unique, not secret."""
     return f"{_ids.getrandbits(80):020x}"

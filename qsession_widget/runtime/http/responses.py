@@ -1,4 +1,4 @@
-"""JSON responses of the REST API, and those with a text that may be large."""
+"""JSON responses of the REST API, and those whose text may be large."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ class LongAnswer(Response):
         after: what comes after it.
         escaped: whether it is to be written as the inside of a string of JSON.
         headers: further headers.
-        media_type: of it all.
+        media_type: of the response.
         heard: is awaited with whether the client hung up as soon as it was sent.
     """
 
