@@ -29,8 +29,8 @@ _TOO_MUCH = 2
 """Estimates may be wrong: at this many times the bound, as measured, all caches are cleared."""
 
 _OWN_SIZES = Path("/proc/self/statm")
-_RESIDENT = 1
-"""Index of the resident memory among the sizes, in pages."""
+_RESIDENT, _DATA = 1, 5
+"""Indices of the resident memory, and of data and stack, among the sizes, in pages."""
 
 
 @dataclass
@@ -148,32 +148,51 @@ def shrink(most_bytes: int) -> None:
         min((each for each in weighed if len(each)), key=LruCache.oldest).drop_oldest()
 
 
-def resident_bytes() -> int:
-    """Return the resident memory of this process; 0 where the system does not tell."""
+class Sizes(NamedTuple):
+    """Memory of a process, in bytes; 0 where the system does not tell.
+
+    Attributes:
+        resident: what it takes of the machine's.
+        data: what it could take at once without asking the system: memory that was given back in
+            the middle of a heap stays its own. A job may take its limit besides this.
+    """
+
+    resident: int = 0
+    data: int = 0
+
+    def within(self, base: Sizes, more: Sizes) -> bool:
+        """Whether each is at most so much more than before."""
+        return self.resident <= base.resident + more.resident and self.data <= base.data + more.data
+
+
+def own_sizes() -> Sizes:
+    """Return the memory of this process."""
     try:
-        pages = int(_OWN_SIZES.read_text().split()[_RESIDENT])
+        pages = [int(each) for each in _OWN_SIZES.read_text().split()]
     except OSError:
-        return 0
-    return pages * os.sysconf("SC_PAGE_SIZE")
+        return Sizes()
+    page = os.sysconf("SC_PAGE_SIZE")
+    return Sizes(pages[_RESIDENT] * page, pages[_DATA] * page)
 
 
 class Housekeeping:
     """Keeps a worker process small between its jobs."""
 
     def __init__(self) -> None:
-        self._base = 0
+        self._base: Sizes | None = None
 
     def begin(self) -> None:
         """Measure the process's memory before its first job, when all modules are imported."""
-        if not self._base:
-            self._base = resident_bytes()
+        if self._base is None:
+            self._base = own_sizes()
 
     def count_as_base(self, act: Callable[[], None]) -> None:
         """Do something, such as an import, whose memory belongs to no job."""
-        before = resident_bytes()
+        before = own_sizes()
         act()
-        if self._base:
-            self._base += max(0, resident_bytes() - before)
+        if self._base is not None:
+            pairs = zip(self._base, before, own_sizes(), strict=True)
+            self._base = Sizes(*(base + max(0, now - then) for base, then, now in pairs))
 
     def after_job(self, job_bytes: int) -> bool:
         """Bring the caches and the allocator's free memory back within the bound.
@@ -186,16 +205,18 @@ class Housekeeping:
         """
         bound = bound_for(job_bytes)
         shrink(bound)
-        most = self._base + _TOO_MUCH * bound
-        if resident_bytes() <= most:
+        most = _TOO_MUCH * bound
+        more = Sizes(most, max(most, job_bytes // PART_OF_A_JOB) if job_bytes else sys.maxsize)
+        base = self._base or Sizes()
+        if own_sizes().within(base, more):
             return True
         give_back()
-        if resident_bytes() <= most:
+        if own_sizes().within(base, more):
             return True
         for each in _caches:
             each.clear()
         give_back()
-        return resident_bytes() <= most
+        return own_sizes().within(base, more)
 
 
 def give_back() -> None:

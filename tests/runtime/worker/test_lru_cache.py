@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import ctypes
 import json
 import os
+import platform
 import random
 import sys
 from typing import TYPE_CHECKING
@@ -104,6 +106,29 @@ def test_large_jobs_one_after_the_other_leave_a_worker_small(tmp_path: Path) -> 
         # The last entry is still cached.
         again = json.loads(codec.dumps({"pubs": [[large(JOBS - 1, 15_000), [], 10]]}))
         assert server.ended(server.submit(params=again))["status"] == "Completed"
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="another C library's heap")
+def test_a_process_whose_heap_has_grown_is_not_small_though_it_is_given_back() -> None:
+    """A job may take its limit besides the heap, of which no part asks the system again."""
+    libc = ctypes.CDLL(None)
+    libc.malloc.restype, libc.free.argtypes = ctypes.c_void_p, [ctypes.c_void_p]
+    house = lru_cache.Housekeeping()
+    house.begin()
+    before = lru_cache.own_sizes()
+    # The last one keeps the heap from being cut.
+    *blocks, last = [libc.malloc(4_000) for _ in range(50_000)]
+    try:
+        for block in blocks:
+            ctypes.memset(block, 1, 4_000)
+            libc.free(block)
+        assert house.after_job(1_000 * MIB)
+        assert not house.after_job(40 * MIB)
+        after = lru_cache.own_sizes()
+        assert after.resident - before.resident < 100 * MIB
+        assert after.data - before.data > 150 * MIB
+    finally:
+        libc.free(last)
 
 
 def test_a_cache_keeps_recently_used_values() -> None:
