@@ -68,6 +68,7 @@ soak: $(VENV)/.conformance ## by hand: what takes too long for every change
 	QSESSION_HOSTILE_ROUNDS=50 $(PYTHON) -m pytest tests/runtime/http/test_large_texts.py
 	QSESSION_LARGE_JOBS=200 $(PYTHON) -m pytest tests/runtime/worker/test_lru_cache.py
 	QSESSION_ALL_SIZES=1 $(PYTHON) -m pytest tests/runtime/worker/noise/test_device_noise_shots.py tests/statistics
+	QSESSION_SOAK_SECONDS=3600 $(PYTHON) -m pytest -s tests/faults/test_memory_soak.py
 	QSESSION_KILLS=200 $(PYTHON) -m pytest -s tests/faults/test_soak.py
 	$(PYTHON) -m tests.browser.matrix
 
