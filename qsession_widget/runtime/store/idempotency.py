@@ -48,13 +48,14 @@ def _digest(connection: Connection, job_id: str, stored: LongText) -> bytes:
 
 
 def latest(connection: Connection, count: int) -> list[tuple[str, str]]:
-    """Return the owners and keys of the last jobs, the oldest of them first."""
+    """Return the owners and keys of those of the last jobs that have one, the oldest first."""
     jobs = schema.jobs
-    statement = (
+    last = (
         select(jobs.c.owner, jobs.c.idempotency_key)
-        .where(jobs.c.idempotency_key.is_not(None))
         # The order in which rows were added needs no index.
         .order_by(text("jobs.rowid DESC"))
         .limit(count)
+        .subquery()
     )
-    return [(owner, key) for owner, key in connection.execute(statement)][::-1]
+    found = connection.execute(select(last).where(last.c.idempotency_key.is_not(None)))
+    return [(owner, key) for owner, key in found][::-1]

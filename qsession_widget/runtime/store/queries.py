@@ -2,22 +2,24 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from msgspec.structs import replace
-from sqlalchemy import Integer, bindparam, func, literal_column, select, text
+from sqlalchemy import Integer, String, bindparam, func, literal_column, select, text
 
 from qsession_widget.runtime.device_catalog import MOCK_PREFIX
 from qsession_widget.runtime.model.job import Job
 from qsession_widget.runtime.model.lifecycle import Session
 from qsession_widget.runtime.model.user import User
-from qsession_widget.runtime.store import long_texts, schema
+from qsession_widget.runtime.store import bitmaps, listing, long_texts, schema
+from qsession_widget.runtime.store.index import Index
 from qsession_widget.runtime.store.statements import PreparedSelect
 from qsession_widget.runtime.store.writes import PARAMS, RESULT
-from qsession_widget.wire.states import FINAL_JOB_STATES, JobState, Mode, SessionState
+from qsession_widget.wire.states import JobState, Mode, SessionState
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -25,8 +27,6 @@ if TYPE_CHECKING:
     from sqlalchemy import ColumnElement, Connection, RowMapping, Table
 
     from qsession_widget.runtime.pieces import LongText
-
-_FINAL = [state.value for state in FINAL_JOB_STATES]
 
 
 @dataclass(frozen=True)
@@ -84,6 +84,30 @@ _PARAMS = PreparedSelect(
 _RESULT = PreparedSelect(
     select(schema.results.c.body).where(schema.results.c.job_id == bindparam("job_id"))
 )
+
+
+def _listed(table: Table, columns: Sequence[ColumnElement[Any]]) -> PreparedSelect:
+    numbers = func.json_each(bindparam("numbers", type_=String)).table_valued("value")
+    entries = schema.entries
+    return PreparedSelect(
+        select(*columns, entries.c.number.label("entry"))
+        .select_from(numbers)
+        .join(entries, entries.c.number == numbers.c.value)
+        .join(table, table.c.id == entries.c.id)
+    )
+
+
+_LISTED_JOBS = _listed(schema.jobs, _JOB_COLUMNS)
+_LISTED_SESSIONS = _listed(schema.sessions, _SESSION_COLUMNS)
+
+# One look into the index of jobs for each session: the last revision of all is not in an index.
+_LAST_REVISION = """
+SELECT max(revision) FROM (
+    SELECT max(revision) AS revision FROM sessions
+    UNION ALL SELECT max(revision) FROM jobs WHERE session_id IS NULL
+    UNION ALL SELECT (SELECT max(revision) FROM jobs WHERE session_id = sessions.id) FROM sessions
+)
+"""
 
 
 def _session_from(row: Mapping[str, Any] | RowMapping) -> Session:
@@ -178,34 +202,38 @@ def result_in_pieces(connection: Connection, job_id: str) -> Sequence[bytes | me
 
 def read_jobs(connection: Connection, owner: str, wanted: JobFilter) -> tuple[list[Job], int]:
     """Read a page of an owner's jobs, and the number of jobs on all pages."""
-    table = schema.jobs
-    where = [table.c.owner == owner]
-    for name in ("backend", "session_id", "program_id"):
-        value = getattr(wanted, name)
+    index = Index(connection, owner)
+    found = index.facet(listing.JOBS)
+    for beginning, value in (
+        (listing.BACKEND, wanted.backend),
+        (listing.SESSION, wanted.session_id),
+        (listing.PROGRAM, wanted.program_id),
+    ):
         if value is not None:
-            where.append(table.c[name] == value)
-    if not wanted.mocks:
-        where.append(~table.c.backend.startswith(MOCK_PREFIX, autoescape=True))
-    if wanted.pending is not None:
-        final = table.c.state.in_(_FINAL)
-        where.append(~final if wanted.pending else final)
-    if wanted.created_after is not None:
-        where.append(table.c.created_at >= wanted.created_after)
-    if wanted.created_before is not None:
-        where.append(table.c.created_at <= wanted.created_before)
+            found = bitmaps.both(found, index.facet(beginning + value))
     for tag in wanted.tags:
-        each = func.json_each(table.c.tags).table_valued("value")
-        where.append(select(each.c.value).where(each.c.value == tag).exists())
-    total = connection.execute(select(func.count()).select_from(table).where(*where)).scalar_one()
-    order: list[ColumnElement[Any]] = [table.c.created_at, _ARRIVED]
-    statement = (
-        select(*_JOB_COLUMNS)
-        .where(*where)
-        .order_by(*(order if wanted.ascending else [column.desc() for column in order]))
-        .limit(wanted.limit)
-        .offset(wanted.offset)
-    )
-    return [_job_from(row) for row in connection.execute(statement).mappings()], total
+        found = bitmaps.both(found, index.facet(listing.TAG + tag))
+    if not wanted.mocks:
+        found = bitmaps.without(found, index.facets(listing.BACKEND + MOCK_PREFIX))
+    if wanted.pending is not None:
+        unfinished = index.facet(listing.UNFINISHED)
+        found = (bitmaps.both if wanted.pending else bitmaps.without)(found, unfinished)
+    found = index.created(found, wanted.created_after, wanted.created_before)
+    numbers = bitmaps.page(found, wanted.offset, wanted.limit, ascending=wanted.ascending)
+    jobs = read_listed_jobs(connection, numbers)
+    return [jobs[number] for number in numbers], bitmaps.count(found)
+
+
+def read_listed_jobs(connection: Connection, numbers: Sequence[int]) -> dict[int, Job]:
+    """Read jobs by their numbers in the index of lists; numbers of sessions are left out."""
+    rows = _LISTED_JOBS.rows(connection, numbers=json.dumps(numbers)) if numbers else []
+    return {row.pop("entry"): _job_from(row) for row in rows}
+
+
+def read_listed_sessions(connection: Connection, numbers: Sequence[int]) -> dict[int, Session]:
+    """Read sessions by their numbers in the index of lists, without counting their jobs."""
+    rows = _LISTED_SESSIONS.rows(connection, numbers=json.dumps(numbers)) if numbers else []
+    return {row.pop("entry"): _session_from(row) for row in rows}
 
 
 def read_changed(
@@ -221,12 +249,9 @@ def read_changed(
 
 def read_unfinished(connection: Connection) -> tuple[list[Session], list[Job], int]:
     """Read the unfinished sessions and jobs, and the last revision."""
-    closed = SessionState.CLOSED.value
     sessions = [
         _with_jobs(connection, _session_from(row))
-        for row in connection.execute(
-            select(*_SESSION_COLUMNS).where(schema.sessions.c.state != closed)
-        ).mappings()
+        for row in connection.execute(select(*_SESSION_COLUMNS).where(text(schema.OPEN))).mappings()
     ]
     table = schema.jobs
     jobs = [
@@ -237,11 +262,12 @@ def read_unfinished(connection: Connection) -> tuple[list[Session], list[Job], i
             .order_by(table.c.created_at, _ARRIVED)
         ).mappings()
     ]
-    last = max(
-        connection.execute(select(func.max(each.c.revision))).scalar_one() or 0
-        for each in (schema.sessions, schema.jobs)
-    )
-    return sessions, jobs, last
+    return sessions, jobs, last_revision(connection)
+
+
+def last_revision(connection: Connection) -> int:
+    """Return the revision of the last change in the store, 0 for an empty one."""
+    return connection.exec_driver_sql(_LAST_REVISION).scalar_one() or 0
 
 
 def read_users(connection: Connection) -> list[User]:

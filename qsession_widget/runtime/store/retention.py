@@ -13,11 +13,11 @@ from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from sqlalchemy import func, or_, select
+from sqlalchemy import func, literal, or_, select, text, tuple_
 
 from qsession_widget.runtime.store import long_texts, schema
 from qsession_widget.runtime.store.writes import EmptyLog, FreePages, Prune, Sweep
-from qsession_widget.wire.states import FINAL_JOB_STATES, SessionState
+from qsession_widget.wire.states import SessionState
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -38,6 +38,9 @@ _BATCH = 100
 
 _PAGES = 2_000
 """Pages that one commit returns to the file system."""
+
+_Place = tuple["datetime", str]
+"""Where a job is in the order of ends: the time of its end, and its id."""
 
 MOST_DAYS = 36_500.0
 
@@ -99,12 +102,16 @@ class Retention:
             if bounds.store_bytes is not None:
                 # What is in the log is in the file as well, or will be: it is counted there.
                 await self._store.write(EmptyLog())
-            while found := await self._store.read(_beyond, before, bounds.store_bytes):
-                await self._store.write(Prune(tuple(row.id for row in found)))
-                removed = Collected(
-                    removed.jobs + len(found),
-                    removed.characters + sum(row.characters for row in found),
-                )
+            last: _Place | None = None
+            going_on = True
+            while going_on:
+                last, chosen = await self._store.read(_beyond, before, bounds.store_bytes, last)
+                going_on = last is not None
+                if chosen:
+                    await self._store.write(Prune(tuple(row.id for row in chosen)))
+                # Of private jobs nothing may be left.
+                sizes = [row.characters for row in chosen if row.characters]
+                removed = Collected(removed.jobs + len(sizes), removed.characters + sum(sizes))
             while await self._store.read(long_texts.dropped_bytes):
                 await self._store.write(Sweep())
             for _ in range(0, await self._store.read(_free_pages), _PAGES):
@@ -145,36 +152,50 @@ def _free_pages(connection: Connection) -> int:
 
 
 def _beyond(
-    connection: Connection, before: datetime | None, store_bytes: int | None
-) -> list[Row[str, datetime, int]]:
-    """Choose the next few jobs whose params and results are to be deleted, oldest first."""
+    connection: Connection, before: datetime | None, store_bytes: int | None, last: _Place | None
+) -> tuple[_Place | None, list[Row[str, datetime, int, bool]]]:
+    """Choose the next few jobs whose params and results are to be deleted, oldest first.
+
+    Args:
+        connection: a connection to the store.
+        before: the jobs that ended until then are.
+        store_bytes: so are the others, until the store is as small.
+        last: the job at which the last call stopped.
+
+    Returns:
+        The job at which to go on, None at the end, and the jobs.
+    """
     excess = 0
     if store_bytes is not None:
         excess = _file_bytes(connection) - long_texts.dropped_bytes(connection) - store_bytes
     if before is None and excess <= 0:
-        return []
+        return None, []
     jobs, sessions = schema.jobs, schema.sessions
     payloads, results = schema.payloads, schema.results
     lengths = (func.length(payloads.c.params), func.length(results.c.body))
     size = func.coalesce(lengths[0], 0) + func.coalesce(lengths[1], 0) + long_texts.size_of_job()
-    rows = connection.execute(
-        select(jobs.c.id, jobs.c.ended_at, size.label("characters"))
+    free = or_(sessions.c.id.is_(None), sessions.c.state == SessionState.CLOSED.value)
+    statement = (
+        select(jobs.c.id, jobs.c.ended_at, size.label("characters"), free.label("free"))
         .outerjoin(payloads, payloads.c.job_id == jobs.c.id)
         .outerjoin(results, results.c.job_id == jobs.c.id)
         .outerjoin(sessions, sessions.c.id == jobs.c.session_id)
-        .where(jobs.c.state.in_([state.value for state in FINAL_JOB_STATES]))
-        .where(or_(sessions.c.id.is_(None), sessions.c.state == SessionState.CLOSED.value))
-        .where(or_(payloads.c.job_id.is_not(None), results.c.job_id.is_not(None)))
+        .where(text(f"jobs.{schema.KEPT}"))
         .order_by(jobs.c.ended_at, jobs.c.id)
         .limit(_BATCH)
-    ).all()
-    chosen: list[Row[str, datetime, int]] = []
+    )
+    if last is not None:
+        ended_at, job_id = literal(last[0], schema.Instant()), literal(last[1])
+        statement = statement.where(tuple_(jobs.c.ended_at, jobs.c.id) > tuple_(ended_at, job_id))
+    chosen: list[Row[str, datetime, int, bool]] = []
+    rows = connection.execute(statement).all()
     for row in rows:
         if not (excess > 0 or (before is not None and row.ended_at <= before)):
-            break
-        chosen.append(row)
-        excess -= row.characters
-    return chosen
+            return None, chosen
+        if row.free:
+            chosen.append(row)
+            excess -= row.characters
+    return (rows[-1].ended_at, rows[-1].id) if len(rows) == _BATCH else None, chosen
 
 
 def _pragma(connection: Connection, name: str) -> int:

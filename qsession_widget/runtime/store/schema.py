@@ -56,6 +56,11 @@ UNFINISHED = "state NOT IN ('Cancelled', 'Completed', 'Failed')"
 
 DROPPED = "dropped"
 """Condition for texts that no job has any more, for the same reason."""
+KEPT = "state IN ('Cancelled', 'Completed', 'Failed') AND NOT pruned"
+"""Condition for ended jobs whose payload and result were not removed; likewise."""
+
+OPEN = "state <> 'closed'"
+"""Condition for sessions that are not closed; likewise."""
 
 metadata = MetaData()
 
@@ -96,6 +101,7 @@ sessions = Table(
     Column("processes", JSON, nullable=False, server_default="[]"),
     Column("revision", Integer, nullable=False),
     UniqueConstraint("owner", "idempotency_key"),
+    Index("sessions_open", "owner", sqlite_where=text(OPEN)),
 )
 
 jobs = Table(
@@ -128,8 +134,10 @@ jobs = Table(
     Column("tags", JSON, nullable=False),
     Column("pubs", Integer),
     Column("revision", Integer, nullable=False),
+    # Whether retention has removed its payload and result.
+    Column("pruned", Boolean, nullable=False, server_default="0"),
     UniqueConstraint("owner", "idempotency_key"),
-    Index("jobs_by_owner", "owner", "created_at"),
+    Index("jobs_kept", "ended_at", "id", sqlite_where=text(KEPT)),
     Index("jobs_by_session", "session_id", "revision"),
     Index("jobs_unfinished", "session_id", "state", sqlite_where=text(UNFINISHED)),
 )
@@ -185,4 +193,62 @@ clock = Table(
     # One row: the runtime's time when it was last stored.
     Column("id", Integer, primary_key=True),
     Column("now", Instant, nullable=False),
+)
+
+# -- the index of lists (`listing`) ----------------------------------------------------------
+
+unlisted = Table(
+    "unlisted",
+    metadata,
+    # What changed, in this order. Triggers of the migration 0011 write it.
+    Column("number", Integer, primary_key=True),
+    Column("kind", String, nullable=False),
+    Column("id", String(36), nullable=False),
+    UniqueConstraint("id", "kind"),
+)
+
+entries = Table(
+    "entries",
+    metadata,
+    # A job or a session: numbers of an owner are in order of creation.
+    Column("number", Integer, primary_key=True),
+    Column("id", String(36), nullable=False, unique=True),
+    Column("owner", String, nullable=False),
+    Column("created_at", Instant, nullable=False),
+    Column("facets", JSON, nullable=False),
+    Column("used", JSON),
+    Index("entries_by_time", "owner", "created_at"),
+)
+
+facets = Table(
+    "facets",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("owner", String, nullable=False),
+    Column("name", String, nullable=False),
+    Column("block", Integer, nullable=False),
+    Column("bits", LargeBinary, nullable=False),
+    UniqueConstraint("owner", "name", "block"),
+)
+
+tags = Table(
+    "tags",
+    metadata,
+    Column("owner", String, primary_key=True),
+    Column("name", String, primary_key=True),
+    # How many jobs have it; no row if none has.
+    Column("jobs", Integer, nullable=False),
+)
+
+usage = Table(
+    "usage",
+    metadata,
+    Column("owner", String, primary_key=True),
+    # On which the jobs ended, in days since 1970, UTC.
+    Column("day", Integer, primary_key=True),
+    # Whether their session had its backend to itself.
+    Column("dedicated", Boolean, primary_key=True),
+    Column("device_microseconds", BigInteger, nullable=False),
+    Column("running_microseconds", BigInteger, nullable=False),
+    Column("newest", Instant, nullable=False),
 )

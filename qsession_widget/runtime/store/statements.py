@@ -102,6 +102,11 @@ class PreparedSelect(PreparedStatement):
         return driver(connection).execute(self.sql, self.values(given)).fetchall()
 
 
+def literal_sql(statement: Select[Any]) -> str:
+    """Return the SQL of a statement whose values are constants."""
+    return str(statement.compile(dialect=_DIALECT, compile_kwargs={"literal_binds": True}))
+
+
 def driver(connection: Connection) -> sqlite3.Connection:
     """Return the driver's own connection."""
     return cast("sqlite3.Connection", connection.connection.driver_connection)

@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from sqlalchemy.exc import DatabaseError, IntegrityError, OperationalError
 
 from qsession_widget.runtime.pieces import Content, LongText
-from qsession_widget.runtime.store import long_texts, queries
+from qsession_widget.runtime.store import listing, long_texts, queries
 from qsession_widget.runtime.store.database import UnknownSchemaError, migrate, open_engine
 from qsession_widget.runtime.store.fair_queue import FairQueue
 from qsession_widget.runtime.store.queries import JobFilter
@@ -36,6 +36,7 @@ from qsession_widget.runtime.store.writes import (
     Update,
     Write,
     apply,
+    index,
 )
 
 if TYPE_CHECKING:
@@ -66,6 +67,11 @@ BUSY_MILLISECONDS = 5_000
 
 RETRY_SECONDS = 1.0
 """Pause between two attempts to write to a file that cannot be written."""
+
+INDEX_SECONDS = 0.05
+INDEX_COMMITS = 100
+"""The index of lists follows when nothing was written for so long, after so many commits, or when
+a list is read. A loop of short jobs then waits for commits of its jobs only."""
 
 LINGER_SECONDS = 0.03
 """How long a change that can wait is held for others to share its commit."""
@@ -143,6 +149,12 @@ class Store:
         self._announced_in: asyncio.AbstractEventLoop | None = None
         self._calls: queue.SimpleQueue[bool] = queue.SimpleQueue()
         self._unavailable = False
+        # Set while the index of lists knows all that is committed.
+        self._listed = threading.Event()
+        if not self.read_at_start(listing.has_more):
+            self._listed.set()
+        self._list_wanted = False
+        self._unlisted_commits = 0
         self._writer = threading.Thread(target=self._write_loop, name="store-writer")
         self._closed = self._ended = False
         for thread in (self._writer, *self._readers):
@@ -259,7 +271,7 @@ class Store:
 
     async def jobs(self, owner: str, wanted: JobFilter) -> tuple[list[Job], int]:
         """Read a page of an owner's jobs, and the number of jobs on all pages."""
-        return await self.read(queries.read_jobs, owner, wanted, who=owner)
+        return await self.read_lists(queries.read_jobs, owner, wanted)
 
     async def changed(
         self, owner: str, session_id: str, since: int, most: int
@@ -284,6 +296,19 @@ class Store:
             who: the user who asks, since users take turns; empty for the runtime itself.
         """
         return await self._ask(self._long_questions, who, lambda each: read(each, *arguments))
+
+    async def read_lists(self, read: Callable[..., T], owner: str, *arguments: Any) -> T:
+        """Run a query of an owner's lists or sums, which needs the whole index of lists."""
+
+        def look(connection: Connection) -> T:
+            # The snapshot of the connection begins with the first query.
+            if not self._listed.is_set():
+                self._list_wanted = True
+                self._calls.put(True)
+                self._listed.wait()
+            return read(connection, owner, *arguments)
+
+        return await self._ask(self._long_questions, owner, look)
 
     def read_at_start(self, read: Callable[..., T], *arguments: Any) -> T:
         """Run a query before there is an event loop."""
@@ -331,9 +356,14 @@ class Store:
         with self._engine.connect() as connection:
             while not closing:
                 closing = self._collect(unwritten)
+                idle = not unwritten
                 unwritten = self._commit(connection, unwritten)
                 if self._sweeps and not closing:
                     self._sweep(connection)
+                if not self._listed.is_set() and (idle or self._index_is_due):
+                    self._index_more(connection)
+        # What is left to be indexed is so at the next start; lists are not read any more.
+        self._listed.set()
         if unwritten:
             log.error("the runtime ends, and %d changes could not be stored", len(unwritten))
             _settle([(pending, StoreClosedError()) for pending in unwritten])
@@ -341,7 +371,7 @@ class Store:
     def _collect(self, unwritten: list[_Pending]) -> bool:
         """Wait for changes and add them to the batch; returns True at the end."""
         try:
-            going_on = self._calls.get(timeout=self._patience(unwritten))
+            going_on = self._calls.get(timeout=self._patience_seconds(unwritten))
             deadline = time.monotonic() + LINGER_SECONDS
             patient = all(_can_wait(pending.write) for pending in unwritten)
             while True:
@@ -350,16 +380,23 @@ class Store:
                     patient = patient and _can_wait(unwritten[-1].write)
                 if not going_on:
                     return True
-                left = deadline - time.monotonic() if patient else 0.0
+                left = deadline - time.monotonic() if patient and unwritten else 0.0
                 going_on = self._calls.get(timeout=max(left, 0.0))
         except queue.Empty:
             return False
 
-    def _patience(self, unwritten: list[_Pending]) -> float | None:
+    def _patience_seconds(self, unwritten: list[_Pending]) -> float | None:
         """Return how long to wait for further changes before there is something else to do."""
-        if unwritten:
+        if unwritten or self._unavailable:
             return RETRY_SECONDS
-        return 0.0 if self._sweeps else None
+        if self._sweeps or self._index_is_due:
+            return 0.0
+        return None if self._listed.is_set() else INDEX_SECONDS
+
+    @property
+    def _index_is_due(self) -> bool:
+        due = self._list_wanted or self._unlisted_commits >= INDEX_COMMITS
+        return due and not self._listed.is_set()
 
     def _sweep(self, connection: Connection) -> None:
         """Remove some of what no job has any more; more is removed when nothing else waits."""
@@ -392,11 +429,30 @@ class Store:
         self._sweeps = self._sweeps or drops
         if any(isinstance(pending.write, EmptyLog) for pending in batch):
             _empty_log(connection)
+        if self._listed.is_set() and listing.has_more(connection):
+            self._listed.clear()
+        self._unlisted_commits += 1
         if self._unavailable:
             log.warning("the store can be written again")
             self._unavailable = False
         _settle([(pending, None) for pending in batch])
         return []
+
+    def _index_more(self, connection: Connection) -> None:
+        """Make a part of the index of lists."""
+        try:
+            with connection.begin():
+                more = index(connection)
+        except OperationalError as error:
+            self._postpone([], error)
+            return
+        if more:
+            # After a migration: part by part, between the changes.
+            self._list_wanted = True
+        else:
+            self._list_wanted = False
+            self._unlisted_commits = 0
+            self._listed.set()
 
     def _postpone(self, batch: list[_Pending], error: OperationalError) -> list[_Pending]:
         """Refuse the refusable changes, and keep the others until the file can be written."""

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from datetime import UTC, date, datetime, timedelta
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from sqlalchemy import (
     ColumnElement,
@@ -15,17 +16,19 @@ from sqlalchemy import (
     literal,
     or_,
     select,
+    text,
     type_coerce,
 )
 
 from qsession_widget.runtime.scheduling.fairshare import WINDOW_DAYS
 from qsession_widget.runtime.store import schema
-from qsession_widget.wire.states import JobState, Mode
+from qsession_widget.wire.states import FINAL_JOB_STATES, JobState, Mode
 
 if TYPE_CHECKING:
-    from sqlalchemy import Column, Table
+    from sqlalchemy import Row, Table
 
-_DAY_MICROSECONDS = 24 * 3600 * 1_000_000
+_SECOND_MICROSECONDS = 1_000_000
+DAY_MICROSECONDS = 24 * 3600 * _SECOND_MICROSECONDS
 _EPOCH = date(1970, 1, 1)
 
 
@@ -37,8 +40,8 @@ class Used(NamedTuple):
     seconds: float
 
 
-def device_seconds(jobs: Table) -> ColumnElement[float]:
-    """Return `Job.device_seconds` as an SQL expression."""
+def device_microseconds(jobs: Table) -> ColumnElement[int]:
+    """Return `Job.device_seconds` in microseconds as an SQL expression."""
     at = {
         name: type_coerce(jobs.c[name], Integer)
         for name in ("started_at", "on_device_at", "post_processing_at", "ended_at")
@@ -51,14 +54,20 @@ def device_seconds(jobs: Table) -> ColumnElement[float]:
         (whole, at["ended_at"] - at["started_at"]),
         else_=func.coalesce(at["post_processing_at"], at["ended_at"]) - at["on_device_at"],
     )
-    # Times are stored as microseconds.
-    return func.coalesce(spent / literal(1e6), 0.0)
+    return func.coalesce(spent, 0)
 
 
-def running_seconds(jobs: Table) -> ColumnElement[float]:
-    """Return `Job.running_seconds` as an SQL expression."""
+def running_microseconds(jobs: Table) -> ColumnElement[int]:
+    """Return `Job.running_seconds` in microseconds as an SQL expression."""
     started, ended = (type_coerce(jobs.c[name], Integer) for name in ("started_at", "ended_at"))
-    return func.coalesce((ended - started) / literal(1e6), 0.0)
+    return func.coalesce(ended - started, 0)
+
+
+def used_seconds(connection: Connection, owner: str) -> float:
+    """Return how long an owner's finished jobs were on their devices."""
+    table = schema.usage
+    statement = select(func.sum(table.c.device_microseconds)).where(table.c.owner == owner)
+    return int(connection.execute(statement).scalar_one() or 0) / _SECOND_MICROSECONDS
 
 
 def recent_use(connection: Connection, now: datetime, *, shared: bool) -> list[Used]:
@@ -69,48 +78,77 @@ def recent_use(connection: Connection, now: datetime, *, shared: bool) -> list[U
         now: the time.
         shared: whether sessions count by their jobs instead of their active time.
     """
-    sessions, jobs = schema.sessions, schema.jobs
+    sessions = schema.sessions
     first = now - timedelta(days=WINDOW_DAYS)
-    by_job = select(jobs.c.owner, _day(jobs.c.ended_at), func.sum(running_seconds(jobs))).where(
-        jobs.c.ended_at >= first
-    )
-    if not shared:
-        dedicated = select(sessions.c.id).where(sessions.c.mode == Mode.DEDICATED.value)
-        by_job = by_job.where(or_(jobs.c.session_id.is_(None), jobs.c.session_id.not_in(dedicated)))
-    found = [*connection.execute(by_job.group_by(jobs.c.owner, _day(jobs.c.ended_at)))]
+    used: dict[tuple[str, int], float] = defaultdict(float)
+    for row in _ended(connection):
+        if row.day > _day_of(first) and (shared or not row.dedicated):
+            used[row.owner, row.day] += row.running_microseconds / _SECOND_MICROSECONDS
+    found = [(owner, day, seconds) for (owner, day), seconds in used.items()]
     if not shared:
         # A session counts on the day of its last job: its active time is not stored by day.
         last = sessions.c.last_job_started
-        found += connection.execute(
-            select(sessions.c.owner, _day(last), func.sum(sessions.c.used_seconds))
-            .where(sessions.c.mode == Mode.DEDICATED.value)
-            .where(last >= first)
-            .group_by(sessions.c.owner, _day(last))
-        )
-    return [Used(owner, _EPOCH + timedelta(days=day), used) for owner, day, used in found]
+        found += [
+            (owner, day, seconds)
+            for owner, day, seconds in connection.execute(
+                select(sessions.c.owner, _day(last), func.sum(sessions.c.used_seconds))
+                .where(sessions.c.mode == Mode.DEDICATED.value)
+                .where(last >= first)
+                .group_by(sessions.c.owner, _day(last))
+            )
+        ]
+    return [Used(owner, _EPOCH + timedelta(days=day), seconds) for owner, day, seconds in found]
 
 
 def newest_time(connection: Connection) -> datetime | None:
     """Return the newest time in the store; the runtime's clock may not go back behind it."""
-    columns = [
-        schema.clock.c.now,
-        *(
-            column
-            for table in (schema.sessions, schema.jobs)
-            for column in table.c
-            if isinstance(column.type, schema.Instant)
-        ),
-    ]
-    found = [connection.execute(select(func.max(each))).scalar_one() for each in columns]
+    found = [connection.execute(select(schema.clock.c.now)).scalar_one_or_none()]
+    # No time of a job that has ended is later than its end.
+    for table, where in ((schema.jobs, schema.UNFINISHED), (schema.sessions, "1")):
+        columns = [each for each in table.c if isinstance(each.type, schema.Instant)]
+        statement = select(*(func.max(each) for each in columns)).where(text(where))
+        found += connection.execute(statement).one()
     # There is no column for the time at which a session becomes inactive.
     open_ones = select(schema.sessions.c.transitions).where(schema.sessions.c.closed_at.is_(None))
     found += [
         datetime.fromisoformat(row.transitions[-1][1]).astimezone(UTC)
         for row in connection.execute(open_ones)
     ]
+    found += [row.newest for row in _ended(connection)]
     return max((each for each in found if each is not None), default=None)
 
 
-def _day(column: Column[datetime]) -> ColumnElement[int]:
+def _ended(connection: Connection) -> list[Row[Any]]:
+    """Return the usage by jobs that have ended, by owner, day and kind of session."""
+    table = schema.usage
+    known = list(connection.execute(select(table)))
+    jobs, sessions, unlisted = schema.jobs, schema.sessions, schema.unlisted
+    newest = func.coalesce(jobs.c.ended_at, jobs.c.created_at)
+    dedicated = func.coalesce(sessions.c.mode == Mode.DEDICATED.value, 0)
+    # After a migration the index is made while the runtime runs already.
+    left = (
+        select(
+            jobs.c.owner,
+            _day(newest).label("day"),
+            type_coerce(dedicated, Integer).label("dedicated"),
+            func.sum(device_microseconds(jobs)).label("device_microseconds"),
+            func.sum(running_microseconds(jobs)).label("running_microseconds"),
+            type_coerce(func.max(newest), schema.Instant()).label("newest"),
+        )
+        .select_from(unlisted)
+        .join(jobs, jobs.c.id == unlisted.c.id)
+        .outerjoin(sessions, sessions.c.id == jobs.c.session_id)
+        .where(jobs.c.state.in_([state.value for state in FINAL_JOB_STATES]))
+        .where(jobs.c.id.not_in(select(schema.entries.c.id)))
+        .group_by(jobs.c.owner, text("2"), text("3"))
+    )
+    return [*known, *connection.execute(left)]
+
+
+def _day_of(when: datetime) -> int:
+    return (when.astimezone(UTC).date() - _EPOCH).days
+
+
+def _day(column: ColumnElement[datetime]) -> ColumnElement[int]:
     """Return the days since 1970 as an SQL expression."""
-    return type_coerce(column, Integer).op("/")(literal(_DAY_MICROSECONDS))
+    return type_coerce(column, Integer).op("/")(literal(DAY_MICROSECONDS))

@@ -3,33 +3,21 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from sqlalchemy import (
-    ColumnElement,
-    Connection,
-    Integer,
-    String,
-    case,
-    cast,
-    func,
-    literal,
-    literal_column,
-    null,
-    or_,
-    select,
-    true,
-    union_all,
-)
-
-from qsession_widget.runtime.store import schema, usage
-from qsession_widget.wire.states import FINAL_JOB_STATES, JobState, SessionState
+from qsession_widget.runtime.store import bitmaps, listing, queries
+from qsession_widget.runtime.store.index import Index
+from qsession_widget.wire.states import JobState, Mode, SessionState
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from datetime import datetime
 
-    from sqlalchemy import Row
+    from sqlalchemy import Connection
+
+    from qsession_widget.runtime.model.job import Job
+    from qsession_widget.runtime.model.lifecycle import Session
+    from qsession_widget.runtime.store.bitmaps import Bits
 
 JOB = "job"
 
@@ -40,6 +28,8 @@ _OF_JOB = {
     JobState.CANCELLED: "canceled",
     JobState.FAILED: "failed",
 }
+
+_KINDS = {JOB: listing.ALONE, **{mode.value: listing.MODE + mode for mode in Mode}}
 
 
 @dataclass(frozen=True)
@@ -58,105 +48,112 @@ class Wanted:
     offset: int = 0
 
 
-def read(connection: Connection, owner: str, wanted: Wanted) -> tuple[list[Row[Any]], int]:
+@dataclass(frozen=True)
+class Workload:
+    """A session, or a job outside of sessions.
+
+    Attributes:
+        mode: that of the session, or `JOB`.
+        seconds: of usage.
+        accepting_jobs: None for a job.
+    """
+
+    id: str
+    mode: str
+    backend: str
+    created_at: datetime
+    ended_at: datetime | None
+    status: str
+    reason: str | None
+    seconds: float
+    tags: tuple[str, ...] = ()
+    accepting_jobs: bool | None = None
+
+    @classmethod
+    def of_session(cls, session: Session) -> Workload:
+        """Return a session as a workload."""
+        if session.state is SessionState.OPEN:
+            status = "pending"
+        elif session.state is not SessionState.CLOSED:
+            status = "in_progress"
+        else:
+            status = "canceled" if session.cancelled else "completed"
+        return cls(
+            id=session.id,
+            mode=session.mode,
+            backend=session.backend,
+            created_at=session.created_at,
+            ended_at=session.closed_at,
+            status=status,
+            reason=session.state_reason,
+            seconds=session.used_seconds,
+            accepting_jobs=session.accepting_jobs,
+        )
+
+    @classmethod
+    def of_job(cls, job: Job) -> Workload:
+        """Return a job as a workload."""
+        return cls(
+            id=job.id,
+            mode=JOB,
+            backend=job.backend,
+            created_at=job.created_at,
+            ended_at=job.ended_at,
+            status=_OF_JOB[job.state],
+            reason=job.reason,
+            seconds=job.device_seconds,
+            tags=job.tags,
+        )
+
+
+def read(connection: Connection, owner: str, wanted: Wanted) -> tuple[list[Workload], int]:
     """Read a page of workloads, and the number on all pages.
 
     A job of a session is part of that session, not a workload of its own.
     """
-    sessions, jobs = schema.sessions, schema.jobs
-    session_status = case(
-        (sessions.c.state == SessionState.OPEN.value, "pending"),
-        (sessions.c.state != SessionState.CLOSED.value, "in_progress"),
-        (sessions.c.cancelled, "canceled"),
-        else_="completed",
-    )
-    job_status = case(
-        *((jobs.c.state == state.value, status) for state, status in _OF_JOB.items()),
-        else_="pending",
-    )
-    all_of_them = union_all(
-        select(
-            sessions.c.id,
-            sessions.c.mode,
-            sessions.c.backend,
-            sessions.c.created_at,
-            sessions.c.closed_at.label("ended_at"),
-            sessions.c.accepting_jobs,
-            session_status.label("status"),
-            sessions.c.state_reason.label("reason"),
-            sessions.c.used_seconds.label("seconds"),
-            cast(literal("[]"), String).label("tags"),
-            literal_column(f"sessions.{schema.ARRIVED}", Integer).label("number"),
-        ).where(sessions.c.owner == owner),
-        select(
-            jobs.c.id,
-            literal(JOB).label("mode"),
-            jobs.c.backend,
-            jobs.c.created_at,
-            jobs.c.ended_at,
-            null().label("accepting_jobs"),
-            job_status.label("status"),
-            jobs.c.reason,
-            usage.device_seconds(jobs).label("seconds"),
-            cast(jobs.c.tags, String).label("tags"),
-            literal_column(f"jobs.{schema.ARRIVED}", Integer).label("number"),
-        ).where(jobs.c.owner == owner, jobs.c.session_id.is_(None)),
-    ).subquery()
-    where: list[ColumnElement[bool]] = []
-    if wanted.modes:
-        where.append(all_of_them.c.mode.in_(wanted.modes))
+    index = Index(connection, owner)
+    found: Bits = {}
+    for mode in wanted.modes or (JOB, *Mode):
+        found = bitmaps.either(found, index.facet(_KINDS[mode]))
     if wanted.statuses:
-        where.append(all_of_them.c.status.in_(wanted.statuses))
+        found = _with_statuses(index, found, set(wanted.statuses))
     if wanted.backend is not None:
-        where.append(all_of_them.c.backend == wanted.backend)
+        found = bitmaps.both(found, index.facet(listing.BACKEND + wanted.backend))
     if wanted.search is not None:
-        found = (
-            all_of_them.c[name].icontains(wanted.search, autoescape=True) for name in ("id", "tags")
-        )
-        where.append(or_(*found))
+        found = bitmaps.both(found, index.searched(wanted.search))
     for tag in wanted.tags:
-        each = func.json_each(all_of_them.c.tags).table_valued("value")
-        where.append(select(each.c.value).where(each.c.value == tag).exists())
-    if wanted.created_after is not None:
-        where.append(all_of_them.c.created_at >= wanted.created_after)
-    if wanted.created_before is not None:
-        where.append(all_of_them.c.created_at <= wanted.created_before)
-    total = connection.execute(
-        select(func.count()).select_from(all_of_them).where(*where)
-    ).scalar_one()
-    # At equal times a session comes before a job: its own jobs cannot be older.
-    kind = case((all_of_them.c.mode == JOB, 1), else_=0)
-    order = [all_of_them.c.created_at, kind, all_of_them.c.number]
-    statement = (
-        select(all_of_them)
-        .where(*where)
-        .order_by(*(order if wanted.ascending else [column.desc() for column in order]))
-        .limit(wanted.limit)
-        .offset(wanted.offset)
-    )
-    return list(connection.execute(statement)), total
+        found = bitmaps.both(found, index.facet(listing.TAG + tag))
+    found = index.created(found, wanted.created_after, wanted.created_before)
+    numbers = bitmaps.page(found, wanted.offset, wanted.limit, ascending=wanted.ascending)
+    jobs = queries.read_listed_jobs(connection, numbers)
+    sessions = queries.read_listed_sessions(connection, numbers)
+    page = [
+        Workload.of_job(jobs[number]) if number in jobs else Workload.of_session(sessions[number])
+        for number in numbers
+    ]
+    return page, bitmaps.count(found)
+
+
+def _with_statuses(index: Index, some: Bits, statuses: set[str]) -> Bits:
+    """Return those of some workloads that have one of some statuses."""
+    unfinished = bitmaps.both(some, index.facet(listing.UNFINISHED))
+    running = bitmaps.both(unfinished, index.running())
+    failed = bitmaps.both(some, index.facet(listing.FAILED))
+    cancelled = bitmaps.both(some, index.facet(listing.CANCELLED))
+    ended_badly = bitmaps.either(failed, cancelled)
+    by_status = {
+        "pending": bitmaps.without(unfinished, running),
+        "in_progress": running,
+        "completed": bitmaps.without(bitmaps.without(some, unfinished), ended_badly),
+        "canceled": cancelled,
+        "failed": failed,
+    }
+    found: Bits = {}
+    for status in statuses:
+        found = bitmaps.either(found, by_status[status])
+    return found
 
 
 def tags(connection: Connection, owner: str, search: str, limit: int) -> list[str]:
     """Return the tags of an owner's jobs that contain a string, without duplicates, sorted."""
-    each = func.json_each(schema.jobs.c.tags).table_valued("value")
-    statement = (
-        select(each.c.value)
-        .select_from(schema.jobs)
-        .join(each, true())
-        .where(schema.jobs.c.owner == owner, each.c.value.icontains(search, autoescape=True))
-        .distinct()
-        .order_by(each.c.value)
-        .limit(limit)
-    )
-    return list(connection.execute(statement).scalars())
-
-
-def used_seconds(connection: Connection, owner: str) -> float:
-    """Return how long an owner's finished jobs were on their devices."""
-    statement = (
-        select(func.sum(usage.device_seconds(schema.jobs)))
-        .where(schema.jobs.c.owner == owner)
-        .where(schema.jobs.c.state.in_([state.value for state in FINAL_JOB_STATES]))
-    )
-    return float(connection.execute(statement).scalar_one() or 0.0)
+    return Index(connection, owner).tags(search, limit)

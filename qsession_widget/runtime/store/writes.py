@@ -11,7 +11,7 @@ from sqlalchemy import bindparam, delete, insert, literal_column, update
 from sqlalchemy.exc import DBAPIError
 
 from qsession_widget.runtime.pieces import LongText
-from qsession_widget.runtime.store import schema
+from qsession_widget.runtime.store import listing, schema
 from qsession_widget.runtime.store.statements import PreparedStatement, driver
 
 if TYPE_CHECKING:
@@ -254,6 +254,7 @@ _FIXED = {
     "image",
     "log_level",
     "pubs",
+    "pruned",
 }
 
 
@@ -270,7 +271,9 @@ def _changing(table: Table) -> list[str]:
 
 
 _ADD_SESSION = PreparedStatement(insert(schema.sessions))
-_ADD_JOB = PreparedStatement(insert(schema.jobs))
+_ADD_JOB = PreparedStatement(
+    insert(schema.jobs), [each.name for each in schema.jobs.c if each is not schema.jobs.c.pruned]
+)
 _ADD_PAYLOAD = PreparedStatement(insert(schema.payloads))
 _ADD_RESULT = PreparedStatement(insert(schema.results))
 _ADD_TEXT = PreparedStatement(
@@ -299,6 +302,9 @@ _CHANGE_JOB = _change(schema.jobs, _changing(schema.jobs))
 _TAG_JOB = _change(schema.jobs, ("tags", "revision"))
 _DELETE_PAYLOAD = PreparedStatement(delete(schema.payloads).where(_by(schema.payloads, "job_id")))
 _DELETE_RESULT = PreparedStatement(delete(schema.results).where(_by(schema.results, "job_id")))
+_PRUNE_JOB = PreparedStatement(
+    update(schema.jobs).where(_by(schema.jobs, "id")).values(pruned=literal_column("1")), ["which"]
+)
 _DELETE_JOB = PreparedStatement(delete(schema.jobs).where(_by(schema.jobs, "id")))
 _DELETE_USER = PreparedStatement(delete(schema.users).where(_by(schema.users, "name")))
 _SET_CLOCK = PreparedStatement(insert(schema.clock).prefix_with("OR REPLACE"))
@@ -323,6 +329,20 @@ def apply(connection: Connection, changes: Iterable[Write]) -> bool:
     except sqlite3.Error as error:
         raise DBAPIError.instance(None, None, error, sqlite3.Error) from error
     return drops
+
+
+def index(connection: Connection) -> bool:
+    """Make a part of the index of lists in one transaction; returns whether more is left.
+
+    Raises:
+        DBAPIError: as by `apply`.
+    """
+    try:
+        driver(connection).execute("BEGIN IMMEDIATE")
+        listing.bring_up_to_date(connection)
+        return listing.has_more(connection)
+    except sqlite3.Error as error:
+        raise DBAPIError.instance(None, None, error, sqlite3.Error) from error
 
 
 def _runs(changes: Iterable[Write]) -> Iterator[list[Write]]:
@@ -405,6 +425,7 @@ class _Rows:
         self.results: list[dict[str, str]] = []
         self.spent_results: list[str] = []
         self.spent_payloads: list[str] = []
+        self.pruned_jobs: list[str] = []
         self.deleted_jobs: list[str] = []
         self.dropped: list[str] = []
         self.removed_users: list[str] = []
@@ -461,6 +482,7 @@ class _Rows:
             case DeleteResult(job_id):
                 self.spent_results.append(job_id)
             case Prune(job_ids):
+                self.pruned_jobs.extend(job_ids)
                 self.spent_payloads.extend(job_ids)
                 self.spent_results.extend(job_ids)
             case DropText(key):
@@ -517,6 +539,7 @@ class _Rows:
         _TAG_JOB.run(connection, [asdict(job) | {"which": key} for key, job in self.tagged.items()])
         _ADD_RESULT.run(connection, self.results)
         _OWN_TEXT.run(connection, self.owned)
+        _PRUNE_JOB.run(connection, _which(self.pruned_jobs))
         _DELETE_JOB.run(connection, _which(self.deleted_jobs))
         _DELETE_PAYLOAD.run(connection, _which(self.spent_payloads))
         _DELETE_RESULT.run(connection, _which(self.spent_results))

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from msgspec import UNSET
 from starlette.responses import Response
@@ -13,7 +12,7 @@ from starlette.routing import Route
 from qsession_widget.runtime import bounds
 from qsession_widget.runtime.http import errors, parsing, serializers
 from qsession_widget.runtime.http.responses import JsonAnswer
-from qsession_widget.runtime.store import workloads
+from qsession_widget.runtime.store import usage, workloads
 from qsession_widget.wire.documents import (
     LARGEST,
     WORKLOAD_MODES,
@@ -70,7 +69,7 @@ class WorkloadRoutes:
             offset=max(_cursor(query, "next"), _cursor(query, "previous")),
         )
         owner = parsing.owner(request)
-        rows, total = await self.store.read(workloads.read, owner, wanted, who=owner)
+        rows, total = await self.store.read_lists(workloads.read, owner, wanted)
         end = wanted.offset + len(rows)
         return JsonAnswer(
             WorkloadsDocument(
@@ -98,7 +97,7 @@ class WorkloadRoutes:
         _among(query, "type", (workloads.JOB,))
         search = parsing.query_text(query, "search", bounds.SEARCH) or ""
         owner = parsing.owner(request)
-        found = await self.store.read(workloads.tags, owner, search, parsing.MAX_PAGE, who=owner)
+        found = await self.store.read_lists(workloads.tags, owner, search, parsing.MAX_PAGE)
         return JsonAnswer({"tags": found})
 
     async def list_versions(self, _request: Request) -> Response:
@@ -115,7 +114,7 @@ class WorkloadRoutes:
     async def read_usage(self, request: Request) -> Response:
         """GET /instances/usage: for how long this account's jobs were on devices."""
         owner = parsing.owner(request)
-        used = int(await self.store.read(workloads.used_seconds, owner, who=owner))
+        used = int(await self.store.read_lists(usage.used_seconds, owner))
         return JsonAnswer(
             {
                 "instance_id": INSTANCE_CRN,
@@ -127,7 +126,7 @@ class WorkloadRoutes:
         )
 
 
-def _document(row: Any, owner: str) -> WorkloadDocument:
+def _document(row: workloads.Workload, owner: str) -> WorkloadDocument:
     return WorkloadDocument(
         id=row.id,
         mode=_SESSION if row.mode == Mode.DEDICATED else row.mode,
@@ -138,9 +137,9 @@ def _document(row: Any, owner: str) -> WorkloadDocument:
         user_id=owner,
         created=serializers.instant(row.created_at),
         ended=serializers.instant_or_none(row.ended_at),
-        tags=json.loads(row.tags),
+        tags=list(row.tags),
         usage=serializers.usage_document(row.seconds, ended=row.ended_at is not None),
-        accepting_jobs=UNSET if row.accepting_jobs is None else bool(row.accepting_jobs),
+        accepting_jobs=UNSET if row.accepting_jobs is None else row.accepting_jobs,
     )
 
 
