@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import math
+from typing import Any
+
 from qiskit import ClassicalRegister, QuantumCircuit, QuantumRegister
 from qiskit.circuit import Parameter
 
@@ -20,4 +23,14 @@ def rotated() -> QuantumCircuit:
     circuit = QuantumCircuit(1)
     circuit.ry(Parameter("a"), 0)
     circuit.rz(Parameter("b"), 0)
+    return circuit
+
+
+def excited(*wait: Any, unit: str | None = None) -> QuantumCircuit:
+    """Excite a qubit, wait, and read it."""
+    circuit = QuantumCircuit(1, 1)
+    # Not a gate of the device, so that the circuit is transpiled.
+    circuit.ry(math.pi, 0)
+    circuit.delay(*wait, 0, unit=unit)
+    circuit.measure(0, 0)
     return circuit

@@ -52,3 +52,11 @@ def as_at_ibm(runtime: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Hide the local runtime's extensions, so that it looks like IBM's service."""
     assert runtime
     monkeypatch.setattr(default_service(), "_features", frozenset())
+
+
+@pytest.fixture(params=["local", "at IBM"])
+def place(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
+    """Run against the local runtime, or as against a service that only knows Qiskit."""
+    if request.param == "at IBM":
+        monkeypatch.setattr(default_service(), "_features", frozenset())
+    return str(request.param)

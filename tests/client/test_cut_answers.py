@@ -2,17 +2,12 @@
 
 from __future__ import annotations
 
-import asyncio
 import inspect
-import json
 import os
-from contextlib import suppress
-from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 import pytest
-import requests
 
 from qsession_widget import (
     Batch,
@@ -26,22 +21,18 @@ from qsession_widget import (
 )
 from qsession_widget.local import process
 from qsession_widget.local.admin import Administration
-from qsession_widget.runtime.http.kept_answers import AnswersByKey
 from qsession_widget.transport import http
 from qsession_widget.transport.answers import BrokenError
 from qsession_widget.transport.http import Transport
 from qsession_widget.transport.pool import ConnectionPool
 from qsession_widget.transport.rest import RuntimeApi
 from tests.client.circuits import bell
-from tests.client.relays import Cut, listening
-from tests.conftest import eventually, running
+from tests.client.cut_places import PARTS, Place, credentials, place
+from tests.conftest import running
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
-
-PARTS = (0.0, 0.02, 0.98)
-"""How much arrives: nothing, a part of the head, all but the end of the body."""
 
 ALL_CUTS = bool(os.environ.get("QSESSION_ALL_CUTS"))
 """Whether every endpoint gets all three cuts; else endpoints that only read take turns."""
@@ -52,64 +43,6 @@ BIG = 10**7
 @pytest.fixture(autouse=True)
 def short_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(http, "_FIRST_PAUSE_SECONDS", 0.01)
-
-
-@dataclass
-class Place:
-    """A runtime behind a relay.
-
-    Attributes:
-        service: sends through the relay.
-        direct: sends to the runtime itself.
-        cut: the relay.
-    """
-
-    service: QiskitRuntimeService
-    direct: QiskitRuntimeService
-    cut: Cut
-
-    @property
-    def api(self) -> RuntimeApi:
-        return self.service.api
-
-    def session(self) -> Session:
-        """Open a session, and return it as seen through the relay."""
-        opened = Session(self.direct, "fake_manila")
-        return Session.from_id(str(opened.session_id), self.service)
-
-    def job(self, **options: Any) -> RuntimeJob:
-        """Run a job to its end, and return it as seen through the relay."""
-        job = Sampler(self.direct.backend("aer_simulator"), options).run(bell(), shots=7)
-        job.wait_for_final_state()
-        return RuntimeJob(self.service, job.job_id())
-
-    def waiting(self) -> tuple[Session, list[RuntimeJob]]:
-        """Return a session with queued jobs, as seen through the relay."""
-        session = self.session()
-        sampler = Sampler(Session.from_id(str(session.session_id), self.direct))
-        jobs = [sampler.run(bell()) for _ in range(3)]
-        eventually(lambda: any(job.running() for job in jobs))
-        return session, [RuntimeJob(self.service, job.job_id()) for job in jobs if job.queued()]
-
-
-def place(folder: Path) -> Iterator[Place]:
-    found = process.endpoint(folder=folder)
-    cut = Cut(found.url)
-    with listening(cut.serve) as port:
-        service = QiskitRuntimeService("local", found.token, f"http://127.0.0.1:{port}")
-        direct = QiskitRuntimeService("local", found.token, found.url)
-        # The features are known, as after any earlier request.
-        assert service.features
-        yield Place(service, direct, cut)
-        # An open session would reserve its device.
-        for left in direct.sessions(limit=None, pending=True):
-            kind = Batch if left.mode == "batch" else Session
-            kind.from_id(left.id, direct).cancel()
-        for job in direct.jobs(limit=None, pending=True):
-            with suppress(ConflictError):
-                job.cancel()
-        service.close()
-        direct.close()
 
 
 @pytest.fixture
@@ -207,19 +140,12 @@ def delete_job(place: Place, part: float) -> None:
 def results(place: Place, part: float) -> None:
     job = place.job()
     place.service.close()
-    place.service = QiskitRuntimeService("local", *_way(place))
+    place.service = QiskitRuntimeService("local", *credentials(place))
     # After a request for the status, as at IBM, the result is requested by itself.
     job = RuntimeJob(place.service, job.job_id())
     assert job.done()
     place.cut.next("/results", part)
     assert job.result()[0].data.cr.num_shots == 7
-
-
-def _way(place: Place) -> tuple[str, str]:
-    account = place.service._account
-    assert account.token is not None
-    assert account.url is not None
-    return account.token, account.url
 
 
 def cancel_job(place: Place, part: float) -> None:
@@ -388,91 +314,6 @@ def test_an_idempotency_key_is_for_one_request(slow: Place) -> None:
     with pytest.raises(ConflictError, match="Idempotency-Key 'k' was used for"):
         api.cancel_queued(str(other.session_id), key="k")
     assert api.cancel_queued(str(first.session_id), key="k") == ids
-
-
-async def test_a_repeated_request_waits_for_the_first_one() -> None:
-    acts = AnswersByKey()
-    done: list[None] = []
-
-    async def act() -> int:
-        done.append(None)
-        await asyncio.sleep(0)
-        return len(done)
-
-    async def fail() -> int:
-        await act()
-        raise ValueError("not now")
-
-    assert await asyncio.gather(*(acts.once("ada", "k", "it", act) for _ in range(3))) == [1] * 3
-    assert await acts.once("bob", "k", "it", act) == 2
-    assert await acts.once("ada", None, "it", act) == 3
-    for _ in range(2):
-        with pytest.raises(ValueError, match="not now"):
-            await acts.once("ada", "f", "it", fail)
-    assert len(done) == 5
-
-
-# Results that are returned once
-
-
-PRIVATE = {"environment": {"private": True}}
-
-
-@pytest.mark.parametrize("part", PARTS)
-def test_the_result_of_a_private_job_is_not_lost(part: float, quick: Place) -> None:
-    job = quick.job(**PRIVATE)
-    quick.cut.next("/results", part)
-    assert job.result()[0].data.cr.num_shots == 7
-    assert quick.cut.done == 1
-    assert RuntimeJob(quick.direct, job.job_id()).result() is None, "it is returned once"
-    decoded = job.result(decoder=_Raw)
-    assert decoded["__type__"] == "PrimitiveResult", "and the object that has it keeps it"
-
-
-class _Raw:
-    @staticmethod
-    def decode(text: str) -> Any:
-        return json.loads(text)
-
-
-@pytest.mark.parametrize("part", [0.0, 0.98])
-def test_the_result_of_a_private_job_is_not_lost_without_a_key(part: float, quick: Place) -> None:
-    """As IBM's clients: the runtime notices the broken connection."""
-    job_id = quick.job(**PRIVATE).job_id()
-    token, url = _way(quick)
-    headers = {"Authorization": f"Bearer {token}"}
-    path = f"/api/v1/jobs/{job_id}/results"
-    with requests.Session() as client:
-        client.headers.update(headers)
-        quick.cut.next("/results", part)
-        with pytest.raises(requests.RequestException):
-            client.get(url + path, timeout=30)
-
-        def found() -> requests.Response | None:
-            answer = client.get(url + path, timeout=30)
-            return answer if answer.status_code == 200 else None
-
-        # The runtime may notice the broken connection a moment later.
-        assert json.loads(eventually(found).text)["__type__"] == "PrimitiveResult"
-        # That response arrived, and its connection is still open.
-        assert client.get(url + path, timeout=30).status_code == 204
-
-
-def test_the_inputs_of_a_private_job_are_forgotten_with_its_end(
-    quick: Place, runtime: Path
-) -> None:
-    import sqlite3  # noqa: PLC0415 - the one test that looks behind the API
-
-    kept, private = quick.job(), quick.job(**PRIVATE)
-    assert kept.inputs
-    with sqlite3.connect(f"file:{runtime / 'runtime.db'}?mode=ro", uri=True) as database:
-        found = {
-            job_id: database.execute(
-                "SELECT count(*) FROM payloads WHERE job_id = ?", [job_id]
-            ).fetchone()[0]
-            for job_id in (kept.job_id(), private.job_id())
-        }
-    assert found == {kept.job_id(): 1, private.job_id(): 0}
 
 
 # Responses to another request

@@ -1,5 +1,9 @@
 from __future__ import annotations
 
+import asyncio
+
+import pytest
+
 from qsession_widget.runtime.http import kept_answers
 from qsession_widget.runtime.http.kept_answers import AnswersByKey, DeletedJobs, GivenOnce
 
@@ -47,3 +51,25 @@ def test_deleted_jobs_are_reported_to_clients_that_know_them() -> None:
     for number in range(1, 2 * kept_answers._MOST):
         deleted.add("s", 10 + number, str(number))
     assert len(deleted.since("s", 1)) == kept_answers._MOST
+
+
+async def test_a_repeated_request_waits_for_the_first_one() -> None:
+    acts = AnswersByKey()
+    done: list[None] = []
+
+    async def act() -> int:
+        done.append(None)
+        await asyncio.sleep(0)
+        return len(done)
+
+    async def fail() -> int:
+        await act()
+        raise ValueError("not now")
+
+    assert await asyncio.gather(*(acts.once("ada", "k", "it", act) for _ in range(3))) == [1] * 3
+    assert await acts.once("bob", "k", "it", act) == 2
+    assert await acts.once("ada", None, "it", act) == 3
+    for _ in range(2):
+        with pytest.raises(ValueError, match="not now"):
+            await acts.once("ada", "f", "it", fail)
+    assert len(done) == 5
