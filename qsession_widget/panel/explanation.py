@@ -48,9 +48,19 @@ class Why(NamedTuple):
 
     def __str__(self) -> str:
         """Return the sentence with times in UTC."""
-        return "".join(
-            part if isinstance(part, str) else f"{part:%H:%M:%S} UTC" for part in self.parts
-        )
+        return in_utc(self.parts)
+
+
+def in_utc(parts: tuple[Part, ...]) -> str:
+    """Return pieces as one text with times in UTC, for what is kept."""
+    return "".join(part if isinstance(part, str) else f"{part:%H:%M:%S} UTC" for part in parts)
+
+
+def in_local_time(parts: tuple[Part, ...]) -> str:
+    """Return pieces as one text with times in this machine's zone, for what is read at once."""
+    return "".join(
+        part if isinstance(part, str) else f"{part.astimezone():%H:%M:%S}" for part in parts
+    )
 
 
 @dataclass(frozen=True)
@@ -150,20 +160,16 @@ def _inactive(evidence: Evidence) -> tuple[Part, ...]:
         )
     else:
         waits = "the next job waits in the normal queue"
-    return (
-        "Pending: ",
-        because,
-        *evidence.entered,
-        f", so the session went idle; {waits}; usage stands still.",
-    )
+    because = because[:1].upper() + because[1:]
+    return (because, *evidence.entered, f"; {waits}; usage stands still.")
 
 
 def _unused(evidence: Evidence) -> tuple[Part, ...]:
     created, seconds = evidence.snapshot.created_at, evidence.snapshot.first_job_seconds
     if created is None or seconds is None or not evidence.accepting:
-        return ("Pending: no job has been submitted yet; usage has not begun.",)
+        return ("No job has been submitted yet; usage has not begun.",)
     return (
-        "Pending: no job has been submitted yet, and without one the session closes at ",
+        "No job has been submitted yet, and without one the session closes at ",
         created + timedelta(seconds=seconds),
         "; usage has not begun.",
     )
@@ -172,8 +178,8 @@ def _unused(evidence: Evidence) -> tuple[Part, ...]:
 def _first_waits(evidence: Evidence) -> tuple[Part, ...]:
     length = whole_duration(known(evidence.session.max_ttl))
     sentence = (
-        f"Pending: {_jobs(evidence.queued, 'waits', 'wait')} in the normal queue; when the first "
-        f"starts, the maximum time of {length} and usage begin."
+        f"{_jobs(evidence.queued, 'waits', 'wait')} in the normal queue; when the first starts, "
+        f"the maximum time of {length} and usage begin."
     )
     return (sentence,)
 
@@ -188,8 +194,8 @@ def _draining(evidence: Evidence) -> tuple[Part, ...]:
 def _time_is_up(evidence: Evidence) -> tuple[Part, ...]:
     length = whole_duration(known(evidence.session.active_ttl))
     sentence = (
-        f"The active time of {length} ran out while a job runs; when it ends, the session goes "
-        "idle and the next job waits in the normal queue."
+        f"The active time of {length} ran out while a job runs; when it ends, the session "
+        "becomes inactive and the next job waits in the normal queue."
     )
     return (sentence,)
 
@@ -213,8 +219,7 @@ def _running(evidence: Evidence) -> tuple[Part, ...]:
 
 def _next_starts(evidence: Evidence) -> tuple[Part, ...]:
     sentence = (
-        f"In progress: {_jobs(evidence.queued, 'waits', 'wait')} for the device, ahead of the "
-        "normal queue."
+        f"{_jobs(evidence.queued, 'waits', 'wait')} for the device, ahead of the normal queue."
     )
     return (sentence,)
 
@@ -224,11 +229,11 @@ def _idle(evidence: Evidence) -> tuple[Part, ...]:
     timeout = known(evidence.session.interactive_ttl)
     usage = "no usage meanwhile" if evidence.batch else "usage goes on until then"
     if since is None or timeout is None:
-        return (f"In progress: no job is queued or runs; {usage}.",)
+        return (f"No job is queued or runs; {usage}.",)
     return (
-        "In progress: the last job ended at ",
+        "The last job ended at ",
         since,
-        "; without another one the session goes idle at ",
+        "; without another one the session becomes inactive at ",
         since + timedelta(seconds=timeout),
         f", and {usage}.",
     )

@@ -5,6 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from qsession_widget.panel.usage import shares, spent
+from qsession_widget.panel.vocabulary import word
+from qsession_widget.wire.state_words import job_word
 from qsession_widget.wire.states import JobState
 
 if TYPE_CHECKING:
@@ -102,8 +104,8 @@ def cache(figures: CacheFigures) -> str:
 
 def job_state(job: JobRow) -> str:
     """Format the state of a job, with its stage where that is known."""
-    doing = job.sub_status
-    return job.state if doing is None else f"{job.state}, {doing.replace('_', ' ')}"
+    doing, word = job.sub_status, job_word(job.state)
+    return word if doing is None else f"{word}, {doing.replace('_', ' ')}"
 
 
 def clock_time(when: datetime | None) -> str:
@@ -111,23 +113,33 @@ def clock_time(when: datetime | None) -> str:
     return UNKNOWN if when is None else f"{when:%Y-%m-%d %H:%M:%S} UTC"
 
 
-def status(snapshot: Snapshot) -> str:
-    """Return the status of a session in the words of `Session.status()`."""
-    if snapshot.simulator:
-        return "simulator: no session"
-    return snapshot.status or "status not known yet"
-
-
 def headline(snapshot: Snapshot) -> str:
-    """Return the session's name, backend and status in one line."""
-    name = "Jobs" if snapshot.simulator else f"Session {snapshot.session_id}"
+    """Return the session's name, id, backend and state in one line."""
+    if snapshot.simulator:
+        what = "Jobs"
+    elif snapshot.name:
+        what = f"{snapshot.name}, session {snapshot.session_id}"
+    else:
+        what = f"Session {snapshot.session_id}"
     backend = snapshot.backend_name or "a backend that is not known yet"
-    return f"{name} on {backend}: {status(snapshot)}"
+    return f"{what} on {backend}: {word(snapshot)}"
+
+
+def first_shown(jobs: JobList, most: int) -> list[JobRow]:
+    """Return the jobs that a short list shows: those that run, that wait next, and ended last."""
+    running = [job for job in jobs if job.state == JobState.RUNNING]
+    queued = [job for job in jobs if job.state == JobState.QUEUED][:most]
+    ended = [job for job in reversed(jobs) if job.state not in {JobState.RUNNING, JobState.QUEUED}]
+    return [*running, *queued, *ended][:most]
 
 
 def job_counts(jobs: JobList) -> str:
     """Format the number of jobs, and of jobs in each state."""
     if not jobs:
         return "no jobs yet"
-    parts = [f"{jobs.counts[state]} {state.lower()}" for state in JobState if jobs.counts[state]]
-    return f"{len(jobs)} job{'s' if len(jobs) > 1 else ''} ({', '.join(parts)})"
+    parts = [
+        f"{jobs.counts[state]:,} {job_word(state).lower()}"
+        for state in JobState
+        if jobs.counts[state]
+    ]
+    return f"{len(jobs):,} job{'s' if len(jobs) > 1 else ''} ({', '.join(parts)})"

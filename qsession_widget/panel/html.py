@@ -7,19 +7,24 @@ from typing import TYPE_CHECKING
 
 from msgspec import UNSET
 
+from qsession_widget.monitoring.job_row import parse_time
 from qsession_widget.panel.countdowns import countdowns
-from qsession_widget.panel.explanation import why
+from qsession_widget.panel.explanation import holder_parts, in_utc, why
 from qsession_widget.panel.formatting import (
     UNKNOWN,
     cache,
     clock_time,
     countdown,
     duration,
+    first_shown,
     job_counts,
     job_state,
-    status,
     usage,
+    whole_duration,
 )
+from qsession_widget.panel.vocabulary import word
+from qsession_widget.wire import state_words
+from qsession_widget.wire.states import JobState
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -28,35 +33,80 @@ if TYPE_CHECKING:
     from qsession_widget.monitoring.snapshot import Snapshot
 
 MOST_JOBS = 50
+UNFOLDED_JOBS = 10
 
-_CELL = 'style="text-align:left;padding:2px 12px 2px 0;white-space:nowrap"'
-_FIGURE = 'style="text-align:right;padding:2px 12px 2px 0;white-space:nowrap"'
+_GREY, _BLUE, _GREEN, _AMBER, _RED = "#6b7580", "#1769c8", "#2b7a31", "#a85300", "#c62f2f"
+"""Legible on light and on dark ground, with white on them: sites keep no style sheets."""
+
+_LINE = "rgba(128,128,128,0.3)"
+_CARD = (
+    f"border:1px solid {_LINE};border-radius:8px;padding:12px 16px;max-width:860px;"
+    "font:13px/1.5 system-ui,sans-serif;font-variant-numeric:tabular-nums"
+)
+_CELL = f'style="text-align:left;padding:4px 16px 4px 0;border-top:1px solid {_LINE}"'
+_WHOLE = _CELL[:-1] + ';white-space:nowrap"'
+_FIGURE = _WHOLE.replace("text-align:left", "text-align:right")
+_TABLE = 'style="border-collapse:collapse;font:inherit;color:inherit;margin:6px 0"'
+_HEAD = 'style="text-align:left;padding:4px 16px 4px 0;font-weight:500;opacity:0.7"'
 _QUIET = 'style="opacity:0.7"'
+
+_PILL = "color:#fff;border-radius:99px;padding:1px 10px;font-size:12px;font-weight:600"
+_PILLS = {
+    state_words.RUNNING: _BLUE,
+    state_words.IDLE: _AMBER,
+    state_words.IDLE_PAID: _AMBER,
+}
+_JOBS = {
+    JobState.RUNNING: _BLUE,
+    JobState.COMPLETED: _GREEN,
+    JobState.FAILED: _RED,
+}
+_TIMES = ("_at", "last_job_started", "last_job_completed")
+_DURATIONS = {"interactive_timeout", "max_time", "active_timeout"}
 
 
 def as_html(snapshot: Snapshot) -> str:
-    """Return a snapshot as a heading, its facts, and a table of its last jobs, newest first.
+    """Return a snapshot as a heading, its facts, and a table of its jobs as `first_shown`.
 
     All text from the service is escaped. Styles are inline, since code hosting sites remove style
-    sheets.
+    sheets. The date says of when it is: a saved notebook is read later.
     """
-    title = escape(snapshot.session_id or "Simulator")
-    backend = escape(snapshot.backend_name or UNKNOWN)
-    error = snapshot.link.error
-    problem = f"<div>No answer from the service: {escape(error)}</div>" if error else ""
-    reason = why(snapshot)
-    explained = f"<div>{escape(str(reason))}</div>" if reason else ""
     left = (
         f"{each.label.lower()}: {countdown(each, snapshot.now)}" for each in countdowns(snapshot)
     )
     costs = [] if snapshot.session.elapsed_time is UNSET else [f"usage: {usage(snapshot)}"]
     kept = [] if snapshot.cache is None else [f"cache: {cache(snapshot.cache)}"]
-    known = ", ".join((job_counts(snapshot.jobs), *left, *costs, *kept))
-    seen = escape(f"{known}, as of {clock_time(snapshot.now)}")
+    known = " · ".join((job_counts(snapshot.jobs), *left, *costs, *kept))
+    seen = escape(f"{known} · as of {clock_time(snapshot.now)}")
     return (
-        f"<div><div><b>{escape(status(snapshot))}</b> · {backend} · <code>{title}</code></div>"
-        f"{explained}{problem}<div {_QUIET}>{seen}</div>{_facts(snapshot)}{_jobs(snapshot)}</div>"
+        f'<div style="{_CARD}">{_title(snapshot)}{_sentences(snapshot)}'
+        f"<div {_QUIET}>{seen}</div>{_jobs(snapshot)}{_facts(snapshot)}</div>"
     )
+
+
+def _title(snapshot: Snapshot) -> str:
+    name = snapshot.name or snapshot.backend_name or UNKNOWN
+    beside = [] if snapshot.simulator else [f"<code>{escape(snapshot.session_id or '')}</code>"]
+    if snapshot.name:
+        beside.insert(0, escape(snapshot.backend_name or UNKNOWN))
+    state = word(snapshot)
+    api = state_words.api_words(snapshot.session.state or None, snapshot.status)
+    style = f"background:{_PILLS.get(state, _GREY)};{_PILL}"
+    pill = f'<span title="{escape(api)}" style="{style}">{escape(state)}</span>'
+    return (
+        f'<div><b style="font-size:16px">{escape(name)}</b> {pill} '
+        f"<span {_QUIET}>{' · '.join(beside)}</span></div>"
+    )
+
+
+def _sentences(snapshot: Snapshot) -> str:
+    reason, holder, error = why(snapshot), holder_parts(snapshot), snapshot.link.error
+    found = [str(reason)] if reason else []
+    if holder is not None:
+        found.append(f"{in_utc(holder)}.")
+    if error:
+        found.append(f"No answer from the service: {error}")
+    return "".join(f"<div>{escape(each)}</div>" for each in found)
 
 
 def _facts(snapshot: Snapshot) -> str:
@@ -64,32 +114,47 @@ def _facts(snapshot: Snapshot) -> str:
     if not shown:
         return ""
     rows = "".join(
-        _row((f"<th {_CELL}>{escape(name)}</th>", f"<td {_CELL}>{_text(value)}</td>"))
+        _row(
+            (
+                f"<td {_CELL}>{escape(name.replace('_', ' '))}</td>",
+                f"<td {_CELL}>{_text(name, value)}</td>",
+            )
+        )
         for name, value in shown.items()
     )
-    return f"<details><summary>Details</summary><table>{rows}</table></details>"
+    return f"<details><summary>Details</summary><table {_TABLE}>{rows}</table></details>"
 
 
 def _jobs(snapshot: Snapshot) -> str:
-    if not snapshot.jobs:
+    shown = first_shown(snapshot.jobs, MOST_JOBS)
+    if not shown:
         return ""
-    header = _row(
-        f"<th {_CELL}>{name}</th>" for name in ("Job", "Program", "Status", "Created", "Duration")
-    )
-    rows = "".join(_job(job, snapshot) for job in reversed(snapshot.jobs[-MOST_JOBS:]))
-    older = len(snapshot.jobs) - MOST_JOBS
-    more = f"<div {_QUIET}>and {older} older jobs</div>" if older > 0 else ""
-    return f"<table><thead>{header}</thead><tbody>{rows}</tbody></table>{more}"
+    names = ("Job", "Program", "Status", "Created", "Ran")
+    header = _row(f"<th {_HEAD}>{name}</th>" for name in names)
+    tables = [
+        f"<table {_TABLE}><thead>{header}</thead>"
+        f"<tbody>{''.join(_job(job, snapshot) for job in part)}</tbody></table>"
+        for part in (shown[:UNFOLDED_JOBS], shown[UNFOLDED_JOBS:])
+        if part
+    ]
+    rest = len(snapshot.jobs) - len(shown)
+    more = f"<div {_QUIET}>and {rest:,} more</div>" if rest else ""
+    if len(tables) == 1:
+        return tables[0] + more
+    folded = f"<summary>{len(shown) - UNFOLDED_JOBS} more jobs</summary>{tables[1]}{more}"
+    return f"{tables[0]}<details>{folded}</details>"
 
 
 def _job(job: JobRow, snapshot: Snapshot) -> str:
     state = f"{job_state(job)}: {job.reason}" if job.reason else job_state(job)
+    colour = next((found for name, found in _JOBS.items() if name == job.state), _GREY)
+    dot = f'<span style="color:{colour}">●</span>'
     return _row(
         (
             f"<td {_CELL}><code>{escape(job.id)}</code></td>",
             f"<td {_CELL}>{escape(job.program_id)}</td>",
-            f"<td {_CELL}>{escape(state)}</td>",
-            f"<td {_CELL}>{clock_time(job.created_at)}</td>",
+            f'<td {_CELL} title="{escape(job.state)}">{dot} {escape(state)}</td>',
+            f"<td {_WHOLE}>{clock_time(job.created_at)}</td>",
             f"<td {_FIGURE}>{duration(job.duration_seconds(snapshot.now))}</td>",
         )
     )
@@ -99,5 +164,15 @@ def _row(cells: Iterable[str]) -> str:
     return f"<tr>{''.join(cells)}</tr>"
 
 
-def _text(value: object) -> str:
-    return UNKNOWN if value is None else escape(str(value))
+def _text(name: str, value: object) -> str:
+    """Return a value as people read it."""
+    if value is None:
+        return UNKNOWN
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, int | float) and name in _DURATIONS:
+        return whole_duration(value)
+    if isinstance(value, int | float) and name == "usage_time":
+        return duration(value)
+    when = parse_time(value) if isinstance(value, str) and name.endswith(_TIMES) else None
+    return escape(str(value) if when is None else clock_time(when))

@@ -3,37 +3,62 @@
 from __future__ import annotations
 
 from contextlib import contextmanager
+from itertools import accumulate
 from typing import TYPE_CHECKING
 
 from rich.console import Console, Group, RenderableType
 from rich.live import Live
 from rich.panel import Panel
+from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
 from qsession_widget.monitoring.monitor import Monitor
 from qsession_widget.panel.countdowns import countdowns
-from qsession_widget.panel.explanation import why
+from qsession_widget.panel.explanation import holder_parts, in_local_time, why
 from qsession_widget.panel.formatting import (
     cache,
     countdown,
     duration,
+    first_shown,
     job_counts,
     job_state,
-    status,
     usage,
 )
+from qsession_widget.panel.vocabulary import word
+from qsession_widget.wire import state_words
 from qsession_widget.wire.states import JobState
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from datetime import datetime
 
     from qsession_widget.client.session import Session
     from qsession_widget.monitoring.snapshot import Notice, Snapshot
+    from qsession_widget.panel.countdowns import Countdown
 
 MOST_JOBS = 10
 _LAST_LOOK_SECONDS = 3.0
 """How long to wait for the service at the end, so that the last picture is up to date."""
+
+_BAR_CELLS = 40
+
+_STATE_STYLES = {
+    state_words.RUNNING: "cyan",
+    state_words.IDLE: "yellow",
+    state_words.IDLE_PAID: "yellow",
+    state_words.WAITING: "yellow",
+    state_words.CLOSING: "magenta",
+}
+
+_STRIP = (
+    JobState.COMPLETED,
+    JobState.FAILED,
+    JobState.CANCELLED,
+    JobState.RUNNING,
+    JobState.QUEUED,
+)
+"""The order of states in the bar: what is over, what runs, what waits."""
 
 _STYLES = {
     JobState.QUEUED: "yellow",
@@ -45,24 +70,36 @@ _STYLES = {
 
 
 def render(snapshot: Snapshot, note: str = "") -> RenderableType:
-    """Return a drawing of a snapshot: status, time left, and the last jobs, newest first."""
+    """Return a drawing of a snapshot: state, time left, and jobs as `first_shown`.
+
+    Times are in this machine's zone, as in the panel.
+    """
     facts = Table.grid(padding=(0, 2))
-    facts.add_row("Status", Text(status(snapshot), style="bold"))
+    state = word(snapshot)
+    facts.add_row("State", Text(state, style=f"bold {_STATE_STYLES.get(state, '')}".strip()))
     reason = why(snapshot)
     if reason is not None:
-        facts.add_row("Why", Text(str(reason)))
+        facts.add_row("Why", Text(in_local_time(reason.parts)))
+    holder = holder_parts(snapshot)
+    if holder is not None:
+        facts.add_row("Waits for", Text(in_local_time(holder), style="yellow"))
     for each in countdowns(snapshot):
-        facts.add_row(each.label, countdown(each, snapshot.now))
+        facts.add_row(each.label, _bar(each, snapshot.now))
     facts.add_row("Usage", usage(snapshot))
     if snapshot.cache is not None:
         facts.add_row("Cache", cache(snapshot.cache))
     facts.add_row("Jobs", job_counts(snapshot.jobs))
+    if snapshot.jobs:
+        facts.add_row("", _strip(snapshot))
     if snapshot.link.error is not None:
         facts.add_row("No answer", Text(snapshot.link.error, style="red"))
     parts: list[RenderableType] = [facts, Text(), _jobs(snapshot)]
     if note:
         parts += [Text(), Text(note)]
-    title = Text(f"{snapshot.session_id or 'simulator'} on {snapshot.backend_name}")
+    name = snapshot.name or snapshot.session_id or "Simulator"
+    title = Text(f"{name} on {snapshot.backend_name}")
+    if snapshot.name and snapshot.session_id:
+        title.append(f" {snapshot.session_id}", style="dim")
     return Panel(Group(*parts), title=title, title_align="left", padding=(1, 2))
 
 
@@ -115,8 +152,34 @@ def _jobs(snapshot: Snapshot) -> Table:
     for heading in ("Job", "Program", "Status"):
         table.add_column(heading, no_wrap=True)
     table.add_column("Duration", justify="right", no_wrap=True)
-    for job in reversed(snapshot.jobs[-MOST_JOBS:]):
+    shown = first_shown(snapshot.jobs, MOST_JOBS)
+    for job in shown:
         style = _STYLES[JobState(job.state)] if job.state in set(JobState) else ""
         ran = duration(job.duration_seconds(snapshot.now))
         table.add_row(Text(job.id), Text(job.program_id), Text(job_state(job), style=style), ran)
+    more = len(snapshot.jobs) - len(shown)
+    if more:
+        table.add_row(Text(f"and {more:,} more", style="dim"))
     return table
+
+
+def _bar(deadline: Countdown, now: datetime) -> Table:
+    """Return how much is left of a deadline, as a bar and in figures."""
+    left = deadline.left_seconds(now)
+    line = Table.grid(padding=(0, 1))
+    bar = ProgressBar(total=deadline.seconds, completed=left, width=_BAR_CELLS)
+    line.add_row(bar, countdown(deadline, now))
+    return line
+
+
+def _strip(snapshot: Snapshot) -> Text:
+    """Return one bar of the jobs in each state."""
+    counts = {state: snapshot.count(state) for state in _STRIP}
+    strip, total, drawn = Text(), sum(counts.values()), 0
+    for until, (state, count) in zip(accumulate(counts.values()), counts.items(), strict=True):
+        end = round(_BAR_CELLS * until / max(total, 1))
+        # A state that has any jobs is seen.
+        end = max(end, drawn + 1) if count else drawn
+        strip.append("\N{BOX DRAWINGS HEAVY HORIZONTAL}" * (end - drawn), style=_STYLES[state])
+        drawn = end
+    return strip

@@ -7,12 +7,13 @@ from typing import TYPE_CHECKING
 from msgspec import UNSET
 
 from qsession_widget.panel.countdowns import countdowns
-from qsession_widget.panel.explanation import why
+from qsession_widget.panel.explanation import holder_parts, in_utc, why
 from qsession_widget.panel.formatting import (
     cache,
     clock_time,
     countdown,
     duration,
+    first_shown,
     headline,
     job_counts,
     job_state,
@@ -26,11 +27,14 @@ MOST_JOBS = 20
 
 
 def as_text(snapshot: Snapshot) -> str:
-    """Return a snapshot as a few lines: the session, then its last jobs, newest first."""
+    """Return a snapshot as a few lines: the session, and its jobs as `first_shown`."""
     lines = [headline(snapshot)]
     explained = why(snapshot)
     if explained is not None:
         lines.append(f"  {explained}")
+    holder = holder_parts(snapshot)
+    if holder is not None:
+        lines.append(f"  {in_utc(holder)}")
     if snapshot.link.error is not None:
         lines.append(f"  no answer from the service: {snapshot.link.error}")
     lines.extend(
@@ -41,10 +45,11 @@ def as_text(snapshot: Snapshot) -> str:
     if snapshot.cache is not None:
         lines.append(f"  cache: {cache(snapshot.cache)}")
     lines.append(f"  {job_counts(snapshot.jobs)}, as of {clock_time(snapshot.now)}")
-    for job in reversed(snapshot.jobs[-MOST_JOBS:]):
+    shown = first_shown(snapshot.jobs, MOST_JOBS)
+    for job in shown:
         ran = duration(job.duration_seconds(snapshot.now))
         reason = f"  {job.reason}" if job.reason else ""
         lines.append(f"  {job.id}  {job.program_id:<9}  {job_state(job):<9}  {ran:>8}{reason}")
-    if len(snapshot.jobs) > MOST_JOBS:
-        lines.append(f"  and {len(snapshot.jobs) - MOST_JOBS} older jobs")
+    if len(snapshot.jobs) > len(shown):
+        lines.append(f"  and {len(snapshot.jobs) - len(shown):,} more")
     return "\n".join(lines)

@@ -12,7 +12,7 @@ from rich.console import Console
 from qsession_widget import Session
 from qsession_widget.monitoring.job_list import JobList
 from qsession_widget.monitoring.job_row import JobRow
-from qsession_widget.monitoring.snapshot import NO_SESSION, Link, LinkState, Snapshot
+from qsession_widget.monitoring.snapshot import NO_SESSION, Holder, Link, LinkState, Snapshot
 from qsession_widget.panel import formatting
 from qsession_widget.panel.html import as_html
 from qsession_widget.panel.terminal import render
@@ -61,9 +61,9 @@ def snapshot(
 
 def test_text_describes_a_session() -> None:
     text = as_text(snapshot(job("j-1"), job("j-2", "Failed", reason="too wide")))
-    assert "Session s-1 on fake_manila: In progress, accepting new jobs" in text
+    assert "Session s-1 on fake_manila: Idle (paid)" in text
     assert "time left: 9 min 00 s" in text
-    assert "2 jobs (1 completed, 1 failed), as of 2026-11-22 12:01:00 UTC" in text
+    assert "2 jobs (1 done, 1 failed), as of 2026-11-22 12:01:00 UTC" in text
     assert text.index("j-2") < text.index("j-1")
     assert "2.5 s" in text
     assert "too wide" in text
@@ -71,7 +71,7 @@ def test_text_describes_a_session() -> None:
 
 def test_text_of_many_jobs_is_short() -> None:
     text = as_text(snapshot(*(job(f"j-{number}") for number in range(100))))
-    assert "and 80 older jobs" in text
+    assert "and 80 more" in text
 
 
 def test_text_reports_errors() -> None:
@@ -91,7 +91,74 @@ def test_html_escapes_all_that_comes_from_the_service() -> None:
     )
     html = as_html(seen)
     assert "<img" not in html
-    assert html.count("&lt;img src=x onerror=alert(1)&gt;") == 10
+    assert html.count("&lt;img src=x onerror=alert(1)&gt;") == 11
+
+
+def test_a_short_list_shows_what_runs_and_waits_first() -> None:
+    """Of thousands of jobs, the few that can be seen are those that something happens to."""
+    ended = [job(f"e-{number}") for number in range(20)]
+    queued = [job(f"q-{number}", "Queued") for number in range(3)]
+    seen = snapshot(*ended, job("r", "Running"), *queued)
+    shown = formatting.first_shown(seen.jobs, 6)
+    assert [each.id for each in shown] == ["r", "q-0", "q-1", "q-2", "e-19", "e-18"]
+    console = Console(width=100)
+    with console.capture() as captured:
+        console.print(render(seen))
+    drawn = captured.get()
+    assert drawn.index(" r ") < drawn.index("q-0") < drawn.index("e-19")
+    assert "and 14 more" in drawn
+    assert "24 jobs (3 queued, 1 running, 20 done)" in drawn
+
+
+def test_a_bar_shows_each_state_that_has_jobs() -> None:
+    seen = snapshot(*(job(f"e-{number}") for number in range(999)), job("f", "Failed"))
+    console = Console(width=100, force_terminal=True, color_system="standard")
+    with console.capture() as captured:
+        console.print(render(seen))
+    bar = next(
+        line
+        for line in captured.get().splitlines()
+        if "\N{BOX DRAWINGS HEAVY HORIZONTAL}" in line and "31m" in line
+    )
+    assert "32m" in bar
+
+
+def test_html_folds_what_is_beyond_ten_jobs() -> None:
+    few = as_html(snapshot(*(job(f"j-{number}") for number in range(10)), session={}))
+    assert "<details>" not in few
+    many = as_html(snapshot(*(job(f"j-{number}") for number in range(70)), session={}))
+    unfolded, _, folded = many.partition("<details>")
+    assert unfolded.count("<code>j-") == 10
+    assert "40 more jobs" in folded
+    assert folded.count("<code>j-") == 40
+    assert "and 20 more" in folded
+
+
+def test_html_has_human_values_and_the_words_of_the_api_at_hover() -> None:
+    html = as_html(snapshot(job("j-1")))
+    assert "<td>" not in html
+    assert ">max time<" in html
+    assert ">10 min<" in html
+    assert ">2026-11-22 12:00:00 UTC<" in html
+    assert (
+        'title="state &quot;active&quot;, status &quot;In progress, accepting new jobs&quot;"'
+        in html
+    )
+    assert 'title="Completed"' in html
+    assert "\N{BLACK CIRCLE}</span> Done<" in html
+
+
+def test_who_has_the_device_is_said_in_each_view() -> None:
+    holder = Holder(mine=True, session_id="4e1a6ed4-77", place="vqe.ipynb", idle=True, until=NOON)
+    seen = snapshot(job("j", "Queued"), session={"state": "open"}, holder=holder, name="H2")
+    said = "fake_manila is held by your session 4e1a6ed4 (vqe.ipynb), idle, until "
+    console = Console(width=140)
+    with console.capture() as captured:
+        console.print(render(seen))
+    assert f"{said}{NOON.astimezone():%H:%M:%S}" in captured.get()
+    for kept in (as_text(seen), as_html(seen)):
+        assert f"{said}12:00:00 UTC" in kept
+        assert "H2" in kept
 
 
 def test_html_names_the_time_of_its_state() -> None:
@@ -105,7 +172,7 @@ def test_terminal_draws_a_session() -> None:
     with console.capture() as captured:
         console.print(render(snapshot(job("j-1"), job("j-2", "Mystery")), "[bold]a note"))
     drawn = captured.get()
-    assert "In progress, accepting new jobs" in drawn
+    assert "Idle (paid)" in drawn
     assert "Mystery" in drawn
     assert "[bold]a note" in drawn
 

@@ -43,17 +43,15 @@ def test_active() -> None:
         "In progress: a job runs since 12:00:01 UTC; 2 jobs follow ahead of the normal queue; "
         "usage is the time of jobs on the device."
     )
-    assert explained(queued("b")) == (
-        "In progress: 1 job waits for the device, ahead of the normal queue."
-    )
+    assert explained(queued("b")) == ("1 job waits for the device, ahead of the normal queue.")
 
 
 def test_idle() -> None:
     assert explained(job("a", ended_at=NOON + timedelta(seconds=30))) == (
-        "In progress: the last job ended at 12:00:30 UTC; without another one the session goes "
-        "idle at 12:01:30 UTC, and usage goes on until then."
+        "The last job ended at 12:00:30 UTC; without another one the session becomes "
+        "inactive at 12:01:30 UTC, and usage goes on until then."
     )
-    assert "no job is queued or runs" in explained(interactive_ttl=None)
+    assert "No job is queued or runs" in explained(interactive_ttl=None)
 
 
 def test_inactive() -> None:
@@ -64,21 +62,21 @@ def test_inactive() -> None:
     ]
     rest = {"state": "inactive", "timestamps": stamps}
     assert explained(job("a"), **rest) == (
-        "Pending: it had no job for 60 s at 12:01:30 UTC, so the session went idle; the next job "
-        "waits in the normal queue; usage stands still."
+        "It had no job for 60 s at 12:01:30 UTC; the next job waits in the normal queue; usage "
+        "stands still."
     )
     reason = "no job for 60 s (interactive timeout)"
-    assert f"Pending: {reason} at 12:01:30 UTC" in explained(**rest, state_reason=reason)
+    assert f"N{reason[1:]} at 12:01:30 UTC" in explained(**rest, state_reason=reason)
     assert "1 job waits in the normal queue, and the session is" in explained(queued("b"), **rest)
 
 
 def test_open() -> None:
     opened = {"state": "open", "started_at": None}
-    assert explained(**opened) == ("Pending: no job has been submitted yet; usage has not begun.")
+    assert explained(**opened) == "No job has been submitted yet; usage has not begun."
     known = {"created_at": NOON, "first_job_seconds": 1800}
     assert "the session closes at 12:30:00 UTC" in explained(**opened, **known)
     assert explained(queued("a"), **opened) == (
-        "Pending: 1 job waits in the normal queue; when the first starts, the maximum time of 8 h "
+        "1 job waits in the normal queue; when the first starts, the maximum time of 8 h "
         "and usage begin."
     )
 
