@@ -13,6 +13,10 @@ import numpy as np
 import pytest
 from qiskit.quantum_info import SparsePauliOp, Statevector
 
+from qsession_widget.runtime.worker import aer
+from qsession_widget.runtime.worker.aer import How
+from qsession_widget.runtime.worker.noise import methods
+from qsession_widget.runtime.worker.noise.aer_form import Shape
 from tests.statistics import judging
 from tests.statistics.jobs import (
     IDEAL,
@@ -53,7 +57,7 @@ def test_counts_are_of_the_exact_distribution(backend: str) -> None:
     for circuit, values in islice(circuits(1, midway=False), CIRCUITS):
         probabilities = exact(backend, circuit.assign_parameters(values))
         pub = [circuit, values, SHOTS]
-        # The second run uses collapsed noise; runs with a seed never do.
+        # Twice without a seed: first everything is made, then it is there.
         for seed in (None, None, 7):
             (result,) = run("sampler", backend, [pub], **seeded(seed))
             judging.judge_distribution(counts_of(result.data.last), probabilities)
@@ -73,6 +77,27 @@ def test_dynamic_circuits_have_plain_aers_distribution(backend: str) -> None:
         outcomes, numbers = np.unique((first << width) | last, return_counts=True)
         ours = dict(zip(outcomes.tolist(), numbers.tolist(), strict=True))
         judging.judge_same(ours, joint)
+
+
+HOWS = (
+    How(methods.DENSITY_MATRIX, Shape.SUPEROP, at_once=True),
+    How(methods.DENSITY_MATRIX, Shape.KRAUS, at_once=True),
+    How(methods.STATEVECTOR, Shape.KRAUS, at_once=False),
+    How(methods.STATEVECTOR, Shape.PLAIN, at_once=False),
+    How(methods.MPS, Shape.KRAUS, at_once=False),
+    How(methods.MPS, Shape.PLAIN, at_once=False),
+)
+
+
+@pytest.mark.parametrize("how", HOWS, ids=lambda how: f"{how.method}-{how.shape.name}")
+def test_every_method_and_shape_of_errors_gives_the_exact_distribution(
+    how: How, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(aer._Native, "fastest", lambda _self, _shots: how)
+    for circuit, values in islice(circuits(9, midway=False), 2):
+        probabilities = exact(NOISY, circuit.assign_parameters(values))
+        (result,) = run("sampler", NOISY, [[circuit, values, SHOTS_MIDWAY]])
+        judging.judge_distribution(counts_of(result.data.last), probabilities)
 
 
 def test_estimates_are_within_their_own_errors_of_the_exact_values() -> None:

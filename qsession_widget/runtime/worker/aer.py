@@ -8,6 +8,7 @@ Aer that is not known to have them, everything goes through `run`.
 
 from __future__ import annotations
 
+import math
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from importlib.metadata import version
@@ -26,7 +27,9 @@ from qsession_widget.errors import InvalidInputError
 from qsession_widget.runtime.worker import progress
 from qsession_widget.runtime.worker.circuit_cache import BYTES_OF_AN_EXECUTABLE, rebindable, weight
 from qsession_widget.runtime.worker.inputs import seeds
-from qsession_widget.runtime.worker.noise.aer_form import NoiseInAerForm
+from qsession_widget.runtime.worker.noise import methods
+from qsession_widget.runtime.worker.noise.aer_form import NoiseInAerForm, Shape
+from qsession_widget.runtime.worker.noise.device_noise import MAX_STATEVECTOR_QUBITS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -41,9 +44,6 @@ KNOWN_AER = ("0.17.", "0.18.")
 
 _LONGEST_DELAY = 2**63 - 1
 """In its own unit; Qiskit and Aer count in 64 bits."""
-
-_MOST_DENSE = 30
-"""Aer takes density matrices for fewer qubits than this."""
 
 assembles = version("qiskit-aer").startswith(KNOWN_AER)
 
@@ -207,86 +207,54 @@ class _Call:
     def seeded(self, ready: Sequence[_Ready], seed: int) -> list[dict[str, Any]]:
         """Return the results of runs, each with its seed."""
         found: list[dict[str, Any]] = []
-        for (collapsed, _), some in groupby(ready, self._kind):
+        for how, some in groupby(ready, lambda each: each.circuit.as_plain_aer(self._shots)):
             together = list(some)
             own = seeds.after(seed, len(found))
-            results = self._run(together, own, collapsed=collapsed)
-            if collapsed and not self._as_expected(together, results):
+            results = self._run(together, own, how)
+            if how.shape is Shape.SUPEROP and not _as_expected(together, results, how):
                 # Another method with other random numbers: as plain Aer would have it.
-                results = self._run(together, own, collapsed=False)
+                results = self._run(together, own, How(how.method, Shape.PLAIN, False))
             found += results
         return found
 
     def free(self, ready: Sequence[_Ready]) -> list[dict[str, Any]]:
         """Return the results of runs, each a sample of its own."""
         found: dict[int, dict[str, Any]] = {}
-        kinds: dict[tuple[bool, str], list[int]] = {}
+        kinds: dict[How, list[int]] = {}
         for index, each in enumerate(ready):
-            kinds.setdefault(self._kind(each), []).append(index)
-        for (collapsed, _), places in kinds.items():
+            kinds.setdefault(each.circuit.fastest(self._shots), []).append(index)
+        for how, places in kinds.items():
             # Runs of one circuit side by side, so that Aer is given it once.
-            for some in self._apart(
-                ready, sorted(places, key=lambda each: id(ready[each].circuit))
-            ):
+            places.sort(key=lambda each: id(ready[each].circuit))
+            for some in self._apart(places, how):
                 together = [ready[each] for each in some]
-                results = self._run(together, seeds.fresh(), collapsed=collapsed)
-                as_expected = self._as_expected(together, results)
+                results = self._run(together, seeds.fresh(), how)
+                as_expected = _as_expected(together, results, how)
                 if not as_expected and len(some) > 1 and self._shots > seeds.STEP:
                     # They may share shots; now it is known which of them have to be alone.
                     results = self.free(together)
                 found.update(zip(some, results, strict=True))
         return [found[index] for index in range(len(ready))]
 
-    def _apart(self, ready: Sequence[_Ready], places: Sequence[int]) -> Iterator[list[int]]:
+    def _apart(self, places: list[int], how: How) -> Iterator[list[int]]:
         """Yield the runs that may be in one call, so that no two of them share shots.
 
         Where Aer simulates shot by shot, each shot's seed is one more than the last one's, while
         the seeds of runs that it is given together are `seeds.STEP` apart: with more shots than
         that, such runs go one by one.
         """
-        if self._shots <= seeds.STEP:
-            yield list(places)
-            return
-        at_once = {each: self._draws_at_once(ready[each].circuit) for each in places}
-        together = [each for each in places if at_once[each]]
-        if together:
-            yield together
-        yield from ([each] for each in places if not at_once[each])
+        if how.at_once or self._shots <= seeds.STEP:
+            yield places
+        else:
+            yield from ([each] for each in places)
 
-    def _kind(self, one: _Ready) -> tuple[bool, str]:
-        """Return whether a run gets collapsed noise, and its method: runs of a call share both.
-
-        Noise is collapsed where Aer will draw all shots from one density matrix. Elsewhere this
-        would change how random numbers fall.
-        """
-        noisy = one.circuit.noise.has_quantum_errors
-        collapsed = noisy and self._draws_at_once(one.circuit)
-        return collapsed, str(one.circuit.simulator.options.method)
-
-    def _draws_at_once(self, circuit: _Native) -> bool:
-        """Whether Aer is expected to draw all shots from one state at the circuit's end."""
-        if not circuit.ends_in_one_state or not circuit.noise.has_quantum_errors:
-            return circuit.ends_in_one_state
-        # As Aer itself chooses.
-        automatic = circuit.simulator.options.method == "automatic"
-        return automatic and circuit.width < _MOST_DENSE and self._shots > 2**circuit.width
-
-    def _as_expected(self, ready: Sequence[_Ready], results: Sequence[dict[str, Any]]) -> bool:
-        """Whether Aer drew the shots as expected; if not, remember that for the circuit."""
-        as_expected = True
-        for each, result in zip(ready, results, strict=True):
-            at_once = self._draws_at_once(each.circuit)
-            if at_once and not result["metadata"].get("measure_sampling"):
-                each.circuit.ends_in_one_state = as_expected = False
-        return as_expected
-
-    def _run(self, ready: Sequence[_Ready], seed: int, *, collapsed: bool) -> list[dict[str, Any]]:
+    def _run(self, ready: Sequence[_Ready], seed: int, how: How) -> list[dict[str, Any]]:
         groups = _grouped(ready)
         circuits = [circuit for circuit, _ in groups]
         noise: dict[Place, Form] = {}
         for number, each in enumerate(circuits):
             each.native.circ_id = number
-            noise |= each.errors(collapsed=collapsed)
+            noise |= each.errors(how.shape)
         simulator = circuits[0].simulator
         config = generate_aer_config(
             [each.compiled for each in circuits],
@@ -294,6 +262,7 @@ class _Call:
             shots=self._shots,
             seed_simulator=seed,
             memory=self._memory,
+            method=how.method,
             parameterizations=[circuit.filled(rows) for circuit, rows in groups],
         )
         config.library_dir = LIBRARY_DIR
@@ -305,6 +274,15 @@ class _Call:
             raise AerError(f"the simulation failed: {status}")
         results: list[dict[str, Any]] = output["results"]
         return results
+
+
+def _as_expected(ready: Sequence[_Ready], results: Sequence[dict[str, Any]], how: How) -> bool:
+    """Whether Aer drew the shots as was expected of the circuits; learn from it if not."""
+    as_expected = True
+    for each, result in zip(ready, results, strict=True):
+        if how.at_once and not result["metadata"].get("measure_sampling"):
+            each.circuit.ends_in_one_state = as_expected = False
+    return as_expected
 
 
 def _grouped(ready: Sequence[_Ready]) -> list[tuple[_Native, list[Sequence[float]]]]:
@@ -334,6 +312,20 @@ def _assembled(circuits: Sequence[QuantumCircuit], simulator: DeviceSimulator) -
     ]
 
 
+class How(NamedTuple):
+    """How Aer is to simulate: circuits of one call have this in common.
+
+    Attributes:
+        method: its method.
+        shape: what errors are given as.
+        at_once: whether it is expected to draw all shots from one state at the circuit's end.
+    """
+
+    method: str
+    shape: Shape
+    at_once: bool
+
+
 class _Native:
     """A circuit in Aer's own form, and what to fill in and which noise it meets.
 
@@ -341,6 +333,7 @@ class _Native:
         compiled: the circuit as Aer takes it.
         native: the same in C++.
         simulator: runs it.
+        noise: of the simulator.
         width: how many qubits it uses.
         ends_in_one_state: whether its shots can be drawn from the state at its end, without noise
             or from a density matrix.
@@ -365,17 +358,66 @@ class _Native:
         self._blanks = _blanks(compiled, places)
         self._uses, self.ends_in_one_state = _read(compiled)
         self.width = len({qubit for _, qubits in self._uses for qubit in qubits})
-        self._errors: dict[bool, dict[Place, Form]] = {}
+        self._errors: dict[Shape, dict[Place, Form]] = {}
+        self._noisy = sum(each.name not in _FREE for each in compiled.data)
+        self._bond: int | None = None
 
-    def errors(self, *, collapsed: bool) -> dict[Place, Form]:
+    def errors(self, shape: Shape) -> dict[Place, Form]:
         """Return the noise that it meets, by places."""
-        found = self._errors.get(collapsed)
+        found = self._errors.get(shape)
         if found is None:
-            found = self.noise.of(self._uses, collapsed=collapsed)
+            found = self.noise.of(self._uses, shape)
             if self._of_delays is not None:
-                found = found | self._of_delays.of(self._uses, collapsed=collapsed)
-            self._errors[collapsed] = found
+                found = found | self._of_delays.of(self._uses, shape)
+            self._errors[shape] = found
         return found
+
+    def as_plain_aer(self, shots: int) -> How:
+        """Return how Aer itself would simulate, so that a seed gives its shots.
+
+        Beyond what it can simulate in any time the method is the fastest, as without a seed.
+        """
+        noisy = self.noise.has_quantum_errors
+        if self.width > MAX_STATEVECTOR_QUBITS:
+            method = self._method(shots, dense=False) if noisy else self._default
+            return How(method, Shape.PLAIN, False)
+        if not noisy:
+            return How(methods.AUTOMATIC, Shape.PLAIN, self.ends_in_one_state)
+        dense = self.ends_in_one_state and shots > 2**self.width
+        return How(methods.AUTOMATIC, Shape.SUPEROP if dense else Shape.PLAIN, dense)
+
+    def fastest(self, shots: int) -> How:
+        """Return how its shots are simulated in the least time."""
+        if not self.noise.has_quantum_errors:
+            wide = self.width > MAX_STATEVECTOR_QUBITS
+            method = self._default if wide else methods.AUTOMATIC
+            return How(method, Shape.PLAIN, self.ends_in_one_state)
+        method = self._method(shots, dense=self.ends_in_one_state)
+        if method == methods.DENSITY_MATRIX:
+            return How(method, Shape.SUPEROP, True)
+        few = self._noisy <= _MOST_GATES_FOR_KRAUS
+        if self.noise.needs_kraus:
+            return How(method, Shape.KRAUS if few else Shape.PLAIN, False)
+        if method == methods.STATEVECTOR and self.width <= MAX_STATEVECTOR_QUBITS:
+            # Aer may know a faster way where gates and noise are Clifford.
+            narrow = self.width <= _MOST_FOR_KRAUS and not _may_be_clifford(self.compiled)
+            return How(methods.AUTOMATIC, Shape.KRAUS if narrow and few else Shape.PLAIN, False)
+        return How(method, Shape.PLAIN, False)
+
+    @property
+    def _default(self) -> str:
+        return str(self.simulator.options.method)
+
+    def _method(self, shots: int, *, dense: bool) -> str:
+        cost = methods.Cost(self.width, len(self.compiled.data), self._noisy, dense)
+        return cost.method(shots, self._largest_bond)
+
+    def _largest_bond(self) -> int:
+        if self._bond is None:
+            # With a seed, shots may not depend on the values that came first.
+            values = [_ANY_ANGLE] * len(self.compiled.parameters)
+            self._bond = methods.largest_bond(_bound(self.compiled, values))
+        return self._bond
 
     def filled(self, rows: Sequence[Sequence[float]]) -> list[Any]:
         """Return the value of each blank in each run, as Aer's `run` would compute it."""
@@ -384,6 +426,42 @@ class _Native:
             return [[_PHASE, [float(self.compiled.global_phase)] * len(rows)]]
         binds = [dict(zip(self._parameters, row, strict=True)) for row in rows]
         return [[place, [value.of(each) for each in binds]] for place, value in self._blanks]
+
+
+_ANY_ANGLE = 1.0
+"""Stands for the values of parameters where only the entanglement matters."""
+
+_FREE = frozenset({"rz", "barrier"})
+"""Instructions that no noise follows on any device."""
+
+_MOST_FOR_KRAUS = 8
+"""On more qubits drawing one of an error's many circuits is faster than its Kraus operators."""
+
+_MOST_GATES_FOR_KRAUS = 1_000
+"""Aer keeps several copies of a circuit with all Kraus operators, 4 kB for a gate of two qubits."""
+
+_QUARTER = math.pi / 2
+_CLIFFORD = frozenset(
+    {"id", "x", "y", "z", "h", "s", "sdg", "sx", "sxdg", "cx", "cy", "cz", "swap"}
+)
+_ANGLES = 1e-6
+
+
+def _may_be_clifford(circuit: QuantumCircuit) -> bool:
+    """Whether a circuit has no gate that Aer's stabilizer method cannot simulate."""
+    return all(
+        instruction.name in _CLIFFORD
+        or not instruction.is_standard_gate()
+        or (instruction.name == "rz" and _is_quarter(instruction.params[0]))
+        for instruction in circuit.data
+    )
+
+
+def _is_quarter(angle: float | ParameterExpression) -> bool:
+    if isinstance(angle, ParameterExpression):
+        return False
+    turns = angle / _QUARTER
+    return bool(abs(turns - round(turns)) < _ANGLES)
 
 
 _PHASE = (int(AerConfig.GLOBAL_PHASE_POS), -1)

@@ -42,6 +42,9 @@ if TYPE_CHECKING:
     from qsession_widget.runtime.worker.limits import Limits
     from qsession_widget.runtime.worker.noise.given_noise import GivenNoise
 
+SMALL_DEVICE = 7
+"""With so many qubits, all circuits share the noise of the whole device, which is soon built."""
+
 NOT_A_GATE = frozenset({"barrier"})
 
 
@@ -166,7 +169,10 @@ class Caches:
     def simulator(
         self, name: str, active: frozenset[int], given: GivenNoise | None
     ) -> DeviceSimulator:
-        """Return a simulator with the noise of the active qubits, or with a given noise."""
+        """Return a simulator with the noise of the active qubits at least, or a given noise."""
+        target = self.target(name)
+        if target.num_qubits is not None and target.num_qubits <= SMALL_DEVICE:
+            active = frozenset(range(target.num_qubits))
 
         def make() -> tuple[DeviceSimulator, int]:
             ideal = self.recording(name).simulator

@@ -110,6 +110,8 @@ def run(
 def warm(backend: str) -> None:
     """Make the process ready for jobs on a device, its caches and Aer, by a job of one shot.
 
+    The noise of a small device is then whole; a large one's depends on the qubits of a circuit.
+
     Not for bare circuits: Qiskit imports all of its plugins for them, which takes more than a
     second, and a job that arrives meanwhile would have to wait for plugins that it may not need.
     """
@@ -118,6 +120,7 @@ def warm(backend: str) -> None:
     device = SimulatedDevice(backend, optimization_level=1)
     executable = device.executable(device.runnable(circuit))
     executable.execute([Run(0, ())], shots=1, seed=None, memory=True)
+    executable.simulator.noise.write()
 
 
 def _check_groups(options: Any) -> None:

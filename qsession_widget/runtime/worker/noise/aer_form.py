@@ -7,12 +7,13 @@ circuit first meets it, and a run is given those that its circuits meet.
 from __future__ import annotations
 
 import json
+from enum import Enum
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from qiskit.circuit.library.standard_gates import get_standard_gate_name_mapping
-from qiskit.quantum_info import Operator, Pauli, SuperOp
+from qiskit.quantum_info import Kraus, Operator, Pauli, SuperOp
 from qiskit_aer.noise import QuantumError, ReadoutError
 from qiskit_aer.noise.noise_model import AerJSONEncoder
 
@@ -34,6 +35,15 @@ Form = dict[str, Any]
 """What Aer's C++ code takes as an error, or as a whole noise model."""
 
 MEASURE = "measure"
+
+
+class Shape(Enum):
+    """What each error is given as; the map is the same."""
+
+    PLAIN = "as it is: with the same seed, the shots of Aer's own run"
+    SUPEROP = "one superoperator, which only density matrices take"
+    KRAUS = "one set of Kraus operators, which every other method but the stabilizer one takes"
+
 
 _ANYWHERE = frozenset({"id", "x", "y", "z", "h", "s", "sdg", "sx", "cx", "cz", "pauli", "reset"})
 """Instructions of errors that every method of Aer can simulate."""
@@ -70,23 +80,33 @@ class NoiseInAerForm:
         """Whether there are errors other than those of reading."""
         return bool(self._gates)
 
-    def of(self, uses: Iterable[Use], *, collapsed: bool) -> dict[Place, Form]:
+    @property
+    def needs_kraus(self) -> bool:
+        """Whether Aer writes every error as Kraus operators by itself, since one of them is."""
+        return any("kraus" in each.kinds for each in self._all_witnesses())
+
+    def of(self, uses: Iterable[Use], shape: Shape) -> dict[Place, Form]:
         """Return the errors that instructions meet, by their places: Aer adds up those of one.
 
         With the same seed plain errors give the same shots as the whole model does. For that, some
         that no instruction meets may be among them: Aer chooses its method by the kinds of errors
         in the model, whether or not the circuit meets them.
 
-        Collapsed errors are the same maps, but Aer reads and applies one operation instead of
-        dozens. Where it draws all shots from one density matrix, a seed gives the same ones.
+        Where Aer draws all shots from one density matrix, a seed gives the same ones whatever the
+        shape is.
 
         Args:
             uses: the instructions.
-            collapsed: whether each error is one superoperator.
+            shape: of each error.
         """
         met = list(self._met(uses))
         met += self._missing(met)
-        return {each.place: each.form(collapsed=collapsed) for each in met}
+        return {each.place: each.form(shape) for each in met}
+
+    def write(self) -> None:
+        """Write out all errors as density matrices take them, before a circuit asks for them."""
+        for each in (*self._quantum_errors(), *self._readout.values()):
+            each.form(Shape.SUPEROP)
 
     def _met(self, uses: Iterable[Use]) -> Iterator[_Error]:
         names: set[str] = set()
@@ -108,21 +128,21 @@ class NoiseInAerForm:
 
     def _missing(self, met: Sequence[_Error]) -> list[_Error]:
         """Return errors without which Aer would choose another method than with the whole model."""
-        if self._witnesses is None:
-            self._witnesses = self._found_witnesses()
         kinds = set().union(*(each.kinds for each in met))
-        found = [each for each in self._witnesses if not each.kinds <= kinds]
+        found = [each for each in self._all_witnesses() if not each.kinds <= kinds]
         if not found and self._gates and not any(each.operation for each in met):
             found = [min(self._quantum_errors(), key=lambda each: each.size)]
         return found
 
-    def _found_witnesses(self) -> list[_Error]:
+    def _all_witnesses(self) -> list[_Error]:
         """Return an error, a small one, of each kind of instruction that some method lacks."""
-        smallest: dict[str, _Error] = {}
-        for each in sorted(self._quantum_errors(), key=lambda each: each.size):
-            for kind in each.kinds:
-                smallest.setdefault(kind, each)
-        return list({id(each): each for each in smallest.values()}.values())
+        if self._witnesses is None:
+            smallest: dict[str, _Error] = {}
+            for each in sorted(self._quantum_errors(), key=lambda each: each.size):
+                for kind in each.kinds:
+                    smallest.setdefault(kind, each)
+            self._witnesses = list({id(each): each for each in smallest.values()}.values())
+        return self._witnesses
 
     def _quantum_errors(self) -> list[_Error]:
         return [each for places in self._gates.values() for each in places.values()]
@@ -141,7 +161,7 @@ class _Error:
         self.operation = operation
         self._qubits = qubits
         self.place: Place = (operation, qubits)
-        self._forms: dict[bool, Form] = {}
+        self._forms: dict[Shape, Form] = {}
         self._kinds: frozenset[str] | None = None
 
     @property
@@ -161,30 +181,38 @@ class _Error:
             )
         return self._kinds
 
-    def form(self, *, collapsed: bool) -> Form:
+    def form(self, shape: Shape) -> Form:
         """Return it as Aer's C++ code takes it; the result is shared and must not be changed."""
-        found = self._forms.get(collapsed)
+        found = self._forms.get(shape)
         if found is None:
-            found = self._collapsed() if collapsed else _plain(self._error)
+            plain = shape is Shape.PLAIN or self.operation is None
+            found = _plain(self._error) if plain else _collapsed(self._error, shape)
             if self.operation is not None:
                 found["operations"] = [self.operation]
             if self._qubits is not None:
                 found["gate_qubits"] = [list(self._qubits)]
-            self._forms[collapsed] = found
+            self._forms[shape] = found
         return found
-
-    def _collapsed(self) -> Form:
-        if self.operation is None:
-            return _plain(self._error)
-        matrix = superoperator(self._error)
-        qubits = list(range(_qubits_of(matrix)))
-        instruction = {"name": "superop", "qubits": qubits, "params": [matrix]}
-        return {"type": "qerror", "probabilities": [1.0], "instructions": [[instruction]]}
 
 
 def _plain(error: QuantumError | ReadoutError) -> Form:
     form: Form = json.loads(json.dumps(error.to_dict(), cls=AerJSONEncoder))
     return form
+
+
+def _collapsed(error: QuantumError, shape: Shape) -> Form:
+    matrix = superoperator(error)
+    params = [matrix] if shape is Shape.SUPEROP else _kraus(matrix)
+    qubits = list(range(error.num_qubits))
+    instruction = {"name": shape.name.lower(), "qubits": qubits, "params": params}
+    return {"type": "qerror", "probabilities": [1.0], "instructions": [[instruction]]}
+
+
+def _kraus(superoperator: Matrix) -> list[Matrix]:
+    found = Kraus(SuperOp(superoperator)).data
+    # Qiskit has another form for maps that are not completely positive, as rounding can make them.
+    left = found[0] if isinstance(found, tuple) else found
+    return [np.asarray(each) for each in left]
 
 
 def superoperator(error: QuantumError) -> Matrix:
@@ -235,7 +263,3 @@ def _embedded(kraus: Sequence[Matrix], qubits: tuple[int, ...], width: int) -> M
         Operator(np.eye(2**width)).compose(Operator(each), list(qubits)).data for each in kraus
     ]
     return np.asarray(sum(np.kron(each.conj(), each) for each in whole))
-
-
-def _qubits_of(matrix: Matrix) -> int:
-    return (len(matrix).bit_length() - 1) // 2

@@ -60,7 +60,7 @@ def test_every_qubit_is_read_as_recorded(name: str) -> None:
     # The simulator of a job has no other error on a measurement.
     qubit = max(errors, key=lambda each: abs(np.subtract(*np.diag(errors[each].probabilities))))
     model = SimulatedDevice(name, 1).simulator(observed=frozenset({qubit})).options.noise_model
-    assert model._local_readout_errors == {(qubit,): misread(record[qubit])}
+    assert model._local_readout_errors[qubit,] == misread(record[qubit])
     assert not [each for each in model._local_quantum_errors if "measure" in each]
 
 
