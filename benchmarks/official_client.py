@@ -43,10 +43,15 @@ JOB_SECONDS = (0.0, 0.15, 1.0)
 
 
 @contextmanager
-def runtime(*settings: str) -> Iterator[Path]:
-    """Run a runtime with settings of its own, and yield its folder."""
+def runtime(*settings: str, module: str = "qsession_widget.runtime") -> Iterator[Path]:
+    """Run a runtime with settings of its own, and yield its folder.
+
+    Args:
+        settings: arguments of its command line.
+        module: what runs it.
+    """
     with tempfile.TemporaryDirectory(prefix="qsession-benchmark-") as name:
-        command = [sys.executable, "-m", "qsession_widget.runtime", "--home", name, *settings]
+        command = [sys.executable, "-m", module, "--home", name, *settings]
         quiet = subprocess.DEVNULL
         process = subprocess.Popen(command, stdout=quiet, stderr=quiet)  # noqa: S603 - ours
         try:

@@ -1,7 +1,8 @@
 """Requests a second, and how long they take, as more and more clients ask at once.
 
 Reads are of one session; submissions are of small jobs, each with a key as our client sends it, and
-each on disk before it is answered. A client here is a connection that is kept open and asks again
+each on disk before it is answered; how many of them come of that is seen beside a runtime that
+answers them without storing them. A client here is a connection that is kept open and asks again
 as soon as it has its answer, so the load is as high as the runtime lets it be. All connections are
 driven by this one process, which shares the machine with the runtime. At last, one client reads
 while another one sends large jobs: the longest read shows how long they block other clients.
@@ -39,6 +40,8 @@ CLIENTS = (1, 10, 100)
 LARGE_MEGABYTES = (1, 8, 60)
 ENOUGH = 1_000_000
 """Pending jobs that the runtime takes: none of them ever ends."""
+TURNS = 4
+"""How often each of two runtimes has its turn."""
 OK = 200
 
 
@@ -153,6 +156,24 @@ class Server:
         )
 
 
+def compared(stored: Server, forgetful: Server, seconds: float) -> list[Load]:
+    """Send jobs by many clients to a runtime, and to one that does not store them, in turn."""
+    loads = [Load("stored", CLIENTS[-1]), Load("not stored", CLIENTS[-1])]
+    lasted = [0.0, 0.0]
+    for _ in range(TURNS):
+        for place, server in enumerate((stored, forgetful)):
+            asyncio.run(server.press(loads[place], server.submission, seconds))
+            lasted[place] += loads[place].seconds
+    for load, in_all in zip(loads, lasted, strict=True):
+        load.seconds = in_all
+    return loads
+
+
+def arguments_of(settings: dict[str, str]) -> list[str]:
+    """Return settings as arguments of a command line."""
+    return [part for each in settings.items() for part in each]
+
+
 def show(title: str, loads: list[Load]) -> None:
     """Print a table."""
     table = Table(title=title, title_justify="left")
@@ -197,7 +218,7 @@ def main() -> None:
         "--max-pending-jobs": str(ENOUGH),
         "--max-pending-jobs-in-total": str(ENOUGH),
     }
-    with runtime(*(part for each in settings.items() for part in each)) as home:
+    with runtime(*arguments_of(settings)) as home:
         server = Server(process.endpoint(start=False, folder=home))
         kinds = {"reads of a session": server.read, "durable submissions": server.submission}
         for what, ask in kinds.items():
@@ -213,6 +234,14 @@ def main() -> None:
             asyncio.run(server.hold_up(megabytes, beside[-1], seconds))
         show("reads beside large jobs", beside)
         figures["reads beside large jobs"] = [as_numbers(each) for each in beside]
+        # Both at the same time on the same machine, one after the other in short turns.
+        with runtime(*arguments_of(settings), module="benchmarks.unstored") as other:
+            forgetful = Server(process.endpoint(start=False, folder=other))
+            turns = compared(server, forgetful, seconds / TURNS)
+        show("submissions, in turn", turns)
+        ratio = turns[0].rate / turns[1].rate
+        print(f"Stored submissions are {ratio:.2f} times as many as those that are not stored.\n")
+        figures["submissions, in turn"] = [as_numbers(each) for each in turns]
     write(given.json, figures)
 
 

@@ -1,0 +1,29 @@
+"""`python -m benchmarks.unstored`: a runtime that answers new jobs without storing them.
+
+It is what `benchmarks.server` measures durable submissions against: all else about it is the same.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+
+from qsession_widget.runtime.command import main
+from qsession_widget.runtime.store.store import Store
+from qsession_widget.runtime.store.writes import AddJob, Write
+
+_write = Store.write
+
+
+def write(store: Store, change: Write) -> asyncio.Future[None]:
+    """Say at once that a new job is stored; store everything else."""
+    if not isinstance(change, AddJob):
+        return _write(store, change)
+    done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+    done.set_result(None)
+    return done
+
+
+if __name__ == "__main__":
+    Store.write = write  # type: ignore[assignment] # this process is for nothing else
+    sys.exit(main())
