@@ -397,11 +397,9 @@ async def test_many_changes_share_a_commit(tmp_path: Path) -> None:
         assert len(commits) == 1, "all changes of one turn of the loop"
 
 
-async def test_a_deferrable_change_shares_the_next_commit(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(store, "LINGER_SECONDS", 3_600.0)
-    monkeypatch.setattr(store, "INDEX_SECONDS", 3_600.0)
+@contextmanager
+def traced(folder: Path) -> Iterator[tuple[Store, list[str]]]:
+    """Open a store, and note each statement that its connections execute."""
     executed: list[str] = []
 
     def trace(connection: sqlite3.Connection, _record: object) -> None:
@@ -409,10 +407,35 @@ async def test_a_deferrable_change_shares_the_next_commit(
 
     event.listen(Engine, "connect", trace)
     try:
-        found = Store(tmp_path / "traced.db")
+        found = Store(folder / "runtime.db")
     finally:
         event.remove(Engine, "connect", trace)
     with closing(found):
+        yield found, executed
+
+
+@pytest.mark.parametrize("count", [1, 2, 3, 33, 100, 257])
+async def test_jobs_of_one_commit_are_added_by_a_few_statements(tmp_path: Path, count: int) -> None:
+    jobs = [a_job(f"j{number}", tags=(f"t{number}",)) for number in range(count)]
+    with traced(tmp_path) as (found, executed):
+        await found.write(new(a_job("first")))
+        executed.clear()
+        await asyncio.gather(*[found.write(new(each)) for each in jobs])
+        # A statement that fires a trigger is traced with each step of it.
+        statements = [text.split(" (")[0] for text in dict.fromkeys(executed)]
+        # One for each power of two, and one for each 32 jobs: SQLite bounds their values.
+        most = count.bit_length() + count // 32
+        assert 0 < statements.count("INSERT INTO jobs") <= most
+        assert 0 < statements.count("INSERT INTO payloads") <= most
+        assert [await found.job("o", each.id) for each in jobs] == jobs
+
+
+async def test_a_deferrable_change_shares_the_next_commit(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(store, "LINGER_SECONDS", 3_600.0)
+    monkeypatch.setattr(store, "INDEX_SECONDS", 3_600.0)
+    with traced(tmp_path) as (found, executed):
         job = a_job()
         await found.write(new(job))
         executed.clear()

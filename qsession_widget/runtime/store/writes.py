@@ -12,7 +12,7 @@ from sqlalchemy.exc import DBAPIError
 
 from qsession_widget.runtime.pieces import LongText
 from qsession_widget.runtime.store import listing, schema
-from qsession_widget.runtime.store.statements import PreparedStatement, driver
+from qsession_widget.runtime.store.statements import PreparedInsert, PreparedStatement, driver
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -270,18 +270,18 @@ def _changing(table: Table) -> list[str]:
     return [column.key for column in table.c if column.key not in _FIXED]
 
 
-_ADD_SESSION = PreparedStatement(insert(schema.sessions))
-_ADD_JOB = PreparedStatement(
+_ADD_SESSION = PreparedInsert(insert(schema.sessions))
+_ADD_JOB = PreparedInsert(
     insert(schema.jobs), [each.name for each in schema.jobs.c if each is not schema.jobs.c.pruned]
 )
-_ADD_PAYLOAD = PreparedStatement(insert(schema.payloads))
-_ADD_RESULT = PreparedStatement(insert(schema.results))
+_ADD_PAYLOAD = PreparedInsert(insert(schema.payloads))
+_ADD_RESULT = PreparedInsert(insert(schema.results))
 _ADD_TEXT = PreparedStatement(
     # With each of its pieces.
     insert(schema.long_texts).prefix_with("OR IGNORE"),
     ("key", "size", "digest", "dropped"),
 )
-_ADD_PIECE = PreparedStatement(insert(schema.pieces))
+_ADD_PIECE = PreparedInsert(insert(schema.pieces))
 _OWN_TEXT = PreparedStatement(
     update(schema.long_texts).where(_by(schema.long_texts, "key")), ("job_id", "kind", "which")
 )
@@ -296,7 +296,7 @@ _DROP_OF_JOB = PreparedStatement(
     .where(schema.long_texts.c.kind == bindparam("of_kind"))
     .values(dropped=literal_column("1"))
 )
-_ADD_USER = PreparedStatement(insert(schema.users))
+_ADD_USER = PreparedInsert(insert(schema.users))
 _CHANGE_SESSION = _change(schema.sessions, _changing(schema.sessions))
 _CHANGE_JOB = _change(schema.jobs, _changing(schema.jobs))
 _TAG_JOB = _change(schema.jobs, ("tags", "revision"))
@@ -307,7 +307,7 @@ _PRUNE_JOB = PreparedStatement(
 )
 _DELETE_JOB = PreparedStatement(delete(schema.jobs).where(_by(schema.jobs, "id")))
 _DELETE_USER = PreparedStatement(delete(schema.users).where(_by(schema.users, "name")))
-_SET_CLOCK = PreparedStatement(insert(schema.clock).prefix_with("OR REPLACE"))
+_SET_CLOCK = PreparedInsert(insert(schema.clock).prefix_with("OR REPLACE"))
 
 
 def apply(connection: Connection, changes: Iterable[Write]) -> bool:
