@@ -140,9 +140,7 @@ def of_official(official: Any, instance: str | None = None) -> tuple[Account, Tr
     """
     try:
         # Only its private clients know the servers that resolvers and variables led them to.
-        from qsession_widget.transport.ibm_redirect import (  # noqa: PLC0415 - requests is 50 ms
-            LocalAuth,
-        )
+        from qsession_widget.transport.ibm_redirect import LocalAuth
 
         client = official._get_api_client(instance)._session  # noqa: SLF001 - nothing public does
         if isinstance(client.auth, LocalAuth):

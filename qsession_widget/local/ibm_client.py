@@ -141,7 +141,7 @@ class Connection:
         """
         from qiskit_ibm_runtime import QiskitRuntimeService
 
-        from qsession_widget.transport.ibm_redirect import Way  # noqa: PLC0415 - as above
+        from qsession_widget.transport.ibm_redirect import Way
 
         way = Way(self.runtime, self.find)
         service = QiskitRuntimeService.__new__(QiskitRuntimeService)
@@ -159,7 +159,7 @@ def _led(way: Way) -> Iterator[None]:
     """Redirect clients with a runtime's token to that runtime; others stay unchanged."""
     from qiskit_ibm_runtime import qiskit_runtime_service as module
 
-    from qsession_widget.transport.ibm_redirect import lead  # noqa: PLC0415 - as above
+    from qsession_widget.transport.ibm_redirect import lead
 
     def made(parameters: Any) -> Any:
         client = genuine(parameters)

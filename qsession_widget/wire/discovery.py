@@ -27,7 +27,7 @@ def home() -> Path:
     """
     named = os.environ.get(HOME_VARIABLE)
     if not named:
-        import platformdirs  # noqa: PLC0415 - not needed where the variable is set
+        import platformdirs
 
         return platformdirs.user_data_path("qsession-widget")
     path = Path(named)

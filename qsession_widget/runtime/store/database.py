@@ -61,9 +61,9 @@ def migrate(engine: Engine) -> None:
         if _is_migrated(connection):
             return
     # Alembic takes as long to import as the rest of the store, and most starts do not need it.
-    from alembic import command  # noqa: PLC0415
-    from alembic.config import Config  # noqa: PLC0415
-    from alembic.util.exc import CommandError  # noqa: PLC0415
+    from alembic import command
+    from alembic.config import Config
+    from alembic.util.exc import CommandError
 
     config = Config()
     config.set_main_option("script_location", str(_MIGRATIONS))
