@@ -107,7 +107,7 @@ class RequestsConnections:
             )
         except requests.RequestException as error:
             raise _ours(error) from error
-        _check_whole(response)
+        _check_complete(response)
         return Answer(
             response.status_code,
             response.headers,
@@ -126,7 +126,7 @@ def _parts(response: requests.Response) -> Iterator[bytes]:
         raise _ours(error) from error
 
 
-def _check_whole(response: requests.Response) -> None:
+def _check_complete(response: requests.Response) -> None:
     """Refuse a response that broke off in its headers: it looks like one with an empty body."""
     lengths = {"Content-Length", "Transfer-Encoding"}
     if (

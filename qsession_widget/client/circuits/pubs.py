@@ -30,7 +30,7 @@ _Pub = TypeVar("_Pub", SamplerPub, EstimatorPub)
 _PAULIS = (SparseObservable.BitTerm.X, SparseObservable.BitTerm.Y, SparseObservable.BitTerm.Z)
 _MOST_PROJECTORS = 12
 
-_whole = validation.whole(1)
+_count = validation.whole(1)
 _positive = validation.number(0, above=True)
 
 
@@ -44,7 +44,7 @@ def sampler_pubs(pubs: object, shots: object = None) -> list[SamplerPub]:
     Raises:
         InvalidInputError: for a pub that cannot run; the message says which.
     """
-    given = None if shots is None else _whole("shots", shots)
+    given = None if shots is None else _count("shots", shots)
     return list(_each(pubs, lambda pub: _sampler_pub(pub, given)))
 
 
@@ -102,7 +102,7 @@ def _sampler_pub(pub: Any, shots: int | None) -> SamplerPub:
     if not isinstance(pub, SamplerPub):
         parts = _parts(pub, "(circuit, parameter values, shots)", 1, 3)
         if parts[2] is not None:
-            parts[2] = _whole("shots", parts[2])
+            parts[2] = _count("shots", parts[2])
         _check_names(parts[0], parts[1])
         pub = parts
     found = SamplerPub.coerce(tuple(pub) if isinstance(pub, list) else pub, shots)

@@ -41,7 +41,7 @@ _readers = ThreadPoolExecutor(2, "job-reader")
 async def body(request: Request, limit: int) -> dict[str, Any]:
     """Parse a request's body, which must be a JSON object."""
     try:
-        return job_body_reader.decode(await _whole(request, limit), dict[str, Any])
+        return job_body_reader.decode(await _read_body(request, limit), dict[str, Any])
     except job_body_reader.RefusedError as error:
         raise errors.bad_request(error.message, error.solution) from error
 
@@ -73,7 +73,7 @@ async def job_body(
         limits: of the runtime.
         room: is entered before more of a large body is kept.
     """
-    raw = await _whole(request, limits.max_body_bytes, room)
+    raw = await _read_body(request, limits.max_body_bytes, room)
     try:
         if len(raw) > ELSEWHERE_BYTES:
             found, params = await asyncio.get_running_loop().run_in_executor(
@@ -101,7 +101,7 @@ def _params(raw: bytearray, found: Body) -> str | Content:
     return Content(cut, pieces.digest(cut))
 
 
-async def _whole(request: Request, limit: int, room: Room | None = None) -> bytearray:
+async def _read_body(request: Request, limit: int, room: Room | None = None) -> bytearray:
     raw = bytearray()
     async for chunk in request.stream():
         if room is not None and len(raw) <= LARGE_BYTES < len(raw) + len(chunk):
