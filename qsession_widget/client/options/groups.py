@@ -264,7 +264,7 @@ class SimulatorOptions(CheckedOptions):
             backend: the backend.
 
         Raises:
-            InvalidInputError: if it is no backend.
+            InvalidInputError: if it is not a backend.
         """
         from qiskit.providers import BackendV2  # noqa: PLC0415 - these options need no Qiskit
         from qiskit_aer.noise import NoiseModel  # noqa: PLC0415 - as above

@@ -47,7 +47,7 @@ def load(name: str, package: str = PACKAGE) -> Any:
     try:
         return import_module(name)
     except ImportError:
-        # A part of another release may need the whole of it first.
+        # A part of another release may need the whole package first.
         for each in [*sys.modules]:
             if each == package or each.startswith(f"{package}."):
                 del sys.modules[each]

@@ -2,7 +2,7 @@
 
 Qiskit loads every installed plugin before it transpiles its first circuit, whether it uses it or
 not. Those of qiskit-ibm-runtime import all of that package, which takes more than a second and 150
-MB in each worker. No job can name a plugin, so that none but Qiskit's own is ever used.
+MB in each worker. No job can name a plugin, so only Qiskit's own are ever used.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ _GROUPS = (
 
 
 def use_only_qiskits_own() -> None:
-    """Have Qiskit find no plugins in this process but those that it has itself."""
+    """Hide all transpiler plugins except Qiskit's own from this process."""
     # Imported here because the server imports the worker's loop, and must not import Qiskit.
     from stevedore import ExtensionManager  # noqa: PLC0415
 

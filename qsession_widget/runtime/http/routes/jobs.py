@@ -57,7 +57,7 @@ class JobRoutes:
 
     Attributes:
         removed: is told of jobs that are deleted.
-        acts: answers to acts that a client may ask for again.
+        acts: answers to actions that a client may request again.
         large: sends payloads that are large.
         polls: decides which quick polls are held.
         large_bodies: where a user's large jobs find room while they are received.

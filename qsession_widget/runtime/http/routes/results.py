@@ -176,7 +176,7 @@ class ResultRoutes:
         await self._spend(job_id)
 
     async def _spend(self, job_id: str) -> None:
-        # In turn with those who ask: a result that was read before it went is not given after it.
+        # In turn with requests: a result that was read before its deletion is not returned later.
         async with self.taking:
             if job_id in self.given:
                 # Forgotten only once the deletion is on disk: no other request may have it before.

@@ -33,7 +33,7 @@ class SessionRoutes:
     """The endpoints below `/sessions`.
 
     Attributes:
-        acts: answers to acts that a client may ask for again.
+        acts: answers to actions that a client may request again.
     """
 
     settings: Settings

@@ -71,7 +71,7 @@ class StatusRoutes:
         )
 
     def _workers(self, owner: str | None) -> list[dict[str, Any]]:
-        """Describe the workers; jobs are named to their owner only. None sees all."""
+        """Describe the workers. Jobs are named to their owner only; None stands for all owners."""
         found = []
         for place in self.coordinator.workers():
             job = self.coordinator.job(place.job_id or "")

@@ -38,7 +38,7 @@ class UserRoutes:
     """The endpoints below `/qsession/users`, for the administrator only.
 
     Attributes:
-        acts: answers to acts that a client may ask for again.
+        acts: answers to actions that a client may request again.
         changing: is held while a user is added or removed.
     """
 

@@ -55,7 +55,7 @@ def of_options(options: Mapping[str, Any]) -> int | None:
     """Return the seed that a primitive's options ask for; None for no seed.
 
     Raises:
-        RejectedError: for a value that is no seed.
+        RejectedError: for a value that is not a seed.
     """
     of_simulator = (options.get("simulator") or {}).get("seed_simulator")
     found = checked("simulator.seed_simulator", of_simulator)
@@ -71,7 +71,7 @@ def checked(name: str, seed: Any) -> int | None:
         seed: its value.
 
     Raises:
-        RejectedError: for a value that is no seed.
+        RejectedError: for a value that is not a seed.
     """
     if seed is None:
         return None

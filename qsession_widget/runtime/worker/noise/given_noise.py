@@ -41,7 +41,7 @@ def read(value: Any) -> GivenNoise | None:
     """Parse the option as it is on the wire; None if there is none.
 
     Raises:
-        InvalidInputError: for a value that is no noise model.
+        InvalidInputError: for a value that is not a noise model.
     """
     if value is None:
         return None
