@@ -112,8 +112,8 @@ def warm(backend: str) -> None:
 
     The noise of a small device is then whole; a large one's depends on the qubits of a circuit.
 
-    Not for bare circuits: Qiskit imports all of its plugins for them, which takes more than a
-    second, and a job that arrives meanwhile would have to wait for plugins that it may not need.
+    Not for bare circuits: a job that arrives meanwhile would have to wait for a pass manager that
+    it may not need.
     """
     circuit = QuantumCircuit(1, 1)
     circuit.measure(0, 0)
