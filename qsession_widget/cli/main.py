@@ -354,10 +354,19 @@ def _user(options: argparse.Namespace) -> int:
     match options.action:
         case "add":
             token = runtime.add_user(options.name)
+            encrypted = runtime.url.startswith("https:")
+            verify = ', verify="certificate.pem"' if encrypted else ""
             sys.stdout.write(
-                f"{token}\n\nThis is the token of {options.name}, shown only once. Use it in\n"
-                f'QiskitRuntimeService(channel="local", url="{runtime.url}", token="...")\n'
+                f"{token}\n\nThis is the token of {options.name}, shown only once. "
+                "They join with\n\n"
+                "from qsession_widget import QiskitRuntimeService\n"
+                f'service = QiskitRuntimeService("local", "{token}", "{runtime.url}"{verify})\n'
             )
+            if encrypted:
+                sys.stdout.write(
+                    "\nverify= is a copy of the certificate that was given to `qsession serve`; "
+                    "leave it out if an authority that they trust has signed it.\n"
+                )
         case "remove":
             runtime.remove_user(options.name)
             sys.stdout.write(f"Removed {options.name}.\n")

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Generic, TypeAlias, TypeVar
 from qsession_widget.client.jobs.job import RuntimeJob
 from qsession_widget.client.protocols import Service
 from qsession_widget.client.session_info import SessionSummary
+from qsession_widget.client.tables import JobTable, SessionTable
 from qsession_widget.support import validation
 from qsession_widget.support.validation import given
 from qsession_widget.wire.documents import required
@@ -45,7 +46,7 @@ class Listings(Generic[_S]):
 
     def jobs(
         self, query: Query, limit: int | None, skip: int, *, descending: bool, instance: str | None
-    ) -> list[RuntimeJob]:
+    ) -> JobTable:
         """List jobs as `QiskitRuntimeService.jobs` does.
 
         Args:
@@ -55,7 +56,7 @@ class Listings(Generic[_S]):
             descending: whether the newest come first.
             instance: CRN or name of the instance; None is every instance in use.
         """
-        return self._instances.merged(
+        found = self._instances.merged(
             lambda service, most, first: _list_jobs(service, query, most, first),
             lambda job: job.creation_date,
             given(_count, "limit", limit),
@@ -63,10 +64,9 @@ class Listings(Generic[_S]):
             descending=descending,
             instance=instance,
         )
+        return JobTable(found)
 
-    def sessions(
-        self, query: Query, limit: int | None, *, instance: str | None
-    ) -> list[SessionSummary]:
+    def sessions(self, query: Query, limit: int | None, *, instance: str | None) -> SessionTable:
         """List sessions as `QiskitRuntimeService.sessions` does.
 
         Args:
@@ -74,12 +74,13 @@ class Listings(Generic[_S]):
             limit: how many at most; None is all.
             instance: CRN or name of the instance; None is every instance in use.
         """
-        return self._instances.merged(
+        found = self._instances.merged(
             lambda service, most, _: _list_sessions(service, query, most),
             lambda each: each.created_at or _LONG_AGO,
             given(_count, "limit", limit),
             instance=instance,
         )
+        return SessionTable(found)
 
 
 def job_query(

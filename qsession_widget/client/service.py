@@ -53,7 +53,7 @@ if TYPE_CHECKING:
     from qsession_widget.client.instances import InstanceDetails
     from qsession_widget.client.jobs.result_decoder import ResultDecoder
     from qsession_widget.client.protocols import Service
-    from qsession_widget.client.session_info import SessionSummary
+    from qsession_widget.client.tables import JobTable, SessionTable
     from qsession_widget.transport.accounts import ActiveAccount, Proxies
     from qsession_widget.transport.http import Transport
     from qsession_widget.transport.ibm_cloud import Instance
@@ -534,8 +534,8 @@ class QiskitRuntimeService(Closing, Shared):
         created_before: datetime | None = None,
         descending: bool = True,
         include_mocks: bool = False,
-    ) -> list[RuntimeJob]:
-        """List jobs, the newest first, each once.
+    ) -> JobTable:
+        """List jobs, the newest first, each once; displayed, the list is a table.
 
         Args:
             limit: how many at most; None is all.
@@ -579,8 +579,10 @@ class QiskitRuntimeService(Closing, Shared):
         created_after: datetime | None = None,
         created_before: datetime | None = None,
         instance: str | None = None,
-    ) -> list[SessionSummary]:
+    ) -> SessionTable:
         """List sessions and batches, the newest first, each once (GET /workloads).
+
+        Displayed, the list is a table.
 
         It finds sessions that were left open, too: `Session.from_id(found.id).close()` ends one.
 

@@ -8,7 +8,14 @@ from typing import TYPE_CHECKING, Any, TypedDict, cast
 
 from msgspec import to_builtins
 
-from qsession_widget.wire.documents import UsageDocument, WorkloadDocument, known, read
+from qsession_widget.wire.documents import (
+    UsageDocument,
+    WorkloadDocument,
+    WorkloadExtrasDocument,
+    known,
+    read,
+)
+from qsession_widget.wire.state_words import state_word
 from qsession_widget.wire.states import Mode
 
 if TYPE_CHECKING:
@@ -102,6 +109,8 @@ class SessionSummary:
         ended_at: when it ended, in UTC; None until then.
         usage_seconds: its usage so far, in seconds; None if the service does not say.
         tags: its tags.
+        name: its name, where the service keeps one.
+        state: the word for its state that panels show; None if the service does not say.
     """
 
     id: str
@@ -113,6 +122,8 @@ class SessionSummary:
     ended_at: datetime | None
     usage_seconds: float | None
     tags: tuple[str, ...] = ()
+    name: str | None = None
+    state: str | None = None
 
     @classmethod
     def from_json(cls, found: Mapping[str, Any]) -> SessionSummary:
@@ -126,8 +137,19 @@ class SessionSummary:
     @classmethod
     def of(cls, document: WorkloadDocument) -> SessionSummary:
         """Return the summary of an entry of GET /workloads."""
+        extras = document.qsession or WorkloadExtrasDocument()
+        state = known(extras.state)
         return cls(
             id=document.id,
+            name=known(extras.name),
+            state=None
+            if state is None
+            else state_word(
+                state,
+                accepting_jobs=known(document.accepting_jobs),
+                mode=document.mode or None,
+                busy=not extras.idle,
+            ),
             mode=Mode.BATCH.value if document.mode == Mode.BATCH else Mode.DEDICATED.value,
             backend_name=document.backend or None,
             status=document.status or "",

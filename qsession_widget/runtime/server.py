@@ -40,6 +40,8 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 LOOPBACK = "127.0.0.1"
+_ELSEWHERE = "192.0.2.1"
+"""An address of documentation (RFC 5737), which no machine has."""
 KEEP_ALIVE_SECONDS = 120
 """Longer than the pool of a client keeps an idle connection."""
 
@@ -276,6 +278,8 @@ def _config(app: Any, connections: ConnectionPool, **more: Any) -> uvicorn.Confi
         http=cast("type[asyncio.Protocol]", partial(GuardedProtocol, connections)),
         log_config=None,
         access_log=False,
+        # Our own lines say when it serves and when it has ended.
+        log_level="warning",
         # The headers of proxies are not trusted.
         proxy_headers=False,
         ws="none",
@@ -317,7 +321,7 @@ class _Outer:
         except (OSError, OverflowError) as error:
             raise StartError(f"cannot serve at {host} port {settings.port}: {error}") from error
         address, port = listener.getsockname()[:2]
-        name = socket.gethostname() if ip_address(address).is_unspecified else host
+        name = _name_elsewhere() if ip_address(address).is_unspecified else host
         scheme = "http" if certificate is None else "https"
         url = f"{scheme}://{f'[{name}]' if ':' in name else name}:{port}"
         return cls(listener, url, certificate, key)
@@ -339,6 +343,23 @@ class _Outer:
                 "--tls-cert and --tls-key",
                 self.url,
             )
+
+
+def _name_elsewhere() -> str:
+    """Return the name, or else the address, by which other machines reach this one.
+
+    A name without a domain is known to this machine alone, or stands for its loopback address.
+    """
+    name = socket.getfqdn()
+    if "." in name and not name.startswith("localhost"):
+        return name
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+        try:
+            # Nothing is sent: it only chooses the interface that leads to other machines.
+            probe.connect((_ELSEWHERE, 9))
+            return str(probe.getsockname()[0])
+        except OSError:
+            return socket.gethostname()
 
 
 def _listen(port: int, previous: Discovery | None) -> socket.socket:

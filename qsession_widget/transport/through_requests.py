@@ -142,8 +142,14 @@ def _ours(error: requests.RequestException) -> BrokenError | UnsendableError:
     """Return our error for one of requests, without names and passwords of proxies."""
     if not isinstance(error, _BROKEN):
         return UnsendableError(without_credentials(str(error)))
+    text = _innermost(error)
+    if "CERTIFICATE_VERIFY_FAILED" in text:
+        text += (
+            "; if the server has a certificate of its own, give its file: "
+            'verify="certificate.pem", as QiskitRuntimeService takes it'
+        )
     return BrokenError(
-        _innermost(error),
+        text,
         never_sent=never_sent(error),
         hopeless=isinstance(error, requests.exceptions.SSLError),
     )

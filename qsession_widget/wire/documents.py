@@ -287,10 +287,22 @@ class JobMetricsDocument(Document):
     position_in_queue: Maybe[Count | None] = UNSET
 
 
+class WorkloadExtrasDocument(Document):
+    """The local runtime's additions to a session or batch in a list.
+
+    Attributes:
+        idle: whether nothing of it is queued or runs.
+    """
+
+    name: Maybe[str | None] = UNSET
+    state: Maybe[SessionStateName] = UNSET
+    idle: Maybe[bool] = UNSET
+
+
 class WorkloadDocument(Document):
     """A session, a batch or a job outside of both, as GET /workloads lists it."""
 
-    sometimes: ClassVar[frozenset[str]] = frozenset({"accepting_jobs"})
+    sometimes: ClassVar[frozenset[str]] = frozenset({"accepting_jobs", "qsession"})
 
     id: str
     mode: Maybe[Annotated[str, _one_of(WORKLOAD_MODES)]] = UNSET
@@ -304,6 +316,7 @@ class WorkloadDocument(Document):
     tags: Maybe[list[str]] = UNSET
     usage: Maybe[UsageDocument] = UNSET
     accepting_jobs: Maybe[bool] = UNSET
+    qsession: Maybe[WorkloadExtrasDocument] = UNSET
 
 
 class WorkloadsDocument(Document):

@@ -158,9 +158,11 @@ def test_devices_of_every_instance_are_found_where_none_is_named(front: tuple[Fr
         assert service.backend("fake_manila", "paid").service.active_instance() == crn("paid")
         assert [each.name for each in service.backends(instance="free")] == ["fake_manila"]
         assert service.least_busy(min_num_qubits=100).name == "fake_torino"
-        with pytest.raises(BackendNotFoundError, match="there are fake_torino, fake_manila"):
+        with pytest.raises(
+            BackendNotFoundError, match=r"mean 'fake_torino'\? There are fake_manila, fake_torino"
+        ):
             service.backend("fake_torrino")
-        with pytest.raises(BackendNotFoundError, match=r"there are fake_manila$"):
+        with pytest.raises(BackendNotFoundError, match=r"There are fake_manila$"):
             service.backend("fake_torino", instance=crn("free"))
         with pytest.raises(InvalidInputError, match=r"instance='mine'.*free \(open\)"):
             service.backends(instance="mine")

@@ -187,7 +187,7 @@ def test_the_backend_is_chosen_where_none_is_named() -> None:
         (
             {"backend": "fake_manilla"},
             BackendNotFoundError,
-            "'fake_manilla'; there are fake_manila,",
+            r"no backend 'fake_manilla'\. Did you mean 'fake_manila'\? There are aer_sim",
         ),
         ({"max_time": "soon"}, InvalidInputError, "max_time='soon'"),
         ({"max_time": "10m10m"}, InvalidInputError, "max_time='10m10m'"),

@@ -96,6 +96,10 @@ class Wanted:
             )
 
 
+_ALIKE = 0.6
+"""How alike a name has to be for "did you mean": as difflib's own default."""
+
+
 class BackendSearch(Generic[_S]):
     """Searches the backends of every instance in use; of one that several have, the first's.
 
@@ -150,12 +154,12 @@ class BackendSearch(Generic[_S]):
                 lambda service: self._backend(service, name, use_fractional_gates), instance
             )
         except NotFoundError as error:
-            names = sorted(
-                (entry["name"] for _, entry in self._entries(instance)),
-                key=lambda other: (-_likeness(name, other), other),
-            )
+            names = sorted(entry["name"] for _, entry in self._entries(instance))
+            closest = max(names, key=lambda other: _likeness(name, other), default=None)
+            like = closest is not None and _likeness(name, closest) >= _ALIKE
+            meant = f" Did you mean {closest!r}?" if like else ""
             raise BackendNotFoundError(
-                f"no backend {name!r}; there are {', '.join(names) or 'none'}"
+                f"no backend {name!r}.{meant} There are {', '.join(names) or 'none'}"
             ) from error
         if use_fractional_gates and not found.fractional_gates:
             raise InvalidInputError(f"use_fractional_gates=True: {name} has no such gates")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -60,6 +61,8 @@ def migrate(engine: Engine) -> None:
     with engine.connect() as connection:
         if _is_migrated(connection):
             return
+    # It logs each of its plugins and steps, which are not for people who start a runtime.
+    logging.getLogger("alembic").setLevel(logging.WARNING)
     # Alembic takes as long to import as the rest of the store, and most starts do not need it.
     from alembic import command
     from alembic.config import Config

@@ -56,6 +56,7 @@ class Workload:
         mode: that of the session, or `JOB`.
         seconds: of usage.
         accepting_jobs: None for a job.
+        session: the session itself; None for a job.
     """
 
     id: str
@@ -68,6 +69,7 @@ class Workload:
     seconds: float
     tags: tuple[str, ...] = ()
     accepting_jobs: bool | None = None
+    session: Session | None = None
 
     @classmethod
     def of_session(cls, session: Session) -> Workload:
@@ -88,6 +90,7 @@ class Workload:
             reason=session.state_reason,
             seconds=session.used_seconds,
             accepting_jobs=session.accepting_jobs,
+            session=session,
         )
 
     @classmethod

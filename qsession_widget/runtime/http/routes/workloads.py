@@ -18,6 +18,7 @@ from qsession_widget.wire.documents import (
     WORKLOAD_MODES,
     WORKLOAD_STATUSES,
     WorkloadDocument,
+    WorkloadExtrasDocument,
     WorkloadsDocument,
 )
 from qsession_widget.wire.fields import API_VERSION, INSTANCE_CRN, OLDEST_API_VERSION
@@ -140,6 +141,13 @@ def _document(row: workloads.Workload, owner: str) -> WorkloadDocument:
         tags=list(row.tags),
         usage=serializers.usage_document(row.seconds, ended=row.ended_at is not None),
         accepting_jobs=UNSET if row.accepting_jobs is None else row.accepting_jobs,
+        qsession=UNSET
+        if row.session is None
+        else WorkloadExtrasDocument(
+            name=row.session.name or None,
+            state=row.session.state,
+            idle=row.session.idle_since is not None,
+        ),
     )
 
 
