@@ -226,6 +226,18 @@ export interface Peek {
   /** What is left out, and why. */
   notes?: readonly string[];
   results?: readonly Result[];
+  /** Of the first pub; null if it is large or not known. */
+  circuit?: Circuit | null;
+}
+
+export interface Circuit {
+  name: string;
+  qubits: number;
+  depth: number;
+  /** How many gates act on two qubits or more. */
+  two_qubit: number;
+  /** As text; null if it is large. */
+  drawing: string | null;
 }
 
 export interface Result {

@@ -5,7 +5,13 @@ import "../gallery/gallery.css";
 import { draw } from "./draw";
 import { peek, STATES } from "./fixtures";
 
-const THEMES = ["light", "dark"] as const;
+const THEMES = ["light", "dark", "contrast"] as const;
+
+function use(theme: (typeof THEMES)[number]): void {
+  const { dataset } = document.documentElement;
+  dataset.jpThemeLight = String(theme === "light");
+  dataset.jpThemeName = theme === "contrast" ? "JupyterLab Dark High Contrast" : "";
+}
 
 /** Violations of WCAG 2.2 AA that axe finds, as text with their places. */
 async function violations(element: HTMLElement): Promise<string[]> {
@@ -21,7 +27,7 @@ test.each(
   Object.keys(STATES).flatMap((name) => THEMES.map((theme) => [name, theme] as const)),
 )("the state %s in %s is accessible", async (name, theme) => {
   document.documentElement.lang = "en";
-  document.documentElement.dataset.jpThemeLight = String(theme === "light");
+  use(theme);
   const { element } = draw(STATES[name]?.() ?? {});
   expect(await violations(element)).toEqual([]);
 });
@@ -29,7 +35,7 @@ test.each(
 test.each(
   THEMES,
 )("an opened row, its question and the menu in %s are accessible", async (theme) => {
-  document.documentElement.dataset.jpThemeLight = String(theme === "light");
+  use(theme);
   const { model, element } = draw(STATES.live?.() ?? {});
   await page.getByRole("button", { name: /r0c3$/ }).click();
   await expect.poll(() => model.sent).toHaveLength(1);
@@ -46,7 +52,7 @@ test.each(
     THEMES.map((theme) => [name, theme] as const),
   ),
 )("the other tabs of %s in %s are accessible", async (name, theme) => {
-  document.documentElement.dataset.jpThemeLight = String(theme === "light");
+  use(theme);
   const { element } = draw(STATES[name]?.() ?? {});
   await page.getByTestId("qsw-tab-timeline").click();
   await expect.element(page.getByRole("slider")).toBeVisible();

@@ -235,6 +235,21 @@ export function peek(changes: Partial<Peek> = {}): { peek: Peek } {
         ["default_shots", "4096"],
         ["dynamical_decoupling.enable", "False"],
       ],
+      circuit: {
+        name: "bell",
+        qubits: 2,
+        depth: 3,
+        two_qubit: 1,
+        drawing: [
+          "        ┌───┐      ░ ┌─┐   ",
+          "   q_0: ┤ H ├──■───░─┤M├───",
+          "        └───┘┌─┴─┐ ░ └╥┘┌─┐",
+          "   q_1: ─────┤ X ├─░──╫─┤M├",
+          "             └───┘ ░  ║ └╥┘",
+          "meas: 2/══════════════╩══╩═",
+          "                      0  1 ",
+        ].join("\n"),
+      },
       results: [
         {
           pub: 0,

@@ -56,7 +56,7 @@ describe("a live session", () => {
       .toHaveTextContent(/^7:51:\d\d of 8 h left$/);
     await expect
       .element(page.getByTestId("qsw-progress"))
-      .toHaveTextContent("2 done1 running2 queued1 failed · 1 cancelled");
+      .toHaveTextContent("done 2running 1queued 21 failed · 1 cancelled");
     await expect.element(close).toBeEnabled();
     expect(element.querySelectorAll(".qsw-main button")).toHaveLength(1);
   });
@@ -102,7 +102,7 @@ describe("a live session", () => {
     observer.observe(announcer ?? element, { childList: true, characterData: true, subtree: true });
     model.beat();
     model.receive(jobTraits(MIXED.slice(0, 3)));
-    await expect.element(page.getByTestId("qsw-progress")).toHaveTextContent("2 done0 running");
+    await expect.element(page.getByTestId("qsw-progress")).toHaveTextContent("done 2running 0");
     expect(changes).toEqual([]);
     model.receive({ head: head({ status: DRAINING, accepting_jobs: false }) });
     await expect.poll(() => changes).toEqual(["Closing"]);

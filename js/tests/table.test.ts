@@ -134,6 +134,11 @@ describe("the table", () => {
     await expect.element(detail).toHaveTextContent(/Pub 0: meas, 4,096 shots.*002014.*111930/);
     await expect.element(detail).toHaveTextContent("evs[0]-1.8573 ± 0.0200");
     await expect.element(detail).toHaveTextContent("evs[2]–");
+    await expect
+      .element(detail)
+      .toHaveTextContent("Circuit: bell, 2 qubits, depth 3, 1 two-qubit gate");
+    expect(detail.element().querySelector("pre")?.textContent).toContain("┤ H ├");
+    await expect.element(detail).toHaveTextContent(/^queued2.5 sran1 min 15 sdone\d/);
     await expect.element(detail).toHaveTextContent("and 3 more");
     await expect.element(detail).toHaveTextContent("default_shots4096");
     await expect.element(detail).toHaveTextContent(peek().peek.code ?? "");

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
     from datetime import datetime
 
+    from qsession_widget.client.jobs.result_summary import Summaries
     from qsession_widget.client.session_info import SessionSummary
     from qsession_widget.transport.rest import RuntimeApi
 
@@ -43,6 +44,10 @@ class Service(Protocol):
 
     def known_to_offer(self, feature: str) -> bool:
         """Return whether the service is already known to have a feature."""
+
+    @property
+    def summaries(self) -> Summaries:
+        """What is known of results that were fetched."""
 
     def pub_count(self, job_id: str) -> int | None:
         """Return how many pubs a job has, where that is known."""

@@ -16,6 +16,7 @@ from qsession_widget.client.circuits.circuit_cache import encoded_circuits
 from qsession_widget.client.instances import Instances
 from qsession_widget.client.jobs.job import RuntimeJob
 from qsession_widget.client.jobs.job_callbacks import follow
+from qsession_widget.client.jobs.result_summary import Summaries
 from qsession_widget.client.kept_service import KeptService
 from qsession_widget.client.listings import Listings
 from qsession_widget.client.options.options import MAX_OPTIMIZATION_LEVEL, RuntimeOptions
@@ -164,6 +165,8 @@ class QiskitRuntimeService(Closing, Shared):
         self._features: frozenset[str] | None = None
         self._official: tuple[str, Any] | None = None
         self._pub_counts: dict[str, int] = {}
+        self.summaries = Summaries()
+        """What is known of the results that were fetched through this object."""
         self._saved_as = _UNNAMED
 
     @classmethod

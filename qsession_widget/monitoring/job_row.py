@@ -21,6 +21,7 @@ from qsession_widget.wire.states import FINAL_JOB_STATES, PANEL_STAGES, JobState
 if TYPE_CHECKING:
     from msgspec import UnsetType
 
+    from qsession_widget.client.jobs.result_summary import Summary
     from qsession_widget.wire.documents import JobDocument, StagesDocument
 
 SUB_STATUSES = tuple(stage.value for stage in PANEL_STAGES)
@@ -60,6 +61,7 @@ class JobRow:
         sub_status: one of `SUB_STATUSES` while it runs, None if the service does not send it.
         stages: None if the service sends none.
         estimate: None unless it is queued and the service sends one.
+        summary: its result in few characters, if it was fetched in this process.
         position: its place among all jobs that wait for the device, 1 for the next; None likewise.
     """
 
@@ -76,6 +78,7 @@ class JobRow:
     stages: Stages | None = None
     estimate: Estimate | None = None
     position: int | None = None
+    summary: Summary | None = None
 
     @classmethod
     def of(

@@ -84,6 +84,7 @@ class Reader:
         self._jobs = JobTable()
         self._clock: ServiceClock | None = None
         self._uncounted: set[str] = set()
+        self._summaries_seen = 0
 
     def _seen(
         self, last: Snapshot, session: SessionDocument, changed: Iterable[JobDocument]
@@ -116,7 +117,9 @@ class Reader:
         """Take over jobs that the service has just sent."""
         now = None if self._clock is None else self._clock.now()
         for job in jobs:
-            row = JobRow.of(job, now, self._session.service.pub_count(job.id))
+            service = self._session.service
+            row = JobRow.of(job, now, service.pub_count(job.id))
+            row = replace(row, summary=service.summaries.get(job.id))
             self._jobs.put(row)
             if row.pubs is None:
                 self._uncounted.add(row.id)
@@ -127,8 +130,16 @@ class Reader:
         self._jobs.drop(gone)
         self._uncounted.difference_update(gone)
 
-    def _count_pubs(self) -> None:
-        """Fill in pub counts known by now: a job may be seen before its POST is answered."""
+    def _fill_in(self) -> None:
+        """Fill in what this process has learned of jobs after they were seen.
+
+        A job may be seen before its POST is answered, and its result is fetched after its end.
+        """
+        summaries = self._session.service.summaries
+        self._summaries_seen, fresh = summaries.since(self._summaries_seen)
+        for job_id, summary in fresh.items():
+            if job_id in self._jobs:
+                self._jobs.put(replace(self._jobs[job_id], summary=summary))
         for job_id in tuple(self._uncounted):
             pubs = self._session.service.pub_count(job_id)
             if pubs is not None:
@@ -189,7 +200,7 @@ class OnService(Reader):
             seen = self._seen(last, session, [])
         if self._estimates.due(seen):
             self._estimate(seen)
-        self._count_pubs()
+        self._fill_in()
         jobs = self._jobs.listed()
         return seen if jobs is seen.jobs else replace(seen, jobs=jobs)
 
@@ -240,7 +251,7 @@ class _Polls(Reader):
             self._list_all()
         else:
             self._follow(session_id)
-        self._count_pubs()
+        self._fill_in()
         seen = self._seen(last, session, ())
         self._pace.after(changed=self._gist() != before or not hold)
         return seen
@@ -333,6 +344,7 @@ class OwnJobs(Reader):
             unseen = [job_id for job_id in unseen if job_id not in self._jobs]
         waiting = self._jobs.unfinished()
         self._read(_documents(self._session, [*unseen[:MOST_ASKED], *self._some(waiting)]))
+        self._fill_in()
         self._pace.after(changed=self._jobs.listed() is not before or not hold)
         return replace(last, jobs=self._jobs.listed(), now=datetime.now(UTC))
 

@@ -9,10 +9,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import cached_property
 from typing import TYPE_CHECKING, NamedTuple
 
 from qsession_widget.monitoring.job_row import parse_time
 from qsession_widget.panel.countdowns import idle_since
+from qsession_widget.panel.experiment import throughput
 from qsession_widget.panel.formatting import whole_duration
 from qsession_widget.wire import holders
 from qsession_widget.wire.documents import known
@@ -106,6 +108,11 @@ class Evidence:
         self.queued = snapshot.count(JobState.QUEUED)
         self.running = snapshot.count(JobState.RUNNING)
 
+    @cached_property
+    def throughput(self) -> float | None:
+        """How many of its jobs end in a second, where they follow each other fast."""
+        return throughput(self.snapshot)
+
     @property
     def reason(self) -> str | None:
         """The reason that the service gives."""
@@ -198,6 +205,12 @@ def _time_is_up(evidence: Evidence) -> tuple[Part, ...]:
         "becomes inactive and the next job waits in the normal queue."
     )
     return (sentence,)
+
+
+def _loops(evidence: Evidence) -> tuple[Part, ...]:
+    pace = round(evidence.throughput or 0)
+    usage = "usage is the time of jobs on the device" if evidence.batch else "usage goes on"
+    return (f"Running: {pace} jobs a second, ahead of the normal queue; {usage}.",)
 
 
 def _running(evidence: Evidence) -> tuple[Part, ...]:
@@ -301,6 +314,12 @@ RULES: tuple[Rule, ...] = (
         _unused,
         ("state", "qsession.created_at", "qsession.first_job_ttl"),
         SESSIONS,
+    ),
+    Rule(
+        lambda evidence: evidence.state == SessionState.ACTIVE and evidence.throughput is not None,
+        _loops,
+        ("state", "mode"),
+        MODES,
     ),
     Rule(
         lambda evidence: evidence.state == SessionState.ACTIVE and evidence.running > 0,

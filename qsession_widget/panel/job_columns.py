@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
     from datetime import datetime
 
+    from qsession_widget.client.jobs.result_summary import Summary
     from qsession_widget.monitoring.job_list import JobList
     from qsession_widget.monitoring.job_row import Estimate, JobRow
 
@@ -46,7 +47,8 @@ def page(rows: Sequence[JobRow]) -> dict[str, list[Any]]:
         but the first as the difference to the previous one, None if not known; `waited`
         and `ran` in ms, from creation to start and from start to end, None likewise; `pubs` as
         runs; `stages`, for each job the ms from its creation to the beginning of each stage of
-        `SUB_STATUSES`, an empty list where no job of the page has any.
+        `SUB_STATUSES`, an empty list where no job of the page has any; `results`, for each job
+        `[value, standard error]`, or `[bits, share]` of its most frequent outcomes, likewise.
     """
     created = [None if row.created_at is None else milliseconds(row.created_at) for row in rows]
     return {
@@ -57,6 +59,7 @@ def page(rows: Sequence[JobRow]) -> dict[str, list[Any]]:
         "waited": [_between(row.created_at, row.started_at) for row in rows],
         "ran": [_between(row.started_at, row.ended_at) for row in rows],
         "pubs": _runs(row.pubs for row in rows),
+        "results": _results(rows),
         "stages": [_stages(row) for row in rows] if any(row.stages for row in rows) else [],
     }
 
@@ -159,6 +162,22 @@ def _estimated(rows: tuple[JobRow, ...]) -> list[tuple[int, Estimate]]:
 
 def _code(row: JobRow) -> int:
     return _CODES.get(row.state, _UNKNOWN_CODE) | _SUB_CODES[row.sub_status]
+
+
+def _results(rows: Sequence[JobRow]) -> list[list[Any] | None]:
+    found = [None if row.summary is None else _result(row.summary) for row in rows]
+    return found if any(found) else []
+
+
+def _result(summary: Summary) -> list[Any]:
+    if summary.value is None:
+        return [[bits, round(share, 4)] for bits, share in summary.outcomes]
+    return [_figures(summary.value), None if summary.error is None else _figures(summary.error)]
+
+
+def _figures(value: float) -> float:
+    """Return a value with as many digits as a person may read."""
+    return float(f"{value:.6g}")
 
 
 def _stages(row: JobRow) -> list[int | None] | None:

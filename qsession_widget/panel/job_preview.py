@@ -10,8 +10,10 @@ import json
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from qiskit import QuantumCircuit
 from qiskit.primitives import BitArray
 
+from qsession_widget.client.jobs.result_decoder import decode
 from qsession_widget.wire.documents import JobStateDocument, UsageDocument, known
 from qsession_widget.wire.states import JobState
 
@@ -27,6 +29,9 @@ LONGEST_LABEL = 40
 LONGEST_TEXT = 2000
 _LARGEST_INPUTS = 2**20
 _LARGEST_RESULT = 8 * 2**20
+_LARGEST_DRAWN = 2**17
+"""Characters of inputs that are decoded for the drawing of a circuit."""
+_MOST_DRAWN_QUBITS, _MOST_DRAWN_DEPTH = 8, 30
 
 
 def peek(job: RuntimeJob) -> dict[str, Any]:
@@ -41,6 +46,8 @@ def peek(job: RuntimeJob) -> dict[str, Any]:
         * pubs: how many it has, None if the service does not return its inputs.
         * options: list of [name, value].
         * notes: what is left out, and why.
+        * circuit: of its first pub, an object with `name`, `qubits`, `depth`, `two_qubit` gates,
+          and `drawing` as text; None if it is large or not returned, and so is the drawing.
         * results: of its first pubs, a list of objects with `pub`, `name`, and `more`, how many
           rows are left out; and either `counts`, a list of [bits, count] of `shots`, largest
           first, or `values`, a list of [index, value, standard error or None].
@@ -51,7 +58,7 @@ def peek(job: RuntimeJob) -> dict[str, Any]:
     state = job.document.state or JobStateDocument()
     usage = job.document.usage or UsageDocument()
     notes: list[str] = []
-    pubs, options = _inputs(job, notes)
+    pubs, options, circuit = _inputs(job, notes)
     pubs = job.service.pub_count(job.job_id()) if pubs is None else pubs
     results = _results(job, notes) if state.status == JobState.COMPLETED else []
     return {
@@ -64,19 +71,41 @@ def peek(job: RuntimeJob) -> dict[str, Any]:
         "options": options,
         "notes": notes,
         "results": results,
+        "circuit": circuit,
     }
 
 
-def _inputs(job: RuntimeJob, notes: list[str]) -> tuple[int | None, list[list[str]]]:
-    """Return the number of pubs, and the options, without decoding any circuit."""
+Inputs = tuple[int | None, list[list[str]], dict[str, Any] | None]
+
+
+def _inputs(job: RuntimeJob, notes: list[str]) -> Inputs:
+    """Return the number of pubs, the options, and the first circuit if decoding it takes little."""
     text = job.service.api.short_inputs(job.job_id(), _LARGEST_INPUTS)
     if text is None:
         notes.append("Its inputs are large, so its options are not fetched.")
-        return None, []
+        return None, [], None
     params = json.loads(text).get("params") or {}
     pubs = params.get("pubs")
     options = list(_flat(params.get("options") or {}))[:MOST_OPTIONS]
-    return len(pubs) if isinstance(pubs, list) else None, options
+    count = len(pubs) if isinstance(pubs, list) else None
+    return count, options, _circuit(text) if count and len(text) <= _LARGEST_DRAWN else None
+
+
+def _circuit(text: str) -> dict[str, Any] | None:
+    """Return what there is to say of a job's first circuit, and its drawing if it is small."""
+    pub = decode(text)["params"]["pubs"][0]
+    circuit = pub[0] if isinstance(pub, list | tuple) else getattr(pub, "circuit", None)
+    if not isinstance(circuit, QuantumCircuit):
+        return None
+    depth = circuit.depth()
+    small = circuit.num_qubits <= _MOST_DRAWN_QUBITS and depth <= _MOST_DRAWN_DEPTH
+    return {
+        "name": _short(circuit.name, LONGEST_LABEL),
+        "qubits": circuit.num_qubits,
+        "depth": depth,
+        "two_qubit": circuit.num_nonlocal_gates(),
+        "drawing": str(circuit.draw("text", fold=-1, idle_wires=False)) if small else None,
+    }
 
 
 def _flat(options: Mapping[str, Any], prefix: str = "") -> Iterator[list[str]]:
@@ -95,7 +124,9 @@ def _results(job: RuntimeJob, notes: list[str]) -> list[dict[str, Any]]:
     if text is None:
         notes.append("Its result is large, so it is not fetched here.")
     found: list[dict[str, Any]] = []
-    for number, pub in enumerate(list(job.decode(text) if text else [])[:MOST_PUBS]):
+    result = job.decode(text) if text else []
+    job.service.summaries.note(job.job_id(), result)
+    for number, pub in enumerate(list(result)[:MOST_PUBS]):
         data = pub.data
         for name, value in list(data.items())[:MOST_PUBS]:
             place = {"pub": number, "name": _short(name, LONGEST_LABEL)}

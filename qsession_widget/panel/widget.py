@@ -23,6 +23,7 @@ from qsession_widget.monitoring.redaction import without_secrets_in
 from qsession_widget.monitoring.snapshot import LinkState
 from qsession_widget.panel import job_columns
 from qsession_widget.panel.countdowns import countdowns
+from qsession_widget.panel.experiment import throughput
 from qsession_widget.panel.explanation import why
 from qsession_widget.panel.html import as_html
 from qsession_widget.panel.job_columns import milliseconds
@@ -422,6 +423,8 @@ def _said(snapshot: Snapshot) -> tuple[object, ...]:
         snapshot.holder,
         snapshot.gives_way,
         snapshot.total,
+        # It falls also while nothing happens.
+        throughput(snapshot),
     )
 
 

@@ -70,6 +70,7 @@ def test_a_page_has_every_column_of_a_row() -> None:
         "waited": [1000, None, None],
         "ran": [2500, None, 2500],
         "pubs": [[None, 3]],
+        "results": [],
         "stages": [],
     }
     assert job_columns.state_bytes(JobList(rows)) == bytes([2, 0, 15])

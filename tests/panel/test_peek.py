@@ -36,6 +36,26 @@ def test_expectation_values_with_their_errors(runtime: Path) -> None:
     assert json.loads(json.dumps(found)) == found
 
 
+def test_a_small_circuit_is_drawn_and_a_large_one_described(runtime: Path) -> None:
+    del runtime
+    small, large = QuantumCircuit(2, name="bell"), QuantumCircuit(5, name="deep")
+    small.h(0)
+    small.cx(0, 1)
+    small.measure_all()
+    for _ in range(20):
+        large.cx(0, 1)
+        large.h(0)
+    large.measure_all()
+    with Session(backend="fake_manila") as session:
+        jobs = [Sampler(mode=session).run([each], shots=10) for each in (small, large)]
+        found = [peek(RuntimeJob(session.service, job.job_id()))["circuit"] for job in jobs]
+    drawing = found[0].pop("drawing")
+    assert found[0] == {"name": "bell", "qubits": 2, "depth": 3, "two_qubit": 1}
+    assert "H" in drawing
+    assert len(drawing.splitlines()) >= 5
+    assert found[1] == {"name": "deep", "qubits": 5, "depth": 41, "two_qubit": 20, "drawing": None}
+
+
 def test_a_job_without_a_result_has_its_reason_and_options(slow_runtime: Path) -> None:
     del slow_runtime
     with Session(backend="fake_ourense") as session:

@@ -57,6 +57,7 @@ export function Panel({ model }: { model: Model }) {
   const [tab, setTab] = useState<TabId>("jobs");
   const [filter, setFilter] = useState<Filter>(EVERYTHING);
   const [selected, setSelected] = useState<ReadonlySet<string>>(new Set());
+  const [openedId, setOpenedId] = useState<string | null>(null);
   const peeks = usePeeks(model, commands);
   const root = useRef<HTMLElement>(null);
   const menuButton = useRef<HTMLButtonElement>(null);
@@ -166,7 +167,12 @@ export function Panel({ model }: { model: Model }) {
 
   const content = () => {
     if (tab === "timeline") {
-      return <Timeline head={head} jobs={jobs} serverNow={serverNow} />;
+      const open = (jobId: string) => {
+        setOpenedId(jobId);
+        setFilter(EVERYTHING);
+        setTab("jobs");
+      };
+      return <Timeline head={head} jobs={jobs} serverNow={serverNow} onOpen={open} />;
     }
     if (tab === "details") {
       return <Details head={head} jobs={jobs} link={link} word={word} serverNow={serverNow} />;
@@ -181,6 +187,8 @@ export function Panel({ model }: { model: Model }) {
         filter={filter}
         selected={selected}
         onSelected={setSelected}
+        openedId={openedId}
+        onOpened={setOpenedId}
         cancellable={cancellable}
         over={link.state === "ended"}
         disabled={stale}

@@ -1,6 +1,6 @@
+import { Button } from "../ui/button";
 import { absolute, isTime } from "../ui/format";
 import { Icon } from "../ui/icons";
-import { OWN_KEYS } from "../ui/keys";
 
 const STEPS = [
   ["10 s", 10],
@@ -33,18 +33,16 @@ export function ClockBanner({ rate, serverNow, disabled, onAdvance }: ClockProps
       {rate === 0 && (
         <fieldset class="qsw-actions" aria-label="Advance the clock">
           {STEPS.map(([name, seconds]) => (
-            <button
+            <Button
               key={name}
-              type="button"
               class="qsw-button qsw-small"
               data-testid="qsw-advance"
               aria-label={`Advance the clock by ${name}`}
               disabled={disabled}
               onClick={() => onAdvance(seconds)}
-              {...OWN_KEYS}
             >
               +{name}
-            </button>
+            </Button>
           ))}
         </fieldset>
       )}

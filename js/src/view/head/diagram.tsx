@@ -25,9 +25,8 @@ const ARROWS = [
 
 /** What leads from one state to the next, for those who cannot see the arrows. */
 const PATHS =
-  "Waiting leads to Running, when the first job starts. Running and Idle follow each other. " +
-  "Idle leads to Inactive, when no job comes in time. Inactive leads to Running, when its turn " +
-  "has come again. Close leads to Closing, and to Closed when the last job has ended.";
+  "Waiting, then Running and Idle by turns; Inactive when no job comes in time, until one starts; " +
+  "Closing once it is closed, and Closed after its last job.";
 
 export function Diagram({ word }: { word: string }) {
   const tip = useId();

@@ -1,7 +1,7 @@
 import type { Head, Holder } from "../../contract";
 import { registry } from "../../registry";
+import { Button } from "../ui/button";
 import { clock } from "../ui/format";
-import { OWN_KEYS } from "../ui/keys";
 import { When } from "../ui/when";
 
 /** The panel of a session in this page; null if there is none. */
@@ -73,26 +73,18 @@ export function HolderStrip({ head, serverNow, disabled, onClose }: HolderProps)
       {id !== null && (
         <div class="qsw-actions">
           {panelOf(id) !== null && (
-            <button
-              type="button"
-              class="qsw-button"
-              data-testid="qsw-show-holder"
-              onClick={() => show(id)}
-              {...OWN_KEYS}
-            >
+            <Button class="qsw-button" data-testid="qsw-show-holder" onClick={() => show(id)}>
               Show it
-            </button>
+            </Button>
           )}
-          <button
-            type="button"
+          <Button
             class="qsw-button qsw-primary"
             data-testid="qsw-close-holder"
             disabled={disabled}
             onClick={() => onClose(id)}
-            {...OWN_KEYS}
           >
             Close it
-          </button>
+          </Button>
         </div>
       )}
     </div>

@@ -100,17 +100,19 @@ export function ProgressStrip(props: StripProps) {
       <span class="qsw-tally">
         {(
           [
-            ["done", done, head.total === null ? 3 : 2 * thousands(head.total).length + 4],
-            ["running", thousands(running), 2],
-            ["queued", thousands(queued), 2],
+            ["done", done],
+            ["running", thousands(running)],
+            ["queued", thousands(queued)],
           ] as const
-        ).map(([name, n, room]) => (
-          <span key={name}>
+        ).map(([name, n]) => (
+          <span
+            key={name}
+            class={name === "done" && head.total !== null ? "qsw-tally-wide" : undefined}
+          >
             <i class={`qsw-part-${name}`} aria-hidden="true" />
-            <span class="qsw-n" style={{ minWidth: `${room}ch` }}>
-              {n}
-            </span>{" "}
-            <span class="qsw-tally-word">{name}</span>
+            {/* The word goes first: a growing number moves nothing. */}
+            <span class="qsw-tally-word">{name} </span>
+            {n}
           </span>
         ))}
         <span class="qsw-tally-rest qsw-clip">{restWords(props)}</span>

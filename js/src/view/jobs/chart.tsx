@@ -3,9 +3,8 @@ import type { Head } from "../../contract";
 import type { JobList } from "../state/job-list";
 import { count, moment, span } from "../ui/format";
 import { OWN_KEYS } from "../ui/keys";
-import { type Course, countsAt, type Lane, timelineOf } from "./timeline";
+import { BINS, type Course, DOINGS, type Doing, jobsAt, ticksOf, timelineOf } from "./timeline";
 
-const WIDTH = 1000;
 const STEPS: Readonly<Record<string, number>> = {
   ArrowLeft: -1,
   ArrowRight: 1,
@@ -15,48 +14,111 @@ const STEPS: Readonly<Record<string, number>> = {
   End: Number.POSITIVE_INFINITY,
 };
 const MOST = 100;
+const NAMES: Readonly<Record<Doing, string>> = {
+  preparing: "preparing",
+  device: "on device",
+  finishing: "post-processing",
+  running: "running",
+};
 
-function LaneView({ lane, timeline }: { lane: Lane; timeline: Course }) {
-  const scale = WIDTH / (timeline.to - timeline.from);
-  const x = (when: number) => Math.round((when - timeline.from) * scale * 10) / 10;
-  // One path for any number of spans; short ones stay visible.
-  const path = lane.spans
-    .map(([from, to]) => `M${x(from)} 0h${Math.max(1.5, x(to) - x(from))}v10H${x(from)}z`)
-    .join("");
+function classOf(word: string): string {
+  return `qsw-span-${word.replace(/\W.*/, "").toLowerCase()}`;
+}
+
+function SessionLane({ course: { session, from, to } }: { course: Course }) {
+  const x = (when: number) => (BINS * (when - from)) / (to - from);
   return (
-    <div class="qsw-lane">
-      <span class="qsw-clip">{lane.label}</span>
-      <svg viewBox={`0 0 ${WIDTH} 10`} preserveAspectRatio="none" aria-hidden="true">
-        <path class={`qsw-lane-${lane.name}`} d={path} />
-      </svg>
-    </div>
+    <svg viewBox={`0 0 ${BINS} 1`} preserveAspectRatio="none" aria-hidden="true">
+      {[...session.entries()].map(
+        ([
+          at,
+          {
+            word,
+            span: [start, end],
+          },
+        ]) => (
+          <rect
+            key={at}
+            class={classOf(word)}
+            x={x(start)}
+            // Short ones stay visible.
+            width={Math.max(0.25, x(end) - x(start))}
+            height="1"
+          />
+        ),
+      )}
+    </svg>
   );
 }
+
+/** Bars on top of each other, one for each part of the time; one path for each layer. */
+function Bars({
+  layers,
+}: {
+  layers: readonly (readonly [name: string, values: readonly number[]])[];
+}) {
+  const below = new Float64Array(BINS);
+  const sums = Array.from({ length: BINS }, (_, bin) =>
+    layers.reduce((sum, [, values]) => sum + (values[bin] ?? 0), 0),
+  );
+  const most = Math.max(1, ...sums);
+  return (
+    <svg viewBox={`0 0 ${BINS} 100`} preserveAspectRatio="none" aria-hidden="true">
+      {layers.map(([name, values]) => {
+        let path = "";
+        values.forEach((value, bin) => {
+          const height = (100 * value) / most;
+          if (height > 0.5) {
+            path += `M${bin} ${(100 - (below[bin] ?? 0)).toFixed(1)}h1v${(-height).toFixed(1)}h-1z`;
+          }
+          below[bin] = (below[bin] ?? 0) + height;
+        });
+        return path && <path key={name} class={`qsw-span-${name}`} d={path} />;
+      })}
+    </svg>
+  );
+}
+
+const CLOCK = new Intl.DateTimeFormat(undefined, { hour: "2-digit", minute: "2-digit" });
 
 interface ChartProps {
   head: Head;
   jobs: JobList;
   serverNow: number;
+  /** Opens a job in the table. */
+  onOpen: (jobId: string) => void;
 }
 
-/** The course of the session. */
-export function Timeline({ head, jobs, serverNow }: ChartProps) {
+/** The course of the session: its states, what its jobs did, and how many waited. */
+export function Timeline({ head, jobs, serverNow, onOpen }: ChartProps) {
   const second = Math.floor(serverNow / 1000) * 1000;
-  const timeline = useMemo(() => timelineOf(head, jobs, second), [head.details, jobs, second]);
+  const course = useMemo(() => timelineOf(head, jobs, second), [head.details, jobs, second]);
   const [cursor, setCursor] = useState<number | null>(null);
-  if (!timeline) {
-    return <p class="qsw-quiet qsw-timeline">The service has not said when anything happened.</p>;
+  if (!course) {
+    return <p class="qsw-timeline qsw-quiet">The service has not said when anything happened.</p>;
   }
-  const { from, to, lanes } = timeline;
+  const { from, to, session } = course;
   const at = cursor ?? MOST;
   const when = from + ((to - from) * at) / MOST;
-  const [waiting, running] = countsAt(jobs, when === to ? to - 1 : when, to);
-  const words = `${moment(when, serverNow)}: ${count(waiting, "job")} waiting, ${running} running`;
+  const place = (time: number) => ({ left: `${(100 * (time - from)) / (to - from)}%` });
+  const { waiting, running, id } = jobsAt(jobs, when === to ? to - 1 : when, to);
+  const state = session.findLast(({ span: [start] }) => start <= when)?.word;
+  const words = [
+    moment(when, serverNow),
+    ...(state ? [state] : []),
+    `${count(waiting, "job")} waiting, ${running} running`,
+    ...(id === null ? [] : [`job …${id.slice(-6)}`]),
+  ].join(" · ");
   const onKeyDown = (event: KeyboardEvent) => {
     const step = STEPS[event.key];
-    if (step !== undefined && !event.ctrlKey && !event.metaKey && !event.altKey) {
+    if (event.ctrlKey || event.metaKey || event.altKey) {
+      return;
+    }
+    if (step !== undefined) {
       event.preventDefault();
       setCursor(Math.max(0, Math.min(MOST, at + step)));
+    } else if (event.key === "Enter" && id !== null) {
+      onOpen(id);
     }
   };
   const onPointerMove = (event: PointerEvent) => {
@@ -64,12 +126,35 @@ export function Timeline({ head, jobs, serverNow }: ChartProps) {
     const share = (event.clientX - box.left) / (box.width || 1);
     setCursor(Math.max(0, Math.min(MOST, share * MOST)));
   };
+  const ticks = ticksOf(course);
+  const shown = DOINGS.filter((each) => course.jobs[each].some((value) => value > 0));
+  const seconds = to - from < 6 * 60_000;
+  const states = [...new Set(session.map(({ word }) => word))];
   return (
     <div class="qsw-timeline">
       <div class="qsw-lanes">
-        {lanes.map((lane) => (
-          <LaneView key={lane.name} lane={lane} timeline={timeline} />
-        ))}
+        {session.length > 0 && (
+          <div class="qsw-lane">
+            <span>Session</span>
+            <SessionLane course={course} />
+          </div>
+        )}
+        <div class="qsw-lane qsw-lane-jobs">
+          <span>Jobs</span>
+          <Bars layers={shown.map((each) => [each, course.jobs[each]])} />
+        </div>
+        <div class="qsw-lane qsw-lane-queue">
+          <span>Queue</span>
+          <Bars layers={[["queued", course.waiting]]} />
+        </div>
+        <div class="qsw-axis" aria-hidden="true">
+          {ticks.map((tick) => (
+            <span key={tick} style={place(tick)}>
+              {seconds ? moment(tick, serverNow) : CLOCK.format(tick)}
+            </span>
+          ))}
+          <span class="qsw-now">{head.details.closed_at ? "end" : "now"}</span>
+        </div>
         <div
           class="qsw-cursor"
           role="slider"
@@ -82,13 +167,30 @@ export function Timeline({ head, jobs, serverNow }: ChartProps) {
           onKeyDown={onKeyDown}
           onPointerMove={onPointerMove}
           onPointerLeave={() => setCursor(null)}
+          onClick={() => id !== null && onOpen(id)}
           {...OWN_KEYS}
         >
           {cursor !== null && <span style={{ left: `${(100 * at) / MOST}%` }} />}
         </div>
       </div>
-      <p class="qsw-quiet" data-testid="qsw-timeline-at">
-        {words}. In all {span(to - from)}.
+      <p class="qsw-timeline-at" data-testid="qsw-timeline-at">
+        {words} <span class="qsw-quiet">· in all {span(to - from)}</span>
+      </p>
+      <p class="qsw-legend">
+        {states.map((word) => (
+          <span key={word}>
+            <i class={classOf(word)} aria-hidden="true" />
+            {word}
+          </span>
+        ))}
+        {shown
+          .filter((each) => each !== "running" || states.length === 0)
+          .map((each) => (
+            <span key={each}>
+              <i class={`qsw-span-${each}`} aria-hidden="true" />
+              {NAMES[each]}
+            </span>
+          ))}
       </p>
     </div>
   );

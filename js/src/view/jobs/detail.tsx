@@ -1,10 +1,12 @@
 import { useEffect } from "preact/hooks";
-import { type Peek, type Result, STAGES } from "../../contract";
+import { type Circuit, type Peek, type Result, STAGES } from "../../contract";
 import type { Job } from "../state/job-list";
 import type { Peeks } from "../state/peeks";
 import { CopyButton } from "../ui/copy";
-import { count, duration, NONE, span } from "../ui/format";
+import { count, duration, moment, NONE, span } from "../ui/format";
 import { OWN_KEYS } from "../ui/keys";
+import { jobWord } from "../ui/words";
+import { waitingOf } from "./order";
 import { estimateWords } from "./row";
 
 const AXIS = 200;
@@ -73,14 +75,24 @@ function ResultView({ result }: { result: Result }) {
   );
 }
 
-/** What the table knows of a job beyond its columns. */
-function known(job: Job, serverNow: number): [string, string][] {
-  const facts: [string, string][] = [];
-  if (job.estimate !== null) {
-    const { basis } = job.estimate;
-    const words = estimateWords(job.estimate, serverNow) ?? "it should have begun";
-    facts.push(["estimated start", `${words} (${basis})`]);
-  }
+/** What there is to say of the job's first circuit, and its picture. */
+function CircuitView({ circuit }: { circuit: Circuit }) {
+  const { name, qubits, depth, two_qubit, drawing } = circuit;
+  return (
+    <div class="qsw-result">
+      <h4>
+        Circuit: <code>{name}</code>, {count(qubits, "qubit")}, depth {depth},{" "}
+        {count(two_qubit, "two-qubit gate")}
+      </h4>
+      {drawing && <pre>{drawing}</pre>}
+    </div>
+  );
+}
+
+/** The stages of a job and how long each took. */
+function Course({ job, serverNow }: { job: Job; serverNow: number }) {
+  const waits = waitingOf(job, serverNow);
+  const facts: [string, string][] = waits === null ? [] : [["queued", duration(waits)]];
   const end = job.waited !== null && job.ran !== null ? job.waited + job.ran : null;
   const begun = [...job.stages, end];
   STAGES.forEach((stage, at) => {
@@ -90,11 +102,30 @@ function known(job: Job, serverNow: number): [string, string][] {
       facts.push([stage, duration(to - from)]);
     }
   });
-  return facts;
+  if (facts.length === 1 && job.ran !== null) {
+    facts.push(["ran", duration(job.ran)]);
+  }
+  if (end !== null && job.created !== null) {
+    facts.push([jobWord(job.status), moment(job.created + end, serverNow)]);
+  }
+  return (
+    <dl class="qsw-course">
+      {facts.map(([name, value]) => (
+        <div key={name}>
+          <dt>{name}</dt>
+          <dd>{value}</dd>
+        </div>
+      ))}
+    </dl>
+  );
 }
 
-function Facts({ peek, more }: { peek: Peek; more: readonly [string, string][] }) {
-  const facts = [...more];
+function Facts({ peek, job, serverNow }: { peek: Peek; job: Job; serverNow: number }) {
+  const facts: [string, string][] = [];
+  if (job.estimate !== null) {
+    const words = estimateWords(job.estimate, serverNow) ?? "it should have begun";
+    facts.push(["estimated start", `${words} (${job.estimate.basis})`]);
+  }
   if (typeof peek.pubs === "number") {
     facts.push(["pubs", String(peek.pubs)]);
   }
@@ -137,6 +168,7 @@ export function Detail({ job, peeks, disabled, serverNow }: DetailProps) {
   return (
     // biome-ignore lint/a11y/noNoninteractiveTabindex: long content is scrolled by keys
     <section class="qsw-detail" aria-label={`Job ${job.id}`} tabIndex={0} {...OWN_KEYS}>
+      <Course job={job} serverNow={serverNow} />
       {reason && (
         <p class="qsw-reason" data-testid="qsw-reason">
           {reason}
@@ -154,6 +186,7 @@ export function Detail({ job, peeks, disabled, serverNow }: DetailProps) {
           <CopyButton text={peek.code} what="line of code" />
         </p>
       )}
+      {peek?.circuit && <CircuitView circuit={peek.circuit} />}
       {peek?.results?.map((result) => (
         <ResultView key={`${result.pub} ${result.name}`} result={result} />
       ))}
@@ -162,7 +195,7 @@ export function Detail({ job, peeks, disabled, serverNow }: DetailProps) {
           {note}
         </p>
       ))}
-      {peek && !peek.error && <Facts peek={peek} more={known(job, serverNow)} />}
+      {peek && !peek.error && <Facts peek={peek} job={job} serverNow={serverNow} />}
     </section>
   );
 }

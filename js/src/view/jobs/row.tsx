@@ -1,5 +1,6 @@
 import type { Summary } from "../../contract";
 import { type Estimate, isFinal, type Job } from "../state/job-list";
+import { Button } from "../ui/button";
 import {
   absolute,
   ago,
@@ -77,8 +78,7 @@ export function SummaryView({ summary }: { summary: Summary }) {
 function Outcome({ job, open, onToggle }: Pick<RowProps, "job" | "open" | "onToggle">) {
   if (job.reason !== null) {
     return (
-      <button
-        type="button"
+      <Button
         class="qsw-reason-button"
         data-testid="qsw-reason-button"
         data-ended={job.status}
@@ -86,10 +86,9 @@ function Outcome({ job, open, onToggle }: Pick<RowProps, "job" | "open" | "onTog
         aria-label={`Why: ${job.reason}`}
         title={open ? undefined : job.reason}
         onClick={onToggle}
-        {...OWN_KEYS}
       >
         <span class="qsw-clip">{continued(job.reason, job.status)}</span>
-      </button>
+      </Button>
     );
   }
   if (job.summary !== null) {
@@ -161,18 +160,16 @@ export function JobRow(props: RowProps) {
         </td>
       )}
       <td class="qsw-id" title={job.id}>
-        <button
-          type="button"
+        <Button
           class="qsw-open"
           data-testid="qsw-open"
           aria-expanded={open}
           aria-label={`Job ${job.id}`}
           onClick={props.onToggle}
-          {...OWN_KEYS}
         >
           <Icon name="chevron" />
           <Id id={job.id} />
-        </button>
+        </Button>
       </td>
       <td class="qsw-clip qsw-wide" title={job.program}>
         {job.program}
@@ -202,16 +199,14 @@ export function JobRow(props: RowProps) {
             </span>
           )}
           {job.reason !== null && (
-            <button
-              type="button"
+            <Button
               class="qsw-reason-button qsw-narrow"
               aria-expanded={open}
               aria-label={`Why: ${job.reason}`}
               onClick={props.onToggle}
-              {...OWN_KEYS}
             >
               why?
-            </button>
+            </Button>
           )}
         </span>
       </td>
@@ -234,18 +229,16 @@ export function JobRow(props: RowProps) {
       {cancellable && (
         <td class="qsw-cancel">
           {!final && (
-            <button
-              type="button"
+            <Button
               class="qsw-icon-button"
               data-testid="qsw-cancel-job"
               aria-label={`Cancel job ${job.id}`}
               title="Cancel this job"
               disabled={disabled}
               onClick={props.onCancel}
-              {...OWN_KEYS}
             >
               <Icon name="cross" />
-            </button>
+            </Button>
           )}
         </td>
       )}

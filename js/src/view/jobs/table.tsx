@@ -3,6 +3,7 @@ import { useLayoutEffect, useMemo, useRef, useState } from "preact/hooks";
 import type { Commands } from "../state/hooks";
 import { isFinal, type JobList } from "../state/job-list";
 import type { Peeks } from "../state/peeks";
+import { Button } from "../ui/button";
 import { thousands } from "../ui/format";
 import { OWN_KEYS } from "../ui/keys";
 import { Detail } from "./detail";
@@ -21,6 +22,9 @@ interface TableProps {
   onSelected: (selected: ReadonlySet<string>) => void;
   /** Whether there are columns for selecting and cancelling. */
   cancellable: boolean;
+  /** The id of the opened job. */
+  openedId: string | null;
+  onOpened: (jobId: string | null) => void;
   /** No more jobs will come. */
   over: boolean;
   disabled: boolean;
@@ -49,16 +53,14 @@ function Heading({ sortKey, sorting, onSort, children, ...rest }: HeadingProps) 
       class={rest.class}
       aria-sort={sorted ? (sorting.descending ? "descending" : "ascending") : undefined}
     >
-      <button
-        type="button"
+      <Button
         class="qsw-sort"
         data-testid={`qsw-sort-${sortKey}`}
         onClick={() => onSort({ key: sortKey, descending })}
-        {...OWN_KEYS}
       >
         {children}
         {sorted && <span aria-hidden="true">{sorting.descending ? " ↓" : " ↑"}</span>}
-      </button>
+      </Button>
     </th>
   );
 }
@@ -74,12 +76,11 @@ const STEPS: Readonly<Record<string, number>> = {
 
 /** Newest first, unless the user sorts. Only the visible rows are in the page. */
 export function JobTable(props: TableProps) {
-  const { jobs, commands, peeks, filter, selected, onSelected } = props;
+  const { jobs, commands, peeks, filter, selected, onSelected, openedId, onOpened } = props;
   const { cancellable, disabled, serverNow } = props;
   const scroller = useRef<HTMLDivElement>(null);
   const detail = useRef<HTMLTableRowElement>(null);
   const [topRow, setTopRow] = useState(0);
-  const [openedId, setOpenedId] = useState<string | null>(null);
   const [detailHeight, setDetailHeight] = useState(DETAIL_HEIGHT);
   const [sorting, setSorting] = useState(NEWEST_FIRST);
   /** Whether a row has the focus. */
@@ -121,9 +122,16 @@ export function JobTable(props: TableProps) {
   const opened = openedAt < 0 ? null : openedAt;
   const { first, last, above, below } = rowWindow(ordered.length, topRow, opened, detailHeight);
 
+  useLayoutEffect(() => {
+    // Another tab may have opened a job.
+    if (opened !== null) {
+      scroller.current?.scrollTo({ top: rowTop(opened, null, 0) });
+    }
+  }, []);
+
   const toNewest = () => {
     release();
-    setOpenedId(null);
+    onOpened(null);
     setWithin(false);
     setTopRow(0);
     scroller.current?.scrollTo({ top: 0 });
@@ -187,7 +195,7 @@ export function JobTable(props: TableProps) {
         selected={chosen.has(job.id)}
         disabled={disabled || commands.isPending("cancel_job", job.id)}
         serverNow={serverNow}
-        onToggle={() => setOpenedId(isOpen ? null : job.id)}
+        onToggle={() => onOpened(isOpen ? null : job.id)}
         onSelect={() => toggle(job.id)}
         onCancel={() => cancel(job.id)}
       />,
@@ -253,15 +261,9 @@ export function JobTable(props: TableProps) {
                 </span>
               )}
               {fresh > 0 && (
-                <button
-                  type="button"
-                  class="qsw-fresh"
-                  data-testid="qsw-fresh"
-                  onClick={toNewest}
-                  {...OWN_KEYS}
-                >
+                <Button class="qsw-fresh" data-testid="qsw-fresh" onClick={toNewest}>
                   {thousands(fresh)} new
-                </button>
+                </Button>
               )}
             </th>
             <Heading sortKey="program" class="qsw-wide qsw-program" {...headings}>

@@ -1,5 +1,6 @@
 import { useMemo } from "preact/hooks";
 import { isFinal, type JobList, type JobStatus } from "../state/job-list";
+import { Button } from "../ui/button";
 import type { Question } from "../ui/confirm";
 import { count, thousands } from "../ui/format";
 import { OWN_KEYS } from "../ui/keys";
@@ -46,16 +47,14 @@ export function Toolbar({ jobs, filter, onFilter, selected, disabled, ask }: Too
   return (
     <div class="qsw-toolbar">
       {chosen.length > 0 && (
-        <button
-          type="button"
+        <Button
           class="qsw-button qsw-small qsw-danger"
           data-testid="qsw-cancel-selected"
           disabled={disabled}
           onClick={cancelSelected}
-          {...OWN_KEYS}
         >
           Cancel selected ({thousands(chosen.length)})
-        </button>
+        </Button>
       )}
       <input
         type="search"

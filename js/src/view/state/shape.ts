@@ -5,6 +5,7 @@
 import type {
   Beat,
   Cache,
+  Circuit,
   Commands,
   Countdown,
   Estimates,
@@ -25,6 +26,7 @@ import type {
 type Fields = Readonly<Record<string, unknown>>;
 
 const LONGEST_TEXT = 4000;
+const MOST_DRAWN = 20_000;
 const MOST = 1000;
 
 function fields(value: unknown): Fields {
@@ -264,6 +266,19 @@ function resultOf(value: unknown): Result {
   return { ...result, shots: numberOr(shots, 0), counts: unique(rows, ([bits]) => bits) };
 }
 
+function circuitOf(value: unknown): Circuit | null {
+  const { name, qubits, depth, two_qubit, drawing } = fields(value);
+  return typeof name === "string"
+    ? {
+        name: text(name),
+        qubits: numberOr(qubits, 0),
+        depth: numberOr(depth, 0),
+        two_qubit: numberOr(two_qubit, 0),
+        drawing: typeof drawing === "string" ? drawing.slice(0, MOST_DRAWN) : null,
+      }
+    : null;
+}
+
 /** The preview of a job; null for any other message. */
 export function peekOf(message: unknown): Peek | null {
   const peek = fields(fields(message).peek);
@@ -284,6 +299,7 @@ export function peekOf(message: unknown): Peek | null {
     pubs: numberOr(peek.pubs, null),
     options: unique(options, ([name]) => name),
     notes: unique(list(peek.notes).map(text), (note) => note),
+    circuit: circuitOf(peek.circuit),
     results: unique(list(peek.results).map(resultOf), ({ pub, name }) => `${pub} ${name}`),
   };
 }

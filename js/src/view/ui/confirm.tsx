@@ -1,6 +1,7 @@
 import { useLayoutEffect, useRef } from "preact/hooks";
 import type { Command } from "../../contract";
 import type { Counts } from "../state/job-list";
+import { Button } from "./button";
 import { count } from "./format";
 import { OWN_KEYS } from "./keys";
 
@@ -74,16 +75,14 @@ export function Confirm({ question, disabled, onConfirm, onDismiss }: ConfirmPro
         >
           {keep}
         </button>
-        <button
-          type="button"
+        <Button
           class="qsw-button qsw-danger"
           data-testid="qsw-confirm"
           disabled={disabled}
           onClick={onConfirm}
-          {...OWN_KEYS}
         >
           {name}
-        </button>
+        </Button>
       </div>
     </fieldset>
   );

@@ -1,6 +1,6 @@
 import { useEffect, useState } from "preact/hooks";
+import { Button } from "./button";
 import { Icon } from "./icons";
-import { OWN_KEYS } from "./keys";
 
 const THANKS_MS = 1500;
 
@@ -23,16 +23,14 @@ export function CopyButton({ text, what, testId }: CopyProps) {
   const copy = () => navigator.clipboard?.writeText(text).then(() => setCopied(true), console.warn);
   const name = `${what.charAt(0).toUpperCase()}${what.slice(1)}`;
   return (
-    <button
-      type="button"
+    <Button
       class="qsw-icon-button"
       data-testid={testId}
       aria-label={copied ? `${name} copied` : `Copy ${what}`}
       title={copied ? "Copied" : `Copy ${what}`}
       onClick={copy}
-      {...OWN_KEYS}
     >
       <Icon name={copied ? "completed" : "copy"} />
-    </button>
+    </Button>
   );
 }

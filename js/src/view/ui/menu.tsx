@@ -1,4 +1,5 @@
 import { useLayoutEffect, useRef } from "preact/hooks";
+import { Button } from "./button";
 import { Icon, type IconName } from "./icons";
 import { OWN_KEYS } from "./keys";
 
@@ -103,9 +104,8 @@ export function Menu({ items, buttonRef }: MenuProps) {
         {...OWN_KEYS}
       >
         {items.map(({ id, name, icon, destructive, disabled, act }) => (
-          <button
+          <Button
             key={id}
-            type="button"
             role="menuitem"
             tabIndex={-1}
             class={destructive ? "qsw-item qsw-destructive" : "qsw-item"}
@@ -117,11 +117,10 @@ export function Menu({ items, buttonRef }: MenuProps) {
                 act();
               }
             }}
-            {...OWN_KEYS}
           >
             <Icon name={icon} />
             {name}
-          </button>
+          </Button>
         ))}
       </div>
     </>

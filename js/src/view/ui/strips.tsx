@@ -1,7 +1,7 @@
 import { useState } from "preact/hooks";
 import type { Notice } from "../../contract";
+import { Button } from "./button";
 import { Icon } from "./icons";
-import { OWN_KEYS } from "./keys";
 
 /** Shows commands that the kernel will receive when its cell has ended. */
 export function WaitingStrip({ names }: { names: readonly string[] }) {
@@ -28,16 +28,14 @@ export function NoticeStrip({ notice }: { notice: Notice }) {
         {notice.command && <strong>{notice.command}: </strong>}
         {notice.text}
       </span>
-      <button
-        type="button"
+      <Button
         class="qsw-icon-button"
         aria-label="Dismiss"
         title="Dismiss"
         onClick={() => setDismissed(notice.n)}
-        {...OWN_KEYS}
       >
         <Icon name="cross" />
-      </button>
+      </Button>
     </div>
   );
 }

@@ -1,6 +1,6 @@
 import type { ComponentChildren } from "preact";
 import { useId } from "preact/hooks";
-import { OWN_KEYS } from "./keys";
+import { Button } from "./button";
 
 export interface Tab<T extends string> {
   id: T;
@@ -40,9 +40,8 @@ export function Tabs<T extends string>(props: TabsProps<T>) {
       <div class="qsw-tabs">
         <div role="tablist" aria-label="Views of the session" onKeyDown={onKeyDown}>
           {tabs.map(({ id, name }) => (
-            <button
+            <Button
               key={id}
-              type="button"
               role="tab"
               id={`${base}-${id}`}
               data-testid={`qsw-tab-${id}`}
@@ -50,10 +49,9 @@ export function Tabs<T extends string>(props: TabsProps<T>) {
               aria-controls={`${base}-panel`}
               tabIndex={id === selected ? 0 : -1}
               onClick={() => onSelect(id)}
-              {...OWN_KEYS}
             >
               {name}
-            </button>
+            </Button>
           ))}
         </div>
         {aside}
