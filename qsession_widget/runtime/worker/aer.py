@@ -45,6 +45,9 @@ KNOWN_AER = ("0.17.", "0.18.")
 _LONGEST_DELAY = 2**63 - 1
 """In its own unit; Qiskit and Aer count in 64 bits."""
 
+_PARALLEL_BITS = 14
+"""From 2 to the power of this many numbers on, Aer divides a state among threads."""
+
 assembles = version("qiskit-aer").startswith(KNOWN_AER)
 
 
@@ -266,6 +269,9 @@ class _Call:
             parameterizations=[circuit.filled(rows) for circuit, rows in groups],
         )
         config.library_dir = LIBRARY_DIR
+        if all(each.is_small for each in circuits):
+            # A second thread has nothing to do, and on a busy machine all wait for its turn.
+            config.max_parallel_threads = 1
         output = simulator._controller.execute(  # noqa: SLF001 - see above
             [each.native for each in circuits], {"errors": list(noise.values())}, config
         )
@@ -371,6 +377,11 @@ class _Native:
                 found = found | self._of_delays.of(self._uses, shape)
             self._errors[shape] = found
         return found
+
+    @property
+    def is_small(self) -> bool:
+        """Whether Aer has no use for threads: state vector and density matrix are both small."""
+        return self.width * (2 if self.noise.has_quantum_errors else 1) < _PARALLEL_BITS
 
     def as_plain_aer(self, shots: int) -> How:
         """Return how Aer itself would simulate, so that a seed gives its shots.

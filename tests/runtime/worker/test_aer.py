@@ -13,6 +13,7 @@ from qiskit import ClassicalRegister, QuantumCircuit, QuantumRegister, generate_
 from qiskit.circuit import Parameter, ParameterVector
 from qiskit.primitives import BackendEstimatorV2, BackendSamplerV2
 from qiskit.primitives.containers.estimator_pub import EstimatorPub
+from qiskit_aer.backends.aer_compiler import generate_aer_config
 
 from qsession_widget.runtime.worker import aer, lru_cache, primitives
 from qsession_widget.runtime.worker.circuit_cache import CircuitCache
@@ -306,6 +307,26 @@ def test_a_circuit_that_aer_runs_otherwise_than_expected_runs_as_in_plain_aer(
         for _ in range(2):
             ours = run("sampler", SMALL, [circuit, [], SHOTS])
             assert ours.data.c.get_bitstrings() == theirs.result().get_memory(), way
+
+
+def test_small_circuits_take_one_thread(way: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each would wait for threads that have nothing to do."""
+    configs: list[Any] = []
+    real = generate_aer_config
+
+    def seen(*arguments: Any, **named: Any) -> Any:
+        configs.append(real(*arguments, **named))
+        return configs[-1]
+
+    monkeypatch.setattr(aer, "generate_aer_config", seen)
+    cases = {(SMALL, 5): 1, ("fake_guadalupe", 7): 0, ("aer_simulator", 13): 1}
+    for (device, width), threads in cases.items():
+        circuit = QuantumCircuit(width)
+        circuit.sx(range(width))
+        circuit.measure_all()
+        run("sampler", device, [circuit, [], 10], None)
+        # Zero is as many as there are processors.
+        assert way == "public" or configs[-1].max_parallel_threads == threads
 
 
 # -- caches ------------------------------------------------------------
