@@ -17,7 +17,8 @@ from qiskit_ibm_runtime.quantum_program import QuantumProgram
 from qsession_widget import QiskitRuntimeService, Sampler
 from qsession_widget.local import process
 from qsession_widget.runtime.device_catalog import Catalog
-from qsession_widget.runtime.worker import executor_program, measure_variants
+from qsession_widget.runtime.worker import executor_program
+from qsession_widget.runtime.worker.circuits import measure_variants
 from qsession_widget.wire.target import CONTROL_FLOW
 from tests.runtime.worker.jobs import sample
 from tests.runtime.worker.test_executor_program import params

@@ -17,13 +17,14 @@ from qiskit.transpiler import PassManager, Target, generate_preset_pass_manager
 
 from qsession_widget.errors import InvalidInputError
 from qsession_widget.runtime.device_catalog import Catalog, Device
-from qsession_widget.runtime.worker import classical, measure_variants
+from qsession_widget.runtime.worker import classical
 from qsession_widget.runtime.worker.aer import Executable
 from qsession_widget.runtime.worker.circuit_cache import (
     BYTES_OF_A_NOISY_QUBIT,
     CircuitCache,
     weight,
 )
+from qsession_widget.runtime.worker.circuits import measure_variants
 from qsession_widget.runtime.worker.inputs import shots as shot_rules
 from qsession_widget.runtime.worker.limits import NO_LIMITS
 from qsession_widget.runtime.worker.lru_cache import LruCache
@@ -78,6 +79,18 @@ class Estimation(NamedTuple):
     executable: Executable
 
 
+class Piece(NamedTuple):
+    """A circuit of a quantum program, or a part of it, ready to run.
+
+    Attributes:
+        executable: the circuit.
+        columns: for each of its parameters, its place among those of the program's circuit.
+    """
+
+    executable: Executable
+    columns: list[int]
+
+
 class Caches:
     """Everything that a worker process keeps between jobs, so that a session iterates fast.
 
@@ -90,6 +103,7 @@ class Caches:
         simulators: by device, active qubits and given noise; with their estimated bytes.
         runnables: circuits in a device's instruction set, by device, level and content.
         executables: circuits ready for a sampler, by runnable and given noise.
+        programs: circuits of quantum programs, by device, content and whether they are whole.
         estimations: circuits ready for an estimator, by runnable, given noise and observables.
     """
 
@@ -104,6 +118,9 @@ class Caches:
             256, weigh=lambda made: weight(made.circuit) if made.transpiled else 0
         )
         self.executables: LruCache[Executable] = LruCache(128, weigh=lambda made: made.weight)
+        self.programs: LruCache[list[Piece]] = LruCache(
+            128, weigh=lambda made: sum(each.executable.weight for each in made)
+        )
         self.estimations: LruCache[Estimation] = LruCache(
             128, weigh=lambda made: made.executable.weight
         )
@@ -144,6 +161,7 @@ class Caches:
             self.simulators,
             self.runnables,
             self.executables,
+            self.programs,
             self.estimations,
         ):
             each.clear()

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import math
 import time
+from itertools import islice
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -20,13 +21,15 @@ from ibm_quantum_schemas.executor import (
     version_1_1,
     version_2_0,
 )
+from qiskit.primitives import BitArray
 from qiskit_ibm_runtime.fake_provider.executor.broadcast_sample import broadcast_sample
 from qiskit_ibm_runtime.options_models.simulator import SimulatorOptions
 from qiskit_ibm_runtime.quantum_program.params_converters import QUANTUM_PROGRAM_PARAMS_CONVERTERS
 
-from qsession_widget.runtime.worker import measure_variants, progress
-from qsession_widget.runtime.worker.aer import Run, execute
-from qsession_widget.runtime.worker.device import Runnable, SimulatedDevice, caches
+from qsession_widget.runtime.worker import progress
+from qsession_widget.runtime.worker.aer import Executable, Run, execute
+from qsession_widget.runtime.worker.circuits import components, measure_variants
+from qsession_widget.runtime.worker.device import Piece, SimulatedDevice, caches
 from qsession_widget.runtime.worker.inputs import seeds
 from qsession_widget.runtime.worker.inputs.batches import batches
 from qsession_widget.runtime.worker.limits import NO_LIMITS
@@ -44,7 +47,6 @@ if TYPE_CHECKING:
     from qiskit_ibm_runtime.quantum_program import QuantumProgram
     from samplomatic.quantum_program import CircuitItem, SamplexItem
 
-    from qsession_widget.runtime.worker.aer import Executable
     from qsession_widget.runtime.worker.limits import Limits
 
 RESULTS = {
@@ -77,38 +79,43 @@ def run(params: str, device_name: str, limits: Limits = NO_LIMITS) -> Outcome:
     program, options = _read(inputs)
     device = SimulatedDevice(device_name, optimization_level=0, limits=limits)
     device.check_shots(program.shots)
-    executables = [
-        _executable(circuit, device, text) for circuit, text in _circuits(inputs, program)
-    ]
     experimental = options.experimental or {}
     seed = seeds.checked("experimental.seed_simulator", experimental.get("seed_simulator"))
+    # With a seed the shots are those of the whole circuit.
+    pieces = [
+        _pieces(circuit, device, text, whole=seed is not None)
+        for circuit, text in _circuits(inputs, program)
+    ]
     supply, generator = seeds.Seeds(seed), np.random.default_rng(seed)
-    progress.expect(len(executables))
+    progress.expect(sum(map(len, pieces)))
     began = time.perf_counter()
     data: list[dict[str, Any]] = []
     chunks: list[_Chunk] = []
 
-    def read(given: tuple[CircuitItem | SamplexItem, Executable]) -> _Drawn:
-        item, executable = given
+    def read(given: tuple[CircuitItem | SamplexItem, Sequence[Piece]]) -> _Drawn:
+        item, own = given
         values, arrays = _drawn(item, generator)
         rows = _rounded(values).reshape(math.prod(item.shape), item.circuit.num_parameters)
-        runs = [Run(0, row) for row in rows.tolist()]
-        return _Drawn(item, executable, arrays, runs, supply.take(len(runs)))
+        parts = [
+            (each.executable, [Run(0, row) for row in rows[:, each.columns].tolist()])
+            for each in own
+        ]
+        return _Drawn(item, arrays, parts, supply.take(len(rows)))
 
-    together = zip(program.items, executables, strict=True)
+    together = zip(program.items, pieces, strict=True)
     for batch in batches(together, read, alike=lambda _one, _other: True):
         found = execute(
-            [(each.executable, each.runs) for each in batch],
+            [part for each in batch for part in each.parts],
             shots=program.shots,
             seed=batch[0].seed,
             # Without a seed the order of the shots does not matter.
             memory=seed is not None,
         )
-        first = len(data)
+        first, results = len(data), iter(found)
         data += [
-            _bits(each, results, program.shots) for each, results in zip(batch, found, strict=True)
+            _bits(each, list(islice(results, len(each.parts))), program.shots) for each in batch
         ]
-        chunks.append(_Chunk(range(first, len(data)), *batch[0].executable.ran))
+        chunks.append(_Chunk(range(first, len(data)), *batch[0].parts[0][0].ran))
     busy_seconds = time.perf_counter() - began
     return Outcome(_answer(inputs, program, data, chunks), busy_seconds)
 
@@ -118,16 +125,14 @@ class _Drawn(NamedTuple):
 
     Attributes:
         item: as it was asked for.
-        executable: its circuit, ready for Aer.
         arrays: what was drawn besides the values of parameters, by name.
-        runs: one for each element of the item.
+        parts: each piece of the circuit with its runs, one for each element of the item.
         seed: of the first run; None for no seed.
     """
 
     item: CircuitItem | SamplexItem
-    executable: Executable
     arrays: dict[str, Any]
-    runs: list[Run]
+    parts: list[tuple[Executable, list[Run]]]
     seed: int | None
 
 
@@ -139,12 +144,21 @@ class _Chunk(NamedTuple):
     stop: datetime
 
 
-def _bits(drawn: _Drawn, results: list[dict[str, Any]], shots: int) -> dict[str, Any]:
-    """Return the arrays of an item's result: what was drawn, and the bits of each register."""
+def _bits(drawn: _Drawn, results: Sequence[list[dict[str, Any]]], shots: int) -> dict[str, Any]:
+    """Return the arrays of an item's result: what was drawn, and the bits of each register.
+
+    Args:
+        drawn: the item.
+        results: Aer's data of the runs of each of its parts. Each part has bits of its own.
+        shots: of each run.
+    """
     item = drawn.item
-    read = bit_arrays.registers(item.circuit, results, item.shape, shots)
-    classified = {name: each.to_bool_array(order="little") for name, each in read.items()}
-    return {**drawn.arrays, **classified}
+    read = [bit_arrays.registers(item.circuit, each, item.shape, shots) for each in results]
+    found = dict(drawn.arrays)
+    for register in item.circuit.cregs:
+        packed = np.bitwise_or.reduce([each[register.name].array for each in read])
+        found[register.name] = BitArray(packed, register.size).to_bool_array(order="little")
+    return found
 
 
 def _circuits(
@@ -158,22 +172,28 @@ def _circuits(
         yield item.circuit, text
 
 
-def _executable(circuit: QuantumCircuit, device: SimulatedDevice, text: str) -> Executable:
+def _pieces(
+    circuit: QuantumCircuit, device: SimulatedDevice, text: str, *, whole: bool
+) -> list[Piece]:
     """Return a circuit ready for Aer, from the caches if an equal one ran before.
 
     Raises:
         RejectedError: for a circuit that the device cannot run as it is.
     """
 
-    def make() -> Runnable:
+    def make() -> list[Piece]:
         device.check(circuit)
-        in_order = list(range(circuit.num_parameters))
-        return Runnable(measure_variants.plain(circuit), key, in_order, transpiled=False)
+        plain = measure_variants.plain(circuit)
+        parts = None if whole else components.divided(plain)
+        if parts is None:
+            parts = [components.Part(plain, list(range(plain.num_parameters)))]
+        return [
+            Piece(Executable([part], device.simulator(part)), columns) for part, columns in parts
+        ]
 
     # Templates of samplexes are rebuilt for each job, with another name and other parameters.
     content = caches.circuits.key_of(circuit, text)
-    key = ("executor", device.name, content)
-    return device.executable(caches.runnables.get(key, make))
+    return caches.programs.get((device.name, content, whole), make)
 
 
 def _read(inputs: dict[str, Any]) -> tuple[QuantumProgram, ExecutorOptions]:

@@ -1,0 +1,1 @@
+"""What workers do with circuits before they run: plain instructions, independent parts."""
