@@ -137,7 +137,7 @@ def test_bodies_end_where_they_say(played: bytes, text: str, there: DirectConnec
         (b"HTTP/1.0 200 OK\r\n\r\n", "closed the connection"),
         (b"SSH-2.0-OpenSSH\r\n", "not HTTP"),
         (HELLO + HELLO, "not HTTP"),
-        (OK + b"Content-Encoding: gzip\r\nContent-Length: 1\r\n\r\nx", "packed"),
+        (OK + b"Content-Encoding: gzip\r\nContent-Length: 1\r\n\r\nx", "compressed"),
         (OK + b"Content-Length: 5\r\nContent-Length: 6\r\n\r\nhello!", "not HTTP"),
         (OK + b"X: " + b"y" * 300_000, "no end"),
     ],
