@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from rich.console import Group
@@ -16,6 +17,9 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from rich.console import RenderableType
+
+_AHEAD = timedelta(minutes=1)
+"""From when on it is said that the runtime's clock is ahead."""
 
 _STYLES = {
     "busy": "cyan",
@@ -38,7 +42,14 @@ def _clock(status: Mapping[str, Any]) -> Text | None:
     """Return how time passes, or None for the real time."""
     rate = status["rate"]
     if rate == 1:
-        return None
+        ahead = datetime.fromisoformat(status["now"]) - datetime.now(UTC)
+        if ahead < _AHEAD:
+            return None
+        return Text(
+            f"Its clock shows {status['now']}, ahead of this machine's: sessions or jobs of an "
+            "earlier clock are unfinished. It returns when they are over.",
+            style="yellow",
+        )
     how = "stands still until advanced" if rate == 0 else f"passes {rate:g} times as fast"
     return Text(f"Its clock shows {status['now']} and {how}.", style="yellow")
 

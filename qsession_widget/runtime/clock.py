@@ -39,6 +39,9 @@ class Clock(Protocol):
     def go_on_from(self, newest: datetime) -> None:
         """Go on from the newest time in the store, if that is later."""
 
+    def free(self) -> None:
+        """Note that no session or job is unfinished, so that the time may be set back."""
+
 
 def make(kind: str) -> Clock:
     """Return a clock.
@@ -105,6 +108,16 @@ class WallClock:
             )
         self._last = max(self._last, newest)
 
+    def free(self) -> None:
+        """Return to the machine's time, if this clock is ahead of it and nothing is unfinished.
+
+        A store may be ahead because a faster clock served it, or the machine's was set back.
+        """
+        read = self._read()
+        if (self._last - read).total_seconds() > _AHEAD_SECONDS:
+            log.info("no session or job is unfinished: the clock returns to the machine's time")
+            self._last, self._last_elapsed = read, self._elapsed()
+
 
 class FastClock:
     """A clock that runs several times as fast as the machine's, and starts at its time.
@@ -139,6 +152,9 @@ class FastClock:
         """Go on from the newest time in the store, if that is later."""
         self._start += max(timedelta(), newest - self.now())
 
+    def free(self) -> None:
+        """Do nothing: this time is the lesson's own."""
+
 
 class VirtualClock:
     """A clock that stands still until it is advanced.
@@ -160,6 +176,9 @@ class VirtualClock:
     def go_on_from(self, newest: datetime) -> None:
         """Go on from the newest time in the store, as if there had been no downtime."""
         self._now = newest
+
+    def free(self) -> None:
+        """Do nothing: this time is the lesson's own."""
 
     def advance_to(self, when: datetime) -> None:
         """Advance the clock to a time.

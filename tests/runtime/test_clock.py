@@ -3,11 +3,19 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING
 
 import pytest
 
+from qsession_widget.cli.main import main
+from qsession_widget.local import process
 from qsession_widget.runtime import clock as clocks
 from qsession_widget.runtime.clock import FastClock, VirtualClock, WallClock
+from tests.conftest import eventually, running
+from tests.runtime.server import reached
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 NOON = datetime(2026, 11, 22, 12, tzinfo=UTC)
 
@@ -93,3 +101,37 @@ def test_clocks_by_name() -> None:
     for kind in ("", "x", "0x", "-1x", "60", "1e3x", "100000x", "Real", "٣x"):
         with pytest.raises(ValueError, match="such as '60x'"):
             clocks.make(kind)
+
+
+def test_a_real_clock_that_is_ahead_returns_when_nothing_is_unfinished(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """After a lesson with a fast clock, the ordinary runtime showed a time that was yet to come."""
+    monkeypatch.setenv("QSESSION_HOME", str(tmp_path))
+    monkeypatch.setenv("COLUMNS", "200")
+
+    def ahead() -> timedelta:
+        found = process.status(folder=tmp_path)
+        assert found is not None
+        return datetime.fromisoformat(found["now"]) - datetime.now(UTC)
+
+    with running(tmp_path, "--clock", "virtual"):
+        session = reached(tmp_path).open()
+        assert main(["clock", "advance", "10m"]) == 0
+    with running(tmp_path):
+        # The session goes on in its own time.
+        assert ahead() > timedelta(minutes=9)
+        capsys.readouterr()
+        assert main(["status"]) == 0
+        assert "ahead of this machine's" in capsys.readouterr().out
+        server = reached(tmp_path)
+        server.ask("DELETE", f"/sessions/{session}/close")
+        eventually(lambda: ahead() < timedelta(minutes=1), "the real time")
+        assert main(["status"]) == 0
+        assert "ahead of this machine's" not in capsys.readouterr().out
+        assert server.ended(server.submit())["state"]["status"] == "Completed"
+    with running(tmp_path, "--clock", "virtual"):
+        assert main(["clock", "advance", "10m"]) == 0
+        assert ahead() > timedelta(minutes=9)
+    with running(tmp_path):
+        assert ahead() < timedelta(minutes=1)

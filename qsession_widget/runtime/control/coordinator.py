@@ -136,6 +136,8 @@ class Coordinator:
         for job in jobs:
             state.inherit(job)
             self._transitions.enqueue(job)
+        if state.empty:
+            state.clock.free()
         self._pool.start()
         for job in jobs:
             if job.state is JobState.RUNNING:
@@ -306,6 +308,8 @@ class Coordinator:
 
     def _look(self) -> None:
         self._scheduler.shared = self.policy == "shared"
+        if self._state.empty:
+            self._state.clock.free()
         safely(self._abandonment.look)
         self._ticker.look()
 
