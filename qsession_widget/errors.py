@@ -25,10 +25,14 @@ The built-in exception that users of Qiskit expect is always a base as well, so 
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from typing import Any
+
+
+_PACKAGE = str(Path(__file__).parent)
 
 
 class QSessionError(Exception):
@@ -40,7 +44,22 @@ class QSessionError(Exception):
         return _again, (type(self), self.args, vars(self))
 
 
-class InvalidInputError(QSessionError, ValueError):
+class _UsersError(QSessionError):
+    """The base of errors that the user's own lines caused: a notebook shows these lines alone."""
+
+    def _render_traceback_(self) -> list[str]:
+        """Return the lines that IPython prints, without the frames of this package."""
+        import traceback  # noqa: PLC0415 - only when an error is displayed
+
+        frames = traceback.extract_tb(self.__traceback__)
+        own = [each for each in frames if not each.filename.startswith(_PACKAGE)]
+        # IPython runs a cell by frames of its own, which are the first.
+        ours = [each for each in own if "IPython" not in Path(each.filename).parts]
+        text = traceback.format_list(ours or own) + traceback.format_exception_only(self)
+        return "".join(["Traceback (most recent call last):\n", *text]).splitlines()
+
+
+class InvalidInputError(_UsersError, ValueError):
     """A value cannot be used. The message names it and says what is allowed."""
 
 
@@ -60,7 +79,7 @@ class AmbiguousIdError(InvalidInputError):
         self.candidates = candidates
 
 
-class UnsupportedError(QSessionError, NotImplementedError):
+class UnsupportedError(_UsersError, NotImplementedError):
     """A part of Qiskit's interfaces is not supported. The message says what to use instead."""
 
 
@@ -68,7 +87,7 @@ class CodecError(InvalidInputError):
     """A value cannot be encoded for the wire, or a text from the wire cannot be decoded."""
 
 
-class SessionClosedError(QSessionError, RuntimeError):
+class SessionClosedError(_UsersError, RuntimeError):
     """A job was sent to a session that accepts no more jobs."""
 
 
