@@ -51,7 +51,10 @@ class Wire:
             self.asked.append(asked)
             with connection:
                 for answer in self._plays.pop(0):
-                    asked.append(connection.recv(65_536))
+                    received = connection.recv(65_536)
+                    if not received:
+                        break
+                    asked.append(received)
                     connection.sendall(answer)
 
 
@@ -193,14 +196,15 @@ def test_a_connection_to_be_closed_is_closed(there: DirectConnections) -> None:
 
 
 def test_a_body_that_is_not_read_costs_its_connection_alone(there: DirectConnections) -> None:
-    with playing([OK + b"Content-Length: 99\r\n\r\nhello"], [HELLO, HELLO]) as wire:
+    with playing([OK + b"Content-Length: 99\r\n\r\nhello"], [HELLO] * 3) as wire:
         with ask(there, wire.root, stream=True) as answer:
             assert next(answer.parts()) == b"hello"
         with ask(there, wire.root, stream=True) as answer:
             assert b"".join(answer.parts()) == b"hello"
             # Closing this one does not take the connection from the next request.
             assert ask(there, wire.root).text == "hello"
-    assert [len(each) for each in wire.asked] == [1, 2]
+        assert ask(there, wire.root).text == "hello"
+    assert [len(each) for each in wire.asked] == [1, 3]
 
 
 def test_a_server_that_is_silent_is_given_up(there: DirectConnections) -> None:
@@ -227,7 +231,7 @@ def test_a_header_cannot_add_another(headers: dict[str, str], there: DirectConne
 
 
 def test_closed_connections_are_not_kept(there: DirectConnections) -> None:
-    with playing([HELLO], [HELLO], [HELLO, HELLO]) as wire:
+    with playing([HELLO] * 2, [HELLO] * 2, [HELLO] * 2) as wire:
         with ask(there, wire.root, stream=True) as answer:
             there.close()
             assert answer.content == b"hello"
@@ -246,7 +250,8 @@ def test_a_forked_child_leaves_the_parents_connection_alone(there: DirectConnect
         if not child:
             status = 1
             try:
-                status = 0 if ask(there, root).text else 1
+                # Sent one after the other, requests of both would look right on one connection.
+                status = 0 if not any(there._idle.values()) and ask(there, root).text else 1
             finally:
                 os._exit(status)
         assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
