@@ -4,6 +4,10 @@ The client asks for a job's state at once, and then every tenth of a second: an 
 requests is noticed late. The same small job runs again and again in a session on fake_manila, on
 two runtimes that differ in nothing else; our own client, which asks to be held, is there for
 comparison.
+
+IBM's client-side primitives (program "executor") are compared with the server-side ones in sessions
+on one runtime, and with IBM's local mode, which simulates in this process. All run a parametrised
+circuit of two qubits with new values each time.
 """
 
 from __future__ import annotations
@@ -21,8 +25,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from qiskit import QuantumCircuit, generate_preset_pass_manager
-from qiskit_ibm_runtime import SamplerV2
+from qiskit.circuit import Parameter
+from qiskit.quantum_info import SparsePauliOp
+from qiskit_ibm_runtime import EstimatorV2, SamplerV2
 from qiskit_ibm_runtime import Session as OfficialSession
+from qiskit_ibm_runtime.executor_estimator import Estimator as ClientSideEstimator
+from qiskit_ibm_runtime.executor_sampler import Sampler as ClientSideSampler
+from qiskit_ibm_runtime.fake_provider import FakeManilaV2, FakeSherbrooke
 
 from benchmarks.measure import arguments, as_json, compare, in_turn, write
 from qsession_widget import QiskitRuntimeService, Sampler, Session
@@ -36,8 +45,13 @@ if TYPE_CHECKING:
 DEVICE = "fake_manila"
 SHOTS = 100
 HELD = "official client, held"
+SERVER_SIDE = "server-side"
 NOT_HELD = ("--no-hold-quick-polls", "--hold-new-jobs-seconds", "0")
 START_SECONDS = 60.0
+DEVICES = {DEVICE: FakeManilaV2, "fake_sherbrooke": FakeSherbrooke}
+"""With 5 and with 127 qubits."""
+
+PRECISION = 1 / 32
 JOB_SECONDS = (0.0, 0.15, 1.0)
 """How long jobs last at least; the first is only as long as the simulation."""
 
@@ -100,6 +114,61 @@ def contestants(held: Path, unheld: Path, stack: ExitStack) -> dict[str, Any]:
     return found
 
 
+def primitives(device: str, folder: Path, stack: ExitStack) -> dict[str, dict[str, Any]]:
+    """Return the forms of each primitive; the stack closes their session."""
+    backend = local.official_service(folder=folder).backend(device)
+    session = stack.enter_context(OfficialSession(backend))
+    fake = DEVICES[device]()
+    bare = QuantumCircuit(2)
+    bare.h(0)
+    bare.cx(0, 1)
+    bare.ry(Parameter("angle"), 0)
+    manager = generate_preset_pass_manager(1, backend=backend, seed_transpiler=1)
+    state = manager.run(bare)
+    observable = SparsePauliOp("ZZ").apply_layout(state.layout)
+    bare.measure_all()
+    measured = manager.run(bare)
+
+    def sample(sampler: Any, number: int) -> Any:
+        return sampler.run([(measured, [0.1 * number])], shots=SHOTS).result()[0].data.meas
+
+    def estimate(estimator: Any, number: int) -> Any:
+        pub = (state, observable, [0.1 * number])
+        return estimator.run([pub], precision=PRECISION).result()[0].data.evs
+
+    def client_side(mode: Any, level: int) -> Any:
+        estimator = ClientSideEstimator(mode=mode)
+        estimator.options.resilience_level = level
+        return partial(estimate, estimator)
+
+    return {
+        "sampler": {
+            SERVER_SIDE: partial(sample, SamplerV2(mode=session)),
+            "client-side": partial(sample, ClientSideSampler(mode=session)),
+            "client-side, IBM's local mode": partial(sample, ClientSideSampler(mode=fake)),
+        },
+        "estimator": {
+            SERVER_SIDE: partial(estimate, EstimatorV2(mode=session)),
+            "client-side, level 0": client_side(session, 0),
+            "client-side, level 1": client_side(session, 1),
+            "client-side, level 0, IBM's local mode": client_side(fake, 0),
+        },
+    }
+
+
+def compare_primitives(devices: list[str], rounds: int, seconds: float) -> dict[str, Any]:
+    """Measure, and print a table for each device and primitive."""
+    figures: dict[str, Any] = {}
+    for device in devices:
+        with runtime() as folder, ExitStack() as stack:
+            for name, callers in primitives(device, folder, stack).items():
+                samples = in_turn(callers, rounds=rounds, seconds_each=seconds, warm_up=3)
+                title = f"{name} on {device}"
+                compare(title, samples, SERVER_SIDE)
+                figures[title] = as_json(samples)
+    return figures
+
+
 def main() -> None:
     """Measure, and print a table for each length of a job."""
     parser = arguments(__doc__ or "")
@@ -122,6 +191,8 @@ def main() -> None:
         title = f"an iteration whose job lasts {job_seconds * 1000:.0f} ms at least"
         compare(title, samples, HELD)
         figures[title] = as_json(samples)
+    devices = [DEVICE] if given.short else [*DEVICES]
+    figures |= compare_primitives(devices, rounds, seconds)
     write(given.json, figures)
 
 
