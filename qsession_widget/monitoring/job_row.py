@@ -15,6 +15,7 @@ from qsession_widget.wire.documents import (
     JobExtrasDocument,
     JobStateDocument,
     ProgramDocument,
+    known,
 )
 from qsession_widget.wire.states import FINAL_JOB_STATES, PANEL_STAGES, JobState
 
@@ -61,6 +62,8 @@ class JobRow:
         sub_status: one of `SUB_STATUSES` while it runs, None if the service does not send it.
         stages: None if the service sends none.
         estimate: None unless it is queued and the service sends one.
+        expected_until: when it ends, as the service expects of a job that runs for long.
+        expected_by: what that is known by, in the service's words; empty if it does not say.
         summary: its result in few characters, if it was fetched in this process.
         position: its place among all jobs that wait for the device, 1 for the next; None likewise.
     """
@@ -77,6 +80,8 @@ class JobRow:
     sub_status: str | None = None
     stages: Stages | None = None
     estimate: Estimate | None = None
+    expected_until: datetime | None = None
+    expected_by: str = ""
     position: int | None = None
     summary: Summary | None = None
 
@@ -107,6 +112,8 @@ class JobRow:
             sub_status=_sub_status(state, extras),
             stages=_stages(extras.stages),
             estimate=_estimate(state, extras, now),
+            expected_until=_expected_until(state, extras, document),
+            expected_by=without_secrets(known(extras.estimated_by) or ""),
             position=_position(state, extras),
         )
 
@@ -144,6 +151,16 @@ def _estimate(
     if seconds is None or now is None or state.status != JobState.QUEUED:
         return None
     return Estimate(now + timedelta(seconds=seconds), without_secrets(estimate.basis or ""))
+
+
+def _expected_until(
+    state: JobStateDocument, extras: JobExtrasDocument, document: JobDocument
+) -> datetime | None:
+    started = parse_time(extras.running_at)
+    seconds = seconds_of(document.estimated_running_time_seconds)
+    if started is None or seconds is None or state.status != JobState.RUNNING:
+        return None
+    return started + timedelta(seconds=seconds)
 
 
 def _position(state: JobStateDocument, extras: JobExtrasDocument) -> int | None:

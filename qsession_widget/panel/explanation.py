@@ -227,7 +227,17 @@ def _running(evidence: Evidence) -> tuple[Part, ...]:
         else ""
     )
     usage = "; usage is the time of jobs on the device" if evidence.batch else "; usage goes on"
-    return (f"In progress: {runs}", *(since if one else ()), f"{waits}{usage}.")
+    parts = (*since, *_expected(evidence)) if one else ()
+    return (f"In progress: {runs}", *parts, f"{waits}{usage}.")
+
+
+def _expected(evidence: Evidence) -> tuple[Part, ...]:
+    """Return until when the job that runs is expected to; empty if that is not known."""
+    for job in evidence.snapshot.jobs.running:
+        if job.expected_until is not None:
+            by = f", by {job.expected_by}" if job.expected_by else ""
+            return (", expected until ", job.expected_until, by)
+    return ()
 
 
 def _next_starts(evidence: Evidence) -> tuple[Part, ...]:

@@ -128,6 +128,7 @@ class SessionExtrasDocument(Document):
         name: by which its owner recognises it.
         place: the notebook or the script that opened it.
         gives_way: whether it gives up its backend early once its program has ended.
+        estimated_by: what `estimated_running_time_seconds` of the job is known by.
         held_by: the session for which its queued jobs wait; null if they wait for none.
     """
 
@@ -219,7 +220,7 @@ class JobExtrasDocument(Document):
         held_by: the session for which it waits; null if it waits for none.
     """
 
-    sometimes: ClassVar[frozenset[str]] = frozenset({"pubs", "number"})
+    sometimes: ClassVar[frozenset[str]] = frozenset({"pubs", "number", "estimated_by"})
 
     queue_position: Maybe[Count | None] = UNSET
     estimate: Maybe[EstimateDocument | None] = UNSET
@@ -230,6 +231,7 @@ class JobExtrasDocument(Document):
     attempts: Maybe[Count] = UNSET
     pubs: Maybe[Count] = UNSET
     number: Maybe[Count] = UNSET
+    estimated_by: Maybe[str] = UNSET
     held_by: Maybe[HolderDocument | None] = UNSET
 
 
@@ -237,9 +239,8 @@ class JobDocument(Document):
     """A job, as GET /jobs/{id} returns it."""
 
     sometimes: ClassVar[frozenset[str]] = frozenset(
-        {"session_id", "cost", "runtime", "private", "params"}
+        {"session_id", "cost", "runtime", "private", "params", "estimated_running_time_seconds"}
     )
-    elsewhere: ClassVar[frozenset[str]] = frozenset({"estimated_running_time_seconds"})
 
     id: str
     backend: Maybe[str] = UNSET

@@ -46,6 +46,21 @@ def test_active() -> None:
     assert explained(queued("b")) == ("1 job waits for the device, ahead of the normal queue.")
 
 
+def test_a_job_that_will_take_long_says_until_when() -> None:
+    long = job(
+        "a",
+        "Running",
+        ended_at=None,
+        expected_until=NOON + timedelta(hours=3),
+        expected_by="the first 20 of 4,096 shots",
+    )
+    assert explained(long) == (
+        "In progress: a job runs since 12:00:01 UTC, expected until 15:00:00 UTC, by the first 20 "
+        "of 4,096 shots; usage goes on."
+    )
+    assert "expected" not in explained(long, running("b"))
+
+
 def test_idle() -> None:
     assert explained(job("a", ended_at=NOON + timedelta(seconds=30))) == (
         "The last job ended at 12:00:30 UTC; without another one the session becomes "

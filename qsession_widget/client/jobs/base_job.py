@@ -21,6 +21,7 @@ from qsession_widget.errors import (
     ServiceUnavailableError,
 )
 from qsession_widget.support import forking, validation
+from qsession_widget.support.warnings import warn_user
 from qsession_widget.transport.http import hurried, unattended
 from qsession_widget.wire.documents import (
     JobDocument,
@@ -52,9 +53,17 @@ _PAUSE_GROWTH = 1.5
 _LONGEST_OUTAGE_SECONDS = 300.0
 """How long waiting goes on while the service cannot be reached."""
 
+LONG_SECONDS = 600.0
+"""A job that is expected to run for longer is worth a warning."""
+
 logger = logging.getLogger(__name__)
 
 _T = TypeVar("_T")
+
+
+def _long(seconds: float) -> str:
+    hours = seconds / 3600
+    return f"about {seconds / 60:.0f} min" if hours < 2 else f"about {hours:.0f} h"  # noqa: PLR2004 - in words
 
 
 class _Asking:
@@ -84,6 +93,7 @@ class PolledJob(BasePrimitiveJob):
         self._text: str | None = None
         self._asking: _Asking | None = None
         self._key = ""
+        self._told = False
         forking.heed(self)
 
     def after_fork(self) -> None:
@@ -171,6 +181,7 @@ class PolledJob(BasePrimitiveJob):
                     f"service.job({self._job_id!r}) returns it",
                     job_id=self._job_id,
                 )
+            self._tell_if_long(deadline)
             if not waited and (asked_to_hold or self._etag is None):
                 self._service.api.transport.pause(min(pause, left))
                 if interval is None:
@@ -193,6 +204,24 @@ class PolledJob(BasePrimitiveJob):
         )
         logger.warning("Job %s waits: %s.%s", self._job_id, words, _what_to_do(found))
         return True
+
+    def _tell_if_long(self, deadline: float | None) -> None:
+        """Warn once of a job that its service expects to run for long."""
+        if self._told:
+            return
+        if self._service.known_to_offer("outcome"):
+            # Its JSON came with no response to a request that was held for its end.
+            self._patiently(unattended()(self._refresh), deadline)
+        seconds = known(self.document.estimated_running_time_seconds)
+        if self._over() or seconds is None or seconds < LONG_SECONDS:
+            return
+        self._told = True
+        by = (self.document.qsession or JobExtrasDocument()).estimated_by
+        warn_user(
+            f"job {self._job_id} is expected to run for {_long(seconds)} in all"
+            f"{f', by {by}' if by else ''}. Its cancel() ends it, and "
+            f"service.job({self._job_id!r}) returns it if you do not wait."
+        )
 
     def _patiently(self, ask: Callable[[], _T], deadline: float | None) -> _T:
         """Retry a request until it is answered: the job goes on while the service is unreachable.

@@ -143,6 +143,9 @@ class RuntimeJob(Shared, PolledJob):
     def usage_estimation(self) -> dict[str, float | None]:
         """How long it may take: `quantum_seconds` of device time, None if the service gives none.
 
+        The local runtime gives one for jobs that will run for ten minutes and more, once some of
+        their shots or parts are done: the time that they run in all.
+
         Source: `estimated_running_time_seconds`.
         """
         return {"quantum_seconds": known(self.document.estimated_running_time_seconds)}

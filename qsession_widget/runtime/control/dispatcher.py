@@ -16,12 +16,13 @@ from qsession_widget.runtime.model.errors import InvalidTransitionError
 from qsession_widget.runtime.model.job import MAX_ATTEMPTS
 from qsession_widget.runtime.pieces import Content, LongText
 from qsession_widget.runtime.store.store import StoreClosedError
-from qsession_widget.runtime.store.writes import SetClock
+from qsession_widget.runtime.store.writes import SetClock, Update
 from qsession_widget.runtime.worker.limits import Limits
 from qsession_widget.runtime.worker.messages import (
     GOES_ON,
     Done,
     Failed,
+    Foretold,
     Interim,
     Lost,
     Reached,
@@ -271,6 +272,10 @@ class Dispatcher:
                 state.notifier.notify([job.id])
             case Reached():
                 self._arbiter.reached(job, event)
+            case Foretold(seconds, by):
+                job = state.foresee(job.id, seconds, by)
+                log.info("job %s runs for %.0f s more, by %s", job.id, seconds, by)
+                state.write(Update(jobs=(job,)))
             case Done():
                 self._finish(job, event)
             case Failed(reason, traceback):

@@ -28,6 +28,7 @@ from qsession_widget.runtime.worker.messages import (
     Done,
     Event,
     Failed,
+    Foretold,
     Interim,
     Lost,
     Reached,
@@ -457,6 +458,8 @@ def _event(answer: dict[str, Any]) -> Event:
             return Interim(answer["text"])
         case "reached":
             return Reached(Stage(answer["stage"]), time.monotonic())
+        case "foretold":
+            return Foretold(answer["seconds"], answer["by"])
         case "done":
             return Done(answer["result"], answer["busy_seconds"], Figures(**answer["cache"]))
         case "stopped":

@@ -200,6 +200,7 @@ def job_document(
             finished_at=instant_or_none(job.ended_at),
             attempts=job.attempts,
             pubs=sent(job.pubs),
+            estimated_by=sent(job.expected_by),
             number=job.number or UNSET,
             held_by=holder_document(holder, job.owner),
         ),
@@ -207,6 +208,7 @@ def job_document(
         cost=sent(job.cost_seconds),
         runtime=sent(job.image),
         private=job.private or UNSET,
+        estimated_running_time_seconds=sent(job.expected_seconds),
     )
 
 

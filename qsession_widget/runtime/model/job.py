@@ -33,6 +33,8 @@ class Job(msgspec.Struct, frozen=True, gc=False):
         optimization_level: how a circuit that is not in the device's instruction set is
             transpiled (0 to 3).
         pubs: how many pubs it has; None where that is unknown, as for jobs of an older release.
+        expected_seconds: how long it runs in all, as its worker foresees a long one.
+        expected_by: what that is known by.
         number: its place among all jobs of the store, in order of arrival; 0 where the query did
             not ask for it.
     """
@@ -63,6 +65,8 @@ class Job(msgspec.Struct, frozen=True, gc=False):
     tags: tuple[str, ...] = ()
     pubs: int | None = None
     revision: int = 0
+    expected_seconds: float | None = None
+    expected_by: str | None = None
     number: int = 0
 
     def start(self, now: datetime) -> Job:
@@ -100,9 +104,25 @@ class Job(msgspec.Struct, frozen=True, gc=False):
             return replace(self, on_device_at=now)
         return replace(self, post_processing_at=now)
 
+    def foresee(self, until: datetime, by: str) -> Job:
+        """Return the job as it is expected to run until some time.
+
+        Raises:
+            InvalidTransitionError: the job is not running.
+        """
+        self._check(JobState.RUNNING, "be foreseen")
+        return replace(self, expected_seconds=_seconds(self.started_at, until), expected_by=by)
+
     def without_stages(self) -> Job:
         """Return the job as if it had reached no stage, as when its worker dies."""
-        return replace(self, prepared_at=None, on_device_at=None, post_processing_at=None)
+        return replace(
+            self,
+            prepared_at=None,
+            on_device_at=None,
+            post_processing_at=None,
+            expected_seconds=None,
+            expected_by=None,
+        )
 
     @property
     def stage(self) -> Stage | None:

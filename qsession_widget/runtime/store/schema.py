@@ -133,6 +133,8 @@ jobs = Table(
     Column("log_level", String),
     Column("tags", JSON, nullable=False),
     Column("pubs", Integer),
+    Column("expected_seconds", Float),
+    Column("expected_by", String),
     Column("revision", Integer, nullable=False),
     # Whether retention has removed its payload and result.
     Column("pruned", Boolean, nullable=False, server_default="0"),

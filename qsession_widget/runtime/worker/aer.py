@@ -26,7 +26,7 @@ from qiskit_aer.backends.controller_wrappers import AerConfig
 from qsession_widget.errors import InvalidInputError
 from qsession_widget.runtime.worker import progress
 from qsession_widget.runtime.worker.circuit_cache import BYTES_OF_AN_EXECUTABLE, rebindable, weight
-from qsession_widget.runtime.worker.inputs import seeds
+from qsession_widget.runtime.worker.inputs import probes, seeds
 from qsession_widget.runtime.worker.noise import methods
 from qsession_widget.runtime.worker.noise.aer_form import NoiseInAerForm, Shape
 from qsession_widget.runtime.worker.noise.device_noise import MAX_STATEVECTOR_QUBITS
@@ -252,6 +252,31 @@ class _Call:
             yield from ([each] for each in places)
 
     def _run(self, ready: Sequence[_Ready], seed: int, how: How) -> list[dict[str, Any]]:
+        self._look_ahead(ready, how)
+        return self._simulated(ready, self._shots, seed, how)
+
+    def _look_ahead(self, ready: Sequence[_Ready], how: How) -> None:
+        """Tell how long these runs will take, if they may take long and that can be known."""
+        tensors = how.method == methods.MPS
+        seconds = sum(
+            probes.rough_seconds(len(each.compiled.data), each.width, tensors=tensors)
+            for each, _ in ready
+        )
+        if seconds * (1 if how.at_once else self._shots) < probes.SUSPICIOUS_SECONDS:
+            return
+
+        def run(count: int) -> None:
+            some, shots = (count, self._shots) if how.at_once else (1, count)
+            self._simulated(ready[:some], shots, seeds.fresh(), how)
+
+        if how.at_once:
+            probes.tell_if_long(len(ready), "executions", run)
+        else:
+            probes.tell_if_long(len(ready) * self._shots, "shots", run)
+
+    def _simulated(
+        self, ready: Sequence[_Ready], shots: int, seed: int, how: How
+    ) -> list[dict[str, Any]]:
         groups = _grouped(ready)
         circuits = [circuit for circuit, _ in groups]
         noise: dict[Place, Form] = {}
@@ -262,7 +287,7 @@ class _Call:
         config = generate_aer_config(
             [each.compiled for each in circuits],
             simulator.options,
-            shots=self._shots,
+            shots=shots,
             seed_simulator=seed,
             memory=self._memory,
             method=how.method,

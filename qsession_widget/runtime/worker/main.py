@@ -251,7 +251,10 @@ def _run(pipe: Connection, inbox: _Inbox, task: dict[str, Any]) -> dict[str, Any
         # Between two pubs nothing is half done, so that the caches stay valid.
         inbox.check(job_id)
 
-    progress.start(tell, stays=task["min_seconds"] > 0)
+    def foretell(seconds: float, by: str) -> None:
+        _send(pipe, {"kind": "foretold", "seconds": seconds, "by": by})
+
+    progress.start(tell, stays=task["min_seconds"] > 0, foretell=foretell)
     try:
         with allowed.on_memory():
             outcome = programs.run(task, on_interim=on_interim)

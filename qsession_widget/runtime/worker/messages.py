@@ -63,6 +63,14 @@ class Reached:
 
 
 @dataclass(frozen=True)
+class Foretold:
+    """The job will take so many more seconds, as is known by its first parts."""
+
+    seconds: float
+    by: str
+
+
+@dataclass(frozen=True)
 class Done:
     """The result, the time of the simulation, and the figures of the worker's caches."""
 
@@ -91,8 +99,8 @@ class Lost:
     exit_code: int | None
 
 
-Event = Interim | Reached | Done | Failed | Stopped | Lost
-GOES_ON = (Interim, Reached)
+Event = Interim | Reached | Foretold | Done | Failed | Stopped | Lost
+GOES_ON = (Interim, Reached, Foretold)
 """Events after which the job goes on."""
 
 STAGE_SHOWN_SECONDS = 0.2

@@ -1,4 +1,4 @@
-"""Reports the stages of the running job: preparing, on the device, post-processing.
+"""Reports the stages of the running job (preparing, on the device, post-processing), and its end.
 
 "On the device" lasts from the first simulation of a job to the end of its last one, as a device is
 held from a job's first circuit to its last. A worker process runs one job at a time, whose stage is
@@ -7,6 +7,7 @@ module-level state here (`_job`).
 
 from __future__ import annotations
 
+import time
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
@@ -16,12 +17,21 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
 
+LONG_SECONDS = 600.0
+"""A job that goes on for longer is foretold."""
+
+_MOST_BETWEEN = 60.0
+"""Seconds between two such estimates, so that a long job does not report at each of its parts."""
+
+
 class _Job:
     """The stage of the job that this process runs."""
 
     def __init__(self) -> None:
         self.tell: Callable[[Stage], None] | None = None
-        self.simulations = 1
+        self.foretell: Callable[[float, str], None] | None = None
+        self.simulations = self.all = self.together = 1
+        self.entered = self.foretold = 0.0
         self.stays = False
         self.stage = Stage.PREPARING
 
@@ -29,20 +39,28 @@ class _Job:
 _job = _Job()
 
 
-def start(tell: Callable[[Stage], None], *, stays: bool) -> None:
+def start(
+    tell: Callable[[Stage], None],
+    *,
+    stays: bool,
+    foretell: Callable[[float, str], None] | None = None,
+) -> None:
     """Start a job, at the stage of preparing.
 
     Args:
         tell: called with each further stage; returns when the job may go on.
         stays: whether the job stays on the device until `leave_device`, without simulations too.
+        foretell: called with the seconds that the job will still take, once they are known to be
+            more than `LONG_SECONDS`, and with what this is known by.
     """
-    _job.tell, _job.stays = tell, stays
-    _job.simulations, _job.stage = 1, Stage.PREPARING
+    _job.tell, _job.stays, _job.foretell = tell, stays, foretell
+    _job.stage, _job.foretold = Stage.PREPARING, 0.0
+    expect(1)
 
 
 def expect(simulations: int) -> None:
     """Set how many times the device will be used; the job leaves it after the last one."""
-    _job.simulations = simulations
+    _job.simulations = _job.all = simulations
 
 
 @contextmanager
@@ -53,11 +71,41 @@ def on_device(simulations: int = 1) -> Iterator[None]:
         simulations: how many of those that were set by `expect` this is.
     """
     if _job.stage is Stage.PREPARING:
+        _job.entered = time.monotonic()
         _enter(Stage.ON_DEVICE)
+    _job.together = simulations
     yield
     _job.simulations -= simulations
+    _look_ahead()
     if _job.simulations <= 0 and not _job.stays:
         leave_device()
+
+
+def foresee(seconds: float, by: str) -> None:
+    """Tell how long the job will take if its other simulations are like those that begin now.
+
+    Args:
+        seconds: that those will take which begin now.
+        by: what this is known by.
+    """
+    seconds *= max(1.0, _job.simulations / _job.together)
+    if _job.foretell is not None and seconds >= LONG_SECONDS:
+        _job.foretold = time.monotonic()
+        _job.foretell(seconds, by)
+
+
+def the_first(count: int, of: int, what: str) -> str:
+    """Return in words by what a job's time is known."""
+    return f"the first{f' {count:,}' if count > 1 else ''} of {of:,} {what}"
+
+
+def _look_ahead() -> None:
+    """Foresee the rest of the job by the simulations that are done."""
+    done, now = _job.all - _job.simulations, time.monotonic()
+    if _job.simulations > 0 and now - max(_job.foretold, _job.entered) >= _MOST_BETWEEN:
+        _job.together = _job.simulations
+        seconds = (now - _job.entered) / done * _job.simulations
+        foresee(seconds, the_first(done, _job.all, "parts"))
 
 
 def leave_device() -> None:
