@@ -336,6 +336,31 @@ async def test_lists_are_indexed_now_and_then(
         check(tmp_path / "runtime.db")
 
 
+async def test_lists_are_read_while_the_file_cannot_be_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What was committed before may be missing from them, and comes when there is room again."""
+    monkeypatch.setattr(store, "BUSY_MILLISECONDS", 20)
+    monkeypatch.setattr(store, "RETRY_SECONDS", 0.02)
+    monkeypatch.setattr(store, "INDEX_SECONDS", 3_600.0)
+    with opened(tmp_path) as found:
+        for name in "ab":
+            await found.write(new(a_job(name)))
+        assert (await found.jobs("o", JobFilter()))[1] == 2
+        await found.write(new(a_job("c")))
+        await found.write(DeleteJob("a"))
+        monkeypatch.setattr(store, "INDEX_SECONDS", 0.01)
+        with closing(sqlite3.connect(tmp_path / "runtime.db", isolation_level=None)) as other:
+            other.execute("BEGIN IMMEDIATE")
+            listed, _ = await found.jobs("o", JobFilter())
+            assert [job.id for job in listed] == ["b"]
+            assert not found.available
+            other.execute("ROLLBACK")
+        eventually(lambda: found.available)
+        listed, total = await found.jobs("o", JobFilter())
+        assert ([job.id for job in listed], total) == (["c", "b"], 2)
+
+
 # -- what it costs ----------------------------------------------------------------------------
 
 SEARCH_OF_IDS = "SCAN entries USING COVERING INDEX"

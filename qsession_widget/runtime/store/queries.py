@@ -221,7 +221,8 @@ def read_jobs(connection: Connection, owner: str, wanted: JobFilter) -> tuple[li
     found = index.created(found, wanted.created_after, wanted.created_before)
     numbers = bitmaps.page(found, wanted.offset, wanted.limit, ascending=wanted.ascending)
     jobs = read_listed_jobs(connection, numbers)
-    return [jobs[number] for number in numbers], bitmaps.count(found)
+    # A job that was deleted while the store could not be written is in the index still.
+    return [jobs[number] for number in numbers if number in jobs], bitmaps.count(found)
 
 
 def read_listed_jobs(connection: Connection, numbers: Sequence[int]) -> dict[int, Job]:

@@ -305,7 +305,10 @@ class Store:
             if not self._listed.is_set():
                 self._list_wanted = True
                 self._calls.put(True)
-                self._listed.wait()
+                while not self._listed.wait(INDEX_SECONDS):
+                    if self._unavailable:
+                        # What was committed last may be missing from a list, until there is room.
+                        break
             return read(connection, owner, *arguments)
 
         return await self._ask(self._long_questions, owner, look)
@@ -387,7 +390,7 @@ class Store:
 
     def _patience_seconds(self, unwritten: list[_Pending]) -> float | None:
         """Return how long to wait for further changes before there is something else to do."""
-        if unwritten or self._unavailable:
+        if unwritten or (self._unavailable and not self._listed.is_set()):
             return RETRY_SECONDS
         if self._sweeps or self._index_is_due:
             return 0.0
@@ -432,11 +435,14 @@ class Store:
         if self._listed.is_set() and listing.has_more(connection):
             self._listed.clear()
         self._unlisted_commits += 1
+        self._note_success()
+        _settle([(pending, None) for pending in batch])
+        return []
+
+    def _note_success(self) -> None:
         if self._unavailable:
             log.warning("the store can be written again")
             self._unavailable = False
-        _settle([(pending, None) for pending in batch])
-        return []
 
     def _index_more(self, connection: Connection) -> None:
         """Make a part of the index of lists."""
@@ -446,6 +452,7 @@ class Store:
         except OperationalError as error:
             self._postpone([], error)
             return
+        self._note_success()
         if more:
             # After a migration: part by part, between the changes.
             self._list_wanted = True

@@ -130,11 +130,9 @@ def read(connection: Connection, owner: str, wanted: Wanted) -> tuple[list[Workl
     numbers = bitmaps.page(found, wanted.offset, wanted.limit, ascending=wanted.ascending)
     jobs = queries.read_listed_jobs(connection, numbers)
     sessions = queries.read_listed_sessions(connection, numbers)
-    page = [
-        Workload.of_job(jobs[number]) if number in jobs else Workload.of_session(sessions[number])
-        for number in numbers
-    ]
-    return page, bitmaps.count(found)
+    rows = {number: Workload.of_job(job) for number, job in jobs.items()}
+    rows |= {number: Workload.of_session(session) for number, session in sessions.items()}
+    return [rows[number] for number in numbers if number in rows], bitmaps.count(found)
 
 
 def _with_statuses(index: Index, some: Bits, statuses: set[str]) -> Bits:
