@@ -8,92 +8,29 @@ import sqlite3
 import threading
 import time
 from contextlib import closing, contextmanager
-from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import pytest
 import requests
 
 from qsession_widget.runtime import bounds
-from qsession_widget.runtime.auth.user_registry import ADMINISTRATOR
 from qsession_widget.runtime.http import openapi
-from qsession_widget.runtime.model import lifecycle
-from qsession_widget.runtime.model.job import Job
-from qsession_widget.runtime.model.lifecycle import Session
-from qsession_widget.runtime.store.store import Store
-from qsession_widget.runtime.store.writes import AddJob, AddSession
 from qsession_widget.transport.auth import BearerAuth
 from qsession_widget.transport.http import Endpoint, Transport
 from qsession_widget.transport.rest import RuntimeApi
-from qsession_widget.wire.states import JobState, Mode
 from tests.conftest import DEADLINE_SECONDS, eventually, running
+from tests.runtime.many_jobs import SESSION, fill
 from tests.runtime.server import COIN, Server, reached
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator
-    from pathlib import Path
 
 ROWS = int(os.environ.get("QSESSION_ROWS", "20000"))
 """Jobs in the store of these tests; `make soak` uses 100,000."""
 
-SESSION = "00000000-0000-4000-8000-000000000000"
-NOON = datetime(2026, 11, 22, 12, tzinfo=UTC)
 LARGEST_ANSWER = 400_000
 """Bytes that one turn of the event loop may write; a page of jobs is a third of it."""
 TABLES = ("jobs", "sessions", "payloads", "results", "users")
-
-
-def job(number: int, **more: Any) -> Job:
-    return Job(
-        id=f"{number:020x}",
-        owner=ADMINISTRATOR,
-        backend="fake_manila",
-        program_id="sampler",
-        # Many share one time.
-        created_at=NOON + timedelta(seconds=number // 50),
-        state=JobState.COMPLETED,
-        started_at=NOON + timedelta(seconds=number),
-        ended_at=NOON + timedelta(seconds=number + 1),
-        tags=(f"tag{number % 500}",),
-        **more,
-    )
-
-
-async def fill(folder: Path) -> None:
-    """Fill a store with many final jobs, half of them of one session."""
-    store = Store(folder / "runtime.db")
-    session = Session(SESSION, ADMINISTRATOR, "fake_manila", Mode.BATCH, 600, 600, 600, 600, NOON)
-    with closing(store):
-        await store.write(AddSession(lifecycle.create(session), None))
-        await store.write(AddJob(job(0, session_id=SESSION, revision=1), "{}", None))
-    with closing(sqlite3.connect(folder / "runtime.db")) as connection:
-        cursor = connection.execute("select * from jobs")
-        names = [each[0] for each in cursor.description]
-        pattern = dict(zip(names, cursor.fetchone(), strict=True))
-        seconds = 1_000_000
-
-        def rows() -> Iterator[tuple[Any, ...]]:
-            for number in range(1, ROWS):
-                yield tuple(
-                    {
-                        **pattern,
-                        "id": f"{number:020x}",
-                        "session_id": SESSION if number % 2 else None,
-                        "created_at": pattern["created_at"] + number // 50 * seconds,
-                        "started_at": pattern["started_at"] + number * seconds,
-                        "ended_at": pattern["ended_at"] + number * seconds,
-                        "tags": json.dumps([f"tag{number % 500}"]),
-                        "revision": number + 1,
-                    }.values()
-                )
-
-        marks = ",".join("?" * len(names))
-        with connection:
-            connection.executemany(f"insert into jobs values ({marks})", rows())  # noqa: S608 - ours
-            connection.execute(
-                "insert into results select id, '{}' from jobs where not exists "
-                "(select 1 from results where job_id = id)"
-            )
 
 
 class Route(NamedTuple):
@@ -131,7 +68,7 @@ async def server(
 ) -> AsyncIterator[Server]:
     assert anyio_backend
     folder = tmp_path_factory.mktemp("every")
-    await fill(folder)
+    await fill(folder, ROWS)
     # Nothing changes by itself: a session stays open, and a job takes an hour.
     with running(folder, "--workers", "1", "--min-job-seconds", "3600") as home:
         found = reached(home)
