@@ -2,6 +2,7 @@
 
 VENV := .venv
 OLDEST := .venv-oldest
+NEWEST := .venv-newest
 PYTHON := $(VENV)/bin/python
 # jupyter-builder, which npm calls, lives in the virtual environment.
 export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
@@ -16,7 +17,7 @@ EXTENSION := $(VENV)/share/jupyter/labextensions/qsession-widget
 JS_SOURCES := $(shell find js/src js/build.mjs js/package.json js/tsconfig.json -type f)
 PY_SOURCES := $(shell find qsession_widget examples -type f -not -path '*/__pycache__/*')
 
-.PHONY: bench check chromium conformance docs demo oldest-tests soak test lint python-tests js-tests static wheel-tests build clean
+.PHONY: bench check chromium conformance docs demo newest-tests oldest-tests soak test lint python-tests js-tests static wheel-tests build clean
 
 demo: $(VENV)/.installed ## run a real session, then open JupyterLab, with its options in ARGS
 	@$(VENV)/bin/qsession demo $(ARGS)
@@ -45,19 +46,24 @@ python-tests: $(VENV)/.dev $(VENV)/.chromium
 wheel-tests: $(VENV)/.dev $(VENV)/.chromium dist/.built
 	$(PYTHON) -m pytest tests/wheel/test_installed.py
 
+SAMPLE := tests/wire tests/client/test_session.py tests/cli/test_cli.py \
+	tests/panel/test_snapshot.py tests/panel/test_renderings.py tests/runtime/test_devices.py
+
 # A sample that needs nothing but the package's own requirements. Targets are not compared, which
-# needs the newest client, nor circuits: Qiskit 2.2 tells a delay of 132 from one of 132.0.
+# needs the newest client, nor circuits: an old Qiskit tells a delay of 132 from one of 132.0.
 oldest-tests: $(OLDEST)/.installed ## on the oldest Python and packages that pyproject.toml names
-	$(OLDEST)/bin/python -m pytest -p no:cacheprovider tests/wire tests/client/test_session.py \
-		tests/cli/test_cli.py tests/panel/test_snapshot.py tests/panel/test_renderings.py \
-		tests/runtime/test_devices.py \
+	$(OLDEST)/bin/python -m pytest -p no:cacheprovider $(SAMPLE) \
 		--ignore tests/wire/test_target.py --ignore tests/wire/test_portable.py
+
+newest-tests: $(NEWEST)/.installed ## on the newest Python of this machine, and the newest of every package
+	$(NEWEST)/bin/python -m pytest -p no:cacheprovider $(SAMPLE) tests/test_official.py
 
 conformance: $(VENV)/.conformance ## the official client's own tests, against local runtimes
 	$(PYTHON) -m pytest tests/conformance
 	$(PYTHON) -m tests.conformance.official
 
 soak: $(VENV)/.conformance ## by hand: what takes too long for every change
+	$(MAKE) oldest-tests newest-tests
 	$(PYTHON) -m tests.conformance.official --everything
 	$(PYTHON) -m tests.conformance.older
 	QSESSION_HISTORIES=10000 $(PYTHON) -m pytest tests/runtime/test_histories.py tests/runtime/test_lifecycle.py
@@ -88,6 +94,7 @@ bench: $(VENV)/.dev ## ratios against peers, each in its short form
 	$(PYTHON) -m benchmarks.scheduler --short
 	$(PYTHON) -m benchmarks.poll --short
 	$(PYTHON) -m benchmarks.server --short
+	$(PYTHON) -m benchmarks.growth --short
 
 build: $(VENV)/.built
 
@@ -146,6 +153,16 @@ $(OLDEST)/.installed: pyproject.toml | $(VENV)/.dev
 		--editable ".[lab]" pytest hypothesis psutil cryptography
 	@touch $@
 
+# Anew each time: what is newest changes without any change here.
+.PHONY: $(NEWEST)/.installed
+$(NEWEST)/.installed: | $(VENV)/.dev
+	@echo "Making an environment of the newest packages, about a minute ..."
+	@rm -rf $(NEWEST)
+	@$$($(PYTHON) -m tests.oldest newest-python) -m venv $(NEWEST)
+	@SKIP_JUPYTER_BUILDER=1 $(NEWEST)/bin/python $(PIP_INSTALL) --upgrade --upgrade-strategy eager \
+		--editable ".[lab]" pytest hypothesis psutil cryptography anyio packaging
+	@$(NEWEST)/bin/python -m pip list --outdated --quiet --quiet
+
 # The client in the release whose tests are run, and what they need.
 $(VENV)/.conformance: $(VENV)/.dev
 	@$(PYTHON) $(PIP_INSTALL) --group conformance
@@ -160,4 +177,4 @@ $(VENV)/.chromium: $(VENV)/.dev
 	@touch $@
 
 clean:
-	rm -rf $(VENV) $(OLDEST) dist js/node_modules qsession_widget/panel/static qsession_widget/labextension
+	rm -rf $(VENV) $(OLDEST) $(NEWEST) dist js/node_modules qsession_widget/panel/static qsession_widget/labextension

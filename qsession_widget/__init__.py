@@ -154,7 +154,13 @@ def __getattr__(name: str) -> object:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     path = _AS_AT_IBM.get(name, f"{__name__}.{_MODULES.get(name, 'errors')}.{name}")
     module, _, own_name = path.rpartition(".")
-    value = getattr(import_module(module), own_name)
+    if module.startswith(f"{__name__}."):
+        value = getattr(import_module(module), own_name)
+    else:
+        from qsession_widget.support.official import needed  # noqa: PLC0415 - costs an import
+
+        with needed(name):
+            value = getattr(import_module(module), own_name)
     globals()[name] = value
     return value
 

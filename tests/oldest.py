@@ -1,7 +1,8 @@
-"""The oldest Python and packages that pyproject.toml promises: `python -m tests.oldest --help`.
+"""The oldest Python and packages that pyproject.toml promises, and the newest Python here.
 
-`make oldest-tests` runs a sample of the tests on them. Debian 12 has Python 3.11.2, and most
-developers have a later one, so that only users would notice a dependence on newer features.
+`python -m tests.oldest WHAT` prints them. `make oldest-tests` runs a sample of the tests on the
+oldest: Debian 12 has Python 3.11.2, and most developers have a later one, so that only users would
+notice a dependence on newer features. `make newest-tests` runs it on the newest.
 """
 
 from __future__ import annotations
@@ -48,16 +49,32 @@ def python() -> str:
     return SYSTEM if _makes_environments() else sys.executable
 
 
-def _makes_environments() -> bool:
-    if not Path(SYSTEM).exists():
+def newest_python() -> str:
+    """Return the newest Python on this machine that pyproject.toml names, by PATH or pyenv."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    named = [each.rpartition(" ")[2] for each in project["classifiers"] if "Python :: 3." in each]
+    for release in sorted(named, key=lambda each: int(each.partition(".")[2]), reverse=True):
+        versions = sorted(Path.home().glob(f".pyenv/versions/{release}.*/bin/python"), reverse=True)
+        for found in (shutil.which(f"python{release}"), *map(str, versions)):
+            if found is not None and _makes_environments(found):
+                return found
+    return sys.executable
+
+
+def _makes_environments(program: str = SYSTEM) -> bool:
+    if not Path(program).exists():
         return False
-    asked = [SYSTEM, "-c", "import ensurepip, venv"]
-    return subprocess.run(asked, check=False, capture_output=True).returncode == 0  # noqa: S603 - fixed
+    asked = [program, "-c", "import ensurepip, venv"]
+    return subprocess.run(asked, check=False, capture_output=True).returncode == 0  # noqa: S603 - a Python
 
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("what", choices=("python", "constraints"))
-    wanted = parser.parse_args().what
-    lines = [python()] if wanted == "python" else constraints()
+    printed = {
+        "python": lambda: [python()],
+        "newest-python": lambda: [newest_python()],
+        "constraints": constraints,
+    }
+    parser.add_argument("what", choices=printed)
+    lines = printed[parser.parse_args().what]()
     sys.stdout.write("".join(f"{line}\n" for line in lines))

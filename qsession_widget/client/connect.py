@@ -11,6 +11,7 @@ from qsession_widget.errors import InvalidInputError
 from qsession_widget.local import process
 from qsession_widget.local.ibm_client import Connection
 from qsession_widget.support import validation
+from qsession_widget.support.official import needed
 from qsession_widget.transport.accounts import IBM_URL, LOCAL, Account
 from qsession_widget.transport.auth import IAM_URL_VARIABLE, BearerAuth, IAMAuth, check_iam
 from qsession_widget.transport.http import Endpoint, Transport, is_unattended
@@ -115,7 +116,8 @@ def official_service(account: Account, url: str) -> Any:
         return Connection(there).service()
     # The variables may have been changed since our own client connected.
     _check_variables(account)
-    from qiskit_ibm_runtime import QiskitRuntimeService
+    with needed("IBM's client"):
+        from qiskit_ibm_runtime import QiskitRuntimeService
 
     return QiskitRuntimeService(
         channel=account.channel,

@@ -10,6 +10,7 @@ import numpy as np
 from qsession_widget.client.primitives import Placed
 from qsession_widget.client.resolve import service_of
 from qsession_widget.errors import CodecError, InvalidInputError
+from qsession_widget.support.official import needed
 from qsession_widget.support.validation import refusal
 from qsession_widget.support.value_text import shown
 from qsession_widget.support.warnings import warn_user
@@ -88,10 +89,8 @@ class Executor(Placed):
                 that are lost in the encoding.
             SessionClosedError: if the session accepts no more jobs.
         """
-        from qiskit_ibm_runtime.quantum_program import (
-            QuantumProgram,
-            params_converters,
-        )
+        with needed("Executor"):
+            from qiskit_ibm_runtime.quantum_program import QuantumProgram, params_converters
 
         if not isinstance(program, QuantumProgram):
             try:
@@ -160,7 +159,8 @@ def _check_item(number: int, item: Any) -> None:
 
 
 def _official_options(given: Any) -> Any:
-    from qiskit_ibm_runtime.options_models import ExecutorOptions
+    with needed("Executor"):
+        from qiskit_ibm_runtime.options_models import ExecutorOptions
 
     if isinstance(given, ExecutorOptions):
         return given.model_copy(deep=True)

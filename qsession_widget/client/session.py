@@ -46,6 +46,7 @@ from qsession_widget.errors import (
 from qsession_widget.support import forking, validation, whereabouts
 from qsession_widget.support.duration import parse_duration
 from qsession_widget.support.handles import Shared
+from qsession_widget.support.official import needed
 from qsession_widget.wire import processes
 from qsession_widget.wire.documents import (
     SessionDocument,
@@ -557,7 +558,8 @@ class Session(Shared):
         """
         if self._session_id is None:
             raise InvalidInputError(f"{self!r} has no id that qiskit-ibm-runtime could use")
-        import qiskit_ibm_runtime
+        with needed("IBM's session"):
+            import qiskit_ibm_runtime
 
         batch = self._MODE is Mode.BATCH
         official = qiskit_ibm_runtime.Batch if batch else qiskit_ibm_runtime.Session

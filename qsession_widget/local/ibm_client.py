@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from qsession_widget.support import forking
+from qsession_widget.support.official import needed
 from qsession_widget.transport.accounts import Account, save_account
 from qsession_widget.wire.fields import INSTANCE_CRN, INSTANCE_NAME, OFFICIAL_PREFIX
 
@@ -139,7 +140,8 @@ class Connection:
         this process's accounts at IBM still go to IBM. It is faster if the program sets
         `NO_USAGE_DATA`, which also affects accounts at IBM.
         """
-        from qiskit_ibm_runtime import QiskitRuntimeService
+        with needed("IBM's client"):
+            from qiskit_ibm_runtime import QiskitRuntimeService
 
         from qsession_widget.transport.ibm_redirect import Way
 
@@ -157,7 +159,8 @@ class Connection:
 @contextmanager
 def _led(way: Way) -> Iterator[None]:
     """Redirect clients with a runtime's token to that runtime; others stay unchanged."""
-    from qiskit_ibm_runtime import qiskit_runtime_service as module
+    with needed("IBM's client"):
+        from qiskit_ibm_runtime import qiskit_runtime_service as module
 
     from qsession_widget.transport.ibm_redirect import lead
 

@@ -11,6 +11,8 @@ import math
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from qsession_widget.support.official import needed
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
     from datetime import datetime
@@ -77,7 +79,8 @@ class LazySpans:
 
     @cached_property
     def _official(self) -> Any:
-        from qiskit_ibm_runtime import RuntimeDecoder
+        with needed("Reading execution spans"):
+            from qiskit_ibm_runtime import RuntimeDecoder
 
         return json.loads(self._text, cls=RuntimeDecoder)
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 import copy
 from typing import TYPE_CHECKING, Any
 
+from qsession_widget.support.official import needed
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
@@ -75,10 +77,9 @@ def properties(values: Mapping[str, Any]) -> Record:
 
 
 def _configuration(values: dict[str, Any]) -> Any:
-    from qiskit_ibm_runtime.models import QasmBackendConfiguration
-    from qiskit_ibm_runtime.utils.backend_decoder import (
-        decode_backend_configuration,
-    )
+    with needed("A backend's configuration"):
+        from qiskit_ibm_runtime.models import QasmBackendConfiguration
+        from qiskit_ibm_runtime.utils.backend_decoder import decode_backend_configuration
 
     if values.get("online_date") is None:
         # It is required there, and optional here.
@@ -88,8 +89,7 @@ def _configuration(values: dict[str, Any]) -> Any:
 
 
 def _properties(values: dict[str, Any]) -> Any:
-    from qiskit_ibm_runtime.utils.backend_decoder import (
-        properties_from_server_data,
-    )
+    with needed("A backend's properties"):
+        from qiskit_ibm_runtime.utils.backend_decoder import properties_from_server_data
 
     return properties_from_server_data(values, use_fractional_gates=None)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any, Protocol
 
+from qsession_widget.support.official import needed
 from qsession_widget.wire import codec
 
 _OWN_PROGRAMS = ("sampler", "estimator")
@@ -24,7 +25,8 @@ def decode(text: str) -> Any:
         return codec.loads(text)
     except codec.UnknownTypeError:
         # IBM's results may hold types that only its package has, such as execution spans.
-        from qiskit_ibm_runtime import RuntimeDecoder
+        with needed("A result with types of IBM"):
+            from qiskit_ibm_runtime import RuntimeDecoder
 
         return json.loads(text, cls=RuntimeDecoder)
 
@@ -46,9 +48,8 @@ def decode_result(
 
 def _officially(text: str, program_id: str) -> Any:
     """Decode results of other programs like qiskit-ibm-runtime."""
-    from qiskit_ibm_runtime.decoders.defaults import (
-        DEFAULT_DECODERS,
-    )
+    with needed(f"The result of {program_id!r}"):
+        from qiskit_ibm_runtime.decoders.defaults import DEFAULT_DECODERS
 
     result: Any = text
     for each in DEFAULT_DECODERS.get(program_id, ()):

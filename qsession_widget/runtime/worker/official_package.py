@@ -12,6 +12,8 @@ from importlib.util import find_spec, module_from_spec
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
+from qsession_widget.support.official import needed
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -34,8 +36,14 @@ def load(name: str, package: str = PACKAGE) -> Any:
     """Import a module that uses parts of a package, and return the module.
 
     Raises:
-        ImportError: if it cannot be imported.
+        UnsupportedError: the installed release lacks a part that it needs.
+        ImportError: it cannot be imported for another reason.
     """
+    with needed("This job's program"):
+        return _load(name, package)
+
+
+def _load(name: str, package: str) -> Any:
     if package in sys.modules:
         return import_module(name)
     spec = find_spec(package)

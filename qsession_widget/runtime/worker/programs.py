@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from qsession_widget.errors import UnsupportedError
 from qsession_widget.runtime.worker import official_package, primitives
 from qsession_widget.runtime.worker.limits import Limits
+from qsession_widget.runtime.worker.outcome import RejectedError
 from qsession_widget.wire.fields import EXECUTOR, NOISE_LEARNER
 
 if TYPE_CHECKING:
@@ -31,10 +33,10 @@ def run(task: dict[str, Any], on_interim: Callable[[str], None]) -> Outcome:
     limits = Limits(**task["limits"])
     found: Outcome
     if task["program_id"] == EXECUTOR:
-        found = official_package.load(EXECUTOR_MODULE).run(task["params"], device, limits)
+        found = _official(EXECUTOR_MODULE).run(task["params"], device, limits)
         return found
     if task["program_id"] == NOISE_LEARNER:
-        program = official_package.load(NOISE_LEARNER_MODULE)
+        program = _official(NOISE_LEARNER_MODULE)
         found = program.run(task["params"], device, task["backend"], limits)
         return found
     return primitives.run(
@@ -45,3 +47,11 @@ def run(task: dict[str, Any], on_interim: Callable[[str], None]) -> Outcome:
         on_interim=on_interim,
         limits=limits,
     )
+
+
+def _official(module: str) -> Any:
+    """Import a program that uses parts of IBM's package."""
+    try:
+        return official_package.load(module)
+    except UnsupportedError as error:
+        raise RejectedError(str(error)) from error
