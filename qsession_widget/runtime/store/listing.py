@@ -43,25 +43,6 @@ _JOB, _SESSION = "job", "session"
 PART = 5_000
 """Changes for which one transaction brings the index up to date, so that no write waits long."""
 
-_JOBS_CHANGED = f"""
-SELECT u.number, u.id, j.owner, j.created_at, j.backend, j.state, j.program_id, j.session_id,
-    j.tags, j.newest, j.device, j.running, coalesce(s.mode = '{Mode.DEDICATED.value}', 0),
-    e.number, e.owner, e.created_at, e.facets, e.used
-FROM (SELECT number, kind, id FROM unlisted ORDER BY number LIMIT ?) u
-LEFT JOIN ({{jobs}}) j ON j.id = u.id
-LEFT JOIN sessions s ON s.id = j.session_id
-LEFT JOIN entries e ON e.id = u.id
-WHERE u.kind = 'job'
-"""  # noqa: S608 - constants of this module
-_SESSIONS_CHANGED = """
-SELECT u.number, u.id, s.owner, s.created_at, s.backend, s.state, s.mode, s.cancelled,
-    e.number, e.owner, e.created_at, e.facets, e.used
-FROM (SELECT number, kind, id FROM unlisted ORDER BY number LIMIT ?) u
-LEFT JOIN sessions s ON s.id = u.id
-LEFT JOIN entries e ON e.id = u.id
-WHERE u.kind = 'session'
-"""
-
 
 def _jobs_sql() -> str:
     jobs = schema.jobs
@@ -78,7 +59,26 @@ def _jobs_sql() -> str:
     )
 
 
-_JOBS_CHANGED = _JOBS_CHANGED.format(jobs=_jobs_sql())
+_JOBS_CHANGED = f"""
+SELECT u.number, u.id, j.owner, j.created_at, j.backend, j.state, j.program_id, j.session_id,
+    j.tags, j.newest, j.device, j.running, coalesce(s.mode = '{Mode.DEDICATED.value}', 0),
+    e.number, e.owner, e.created_at, e.facets, e.used
+FROM (SELECT number, kind, id FROM unlisted ORDER BY number LIMIT ?) u
+LEFT JOIN ({_jobs_sql()}) j ON j.id = u.id
+LEFT JOIN sessions s ON s.id = j.session_id
+LEFT JOIN entries e ON e.id = u.id
+WHERE u.kind = 'job'
+"""  # noqa: S608 - constants of this module
+_SESSIONS_CHANGED = """
+SELECT u.number, u.id, s.owner, s.created_at, s.backend, s.state, s.mode, s.cancelled,
+    e.number, e.owner, e.created_at, e.facets, e.used
+FROM (SELECT number, kind, id FROM unlisted ORDER BY number LIMIT ?) u
+LEFT JOIN sessions s ON s.id = u.id
+LEFT JOIN entries e ON e.id = u.id
+WHERE u.kind = 'session'
+"""
+
+
 _FINAL = frozenset(state.value for state in FINAL_JOB_STATES)
 _OF_STATE = {JobState.FAILED.value: FAILED, JobState.CANCELLED.value: CANCELLED}
 
