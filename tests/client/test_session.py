@@ -282,6 +282,7 @@ def known(root: str) -> QiskitRuntimeService:
     """Return a service whose server does not support idempotency keys, like IBM's."""
     service = QiskitRuntimeService("local", "t", root)
     service.api = RuntimeApi(Transport(Endpoint(root, BearerAuth("t"))))
+    service._features = frozenset()
     return service
 
 
