@@ -279,7 +279,7 @@ def test_an_uncertain_job_is_reported_with_how_to_find_it() -> None:
 
 
 def known(root: str) -> QiskitRuntimeService:
-    """Return a service whose server does not support idempotency keys, like IBM's."""
+    """Return a service without idempotency keys and features, like IBM's, that is known already."""
     service = QiskitRuntimeService("local", "t", root)
     service.api = RuntimeApi(Transport(Endpoint(root, BearerAuth("t"))))
     service._features = frozenset()
