@@ -217,6 +217,8 @@ def own_runtime() -> Iterator[Path]:
     """Make a folder of its own this process's runtime, and end what runs in it afterwards."""
     from qsession_widget.local import process  # noqa: PLC0415 - parts of this are measured
 
+    # Byte code is kept, as it is after an installation: else each process compiles all modules.
+    os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
     with tempfile.TemporaryDirectory(prefix="qsession-benchmark-") as name:
         os.environ["QSESSION_HOME"] = name
         try:

@@ -96,6 +96,8 @@ class PreparedInsert(PreparedStatement):
 
     def _of(self, count: int) -> str:
         """Return the SQL for so many rows."""
+        if count == 1:
+            return self.sql
         start, row = self.sql.split(" VALUES ", 1)
         return f"{start} VALUES {', '.join([row] * count)}"
 
