@@ -181,7 +181,7 @@ export function head(changes: Partial<Head> = {}, now = Date.now()): Head {
     cache: null,
     countdowns: [{ kind: "max", label: "Time left", ends: now + 28_270_000, total: 28_800_000 }],
     why: {
-      parts: ["In progress: a job runs since ", now - 39_000, "; 2 jobs follow; usage goes on."],
+      parts: ["A job runs since ", now - 39_000, "; 2 jobs follow; usage goes on."],
       fields: ["state", "mode"],
       document: "https://example.com/execution-modes",
     },
@@ -465,7 +465,7 @@ export const STATES: Readonly<Record<string, () => Partial<Traits>>> = {
         state: "open",
         details: { max_time: 28800, interactive_timeout: 60, usage_time: 0 },
         why: {
-          parts: ["Pending: no job has been submitted yet; usage has not begun."],
+          parts: ["No job has been submitted yet; usage has not begun."],
           fields: ["state"],
           document: "https://example.com/run-jobs-session",
         },
@@ -485,7 +485,7 @@ export const STATES: Readonly<Record<string, () => Partial<Traits>>> = {
       head: head({
         why: {
           parts: [
-            "In progress: the last job ended at ",
+            "The last job ended at ",
             Date.now() - 46_000,
             "; without another one the session goes idle at ",
             Date.now() + 14_000,

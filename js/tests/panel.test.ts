@@ -78,7 +78,7 @@ describe("a live session", () => {
 
   test("explains itself, with its source", async () => {
     const { element } = draw(live());
-    await expect.element(page.getByTestId("qsw-why")).toHaveTextContent(/a job runs since \d/);
+    await expect.element(page.getByTestId("qsw-why")).toHaveTextContent(/A job runs since \d/);
     const source = element.querySelector<HTMLAnchorElement>(".qsw-sentence a");
     expect(source?.href).toBe("https://example.com/execution-modes");
     expect(source?.title).toBe("From state, mode");

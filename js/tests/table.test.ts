@@ -188,7 +188,9 @@ describe("the table", () => {
     element.style.width = `${width}px`;
     await page.getByTestId("qsw-open").nth(5).click();
     const panel = element.querySelector(".qsw-panel")?.getBoundingClientRect();
-    for (const part of element.querySelectorAll(".qsw-table, .qsw-detail, .qsw-button")) {
+    for (const part of element.querySelectorAll(
+      ".qsw-table, .qsw-detail, .qsw-button, .qsw-more, .qsw-figure-box, .qsw-tally > span",
+    )) {
       expect(part.getBoundingClientRect().right).toBeLessThanOrEqual(panel?.right ?? 0);
     }
   });

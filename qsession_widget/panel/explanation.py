@@ -228,7 +228,7 @@ def _running(evidence: Evidence) -> tuple[Part, ...]:
     )
     usage = "; usage is the time of jobs on the device" if evidence.batch else "; usage goes on"
     parts = (*since, *_expected(evidence)) if one else ()
-    return (f"In progress: {runs}", *parts, f"{waits}{usage}.")
+    return (runs.capitalize(), *parts, f"{waits}{usage}.")
 
 
 def _expected(evidence: Evidence) -> tuple[Part, ...]:

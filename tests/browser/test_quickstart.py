@@ -71,6 +71,7 @@ def test_a_session_is_seen_and_steered(lab: Lab, page: Page, artifacts: Path) ->
     expect(rows[queued.job_id()]).to_have_attribute("data-status", "queued")
     expect(rows[short.job_id()]).to_have_attribute("data-status", "queued")
     panel.scroll_into_view_if_needed()
+    expect(panel.get_by_test_id("qsw-why")).to_contain_text("job runs")
     for theme in ("JupyterLab Light", "JupyterLab Dark"):
         notebook.theme(theme)
         shade = theme.split()[1].lower()

@@ -38,9 +38,9 @@ def running(name: str) -> Any:
 
 
 def test_active() -> None:
-    assert explained(running("a")) == ("In progress: a job runs since 12:00:01 UTC; usage goes on.")
+    assert explained(running("a")) == ("A job runs since 12:00:01 UTC; usage goes on.")
     assert explained(running("a"), queued("b"), queued("c"), mode="batch") == (
-        "In progress: a job runs since 12:00:01 UTC; 2 jobs follow ahead of the normal queue; "
+        "A job runs since 12:00:01 UTC; 2 jobs follow ahead of the normal queue; "
         "usage is the time of jobs on the device."
     )
     assert explained(queued("b")) == ("1 job waits for the device, ahead of the normal queue.")
@@ -55,7 +55,7 @@ def test_a_job_that_will_take_long_says_until_when() -> None:
         expected_by="the first 20 of 4,096 shots",
     )
     assert explained(long) == (
-        "In progress: a job runs since 12:00:01 UTC, expected until 15:00:00 UTC, by the first 20 "
+        "A job runs since 12:00:01 UTC, expected until 15:00:00 UTC, by the first 20 "
         "of 4,096 shots; usage goes on."
     )
     assert "expected" not in explained(long, running("b"))
