@@ -307,12 +307,12 @@ def _lock(path: Path, timeout_seconds: float) -> Iterator[None]:
     Raises:
         _LockedError: if it is not free in time.
     """
-    from filelock import FileLock  # noqa: PLC0415 - not needed where a runtime answers
+    from filelock import FileLock, Timeout  # noqa: PLC0415 - not needed where a runtime answers
 
     lock = FileLock(path, mode=private_files.FILE_MODE)
     try:
         lock.acquire(timeout_seconds, poll_interval=_POLL_SECONDS)
-    except _LockedError as error:
+    except Timeout as error:
         raise _LockedError(str(error)) from None
     try:
         yield

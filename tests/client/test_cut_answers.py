@@ -178,6 +178,7 @@ CHECKS: dict[str, Callable[[Place, float], None]] = {
     "create_job": create_job,
     "create_session": create_session,
     "delete_job": delete_job,
+    "ids": of_job("/qsession/ids", lambda api, job: api.ids("job", job[:8])),
     "interim": of_job("/qsession/jobs/ID/interim", lambda api, job: api.interim(job).final),
     "job": of_job("/jobs/ID", lambda api, job: api.job(job).body),
     "job_with_inputs": of_job("/jobs/ID", lambda api, job: api.job_with_inputs(job)),
