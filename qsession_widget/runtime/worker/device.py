@@ -17,7 +17,7 @@ from qiskit.transpiler import PassManager, Target, generate_preset_pass_manager
 
 from qsession_widget.errors import InvalidInputError
 from qsession_widget.runtime.device_catalog import Catalog, Device
-from qsession_widget.runtime.worker import classical
+from qsession_widget.runtime.worker import classical, official_package
 from qsession_widget.runtime.worker.aer import Executable
 from qsession_widget.runtime.worker.circuit_cache import (
     BYTES_OF_A_NOISY_QUBIT,
@@ -47,6 +47,9 @@ SMALL_DEVICE = 7
 """With so many qubits, all circuits share the noise of the whole device, which is soon built."""
 
 NOT_A_GATE = frozenset({"barrier"})
+
+_ANGLES = "qiskit_ibm_runtime.utils.backend_converter"
+"""Registers how an rzz is turned into gates whose angles are within a target's bounds."""
 
 
 class Runnable(NamedTuple):
@@ -177,12 +180,15 @@ class Caches:
 
     def pass_manager(self, name: str, level: int) -> PassManager:
         """Return what transpiles for a device at an optimization level."""
-        return self.pass_managers.get(
-            (name, level),
-            lambda: generate_preset_pass_manager(
-                level, target=self.target(name), seed_transpiler=0
-            ),
-        )
+
+        def make() -> PassManager:
+            target = self.target(name)
+            if target.has_angle_bounds():
+                # It tells Qiskit how to turn an rzz of any angle into one within the bounds.
+                official_package.load(_ANGLES)
+            return generate_preset_pass_manager(level, target=target, seed_transpiler=0)
+
+        return self.pass_managers.get((name, level), make)
 
     def simulator(
         self, name: str, active: frozenset[int], given: GivenNoise | None

@@ -17,12 +17,15 @@ from qsession_widget.runtime.worker.device import SimulatedDevice
 if {only}:
     transpiler_plugins.use_only_qiskits_own()
 circuit = efficient_su2(4, reps=1).decompose()
+for angle in (0.3, 2.5, -1.0, 7.0):
+    circuit.rzz(angle, 0, 1)
 circuit.measure_all()
 found = []
-for level in range(4):
-    made = SimulatedDevice("fake_manila", level).runnable(circuit).circuit
-    found.append([[each.name, [made.find_bit(bit).index for bit in each.qubits]] for each in made])
-print(json.dumps([found, "qiskit_ibm_runtime" in sys.modules]))
+for device in ("fake_manila", "fake_fez", "aer_simulator"):
+    for level in range(4):
+        made = SimulatedDevice(device, level).runnable(circuit).circuit
+        found += [[each.name, [made.find_bit(bit).index for bit in each.qubits]] for each in made]
+print(json.dumps([found, "qiskit_ibm_runtime.qiskit_runtime_service" in sys.modules]))
 """
 
 
