@@ -14,8 +14,8 @@ import pytest
 from packaging.requirements import Requirement
 
 import qsession_widget
+from qsession_widget.client import executor
 from qsession_widget.client.backends import backend_record
-from qsession_widget.client.executor import Executor
 from qsession_widget.client.jobs import result_decoder
 from qsession_widget.errors import UnsupportedError
 from qsession_widget.runtime.worker import programs
@@ -126,7 +126,7 @@ USES: dict[str, tuple[str, Callable[[], Any]]] = {
     ),
     "options": (
         "qiskit_ibm_runtime.options_models",
-        lambda: Executor("aer_simulator", options={}),
+        lambda: executor._official_options({}),
     ),
     "a name of ours": (
         "qiskit_ibm_runtime.options_models",
