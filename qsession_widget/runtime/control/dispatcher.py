@@ -21,8 +21,8 @@ from qsession_widget.runtime.worker.limits import Limits
 from qsession_widget.runtime.worker.messages import (
     GOES_ON,
     Done,
+    Expected,
     Failed,
-    Foretold,
     Interim,
     Lost,
     Reached,
@@ -272,8 +272,8 @@ class Dispatcher:
                 state.notifier.notify([job.id])
             case Reached():
                 self._arbiter.reached(job, event)
-            case Foretold(seconds, by):
-                job = state.foresee(job.id, seconds, by)
+            case Expected(seconds, by):
+                job = state.expect_end(job.id, seconds, by)
                 log.info("job %s runs for %.0f s more, by %s", job.id, seconds, by)
                 state.write(Update(jobs=(job,)))
             case Done():

@@ -326,17 +326,17 @@ class RuntimeState:
         known = self._known(job_id, "be revised")
         return self._change(known, known.job)
 
-    def foresee(self, job_id: str, seconds: float, by: str) -> Job:
+    def expect_end(self, job_id: str, seconds: float, by: str) -> Job:
         """Note how long a running job will still take.
 
         Args:
             job_id: the job.
-            seconds: that it will take, by the clock of the machine.
-            by: what this is known by.
+            seconds: how long it will take, by the machine's clock.
+            by: what the estimate is based on.
         """
-        known = self._known(job_id, "be foreseen")
+        known = self._known(job_id, "have its end estimated")
         left = timedelta(seconds=seconds * (self.clock.rate or 1.0))
-        return self._change(known, known.job.foresee(self.now + left, by))
+        return self._change(known, known.job.expect_end(self.now + left, by))
 
     def add_interim(self, job_id: str, text: str) -> None:
         """Keep the result of a finished pub of a running job."""

@@ -27,8 +27,8 @@ from qsession_widget.runtime.worker.messages import (
     STAGE_SHOWN_SECONDS,
     Done,
     Event,
+    Expected,
     Failed,
-    Foretold,
     Interim,
     Lost,
     Reached,
@@ -458,8 +458,8 @@ def _event(answer: dict[str, Any]) -> Event:
             return Interim(answer["text"])
         case "reached":
             return Reached(Stage(answer["stage"]), time.monotonic())
-        case "foretold":
-            return Foretold(answer["seconds"], answer["by"])
+        case "expected":
+            return Expected(answer["seconds"], answer["by"])
         case "done":
             return Done(answer["result"], answer["busy_seconds"], Figures(**answer["cache"]))
         case "stopped":

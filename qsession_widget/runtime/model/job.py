@@ -33,7 +33,7 @@ class Job(msgspec.Struct, frozen=True, gc=False):
         optimization_level: how a circuit that is not in the device's instruction set is
             transpiled (0 to 3).
         pubs: how many pubs it has; None where that is unknown, as for jobs of an older release.
-        expected_seconds: how long it runs in all, as its worker foresees a long one.
+        expected_seconds: how long it runs in all, as its worker estimates for a long one.
         expected_by: what that is known by.
         number: its place among all jobs of the store, in order of arrival; 0 where the query did
             not ask for it.
@@ -104,13 +104,13 @@ class Job(msgspec.Struct, frozen=True, gc=False):
             return replace(self, on_device_at=now)
         return replace(self, post_processing_at=now)
 
-    def foresee(self, until: datetime, by: str) -> Job:
-        """Return the job as it is expected to run until some time.
+    def expect_end(self, until: datetime, by: str) -> Job:
+        """Return the job with an estimate of its end.
 
         Raises:
             InvalidTransitionError: the job is not running.
         """
-        self._check(JobState.RUNNING, "be foreseen")
+        self._check(JobState.RUNNING, "have its end estimated")
         return replace(self, expected_seconds=_seconds(self.started_at, until), expected_by=by)
 
     def without_stages(self) -> Job:

@@ -46,7 +46,7 @@ _LONGEST_DELAY = 2**63 - 1
 """In its own unit; Qiskit and Aer count in 64 bits."""
 
 _PARALLEL_BITS = 14
-"""From 2 to the power of this many numbers on, Aer divides a state among threads."""
+"""Aer simulates states of at least 2 to the power of this many numbers on several threads."""
 
 assembles = version("qiskit-aer").startswith(KNOWN_AER)
 
@@ -55,8 +55,8 @@ class Run(NamedTuple):
     """One execution.
 
     Attributes:
-        circuit: which of the circuits, by its place.
-        values: of its parameters, in their order.
+        circuit: index of the circuit.
+        values: the values of its parameters, in order.
     """
 
     circuit: int
@@ -115,7 +115,7 @@ class Executable:
         """Run as `execute` does, through the public interface of Aer only."""
         bound = [_bound(self._circuits[each.circuit], each.values) for each in runs]
         if seed is None and shots > seeds.STEP:
-            # How Aer will run each of them is not known, and they may not share shots.
+            # It is not known how Aer will run each of them, and no two may share shots.
             calls = [[each] for each in bound]
         else:
             calls = [bound] if bound else []
@@ -215,7 +215,7 @@ class _Call:
             own = seeds.after(seed, len(found))
             results = self._run(together, own, how)
             if how.shape is Shape.SUPEROP and not _as_expected(together, results, how):
-                # Another method with other random numbers: as plain Aer would have it.
+                # Aer took another method, with other random numbers. Run as plain Aer would.
                 results = self._run(together, own, How(how.method, Shape.PLAIN, False))
             found += results
         return found
@@ -227,14 +227,14 @@ class _Call:
         for index, each in enumerate(ready):
             kinds.setdefault(each.circuit.fastest(self._shots), []).append(index)
         for how, places in kinds.items():
-            # Runs of one circuit side by side, so that Aer is given it once.
+            # Sort runs of one circuit next to each other, so that Aer gets the circuit only once.
             places.sort(key=lambda each: id(ready[each].circuit))
             for some in self._apart(places, how):
                 together = [ready[each] for each in some]
                 results = self._run(together, seeds.fresh(), how)
                 as_expected = _as_expected(together, results, how)
                 if not as_expected and len(some) > 1 and self._shots > seeds.STEP:
-                    # They may share shots; now it is known which of them have to be alone.
+                    # Some may share shots. Now it is known which ones have to run alone.
                     results = self.free(together)
                 found.update(zip(some, results, strict=True))
         return [found[index] for index in range(len(ready))]
@@ -256,7 +256,7 @@ class _Call:
         return self._simulated(ready, self._shots, seed, how)
 
     def _look_ahead(self, ready: Sequence[_Ready], how: How) -> None:
-        """Tell how long these runs will take, if they may take long and that can be known."""
+        """Report how long these runs will take, if that may be long and can be estimated."""
         tensors = how.method == methods.MPS
         seconds = sum(
             probes.rough_seconds(len(each.compiled.data), each.width, tensors=tensors)
@@ -295,7 +295,7 @@ class _Call:
         )
         config.library_dir = LIBRARY_DIR
         if all(each.is_small for each in circuits):
-            # A second thread has nothing to do, and on a busy machine all wait for its turn.
+            # A second thread has nothing to do, and on a busy machine the first would wait for it.
             config.max_parallel_threads = 1
         output = simulator._controller.execute(  # noqa: SLF001 - see above
             [each.native for each in circuits], {"errors": list(noise.values())}, config
@@ -358,7 +358,7 @@ class How(NamedTuple):
 
 
 class _Native:
-    """A circuit in Aer's own form, and what to fill in and which noise it meets.
+    """A circuit in Aer's own form, with its open parameters and the noise that applies to it.
 
     Attributes:
         compiled: the circuit as Aer takes it.
@@ -394,7 +394,7 @@ class _Native:
         self._bond: int | None = None
 
     def errors(self, shape: Shape) -> dict[Place, Form]:
-        """Return the noise that it meets, by places."""
+        """Return the errors that apply to it, by place."""
         found = self._errors.get(shape)
         if found is None:
             found = self.noise.of(self._uses, shape)
@@ -409,9 +409,10 @@ class _Native:
         return self.width * (2 if self.noise.has_quantum_errors else 1) < _PARALLEL_BITS
 
     def as_plain_aer(self, shots: int) -> How:
-        """Return how Aer itself would simulate, so that a seed gives its shots.
+        """Return how Aer itself would simulate, so that a seed gives the same shots.
 
-        Beyond what it can simulate in any time the method is the fastest, as without a seed.
+        For circuits that are too large for Aer's own choice it is the fastest method, as without a
+        seed.
         """
         noisy = self.noise.has_quantum_errors
         if self.width > MAX_STATEVECTOR_QUBITS:
@@ -458,7 +459,7 @@ class _Native:
     def filled(self, rows: Sequence[Sequence[float]]) -> list[Any]:
         """Return the value of each blank in each run, as Aer's `run` would compute it."""
         if not self._blanks:
-            # Aer copies a circuit to fill in parameters, but changes one without as it runs.
+            # Aer copies a circuit to fill in parameters, but modifies one without parameters.
             return [[_PHASE, [float(self.compiled.global_phase)] * len(rows)]]
         binds = [dict(zip(self._parameters, row, strict=True)) for row in rows]
         return [[place, [value.of(each) for each in binds]] for place, value in self._blanks]
@@ -531,7 +532,7 @@ def _read(circuit: QuantumCircuit) -> tuple[list[Use], bool]:
 
 
 _FLOW = frozenset({"jump", "mark", "store", "aer_store"})
-"""What Aer makes of control flow."""
+"""The instructions to which Aer compiles control flow."""
 
 
 class _Value(NamedTuple):

@@ -23,13 +23,13 @@ log = logging.getLogger(__name__)
 _KEPT = 256
 
 BYTES_OF_AN_INSTRUCTION = 200
-"""Of a decoded circuit, as measured (120 to 180 with Qiskit 2)."""
+"""In a decoded circuit; 120 to 180 were measured with Qiskit 2."""
 
 BYTES_OF_AN_EXECUTABLE = 1_200
-"""Of an instruction in Aer's form, with the blanks for its parameters (830 to 1,100)."""
+"""For each instruction in Aer's form, with its open parameters; 830 to 1,100 were measured."""
 
 BYTES_OF_A_NOISY_QUBIT = 700_000
-"""Of a simulator with noise, for each qubit in use, roughly."""
+"""Of a simulator with noise, for each qubit in use; a rough figure."""
 
 
 class CircuitCache:

@@ -69,7 +69,7 @@ def _check_instructions(circuit: QuantumCircuit) -> None:
 
 
 def check_loops(circuit: QuantumCircuit) -> None:
-    """Refuse a circuit that measures in while loops only, whose end Aer then loses.
+    """Refuse a circuit that measures only inside while loops: Aer loses the label of their end.
 
     Raises:
         InvalidInputError: for a circuit that measures inside of its loops only.

@@ -44,7 +44,7 @@ if TYPE_CHECKING:
     from qsession_widget.runtime.worker.noise.given_noise import GivenNoise
 
 SMALL_DEVICE = 7
-"""With so many qubits, all circuits share the noise of the whole device, which is soon built."""
+"""Up to so many qubits, circuits share the noise of the whole device, which is quick to build."""
 
 NOT_A_GATE = frozenset({"barrier"})
 

@@ -121,7 +121,7 @@ def _estimated(batch: Sequence[_Pub]) -> Iterator[tuple[PubResult, Span]]:
     except InvalidInputError:
         if len(batch) == 1:
             raise
-        # One by one, so that the error is that of its pub.
+        # Run them one by one, so that the error names the pub that caused it.
         for each in batch:
             yield from _estimated([each])
         return

@@ -208,7 +208,7 @@ def _read(inputs: dict[str, Any]) -> tuple[QuantumProgram, ExecutorOptions]:
         program, options = converter.decoder(converter.model(**inputs))
         for item in program.items:
             if hasattr(item, "samplex"):
-                # Sampling refuses one that is not.
+                # Only a finalized samplex can be sampled.
                 item.samplex.finalize()
     except Exception as error:
         # Damaged contents can raise any error inside pydantic, numpy, QPY or samplomatic.

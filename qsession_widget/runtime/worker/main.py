@@ -47,7 +47,7 @@ class _OutOfMemoryError(Exception):
         super().__init__(
             f"It needs more memory than the {allowed_bytes} bytes that a job may take."
             if allowed_bytes
-            else "It needs more memory than there is."
+            else "It needs more memory than this machine has."
         )
 
 
@@ -251,10 +251,10 @@ def _run(pipe: Connection, inbox: _Inbox, task: dict[str, Any]) -> dict[str, Any
         # Between two pubs nothing is half done, so that the caches stay valid.
         inbox.check(job_id)
 
-    def foretell(seconds: float, by: str) -> None:
-        _send(pipe, {"kind": "foretold", "seconds": seconds, "by": by})
+    def on_estimate(seconds: float, by: str) -> None:
+        _send(pipe, {"kind": "expected", "seconds": seconds, "by": by})
 
-    progress.start(tell, stays=task["min_seconds"] > 0, foretell=foretell)
+    progress.start(tell, stays=task["min_seconds"] > 0, on_estimate=on_estimate)
     try:
         with allowed.on_memory():
             outcome = programs.run(task, on_interim=on_interim)

@@ -63,8 +63,8 @@ class Reached:
 
 
 @dataclass(frozen=True)
-class Foretold:
-    """The job will take so many more seconds, as is known by its first parts."""
+class Expected:
+    """An estimate of how many more seconds the job will take, and what it is based on."""
 
     seconds: float
     by: str
@@ -99,8 +99,8 @@ class Lost:
     exit_code: int | None
 
 
-Event = Interim | Reached | Foretold | Done | Failed | Stopped | Lost
-GOES_ON = (Interim, Reached, Foretold)
+Event = Interim | Reached | Expected | Done | Failed | Stopped | Lost
+GOES_ON = (Interim, Reached, Expected)
 """Events after which the job goes on."""
 
 STAGE_SHOWN_SECONDS = 0.2

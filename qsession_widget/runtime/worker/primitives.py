@@ -110,10 +110,10 @@ def run(
 def warm(backend: str) -> None:
     """Make the process ready for jobs on a device, its caches and Aer, by a job of one shot.
 
-    The noise of a small device is then whole; a large one's depends on the qubits of a circuit.
+    A small device's noise is then complete; a large one's depends on the qubits of a circuit.
 
-    Not for bare circuits: a job that arrives meanwhile would have to wait for a pass manager that
-    it may not need.
+    No pass manager is made: a job that arrives meanwhile would have to wait for one that it may not
+    need.
     """
     circuit = QuantumCircuit(1, 1)
     circuit.measure(0, 0)

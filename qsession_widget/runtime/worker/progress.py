@@ -18,10 +18,10 @@ if TYPE_CHECKING:
 
 
 LONG_SECONDS = 600.0
-"""A job that goes on for longer is foretold."""
+"""An estimate of the time left is reported for jobs that take longer than this."""
 
 _MOST_BETWEEN = 60.0
-"""Seconds between two such estimates, so that a long job does not report at each of its parts."""
+"""Shortest time between two estimates, so that a long job does not report one for each part."""
 
 
 class _Job:
@@ -29,9 +29,9 @@ class _Job:
 
     def __init__(self) -> None:
         self.tell: Callable[[Stage], None] | None = None
-        self.foretell: Callable[[float, str], None] | None = None
+        self.on_estimate: Callable[[float, str], None] | None = None
         self.simulations = self.all = self.together = 1
-        self.entered = self.foretold = 0.0
+        self.entered = self.reported_at = 0.0
         self.stays = False
         self.stage = Stage.PREPARING
 
@@ -43,18 +43,18 @@ def start(
     tell: Callable[[Stage], None],
     *,
     stays: bool,
-    foretell: Callable[[float, str], None] | None = None,
+    on_estimate: Callable[[float, str], None] | None = None,
 ) -> None:
     """Start a job, at the stage of preparing.
 
     Args:
         tell: called with each further stage; returns when the job may go on.
         stays: whether the job stays on the device until `leave_device`, without simulations too.
-        foretell: called with the seconds that the job will still take, once they are known to be
-            more than `LONG_SECONDS`, and with what this is known by.
+        on_estimate: called with an estimate of the seconds that the job will still take, if that is
+            at least `LONG_SECONDS`, and with what the estimate is based on.
     """
-    _job.tell, _job.stays, _job.foretell = tell, stays, foretell
-    _job.stage, _job.foretold = Stage.PREPARING, 0.0
+    _job.tell, _job.stays, _job.on_estimate = tell, stays, on_estimate
+    _job.stage, _job.reported_at = Stage.PREPARING, 0.0
     expect(1)
 
 
@@ -81,31 +81,31 @@ def on_device(simulations: int = 1) -> Iterator[None]:
         leave_device()
 
 
-def foresee(seconds: float, by: str) -> None:
-    """Tell how long the job will take if its other simulations are like those that begin now.
+def report_estimate(seconds: float, by: str) -> None:
+    """Report how long the job will take if its other simulations are like those that start now.
 
     Args:
-        seconds: that those will take which begin now.
-        by: what this is known by.
+        seconds: how long those that start now will take.
+        by: what that estimate is based on.
     """
     seconds *= max(1.0, _job.simulations / _job.together)
-    if _job.foretell is not None and seconds >= LONG_SECONDS:
-        _job.foretold = time.monotonic()
-        _job.foretell(seconds, by)
+    if _job.on_estimate is not None and seconds >= LONG_SECONDS:
+        _job.reported_at = time.monotonic()
+        _job.on_estimate(seconds, by)
 
 
-def the_first(count: int, of: int, what: str) -> str:
-    """Return in words by what a job's time is known."""
+def basis(count: int, of: int, what: str) -> str:
+    """Return in words what an estimate of a job's time is based on."""
     return f"the first{f' {count:,}' if count > 1 else ''} of {of:,} {what}"
 
 
 def _look_ahead() -> None:
-    """Foresee the rest of the job by the simulations that are done."""
+    """Estimate the time left from the simulations that are done."""
     done, now = _job.all - _job.simulations, time.monotonic()
-    if _job.simulations > 0 and now - max(_job.foretold, _job.entered) >= _MOST_BETWEEN:
+    if _job.simulations > 0 and now - max(_job.reported_at, _job.entered) >= _MOST_BETWEEN:
         _job.together = _job.simulations
         seconds = (now - _job.entered) / done * _job.simulations
-        foresee(seconds, the_first(done, _job.all, "parts"))
+        report_estimate(seconds, basis(done, _job.all, "parts"))
 
 
 def leave_device() -> None:

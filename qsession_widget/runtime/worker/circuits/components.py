@@ -1,9 +1,9 @@
-"""Divides a wide circuit into parts that share no gate, which are simulated apart.
+"""Divides a wide circuit into parts that share no gate, which are simulated separately.
 
 IBM's client-side Estimator rotates and measures every qubit of a device, also those that no gate
-connects with any other. Together, 156 qubits take Aer 40 s for 1,024 shots; apart, milliseconds.
-Noise belongs to single instructions, so that the parts' shots are independent of each other, and
-put side by side in any order they are shots of the whole.
+connects with any other. Together, 156 qubits take Aer 40 s for 1,024 shots; separately,
+milliseconds. Noise belongs to single instructions, so the shots of the parts are independent, and
+can be combined in any order into shots of the whole circuit.
 """
 
 from __future__ import annotations
@@ -42,8 +42,8 @@ class Part(NamedTuple):
 def divided(circuit: QuantumCircuit) -> list[Part] | None:
     """Return the parts of a circuit; None if it is to be simulated as a whole.
 
-    It is whole if it is small or in one piece, if instructions depend on bits, or if a bit is
-    written by two parts.
+    It is not divided if it is small or in one piece, if instructions depend on bits, or if two
+    parts write to one bit.
     """
     if not all(
         each.is_standard_gate() or isinstance(each.operation, _PLAIN) for each in circuit.data
@@ -64,14 +64,14 @@ def divided(circuit: QuantumCircuit) -> list[Part] | None:
             return None
         parts[number].append(instruction)
     for part in parts:
-        # Of no effect on shots, and it may have parameters of other parts.
+        # The global phase does not affect shots, and may have parameters of other parts.
         part.global_phase = 0
     places = {parameter: index for index, parameter in enumerate(circuit.parameters)}
     return [Part(part, [places[each] for each in part.parameters]) for part in parts]
 
 
 def _groups(circuit: QuantumCircuit) -> list[list[Qubit]]:
-    """Return the qubits that are in use, those together that gates connect."""
+    """Return the qubits in use, grouped by the gates that connect them."""
     leader: dict[Qubit, Qubit] = {}
 
     def lead(qubit: Qubit) -> Qubit:
@@ -91,7 +91,7 @@ def _groups(circuit: QuantumCircuit) -> list[list[Qubit]]:
 
 
 def _packed(groups: Iterable[list[Qubit]]) -> list[list[Qubit]]:
-    """Put small groups together, the largest first, each with as many others as there is room."""
+    """Combine small groups, the largest first, each with as many others as there is room for."""
     packed: list[list[Qubit]] = []
     for group in sorted(groups, key=len, reverse=True):
         last = packed[-1] if packed else None

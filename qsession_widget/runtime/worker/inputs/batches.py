@@ -23,14 +23,14 @@ def batches(
     read: Callable[[Raw], Pub],
     alike: Callable[[Pub, Pub], bool],
 ) -> Iterator[list[Pub]]:
-    """Yield pubs in their order, those together that run in one call.
+    """Yield pubs in order, in groups that run in one call.
 
-    A pub that cannot be read ends it, after those before it.
+    If a pub cannot be read, its error is raised after the pubs before it were yielded.
 
     Args:
         pubs: as they came.
-        read: reads one.
-        alike: whether two of them can run in one call.
+        read: reads a pub.
+        alike: whether two pubs can run in one call.
     """
     most = 1
     waiting: list[Pub] = []

@@ -1,7 +1,7 @@
 """Times a few shots of a call to the simulator that may take long, to tell how long it will take.
 
-Nothing of a call can be seen before its end. A probe costs a twentieth of the call at most, and its
-shots are not used: those of the call are the same as without it.
+A call reports nothing before its end. A probe costs a twentieth of the call at most. Its shots are
+discarded, so that those of the call are the same as without it.
 """
 
 from __future__ import annotations
@@ -15,18 +15,18 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 SUSPICIOUS_SECONDS = 10.0
-"""Shorter calls, by the rough prediction, are not probed."""
+"""Calls that should be shorter, by the rough prediction, are not probed."""
 
 _PART = 20
-"""The largest part of a call that a probe may be."""
+"""A probe may run one part of so many of the call."""
 
 _PROBE_SECONDS = 2.0
-"""About how long a probe lasts, where that is no larger part."""
+"""About how long a probe lasts, unless that would be a larger part of the call."""
 
 _OF_AN_INSTRUCTION = 1e-5
 _OF_AN_AMPLITUDE = 1e-9
 _OF_A_TENSOR = 1e-3
-"""Seconds that each takes about, in one shot. Only the order of magnitude matters."""
+"""About how many seconds each takes in one shot. Only the order of magnitude matters."""
 
 _MOST_AMPLITUDES = 2**34
 
@@ -46,12 +46,12 @@ def rough_seconds(instructions: int, width: int, *, tensors: bool) -> float:
 
 
 def tell_if_long(parts: int, what: str, run: Callable[[int], object]) -> None:
-    """Tell how long a call will take if that is long.
+    """Report how long a call will take, if that is long.
 
     Args:
-        parts: of equal length that it has.
-        what: one is, in the plural.
-        run: runs so many of them.
+        parts: how many parts of equal length it has.
+        what: what a part is, in the plural.
+        run: runs a number of parts.
     """
     if parts < _PART:
         return
@@ -61,11 +61,11 @@ def tell_if_long(parts: int, what: str, run: Callable[[int], object]) -> None:
         return
     count = min(parts // _PART, int(_PROBE_SECONDS / seconds))
     if count > 1:
-        # The first one alone may be slower.
+        # The first part alone may be slower than the others.
         seconds = _seconds(run, count)
     else:
         count = 1
-    progress.foresee(seconds / count * parts, progress.the_first(count, parts, what))
+    progress.report_estimate(seconds / count * parts, progress.basis(count, parts, what))
 
 
 def _seconds(run: Callable[[int], object], count: int) -> float:

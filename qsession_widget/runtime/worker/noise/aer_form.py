@@ -1,7 +1,7 @@
 """Noise in the form that Aer's C++ code reads, kept error by error.
 
-Aer's `run` writes out the whole noise model each time. Here every error is written once, when a
-circuit first meets it, and a run is given those that its circuits meet.
+Aer's `run` writes out the whole noise model each time. Here each error is written once, when a
+circuit first needs it, and a run is given only the errors that apply to its circuits.
 """
 
 from __future__ import annotations
@@ -86,11 +86,11 @@ class NoiseInAerForm:
         return any("kraus" in each.kinds for each in self._all_witnesses())
 
     def of(self, uses: Iterable[Use], shape: Shape) -> dict[Place, Form]:
-        """Return the errors that instructions meet, by their places: Aer adds up those of one.
+        """Return the errors that apply to instructions, by place; Aer combines those at one place.
 
-        With the same seed plain errors give the same shots as the whole model does. For that, some
-        that no instruction meets may be among them: Aer chooses its method by the kinds of errors
-        in the model, whether or not the circuit meets them.
+        With the same seed plain errors give the same shots as the whole model does. For that, a few
+        may be added that apply to no instruction: Aer chooses its method by the kinds of errors in
+        the model, whether or not they apply to the circuit.
 
         Where Aer draws all shots from one density matrix, a seed gives the same ones whatever the
         shape is.

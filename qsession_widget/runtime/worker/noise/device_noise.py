@@ -1,4 +1,4 @@
-"""The noise of a recorded device, reduced to what a circuit's qubits can be affected by."""
+"""The noise of a recorded device, reduced to what can affect a circuit's qubits."""
 
 from __future__ import annotations
 
@@ -80,7 +80,7 @@ def simulator(
     Errors elsewhere cannot affect the circuit, but building and passing them on takes seconds on a
     large device. With the same seed the shots are the same as with the whole model. For that, one
     error elsewhere may have to stay: Aer chooses its method by the kinds of errors in the model,
-    whether or not the circuit meets them, and any Kraus map rules out its stabilizer method.
+    whether or not they apply to the circuit, and any Kraus map rules out its stabilizer method.
 
     Args:
         target: of the device.

@@ -27,7 +27,7 @@ TAG = "NoiseModel"
 """How IBM's client tags a model."""
 
 _DIMENSIONS = 2
-"""Of a matrix; one more if complex numbers are pairs, as in Aer's own JSON."""
+"""Dimensions of a matrix; there is one more if complex numbers are pairs, as in Aer's own JSON."""
 
 
 class GivenNoise(NamedTuple):
@@ -84,7 +84,7 @@ def _add(model: NoiseModel, error: dict[str, Any]) -> None:
     elif error["type"] == "plerror":
         found = PauliLindbladError.from_dict(error)
     else:
-        raise InvalidInputError(f"{error['type']!r:.80} is no type of error")
+        raise InvalidInputError(f"{error['type']!r:.80} is not a type of error")
     if places is None:
         model.add_all_qubit_quantum_error(found, error["operations"], warnings=False)
     for qubits in places or ():
@@ -110,7 +110,7 @@ def _operation(name: str, params: list[Any]) -> Operation:
         return PauliGate(params[0])
     known = get_standard_gate_name_mapping().get(name)
     if known is None:
-        raise InvalidInputError(f"{name!r:.80} is no instruction of an error")
+        raise InvalidInputError(f"{name!r:.80} is not an instruction that an error can have")
     return known.base_class(*params) if params else known
 
 

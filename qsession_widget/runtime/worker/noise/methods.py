@@ -3,7 +3,7 @@
 Aer itself goes by the number of qubits and shots. That takes state vectors for circuits that
 entangle little, such as GHZ states, where matrix product states are a hundred times as fast, and
 density matrices or single shots where the other would be faster. The estimates here were fitted to
-measurements; they decide nothing but the time.
+measurements; they affect only the time, never the distribution of the shots.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ STATEVECTOR = "statevector"
 MPS = "matrix_product_state"
 
 MOST_BOND = 32
-"""Circuits with larger bonds than this count as entangled through and through."""
+"""Circuits with larger bonds than this count as fully entangled."""
 
 _MOST_DENSE = 12
 """Density matrices of more qubits take more than a quarter of a gigabyte."""
@@ -34,7 +34,7 @@ _MOST_PURE = 26
 _NOT_OF_THE_STATE = frozenset(
     {"measure", "reset", "barrier", "delay", "qerror_loc", "jump", "mark"}
 )
-"""Instructions that add no entanglement, or would take it away."""
+"""Instructions that add no entanglement, or would remove it."""
 
 
 class Cost(NamedTuple):

@@ -59,7 +59,7 @@ def registers(
 def _in_order(
     data: Mapping[str, Any], shots: int, generator: np.random.Generator
 ) -> tuple[Sequence[str], NDArray[np.intp] | None]:
-    """Return outcomes, and for each shot the place of its own; None if they are the shots'."""
+    """Return outcomes, and the index of each shot's outcome; None if there is one for each shot."""
     memory = data.get("memory")
     if memory:
         return memory, None
@@ -78,8 +78,8 @@ def check_names(circuit: QuantumCircuit) -> None:
     for register in circuit.cregs:
         if register.name in RESULT_NAMES:
             raise InvalidInputError(
-                f"the data of the classical register {register.name!r} cannot be called that in a "
-                "result; give it another name"
+                f"a result cannot hold the classical register {register.name!r}, because the name "
+                "has another meaning there; rename the register"
             )
 
 

@@ -83,7 +83,7 @@ class Group:
             square = sum(count for _, count in kept) / shots
             odd = sum(count for outcome, count in kept if (outcome & mask).bit_count() & 1)
             mean = square - 2 * odd / shots
-            # Rounding may not make it negative.
+            # Rounding must not make it negative.
             found[label] = mean, math.sqrt(max(square - mean**2, 0.0))
         return found
 

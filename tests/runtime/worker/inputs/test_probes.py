@@ -34,12 +34,12 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
 
 @pytest.fixture
 def told() -> Iterator[Told]:
-    """Yield what is foretold of the jobs of this process."""
+    """Yield the estimates that are reported for the jobs of this process."""
     found: Told = []
     progress.start(
         lambda _stage: None,
         stays=False,
-        foretell=lambda seconds, by: found.append((seconds, by)),
+        on_estimate=lambda seconds, by: found.append((seconds, by)),
     )
     yield found
     progress.start(lambda _stage: None, stays=False)
@@ -54,7 +54,7 @@ def taking(clock: Clock, seconds_each: float, ran: list[int]) -> Callable[[int],
 
 
 @pytest.mark.parametrize(
-    ("parts", "seconds_each", "ran", "foretold"),
+    ("parts", "seconds_each", "ran", "reported"),
     [
         # A probe may be a twentieth at most.
         (19, 3_600.0, [], []),
@@ -66,13 +66,13 @@ def taking(clock: Clock, seconds_each: float, ran: list[int]) -> Callable[[int],
     ],
 )
 def test_a_long_call_is_told_by_a_twentieth_of_it_at_most(
-    clock: Clock, told: Told, *, parts: int, seconds_each: float, ran: list[int], foretold: Told
+    clock: Clock, told: Told, *, parts: int, seconds_each: float, ran: list[int], reported: Told
 ) -> None:
     found: list[int] = []
     probes.tell_if_long(parts, "shots", taking(clock, seconds_each, found))
     assert found == ran
     assert sum(found) <= parts / 20 + 1
-    assert [(round(seconds, 6), by) for seconds, by in told] == foretold
+    assert [(round(seconds, 6), by) for seconds, by in told] == reported
 
 
 def test_parts_that_are_done_tell_of_those_to_come(clock: Clock, told: Told) -> None:
@@ -91,7 +91,7 @@ def test_parts_that_are_done_tell_of_those_to_come(clock: Clock, told: Told) -> 
 def test_what_a_call_takes_counts_for_those_after_it(clock: Clock, told: Told) -> None:
     progress.expect(6)
     with progress.on_device(2):
-        progress.foresee(700.0, "a probe")
+        progress.report_estimate(700.0, "a probe")
         clock.seconds += 10.0
     assert told == [(2_100.0, "a probe")]
 
