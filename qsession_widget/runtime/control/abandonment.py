@@ -58,7 +58,7 @@ class Abandonment:
             self._next = loop.call_later(_AGAIN_SECONDS, self._look_again)
 
     def stop(self) -> None:
-        """Plan no further look."""
+        """Schedule no further check."""
         if self._next is not None:
             self._next.cancel()
 

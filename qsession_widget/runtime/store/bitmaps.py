@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
 BLOCK = 8_192
-"""Numbers of a block. A bitmap of it has a kilobyte, which fits into a page of SQLite."""
+"""How many numbers a block has. Its bitmap is one kilobyte, which fits into a page of SQLite."""
 
 _DENSE_BYTES = BLOCK // 8
 _PART = 256
@@ -62,7 +62,7 @@ def union(rows: Iterable[tuple[int, bytes]]) -> Bits:
         if len(blob) == _DENSE_BYTES:
             found[block] = found.get(block, 0) | int.from_bytes(blob, "little")
             continue
-        # As digits of a number, the last one first: setting one costs much less than a shift.
+        # Binary digits, highest first: setting one costs much less than shifting an int.
         digits = sparse.get(block)
         if digits is None:
             digits = sparse[block] = bytearray([_ABSENT]) * BLOCK
@@ -74,7 +74,7 @@ def union(rows: Iterable[tuple[int, bytes]]) -> Bits:
 
 
 def of(numbers: Iterable[int]) -> Bits:
-    """Return the set of some numbers, of which there are few."""
+    """Return the set of a few numbers."""
     found: Bits = {}
     for number in numbers:
         block, place = divmod(number, BLOCK)
@@ -115,7 +115,7 @@ def count(some: Bits) -> int:
 
 
 def page(some: Bits, offset: int, limit: int, *, ascending: bool) -> list[int]:
-    """Return some numbers of a set in order, after as many as `offset`."""
+    """Return up to `limit` numbers of a set in order, after the first `offset` of them."""
     found: list[int] = []
     for first, bits in _parts(some, offset, ascending=ascending):
         within = bits.bit_count()
@@ -133,7 +133,7 @@ def page(some: Bits, offset: int, limit: int, *, ascending: bool) -> list[int]:
 
 
 def _parts(some: Bits, skipped: int, *, ascending: bool) -> Iterator[tuple[int, int]]:
-    """Yield the first number and the bits of small parts; whole blocks may come as one to skip."""
+    """Yield small parts, each as its first number and its bits; a block to skip may be one part."""
     starts = range(0, BLOCK, _PART)
     mask = (1 << _PART) - 1
     for block in sorted(some, reverse=not ascending):

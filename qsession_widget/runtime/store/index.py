@@ -20,7 +20,7 @@ _OF_AN_ID = frozenset("0123456789abcdef-")
 """The characters of ids, which this runtime makes at random."""
 
 _LAST = 2**62
-"""A number above all."""
+"""Larger than the number of any entry."""
 
 _AT = schema.entries.c.created_at
 _OWNED = select(schema.entries.c.number).where(schema.entries.c.owner == bindparam("owner"))
@@ -54,7 +54,7 @@ class Index:
         )
 
     def facets(self, beginning: str) -> Bits:
-        """Return the numbers that have a property whose name begins so."""
+        """Return the numbers that have a property whose name has this prefix."""
         return bitmaps.union(
             self._database.execute(
                 "SELECT block, bits FROM facets WHERE owner = ? AND name >= ? AND name < ?",
@@ -63,7 +63,7 @@ class Index:
         )
 
     def created(self, some: Bits, after: datetime | None, before: datetime | None) -> Bits:
-        """Return those of some numbers that were created from one time to another."""
+        """Return those numbers of a set that were created between two times."""
         if after is None and before is None:
             return some
         first, last = 0, _LAST
@@ -87,7 +87,7 @@ class Index:
         return list(self._connection.execute(statement).scalars())
 
     def searched(self, text: str) -> Bits:
-        """Return the numbers of what has a text in its id, or in one of its tags."""
+        """Return the numbers of entries whose id, or one of whose tags, contains a text."""
         return bitmaps.either(self._tagged_like(text), self._named_like(text))
 
     def _tagged_like(self, text: str) -> Bits:
@@ -110,7 +110,7 @@ class Index:
         wanted = text.lower()
         if not _OF_AN_ID.issuperset(wanted):
             return {}
-        # The only filter that reads as much as there is: an index of the ids, and no rows.
+        # The only filter whose time grows with the store. It reads an index of the ids, no rows.
         found = self._database.execute(
             "SELECT number FROM entries WHERE id LIKE ?", (f"%{wanted}%",)
         )
@@ -123,7 +123,7 @@ class Index:
         )
 
 
-# The plus keeps SQLite from reading all jobs of an owner, by an index of theirs.
+# The plus keeps SQLite from the index by owner, with which it would read all of the owner's jobs.
 _RUNNING = f"""
 SELECT e.number FROM jobs j JOIN entries e ON e.id = j.id
 WHERE +j.owner = ? AND j.state = 'Running' AND j.{schema.UNFINISHED}

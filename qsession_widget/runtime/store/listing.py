@@ -5,9 +5,9 @@ lists are filtered by (a *facet*, such as "backend=fake_manila"), the numbers th
 as bitmaps. A list combines the bitmaps of its filters, counts the members, and reads the rows of
 one page. Sums of usage are kept by owner and day in the same way.
 
-Triggers note which jobs and sessions changed (`unlisted`), also by another program. The store's
-writer brings the index up to date before a list is read, and now and then. After a migration much
-is noted at once: then it is done part by part, between other changes, and lists wait.
+Triggers record which jobs and sessions changed (`unlisted`), even if another program changed them.
+The store's writer brings the index up to date before a list is read, and now and then. After a
+migration there is much to index: this is done in parts, between other changes, while lists wait.
 """
 
 from __future__ import annotations
@@ -32,16 +32,16 @@ JOBS, ALONE, TAGGED = "jobs", "alone", "tagged"
 """Facets: every job, the jobs without a session, and those with tags."""
 
 UNFINISHED, FAILED, CANCELLED = "unfinished", "failed", "cancelled"
-"""Facets by state. What has none of them is completed."""
+"""Facets by state. An entry that has none of them is completed."""
 
 BACKEND, PROGRAM, SESSION, MODE, TAG = "backend=", "program=", "session=", "mode=", "tag="
-"""Beginnings of the names of facets that have a value."""
+"""Prefixes of the names of facets that have a value."""
 
 _JOB, _SESSION = "job", "session"
-"""Kinds of what triggers note."""
+"""The kinds of entries that triggers record."""
 
 PART = 5_000
-"""Changes for which one transaction brings the index up to date, so that no write waits long."""
+"""How many changes one transaction indexes, so that no write waits long."""
 
 
 def _jobs_sql() -> str:
@@ -99,7 +99,7 @@ class _Entry(NamedTuple):
 
 
 def bring_up_to_date(connection: Connection) -> None:
-    """Index what was noted as changed, as much as one transaction should."""
+    """Index recorded changes, as many as one transaction should."""
     database = driver(connection)
     noted = database.execute("SELECT kind FROM unlisted ORDER BY number LIMIT ?", (PART,))
     kinds = {kind for (kind,) in noted}
@@ -125,7 +125,7 @@ def bring_up_to_date(connection: Connection) -> None:
 
 
 def has_more(connection: Connection) -> bool:
-    """Return whether something was noted as changed that the index does not know yet."""
+    """Return whether there are recorded changes that are not in the index yet."""
     return driver(connection).execute("SELECT 1 FROM unlisted LIMIT 1").fetchone() is not None
 
 
@@ -197,7 +197,7 @@ class _Edits:
             )
 
     def add(self, new: list[tuple[int, _Entry]]) -> None:
-        """Add entries behind all others; entries that were created later come behind them again.
+        """Add entries after all others, and move entries that were created later after them.
 
         Args:
             new: the entries, each with its place in the order in which they came.

@@ -78,8 +78,8 @@ def check_names(circuit: QuantumCircuit) -> None:
     for register in circuit.cregs:
         if register.name in RESULT_NAMES:
             raise InvalidInputError(
-                f"a result cannot hold the classical register {register.name!r}, because the name "
-                "has another meaning there; rename the register"
+                f"the classical register {register.name!r} cannot be in a result: the name has "
+                "another meaning there; give it another name"
             )
 
 
