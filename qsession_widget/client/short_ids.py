@@ -20,7 +20,7 @@ _T = TypeVar("_T")
 
 
 class Completes(Protocol):
-    """A service that may know ids by their beginning."""
+    """A service that may complete shortened ids."""
 
     @property
     def api(self) -> RuntimeApi:

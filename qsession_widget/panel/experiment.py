@@ -17,7 +17,7 @@ _MOST_LOOKED_AT = 512
 
 
 def throughput(snapshot: Snapshot) -> float | None:
-    """Return how many jobs ended in each of the last seconds; None below two, and for a pause."""
+    """Return how many jobs ended per second of late; None if fewer than two, or after a pause."""
     now, last = snapshot.now, snapshot.jobs.last_end
     if last is None or now - last > _FRESH:
         return None

@@ -124,7 +124,7 @@ class Answer(Closing):
         try:
             return msgspec.json.decode(self.content)
         except msgspec.MsgspecError:
-            # What JSON does not have and Python writes, such as NaN.
+            # Python also writes and reads values that are not JSON, such as NaN.
             return json.loads(self.content)
 
     def check(self) -> Self:

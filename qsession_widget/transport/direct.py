@@ -1,8 +1,8 @@
-"""HTTP/1.1 to servers on this machine, without what only others need.
+"""HTTP/1.1 to servers on this machine, without the layers that only remote servers need.
 
-Between two jobs of a loop a user waits for two requests. The layers of requests and urllib3 (with
-cookies, redirects, proxies and the environment's settings) take three times as long for each as the
-connection itself, and a tenth of a second to import.
+Between two jobs of a loop a user waits for two requests. For each, the layers of requests and
+urllib3 (cookies, redirects, proxies, settings of the environment) take three times as long as the
+connection itself. Importing them takes a tenth of a second.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from qsession_widget.transport.answers import Auth
 
 _MOST_IDLE = 32
-"""Connections that are kept for each server."""
+"""How many idle connections are kept for each server."""
 
 _READ_BYTES = 65_536
 _MOST_HEAD_BYTES = 131_072
@@ -38,7 +38,7 @@ _HTTP = "http://"
 _WITHOUT_BODY = frozenset({204, 304})
 _INTERIM = range(100, 200)
 _WITH_LENGTH = frozenset({"POST", "PUT", "PATCH"})
-"""Methods whose requests say how long their body is, even if there is none."""
+"""Methods whose requests give the length of their body, even if it is empty."""
 
 
 class Headers(dict[str, str]):
@@ -135,7 +135,7 @@ class DirectConnections:
             if not stream:
                 _ = answer.content
         except BaseException:
-            # Also for an interrupt: what is still to come belongs to no later request.
+            # After an interrupt, too: no later request may read the rest of this response.
             line.close()
             raise
         return answer
@@ -162,7 +162,7 @@ class DirectConnections:
             return
         idle.append(line)
         if era != self._era:
-            # Closed by another thread meanwhile.
+            # Another thread has closed the connections meanwhile.
             _hang_up(self._idle)
 
     @property
@@ -222,13 +222,13 @@ class _Line:
             self._begin()
             return
         self._over = True
-        # Later the parser has forgotten it.
+        # The parser forgets this with the next response.
         self._reusable = self._parser.should_keep_alive()
 
     # What the connection does
 
     def is_stale(self) -> bool:
-        """Whether the server has closed it, or has sent what it was not asked for."""
+        """Whether the server has closed it, or has sent something without a request."""
         return bool(self._poll.poll(0))
 
     def close(self) -> None:
@@ -319,7 +319,7 @@ class _Body:
 
     Args:
         line: the connection.
-        sized: whether the response says where its body ends, if not where the connection does.
+        sized: whether the response gives the end of its body; if not, it ends with the connection.
     """
 
     def __init__(self, line: _Line, *, sized: bool) -> None:

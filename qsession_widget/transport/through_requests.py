@@ -139,7 +139,7 @@ def _check_complete(response: requests.Response) -> None:
 
 
 def _ours(error: requests.RequestException) -> BrokenError | UnsendableError:
-    """Return our error for one of requests, without names and passwords of proxies."""
+    """Convert an error of requests into ours, without names and passwords of proxies."""
     if not isinstance(error, _BROKEN):
         return UnsendableError(without_credentials(str(error)))
     text = _innermost(error)

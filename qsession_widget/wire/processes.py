@@ -22,7 +22,7 @@ _NAME = re.compile(PATTERN)
 _STATE, _STARTED = 0, 19
 """Fields of `/proc/PID/stat` after the program's name (proc_pid_stat(5))."""
 _DEAD = frozenset({"Z", "X"})
-"""Ended; a parent that has not asked for its exit status keeps the entry."""
+"""A zombie: it has ended, but its parent has not collected its exit status yet."""
 
 
 def own_name() -> str | None:
@@ -60,7 +60,7 @@ def _name_of(pid: int) -> str | None:
 
 @cache
 def _machine() -> str | None:
-    """Return a name of this start of this machine and of the container, where there is one."""
+    """Return a name of this boot of the machine, and of the container if there is one."""
     try:
         boot = Path("/proc/sys/kernel/random/boot_id").read_text("ascii").strip()
         return f"{boot}/{Path('/proc/self/ns/pid').stat().st_ino}"

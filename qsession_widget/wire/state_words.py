@@ -31,7 +31,7 @@ JOBS = {
 
 
 def job_word(state: str) -> str:
-    """Return the word for a job's state; a state that is not known here is its own word."""
+    """Return the word for a job's state; an unknown state is returned as it is."""
     return next((word for name, word in JOBS.items() if name == state), state)
 
 
