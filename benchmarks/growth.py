@@ -1,9 +1,9 @@
-"""What grows with the jobs that a store or a session holds: lists, a start, gc, a watched panel.
+"""Times that may grow with the jobs of a store or a session: lists, a start, gc, a watched panel.
 
 Two runtimes answer in turn, one with 100 jobs in its store and one with many. The first start of a
-store that another program has filled makes its index of lists; the figures are of later ones.
-Beside the requests a probe asks for something small: the longest answer to it says for how long the
-event loop stood still, on a machine that does other things too.
+store that another program has filled makes its index of lists; the figures are of later starts.
+During the requests a probe sends small ones: the longest answer shows for how long the event loop
+stood still, on a machine that does other things too.
 """
 
 from __future__ import annotations
@@ -110,7 +110,7 @@ class Client:
         return took
 
     def collect(self, days: float) -> float:
-        """Return the milliseconds of one collection."""
+        """Remove old results; return how many milliseconds that took."""
         began = time.perf_counter()
         answer = self._session.post(
             f"{self._root}/qsession/gc", json={"retention_days": days}, timeout=60
@@ -120,7 +120,7 @@ class Client:
 
 
 def store(count: int) -> Path:
-    """Make the folder of a runtime with so many jobs, whose index is made."""
+    """Make the folder of a runtime with so many jobs and a complete index."""
     folder = Path(tempfile.mkdtemp(prefix="qsession-growth-"))
     asyncio.run(fill(folder, count))
     with running(folder, "--workers", "1") as home:
@@ -145,7 +145,7 @@ def lists(few: Path, many: Path, count: int, rounds: int) -> Iterator[Growth]:
 
 
 class _probed:  # noqa: N801 - read as a statement
-    """Asks for something small all the while."""
+    """Sends small requests for as long as a block runs."""
 
     def __init__(self, client: Client) -> None:
         self._client = client
@@ -292,7 +292,7 @@ def _p90(times: list[float]) -> float:
 
 
 def table(title: str, rows: list[Growth], few: int, many: int) -> None:
-    """Print what grows."""
+    """Print the times with few jobs and with many."""
     found = Table(title=title, title_justify="left")
     heads = ("", f"{few:,} jobs, ms", f"{many:,} jobs, ms", "ratio", "longest stall, ms")
     for head in heads:
@@ -319,14 +319,14 @@ def main() -> None:
 def _lists(short: bool) -> Any:
     count = SHORT_MANY if short else MANY
     rows = list(lists(store(FEW), store(count), count, 20 if short else 60))
-    table("lists, by jobs in the store", rows, FEW, count)
+    table("lists, by the number of jobs in the store", rows, FEW, count)
     return [asdict(each) | {"ratio": each.ratio} for each in rows]
 
 
 def _start(short: bool) -> Any:
     count = SHORT_STARTED if short else STARTED
     found = start(store(FEW), store(count), 2 if short else 5)
-    table("from the call of a runtime until it serves", [found], FEW, count)
+    table("from the start of a runtime until it answers", [found], FEW, count)
     return [asdict(found) | {"ratio": found.ratio}]
 
 

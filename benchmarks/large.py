@@ -1,8 +1,8 @@
-"""What a large job keeps waiting: other users' requests beside a body, a job or a result of 60 MB.
+"""How long other users' requests wait beside a body, a job or a result of 60 MB.
 
-A process of its own asks for one small thing after another, with 2 ms between an answer and the
-next request, and notes the longest wait: one that reads, and one that writes to the store. On a
-machine that others use too, some of that is theirs: the row "nothing" shows how much.
+Two processes send small requests, one that reads and one that writes to the store, with 2 ms
+between an answer and the next request, and record the longest wait. On a machine that does other
+things too, some of the wait comes from those: the row "nothing" shows how much.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ SIZE = 60_000_000
 PAUSE_SECONDS = 0.002
 TIMEOUT_SECONDS = 120.0
 MOST = 50.0
-"""Milliseconds that no request is to wait."""
+"""The goal, in milliseconds: no request waits longer."""
 
 
 @dataclass
@@ -59,7 +59,7 @@ class Runtime:
         self.head = {"Authorization": f"Bearer {found.token}"}
 
     def ask(self, method: str, path: str, **options: Any) -> requests.Response:
-        """Ask, and raise for a refusal."""
+        """Send a request; raise for an error status."""
         answer = requests.request(
             method, self.url + path, headers=self.head, timeout=TIMEOUT_SECONDS, **options
         )
@@ -67,12 +67,12 @@ class Runtime:
         return answer
 
     def post(self, params: str) -> str:
-        """Send a job; returns its id."""
+        """Send a job; return its id."""
         body = f'{{"program_id": "sampler", "backend": "{DEVICE}", "params": {params}}}'
         return str(self.ask("POST", "/jobs", data=body).json()["id"])
 
     def ended(self, job_id: str) -> str:
-        """Wait for the end of a job; returns its id."""
+        """Wait for the end of a job; return its id."""
         while True:
             job = self.ask("GET", f"/jobs/{job_id}?exclude_params=true").json()
             if job["state"]["status"] not in {"Queued", "Running"}:
@@ -81,7 +81,7 @@ class Runtime:
 
     @contextmanager
     def probes(self, job_id: str) -> Iterator[list[list[float]]]:
-        """Ask for small things in processes of their own; yields their waits, filled at the end."""
+        """Send small requests from other processes; yield their waits, filled at the end."""
         asked = (("GET", f"/jobs/{job_id}?exclude_params=true"), ("PUT", f"/jobs/{job_id}/tags"))
         found: list[list[float]] = []
         children = [
@@ -104,7 +104,7 @@ class Runtime:
 
 
 def probe(method: str, url: str) -> None:
-    """Ask again and again until a line comes, then write how long each answer took."""
+    """Send requests until a line arrives, then write how long each answer took."""
     ends = threading.Event()
 
     def wait() -> None:
@@ -133,7 +133,7 @@ def params_of(circuit: QuantumCircuit, more: str = "") -> str:
 
 
 def coin(size: int = 0) -> QuantumCircuit:
-    """Return a small circuit, and as many characters that come back with its result."""
+    """Return a small circuit, with so many characters that come back with its result."""
     circuit = QuantumCircuit(1, metadata={"note": os.urandom(size // 2).hex()} if size else {})
     circuit.x(0)
     circuit.measure_all()
@@ -141,7 +141,7 @@ def coin(size: int = 0) -> QuantumCircuit:
 
 
 def waits(rounds: int) -> list[Wait]:
-    """Note the longest waits beside each kind of large thing."""
+    """Measure the longest waits beside each kind of large text."""
     there = Runtime()
     small = there.ended(there.post(params_of(coin())))
     text = params_of(coin(), ',"x":"' + "x" * SIZE + '"')

@@ -1,9 +1,8 @@
 """The loops that people write, each as a table of `benchmarks.iterate`.
 
-Every contestant of a loop is given the same work in the same round: the same circuit, values and
-shots. Peers bind the circuits themselves where their interface takes no values. All distributions
-that were sampled on the way are compared with those of the official local mode, whose noise is that
-of the same record.
+In each round every contestant gets the same work: the same circuit, values and shots. Peers bind
+the circuits themselves where their interface takes no values. All sampled distributions are
+compared with those of the official local mode, whose noise is that of the same record.
 """
 
 from __future__ import annotations
@@ -46,16 +45,16 @@ SEED = 1234
 WARM_UP = 2
 IN_ONE_ROW = 5
 LEAST_FOR_A_ROW = 20
-"""With fewer rounds a loop is too slow for five calls in each of them."""
+"""Loops with fewer rounds are too slow for five calls in a round."""
 
 MOST_SIGMA = 5.0
-"""A comparison that is further off than so many standard deviations is a fault."""
+"""A difference of more standard deviations than this is a fault."""
 
 COMMON = 20
-"""Outcomes that come less often than this are put together."""
+"""Outcomes that occur less often than this are pooled."""
 
 WIDE = 10
-"""Of registers with more bits only the number of ones is compared: no outcome comes twice."""
+"""For registers with more bits only the number of ones is compared: no outcome occurs twice."""
 
 
 class Work(NamedTuple):
@@ -85,13 +84,13 @@ class Loop:
     Attributes:
         title: what the table is called.
         device: where it runs.
-        work: makes what a round is about, a `Work` or a `Question`, from its number.
+        work: makes the input of a round, a `Work` or a `Question`, from the round's number.
         rounds: how many.
-        goals: by peer, how many times as long as that one ours may take.
+        goals: by peer, the largest ratio of our time to that peer's.
         seed: of the simulator; the shots are then compared with raw Aer's one by one.
         level: transpile in each round at this level; None if circuits are in the instruction set.
         peers: which contestants there are beside ours.
-        most_ms: how long ours may take, where no peer comes to an end.
+        most_ms: how long ours may take, where no peer would finish.
     """
 
     title: str
@@ -124,7 +123,7 @@ def official_device(name: str) -> Any:
 def plain_simulator(name: str, method: str = "automatic") -> AerSimulator:
     """Return Aer with the whole device's noise, as it is recorded.
 
-    Aer itself would read one error for each qubit's measurement, and not both that are recorded.
+    Aer itself would take one readout error for each qubit, where two are recorded.
     """
     if name == IDEAL:
         return AerSimulator(method=method)
@@ -136,7 +135,7 @@ def plain_simulator(name: str, method: str = "automatic") -> AerSimulator:
 
 
 def _readout(device: Any) -> list[tuple[float, float]]:
-    """Return for each qubit how often 1 is read of 0, and 0 of 1."""
+    """Return for each qubit how often a 0 is read as 1, and a 1 as 0."""
     properties = device.properties()
     return [
         (
@@ -153,7 +152,7 @@ def transpiler(name: str, level: int) -> Any:
     return generate_preset_pass_manager(level, backend=official_device(name), seed_transpiler=0)
 
 
-# -- what a round is about -------------------------------------------------------------------
+# -- the input of a round --------------------------------------------------------------------
 
 
 def _random(number: int, *more: int) -> np.random.Generator:
@@ -190,7 +189,7 @@ def _bound_bare(qubits: int, number: int) -> Work:
 
 @cache
 def _drawn(device: str, number: int, index: int) -> QuantumCircuit:
-    """Draw a circuit of five qubits in the device's instruction set; no other one is like it."""
+    """Draw a circuit of five qubits in the device's instruction set; each one is different."""
     random = _random(number, index)
     circuit = QuantumCircuit(5)
     angles = ParameterVector("a", 12)
@@ -223,7 +222,7 @@ def _shots(number: int) -> Work:
 
 @cache
 def _midway(device: str) -> QuantumCircuit:
-    """Return a circuit that measures, resets and reuses a qubit, and asks for what it measured."""
+    """Return a circuit that measures, resets and reuses a qubit, and branches on an outcome."""
     qubits = QuantumRegister(5)
     middle, last = ClassicalRegister(2, "middle"), ClassicalRegister(5, "meas")
     circuit = QuantumCircuit(qubits, middle, last)
@@ -360,7 +359,7 @@ LOOPS = (
         most_ms=500,
     ),
     Loop(
-        # 1024 of them are to take ten seconds, and take half an hour.
+        # The goal was ten seconds for 1024 shots; they take half an hour.
         "noisy GHZ-127, 4 shots",
         LARGE,
         partial(_one_ghz, LARGE, 127, 4),
@@ -380,13 +379,13 @@ class Contest:
     Args:
         loop: the loop.
         session: ours, on the loop's device.
-        rounds: how many there will be; what they are about is made beforehand.
+        rounds: how many there will be; their inputs are made beforehand.
     """
 
     def __init__(self, loop: Loop, session: Session, rounds: int) -> None:
         self.loop = loop
         self._work = {number: loop.work(number) for number in range(-WARM_UP, rounds)}
-        # Those in a row may not be about what the others were about.
+        # Iterations in a row need inputs that no other iteration has had.
         several = rounds >= LEAST_FOR_A_ROW
         more = IN_ONE_ROW * (WARM_UP + rounds) if several else 0
         self._more = iter([loop.work(1000 + number) for number in range(more)])
@@ -477,7 +476,7 @@ class Contest:
         """Return a sentence on each comparison with what a peer has found.
 
         Raises:
-            SystemExit: where the difference is no matter of chance.
+            SystemExit: where the difference is too large for chance.
         """
         sentences = []
         ours = self._found[OURS]
@@ -495,7 +494,7 @@ class Contest:
                 continue
             judge = _sigma_of_estimates if self.loop.estimates else _sigma_of_counts
             sigma, words = judge([ours[each] for each in rounds], [theirs[each] for each in rounds])
-            # The same seed may give the same shots, which are nearer than chance would have them.
+            # With the same seed shots may be equal, which is closer than chance would have them.
             if sigma > MOST_SIGMA:
                 raise SystemExit(f"{self.loop.title}: {sigma:.1f} sigma off {name}; {words}")
             sentences.append(f"{words} to {name}: {sigma:+.1f} sigma")
@@ -511,7 +510,7 @@ def _texts(data: Any) -> list[str]:
 
 
 def _sigma_of_counts(one: Sequence[Any], other: Sequence[Any]) -> tuple[float, str]:
-    """Compare two samples of the same distributions by chi squared, outcomes of a few put together.
+    """Compare two samples of the same distributions by chi squared, with rare outcomes pooled.
 
     Both have as many shots of each circuit, so that the pooled counts have equal expectations.
     """

@@ -1,6 +1,6 @@
 """`python -m benchmarks.unstored`: a runtime that answers new jobs without storing them.
 
-It is what `benchmarks.server` measures durable submissions against: all else about it is the same.
+`benchmarks.server` compares durable submissions with it. In all else it is an ordinary runtime.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ _write = Store.write
 
 
 def write(store: Store, change: Write) -> asyncio.Future[None]:
-    """Say at once that a new job is stored; store everything else."""
+    """Report a new job as stored without storing it; store everything else."""
     if not isinstance(change, AddJob):
         return _write(store, change)
     done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
