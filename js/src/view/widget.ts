@@ -5,7 +5,7 @@ import { mount } from "./mount";
 function initialize({ model }: { model: Model }): () => void {
   const entry: Entry = { model, mount: (element) => mount(model, element) };
   const onBeat = () => announce(entry);
-  // The kernel is gone, or was for a moment: the next beat tells.
+  // The kernel is gone, or was for a moment: the next beat decides.
   const onCommLost = () => withdraw(entry);
   model.on("change:beat", onBeat);
   model.on("comm_live_update", onCommLost);

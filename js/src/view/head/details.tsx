@@ -63,7 +63,7 @@ function isStamp(value: unknown): value is Stamp {
   return typeof value === "object" && value !== null && "status" in value && "timestamp" in value;
 }
 
-/** A state of the history: what it was while active is told by the timeline. */
+/** A state of the history; the timeline shows what happened while it was active. */
 function historyWord(status: unknown): string {
   const word = { state: String(status), accepting_jobs: null, mode: null };
   return stateWord(word, true);
@@ -101,7 +101,7 @@ function display(key: string, value: unknown, now: number): ComponentChildren {
   return typeof value === "string" ? value : JSON.stringify(value);
 }
 
-/** What is shown in a place or a unit of its own. */
+/** Fields that are shown elsewhere, or in another unit. */
 const ELSEWHERE = new Set(["id", "mode", "usage_time", "state"]);
 
 interface DetailsProps {
@@ -112,7 +112,7 @@ interface DetailsProps {
   serverNow: number;
 }
 
-/** All that is known of the session, and where it is among the states that it can have. */
+/** All that is known of the session, with a diagram of its states. */
 export function Details({ head, jobs, link, word, serverNow }: DetailsProps) {
   const usage = usageOf(head, jobs.tally, serverNow);
   const api = apiWords(head);

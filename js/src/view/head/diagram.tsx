@@ -23,7 +23,7 @@ const ARROWS = [
   "M84 77H113",
 ];
 
-/** What leads from one state to the next, for those who cannot see the arrows. */
+/** What leads from one state to the next, for users who cannot see the arrows. */
 const PATHS =
   "Waiting, then Running and Idle by turns; Inactive when no job comes in time, until one starts; " +
   "Closing once it is closed, and Closed after its last job.";

@@ -165,7 +165,7 @@ export function Sentence(props: SentenceProps) {
 
 interface PrimaryProps {
   name: string;
-  /** It mends what is wrong. */
+  /** It fixes what is wrong. */
   loud?: boolean;
   testId: string;
   disabled: boolean;

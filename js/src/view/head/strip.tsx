@@ -68,7 +68,7 @@ function Curve({ jobs }: { jobs: JobList }) {
   );
 }
 
-/** What there is beside the counts: how long the rest may take, and how many failed. */
+/** The text beside the counts: how long the rest may take, and how many failed. */
 function restWords({ head, jobs, serverNow }: StripProps): string {
   const { counts } = jobs.tally;
   const words: string[] = [];

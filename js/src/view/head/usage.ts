@@ -54,7 +54,7 @@ function sentParts(
   );
 }
 
-/** The ms since a moment that may not have come. */
+/** The ms since a moment that may be in the future. */
 function between(start: number | null | undefined, end: number): number {
   return typeof start === "number" ? Math.max(0, end - start) : 0;
 }

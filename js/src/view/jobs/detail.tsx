@@ -75,7 +75,7 @@ function ResultView({ result }: { result: Result }) {
   );
 }
 
-/** What there is to say of the job's first circuit, and its picture. */
+/** The figures of the job's first circuit, and its drawing. */
 function CircuitView({ circuit }: { circuit: Circuit }) {
   const { name, qubits, depth, two_qubit, drawing } = circuit;
   return (
@@ -150,7 +150,7 @@ function Facts({ peek, job, serverNow }: { peek: Peek; job: Job; serverNow: numb
 interface DetailProps {
   job: Job;
   peeks: Peeks;
-  /** No kernel would answer. */
+  /** There is no kernel to answer. */
   disabled: boolean;
   serverNow: number;
 }

@@ -185,7 +185,7 @@ export function JobTable(props: TableProps) {
     const isOpen = position === opened;
     rows.push(
       <JobRow
-        // By place: a new job changes the text of the rows, and moves none of them.
+        // The key is the place: a new job changes the text of the rows, and moves none of them.
         key={position}
         job={job}
         position={position}
@@ -203,7 +203,7 @@ export function JobTable(props: TableProps) {
     if (isOpen) {
       rows.push(
         <tr class="qsw-detail-row" key={`detail of ${job.index}`} ref={detail}>
-          {/* Of the columns that every width has; the content is as wide as the panel. */}
+          {/* As many columns as every width shows; the content is as wide as the panel. */}
           <td colSpan={cancellable ? 3 : 2}>
             <Detail job={job} peeks={peeks} disabled={disabled} serverNow={serverNow} />
           </td>

@@ -1,9 +1,9 @@
 import { useRef } from "preact/hooks";
 import { RUNNING } from "../ui/words";
 
-/** A text that people read does not change more often. */
+/** The shortest time between two changes of a text that people read. */
 const CALM_MS = 1000;
-/** Between two jobs of a loop a session is idle for a moment, which is no news. */
+/** Between two jobs of a loop a session is idle for a moment, which is not worth showing. */
 const BETWEEN_JOBS_MS = 1500;
 
 export interface Held<T> {
@@ -50,7 +50,7 @@ export function useSteadyWord(word: string, now: number): string {
   return last.current.word;
 }
 
-/** How long what was there once stays, so that nothing comes and goes with each job. */
+/** How long something stays after it was shown, so that nothing flickers with each job. */
 const LINGER_MS = 10_000;
 
 /** Whether something is there, or was a moment ago. */

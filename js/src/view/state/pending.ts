@@ -42,7 +42,7 @@ export function isAnswered({ message, before }: Sent, snapshot: Snapshot): boole
 
 /**
  * Whether it waits for the running cell: the kernel's thread has made a whole round since it was
- * sent, and would have told of it.
+ * sent, and would have reported it.
  */
 export function isUnheard(
   { message, beat, at }: Sent,

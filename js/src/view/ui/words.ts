@@ -1,7 +1,7 @@
 import type { Head } from "../../contract";
 import type { Counts, JobStatus } from "../state/job-list";
 
-/** The words for a session's state, as `qsession_widget/panel/vocabulary.py` has them. */
+/** The words for a session's state, the same as in `qsession_widget/wire/state_words.py`. */
 
 const WORDS: Readonly<Record<string, string>> = {
   open: "Waiting",
@@ -41,7 +41,7 @@ export function apiWords({ state, status }: Pick<Head, "state" | "status">): str
   ].join(", ");
 }
 
-/** How loud a state is. */
+/** How much a state stands out. */
 export type Tone = "run" | "paid" | "rest" | "over";
 
 export function toneOf(word: string): Tone {
