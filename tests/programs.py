@@ -14,7 +14,7 @@ sys.stdin.read()
 
 
 class Program:
-    """A process that does nothing but be there.
+    """A process that does nothing.
 
     Attributes:
         name: by which the runtime knows it (`wire/processes`).
@@ -34,11 +34,11 @@ class Program:
     def pid(self) -> int:
         return self._child.pid
 
-    def is_killed(self) -> None:
-        """Kill it; its parent does not ask for its exit status yet."""
+    def kill(self) -> None:
+        """Kill it and leave a zombie: its exit status is not collected."""
         self._child.kill()
 
-    def is_gone(self) -> None:
-        """Kill it and ask, so that nothing is left of it."""
+    def kill_and_reap(self) -> None:
+        """Kill it and collect its exit status, so that nothing is left of it."""
         self._child.kill()
         self._child.communicate()

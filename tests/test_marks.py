@@ -35,7 +35,7 @@ def _starts_nothing() -> int:
 
 @pytest.mark.parametrize("name", sorted(STARTERS))
 def test_every_starter_exists(name: str) -> None:
-    """A moved one would mark no test any more."""
+    """If one were moved, it would no longer mark any test."""
     assert pkgutil.resolve_name(name)
 
 

@@ -1,4 +1,4 @@
-"""What the installed release of IBM's packages lacks ends in a sentence."""
+"""A part that the installed release of IBM's packages lacks is named in the error."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A session that waits for another one of the same user: seen in the panel, and ended there."""
+"""A session that waits for another one of the same user, which the panel names and can close."""
 
 from __future__ import annotations
 

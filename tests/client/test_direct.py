@@ -280,7 +280,7 @@ def test_a_redirection_is_followed(monkeypatch: pytest.MonkeyPatch) -> None:
         moved = f"HTTP/1.1 307 Moved\r\nLocation: {other.root}/y\r\nContent-Length: 0\r\n\r\n"
         with playing([moved.encode()], [moved.encode()]) as wire, ConnectionPool(wire.root) as pool:
             assert pool.request("GET", f"{wire.root}/x", **given).text == "hello"
-        # Its token is for the server that proved to know it, and for no other.
+        # The token is sent only to a server that has proved that it knows it.
         monkeypatch.setattr(direct, "demand", lambda *_: None)
         with (
             playing([moved.encode()]) as wire,

@@ -1,4 +1,4 @@
-"""Waiting for a session that has the backend: it is said, and a dead kernel's has it no more."""
+"""Waiting for a session that has the backend: the wait is explained, and a dead kernel's ends."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ class Kernel:
         self.manager, self.client = start_new_kernel(env=environment)
 
     def runs(self, code: str) -> str:
-        """Run a cell, and give what it writes."""
+        """Run a cell; return what it writes."""
         texts: list[str] = []
 
         def take(message: dict[str, Any]) -> None:
@@ -60,13 +60,13 @@ class Kernel:
         assert reply["content"]["status"] == "ok", reply["content"]
         return "".join(texts)
 
-    def is_killed(self) -> None:
+    def kill(self) -> None:
         self.client.stop_channels()
         self.manager.shutdown_kernel(now=True)
 
 
 def left_open() -> str:
-    """Return the same program as people write it who forget to close the session."""
+    """Return the same program by a user who forgets to close the session."""
     opened, left = ten_lines().split("with ")
     line, *block = left.splitlines()
     opens = re.sub(r"(.*) as (\w+):", r"\2 = \1", line)
@@ -75,23 +75,23 @@ def left_open() -> str:
 
 @pytest.fixture
 def kernel(own_runtime: Path) -> Iterator[Kernel]:
-    """Return a kernel in which the ten lines ran, and left their session open: it is idle."""
+    """Yield a kernel in which the ten lines ran and left their session open and idle."""
     assert own_runtime
     found = Kernel("quickstart.ipynb")
     assert "'00'" in found.runs(left_open())
     yield found
     if found.manager.is_alive():
-        found.is_killed()
+        found.kill()
 
 
 def test_the_ten_lines_run_again_at_once_after_their_kernel_was_killed(kernel: Kernel) -> None:
-    """They hung for up to a minute: the idle session of the first run had the backend."""
-    kernel.is_killed()
+    """The second run hung for up to a minute: the first run's idle session had the backend."""
+    kernel.kill()
     second = Kernel("quickstart.ipynb")
     try:
         written = second.runs(left_open())
     finally:
-        second.is_killed()
+        second.kill()
     assert "'00'" in written
     assert "waits" not in written
     with QiskitRuntimeService("local") as service:
@@ -111,7 +111,7 @@ def test_the_ten_lines_run_twice_in_one_kernel(own_runtime: Path) -> None:
     try:
         written = [kernel.runs(ten_lines()) for _ in range(2)]
     finally:
-        kernel.is_killed()
+        kernel.kill()
     for each in written:
         assert "'00'" in each
         assert "waits" not in each
@@ -159,7 +159,7 @@ def test_one_line_says_who_has_the_backend_and_what_to_do(
 
 
 def test_others_are_not_named(own_runtime: Path) -> None:
-    """Another user learns that a session has the backend, and until when, and no more."""
+    """Another user sees only that a session has the backend, and until when."""
     with running(own_runtime, "--policy", "dedicated"), QiskitRuntimeService("local") as service:
         session = Session(service, backend="fake_manila", name="secret")
         assert Sampler(mode=session).run(bell()).result()

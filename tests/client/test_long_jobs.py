@@ -22,7 +22,7 @@ SHOTS = 100_000
 
 
 def endless() -> QuantumCircuit:
-    """Return a circuit each shot of which takes a good part of a second, one after the other."""
+    """Return a circuit whose shots take a good part of a second each and run one by one."""
     circuit = QuantumCircuit(20, 20)
     for _ in range(4):
         circuit.rx(0.3, range(20))

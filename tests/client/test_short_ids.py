@@ -72,7 +72,7 @@ def test_what_fits_nothing_is_not_found(service: QiskitRuntimeService, text: str
 
 
 def test_three_characters_are_too_few(service: QiskitRuntimeService, job: RuntimeJob) -> None:
-    """They would fit another one as soon as there are some dozens."""
+    """With some dozens of ids, they would soon fit several."""
     with pytest.raises(NotFoundError):
         service.job(job.job_id()[:3])
 

@@ -1,7 +1,7 @@
 """Hostile and ordinary jobs beside each other: memory stays within what the flags promise.
 
-The work comes in rounds, after each of which everything has ended and memory is measured at rest;
-its peaks are measured all the time.
+The work comes in rounds. After each, when everything has ended, memory is measured at rest; its
+peaks are measured all the time.
 """
 
 from __future__ import annotations
@@ -55,14 +55,14 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 SECONDS = float(os.environ.get("QSESSION_SOAK_SECONDS", "12"))
-"""How long there is work; `make soak` has an hour of it."""
+"""How long the users work; `make soak` runs for an hour."""
 
 ROUND_SECONDS = min(60.0, SECONDS / 2)
 SAMPLE_SECONDS = 0.2
 
 MIB = 2**20
 LONGEST_SECONDS = 900.0
-"""By then what a round has begun has ended, on a machine with much else to do."""
+"""Everything that a round has begun has ended by then, even on a busy machine."""
 
 FLAGS = {
     "--workers": 2,
@@ -78,11 +78,11 @@ DEVICES = ("fake_manila", "fake_lagos", "fake_brisbane", "aer_simulator")
 LARGEST_MIB = 20 if SECONDS > 60 else 8
 
 NOISE = 30 * MIB
-"""What an allocator keeps of what was freed, and libraries of what they have done once."""
+"""Freed memory that the allocator keeps, and what libraries cache after their first use."""
 
 
 class Rest(NamedTuple):
-    """Bytes while nothing runs, and the most that there were since the last rest."""
+    """Bytes in use while nothing runs, and the peak since the last rest."""
 
     at_seconds: float
     server: int
@@ -97,7 +97,7 @@ class Rest(NamedTuple):
 
 
 class Meter:
-    """Measures the memory of a runtime's processes, again and again, on a thread of its own."""
+    """Samples the memory of a runtime's processes on a thread of its own."""
 
     def __init__(self, server: Server) -> None:
         self._server = server
@@ -132,7 +132,7 @@ class Meter:
             self._peaks[name] = max(self._peaks[name], *sizes, 0)
 
     def rest(self, jobs: int) -> Rest:
-        """Measure now, and begin to look for new peaks."""
+        """Measure now, and reset the peaks."""
         peaks, self._peaks = self._peaks, Counter[str]()
         own = self._process
         sizes = [psutil.Process(pid).memory_info().rss for pid in workers(self._server)]
@@ -188,7 +188,7 @@ class Guest:
         return self.ledger.take(answer.json()["id"], *ends)
 
     def final(self, job_id: str) -> Any:
-        """Wait for the end of a job, which the runtime holds the request for."""
+        """Wait for the end of a job, by held requests."""
         path = f"/jobs/{job_id}"
         until = time.monotonic() + LONGEST_SECONDS
         while time.monotonic() < until:
@@ -260,8 +260,8 @@ class Student(Guest):
         assert self.server.json("/qsession/status")["workers"]
 
 
-class Prober(Guest):
-    """Tries what may end in several ways: private, failing and cancelled jobs."""
+class Tester(Guest):
+    """Uses what may end in several ways: private, failing and cancelled jobs."""
 
     acts = ("private", "fails", "cancel", "cancel", "end_session", "tags")
 
@@ -303,8 +303,8 @@ class Prober(Guest):
         assert self.server.json("/jobs", tags="y", limit=200)["jobs"]
 
 
-class Hauler(Guest):
-    """Sends and fetches what is large."""
+class HeavyUser(Guest):
+    """Sends large payloads and fetches large results."""
 
     acts = ("values", "gates", "note", "shots", "leaves")
 
@@ -319,21 +319,21 @@ class Hauler(Guest):
         values = np.random.default_rng(count).random((count, len(angles)))
         params = codec.dumps({"pubs": [[circuit, values, 1]]})
         # Aer makes a circuit of each row, which may take more than a job may have.
-        job_id = self._hauled("aer_simulator", params, fits=count <= 500)
+        job_id = self._run_large("aer_simulator", params, fits=count <= 500)
         assert len(self.server.get(f"/jobs/{job_id}").content) > len(params)
         self._remove(job_id)
 
     def gates(self) -> None:
         """Send a circuit that takes a while to transpile, and that no other job sends."""
         circuit = large(self.random.randrange(10**6), 6_000)
-        self._remove(self._hauled("fake_manila", codec.dumps({"pubs": [[circuit, [], 10]]})))
+        self._remove(self._run_large("fake_manila", codec.dumps({"pubs": [[circuit, [], 10]]})))
 
     def note(self) -> None:
-        """Send a circuit with much beside it."""
+        """Send a circuit with a large text beside it."""
         circuit = large(self.random.randrange(10**6), 20)
         size = self.random.randint(1, LARGEST_MIB) * MIB
         circuit.metadata = {"note": self.random.randbytes(size // 2).hex()}
-        self._remove(self._hauled("fake_manila", codec.dumps({"pubs": [[circuit, [], 10]]})))
+        self._remove(self._run_large("fake_manila", codec.dumps({"pubs": [[circuit, [], 10]]})))
 
     def shots(self) -> None:
         """Ask for a large result."""
@@ -341,7 +341,7 @@ class Hauler(Guest):
         circuit.h(range(14))
         circuit.measure_all()
         pubs = [[circuit, [], 100_000]] * self.random.randint(2, 12)
-        job_id = self._hauled("aer_simulator", codec.dumps({"pubs": pubs}))
+        job_id = self._run_large("aer_simulator", codec.dumps({"pubs": pubs}))
         result = self.server.get(f"/jobs/{job_id}/results")
         assert len(codec.loads(result.text)) == len(pubs)
         with closing(unread(self.server, f"/jobs/{job_id}/results")) as line:
@@ -349,7 +349,7 @@ class Hauler(Guest):
         self._remove(job_id)
 
     def leaves(self) -> None:
-        """Leave while a body is sent."""
+        """Close the connection in the middle of a body."""
         body = hostile_bodies()[0]
         parts = urlsplit(self.server.url)
         head = (
@@ -359,7 +359,7 @@ class Hauler(Guest):
         with _line(self.server) as line:
             line.sendall(head.encode() + body[: self.random.randrange(len(body))])
 
-    def _hauled(self, backend: str, params: str, *, fits: bool = True) -> str:
+    def _run_large(self, backend: str, params: str, *, fits: bool = True) -> str:
         body = json.dumps({"program_id": "sampler", "backend": backend, "params": 0})
         answer = self.server.ask("POST", "/jobs", data=body.replace("0", params))
         assert answer.status_code == 200, answer.text
@@ -374,8 +374,8 @@ class Hauler(Guest):
         self.ledger.removed.add(job_id)
 
 
-class Foe(Guest):
-    """Sends what no client should send."""
+class Attacker(Guest):
+    """Sends hostile requests."""
 
     acts = ("body", "mutated", "packed", "old", "hog", "fields", "head", "idle", "stranger", "deep")
 
@@ -402,7 +402,7 @@ class Foe(Guest):
         self._fails(pubs)
 
     def old(self) -> None:
-        """Send circuits of old formats, of none, and cut ones."""
+        """Send circuits in old formats, in no valid format, and cut short."""
         written = zlib.decompress(base64.b64decode(coin()["pubs"][0][0]["__value__"]))
         changed = self.random.choice(
             (
@@ -448,14 +448,14 @@ class Foe(Guest):
         assert self.server.ask("POST", "/jobs", headers=key, json={}).status_code in {400, 431}
 
     def head(self) -> None:
-        """Send heads that are too long, have too much, or never end."""
+        """Send heads that are too long, have too many headers, or never end."""
         for more in (b"X-A: " + b"a" * 2 * MAX_HEAD_BYTES, b"X-A: a\r\n" * 20_000):
             with _line(self.server) as line, suppress(ConnectionError):
                 line.sendall(b"GET /api/v1/jobs HTTP/1.1\r\nHost: x\r\n" + more)
                 assert line.recv(12) in {b"HTTP/1.1 431", b"HTTP/1.1 400", b""}
 
     def idle(self) -> None:
-        """Open connections, say little, and let them be."""
+        """Open connections, send little, and leave them open."""
         with contextlib.ExitStack() as held:
             for _ in range(40):
                 line = held.enter_context(_line(self.server))
@@ -513,10 +513,10 @@ def listed(server: Server) -> Iterator[dict[str, Any]]:
 
 
 def check_log(server: Server) -> None:
-    """See that nothing went wrong within the runtime: users' failures are told as such."""
+    """Check that the runtime itself had no error; failures of users' jobs are logged as such."""
     for file in server.folder.glob("runtime.log*"):
         for line in file.read_text(errors="replace").splitlines():
-            # Cut by the copy of a log that is put aside, or written by a library.
+            # The line was cut when the log was rotated, or comes from a library.
             try:
                 record = json.loads(line)
             except ValueError:
@@ -530,15 +530,17 @@ def check_log(server: Server) -> None:
 def test_memory_stays_within_what_the_flags_promise(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Students, probers, haulers and foes, each with a token of their own, at the same time."""
+    """Students, testers, heavy users and attackers at the same time, with tokens of their own."""
     use(tmp_path, monkeypatch)
     flags = [part for name, value in FLAGS.items() for part in (name, str(value))]
     with running(tmp_path, *flags, "--log-format", "json") as folder:
         server = reached(folder)
         ledger = Ledger()
         names: dict[type[Guest], Server] = {Student: server}
-        names |= {kind: add(server, kind.__name__.lower()) for kind in (Prober, Hauler, Foe)}
-        kinds = (Student, Student, Prober, Hauler, Hauler, Foe, Foe)
+        names |= {
+            kind: add(server, kind.__name__.lower()) for kind in (Tester, HeavyUser, Attacker)
+        }
+        kinds = (Student, Student, Tester, HeavyUser, HeavyUser, Attacker, Attacker)
         guests = [
             kind(replace(names[kind], pid=server.pid), ledger, seed)
             for seed, kind in enumerate(kinds)
@@ -578,7 +580,7 @@ def told(rest: Rest) -> str:
 
 
 def check_jobs(users: list[Server], ledger: Ledger) -> None:
-    """See that each job that was taken is there once, and ended as it may."""
+    """Check that each accepted job exists once, and has ended in one of the allowed ways."""
     found = [job for user in users for job in listed(user)]
     assert Counter(job["id"] for job in found).most_common(1)[0][1] == 1
     assert {job["id"] for job in found} == ledger.taken.keys() - ledger.removed
@@ -587,7 +589,7 @@ def check_jobs(users: list[Server], ledger: Ledger) -> None:
 
 
 def check_memory(rests: list[Rest]) -> None:
-    """See that the server and each worker took no more than they may, and do not grow for ever."""
+    """Check that the server and each worker stayed within their limits, and do not keep growing."""
     first, later = rests[0], rests[1:]
     base = max(first.workers)
     # A worker's caches hold twice their bound at most, as measured.
@@ -611,7 +613,7 @@ def check_memory(rests: list[Rest]) -> None:
             )
             noise = NOISE if name == "server" else 8
             assert after <= before + noise, f"{name}: {before} became {after}"
-        # A worker is new and small, or its caches are full: their largest size tells of growth.
+        # A worker may be new and small, or have full caches: the largest one shows growth.
         before, after = (
             max(size for each in part for size in each.workers)
             for part in (later[: 3 * quarter], last)

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 
 def loop(count: int, each_seconds: float) -> list[JobRow]:
-    """Return jobs of which the last one ends at noon."""
+    """Return jobs, the last of which ends at noon."""
     return [
         job(f"j-{at}", ended_at=NOON - timedelta(seconds=each_seconds * (count - 1 - at)))
         for at in range(count)

@@ -391,7 +391,7 @@ def test_a_hidden_view_is_updated_less_and_less_often(
 
 
 def test_the_holder_is_seen_and_its_end_without_a_change_of_the_session(own_runtime: Path) -> None:
-    """What others do with the device changes nothing of the session that waits for it."""
+    """Other users' jobs on the device do not change the session that waits for it."""
     assert own_runtime
     first = Session(backend="fake_manila", name="first")
     Sampler(mode=first).run(bell()).result()

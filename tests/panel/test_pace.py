@@ -1,4 +1,4 @@
-"""A thread's share of a core, on a clock of the test's own."""
+"""A thread's share of a core, on a clock that the test sets."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from qsession_widget.monitoring.pace import Pace
 
 
 class Thread:
-    """A thread whose rounds take as much as the test says."""
+    """A thread whose rounds take as much processor time as the test sets."""
 
     def __init__(self) -> None:
         self.now = self.used = 0.0

@@ -95,7 +95,7 @@ def test_html_escapes_all_that_comes_from_the_service() -> None:
 
 
 def test_a_short_list_shows_what_runs_and_waits_first() -> None:
-    """Of thousands of jobs, the few that can be seen are those that something happens to."""
+    """Of thousands of jobs, the unfinished ones are among the few that are shown."""
     ended = [job(f"e-{number}") for number in range(20)]
     queued = [job(f"q-{number}", "Queued") for number in range(3)]
     seen = snapshot(*ended, job("r", "Running"), *queued)

@@ -1,4 +1,4 @@
-"""Stores with many final jobs, for tests and benchmarks of what must not grow with them."""
+"""Stores with many final jobs, for tests and benchmarks of times that must not grow with them."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def job(number: int, **more: Any) -> Job:
         owner=ADMINISTRATOR,
         backend="fake_manila",
         program_id="sampler",
-        # Many have one time.
+        # Many jobs have the same time.
         created_at=NOON + timedelta(seconds=number // 50),
         state=JobState.COMPLETED,
         started_at=NOON + timedelta(seconds=number),

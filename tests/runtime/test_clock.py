@@ -106,7 +106,7 @@ def test_clocks_by_name() -> None:
 def test_a_real_clock_that_is_ahead_returns_when_nothing_is_unfinished(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """After a lesson with a fast clock, the ordinary runtime showed a time that was yet to come."""
+    """After a lesson with a fast clock, the ordinary runtime's time was in the future."""
     monkeypatch.setenv("QSESSION_HOME", str(tmp_path))
     monkeypatch.setenv("COLUMNS", "200")
 

@@ -1,4 +1,4 @@
-"""The index of lists says what the rows say, in every order of changes, also of another program."""
+"""The index of lists agrees with the rows after any changes, even those of another program."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ def table(connection: sqlite3.Connection, query: str) -> Table:
 
 
 def facets_of(row: dict[str, Any]) -> set[str]:
-    """Return what the index should say of a row of jobs or sessions."""
+    """Return what the index should hold for a row of jobs or sessions."""
     found = {f"backend={row['backend']}"}
     if "mode" in row:
         found.add(f"mode={row['mode']}")
@@ -148,7 +148,7 @@ STEPS = st.lists(
 
 
 def timed(job: Job) -> Job:
-    """Return a job with the times that its state wants."""
+    """Return a job with the times that its state requires."""
     begun = job.created_at + timedelta(seconds=1)
     if job.state is JobState.QUEUED:
         return replace(job, started_at=None, ended_at=None)
@@ -164,7 +164,7 @@ class Model:
         self.jobs: dict[str, Job] = {}
 
     def change(self, what: str, number: int, how: Any) -> Any:
-        """Carry out a step; returns the change of the store, None if there is none."""
+        """Carry out a step; return the change of the store, None if there is none."""
         if what == "close":
             self.session = replace(self.session, state=SessionState.CLOSED, cancelled=how)
             return Update(sessions=(self.session,))
@@ -323,7 +323,7 @@ async def test_what_is_written_is_in_the_next_list(tmp_path: Path) -> None:
 async def test_lists_are_indexed_now_and_then(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """What another run of the runtime has to index stays little, also if no list is read."""
+    """The next run of the runtime has little to index, even if no list is read."""
     monkeypatch.setattr(store, "INDEX_SECONDS", 3_600.0)
     with opened(tmp_path) as found:
         for at in range(store.INDEX_COMMITS):
@@ -339,7 +339,7 @@ async def test_lists_are_indexed_now_and_then(
 async def test_lists_are_read_while_the_file_cannot_be_written(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """What was committed before may be missing from them, and comes when there is room again."""
+    """Lists may lack earlier commits until the index can be written again."""
     monkeypatch.setattr(store, "BUSY_MILLISECONDS", 20)
     monkeypatch.setattr(store, "RETRY_SECONDS", 0.02)
     monkeypatch.setattr(store, "INDEX_SECONDS", 3_600.0)
@@ -403,7 +403,7 @@ def _tags(connection: Connection, search: str) -> Any:
 
 @pytest.fixture(scope="module")
 def filled(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[int], Engine]]:
-    """Return a store with so many jobs of each kind, once for each number."""
+    """Return a store with so many jobs of each kind; each is made only once."""
     made: dict[int, Engine] = {}
 
     def make(count: int) -> Engine:
@@ -425,7 +425,7 @@ def filled(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[int],
 
 
 def statements(engine: Engine, query: Query) -> list[str]:
-    """Return what a query asks SQLite, with its values."""
+    """Return the SQL that a query executes, with its values."""
     asked: list[str] = []
     with engine.connect() as connection:
         driver(connection).set_trace_callback(asked.append)
@@ -512,7 +512,7 @@ def test_a_start_takes_no_more_steps_with_more_jobs(filled: Callable[[int], Engi
 
 @pytest.mark.parametrize("pruned", [0, 300])
 def test_gc_reads_what_it_removes(filled: Callable[[int], Engine], pruned: int) -> None:
-    """Neither jobs that stay nor those that were pruned earlier are looked at."""
+    """Neither jobs that stay nor those that were pruned earlier are read."""
     found: list[int] = []
     for count in (1_000, MANY):
         with filled(count).connect() as connection:
@@ -534,7 +534,7 @@ def test_gc_reads_what_it_removes(filled: Callable[[int], Engine], pruned: int) 
     assert many <= 1.5 * few + 5, found
 
 
-# -- what was there before --------------------------------------------------------------------
+# -- stores of earlier releases ----------------------------------------------------------------
 
 
 def state_of(at: int) -> JobState:

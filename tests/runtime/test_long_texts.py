@@ -1,4 +1,4 @@
-"""Long payloads and results are handled in pieces, on every way that they take."""
+"""Long payloads and results are handled in pieces, wherever they pass."""
 
 from __future__ import annotations
 

@@ -83,7 +83,7 @@ sessions = st.builds(
 names = st.sampled_from(JOBS)
 TEXTS = [LongText(2, b"digest", key) for key in "kl"]
 KEPT = {
-    # What was let go of is removed sooner or later.
+    # Released rows are removed some time later.
     "long_texts": "where not dropped",
     "pieces": "where key in (select key from long_texts where not dropped)",
 }

@@ -16,10 +16,10 @@ def test_a_process_that_is_killed_has_ended_even_before_its_parent_asks() -> Non
     program = Program()
     assert processes.is_name(program.name)
     assert not processes.has_ended(program.name)
-    program.is_killed()
+    program.kill()
     eventually(lambda: psutil.Process(program.pid).status() == psutil.STATUS_ZOMBIE, "a zombie")
     assert processes.has_ended(program.name)
-    program.is_gone()
+    program.kill_and_reap()
     assert processes.has_ended(program.name)
 
 

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 def program() -> Iterator[Program]:
     found = Program()
     yield found
-    found.is_gone()
+    found.kill_and_reap()
 
 
 async def idle_session(bench: Bench, *names: str) -> str:
@@ -38,7 +38,7 @@ async def idle_session(bench: Bench, *names: str) -> str:
 
 async def test_it_gives_its_device_to_the_first_who_waits(bench: Bench, program: Program) -> None:
     session_id = await idle_session(bench, program.name)
-    program.is_gone()
+    program.kill_and_reap()
     await settles(lambda: not bench.coordinator._state.wake_up.requested)
     session = await bench.session(session_id)
     assert session.state is SessionState.ACTIVE, "as long as no job waits, nothing changes"
@@ -61,7 +61,7 @@ async def test_it_gives_way_as_well_if_the_program_ends_while_another_job_waits(
     waiting = await bench.submits()
     assert (await bench.job(waiting)).state is JobState.QUEUED
     assert (await bench.session(session_id)).state is SessionState.ACTIVE
-    program.is_gone()
+    program.kill_and_reap()
     assert (await bench.ended(waiting)).state is JobState.COMPLETED
     assert (await bench.session(session_id)).state is SessionState.INACTIVE
 
@@ -72,7 +72,7 @@ async def test_one_of_its_programs_that_lives_keeps_the_device(
     own = processes.own_name()
     assert own is not None
     session_id = await idle_session(bench, program.name, own)
-    program.is_gone()
+    program.kill_and_reap()
     waiting = await bench.submits()
     looked = bench.coordinator._abandonment
     first = looked._next
@@ -84,7 +84,7 @@ async def test_one_of_its_programs_that_lives_keeps_the_device(
 async def test_a_setting_keeps_the_device_until_its_time(tmp_path: Path, program: Program) -> None:
     async with going(Bench(tmp_path, yield_abandoned=False)) as bench:
         session_id = await idle_session(bench, program.name)
-        program.is_gone()
+        program.kill_and_reap()
         waiting = await bench.submits()
         assert (await bench.job(waiting)).state is JobState.QUEUED
         holder = bench.coordinator.holder("fake_manila", None)
@@ -100,7 +100,7 @@ async def test_the_processes_of_a_session_survive_a_restart(
 ) -> None:
     async with going(Bench(tmp_path)) as bench:
         session_id = await idle_session(bench, program.name)
-    program.is_gone()
+    program.kill_and_reap()
     async with going(Bench(tmp_path)) as bench:
         assert (await bench.session(session_id)).processes == (program.name,)
         assert (await bench.ended(await bench.submits())).state is JobState.COMPLETED

@@ -1,4 +1,4 @@
-"""The fork server: it is there before the server has imported its own modules."""
+"""The fork server starts before the server has imported its own modules."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Wake-ups of the scheduling loop share one look."""
+"""Wake-ups of the scheduling loop are coalesced."""
 
 from __future__ import annotations
 

@@ -110,7 +110,7 @@ def test_large_jobs_one_after_the_other_leave_a_worker_small(tmp_path: Path) -> 
 
 @pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="another C library's heap")
 def test_a_process_whose_heap_has_grown_is_not_small_though_it_is_given_back() -> None:
-    """A job may take its limit besides the heap, of which no part asks the system again."""
+    """A job may take its limit in addition to the heap that the process already has."""
     libc = ctypes.CDLL(None)
     libc.malloc.restype, libc.free.argtypes = ctypes.c_void_p, [ctypes.c_void_p]
     house = lru_cache.Housekeeping()

@@ -1,4 +1,4 @@
-"""Parts of a package are imported without the rest, and the rest is there when it is used."""
+"""Parts of a package are imported without the rest, which is imported when it is used."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Parts of a wide circuit that share no gate are simulated apart, and give shots of the whole."""
+"""Parts that share no gate are simulated separately, and give shots of the whole circuit."""
 
 from __future__ import annotations
 

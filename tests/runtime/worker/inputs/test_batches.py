@@ -1,4 +1,4 @@
-"""More and more pubs run in one call while calls are short; all do, in their order."""
+"""More and more pubs run in one call while calls are short; all run, in order."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def sizes(clock: Clock, pubs: list[int], seconds_each: float) -> list[int]:
 def test_calls_grow_while_they_are_short_and_shrink_when_they_are_long(clock: Clock) -> None:
     assert sizes(clock, list(range(100)), 0.0001) == [1, 4, 16, 64, 15]
     assert sizes(clock, list(range(10)), 2 * AIM_SECONDS) == [1] * 10
-    # Never more than the aim where all pubs take as long, once that is known.
+    # Where all pubs take equally long, no call takes longer than the aim once that is known.
     counts = sizes(clock, list(range(200)), AIM_SECONDS / 10)
     assert max(counts) == 10
     assert all(later <= 4 * earlier for earlier, later in pairwise(counts))

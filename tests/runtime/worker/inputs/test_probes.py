@@ -1,4 +1,4 @@
-"""A call that may take long is probed, and a long one is told; other calls pay nothing."""
+"""Calls that may take long are probed, and long ones are reported; other calls cost nothing."""
 
 from __future__ import annotations
 
@@ -80,7 +80,7 @@ def test_parts_that_are_done_tell_of_those_to_come(clock: Clock, told: Told) -> 
     for size in (1, 2, 3, 4):
         with progress.on_device(size):
             clock.seconds += 200.0 * size
-    # After the third, the last four parts are over the bound still; there is nothing after them.
+    # The last four parts together are still over the bound; after them nothing is left to report.
     assert told == [
         (1_800.0, "the first of 10 parts"),
         (1_400.0, "the first 3 of 10 parts"),

@@ -88,7 +88,7 @@ def test_a_noisy_ghz_state_of_twenty_qubits_is_a_matrix_product_state() -> None:
     executable = device.executable(runnable)
     assert isinstance(executable, Executable)
     (data,) = executable.execute([Run(0, ())], shots=40, seed=None, memory=False)
-    # All ones or all zeros, but for the noise: one bit in fifty or so is wrong.
+    # Without noise all bits of a shot are equal; noise flips about one in fifty.
     ones = [int(text, 16).bit_count() for text in data["counts"]]
     assert sum(data["counts"].values()) == 40
     assert sum(min(count, 20 - count) for count in ones) < 20 * 40 / 4
@@ -97,6 +97,6 @@ def test_a_noisy_ghz_state_of_twenty_qubits_is_a_matrix_product_state() -> None:
     assert ready is not None
     (found,) = ready
     assert found.circuit.fastest(40).method == methods.MPS
-    # With a seed it is what Aer itself takes.
+    # With a seed the method is Aer's own choice.
     assert found.circuit.as_plain_aer(40).method == methods.AUTOMATIC
     caches.executables.clear()
