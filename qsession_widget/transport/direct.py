@@ -182,6 +182,7 @@ class _Line:
         self._poll = select.poll()
         self._poll.register(connected, select.POLLIN)
         self._timeout: float | None = None
+        self._head_bytes = 0
         self._parser = httptools.HttpResponseParser(self)
         self._begin()
 
@@ -189,7 +190,6 @@ class _Line:
         self._headers = Headers()
         self._reason = ""
         self._parts: list[bytes] = []
-        self._head_bytes = 0
         self._headed = self._over = self._reusable = False
 
     # What the parser calls
@@ -238,6 +238,8 @@ class _Line:
     def send(self, head: bytes, data: bytes | None, read_seconds: float) -> None:
         """Send a request."""
         self._begin()
+        # Interim responses count too: there may be any number of them.
+        self._head_bytes = 0
         if self._timeout != read_seconds:
             self._socket.settimeout(read_seconds)
             self._timeout = read_seconds
@@ -307,6 +309,8 @@ class _Line:
             self._parser.feed_data(received)
         except httptools.HttpParserError as error:
             raise BrokenError(f"the answer is not HTTP: {error}") from error
+        except httptools.HttpParserUpgrade as error:
+            raise BrokenError("the server changes to another protocol") from error
 
     def _broken(self, error: OSError) -> BrokenError:
         if isinstance(error, TimeoutError):

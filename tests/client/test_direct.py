@@ -143,6 +143,8 @@ def test_bodies_end_where_they_say(played: bytes, text: str, there: DirectConnec
         (OK + b"Content-Encoding: gzip\r\nContent-Length: 1\r\n\r\nx", "compressed"),
         (OK + b"Content-Length: 5\r\nContent-Length: 6\r\n\r\nhello!", "not HTTP"),
         (OK + b"X: " + b"y" * 300_000, "no end"),
+        (b"HTTP/1.1 100 Continue\r\n\r\n" * 10_000 + HELLO, "no end"),
+        (b"HTTP/1.1 101 X\r\nConnection: upgrade\r\nUpgrade: x\r\n\r\n", "another protocol"),
     ],
 )
 def test_what_is_no_whole_answer_is_none(played: bytes, why: str, there: DirectConnections) -> None:
