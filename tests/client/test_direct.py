@@ -30,7 +30,7 @@ HELLO = OK + b"Content-Length: 5\r\n\r\nhello"
 
 
 class Wire:
-    """A server that plays what each connection is told to, byte by byte.
+    """A server that sends scripted bytes on each connection.
 
     Attributes:
         asked: the requests, by connection.

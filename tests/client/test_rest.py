@@ -25,7 +25,7 @@ QUEUED = {"id": "j", "state": {"status": "Queued"}}
 
 
 class Service(Script):
-    """Returns one response at one path, and has the given features of the local runtime."""
+    """A service that has one response at one path, and given features of the local runtime."""
 
     def __init__(self, path: str, answer: Any, features: tuple[str, ...] = ()) -> None:
         super().__init__()

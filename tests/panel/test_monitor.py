@@ -414,7 +414,7 @@ def test_the_holder_is_seen_and_its_end_without_a_change_of_the_session(own_runt
     called = f"first {str(first.session_id)[:8]} ({whereabouts.notebook_or_script()})"
     assert words == [f"fake_manila is held by your session {called}, idle, until "]
     assert until == holder.until
-    # The holder runs a job: nothing of the waiting session changes.
+    # The holder runs a job, which does not change the waiting session.
     eventually(lambda: view.snapshots[-1].holder == holder, "a second look")
     Sampler(mode=first).run(bell()).result()
     eventually(

@@ -52,7 +52,7 @@ REFUSALS = (NotAcceptingJobsError, TooManyError, UnknownOwnerError)
 
 
 class Disk:
-    """A store with a slow disk: a change is written or refused when the test says so."""
+    """A store with a slow disk: a test decides when a change is written or refused."""
 
     def __init__(self, left: list[Job]) -> None:
         self.available = True
