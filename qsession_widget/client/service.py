@@ -165,7 +165,7 @@ class QiskitRuntimeService(Closing, Shared):
         self._features: frozenset[str] | None = None
         self._official: tuple[str, Any] | None = None
         self._pub_counts: dict[str, int] = {}
-        self.summaries = Summaries()
+        self._summaries = Summaries()
         """What is known of the results that were fetched through this object."""
         self._saved_as = _UNNAMED
 
@@ -244,6 +244,11 @@ class QiskitRuntimeService(Closing, Shared):
     def closed(self) -> bool:
         """Whether `close` was called."""
         return self.api.transport.closed
+
+    @property
+    def summaries(self) -> Summaries:
+        """What is known of results that were fetched."""
+        return self._summaries
 
     @property
     def features(self) -> frozenset[str]:

@@ -107,7 +107,7 @@ def test_nbconvert(
     expect(panel.get_by_test_id("qsw-link")).to_contain_text("no connection: as of")
     expect(panel.get_by_test_id("qsw-close")).to_be_disabled()
     expect(panel.locator("[data-status='completed']")).to_have_count(1)
-    expect(page.get_by_text("1 job (1 completed)").first).to_contain_text("as of")
+    expect(page.get_by_text("1 job (1 done)").first).to_contain_text("as of")
     page.screenshot(path=artifacts / "nbconvert.png", full_page=True)
     assert {"require.min.js", "embed-amd.js"} <= set(asked)
     runtime = Discovery.read(home)

@@ -6,7 +6,7 @@ import os
 import socket
 import sys
 import threading
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -186,7 +186,9 @@ def test_an_idle_connection_that_the_server_closed_is_not_used(there: DirectConn
     with playing([HELLO], [HELLO]) as wire:
         ask(there, wire.root)
         while len(wire.asked) < 2:
-            ask(there, wire.root)
+            # The server may close it just when it is used.
+            with suppress(BrokenError):
+                ask(there, wire.root)
     assert [len(each) for each in wire.asked] == [1, 1]
 
 

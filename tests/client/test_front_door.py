@@ -74,8 +74,9 @@ def test_every_public_name_is_there_and_described(name: str) -> None:
 def test_all_errors_are_public_and_of_one_tree() -> None:
     found = [
         value
-        for value in vars(errors).values()
+        for name, value in vars(errors).items()
         if inspect.isclass(value) and value.__module__ == errors.__name__
+        if not name.startswith("_")
     ]
     assert len(found) > 10
     assert all(issubclass(error, qsession_widget.QSessionError) for error in found)

@@ -259,8 +259,7 @@ def test_a_plan_without_sessions(status: int, error: dict[str, Any]) -> None:
 
 @pytest.mark.parametrize("kind", [Session, Batch])
 def test_an_uncertain_session_is_reported_with_how_to_find_it(kind: type[Session]) -> None:
-    unknown = Response(status_code=404)
-    script = Script(JSONResponse(CONFIGURATION), unknown, Response(status_code=504))
+    script = Script(JSONResponse(CONFIGURATION), Response(status_code=504))
     with serving(script.app) as root, pytest.raises(ServiceUnavailableError) as caught:
         kind(known(root), "ibm_x")
     posts = [request for request in script.asked if request.method == "POST"]

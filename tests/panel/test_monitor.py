@@ -411,7 +411,8 @@ def test_the_holder_is_seen_and_its_end_without_a_change_of_the_session(own_runt
     )
     assert holder.until is not None
     *words, until = holder_parts(monitor.snapshot) or ()
-    called = f"first {str(first.session_id)[:8]} ({whereabouts.notebook_or_script()})"
+    place = whereabouts.notebook_or_script()
+    called = f"first {str(first.session_id)[:8]}{f' ({place})' if place else ''}"
     assert words == [f"fake_manila is held by your session {called}, idle, until "]
     assert until == holder.until
     # The holder runs a job, which does not change the waiting session.

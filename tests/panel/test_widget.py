@@ -394,8 +394,8 @@ def test_a_session_displays_as_its_panel(session: Session, wire: Wire) -> None:
     assert session.session_id in data["text/html"]
     Sampler(mode=session).run([bell()], shots=10).result()
     again, _metadata = session._repr_mimebundle_()
-    assert "1 job (1 completed)" in again["text/plain"]
-    assert "1 job (1 completed)" in again["text/html"]
+    assert "1 job (1 done)" in again["text/plain"]
+    assert "1 job (1 done)" in again["text/html"]
     assert again["application/vnd.jupyter.widget-view+json"] == view
 
 
@@ -437,7 +437,7 @@ def test_a_simulator_has_a_panel(runtime: Path, wire: Wire) -> None:
     job = Sampler(mode=session).run([bell()], shots=10)
     eventually(lambda: list(panel.states) == [COMPLETED])
     assert page_of(panel)["ids"] == [job.job_id()]
-    assert "simulator: no session" in repr(panel)
+    assert "Jobs on a simulator run without a session" in repr(panel)
 
 
 def test_no_secret_is_in_the_state(session: Session, runtime: Path, wire: Wire) -> None:

@@ -218,7 +218,7 @@ def test_too_many_qubits(server: Server) -> None:
     narrow.measure(39, 0)
     pub = json.loads(codec.dumps({"pubs": [[narrow, [], 10]]}))
     job = server.ended(server.submit(params=pub, backend="fake_torino"))
-    assert job["status"] == "Completed", "only used qubits count"
+    assert job["status"] == "Completed", (job["state"], "only used qubits count")
 
 
 def bomb(size: int) -> str:

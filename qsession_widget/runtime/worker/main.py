@@ -81,6 +81,7 @@ def main(pipe: Connection, lifeline: Connection) -> None:
     _die_with(lifeline)
     sandbox.enter()
     transpiler_plugins.use_only_qiskits_own()
+    limits.take_lasting_memory()
     house = lru_cache.Housekeeping()
     # The server decides when a worker ends; Ctrl-C in its terminal is not meant for this process.
     signal.signal(signal.SIGINT, signal.SIG_IGN)

@@ -9,7 +9,7 @@ import signal
 import subprocess
 import sys
 import threading
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -36,6 +36,8 @@ from tests.conftest import DEADLINE_SECONDS, eventually, gone
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
+
+POLL_SECONDS = 0.05
 
 FOR_EVER = 3_600.0
 
@@ -100,7 +102,9 @@ class Bench:
         async with asyncio.timeout(DEADLINE_SECONDS):
             while not condition():
                 self._changed.clear()
-                await self._changed.wait()
+                # The end of a preparation is not notified.
+                with suppress(TimeoutError):
+                    await asyncio.wait_for(self._changed.wait(), POLL_SECONDS)
 
     async def end_of(self, job_id: str) -> Event:
         def ends() -> list[Event]:
