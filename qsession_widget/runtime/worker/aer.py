@@ -15,13 +15,18 @@ from importlib.metadata import version
 from itertools import groupby
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+import numpy as np
+from qiskit import QuantumCircuit
 from qiskit.circuit import Parameter, ParameterExpression
 from qiskit.circuit.exceptions import CircuitError
 from qiskit.exceptions import QiskitError
-from qiskit_aer import AerError
+from qiskit.quantum_info import SuperOp
+from qiskit_aer import AerError, AerSimulator
 from qiskit_aer.backends.aer_compiler import assemble_circuits, generate_aer_config
 from qiskit_aer.backends.backend_utils import LIBRARY_DIR
 from qiskit_aer.backends.controller_wrappers import AerConfig
+from qiskit_aer.noise import NoiseModel, QuantumError, depolarizing_error
+from scipy.linalg import blas
 
 from qsession_widget.errors import InvalidInputError
 from qsession_widget.runtime.worker import progress
@@ -33,8 +38,6 @@ from qsession_widget.runtime.worker.noise.device_noise import MAX_STATEVECTOR_QU
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
-
-    from qiskit import QuantumCircuit
 
     from qsession_widget.runtime.worker.noise.aer_form import Form, Place, Use
     from qsession_widget.runtime.worker.noise.device_noise import DeviceSimulator
@@ -49,6 +52,26 @@ _PARALLEL_BITS = 14
 """Aer simulates states of at least 2 to the power of this many numbers on several threads."""
 
 assembles = version("qiskit-aer").startswith(KNOWN_AER)
+
+
+def take_lasting_memory() -> None:
+    """Let libraries for linear algebra take the memory that they keep for good.
+
+    OpenBLAS takes 32 to 128 MiB at the first use of each of its copies, which NumPy, SciPy and Aer
+    have. Within a job's limit that would count as the job's, and OpenBLAS ends the process where
+    it fails.
+    """
+    matrix = np.eye(2, dtype=complex)
+    _ = matrix @ matrix
+    blas.zgemm(1.0, matrix, matrix)
+    circuit = QuantumCircuit(1, 1)
+    circuit.x(0)
+    circuit.measure(0, 0)
+    # Aer turns a superoperator into Kraus operators for a state vector, and needs it for that.
+    error = SuperOp(depolarizing_error(0.1, 1)).to_instruction()
+    noise = NoiseModel()
+    noise.add_all_qubit_quantum_error(QuantumError([(error, 1.0)]), "x")
+    AerSimulator(method="statevector", noise_model=noise).run(circuit, shots=1).result()
 
 
 class Run(NamedTuple):

@@ -62,21 +62,6 @@ class Limits:
 NO_LIMITS = Limits()
 
 
-def take_lasting_memory() -> None:
-    """Let NumPy's and SciPy's linear algebra take the memory that they keep for good.
-
-    Each takes 32 MiB (OpenBLAS) at its first multiplication. Within a job's limit that would count
-    as the job's, and OpenBLAS ends the process where it fails.
-    """
-    # Imported here because the server imports this module, and needs neither.
-    import numpy as np  # noqa: PLC0415
-    from scipy.linalg import blas  # noqa: PLC0415
-
-    matrix = np.eye(2, dtype=complex)
-    _ = matrix @ matrix
-    blas.zgemm(1.0, matrix, matrix)
-
-
 def is_out_of_memory(error: BaseException) -> bool:
     """Whether an error was caused by an allocation that failed."""
     cause: BaseException | None = error

@@ -81,7 +81,7 @@ def main(pipe: Connection, lifeline: Connection) -> None:
     _die_with(lifeline)
     sandbox.enter()
     transpiler_plugins.use_only_qiskits_own()
-    limits.take_lasting_memory()
+    _take_lasting_memory()
     house = lru_cache.Housekeeping()
     # The server decides when a worker ends; Ctrl-C in its terminal is not meant for this process.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
@@ -109,6 +109,13 @@ def main(pipe: Connection, lifeline: Connection) -> None:
             # No later job should run in the state that the failed allocation has left.
             _send(pipe, {**_failed(str(error)), "retires": True})
             return
+
+
+def _take_lasting_memory() -> None:
+    # Imported here because the server imports this module, and must not import Qiskit.
+    from qsession_widget.runtime.worker import aer  # noqa: PLC0415
+
+    aer.take_lasting_memory()
 
 
 class _StoppedError(Exception):
