@@ -263,6 +263,8 @@ class Student(Guest):
 class Tester(Guest):
     """Uses what may end in several ways: private, failing and cancelled jobs."""
 
+    __test__ = False
+
     acts = ("private", "fails", "cancel", "cancel", "end_session", "tags")
 
     def private(self) -> None:
