@@ -113,9 +113,9 @@ def main(pipe: Connection, lifeline: Connection) -> None:
 
 def _take_lasting_memory() -> None:
     # Imported here because the server imports this module, and must not import Qiskit.
-    from qsession_widget.runtime.worker import aer  # noqa: PLC0415
+    from qsession_widget.runtime.worker import primitives  # noqa: PLC0415
 
-    aer.take_lasting_memory()
+    primitives.take_lasting_memory()
 
 
 class _StoppedError(Exception):

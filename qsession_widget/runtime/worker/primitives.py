@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from qiskit.circuit import QuantumCircuit
 
 from qsession_widget.errors import CodecError, InvalidInputError
-from qsession_widget.runtime.worker import progress
+from qsession_widget.runtime.worker import aer, progress
 from qsession_widget.runtime.worker.aer import Run
 from qsession_widget.runtime.worker.device import SimulatedDevice, caches
 from qsession_widget.runtime.worker.estimator import estimate
@@ -105,6 +105,11 @@ def run(
     if program_id == "sampler":
         metadata["execution"] = {"execution_spans": execution_spans.document(taken)}
     return Outcome(codec.joined(results, metadata=metadata), busy_seconds)
+
+
+def take_lasting_memory() -> None:
+    """Let libraries take what they keep for good, before a job's memory is counted."""
+    aer.take_lasting_memory()
 
 
 def warm(backend: str) -> None:
