@@ -13,7 +13,9 @@ if TYPE_CHECKING:
 
 Kind = Literal["session", "job"]
 
-_SHORTEST = 4
+_SHORTEST, _LONGEST = 4, 36
+"""Characters of what is completed; the longest id is a session's."""
+
 _SHOWN = 10
 
 _T = TypeVar("_T")
@@ -47,7 +49,7 @@ def ask_by_id(service: Completes, kind: Kind, text: str, ask: Callable[[str], _T
     try:
         return ask(text)
     except NotFoundError:
-        if len(text) < _SHORTEST or "ids" not in service.features:
+        if not _SHORTEST <= len(text) <= _LONGEST or "ids" not in service.features:
             raise
         found = service.api.ids(kind, text)
         if not found:

@@ -29,6 +29,8 @@ _IMAGE = re.compile(r"[a-zA-Z0-9]+([/.\-_][a-zA-Z0-9]+)*:[a-zA-Z0-9]+([.\-_][a-z
 LARGEST_WHOLE = 2**63 - 1
 """Largest whole number that databases and other languages on the way can hold."""
 
+_SURROGATE = re.compile("[\ud800-\udfff]")
+
 _LOG_LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")
 
 
@@ -110,9 +112,15 @@ def boolean(name: str, value: Any) -> bool:
 
 def text(name: str, value: Any) -> str:
     """Allow a string that is not empty."""
-    if not isinstance(value, str) or not value:
-        raise refusal(name, value, "a non-empty string")
-    return value
+    if not is_text(value):
+        raise refusal(name, value, "a non-empty string without half surrogate pairs")
+    return str(value)
+
+
+def is_text(value: object) -> bool:
+    """Whether a value is a string that is not empty and can be sent."""
+    # Half of a surrogate pair can be written neither into an address nor into JSON.
+    return isinstance(value, str) and bool(value) and not _SURROGATE.search(value)
 
 
 def mapping(name: str, value: Any) -> dict[str, Any]:
@@ -168,8 +176,8 @@ def log_level(name: str, value: Any) -> str:
 def tags(name: str, value: Any) -> list[str]:
     """Allow a list of texts."""
     listed = entries(value)
-    if listed is None or not all(isinstance(tag, str) and tag for tag in listed):
-        raise refusal(name, value, "a list of texts")
+    if listed is None or not all(map(is_text, listed)):
+        raise refusal(name, value, "a list of non-empty strings")
     return listed
 
 
@@ -206,6 +214,10 @@ def path(name: str, value: Any) -> Any:
     """Allow the path of a file or a folder."""
     if not isinstance(value, (str, os.PathLike)) or not str(value) or "\0" in str(value):
         raise refusal(name, value, "a path")
+    try:
+        os.fsencode(value)
+    except UnicodeEncodeError as error:
+        raise refusal(name, value, "a path") from error
     return value
 
 

@@ -50,6 +50,8 @@ VALUES: dict[str, Any] = {
     "bytes": b"abc",
     "text": "abc",
     "empty text": "",
+    "half a pair": "\ud800",
+    "list of half a pair": ["\ud800"],
     "zero": 0,
     "negative": -1,
     "huge": 10**6000,

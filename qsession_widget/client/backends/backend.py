@@ -11,6 +11,7 @@ from qiskit.providers import Options as BackendOptions
 
 from qsession_widget.client.backends import backend_record
 from qsession_widget.errors import InvalidInputError, UnsupportedError
+from qsession_widget.support import validation
 from qsession_widget.support.handles import Shared
 from qsession_widget.support.value_text import shown
 from qsession_widget.wire.fields import MOCK_PREFIX
@@ -355,7 +356,7 @@ def backend_name(backend: object, name: str = "backend") -> str:
     Raises:
         InvalidInputError: for anything else.
     """
-    if isinstance(backend, str) and backend:
+    if isinstance(backend, str) and validation.is_text(backend):
         return backend
     official = type(backend).__module__.startswith("qiskit_ibm_runtime.")
     if isinstance(backend, Backend) or (official and isinstance(backend, BackendV2)):
