@@ -25,7 +25,7 @@ demo: $(VENV)/.installed ## run a real session, then open JupyterLab, with its o
 test: lint docs js-tests python-tests wheel-tests ## everything that CI runs
 
 check: static ## before each commit: what needs no other process, no browser and no minute
-	$(PYTHON) -m pytest --quiet -m "not process and not browser and not minute"
+	$(PYTHON) -m pytest --quiet --numprocesses 2 -m "not process and not browser and not minute"
 
 lint: static dist/.built
 	$(PYTHON) -m pytest --quiet tests/wheel/test_contents.py
