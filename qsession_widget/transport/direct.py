@@ -176,7 +176,8 @@ class _Line:
 
     def __init__(self, connected: socket.socket, owner: DirectConnections, place: str) -> None:
         self._socket: Final = connected
-        self._owner: Final = owner
+        # `weakref.finalize` keeps idle connections, which must not keep their owner.
+        self._owner: Final = weakref.ref(owner)
         self._place: Final = place
         self._era: Final = owner.era
         self._poll = select.poll()
@@ -292,8 +293,9 @@ class _Line:
 
     def give_back(self) -> None:
         """Let the next request have the connection, if the server allows that."""
-        if self._reusable:
-            self._owner.take_back(self, self._place, self._era)
+        owner = self._owner()
+        if self._reusable and owner is not None:
+            owner.take_back(self, self._place, self._era)
         else:
             self.close()
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import socket
 import sys
@@ -9,9 +10,11 @@ import threading
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
+import psutil
 import pytest
 from starlette.responses import PlainTextResponse
 
+from qsession_widget import QiskitRuntimeService
 from qsession_widget.transport import direct
 from qsession_widget.transport.answers import BrokenError, UnsendableError
 from qsession_widget.transport.auth import BearerAuth
@@ -190,6 +193,20 @@ def test_an_idle_connection_that_the_server_closed_is_not_used(there: DirectConn
             with suppress(BrokenError):
                 ask(there, wire.root)
     assert [len(each) for each in wire.asked] == [1, 1]
+
+
+@pytest.mark.usefixtures("runtime")
+def test_services_that_are_dropped_leave_no_connection() -> None:
+    def use() -> None:
+        QiskitRuntimeService("local").backends()
+
+    use()
+    gc.collect()
+    before = psutil.Process().num_fds()
+    for _ in range(8):
+        use()
+    gc.collect()
+    assert psutil.Process().num_fds() <= before
 
 
 def test_a_connection_to_be_closed_is_closed(there: DirectConnections) -> None:

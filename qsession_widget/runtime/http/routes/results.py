@@ -20,6 +20,8 @@ from qsession_widget.wire.documents import LARGEST, InterimDocument, OutcomeDocu
 from qsession_widget.wire.states import JobState
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from starlette.requests import Request
 
     from qsession_widget.runtime.control.coordinator import Coordinator
@@ -152,10 +154,18 @@ class ResultRoutes:
             text = await self.store.result(job.id)
             if text is None or not self.given.may_have(job.id, key):
                 return Response(status_code=204)
-            if self.given.give(job.id, key):
-                later = asyncio.create_task(self._spend_later(job.id))
-                self.background.add(later)
-                later.add_done_callback(self.background.discard)
+            if not isinstance(text, LongText):
+                self._give(job.id, key)
+
+        async def read() -> Sequence[bytes | memoryview] | None:
+            # It is given only now: the request may have waited longer than a result is kept.
+            async with self.taking:
+                if not self.given.may_have(job.id, key):
+                    return None
+                pieces = await self.store.result_in_pieces(job.id)
+                if pieces is not None:
+                    self._give(job.id, key)
+                return pieces
 
         async def heard(lost: bool) -> None:
             if lost:
@@ -164,12 +174,17 @@ class ResultRoutes:
                 await self._spend(job.id)
 
         if isinstance(text, LongText):
-            read = partial(self.store.result_in_pieces, job.id)
             told = heard if key is None else None
             return await self.large.answer(job.owner, read, media_type="text/plain", heard=told)
         if key is not None:
             return PlainTextResponse(text)
         return AttentiveAnswer(text, heard)
+
+    def _give(self, job_id: str, key: str | None) -> None:
+        if self.given.give(job_id, key):
+            later = asyncio.create_task(self._spend_later(job_id))
+            self.background.add(later)
+            later.add_done_callback(self.background.discard)
 
     async def _spend_later(self, job_id: str) -> None:
         await asyncio.sleep(KEPT_SECONDS)
