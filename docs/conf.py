@@ -10,9 +10,8 @@ package = Path(__file__).parent.parent / "js" / "package.json"
 version = release = json.loads(package.read_text(encoding="utf-8"))["version"]
 
 extensions = ["sphinx.ext.autodoc", "sphinx.ext.napoleon", "sphinx.ext.viewcode"]
-html_theme = "alabaster"
+html_theme = "furo"
 html_title = f"{project} {version}"
-html_theme_options = {"description": "See and steer a quantum session from the notebook."}
 
 autodoc_member_order = "bysource"
 autodoc_typehints = "signature"

@@ -88,7 +88,7 @@ PAGES = sorted(
         ROOT / "CONTRIBUTING.md",
         ROOT / "Makefile",
         *(ROOT / "examples").glob("*.ipynb"),
-        *(ROOT / "docs").glob("*.rst"),
+        *(ROOT / "docs").rglob("*.rst"),
         *(each for end in ("ts", "tsx", "css") for each in (ROOT / "js" / "src").rglob(f"*.{end}")),
     ]
 )

@@ -28,7 +28,7 @@ MORE: dict[str, Any] = {each.__name__: each for each in (Backend, BackendStatus,
 HEAVY = {"asyncio", "concurrent.futures", "email.parser", "http.client", "sqlite3", "ssl"}
 """Modules of the standard library that take some milliseconds, and that not every program needs."""
 
-PAGE = Path(__file__).parents[2] / "docs" / "api.rst"
+PAGE = Path(__file__).parents[2] / "docs" / "reference" / "api.rst"
 
 
 def test_importing_loads_nothing_heavy() -> None:

@@ -107,7 +107,7 @@ class World:
     [(0.0, 19 * 0.5), (3.0, 3.0 + 20 * 0.5), (10 * HOUR, PASSED + 2 * 20 * 0.5)],
 )
 def test_waiting_times_stay_within_the_documented_bound(lead: float, bound: float) -> None:
-    """Nineteen other owners always have a queued job; docs/sessions.rst states the bound."""
+    """Nineteen others always have a queued job; docs/explanation/sessions.rst has the bound."""
     world = World(workers=1)
     world.has_used("late", 100.0 + lead)
     for number in range(19):
