@@ -89,6 +89,8 @@ export interface Page {
   ids: readonly string[];
   /** Runs: a value, and how many consecutive jobs have it. */
   programs: readonly (readonly [string, number])[];
+  /** Words for the programs; left out by older kernels, empty where they are the names. */
+  roles?: readonly (readonly [string, number])[];
   tags: readonly (readonly [readonly string[], number])[];
   /** Epoch ms: the first, then differences. */
   created: readonly (number | null)[];

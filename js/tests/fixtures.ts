@@ -28,6 +28,7 @@ export interface JobSpec {
   id: string;
   status: JobStatus;
   program?: string;
+  role?: string;
   tags?: readonly string[];
   /** Seconds before now. */
   age?: number;
@@ -53,6 +54,9 @@ function page(specs: readonly JobSpec[], now: number): Page {
   return {
     ids: specs.map(({ id }) => id),
     programs: specs.map(({ program }) => [program ?? "sampler", 1] as const),
+    roles: specs.some(({ role }) => role)
+      ? specs.map(({ program, role }) => [role ?? program ?? "sampler", 1] as const)
+      : [],
     tags: specs.map(({ tags }) => [tags ?? [], 1] as const),
     created: specs.map(({ age }) => {
       if (age === undefined) {

@@ -221,6 +221,18 @@ describe("the list of jobs", () => {
     expect([jobs.queuePosition(5), jobs.queuePosition(6)]).toEqual([1, 2]);
   });
 
+  test("a job is named by what it stands for, and found by its program too", () => {
+    const official = [
+      { id: "a", status: "completed", program: "executor", role: "sampler" },
+      { id: "b", status: "completed", program: "executor" },
+    ] as const;
+    const found = jobList(official, NOW);
+    expect([0, 1].map((at) => found.at(at).role)).toEqual(["sampler", "executor"]);
+    expect(jobs.at(1)).toMatchObject({ program: "estimator", role: "estimator" });
+    const only = (text: string) => order(found, NEWEST_FIRST, { ...EVERYTHING, text }, NOW);
+    expect([only("sampler"), only("executor")]).toEqual([[0], [1, 0]]);
+  });
+
   test("an estimate is of the one that waits", () => {
     const staged = jobList(STAGED, NOW);
     expect(staged.at(5).estimate?.starts).toBe(NOW + 17_000);

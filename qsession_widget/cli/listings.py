@@ -11,7 +11,13 @@ from rich.text import Text
 
 from qsession_widget.client.short_ids import ask_by_id
 from qsession_widget.wire import discovery
-from qsession_widget.wire.documents import JobExtrasDocument, JobStateDocument, known
+from qsession_widget.wire.documents import (
+    JobExtrasDocument,
+    JobStateDocument,
+    ProgramDocument,
+    known,
+)
+from qsession_widget.wire.fields import program_word
 from qsession_widget.wire.holders import SHORT_ID
 from qsession_widget.wire.state_words import job_word, state_word
 
@@ -70,11 +76,12 @@ def jobs(runtime: Administration, *, pending: bool, limit: int) -> Table:
     for received in page.jobs:
         job = received.document
         state = job.state or JobStateDocument()
+        program, extras = job.program or ProgramDocument(), job.qsession or JobExtrasDocument()
         table.add_row(
             job.id,
             (known(job.session_id) or "")[:SHORT_ID],
             known(job.backend) or "",
-            (job.program.id or "") if job.program else "",
+            program_word(known(program.id) or "", known(extras.role)),
             _state(job),
             _time(known(job.created)),
             Text(known(state.reason) or ""),

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
     from datetime import datetime
 
+    from qsession_widget.client.jobs.job_contents import KnownContents
     from qsession_widget.client.jobs.result_summary import Summaries
     from qsession_widget.client.session_info import SessionSummary
     from qsession_widget.transport.rest import RuntimeApi
@@ -49,8 +50,9 @@ class Service(Protocol):
     def summaries(self) -> Summaries:
         """What is known of results that were fetched."""
 
-    def pub_count(self, job_id: str) -> int | None:
-        """Return how many pubs a job has, where that is known."""
+    @property
+    def contents(self) -> KnownContents:
+        """What is known of jobs that were sent, or whose inputs were read."""
 
     def active_instance(self) -> str | None:
         """Return the CRN of the instance; None on the local runtime."""

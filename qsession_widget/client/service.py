@@ -16,6 +16,7 @@ from qsession_widget.client.circuits.circuit_cache import encoded_circuits
 from qsession_widget.client.instances import Instances
 from qsession_widget.client.jobs.job import RuntimeJob
 from qsession_widget.client.jobs.job_callbacks import follow
+from qsession_widget.client.jobs.job_contents import KnownContents, contents_of
 from qsession_widget.client.jobs.result_summary import Summaries
 from qsession_widget.client.kept_service import KeptService
 from qsession_widget.client.listings import Listings
@@ -164,7 +165,7 @@ class QiskitRuntimeService(Closing, Shared):
         self._listings = Listings(self._instances)
         self._features: frozenset[str] | None = None
         self._official: tuple[str, Any] | None = None
-        self._pub_counts: dict[str, int] = {}
+        self._contents = KnownContents()
         self._summaries = Summaries()
         """What is known of the results that were fetched through this object."""
         self._saved_as = _UNNAMED
@@ -251,6 +252,11 @@ class QiskitRuntimeService(Closing, Shared):
         return self._summaries
 
     @property
+    def contents(self) -> KnownContents:
+        """What is known of jobs that were sent, or whose inputs were read."""
+        return self._contents
+
+    @property
     def features(self) -> frozenset[str]:
         """What the service can do beyond IBM's REST API; empty at IBM (GET /qsession)."""
         known = self._features
@@ -262,10 +268,6 @@ class QiskitRuntimeService(Closing, Shared):
                 known = frozenset()
             self._features = known
         return known
-
-    def pub_count(self, job_id: str) -> int | None:
-        """Return how many pubs a job has; None for a job that this object has not sent lately."""
-        return self._pub_counts.get(job_id)
 
     def known_to_offer(self, feature: str) -> bool:
         """Return whether the service is known to have a feature, without asking it."""
@@ -489,10 +491,7 @@ class QiskitRuntimeService(Closing, Shared):
             )
             raise
         job = RuntimeJob(service, answer.id, result_decoder=result_decoder)
-        pubs = inputs.get("pubs")
-        if isinstance(pubs, list | tuple):
-            self._pub_counts[job.job_id()] = len(pubs)
-            _forget_oldest(self._pub_counts, _COUNTS_KEPT)
+        self._contents.note(job.job_id(), contents_of(program_id, inputs))
         if callback is not None:
             follow(job, callback)
         return job
@@ -720,14 +719,6 @@ def _extras(
         found["optimization_level"] = optimization_level
     return found
 
-
-def _forget_oldest(kept: dict[Any, Any], most: int) -> None:
-    while len(kept) > most:
-        kept.pop(next(iter(kept)), None)
-
-
-_COUNTS_KEPT = 10_000
-"""How many pub counts a service remembers: a runtime admits no more unfinished jobs than that."""
 
 kept_default: KeptService[QiskitRuntimeService] = KeptService()
 """The default service: the runtime joined last by its url, else the one made at the first use."""

@@ -16,6 +16,7 @@ from qsession_widget.wire.documents import (
     ProgramDocument,
     known,
 )
+from qsession_widget.wire.fields import program_word
 from qsession_widget.wire.state_words import job_word
 
 if TYPE_CHECKING:
@@ -89,6 +90,13 @@ def _job_state(job: RuntimeJob) -> str:
     return f"{word}, {stage.replace('_', ' ')}" if stage else word
 
 
+def _program(job: RuntimeJob) -> str | None:
+    found = known((job.document.program or ProgramDocument()).id)
+    extras = job.document.qsession or JobExtrasDocument()
+    role = known(extras.role) or job.service.contents.get(job.job_id()).role
+    return None if found is None else program_word(found, role)
+
+
 def _ran_seconds(job: RuntimeJob) -> float | None:
     extras = job.document.qsession or JobExtrasDocument()
     start, end = _time(known(extras.running_at)), _time(known(extras.finished_at))
@@ -102,7 +110,7 @@ class JobTable(Table[RuntimeJob]):
         "Job": lambda job: job.job_id(),
         "Session": lambda job: job.session_id,
         "Backend": lambda job: known(job.document.backend),
-        "Program": lambda job: known((job.document.program or ProgramDocument()).id),
+        "Program": _program,
         "State": _job_state,
         "Created": lambda job: _time(known(job.document.created)),
         "Ran (s)": _ran_seconds,

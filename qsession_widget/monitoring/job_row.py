@@ -17,11 +17,13 @@ from qsession_widget.wire.documents import (
     ProgramDocument,
     known,
 )
+from qsession_widget.wire.fields import program_word
 from qsession_widget.wire.states import FINAL_JOB_STATES, PANEL_STAGES, JobState
 
 if TYPE_CHECKING:
     from msgspec import UnsetType
 
+    from qsession_widget.client.jobs.job_contents import Contents
     from qsession_widget.client.jobs.result_summary import Summary
     from qsession_widget.wire.documents import JobDocument, StagesDocument
 
@@ -56,6 +58,8 @@ class JobRow:
     """One job. Times are None if they are not known.
 
     Attributes:
+        role: what the quantum program of an executor job stands for, such as "estimator"; None if
+            that is not known.
         state: `state.status` of the job's JSON.
         reason: why it failed or was cancelled.
         pubs: how many it has, None if that is not known.
@@ -84,20 +88,25 @@ class JobRow:
     expected_by: str = ""
     position: int | None = None
     summary: Summary | None = None
+    role: str | None = None
 
     @classmethod
     def of(
-        cls, document: JobDocument, now: datetime | None = None, pubs: int | None = None
+        cls,
+        document: JobDocument,
+        now: datetime | None = None,
+        contents: Contents | None = None,
     ) -> JobRow:
         """Build the row of a job.
 
         Args:
             document: the job as the service sent it. Only the local runtime sends `qsession`.
             now: the service's time when it sent this; without it there is no estimate.
-            pubs: how many pubs it has, if this process has sent it.
+            contents: what this process knows of its inputs.
         """
         extras = document.qsession or JobExtrasDocument()
         state = document.state or JobStateDocument()
+        pubs, role = contents or (None, None)
         program = document.program or ProgramDocument()
         return cls(
             id=document.id,
@@ -115,7 +124,13 @@ class JobRow:
             expected_until=_expected_until(state, extras, document),
             expected_by=without_secrets(known(extras.estimated_by) or ""),
             position=_position(state, extras),
+            role=role if extras.role is UNSET else extras.role,
         )
+
+    @property
+    def program(self) -> str:
+        """The word for what it runs."""
+        return program_word(self.program_id, self.role)
 
     @property
     def final(self) -> bool:

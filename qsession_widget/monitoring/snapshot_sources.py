@@ -118,7 +118,7 @@ class Reader:
         now = None if self._clock is None else self._clock.now()
         for job in jobs:
             service = self._session.service
-            row = JobRow.of(job, now, service.pub_count(job.id))
+            row = JobRow.of(job, now, service.contents.get(job.id))
             row = replace(row, summary=service.summaries.get(job.id))
             self._jobs.put(row)
             if row.pubs is None:
@@ -141,9 +141,13 @@ class Reader:
             if job_id in self._jobs:
                 self._jobs.put(replace(self._jobs[job_id], summary=summary))
         for job_id in tuple(self._uncounted):
-            pubs = self._session.service.pub_count(job_id)
+            row = self._jobs[job_id]
+            pubs, role = self._session.service.contents.get(job_id)
+            if role is not None and role != row.role:
+                self._jobs.put(replace(row, pubs=pubs, role=role))
+            elif pubs is not None:
+                self._jobs.put(replace(row, pubs=pubs))
             if pubs is not None:
-                self._jobs.put(replace(self._jobs[job_id], pubs=pubs))
                 self._uncounted.discard(job_id)
 
 

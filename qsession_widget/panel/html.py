@@ -152,7 +152,7 @@ def _job(job: JobRow, snapshot: Snapshot) -> str:
     return _row(
         (
             f"<td {_CELL}><code>{escape(job.id)}</code></td>",
-            f"<td {_CELL}>{escape(job.program_id)}</td>",
+            f'<td {_CELL} title="{escape(job.program_id)}">{escape(job.program)}</td>',
             f'<td {_CELL} title="{escape(job.state)}">{dot} {escape(state)}</td>',
             f"<td {_WHOLE}>{clock_time(job.created_at)}</td>",
             f"<td {_FIGURE}>{duration(job.duration_seconds(snapshot.now))}</td>",

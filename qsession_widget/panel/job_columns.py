@@ -43,8 +43,9 @@ def page(rows: Sequence[JobRow]) -> dict[str, list[Any]]:
     """Return the columns of a page.
 
     Returns:
-        `ids`; `programs` and `tags` as runs of `[value, count]`; `created` in ms since 1970, all
-        but the first as the difference to the previous one, None if not known; `waited`
+        `ids`; `programs` and `tags` as runs of `[value, count]`; `roles` likewise, the words for
+        the programs, an empty list where they are the programs' own names; `created` in ms since
+        1970, all but the first as the difference to the previous one, None if not known; `waited`
         and `ran` in ms, from creation to start and from start to end, None likewise; `pubs` as
         runs; `stages`, for each job the ms from its creation to the beginning of each stage of
         `SUB_STATUSES`, an empty list where no job of the page has any; `results`, for each job
@@ -54,6 +55,7 @@ def page(rows: Sequence[JobRow]) -> dict[str, list[Any]]:
     return {
         "ids": [row.id for row in rows],
         "programs": _runs(row.program_id[:_LONGEST_PROGRAM] for row in rows),
+        "roles": _roles(rows),
         "tags": _runs([tag[:_LONGEST_TAG] for tag in row.tags[:_MOST_TAGS]] for row in rows),
         "created": list(_differences(created)),
         "waited": [_between(row.created_at, row.started_at) for row in rows],
@@ -162,6 +164,12 @@ def _estimated(rows: tuple[JobRow, ...]) -> list[tuple[int, Estimate]]:
 
 def _code(row: JobRow) -> int:
     return _CODES.get(row.state, _UNKNOWN_CODE) | _SUB_CODES[row.sub_status]
+
+
+def _roles(rows: Sequence[JobRow]) -> list[list[Any]]:
+    if all(row.program == row.program_id for row in rows):
+        return []
+    return _runs(row.program[:_LONGEST_PROGRAM] for row in rows)
 
 
 def _results(rows: Sequence[JobRow]) -> list[list[Any] | None]:

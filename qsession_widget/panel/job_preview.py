@@ -13,7 +13,9 @@ import numpy as np
 from qiskit import QuantumCircuit
 from qiskit.primitives import BitArray
 
+from qsession_widget.client.jobs.job_contents import contents_of
 from qsession_widget.client.jobs.result_decoder import decode
+from qsession_widget.panel import quantum_program
 from qsession_widget.wire.documents import JobStateDocument, UsageDocument, known
 from qsession_widget.wire.states import JobState
 
@@ -59,7 +61,7 @@ def peek(job: RuntimeJob) -> dict[str, Any]:
     usage = job.document.usage or UsageDocument()
     notes: list[str] = []
     pubs, options, circuit = _inputs(job, notes)
-    pubs = job.service.pub_count(job.job_id()) if pubs is None else pubs
+    pubs = job.service.contents.get(job.job_id()).pubs if pubs is None else pubs
     results = _results(job, notes) if state.status == JobState.COMPLETED else []
     return {
         "job_id": job.job_id(),
@@ -85,18 +87,28 @@ def _inputs(job: RuntimeJob, notes: list[str]) -> Inputs:
         notes.append("Its inputs are large, so its options are not fetched.")
         return None, [], None
     params = json.loads(text).get("params") or {}
-    pubs = params.get("pubs")
-    options = list(_flat(params.get("options") or {}))[:MOST_OPTIONS]
-    count = len(pubs) if isinstance(pubs, list) else None
-    return count, options, _circuit(text) if count and len(text) <= _LARGEST_DRAWN else None
+    contents = contents_of(job.program_id, params)
+    job.service.contents.note(job.job_id(), contents)
+    draws = len(text) <= _LARGEST_DRAWN
+    program = params.get("quantum_program")
+    if isinstance(program, dict):
+        facts = quantum_program.facts(job.program_id, program, params.get("options"))
+        found = quantum_program.first_circuit(program) if draws else None
+    else:
+        facts = params.get("options") or {}
+        found = _first_circuit(text) if draws and contents.pubs else None
+    options = list(_flat(facts))[:MOST_OPTIONS]
+    return contents.pubs, options, None if found is None else _circuit(found)
 
 
-def _circuit(text: str) -> dict[str, Any] | None:
-    """Return what there is to say of a job's first circuit, and its drawing if it is small."""
+def _first_circuit(text: str) -> QuantumCircuit | None:
     pub = decode(text)["params"]["pubs"][0]
     circuit = pub[0] if isinstance(pub, list | tuple) else getattr(pub, "circuit", None)
-    if not isinstance(circuit, QuantumCircuit):
-        return None
+    return circuit if isinstance(circuit, QuantumCircuit) else None
+
+
+def _circuit(circuit: QuantumCircuit) -> dict[str, Any]:
+    """Return what there is to say of a job's first circuit, and its drawing if it is small."""
     depth = circuit.depth()
     small = circuit.num_qubits <= _MOST_DRAWN_QUBITS and depth <= _MOST_DRAWN_DEPTH
     return {
@@ -126,14 +138,15 @@ def _results(job: RuntimeJob, notes: list[str]) -> list[dict[str, Any]]:
     found: list[dict[str, Any]] = []
     result = job.decode(text) if text else []
     job.service.summaries.note(job.job_id(), result)
-    for number, pub in enumerate(list(result)[:MOST_PUBS]):
-        data = pub.data
+    for number, data in enumerate(quantum_program.parts_of(result)[:MOST_PUBS]):
         for name, value in list(data.items())[:MOST_PUBS]:
             place = {"pub": number, "name": _short(name, LONGEST_LABEL)}
             if isinstance(value, BitArray):
                 found.append(place | _counts(value))
+            elif isinstance(value, quantum_program.Rates):
+                found.append(place | _rates(value))
             elif name == "evs":
-                found.append(place | _values(value, getattr(data, "stds", None)))
+                found.append(place | _values(value, data.get("stds")))
     return found
 
 
@@ -158,6 +171,14 @@ def _values(values: Any, errors: Any) -> dict[str, Any]:
         for at in list(np.ndindex(flat.shape))[:MOST_ROWS]
     ]
     return {"values": rows, "more": max(flat.size - MOST_ROWS, 0)}
+
+
+def _rates(rates: quantum_program.Rates) -> dict[str, Any]:
+    largest = sorted(zip(rates.labels, rates.values, strict=True), key=lambda each: -each[1])
+    rows = [
+        [_short(label, LONGEST_LABEL), _number(value), None] for label, value in largest[:MOST_ROWS]
+    ]
+    return {"values": rows, "more": max(len(largest) - MOST_ROWS, 0)}
 
 
 def _number(value: Any) -> float | None:

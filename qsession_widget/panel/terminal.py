@@ -156,7 +156,7 @@ def _jobs(snapshot: Snapshot) -> Table:
     for job in shown:
         style = _STYLES[JobState(job.state)] if job.state in set(JobState) else ""
         ran = duration(job.duration_seconds(snapshot.now))
-        table.add_row(Text(job.id), Text(job.program_id), Text(job_state(job), style=style), ran)
+        table.add_row(Text(job.id), Text(job.program), Text(job_state(job), style=style), ran)
     more = len(snapshot.jobs) - len(shown)
     if more:
         table.add_row(Text(f"and {more:,} more", style="dim"))

@@ -49,7 +49,7 @@ def as_text(snapshot: Snapshot) -> str:
     for job in shown:
         ran = duration(job.duration_seconds(snapshot.now))
         reason = f"  {job.reason}" if job.reason else ""
-        lines.append(f"  {job.id}  {job.program_id:<9}  {job_state(job):<9}  {ran:>8}{reason}")
+        lines.append(f"  {job.id}  {job.program:<9}  {job_state(job):<9}  {ran:>8}{reason}")
     if len(snapshot.jobs) > len(shown):
         lines.append(f"  and {len(snapshot.jobs) - len(shown):,} more")
     return "\n".join(lines)

@@ -156,6 +156,19 @@ def decode_circuit(text: str, *, oldest: int = 0) -> QuantumCircuit:
         raise
 
 
+def decode_circuits(text: str) -> list[QuantumCircuit]:
+    """Decode the circuits of a quantum program, which are one text in the same form.
+
+    Raises:
+        CodecError: for a text that cannot be read, or unpacks to more than `MOST_UNPACKED_BYTES`.
+    """
+    try:
+        return list(qpy.load(_unpack(text, MOST_UNPACKED_BYTES), _MetadataDecoder))
+    # Damaged contents raise errors of base64, zlib, QPY and others.
+    except Exception as error:
+        raise CodecError(f"circuits that cannot be read: {error}") from error
+
+
 def check_text(text: str) -> None:
     """Check that the text of a circuit is safe to read, before Qiskit reads it.
 

@@ -218,9 +218,10 @@ class JobExtrasDocument(Document):
     Attributes:
         number: its place among all jobs by arrival, which orders jobs of the same time.
         held_by: the session for which it waits; null if it waits for none.
+        role: what the quantum program of an executor job stands for, such as "estimator".
     """
 
-    sometimes: ClassVar[frozenset[str]] = frozenset({"pubs", "number", "estimated_by"})
+    sometimes: ClassVar[frozenset[str]] = frozenset({"pubs", "number", "estimated_by", "role"})
 
     queue_position: Maybe[Count | None] = UNSET
     estimate: Maybe[EstimateDocument | None] = UNSET
@@ -233,6 +234,7 @@ class JobExtrasDocument(Document):
     number: Maybe[Count] = UNSET
     estimated_by: Maybe[str] = UNSET
     held_by: Maybe[HolderDocument | None] = UNSET
+    role: Maybe[str] = UNSET
 
 
 class JobDocument(Document):

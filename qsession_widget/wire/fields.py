@@ -52,6 +52,13 @@ NOISE_LEARNER = "noise-learner"
 PROGRAMS = ("sampler", "estimator", EXECUTOR, NOISE_LEARNER)
 """Programs that the local runtime can run."""
 
+ROLES = {
+    "sampler_v2": "sampler",
+    "estimator_v2": "estimator",
+    "noise_learner_v3": "noise learner",
+}
+"""What a quantum program stands for, by the `semantic_role` that the official client gives it."""
+
 CLASSIFIED = "classified"
 """The only kind of measurement data, by IBM's name, that the local runtime returns: bits."""
 
@@ -69,6 +76,24 @@ def mock_of(device: str) -> str:
         device: name of the backend, such as "fake_manila"; a mock's name is returned unchanged.
     """
     return MOCK_PREFIX + device.partition("_")[2]
+
+
+def role_of(program_id: object, semantic_role: object) -> str | None:
+    """Return what a job's quantum program stands for; None for a program that says no more.
+
+    Args:
+        program_id: the program, such as "executor".
+        semantic_role: what its quantum program has by that name.
+    """
+    if program_id != EXECUTOR or not isinstance(semantic_role, str):
+        return None
+    # The schema of IBM spells them "sampler-v2" in its description.
+    return ROLES.get(semantic_role.replace("-", "_"))
+
+
+def program_word(program_id: str, role: str | None = None) -> str:
+    """Return the word for what a job runs: its role where it has one, else its program."""
+    return role or ("noise learner" if program_id == NOISE_LEARNER else program_id)
 
 
 def wait_preference(header: str | None) -> float:

@@ -177,7 +177,6 @@ SAID_AS: dict[str, str] = {
 DECIDED: dict[tuple[str, str], str] = {
     ("QiskitRuntimeService.uses", "other"): "another service, or anything, which it does not use",
     ("QiskitRuntimeService.known_to_offer", "feature"): "a question that every text answers",
-    ("QiskitRuntimeService.pub_count", "job_id"): "a look into what was sent, for any id",
     ("QiskitRuntimeService.backends", "attributes"): "values that configurations may have: any",
     ("QiskitRuntimeService.least_busy", "attributes"): "as for backends",
     ("RuntimeJob.decode", "text"): "what the service sent",

@@ -59,4 +59,4 @@ def test_a_service_is_one(service: QiskitRuntimeService) -> None:
     assert seen.features
     assert all(map(seen.known_to_offer, seen.features))
     assert not seen.known_to_offer("nothing of the kind")
-    assert seen.pub_count("unknown") is None
+    assert seen.contents.get("unknown").pubs is None

@@ -65,6 +65,7 @@ def test_a_page_has_every_column_of_a_row() -> None:
     assert job_columns.page(rows) == {
         "ids": ["j-1", "j-2", "j-3"],
         "programs": [["sampler", 3]],
+        "roles": [],
         "tags": [[["a", "b"], 1], [[], 2]],
         "created": [noon, 5000, None],
         "waited": [1000, None, None],
@@ -74,6 +75,20 @@ def test_a_page_has_every_column_of_a_row() -> None:
         "stages": [],
     }
     assert job_columns.state_bytes(JobList(rows)) == bytes([2, 0, 15])
+
+
+def test_words_for_programs_are_sent_where_they_differ() -> None:
+    rows = [
+        job("j-1", program_id="executor", role="estimator"),
+        job("j-2", program_id="executor"),
+        job("j-3", program_id="noise-learner"),
+        job("j-4"),
+    ]
+    page = job_columns.page(rows)
+    assert page["programs"] == [["executor", 2], ["noise-learner", 1], ["sampler", 1]]
+    words = ["estimator", "executor", "noise learner", "sampler"]
+    assert page["roles"] == [[word, 1] for word in words]
+    assert job_columns.page(rows[3:])["roles"] == []
 
 
 def test_a_jobs_stage_is_part_of_its_state_byte() -> None:

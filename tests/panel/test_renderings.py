@@ -91,7 +91,7 @@ def test_html_escapes_all_that_comes_from_the_service() -> None:
     )
     html = as_html(seen)
     assert "<img" not in html
-    assert html.count("&lt;img src=x onerror=alert(1)&gt;") == 11
+    assert html.count("&lt;img src=x onerror=alert(1)&gt;") == 12
 
 
 def test_a_short_list_shows_what_runs_and_waits_first() -> None:

@@ -10,6 +10,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from qsession_widget.client.jobs.job_contents import Contents
 from qsession_widget.monitoring.job_list import JobList
 from qsession_widget.monitoring.job_row import Estimate, JobRow, Stages
 from qsession_widget.monitoring.snapshot import CacheFigures, ServiceClock, UsageSplit
@@ -53,6 +54,17 @@ def test_a_job_is_read_with_its_stages() -> None:
     assert row.estimate is None
 
 
+def test_an_executor_job_is_named_by_what_it_stands_for() -> None:
+    given = {"id": "j", "program": {"id": "executor"}}
+    assert JobRow.of(received(given)).program == "executor"
+    sent_here = JobRow.of(received(given), contents=Contents(1, "sampler"))
+    told = JobRow.of(received({**given, "qsession": {"role": "estimator"}}))
+    assert (sent_here.program, told.program) == ("sampler", "estimator")
+    assert {sent_here.program_id, told.program_id} == {"executor"}
+    learner = {"id": "j", "program": {"id": "noise-learner"}}
+    assert JobRow.of(received(learner)).program == "noise learner"
+
+
 def test_at_the_end_stages_stay_and_the_sub_status_goes() -> None:
     row = JobRow.of(received(changed(RUNNING, "Completed")), NOON)
     assert row.sub_status is None
@@ -62,7 +74,7 @@ def test_at_the_end_stages_stay_and_the_sub_status_goes() -> None:
 def test_a_service_may_leave_fields_out() -> None:
     row = JobRow.of(received({"id": "j", "state": {"status": "Running"}}), NOON)
     assert (row.pubs, row.sub_status, row.stages, row.estimate) == (None, None, None, None)
-    assert JobRow.of(received({"id": "j"}), NOON, pubs=2).pubs == 2
+    assert JobRow.of(received({"id": "j"}), NOON, Contents(2)).pubs == 2
     none_begun = dict.fromkeys(RUNNING["qsession"]["stages"])
     assert JobRow.of(received(changed(RUNNING, stages=none_begun)), NOON).stages is None
     assert JobRow.of(received(changed(RUNNING, sub_status="simulating")), NOON).sub_status is None

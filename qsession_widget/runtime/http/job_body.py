@@ -21,11 +21,14 @@ from qsession_widget.runtime import bounds, pieces
 from qsession_widget.runtime.http.requested_shots import (
     Lists,
     OneLevel,
+    PassedThrough,
+    PostProcessor,
     Program,
     RequestedShots,
+    Scalar,
     requested,
 )
-from qsession_widget.wire.fields import CLASSIFIED, EXECUTOR
+from qsession_widget.wire.fields import CLASSIFIED, EXECUTOR, role_of
 
 T = TypeVar("T")
 
@@ -60,6 +63,7 @@ class Body(msgspec.Struct):
         size: bytes of `params`.
         pubs: how many there are, None for a program that has none.
         requested: shots that they ask for, as far as that can be seen.
+        role: what a quantum program stands for, by a word of `ROLES`; None if it does not say.
     """
 
     rest: dict[str, Any]
@@ -67,6 +71,7 @@ class Body(msgspec.Struct):
     size: int
     pubs: int | None
     requested: list[RequestedShots]
+    role: str | None = None
 
 
 def read(raw: bytes | bytearray, max_circuits: int) -> Body:
@@ -104,9 +109,26 @@ def read(raw: bytes | bytearray, max_circuits: int) -> Body:
                 "Send them in several jobs.",
             )
     rest = {name: decode(value, Any) for name, value in members.items()}
-    _refuse_other_data(rest.get("program_id"), lists)
-    pubs = len(lists.pubs) if isinstance(lists.pubs, list) else None
-    return Body(rest, raw.find(text), len(text), pubs, requested(rest.get("program_id"), lists))
+    program_id = rest.get("program_id")
+    _refuse_other_data(program_id, lists)
+    role = role_of(program_id, program.semantic_role) if isinstance(program, Program) else None
+    pubs = lists.pubs if role is None else _pubs_of(program)
+    return Body(
+        rest,
+        start=raw.find(text),
+        size=len(text),
+        pubs=len(pubs) if isinstance(pubs, list) else None,
+        requested=requested(program_id, lists),
+        role=role,
+    )
+
+
+def _pubs_of(program: Program | list[Raw] | Scalar) -> OneLevel:
+    """Return a list with an element for each pub of which a primitive made a quantum program."""
+    match program:
+        case Program(passthrough_data=PassedThrough(post_processor=PostProcessor() as given)):
+            return given.circuits_metadata
+    return None
 
 
 def read_elsewhere(raw: bytes | bytearray, max_circuits: int) -> Body:

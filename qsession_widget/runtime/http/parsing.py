@@ -53,11 +53,13 @@ class Payload(NamedTuple):
         text: the JSON object as it was received; a long one in pieces.
         pubs: how many pubs it has; None for a program without pubs.
         requested: how many shots it asks for, as far as that can be seen.
+        role: what a quantum program stands for, such as "estimator"; None if it does not say.
     """
 
     text: str | Content
     pubs: int | None
     requested: list[RequestedShots]
+    role: str | None
 
 
 async def job_body(
@@ -84,7 +86,7 @@ async def job_body(
             params = _params(raw, found)
     except job_body_reader.RefusedError as error:
         raise errors.bad_request(error.message, error.solution) from error
-    return found.rest, Payload(params, found.pubs, found.requested)
+    return found.rest, Payload(params, found.pubs, found.requested, found.role)
 
 
 def _read_elsewhere(raw: bytearray, max_circuits: int) -> tuple[Body, str | Content]:

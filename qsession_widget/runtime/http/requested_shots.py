@@ -31,12 +31,26 @@ OneLevel = list[Raw] | dict[str, Raw] | Scalar
 """Any JSON, of which only the outermost level is decoded."""
 
 
+class PostProcessor(msgspec.Struct):
+    """What the official client's primitives leave for themselves: a value for each pub."""
+
+    circuits_metadata: OneLevel = None
+
+
+class PassedThrough(msgspec.Struct):
+    """What an executor's payload passes through to its result."""
+
+    post_processor: PostProcessor | list[Raw] | Scalar = None
+
+
 class Program(msgspec.Struct):
     """The program in an executor's payload."""
 
     items: OneLevel = None
     shots: Raw = Raw()
     meas_level: OneLevel = None
+    semantic_role: OneLevel = None
+    passthrough_data: PassedThrough | list[Raw] | Scalar = None
 
 
 class Lists(msgspec.Struct):

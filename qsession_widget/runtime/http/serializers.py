@@ -200,6 +200,7 @@ def job_document(
             finished_at=instant_or_none(job.ended_at),
             attempts=job.attempts,
             pubs=sent(job.pubs),
+            role=sent(job.role),
             estimated_by=sent(job.expected_by),
             number=job.number or UNSET,
             held_by=holder_document(holder, job.owner),

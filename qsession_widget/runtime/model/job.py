@@ -33,6 +33,7 @@ class Job(msgspec.Struct, frozen=True, gc=False):
         optimization_level: how a circuit that is not in the device's instruction set is
             transpiled (0 to 3).
         pubs: how many pubs it has; None where that is unknown, as for jobs of an older release.
+        role: what its quantum program stands for, such as "estimator"; None if it does not say.
         expected_seconds: how long it runs in all, as its worker estimates for a long one.
         expected_by: what that is known by.
         number: its place among all jobs of the store, in order of arrival; 0 where the query did
@@ -67,6 +68,7 @@ class Job(msgspec.Struct, frozen=True, gc=False):
     revision: int = 0
     expected_seconds: float | None = None
     expected_by: str | None = None
+    role: str | None = None
     number: int = 0
 
     def start(self, now: datetime) -> Job:

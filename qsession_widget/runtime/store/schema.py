@@ -135,6 +135,7 @@ jobs = Table(
     Column("pubs", Integer),
     Column("expected_seconds", Float),
     Column("expected_by", String),
+    Column("role", String),
     Column("revision", Integer, nullable=False),
     # Whether retention has removed its payload and result.
     Column("pruned", Boolean, nullable=False, server_default="0"),

@@ -254,6 +254,7 @@ _FIXED = {
     "image",
     "log_level",
     "pubs",
+    "role",
     "pruned",
 }
 

@@ -40,7 +40,7 @@ export function runningOf({ status, ran, waited, created }: Job, serverNow: numb
 function sortValue(job: Job, key: SortKey, serverNow: number): number | string | null {
   switch (key) {
     case "program":
-      return job.program;
+      return job.role;
     case "status":
       return STATUS_ORDER.indexOf(job.status);
     case "created":
@@ -53,7 +53,7 @@ function sortValue(job: Job, key: SortKey, serverNow: number): number | string |
 }
 
 function matches(job: Job, text: string): boolean {
-  return [job.id, job.program, job.status, job.reason ?? "", ...job.tags].some((part) =>
+  return [job.id, job.program, job.role, job.status, job.reason ?? "", ...job.tags].some((part) =>
     String(part).toLowerCase().includes(text),
   );
 }

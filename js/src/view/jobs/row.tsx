@@ -97,7 +97,7 @@ function Outcome({ job, open, onToggle }: Pick<RowProps, "job" | "open" | "onTog
   const pubs = job.pubs === null ? "" : `, ${count(job.pubs, "pub")}`;
   return (
     <span class="qsw-quiet">
-      {job.program}
+      {job.role}
       {pubs}
     </span>
   );
@@ -172,7 +172,7 @@ export function JobRow(props: RowProps) {
         </Button>
       </td>
       <td class="qsw-clip qsw-wide" title={job.program}>
-        {job.program}
+        {job.role}
       </td>
       <td>
         <span class="qsw-state-cell" title={`In the API: ${job.status}`}>

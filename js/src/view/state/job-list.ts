@@ -23,6 +23,8 @@ export interface Job {
   index: number;
   id: string;
   program: string;
+  /** What it runs, in a word: for `executor`, what its quantum program stands for. */
+  role: string;
   status: JobStatus;
   /** Its stage while it runs; null if not known. */
   stage: Stage | null;
@@ -92,6 +94,7 @@ export function readStates(bytes: DataView | undefined, count: number): Uint8Arr
 interface Columns {
   ids: readonly string[];
   programs: readonly string[];
+  roles: readonly string[];
   tags: readonly (readonly string[])[];
   created: readonly (number | null)[];
   waited: readonly (number | null)[];
@@ -119,6 +122,7 @@ function columnsOf(raw: unknown): Columns | null {
     columns = {
       ...page,
       programs: expand(page.programs),
+      roles: expand(page.roles ?? []),
       tags: expand(page.tags),
       pubs: expand(page.pubs),
       results: page.results ?? [],
@@ -176,10 +180,12 @@ export class JobList {
   at(index: number): Job {
     const columns = columnsOf(this.#pages[Math.floor(index / this.#pageSize)]);
     const place = index % this.#pageSize;
+    const program = columns?.programs[place] ?? "";
     return {
       index,
       id: columns?.ids[place] ?? "",
-      program: columns?.programs[place] ?? "",
+      program,
+      role: columns?.roles[place] ?? program,
       status: this.statusAt(index),
       stage: this.stageAt(index),
       tags: columns?.tags[place] ?? [],

@@ -237,6 +237,7 @@ export function pageOf(value: unknown): Page {
   return {
     ids: list(page.ids).map(text),
     programs: runsOf(page.programs, text),
+    roles: runsOf(page.roles, text),
     tags: runsOf(page.tags, (tags) => list(tags).map(text)),
     created: numbersOf(page.created),
     waited: numbersOf(page.waited),

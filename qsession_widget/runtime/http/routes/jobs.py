@@ -126,6 +126,7 @@ class JobRoutes:
             log_level=parsing.optional_text(body, "log_level", bounds.LOG_LEVEL),
             tags=parsing.tags(body),
             pubs=payload.pubs,
+            role=payload.role,
         )
         key = parsing.idempotency_key(request)
         # Only our own client sends a key, and it does not poll.
