@@ -39,6 +39,7 @@ from qsession_widget.runtime import bounds
 from qsession_widget.runtime.control import at_hand
 from qsession_widget.runtime.http.job_body import READING_BYTES
 from qsession_widget.runtime.http.middleware.connection_guard import MAX_HEAD_BYTES
+from qsession_widget.runtime.store.store import LISTERS, READERS
 from qsession_widget.runtime.worker import lru_cache
 from qsession_widget.wire import codec
 from tests.conftest import DEADLINE_SECONDS, running, use
@@ -76,6 +77,9 @@ CACHES = lru_cache.bound_for(FLAGS["--max-job-memory-bytes"])
 
 DEVICES = ("fake_manila", "fake_lagos", "fake_brisbane", "aer_simulator")
 LARGEST_MIB = 20 if SECONDS > 60 else 8
+
+PAGES = 2_000 * 1024
+"""SQLite's page cache of a connection, its default; a new one is empty."""
 
 NOISE = 30 * MIB
 """Freed memory that the allocator keeps, and what libraries cache after their first use."""
@@ -600,8 +604,8 @@ def check_memory(rests: list[Rest]) -> None:
     # Besides what is in its heap already, a job may take its limit; its payload, as bytes and as
     # text, and its result are there before and after.
     assert max(each.worker_peak for each in later) <= base + 2 * CACHES + job + 3 * BODY + NOISE
-    # Payloads and outcomes that are kept at hand.
-    kept = 2 * at_hand.MOST * at_hand.LARGEST
+    # Payloads and outcomes that are kept at hand, and what SQLite keeps for each connection.
+    kept = 2 * at_hand.MOST * at_hand.LARGEST + (1 + READERS + LISTERS) * PAGES
     assert max(each.server for each in later) <= first.server + kept + NOISE
     # Two bodies and two answers of each user who has such, and what is made of them.
     assert max(each.server_peak for each in later) <= first.server + kept + 20 * BODY

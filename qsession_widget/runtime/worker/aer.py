@@ -41,6 +41,7 @@ if TYPE_CHECKING:
 
     from qsession_widget.runtime.worker.noise.aer_form import Form, Place, Use
     from qsession_widget.runtime.worker.noise.device_noise import DeviceSimulator
+    from qsession_widget.runtime.worker.results.final_state import Complex
 
 KNOWN_AER = ("0.17.", "0.18.")
 """Releases whose private parts are as this module expects."""
@@ -132,6 +133,15 @@ class Executable:
         bound = [_bound(self._circuits[each.circuit], each.values) for each in runs]
         return [_Ready(each, ()) for each in _assembled(bound, self.simulator)]
 
+    def is_dense(self, shots: int) -> bool:
+        """Whether density matrices are the fastest way to so many shots of its only circuit."""
+        if self._assembled is None:
+            return False
+        (circuit,) = self._assembled
+        return circuit.ends_in_one_state and (
+            circuit.fastest(shots).method == methods.DENSITY_MATRIX
+        )
+
     def publicly(
         self, runs: Sequence[Run], *, shots: int, seed: int | None, memory: bool
     ) -> list[dict[str, Any]]:
@@ -181,6 +191,30 @@ def execute(
         for executable, _ in parts:
             executable.ran = began, datetime.now(UTC)
     return found
+
+
+def states(parts: Sequence[tuple[Executable, Sequence[Run]]]) -> list[list[Complex]]:
+    """Return the density matrices that circuits save, of each run of each executable.
+
+    Args:
+        parts: the executables, whose circuits end with `save_density_matrix` and measure nothing;
+            and their runs.
+
+    Raises:
+        AerError: where a simulation fails.
+    """
+    with progress.on_device(len(parts)):
+        began = datetime.now(UTC)
+        ready: list[_Ready] = []
+        counts = []
+        for executable, runs in parts:
+            some = executable.ready(runs) or []
+            ready += some
+            counts.append(len(some))
+        found = iter(_Call(1, memory=False).saved(ready))
+        for executable, _ in parts:
+            executable.ran = began, datetime.now(UTC)
+    return [[next(found) for _ in range(count)] for count in counts]
 
 
 def _executed(
@@ -261,6 +295,11 @@ class _Call:
                     results = self.free(together)
                 found.update(zip(some, results, strict=True))
         return [found[index] for index in range(len(ready))]
+
+    def saved(self, ready: Sequence[_Ready]) -> list[Complex]:
+        """Return the density matrices that circuits save, which depend on no seed."""
+        results = self._run(ready, 0, How(methods.DENSITY_MATRIX, Shape.SUPEROP, True))
+        return [np.asarray(each["data"]["density_matrix"]) for each in results]
 
     def _apart(self, places: list[int], how: How) -> Iterator[list[int]]:
         """Yield the runs that may be in one call, so that no two of them share shots.

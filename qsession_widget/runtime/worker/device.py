@@ -32,6 +32,7 @@ from qsession_widget.runtime.worker.noise import device_noise
 from qsession_widget.runtime.worker.noise.device_noise import DeviceSimulator
 from qsession_widget.runtime.worker.outcome import RejectedError
 from qsession_widget.runtime.worker.results import expectation
+from qsession_widget.runtime.worker.results.final_state import MOST_QUBITS, Readout
 from qsession_widget.wire.delays import delays_of_known_length, transpiled_around_delays
 from qsession_widget.wire.target import CONTROL_FLOW, build_target
 
@@ -42,6 +43,7 @@ if TYPE_CHECKING:
 
     from qsession_widget.runtime.worker.limits import Limits
     from qsession_widget.runtime.worker.noise.given_noise import GivenNoise
+    from qsession_widget.runtime.worker.results.expectation import Measurement
 
 SMALL_DEVICE = 7
 """Up to so many qubits, circuits share the noise of the whole device, which is quick to build."""
@@ -72,14 +74,28 @@ class Estimation(NamedTuple):
     """Circuits that measure several sets of observables, ready to run together.
 
     Attributes:
-        groups: the circuits, by the set of observables.
+        measured: what each circuit measures, by the set of observables.
         first: place of the first circuit of each set among all of them.
         executable: all of the circuits.
     """
 
-    groups: dict[frozenset[str], list[expectation.Group]]
+    measured: dict[frozenset[str], list[Measurement]]
     first: dict[frozenset[str], int]
     executable: Executable
+
+
+class FinalState(NamedTuple):
+    """A circuit whose state at the end is known, and can be measured in any way.
+
+    Attributes:
+        executable: the circuit, which saves the density matrix of some qubits.
+        qubits: how many they are.
+        readout: reads them.
+    """
+
+    executable: Executable
+    qubits: int
+    readout: Readout
 
 
 class Piece(NamedTuple):
@@ -108,6 +124,8 @@ class Caches:
         executables: circuits ready for a sampler, by runnable and given noise.
         programs: circuits of quantum programs, by device, content and whether they are whole.
         estimations: circuits ready for an estimator, by runnable, given noise and observables.
+        states: circuits whose final state is measured, by runnable, given noise and qubits; None
+            where that cannot be.
     """
 
     def __init__(self) -> None:
@@ -126,6 +144,9 @@ class Caches:
         )
         self.estimations: LruCache[Estimation] = LruCache(
             128, weigh=lambda made: made.executable.weight
+        )
+        self.states: LruCache[FinalState | None] = LruCache(
+            128, weigh=lambda made: made.executable.weight if made else 0
         )
         self._catalog: Catalog | None = None
         self._stamps: dict[str, Hashable] = {}
@@ -166,6 +187,7 @@ class Caches:
             self.executables,
             self.programs,
             self.estimations,
+            self.states,
         ):
             each.clear()
 
@@ -299,25 +321,43 @@ class SimulatedDevice:
         """Return circuits that are ready to measure each of several sets of observables."""
 
         def make() -> Estimation:
-            groups = {
-                each: expectation.groups(runnable.circuit, each, self._target) for each in labels
-            }
+            measured = {each: expectation.measurements(each) for each in labels}
             first: dict[frozenset[str], int] = {}
             circuits: list[QuantumCircuit] = []
-            for each, found in groups.items():
+            for each, found in measured.items():
                 first[each] = len(circuits)
-                circuits += [group.circuit for group in found]
-            support = frozenset(
-                place
-                for label in frozenset().union(*labels)
-                for place, pauli in enumerate(reversed(label))
-                if pauli != "I"
-            )
-            simulator = self.simulator(runnable.circuit, observed=support)
-            return Estimation(groups, first, Executable(circuits, simulator))
+                circuits += expectation.circuits(runnable.circuit, found, self._target)
+            simulator = self.simulator(runnable.circuit, observed=expectation.support(*labels))
+            return Estimation(measured, first, Executable(circuits, simulator))
 
         key = (runnable.key, self._noise_key, tuple(labels))
         return caches.estimations.get(key, make)
+
+    def final_state(self, runnable: Runnable, observed: frozenset[int]) -> FinalState | None:
+        """Return a circuit whose final state can be measured; None where that cannot be.
+
+        It can where the state is small, nothing is measured before, and noise and errors of reading
+        affect the observed qubits one by one.
+        """
+
+        def make() -> FinalState | None:
+            circuit = runnable.circuit
+            qubits = sorted(observed | _active_qubits(circuit))
+            simulator = self.simulator(circuit, observed=observed)
+            if (
+                len(qubits) > MOST_QUBITS
+                or not _only_prepares(circuit)
+                or not simulator.noise.has_quantum_errors
+                or not simulator.noise.reads_one_by_one
+            ):
+                return None
+            saving = circuit.copy()
+            saving.save_density_matrix(qubits)
+            readout = Readout(expectation.Turns(self._target), simulator.noise, qubits)
+            return FinalState(Executable([saving], simulator), len(qubits), readout)
+
+        key = None if runnable.key is None else (runnable.key, self._noise_key, observed)
+        return caches.states.get(key, make)
 
     def simulator(
         self, *circuits: QuantumCircuit, observed: frozenset[int] = frozenset()
@@ -405,6 +445,13 @@ def _check_classical(circuit: QuantumCircuit) -> None:
         classical.check(circuit)
     except InvalidInputError as error:
         raise RejectedError(f"Circuit {circuit.name!r} cannot run: {error}.") from error
+
+
+def _only_prepares(circuit: QuantumCircuit) -> bool:
+    """Whether a circuit prepares a state without reading it, or depending on what was read."""
+    return not any(
+        each.clbits or isinstance(each.operation, ControlFlowOp) for each in circuit.data
+    )
 
 
 def in_instruction_set(circuit: QuantumCircuit, target: Target) -> bool:

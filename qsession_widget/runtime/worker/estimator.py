@@ -1,9 +1,15 @@
-"""The estimator: runs circuits that measure each pub's observables, and averages what they read."""
+"""The estimator: measures each pub's observables, and averages what is read.
+
+Where a density matrix gives all shots, the state at the end of the circuit is simulated once for
+each set of parameter values, and all measurements are drawn from it. Otherwise, and with a seed,
+there is a circuit for each measurement.
+"""
 
 from __future__ import annotations
 
 import math
 from datetime import UTC, datetime
+from itertools import groupby
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -12,7 +18,7 @@ from qiskit.primitives.containers.data_bin import DataBin
 from qiskit.primitives.containers.estimator_pub import EstimatorPub
 
 from qsession_widget.errors import InvalidInputError
-from qsession_widget.runtime.worker.aer import Run, execute
+from qsession_widget.runtime.worker.aer import Run, execute, states
 from qsession_widget.runtime.worker.inputs import pubs as pub_inputs
 from qsession_widget.runtime.worker.inputs import seeds
 from qsession_widget.runtime.worker.inputs import shots as shot_rules
@@ -23,12 +29,24 @@ from qsession_widget.wire.execution_spans import Span
 from qsession_widget.wire.observables import read
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
-    from qsession_widget.runtime.worker.device import Estimation, Runnable, SimulatedDevice
+    from qsession_widget.runtime.worker.device import (
+        Estimation,
+        FinalState,
+        Runnable,
+        SimulatedDevice,
+    )
+    from qsession_widget.runtime.worker.results.expectation import Measurement
+    from qsession_widget.runtime.worker.results.final_state import Complex, Readout
+
+    Outcomes = dict[int, int]
 
 PARTS = 4
 """A pub's circuit, observables, parameter values and precision."""
+
+NUMBERS = 1 << 22
+"""How many numbers of density matrices are held at once: 64 MB."""
 
 
 def estimate(
@@ -67,28 +85,30 @@ def estimate(
         return _planned(pub, runnable, device, shots, supply)
 
     def alike(one: _Pub, other: _Pub) -> bool:
-        return one.shots == other.shots
+        return one.shots == other.shots and bool(one.state) == bool(other.state)
 
     for batch in batches(pubs, read_one, alike):
         yield from _estimated(batch)
 
 
 class _Pub(NamedTuple):
-    """A pub that can run.
+    """A pub that can run; without circuits and state there is nothing to run.
 
     Attributes:
         pub: as it was asked for, on the device's qubits.
-        shots: of each run.
-        estimation: its circuits; None if there is nothing to run.
-        plan: for each run the index of the parameters' values, and what the circuit measures.
-        runs: one for each of the plan.
+        shots: of each measurement.
+        plan: for each index of the parameters' values, what is measured there.
+        estimation: its circuits that measure; None for none.
+        state: its circuit, if its final state is simulated and then measured.
+        runs: of the circuits, in the order of the plan; of the state, one for each index.
         seed: of the first run; None for no seed.
     """
 
     pub: EstimatorPub
     shots: int
+    plan: Sequence[tuple[tuple[int, ...], Sequence[Measurement]]] = ()
     estimation: Estimation | None = None
-    plan: Sequence[tuple[tuple[int, ...], expectation.Group]] = ()
+    state: FinalState | None = None
     runs: Sequence[Run] = ()
     seed: int | None = None
 
@@ -99,25 +119,30 @@ def _planned(
     if 0 in pub.shape:
         return _Pub(pub, shots)
     wanted, _, _ = expectation.wanted(pub)
-    estimation = device.estimation(runnable, list(dict.fromkeys(wanted.values())))
+    sets = list(dict.fromkeys(wanted.values()))
     rows = pub_inputs.parameter_rows(pub, runnable.columns)
     by_index = dict(zip(np.ndindex(pub.parameter_values.shape), rows, strict=True))
-    plan, runs = [], []
-    for index, labels in wanted.items():
-        for number, group in enumerate(estimation.groups[labels], estimation.first[labels]):
-            plan.append((index, group))
-            runs.append(Run(number, by_index[index]))
-    return _Pub(pub, shots, estimation, plan, runs, supply.take(len(plan)))
+    if not supply.given:
+        # With a seed, the shots are those of Aer's own runs of circuits that measure.
+        state = device.final_state(runnable, expectation.support(*sets))
+        measured = {each: expectation.measurements(each) for each in sets}
+        if state and state.executable.is_dense(shots * min(map(len, measured.values()))):
+            states = [Run(0, by_index[index]) for index in wanted]
+            plan = [(index, measured[labels]) for index, labels in wanted.items()]
+            return _Pub(pub, shots, plan, state=state, runs=states)
+    estimation = device.estimation(runnable, sets)
+    runs = [
+        Run(estimation.first[labels] + number, by_index[index])
+        for index, labels in wanted.items()
+        for number in range(len(estimation.measured[labels]))
+    ]
+    plan = [(index, estimation.measured[labels]) for index, labels in wanted.items()]
+    return _Pub(pub, shots, plan, estimation, runs=runs, seed=supply.take(len(runs)))
 
 
 def _estimated(batch: Sequence[_Pub]) -> Iterator[tuple[PubResult, Span]]:
     try:
-        found = execute(
-            [(each.estimation.executable, each.runs) for each in batch if each.estimation],
-            shots=batch[0].shots,
-            seed=next((each.seed for each in batch if each.estimation), None),
-            memory=False,
-        )
+        found = _measured(batch) if batch[0].state else _run(batch)
     except InvalidInputError:
         if len(batch) == 1:
             raise
@@ -125,34 +150,126 @@ def _estimated(batch: Sequence[_Pub]) -> Iterator[tuple[PubResult, Span]]:
         for each in batch:
             yield from _estimated([each])
         return
+    for each, outcomes in zip(batch, found, strict=True):
+        yield _result(each, outcomes)
+
+
+def _run(batch: Sequence[_Pub]) -> list[list[Outcomes]]:
+    """Run circuits that measure, and return the outcomes of each pub in the order of its plan."""
+    found = execute(
+        [(each.estimation.executable, each.runs) for each in batch if each.estimation],
+        shots=batch[0].shots,
+        seed=next((each.seed for each in batch if each.estimation), None),
+        memory=False,
+    )
     results = iter(found)
-    for each in batch:
-        yield _result(each, next(results) if each.estimation else [])
+    return [
+        [
+            expectation.outcomes(each["counts"], one.pub.circuit.num_clbits)
+            for each in (next(results) if one.estimation else ())
+        ]
+        for one in batch
+    ]
 
 
-def _result(one: _Pub, results: Sequence[Mapping[str, Any]]) -> tuple[PubResult, Span]:
+def _measured(batch: Sequence[_Pub]) -> list[list[Outcomes]]:
+    """Simulate states and measure them, and return the outcomes as `_run` does."""
+    random = np.random.default_rng()
+    found: list[list[Outcomes]] = [[] for _ in batch]
+    queue = (
+        _One(number, place, run, one.state)
+        for number, one in enumerate(batch)
+        for place, run in enumerate(one.runs)
+        if one.state
+    )
+    for some in _in_memory(queue):
+        parts = [list(each) for _, each in groupby(some, lambda each: each.number)]
+        simulated = states(
+            [(part[0].state.executable, [each.run for each in part]) for part in parts]
+        )
+        for part, matrices in zip(parts, simulated, strict=True):
+            one = batch[part[0].number]
+            plan = [measured for _, measured in one.plan[part[0].place : part[-1].place + 1]]
+            readout = part[0].state.readout
+            found[part[0].number] += _drawn(readout, plan, np.stack(matrices), one.shots, random)
+    return found
+
+
+class _One(NamedTuple):
+    """One state to be simulated.
+
+    Attributes:
+        number: of its pub in the batch.
+        place: in the pub's plan.
+    """
+
+    number: int
+    place: int
+    run: Run
+    state: FinalState
+
+
+def _in_memory(queue: Iterable[_One]) -> Iterator[list[_One]]:
+    """Yield the states in order, as many at once as fit into memory."""
+    some: list[_One] = []
+    held = 0
+    for each in queue:
+        size = 4**each.state.qubits
+        if some and held + size > NUMBERS:
+            yield some
+            some, held = [], 0
+        some.append(each)
+        held += size
+    if some:
+        yield some
+
+
+def _drawn(
+    readout: Readout,
+    plan: Sequence[Sequence[Measurement]],
+    matrices: Complex,
+    shots: int,
+    random: np.random.Generator,
+) -> list[Outcomes]:
+    """Return the outcomes of the measurements of each state."""
+    found: list[list[Outcomes]] = [[] for _ in plan]
+    # Mostly the same is measured everywhere.
+    kinds: dict[int, list[int]] = {}
+    for place, measured in enumerate(plan):
+        kinds.setdefault(id(measured), []).append(place)
+    for places in kinds.values():
+        for each in plan[places[0]]:
+            drawn = readout.draw(matrices[places], each.basis, shots, random)
+            for place, outcomes in zip(places, drawn, strict=True):
+                found[place].append(outcomes)
+    return [outcomes for each in found for outcomes in each]
+
+
+def _result(one: _Pub, results: Sequence[Outcomes]) -> tuple[PubResult, Span]:
     pub, shots = one.pub, one.shots
     metadata = {
         "target_precision": pub.precision,
         "shots": shots,
         "circuit_metadata": pub.circuit.metadata,
     }
-    if one.estimation is None:
+    ran = one.state or one.estimation
+    if ran is None:
         nothing = np.zeros(pub.shape)
         empty = PubResult(DataBin(evs=nothing, stds=nothing.copy(), shape=pub.shape), metadata)
         return empty, Span(*(datetime.now(UTC),) * 2, (*pub.shape, shots))
     _, where, observables = expectation.wanted(pub)
+    measured = [(index, each) for index, some in one.plan for each in some]
     found = {
         (index, label): value
-        for (index, group), result in zip(one.plan, results, strict=True)
-        for label, value in group.estimate(result["counts"]).items()
+        for (index, each), outcomes in zip(measured, results, strict=True)
+        for label, value in each.estimate(outcomes).items()
     }
     means, spreads = expectation.combined(where, observables, found)
     result = PubResult(
         DataBin(evs=means, stds=np.asarray(spreads / math.sqrt(shots)), shape=means.shape),
         metadata=metadata,
     )
-    return result, Span(*one.estimation.executable.ran, (*means.shape, shots))
+    return result, Span(*ran.executable.ran, (*means.shape, shots))
 
 
 def _target_precision(shots: int, options: dict[str, Any]) -> float:

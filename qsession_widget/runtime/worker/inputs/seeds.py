@@ -28,6 +28,11 @@ class Seeds:
         self._given = given
         self._taken = 0
 
+    @property
+    def given(self) -> bool:
+        """Whether the user asked for a seed."""
+        return self._given is not None
+
     def take(self, circuits: int) -> int | None:
         """Return the seed of the next circuits; None if the user asked for no seed.
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from enum import Enum
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -84,6 +84,23 @@ class NoiseInAerForm:
     def needs_kraus(self) -> bool:
         """Whether Aer writes every error as Kraus operators by itself, since one of them is."""
         return any("kraus" in each.kinds for each in self._all_witnesses())
+
+    @property
+    def reads_one_by_one(self) -> bool:
+        """Whether `after` and `reading` know all that happens to a qubit as it is read."""
+        anywhere = any(None in places for places in self._gates.values())
+        alone = all(where is not None and len(where) == 1 for where in self._readout)
+        return alone and not anywhere and MEASURE not in self._gates
+
+    def after(self, name: str, qubit: int) -> Matrix:
+        """Return the superoperator, by columns, of the error that follows an instruction."""
+        error = self._gates.get(name, {}).get((qubit,))
+        return np.eye(4, dtype=complex) if error is None else error.superoperator
+
+    def reading(self, qubit: int) -> Matrix:
+        """Return the chances of reading 0 and 1 (rows) where there is 0 or 1 (columns)."""
+        error = self._readout.get((qubit,))
+        return np.eye(2, dtype=complex) if error is None else error.chances
 
     def of(self, uses: Iterable[Use], shape: Shape) -> dict[Place, Form]:
         """Return the errors that apply to instructions, by place; Aer combines those at one place.
@@ -180,6 +197,16 @@ class _Error:
                 if name not in _ANYWHERE
             )
         return self._kinds
+
+    @cached_property
+    def superoperator(self) -> Matrix:
+        """The superoperator of a gate's error."""
+        return superoperator(self._error)
+
+    @cached_property
+    def chances(self) -> Matrix:
+        """The chances of what is read (rows) for each state (columns)."""
+        return np.asarray(self._error.probabilities, dtype=complex).T
 
     def form(self, shape: Shape) -> Form:
         """Return it as Aer's C++ code takes it; the result is shared and must not be changed."""

@@ -32,7 +32,16 @@ _MOST_PURE = 26
 """State vectors of more qubits take more than a gigabyte."""
 
 _NOT_OF_THE_STATE = frozenset(
-    {"measure", "reset", "barrier", "delay", "qerror_loc", "jump", "mark"}
+    {
+        "measure",
+        "reset",
+        "barrier",
+        "delay",
+        "qerror_loc",
+        "jump",
+        "mark",
+        "save_density_matrix",
+    }
 )
 """Instructions that add no entanglement, or would remove it."""
 

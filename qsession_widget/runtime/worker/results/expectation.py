@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from qiskit.circuit import ClassicalRegister, QuantumCircuit
-from qiskit.quantum_info import Pauli, PauliList
+from qiskit.quantum_info import PauliList
 from qiskit.transpiler import PassManager
 from qiskit.transpiler.passes import Optimize1qGatesDecomposition
 
@@ -59,27 +59,30 @@ class Reading(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Group:
-    """Observables that one circuit measures together.
+class Measurement:
+    """Observables that are measured together.
 
     Attributes:
-        circuit: the circuit with their measurement.
+        basis: the Pauli in whose basis each measured qubit is read, by qubit, in ascending order;
+            the first of them goes to the lowest bit.
         readings: how the value of each observable is read, by its label.
     """
 
-    circuit: QuantumCircuit
+    basis: Mapping[int, str]
     readings: Mapping[str, Reading]
 
-    def estimate(self, counts: Mapping[str, int]) -> dict[str, tuple[float, float]]:
-        """Return each observable's mean, and the standard deviation of a single shot."""
-        offset = self.circuit.num_clbits - self.circuit.cregs[-1].size
-        outcomes = [(int(text, 16) >> offset, count) for text, count in counts.items()]
-        shots = sum(count for _, count in outcomes)
+    def estimate(self, outcomes: Mapping[int, int]) -> dict[str, tuple[float, float]]:
+        """Return each observable's mean, and the standard deviation of a single shot.
+
+        Args:
+            outcomes: how often each was read; the bits of an outcome are those of the qubits.
+        """
+        shots = sum(outcomes.values())
         found = {}
         for label, reading in self.readings.items():
-            mask, kept = reading.parity, outcomes
+            mask, kept = reading.parity, list(outcomes.items())
             if reading.ones or reading.zeros:
-                kept = [each for each in outcomes if reading.takes(each[0])]
+                kept = [each for each in kept if reading.takes(each[0])]
             square = sum(count for _, count in kept) / shots
             odd = sum(count for outcome, count in kept if (outcome & mask).bit_count() & 1)
             mean = square - 2 * odd / shots
@@ -105,48 +108,81 @@ def wanted(pub: EstimatorPub) -> tuple[dict[tuple[int, ...], frozenset[str]], An
     return {index: frozenset(labels) for index, labels in found.items()}, where, observables
 
 
-def groups(circuit: QuantumCircuit, labels: frozenset[str], target: Target) -> list[Group]:
-    """Return circuits that measure observables, as few as qubit-wise commutation allows.
+def support(*labels: frozenset[str]) -> frozenset[int]:
+    """Return the qubits on which any of some sets of observables acts."""
+    return frozenset(
+        place
+        for label in frozenset().union(*labels)
+        for place, pauli in enumerate(reversed(label))
+        if pauli != "I"
+    )
+
+
+def measurements(labels: frozenset[str]) -> list[Measurement]:
+    """Return how observables are measured, by as few measurements as qubit-wise commutation allows.
 
     Args:
-        circuit: the circuit that prepares the state; may have parameters.
-        labels: Paulis and projectors (`+-rl01`) of every qubit, as wide as the circuit.
-        target: whose instructions rotate the qubits before they are measured.
+        labels: Paulis and projectors (`+-rl01`) of every qubit.
     """
     # Sorted, so that the order, and with it the seed of each circuit, is always the same.
     measuring: dict[str, list[str]] = {}
     for label in sorted(labels):
         measuring.setdefault("".join(map(_BASIS.__getitem__, label)), []).append(label)
-    observables = PauliList(sorted(measuring))
-    turns = PassManager(
-        [Optimize1qGatesDecomposition(basis=list(target.operation_names), target=target)]
-    )
     found = []
-    for commuting in observables.group_commuting(qubit_wise=True):
-        basis = Pauli((np.logical_or.reduce(commuting.z), np.logical_or.reduce(commuting.x)))
-        measured = np.flatnonzero(basis.z | basis.x).tolist() or [0]
+    for commuting in PauliList(sorted(measuring)).group_commuting(qubit_wise=True):
+        z, x = np.logical_or.reduce(commuting.z), np.logical_or.reduce(commuting.x)
+        measured = np.flatnonzero(z | x).tolist() or [0]
         bits = {qubit: index for index, qubit in enumerate(measured)}
         readings = {
             label: Reading.of(label, bits)
             for pauli in commuting
             for label in measuring[pauli.to_label()]
         }
-        measurement = turns.run(_measurement(circuit.num_qubits, basis, measured))
-        found.append(Group(_measuring(circuit, measurement), readings))
+        basis = {each: ("Y" if z[each] else "X") if x[each] else "Z" for each in measured}
+        found.append(Measurement(basis, readings))
     return found
 
 
-def _measurement(qubits: int, basis: Pauli, measured: Sequence[int]) -> QuantumCircuit:
-    register = ClassicalRegister(len(measured), REGISTER)
-    circuit = QuantumCircuit(qubits)
-    circuit.add_register(register)
-    for index, qubit in enumerate(measured):
-        if basis.x[qubit]:
-            if basis.z[qubit]:
+class Turns:
+    """Instructions of a device that turn qubits before they are measured.
+
+    Args:
+        target: the device's instructions.
+    """
+
+    def __init__(self, target: Target) -> None:
+        self._passes = PassManager(
+            [Optimize1qGatesDecomposition(basis=list(target.operation_names), target=target)]
+        )
+
+    def measuring(self, basis: Mapping[int, str], qubits: int) -> QuantumCircuit:
+        """Return the turns and the measurement, on so many qubits."""
+        register = ClassicalRegister(len(basis), REGISTER)
+        circuit = QuantumCircuit(qubits)
+        circuit.add_register(register)
+        for index, (qubit, pauli) in enumerate(basis.items()):
+            if pauli == "Y":
                 circuit.sdg(qubit)
-            circuit.h(qubit)
-        circuit.measure(qubit, register[index])
-    return circuit
+            if pauli != "Z":
+                circuit.h(qubit)
+            circuit.measure(qubit, register[index])
+        return self._passes.run(circuit)
+
+
+def circuits(
+    circuit: QuantumCircuit, measured: Sequence[Measurement], target: Target
+) -> list[QuantumCircuit]:
+    """Return a circuit with each of some measurements.
+
+    Args:
+        circuit: the circuit that prepares the state; may have parameters.
+        measured: what is measured.
+        target: whose instructions rotate the qubits before they are measured.
+    """
+    turns = Turns(target)
+    return [
+        _measuring(circuit, turns.measuring(each.basis, circuit.num_qubits)) for each in measured
+    ]
 
 
 def _measuring(circuit: QuantumCircuit, measurement: QuantumCircuit) -> QuantumCircuit:
@@ -159,6 +195,20 @@ def _measuring(circuit: QuantumCircuit, measurement: QuantumCircuit) -> QuantumC
     whole.add_register(register)
     whole.compose(measurement, clbits=register, inplace=True)
     return whole
+
+
+def outcomes(counts: Mapping[str, int], before: int) -> dict[int, int]:
+    """Return how often the last register had each value, from Aer's counts of all bits.
+
+    Args:
+        counts: by the bits in hexadecimal.
+        before: how many bits come before those of the last register.
+    """
+    found: dict[int, int] = {}
+    for text, count in counts.items():
+        outcome = int(text, 16) >> before
+        found[outcome] = found.get(outcome, 0) + count
+    return found
 
 
 def combined(
