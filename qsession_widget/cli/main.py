@@ -44,6 +44,29 @@ def main(arguments: list[str] | None = None) -> int:
     arguments = sys.argv[1:] if arguments is None else arguments
     if arguments[:1] == ["serve"]:
         _serve(arguments[1:])
+    parser = command_line()
+    given, jupyter = _split(arguments)
+    options, unknown = parser.parse_known_args(given)
+    if unknown and options.command != "demo":
+        parser.error(f"unrecognized arguments: {' '.join(unknown)}")
+    if options.version:
+        return _say_version()
+    if options.command is None:
+        parser.error("which COMMAND? `qsession --help` lists them")
+    options.jupyter = [*unknown, *jupyter]
+    try:
+        return _RUN[options.command](options)
+    except QSessionError as error:
+        sys.stderr.write(f"qsession: {error}\n")
+        return 1
+    except KeyboardInterrupt as interrupt:
+        notes = "".join(f"\n{note}" for note in getattr(interrupt, "__notes__", ()))
+        sys.stderr.write(f"qsession: interrupted{notes}\n")
+        return INTERRUPTED_STATUS
+
+
+def command_line() -> argparse.ArgumentParser:
+    """Return the parser of all commands but `serve`, whose options belong to the runtime."""
     parser = argparse.ArgumentParser(
         prog="qsession", description="See and steer quantum sessions; run them locally."
     )
@@ -127,24 +150,7 @@ def main(arguments: list[str] | None = None) -> int:
         action="store_true",
         help="execute the notebook and write it as HTML; do not open JupyterLab",
     )
-    given, jupyter = _split(arguments)
-    options, unknown = parser.parse_known_args(given)
-    if unknown and options.command != "demo":
-        parser.error(f"unrecognized arguments: {' '.join(unknown)}")
-    if options.version:
-        return _say_version()
-    if options.command is None:
-        parser.error("which COMMAND? `qsession --help` lists them")
-    options.jupyter = [*unknown, *jupyter]
-    try:
-        return _RUN[options.command](options)
-    except QSessionError as error:
-        sys.stderr.write(f"qsession: {error}\n")
-        return 1
-    except KeyboardInterrupt as interrupt:
-        notes = "".join(f"\n{note}" for note in getattr(interrupt, "__notes__", ()))
-        sys.stderr.write(f"qsession: interrupted{notes}\n")
-        return INTERRUPTED_STATUS
+    return parser
 
 
 def _add_listings(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:

@@ -491,7 +491,7 @@ def route(routes: list[Route], max_session_seconds: int) -> Route:
     """Return the route that serves the description of all routes, itself included."""
 
     async def read_description(_request: Request) -> Response:
-        """GET /qsession/openapi.json: this description."""
+        """GET /qsession/openapi.json: read this description."""
         return JsonAnswer(describe([*routes, own], max_session_seconds))
 
     own = Route(PATH, read_description)
@@ -537,11 +537,15 @@ def describe(routes: Iterable[Route], max_session_seconds: int) -> dict[str, Any
     }
 
 
+def _capitalized(text: str) -> str:
+    return f"{text[0].upper()}{text[1:]}"
+
+
 def _operation(each: Route, known: Operation) -> dict[str, Any]:
     first_line = (inspect.getdoc(each.endpoint) or "").partition("\n")[0]
     described: dict[str, Any] = {
         "operationId": each.name,
-        "summary": first_line.partition(": ")[2].rstrip(".") or each.name.replace("_", " "),
+        "summary": _capitalized(first_line.partition(": ")[2] or each.name.replace("_", " ")),
         "parameters": [
             *(
                 {"name": name, "in": "path", "required": True, "schema": {**TEXT, "minLength": 1}}

@@ -49,6 +49,13 @@ def test_the_kept_description_is_the_served_one(home: Path) -> None:
     assert found == KEPT.read_text(), "write it anew: QSESSION_WRITE=1 pytest " + __file__
 
 
+def test_every_endpoint_has_a_sentence() -> None:
+    paths = json.loads(KEPT.read_text(encoding="utf-8"))["paths"]
+    said = {each["summary"] for methods in paths.values() for each in methods.values()}
+    assert len(said) > 30
+    assert not [each for each in said if not (each[0].isupper() and each.endswith("."))]
+
+
 def test_an_undescribed_endpoint_is_an_error() -> None:
     async def answer(_request: Request) -> Response:
         raise NotImplementedError

@@ -39,7 +39,7 @@ class BackendRoutes:
         ]
 
     async def list_backends(self, request: Request) -> Response:
-        """GET /backends."""
+        """GET /backends: list the backends."""
         mocks = parsing.flag(request.query_params.get("include_mocks"), "include_mocks") is True
         # The first call reads the recorded files.
         found = await asyncio.to_thread(self.resources.catalog.in_order_of_choice, mocks=mocks)
@@ -54,22 +54,22 @@ class BackendRoutes:
         return JsonAnswer({"devices": described})
 
     async def read_configuration(self, request: Request) -> Response:
-        """GET /backends/{name}/configuration."""
+        """GET /backends/{name}/configuration: read a backend's configuration."""
         return JsonAnswer(self._recorded(request).configuration)
 
     async def read_properties(self, request: Request) -> Response:
-        """GET /backends/{name}/properties."""
+        """GET /backends/{name}/properties: read a backend's calibration."""
         # They were recorded once: whatever time is asked for, these are the ones before it.
         parsing.time(request.query_params.get("updated_before"))
         return JsonAnswer(self._recorded(request).properties)
 
     async def read_defaults(self, request: Request) -> Response:
-        """GET /backends/{name}/defaults: no pulses, for older releases of IBM's client."""
+        """GET /backends/{name}/defaults: read pulses; there are none."""
         self.resources.backend(request.path_params["name"])
         return JsonAnswer({})
 
     async def read_status(self, request: Request) -> Response:
-        """GET /backends/{name}/status."""
+        """GET /backends/{name}/status: read a backend's state and the length of its queue."""
         device = self.resources.backend(request.path_params["name"])
         length = self.coordinator.queue_length(device.name)
         return JsonAnswer(serializers.device_status_document(device, queue_length=length))

@@ -41,11 +41,11 @@ class ClockRoutes:
         ]
 
     async def read_clock(self, _request: Request) -> Response:
-        """GET /qsession/clock: what kind it is, what it shows, and how fast it goes."""
+        """GET /qsession/clock: read the clock: its kind, its time and its rate."""
         return self._answer()
 
     async def advance_clock(self, request: Request) -> Response:
-        """POST /qsession/clock with `{"advance_seconds": N}`: lets virtual time pass.
+        """POST /qsession/clock: let virtual time pass, `advance_seconds` of it.
 
         The answer comes when everything that was due has happened and is on disk.
         """

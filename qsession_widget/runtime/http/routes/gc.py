@@ -37,7 +37,7 @@ class CollectionRoutes:
         return [Route("/qsession/gc", self.collect_now, methods=["POST"])]
 
     async def collect_now(self, request: Request) -> Response:
-        """POST /qsession/gc: deletes what exceeds the runtime's bounds, or the given ones.
+        """POST /qsession/gc: remove data of finished jobs beyond bounds.
 
         0 is a bound: 0 days remove the data of every job that has ended.
         """

@@ -55,7 +55,7 @@ class IbmCloudRoutes:
         ]
 
     async def issue_token(self, request: Request) -> Response:
-        """POST /identity/token: a bearer token for a token of this runtime."""
+        """POST /identity/token: exchange a token for a bearer token, as IAM does."""
         raw = bytearray()
         async for chunk in request.stream():
             raw += chunk
@@ -83,7 +83,7 @@ class IbmCloudRoutes:
         return JsonAnswer(self._tokens.issue(owner, time.time()))
 
     async def search(self, request: Request) -> Response:
-        """POST /v3/resources/search: the one instance."""
+        """POST /v3/resources/search: find the one instance, as Global Search does."""
         await parsing.body(request, bounds.SMALL_BODY_BYTES)
         item = {
             "crn": INSTANCE_CRN,
@@ -96,7 +96,7 @@ class IbmCloudRoutes:
         return JsonAnswer({"items": [item], "limit": 100})
 
     async def read_plan(self, _request: Request) -> Response:
-        """GET /{plan id}: of the plans that the client knows, "internal" is the closest."""
+        """GET /{plan id}: read the plan of the instance, as the Global Catalog does."""
         return JsonAnswer(
             {
                 "id": PLAN_ID,
@@ -106,13 +106,13 @@ class IbmCloudRoutes:
         )
 
     async def list_instances(self, request: Request) -> Response:
-        """GET /v2/resource_instances: all, or those of a name."""
+        """GET /v2/resource_instances: list the instances, all or those of a name."""
         wanted = request.query_params.get("name", INSTANCE_NAME)
         found = [_INSTANCE] if wanted == INSTANCE_NAME else []
         return JsonAnswer({"rows_count": len(found), "resources": found})
 
     async def read_instance(self, request: Request) -> Response:
-        """GET /v2/resource_instances/{crn}."""
+        """GET /v2/resource_instances/{crn}: read an instance."""
         crn = request.path_params["crn"]
         if crn != INSTANCE_CRN:
             raise errors.Problem(

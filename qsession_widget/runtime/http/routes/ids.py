@@ -33,7 +33,7 @@ class IdRoutes:
         return [Route("/qsession/ids", self.complete)]
 
     async def complete(self, request: Request) -> Response:
-        """GET /qsession/ids: ids of the user's own sessions or jobs that begin with a prefix."""
+        """GET /qsession/ids: list the user's ids of sessions or jobs that begin with a prefix."""
         kind = parsing.query_text(request.query_params, "kind") or KINDS[0]
         if kind not in KINDS:
             raise errors.bad_request(f"kind is {kind!r}.", "Allowed are 'session' and 'job'.")

@@ -88,7 +88,7 @@ class JobRoutes:
         ]
 
     async def create_job(self, request: Request) -> Response:
-        """POST /jobs."""
+        """POST /jobs: submit a job."""
         async with self.large_bodies.room(parsing.owner(request)) as room:
             body, payload = await parsing.job_body(request, self.settings, room)
             return await self._create_job(request, body, payload)
@@ -148,7 +148,7 @@ class JobRoutes:
         )
 
     async def list_jobs(self, request: Request) -> Response:
-        """GET /jobs."""
+        """GET /jobs: list jobs, the newest first."""
         query = request.query_params
         mocks = parsing.flag(query.get("include_mocks"), "include_mocks")
         wanted = JobFilter(
@@ -180,7 +180,7 @@ class JobRoutes:
         )
 
     async def read_job(self, request: Request) -> Response:
-        """GET /jobs/{id}; `Prefer: wait` with `If-None-Match` holds it until the job changes."""
+        """GET /jobs/{id}: read a job. `Prefer: wait` holds it until the job changes."""
         known = request.headers.get("If-None-Match")
         without_params = parsing.flag(request.query_params.get("exclude_params"), "exclude_params")
         job_id = request.path_params["job_id"]
@@ -231,7 +231,7 @@ class JobRoutes:
         return JsonAnswer(whole, headers=headers)
 
     async def delete_job(self, request: Request) -> Response:
-        """DELETE /jobs/{id}: cancels it if need be."""
+        """DELETE /jobs/{id}: delete a job, and cancel it first if it is unfinished."""
         job = await self.resources.job(request)
         await self.coordinator.delete_job(job.id)
         if job.session_id is not None:
@@ -240,7 +240,7 @@ class JobRoutes:
         return Response(status_code=204)
 
     async def cancel_job(self, request: Request) -> Response:
-        """POST /jobs/{id}/cancel."""
+        """POST /jobs/{id}/cancel: cancel a job."""
         job = await self.resources.job(request)
         key = parsing.idempotency_key(request)
         act = partial(self._cancel_job, request, job)
@@ -256,11 +256,11 @@ class JobRoutes:
             raise errors.job_is_final(job.id, job.state.value)
 
     async def read_logs(self, request: Request) -> Response:
-        """GET /jobs/{id}/logs."""
+        """GET /jobs/{id}/logs: read a job's log."""
         return PlainTextResponse(serializers.log_text(await self.resources.job(request)))
 
     async def read_metrics(self, request: Request) -> Response:
-        """GET /jobs/{id}/metrics."""
+        """GET /jobs/{id}/metrics: read the times and the usage of a job."""
         job = await self.resources.job(request)
         position = self.coordinator.queue_positions([job]).get(job.id)
         return JsonAnswer(serializers.metrics_document(job, queue_position=position))

@@ -29,7 +29,7 @@ class ProofRoutes:
         return [Route(proof.PATH, self.prove)]
 
     async def prove(self, request: Request) -> Response:
-        """GET /qsession/proof: the answer to a challenge; takes no token."""
+        """GET /qsession/proof: answer a client's challenge. Takes no token."""
         challenge = request.query_params.get(proof.CHALLENGE, "")
         server = request.scope.get("server")
         if not proof.is_challenge(challenge) or server is None or server[1] is None:

@@ -61,7 +61,7 @@ class ResultRoutes:
         ]
 
     async def read_results(self, request: Request) -> Response:
-        """GET /jobs/{id}/results: the program's own text; of a failed job, its reason.
+        """GET /jobs/{id}/results: read a job's result, or the reason of its failure, as text.
 
         A private job's result is returned once: for a minute again to the same `Idempotency-Key`,
         or to the request that follows a connection which broke with the answer.
@@ -83,7 +83,7 @@ class ResultRoutes:
         return PlainTextResponse(text)
 
     async def read_interim(self, request: Request) -> Response:
-        """GET /qsession/jobs/{id}/interim: results of pubs that are done, after the first K."""
+        """GET /qsession/jobs/{id}/interim: read the results of finished pubs."""
         after = parsing.count(request.query_params.get("after"), "after", 0, LARGEST)
         job_id = request.path_params["job_id"]
 
@@ -106,7 +106,7 @@ class ResultRoutes:
         )
 
     async def read_outcome(self, request: Request) -> Response:
-        """GET /qsession/jobs/{id}/outcome: a job that has ended, and its result's text with it.
+        """GET /qsession/jobs/{id}/outcome: read a job that has ended, with its result.
 
         `Prefer: wait` holds it until the job has ended. A private job's result is not in it.
         """

@@ -50,7 +50,7 @@ class RuntimeRoutes:
         ]
 
     async def read_runtime(self, request: Request) -> Response:
-        """GET /qsession: the runtime, and what it can do beyond IBM's API."""
+        """GET /qsession: describe the runtime, and what it can do beyond IBM's API."""
         # Only the administrator may know how many sessions other users have.
         owner = None if is_administrator(request) else parsing.owner(request)
         return JsonAnswer(
@@ -72,7 +72,7 @@ class RuntimeRoutes:
         )
 
     async def shutdown(self, request: Request) -> Response:
-        """POST /qsession/shutdown."""
+        """POST /qsession/shutdown: stop the runtime; unfinished jobs continue at its next start."""
         require_administrator(request)
         self.shut_down()
         return Response(status_code=202)

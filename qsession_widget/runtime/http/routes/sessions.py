@@ -57,7 +57,7 @@ class SessionRoutes:
         ]
 
     async def create_session(self, request: Request) -> Response:
-        """POST /sessions."""
+        """POST /sessions: open a session or a batch."""
         body = await parsing.body(request, bounds.SMALL_BODY_BYTES)
         device = self.resources.backend(
             parsing.required_text(body, "backend", body.get("backend_name"))
@@ -95,11 +95,11 @@ class SessionRoutes:
         return JsonAnswer(self.serializer.session(session))
 
     async def read_session(self, request: Request) -> Response:
-        """GET /sessions/{id}."""
+        """GET /sessions/{id}: read a session."""
         return JsonAnswer(self.serializer.session(await self.resources.session(request)))
 
     async def patch_session(self, request: Request) -> Response:
-        """PATCH /sessions/{id} with `{"accepting_jobs": false}`: closes it."""
+        """PATCH /sessions/{id}: close a session; its jobs finish."""
         session = await self.resources.session(request)
         body = await parsing.body(request, bounds.SMALL_BODY_BYTES)
         if body.get("accepting_jobs") is not False:
@@ -117,13 +117,13 @@ class SessionRoutes:
         return Response(status_code=204)
 
     async def cancel_session(self, request: Request) -> Response:
-        """DELETE /sessions/{id}/close: cancels what is queued, and closes."""
+        """DELETE /sessions/{id}/close: cancel a session; running jobs finish."""
         session = await self.resources.session(request)
         await self.coordinator.cancel_session(session.id)
         return Response(status_code=204)
 
     async def cancel_queued(self, request: Request) -> Response:
-        """POST /qsession/sessions/{id}/cancel_queued: leaves the session open."""
+        """POST /qsession/sessions/{id}/cancel_queued: cancel a session's queued jobs only."""
         session = await self.resources.session(request)
         key = parsing.idempotency_key(request)
         act = partial(self.coordinator.cancel_queued, session.id)

@@ -41,7 +41,7 @@ class StatusRoutes:
         return [Route("/qsession/status", self.read_status)]
 
     async def read_status(self, request: Request) -> Response:
-        """GET /qsession/status: everything for the administrator, their own for others.
+        """GET /qsession/status: read what the runtime does. Users see their own part of it.
 
         All users see how long the queues are; whose jobs are in them only the administrator.
         """

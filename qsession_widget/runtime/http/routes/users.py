@@ -57,7 +57,7 @@ class UserRoutes:
         ]
 
     async def list_users(self, request: Request) -> Response:
-        """GET /qsession/users: all users that were added."""
+        """GET /qsession/users: list the users that were added."""
         require_administrator(request)
         return JsonAnswer(
             {
@@ -69,7 +69,7 @@ class UserRoutes:
         )
 
     async def add_user(self, request: Request) -> Response:
-        """POST /qsession/users: adds a user, and returns their token, once only."""
+        """POST /qsession/users: add a user, and return their token, once only."""
         require_administrator(request)
         body = await parsing.body(request, bounds.SMALL_BODY_BYTES)
         name = parsing.required_text(body, "name")
@@ -100,7 +100,7 @@ class UserRoutes:
         return token
 
     async def remove_user(self, request: Request) -> Response:
-        """DELETE /qsession/users/{name}: revokes their token, and cancels their unfinished work."""
+        """DELETE /qsession/users/{name}: void a user's token, and cancel their unfinished work."""
         require_administrator(request)
         name = request.path_params["name"]
         async with self.changing:

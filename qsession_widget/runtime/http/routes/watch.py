@@ -44,7 +44,7 @@ class WatchRoutes:
         return [Route("/qsession/watch", self.watch)]
 
     async def watch(self, request: Request) -> Response:
-        """GET /qsession/watch: a session and those of its jobs that changed since a revision.
+        """GET /qsession/watch: read a session, and its jobs that changed since a revision.
 
         Where more jobs changed than one answer holds, `more` is true and `revision` is that of the
         last one: the client asks again with it.

@@ -53,7 +53,7 @@ class WorkloadRoutes:
         ]
 
     async def list_workloads(self, request: Request) -> Response:
-        """GET /workloads: sessions, batches, and jobs outside of them."""
+        """GET /workloads: list sessions, batches, and jobs outside of them."""
         query = request.query_params
         wanted = workloads.Wanted(
             modes=_modes(query),
@@ -83,7 +83,7 @@ class WorkloadRoutes:
         )
 
     async def put_tags(self, request: Request) -> Response:
-        """PUT /jobs/{id}/tags."""
+        """PUT /jobs/{id}/tags: replace a job's tags."""
         job_id = request.path_params["job_id"]
         tags = parsing.tags(await parsing.body(request, bounds.TAGS_BODY_BYTES))
         job = await self.store.job(parsing.owner(request), job_id)
@@ -93,7 +93,7 @@ class WorkloadRoutes:
         return Response(status_code=204)
 
     async def list_tags(self, request: Request) -> Response:
-        """GET /tags: those of jobs; nothing else has tags."""
+        """GET /tags: list the tags of jobs."""
         query = request.query_params
         _among(query, "type", (workloads.JOB,))
         search = parsing.query_text(query, "search", bounds.SEARCH) or ""
@@ -102,7 +102,7 @@ class WorkloadRoutes:
         return JsonAnswer({"tags": found})
 
     async def list_versions(self, _request: Request) -> Response:
-        """GET /versions: the supported revisions of IBM's API."""
+        """GET /versions: list the revisions of IBM's API that are supported."""
         return JsonAnswer(
             {
                 "versions": [
@@ -113,7 +113,7 @@ class WorkloadRoutes:
         )
 
     async def read_usage(self, request: Request) -> Response:
-        """GET /instances/usage: for how long this account's jobs were on devices."""
+        """GET /instances/usage: read for how long this account's jobs were on devices."""
         owner = parsing.owner(request)
         used = int(await self.store.read_lists(usage.used_seconds, owner))
         return JsonAnswer(
