@@ -64,7 +64,8 @@ def after_one_event(session: Session, now: datetime) -> Iterator[tuple[Session, 
 def test_the_picture_has_every_transition_that_there_is() -> None:
     # Its active time is over before its maximum time.
     first = replace(diagrams.history([]).session, active_seconds=300, max_seconds=1_000)
-    reached, found = {(first, first.created_at)}, set()
+    reached = {(first, first.created_at)}
+    found: set[tuple[SessionState, SessionState]] = set()
     for _ in range(DEPTH):
         reached = {after for session, now in reached for after in after_one_event(session, now)}
         for session, _now in reached:
