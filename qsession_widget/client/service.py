@@ -38,6 +38,7 @@ from qsession_widget.transport.accounts import (
     check_which,
     find_account,
 )
+from qsession_widget.transport.heartbeat import Heartbeat
 from qsession_widget.transport.rest import RuntimeApi
 from qsession_widget.wire import codec, processes
 from qsession_widget.wire.fields import API_PREFIX, EXTRA, MOCK_PREFIX
@@ -164,6 +165,7 @@ class QiskitRuntimeService(Closing, Shared):
         self._backends = BackendSearch(self._instances, known)
         self._listings = Listings(self._instances)
         self._features: frozenset[str] | None = None
+        self._heartbeat: Heartbeat | None = None
         self._official: tuple[str, Any] | None = None
         self._contents = KnownContents()
         self._summaries = Summaries()
@@ -263,11 +265,23 @@ class QiskitRuntimeService(Closing, Shared):
         if known is None:
             # Asked without holding a lock, so that other threads need not wait for a slow answer.
             try:
-                known = frozenset(self.api.about().get("features") or ())
+                about = self.api.about()
             except NotFoundError:
-                known = frozenset()
+                about = {}
+            known = frozenset(about.get("features") or ())
+            mark = processes.machine_mark()
+            if "beats" in known and (mark is None or about.get("machine") != mark):
+                self._heartbeat = Heartbeat(self.api)
             self._features = known
         return known
+
+    @property
+    def heartbeat(self) -> Heartbeat | None:
+        """Reports that this program lives; None where the service sees that by itself.
+
+        None also as long as the service has not been asked for its features.
+        """
+        return self._heartbeat
 
     def known_to_offer(self, feature: str) -> bool:
         """Return whether the service is known to have a feature, without asking it."""
@@ -712,9 +726,8 @@ def _extras(
 ) -> dict[str, object]:
     """Return our additions to a new job that its service knows."""
     found: dict[str, object] = {}
-    process = processes.own_name()
-    if session_id and process and "holders" in service.features:
-        found["process"] = process
+    if session_id and "holders" in service.features:
+        found["process"] = processes.own_name()
     if optimization_level is not None and "transpile" in service.features:
         found["optimization_level"] = optimization_level
     return found

@@ -166,6 +166,8 @@ class Session(Shared):
             )
             raise
         self._session_id = created.id
+        if self._service.heartbeat is not None:
+            self._service.heartbeat.hold(self)
 
     @classmethod
     def from_id(
@@ -486,6 +488,8 @@ class Session(Shared):
         if self._session_id is None:
             with self._lock:
                 self._own_jobs.append(job)
+        elif self._service.heartbeat is not None:
+            self._service.heartbeat.hold(self)
         return job
 
     def bind(self, function: Callable[_P, _R]) -> Callable[_P, _R]:
@@ -648,14 +652,20 @@ class Session(Shared):
             return SessionDocument(id="")
         return self._service.api.session(self._session_id)
 
-    def _close(self) -> None:
+    def _stop(self) -> None:
+        """Send no more jobs."""
         self._active = False
+        if self._session_id is not None and self._service.heartbeat is not None:
+            self._service.heartbeat.release(self)
+
+    def _close(self) -> None:
+        self._stop()
         if self._session_id is not None:
             with self._forgotten():
                 self._service.api.close_session(self._session_id)
 
     def _cancel(self) -> None:
-        self._active = False
+        self._stop()
         if self._session_id is None:
             self.cancel_queued_jobs()
         else:

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
 ALREADY_RUNNING_STATUS = 3
 
+_LONGEST_BEAT_SECONDS = 3_600.0
 _COLLECT_AFTER = (50_000, 10, 10)
 """Thresholds of the garbage collector's three generations (`gc.set_threshold`).
 
@@ -187,6 +188,15 @@ def _from_zero(text: str) -> int:
     return number
 
 
+def _seconds(text: str) -> float:
+    number = float(text)
+    if not 0 < number <= _LONGEST_BEAT_SECONDS:
+        raise argparse.ArgumentTypeError(
+            f"{text} is not above 0 and up to {_LONGEST_BEAT_SECONDS:g}"
+        )
+    return number
+
+
 def _days(text: str) -> float:
     number = float(text)
     if not 0 <= number <= MOST_DAYS:
@@ -267,6 +277,11 @@ _GROUPS: tuple[tuple[str, str, tuple[tuple[str, Callable[[str], Any], str], ...]
             ("host", str, "address for other machines, such as 0.0.0.0"),
             ("tls_cert", Path, "certificate chain for that address, in PEM"),
             ("tls_key", Path, "its key, if that is in another file"),
+            (
+                "beat_seconds",
+                _seconds,
+                "pause between two reports of a program elsewhere; without three it has ended",
+            ),
         ),
     ),
     (

@@ -65,6 +65,8 @@ class Settings:
             only goes first ("shared"); None is "shared" while the runtime has several owners.
         yield_abandoned: whether an idle session whose programs have ended becomes inactive as soon
             as another job waits for its backend (IBM: only after `interactive_seconds`).
+        beat_seconds: how often a program that the runtime cannot see, such as one on another
+            machine, reports that it lives. After three intervals without a report it has ended.
         lanes: how many jobs of one backend may be in work at once, one of them on the device and
             the others before or after that (IBM: 5).
         hold_new_jobs_seconds: how long the request of a new job that can start at once is held for
@@ -104,6 +106,7 @@ class Settings:
     clock: str = clock.REAL
     policy: Policy | None = None
     yield_abandoned: bool = True
+    beat_seconds: float = 10.0
     lanes: int = 1
     hold_new_jobs_seconds: float = 0.05
     devices: tuple[str, ...] = ()

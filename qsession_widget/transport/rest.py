@@ -306,6 +306,18 @@ class RuntimeApi:
         """GET /qsession: name, version and features of a local runtime."""
         return self._json(f"/{EXTRA}")
 
+    def beat(self, process: str) -> tuple[float, int]:
+        """POST /qsession/beats: reports that this program lives.
+
+        Returns:
+            After how many seconds to report again, and how many open sessions the program uses.
+        """
+        path = f"/{EXTRA}/beats"
+        found = _read(self.transport.request("POST", path, body={"process": process}))
+        every_seconds: float = required(found.get("every_seconds"), "every_seconds", f"POST {path}")
+        sessions: int = required(found.get("sessions"), "sessions", f"POST {path}")
+        return every_seconds, sessions
+
     def ids(self, kind: str, prefix: str) -> list[str]:
         """GET /qsession/ids: ids of sessions or jobs with a prefix; only some if there are many."""
         path = f"/{EXTRA}/ids"

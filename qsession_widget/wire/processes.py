@@ -9,7 +9,9 @@ from __future__ import annotations
 
 import os
 import re
+import uuid
 from functools import cache
+from hashlib import sha256
 from pathlib import Path
 
 LONGEST_NAME = 128
@@ -19,15 +21,29 @@ PATTERN = r"([0-9a-f-]{1,40}/[0-9]{1,20}):([0-9]{1,10}):([0-9]{1,20})"
 """A name: the machine and its container, the process, and when it started."""
 
 _NAME = re.compile(PATTERN)
+_MARK_DIGITS = 16
 _STATE, _STARTED = 0, 19
 """Fields of `/proc/PID/stat` after the program's name (proc_pid_stat(5))."""
 _DEAD = frozenset({"Z", "X"})
 """A zombie: it has ended, but its parent has not collected its exit status yet."""
 
 
-def own_name() -> str | None:
-    """Return the name of this process; None where the system does not tell when it started."""
+def own_name() -> str:
+    """Return the name of this process.
+
+    Where the system does not tell when it started, no runtime can check the name; it knows the
+    process by its reports (`POST /qsession/beats`).
+    """
     return _name_of(os.getpid())
+
+
+def machine_mark() -> str | None:
+    """Return a mark of this machine and container, by which a program sees whether it is there too.
+
+    It does not tell the machine's own identifiers. None where the system has none.
+    """
+    machine = _machine()
+    return None if machine is None else sha256(machine.encode()).hexdigest()[:_MARK_DIGITS]
 
 
 def is_name(text: str) -> bool:
@@ -53,9 +69,11 @@ def has_ended(name: str) -> bool:
 
 
 @cache
-def _name_of(pid: int) -> str | None:
+def _name_of(pid: int) -> str:
     machine, entry = _machine(), _entry(pid)
-    return None if machine is None or entry is None else f"{machine}:{pid}:{entry[_STARTED]}"
+    if machine is None or entry is None:
+        return f"{uuid.uuid4()}/0:{pid}:0"
+    return f"{machine}:{pid}:{entry[_STARTED]}"
 
 
 @cache

@@ -10,6 +10,7 @@ import socket
 import subprocess
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import requests
@@ -18,10 +19,10 @@ from tests.conftest import DEADLINE_SECONDS, eventually
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
-    from pathlib import Path
 
     from playwright.sync_api import Locator, Page
 
+QUICKSTART = Path(__file__).parents[2] / "examples" / "quickstart.ipynb"
 TIMEOUT_MS = DEADLINE_SECONDS * 1000
 
 
@@ -211,6 +212,15 @@ def _interpreter(running: Lab) -> str:
         f"{running.url}/api/kernelspecs", params={"token": running.token}, timeout=DEADLINE_SECONDS
     )
     return str(found.json()["kernelspecs"]["python3"]["spec"]["argv"][0])
+
+
+def without_its_end(folder: Path) -> Path:
+    """Return a copy of the quickstart that leaves its session open, to be steered."""
+    content = json.loads(QUICKSTART.read_text("utf-8"))
+    content["cells"] = [cell for cell in content["cells"] if cell["source"] != ["session.close()"]]
+    copy = folder / QUICKSTART.name
+    copy.write_text(json.dumps(content), "utf-8")
+    return copy
 
 
 def free_port() -> int:

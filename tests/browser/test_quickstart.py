@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -11,13 +10,14 @@ from qiskit import QuantumCircuit
 from qiskit.circuit import Parameter
 
 from qsession_widget import QiskitRuntimeService, RuntimeJob, Sampler, Session
+from tests.browser.jupyter import without_its_end
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from playwright.sync_api import Page
 
     from tests.browser.jupyter import Lab
-
-QUICKSTART = Path(__file__).parents[2] / "examples" / "quickstart.ipynb"
 
 
 def long_job(session: Session, bindings: int) -> RuntimeJob:
@@ -32,8 +32,10 @@ def long_job(session: Session, bindings: int) -> RuntimeJob:
     return Sampler(mode=session).run([(circuit, values)], shots=20_000)
 
 
-def test_a_session_is_seen_and_steered(lab: Lab, page: Page, artifacts: Path) -> None:
-    notebook = lab.open(page, QUICKSTART)
+def test_a_session_is_seen_and_steered(
+    lab: Lab, page: Page, artifacts: Path, tmp_path: Path
+) -> None:
+    notebook = lab.open(page, without_its_end(tmp_path))
     notebook.run_all()
     assert notebook.errors() == []
     panel = notebook.panel

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import os
 import re
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from qsession_widget.wire.documents import SessionExtrasDocument
 
 README = Path(__file__).parents[2] / "README.md"
+QUICKSTART = Path(__file__).parents[2] / "examples" / "quickstart.ipynb"
 
 
 def extras(service: QiskitRuntimeService, session_id: str | None) -> SessionExtrasDocument:
@@ -117,6 +119,22 @@ def test_the_ten_lines_run_twice_in_one_kernel(own_runtime: Path) -> None:
         assert "waits" not in each
     with QiskitRuntimeService("local") as service:
         assert [each.status for each in service.sessions()] == ["completed", "completed"]
+
+
+def test_the_quickstart_runs_twice_in_one_kernel(own_runtime: Path) -> None:
+    """The second run waited for a minute: the first one's session had the backend."""
+    assert own_runtime
+    cells = json.loads(QUICKSTART.read_text("utf-8"))["cells"]
+    code = ["".join(cell["source"]) for cell in cells if cell["cell_type"] == "code"]
+    kernel = Kernel("quickstart.ipynb")
+    try:
+        written = "".join(kernel.runs(cell) for _ in range(2) for cell in code)
+    finally:
+        kernel.kill()
+    assert written.count("hartree after") == 2
+    assert "waits" not in written
+    with QiskitRuntimeService("local") as service:
+        assert [service.api.session(each.id).state for each in service.sessions()] == ["closed"] * 2
 
 
 def test_one_line_says_who_has_the_backend_and_what_to_do(

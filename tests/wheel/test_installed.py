@@ -14,12 +14,10 @@ from playwright.sync_api import expect
 
 from qsession_widget import QiskitRuntimeService, Session
 from qsession_widget.local import process
-from tests.browser.jupyter import lab
+from tests.browser.jupyter import lab, without_its_end
 
 if TYPE_CHECKING:
     from playwright.sync_api import Page
-
-QUICKSTART = Path(__file__).parents[2] / "examples" / "quickstart.ipynb"
 
 
 @pytest.fixture
@@ -51,7 +49,7 @@ def test_the_panel_is_live(
     home = tmp_path / "qsession"
     monkeypatch.setenv("QSESSION_HOME", str(home))
     with lab(installed / "python", tmp_path, home, no_node) as running:
-        notebook = running.open(page, QUICKSTART)
+        notebook = running.open(page, without_its_end(tmp_path))
         notebook.run_all()
         assert notebook.errors() == []
         status = notebook.panel.get_by_test_id("qsw-status")

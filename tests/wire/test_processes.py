@@ -25,7 +25,6 @@ def test_a_process_that_is_killed_has_ended_even_before_its_parent_asks() -> Non
 
 def test_a_later_process_of_the_same_id_is_another_one() -> None:
     name = processes.own_name()
-    assert name is not None
     assert not processes.has_ended(name)
     earlier, _, start = name.rpartition(":")
     assert processes.has_ended(f"{earlier}:{int(start) - 1}")
@@ -40,7 +39,6 @@ def test_a_later_process_of_the_same_id_is_another_one() -> None:
 )
 def test_nothing_is_known_of_another_machine_or_container(of_other_machine: str) -> None:
     own = processes.own_name()
-    assert own is not None
     name = of_other_machine.format(boot=own.partition("/")[0], pid=os.getpid())
     assert processes.is_name(name)
     assert not processes.has_ended(name)
@@ -56,5 +54,21 @@ def test_what_is_no_name_tells_nothing(text: str) -> None:
 
 def test_a_number_that_is_no_process_has_ended() -> None:
     own = processes.own_name()
-    assert own is not None
     assert processes.has_ended(f"{own.partition(':')[0]}:9999999999:1")
+
+
+def test_a_system_that_does_not_tell_when_a_process_started_leaves_names_that_cannot_be_checked(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(processes, "_machine", lambda: None)
+    name = processes._name_of.__wrapped__(os.getpid())
+    assert processes.is_name(name)
+    assert not processes.has_ended(name)
+    assert processes.machine_mark() is None
+
+
+def test_the_mark_of_a_machine_does_not_tell_its_identifiers() -> None:
+    mark, name = processes.machine_mark(), processes.own_name()
+    assert mark is not None
+    assert mark not in name
+    assert name.partition("/")[0] not in mark

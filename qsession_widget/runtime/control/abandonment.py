@@ -14,6 +14,7 @@ from qsession_widget.runtime.model import lifecycle
 from qsession_widget.wire import processes
 
 if TYPE_CHECKING:
+    from qsession_widget.runtime.control.heartbeats import Heartbeats
     from qsession_widget.runtime.control.state import RuntimeState
     from qsession_widget.runtime.control.transitions import Transitions
     from qsession_widget.runtime.model.lifecycle import Session
@@ -34,12 +35,20 @@ class Abandonment:
         state: the unfinished sessions and jobs.
         transitions: carries out changes.
         scheduler: knows which sessions others wait for.
+        heartbeats: the reports of programs elsewhere.
     """
 
-    def __init__(self, state: RuntimeState, transitions: Transitions, scheduler: Scheduler) -> None:
+    def __init__(
+        self,
+        state: RuntimeState,
+        transitions: Transitions,
+        scheduler: Scheduler,
+        heartbeats: Heartbeats,
+    ) -> None:
         self._state = state
         self._transitions = transitions
         self._scheduler = scheduler
+        self._heartbeats = heartbeats
         self._next: asyncio.TimerHandle | None = None
 
     def look(self) -> None:
@@ -49,7 +58,7 @@ class Abandonment:
         contested = self._scheduler.contested()
         for session_id in contested:
             session = self._transitions.current(session_id)
-            if session is not None and session.idles and is_abandoned(session):
+            if session is not None and session.idles and self.is_abandoned(session):
                 log.info("session %s gives up its device: its program has ended", session_id)
                 given_up = lifecycle.give_up_device(session, self._state.now)
                 self._transitions.apply(lifecycle.Step(given_up))
@@ -67,7 +76,14 @@ class Abandonment:
         if not self._state.notifier.closed:
             self._state.wake_up.request()
 
+    def is_abandoned(self, session: Session) -> bool:
+        """Whether all processes that use a session are known to have ended."""
+        owner = session.owner
+        return bool(session.processes) and all(
+            has_ended(self._heartbeats, owner, each) for each in session.processes
+        )
 
-def is_abandoned(session: Session) -> bool:
-    """Whether all processes that use a session are known to have ended."""
-    return bool(session.processes) and all(map(processes.has_ended, session.processes))
+
+def has_ended(heartbeats: Heartbeats, owner: str, process: str) -> bool:
+    """Whether a process of an owner is known to have ended: by the system, or by its reports."""
+    return processes.has_ended(process) or heartbeats.has_stopped(owner, process)

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from msgspec.structs import replace
 
+from qsession_widget.runtime.control.abandonment import has_ended
 from qsession_widget.runtime.model import lifecycle
 from qsession_widget.runtime.model.lifecycle import Session
 from qsession_widget.runtime.store import idempotency as keys
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from qsession_widget.runtime.control.dispatcher import Dispatcher
+    from qsession_widget.runtime.control.heartbeats import Heartbeats
     from qsession_widget.runtime.control.state import RuntimeState
     from qsession_widget.runtime.control.transitions import Transitions
     from qsession_widget.runtime.model.job import Job
@@ -93,6 +95,7 @@ class Admission:
         state: the unfinished sessions and jobs.
         transitions: carries out changes.
         dispatcher: prepares a worker for a new session, and handles ends that were held.
+        heartbeats: the reports of programs elsewhere.
         is_known: whether an owner may use the runtime at present.
     """
 
@@ -101,6 +104,7 @@ class Admission:
         state: RuntimeState,
         transitions: Transitions,
         dispatcher: Dispatcher,
+        heartbeats: Heartbeats,
         is_known: Callable[[str], bool],
     ) -> None:
         # By idempotency key.
@@ -111,6 +115,7 @@ class Admission:
         self._state = state
         self._transitions = transitions
         self._dispatcher = dispatcher
+        self._heartbeats = heartbeats
         self._is_known = is_known
 
     def remember(self, keys: Iterable[tuple[str, str]]) -> None:
@@ -237,7 +242,10 @@ class Admission:
         """
         state = self._state
         before = self._session_for(job)
-        session = None if before is None else lifecycle.submit(before, process)
+        session = None
+        if before is not None:
+            ended = partial(has_ended, self._heartbeats, before.owner)
+            session = lifecycle.submit(before, process, ended)
         new = replace(job, id=_new_job_id(), created_at=state.now, revision=state.next_revision())
         if session is not None:
             session = self._transitions.put_session(session)

@@ -11,10 +11,11 @@ import logging
 from functools import partial
 from typing import TYPE_CHECKING, NamedTuple
 
-from qsession_widget.runtime.control.abandonment import Abandonment, is_abandoned
+from qsession_widget.runtime.control.abandonment import Abandonment
 from qsession_widget.runtime.control.admission import KEYS, Admission
 from qsession_widget.runtime.control.device_arbiter import DeviceArbiter
 from qsession_widget.runtime.control.dispatcher import Dispatcher, safely
+from qsession_widget.runtime.control.heartbeats import Heartbeats
 from qsession_widget.runtime.control.state import Phase, RuntimeState
 from qsession_widget.runtime.control.ticker import Ticker
 from qsession_widget.runtime.control.transitions import Transitions
@@ -91,9 +92,12 @@ class Coordinator:
         self._dispatcher = Dispatcher(
             state, self._scheduler, self._arbiter, self._transitions, self._pool
         )
-        self._admission = Admission(state, self._transitions, self._dispatcher, is_known)
+        self._heartbeats = Heartbeats(settings.beat_seconds)
+        self._admission = Admission(
+            state, self._transitions, self._dispatcher, self._heartbeats, is_known
+        )
         self._ticker = Ticker(state, self._transitions, self._dispatcher)
-        self._abandonment = Abandonment(state, self._transitions, self._scheduler)
+        self._abandonment = Abandonment(state, self._transitions, self._scheduler, self._heartbeats)
 
     @property
     def notifier(self) -> Notifier:
@@ -173,6 +177,16 @@ class Coordinator:
     ) -> str:
         """Admit a job; returns its id once it is on disk. See `Admission.submit`."""
         return await self._admission.submit(job, params, key, process)
+
+    def beat(self, owner: str, process: str) -> tuple[float, int]:
+        """Note that a program lives.
+
+        Returns:
+            After how many seconds it should report again, and how many open sessions it uses.
+        """
+        self._heartbeats.note(owner, process)
+        used = sum(process in session.processes for session in self.sessions(owner))
+        return self._heartbeats.every_seconds, used
 
     async def close_session(self, session_id: str) -> None:
         """Accept no more jobs in a session. Does nothing to a closed session."""
@@ -258,7 +272,8 @@ class Coordinator:
         session = None if found in {None, session_id} else self._transitions.current(found or "")
         if session is None:
             return None
-        return Holder(session, lifecycle.gives_way_at(session), is_abandoned(session))
+        abandoned = self._abandonment.is_abandoned(session)
+        return Holder(session, lifecycle.gives_way_at(session), abandoned)
 
     def gives_way(self, session: Session) -> bool:
         """Whether a session gives up its backend early once its programs have ended."""

@@ -37,6 +37,7 @@ from qsession_widget.runtime.http.middleware.prefix import PrefixMiddleware
 from qsession_widget.runtime.http.middleware.replay import ReplayMiddleware
 from qsession_widget.runtime.http.resources import Resources
 from qsession_widget.runtime.http.routes.backends import BackendRoutes
+from qsession_widget.runtime.http.routes.beats import BeatRoutes
 from qsession_widget.runtime.http.routes.clock import ClockRoutes
 from qsession_widget.runtime.http.routes.gc import CollectionRoutes
 from qsession_widget.runtime.http.routes.ibm_cloud import IbmCloudRoutes
@@ -123,6 +124,7 @@ def create_app(
         *ProofRoutes(token).routes(),
         *CollectionRoutes(store, retention, acts).routes(),
         *StatusRoutes(clock, store, coordinator, version).routes(),
+        *BeatRoutes(coordinator).routes(),
         *UserRoutes(registry, store, coordinator, acts).routes(),
         *ClockRoutes(clock, coordinator, acts).routes(),
     ]

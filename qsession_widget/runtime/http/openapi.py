@@ -355,7 +355,14 @@ OPERATIONS: dict[tuple[str, str], Operation] = {
         query={"kind": _one_of(KINDS), "prefix": FILTER},
         refuses=(400,),
     ),
-    ("GET", "/qsession"): Operation(_object({"name": TEXT, "version": TEXT, "features": TEXTS})),
+    ("POST", "/qsession/beats"): Operation(
+        _object({"every_seconds": SECONDS, "sessions": COUNT}),
+        takes=_object({"process": PROCESS}),
+        refuses=(400, 413),
+    ),
+    ("GET", "/qsession"): Operation(
+        _object({"name": TEXT, "version": TEXT, "features": TEXTS, "machine": _or_null(TEXT)})
+    ),
     ("GET", PATH): Operation(ANYTHING),
     ("GET", "/qsession/watch"): Operation(
         _ref("Watch"),

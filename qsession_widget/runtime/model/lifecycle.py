@@ -28,8 +28,11 @@ CANCELLED_REASON = "The session was cancelled before this job started."
 QUEUE_CANCELLED_REASON = "The session's queued jobs were cancelled."
 
 
-MOST_PROCESSES = 16
+MOST_PROCESSES = 64
 """How many of the processes that use a session are remembered."""
+
+TOO_MANY_PROCESSES = "more"
+"""Stands among them for living ones that are not remembered; it never ends."""
 
 
 class Session(msgspec.Struct, frozen=True, gc=False):
@@ -158,12 +161,16 @@ def create(session: Session) -> Session:
     return replace(session, transitions=(first,), idle_since=session.created_at)
 
 
-def submit(session: Session, process: str = "") -> Session:
+def submit(
+    session: Session, process: str = "", has_ended: Callable[[str], bool] = lambda _name: False
+) -> Session:
     """Return the session with one more queued job.
 
     Args:
         session: the session.
         process: the process that sent the job; empty if it is not known.
+        has_ended: whether a process is known to have ended. Asked only where there are too many to
+            remember.
 
     Raises:
         NotAcceptingJobsError: the session accepts no more jobs.
@@ -173,9 +180,23 @@ def submit(session: Session, process: str = "") -> Session:
     session = replace(session, queued=session.queued + 1, idle_since=None)
     if not process or process in session.processes:
         return session
-    # The first ones and the latest: a pool of workers that come and go must not crowd them out.
-    kept = session.processes[: MOST_PROCESSES - 1]
-    return replace(session, processes=(*kept, process))
+    return replace(session, processes=_remembered(session.processes, process, has_ended))
+
+
+def _remembered(
+    known: tuple[str, ...], process: str, has_ended: Callable[[str], bool]
+) -> tuple[str, ...]:
+    """Return the processes of a session with one more.
+
+    A pool of workers that come and go must not crowd out one that lives: the session would look
+    abandoned. So those that have ended are forgotten first. If too many live, it can never look so.
+    """
+    if len(known) >= MOST_PROCESSES:
+        known = tuple(each for each in known if not has_ended(each))
+    if len(known) >= MOST_PROCESSES:
+        first = tuple(each for each in known if each != TOO_MANY_PROCESSES)
+        known = (TOO_MANY_PROCESSES, *first[: MOST_PROCESSES - 2])
+    return (*known, process)
 
 
 def give_up_device(session: Session, now: datetime) -> Session:

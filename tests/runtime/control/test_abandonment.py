@@ -16,7 +16,7 @@ from tests.programs import Program
 from tests.runtime.bench import NOON, Bench, going, settles
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
 
@@ -70,7 +70,6 @@ async def test_one_of_its_programs_that_lives_keeps_the_device(
     bench: Bench, program: Program
 ) -> None:
     own = processes.own_name()
-    assert own is not None
     session_id = await idle_session(bench, program.name, own)
     program.kill_and_reap()
     waiting = await bench.submits()
@@ -117,12 +116,30 @@ def test_only_an_idle_session_gives_up() -> None:
         lifecycle.give_up_device(busy, NOON)
 
 
-def test_so_many_processes_are_remembered() -> None:
+MANY = [f"a/1:{number}:1" for number in range(3 * lifecycle.MOST_PROCESSES)]
+
+
+def used_by(names: list[str], has_ended: Callable[[str], bool]) -> Session:
     session = lifecycle.create(
         Session("s", "o", "fake_manila", Mode.DEDICATED, 3_600, 60, 3_600, 1_800, NOON)
     )
-    for number in range(40):
-        session = lifecycle.submit(session, f"a/1:{number}:1")
-    assert len(session.processes) == lifecycle.MOST_PROCESSES
-    assert session.processes[0] == "a/1:0:1"
-    assert session.processes[-1] == "a/1:39:1"
+    for name in names:
+        session = lifecycle.submit(session, name, has_ended)
+        assert len(session.processes) <= lifecycle.MOST_PROCESSES
+        assert session.processes[-1] == name
+    return session
+
+
+def test_a_process_that_lives_is_not_crowded_out_by_those_that_have_ended() -> None:
+    living = MANY[7]
+    session = used_by(MANY, lambda name: name != living)
+    assert living in session.processes
+    assert lifecycle.TOO_MANY_PROCESSES not in session.processes
+
+
+def test_a_session_of_more_living_processes_than_are_remembered_never_looks_abandoned() -> None:
+    session = used_by(MANY, lambda _name: False)
+    assert session.processes[0] == lifecycle.TOO_MANY_PROCESSES
+    assert not processes.has_ended(lifecycle.TOO_MANY_PROCESSES)
+    # Nor does the mark come before there is a need.
+    assert lifecycle.TOO_MANY_PROCESSES not in used_by(MANY[:64], lambda _name: False).processes

@@ -11,6 +11,7 @@ from starlette.routing import Route
 from qsession_widget.runtime.http import parsing, serializers
 from qsession_widget.runtime.http.requester import is_administrator, require_administrator
 from qsession_widget.runtime.http.responses import JsonAnswer
+from qsession_widget.wire import processes
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
     from qsession_widget.runtime.device_catalog import Catalog
     from qsession_widget.runtime.settings import Settings
 
-FEATURES = ["holders", "ids", "interim", "outcome", "transpile", "wait", "watch"]
+FEATURES = ["beats", "holders", "ids", "interim", "outcome", "transpile", "wait", "watch"]
 """What the runtime can do beyond IBM's API, for its clients."""
 
 
@@ -58,6 +59,7 @@ class RuntimeRoutes:
                 "name": "qsession-widget",
                 "version": self.version,
                 "features": FEATURES,
+                "machine": processes.machine_mark(),
                 "max_session_seconds": self.settings.max_session_seconds,
                 "now": serializers.instant(self.clock.now()),
                 "rate": self.clock.rate,
