@@ -9,6 +9,7 @@ Aer that is not known to have them, everything goes through `run`.
 from __future__ import annotations
 
 import math
+import os
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from importlib.metadata import version
@@ -52,6 +53,11 @@ _LONGEST_DELAY = 2**63 - 1
 _PARALLEL_BITS = 14
 """Aer simulates states of at least 2 to the power of this many numbers on several threads."""
 
+_LEAST_FOR_A_THREAD = 8
+"""How many executions a thread has at least; a job's memory is that of its threads together."""
+
+_THREADS = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 1
+
 assembles = version("qiskit-aer").startswith(KNOWN_AER)
 
 
@@ -72,7 +78,9 @@ def take_lasting_memory() -> None:
     error = SuperOp(depolarizing_error(0.1, 1)).to_instruction()
     noise = NoiseModel()
     noise.add_all_qubit_quantum_error(QuantumError([(error, 1.0)]), "x")
-    AerSimulator(method="statevector", noise_model=noise).run(circuit, shots=1).result()
+    simulator = AerSimulator(method="statevector", noise_model=noise)
+    # Threads have memory of their own, and are kept as well.
+    simulator.run([circuit] * _THREADS, shots=1, max_parallel_experiments=_THREADS).result()
 
 
 class Run(NamedTuple):
@@ -357,8 +365,10 @@ class _Call:
         )
         config.library_dir = LIBRARY_DIR
         if all(each.is_small for each in circuits):
-            # A second thread has nothing to do, and on a busy machine the first would wait for it.
-            config.max_parallel_threads = 1
+            # Threads share circuits, not the work on one state: that is too little, and on a busy
+            # machine one thread would wait for the other.
+            threads = min(_THREADS, -(-len(ready) // _LEAST_FOR_A_THREAD))
+            config.max_parallel_threads = config.max_parallel_experiments = threads
         output = simulator._controller.execute(  # noqa: SLF001 - see above
             [each.native for each in circuits], {"errors": list(noise.values())}, config
         )

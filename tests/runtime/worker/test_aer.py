@@ -46,7 +46,7 @@ def way(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iter
 
 
 def forget() -> None:
-    for each in (caches.runnables, caches.executables, caches.estimations):
+    for each in (caches.runnables, caches.executables, caches.estimations, caches.states):
         each.clear()
     caches.circuits.clear()
 
@@ -327,6 +327,29 @@ def test_small_circuits_take_one_thread(way: str, monkeypatch: pytest.MonkeyPatc
         run("sampler", device, [circuit, [], 10], None)
         # Zero is as many as there are processors.
         assert way == "public" or configs[-1].max_parallel_threads == threads
+
+
+@pytest.mark.parametrize("count", [7, 40])
+def test_many_small_circuits_share_threads_and_have_the_same_shots(
+    way: str, count: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    configs: list[Any] = []
+    real = generate_aer_config
+
+    def seen(*arguments: Any, **named: Any) -> Any:
+        configs.append(real(*arguments, **named))
+        return configs[-1]
+
+    monkeypatch.setattr(aer, "generate_aer_config", seen)
+    monkeypatch.setattr(aer, "_THREADS", 3)
+    circuit, values = rotated(), np.linspace(0, 3, count)
+    ours = run("sampler", SMALL, [circuit, values.reshape(count, 1), SHOTS])
+    bound = [circuit.assign_parameters([each]) for each in values]
+    theirs = whole_device(SMALL).run(bound, shots=SHOTS, seed_simulator=SEED, memory=True).result()
+    (register,) = ours.data.values()
+    for number in range(count):
+        assert register[number].get_bitstrings() == theirs.get_memory(number)
+    assert way == "public" or configs[-1].max_parallel_experiments == min(-(-count // 8), 3)
 
 
 # -- caches ------------------------------------------------------------
