@@ -2,7 +2,8 @@
 
 In each round ours is a fresh local runtime, each of whose two workers has tossed one coin, on an
 ideal simulator: they are up, but have not seen the device. The official local mode is given the
-same device and circuit, and builds the noise of the whole device for each job.
+same device and circuit, and builds the noise of the whole device for each job. The same circuit as
+a program of the executor is the first such job of its worker.
 """
 
 from __future__ import annotations
@@ -18,10 +19,11 @@ from qiskit import QuantumCircuit, generate_preset_pass_manager
 from qiskit.circuit.library import real_amplitudes
 from qiskit_ibm_runtime import SamplerV2
 from qiskit_ibm_runtime import Session as OfficialSession
+from qiskit_ibm_runtime.quantum_program import QuantumProgram
 
 from benchmarks.loops import SHOTS, official_device
 from benchmarks.measure import Samples, arguments, as_json, compare, own_runtime, write
-from qsession_widget import QiskitRuntimeService, Sampler, Session
+from qsession_widget import Executor, QiskitRuntimeService, Sampler, Session
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -29,6 +31,8 @@ if TYPE_CHECKING:
 DEVICES = ("fake_sherbrooke", "fake_torino")
 OURS = "ours, through HTTP"
 AFTER_A_SECOND = "ours, a second after opening"
+EXECUTOR = "ours, executor, at once"
+EXECUTOR_AFTER_TWO_SECONDS = "ours, executor, two seconds after opening"
 OFFICIAL = "official local mode"
 SIMULATORS = ("aer_simulator", "ibmq_qasm_simulator")
 
@@ -58,6 +62,8 @@ def measure(device: str, rounds: int) -> list[Samples]:
     contestants: dict[str, Callable[[], float]] = {
         OURS: partial(ours, device, pub, 0.0),
         AFTER_A_SECOND: partial(ours, device, pub, 1.0),
+        EXECUTOR: partial(ours, device, pub, 0.0, executor=True),
+        EXECUTOR_AFTER_TWO_SECONDS: partial(ours, device, pub, 2.0, executor=True),
         OFFICIAL: partial(official, backend, pub),
     }
     samples = {name: Samples(name) for name in contestants}
@@ -67,8 +73,11 @@ def measure(device: str, rounds: int) -> list[Samples]:
     return list(samples.values())
 
 
-def ours(device: str, pub: Any, pause_seconds: float) -> float:
+def ours(device: str, pub: Any, pause_seconds: float, *, executor: bool = False) -> float:
     """Return the seconds on a fresh runtime, without the pause between opening and running."""
+    circuit, values, shots = pub
+    program = QuantumProgram(shots)
+    program.append_circuit_item(circuit, circuit_arguments=values)
     with own_runtime():
         service = QiskitRuntimeService(channel="local")
         service.backend(device)
@@ -81,7 +90,10 @@ def ours(device: str, pub: Any, pause_seconds: float) -> float:
         started = time.perf_counter()
         with Session(service, device) as session:
             time.sleep(pause_seconds)
-            Sampler(mode=session).run([pub]).result()
+            if executor:
+                Executor(mode=session).run(program).result()
+            else:
+                Sampler(mode=session).run([pub]).result()
             return time.perf_counter() - started - pause_seconds
 
 

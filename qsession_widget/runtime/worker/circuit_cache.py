@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Hashable, Iterator
 
     from qiskit import QuantumCircuit
-    from qiskit.circuit import CircuitInstruction
+    from qiskit.circuit import CircuitInstruction, Clbit, Qubit
 
 log = logging.getLogger(__name__)
 
@@ -119,44 +119,52 @@ def structural_key(circuit: QuantumCircuit) -> Hashable | None:
     if circuit.num_vars or circuit.num_stretches:
         return None
     places = {parameter: index for index, parameter in enumerate(circuit.parameters)}
+    bits = {
+        bit: index for some in (circuit.qubits, circuit.clbits) for index, bit in enumerate(some)
+    }
     found: list[Hashable] = [
         circuit.num_qubits,
         circuit.num_clbits,
-        tuple(
-            (register.name, tuple(circuit.find_bit(bit).index for bit in register))
-            for register in circuit.cregs
-        ),
+        tuple((register.name, tuple(bits[bit] for bit in register)) for register in circuit.cregs),
     ]
     phase = _value(circuit.global_phase, places)
     if phase is None:
         return None
     found.append(phase)
     for instruction in circuit.data:
-        described = _described(circuit, instruction, places)
+        described = _described(instruction, places, bits)
         if described is None:
             return None
         found.append(described)
     return tuple(found)
 
 
+_NO_GATES = frozenset({Measure, Reset, Barrier, Delay})
+
+
 def _described(
-    circuit: QuantumCircuit, instruction: CircuitInstruction, places: dict[Parameter, int]
+    instruction: CircuitInstruction,
+    places: dict[Parameter, int],
+    bits: dict[Qubit | Clbit, int],
 ) -> Hashable | None:
-    known = {Measure, Reset, Barrier, Delay}
-    # An operation such as AnnotatedOperation or Clifford has neither base class nor parameters.
-    kind = getattr(instruction.operation, "base_class", None)
-    if not (instruction.is_standard_gate() or kind in known):
-        return None
-    values = [_value(value, places) for value in instruction.params]
+    unit = None
+    # Qiskit makes an object of the operation when it is first read, which takes long for a gate.
+    if not instruction.is_standard_gate():
+        operation = instruction.operation
+        # One such as AnnotatedOperation or Clifford has neither base class nor parameters.
+        if getattr(operation, "base_class", None) not in _NO_GATES:
+            return None
+        unit = operation.unit if isinstance(operation, Delay) else None
+    values = tuple([_value(value, places) for value in instruction.params])
     if None in values:
         return None
     return (
         instruction.name,
         instruction.label,
-        getattr(instruction.operation, "unit", None) if instruction.name == "delay" else None,
-        tuple(values),
-        tuple(circuit.find_bit(qubit).index for qubit in instruction.qubits),
-        tuple(circuit.find_bit(bit).index for bit in instruction.clbits),
+        unit,
+        values,
+        tuple([bits[qubit] for qubit in instruction.qubits]),
+        tuple([bits[bit] for bit in instruction.clbits]),
     )
 
 

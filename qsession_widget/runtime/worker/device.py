@@ -29,6 +29,7 @@ from qsession_widget.runtime.worker.inputs import shots as shot_rules
 from qsession_widget.runtime.worker.limits import NO_LIMITS
 from qsession_widget.runtime.worker.lru_cache import LruCache
 from qsession_widget.runtime.worker.noise import device_noise
+from qsession_widget.runtime.worker.noise.aer_form import NoiseInAerForm, Shape
 from qsession_widget.runtime.worker.noise.device_noise import DeviceSimulator
 from qsession_widget.runtime.worker.outcome import RejectedError
 from qsession_widget.runtime.worker.results import expectation
@@ -37,11 +38,13 @@ from qsession_widget.wire.delays import delays_of_known_length, transpiled_aroun
 from qsession_widget.wire.target import CONTROL_FLOW, build_target
 
 if TYPE_CHECKING:
-    from collections.abc import Hashable, Sequence
+    from collections.abc import Hashable, Iterable, Sequence
 
     from qiskit_aer.noise import NoiseModel
 
+    from qsession_widget.runtime.worker.circuits.lone_qubits import LoneQubits
     from qsession_widget.runtime.worker.limits import Limits
+    from qsession_widget.runtime.worker.noise.aer_form import Form, Place, Use
     from qsession_widget.runtime.worker.noise.given_noise import GivenNoise
     from qsession_widget.runtime.worker.results.expectation import Measurement
 
@@ -110,6 +113,24 @@ class Piece(NamedTuple):
     columns: list[int]
 
 
+class Divided(NamedTuple):
+    """A circuit of a quantum program, ready to run.
+
+    Attributes:
+        pieces: what Aer runs.
+        lone: the qubits that need no simulator; None if there are none.
+    """
+
+    pieces: list[Piece]
+    lone: LoneQubits | None
+
+    @property
+    def weight(self) -> int:
+        """Its memory in bytes, about."""
+        lone = 0 if self.lone is None else self.lone.weight
+        return lone + sum(each.executable.weight for each in self.pieces)
+
+
 class Caches:
     """Everything that a worker process keeps between jobs, so that a session iterates fast.
 
@@ -120,6 +141,7 @@ class Caches:
         targets: by name of the device.
         pass_managers: by device and optimization level.
         simulators: by device, active qubits and given noise; with their estimated bytes.
+        lone_noise: of an instruction on single qubits, by device and name.
         runnables: circuits in a device's instruction set, by device, level and content.
         executables: circuits ready for a sampler, by runnable and given noise.
         programs: circuits of quantum programs, by device, content and whether they are whole.
@@ -139,9 +161,8 @@ class Caches:
             256, weigh=lambda made: weight(made.circuit) if made.transpiled else 0
         )
         self.executables: LruCache[Executable] = LruCache(128, weigh=lambda made: made.weight)
-        self.programs: LruCache[list[Piece]] = LruCache(
-            128, weigh=lambda made: sum(each.executable.weight for each in made)
-        )
+        self.lone_noise: LruCache[NoiseInAerForm] = LruCache(64)
+        self.programs: LruCache[Divided] = LruCache(128, weigh=lambda made: made.weight)
         self.estimations: LruCache[Estimation] = LruCache(
             128, weigh=lambda made: made.executable.weight
         )
@@ -183,6 +204,7 @@ class Caches:
             self.targets,
             self.pass_managers,
             self.simulators,
+            self.lone_noise,
             self.runnables,
             self.executables,
             self.programs,
@@ -370,6 +392,26 @@ class SimulatedDevice:
         """
         active = observed.union(*map(_active_qubits, circuits))
         return caches.simulator(self.name, active, self._given)
+
+    def errors_alone(self, uses: Iterable[Use]) -> dict[Place, Form]:
+        """Return the errors of instructions on single qubits, as superoperators, by place."""
+        qubits: dict[str, list[Use]] = {}
+        for each in uses:
+            qubits.setdefault(each[0], []).append(each)
+        found: dict[Place, Form] = {}
+        for name, some in qubits.items():
+            found |= self.noise_alone(name).of(some, Shape.SUPEROP)
+        return found
+
+    def noise_alone(self, name: str) -> NoiseInAerForm:
+        """Return the noise of an instruction on single qubits, for all qubits."""
+
+        def make() -> NoiseInAerForm:
+            if caches.recording(self.name).simulator:
+                return NoiseInAerForm(None)
+            return device_noise.noise_alone(self._target, name)
+
+        return caches.lone_noise.get((self.name, name), make)
 
     def check(self, circuit: QuantumCircuit) -> None:
         """Check that the device can run a circuit as it is.

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import math
 import time
+from datetime import UTC, datetime
 from itertools import islice
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -21,15 +22,18 @@ from ibm_quantum_schemas.executor import (
     version_1_1,
     version_2_0,
 )
-from qiskit.primitives import BitArray
+from qiskit import QuantumCircuit
 from qiskit_ibm_runtime.fake_provider.executor.broadcast_sample import broadcast_sample
+from qiskit_ibm_runtime.options_models import ExecutorOptions
 from qiskit_ibm_runtime.options_models.simulator import SimulatorOptions
+from qiskit_ibm_runtime.quantum_program import QuantumProgram
 from qiskit_ibm_runtime.quantum_program.params_converters import QUANTUM_PROGRAM_PARAMS_CONVERTERS
+from samplomatic import Twirl, build
 
 from qsession_widget.runtime.worker import progress
 from qsession_widget.runtime.worker.aer import Executable, Run, execute
-from qsession_widget.runtime.worker.circuits import components, measure_variants
-from qsession_widget.runtime.worker.device import Piece, SimulatedDevice, caches
+from qsession_widget.runtime.worker.circuits import components, lone_qubits, measure_variants
+from qsession_widget.runtime.worker.device import Divided, Piece, SimulatedDevice, caches
 from qsession_widget.runtime.worker.inputs import seeds
 from qsession_widget.runtime.worker.inputs.batches import batches
 from qsession_widget.runtime.worker.limits import NO_LIMITS
@@ -40,13 +44,10 @@ from qsession_widget.wire.fields import CLASSIFIED, EXTRA
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
-    from datetime import datetime
 
-    from qiskit import QuantumCircuit
-    from qiskit_ibm_runtime.options_models import ExecutorOptions
-    from qiskit_ibm_runtime.quantum_program import QuantumProgram
     from samplomatic.quantum_program import CircuitItem, SamplexItem
 
+    from qsession_widget.runtime.worker.circuits.lone_qubits import LoneQubits
     from qsession_widget.runtime.worker.limits import Limits
 
 RESULTS = {
@@ -82,28 +83,29 @@ def run(params: str, device_name: str, limits: Limits = NO_LIMITS) -> Outcome:
     experimental = options.experimental or {}
     seed = seeds.checked("experimental.seed_simulator", experimental.get("seed_simulator"))
     # With a seed the shots are those of the whole circuit.
-    pieces = [
-        _pieces(circuit, device, text, whole=seed is not None)
+    ready = [
+        _ready(circuit, device, text, whole=seed is not None)
         for circuit, text in _circuits(inputs, program)
     ]
     supply, generator = seeds.Seeds(seed), np.random.default_rng(seed)
-    progress.expect(sum(map(len, pieces)))
+    progress.expect(sum(len(each.pieces) + (each.lone is not None) for each in ready))
     began = time.perf_counter()
     data: list[dict[str, Any]] = []
     chunks: list[_Chunk] = []
 
-    def read(given: tuple[CircuitItem | SamplexItem, Sequence[Piece]]) -> _Drawn:
+    def read(given: tuple[CircuitItem | SamplexItem, Divided]) -> _Drawn:
         item, own = given
         values, arrays = _drawn(item, generator)
         rows = _rounded(values).reshape(math.prod(item.shape), item.circuit.num_parameters)
         parts = [
             (each.executable, [Run(0, row) for row in rows[:, each.columns].tolist()])
-            for each in own
+            for each in own.pieces
         ]
-        return _Drawn(item, arrays, parts, supply.take(len(rows)))
+        return _Drawn(item, arrays, parts, own.lone, rows, supply.take(len(rows)))
 
-    together = zip(program.items, pieces, strict=True)
+    together = zip(program.items, ready, strict=True)
     for batch in batches(together, read, alike=lambda _one, _other: True):
+        start, lone = _sampled(batch, program.shots, generator)
         found = execute(
             [part for each in batch for part in each.parts],
             shots=program.shots,
@@ -112,12 +114,31 @@ def run(params: str, device_name: str, limits: Limits = NO_LIMITS) -> Outcome:
             memory=seed is not None,
         )
         first, results = len(data), iter(found)
-        data += [
-            _bits(each, list(islice(results, len(each.parts))), program.shots) for each in batch
-        ]
-        chunks.append(_Chunk(range(first, len(data)), *batch[0].parts[0][0].ran))
+        for each, bits in zip(batch, lone, strict=True):
+            data.append(_bits(each, list(islice(results, len(each.parts))), bits, program.shots))
+        spans = [executable.ran for each in batch for executable, _ in each.parts]
+        stop = max((each for _, each in spans), default=datetime.now(UTC))
+        chunks.append(_Chunk(range(first, len(data)), start or spans[0][0], stop))
     busy_seconds = time.perf_counter() - began
     return Outcome(_answer(inputs, program, data, chunks), busy_seconds)
+
+
+def warm(device_name: str) -> None:
+    """Make the process ready for programs on a device, by one of one shot.
+
+    The noise of the qubits that a template of a random circuit turns alone is then written out.
+    """
+    circuit = QuantumCircuit(1, 1)
+    with circuit.box([Twirl()]):
+        circuit.measure(0, 0)
+    template, samplex = build(circuit)
+    program = QuantumProgram(1)
+    program.append_samplex_item(template, samplex=samplex, shape=(1,))
+    convert = QUANTUM_PROGRAM_PARAMS_CONVERTERS[_COMPRESSED]
+    run(convert.encoder(program, ExecutorOptions()).model_dump_json(), device_name)
+    device = SimulatedDevice(device_name, optimization_level=0)
+    for name in template.count_ops():
+        device.noise_alone(name).write()
 
 
 class _Drawn(NamedTuple):
@@ -127,12 +148,16 @@ class _Drawn(NamedTuple):
         item: as it was asked for.
         arrays: what was drawn besides the values of parameters, by name.
         parts: each piece of the circuit with its runs, one for each element of the item.
+        lone: the qubits that need no simulator.
+        rows: the values of the circuit's parameters in each run.
         seed: of the first run; None for no seed.
     """
 
     item: CircuitItem | SamplexItem
     arrays: dict[str, Any]
     parts: list[tuple[Executable, list[Run]]]
+    lone: LoneQubits | None
+    rows: np.ndarray[Any, Any]
     seed: int | None
 
 
@@ -144,20 +169,54 @@ class _Chunk(NamedTuple):
     stop: datetime
 
 
-def _bits(drawn: _Drawn, results: Sequence[list[dict[str, Any]]], shots: int) -> dict[str, Any]:
+def _sampled(
+    batch: Sequence[_Drawn], shots: int, generator: np.random.Generator
+) -> tuple[datetime | None, list[np.ndarray[Any, Any] | None]]:
+    """Return what each shot reads of the qubits that need no simulator, for each item.
+
+    Returns:
+        When that began, None if there are no such qubits; and the bits of each item, None likewise.
+    """
+    count = sum(each.lone is not None for each in batch)
+    if not count:
+        return None, [None] * len(batch)
+    with progress.on_device(count):
+        start = datetime.now(UTC)
+        found = [
+            None if each.lone is None else each.lone.sample(each.rows, shots, generator)
+            for each in batch
+        ]
+    return start, found
+
+
+def _bits(
+    drawn: _Drawn,
+    results: Sequence[list[dict[str, Any]]],
+    lone: np.ndarray[Any, Any] | None,
+    shots: int,
+) -> dict[str, Any]:
     """Return the arrays of an item's result: what was drawn, and the bits of each register.
 
     Args:
         drawn: the item.
         results: Aer's data of the runs of each of its parts. Each part has bits of its own.
+        lone: the bits of qubits that need no simulator.
         shots: of each run.
     """
-    item = drawn.item
-    read = [bit_arrays.registers(item.circuit, each, item.shape, shots) for each in results]
+    item, circuit = drawn.item, drawn.item.circuit
+    whole = np.zeros((*item.shape, shots, circuit.num_clbits), dtype=bool)
+    if lone is not None and drawn.lone is not None:
+        whole[..., drawn.lone.bits] = lone.reshape(*item.shape, *lone.shape[1:])
+    read = [bit_arrays.registers(circuit, each, item.shape, shots) for each in results]
     found = dict(drawn.arrays)
-    for register in item.circuit.cregs:
-        packed = np.bitwise_or.reduce([each[register.name].array for each in read])
-        found[register.name] = BitArray(packed, register.size).to_bool_array(order="little")
+    for register in circuit.cregs:
+        where = bit_arrays.places(circuit, register)
+        # A slice copies nothing.
+        chosen = slice(where.start, where.stop) if isinstance(where, range) else where
+        bits = whole[..., chosen]
+        for each in read:
+            bits |= each[register.name].to_bool_array(order="little")
+        found[register.name] = bits
     return found
 
 
@@ -172,24 +231,28 @@ def _circuits(
         yield item.circuit, text
 
 
-def _pieces(
-    circuit: QuantumCircuit, device: SimulatedDevice, text: str, *, whole: bool
-) -> list[Piece]:
-    """Return a circuit ready for Aer, from the caches if an equal one ran before.
+def _ready(circuit: QuantumCircuit, device: SimulatedDevice, text: str, *, whole: bool) -> Divided:
+    """Return a circuit ready to run, from the caches if an equal one ran before.
 
     Raises:
         RejectedError: for a circuit that the device cannot run as it is.
     """
 
-    def make() -> list[Piece]:
+    def make() -> Divided:
         device.check(circuit)
         plain = measure_variants.plain(circuit)
-        parts = None if whole else components.divided(plain)
-        if parts is None:
-            parts = [components.Part(plain, list(range(plain.num_parameters)))]
-        return [
-            Piece(Executable([part], device.simulator(part)), columns) for part, columns in parts
+        division = None if whole else components.divided(plain)
+        if division is None:
+            in_order = list(range(plain.num_parameters))
+            return Divided([Piece(Executable([plain], device.simulator(plain)), in_order)], None)
+        pieces = [
+            Piece(Executable([part], device.simulator(part)), columns)
+            for part, columns in division.parts
         ]
+        if not division.lone:
+            return Divided(pieces, None)
+        errors = device.errors_alone(lone_qubits.uses(division.lone))
+        return Divided(pieces, lone_qubits.LoneQubits(plain, division.lone, errors))
 
     # Templates of samplexes are rebuilt for each job, with another name and other parameters.
     content = caches.circuits.key_of(circuit, text)

@@ -34,7 +34,7 @@ MAX_REASON_CHARACTERS = 2_000
 """Longest reason of a failure; Qiskit's messages may print whole arrays."""
 
 _IDLE_SECONDS = 0.5
-"""How long a worker that is ready for a session waits before it imports what executor jobs need."""
+"""How long a worker that is ready for a session waits before it gets ready for executor jobs."""
 
 _LAST = 20_000
 """How many characters of a traceback go into the log: the last ones, with the message."""
@@ -94,6 +94,8 @@ def main(pipe: Connection, lifeline: Connection) -> None:
                 _send(pipe, {"kind": "warmed"})
                 if inbox.is_idle(_IDLE_SECONDS):
                     house.count_as_base(_import_executor)
+                    if inbox.is_idle(0):
+                        _warm_executor(task["warm"])
             elif "job_id" in task:
                 house.begin()
                 answer = _run(pipe, inbox, task)
@@ -233,6 +235,17 @@ def _import_executor() -> None:
     except Exception:
         # The first job will fail in the same way, and report it.
         log.exception("a worker cannot import what executor jobs need")
+
+
+def _warm_executor(device: str) -> None:
+    """Make the process ready for the jobs of client-side primitives, up to the device's noise."""
+    from qsession_widget.runtime.worker import official_package, programs  # noqa: PLC0415 - as above
+
+    try:
+        official_package.load(programs.EXECUTOR_MODULE).warm(device)
+    except Exception:
+        # As above.
+        log.exception("a worker cannot get ready for executor jobs on %s", device)
 
 
 def _run(pipe: Connection, inbox: _Inbox, task: dict[str, Any]) -> dict[str, Any]:

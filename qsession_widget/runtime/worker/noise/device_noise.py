@@ -93,6 +93,26 @@ def simulator(
     return made
 
 
+def noise_alone(target: Target, name: str) -> NoiseInAerForm:
+    """Return the noise of an instruction on single qubits, for all qubits of a device.
+
+    Args:
+        target: of the device.
+        name: of the instruction.
+    """
+    alone = Target(num_qubits=target.num_qubits, dt=target.dt)
+    alone.qubit_properties = target.qubit_properties
+    if name in target.operation_names:
+        placement = target[name] or {}
+        known = {
+            where: what if name != MEASURE or _is_known(what) else None
+            for where, what in placement.items()
+            if where is not None and len(where) == 1
+        }
+        alone.add_instruction(target.operation_from_name(name), known, name=name)
+    return NoiseInAerForm(NoiseModel.from_backend(TargetBackend(alone)))
+
+
 def with_model(given: NoiseModel, active: frozenset[int]) -> DeviceSimulator:
     """Build a simulator of no device with a given noise model."""
     return DeviceSimulator(noise_model=given, method=_method(active))

@@ -42,9 +42,9 @@ def registers(
     found = {}
     for register in circuit.cregs:
         size = -(-register.size // 8)
-        places = _places(circuit, register)
+        where = places(circuit, register)
         packed = {
-            text: _read(outcome, places).to_bytes(size, "big") for text, outcome in outcomes.items()
+            text: _read(outcome, where).to_bytes(size, "big") for text, outcome in outcomes.items()
         }
         parts = []
         for texts, order in runs:
@@ -83,16 +83,16 @@ def check_names(circuit: QuantumCircuit) -> None:
             )
 
 
-def _places(circuit: QuantumCircuit, register: ClassicalRegister) -> range | list[int]:
+def places(circuit: QuantumCircuit, register: ClassicalRegister) -> range | list[int]:
     """Return the places of a register's bits among all of the circuit's."""
-    places = [circuit.find_bit(bit).index for bit in register]
-    if not places:
+    found = [circuit.find_bit(bit).index for bit in register]
+    if not found:
         return range(0)
-    together = range(places[0], places[0] + len(places))
-    return together if places == list(together) else places
+    together = range(found[0], found[0] + len(found))
+    return together if found == list(together) else found
 
 
-def _read(outcome: int, places: range | list[int]) -> int:
-    if isinstance(places, range):
-        return (outcome >> places.start) & ((1 << len(places)) - 1)
-    return sum(((outcome >> place) & 1) << index for index, place in enumerate(places))
+def _read(outcome: int, where: range | list[int]) -> int:
+    if isinstance(where, range):
+        return (outcome >> where.start) & ((1 << len(where)) - 1)
+    return sum(((outcome >> place) & 1) << index for index, place in enumerate(where))

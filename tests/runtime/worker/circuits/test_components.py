@@ -41,22 +41,38 @@ def bits(circuit: QuantumCircuit, angles: Any, shots: int, device: str, **option
     return ExecutorResultDecoder.decode(text)[0]["c"]
 
 
+def places(circuit: QuantumCircuit, instructions: Any) -> set[int]:
+    return {circuit.find_bit(qubit).index for each in instructions for qubit in each.qubits}
+
+
 def test_each_qubit_is_in_one_part_with_those_that_gates_connect() -> None:
-    circuit = turned([(0, 7), (7, 3), (4, 5)])
-    parts = divided(circuit)
-    assert parts is not None
-    used = [
-        {circuit.find_bit(qubit).index for each in part.circuit.data for qubit in each.qubits}
-        for part in parts
-    ]
-    assert sorted(qubit for some in used for qubit in some) == list(range(WIDTH))
+    circuit = turned([(0, 7), (7, 3), (4, 5), (8, 9), (1, 2)])
+    for qubit in (6, 10):
+        # These need a simulator as well.
+        circuit.reset(qubit)
+        circuit.measure(qubit, qubit)
+    division = divided(circuit)
+    assert division is not None
+    used = [places(part.circuit, part.circuit.data) for part in division.parts]
+    assert sorted(qubit for some in used for qubit in some) == [*range(11)]
     assert all(len(some) <= MOST_TOGETHER for some in used)
-    for group in ({0, 3, 7}, {4, 5}):
+    for group in ({0, 3, 7}, {4, 5}, {8, 9}, {1, 2}):
         assert sum(group <= some for some in used) == 1
-    assert sum(len(part.circuit.data) for part in parts) == len(circuit.data) - 1
-    for part, some in zip(parts, used, strict=True):
+    assert [*division.lone] == [11]
+    assert [each.name for each in division.lone[11]] == ["sx", "rz", "sx", "measure"]
+    counts = [len(part.circuit.data) for part in division.parts]
+    assert sum(counts) + 4 == len(circuit.data) - 1, "all but the barrier"
+    for part, some in zip(division.parts, used, strict=True):
         # A vector's parameters are in the order of their numbers, which are the qubits'.
         assert part.columns == sorted(some)
+
+
+def test_few_qubits_that_need_a_simulator_stay_together() -> None:
+    division = divided(turned([(0, 7), (4, 5), (8, 9)]))
+    assert division is not None
+    (part,) = division.parts
+    assert places(part.circuit, part.circuit.data) == {0, 7, 4, 5, 8, 9}
+    assert sorted(division.lone) == [1, 2, 3, 6, 10, 11]
 
 
 def test_values_and_bits_keep_their_places() -> None:
@@ -130,6 +146,7 @@ def test_other_circuits_stay_whole(circuit: QuantumCircuit) -> None:
 
 
 def test_small_circuits_stay_whole() -> None:
-    circuit = QuantumCircuit(3, 3)
-    circuit.measure(range(3), range(3))
+    circuit = QuantumCircuit(4, 4)
+    circuit.cx([0, 2], [1, 3])
+    circuit.measure(range(4), range(4))
     assert divided(circuit) is None
