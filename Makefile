@@ -122,7 +122,7 @@ $(VENV)/.builder: | $(PYTHON)
 
 # pip copies the extension, and JupyterLab would load that copy until the next installation. With a
 # link in its place it loads the last build, and a build needs no installation.
-$(VENV)/.installed: pyproject.toml install.json | $(VENV)/.built
+$(VENV)/.installed: pyproject.toml install.json server-extension.json | $(VENV)/.built
 	@echo "Installing qsession-widget with Qiskit, Aer and JupyterLab, about a minute ..."
 	@rm -rf $(EXTENSION)
 	@SKIP_JUPYTER_BUILDER=1 $(PYTHON) $(PIP_INSTALL) --editable ".[lab]"

@@ -165,7 +165,7 @@ def stop(*, folder: Path | None = None, timeout_seconds: float = START_DEADLINE_
 
 def _stop_unanswering(folder: Path, timeout_seconds: float) -> bool:
     """End a runtime that runs but does not answer this release, if there is one."""
-    found = _running(folder)
+    found = running(folder)
     if found is None:
         return False
     os.kill(found.pid, signal.SIGTERM)
@@ -178,7 +178,7 @@ def _stop_unanswering(folder: Path, timeout_seconds: float) -> bool:
         ) from error
 
 
-def _running(folder: Path) -> Discovery | None:
+def running(folder: Path) -> Discovery | None:
     """Return the discovery file of a folder's runtime if its process still runs.
 
     It need not answer: it may hang, or be of a release that cannot prove its identity.
@@ -331,7 +331,7 @@ def _start(folder: Path) -> Discovery:
             return found
         if exit_status == ALREADY_RUNNING_STATUS:
             # Another process's runtime is starting or stopping: wait for it, or start one after it.
-            other = _running(folder)
+            other = running(folder)
             if other is not None and other.version != version("qsession-widget"):
                 raise RuntimeStartError(_in_the_way(folder, other))
             time.sleep(_PAUSE_BETWEEN_STARTS_SECONDS)
@@ -341,7 +341,7 @@ def _start(folder: Path) -> Discovery:
                 f"the local runtime ended with status {exit_status}; {_end_of(log)}"
             )
         time.sleep(_POLL_SECONDS)
-    other = _running(folder)
+    other = running(folder)
     if other is not None and other.pid != child.pid:
         raise RuntimeStartError(_in_the_way(folder, other))
     raise RuntimeStartError(

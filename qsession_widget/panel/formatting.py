@@ -12,10 +12,10 @@ from qsession_widget.wire.states import JobState
 if TYPE_CHECKING:
     from datetime import datetime
 
+    from qsession_widget.monitoring.deadlines import Countdown
     from qsession_widget.monitoring.job_list import JobList
     from qsession_widget.monitoring.job_row import JobRow
     from qsession_widget.monitoring.snapshot import CacheFigures, Snapshot
-    from qsession_widget.panel.countdowns import Countdown
 
 UNKNOWN = "\N{EN DASH}"
 _TENTH = 0.1

@@ -34,8 +34,8 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from qsession_widget.client.session import Session
+    from qsession_widget.monitoring.deadlines import Countdown
     from qsession_widget.monitoring.snapshot import Notice, Snapshot
-    from qsession_widget.panel.countdowns import Countdown
 
 MOST_JOBS = 10
 _LAST_LOOK_SECONDS = 3.0

@@ -109,6 +109,7 @@ class Transport:
         verify: whether to check the server's certificate; a path is that of trusted authorities.
         proxies: addresses of proxies by scheme, as requests takes them.
         proven: whether the server has to prove that it knows the token before the token is sent.
+        read_seconds: how long it may take until a response, or its next part, comes.
     """
 
     def __init__(
@@ -120,7 +121,9 @@ class Transport:
         verify: Verify = True,
         proxies: Mapping[str, str] | None = None,
         proven: bool = False,
+        read_seconds: float = _READ_TIMEOUT_SECONDS,
     ) -> None:
+        self._read_seconds = read_seconds
         self._endpoint = endpoint
         self._recover = recover
         self._honours_keys = honours_keys
@@ -220,7 +223,7 @@ class Transport:
                 **(headers or {}),
                 **({"Content-Type": "application/json"} if body is not None else {}),
             },
-            read_timeout=_READ_TIMEOUT_SECONDS + held_seconds,
+            read_timeout=self._read_seconds + held_seconds,
             repeatable=repeatable
             or method in _REPEATABLE_METHODS
             or (self._honours_keys and key is not None),
@@ -322,7 +325,7 @@ class Transport:
     def _found_again(self, call: _Call, error: BrokenError) -> Endpoint:
         """Find the server's present endpoint; a runtime that was stopped stays stopped."""
         recover = self._recover or (lambda: self._endpoint)
-        if call.read_timeout > _READ_TIMEOUT_SECONDS and not error.never_sent:
+        if call.read_timeout > self._read_seconds and not error.never_sent:
             recover = unattended()(recover)
         return recover()
 

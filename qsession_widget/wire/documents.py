@@ -127,6 +127,7 @@ class SessionExtrasDocument(Document):
     Attributes:
         name: by which its owner recognises it.
         place: the notebook or the script that opened it.
+        kernel: whether the programs that use it run: "unknown" if none has given its process.
         gives_way: whether it gives up its backend early once its program has ended.
         estimated_by: what `estimated_running_time_seconds` of the job is known by.
         held_by: the session for which its queued jobs wait; null if they wait for none.
@@ -143,6 +144,7 @@ class SessionExtrasDocument(Document):
     cache: Maybe[CacheDocument] = UNSET
     name: Maybe[str | None] = UNSET
     place: Maybe[str | None] = UNSET
+    kernel: Maybe[Annotated[str, _one_of(["alive", "gone", "unknown"])]] = UNSET
     gives_way: Maybe[bool] = UNSET
     held_by: Maybe[HolderDocument | None] = UNSET
 

@@ -10,6 +10,9 @@ API_PREFIX = "/api/v1"
 OFFICIAL_PREFIX = "/experimental/api/v1"
 """Path of the same API for the official client, which leaves only such addresses unchanged."""
 
+ADMINISTRATOR = "owner"
+"""Name of the user of the discovery file's token, and of the scope for administration."""
+
 INSTANCE_NAME = "local"
 """Name of the only instance of a local runtime; accounts at IBM have several."""
 

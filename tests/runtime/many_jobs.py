@@ -8,12 +8,12 @@ from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
-from qsession_widget.runtime.auth.user_registry import ADMINISTRATOR
 from qsession_widget.runtime.model import lifecycle
 from qsession_widget.runtime.model.job import Job
 from qsession_widget.runtime.model.lifecycle import Session
 from qsession_widget.runtime.store.store import Store
 from qsession_widget.runtime.store.writes import AddJob, AddSession
+from qsession_widget.wire.fields import ADMINISTRATOR
 from qsession_widget.wire.states import JobState, Mode
 
 if TYPE_CHECKING:

@@ -9,6 +9,7 @@ from zipfile import ZipFile
 
 ROOT = Path(__file__).parents[2]
 LABEXTENSION = "share/jupyter/labextensions/qsession-widget"
+SERVER_CONFIG = "etc/jupyter/jupyter_server_config.d/qsession-widget.json"
 
 
 def test_contents(wheel: Path) -> None:
@@ -22,10 +23,13 @@ def test_contents(wheel: Path) -> None:
         prefix = f"{data}/data/{LABEXTENSION}"
         extension = json.loads(archive.read(f"{prefix}/package.json"))
         install = json.loads(archive.read(f"{prefix}/install.json"))
+        server = json.loads(archive.read(f"{data}/data/{SERVER_CONFIG}"))
     assert extension["jupyterlab"]["_build"]["load"] in {
         name.removeprefix(f"{prefix}/") for name in names
     }
     assert install["packageName"] == "qsession-widget"
+    (enabled,) = server["ServerApp"]["jpserver_extensions"]
+    assert f"{enabled.replace('.', '/')}/handlers.py" in names
     needed = {
         "qsession_widget/py.typed",
         "qsession_widget/examples/quickstart.ipynb",

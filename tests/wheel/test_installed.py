@@ -37,6 +37,13 @@ def test_jupyterlab_finds_the_extension(installed: Path, no_node: dict[str, str]
     )
     plain = re.sub(r"\x1b\[\d+m", "", listed.stdout + listed.stderr)
     assert re.search(r"qsession-widget v\S+ enabled OK", plain), plain
+    command = [str(installed / "jupyter"), "server", "extension", "list"]
+    listed = subprocess.run(  # noqa: S603  ours
+        command, env=no_node, capture_output=True, text=True, check=True
+    )
+    plain = re.sub(r"\x1b\[\d+m", "", listed.stdout + listed.stderr)
+    assert re.search(r"qsession_widget.server_extension enabled", plain), plain
+    assert re.search(r"qsession_widget.server_extension \S* ?OK", plain), plain
 
 
 def test_the_panel_is_live(

@@ -9,13 +9,12 @@ from __future__ import annotations
 import hashlib
 from typing import TYPE_CHECKING
 
+from qsession_widget.wire.fields import ADMINISTRATOR
+
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from qsession_widget.runtime.model.user import User
-
-ADMINISTRATOR = "owner"
-"""Name of the user of the discovery file's token, and of the scope for administration."""
 
 
 def hash_of(token: str) -> str:

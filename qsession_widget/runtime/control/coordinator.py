@@ -279,6 +279,10 @@ class Coordinator:
         """Whether a session gives up its backend early once its programs have ended."""
         return self._state.settings.yield_abandoned and bool(session.processes)
 
+    def is_abandoned(self, session: Session) -> bool:
+        """Whether all programs that use a session are known to have ended."""
+        return self._abandonment.is_abandoned(session)
+
     def sessions(self, owner: str | None = None) -> list[Session]:
         """Return the sessions that are not closed: an owner's, or all."""
         return self._state.sessions(owner)

@@ -12,11 +12,11 @@ from starlette.authentication import (
     BaseUser,
 )
 
-from qsession_widget.runtime.auth.user_registry import ADMINISTRATOR
 from qsession_widget.runtime.http.middleware import access_log, connection_guard
 from qsession_widget.runtime.http.requester import Requester
 from qsession_widget.runtime.http.routes.ibm_cloud import TOKEN_PATH
 from qsession_widget.wire import proof
+from qsession_widget.wire.fields import ADMINISTRATOR
 
 if TYPE_CHECKING:
     from starlette.requests import HTTPConnection

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 from starlette.authentication import BaseUser, has_required_scope
 
-from qsession_widget.runtime.auth.user_registry import ADMINISTRATOR
 from qsession_widget.runtime.http import errors, parsing
+from qsession_widget.wire.fields import ADMINISTRATOR
 
 if TYPE_CHECKING:
     from starlette.requests import Request

@@ -73,6 +73,7 @@ class Serializer:
             now=self.clock.now(),
             rate=self.clock.rate,
             policy=self.coordinator.policy,
+            abandoned=self.coordinator.is_abandoned(session),
             gives_way=self.coordinator.gives_way(session),
             holder=self.coordinator.holder(session.backend, session.id) if waits else None,
         )
@@ -99,6 +100,7 @@ def session_document(
     now: datetime,
     rate: float,
     policy: Policy,
+    abandoned: bool = False,
     gives_way: bool = False,
     holder: Holder | None = None,
 ) -> SessionDocument:
@@ -144,6 +146,7 @@ def session_document(
             ),
             name=session.name or None,
             place=session.place or None,
+            kernel=("gone" if abandoned else "alive") if session.processes else "unknown",
             gives_way=gives_way,
             held_by=holder_document(holder, session.owner),
         ),

@@ -6,8 +6,8 @@ import subprocess
 import sys
 from typing import TYPE_CHECKING, Any
 
-from qsession_widget.runtime.auth.user_registry import ADMINISTRATOR
 from qsession_widget.runtime.http.middleware.connection_pool import ConnectionPool
+from qsession_widget.wire.fields import ADMINISTRATOR
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -2,9 +2,10 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 
-from qsession_widget.runtime.auth.user_registry import ADMINISTRATOR, UserRegistry, hash_of
+from qsession_widget.runtime.auth.user_registry import UserRegistry, hash_of
 from qsession_widget.runtime.http.requester import Requester
 from qsession_widget.runtime.model.user import User
+from qsession_widget.wire.fields import ADMINISTRATOR
 
 NOON = datetime(2026, 11, 22, 12, tzinfo=UTC)
 

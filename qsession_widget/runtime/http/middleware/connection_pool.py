@@ -17,7 +17,7 @@ from typing import Protocol
 
 from starlette.authentication import AuthenticationError
 
-from qsession_widget.runtime.auth.user_registry import ADMINISTRATOR
+from qsession_widget.wire.fields import ADMINISTRATOR
 
 log = logging.getLogger(__name__)
 

@@ -61,7 +61,11 @@ class StatusRoutes:
                 "devices": self._devices(None if sees_all else owner),
                 "sessions": [
                     serializers.session_document(
-                        session, now=now, rate=self.clock.rate, policy=self.coordinator.policy
+                        session,
+                        now=now,
+                        rate=self.clock.rate,
+                        policy=self.coordinator.policy,
+                        abandoned=self.coordinator.is_abandoned(session),
                     )
                     for session in shown
                 ],
