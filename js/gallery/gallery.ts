@@ -26,7 +26,10 @@ const BEAT_MS = 1000;
 const SILENT = new Set(["stale", "asked", "connecting", "ended"]);
 const theme = new URLSearchParams(location.search).get("theme") ?? "light";
 
-if (theme !== "none" && theme !== "forced") {
+if (theme.startsWith("vscode")) {
+  document.documentElement.dataset.jpThemeLight = "true";
+  document.body.dataset.vscodeThemeKind = theme;
+} else if (theme !== "none" && theme !== "forced") {
   document.documentElement.dataset.jpThemeLight = String(theme === "light");
 }
 if (theme === "contrast") {
@@ -38,7 +41,7 @@ for (const [name, traits] of Object.entries(STATES)) {
   const element = document.createElement("div");
   element.id = name;
   element.dataset.state = name;
-  element.className = "jp-OutputArea-output";
+  element.className = "jp-OutputArea-output cell-output-ipywidget-background";
   document.body.append(title, element);
   const model = new Kernel(traits());
   model.busy = name === "busy";

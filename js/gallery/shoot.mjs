@@ -31,8 +31,11 @@ const browser = await chromium.launch({
   // A module script of a file:// page counts as cross-origin.
   args: ["--no-sandbox", "--disable-gpu", "--disable-quic", "--allow-file-access-from-files"],
 });
-const THEMES = process.argv[3]?.split(",") ?? ["light", "dark", "contrast", "forced", "none"];
-const WIDTHS = process.argv[4]?.split(",").map(Number) ?? [960, 320, 560, 1600];
+const THEMES = process.argv[3]?.split(",") ?? [
+  ...["light", "dark", "contrast", "forced", "none"],
+  ...["vscode-dark", "vscode-high-contrast"],
+];
+const WIDTHS = process.argv[4]?.split(",").map(Number) ?? [320, 480, 560, 760, 960, 1100, 1600];
 for (const theme of THEMES) {
   for (const width of WIDTHS) {
     const page = await browser.newPage({

@@ -6,12 +6,16 @@ export interface Pulse {
   n: number;
   /** Browser time in ms; null before the first update. */
   seen: number | null;
-  /** Browser time in ms from which silence is counted. */
+  /** Browser time in ms from which silence is counted, and until which it means nothing. */
   from: number;
+  until: number;
   /** Server time in ms at `from`, and how fast it runs. */
   server: number;
   rate: number;
-  every: number;
+  /** Kernel time in ms at `from`. */
+  kernel: number;
+  /** A beat came to this view; the first one is part of the model, and may be older. */
+  heard: boolean;
   /** The comm was reported dead and nothing has come since. */
   lost: boolean;
   /** The last beat was requested, in a host that forwards no others. */
@@ -22,24 +26,24 @@ const PATIENCE_MS = 4000;
 /** In hosts that push nothing, how long a requested update counts as live. */
 const ASKED_PATIENCE_MS = 30_000;
 
+function patience({ every }: Beat): number {
+  return Math.max(PATIENCE_MS, 3000 * every);
+}
+
 /**
  * The pulse of a model that existed before this view. Its beat may be from a notebook saved days
  * ago, so it counts as received when it was sent; the next beat corrects clocks that disagree.
+ * A host that pushes updates soon sends another one: until then nothing shows that it does.
  */
 export function firstPulse(beat: Beat | undefined, now: number): Pulse {
+  const until = now + PATIENCE_MS;
   if (!beat?.now) {
-    const nothing = {
-      n: 0,
-      seen: null,
-      from: now,
-      server: now,
-      rate: 1,
-      lost: false,
-      asked: false,
-    };
-    return { ...nothing, every: beat?.every ?? 1 };
+    const nothing = { n: 0, now, at: now, rate: 1, every: 1 };
+    return { ...pulseOf(nothing, now), seen: null, until, heard: false };
   }
-  return pulseOf(beat, Math.min(now, beat.at ?? beat.now));
+  const sent = Math.min(now, beat.at ?? beat.now);
+  const old = now - sent > patience(beat);
+  return { ...pulseOf(beat, sent), until: old ? sent : until, heard: false };
 }
 
 export function pulseOf(beat: Beat, now: number, asked = false): Pulse {
@@ -47,9 +51,11 @@ export function pulseOf(beat: Beat, now: number, asked = false): Pulse {
     n: beat.n,
     seen: now,
     from: now,
+    until: now + (asked ? ASKED_PATIENCE_MS : patience(beat)),
     server: beat.now,
     rate: beat.rate,
-    every: beat.every,
+    kernel: beat.at ?? now,
+    heard: true,
     lost: false,
     asked,
   };
@@ -60,10 +66,11 @@ export function serverTime(pulse: Pulse, now: number): number {
   return pulse.server + (now - pulse.from) * pulse.rate;
 }
 
+/** The kernel's time at a browser's time. */
+export function kernelTime(pulse: Pulse, now: number): number {
+  return pulse.kernel + now - pulse.from;
+}
+
 export function isStale(pulse: Pulse, link: Link["state"], now: number): boolean {
-  if (link === "ended") {
-    return false;
-  }
-  const patience = pulse.asked ? ASKED_PATIENCE_MS : Math.max(PATIENCE_MS, 3000 * pulse.every);
-  return pulse.lost || now - pulse.from > patience;
+  return link !== "ended" && (pulse.lost || now > pulse.until);
 }

@@ -166,7 +166,12 @@ export interface Notice {
 export interface Commands {
   heard: readonly string[];
   done: readonly string[];
+  /** What is being carried out, whichever browser sent it; older kernels leave it out. */
+  active?: readonly Active[];
 }
+
+/** A command, with the job that it concerns, if it is one. */
+export type Active = readonly [kind: string, jobId: string | null];
 
 export interface Traits {
   head: Head;

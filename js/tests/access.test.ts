@@ -1,11 +1,18 @@
 import axe from "axe-core";
-import { expect, test } from "vitest";
+import { afterEach, expect, test } from "vitest";
 import { page } from "vitest/browser";
 import "../gallery/gallery.css";
 import { draw } from "./draw";
 import { peek, STATES } from "./fixtures";
 
 const THEMES = ["light", "dark", "contrast"] as const;
+
+/** Of VS Code, in which the panel has other variables. */
+const KINDS = ["vscode-dark", "vscode-high-contrast"] as const;
+
+afterEach(() => {
+  delete document.body.dataset.vscodeThemeKind;
+});
 
 function use(theme: (typeof THEMES)[number]): void {
   const { dataset } = document.documentElement;
@@ -59,5 +66,21 @@ test.each(
   expect(await violations(element)).toEqual([]);
   await page.getByTestId("qsw-tab-details").click();
   await expect.element(page.getByTestId("qsw-details")).toBeVisible();
+  expect(await violations(element)).toEqual([]);
+});
+
+test.each(
+  ["live", "waiting", "retrying", "draining"].flatMap((name) =>
+    KINDS.map((kind) => [name, kind] as const),
+  ),
+)("the state %s in %s is accessible, and follows the host", async (name, kind) => {
+  use("light");
+  document.body.dataset.vscodeThemeKind = kind;
+  const { element } = draw(STATES[name]?.() ?? {});
+  const ground = getComputedStyle(document.body).getPropertyValue("--vscode-editor-background");
+  element.style.color = ground;
+  const panel = element.querySelector("[data-testid=qsw-panel]") ?? element;
+  expect(getComputedStyle(panel).backgroundColor).toBe(getComputedStyle(element).color);
+  element.style.color = "";
   expect(await violations(element)).toEqual([]);
 });

@@ -1,6 +1,6 @@
 import { afterEach, describe, expect, test, vi } from "vitest";
 import { page, userEvent } from "vitest/browser";
-import type { Command } from "../src/contract";
+import type { Active, Command } from "../src/contract";
 import { mount } from "../src/view/mount";
 import { draw } from "./draw";
 import { FakeModel } from "./fake-model";
@@ -45,11 +45,14 @@ test.each(Object.keys(STATES))("draws %s and goes without a trace", (name) => {
 
 describe("a live session", () => {
   test("shows what it is and how it is", async () => {
-    const { element } = draw(live());
+    const { model, element } = draw(live());
     await expect.element(status).toHaveTextContent(/^Running$/);
     expect(status.element().getAttribute("title")).toBe(
       `In the API: state "active", status "${ACCEPTING}"`,
     );
+    // Nothing shows yet that the host forwards updates.
+    await expect.element(linkBadge).toHaveTextContent("connecting");
+    model.beat();
     await expect.element(linkBadge).toHaveTextContent("live");
     await expect
       .element(page.getByTestId("qsw-figure"))
@@ -147,6 +150,9 @@ describe("a live session", () => {
     draw(live());
     await menu.click();
     await page.getByTestId("qsw-copy").click();
+    await expect.element(page.getByTestId("qsw-copy")).toHaveTextContent("Session id copied");
+    await expect.element(page.getByTestId("qsw-copy")).not.toBeVisible();
+    await expect.element(menu).toHaveFocus();
     await details.click();
     await page.getByTestId("qsw-copy-id").click();
     expect(written.mock.calls).toEqual([["d3k1emq0v6qs73a8qzz0"], ["d3k1emq0v6qs73a8qzz0"]]);
@@ -193,6 +199,7 @@ describe("a connection that fails", () => {
   test("goes stale in silence and comes back with a beat", async () => {
     vi.useFakeTimers({ toFake: ["Date", "setInterval", "clearInterval"] });
     const { model } = draw(live());
+    model.beat();
     await expect.element(linkBadge).toHaveTextContent("live");
     vi.advanceTimersByTime(12_000);
     await expect.element(linkBadge).toHaveTextContent("no connection: last seen 12 s ago");
@@ -207,8 +214,7 @@ describe("a connection that fails", () => {
   test("counts on only while someone counts", async () => {
     vi.useFakeTimers({ toFake: ["Date", "setInterval", "clearInterval"] });
     const { element } = draw(live(jobTraits([{ id: "r", status: "running", age: 5, waited: 1 }])));
-    const cell = () =>
-      element.querySelector("td.qsw-length:not(.qsw-wide) > :last-child")?.textContent;
+    const cell = () => element.querySelector("td.qsw-length:not(.qsw-wide)")?.textContent;
     await expect.poll(cell).toBe("4.0 s");
     vi.advanceTimersByTime(2000);
     await expect.poll(cell).toMatch(/^6/);
@@ -263,7 +269,22 @@ describe("a connection that fails", () => {
     expect(model.sent).toEqual([{ do: "refresh", all: false }]);
   });
 
+  test("is not called live before an update has come, however long the kernel rests", async () => {
+    vi.useFakeTimers({ toFake: ["Date", "setInterval", "clearInterval"] });
+    const now = Date.now();
+    const { model } = draw(live({ beat: { n: 1, at: now, now, rate: 1, every: 10 } }));
+    await expect.element(linkBadge).toHaveTextContent("connecting");
+    vi.advanceTimersByTime(5000);
+    await expect.element(linkBadge).toHaveTextContent("no connection: last seen 5 s ago");
+    await expect.element(page.getByTestId("qsw-refresh-now")).toBeVisible();
+    model.beat();
+    await expect.element(linkBadge).toHaveTextContent("live");
+    vi.advanceTimersByTime(20_000);
+    await expect.element(linkBadge).toHaveTextContent("live");
+  });
+
   test("where nothing comes by itself, it is asked for", async () => {
+    vi.useFakeTimers({ toFake: ["Date", "setInterval", "clearInterval"] });
     const { model } = draw(state("stale"));
     const refresh = page.getByTestId("qsw-refresh-now");
     await refresh.click();
@@ -272,9 +293,56 @@ describe("a connection that fails", () => {
     await expect.element(linkBadge).toHaveTextContent(/^as of \d/);
     await expect.element(cancel).toHaveAttribute("aria-disabled", "false");
     await expect.element(refresh).toBeVisible();
+    // An answer brings several beats, one right after the other.
+    model.beat();
+    model.hear();
+    vi.advanceTimersByTime(24);
+    model.beat();
+    // To look would bring another one, which would look like an update.
+    expect(model.looks).toBe(0);
+    vi.advanceTimersByTime(29_000);
+    await expect.element(linkBadge).toHaveTextContent(/^as of \d/);
+    await expect.element(cancel).toHaveAttribute("aria-disabled", "false");
+    vi.advanceTimersByTime(2000);
+    await expect.element(linkBadge).toHaveTextContent(/^no live updates/);
+    await expect.element(cancel).toHaveAttribute("aria-disabled", "true");
+    // An update that nobody asked for shows that the host forwards them.
     model.beat();
     await expect.element(linkBadge).toHaveTextContent("live");
     await expect.element(refresh).not.toBeInTheDocument();
+  });
+
+  test("where nothing comes by itself, a command is followed by a refresh", async () => {
+    const { model } = draw(state("stale"));
+    await page.getByTestId("qsw-refresh-now").click();
+    model.hear();
+    model.beat();
+    await expect.element(cancel).toHaveAttribute("aria-disabled", "false");
+    await page.getByTestId("qsw-cancel-job").first().click();
+    expect(model.sent.slice(1)).toEqual([
+      { do: "cancel_job", job_id: "d3k1f2s0v6qs73a8r0g7" },
+      { do: "refresh", all: true },
+    ]);
+    model.beat();
+    await expect.element(linkBadge).toHaveTextContent(/^as of \d/);
+  });
+
+  test("where updates come, a command is not followed by anything", async () => {
+    const { model } = draw(live());
+    model.beat();
+    await page.getByTestId("qsw-cancel-job").first().click();
+    expect(model.sent).toHaveLength(1);
+  });
+
+  test("a failure is as old as it is for the kernel, whatever the browser's clock says", async () => {
+    const at = Date.now() - 864e5;
+    const beat = { n: 2, at, now: at, rate: 1, every: 1 };
+    const { model } = draw(live());
+    const failing = link({ state: "retrying", error: "503", since: at - 65_000 });
+    model.receive({ link: failing, beat });
+    await expect
+      .element(page.getByTestId("qsw-link-error"))
+      .toHaveTextContent(/No answer since 1 min ago/);
   });
 
   test("state of a notebook saved long ago has its time", () => {
@@ -328,6 +396,23 @@ describe("closing and cancelling", () => {
     model.answer("error", "the service said no");
     await expect.element(cancel).toHaveAttribute("aria-disabled", "false");
     await expect.element(close).toBeEnabled();
+  });
+
+  test("is under way for every browser, whoever sent it", async () => {
+    const { model } = draw(live());
+    const under = (...active: Active[]) =>
+      model.receive({ commands: { heard: [], done: [], active } });
+    under(["close", null]);
+    await expect.element(close).toHaveTextContent("Closing…");
+    await expect.element(close).toBeDisabled();
+    await expect.element(cancel).toHaveAttribute("aria-disabled", "true");
+    under(["cancel_job", "d3k1f2s0v6qs73a8r0g7"]);
+    await expect.element(close).toBeEnabled();
+    const cancelJob = page.getByTestId("qsw-cancel-job");
+    await expect.element(cancelJob.first()).toBeDisabled();
+    await expect.element(cancelJob.nth(1)).toBeEnabled();
+    under();
+    await expect.element(cancelJob.first()).toBeEnabled();
   });
 
   test("can be thought better of, by click and by key", async () => {

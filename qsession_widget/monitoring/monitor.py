@@ -123,6 +123,7 @@ class Monitor:
         self._notices: queue.SimpleQueue[Notice] = queue.SimpleQueue()
         self._answers: queue.SimpleQueue[tuple[Asker, dict[str, Any]]] = queue.SimpleQueue()
         self._unanswered = 0
+        self._showing = False
         self._waiting = 0
         self._thread: threading.Thread | None = None
         self._last_looked_at = time.monotonic()
@@ -183,6 +184,12 @@ class Monitor:
             self._thread = threading.Thread(target=self._watch, name=name, daemon=True)
             self._thread.start()
             threading.Thread(target=self._obey, name=f"{name}-commands", daemon=True).start()
+
+    @property
+    def has_answered(self) -> bool:
+        """Whether every command and question so far has its answer, and listeners were told."""
+        told = not self._showing and self._notices.empty() and self._answers.empty()
+        return told and self._unanswered == 0
 
     def look_now(self, timeout_seconds: float) -> Snapshot:
         """Ask the service; return a new snapshot, or the last one if the time runs out."""
@@ -355,9 +362,8 @@ class Monitor:
         with self._looked:
             self._looked.notify_all()
             # The answer to a command that ends the session comes after the end was seen.
-            answered = self._unanswered == 0 and self._notices.empty() and self._answers.empty()
             ended = self.snapshot.link.state is LinkState.ENDED
-            if not answered or not (ended or self._unheeded()):
+            if not self.has_answered or not (ended or self._unheeded()):
                 return False
             self._commands.put(None)
             self._thread = None
@@ -414,6 +420,7 @@ class Monitor:
         return self.session.service.api.transport.startable
 
     def _show(self) -> None:
+        self._showing = True
         notices = []
         while not self._notices.empty():
             notices.append(self._notices.get())
@@ -432,6 +439,7 @@ class Monitor:
             except Exception:
                 # Nor must a panel that cannot take its answer, for example without a comm.
                 logger.exception("%r could not take an answer", asker)
+        self._showing = False
 
     def _round_seconds(self) -> float:
         now = time.monotonic()

@@ -8,6 +8,7 @@ from __future__ import annotations
 import logging
 import time
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -34,6 +35,8 @@ from qsession_widget.support.handles import Shared
 from qsession_widget.wire.documents import known
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from qiskit_ibm_runtime import Session as OfficialSession
 
     from qsession_widget.monitoring.job_list import JobList
@@ -45,6 +48,12 @@ _STATIC = Path(__file__).with_name("static")
 if not (_STATIC / "widget.js").is_file():
     # Only a clone can lack it; a session is then displayed as text.
     raise ImportError("the panel's front end is not built; run `make build`")
+_FRONT_END = anywidget.__version__.split(".")[0]
+"""The releases of anywidget's front end that can draw a panel: any of the kernel's major version.
+
+Asking for the kernel's own would fail on hubs, where the server has another; asking for any would
+let hosts with a CDN (VS Code, pages of nbconvert) take the newest of all.
+"""
 _FIRST_PAGES = 8
 _MOST_REFS = 16
 _LONGEST_REF = 40
@@ -72,10 +81,8 @@ class SessionPanel(Shared, anywidget.AnyWidget):
 
     _esm = _STATIC / "widget.js"
     _css = _STATIC / "widget.css"
-    # Any minor version of anywidget in the server's environment can draw this. Asking for the
-    # kernel's version would fail on hubs where the two differ.
-    _model_module_version = traitlets.Unicode("*").tag(sync=True)
-    _view_module_version = traitlets.Unicode("*").tag(sync=True)
+    _model_module_version = traitlets.Unicode(_FRONT_END).tag(sync=True)
+    _view_module_version = traitlets.Unicode(_FRONT_END).tag(sync=True)
 
     head = traitlets.Dict().tag(sync=True)
     """The session: id, backend, mode, status, details, deadlines."""
@@ -102,6 +109,9 @@ class SessionPanel(Shared, anywidget.AnyWidget):
     commands = traitlets.Dict().tag(sync=True)
     """The names (`ref`) of the last commands that were `heard`, and of those `done`.
 
+    `active` are those that are being carried out, as `[what to do, job's id or None]`: a second
+    browser shows what was pressed in the first.
+
     Some kernels receive nothing while a cell runs: a command that is not heard waits for the cell.
     """
 
@@ -115,6 +125,7 @@ class SessionPanel(Shared, anywidget.AnyWidget):
         snapshot = self._monitor.look_now(_LOOK_SECONDS)
         self._shown = snapshot
         self._heard: tuple[str, ...] = ()
+        self._active: dict[str, list[str | None]] = {}
         self._views_are_counted = False
         # A new panel is about to be looked at; no message says so while the cell runs.
         self._looked_at_until = time.monotonic() + _LOOK_LASTS_SECONDS
@@ -134,7 +145,7 @@ class SessionPanel(Shared, anywidget.AnyWidget):
             beat=_beat(snapshot),
             link=_link(snapshot),
             notice={"n": 0, "level": "info", "text": "", "command": ""},
-            commands={"heard": [], "done": []},
+            commands={"heard": [], "done": [], "active": []},
             # None would mean that views are not counted.
             _view_count=0,
         )
@@ -185,7 +196,11 @@ class SessionPanel(Shared, anywidget.AnyWidget):
                 self.head = _head(snapshot)
             self.link = _link(snapshot)
             self.beat = _beat(snapshot)
-            self.commands = {**self.commands, "heard": list(self._heard)}
+            self.commands = {
+                "heard": list(self._heard),
+                "done": self.commands["done"],
+                "active": list(self._active.values()),
+            }
 
     def tell(self, notice: Notice) -> None:
         """Send the outcome of a command. Only the monitor's thread may call this."""
@@ -196,8 +211,12 @@ class SessionPanel(Shared, anywidget.AnyWidget):
             "command": notice.command,
         }
         if notice.ref is not None:
-            done = [*self.commands["done"], notice.ref][-_MOST_REFS:]
-            self.commands = {**self.commands, "done": done}
+            self._active.pop(notice.ref, None)
+            self.commands = {
+                "heard": self.commands["heard"],
+                "done": [*self.commands["done"], notice.ref][-_MOST_REFS:],
+                "active": list(self._active.values()),
+            }
 
     def answer(self, answer: dict[str, Any]) -> None:
         """Send the answer to a question of the browser. Only the monitor's thread may call this."""
@@ -233,31 +252,37 @@ class SessionPanel(Shared, anywidget.AnyWidget):
         ref = _ref(content)
         if ref is not None:
             self._heard = (*self._heard, ref)[-_MOST_REFS:]
-        if not self._command(content, ref) and not self._question(content):
+        command = self._command(content, ref)
+        if command is not None:
+            if ref is not None:
+                # Before it begins: its answer removes it.
+                self._active[ref] = [content["do"], content.get("job_id")]
+            command()
+        elif not self._question(content):
             logger.warning("the panel received an unknown message: %.200r", content)
 
-    def _command(self, content: object, ref: str | None) -> bool:
-        """Pass a command to the monitor; return whether the message is one."""
+    def _command(self, content: object, ref: str | None) -> Callable[[], None] | None:
+        """Return what passes a command to the monitor; None if the message is no command."""
+        monitor = self._monitor
+        send: Callable[[], None] | None = None
         match content:
             case {"do": "close"}:
-                self._monitor.close_session(ref)
+                send = partial(monitor.close_session, ref)
             case {"do": "cancel"}:
-                self._monitor.cancel_session(ref)
+                send = partial(monitor.cancel_session, ref)
             case {"do": "cancel_queued"}:
-                self._monitor.cancel_queued(ref)
+                send = partial(monitor.cancel_queued, ref)
             case {"do": "cancel_job", "job_id": str(job_id)}:
-                self._monitor.cancel_job(job_id, ref)
+                send = partial(monitor.cancel_job, job_id, ref)
             case {"do": "cancel_jobs", "job_ids": list(job_ids)} if _are_texts(job_ids):
-                self._monitor.cancel_jobs(job_ids, ref)
+                send = partial(monitor.cancel_jobs, job_ids, ref)
             case {"do": "close_other", "session_id": str(session_id)}:
-                self._monitor.close_other(session_id, ref)
+                send = partial(monitor.close_other, session_id, ref)
             case {"do": "start"}:
-                self._monitor.start_runtime(ref)
+                send = partial(monitor.start_runtime, ref)
             case {"do": "advance", "seconds": int(seconds)} if not isinstance(seconds, bool):
-                self._monitor.advance_clock(seconds, ref)
-            case _:
-                return False
-        return True
+                send = partial(monitor.advance_clock, seconds, ref)
+        return send
 
     def _question(self, content: object) -> bool:
         """Handle a message that changes nothing on the service; return whether it is one."""
@@ -294,8 +319,10 @@ class SessionPanel(Shared, anywidget.AnyWidget):
         For hosts that forward only what is sent while a message is handled (Colab): there the
         browser asks for this when no update has come for a while.
         """
-        before = self.beat["n"]
         self._monitor.start()
+        # The effect of commands is in the first snapshot after their answers.
+        self._monitor.wait_for(lambda _: self._monitor.has_answered, _LOOK_SECONDS)
+        before = self.beat["n"]
         self._monitor.refresh()
 
         def shown(seen: Snapshot) -> bool:

@@ -5,6 +5,7 @@ import logging
 import threading
 from dataclasses import replace
 from datetime import timedelta
+from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -15,7 +16,7 @@ from qsession_widget.monitoring.monitor import Monitor
 from qsession_widget.monitoring.snapshot import Holder
 from qsession_widget.panel import panel_of, widget
 from qsession_widget.wire.discovery import Discovery
-from tests.conftest import eventually
+from tests.conftest import DEADLINE_SECONDS, eventually
 from tests.panel.conftest import Wire, answers, click, shown
 
 if TYPE_CHECKING:
@@ -26,7 +27,7 @@ TRAITS = {
     *("head", "jobs", "page0", "states", "reasons", "estimates"),
     *("beat", "link", "notice", "commands"),
 }
-COMPLETED, CANCELLED = 2, 4
+RUNNING, COMPLETED, CANCELLED = 1, 2, 4
 
 
 @pytest.fixture
@@ -52,6 +53,14 @@ def page_of(panel: SessionPanel) -> Any:
 
 def status_of(panel: SessionPanel) -> Any:
     return panel.head["status"]
+
+
+def test_any_front_end_of_the_same_major_version_may_draw_it(session: Session, wire: Wire) -> None:
+    """The kernel's own would be too narrow on hubs; any would let a CDN send the newest of all."""
+    SessionPanel(session)
+    (state,) = wire.opened()
+    major = version("anywidget").split(".")[0]
+    assert {state["_model_module_version"], state["_view_module_version"]} == {major}
 
 
 def test_the_first_message_is_complete(session: Session, wire: Wire) -> None:
@@ -290,13 +299,53 @@ def test_a_command_is_acknowledged_and_then_done(session: Session, wire: Wire) -
     del wire
     panel = shown(session)
     click(panel, {"do": "cancel_job", "job_id": "no-such-job", "ref": "r1"})
-    eventually(lambda: panel.commands == {"heard": ["r1"], "done": ["r1"]})
+    eventually(lambda: panel.commands == {"heard": ["r1"], "done": ["r1"], "active": []})
     click(panel, {"do": "refresh", "ref": "r2"})
     eventually(lambda: panel.commands["heard"] == ["r1", "r2"])
     for at in range(40):
         click(panel, {"do": "cancel_job", "job_id": "no-such-job", "ref": f"{at}" * 99})
     eventually(lambda: panel.commands["done"][-1] == "39" * 20)
     assert len(panel.commands["heard"]) == len(panel.commands["done"]) == 16
+
+
+def test_every_browser_sees_what_was_pressed_in_one(session: Session, wire: Wire) -> None:
+    del wire
+    panel = shown(session)
+    goes_on = threading.Event()
+    # Commands are carried out one after the other: this one holds the next.
+    panel._monitor.ask(panel, lambda: {"waited": goes_on.wait(DEADLINE_SECONDS)})
+    click(panel, {"do": "cancel_job", "job_id": "no-such-job", "ref": "r1"})
+    click(panel, {"do": "close", "ref": "r2"})
+    eventually(lambda: panel.commands["active"] == [["cancel_job", "no-such-job"], ["close", None]])
+    assert panel.commands["done"] == []
+    goes_on.set()
+    eventually(lambda: panel.commands["done"] == ["r1", "r2"])
+    assert panel.commands["active"] == []
+
+
+def test_everything_on_request_holds_the_effect_of_the_command_before(
+    slow_runtime: Path, wire: Wire
+) -> None:
+    """A host that forwards only answers would not show it otherwise."""
+    del slow_runtime
+    session = Session(backend="fake_manila")
+    panel = shown(session)
+    job = Sampler(mode=session).run([bell()], shots=10)
+    eventually(lambda: job.status() == "RUNNING")
+    eventually(lambda: [code & 0xF for code in panel.states] == [RUNNING])
+    click(panel, {"do": "cancel_job", "job_id": job.job_id(), "ref": "r1"})
+    before = len(wire.updates())
+    click(panel, {"do": "refresh", "all": True, "ref": "r2"})
+    me = threading.current_thread().name
+    (answer,) = [each for each in wire.updates()[before:] if each.thread == me]
+    assert list(panel.states) == [CANCELLED]
+    assert answer.data["state"]["commands"] == {
+        "heard": ["r1", "r2"],
+        "done": ["r1"],
+        "active": [],
+    }
+    assert job.job_id() in answer.data["state"]["notice"]["text"]
+    session.close()
 
 
 def test_a_view_without_updates_gets_everything_on_request(session: Session, wire: Wire) -> None:

@@ -22,6 +22,7 @@ import {
   type Question,
   type SessionCommand,
 } from "./ui/confirm";
+import { useCopy } from "./ui/copy";
 import { Empty } from "./ui/empty";
 import { keepPlainKeys, OWN_KEYS } from "./ui/keys";
 import { Menu, type MenuItem } from "./ui/menu";
@@ -51,8 +52,8 @@ export function Panel({ model }: { model: Model }) {
   const word = useSteadyWord(sessionWord(head, counts), now);
   const shownHead = useCalm(head, JSON.stringify([head.why, head.holder, word]), now);
 
-  useLooks(model, stale);
-  const commands = useCommands(model, snapshot, pulse, stale, now);
+  useLooks(model, stale || pulse.asked);
+  const commands = useCommands(model, snapshot, pulse, asks, stale, now);
   const [asked, setAsked] = useState<Question | null>(null);
   const [tab, setTab] = useState<TabId>("jobs");
   const [filter, setFilter] = useState<Filter>(EVERYTHING);
@@ -61,7 +62,7 @@ export function Panel({ model }: { model: Model }) {
   const peeks = usePeeks(model, commands);
   const root = useRef<HTMLElement>(null);
   const menuButton = useRef<HTMLButtonElement>(null);
-  const mainButton = useRef<HTMLButtonElement | null>(null);
+  const mainButton = useRef<HTMLButtonElement>(null);
   const announced = useAnnouncement(snapshot, word, stale, now);
   const closed = head.status === CLOSED;
   const cancellable = useLinger(moving, closed, now);
@@ -86,15 +87,6 @@ export function Panel({ model }: { model: Model }) {
     root.current?.focus({ preventScroll: true });
   };
 
-  const refresh = () => {
-    // In hosts that push nothing, the kernel answers with everything.
-    const all = stale || pulse.asked;
-    if (all) {
-      asks();
-    }
-    commands.send({ do: "refresh", all });
-  };
-
   const ask = (command: SessionCommand) =>
     setAsked(
       asked?.command.do === command
@@ -115,21 +107,12 @@ export function Panel({ model }: { model: Model }) {
     act: () => ask(command),
   });
   const id = head.session_id;
+  const idCopy = useCopy(id ?? "", "session id");
   /** Whether another action is more urgent than closing, which then goes to the menu. */
   const unsure = stale || pulse.asked || link.state === "retrying";
   const items: readonly MenuItem[] = [
-    { id: "refresh", name: "Refresh", icon: "retrying", act: refresh },
-    ...(id === null
-      ? []
-      : [
-          {
-            id: "copy",
-            name: "Copy session id",
-            icon: "copy",
-            // Without a secure context there is no clipboard; Details has the id as text.
-            act: () => void navigator.clipboard?.writeText(id).catch(console.warn),
-          } as const,
-        ]),
+    { id: "refresh", name: "Refresh", icon: "retrying", act: commands.refresh },
+    ...(id === null ? [] : [{ id: "copy", ...idCopy, answers: true, act: idCopy.copy }]),
     item("cancel_queued"),
     ...(head.simulator ? [] : [item("cancel")]),
     ...(unsure && !head.simulator && !closed ? [item("close")] : []),
@@ -138,30 +121,30 @@ export function Panel({ model }: { model: Model }) {
   const primary = () => {
     if (link.state === "retrying" && link.startable && !stale) {
       const starting = commands.isPending("start");
+      const start = () => commands.send({ do: "start" });
       return (
-        <Primary
-          name={starting ? "Starting…" : "Start"}
-          loud
-          testId="qsw-start"
-          disabled={starting}
-          onClick={() => commands.send({ do: "start" })}
-        />
+        <Primary loud data-testid="qsw-start" disabled={starting} onClick={start}>
+          {starting ? "Starting…" : "Start"}
+        </Primary>
       );
     }
     if (unsure) {
-      return <Primary name="Refresh" testId="qsw-refresh-now" disabled={false} onClick={refresh} />;
+      return (
+        <Primary data-testid="qsw-refresh-now" onClick={commands.refresh}>
+          Refresh
+        </Primary>
+      );
     }
     return head.simulator || closed ? null : (
       <Primary
-        name={commands.isPending("close") ? PENDING_NAMES.close : nameOf({ do: "close" })}
-        testId="qsw-close"
+        data-testid="qsw-close"
         disabled={isDisabled("close")}
-        expanded={asked?.command.do === "close"}
-        buttonRef={(element) => {
-          mainButton.current = element;
-        }}
+        aria-expanded={asked?.command.do === "close"}
+        ref={mainButton}
         onClick={() => ask("close")}
-      />
+      >
+        {commands.isPending("close") ? PENDING_NAMES.close : nameOf({ do: "close" })}
+      </Primary>
     );
   };
 

@@ -17,26 +17,18 @@ function countWords(counts: Counts): string {
 }
 
 const LABELS: Readonly<Record<string, string>> = {
-  backend_name: "Backend",
-  interactive_timeout: "Interactive timeout",
-  max_time: "Maximum time",
-  active_timeout: "Active timeout",
   accepting_jobs: "Accepts jobs",
-  last_job_started: "Last job started",
-  last_job_completed: "Last job completed",
-  started_at: "Started",
-  closed_at: "Closed",
-  activated_at: "Activated",
+  max_time: "Maximum time",
   timestamps: "History",
 };
-const SECONDS = new Set(["interactive_timeout", "max_time", "active_timeout"]);
-const TIMES = new Set([
-  "last_job_started",
-  "last_job_completed",
-  "started_at",
-  "closed_at",
-  "activated_at",
-]);
+const SECONDS = /_time(out)?$/;
+const TIMES = /_(at|started|completed)$/;
+
+/** "Last job started" of `last_job_started`, "Closed" of `closed_at`. */
+function labelOf(key: string): string {
+  const words = key.replace(/_(at|name)$/, "").replaceAll("_", " ");
+  return LABELS[key] ?? words.charAt(0).toUpperCase() + words.slice(1);
+}
 
 function Time({ value, now }: { value: string; now: number }) {
   const ms = epoch(value);
@@ -89,10 +81,10 @@ function display(key: string, value: unknown, now: number): ComponentChildren {
   if (typeof value === "boolean") {
     return value ? "yes" : "no";
   }
-  if (typeof value === "number" && SECONDS.has(key)) {
+  if (typeof value === "number" && SECONDS.test(key)) {
     return seconds(value);
   }
-  if (typeof value === "string" && TIMES.has(key)) {
+  if (typeof value === "string" && TIMES.test(key)) {
     return <Time value={value} now={now} />;
   }
   if (Array.isArray(value) && value.every(isStamp)) {
@@ -155,7 +147,7 @@ export function Details({ head, jobs, link, word, serverNow }: DetailsProps) {
         ))}
         {entries.map(([key, value]) => (
           <div key={`detail ${key}`}>
-            <dt>{LABELS[key] ?? key}</dt>
+            <dt>{labelOf(key)}</dt>
             <dd>{display(key, value, serverNow)}</dd>
           </div>
         ))}

@@ -1,9 +1,10 @@
-import type { Pulse } from "../../clock";
+import type { ComponentProps } from "preact";
+import { kernelTime, type Pulse } from "../../clock";
 import type { Head, Link } from "../../contract";
 import type { JobList } from "../state/job-list";
+import { Button } from "../ui/button";
 import { absolute, isTime, moment, relative, span } from "../ui/format";
 import { Icon } from "../ui/icons";
-import { OWN_KEYS } from "../ui/keys";
 import { apiWords, toneOf } from "../ui/words";
 import { figureOf } from "./figure";
 import { Source, WhySentence } from "./why";
@@ -103,8 +104,10 @@ export function linkWords(link: Link, pulse: Pulse, stale: boolean, now: number)
   if (link.state === "retrying" && link.cure !== null) {
     return "offline";
   }
-  const asked = pulse.asked && pulse.seen !== null && link.state === "live";
-  return asked ? `as of ${moment(pulse.seen ?? now, now)}` : LINK_WORDS[link.state];
+  if (link.state === "live" && pulse.asked) {
+    return `as of ${moment(pulse.seen ?? now, now)}`;
+  }
+  return LINK_WORDS[link.state === "live" && !pulse.heard ? "connecting" : link.state];
 }
 
 interface SentenceProps {
@@ -116,11 +119,13 @@ interface SentenceProps {
   serverNow: number;
 }
 
-function Trouble({ link, age }: { link: Link; age: number }) {
+function Trouble({ link, pulse, now }: Pick<SentenceProps, "link" | "pulse" | "now">) {
+  const age = now - pulse.from;
   const left = link.retry === null ? null : Math.max(0, link.retry * 1000 - age);
   const error = link.error ?? "the reason is not known";
   const next = left === null ? "" : ` Next try ${left > 0 ? `in ${span(left + 999)}` : "now"}.`;
-  const words = link.cure ?? `No answer since ${relative(link.since, Date.now())}: ${error}`;
+  const words =
+    link.cure ?? `No answer since ${relative(link.since, kernelTime(pulse, now))}: ${error}`;
   return (
     <span data-testid="qsw-link-error" title={error}>
       {words}
@@ -152,7 +157,7 @@ export function Sentence(props: SentenceProps) {
         </span>
         {link.state === "retrying" && !stale ? (
           <p class="qsw-why">
-            <Trouble link={link} age={now - pulse.from} />
+            <Trouble link={link} pulse={pulse} now={now} />
           </p>
         ) : (
           head.why && <WhySentence why={head.why} serverNow={serverNow} />
@@ -163,32 +168,12 @@ export function Sentence(props: SentenceProps) {
   );
 }
 
-interface PrimaryProps {
-  name: string;
+interface PrimaryProps extends ComponentProps<"button"> {
   /** It fixes what is wrong. */
   loud?: boolean;
-  testId: string;
-  disabled: boolean;
-  expanded?: boolean | undefined;
-  buttonRef?: (element: HTMLButtonElement | null) => void;
-  onClick: () => void;
 }
 
 /** The one action that is most likely wanted now, always in the same place. */
-export function Primary(props: PrimaryProps) {
-  const { name, loud, testId, disabled, expanded, buttonRef, onClick } = props;
-  return (
-    <button
-      type="button"
-      class={`qsw-button qsw-main-action${loud ? " qsw-primary" : ""}`}
-      data-testid={testId}
-      aria-expanded={expanded}
-      disabled={disabled}
-      ref={buttonRef ?? null}
-      onClick={onClick}
-      {...OWN_KEYS}
-    >
-      {name}
-    </button>
-  );
+export function Primary({ loud, ...rest }: PrimaryProps) {
+  return <Button class={`qsw-button qsw-main-action${loud ? " qsw-primary" : ""}`} {...rest} />;
 }

@@ -2,7 +2,7 @@ import { useMemo, useState } from "preact/hooks";
 import type { Head } from "../../contract";
 import type { JobList } from "../state/job-list";
 import { count, moment, span } from "../ui/format";
-import { OWN_KEYS } from "../ui/keys";
+import { ENDS, isPlain, OWN_KEYS } from "../ui/keys";
 import { BINS, type Course, DOINGS, type Doing, jobsAt, ticksOf, timelineOf } from "./timeline";
 
 const STEPS: Readonly<Record<string, number>> = {
@@ -10,8 +10,7 @@ const STEPS: Readonly<Record<string, number>> = {
   ArrowRight: 1,
   PageDown: -10,
   PageUp: 10,
-  Home: Number.NEGATIVE_INFINITY,
-  End: Number.POSITIVE_INFINITY,
+  ...ENDS,
 };
 const MOST = 100;
 const NAMES: Readonly<Record<Doing, string>> = {
@@ -111,7 +110,7 @@ export function Timeline({ head, jobs, serverNow, onOpen }: ChartProps) {
   ].join(" · ");
   const onKeyDown = (event: KeyboardEvent) => {
     const step = STEPS[event.key];
-    if (event.ctrlKey || event.metaKey || event.altKey) {
+    if (!isPlain(event)) {
       return;
     }
     if (step !== undefined) {

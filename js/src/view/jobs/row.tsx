@@ -134,7 +134,6 @@ interface RowProps {
 export function JobRow(props: RowProps) {
   const { job, position, queuePosition, cancellable, open, selected, disabled, serverNow } = props;
   const final = isFinal(job.status);
-  const waits = job.status === "queued";
   const starts = job.estimate && estimateWords(job.estimate, serverNow);
   return (
     <tr
@@ -221,11 +220,7 @@ export function JobRow(props: RowProps) {
         <Created ms={job.created} serverNow={serverNow} />
       </td>
       <td class="qsw-number-cell qsw-length qsw-wide">{length(waitingOf(job, serverNow))}</td>
-      <td class="qsw-number-cell qsw-length" title={waits ? "Has waited" : "Ran"}>
-        <span class={waits ? "qsw-quiet" : undefined}>
-          {length(waits ? waitingOf(job, serverNow) : runningOf(job, serverNow))}
-        </span>
-      </td>
+      <td class="qsw-number-cell qsw-length">{length(runningOf(job, serverNow))}</td>
       {cancellable && (
         <td class="qsw-cancel">
           {!final && (

@@ -5,7 +5,7 @@ import { isFinal, type JobList } from "../state/job-list";
 import type { Peeks } from "../state/peeks";
 import { Button } from "../ui/button";
 import { thousands } from "../ui/format";
-import { OWN_KEYS } from "../ui/keys";
+import { ENDS, isPlain, OWN_KEYS } from "../ui/keys";
 import { Detail } from "./detail";
 import { useHold } from "./hold";
 import { type Filter, NEWEST_FIRST, order, type Sorting, type SortKey } from "./order";
@@ -70,8 +70,7 @@ const STEPS: Readonly<Record<string, number>> = {
   ArrowUp: -1,
   PageDown: VISIBLE_ROWS,
   PageUp: -VISIBLE_ROWS,
-  Home: Number.NEGATIVE_INFINITY,
-  End: Number.POSITIVE_INFINITY,
+  ...ENDS,
 };
 
 /** Newest first, unless the user sorts. Only the visible rows are in the page. */
@@ -158,7 +157,7 @@ export function JobTable(props: TableProps) {
     const from = event.target as HTMLElement;
     const row = from.closest<HTMLElement>("[data-position]");
     const element = scroller.current;
-    if (step === undefined || !row || !element || event.ctrlKey || event.metaKey || event.altKey) {
+    if (step === undefined || !row || !element || !isPlain(event)) {
       return;
     }
     event.preventDefault();

@@ -54,9 +54,14 @@ export function isUnheard(
   return late && link.state === "live" && !commands.heard.includes(message.ref);
 }
 
+/** The job that a command concerns, if it is one. */
+export function jobOf(command: Command): string | null {
+  return "job_id" in command ? command.job_id : null;
+}
+
 /** The command, as its button names it. */
 export function nameOf(command: Command): string {
-  return NAMES[command.do] + ("job_id" in command ? ` ${command.job_id}` : "");
+  return [NAMES[command.do], jobOf(command)].join(" ").trim();
 }
 
 const NAMES: Readonly<Record<Command["do"], string>> = {

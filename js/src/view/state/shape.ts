@@ -187,8 +187,15 @@ export function noticeOf(value: unknown): Notice {
 }
 
 export function commandsOf(value: unknown): Commands {
-  const { heard, done } = fields(value);
-  return { heard: list(heard).map(text), done: list(done).map(text) };
+  const { heard, done, active } = fields(value);
+  return {
+    heard: list(heard).map(text),
+    done: list(done).map(text),
+    active: list(active).map((each) => {
+      const [kind, jobId] = list(each);
+      return [text(kind), textOrNull(jobId)];
+    }),
+  };
 }
 
 export function reasonsOf(value: unknown): Reason[] {

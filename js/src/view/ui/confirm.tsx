@@ -3,7 +3,6 @@ import type { Command } from "../../contract";
 import type { Counts } from "../state/job-list";
 import { Button } from "./button";
 import { count } from "./format";
-import { OWN_KEYS } from "./keys";
 
 export type SessionCommand = "close" | "cancel" | "cancel_queued";
 
@@ -65,16 +64,14 @@ export function Confirm({ question, disabled, onConfirm, onDismiss }: ConfirmPro
         <strong>{name}?</strong> {question.consequence}
       </p>
       <div class="qsw-actions">
-        <button
-          type="button"
+        <Button
           class="qsw-button"
           data-testid="qsw-dismiss-confirm"
           ref={dismiss}
           onClick={onDismiss}
-          {...OWN_KEYS}
         >
           {keep}
-        </button>
+        </Button>
         <Button
           class="qsw-button qsw-danger"
           data-testid="qsw-confirm"

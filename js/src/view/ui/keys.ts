@@ -4,9 +4,17 @@
  */
 export const OWN_KEYS = { "data-lm-suppress-shortcuts": "true" } as const;
 
-/** Other hosts listen on outer elements. Keys with a modifier are left to them. */
+/** Keys with a modifier are left to the host. */
+export function isPlain({ ctrlKey, metaKey, altKey }: KeyboardEvent): boolean {
+  return !ctrlKey && !metaKey && !altKey;
+}
+
+/** Other hosts listen on outer elements. */
 export function keepPlainKeys(event: KeyboardEvent): void {
-  if (!event.ctrlKey && !event.metaKey && !event.altKey) {
+  if (isPlain(event)) {
     event.stopPropagation();
   }
 }
+
+/** Steps that lead to the first and the last of a list, however long it is. */
+export const ENDS = { Home: -1e9, End: 1e9 } as const;

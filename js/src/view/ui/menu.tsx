@@ -1,7 +1,8 @@
 import { useLayoutEffect, useRef } from "preact/hooks";
 import { Button } from "./button";
+import { THANKS_MS } from "./copy";
 import { Icon, type IconName } from "./icons";
-import { OWN_KEYS } from "./keys";
+import { ENDS, OWN_KEYS } from "./keys";
 
 export interface MenuItem {
   id: string;
@@ -10,15 +11,12 @@ export interface MenuItem {
   /** It ends something that cannot be brought back. */
   destructive?: boolean;
   disabled?: boolean;
+  /** Its name says for a moment what came of it. */
+  answers?: boolean;
   act: () => void;
 }
 
-const STEPS: Readonly<Record<string, number>> = {
-  ArrowDown: 1,
-  ArrowUp: -1,
-  Home: Number.NEGATIVE_INFINITY,
-  End: Number.POSITIVE_INFINITY,
-};
+const STEPS: Readonly<Record<string, number>> = { ArrowDown: 1, ArrowUp: -1, ...ENDS };
 const GAP = 4;
 
 /** Puts the menu below its button, or above where there is no room. */
@@ -65,11 +63,7 @@ export function Menu({ items, buttonRef }: MenuProps) {
     const step = STEPS[event.key];
     if (step !== undefined) {
       event.preventDefault();
-      const next = Number.isFinite(step)
-        ? (at + step + all.length) % all.length
-        : step < 0
-          ? 0
-          : -1;
+      const next = Math.abs(step) === 1 ? (at + step + all.length) % all.length : step < 0 ? 0 : -1;
       all.at(next)?.focus({ preventScroll: true });
     } else if (event.key === "Escape" || event.key === "Tab") {
       event.preventDefault();
@@ -78,8 +72,7 @@ export function Menu({ items, buttonRef }: MenuProps) {
   };
   return (
     <>
-      <button
-        type="button"
+      <Button
         class="qsw-icon-button qsw-more"
         data-testid="qsw-menu"
         aria-label="More actions"
@@ -88,10 +81,9 @@ export function Menu({ items, buttonRef }: MenuProps) {
         aria-expanded="false"
         ref={buttonRef}
         onClick={() => menu.current?.togglePopover()}
-        {...OWN_KEYS}
       >
         <Icon name="more" />
-      </button>
+      </Button>
       <div
         class="qsw-menu"
         role="menu"
@@ -103,7 +95,7 @@ export function Menu({ items, buttonRef }: MenuProps) {
         onKeyDown={onKeyDown}
         {...OWN_KEYS}
       >
-        {items.map(({ id, name, icon, destructive, disabled, act }) => (
+        {items.map(({ id, name, icon, destructive, disabled, answers, act }) => (
           <Button
             key={id}
             role="menuitem"
@@ -112,9 +104,14 @@ export function Menu({ items, buttonRef }: MenuProps) {
             data-testid={`qsw-${id}`}
             aria-disabled={disabled === true}
             onClick={() => {
-              if (!disabled) {
+              if (disabled) {
+                return;
+              }
+              act();
+              if (answers) {
+                setTimeout(() => close(menu.current?.matches(":focus-within") === true), THANKS_MS);
+              } else {
                 close(true);
-                act();
               }
             }}
           >

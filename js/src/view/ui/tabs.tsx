@@ -1,6 +1,7 @@
 import type { ComponentChildren } from "preact";
 import { useId } from "preact/hooks";
 import { Button } from "./button";
+import { isPlain } from "./keys";
 
 export interface Tab<T extends string> {
   id: T;
@@ -24,7 +25,7 @@ export function Tabs<T extends string>(props: TabsProps<T>) {
   const base = useId();
   const onKeyDown = (event: KeyboardEvent) => {
     const step = STEPS[event.key];
-    if (step === undefined || event.ctrlKey || event.metaKey || event.altKey) {
+    if (step === undefined || !isPlain(event)) {
       return;
     }
     event.preventDefault();
