@@ -166,7 +166,7 @@ export interface Notice {
 export interface Commands {
   heard: readonly string[];
   done: readonly string[];
-  /** What is being carried out, whichever browser sent it; older kernels leave it out. */
+  /** What is being carried out, sent by any browser; older kernels leave it out. */
   active?: readonly Active[];
 }
 

@@ -398,7 +398,7 @@ describe("closing and cancelling", () => {
     await expect.element(close).toBeEnabled();
   });
 
-  test("is under way for every browser, whoever sent it", async () => {
+  test("of another browser is shown as under way", async () => {
     const { model } = draw(live());
     const under = (...active: Active[]) =>
       model.receive({ commands: { heard: [], done: [], active } });

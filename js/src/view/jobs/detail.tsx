@@ -109,7 +109,7 @@ function Course({ job, serverNow }: { job: Job; serverNow: number }) {
     facts.push([jobWord(job.status), moment(job.created + end, serverNow)]);
   }
   return (
-    <dl class="qsw-course">
+    <dl class="qsw-course" data-ended={job.status}>
       {facts.map(([name, value]) => (
         <div key={name}>
           <dt>{name}</dt>

@@ -100,7 +100,7 @@ export interface Commands {
   send(command: Command): void;
   /** Asks for the present state; where the host pushes nothing, for all of it. */
   refresh(): void;
-  /** Whether a command has no answer yet, whoever sent it. */
+  /** Whether a command has no answer yet; every browser may have sent it. */
   isPending(kind: Command["do"], jobId?: string): boolean;
   /** Names of the commands that wait until the kernel has run its cell. */
   unheard: readonly string[];
