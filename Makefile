@@ -78,8 +78,9 @@ soak: $(VENV)/.conformance ## by hand: what takes too long for every change
 	QSESSION_KILLS=200 $(PYTHON) -m pytest -s tests/faults/test_soak.py
 	$(PYTHON) -m tests.browser.matrix
 
-docs: $(VENV)/.dev ## the API's pages; every warning is an error
+docs: $(VENV)/.dev ## the pages; every warning and every link that leads nowhere is an error
 	$(PYTHON) -m sphinx -W --keep-going -q -b html docs docs/_build/html
+	$(PYTHON) -m docs._ext.links docs/_build/html
 
 bench: $(VENV)/.dev ## ratios against peers, each in its short form
 	$(PYTHON) benchmarks/imports.py

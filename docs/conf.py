@@ -36,5 +36,9 @@ autodoc_default_options = {"members": True, "show-inheritance": True}
 napoleon_use_ivar = True
 napoleon_google_docstring = True
 default_role = "code"
+# Every reference has to lead somewhere, but for types in signatures: those of other packages and
+# those that users never import have no page here.
+nitpicky = True
+nitpick_ignore_regex = [("py:class", ".*")]
 # Two hyphens are the beginning of an option.
 smartquotes = False
