@@ -17,7 +17,7 @@ EXTENSION := $(VENV)/share/jupyter/labextensions/qsession-widget
 JS_SOURCES := $(shell find js/src js/build.mjs js/package.json js/tsconfig.json -type f)
 PY_SOURCES := $(shell find qsession_widget examples -type f -not -path '*/__pycache__/*')
 
-.PHONY: bench check chromium conformance docs demo newest-tests oldest-tests soak test lint python-tests js-tests static wheel-tests build clean
+.PHONY: bench check chromium conformance docs demo examples newest-tests oldest-tests soak test lint python-tests js-tests static wheel-tests build clean
 
 demo: $(VENV)/.installed ## run a real session, then open JupyterLab, with its options in ARGS
 	@$(VENV)/bin/qsession demo $(ARGS)
@@ -96,6 +96,9 @@ bench: $(VENV)/.dev ## ratios against peers, each in its short form
 	$(PYTHON) -m benchmarks.poll --short
 	$(PYTHON) -m benchmarks.server --short
 	$(PYTHON) -m benchmarks.growth --short
+
+examples: $(VENV)/.dev ## executes the notebooks, and writes the outputs that have changed
+	$(PYTHON) -m tests.examples.notebooks
 
 build: $(VENV)/.built
 

@@ -28,7 +28,7 @@ STARTERS = {
 }
 """Modules, classes and functions by which processes are started."""
 
-LONG_FOLDERS = ("browser", "conformance", "faults", "statistics", "wheel")
+LONG_FOLDERS = ("browser", "conformance", "examples", "faults", "statistics", "wheel")
 """Folders whose tests take long."""
 
 

@@ -229,8 +229,8 @@ class _Primitive(Placed):
             )
         if unheard := ignored_options.names(self._program_id, inputs):
             warn_user(
-                f"the local runtime does nothing about {', '.join(unheard)}: it simulates the "
-                "device's noise, and nothing against it"
+                f"the local runtime does nothing about {', '.join(unheard)}: "
+                f"{ignored_options.reason(unheard)}"
             )
 
     def _more_inputs(self) -> dict[str, Any]:

@@ -10,7 +10,7 @@ from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 HEEDED = frozenset({"default_shots", "simulator.seed_simulator", "simulator.noise_model"})
 """Options that have an effect, for all programs with pubs."""
@@ -67,6 +67,12 @@ UNHEEDED = frozenset(
 )
 """Known options whose other values have no effect. Options in no table have none either."""
 
+OVERRULED = {
+    "default_precision": "default_shots",
+    "seed_estimator": "simulator.seed_simulator",
+}
+"""Options that have an effect, unless those are set that take precedence."""
+
 SEED_OF_EXECUTOR = "experimental.seed_simulator"
 
 _MAX_NAMES = 100
@@ -102,6 +108,19 @@ def of_executor(options: Mapping[str, Any]) -> list[str]:
         options: of the job, as on the wire.
     """
     return _unheeded(_set(options), {SEED_OF_EXECUTOR})
+
+
+def reason(unheeded: Sequence[str]) -> str:
+    """Return why options of a sampler or estimator job have no effect.
+
+    Args:
+        unheeded: their names.
+    """
+    found = []
+    if any(name not in OVERRULED for name in unheeded):
+        found.append("it simulates the device's noise, and nothing against it")
+    found += [f"{OVERRULED[name]} takes precedence" for name in unheeded if name in OVERRULED]
+    return "; ".join(found)
 
 
 def _unheeded(found: Iterable[tuple[str, Any]], heeded: set[str]) -> list[str]:

@@ -160,6 +160,16 @@ def test_ignored_options_are_in_the_warning_and_in_the_result(kind: type[Any]) -
 
 
 @pytest.mark.usefixtures("runtime")
+def test_an_option_that_another_one_overrules_is_no_mitigation() -> None:
+    both = Options(default_precision=0.1, default_shots=100)
+    with pytest.warns(UserWarning, match=r"default_precision: default_shots takes precedence$"):
+        Estimator("aer_simulator", both).run([(QuantumCircuit(1), "Z")])
+    both.resilience.zne_mitigation = True
+    with pytest.warns(UserWarning, match=r"nothing against it; default_shots takes precedence$"):
+        Estimator("aer_simulator", both).run([(QuantumCircuit(1), "Z")])
+
+
+@pytest.mark.usefixtures("runtime")
 @pytest.mark.parametrize("kind", [SamplerV2, EstimatorV2])
 def test_the_official_client_reads_ignored_options_in_the_result(kind: type[Any]) -> None:
     official = default_service().ibm()
