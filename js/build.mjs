@@ -1,7 +1,36 @@
-import { copyFile, mkdir } from "node:fs/promises";
+import { copyFile, mkdir, readdir, readFile } from "node:fs/promises";
 import { build } from "esbuild";
 
 const STATIC = "../qsession_widget/panel/static";
+const EXAMPLES = "../examples";
+
+/** A notebook without outputs, with its first heading. */
+async function example(name) {
+  const content = JSON.parse(await readFile(`${EXAMPLES}/${name}`, "utf8"));
+  for (const cell of content.cells) {
+    if (cell.cell_type === "code") {
+      cell.outputs = [];
+      cell.execution_count = null;
+    }
+  }
+  const heading = content.cells
+    .flatMap(({ source }) => [source].flat().join("").split("\n"))
+    .find((line) => line.startsWith("# "));
+  return { name, title: heading?.slice(2) ?? name, content };
+}
+
+/** The module `qsession:examples`, which contains the notebooks of the examples folder. */
+const examples = {
+  name: "examples",
+  setup({ onResolve, onLoad }) {
+    onResolve({ filter: /^qsession:examples$/ }, ({ path }) => ({ path, namespace: "examples" }));
+    onLoad({ filter: /./, namespace: "examples" }, async () => {
+      const names = (await readdir(EXAMPLES)).filter((name) => name.endsWith(".ipynb")).sort();
+      const notebooks = await Promise.all(names.map(example));
+      return { contents: JSON.stringify(notebooks), loader: "json" };
+    });
+  },
+};
 
 await mkdir(STATIC, { recursive: true });
 await Promise.all([
@@ -36,10 +65,13 @@ await Promise.all([
   }),
   // jupyter-builder takes JavaScript; modules that JupyterLab has loaded stay imports.
   build({
-    entryPoints: { lab: "src/lab/index.ts" },
+    entryPoints: { lab: "src/lab/index.ts", examples: "src/lab/examples.ts" },
     outdir: "build",
     bundle: true,
+    // The examples are loaded when one of them is opened.
+    splitting: true,
     packages: "external",
+    plugins: [examples],
     format: "esm",
     target: "es2022",
     charset: "utf8",

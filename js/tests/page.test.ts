@@ -1,12 +1,11 @@
-import { Widget } from "@lumino/widgets";
 import { afterEach, expect, onTestFinished, test, vi } from "vitest";
 import type { Traits } from "../src/contract";
-import { SessionsPanel } from "../src/lab/sidepanel";
 import { StatusItem } from "../src/lab/status";
 import { registry } from "../src/registry";
 import widget from "../src/view/widget";
 import { FakeModel } from "./fake-model";
 import { head, link, live, STATES } from "./fixtures";
+import { Page } from "./lab";
 
 afterEach(() => {
   vi.useRealTimers();
@@ -20,14 +19,20 @@ function open(traits: Partial<Traits> = live()): { model: FakeModel; close: () =
 }
 
 function statusItem(): StatusItem {
-  const item = new StatusItem();
+  const item = new StatusItem(new Page().sessions, () => {});
   onTestFinished(() => item.dispose());
   return item;
 }
 
 const second = (changes: Partial<Traits> = {}) =>
   live({
-    head: head({ key: "k2", backend_name: "fake_lima", status: "Pending", state: "open" }),
+    head: head({
+      key: "k2",
+      session_id: "d4",
+      backend_name: "fake_lima",
+      status: "Pending",
+      state: "open",
+    }),
     ...changes,
   });
 
@@ -60,22 +65,44 @@ test("the view is drawn by render and taken away by its cleanup", () => {
   expect(element.childElementCount).toBe(0);
 });
 
+const text = (item: StatusItem) => item.node.textContent;
+
 test("the status bar counts sessions, whichever side comes first", () => {
   open();
   const item = statusItem();
   expect(item.active).toBe(true);
-  expect(item.node.textContent).toBe("Sessions: 1");
+  expect(text(item)).toMatch(/^Sessions: 1 · 3 pending · 7:5\d:\d\d$/);
   const { close } = open(second());
-  expect(item.node.textContent).toBe("Sessions: 2");
-  expect(item.node.title).toBe("fake_manila: Running\nfake_lima: Waiting");
+  expect(text(item)).toContain("Sessions: 2 · 6 pending");
+  expect(item.node.title).toContain(
+    "fake_manila: Running, 3 jobs pending\nfake_lima: Waiting, 3 jobs pending",
+  );
   close();
-  expect(item.node.textContent).toBe("Sessions: 1");
+  expect(text(item)).toContain("Sessions: 1 · 3 pending");
 });
 
 test("two panels on one session are one session", () => {
   open();
   open();
-  expect(statusItem().node.textContent).toBe("Sessions: 1");
+  expect(text(statusItem())).toContain("Sessions: 1 · 3 pending");
+});
+
+test("the status bar says when time is paid for, and when that ends", () => {
+  const { model } = open(STATES.idle?.());
+  const item = statusItem();
+  expect(text(item)).toMatch(/^Sessions: 1 · idle on paid time · 0:1\d$/);
+  expect(item.hasClass("qsw-mod-paid")).toBe(true);
+  model.receive(live());
+  expect(text(item)).not.toContain("paid");
+  expect(item.hasClass("qsw-mod-paid")).toBe(false);
+});
+
+test("a click on the status bar is passed on", () => {
+  const clicked = vi.fn();
+  const item = new StatusItem(new Page().sessions, clicked);
+  onTestFinished(() => item.dispose());
+  item.node.click();
+  expect(clicked).toHaveBeenCalledOnce();
 });
 
 test("the status bar follows status and link", () => {
@@ -98,7 +125,8 @@ test("a session that is silent does not count", () => {
   open(STATES.stale?.());
   const { model } = open(second());
   const item = statusItem();
-  expect(item.node.title).toBe("fake_lima: Waiting");
+  expect(item.node.title).not.toContain("fake_manila");
+  expect(item.node.title).toContain("fake_lima: Waiting");
   vi.advanceTimersByTime(6000);
   expect(item.active).toBe(false);
   model.beat();
@@ -109,39 +137,10 @@ test("a session that is silent does not count", () => {
 test("what is disposed listens no more", () => {
   const { model } = open();
   const before = model.listenerCount;
-  const item = new StatusItem();
+  const { sessions } = new Page();
+  const item = new StatusItem(sessions, () => {});
   expect(model.listenerCount).toBeGreaterThan(before);
   item.dispose();
+  sessions.dispose();
   expect(model.listenerCount).toBe(before);
-});
-
-test("the side panel shows each session once, as long as it is seen", () => {
-  open();
-  const { close } = open(second());
-  open();
-  const panel = new SessionsPanel();
-  onTestFinished(() => panel.dispose());
-  const shown = () => panel.node.querySelectorAll("[data-testid=qsw-panel]").length;
-  expect(shown()).toBe(0);
-  Widget.attach(panel, document.body);
-  expect(shown()).toBe(2);
-  const [first] = panel.node.querySelectorAll("[data-testid=qsw-panel]");
-  close();
-  expect(shown()).toBe(1);
-  expect(panel.node.querySelector("[data-testid=qsw-panel]")).toBe(first);
-  panel.hide();
-  expect(shown()).toBe(0);
-  panel.show();
-  expect(shown()).toBe(1);
-});
-
-test("the side panel says that there is nothing, and leaves nothing", () => {
-  const panel = new SessionsPanel();
-  Widget.attach(panel, document.body);
-  expect(panel.node.textContent).toContain("No session is shown");
-  const { model } = open();
-  const before = model.listenerCount;
-  expect(panel.node.querySelector("p")?.hidden).toBe(true);
-  panel.dispose();
-  expect(model.listenerCount).toBeLessThan(before);
 });

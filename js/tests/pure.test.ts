@@ -21,7 +21,7 @@ import { held, steady } from "../src/view/state/calm";
 import { JobList, readStates } from "../src/view/state/job-list";
 import { reader } from "../src/view/state/model";
 import { isAnswered, isUnheard, sent } from "../src/view/state/pending";
-import { consequence } from "../src/view/ui/confirm";
+import { consequence } from "../src/view/ui/consequence";
 import {
   clock,
   count,

@@ -40,7 +40,7 @@ def test_a_session_is_seen_and_steered(
     assert notebook.errors() == []
     panel = notebook.panel
     expect(panel.get_by_test_id("qsw-status")).to_have_text("Idle (paid)")
-    expect(page.locator(".qsw-statusbar")).to_have_text("Sessions: 1")
+    expect(page.locator(".qsw-statusbar")).to_contain_text("Sessions: 1 · idle on paid time")
     # The head describes the session that the notebook opened.
     service = QiskitRuntimeService(channel="local")
     (session_id,) = {job.session_id for job in service.jobs(limit=None)}
@@ -52,14 +52,14 @@ def test_a_session_is_seen_and_steered(
             "data-status", "completed"
         )
 
-    # The side panel shows the same session, and is closed again.
+    # The side panel has a card of the same session, and is closed again.
     notebook.execute("qsession:show-sessions")
-    side = page.locator("#qsession-sessions").get_by_test_id("qsw-panel")
-    expect(side).to_have_count(1)
-    expect(side).to_have_attribute("data-session-id", session_id)
+    card = page.locator("#qsession-sessions").get_by_test_id("qsw-card")
+    expect(card).to_have_count(1)
+    expect(card).to_have_attribute("data-session", session_id)
     page.screenshot(path=artifacts / "sidepanel-light.png")
     notebook.execute("application:toggle-right-area")
-    expect(side).to_have_count(0)
+    expect(card).to_be_hidden()
 
     # Jobs of another process appear while no cell runs: one that takes minutes, and two behind it.
     session = Session.from_id(session_id, service)

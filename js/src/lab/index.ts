@@ -1,4 +1,8 @@
+import { commands } from "./commands";
+import { documents } from "./fullpanel";
+import { knownSessions } from "./known";
+import { launcher } from "./launcher";
 import { sidePanel } from "./sidepanel";
 import { statusItem } from "./status";
 
-export default [statusItem, sidePanel];
+export default [knownSessions, statusItem, sidePanel, documents, commands, launcher];

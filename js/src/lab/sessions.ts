@@ -1,15 +1,28 @@
-import { firstPulse, isStale, type Pulse, pulseOf } from "../clock";
-import { CLOSED, JOB_STATES, type Model } from "../contract";
+import { firstPulse, isStale, type Pulse, pulseOf, serverTime } from "../clock";
+import { CLOSED, type Head, type Model } from "../contract";
 import { type Entry, type Registry, registry } from "../registry";
-import { CODE, isFinal, readStates, UNKNOWN } from "../view/state/job-list";
-import { stateWord } from "../view/ui/words";
+import type { JobList } from "../view/state/job-list";
+import { reader, type Snapshot } from "../view/state/model";
+import { sessionWord } from "../view/ui/words";
 
 const CHECK_MS = 1000;
-const WATCHED = ["change:head", "change:link"] as const;
+const WATCHED = ["change:head", "change:link", "change:states"] as const;
 
 interface Watched {
   pulse: Pulse;
+  read: () => Snapshot;
   stop: () => void;
+}
+
+/** A session of a kernel, as its panel's model describes it. */
+export interface PageSession {
+  entry: Entry;
+  head: Head;
+  jobs: JobList;
+  /** Its kernel is heard, and the session has not ended. */
+  live: boolean;
+  /** Epoch ms on the service's clock. */
+  now: number;
 }
 
 export interface LiveSession {
@@ -19,18 +32,26 @@ export interface LiveSession {
   word: string;
 }
 
-function isLive(model: Model, pulse: Pulse): boolean {
-  const link = model.get("link")?.state;
-  const connected = link === "live" || link === "retrying";
-  return connected && model.get("head")?.status !== CLOSED && !isStale(pulse, link, Date.now());
+/** The name by which people know a session. */
+export function titleOf({ name, backend_name }: Pick<Head, "name" | "backend_name">): string {
+  return name ?? backend_name ?? "no backend yet";
 }
 
-/** Whether a job is queued or runs. */
-function isBusy(model: Model): boolean {
-  const states = readStates(model.get("states"), model.get("jobs")?.count ?? 0);
-  return states.some(
-    (state) => state !== UNKNOWN && !isFinal(JOB_STATES[state & CODE] ?? "unknown"),
-  );
+export interface Pending {
+  queued: number;
+  running: number;
+}
+
+/** Cheaper than the list's tally, which decodes every job. */
+export function pendingOf(jobs: JobList): Pending {
+  const pending = { queued: 0, running: 0 };
+  for (let index = 0; index < jobs.count; index++) {
+    const status = jobs.statusAt(index);
+    if (status === "queued" || status === "running") {
+      pending[status] += 1;
+    }
+  }
+  return pending;
 }
 
 /** Watches every panel of the page; several panels may show one session. */
@@ -49,15 +70,27 @@ export class LiveSessions {
   }
 
   list(): LiveSession[] {
-    const found = new Map<string, LiveSession>();
-    for (const [{ model }, { pulse }] of this.#watched) {
-      const head = model.get("head");
-      if (head && isLive(model, pulse)) {
-        found.set(head.key, {
-          key: head.key,
-          name: head.name ?? head.backend_name ?? "no backend yet",
-          word: head.simulator ? "Simulator" : stateWord(head, isBusy(model)),
-        });
+    return this.all()
+      .filter(({ live }) => live)
+      .map(({ head, jobs }) => ({
+        key: head.key,
+        name: titleOf(head),
+        word: sessionWord(head, pendingOf(jobs)),
+      }));
+  }
+
+  /** Every session once: through the first of its panels whose kernel is heard. */
+  all(): PageSession[] {
+    const found = new Map<string, PageSession>();
+    const now = Date.now();
+    for (const [entry, { pulse, read }] of this.#watched) {
+      if (entry.model.get("head")) {
+        const { head, jobs, link } = read();
+        const connected = link.state === "live" || link.state === "retrying";
+        const live = connected && head.status !== CLOSED && !isStale(pulse, link.state, now);
+        if (!found.get(head.key)?.live) {
+          found.set(head.key, { entry, head, jobs, live, now: serverTime(pulse, now) });
+        }
       }
     }
     return [...found.values()];
@@ -100,6 +133,7 @@ export class LiveSessions {
     };
     const watched: Watched = {
       pulse: firstPulse(model.get("beat"), Date.now()),
+      read: reader(model),
       stop: () => {
         model.off("change:beat", onBeat);
         for (const event of WATCHED) {

@@ -4,116 +4,444 @@ import {
   type JupyterFrontEndPlugin,
 } from "@jupyterlab/application";
 import { ICommandPalette } from "@jupyterlab/apputils";
+import { addIcon, type LabIcon, stopIcon } from "@jupyterlab/ui-components";
+import type { CommandRegistry } from "@lumino/commands";
+import type { Message } from "@lumino/messaging";
+import { h, VirtualDOM, type VirtualElement } from "@lumino/virtualdom";
 import { Widget } from "@lumino/widgets";
-import { type Entry, registry } from "../registry";
-import { COMMAND, PLUGIN, SIDE_PANEL } from "./ids";
+import { clock, span, thousands } from "../view/ui/format";
+import { jobWord } from "../view/ui/words";
+import type { SessionCard } from "./cards";
+import { sessionIcon } from "./icon";
+import { CATEGORY, COMMAND, PLUGIN, SIDE_PANEL } from "./ids";
+import { type Group, ISessions, type KnownSessions } from "./known";
+import type { ServerJob, ServerSession } from "./server";
 
-interface Mounted {
-  element: HTMLElement;
-  unmount: () => void;
-}
+/** Of a session's jobs, how many are listed in its card. */
+const MOST_JOBS = 20;
 
-/** The sessions of the page, each once. The code that draws them comes from their kernels. */
+type Known = Pick<
+  KnownSessions,
+  "changed" | "groups" | "watch" | "details" | "cancelJob" | "notebooks"
+>;
+
+/** What is known of a session's jobs: null while they are fetched, or why that failed. */
+type Details = { figures: string; found: ServerSession | string | null };
+
+/** The sessions as cards, grouped by notebook. */
 export class SessionsPanel extends Widget {
-  readonly #mounted = new Map<Entry, Mounted>();
-  readonly #empty = document.createElement("p");
+  readonly #sessions: Known;
+  readonly #commands: CommandRegistry;
+  readonly #details = new Map<string, Details>();
+  #unwatch: (() => void) | null = null;
 
-  constructor() {
+  constructor(sessions: Known, commands: CommandRegistry) {
     super();
+    this.#sessions = sessions;
+    this.#commands = commands;
     this.id = SIDE_PANEL;
-    this.title.label = "Sessions";
-    this.title.caption = "Quantum sessions of this page";
-    this.addClass("qsw-sidepanel");
-    Object.assign(this.node.style, { overflow: "auto", padding: "8px" });
-    this.#empty.textContent = "No session is shown in an open notebook.";
-    this.node.append(this.#empty);
-    registry().changes.addEventListener("change", this.#sync);
+    this.title.caption = "Quantum sessions";
+    this.title.icon = sessionIcon;
+    this.addClass("qsw-side");
+    this.node.setAttribute("role", "region");
+    this.node.setAttribute("aria-label", "Quantum sessions");
+    this.node.tabIndex = -1;
+    this.node.addEventListener("keydown", this.#onKey);
+    sessions.changed.connect(this.#draw, this);
   }
 
   override dispose(): void {
-    registry().changes.removeEventListener("change", this.#sync);
-    this.#clear();
+    this.#sessions.changed.disconnect(this.#draw, this);
+    this.#rest();
     super.dispose();
   }
 
+  protected override onActivateRequest(): void {
+    const first = this.node.querySelector<HTMLElement>(".qsw-card button, .qsw-side-empty button");
+    (first ?? this.node).focus();
+  }
+
   protected override onAfterAttach(): void {
-    this.#sync();
+    this.#wake();
   }
 
   protected override onAfterShow(): void {
-    this.#sync();
+    this.#wake();
   }
 
-  /** A hidden panel is not drawn. */
   protected override onAfterHide(): void {
-    this.#clear();
+    this.#rest();
   }
 
-  protected override onBeforeDetach(): void {
-    this.#clear();
+  protected override onBeforeDetach(_message: Message): void {
+    this.#rest();
   }
 
-  readonly #sync = (): void => {
-    if (!this.isAttached || !this.isVisible) {
-      return;
+  #wake(): void {
+    if (this.isVisible) {
+      this.#unwatch ??= this.#sessions.watch();
+      this.#draw();
     }
-    const wanted = new Map<string, Entry>();
-    for (const entry of registry().entries) {
-      const key = entry.model.get("head")?.key ?? "";
-      // The one that is shown stays: the user may be reading it.
-      if (!wanted.has(key) || this.#mounted.has(entry)) {
-        wanted.set(key, entry);
-      }
+  }
+
+  /** A hidden panel is not drawn, and asks for nothing. */
+  #rest(): void {
+    this.#unwatch?.();
+    this.#unwatch = null;
+  }
+
+  readonly #onKey = (event: KeyboardEvent): void => {
+    if (event.key === "Escape") {
+      event.stopPropagation();
+      this.#sessions.notebooks.focus();
     }
-    const entries = new Set(wanted.values());
-    for (const entry of [...this.#mounted.keys()]) {
-      if (!entries.has(entry)) {
-        this.#remove(entry);
-      }
-    }
-    for (const entry of entries) {
-      if (!this.#mounted.has(entry)) {
-        const element = document.createElement("div");
-        element.style.marginBottom = "8px";
-        this.node.append(element);
-        this.#mounted.set(entry, { element, unmount: entry.mount(element) });
-      }
-    }
-    this.#empty.hidden = entries.size > 0;
   };
 
-  #remove(entry: Entry): void {
-    const mounted = this.#mounted.get(entry);
-    this.#mounted.delete(entry);
-    mounted?.unmount();
-    mounted?.element.remove();
+  #draw(): void {
+    if (this.#unwatch === null) {
+      return;
+    }
+    const groups = this.#sessions.groups();
+    const body = groups.length === 0 ? [this.#empty()] : groups.map((group) => this.#group(group));
+    VirtualDOM.render([this.#header(groups), ...body], this.node);
   }
 
-  #clear(): void {
-    for (const entry of [...this.#mounted.keys()]) {
-      this.#remove(entry);
-    }
+  #header(groups: readonly Group[]): VirtualElement {
+    return h.div(
+      { className: "qsw-side-header", key: "header" },
+      h.h2("Quantum sessions"),
+      this.#iconButton(addIcon, COMMAND.newSession, "New session: insert a cell that opens one"),
+      ...(groups.length === 0
+        ? []
+        : [this.#iconButton(stopIcon, COMMAND.closeAll, "Close all sessions")]),
+    );
   }
+
+  #iconButton(icon: LabIcon, command: string, name: string): VirtualElement {
+    return h.button(
+      {
+        key: command,
+        type: "button",
+        className: "qsw-icon-button",
+        title: name,
+        "aria-label": name,
+        dataset: { testid: `qsw-side-${command.split(":")[1]}` },
+        ...(this.#commands.isEnabled(command) ? {} : { disabled: "true" }),
+        onclick: () => void this.#commands.execute(command),
+      },
+      h.span({ className: "qsw-icon-box" }, icon),
+    );
+  }
+
+  #button(name: string, testid: string, onclick: () => unknown, title = name): VirtualElement {
+    return h.button(
+      {
+        key: testid,
+        type: "button",
+        className: "qsw-lab-button",
+        title,
+        dataset: { testid },
+        onclick: () => void onclick(),
+      },
+      name,
+    );
+  }
+
+  #empty(): VirtualElement {
+    return h.div(
+      { className: "qsw-side-empty", key: "empty" },
+      h.span({ className: "qsw-side-picture", "aria-hidden": "true" }, sessionIcon),
+      h.h3("No session is open"),
+      h.p(
+        "A session reserves a quantum device while your notebook sends it one job after the other. " +
+          "While it is open, it is listed here with its jobs and the time that is left.",
+      ),
+      h.p("No account is needed: the local runtime runs on this machine."),
+      this.#button("Start a session", "qsw-start", () =>
+        this.#commands.execute(COMMAND.newSession),
+      ),
+      this.#button("Open the quickstart", "qsw-quickstart", () =>
+        this.#commands.execute(COMMAND.openQuickstart),
+      ),
+    );
+  }
+
+  #group({ path, name, cards }: Group): VirtualElement {
+    return h.section(
+      { className: "qsw-group", key: `group ${path ?? ""} ${name}`, "aria-label": name },
+      h.h3({ title: path ?? "" }, name),
+      h.ul(...cards.map((card) => this.#card(card))),
+    );
+  }
+
+  #card(card: SessionCard): VirtualElement {
+    const { id, backend, word, tone, countdown, where } = card;
+    const isGone = where === "gone";
+    return h.li(
+      {
+        key: id,
+        className: `qsw-card${isGone ? " qsw-mod-gone" : ""}`,
+        dataset: { testid: "qsw-card", session: id, where },
+      },
+      h.div(
+        { className: "qsw-card-head" },
+        this.#title(card),
+        ...(backend === null ? [] : [h.span({ className: "qsw-card-backend" }, backend)]),
+      ),
+      h.div(
+        { className: "qsw-card-state" },
+        h.span({ className: "qsw-card-pill", dataset: { tone, testid: "qsw-card-status" } }, word),
+        ...(isGone && path(card) !== null
+          ? [h.span({ className: "qsw-card-mark" }, "No kernel")]
+          : []),
+        ...(countdown
+          ? [
+              h.span(
+                {
+                  className: "qsw-card-left",
+                  title: countdown.label,
+                  dataset: { nearness: countdown.nearness, testid: "qsw-card-left" },
+                },
+                h.span({ className: "qsw-card-hidden" }, `${countdown.label} `),
+                clock(countdown.left, countdown.total),
+              ),
+            ]
+          : []),
+      ),
+      bar(card),
+      h.p(
+        { className: "qsw-card-figures", dataset: { testid: "qsw-card-figures" } },
+        figures(card),
+      ),
+      h.div({ className: "qsw-card-actions" }, ...this.#actions(card)),
+      ...this.#jobs(card),
+    );
+  }
+
+  /** Opens the full panel, or the jobs where no kernel of the page has one. */
+  #title(card: SessionCard): VirtualElement {
+    const { id, title, path, entry } = card;
+    const open = () =>
+      entry ? this.#commands.execute(COMMAND.openSession, { id, title, path }) : this.#toggle(card);
+    return h.button(
+      {
+        type: "button",
+        className: "qsw-card-title",
+        title: entry ? `Open the panel of ${title}` : `Details of ${title}`,
+        dataset: { testid: "qsw-card-open" },
+        ...(entry || card.served ? {} : { disabled: "true" }),
+        onclick: () => void open(),
+      },
+      title,
+    );
+  }
+
+  #actions(card: SessionCard): VirtualElement[] {
+    const { id, title, entry, where, served, queued, accepting, path } = card;
+    const run = (command: string) => () => this.#commands.execute(command, { id });
+    const found: VirtualElement[] = [];
+    if (entry && this.#commands.isEnabled(COMMAND.goToCell, { id })) {
+      found.push(
+        this.#button(
+          "Go to cell",
+          "qsw-card-cell",
+          run(COMMAND.goToCell),
+          `Go to the cell of ${title}`,
+        ),
+      );
+    }
+    if (!entry) {
+      const isClosed = where === "elsewhere" && path !== null;
+      const name = where === "gone" ? "Resume in a notebook" : "Adopt";
+      found.push(
+        isClosed
+          ? this.#button("Open notebook", "qsw-card-notebook", () =>
+              this.#commands.execute("docmanager:open", { path }),
+            )
+          : this.#button(
+              name,
+              "qsw-card-adopt",
+              run(COMMAND.adopt),
+              `Insert a cell that holds ${title}`,
+            ),
+      );
+      if (served) {
+        found.push(
+          this.#button(this.#details.has(id) ? "Hide details" : "Details", "qsw-card-details", () =>
+            this.#toggle(card),
+          ),
+        );
+      }
+    }
+    if (queued > 0 && this.#commands.isEnabled(COMMAND.cancelQueued, { id })) {
+      found.push(
+        this.#button(
+          "Cancel queued",
+          "qsw-card-cancel-queued",
+          run(COMMAND.cancelQueued),
+          `Cancel the queued jobs of ${title}`,
+        ),
+      );
+    }
+    if (accepting && this.#commands.isEnabled(COMMAND.closeSession, { id })) {
+      found.push(
+        this.#button("Close", "qsw-card-close", run(COMMAND.closeSession), `Close ${title}`),
+      );
+    }
+    return found;
+  }
+
+  #toggle(card: SessionCard): void {
+    if (!this.#details.delete(card.id)) {
+      void this.#fetch(card);
+    }
+    this.#draw();
+  }
+
+  async #fetch(card: SessionCard): Promise<void> {
+    const known = this.#details.get(card.id);
+    const details: Details = { figures: figures(card), found: known?.found ?? null };
+    this.#details.set(card.id, details);
+    try {
+      details.found = await this.#sessions.details(card.id);
+    } catch (error) {
+      details.found = error instanceof Error ? error.message : String(error);
+    }
+    this.#draw();
+  }
+
+  #jobs(card: SessionCard): VirtualElement[] {
+    const details = this.#details.get(card.id);
+    if (!details || card.entry) {
+      return [];
+    }
+    const { found } = details;
+    if (found !== null && details.figures !== figures(card)) {
+      void this.#fetch(card);
+    }
+    if (found === null || typeof found === "string") {
+      return [h.p({ className: "qsw-card-note" }, found ?? "Fetching its jobs …")];
+    }
+    const jobs = [...found.jobs].sort((one, other) => other.created - one.created);
+    const more = jobs.length - MOST_JOBS;
+    return [
+      h.dl(
+        { className: "qsw-card-details", dataset: { testid: "qsw-card-facts" } },
+        ...facts(card, found).flatMap(([name, value]) => [h.dt(name), h.dd(value)]),
+      ),
+      ...(jobs.length === 0
+        ? [h.p({ className: "qsw-card-note" }, "No job yet.")]
+        : [
+            h.ul(
+              { className: "qsw-card-jobs" },
+              ...jobs.slice(0, MOST_JOBS).map((job) => this.#job(card, job)),
+            ),
+          ]),
+      ...(more > 0
+        ? [h.p({ className: "qsw-card-note" }, `and ${thousands(more)} earlier jobs`)]
+        : []),
+    ];
+  }
+
+  #job(card: SessionCard, { id, program, state }: ServerJob): VirtualElement {
+    const isPending = state === "queued" || state === "running";
+    const word = state === "completed" ? jobWord("completed") : state;
+    return h.li(
+      { key: id, dataset: { "job-id": id, status: state } },
+      h.code({ title: id }, id),
+      h.span(`${program}, ${word}`),
+      ...(isPending
+        ? [
+            this.#button(
+              "Cancel",
+              "qsw-card-cancel-job",
+              async () => {
+                await this.#sessions.cancelJob(id).catch((error: unknown) => {
+                  const details = this.#details.get(card.id);
+                  if (details) {
+                    details.found = error instanceof Error ? error.message : String(error);
+                  }
+                });
+                await this.#fetch(card);
+              },
+              `Cancel job ${id}`,
+            ),
+          ]
+        : []),
+    );
+  }
+}
+
+function path({ place, path: own }: SessionCard): string | null {
+  return own ?? place;
+}
+
+/** How far its jobs are, of those that were sent or are expected. */
+function bar({ queued, running, finished, expected }: SessionCard): VirtualElement {
+  const total = Math.max(1, queued + running + finished, expected ?? 0);
+  const part = (name: string, n: number) =>
+    h.span({ className: `qsw-bar-${name}`, style: { width: `${(100 * n) / total}%` } });
+  return h.div(
+    { className: "qsw-card-bar", "aria-hidden": "true" },
+    part("finished", finished),
+    part("running", running),
+    part("queued", queued),
+  );
+}
+
+/** "3 pending · 188 of 400 done · used 1 min 20 s" */
+function figures({
+  queued,
+  running,
+  finished,
+  expected,
+  usage,
+  place,
+  path: own,
+}: SessionCard): string {
+  const done =
+    expected === null
+      ? `${thousands(finished)} done`
+      : `${thousands(finished)} of ${thousands(expected)} done`;
+  return [
+    ...(queued + running > 0 ? [`${thousands(queued + running)} pending`] : []),
+    done,
+    ...(usage === null ? [] : [`used ${span(usage)}`]),
+    ...(own === null && place !== null ? [place] : []),
+  ].join(" · ");
+}
+
+function facts(card: SessionCard, found: ServerSession): [string, string][] {
+  return [
+    ["Id", card.id],
+    ["Backend", found.backend_name ?? "none yet"],
+    ["Mode", found.mode ?? "unknown"],
+    ["Status", found.status ?? "unknown"],
+    ["Opened by", found.place ?? "unknown"],
+  ];
 }
 
 export const sidePanel: JupyterFrontEndPlugin<void> = {
   id: PLUGIN.sidePanel,
-  description: "Lists the quantum sessions of the open notebooks in a side panel.",
+  description: "Lists quantum sessions as cards in a side panel.",
   autoStart: true,
+  requires: [ISessions],
   optional: [ILayoutRestorer, ICommandPalette],
   activate: (
     app: JupyterFrontEnd,
+    sessions: KnownSessions,
     restorer: ILayoutRestorer | null,
     palette: ICommandPalette | null,
   ) => {
-    const panel = new SessionsPanel();
+    const panel = new SessionsPanel(sessions, app.commands);
     app.shell.add(panel, "right", { rank: 700 });
     restorer?.add(panel, SIDE_PANEL);
     app.commands.addCommand(COMMAND.showSessions, {
       label: "Show Quantum Sessions",
-      caption: "Show the sessions of the open notebooks in the side panel",
+      caption: "Show the quantum sessions in the side panel",
+      icon: sessionIcon,
       execute: () => app.shell.activateById(SIDE_PANEL),
     });
-    palette?.addItem({ command: COMMAND.showSessions, category: "Quantum" });
+    palette?.addItem({ command: COMMAND.showSessions, category: CATEGORY });
   },
 };

@@ -2,20 +2,30 @@ import type { JupyterFrontEnd, JupyterFrontEndPlugin } from "@jupyterlab/applica
 import { IStatusBar } from "@jupyterlab/statusbar";
 import { Signal } from "@lumino/signaling";
 import { Widget } from "@lumino/widgets";
-import { PLUGIN } from "./ids";
-import { LiveSessions } from "./sessions";
+import { clock, count } from "../view/ui/format";
+import { IDLE_PAID, type SessionCard } from "./cards";
+import { COMMAND, PLUGIN } from "./ids";
+import { ISessions, type KnownSessions } from "./known";
 
-/** "Sessions: 2"; hidden if there are none. */
+/** Whether something says how the session is now. */
+function isLive({ where, served }: SessionCard): boolean {
+  return where === "here" || served;
+}
+
+/** "Sessions: 2 · 3 pending · 0:42"; hidden if there are none. */
 export class StatusItem extends Widget {
   readonly activeStateChanged = new Signal<this, void>(this);
-  readonly #sessions: LiveSessions;
+  readonly #sessions: Pick<KnownSessions, "cards" | "changed">;
   #active = false;
 
-  constructor() {
-    super();
+  constructor(sessions: Pick<KnownSessions, "cards" | "changed">, onClick: () => void) {
+    super({ node: document.createElement("button") });
     this.addClass("qsw-statusbar");
     this.addClass("jp-StatusBar-TextItem");
-    this.#sessions = new LiveSessions(() => this.#draw());
+    this.node.setAttribute("type", "button");
+    this.node.addEventListener("click", onClick);
+    this.#sessions = sessions;
+    sessions.changed.connect(this.#draw, this);
     this.#draw();
   }
 
@@ -24,14 +34,32 @@ export class StatusItem extends Widget {
   }
 
   override dispose(): void {
-    this.#sessions.dispose();
+    this.#sessions.changed.disconnect(this.#draw, this);
     super.dispose();
   }
 
   #draw(): void {
-    const live = this.#sessions.list();
-    this.node.textContent = `Sessions: ${live.length}`;
-    this.node.title = live.map(({ name, word }) => `${name}: ${word}`).join("\n");
+    const live = this.#sessions.cards().filter(isLive);
+    const pending = live.reduce((sum, { queued, running }) => sum + queued + running, 0);
+    const [next] = live
+      .flatMap(({ countdown }) => (countdown ? [countdown] : []))
+      .sort((one, other) => one.left - other.left);
+    const isPaid = live.some(({ word }) => word === IDLE_PAID);
+    const words = [
+      `Sessions: ${live.length}`,
+      ...(pending > 0 ? [`${pending} pending`] : []),
+      ...(isPaid ? ["idle on paid time"] : []),
+      ...(next ? [clock(next.left, next.total)] : []),
+    ];
+    const text = words.join(" · ");
+    if (this.node.textContent !== text) {
+      this.node.textContent = text;
+    }
+    this.node.title = [
+      ...live.map((card) => `${card.title}: ${card.word}, ${pendingWords(card)}`),
+      "Click to show the quantum sessions",
+    ].join("\n");
+    this.toggleClass("qsw-mod-paid", isPaid);
     if (this.#active !== live.length > 0) {
       this.#active = live.length > 0;
       this.activeStateChanged.emit();
@@ -39,14 +67,20 @@ export class StatusItem extends Widget {
   }
 }
 
+function pendingWords({ queued, running }: SessionCard): string {
+  return queued + running === 0 ? "no jobs pending" : `${count(queued + running, "job")} pending`;
+}
+
 export const statusItem: JupyterFrontEndPlugin<void> = {
   id: PLUGIN.statusItem,
-  description: "Shows the number of live quantum sessions in the status bar.",
+  description: "Shows live quantum sessions, pending jobs and the next deadline in the status bar.",
   autoStart: true,
+  requires: [ISessions],
   optional: [IStatusBar],
-  activate: (_app: JupyterFrontEnd, statusBar: IStatusBar | null) => {
+  activate: (app: JupyterFrontEnd, sessions: KnownSessions, statusBar: IStatusBar | null) => {
     if (statusBar) {
-      const item = new StatusItem();
+      const show = () => void app.commands.execute(COMMAND.showSessions);
+      const item = new StatusItem(sessions, show);
       statusBar.registerStatusItem(PLUGIN.statusItem, {
         item,
         align: "left",

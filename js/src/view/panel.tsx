@@ -15,13 +15,8 @@ import { useCalm, useLinger, useSteadyWord } from "./state/calm";
 import { useCommands, useLooks, useNow, useSession } from "./state/hooks";
 import { usePeeks } from "./state/peeks";
 import { nameOf } from "./state/pending";
-import {
-  Confirm,
-  consequence,
-  PENDING_NAMES,
-  type Question,
-  type SessionCommand,
-} from "./ui/confirm";
+import { Confirm, PENDING_NAMES, type Question } from "./ui/confirm";
+import { consequence, type SessionCommand } from "./ui/consequence";
 import { useCopy } from "./ui/copy";
 import { Empty } from "./ui/empty";
 import { keepPlainKeys, OWN_KEYS } from "./ui/keys";

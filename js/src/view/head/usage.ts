@@ -10,7 +10,18 @@ export interface Usage {
 
 const COUNTING = new Set(["active", "pending_inactive", "pending_closed"]);
 
-export function usageOf(head: Head, tally: Tally, serverNow: number): Usage | null {
+interface Total {
+  /** ms */
+  total: number;
+  /** ms that were counted on from the service's figure. */
+  since: number;
+  /** Epoch ms at which the total was that. */
+  now: number;
+  counts: boolean;
+  exact: boolean;
+}
+
+function counted(head: Head, serverNow: number): Total | null {
   const seconds = head.details.usage_time;
   if (typeof seconds !== "number") {
     return null;
@@ -22,8 +33,20 @@ export function usageOf(head: Head, tally: Tally, serverNow: number): Usage | nu
   // At the last whole second of the total: parts that stand still are then rounded alike each time.
   const early = Math.min(passed, (seconds * 1000 + passed) % 1000);
   const since = passed - early;
-  const total = seconds * 1000 + since;
-  const now = serverNow - early;
+  return { total: seconds * 1000 + since, since, now: serverNow - early, counts, exact };
+}
+
+/** The session's usage in ms; null if it is not known. */
+export function totalUsage(head: Head, serverNow: number): number | null {
+  return counted(head, serverNow)?.total ?? null;
+}
+
+export function usageOf(head: Head, tally: Tally, serverNow: number): Usage | null {
+  const found = counted(head, serverNow);
+  if (found === null) {
+    return null;
+  }
+  const { total, since, now, counts, exact } = found;
   if (head.usage) {
     return { total, parts: sentParts(head.usage, tally, since, counts ? now : null) };
   }

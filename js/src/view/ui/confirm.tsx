@@ -1,10 +1,7 @@
 import { useLayoutEffect, useRef } from "preact/hooks";
 import type { Command } from "../../contract";
-import type { Counts } from "../state/job-list";
 import { Button } from "./button";
-import { count } from "./format";
-
-export type SessionCommand = "close" | "cancel" | "cancel_queued";
+import type { SessionCommand } from "./consequence";
 
 export const PENDING_NAMES: Readonly<Record<SessionCommand, string>> = {
   close: "Closing…",
@@ -19,21 +16,6 @@ export interface Question {
   consequence: string;
   /** The harmless answer. */
   keep: string;
-}
-
-/** What the command will do, and to how many jobs. */
-export function consequence(command: SessionCommand, { queued, running }: Counts): string {
-  if (command === "close") {
-    const verb = queued + running === 1 ? "finishes" : "finish";
-    return `Takes no new jobs; ${queued} queued and ${count(running, "running job")} ${verb}.`;
-  }
-  const cancelled = `${count(queued, "queued job")} ${queued === 1 ? "is" : "are"} cancelled`;
-  if (command === "cancel_queued") {
-    const goOn = `${count(running, "running job")} ${running === 1 ? "goes" : "go"} on`;
-    return `${cancelled}, ${goOn}, and new jobs are still taken.`;
-  }
-  const finish = `${count(running, "running job")} ${running === 1 ? "finishes" : "finish"}`;
-  return `${cancelled}, ${finish}, no new jobs.`;
 }
 
 interface ConfirmProps {

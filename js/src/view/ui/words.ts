@@ -29,7 +29,10 @@ export function stateWord({ state, accepting_jobs, mode }: Known, busy: boolean)
   return WORDS[state] ?? state.charAt(0).toUpperCase() + state.slice(1).toLowerCase();
 }
 
-export function sessionWord(head: Head, { queued, running }: Counts): string {
+export function sessionWord(
+  head: Head,
+  { queued, running }: Pick<Counts, "queued" | "running">,
+): string {
   return head.simulator ? "Simulator" : stateWord(head, queued + running > 0);
 }
 
