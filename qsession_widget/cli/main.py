@@ -7,6 +7,7 @@ import os
 import sys
 import time
 from contextlib import suppress
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from qsession_widget.errors import QSessionError
@@ -360,19 +361,15 @@ def _user(options: argparse.Namespace) -> int:
     match options.action:
         case "add":
             token = runtime.add_user(options.name)
-            encrypted = runtime.url.startswith("https:")
-            verify = ', verify="certificate.pem"' if encrypted else ""
+            verify = ', verify="certificate.pem"' if runtime.certificate else ""
             sys.stdout.write(
                 f"{token}\n\nThis is the token of {options.name}, shown only once. "
                 "They join with\n\n"
                 "from qsession_widget import QiskitRuntimeService\n"
                 f'service = QiskitRuntimeService("local", "{token}", "{runtime.url}"{verify})\n'
             )
-            if encrypted:
-                sys.stdout.write(
-                    "\nverify= is a copy of the certificate that was given to `qsession serve`; "
-                    "leave it out if an authority that they trust has signed it.\n"
-                )
+            if runtime.certificate:
+                sys.stdout.write(_about_certificate(Path(runtime.certificate)))
         case "remove":
             runtime.remove_user(options.name)
             sys.stdout.write(f"Removed {options.name}.\n")
@@ -380,6 +377,20 @@ def _user(options: argparse.Namespace) -> int:
             for each in runtime.users():
                 sys.stdout.write(f"{each['name']}  since {each['created_at']}\n")
     return 0
+
+
+def _about_certificate(path: Path) -> str:
+    """Return what a user has to know of the runtime's certificate."""
+    from qsession_widget.support.fingerprints import sha256_fingerprint
+
+    try:
+        fingerprint = sha256_fingerprint(path)
+    except (OSError, ValueError) as error:
+        fingerprint = f"unknown: {error}"
+    return (
+        f"\nverify= is their copy of\n{path}\nwith the SHA-256 fingerprint\n{fingerprint}\n"
+        "Leave it out if an authority that they trust has signed the certificate.\n"
+    )
 
 
 def _collect(options: argparse.Namespace) -> int:

@@ -36,6 +36,8 @@ class Administration:
         """The id of its process."""
         self.url = found.public_url or found.url
         """The root of its HTTP server, as clients reach it."""
+        self.certificate = found.certificate
+        """The path of its certificate for other machines; empty if it has none."""
         auth = BearerAuth(found.token)
         self._transport = _transport(f"{found.url}{API_PREFIX}/{EXTRA}", auth)
         self.api = RuntimeApi(_transport(f"{found.url}{API_PREFIX}", auth))

@@ -16,6 +16,7 @@ from qsession_widget.runtime.http.middleware import access_log
 from qsession_widget.runtime.server import AlreadyRunningError, StartError, serve
 from qsession_widget.runtime.settings import POLICIES, Settings
 from qsession_widget.runtime.store.retention import MOST_DAYS
+from qsession_widget.support.fingerprints import sha256_fingerprint
 from qsession_widget.wire.discovery import LOG_NAME
 
 if TYPE_CHECKING:
@@ -48,8 +49,10 @@ def main(arguments: list[str] | None = None, prog: str = "qsession serve") -> in
         _complain(error)
         return 1
     options = parser.parse_args(arguments)
-    if options.host is None and (options.tls_cert or options.tls_key):
+    if options.host is None and (options.tls_cert or options.tls_key or options.self_signed):
         parser.error("a certificate is for other machines: add --host ADDRESS")
+    if options.self_signed and (options.tls_cert or options.tls_key):
+        parser.error("--self-signed makes a certificate: leave --tls-cert and --tls-key out")
     if options.tls_key is not None and options.tls_cert is None:
         parser.error("--tls-key is the key of a certificate: add --tls-cert")
     options.copies, options.aliases = dict(options.copies), dict(options.aliases)
@@ -99,6 +102,12 @@ def _parser(prog: str) -> argparse.ArgumentParser:
                 default=default,
                 metavar=_METAVARS.get(name.rpartition("_")[2], "N"),
                 help=text if default is None else f"{text} (default: %(default)s)",
+            )
+        if title == _OTHERS:
+            group.add_argument(
+                "--self-signed",
+                action="store_true",
+                help="make a certificate for that address, kept in the folder; users need a copy",
             )
     order = parser.add_argument_group("order", "Which job goes next on a backend.")
     order.add_argument(
@@ -242,6 +251,12 @@ def _copies(text: str) -> tuple[str, int]:
 
 
 def _say_where(discovery: Discovery) -> None:
+    if discovery.certificate:
+        path = Path(discovery.certificate)
+        sys.stdout.write(
+            f"Its certificate for other machines is {path}\n"
+            f"with the SHA-256 fingerprint {sha256_fingerprint(path)}.\n"
+        )
     others = f", and other machines at {discovery.public_url}" if discovery.public_url else ""
     sys.stdout.write(f"The local runtime serves at {discovery.url}{others} (Ctrl-C ends it).\n")
     sys.stdout.flush()
@@ -259,6 +274,8 @@ _METAVARS = {
 }
 """Placeholders of values, by the last word of the flag's name."""
 
+_OTHERS = "other machines"
+
 _GROUPS: tuple[tuple[str, str, tuple[tuple[str, Callable[[str], Any], str], ...]], ...] = (
     (
         "the runtime itself",
@@ -271,7 +288,7 @@ _GROUPS: tuple[tuple[str, str, tuple[tuple[str, Callable[[str], Any], str], ...]
         ),
     ),
     (
-        "other machines",
+        _OTHERS,
         "Users on other machines need an address, and a token (`qsession user add`).",
         (
             ("host", str, "address for other machines, such as 0.0.0.0"),

@@ -143,6 +143,9 @@ def _serve_at(
         version=_version(),
         token=token,
         public_url="" if outer is None else outer.url,
+        certificate=""
+        if outer is None or outer.certificate is None
+        else str(outer.certificate.absolute()),
     )
 
     def ready() -> None:
@@ -306,6 +309,16 @@ class _Outer:
             StartError: either fails.
         """
         certificate, key = settings.tls_cert, settings.tls_key
+        name = host if _names_one(host) else _name_elsewhere()
+        if settings.self_signed:
+            # 40 ms that only this needs.
+            from qsession_widget.runtime import self_signed  # noqa: PLC0415 - see above
+
+            try:
+                names = self_signed.names_of(host, name)
+                certificate, key = self_signed.ensure(settings.home, names)
+            except (OSError, ValueError) as error:
+                raise StartError(f"a certificate for {host} cannot be made: {error}") from error
         if certificate is not None:
             context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
             try:
@@ -320,8 +333,7 @@ class _Outer:
             listener = _bind(host, settings.port)
         except (OSError, OverflowError) as error:
             raise StartError(f"cannot serve at {host} port {settings.port}: {error}") from error
-        address, port = listener.getsockname()[:2]
-        name = _name_elsewhere() if ip_address(address).is_unspecified else host
+        port = listener.getsockname()[1]
         scheme = "http" if certificate is None else "https"
         url = f"{scheme}://{f'[{name}]' if ':' in name else name}:{port}"
         return cls(listener, url, certificate, key)
@@ -340,9 +352,17 @@ class _Outer:
         if self.certificate is None:
             log.warning(
                 "%s is not encrypted: others on the network can read tokens and jobs; use "
-                "--tls-cert and --tls-key",
+                "--self-signed, or --tls-cert and --tls-key",
                 self.url,
             )
+
+
+def _names_one(host: str) -> bool:
+    """Whether a host is one name or address, and not all addresses of this machine."""
+    try:
+        return not ip_address(host).is_unspecified
+    except ValueError:
+        return True
 
 
 def _name_elsewhere() -> str:

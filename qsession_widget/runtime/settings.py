@@ -30,6 +30,7 @@ class Settings:
             port, or any free one.
         tls_cert: file with the certificate chain for that address, in PEM.
         tls_key: file with the certificate's key; None if it is in the same file.
+        self_signed: whether to make a certificate for that address in the folder, instead.
         workers: processes that run jobs. By default one for each processor that the runtime may
             use, but at least two, so that one long job does not block all others.
         max_session_seconds: longest `max_ttl` of a session, and the default (IBM: 8 hours).
@@ -82,6 +83,7 @@ class Settings:
     port: int = 0
     tls_cert: Path | None = None
     tls_key: Path | None = None
+    self_signed: bool = False
     workers: int = field(default_factory=lambda: max(2, processors()))
     max_session_seconds: int = 28_800
     interactive_seconds: int = 60

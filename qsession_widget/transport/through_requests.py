@@ -24,6 +24,8 @@ _POOL_SIZE = 32
 _PART_BYTES = 65_536
 _WITHOUT_BODY = frozenset({204, 304})
 _HTTP_1_0 = 10
+_OTHER_NAME = ("certificate is not valid for", "doesn't match")
+"""What Python and urllib3 say of a certificate that was made for another address."""
 _BROKEN = (requests.ConnectionError, requests.Timeout, ChunkedEncodingError, ContentDecodingError)
 """The errors of a connection that breaks, before or during a response."""
 
@@ -143,7 +145,12 @@ def _ours(error: requests.RequestException) -> BrokenError | UnsendableError:
     if not isinstance(error, _BROKEN):
         return UnsendableError(without_credentials(str(error)))
     text = _innermost(error)
-    if "CERTIFICATE_VERIFY_FAILED" in text:
+    if any(words in text for words in _OTHER_NAME):
+        text += (
+            "; use the address for which the certificate was made, the one that "
+            "`qsession user add` prints with verify="
+        )
+    elif "CERTIFICATE_VERIFY_FAILED" in text:
         text += (
             "; if the server has a certificate of its own, give its file: "
             'verify="certificate.pem", as QiskitRuntimeService takes it'

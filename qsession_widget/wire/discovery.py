@@ -49,6 +49,7 @@ class Discovery:
         version: of the package that it runs.
         token: the administrator's bearer token.
         public_url: root of the same server for other machines; empty if there is none.
+        certificate: path of the certificate that it has there; empty if there is none.
     """
 
     url: str
@@ -56,6 +57,7 @@ class Discovery:
     version: str
     token: str = field(repr=False)
     public_url: str = ""
+    certificate: str = ""
 
     @staticmethod
     def path(folder: Path) -> Path:
@@ -83,6 +85,7 @@ class Discovery:
                 version=str(found["version"]),
                 token=str(found["token"]),
                 public_url=str(found.get("public_url", "")),
+                certificate=str(found.get("certificate", "")),
             )
         except (FileNotFoundError, NotADirectoryError, ValueError, KeyError, TypeError):
             return None
