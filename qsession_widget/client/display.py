@@ -1,6 +1,6 @@
-"""How sessions draw themselves: with the panels, which are loaded at their first use.
+"""How sessions and jobs draw themselves: with the panels, which are loaded at their first use.
 
-Panels import sessions, so this module knows them only by their names.
+Panels import sessions and jobs, so this module knows them only by their names.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 
 PANELS = "qsession_widget.panel"
 TERMINAL = "qsession_widget.panel.terminal"
+JOB_CARD = "qsession_widget.panel.job_card"
 
 
 def panel_of(session: object) -> Any:
@@ -22,6 +23,17 @@ def panel_of(session: object) -> Any:
         ImportError: if the widget libraries are not installed.
     """
     return import_module(PANELS).panel_of(session)
+
+
+def card_of(job: object) -> dict[str, str]:
+    """Return what a job shows at the end of a cell, by MIME type.
+
+    Raises:
+        ImportError: if the widget libraries are not installed.
+    """
+    cards = import_module(JOB_CARD)
+    card = cards.card_of(job)
+    return {"text/plain": cards.as_text(card), "text/html": cards.as_html(card)}
 
 
 def live(session: object) -> AbstractContextManager[object]:

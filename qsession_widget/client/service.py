@@ -505,6 +505,7 @@ class QiskitRuntimeService(Closing, Shared):
             )
             raise
         job = RuntimeJob(service, answer.id, result_decoder=result_decoder)
+        job.sent_from_here()
         self._contents.note(job.job_id(), contents_of(program_id, inputs))
         if callback is not None:
             follow(job, callback)

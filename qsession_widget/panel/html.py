@@ -22,9 +22,21 @@ from qsession_widget.panel.formatting import (
     usage,
     whole_duration,
 )
+from qsession_widget.panel.html_style import (
+    CARD,
+    CELL,
+    FIGURE,
+    GREY,
+    HEAD,
+    JOBS,
+    PILL,
+    PILLS,
+    QUIET,
+    TABLE,
+    WHOLE,
+)
 from qsession_widget.panel.vocabulary import word
 from qsession_widget.wire import state_words
-from qsession_widget.wire.states import JobState
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -35,32 +47,6 @@ if TYPE_CHECKING:
 MOST_JOBS = 50
 UNFOLDED_JOBS = 10
 
-_GREY, _BLUE, _GREEN, _AMBER, _RED = "#6b7580", "#1769c8", "#2b7a31", "#a85300", "#c62f2f"
-"""Legible on light and on dark ground, with white on them: sites keep no style sheets."""
-
-_LINE = "rgba(128,128,128,0.3)"
-_CARD = (
-    f"border:1px solid {_LINE};border-radius:8px;padding:12px 16px;max-width:860px;"
-    "font:13px/1.5 system-ui,sans-serif;font-variant-numeric:tabular-nums"
-)
-_CELL = f'style="text-align:left;padding:4px 16px 4px 0;border-top:1px solid {_LINE}"'
-_WHOLE = _CELL[:-1] + ';white-space:nowrap"'
-_FIGURE = _WHOLE.replace("text-align:left", "text-align:right")
-_TABLE = 'style="border-collapse:collapse;font:inherit;color:inherit;margin:6px 0"'
-_HEAD = 'style="text-align:left;padding:4px 16px 4px 0;font-weight:500;opacity:0.7"'
-_QUIET = 'style="opacity:0.7"'
-
-_PILL = "color:#fff;border-radius:99px;padding:1px 10px;font-size:12px;font-weight:600"
-_PILLS = {
-    state_words.RUNNING: _BLUE,
-    state_words.IDLE: _AMBER,
-    state_words.IDLE_PAID: _AMBER,
-}
-_JOBS = {
-    JobState.RUNNING: _BLUE,
-    JobState.COMPLETED: _GREEN,
-    JobState.FAILED: _RED,
-}
 _TIMES = ("_at", "last_job_started", "last_job_completed")
 _DURATIONS = {"interactive_timeout", "max_time", "active_timeout"}
 
@@ -79,8 +65,8 @@ def as_html(snapshot: Snapshot) -> str:
     known = " · ".join((job_counts(snapshot.jobs), *left, *costs, *kept))
     seen = escape(f"{known} · as of {clock_time(snapshot.now)}")
     return (
-        f'<div style="{_CARD}">{_title(snapshot)}{_sentences(snapshot)}'
-        f"<div {_QUIET}>{seen}</div>{_jobs(snapshot)}{_facts(snapshot)}</div>"
+        f'<div style="{CARD}">{_title(snapshot)}{_sentences(snapshot)}'
+        f"<div {QUIET}>{seen}</div>{_jobs(snapshot)}{_facts(snapshot)}</div>"
     )
 
 
@@ -91,11 +77,11 @@ def _title(snapshot: Snapshot) -> str:
         beside.insert(0, escape(snapshot.backend_name or UNKNOWN))
     state = word(snapshot)
     api = state_words.api_words(snapshot.session.state or None, snapshot.status)
-    style = f"background:{_PILLS.get(state, _GREY)};{_PILL}"
+    style = f"background:{PILLS.get(state, GREY)};{PILL}"
     pill = f'<span title="{escape(api)}" style="{style}">{escape(state)}</span>'
     return (
         f'<div><b style="font-size:16px">{escape(name)}</b> {pill} '
-        f"<span {_QUIET}>{' · '.join(beside)}</span></div>"
+        f"<span {QUIET}>{' · '.join(beside)}</span></div>"
     )
 
 
@@ -116,13 +102,13 @@ def _facts(snapshot: Snapshot) -> str:
     rows = "".join(
         _row(
             (
-                f"<td {_CELL}>{escape(name.replace('_', ' '))}</td>",
-                f"<td {_CELL}>{_text(name, value)}</td>",
+                f"<td {CELL}>{escape(name.replace('_', ' '))}</td>",
+                f"<td {CELL}>{_text(name, value)}</td>",
             )
         )
         for name, value in shown.items()
     )
-    return f"<details><summary>Details</summary><table {_TABLE}>{rows}</table></details>"
+    return f"<details><summary>Details</summary><table {TABLE}>{rows}</table></details>"
 
 
 def _jobs(snapshot: Snapshot) -> str:
@@ -130,15 +116,15 @@ def _jobs(snapshot: Snapshot) -> str:
     if not shown:
         return ""
     names = ("Job", "Program", "Status", "Created", "Ran")
-    header = _row(f"<th {_HEAD}>{name}</th>" for name in names)
+    header = _row(f"<th {HEAD}>{name}</th>" for name in names)
     tables = [
-        f"<table {_TABLE}><thead>{header}</thead>"
+        f"<table {TABLE}><thead>{header}</thead>"
         f"<tbody>{''.join(_job(job, snapshot) for job in part)}</tbody></table>"
         for part in (shown[:UNFOLDED_JOBS], shown[UNFOLDED_JOBS:])
         if part
     ]
     rest = len(snapshot.jobs) - len(shown)
-    more = f"<div {_QUIET}>and {rest:,} more</div>" if rest else ""
+    more = f"<div {QUIET}>and {rest:,} more</div>" if rest else ""
     if len(tables) == 1:
         return tables[0] + more
     folded = f"<summary>{len(shown) - UNFOLDED_JOBS} more jobs</summary>{tables[1]}{more}"
@@ -147,15 +133,15 @@ def _jobs(snapshot: Snapshot) -> str:
 
 def _job(job: JobRow, snapshot: Snapshot) -> str:
     state = f"{job_state(job)}: {job.reason}" if job.reason else job_state(job)
-    colour = next((found for name, found in _JOBS.items() if name == job.state), _GREY)
+    colour = next((found for name, found in JOBS.items() if name == job.state), GREY)
     dot = f'<span style="color:{colour}">●</span>'
     return _row(
         (
-            f"<td {_CELL}><code>{escape(job.id)}</code></td>",
-            f'<td {_CELL} title="{escape(job.program_id)}">{escape(job.program)}</td>',
-            f'<td {_CELL} title="{escape(job.state)}">{dot} {escape(state)}</td>',
-            f"<td {_WHOLE}>{clock_time(job.created_at)}</td>",
-            f"<td {_FIGURE}>{duration(job.duration_seconds(snapshot.now))}</td>",
+            f"<td {CELL}><code>{escape(job.id)}</code></td>",
+            f'<td {CELL} title="{escape(job.program_id)}">{escape(job.program)}</td>',
+            f'<td {CELL} title="{escape(job.state)}">{dot} {escape(state)}</td>',
+            f"<td {WHOLE}>{clock_time(job.created_at)}</td>",
+            f"<td {FIGURE}>{duration(job.duration_seconds(snapshot.now))}</td>",
         )
     )
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
+from qsession_widget.client import display
 from qsession_widget.client.jobs import async_wait
 from qsession_widget.client.jobs.base_job import PolledJob
 from qsession_widget.client.jobs.result_decoder import decode, decode_result
@@ -15,7 +16,7 @@ from qsession_widget.errors import (
     JobFailedError,
     NotFoundError,
 )
-from qsession_widget.support import validation
+from qsession_widget.support import validation, whereabouts
 from qsession_widget.support.handles import Shared
 from qsession_widget.transport.rest import ReceivedJob
 from qsession_widget.wire.documents import (
@@ -87,6 +88,7 @@ class RuntimeJob(Shared, PolledJob):
         super().__init__(service, job_id, data)
         self._decoder = result_decoder
         self._result: tuple[object, Any] | None = None
+        self._sent_at: tuple[str, int] | None = None
 
     def __repr__(self) -> str:
         parts = [repr(self._job_id)]
@@ -96,6 +98,13 @@ class RuntimeJob(Shared, PolledJob):
             parts.extend([repr(program.id)] if program and program.id else [])
             parts.extend([job_status(document)] if state and state.status else [])
         return f"<{type(self).__name__}({', '.join(parts)})>"
+
+    def _repr_mimebundle_(self, **_kinds: object) -> dict[str, str]:
+        """Display the job as a card: its states with times, result, circuit, and line of code."""
+        try:
+            return display.card_of(self)
+        except ImportError:
+            return {"text/plain": repr(self)}
 
     def __reduce__(self) -> tuple[Any, ...]:
         # By its id: its state is fetched again where it is unpickled.
@@ -194,6 +203,18 @@ class RuntimeJob(Shared, PolledJob):
         """
         validation.boolean("refresh", refresh)
         return self.backend().properties(datetime=self.creation_date)
+
+    @property
+    def submitted_by(self) -> str | None:
+        """The line of the user's code that sent it; None for a job of another process.
+
+        In a notebook with the number of its cell: "In[5], line 3: job = sampler.run([bell])".
+        """
+        return None if self._sent_at is None else whereabouts.described(*self._sent_at)
+
+    def sent_from_here(self) -> None:
+        """Note the line of the user's code that runs now as the one that sent the job."""
+        self._sent_at = whereabouts.users_line()
 
     # Its status
 
