@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     )
     from qsession_widget.client.primitives import Estimator, Sampler
     from qsession_widget.client.service import QiskitRuntimeService
-    from qsession_widget.client.session import Batch, Session
+    from qsession_widget.client.session import Batch, Session, SessionEvent
     from qsession_widget.client.session_info import SessionSummary
     from qsession_widget.errors import (
         AmbiguousIdError,
@@ -83,6 +83,7 @@ __all__ = [
     "ServiceUnavailableError",
     "Session",
     "SessionClosedError",
+    "SessionEvent",
     "SessionPanel",
     "SessionSummary",
     "UnsupportedError",
@@ -101,6 +102,7 @@ _MODULES = {
     "Sampler": "client.primitives",
     "SamplerOptions": "client.options.options",
     "Session": "client.session",
+    "SessionEvent": "client.session",
     "SessionPanel": "panel",
     "SessionSummary": "client.session_info",
     "watch": "panel",

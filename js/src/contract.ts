@@ -22,6 +22,8 @@ export interface Head {
   gives_way: boolean;
   /** How many jobs its user expects. */
   total: number | null;
+  /** Whether its kernel closed or cancelled it; left out by older kernels. */
+  ended_here?: boolean;
   /** The place of its next job among all that wait for the device; 1 is the next to start. */
   position: number | null;
   /** Epoch ms on the service's clock when it sent the details; 0 if it sends no time. */

@@ -1,6 +1,6 @@
-"""How sessions and jobs draw themselves: with the panels, which are loaded at their first use.
+"""How sessions and jobs draw themselves, and report events: modules loaded at their first use.
 
-Panels import sessions and jobs, so this module knows them only by their names.
+Those import sessions and jobs, so this module knows them only by their names.
 """
 
 from __future__ import annotations
@@ -9,11 +9,13 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from contextlib import AbstractContextManager
 
 PANELS = "qsession_widget.panel"
 TERMINAL = "qsession_widget.panel.terminal"
 JOB_CARD = "qsession_widget.panel.job_card"
+EVENTS = "qsession_widget.monitoring.events"
 
 
 def panel_of(session: object) -> Any:
@@ -40,3 +42,11 @@ def live(session: object) -> AbstractContextManager[object]:
     """Return a context in which a session is drawn in the terminal."""
     view: AbstractContextManager[object] = import_module(TERMINAL).live(session)
     return view
+
+
+def subscribe(
+    session: object, event: str, function: Callable[[Any], object], minutes: float
+) -> Callable[[], None]:
+    """Call a function at each event of a session; return what ends that."""
+    stop: Callable[[], None] = import_module(EVENTS).subscribe(session, event, function, minutes)
+    return stop

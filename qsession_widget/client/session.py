@@ -6,6 +6,7 @@ import logging
 import sys
 import uuid
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import (
     TYPE_CHECKING,
     Any,
@@ -60,7 +61,7 @@ from qsession_widget.wire.states import Mode, SessionState, session_status
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
     from contextlib import AbstractContextManager
-    from datetime import timedelta
+    from datetime import datetime, timedelta
     from types import TracebackType
 
     from qiskit.providers import BackendV2
@@ -75,6 +76,9 @@ logger = logging.getLogger(__name__)
 
 OnError = Literal["cancel", "close", "leave"]
 """What happens to a session when an exception ends its `with` block."""
+
+EventName = Literal["active", "inactive", "ends_soon", "job_failed", "closed"]
+"""What `Session.on` reports."""
 
 _BAD_REQUEST = 400
 _FORBIDDEN = 403
@@ -547,6 +551,43 @@ class Session(Shared):
         expected = None if total is None else validation.whole(1)("total", total)
         self.total_jobs: int | None = expected
 
+    def on(
+        self,
+        event: EventName,
+        function: Callable[[SessionEvent], object],
+        *,
+        minutes: float = 5.0,
+    ) -> Callable[[], None]:
+        """Call a function whenever something happens to the session, as JupyterLab's notices do.
+
+        The function gets a `SessionEvent` (`kind`, `session`, `at`, `text`, `job_id`). All
+        functions of a session are called on one thread of their own, one after the other, so they
+        may take long and may use the session. What a function raises is logged, and ends nothing.
+
+        Args:
+            event: when to call it:
+
+                * "active": the session has become active.
+                * "inactive": it has become inactive, and its next job waits in the normal queue.
+                * "ends_soon": no more than `minutes` are left of its maximum time; called once.
+                * "job_failed": one of its jobs has failed; called for each.
+                * "closed": it is closed. Not called if this process closed or cancelled it.
+            function: the function.
+            minutes: for "ends_soon": how many minutes before the end, by the service's clock.
+
+        Returns:
+            A function without arguments that ends this.
+
+        Raises:
+            InvalidInputError: for an unknown event, and for what is not a function.
+        """
+        return display.subscribe(self, event, function, minutes)
+
+    @property
+    def ended_here(self) -> bool:
+        """Whether it was closed or cancelled through this object, or closed when it was found."""
+        return not self._active
+
     def live(self) -> AbstractContextManager[object]:
         """Draw it in the terminal, live, while a `with` block runs."""
         return display.live(self)
@@ -714,6 +755,25 @@ class Session(Shared):
         if not left:
             return "closed: all its jobs are over"
         return f"takes no more jobs; {left} unfinished {'one goes' if left == 1 else 'ones go'} on"
+
+
+@dataclass(frozen=True)
+class SessionEvent:
+    """What happened to a session, for the functions of `Session.on`.
+
+    Attributes:
+        kind: "active", "inactive", "ends_soon", "job_failed" or "closed".
+        session: the session.
+        at: when it was noticed, on the service's clock, in UTC.
+        text: what happened, in a sentence.
+        job_id: of the job that failed; None for other events.
+    """
+
+    kind: EventName
+    session: Session
+    at: datetime
+    text: str
+    job_id: str | None = None
 
 
 class Batch(Session):

@@ -412,6 +412,7 @@ class Monitor:
                 seen_at=datetime.now(UTC),
                 every_seconds=round_seconds,
                 total=self.session.total_jobs,
+                ended_here=self.session.ended_here,
             )
             self._looked.notify_all()
         return link.state is not LinkState.RETRYING

@@ -168,6 +168,7 @@ class Snapshot:
         gives_way: whether the service ends its idle time early when its kernel is gone and
             others wait for the device.
         total: how many jobs its user expects (`Session.progress`); None if they did not say.
+        ended_here: whether this process closed or cancelled it.
         beat: counts the monitor's rounds.
         every_seconds: how long a round takes at most.
     """
@@ -194,6 +195,7 @@ class Snapshot:
     holder: Holder | None = None
     gives_way: bool = False
     total: int | None = None
+    ended_here: bool = False
     beat: int = 0
     every_seconds: float = 2.0
 

@@ -417,6 +417,7 @@ def _head(snapshot: Snapshot) -> dict[str, Any]:
         "holder": _holder(snapshot),
         "gives_way": snapshot.gives_way,
         "total": snapshot.total,
+        "ended_here": snapshot.ended_here,
         "position": snapshot.jobs.position,
         "why": _why(snapshot),
         "details_at": milliseconds(snapshot.details_at),
@@ -450,6 +451,7 @@ def _said(snapshot: Snapshot) -> tuple[object, ...]:
         snapshot.holder,
         snapshot.gives_way,
         snapshot.total,
+        snapshot.ended_here,
         # It falls also while nothing happens.
         throughput(snapshot),
     )

@@ -122,6 +122,8 @@ ALLOWED: dict[str, set[str]] = {
     "created_after": MOMENT,
     "created_before": MOMENT,
     "filters": FUNCTION,
+    "event": NONE,
+    "minutes": NUMBER | {"zero"},
     "callback": FUNCTION,
     "function": FUNCTION,
     # bool is callable too, and a user's class may be anything.
@@ -215,6 +217,8 @@ def calls(request: pytest.FixtureRequest) -> dict[str, Callable[..., object]]:
         "Batch.run": (session.run, {"program_id": "sampler", "inputs": {}}),
         "Session.bind": (session.bind, {}),
         "Batch.bind": (session.bind, {}),
+        "Session.on": (session.on, {"event": "closed", "function": print}),
+        "Batch.on": (session.on, {"event": "closed", "function": print}),
         "Session.progress": (session.progress, {}),
         "Batch.progress": (session.progress, {}),
         "Sampler": (Sampler, {}),
@@ -277,9 +281,9 @@ def test_every_public_name_is_covered() -> None:
         for name in qsession_widget.__all__
         if isinstance(kind := getattr(qsession_widget, name), type) and issubclass(kind, Exception)
     }
-    # Options have a table of their own; `watch` creates the panel; a summary is only read.
+    # Options have a table of their own; `watch` creates the panel; the rest is only read.
     options = {"EstimatorOptions", "Options", "RuntimeOptions", "SamplerOptions"}
-    others = options | {"SessionPanel", "SessionSummary"}
+    others = options | {"SessionEvent", "SessionPanel", "SessionSummary"}
     assert looked_at | errors | others == set(qsession_widget.__all__)
 
 
