@@ -7,6 +7,10 @@ PYTHON := $(VENV)/bin/python
 # jupyter-builder, which npm calls, lives in the virtual environment.
 export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 
+# The releases that CI installs, in the environment of developers too; `make LOCK=` takes the newest.
+LOCK := requirements.lock
+LOCKED := $(if $(LOCK),--constraint $(LOCK))
+
 # Errors only: the warnings of both are about things that a newcomer cannot change.
 PIP_INSTALL := -m pip install --quiet --quiet
 NPM := npm --loglevel=error --no-audit --no-fund --no-update-notifier --prefix js
@@ -14,10 +18,10 @@ NPM := npm --loglevel=error --no-audit --no-fund --no-update-notifier --prefix j
 # Where JupyterLab looks for the extension.
 EXTENSION := $(VENV)/share/jupyter/labextensions/qsession-widget
 
-JS_SOURCES := $(shell find js/src js/build.mjs js/package.json js/tsconfig.json -type f)
+JS_SOURCES := $(shell find js/src js/build.mjs js/sbom.mjs js/package.json js/tsconfig.json examples -type f)
 PY_SOURCES := $(shell find qsession_widget examples -type f -not -path '*/__pycache__/*')
 
-.PHONY: bench check chromium conformance docs demo examples newest-tests oldest-tests soak test lint python-tests js-tests static wheel-tests build clean
+.PHONY: bench check chromium conformance docs demo examples lock newest-tests oldest-tests soak test lint python-tests js-tests static wheel-tests build clean release-check watch
 
 demo: $(VENV)/.installed ## run a real session, then open JupyterLab, with its options in ARGS
 	@$(VENV)/bin/qsession demo $(ARGS)
@@ -102,6 +106,17 @@ examples: $(VENV)/.dev ## executes the notebooks, and writes the outputs that ha
 
 build: $(VENV)/.built
 
+watch: $(VENV)/.dev ## build the panel and the JupyterLab extension again at each change
+	@# What it leaves is for development: the next make builds the extension anew.
+	@rm -f $(VENV)/.built
+	$(NPM) run watch
+
+lock: $(VENV)/.dev ## resolve pyproject.toml anew: what CI and developers install from then on
+	$(PYTHON) -m tests.wheel.lock
+
+release-check: $(VENV)/.dev dist/.built ## before a release: build it twice and compare, install it without node
+	$(PYTHON) -m pytest tests/wheel/test_release.py tests/wheel/test_contents.py
+
 $(PYTHON):
 	@echo "Making the virtual environment $(VENV) ..."
 	@python3 -m venv $(VENV)
@@ -126,10 +141,10 @@ $(VENV)/.builder: | $(PYTHON)
 
 # pip copies the extension, and JupyterLab would load that copy until the next installation. With a
 # link in its place it loads the last build, and a build needs no installation.
-$(VENV)/.installed: pyproject.toml install.json server-extension.json | $(VENV)/.built
+$(VENV)/.installed: pyproject.toml install.json server-extension.json $(LOCK) | $(VENV)/.built
 	@echo "Installing qsession-widget with Qiskit, Aer and JupyterLab, about a minute ..."
 	@rm -rf $(EXTENSION)
-	@SKIP_JUPYTER_BUILDER=1 $(PYTHON) $(PIP_INSTALL) --editable ".[lab]"
+	@SKIP_JUPYTER_BUILDER=1 $(PYTHON) $(PIP_INSTALL) $(LOCKED) --editable ".[lab]"
 	@rm -rf $(EXTENSION)
 	@ln -s $(CURDIR)/qsession_widget/labextension $(EXTENSION)
 	@touch $@
@@ -137,7 +152,7 @@ $(VENV)/.installed: pyproject.toml install.json server-extension.json | $(VENV)/
 $(VENV)/.dev: $(VENV)/.installed
 	@echo "Installing what the tests need, about two minutes ..."
 	@$(PYTHON) $(PIP_INSTALL) "pip>=25.1"
-	@$(PYTHON) $(PIP_INSTALL) --group dev
+	@$(PYTHON) $(PIP_INSTALL) $(LOCKED) --group dev
 	@touch $@
 
 dist/.built: $(VENV)/.dev $(VENV)/.built $(PY_SOURCES)
@@ -169,7 +184,7 @@ $(NEWEST)/.installed: | $(VENV)/.dev
 
 # The client in the release whose tests are run, and what they need.
 $(VENV)/.conformance: $(VENV)/.dev
-	@$(PYTHON) $(PIP_INSTALL) --group conformance
+	@$(PYTHON) $(PIP_INSTALL) $(LOCKED) --group conformance
 	@touch $@
 
 chromium: $(VENV)/.chromium ## a browser for the tests and for benchmarks.panel

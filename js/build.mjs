@@ -1,5 +1,7 @@
-import { copyFile, mkdir, readdir, readFile } from "node:fs/promises";
-import { build } from "esbuild";
+import { spawn } from "node:child_process";
+import { copyFile, mkdir, readdir, readFile, writeFile } from "node:fs/promises";
+import { build, context } from "esbuild";
+import { sbom } from "./sbom.mjs";
 
 const STATIC = "../qsession_widget/panel/static";
 const EXAMPLES = "../examples";
@@ -32,51 +34,68 @@ const examples = {
   },
 };
 
-await mkdir(STATIC, { recursive: true });
-await Promise.all([
-  build({
-    entryPoints: { widget: "src/view/widget.ts" },
-    outdir: STATIC,
-    bundle: true,
-    minify: true,
-    format: "esm",
-    // 2 kB less than the automatic runtime, whose calls name the children.
-    tsconfigRaw: {
-      compilerOptions: {
-        jsx: "react",
-        jsxFactory: "createElement",
-        jsxFragmentFactory: "Fragment",
-        verbatimModuleSyntax: true,
-      },
+const VIEW = {
+  metafile: true,
+  entryPoints: { widget: "src/view/widget.ts" },
+  outdir: STATIC,
+  bundle: true,
+  minify: true,
+  format: "esm",
+  // 2 kB less than the automatic runtime, whose calls name the children.
+  tsconfigRaw: {
+    compilerOptions: {
+      jsx: "react",
+      jsxFactory: "createElement",
+      jsxFragmentFactory: "Fragment",
+      verbatimModuleSyntax: true,
     },
-    inject: ["preact"],
-    target: "es2022",
-    charset: "utf8",
-    logLevel: "warning",
-  }),
-  build({
-    entryPoints: { widget: "src/view/panel.css" },
-    outdir: STATIC,
-    bundle: true,
-    minify: true,
-    target: "chrome123",
-    charset: "utf8",
-    logLevel: "warning",
-  }),
-  // jupyter-builder takes JavaScript; modules that JupyterLab has loaded stay imports.
-  build({
-    entryPoints: { lab: "src/lab/index.ts", examples: "src/lab/examples.ts" },
-    outdir: "build",
-    bundle: true,
-    // The examples are loaded when one of them is opened.
-    splitting: true,
-    packages: "external",
-    plugins: [examples],
-    format: "esm",
-    target: "es2022",
-    charset: "utf8",
-    logLevel: "warning",
-  }),
+  },
+  inject: ["preact"],
+  target: "es2022",
+  charset: "utf8",
+  logLevel: "warning",
+};
+
+const STYLE = {
+  entryPoints: { widget: "src/view/panel.css" },
+  outdir: STATIC,
+  bundle: true,
+  minify: true,
+  target: "chrome123",
+  charset: "utf8",
+  logLevel: "warning",
+};
+
+// jupyter-builder takes JavaScript; modules that JupyterLab has loaded stay imports.
+const LAB = {
+  entryPoints: { lab: "src/lab/index.ts", examples: "src/lab/examples.ts" },
+  outdir: "build",
+  bundle: true,
+  // The examples are loaded when one of them is opened.
+  splitting: true,
+  packages: "external",
+  plugins: [examples],
+  format: "esm",
+  target: "es2022",
+  charset: "utf8",
+  logLevel: "warning",
+};
+
+await mkdir(STATIC, { recursive: true });
+const [view] = await Promise.all([
+  build(VIEW),
+  build(STYLE),
+  build(LAB),
   // Preact is in widget.js; its licence must be distributed with it.
   copyFile("node_modules/preact/LICENSE", `${STATIC}/LICENSE-preact.txt`),
 ]);
+const parts = JSON.stringify(await sbom(view.metafile), null, 2);
+await writeFile(`${STATIC}/sbom.cdx.json`, `${parts}\n`);
+
+if (process.argv.includes("--watch")) {
+  // Each change is built again until Ctrl-C; jupyter-builder watches build/lab.js.
+  for (const options of [VIEW, STYLE, LAB]) {
+    await (await context({ ...options, logLevel: "info" })).watch();
+  }
+  spawn("jupyter-builder", ["watch", "."], { stdio: "inherit" });
+}
