@@ -19,7 +19,9 @@ NPM := npm --loglevel=error --no-audit --no-fund --no-update-notifier --prefix j
 EXTENSION := $(VENV)/share/jupyter/labextensions/qsession-widget
 
 JS_SOURCES := $(shell find js/src js/build.mjs js/sbom.mjs js/package.json js/tsconfig.json examples -type f)
-PY_SOURCES := $(shell find qsession_widget examples -type f -not -path '*/__pycache__/*')
+# Without what is built, whose names change with each build.
+PY_SOURCES := $(shell find qsession_widget examples -type f -not -path '*/__pycache__/*' \
+	-not -path '*/labextension/*' -not -path '*/static/*')
 
 .PHONY: bench check chromium conformance docs demo examples lock newest-tests oldest-tests soak test lint python-tests js-tests static wheel-tests build clean release-check watch
 
