@@ -14,7 +14,7 @@ export interface Pulse {
   rate: number;
   /** Kernel time in ms at `from`. */
   kernel: number;
-  /** A beat came to this view; the first one is part of the model, and may be older. */
+  /** A beat came to this view by itself; the first one is part of the model, and may be older. */
   heard: boolean;
   /** The comm was reported dead and nothing has come since. */
   lost: boolean;
@@ -36,14 +36,13 @@ function patience({ every }: Beat): number {
  * A host that pushes updates soon sends another one: until then nothing shows that it does.
  */
 export function firstPulse(beat: Beat | undefined, now: number): Pulse {
-  const until = now + PATIENCE_MS;
   if (!beat?.now) {
     const nothing = { n: 0, now, at: now, rate: 1, every: 1 };
-    return { ...pulseOf(nothing, now), seen: null, until, heard: false };
+    return { ...echoOf(nothing, now), seen: null };
   }
   const sent = Math.min(now, beat.at ?? beat.now);
   const old = now - sent > patience(beat);
-  return { ...pulseOf(beat, sent), until: old ? sent : until, heard: false };
+  return { ...echoOf(beat, sent), until: old ? sent : now + PATIENCE_MS };
 }
 
 export function pulseOf(beat: Beat, now: number, asked = false): Pulse {
@@ -59,6 +58,11 @@ export function pulseOf(beat: Beat, now: number, asked = false): Pulse {
     lost: false,
     asked,
   };
+}
+
+/** The pulse after a beat that the view's own first messages may have caused: it proves nothing. */
+export function echoOf(beat: Beat, now: number): Pulse {
+  return { ...pulseOf(beat, now), until: now + PATIENCE_MS, heard: false };
 }
 
 /** The server's time at a browser's time. */

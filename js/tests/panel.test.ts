@@ -45,6 +45,7 @@ test.each(Object.keys(STATES))("draws %s and goes without a trace", (name) => {
 
 describe("a live session", () => {
   test("shows what it is and how it is", async () => {
+    vi.useFakeTimers({ toFake: ["Date"] });
     const { model, element } = draw(live());
     await expect.element(status).toHaveTextContent(/^Running$/);
     expect(status.element().getAttribute("title")).toBe(
@@ -52,6 +53,10 @@ describe("a live session", () => {
     );
     // Nothing shows yet that the host forwards updates.
     await expect.element(linkBadge).toHaveTextContent("connecting");
+    // The first may answer the messages that every new view sends.
+    model.beat();
+    await expect.element(linkBadge).toHaveTextContent("connecting");
+    vi.advanceTimersByTime(2000);
     model.beat();
     await expect.element(linkBadge).toHaveTextContent("live");
     await expect
@@ -199,6 +204,7 @@ describe("a connection that fails", () => {
   test("goes stale in silence and comes back with a beat", async () => {
     vi.useFakeTimers({ toFake: ["Date", "setInterval", "clearInterval"] });
     const { model } = draw(live());
+    vi.advanceTimersByTime(2000);
     model.beat();
     await expect.element(linkBadge).toHaveTextContent("live");
     vi.advanceTimersByTime(12_000);
@@ -237,9 +243,11 @@ describe("a connection that fails", () => {
   });
 
   test("a dead comm shows at once", async () => {
+    vi.useFakeTimers({ toFake: ["Date"] });
     const { model } = draw(live());
     model.emit("comm_live_update");
     await expect.element(linkBadge).toHaveTextContent("kernel gone: last seen");
+    vi.advanceTimersByTime(2000);
     model.beat();
     await expect.element(linkBadge).toHaveTextContent("live");
   });

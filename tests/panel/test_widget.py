@@ -2,10 +2,12 @@ from __future__ import annotations
 
 import json
 import logging
+import sys
 import threading
 from dataclasses import replace
 from datetime import timedelta
 from importlib.metadata import version
+from types import ModuleType, SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -53,6 +55,22 @@ def page_of(panel: SessionPanel) -> Any:
 
 def status_of(panel: SessionPanel) -> Any:
     return panel.head["status"]
+
+
+def test_colab_gets_the_address_of_its_widget_manager(
+    session: Session, wire: Wire, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """anywidget asks Colab's own module for it; our text and HTML must not replace it."""
+    del wire
+    colab = ModuleType("google.colab.output")
+    url = "https://colab.test/manager.js"
+    monkeypatch.setattr(colab, "enable_custom_widget_manager", lambda: None, raising=False)
+    monkeypatch.setattr(colab, "_widgets", SimpleNamespace(_installed_url=url), raising=False)
+    monkeypatch.setitem(sys.modules, colab.__name__, colab)
+    data, metadata = SessionPanel(session)._repr_mimebundle_()
+    mime = "application/vnd.jupyter.widget-view+json"
+    assert metadata == {mime: {"colab": {"custom_widget_manager": {"url": url}}}}
+    assert {mime, "text/plain", "text/html"} <= set(data)
 
 
 def test_any_front_end_of_the_same_major_version_may_draw_it(session: Session, wire: Wire) -> None:

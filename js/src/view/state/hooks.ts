@@ -1,11 +1,11 @@
 import { useEffect, useLayoutEffect, useMemo, useReducer, useRef, useState } from "preact/hooks";
-import { firstPulse, type Pulse, pulseOf } from "../../clock";
+import { echoOf, firstPulse, type Pulse, pulseOf } from "../../clock";
 import { type Active, type Command, type Model, TRAITS } from "../../contract";
 import { reader, type Snapshot } from "./model";
 import { isAnswered, isUnheard, jobOf, named, nameOf, type Sent, sent } from "./pending";
 import { beatOf, commandsOf } from "./shape";
 
-/** Beats that come so soon after an answer belong to it. */
+/** Beats that come so soon after an answer, or after the first messages of a view, belong to it. */
 const ECHO_MS = 2000;
 /** How long an answer is waited for. */
 const ANSWER_MS = 30_000;
@@ -20,6 +20,7 @@ export function useSession(model: Model): {
   const [version, changed] = useReducer((n: number) => n + 1, 0);
   const [pulse, setPulse] = useState(() => firstPulse(beatOf(model.get("beat")), Date.now()));
   const asked = useRef({ ref: "", until: 0 });
+  const proves = useRef(Date.now() + ECHO_MS);
   const asks = (ref: string, lasts = ANSWER_MS) => {
     asked.current = { ref, until: Date.now() + lasts };
   };
@@ -30,7 +31,10 @@ export function useSession(model: Model): {
       const beat = beatOf(model.get("beat"));
       if (beat) {
         const now = Date.now();
-        setPulse(pulseOf(beat, now, now < asked.current.until));
+        const requested = now < asked.current.until;
+        setPulse(
+          requested || now >= proves.current ? pulseOf(beat, now, requested) : echoOf(beat, now),
+        );
       }
     };
     const onCommands = () => {
