@@ -59,6 +59,11 @@ class Samples:
         )
 
 
+REST_SECONDS = 0.03
+"""Pause before each turn: threads of Aer in this process wait busily for a while after a run, which
+would count as the next contestant's time."""
+
+
 def in_turn(
     contestants: Mapping[str, Callable[[int], object]],
     *,
@@ -94,6 +99,7 @@ def in_turn(
             if spent > seconds_each and len(each.milliseconds) >= min(3, rounds):
                 continue
             calls = (in_a_row or {}).get(each.name, 1)
+            time.sleep(REST_SECONDS)
             before = {name: cpu_seconds(ids) for name, ids in processes.items()}
             started = time.perf_counter()
             for _ in range(calls):

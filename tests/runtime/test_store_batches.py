@@ -170,6 +170,8 @@ class Kept:
                 connection.execute(f"delete from {table}")  # noqa: S608 - a name of ours
             connection.commit()
             outcomes = await self._write(history, together=together)
+            # The rows were deleted behind its back: it looks for such changes after a commit.
+            await self.store.write(Update())
             await self.store.jobs("o", JobFilter())
             rows = {}
             for table in TABLES:

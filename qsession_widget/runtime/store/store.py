@@ -73,6 +73,10 @@ INDEX_COMMITS = 100
 """The index of lists follows when nothing was written for so long, after so many commits, or when
 a list is read. A loop of short jobs then waits for commits of its jobs only."""
 
+SHARING = 12
+"""After how many changes of one turn of the loop the writer begins to commit. With all changes of a
+hundred busy clients in one commit, writer and loop would wait for each other."""
+
 LINGER_SECONDS = 0.03
 """How long a change that can wait is held for others to share its commit."""
 
@@ -147,6 +151,7 @@ class Store:
         ]
         self._given: deque[_Pending] = deque()
         self._announced_in: asyncio.AbstractEventLoop | None = None
+        self._uncalled = 0
         self._calls: queue.SimpleQueue[bool] = queue.SimpleQueue()
         self._unavailable = False
         # Set while the index of lists knows all that is committed.
@@ -196,8 +201,12 @@ class Store:
         if self._ended:
             self._refuse_late()
             return pending.future
-        if self._announced_in is not loop:
-            # The writer is woken once for all changes of this turn of the loop: they share a
+        self._uncalled += 1
+        if self._uncalled >= SHARING:
+            # While these are committed, the loop goes on with the other requests of its turn.
+            self._call_writer()
+        elif self._announced_in is not loop:
+            # The writer is woken once for the changes of this turn of the loop: they share a
             # commit, and the writer and the loop compete less for the interpreter.
             self._announced_in = loop
             loop.call_soon(self._call_writer)
@@ -205,7 +214,9 @@ class Store:
 
     def _call_writer(self) -> None:
         self._announced_in = None
-        self._calls.put(True)
+        if self._uncalled:
+            self._uncalled = 0
+            self._calls.put(True)
 
     async def keep(self, content: Content, *, result: bool = False) -> LongText:
         """Store a long text, for a job that is to have it; until then no job does.
