@@ -1,4 +1,4 @@
-import type { Model } from "./contract";
+import type { Message, Model } from "./contract";
 
 /**
  * The page-wide meeting point of panels (whose code comes from a kernel) and the JupyterLab
@@ -39,4 +39,19 @@ export function withdraw(entry: Entry): void {
   if (entries.delete(entry)) {
     changes.dispatchEvent(new Event("change"));
   }
+}
+
+/** A command that a panel has sent to its kernel, which may be busy. */
+export interface SentDetail {
+  readonly model: Model;
+  readonly message: Message;
+}
+
+export function reportSent(model: Model, message: Message): void {
+  const detail: SentDetail = { model, message };
+  registry().changes.dispatchEvent(new CustomEvent("sent", { detail }));
+}
+
+export function isSent(event: Event): event is CustomEvent<SentDetail> {
+  return event instanceof CustomEvent && event.type === "sent";
 }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import sys
 from pathlib import Path
@@ -59,6 +60,17 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
 @pytest.fixture
 def lab(tmp_path: Path, home: Path) -> Iterator[jupyter.Lab]:
     """Run JupyterLab; its kernels and this process share a local runtime."""
+    with jupyter.lab(Path(sys.executable), tmp_path, home, dict(os.environ)) as running:
+        yield running
+
+
+@pytest.fixture
+def bare_lab(tmp_path: Path, home: Path) -> Iterator[jupyter.Lab]:
+    """Run JupyterLab without our extension of its server."""
+    config = tmp_path / "config"
+    config.mkdir()
+    settings = {"ServerApp": {"jpserver_extensions": {"qsession_widget.server_extension": False}}}
+    (config / "jupyter_server_config.json").write_text(json.dumps(settings))
     with jupyter.lab(Path(sys.executable), tmp_path, home, dict(os.environ)) as running:
         yield running
 

@@ -100,12 +100,46 @@ def test_a_click_acts_while_a_cell_blocks(lab: Lab, page: Page, tmp_path: Path) 
     assert session.status() == "Closed"
 
 
-def test_a_click_reports_that_it_waits_for_the_cell(lab: Lab, page: Page, tmp_path: Path) -> None:
-    # As in kernels that handle no message while a cell runs (ipykernel 6).
-    kernels = "@jupyterlab/apputils-extension:kernels-settings"
-    lab.configure(kernels, '{"commsOverSubshells": "disabled"}')
-    wait = "import time\nwhile session.details()['accepting_jobs']:\n    time.sleep(0.05)"
-    click_while_the_kernel_is_deaf(lab, page, tmp_path, wait)
+KERNELS = "@jupyterlab/apputils-extension:kernels-settings"
+DEAF = '{"commsOverSubshells": "disabled"}'
+"""As with kernels that handle no message while a cell runs (ipykernel 6)."""
+BLOCKS = "import time\nwhile session.details()['accepting_jobs']:\n    time.sleep(0.05)"
+
+
+def test_a_click_reports_that_it_waits_for_the_cell(
+    bare_lab: Lab, page: Page, tmp_path: Path
+) -> None:
+    bare_lab.configure(KERNELS, DEAF)
+    click_while_the_kernel_is_deaf(bare_lab, page, tmp_path, BLOCKS)
+
+
+def test_the_server_acts_for_a_deaf_kernel_and_notices_tell_of_others(
+    lab: Lab, page: Page, tmp_path: Path, artifacts: Path
+) -> None:
+    lab.configure(KERNELS, DEAF)
+    notebook = lab.open(page, notebook_of(tmp_path, OPEN, "session", RUN, BLOCKS))
+    for _ in range(3):
+        notebook.run_next()
+    session = the_session()
+    running = long_job(session, bindings=5000)
+    row = notebook.panel.locator(f"[data-job-id='{running.job_id()}']")
+    expect(row).to_have_attribute("data-status", "running")
+    notebook.run_next(wait=False)
+    cell_runs = page.locator(".jp-InputPrompt", has_text="[*]")
+    expect(cell_runs).to_be_visible()
+    row.get_by_test_id("qsw-cancel-job").click()
+    expect(row).to_have_attribute("data-status", "cancelled")
+    expect(cell_runs).to_be_visible()
+    notice = page.locator(".Toastify__toast", has_text="fake_manila is closed")
+    expect(notice).to_have_count(0)
+    # Another program closes it.
+    session.close()
+    expect(notice).to_be_visible()
+    page.screenshot(path=artifacts / "notice.png", animations="disabled")
+    notebook.wait_until_idle()
+    schema = page.request.get(f"{lab.url}/lab/api/settings/qsession-widget:notices")
+    assert schema.ok
+    assert {"endsSoon", "browser"} <= schema.json()["schema"]["properties"].keys()
 
 
 def click_while_the_kernel_is_deaf(lab: Lab, page: Page, folder: Path, wait: str) -> None:

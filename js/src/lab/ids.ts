@@ -7,6 +7,8 @@ export const PLUGIN = {
   documents: "qsession-widget:documents",
   commands: "qsession-widget:commands",
   launcher: "qsession-widget:launcher",
+  notices: "qsession-widget:notices",
+  busyKernels: "qsession-widget:busy-kernels",
 } as const;
 
 export const SIDE_PANEL = "qsession-sessions";

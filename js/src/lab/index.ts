@@ -1,8 +1,19 @@
+import { busyKernels } from "./busy";
 import { commands } from "./commands";
 import { documents } from "./fullpanel";
 import { knownSessions } from "./known";
 import { launcher } from "./launcher";
+import { notices } from "./notices";
 import { sidePanel } from "./sidepanel";
 import { statusItem } from "./status";
 
-export default [knownSessions, statusItem, sidePanel, documents, commands, launcher];
+export default [
+  knownSessions,
+  statusItem,
+  sidePanel,
+  documents,
+  commands,
+  launcher,
+  notices,
+  busyKernels,
+];

@@ -61,6 +61,8 @@ function hasEnded({ status, state }: Head): boolean {
 /** What this page knows of sessions, from its kernels and from the Jupyter server. */
 export class KnownSessions {
   readonly notebooks: Notebooks;
+  /** Ids of the sessions that were closed by this page through the server. */
+  readonly closedHere = new Set<string>();
   readonly #kernels: Kernel.IManager;
   readonly #server: Server;
   readonly #page: LiveSessions;
@@ -140,6 +142,11 @@ export class KnownSessions {
     return found?.entry ?? null;
   }
 
+  /** Every session of a panel of this page, also those that have ended. */
+  onPage(): PageSession[] {
+    return this.#page.all();
+  }
+
   async close(card: SessionCard): Promise<void> {
     await this.#act(card, "close");
   }
@@ -187,6 +194,9 @@ export class KnownSessions {
   async #act(card: SessionCard, command: "close" | "cancel_queued"): Promise<void> {
     const { served, sessionId, entry } = card;
     if (served && sessionId !== null) {
+      if (command === "close") {
+        this.closedHere.add(sessionId);
+      }
       // Not through the kernel, which may be busy with a cell.
       await (command === "close"
         ? this.#server.close(sessionId)

@@ -1,6 +1,7 @@
 import { useEffect, useLayoutEffect, useMemo, useReducer, useRef, useState } from "preact/hooks";
 import { echoOf, firstPulse, type Pulse, pulseOf } from "../../clock";
 import { type Active, type Command, type Model, TRAITS } from "../../contract";
+import { reportSent } from "../../registry";
 import { reader, type Snapshot } from "./model";
 import { isAnswered, isUnheard, jobOf, named, nameOf, type Sent, sent } from "./pending";
 import { beatOf, commandsOf } from "./shape";
@@ -129,6 +130,7 @@ export function useCommands(
     const each = sent(command, snapshot, pulse.n, Date.now());
     waiting.current.push(each);
     model.send(each.message);
+    reportSent(model, each.message);
     return each.message.ref;
   };
   const refresh = () => {

@@ -141,6 +141,7 @@ export function headOf(value: unknown): Head {
     holder: holderOf(head.holder),
     gives_way: head.gives_way === true,
     total: positive(head.total),
+    ended_here: head.ended_here === true,
     position: positive(head.position),
     details_at: numberOr(head.details_at, 0),
     usage: usageSplitOf(head.usage),
