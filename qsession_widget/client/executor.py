@@ -5,20 +5,15 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from qsession_widget.client.primitives import Placed
+from qsession_widget.client.quantum_programs.program_encoding import encoded
 from qsession_widget.client.resolve import service_of
-from qsession_widget.errors import CodecError, InvalidInputError
+from qsession_widget.errors import InvalidInputError
 from qsession_widget.support.official import needed
 from qsession_widget.support.validation import refusal
 from qsession_widget.support.value_text import shown
-from qsession_widget.support.warnings import warn_user
 from qsession_widget.transport.accounts import LOCAL
-from qsession_widget.wire import ignored_options
-from qsession_widget.wire.codec import SERVICE_QPY_VERSION
 from qsession_widget.wire.fields import EXECUTOR
-from qsession_widget.wire.portable_circuits import portable
 
 if TYPE_CHECKING:
     import qiskit_ibm_runtime as official_package
@@ -28,12 +23,6 @@ if TYPE_CHECKING:
 
     from qsession_widget.client.jobs.job import RuntimeJob
     from qsession_widget.client.session import Session
-
-_SCHEMA_VERSION = "v2.0"
-"""Newest schema of the program's inputs (ibm-quantum-schemas, `executor`)."""
-
-_SEED = "seed_simulator"
-"""The simulator's option that is sent with the experimental options."""
 
 
 class Executor(Placed):
@@ -90,7 +79,7 @@ class Executor(Placed):
             SessionClosedError: if the session accepts no more jobs.
         """
         with needed("Executor"):
-            from qiskit_ibm_runtime.quantum_program import QuantumProgram, params_converters
+            from qiskit_ibm_runtime.quantum_program import QuantumProgram
 
         if not isinstance(program, QuantumProgram):
             try:
@@ -99,17 +88,9 @@ class Executor(Placed):
                 raise InvalidInputError(
                     f"program={shown(program)} is not a QuantumProgram of qiskit-ibm-runtime"
                 ) from error
-        for number, item in enumerate(program.items):
-            _check_item(number, item)
         session, backend = self._place_for(dry_run=dry_run)
-        convert = params_converters.QUANTUM_PROGRAM_PARAMS_CONVERTERS[_SCHEMA_VERSION]
-        local = backend.service.channel == LOCAL
-        options = _with_seed(self.options) if local else self.options
-        inputs = convert.encoder(program, options).model_dump(mode="json")
-        if local:
-            unheard = [*ignored_options.of_executor(inputs["options"]), *_not_sent(options)]
-            if unheard:
-                warn_user(f"the local runtime does nothing about {', '.join(unheard)}")
+        options = self.options
+        inputs = encoded(program, options, local=backend.service.channel == LOCAL)
         environment = options.environment
         run = {
             "log_level": environment.log_level,
@@ -121,41 +102,6 @@ class Executor(Placed):
         if session is not None:
             return session.run(EXECUTOR, inputs, run)
         return service_of(backend).run(EXECUTOR, inputs, {"backend": backend, **run})
-
-
-def _not_sent(options: ExecutorOptions) -> list[str]:
-    """Return the simulator's options that are set but have no field in a job's inputs."""
-    asked = options.simulator.model_dump(exclude_defaults=True, exclude={_SEED})
-    return [f"simulator.{name}" for name in asked]
-
-
-def _with_seed(options: ExecutorOptions) -> ExecutorOptions:
-    """Return options with the simulator's seed among the experimental ones, where it is sent."""
-    seed = options.simulator.seed_simulator
-    if seed is None:
-        return options
-    changed = options.model_copy(deep=True)
-    changed.experimental = {_SEED: seed, **options.experimental}
-    return changed
-
-
-def _check_item(number: int, item: Any) -> None:
-    """Refuse an item that the official encoding would change without an error, or break."""
-    arguments = getattr(item, "circuit_arguments", None)
-    if arguments is not None and not np.all(np.isfinite(arguments)):
-        raise InvalidInputError(
-            f"item {number}: circuit_arguments hold nan or infinity; allowed are finite numbers"
-        )
-    try:
-        kept = portable(item.circuit, SERVICE_QPY_VERSION, plain=True) is item.circuit
-    except CodecError as error:
-        raise InvalidInputError(f"item {number}: {error}") from error
-    if not kept:
-        raise InvalidInputError(
-            f"item {number}: circuit {item.circuit.name!r} has delays in another unit than dt, or "
-            "instructions that QPY, in which circuits are sent, does not give back; write delays "
-            "as whole numbers of dt, and transpile the circuit for the device"
-        )
 
 
 def _official_options(given: Any) -> Any:

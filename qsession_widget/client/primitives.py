@@ -14,15 +14,17 @@ from qsession_widget.client.circuits.pubs import estimator_pubs, in_paulis, samp
 from qsession_widget.client.circuits.transpile_cache import transpiled_circuits
 from qsession_widget.client.default_service import default_service
 from qsession_widget.client.options.options import Options
+from qsession_widget.client.quantum_programs.program_encoding import encoded
+from qsession_widget.client.quantum_programs.pubs_as_program import prepared
 from qsession_widget.client.resolve import backend_for, service_of
 from qsession_widget.client.session import Session, current_session, find_session
-from qsession_widget.errors import InvalidInputError
+from qsession_widget.errors import InvalidInputError, NotFoundError, UnsupportedError
 from qsession_widget.support import validation
 from qsession_widget.support.warnings import warn_user
 from qsession_widget.transport.accounts import LOCAL
 from qsession_widget.wire import ignored_options
 from qsession_widget.wire.delays import delays_in_dt
-from qsession_widget.wire.fields import INSTANCE_CRN, mock_of
+from qsession_widget.wire.fields import EXECUTOR, INSTANCE_CRN, PROGRAM_NOT_FOUND, mock_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -190,8 +192,24 @@ class _Primitive(Placed):
         for number, pub in enumerate(pubs):
             _check_width(number, pub.circuit, backend)
             _check_shots(number, pub, backend)
-        features = backend.service.features
-        if "transpile" not in features:
+        service = backend.service
+        if elsewhere := self.options.not_for(self._program_id):
+            warn_user(
+                f"{', '.join(elsewhere)}: not an option of a {self._program_id}, and not sent"
+            )
+        if not service.runs(self._program_id):
+            return self._send_as_program(pubs, session, backend)
+        try:
+            return self._send_pubs(pubs, session, backend)
+        except NotFoundError as error:
+            if error.code != PROGRAM_NOT_FOUND:
+                raise
+            service.note_missing(self._program_id)
+        return self._send_as_program(pubs, session, backend)
+
+    def _send_pubs(self, pubs: list[Any], session: Session | None, backend: Backend) -> RuntimeJob:
+        """Send pubs to the service's own program."""
+        if "transpile" not in backend.service.features:
             pubs = [self._for_device(pub, backend) for pub in pubs]
         inputs = {
             "pubs": pubs,
@@ -202,11 +220,44 @@ class _Primitive(Placed):
         }
         self._say_what_is_left_out(inputs, backend)
         level = self.options.optimization_level
+        return self._run(self._program_id, inputs, session, backend, level)
+
+    def _send_as_program(
+        self, pubs: list[Any], session: Session | None, backend: Backend
+    ) -> RuntimeJob:
+        """Send pubs as a quantum program.
+
+        Raises:
+            InvalidInputError: for what a quantum program cannot have.
+            UnsupportedError: the service runs no quantum programs either, or qiskit-ibm-runtime,
+                which makes them, is missing.
+        """
+        if not backend.service.runs(EXECUTOR):
+            raise UnsupportedError(
+                f"this service runs neither {self._program_id!r} nor {EXECUTOR!r} jobs, of which "
+                f"a {type(self).__name__} needs one"
+            )
+        local = backend.service.channel == LOCAL
+        pubs = [self._for_device(pub, backend) for pub in pubs]
+        values = {**self.options.on_the_wire(self._program_id), **self._more_inputs()}
+        if local:
+            _check_meas_type(values)
+        program, options = prepared(self._program_id, pubs, values, backend, local=local)
+        return self._run(EXECUTOR, encoded(program, options, local=local), session, backend)
+
+    def _run(
+        self,
+        program_id: str,
+        inputs: Mapping[str, Any],
+        session: Session | None,
+        backend: Backend,
+        level: int | None = None,
+    ) -> RuntimeJob:
         run = self.options.for_the_run()
         if session is not None:
-            return session.run(self._program_id, inputs, run, optimization_level=level)
+            return session.run(program_id, inputs, run, optimization_level=level)
         return service_of(backend).run(
-            self._program_id, inputs, {"backend": backend, **run}, optimization_level=level
+            program_id, inputs, {"backend": backend, **run}, optimization_level=level
         )
 
     def _say_what_is_left_out(self, inputs: Mapping[str, Any], backend: Backend) -> None:
@@ -215,18 +266,9 @@ class _Primitive(Placed):
         Raises:
             InvalidInputError: for an option without which the result would be of another kind.
         """
-        if elsewhere := self.options.not_for(self._program_id):
-            warn_user(
-                f"{', '.join(elsewhere)}: not an option of a {self._program_id}, and not sent"
-            )
         if backend.service.channel != LOCAL:
             return
-        meas_type = inputs["options"].get("execution", {}).get("meas_type", _BITS)
-        if meas_type != _BITS:
-            raise InvalidInputError(
-                f"execution.meas_type={meas_type!r} is not allowed: the local runtime simulates "
-                f"bits and no measurement traces; allowed there: {_BITS!r}"
-            )
+        _check_meas_type(inputs["options"])
         if unheard := ignored_options.names(self._program_id, inputs):
             warn_user(
                 f"the local runtime does nothing about {', '.join(unheard)}: "
@@ -359,6 +401,16 @@ class Estimator(_Primitive, BaseEstimatorV2):
         if not _is_isa(pub.circuit, backend):
             observables = observables.apply_layout(circuit.layout)
         return EstimatorPub(circuit, observables, pub.parameter_values, pub.precision)
+
+
+def _check_meas_type(options: Mapping[str, Any]) -> None:
+    """Refuse measurement data that the local runtime does not have."""
+    meas_type = options.get("execution", {}).get("meas_type", _BITS)
+    if meas_type != _BITS:
+        raise InvalidInputError(
+            f"execution.meas_type={meas_type!r} is not allowed: the local runtime simulates "
+            f"bits and no measurement traces; allowed there: {_BITS!r}"
+        )
 
 
 def _check_width(number: int, circuit: QuantumCircuit, backend: Backend) -> None:

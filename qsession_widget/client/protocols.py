@@ -46,6 +46,12 @@ class Service(Protocol):
     def known_to_offer(self, feature: str) -> bool:
         """Return whether the service is already known to have a feature."""
 
+    def runs(self, program_id: str) -> bool:
+        """Return whether the service runs a program, as far as it has said."""
+
+    def note_missing(self, program_id: str) -> None:
+        """Note that the service has refused a job because it does not run its program."""
+
     @property
     def summaries(self) -> Summaries:
         """What is known of results that were fetched."""

@@ -165,6 +165,8 @@ class QiskitRuntimeService(Closing, Shared):
         self._backends = BackendSearch(self._instances, known)
         self._listings = Listings(self._instances)
         self._features: frozenset[str] | None = None
+        self._programs: frozenset[str] | None = None
+        self._missing_programs: set[str] = set()
         self._heartbeat: Heartbeat | None = None
         self._official: tuple[str, Any] | None = None
         self._contents = KnownContents()
@@ -269,11 +271,30 @@ class QiskitRuntimeService(Closing, Shared):
             except NotFoundError:
                 about = {}
             known = frozenset(about.get("features") or ())
+            if "programs" in about:
+                self._programs = frozenset(about["programs"])
             mark = processes.machine_mark()
             if "beats" in known and (mark is None or about.get("machine") != mark):
                 self._heartbeat = Heartbeat(self.api)
             self._features = known
         return known
+
+    def runs(self, program_id: str) -> bool:
+        """Return whether the service runs a program, as far as it has said.
+
+        A local runtime lists its programs (GET /qsession). IBM says it only when it refuses a job.
+
+        Args:
+            program_id: the program, for example "sampler".
+        """
+        validation.text("program_id", program_id)
+        if self._programs is None and not self.features:
+            return program_id not in self._missing_programs
+        return self._programs is None or program_id in self._programs
+
+    def note_missing(self, program_id: str) -> None:
+        """Note that the service has refused a job because it does not run its program."""
+        self._missing_programs.add(validation.text("program_id", program_id))
 
     @property
     def heartbeat(self) -> Heartbeat | None:

@@ -18,6 +18,7 @@ from qsession_widget.runtime.settings import POLICIES, Settings
 from qsession_widget.runtime.store.retention import MOST_DAYS
 from qsession_widget.support.fingerprints import sha256_fingerprint
 from qsession_widget.wire.discovery import LOG_NAME
+from qsession_widget.wire.fields import PROGRAMS
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -163,6 +164,14 @@ def _parser(prog: str) -> argparse.ArgumentParser:
         metavar="NEW=NAME",
         help="serve a backend under a further name",
     )
+    devices.add_argument(
+        "--programs",
+        type=_programs,
+        default=defaults.programs,
+        metavar="NAME,NAME",
+        help=f"run only these of {', '.join(PROGRAMS)} (default: all); without sampler and "
+        "estimator, primitives are sent as executor jobs",
+    )
     polls = parser.add_argument_group("IBM's client", "It polls, since it cannot wait for changes.")
     polls.add_argument(
         "--hold-quick-polls",
@@ -242,6 +251,14 @@ def _names(text: str) -> tuple[str, ...]:
     names = tuple(name.strip() for name in text.split(","))
     if not all(names):
         raise argparse.ArgumentTypeError(f"{text!r} is not of the form NAME,NAME")
+    return names
+
+
+def _programs(text: str) -> tuple[str, ...]:
+    names = _names(text)
+    unknown = [name for name in names if name not in PROGRAMS]
+    if unknown:
+        raise argparse.ArgumentTypeError(f"no program {unknown[0]!r}; known: {', '.join(PROGRAMS)}")
     return names
 
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Literal, get_args
 from qsession_widget.runtime import clock
 from qsession_widget.runtime.machine import memory_bytes, processors
 from qsession_widget.wire import discovery
+from qsession_widget.wire.fields import PROGRAMS
 from qsession_widget.wire.states import Mode
 
 if TYPE_CHECKING:
@@ -73,6 +74,8 @@ class Settings:
         hold_new_jobs_seconds: how long the request of a new job that can start at once is held for
             the job's end, for clients that cannot ask for this and that would pause for longer
             after their first poll; 0 means not at all.
+        programs: the only programs to run. Without "sampler" and "estimator" it is like a service
+            that takes primitives in the form of `executor` jobs only.
         devices: the only backends to serve, besides copies and aliases; empty means all.
         copies: how many backends to serve for one recorded device, if more than one.
         aliases: further names of backends.
@@ -111,6 +114,7 @@ class Settings:
     beat_seconds: float = 10.0
     lanes: int = 1
     hold_new_jobs_seconds: float = 0.05
+    programs: tuple[str, ...] = PROGRAMS
     devices: tuple[str, ...] = ()
     copies: Mapping[str, int] = field(default_factory=dict)
     aliases: Mapping[str, str] = field(default_factory=dict)

@@ -20,7 +20,7 @@ PACKAGE = "qiskit-ibm-runtime"
 TESTED = ">=0.50,<0.52"
 """The releases of it that the tests have run against; as in pyproject.toml."""
 
-_MODULES = ("qiskit_ibm_runtime", "ibm_quantum_schemas", "samplomatic")
+_MODULES = ("qiskit_ibm_runtime", "ibm_quantum_schemas", "samplomatic", "qiskit_mitigation")
 """The package, and those that it brings along."""
 
 

@@ -62,6 +62,9 @@ ROLES = {
 }
 """What a quantum program stands for, by the `semantic_role` that the official client gives it."""
 
+PROGRAM_NOT_FOUND = 1207
+"""Code of the error, with status 404, for a new job whose program the service does not run."""
+
 CLASSIFIED = "classified"
 """The only kind of measurement data, by IBM's name, that the local runtime returns: bits."""
 

@@ -243,7 +243,7 @@ def calls(request: pytest.FixtureRequest) -> dict[str, Callable[..., object]]:
     made["QiskitRuntimeService.backend"] = (service.backend, {"name": "aer_simulator"})
     for name in ("backends", "least_busy", "jobs", "sessions", "job", "delete_job"):
         made[f"QiskitRuntimeService.{name}"] = (getattr(service, name), {})
-    for name in ("find_session", "saved_accounts", "delete_account"):
+    for name in ("find_session", "saved_accounts", "delete_account", "runs", "note_missing"):
         made[f"QiskitRuntimeService.{name}"] = (getattr(service, name), {})
     for name, (function, arguments) in made.items():
         found[name] = _with(function, arguments)

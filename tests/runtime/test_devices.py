@@ -55,6 +55,7 @@ def test_listing_devices_reads_only_what_it_shows() -> None:
     [
         (["--devices", "fake_manila,fake_nothing"], "no device 'fake_nothing'"),
         (["--devices", "fake_manila,"], "not of the form NAME,NAME"),
+        (["--programs", "executor,nothing"], "no program 'nothing'; known: sampler, estimator"),
         (["--copies", "fake_manila"], "not of the form NAME=VALUE"),
         (["--copies", "fake_manila=0"], "the least is 1"),
         (["--alias", "=fake_manila"], "not of the form NAME=VALUE"),

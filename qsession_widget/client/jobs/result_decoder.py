@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 import json
+import math
 from typing import Any, Protocol
+
+from qiskit.primitives import BitArray, PrimitiveResult
 
 from qsession_widget.support.official import needed
 from qsession_widget.wire import codec
+from qsession_widget.wire.execution_spans import LazySpans, Span, document
+from qsession_widget.wire.fields import EXECUTOR
 
 _OWN_PROGRAMS = ("sampler", "estimator")
 """Programs whose results our own codec decodes."""
@@ -55,4 +60,26 @@ def _officially(text: str, program_id: str) -> Any:
     for each in DEFAULT_DECODERS.get(program_id, ()):
         if each.is_applicable(result):
             result = each.decode(result)
+    if program_id == EXECUTOR and isinstance(result, PrimitiveResult):
+        _add_spans(result)
     return decode(text) if result is text else result
+
+
+def _add_spans(result: PrimitiveResult[Any]) -> None:
+    """Add a Sampler's execution spans, where its own program returns them.
+
+    A service that divides a pub among several time spans says only how large each part is: the
+    times are then in `metadata["executor"].chunk_timing` alone.
+    """
+    timing = getattr(result.metadata.get("executor"), "chunk_timing", None) or ()
+    found = {part.idx_item: (chunk, part.size) for chunk in timing for part in chunk.parts}
+    spans = []
+    for index, pub in enumerate(result):
+        arrays = [each for each in pub.data.values() if isinstance(each, BitArray)]
+        randomizations = pub.metadata.get("num_randomizations", 1)
+        chunk, size = found.get(index, (None, 0))
+        if chunk is None or not arrays or size != math.prod(pub.data.shape) * randomizations:
+            return
+        spans.append(Span(chunk.start, chunk.stop, (*pub.data.shape, arrays[0].num_shots)))
+    text = json.dumps(document(spans))
+    result.metadata["execution"] = {"execution_spans": LazySpans(text)}

@@ -77,7 +77,8 @@ class Options(CheckedOptions):
             backend's instruction set. From 1 on gates that undo each other are cancelled, also
             those of folded circuits (mitiq): 0 keeps them.
         resilience_level: error mitigation of an Estimator, 0 (none) to 2; None leaves it to the
-            service: IBM's takes 1. The local runtime mitigates nothing.
+            service: IBM's takes 1. The local runtime mitigates nothing, but if it takes quantum
+            programs only, the client mitigates what is asked for.
         default_shots: shots of each pub without its own; None leaves it to the service (4096).
         default_precision: standard error that an Estimator aims at for each pub without its own
             precision; None leaves it to the service (1/64).

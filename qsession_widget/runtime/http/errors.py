@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from qsession_widget.runtime.http.middleware import access_log
 from qsession_widget.runtime.http.responses import JsonAnswer
+from qsession_widget.wire.fields import PROGRAM_NOT_FOUND
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -97,7 +98,9 @@ def calibration_not_found(name: str, calibration_id: str) -> Problem:
 
 def program_not_found(name: str, known: Iterable[str]) -> Problem:
     """Return the error for an unknown program."""
-    return Problem(404, 1207, f"Program not found: {name:.80}", f"Known are {', '.join(known)}.")
+    return Problem(
+        404, PROGRAM_NOT_FOUND, f"Program not found: {name:.80}", f"Known are {', '.join(known)}."
+    )
 
 
 def session_closed(session_id: str) -> Problem:

@@ -361,7 +361,15 @@ OPERATIONS: dict[tuple[str, str], Operation] = {
         refuses=(400, 413),
     ),
     ("GET", "/qsession"): Operation(
-        _object({"name": TEXT, "version": TEXT, "features": TEXTS, "machine": _or_null(TEXT)})
+        _object(
+            {
+                "name": TEXT,
+                "version": TEXT,
+                "features": TEXTS,
+                "programs": _list(_one_of(PROGRAMS)),
+                "machine": _or_null(TEXT),
+            }
+        )
     ),
     ("GET", PATH): Operation(ANYTHING),
     ("GET", "/qsession/watch"): Operation(

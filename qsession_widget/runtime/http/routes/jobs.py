@@ -28,7 +28,7 @@ from qsession_widget.runtime.model.lifecycle import NotAcceptingJobsError
 from qsession_widget.runtime.pieces import LongText
 from qsession_widget.runtime.store.store import JobFilter
 from qsession_widget.wire.documents import LARGEST, CreatedJobDocument, JobsDocument
-from qsession_widget.wire.fields import PREFER, PROGRAMS, mock_of
+from qsession_widget.wire.fields import PREFER, mock_of
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -97,8 +97,8 @@ class JobRoutes:
         self, request: Request, body: dict[str, Any], payload: parsing.Payload
     ) -> Response:
         program_id = parsing.required_text(body, "program_id")
-        if program_id not in PROGRAMS:
-            raise errors.program_not_found(program_id, PROGRAMS)
+        if program_id not in self.settings.programs:
+            raise errors.program_not_found(program_id, self.settings.programs)
         device = self.resources.backend(parsing.required_text(body, "backend"))
         refused = requested_shots.refusal(payload.requested, device, self.settings.max_shots)
         if refused is not None:

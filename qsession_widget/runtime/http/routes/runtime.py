@@ -59,6 +59,7 @@ class RuntimeRoutes:
                 "name": "qsession-widget",
                 "version": self.version,
                 "features": FEATURES,
+                "programs": self.settings.programs,
                 "machine": processes.machine_mark(),
                 "max_session_seconds": self.settings.max_session_seconds,
                 "now": serializers.instant(self.clock.now()),
