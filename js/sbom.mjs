@@ -15,7 +15,8 @@ const hex = (integrity) => {
 export async function sbom(metafile) {
   const { version, packages } = JSON.parse(await readFile("package-lock.json", "utf8"));
   const places = Object.keys(metafile.inputs)
-    .map((input) => input.match(/^(.*node_modules\/(?:@[^/]+\/)?[^/]+)\//)?.[1])
+    // From the first node_modules on, which may be a link to another folder.
+    .map((input) => input.match(/(node_modules\/(?:.*\/node_modules\/)?(?:@[^/]+\/)?[^/]+)\//)?.[1])
     .filter((place) => place !== undefined);
   const components = [...new Set(places)].sort().map((place) => {
     const name = place.replace(/^.*node_modules\//, "");
