@@ -18,7 +18,8 @@ NPM := npm --loglevel=error --no-audit --no-fund --no-update-notifier --prefix j
 # Where JupyterLab looks for the extension.
 EXTENSION := $(VENV)/share/jupyter/labextensions/qsession-widget
 
-JS_SOURCES := $(shell find js/src js/schema js/style js/build.mjs js/sbom.mjs js/package.json js/tsconfig.json examples -type f)
+JS_SOURCES := $(shell find js/src js/schema js/style js/build.mjs js/sbom.mjs js/rspack.config.cjs \
+	js/package.json js/tsconfig.json examples -type f)
 # Without what is built, whose names change with each build.
 PY_SOURCES := $(shell find qsession_widget examples -type f -not -path '*/__pycache__/*' \
 	-not -path '*/labextension/*' -not -path '*/static/*')

@@ -42,6 +42,14 @@ def run(*command: str, cwd: Path, **environment: str) -> str:
     return done.stdout
 
 
+def linked(source: str, target: str) -> None:
+    """Link a file, or copy it to another file system."""
+    try:
+        os.link(source, target)
+    except OSError:
+        shutil.copyfile(source, target)
+
+
 def built_in(folder: Path) -> Path:
     """Copy the sources to a folder and build the distributions there; return their folder."""
     for name in run("git", "ls-files", "-z", cwd=ROOT).split("\0"):
@@ -49,7 +57,9 @@ def built_in(folder: Path) -> Path:
         if name and (ROOT / name).exists():
             (folder / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(ROOT / name, folder / name)
-    (folder / "js" / "node_modules").symlink_to(ROOT / "js" / "node_modules")
+    # Not a link: the names of modules, and what is computed from them, are those of real paths.
+    modules = ROOT / "js" / "node_modules"
+    shutil.copytree(modules, folder / "js" / "node_modules", symlinks=True, copy_function=linked)
     programs = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
     run("npm", "run", "build", cwd=folder / "js", PATH=programs)
     run(sys.executable, "-m", "build", cwd=folder, SOURCE_DATE_EPOCH=EPOCH)
