@@ -2,8 +2,9 @@
 
 A real device's noise is learned from shots. A recorded device's noise is known, so the rates are
 computed from the noise that its jobs run with: exactly, at once, and without statistical error.
-That noise has no crosstalk and no errors on idle qubits: generators beyond the qubits of one gate
-have a rate of zero. Twirled layers are defined only by packages of IBM, which are used as they are.
+As in an experiment, the noise of a layer is that of its gates and of the gates that twirl them.
+There is no crosstalk, so that generators beyond the qubits of one gate have a rate of zero. Twirled
+layers are defined only by packages of IBM, which are used as they are.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ import numpy as np
 from ibm_quantum_schemas.common import F64TensorModel
 from qiskit import QuantumCircuit
 from qiskit.circuit import QuantumRegister
-from qiskit.circuit.library import SwapGate
+from qiskit.circuit.library import IGate, SwapGate, SXGate
 from qiskit.exceptions import QiskitError
 from qiskit.quantum_info import SparsePauliOp, SuperOp
 from qiskit_ibm_runtime.json import RuntimeDecoder, RuntimeEncoder
@@ -30,9 +31,10 @@ from qiskit_ibm_runtime.noise_learner_v3.params_converters import (
 )
 from qiskit_ibm_runtime.noise_learner_v3.validation import validate_instruction
 from qiskit_ibm_runtime.results.noise_learner import LayerError, PauliLindbladError
+from samplomatic.annotations import DecompositionMode, Twirl
 from samplomatic.constants import SYMMETRIC_2Q_GATES
 from samplomatic.transpiler import generate_boxing_pass_manager
-from samplomatic.utils import undress_box
+from samplomatic.utils import get_annotation, undress_box
 
 from qsession_widget.runtime.worker.device import SimulatedDevice
 from qsession_widget.runtime.worker.limits import NO_LIMITS
@@ -73,10 +75,15 @@ class Gate(NamedTuple):
 
 
 class Layer(NamedTuple):
-    """Simultaneous gates, and all qubits that are twirled with them: places on the device."""
+    """Simultaneous gates, and all qubits that are twirled with them: places on the device.
+
+    Attributes:
+        dressing: by which gates a qubit is twirled, by samplomatic's name.
+    """
 
     gates: tuple[Gate, ...]
     qubits: tuple[int, ...]
+    dressing: str = DecompositionMode.RZSX.value
 
 
 class LayerTerm(NamedTuple):
@@ -158,7 +165,9 @@ def _layer(box: BoxOp, places: Sequence[int]) -> Layer:
         for each in body
         if each.name != BARRIER
     ]
-    return Layer(tuple(sorted(gates)), tuple(sorted(places)))
+    twirl = get_annotation(box, Twirl)
+    dressing = DecompositionMode.RZSX if twirl is None else twirl.decomposition
+    return Layer(tuple(sorted(gates)), tuple(sorted(places)), dressing.value)
 
 
 def _gate(instruction: CircuitInstruction, places: list[int]) -> Gate:
@@ -239,9 +248,12 @@ def _terms(layer: Layer, device: SimulatedDevice) -> list[LayerTerm]:
     """Return the terms of weight one and two, on single qubits and on neighbours."""
     model = _noise_model(layer, device)
     terms: list[LayerTerm] = []
+    busy = {place for gate in layer.gates for place in gate.qubits}
     for gate in layer.gates:
+        operation = _operation(gate, device)
+        twirls = [_dressing_noise(layer, place, model) for place in gate.qubits]
         try:
-            found = lindblad.gate_terms(_operation(gate, device), _noise(gate, model))
+            found = lindblad.gate_terms(operation, _noise(gate, model), before=twirls)
         except QiskitError as error:
             raise RejectedError(
                 f"A layer holds {gate.name}{gate.angles or ''}, which is not of the Clifford "
@@ -251,6 +263,13 @@ def _terms(layer: Layer, device: SimulatedDevice) -> list[LayerTerm]:
             LayerTerm(tuple(_sparse(label, gate.qubits) for label in each.paulis), each.rate)
             for each in found
         ]
+    for place in layer.qubits:
+        if place not in busy:
+            noise = _dressing_noise(layer, place, model)
+            terms += [
+                LayerTerm(((each.paulis[0], (place,)),), each.rate)
+                for each in lindblad.gate_terms(IGate(), noise)
+            ]
     known = {generator for term in terms for generator in term.generators}
     terms += [
         LayerTerm((generator,), 0.0)
@@ -261,7 +280,7 @@ def _terms(layer: Layer, device: SimulatedDevice) -> list[LayerTerm]:
 
 
 def _readout_terms(layer: Layer, device: SimulatedDevice) -> list[LayerTerm]:
-    """Return the rates of the bit flips with which the qubits are read."""
+    """Return the rates of the bit flips with which the qubits are twirled and read."""
     model = _noise_model(layer, device)
     # Nothing public reads the errors of a noise model.
     errors = {} if model is None else model._local_readout_errors  # noqa: SLF001 - Aer has no public way to read them
@@ -269,9 +288,8 @@ def _readout_terms(layer: Layer, device: SimulatedDevice) -> list[LayerTerm]:
     return [
         LayerTerm(
             (("X", (place,)),),
-            lindblad.readout_rate(
-                errors[(place,)].probabilities if (place,) in errors else perfect
-            ),
+            lindblad.readout_rate(errors[(place,)].probabilities if (place,) in errors else perfect)
+            + lindblad.flip_rate(_dressing_noise(layer, place, model)),
         )
         for place in layer.qubits
     ]
@@ -280,6 +298,19 @@ def _readout_terms(layer: Layer, device: SimulatedDevice) -> list[LayerTerm]:
 def _noise_model(layer: Layer, device: SimulatedDevice) -> NoiseModel | None:
     """Return the noise that jobs on these qubits run with; None for an ideal simulator."""
     return device.simulator(observed=frozenset(layer.qubits)).options.noise_model
+
+
+def _dressing_noise(layer: Layer, place: int, model: NoiseModel | None) -> SuperOp:
+    """Return the noise of the gates that twirl a qubit before a layer.
+
+    A twirled noise does not tell one RZ(0) from RZ(pi), which are all that Paulis need between the
+    two gates SX. RZ itself has no error.
+    """
+    if layer.dressing == DecompositionMode.RZRX:
+        return _noise(Gate("rx", (place,), ()), model)
+    noise = _noise(Gate("sx", (place,), ()), model)
+    turn = SuperOp(SXGate())
+    return turn.adjoint().compose(noise).compose(turn).compose(noise)
 
 
 def _noise(gate: Gate, model: NoiseModel | None) -> SuperOp:

@@ -10,10 +10,11 @@ Physics 19, 1116, 2023, arXiv:2201.09866).
 from __future__ import annotations
 
 import math
+from functools import reduce
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
-from qiskit.quantum_info import PTM, Clifford, Pauli, PauliList
+from qiskit.quantum_info import PTM, Clifford, Pauli, PauliList, SuperOp
 from qiskit.quantum_info import pauli_basis as qiskit_basis
 from scipy.optimize import nnls
 
@@ -39,18 +40,26 @@ class Term(NamedTuple):
     rate: float
 
 
-def gate_terms(gate: Operation, noise: QuantumChannel) -> list[Term]:
+def gate_terms(
+    gate: Operation, noise: QuantumChannel, before: Sequence[QuantumChannel] = ()
+) -> list[Term]:
     """Return the terms of a gate of the Clifford group.
 
     Args:
         gate: the gate without noise.
         noise: the channel that follows it on the device, on the same qubits in the same order.
+        before: the channel on each of its qubits that is between the twirl and the gate.
 
     Raises:
         QiskitError: for a gate that is not of the Clifford group.
     """
     every = qiskit_basis(gate.num_qubits)[1:]
     orbits = _orbits(gate, every)
+    if before:
+        # The last qubit is the first factor of a tensor product.
+        first = reduce(lambda found, each: each.tensor(found), before)
+        ideal = SuperOp(gate)
+        noise = ideal.adjoint().compose(first).compose(ideal).compose(noise)
     fidelities = np.real(PTM(noise).data.diagonal())[1:]
     losses = -np.log(np.clip(fidelities, LEAST_FIDELITY, 1.0))
     # 1 where a generator (column) flips the sign of a Pauli (row).
@@ -75,6 +84,12 @@ def readout_rate(probabilities: Sequence[Sequence[float]]) -> float:
         probabilities: of reading the second index after preparing the first; shape (2, 2).
     """
     fidelity = 1.0 - probabilities[0][1] - probabilities[1][0]
+    return -math.log(max(fidelity, LEAST_FIDELITY)) / 2
+
+
+def flip_rate(noise: QuantumChannel) -> float:
+    """Return the rate of bit flips of one qubit's noise before it is measured."""
+    fidelity = float(np.real(PTM(noise).data[3, 3]))
     return -math.log(max(fidelity, LEAST_FIDELITY)) / 2
 
 
