@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytest
 from qiskit import QuantumCircuit, generate_preset_pass_manager
-from qiskit.circuit.library import CXGate, CZGate, DCXGate, ECRGate
+from qiskit.circuit.library import CXGate, CZGate, DCXGate, ECRGate, IGate, RZGate, SXGate
 from qiskit.quantum_info import (
     PTM,
     Pauli,
@@ -43,6 +43,34 @@ NOISE = AerSimulator.from_backend(MANILA).options.noise_model
 CX_NOISE = SuperOp(NOISE._local_quantum_errors["cx"][(0, 1)])
 
 
+def noise_of(name: str, *qubits: int) -> SuperOp:
+    return SuperOp(NOISE._local_quantum_errors[name][qubits])
+
+
+TURNS = {"I": (np.pi, np.pi), "X": (0.0, 0.0), "Y": (np.pi, 0.0), "Z": (0.0, np.pi)}
+"""The angles of RZ with which samplomatic makes each Pauli of two SX."""
+
+
+def twirling(pauli: str, qubit: int) -> SuperOp:
+    """Return how a device applies a Pauli to a qubit that it twirls: by RZ and two noisy SX."""
+    found = SuperOp(np.eye(4))
+    for turn in TURNS[pauli]:
+        found = found.compose(RZGate(turn)).compose(SXGate()).compose(noise_of("sx", qubit))
+    return found
+
+
+def twirling_noise(qubit: int) -> SuperOp:
+    """Return the noise of a qubit's twirling, after the Pauli."""
+    found = [SuperOp(Pauli(each)).compose(twirling(each, qubit)) for each in TURNS]
+    return sum(found[1:], found[0]) / len(found)
+
+
+def terms_of(source: int, target: int) -> list[lindblad.Term]:
+    """Return the terms of a layer of one CX."""
+    before = [twirling_noise(source), twirling_noise(target)]
+    return lindblad.gate_terms(CXGate(), noise_of("cx", source, target), before)
+
+
 def twirled(channel: SuperOp) -> SuperOp:
     """Average over all Paulis, as twirling does."""
     paulis = [SuperOp(Pauli("".join(each))) for each in product("IXYZ", repeat=2)]
@@ -67,6 +95,39 @@ def test_rates_tell_how_fast_a_repeated_layer_decays(gate: Gate, repeats: int) -
     ]
     assert max(decayed[1:]) < 0.99
     np.testing.assert_allclose(decayed, expected, atol=1e-6)
+
+
+def test_a_learned_layer_is_the_twirled_one_with_the_noise_of_its_twirling() -> None:
+    layers = []
+    for one, two in product("IXYZ", repeat=2):
+        # The first qubit is the last letter of a label.
+        given = twirling(one, 1).tensor(twirling(two, 0))
+        noisy = given.compose(CXGate()).compose(CX_NOISE)
+        layers.append(noisy.compose(Pauli(one + two).evolve(CXGate(), frame="s")))
+    layer = sum(layers[1:], layers[0]) / len(layers)
+    decayed = np.abs(PTM(layer.power(2)).data.diagonal())
+    learned = dict_of(of_circuits("fake_manila", [pair()]).data[0])
+    known = PauliLindbladMap.from_list(list(learned.items()), num_qubits=2)
+    expected = [known.pauli_fidelity(QubitSparsePauli(each)) ** 2 for each in pauli_basis(2)]
+    np.testing.assert_allclose(decayed, expected, atol=2e-6)
+    # The gate alone would be told from this.
+    alone = [
+        (label, each.rate)
+        for each in lindblad.gate_terms(CXGate(), CX_NOISE)
+        for label in each.paulis
+    ]
+    quiet = PauliLindbladMap.from_list(alone, num_qubits=2)
+    assert quiet.pauli_fidelity(QubitSparsePauli("ZZ")) ** 2 - decayed[-1] > 1e-4
+
+
+def pair() -> QuantumCircuit:
+    circuit = QuantumCircuit(5)
+    circuit.cx(0, 1)
+    return circuit
+
+
+def dict_of(error: Any) -> dict[str, float]:
+    return dict(zip(error.error.generators.to_labels(), error.error.rates, strict=True))
 
 
 def test_an_uninformative_measurement_has_a_finite_rate() -> None:
@@ -97,14 +158,14 @@ def test_circuits_are_answered_with_their_layers_the_most_frequent_first() -> No
     assert [each.circuit.data[0].name for each in found] == ["cx", "cx"]
     assert found[0].circuit.find_bit(found[0].circuit.data[0].qubits[0]).index == 1
     rates = dict(zip(found[0].error.generators.to_labels(), found[0].error.rates, strict=True))
-    noise = SuperOp(NOISE._local_quantum_errors["cx"][(1, 0)])
     assert rates == pytest.approx(
         {
             # Of the gate on (1, 0), whose first qubit is the layer's second one.
             label[::-1]: each.rate
-            for each in lindblad.gate_terms(CXGate(), noise)
+            for each in terms_of(1, 0)
             for label in each.paulis
-        }
+        },
+        abs=1e-7,
     )
     assert found.metadata["backend"] == "as_served"
     assert found.metadata["input_options"] == {
@@ -113,7 +174,7 @@ def test_circuits_are_answered_with_their_layers_the_most_frequent_first() -> No
     }
 
 
-def test_qubits_beside_a_gate_are_named_and_quiet() -> None:
+def test_qubits_beside_a_gate_have_the_noise_of_their_twirling() -> None:
     (first, second, third) = of_circuits("fake_manila", [chain()])
     assert sorted(len(each.qubits) for each in (first, second, third)) == [2, 3, 3]
     (layer,) = (
@@ -124,8 +185,19 @@ def test_qubits_beside_a_gate_are_named_and_quiet() -> None:
     labels = layer.error.generators.to_labels()
     # Three Paulis on each qubit, and nine on each pair of neighbours.
     assert len(set(labels)) == len(labels) == 3 * 3 + 2 * 9
-    quiet = {label for label, rate in zip(labels, layer.error.rates, strict=True) if rate == 0}
-    assert quiet == {label for label in labels if label[-1] != "I"}
+    rates = dict_of(layer)
+    beside = {label: rate for label, rate in rates.items() if label[-1] != "I"}
+    alone = {label: rate for label, rate in beside.items() if label[:-1] == "II"}
+    (place,) = {layer.qubits[0]}
+    assert alone == pytest.approx(
+        {
+            f"II{each.paulis[0]}": each.rate
+            for each in lindblad.gate_terms(IGate(), twirling_noise(place))
+        },
+        abs=1e-7,
+    )
+    assert sum(alone.values()) > 1e-5
+    assert not any(rate for label, rate in beside.items() if label not in alone)
 
 
 @pytest.mark.parametrize(("limit", "count"), [(0, 0), (1, 1), (None, 3)])
@@ -174,8 +246,7 @@ def test_boxes_are_answered_in_their_order(version: str) -> None:
         assert result.metadata["learning_protocol"] == "lindblad"
         found = result.to_pauli_lindblad_map()
         assert found.num_qubits == 3
-        noise = SuperOp(NOISE._local_quantum_errors["cx"][(source, target)])
-        for term in lindblad.gate_terms(CXGate(), noise):
+        for term in terms_of(source, target):
             on_device = [
                 QubitSparsePauli.from_sparse_label((label[::-1], [source, target]), 3)
                 if "I" not in label
@@ -187,7 +258,7 @@ def test_boxes_are_answered_in_their_order(version: str) -> None:
             # Generators that cannot be told apart stand together.
             assert any(
                 sorted(map(str, each)) == sorted(map(str, on_device))
-                and rate == pytest.approx(term.rate)
+                and rate == pytest.approx(term.rate, abs=1e-7)
                 for each, rate in zip(result._generators, result._rates, strict=True)
             )
         assert not result._rates_std.any()
@@ -197,7 +268,8 @@ def test_boxes_are_answered_in_their_order(version: str) -> None:
     for qubit in range(3):
         (_, wrong), (other, _) = NOISE._local_readout_errors[(qubit,)].probabilities
         x = QubitSparsePauli.from_sparse_label(("Z", [qubit]), 3)
-        assert flips.pauli_fidelity(x) == pytest.approx(1 - wrong - other)
+        kept = float(PTM(twirling_noise(qubit)).data[3, 3].real)
+        assert flips.pauli_fidelity(x) == pytest.approx(kept * (1 - wrong - other))
 
 
 def test_circuits_that_cannot_be_learned_are_refused() -> None:
