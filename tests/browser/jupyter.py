@@ -53,7 +53,11 @@ class Lab:
     def open(self, page: Page, notebook: Path) -> Notebook:
         """Open a copy of a notebook and wait for its kernel."""
         shutil.copy(notebook, self.folder / notebook.name)
-        page.goto(f"{self.url}/{self.page}/{notebook.name}?reset&token={self.token}")
+        return self.visit(page, notebook.name)
+
+    def visit(self, page: Page, name: str) -> Notebook:
+        """Open a notebook that is there, which may run already, and wait for its kernel."""
+        page.goto(f"{self.url}/{self.page}/{name}?reset&token={self.token}")
         page.wait_for_selector(".jp-Notebook .jp-Cell", timeout=TIMEOUT_MS)
         opened = Notebook(page)
         opened.wait_until_idle()
