@@ -34,6 +34,14 @@ const examples = {
   },
 };
 
+/** Long names of our own that neither the wire nor the page knows: 1 kB less. */
+const SHORTENED = [
+  ...["cancellable", "consequence", "descending", "estimate", "firstQueued", "idAt", "isPending"],
+  ...["nearness", "onCancel", "onConfirm", "onDismiss", "onFilter", "onOpened", "onSelect"],
+  ...["onSelected", "onSort", "onToggle", "openedId", "queuePosition", "serverNow", "sortKey"],
+  ...["sorting", "stageAt", "statusAt", "tally", "underway"],
+];
+
 const VIEW = {
   metafile: true,
   entryPoints: { widget: "src/view/widget.ts" },
@@ -51,6 +59,7 @@ const VIEW = {
     },
   },
   inject: ["preact"],
+  mangleProps: new RegExp(`^(${SHORTENED.join("|")})$`),
   target: "es2022",
   charset: "utf8",
   logLevel: "warning",

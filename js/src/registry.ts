@@ -16,6 +16,10 @@ export interface Registry {
   readonly changes: EventTarget;
 }
 
+/** Events of `changes` with a session's id: the extension cancels those that it answers. */
+export const SHOW = "show";
+export const CAN_SHOW = "can-show";
+
 const KEY = Symbol.for("qsession-widget.registry/1");
 
 type Page = typeof globalThis & { [KEY]?: Registry };
@@ -24,6 +28,12 @@ export function registry(): Registry {
   const page = globalThis as Page;
   page[KEY] ??= { entries: new Set(), changes: new EventTarget() };
   return page[KEY];
+}
+
+/** Whether the extension can show a session, or does so. */
+export function request(name: typeof SHOW | typeof CAN_SHOW, sessionId: string): boolean {
+  const event = new CustomEvent(name, { detail: sessionId, cancelable: true });
+  return !registry().changes.dispatchEvent(event);
 }
 
 export function announce(entry: Entry): void {

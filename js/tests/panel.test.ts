@@ -1,6 +1,7 @@
-import { afterEach, describe, expect, test, vi } from "vitest";
+import { afterEach, describe, expect, onTestFinished, test, vi } from "vitest";
 import { page, userEvent } from "vitest/browser";
 import type { Active, Command } from "../src/contract";
+import { CAN_SHOW, registry, SHOW } from "../src/registry";
 import { mount } from "../src/view/mount";
 import { draw } from "./draw";
 import { FakeModel } from "./fake-model";
@@ -567,4 +568,36 @@ test("the host's lists are not the panel's", async () => {
   }
   const column = element.querySelector("dt")?.getBoundingClientRect().width;
   expect(column).toBeGreaterThan(100);
+});
+
+describe("the session that has the device", () => {
+  const holds = "4e1a22c0v6qs73a8qzz0";
+  const show = page.getByTestId("qsw-show-holder");
+
+  test("can be shown if its panel is in the page", async () => {
+    draw(state("waiting"));
+    await expect.element(page.getByTestId("qsw-close-holder")).toBeVisible();
+    await expect.element(show).not.toBeInTheDocument();
+    const other = document.body.appendChild(document.createElement("div"));
+    onTestFinished(() => other.remove());
+    other.dataset.sessionId = holds;
+    other.tabIndex = -1;
+    await show.click();
+    expect(document.activeElement).toBe(other);
+  });
+
+  test("can be shown if JupyterLab's extension finds it", async () => {
+    const asked: [string, unknown][] = [];
+    const answer = (event: Event) => {
+      event.preventDefault();
+      asked.push([event.type, (event as CustomEvent).detail]);
+    };
+    for (const name of [CAN_SHOW, SHOW]) {
+      registry().changes.addEventListener(name, answer);
+      onTestFinished(() => registry().changes.removeEventListener(name, answer));
+    }
+    draw(state("waiting"));
+    await show.click();
+    expect(asked.filter(([name]) => name === SHOW)).toEqual([[SHOW, holds]]);
+  });
 });

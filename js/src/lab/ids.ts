@@ -9,6 +9,7 @@ export const PLUGIN = {
   launcher: "qsession-widget:launcher",
   notices: "qsession-widget:notices",
   busyKernels: "qsession-widget:busy-kernels",
+  show: "qsession-widget:show",
 } as const;
 
 export const SIDE_PANEL = "qsession-sessions";

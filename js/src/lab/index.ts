@@ -4,6 +4,7 @@ import { documents } from "./fullpanel";
 import { knownSessions } from "./known";
 import { launcher } from "./launcher";
 import { notices } from "./notices";
+import { show } from "./show";
 import { sidePanel } from "./sidepanel";
 import { statusItem } from "./status";
 
@@ -16,4 +17,5 @@ export default [
   launcher,
   notices,
   busyKernels,
+  show,
 ];

@@ -1,5 +1,5 @@
 import type { Head, Holder } from "../../contract";
-import { registry } from "../../registry";
+import { CAN_SHOW, request, SHOW } from "../../registry";
 import { Button } from "../ui/button";
 import { clock } from "../ui/format";
 import { When } from "../ui/when";
@@ -12,10 +12,11 @@ function panelOf(sessionId: string): HTMLElement | null {
 
 /** Brings the other session's panel into view; in JupyterLab its notebook as well. */
 function show(sessionId: string): void {
-  registry().changes.dispatchEvent(new CustomEvent("show", { detail: sessionId }));
-  const panel = panelOf(sessionId);
-  panel?.scrollIntoView({ block: "center" });
-  panel?.focus({ preventScroll: true });
+  if (!request(SHOW, sessionId)) {
+    const panel = panelOf(sessionId);
+    panel?.scrollIntoView({ block: "center" });
+    panel?.focus({ preventScroll: true });
+  }
 }
 
 function Who({ holder }: { holder: Holder }) {
@@ -72,7 +73,7 @@ export function HolderStrip({ head, serverNow, disabled, onClose }: HolderProps)
       </p>
       {id !== null && (
         <div class="qsw-actions">
-          {panelOf(id) !== null && (
+          {(panelOf(id) !== null || request(CAN_SHOW, id)) && (
             <Button class="qsw-button" data-testid="qsw-show-holder" onClick={() => show(id)}>
               Show it
             </Button>

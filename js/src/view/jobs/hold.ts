@@ -34,7 +34,7 @@ export function useHold(
   reading: boolean,
 ): Hold {
   const shown = useRef<Shown | null>(null);
-  const touched = useRef(Number.NEGATIVE_INFINITY);
+  const touched = useRef(0);
   const last = shown.current;
   const held = reading || Date.now() - touched.current < AIMING_MS;
   const same =
@@ -50,7 +50,7 @@ export function useHold(
       touched.current = Date.now();
     },
     release: () => {
-      touched.current = Number.NEGATIVE_INFINITY;
+      touched.current = 0;
     },
   };
 }
