@@ -18,13 +18,13 @@ NPM := npm --loglevel=error --no-audit --no-fund --no-update-notifier --prefix j
 # Where JupyterLab looks for the extension.
 EXTENSION := $(VENV)/share/jupyter/labextensions/qsession-widget
 
-JS_SOURCES := $(shell find js/src js/schema js/style js/build.mjs js/sbom.mjs js/rspack.config.cjs \
+JS_SOURCES := $(shell find js/src js/replay js/schema js/style js/build.mjs js/sbom.mjs js/rspack.config.cjs \
 	js/package.json js/tsconfig.json examples -type f)
 # Without what is built, whose names change with each build.
 PY_SOURCES := $(shell find qsession_widget examples -type f -not -path '*/__pycache__/*' \
 	-not -path '*/labextension/*' -not -path '*/static/*')
 
-.PHONY: bench check chromium conformance docs demo examples lock newest-tests oldest-tests soak test lint python-tests js-tests static wheel-tests build clean release-check watch
+.PHONY: bench check chromium conformance docs demo examples lock newest-tests oldest-tests soak test lint python-tests js-tests replay static wheel-tests build clean release-check watch
 
 demo: $(VENV)/.installed ## run a real session, then open JupyterLab, with its options in ARGS
 	@$(VENV)/bin/qsession demo $(ARGS)
@@ -106,6 +106,9 @@ bench: $(VENV)/.dev ## ratios against peers, each in its short form
 
 examples: $(VENV)/.dev ## executes the notebooks, and writes the outputs that have changed
 	$(PYTHON) -m tests.examples.notebooks
+
+replay: $(VENV)/.dev ## records the sessions anew that the documentation's page replays
+	$(PYTHON) -m docs.replay.record
 
 build: $(VENV)/.built
 

@@ -20,8 +20,9 @@ extensions = [
     "sphinx.ext.viewcode",
     "docs._ext.diagrams",
     "docs._ext.reference",
+    "docs._ext.replay",
 ]
-exclude_patterns = ["_build", "_ext"]
+exclude_patterns = ["_build", "_ext", "replay"]
 html_theme = "furo"
 html_title = f"{project} {version}"
 html_static_path = ["_static"]

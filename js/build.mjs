@@ -75,6 +75,18 @@ const STYLE = {
   logLevel: "warning",
 };
 
+// The page of the documentation that replays recorded sessions.
+const REPLAY = {
+  entryPoints: ["replay/replay.ts", "replay/replay.css"],
+  outdir: "build/replay",
+  bundle: true,
+  minify: true,
+  format: "esm",
+  target: ["es2022", "chrome123"],
+  charset: "utf8",
+  logLevel: "warning",
+};
+
 // jupyter-builder takes JavaScript; modules that JupyterLab has loaded stay imports.
 const LAB = {
   entryPoints: { lab: "src/lab/index.ts", examples: "src/lab/examples.ts" },
@@ -94,6 +106,7 @@ await mkdir(STATIC, { recursive: true });
 const [view] = await Promise.all([
   build(VIEW),
   build(STYLE),
+  build(REPLAY),
   build(LAB),
   // Preact is in widget.js; its licence must be distributed with it.
   copyFile("node_modules/preact/LICENSE", `${STATIC}/LICENSE-preact.txt`),
@@ -103,7 +116,7 @@ await writeFile(`${STATIC}/sbom.cdx.json`, `${parts}\n`);
 
 if (process.argv.includes("--watch")) {
   // Each change is built again until Ctrl-C; jupyter-builder watches build/lab.js.
-  for (const options of [VIEW, STYLE, LAB]) {
+  for (const options of [VIEW, STYLE, REPLAY, LAB]) {
     await (await context({ ...options, logLevel: "info" })).watch();
   }
   spawn("jupyter-builder", ["watch", "."], { stdio: "inherit" });
