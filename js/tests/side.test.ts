@@ -90,10 +90,10 @@ test("a card tells the state, the next deadline, pending jobs and usage", () => 
   const panel = side(new Page());
   expect(find(panel, "qsw-card-status").textContent).toBe("Idle (paid)");
   expect(find(panel, "qsw-card-left").textContent).toMatch(/^Idle time left 0:1\d$/);
-  expect(find(panel, "qsw-card-figures").textContent).toBe("4 done · used 1 min 19 s");
+  expect(find(panel, "qsw-card-figures").textContent).toBe("4 finished · used 1 min 19 s");
   model.receive(live());
   expect(find(panel, "qsw-card-status").textContent).toBe("Running");
-  expect(find(panel, "qsw-card-figures").textContent).toMatch(/^3 pending · 4 done · used /);
+  expect(find(panel, "qsw-card-figures").textContent).toMatch(/^3 pending · 4 finished · used /);
 });
 
 test("a silent session says so, and offers nothing that needs its kernel", () => {
@@ -139,7 +139,7 @@ test("sessions that no kernel of the page holds come from the server", async () 
   await vi.waitFor(() => expect(cards(panel)).toHaveLength(2));
   const [alive, gone] = cards(panel);
   expect(alive?.textContent).toContain("H2 ground state");
-  expect(alive?.textContent).toContain("3 pending · 188 done · used 1 min 19 s · vqe.ipynb");
+  expect(alive?.textContent).toContain("3 pending · 188 finished · used 1 min 19 s · vqe.ipynb");
   expect(alive?.textContent).toContain("Running");
   expect(alive?.closest("section")?.getAttribute("aria-label")).toBe("Elsewhere");
   expect(gone?.classList).toContain("qsw-mod-gone");

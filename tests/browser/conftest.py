@@ -57,10 +57,27 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     process.stop(folder=folder)
 
 
+PYTHON = Path(os.environ.get("QSESSION_LAB") or sys.executable)
+"""The interpreter whose JupyterLab is tested."""
+
+
 @pytest.fixture
 def lab(tmp_path: Path, home: Path) -> Iterator[jupyter.Lab]:
     """Run JupyterLab; its kernels and this process share a local runtime."""
-    with jupyter.lab(Path(sys.executable), tmp_path, home, dict(os.environ)) as running:
+    with jupyter.lab(PYTHON, tmp_path, home, dict(os.environ)) as running:
+        yield running
+
+
+@pytest.fixture
+def lab_without_server(tmp_path: Path, home: Path) -> Iterator[jupyter.Lab]:
+    """Run JupyterLab with this package's extension of the Jupyter server disabled."""
+    config = tmp_path / "config"
+    config.mkdir()
+    extensions = {"qsession_widget.server_extension": False}
+    (config / "jupyter_server_config.json").write_text(
+        json.dumps({"ServerApp": {"jpserver_extensions": extensions}})
+    )
+    with jupyter.lab(PYTHON, tmp_path, home, dict(os.environ)) as running:
         yield running
 
 

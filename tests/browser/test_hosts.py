@@ -20,7 +20,7 @@ from tests.browser.test_quickstart import long_job
 from tests.panel.test_privacy import found_in
 
 if TYPE_CHECKING:
-    from playwright.sync_api import Locator, Page, Route
+    from playwright.sync_api import ConsoleMessage, Locator, Page, Route
 
 WIDGETS_IN_PAGES = ("@jupyter-widgets/html-manager@1.0.15", "requirejs@2.3.8")
 
@@ -43,13 +43,40 @@ def steer(panel: Locator) -> None:
     expect(panel.get_by_test_id("qsw-link")).to_contain_text("final state")
 
 
+def keep_errors(page: Page, errors: list[str]) -> None:
+    """Keep a page's errors, but for one that Notebook has also without this package's extension."""
+
+    def on_message(message: ConsoleMessage) -> None:
+        if message.type == "error":
+            keep(message.text)
+
+    def keep(text: str) -> None:
+        if text != "Cannot read properties of undefined (reading 'schema')":
+            errors.append(text)
+
+    page.on("console", on_message)
+    page.on("pageerror", lambda error: keep(str(error)))
+
+
 def test_notebook(home: Path, page: Page, tmp_path: Path, artifacts: Path) -> None:
     python = Path(sys.executable)
     with jupyter.lab(python, tmp_path, home, dict(os.environ), jupyter.NOTEBOOK) as running:
+        errors: list[str] = []
+        keep_errors(page, errors)
         notebook = running.open(page, notebook_of(tmp_path, OPEN, RUN, "session"))
         notebook.run_all()
+        # Of JupyterLab's parts, the side panel and what it opens have a place here.
+        notebook.execute("qsession:show-sessions")
+        card = page.locator("#qsession-sessions").get_by_test_id("qsw-card")
+        expect(card).to_have_attribute("data-where", "here")
+        card.get_by_test_id("qsw-card-open").click()
+        whole = page.locator(".qsw-document").get_by_test_id("qsw-panel")
+        expect(whole).to_be_visible()
+        page.screenshot(path=artifacts / "notebook-side.png")
         steer(notebook.panel)
+        expect(card).to_have_count(0)
         page.screenshot(path=artifacts / "notebook.png")
+        assert errors == []
 
 
 def test_marimo(home: Path, page: Page, tmp_path: Path, artifacts: Path) -> None:

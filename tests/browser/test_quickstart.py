@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from tests.browser.jupyter import Lab
 
 
-def long_job(session: Session, bindings: int) -> RuntimeJob:
+def long_job(session: Session, bindings: int, shots: int = 20_000) -> RuntimeJob:
     """Submit a job whose length grows with the number of bindings; 5000 take minutes."""
     angle = Parameter("angle")
     circuit = QuantumCircuit(5, name="long")
@@ -29,7 +29,7 @@ def long_job(session: Session, bindings: int) -> RuntimeJob:
         circuit.cx(qubit, (qubit + 1) % 5)
     circuit.measure_all()
     values = np.linspace(0, 3, bindings).reshape(bindings, 1)
-    return Sampler(mode=session).run([(circuit, values)], shots=20_000)
+    return Sampler(mode=session).run([(circuit, values)], shots=shots)
 
 
 def test_a_session_is_seen_and_steered(

@@ -31,6 +31,8 @@ export interface SessionCard {
   queued: number;
   running: number;
   finished: number;
+  /** Of those, how many failed or were cancelled; the server does not tell. */
+  spoilt: number;
   /** How many jobs its user expects. */
   expected: number | null;
   /** ms */
@@ -69,7 +71,7 @@ export function shortest(countdowns: readonly Countdown[], serverNow: number): S
 }
 
 export function pageCard({ entry, head, jobs, live, now }: PageSession): SessionCard {
-  const { queued, running } = pendingOf(jobs);
+  const { queued, running, spoilt } = pendingOf(jobs);
   const word = live ? sessionWord(head, { queued, running }) : SILENT;
   return {
     ...common(head),
@@ -81,6 +83,7 @@ export function pageCard({ entry, head, jobs, live, now }: PageSession): Session
     queued,
     running,
     finished: jobs.count - queued - running,
+    spoilt,
     expected: head.total,
     usage: totalUsage(head, now),
     place: null,
@@ -111,6 +114,7 @@ export function serverCard(card: Card, runtime: Runtime, since: number): Session
     queued,
     running,
     finished,
+    spoilt: 0,
     expected: null,
     usage: card.usage_seconds === null ? null : card.usage_seconds * 1000,
     place,

@@ -251,7 +251,18 @@ export const commands: JupyterFrontEndPlugin<void> = {
     ]) {
       palette?.addItem({ command, category: CATEGORY });
     }
-    // What is drawn from these commands follows what can be done.
-    sessions.changed.connect(() => app.commands.notifyCommandChanged());
+    // Menus and the palette follow what can be done; sessions change each second.
+    let last = "";
+    sessions.changed.connect(() => {
+      const now = JSON.stringify(
+        sessions
+          .cards()
+          .map((card) => [card.id, canCancel(card), canClose(card), canReveal(card), card.where]),
+      );
+      if (now !== last) {
+        last = now;
+        app.commands.notifyCommandChanged();
+      }
+    });
   },
 };

@@ -15,7 +15,7 @@ import { lostCard, pageCard, type SessionCard, serverCard, type Where } from "./
 import { PLUGIN } from "./ids";
 import { kernelOf, Notebooks } from "./notebooks";
 import { type Card, type Runtime, Server, type ServerSession } from "./server";
-import { LiveSessions, type PageSession } from "./sessions";
+import { type PageSession, PageSessions } from "./sessions";
 
 /** How often the server is asked: while its answers are on screen, and otherwise. */
 const SEEN_MS = 2000;
@@ -65,7 +65,7 @@ export class KnownSessions {
   readonly closedHere = new Set<string>();
   readonly #kernels: Kernel.IManager;
   readonly #server: Server;
-  readonly #page: LiveSessions;
+  readonly #page: PageSessions;
   readonly #changed = new Signal<this, void>(this);
   readonly #origins = new Map<Entry, Origin>();
   readonly #lost = new Map<string, Lost>();
@@ -79,7 +79,7 @@ export class KnownSessions {
     this.notebooks = notebooks;
     this.#kernels = services.kernels;
     this.#server = new Server(services.serverSettings);
-    this.#page = new LiveSessions(() => this.#onChange());
+    this.#page = new PageSessions(() => this.#onChange());
     this.#kernels.runningChanged.connect(this.#emit, this);
     document.addEventListener("visibilitychange", this.#onVisible);
     this.#onChange();
@@ -94,7 +94,7 @@ export class KnownSessions {
   /** Every session that has not ended, each once. */
   cards(): SessionCard[] {
     const cards = new Map<string, SessionCard>();
-    const page = this.#page.all();
+    const page = this.#page.list();
     // The server's last answer may be older.
     const ended = new Set(page.flatMap(({ head }) => (hasEnded(head) ? [head.session_id] : [])));
     for (const session of page.filter(({ head }) => !hasEnded(head))) {
@@ -111,7 +111,8 @@ export class KnownSessions {
     for (const id of this.#answer?.cards.keys() ?? []) {
       const card = cards.has(id) || ended.has(id) ? null : this.#served(id);
       if (card) {
-        cards.set(id, card);
+        const notebook = card.place === null ? null : this.notebooks.named(card.place);
+        cards.set(id, { ...card, path: notebook?.context.path ?? null });
       }
     }
     return [...cards.values()];
@@ -138,13 +139,13 @@ export class KnownSessions {
 
   /** The panel of a session in this page, also after it has ended. */
   entryOf(id: string): Entry | null {
-    const found = this.#page.all().find(({ head }) => (head.session_id ?? head.key) === id);
+    const found = this.#page.list().find(({ head }) => (head.session_id ?? head.key) === id);
     return found?.entry ?? null;
   }
 
   /** Every session of a panel of this page, also those that have ended. */
   onPage(): PageSession[] {
-    return this.#page.all();
+    return this.#page.list();
   }
 
   async close(card: SessionCard): Promise<void> {
@@ -249,7 +250,7 @@ export class KnownSessions {
 
   #onChange(): void {
     const now = new Map<string, PageSession>();
-    for (const session of this.#page.all()) {
+    for (const session of this.#page.list()) {
       this.#locate(session.entry);
       const { session_id: id } = session.head;
       if (id !== null) {

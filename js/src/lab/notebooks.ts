@@ -1,4 +1,5 @@
 import type { JupyterFrontEnd } from "@jupyterlab/application";
+import { PathExt } from "@jupyterlab/coreutils";
 import type { INotebookTracker, NotebookPanel } from "@jupyterlab/notebook";
 import type { Kernel } from "@jupyterlab/services";
 import type { Entry } from "../registry";
@@ -70,6 +71,12 @@ export class Notebooks {
 
   at(path: string): NotebookPanel | null {
     return this.#tracker?.find(({ context }) => context.path === path) ?? null;
+  }
+
+  /** Return the open notebook whose file has a name; null if none or several have it. */
+  named(name: string): NotebookPanel | null {
+    const found = this.#tracker?.filter(({ context }) => PathExt.basename(context.path) === name);
+    return found?.length === 1 ? (found[0] ?? null) : null;
   }
 
   /** The notebook that the user is in, or was in last. */

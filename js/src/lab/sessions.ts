@@ -3,7 +3,6 @@ import { CLOSED, type Head, type Model } from "../contract";
 import { type Entry, type Registry, registry } from "../registry";
 import type { JobList } from "../view/state/job-list";
 import { reader, type Snapshot } from "../view/state/model";
-import { sessionWord } from "../view/ui/words";
 
 const CHECK_MS = 1000;
 const WATCHED = ["change:head", "change:link", "change:states"] as const;
@@ -25,13 +24,6 @@ export interface PageSession {
   now: number;
 }
 
-export interface LiveSession {
-  key: string;
-  name: string;
-  /** Its state. */
-  word: string;
-}
-
 /** The name by which people know a session. */
 export function titleOf({ name, backend_name }: Pick<Head, "name" | "backend_name">): string {
   return name ?? backend_name ?? "no backend yet";
@@ -40,22 +32,33 @@ export function titleOf({ name, backend_name }: Pick<Head, "name" | "backend_nam
 export interface Pending {
   queued: number;
   running: number;
+  /** Failed or cancelled. */
+  spoilt: number;
 }
+
+/** A list is replaced when a job changes, so each is counted once. */
+const counted = new WeakMap<JobList, Pending>();
 
 /** Cheaper than the list's tally, which decodes every job. */
 export function pendingOf(jobs: JobList): Pending {
-  const pending = { queued: 0, running: 0 };
+  const known = counted.get(jobs);
+  if (known) {
+    return known;
+  }
+  const pending = { queued: 0, running: 0, spoilt: 0 };
   for (let index = 0; index < jobs.count; index++) {
     const status = jobs.statusAt(index);
     if (status === "queued" || status === "running") {
       pending[status] += 1;
     }
+    pending.spoilt += status === "failed" || status === "cancelled" ? 1 : 0;
   }
+  counted.set(jobs, pending);
   return pending;
 }
 
 /** Watches every panel of the page; several panels may show one session. */
-export class LiveSessions {
+export class PageSessions {
   readonly #watched = new Map<Entry, Watched>();
   readonly #registry: Registry = registry();
   readonly #changed: () => void;
@@ -69,18 +72,8 @@ export class LiveSessions {
     this.#match();
   }
 
-  list(): LiveSession[] {
-    return this.all()
-      .filter(({ live }) => live)
-      .map(({ head, jobs }) => ({
-        key: head.key,
-        name: titleOf(head),
-        word: sessionWord(head, pendingOf(jobs)),
-      }));
-  }
-
   /** Every session once: through the first of its panels whose kernel is heard. */
-  all(): PageSession[] {
+  list(): PageSession[] {
     const found = new Map<string, PageSession>();
     const now = Date.now();
     for (const [entry, { pulse, read }] of this.#watched) {

@@ -251,7 +251,7 @@ export class SessionsPanel extends Widget {
       );
     }
     if (!entry) {
-      const isClosed = where === "elsewhere" && path !== null;
+      const isClosed = where === "elsewhere" && path !== null && !this.#sessions.notebooks.at(path);
       const name = where === "gone" ? "Resume in a notebook" : "Adopt";
       found.push(
         isClosed
@@ -377,19 +377,20 @@ function path({ place, path: own }: SessionCard): string | null {
 }
 
 /** How far its jobs are, of those that were sent or are expected. */
-function bar({ queued, running, finished, expected }: SessionCard): VirtualElement {
+function bar({ queued, running, finished, spoilt, expected }: SessionCard): VirtualElement {
   const total = Math.max(1, queued + running + finished, expected ?? 0);
   const part = (name: string, n: number) =>
     h.span({ className: `qsw-bar-${name}`, style: { width: `${(100 * n) / total}%` } });
   return h.div(
     { className: "qsw-card-bar", "aria-hidden": "true" },
-    part("finished", finished),
+    part("finished", finished - spoilt),
+    part("spoilt", spoilt),
     part("running", running),
     part("queued", queued),
   );
 }
 
-/** "3 pending · 188 of 400 done · used 1 min 20 s" */
+/** "3 pending · 188 of 400 finished · used 1 min 20 s" */
 function figures({
   queued,
   running,
@@ -399,13 +400,13 @@ function figures({
   place,
   path: own,
 }: SessionCard): string {
-  const done =
+  const ended =
     expected === null
-      ? `${thousands(finished)} done`
-      : `${thousands(finished)} of ${thousands(expected)} done`;
+      ? `${thousands(finished)} finished`
+      : `${thousands(finished)} of ${thousands(expected)} finished`;
   return [
     ...(queued + running > 0 ? [`${thousands(queued + running)} pending`] : []),
-    done,
+    ended,
     ...(usage === null ? [] : [`used ${span(usage)}`]),
     ...(own === null && place !== null ? [place] : []),
   ].join(" · ");
