@@ -7,7 +7,9 @@ comparison.
 
 IBM's client-side primitives (program "executor") are compared with the server-side ones in sessions
 on one runtime, and with IBM's local mode, which simulates in this process. All run a parametrised
-circuit of two qubits with new values each time.
+circuit of two qubits with new values each time. What IBM's own code takes of that in this process,
+to prepare the job and to read its result, is a row of its own: no runtime can save it. Our own
+primitives send the same jobs to a runtime that takes no others.
 """
 
 from __future__ import annotations
@@ -29,12 +31,15 @@ from qiskit.circuit import Parameter
 from qiskit.quantum_info import SparsePauliOp
 from qiskit_ibm_runtime import EstimatorV2, SamplerV2
 from qiskit_ibm_runtime import Session as OfficialSession
+from qiskit_ibm_runtime.decoders.defaults import DEFAULT_DECODERS
 from qiskit_ibm_runtime.executor_estimator import Estimator as ClientSideEstimator
+from qiskit_ibm_runtime.executor_estimator.prepare import prepare
 from qiskit_ibm_runtime.executor_sampler import Sampler as ClientSideSampler
 from qiskit_ibm_runtime.fake_provider import FakeManilaV2, FakeSherbrooke
+from qiskit_ibm_runtime.quantum_program.params_converters import QUANTUM_PROGRAM_PARAMS_CONVERTERS
 
 from benchmarks.measure import arguments, as_json, compare, in_turn, write
-from qsession_widget import QiskitRuntimeService, Sampler, Session
+from qsession_widget import Estimator, QiskitRuntimeService, Sampler, Session
 from qsession_widget.errors import ServiceUnavailableError
 from qsession_widget.local import process as local
 from qsession_widget.local.ibm_client import NO_USAGE_DATA
@@ -46,7 +51,10 @@ DEVICE = "fake_manila"
 SHOTS = 100
 HELD = "official client, held"
 SERVER_SIDE = "server-side"
+OURS = "our own, as a program"
+IBMS_CODE = "of client-side, IBM's code"
 NOT_HELD = ("--no-hold-quick-polls", "--hold-new-jobs-seconds", "0")
+PROGRAMS_ONLY = ("--programs", "executor")
 START_SECONDS = 60.0
 DEVICES = {DEVICE: FakeManilaV2, "fake_sherbrooke": FakeSherbrooke}
 """With 5 and with 127 qubits."""
@@ -106,17 +114,27 @@ def contestants(held: Path, unheld: Path, stack: ExitStack) -> dict[str, Any]:
         circuit = generate_preset_pass_manager(1, backend=backend).run(bare)
         session = stack.enter_context(OfficialSession(backend))
         found[name] = partial(iterate, SamplerV2(mode=session), circuit)
-    there = local.endpoint(start=False, folder=held)
-    ours = stack.enter_context(QiskitRuntimeService("local", there.token, there.url))
+    ours = stack.enter_context(QiskitRuntimeService("local", *_address(held)))
     # Another device: a session has its own to itself.
     mode = stack.enter_context(Session(ours, "fake_quito"))
     found["our client"] = partial(iterate, Sampler(mode=mode), circuit)
     return found
 
 
-def primitives(device: str, folder: Path, stack: ExitStack) -> dict[str, dict[str, Any]]:
-    """Return the forms of each primitive; the stack closes their session."""
+def primitives(
+    device: str, folder: Path, programs_only: Path, stack: ExitStack
+) -> dict[str, dict[str, Any]]:
+    """Return the forms of each primitive; the stack closes their sessions.
+
+    Args:
+        device: its name.
+        folder: of a runtime.
+        programs_only: of a runtime that runs quantum programs only.
+        stack: closes the sessions.
+    """
     backend = local.official_service(folder=folder).backend(device)
+    ours = stack.enter_context(QiskitRuntimeService("local", *_address(programs_only)))
+    mode = stack.enter_context(Session(ours, device))
     session = stack.enter_context(OfficialSession(backend))
     fake = DEVICES[device]()
     bare = QuantumCircuit(2)
@@ -137,20 +155,48 @@ def primitives(device: str, folder: Path, stack: ExitStack) -> dict[str, dict[st
         return estimator.run([pub], precision=PRECISION).result()[0].data.evs
 
     def client_side(mode: Any, level: int) -> Any:
-        estimator = ClientSideEstimator(mode=mode)
-        estimator.options.resilience_level = level
-        return partial(estimate, estimator)
+        return partial(estimate, _at_level(mode, level))
+
+    def ibms_code(estimator: ClientSideEstimator) -> Any:
+        job = estimator.run([(state, observable, [0.1])], precision=PRECISION)
+        job.result()
+        with QiskitRuntimeService("local", *_address(folder)) as reading:
+            text = reading.api.results(job.job_id())
+
+        def act(number: int) -> Any:
+            pubs = [(state, observable, [0.1 * number])]
+            program, options = prepare(pubs, estimator.options, PRECISION, backend=backend)
+            convert = QUANTUM_PROGRAM_PARAMS_CONVERTERS["v2.0"]
+            convert.encoder(program, options).model_dump_json()
+            result: Any = text
+            for decoder in DEFAULT_DECODERS["executor"]:
+                if decoder.is_applicable(result):
+                    result = decoder.decode(result)
+            return result[0].data.evs
+
+        return act
 
     found = {
         "sampler": {
             SERVER_SIDE: partial(sample, SamplerV2(mode=session)),
             "client-side": partial(sample, ClientSideSampler(mode=session)),
+            OURS: partial(sample, Sampler(mode=mode)),
             "client-side, IBM's local mode": partial(sample, ClientSideSampler(mode=fake)),
         },
         "estimator": {
             SERVER_SIDE: partial(estimate, EstimatorV2(mode=session)),
             "client-side, level 0": client_side(session, 0),
             "client-side, level 1": client_side(session, 1),
+            **{
+                f"{OURS}, level {level}": partial(
+                    estimate, Estimator(mode=mode, options={"resilience_level": level})
+                )
+                for level in (0, 1)
+            },
+            **{
+                f"{IBMS_CODE}, level {level}": ibms_code(_at_level(session, level))
+                for level in (0, 1)
+            },
         },
     }
     if device == DEVICE:
@@ -159,12 +205,27 @@ def primitives(device: str, folder: Path, stack: ExitStack) -> dict[str, dict[st
     return found
 
 
+def _at_level(mode: Any, level: int) -> ClientSideEstimator:
+    estimator = ClientSideEstimator(mode=mode)
+    estimator.options.resilience_level = level
+    return estimator
+
+
+def _address(folder: Path) -> tuple[str, str]:
+    found = local.endpoint(start=False, folder=folder)
+    return found.token, found.url
+
+
 def compare_primitives(devices: list[str], rounds: int, seconds: float) -> dict[str, Any]:
     """Measure, and print a table for each device and primitive."""
     figures: dict[str, Any] = {}
     for device in devices:
-        with runtime() as folder, ExitStack() as stack:
-            for name, callers in primitives(device, folder, stack).items():
+        with (
+            runtime() as folder,
+            runtime(*PROGRAMS_ONLY) as programs_only,
+            ExitStack() as stack,
+        ):
+            for name, callers in primitives(device, folder, programs_only, stack).items():
                 samples = in_turn(callers, rounds=rounds, seconds_each=seconds, warm_up=3)
                 title = f"{name} on {device}"
                 compare(title, samples, SERVER_SIDE)
