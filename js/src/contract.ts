@@ -221,6 +221,9 @@ export type Command =
 /** A command as it is sent, with a name that identifies its answer. */
 export type Message = Command & { ref: string };
 
+/** This page keeps the panel that it has drawn when the kernel renews its output. */
+export type Offer = { do: "renew" };
+
 /** The kernel's preview of a job. */
 export interface Peek {
   job_id: string;
@@ -265,7 +268,7 @@ export interface Model {
   get<K extends keyof Traits>(name: K): Traits[K] | undefined;
   on(event: string, callback: (message: unknown) => void): void;
   off(event: string, callback: (message: unknown) => void): void;
-  send(message: Message): void;
+  send(message: Message | Offer): void;
 }
 
 export const CLOSED = "Closed";

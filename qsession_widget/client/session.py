@@ -285,6 +285,18 @@ class Session(Shared):
         )
         return bundle
 
+    def _ipython_display_(self) -> None:
+        """Display the panel, in kernels as an output that is renewed until the session's end.
+
+        Raises:
+            NotImplementedError: where that is not possible; IPython then displays the MIME bundle.
+        """
+        try:
+            panel = display.panel_of(self)
+        except ImportError:
+            raise NotImplementedError from None
+        panel._ipython_display_()
+
     def __reduce__(self) -> tuple[Any, ...]:
         # By its id; on a simulator, where it has none, by its key and the jobs that it knows.
         with self._lock:

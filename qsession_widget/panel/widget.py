@@ -29,6 +29,7 @@ from qsession_widget.panel.explanation import why
 from qsession_widget.panel.html import as_html
 from qsession_widget.panel.job_columns import milliseconds
 from qsession_widget.panel.job_preview import LONGEST_TEXT, peek
+from qsession_widget.panel.saved_output import SavedOutputs, shell
 from qsession_widget.panel.still import Still
 from qsession_widget.panel.text import as_text
 from qsession_widget.support.handles import Shared
@@ -127,6 +128,7 @@ class SessionPanel(Shared, anywidget.AnyWidget):
         self._heard: tuple[str, ...] = ()
         self._active: dict[str, list[str | None]] = {}
         self._views_are_counted = False
+        self._saved = SavedOutputs(self)
         # A new panel is about to be looked at; no message says so while the cell runs.
         self._looked_at_until = time.monotonic() + _LOOK_LASTS_SECONDS
         self._room = 0
@@ -169,13 +171,22 @@ class SessionPanel(Shared, anywidget.AnyWidget):
         return bool(self._view_count) or time.monotonic() < self._looked_at_until
 
     @property
+    def drawn(self) -> bool:
+        """Whether a page has drawn it, as far as its host reports that."""
+        return bool(self._view_count)
+
+    @property
     def closed(self) -> bool:
         """Whether `close` was called."""
         return self.comm is None
 
     def snapshot(self) -> Still:
         """Return the session as it is now, to keep: displayed, it stays in a saved notebook."""
-        return Still(self._monitor.look_now(_LOOK_SECONDS))
+        return Still(self.look())
+
+    def look(self) -> Snapshot:
+        """Return the session as it is now; as it was last seen if the service takes too long."""
+        return self._monitor.look_now(_LOOK_SECONDS)
 
     def show(self, snapshot: Snapshot) -> None:
         """Send a snapshot to the browser. Only the monitor's thread may call this."""
@@ -201,6 +212,7 @@ class SessionPanel(Shared, anywidget.AnyWidget):
                 "done": self.commands["done"],
                 "active": list(self._active.values()),
             }
+        self._saved.renew_in_time(snapshot)
 
     def tell(self, notice: Notice) -> None:
         """Send the outcome of a command. Only the monitor's thread may call this."""
@@ -246,6 +258,20 @@ class SessionPanel(Shared, anywidget.AnyWidget):
         data["text/plain"] = as_text(snapshot)
         data["text/html"] = as_html(snapshot)
         return data, metadata
+
+    def _ipython_display_(self) -> None:
+        """Display the panel in a notebook, so that what is saved of it is renewed until the end.
+
+        Raises:
+            NotImplementedError: outside of a kernel; IPython then displays its MIME bundle.
+        """
+        if shell() is None:
+            raise NotImplementedError
+        bundle = super()._repr_mimebundle_()
+        if bundle is None:
+            raise NotImplementedError
+        self._hold_look()
+        self._saved.display(self.look(), *bundle)
 
     def _on_message(self, _widget: SessionPanel, content: Any, _buffers: Any) -> None:
         """Queue a command of the browser. This may be any thread, and must not wait."""
@@ -293,6 +319,8 @@ class SessionPanel(Shared, anywidget.AnyWidget):
                 if not self.looked_at:
                     self._monitor.refresh()
                 self._hold_look()
+            case {"do": "renew"}:
+                self._saved.kept = True
             case {"do": "refresh", "all": True}:
                 self._send_all()
             case {"do": "refresh"}:

@@ -171,7 +171,7 @@ def test_the_demo_runs_a_session_and_writes_the_notebook_as_a_page(demo_folder: 
         assert line in shown.stdout
     html = page.read_text()
     # The session is static HTML, which needs neither script nor network.
-    assert "In progress, accepting new jobs" in html
+    assert ">Closed</span>" in html
     assert "<td" in html
     assert "estimator</td>" in html
     assert "application/vnd.jupyter.widget-view+json" not in html

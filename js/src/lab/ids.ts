@@ -4,6 +4,7 @@ export const PLUGIN = {
   sessions: "qsession-widget:sessions",
   statusItem: "qsession-widget:status-item",
   sidePanel: "qsession-widget:side-panel",
+  savedOutputs: "qsession-widget:saved-outputs",
   documents: "qsession-widget:documents",
   commands: "qsession-widget:commands",
   launcher: "qsession-widget:launcher",

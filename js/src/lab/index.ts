@@ -4,6 +4,7 @@ import { documents } from "./fullpanel";
 import { knownSessions } from "./known";
 import { launcher } from "./launcher";
 import { notices } from "./notices";
+import { savedOutputs } from "./outputs";
 import { show } from "./show";
 import { sidePanel } from "./sidepanel";
 import { statusItem } from "./status";
@@ -18,4 +19,5 @@ export default [
   notices,
   busyKernels,
   show,
+  savedOutputs,
 ];
