@@ -25,6 +25,7 @@ from qsession_widget.runtime.store import (
     database,
     idempotency,
     listing,
+    long_texts,
     migrations,
     queries,
     retention,
@@ -455,6 +456,14 @@ def test_no_list_scans_a_table(filled: Callable[[int], Engine], name: str) -> No
     # The numbers of a page, and the few jobs that run.
     allowed = ("VIRTUAL TABLE", "SCAN j USING INDEX jobs_unfinished")
     assert not [each for each in scans if not any(name in each for name in allowed)]
+
+
+def test_what_was_let_go_of_is_counted_without_a_look_at_what_is_kept(
+    filled: Callable[[int], Engine],
+) -> None:
+    engine = filled(100)
+    found = plans(engine, statements(engine, long_texts.dropped_bytes))
+    assert not [each for each in found if "SCAN" in each and "long_texts_dropped" not in each]
 
 
 def test_only_a_search_for_a_part_of_an_id_reads_all_ids(filled: Callable[[int], Engine]) -> None:

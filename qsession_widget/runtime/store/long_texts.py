@@ -101,9 +101,16 @@ def sweep(connection: Connection) -> bool:
 def dropped_bytes(connection: Connection) -> int:
     """Return how many bytes of texts that were let go are still there."""
     table, pieces = schema.long_texts, schema.pieces
+    # For each text by itself: joined, SQLite would look at the pieces of all texts that are kept.
+    left = (
+        select(func.sum(func.length(pieces.c.bytes)))
+        .where(pieces.c.key == table.c.key)
+        .correlate(table)
+        .scalar_subquery()
+    )
     statement = (
-        select(func.coalesce(func.sum(func.length(pieces.c.bytes)), 0))
-        .join_from(table, pieces, pieces.c.key == table.c.key)
+        select(func.coalesce(func.sum(left), 0))
+        .select_from(table)
         .where(text(f"long_texts.{schema.DROPPED}"))
     )
     return int(connection.execute(statement).scalar_one())
