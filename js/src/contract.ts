@@ -214,6 +214,8 @@ export type Command =
   | { do: "start" }
   /** A virtual clock. */
   | { do: "advance"; seconds: number }
+  /** A front end has loaded the panel. */
+  | { do: "here" }
   /** The user is looking at the panel. */
   | { do: "look" }
   | { do: "refresh"; all: boolean };

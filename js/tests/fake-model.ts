@@ -6,6 +6,8 @@ export class FakeModel implements Model {
   readonly sent: Command[] = [];
   readonly refs: string[] = [];
   looks = 0;
+  /** How often a front end has said that it has the panel. */
+  loaded = 0;
   readonly #traits: Partial<Traits>;
   readonly #listeners = new Map<string, Set<(message: unknown) => void>>();
 
@@ -27,6 +29,10 @@ export class FakeModel implements Model {
   }
 
   send({ ref, ...command }: Message): void {
+    if (command.do === "here") {
+      this.loaded += 1;
+      return;
+    }
     if (command.do === "look") {
       this.looks += 1;
       return;

@@ -10,7 +10,7 @@ import time
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import anywidget
 import traitlets
@@ -26,6 +26,7 @@ from qsession_widget.panel import job_columns
 from qsession_widget.panel.countdowns import countdowns
 from qsession_widget.panel.experiment import throughput
 from qsession_widget.panel.explanation import why
+from qsession_widget.panel.front_end import expect_answer
 from qsession_widget.panel.html import as_html
 from qsession_widget.panel.job_columns import milliseconds
 from qsession_widget.panel.job_preview import LONGEST_TEXT, peek
@@ -79,6 +80,9 @@ class SessionPanel(Shared, anywidget.AnyWidget):
     Raises:
         InvalidInputError: `session` is not a Session or Batch of this package.
     """
+
+    _drawn: ClassVar = False
+    """Whether a front end has loaded a panel of this process."""
 
     _esm = _STATIC / "widget.js"
     _css = _STATIC / "widget.css"
@@ -253,6 +257,7 @@ class SessionPanel(Shared, anywidget.AnyWidget):
         data, metadata = bundle
         # It is being displayed, and no message says so while the next cell runs.
         self._hold_look()
+        expect_answer(lambda: SessionPanel._drawn)
         # The widget updates itself; the text and HTML that are saved beside it cannot.
         snapshot = self._monitor.look_now(_LOOK_SECONDS)
         data["text/plain"] = as_text(snapshot)
@@ -315,7 +320,10 @@ class SessionPanel(Shared, anywidget.AnyWidget):
         match content:
             case {"do": "peek", "job_id": str(job_id)}:
                 self._monitor.ask(self, lambda: self._peek(job_id))
+            case {"do": "here"}:
+                SessionPanel._drawn = True
             case {"do": "look"}:
+                SessionPanel._drawn = True
                 if not self.looked_at:
                     self._monitor.refresh()
                 self._hold_look()

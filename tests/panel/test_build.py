@@ -27,6 +27,7 @@ def test_the_style_fetches_nothing() -> None:
     assert re.findall(r"@import|@font-face|url\(", style) == []
     assert sorted(path.name for path in STATIC.iterdir()) == [
         "LICENSE-preact.txt",
+        "sbom.cdx.json",
         "widget.css",
         "widget.js",
     ]

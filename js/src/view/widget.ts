@@ -1,6 +1,7 @@
 import type { Model } from "../contract";
 import { announce, type Entry, withdraw } from "../registry";
 import { mount } from "./mount";
+import { named } from "./state/pending";
 
 function initialize({ model }: { model: Model }): () => void {
   const entry: Entry = { model, mount: (element) => mount(model, element) };
@@ -10,6 +11,7 @@ function initialize({ model }: { model: Model }): () => void {
   model.on("change:beat", onBeat);
   model.on("comm_live_update", onCommLost);
   announce(entry);
+  model.send(named({ do: "here" }));
   return () => {
     model.off("change:beat", onBeat);
     model.off("comm_live_update", onCommLost);

@@ -74,6 +74,7 @@ const NAMES: Readonly<Record<Command["do"], string>> = {
   start: "Start",
   advance: "Advance the clock",
   peek: "Open job",
+  here: "Here",
   look: "Look",
   refresh: "Refresh",
 };
