@@ -146,27 +146,33 @@ def kept(notebook: Any) -> Any:
     return notebook
 
 
-def shown(notebook: Any) -> list[list[tuple[str, ...]]]:
-    """Return the outputs of each code cell as a reader sees them, without what always differs."""
-    return [
-        [tuple(without_noise(each) for each in texts(output)) for output in cell.outputs]
-        for cell in notebook.cells
-        if cell.cell_type == "code"
-    ]
+def as_read(output: Any) -> tuple[str, ...]:
+    """Return an output as a reader sees it, without what always differs."""
+    return tuple(without_noise(each) for each in texts(output))
 
 
 def write(name: str, notebook: Any) -> bool:
-    """Write a notebook with its outputs; return whether anything has changed."""
+    """Write a notebook with its outputs; return whether any of them has changed.
+
+    Those that differ only in what always does stay as they were.
+    """
     path = path_of(name)
     notebook = kept(notebook)
     before = nbformat.read(path, as_version=4)
-    counts = [cell.get("execution_count") for cell in notebook.cells]
-    if shown(before) == shown(notebook) and counts == [
-        cell.get("execution_count") for cell in before.cells
-    ]:
-        return False
-    nbformat.write(notebook, path)
-    return True
+    changed = False
+    for old, new in zip(before.cells, notebook.cells, strict=True):
+        if new.cell_type != "code":
+            continue
+        for at, output in enumerate(new.outputs):
+            if at < len(old.outputs) and as_read(old.outputs[at]) == as_read(output):
+                new.outputs[at] = old.outputs[at]
+            else:
+                changed = True
+        changed |= len(old.outputs) != len(new.outputs)
+        changed |= old.execution_count != new.execution_count
+    if changed:
+        nbformat.write(notebook, path)
+    return changed
 
 
 def _left_in(home: Path) -> tuple[list[str], list[str]]:

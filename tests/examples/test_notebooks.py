@@ -208,13 +208,16 @@ def test_only_what_has_changed_is_written(tmp_path: Path, monkeypatch: pytest.Mo
     first = "session 0b0d6a52-3d5b-4b4c-9c3c-0123456789ab at 12:00:01 UTC took 3.2 s: 0.5"
     again = "session 1b0d6a52-3d5b-4b4c-9c3c-0123456789ab at 13:07:09 UTC took 4.0 s: 0.5"
 
-    def made(text: str) -> Any:
-        output = nbformat.v4.new_output("stream", name="stdout", text=text)
-        cell = nbformat.v4.new_code_cell("1", execution_count=1, outputs=[output], id="cell-00")
+    def made(*printed: str) -> Any:
+        outputs = [nbformat.v4.new_output("display_data", {"text/plain": text}) for text in printed]
+        cell = nbformat.v4.new_code_cell("1", execution_count=1, outputs=outputs, id="cell-00")
         return nbformat.v4.new_notebook(cells=[cell])
 
-    nbformat.write(made(first), tmp_path / "a.ipynb")
-    assert not notebooks.write("a", made(again))
-    assert first in (tmp_path / "a.ipynb").read_text()
-    assert notebooks.write("a", made(again.replace("0.5", "0.6")))
-    assert "0.6" in (tmp_path / "a.ipynb").read_text()
+    nbformat.write(made(first, first), tmp_path / "a.ipynb")
+    assert not notebooks.write("a", made(again, again))
+    assert (tmp_path / "a.ipynb").read_text().count(first) == 2
+    assert notebooks.write("a", made(again, again.replace("0.5", "0.6")))
+    written = (tmp_path / "a.ipynb").read_text()
+    assert first in written
+    assert again not in written
+    assert "0.6" in written
