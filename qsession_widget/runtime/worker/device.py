@@ -51,6 +51,12 @@ if TYPE_CHECKING:
 SMALL_DEVICE = 7
 """Up to so many qubits, circuits share the noise of the whole device, which is quick to build."""
 
+QUBITS_TOGETHER = 32
+"""The noise of single qubits is made for so many at once, which takes less than 0.1 s."""
+
+BYTES_OF_AN_ERROR = 20_000
+"""Of a gate on one qubit, as measured, with its forms."""
+
 NOT_A_GATE = frozenset({"barrier"})
 
 _ANGLES = "qiskit_ibm_runtime.utils.backend_converter"
@@ -141,7 +147,7 @@ class Caches:
         targets: by name of the device.
         pass_managers: by device and optimization level.
         simulators: by device, active qubits and given noise; with their estimated bytes.
-        lone_noise: of an instruction on single qubits, by device and name.
+        lone_noise: of an instruction on single qubits, by device, name and block of qubits.
         runnables: circuits in a device's instruction set, by device, level and content.
         executables: circuits ready for a sampler, by runnable and given noise.
         programs: circuits of quantum programs, by device, content and whether they are whole.
@@ -161,7 +167,9 @@ class Caches:
             256, weigh=lambda made: weight(made.circuit) if made.transpiled else 0
         )
         self.executables: LruCache[Executable] = LruCache(128, weigh=lambda made: made.weight)
-        self.lone_noise: LruCache[NoiseInAerForm] = LruCache(64)
+        self.lone_noise: LruCache[NoiseInAerForm] = LruCache(
+            128, weigh=lambda _: QUBITS_TOGETHER * BYTES_OF_AN_ERROR
+        )
         self.programs: LruCache[Divided] = LruCache(128, weigh=lambda made: made.weight)
         self.estimations: LruCache[Estimation] = LruCache(
             128, weigh=lambda made: made.executable.weight
@@ -395,23 +403,30 @@ class SimulatedDevice:
 
     def errors_alone(self, uses: Iterable[Use]) -> dict[Place, Form]:
         """Return the errors of instructions on single qubits, as superoperators, by place."""
-        qubits: dict[str, list[Use]] = {}
-        for each in uses:
-            qubits.setdefault(each[0], []).append(each)
+        blocks: dict[tuple[str, int], list[Use]] = {}
+        for name, qubits in uses:
+            blocks.setdefault((name, qubits[0] // QUBITS_TOGETHER), []).append((name, qubits))
         found: dict[Place, Form] = {}
-        for name, some in qubits.items():
-            found |= self.noise_alone(name).of(some, Shape.SUPEROP)
+        for (name, block), some in blocks.items():
+            found |= self.noise_alone(name, block).of(some, Shape.SUPEROP)
         return found
 
-    def noise_alone(self, name: str) -> NoiseInAerForm:
-        """Return the noise of an instruction on single qubits, for all qubits."""
+    def noise_alone(self, name: str, block: int) -> NoiseInAerForm:
+        """Return the noise of an instruction on single qubits.
+
+        Args:
+            name: of the instruction.
+            block: which `QUBITS_TOGETHER` of the qubits, from 0.
+        """
 
         def make() -> NoiseInAerForm:
             if caches.recording(self.name).simulator:
                 return NoiseInAerForm(None)
-            return device_noise.noise_alone(self._target, name)
+            first = block * QUBITS_TOGETHER
+            qubits = range(first, first + QUBITS_TOGETHER)
+            return device_noise.noise_alone(self._target, name, qubits)
 
-        return caches.lone_noise.get((self.name, name), make)
+        return caches.lone_noise.get((self.name, name, block), make)
 
     def check(self, circuit: QuantumCircuit) -> None:
         """Check that the device can run a circuit as it is.

@@ -10,7 +10,7 @@ import json
 import math
 import time
 from datetime import UTC, datetime
-from itertools import islice
+from itertools import islice, product
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -33,7 +33,13 @@ from samplomatic import Twirl, build
 from qsession_widget.runtime.worker import progress
 from qsession_widget.runtime.worker.aer import Executable, Run, execute
 from qsession_widget.runtime.worker.circuits import components, lone_qubits, measure_variants
-from qsession_widget.runtime.worker.device import Divided, Piece, SimulatedDevice, caches
+from qsession_widget.runtime.worker.device import (
+    QUBITS_TOGETHER,
+    Divided,
+    Piece,
+    SimulatedDevice,
+    caches,
+)
 from qsession_widget.runtime.worker.inputs import seeds
 from qsession_widget.runtime.worker.inputs.batches import batches
 from qsession_widget.runtime.worker.limits import NO_LIMITS
@@ -123,22 +129,27 @@ def run(params: str, device_name: str, limits: Limits = NO_LIMITS) -> Outcome:
     return Outcome(_answer(inputs, program, data, chunks), busy_seconds)
 
 
-def warm(device_name: str) -> None:
-    """Make the process ready for programs on a device, by one of one shot.
+def warm(device_name: str) -> Iterator[None]:
+    """Make the process ready for programs on a device, and yield after each step.
 
-    The noise of the qubits that a template of a random circuit turns alone is then written out.
+    The noise of the qubits that a template of a random circuit turns alone is written out; then a
+    program of one shot runs.
     """
     circuit = QuantumCircuit(1, 1)
     with circuit.box([Twirl()]):
         circuit.measure(0, 0)
     template, samplex = build(circuit)
+    device = SimulatedDevice(device_name, optimization_level=0)
+    yield
+    blocks = range(-(-(device.target.num_qubits or 0) // QUBITS_TOGETHER))
+    for name, block in product(template.count_ops(), blocks):
+        device.noise_alone(name, block).write()
+        yield
     program = QuantumProgram(1)
     program.append_samplex_item(template, samplex=samplex, shape=(1,))
     convert = QUANTUM_PROGRAM_PARAMS_CONVERTERS[_COMPRESSED]
     run(convert.encoder(program, ExecutorOptions()).model_dump_json(), device_name)
-    device = SimulatedDevice(device_name, optimization_level=0)
-    for name in template.count_ops():
-        device.noise_alone(name).write()
+    yield
 
 
 class _Drawn(NamedTuple):

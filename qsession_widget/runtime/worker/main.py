@@ -14,6 +14,7 @@ import time
 import traceback
 from collections import deque
 from dataclasses import asdict
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from msgspec import msgpack
@@ -93,9 +94,7 @@ def main(pipe: Connection, lifeline: Connection) -> None:
                 _warm_up(task["warm"])
                 _send(pipe, {"kind": "warmed"})
                 if inbox.is_idle(_IDLE_SECONDS):
-                    house.count_as_base(_import_executor)
-                    if inbox.is_idle(0):
-                        _warm_executor(task["warm"])
+                    _get_ready_for_executor(task["warm"], inbox, house)
             elif "job_id" in task:
                 house.begin()
                 answer = _run(pipe, inbox, task)
@@ -226,25 +225,24 @@ def _warm_up(device: str) -> None:
         log.exception("a worker cannot get ready for %s", device)
 
 
-def _import_executor() -> None:
-    """Import what the jobs of client-side primitives need, which takes a fifth of a second."""
+def _get_ready_for_executor(device: str, inbox: _Inbox, house: lru_cache.Housekeeping) -> None:
+    """Get ready for the jobs of client-side primitives, as long as no message comes.
+
+    Imports take a quarter of a second, and the noise of a large device as long. In between a
+    message is noticed, so that a job that comes meanwhile waits for one step only.
+    """
     from qsession_widget.runtime.worker import official_package, programs  # noqa: PLC0415 - as above
 
     try:
-        official_package.load(programs.EXECUTOR_MODULE)
+        for module in programs.EXECUTOR_IMPORTS:
+            house.count_as_base(partial(official_package.load, module))
+            if not inbox.is_idle(0):
+                return
+        for _ in official_package.load(programs.EXECUTOR_MODULE).warm(device):
+            if not inbox.is_idle(0):
+                return
     except Exception:
         # The first job will fail in the same way, and report it.
-        log.exception("a worker cannot import what executor jobs need")
-
-
-def _warm_executor(device: str) -> None:
-    """Make the process ready for the jobs of client-side primitives, up to the device's noise."""
-    from qsession_widget.runtime.worker import official_package, programs  # noqa: PLC0415 - as above
-
-    try:
-        official_package.load(programs.EXECUTOR_MODULE).warm(device)
-    except Exception:
-        # As above.
         log.exception("a worker cannot get ready for executor jobs on %s", device)
 
 

@@ -16,6 +16,15 @@ if TYPE_CHECKING:
     from qsession_widget.runtime.worker.outcome import Outcome
 
 EXECUTOR_MODULE = "qsession_widget.runtime.worker.executor_program"
+EXECUTOR_IMPORTS = (
+    "samplomatic",
+    "ibm_quantum_schemas.executor",
+    "qiskit_ibm_runtime.options_models",
+    "qiskit_ibm_runtime.quantum_program.params_converters",
+    EXECUTOR_MODULE,
+)
+"""It, after what it imports: each takes a part of the time."""
+
 NOISE_LEARNER_MODULE = "qsession_widget.runtime.worker.noise_learner_program"
 
 

@@ -93,12 +93,13 @@ def simulator(
     return made
 
 
-def noise_alone(target: Target, name: str) -> NoiseInAerForm:
-    """Return the noise of an instruction on single qubits, for all qubits of a device.
+def noise_alone(target: Target, name: str, qubits: range) -> NoiseInAerForm:
+    """Return the noise of an instruction on single qubits.
 
     Args:
         target: of the device.
         name: of the instruction.
+        qubits: which of the device's.
     """
     alone = Target(num_qubits=target.num_qubits, dt=target.dt)
     alone.qubit_properties = target.qubit_properties
@@ -107,7 +108,7 @@ def noise_alone(target: Target, name: str) -> NoiseInAerForm:
         known = {
             where: what if name != MEASURE or _is_known(what) else None
             for where, what in placement.items()
-            if where is not None and len(where) == 1
+            if where is not None and len(where) == 1 and where[0] in qubits
         }
         alone.add_instruction(target.operation_from_name(name), known, name=name)
     return NoiseInAerForm(NoiseModel.from_backend(TargetBackend(alone)))
