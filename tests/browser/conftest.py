@@ -57,7 +57,7 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     process.stop(folder=folder)
 
 
-PYTHON = Path(os.environ.get("QSESSION_LAB") or sys.executable)
+PYTHON = Path(os.environ.get("QSESSION_LAB") or sys.executable).absolute()
 """The interpreter whose JupyterLab is tested."""
 
 
