@@ -14,6 +14,9 @@ from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 ABROAD = re.compile(r"(https?://[\w.-]+\.[a-z]{2,}(:\d+)?(/\S*)?|mailto:\S+@\S+\.\S+)")
+ANCHORS = ("id", "name", "data-moment")
+"""Attributes that name a place in a page; a moment is one that the replay's script goes to."""
+
 NO_LINKS = ("data:", "#", "javascript:")
 EXAMPLES = re.compile(r"https?://(127\.0\.0\.1|localhost|proxy)\b.*")
 """Addresses that texts have as examples, and that Sphinx makes links of."""
@@ -31,7 +34,7 @@ class _Page(HTMLParser):
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         """Take what a tag leads to, loads or is called."""
         given = dict(attrs)
-        self.anchors.update(value for name in ("id", "name") if (value := given.get(name)))
+        self.anchors.update(value for name in ANCHORS if (value := given.get(name)))
         if tag == "a" and given.get("href"):
             self.links.append(given["href"] or "")
         elif tag == "link" and given.get("rel") in {"stylesheet", "icon", "preload"}:

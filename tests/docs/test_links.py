@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 GOOD = """<a id="here" href="#here">a</a><a href="below/b.html#there">b</a>
 <a href="https://quantum.cloud.ibm.com/docs">c</a><a href="below/data.json">d</a>
-<script src="below/view.js"></script>"""
+<script src="below/view.js"></script><a href="#idle" data-moment="idle">e</a>"""
 
 BAD = """<a href="#nowhere">a</a><a href="../a.html#there">b</a><a href="gone.html">c</a>
 <a href="htps://example.org">d</a><img src="https://example.org/x.png">
