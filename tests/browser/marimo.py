@@ -6,6 +6,8 @@ import os
 import subprocess
 import sys
 from contextlib import contextmanager
+from importlib.resources import files
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import requests
@@ -15,7 +17,6 @@ from tests.conftest import DEADLINE_SECONDS, eventually
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
 _APP = """import marimo
 
@@ -44,6 +45,28 @@ if __name__ == "__main__":
 """
 
 
+STATIC = Path(str(files("marimo"))) / "_static"
+"""What an exported page loads from a CDN."""
+
+
+def _write(folder: Path, *cells: str) -> dict[str, str]:
+    """Write an app; return the environment in which marimo writes only to its folder."""
+    (folder / "app.py").write_text(
+        _APP + "\n".join(f"@app.cell\n{cell}\n" for cell in cells) + _END
+    )
+    own = {"HOME": str(folder), "XDG_CONFIG_HOME": str(folder), "MARIMO_SKIP_UPDATE_CHECK": "1"}
+    return {**os.environ, **own}
+
+
+def export(folder: Path) -> Path:
+    """Run an app and return its page as HTML."""
+    environment = _write(folder)
+    page = folder / "app.html"
+    command = [sys.executable, "-m", "marimo", "export", "html", "app.py", "-o", str(page)]
+    subprocess.run(command, check=True, env=environment, cwd=folder)  # noqa: S603  our own command
+    return page
+
+
 @contextmanager
 def app(folder: Path, *cells: str) -> Iterator[str]:
     """Run an app, and yield its URL.
@@ -52,16 +75,13 @@ def app(folder: Path, *cells: str) -> Iterator[str]:
         folder: for the app and all that marimo writes.
         cells: functions that follow the cell with the panel and may use its `session`.
     """
-    (folder / "app.py").write_text(
-        _APP + "\n".join(f"@app.cell\n{cell}\n" for cell in cells) + _END
-    )
+    environment = _write(folder, *cells)
     port = free_port()
     command = [sys.executable, "-m", "marimo", "run", "app.py", "--headless", "--no-token"]
-    own = {"HOME": str(folder), "XDG_CONFIG_HOME": str(folder), "MARIMO_SKIP_UPDATE_CHECK": "1"}
     with (folder / "marimo.log").open("wb") as log:
         server = subprocess.Popen(  # noqa: S603  our own command
             [*command, f"--port={port}"],
-            env={**os.environ, **own},
+            env=environment,
             stdout=log,
             stderr=log,
             cwd=folder,

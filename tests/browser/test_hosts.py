@@ -89,6 +89,29 @@ def test_marimo(home: Path, page: Page, tmp_path: Path, artifacts: Path) -> None
         page.screenshot(path=artifacts / "marimo.png")
 
 
+def test_marimo_export(home: Path, page: Page, tmp_path: Path, artifacts: Path) -> None:
+    exported = marimo.export(tmp_path)
+
+    def serve(route: Route) -> None:
+        name = route.request.url.partition("/dist/")[2]
+        if (marimo.STATIC / name).is_file():
+            route.fulfill(path=marimo.STATIC / name)
+        else:
+            route.abort()
+
+    page.route("https://**/*", serve)
+    page.goto(exported.as_uri())
+    panel = page.get_by_test_id("qsw-panel")
+    expect(panel).to_have_attribute("data-session-id", str(the_session().session_id))
+    expect(panel.get_by_test_id("qsw-link")).to_contain_text("no connection: last seen")
+    expect(panel.locator("[data-job-id]")).to_have_count(1)
+    page.screenshot(path=artifacts / "marimo-export.png")
+    runtime = Discovery.read(home)
+    assert runtime is not None
+    assert found_in(exported.read_text(), runtime.token) == []
+    the_session().cancel()
+
+
 @pytest.fixture(scope="module")
 def cdn(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     """Fetch what an exported page loads from a CDN; return files by the ends of their URLs."""
