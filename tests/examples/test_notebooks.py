@@ -37,7 +37,7 @@ def executed(request: pytest.FixtureRequest) -> dict[str, Executed]:
 
 def numbers(pattern: str, text: str) -> tuple[float, ...]:
     """Return the numbers that a line of a notebook prints."""
-    found = re.search(pattern, text)
+    found = re.search(pattern, text, re.MULTILINE)
     assert found is not None, f"{pattern!r} is not in:\n{text}"
     return tuple(float(each) for each in found.groups())
 
@@ -128,6 +128,19 @@ def classroom(text: str) -> None:
     assert "0 users are left" in text
 
 
+def mitigation(text: str) -> None:
+    names = ("nothing", "TREX", "ZNE", "TREX and ZNE", "TREX and PEA", "TREX and PEC")
+    off = {}
+    for name in names:
+        (value, error) = numbers(rf"^{name} +(\d\.\d+) ± (\d\.\d+)", text)
+        off[name] = abs(value - 1)
+        assert error < 0.06
+    assert off["nothing"] > 0.18
+    assert off["ZNE"] < off["nothing"] / 2
+    for name in ("TREX and ZNE", "TREX and PEA", "TREX and PEC"):
+        assert off[name] < off["nothing"] / 2
+
+
 CLAIMS: dict[str, Callable[[str], None]] = {
     each.__name__: each
     for each in (
@@ -140,6 +153,7 @@ CLAIMS: dict[str, Callable[[str], None]] = {
         packages,
         to_ibm_quantum,
         classroom,
+        mitigation,
     )
 }
 
