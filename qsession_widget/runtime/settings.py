@@ -119,6 +119,11 @@ class Settings:
     copies: Mapping[str, int] = field(default_factory=dict)
     aliases: Mapping[str, str] = field(default_factory=dict)
 
+    @property
+    def store_folder(self) -> Path:
+        """The folder of the store: one for each clock, so that no lesson moves the ordinary one."""
+        return self.home if self.clock == clock.REAL else self.home / f"clock-{self.clock}"
+
     def interactive_limit(self, mode: Mode) -> int:
         """Return how long an active session of a mode may idle, in seconds."""
         if mode is Mode.BATCH and self.batch_interactive_seconds is not None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
@@ -106,7 +107,7 @@ def test_clocks_by_name() -> None:
 def test_a_real_clock_that_is_ahead_returns_when_nothing_is_unfinished(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """After a lesson with a fast clock, the ordinary runtime's time was in the future."""
+    """Releases that had one store for all clocks left it ahead after a lesson."""
     monkeypatch.setenv("QSESSION_HOME", str(tmp_path))
     monkeypatch.setenv("COLUMNS", "200")
 
@@ -118,6 +119,7 @@ def test_a_real_clock_that_is_ahead_returns_when_nothing_is_unfinished(
     with running(tmp_path, "--clock", "virtual"):
         session = reached(tmp_path).open()
         assert main(["clock", "advance", "10m"]) == 0
+    shutil.copy(tmp_path / "clock-virtual" / "runtime.db", tmp_path)
     with running(tmp_path):
         # The session goes on in its own time.
         assert ahead() > timedelta(minutes=9)
@@ -135,3 +137,62 @@ def test_a_real_clock_that_is_ahead_returns_when_nothing_is_unfinished(
         assert ahead() > timedelta(minutes=9)
     with running(tmp_path):
         assert ahead() < timedelta(minutes=1)
+
+
+def test_each_clock_has_a_store_of_its_own(tmp_path: Path) -> None:
+    """A lesson neither moves the ordinary runtime's time nor leaves sessions there."""
+    with running(tmp_path):
+        ordinary = reached(tmp_path).open()
+    with running(tmp_path, "--clock", "virtual"):
+        server = reached(tmp_path)
+        assert server.json("/workloads")["workloads"] == []
+        lesson = server.open()
+        server.ask("POST", "/qsession/clock", json={"advance_seconds": 36_000})
+    assert (tmp_path / "clock-virtual").stat().st_mode & 0o777 == 0o700
+    with running(tmp_path):
+        server = reached(tmp_path)
+        assert [each["id"] for each in server.json("/workloads")["workloads"]] == [ordinary]
+        now = datetime.fromisoformat(server.json("/qsession")["now"])
+        assert abs(now - datetime.now(UTC)) < timedelta(minutes=1)
+        # Nor is its session closed since the lesson's ten hours have passed.
+        assert server.json(f"/sessions/{ordinary}")["state"] == "open"
+    with running(tmp_path, "--clock", "virtual"):
+        found = reached(tmp_path).json(f"/sessions/{lesson}")
+        assert found["state"] == "closed"
+
+
+def test_a_fast_clock_does_not_multiply_the_machines_own_preparation(tmp_path: Path) -> None:
+    """A session paid sixty times for what decoding, transpiling and a first import take here."""
+    rate = 600
+    arguments = ("--clock", f"{rate}x", "--workers", "1", "--interactive-seconds", "28800")
+    with running(tmp_path, *arguments):
+        server = reached(tmp_path)
+        session_id = server.open()
+        job = server.ended(server.submit(session_id=session_id))
+        found = server.json(f"/sessions/{session_id}")
+        server.ask("DELETE", f"/sessions/{session_id}/close")
+        closed = server.json(f"/sessions/{session_id}")
+    stages = job["qsession"]["stages"]
+    begun, on_device, ended = (
+        datetime.fromisoformat(text)
+        for text in (
+            stages["preparing_at"],
+            stages["on_device_at"],
+            job["qsession"]["finished_at"],
+        )
+    )
+    preparing = (on_device - begun).total_seconds()
+    parts = found["qsession"]["usage"]
+    assert parts["preparing_seconds"] == pytest.approx(preparing / rate, abs=1e-3)
+    # All that it was active is charged but what the clock made of the preparation.
+    active = (
+        datetime.fromisoformat(closed["closed_at"]) - datetime.fromisoformat(closed["activated_at"])
+    ).total_seconds()
+    free = preparing - preparing / rate
+    assert closed["elapsed_time"] == pytest.approx(active - free, abs=1e-3)
+    parts = closed["qsession"]["usage"]
+    busy = (ended - begun).total_seconds() - free
+    # The runtime reads its clock for the job and for the session: 1 s there is less than 2 ms.
+    assert parts["idle_seconds"] == pytest.approx(closed["elapsed_time"] - busy, abs=1.0)
+    assert free > 2.0
+    assert parts["preparing_seconds"] < closed["elapsed_time"]

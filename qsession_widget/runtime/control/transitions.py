@@ -300,7 +300,7 @@ class Transitions:
         session = self._state.session_of(job)
         if session is not None:
             session = self.put_session(
-                lifecycle.end(session, now, ended.device_seconds, ended.preparing_seconds)
+                lifecycle.end(session, now, *self._cost(ended))
                 if job.state is JobState.RUNNING
                 else lifecycle.drop(session, now)
             )
@@ -340,6 +340,20 @@ class Transitions:
         self._leave(ended)
         return ended
 
+    def _cost(self, job: Job) -> tuple[float, float, float]:
+        """Return what an ended job cost: on the device, preparing, and what of that is free.
+
+        A machine prepares a job no faster under a fast clock. Its own seconds count, and those
+        that the clock makes of them are free. With several lanes one job is prepared while another
+        is on the device, so the session's time passes anyway.
+        """
+        rate, preparing = self._state.clock.rate, job.preparing_seconds
+        if rate <= 1.0:
+            return job.device_seconds, preparing, 0.0
+        own = preparing / rate
+        free = preparing - own if self._state.settings.lanes == 1 else 0.0
+        return job.device_seconds, own, free
+
     def _leave(self, job: Job) -> None:
         """Take a job out of the queues, and grant its device to the next one."""
         following = self._scheduler.leave(
@@ -368,11 +382,11 @@ class Transitions:
         reason = f"Its result cannot be stored: {type(error).__name__}."
         failed = self._state.lose_result(job, reason)
         session = self._state.session_of(job)
-        cost = job.device_seconds, job.preparing_seconds
+        device_seconds, preparing_seconds, _ = self._cost(job)
         # A session that the job's end closed is only known from the change that was not written.
         known = [session] if session is not None else change.sessions
         sessions = tuple(
-            self.put_session(lifecycle.refund(each, *cost))
+            self.put_session(lifecycle.refund(each, device_seconds, preparing_seconds))
             for each in known
             if session is not None or each.closed_at is not None
         )

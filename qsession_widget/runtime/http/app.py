@@ -91,7 +91,7 @@ def create_app(
         shut_down: ends the server.
     """
     catalog = Catalog(settings.copies, settings.aliases, settings.devices)
-    store = Store(settings.home / "runtime.db")
+    store = Store(settings.store_folder / "runtime.db")
     registry = UserRegistry(token, store.users())
     coordinator = Coordinator(
         store,

@@ -44,7 +44,7 @@ class Session(msgspec.Struct, frozen=True, gc=False):
         active_seconds: longest stretch of activity, from `activated_at`.
         first_job_seconds: how long it stays open before its first job.
         used_seconds: usage until it was last active; for a batch, the time of its jobs on the
-            device.
+            device. While it is active it may be below 0, by what it is not charged for.
         on_device_seconds: time on the device of its jobs that have ended.
         preparing_seconds: time for which those were prepared before that.
         busy_seconds: time during which at least one of its jobs ran, without the present stretch.
@@ -256,7 +256,11 @@ def drop(session: Session, now: datetime, count: int = 1) -> Session:
 
 
 def end(
-    session: Session, now: datetime, device_seconds: float = 0.0, preparing_seconds: float = 0.0
+    session: Session,
+    now: datetime,
+    device_seconds: float = 0.0,
+    preparing_seconds: float = 0.0,
+    free_seconds: float = 0.0,
 ) -> Session:
     """Remove one of its running jobs, which ended.
 
@@ -265,13 +269,18 @@ def end(
         now: when it ended.
         device_seconds: how long the job was on the device; 0 if it never was.
         preparing_seconds: how long it was prepared before that.
+        free_seconds: how much of the time since its start a session is not charged for.
     """
+    session = _one_runs_no_more(session, now)
+    of_session = 0.0 if session.mode is Mode.BATCH else free_seconds
     session = replace(
-        _one_runs_no_more(session, now),
+        session,
+        busy_seconds=session.busy_seconds - of_session,
         on_device_seconds=session.on_device_seconds + device_seconds,
         preparing_seconds=session.preparing_seconds + preparing_seconds,
         last_job_completed=now,
-        used_seconds=session.used_seconds + (device_seconds if session.mode is Mode.BATCH else 0.0),
+        used_seconds=session.used_seconds
+        + (device_seconds if session.mode is Mode.BATCH else -of_session),
     )
     return _settle(session, now)
 

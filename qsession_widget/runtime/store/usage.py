@@ -88,10 +88,12 @@ def recent_use(connection: Connection, now: datetime, *, shared: bool) -> list[U
     if not shared:
         # A session counts on the day of its last job: its active time is not stored by day.
         last = sessions.c.last_job_started
+        # That of an active session may be below 0, by what it is not charged for.
+        charged = func.max(sessions.c.used_seconds, 0.0)
         found += [
             (owner, day, seconds)
             for owner, day, seconds in connection.execute(
-                select(sessions.c.owner, _day(last), func.sum(sessions.c.used_seconds))
+                select(sessions.c.owner, _day(last), func.sum(charged))
                 .where(sessions.c.mode == Mode.DEDICATED.value)
                 .where(last >= first)
                 .group_by(sessions.c.owner, _day(last))

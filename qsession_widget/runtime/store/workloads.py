@@ -88,7 +88,7 @@ class Workload:
             ended_at=session.closed_at,
             status=status,
             reason=session.state_reason,
-            seconds=session.used_seconds,
+            seconds=max(0.0, session.used_seconds),
             accepting_jobs=session.accepting_jobs,
             session=session,
         )
