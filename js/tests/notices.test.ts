@@ -1,7 +1,7 @@
 import { Notification as Notices } from "@jupyterlab/apputils";
 import { afterEach, beforeEach, expect, onTestFinished, test, vi } from "vitest";
 import schema from "../schema/notices.json";
-import type { Command, Head, Traits } from "../src/contract";
+import type { Command, Head, Link, Traits } from "../src/contract";
 import { BusyKernels } from "../src/lab/busy";
 import { KINDS } from "../src/lab/events";
 import { DEFAULTS, SessionNotices } from "../src/lab/notices";
@@ -203,4 +203,32 @@ test("a session that the server does not list is left to its kernel", async () =
   await vi.advanceTimersByTimeAsync(3000);
   expect(posts()).toEqual([]);
   expect(registry().entries.size).toBe(2);
+});
+
+test("the panel of a kernel with an older wheel has a card, and its events are told", () => {
+  const page = new Page();
+  shown(page);
+  const old = {
+    key: "k7",
+    session_id: "d7",
+    backend_name: "fake_lima",
+    simulator: false,
+    mode: "dedicated",
+    status: "Pending",
+    state: "open",
+    accepting_jobs: true,
+    details: {},
+    countdowns: [],
+  } as unknown as Head;
+  const model = new FakeModel({
+    head: old,
+    beat: { n: 1, now: Date.now(), rate: 1, every: 1 },
+    link: { state: "live", error: null, since: Date.now() } as Link,
+  });
+  onTestFinished(widget.initialize({ model }));
+  expect(page.sessions.cards().map(({ id }) => id)).toContain("d7");
+  next(model, { state: "inactive" });
+  expect(texts()).toEqual(["fake_lima is inactive."]);
+  next(model, { state: "closed", status: "Closed" });
+  expect(texts().at(-1)).toBe("fake_lima is closed.");
 });
