@@ -84,6 +84,7 @@ soak: $(VENV)/.conformance ## by hand: what takes too long for every change
 	QSESSION_SOAK_SECONDS=3600 $(PYTHON) -m pytest -s tests/faults/test_memory_soak.py
 	QSESSION_KILLS=200 $(PYTHON) -m pytest -s tests/faults/test_soak.py
 	$(PYTHON) -m tests.browser.matrix
+	QSESSION_LAB=$(OLDEST)/bin/python $(PYTHON) -m pytest tests/browser/test_side_panel.py
 
 docs: $(VENV)/.dev ## the pages; every warning and every link that leads nowhere is an error
 	$(PYTHON) -m sphinx -W --keep-going -q -b html docs docs/_build/html
@@ -176,6 +177,8 @@ $(OLDEST)/.installed: pyproject.toml | $(VENV)/.dev
 	@SKIP_JUPYTER_BUILDER=1 $(OLDEST)/bin/python $(PIP_INSTALL) \
 		--constraint $(OLDEST)/constraints.txt \
 		--editable ".[lab]" pytest hypothesis psutil cryptography
+	@rm -rf $(OLDEST)/share/jupyter/labextensions/qsession-widget
+	@ln -s $(CURDIR)/qsession_widget/labextension $(OLDEST)/share/jupyter/labextensions/qsession-widget
 	@touch $@
 
 # Anew each time: what is newest changes without any change here.
