@@ -276,6 +276,7 @@ class SessionPanel(Shared, anywidget.AnyWidget):
         if bundle is None:
             raise NotImplementedError
         self._hold_look()
+        expect_answer(lambda: SessionPanel._drawn)
         self._saved.display(self.look(), *bundle)
 
     def _on_message(self, _widget: SessionPanel, content: Any, _buffers: Any) -> None:
