@@ -61,8 +61,15 @@ host.start = async (baseUrl, token, onlyAnswers) => {
   );
 };
 
-async function draw(modelId) {
+/** What is drawn, by the id of the display. */
+const drawn = new Map();
+let last = Promise.resolve();
+
+async function draw(modelId, display) {
+  // As the host does: an output that is renewed is drawn anew.
+  drawn.get(display)?.remove();
   const node = document.createElement("div");
+  drawn.set(display, node);
   node.className = "output cell-output-ipywidget-background";
   document.body.append(node);
   new MutationObserver(() => {
@@ -84,7 +91,10 @@ host.run = (code) => {
     }
     const view = content.data?.[VIEW];
     if (view) {
-      draw(view.model_id).catch((error) => host.complaints.push(String(error)));
+      const display = content.transient?.display_id ?? view.model_id;
+      last = last
+        .then(() => draw(view.model_id, display))
+        .catch((error) => host.complaints.push(String(error)));
     }
   };
   return future.done.then(() => null);

@@ -41,7 +41,14 @@ export class BusyKernels {
   async #act({ model, message }: SentDetail): Promise<void> {
     const heard = () => model.get("commands")?.heard.includes(message.ref) ?? false;
     const id = model.get("head")?.session_id;
-    const card = id ? this.#sessions.find(id) : undefined;
+    if (heard() || !id) {
+      return;
+    }
+    if (!this.#sessions.find(id)?.served) {
+      // The session may have begun since the server was asked.
+      await this.#sessions.refresh();
+    }
+    const card = this.#sessions.find(id);
     if (heard() || !card?.served) {
       return;
     }

@@ -161,6 +161,11 @@ export class KnownSessions {
     await this.#ask();
   }
 
+  /** Ask the server now. */
+  refresh(): Promise<void> {
+    return this.#ask();
+  }
+
   /** Return a session of the local runtime with its jobs. */
   details(id: string): Promise<ServerSession> {
     return this.#server.session(id);
