@@ -9,7 +9,6 @@ output is renewed as long as none has drawn the panel, and once at the session's
 from __future__ import annotations
 
 import sys
-import threading
 import time
 import uuid
 import weakref
@@ -18,6 +17,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from qsession_widget.monitoring.snapshot import LinkState
 from qsession_widget.panel.html import as_html
 from qsession_widget.panel.text import as_text
+from qsession_widget.support import forking
 
 if TYPE_CHECKING:
     from qsession_widget.monitoring.snapshot import Snapshot
@@ -63,7 +63,7 @@ class SavedOutputs:
         self.kept = False
         self._panel = weakref.ref(panel)
         self._outputs: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {}
-        self._lock = threading.Lock()
+        self._lock = forking.Lock()
         self._renewed_at = 0.0
         self._shown: Snapshot | None = None
         self._hooked = False

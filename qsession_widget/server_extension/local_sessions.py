@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import threading
 import uuid
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from qsession_widget.errors import NotAuthorizedError, ServiceUnavailableError
 from qsession_widget.local import process
 from qsession_widget.server_extension import cards
+from qsession_widget.support import forking
 from qsession_widget.transport.auth import BearerAuth
 from qsession_widget.transport.http import Endpoint, Transport, hurried
 from qsession_widget.transport.rest import RuntimeApi
@@ -38,7 +38,7 @@ class LocalSessions:
     """
 
     def __init__(self) -> None:
-        self._lock = threading.Lock()
+        self._lock = forking.Turn()
         self._found: Discovery | None = None
         self._api: RuntimeApi | None = None
         self._finished: dict[str, tuple[object, int]] = {}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 import qsession_widget
@@ -16,6 +17,7 @@ from qsession_widget import (
     Sampler,
     SamplerOptions,
     Session,
+    SessionEvent,
     SessionPanel,
 )
 from qsession_widget.client.jobs.job import Estimate
@@ -111,6 +113,13 @@ KINDS: dict[str, Kind] = {
         lambda session, _: session,
         lambda each: (each.details()["id"], len(each.jobs()) > 0, each.tags, each.name),
         shared=True,
+    ),
+    "SessionEvent": Kind(
+        lambda session, _: SessionEvent(
+            "active", session, datetime(2026, 11, 27, tzinfo=UTC), "text"
+        ),
+        lambda each: (each.kind, each.session.session_id, each.at),
+        shared=False,
     ),
     "SessionPanel": Kind(
         lambda session, _: SessionPanel(session),

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 SOURCES = Path(qsession_widget.__file__).parent
-OWN = {"forking.py", "monitor.py"}
+OWN = {"events.py", "forking.py", "monitor.py"}
 """Modules that create Python's own locks, and create them anew after a fork."""
 
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from pydantic import ValidationError
 from qiskit.primitives.containers.estimator_pub import EstimatorPub
 from qiskit.primitives.containers.sampler_pub import SamplerPub
 from qiskit.transpiler import generate_preset_pass_manager
@@ -19,6 +18,7 @@ from qsession_widget.support.official import needed
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from pydantic import ValidationError
     from qiskit_ibm_runtime.options_models import ExecutorOptions
     from qiskit_ibm_runtime.quantum_program import QuantumProgram
 
@@ -75,7 +75,7 @@ def prepared(
     try:
         given = [_in_few_gates(pub) for pub in pubs] if backend.simulator else pubs
         program, options = module.prepare.prepare(given, kind(**chosen), backend=backend)
-    except ValidationError as error:
+    except _validation_error() as error:
         raise InvalidInputError(
             f"{', '.join(_places(error))}: not possible in an executor job, and this service takes "
             f"a {program_id}'s jobs in that form only"
@@ -113,6 +113,13 @@ def _check_alike(pubs: Sequence[SamplerPub | EstimatorPub]) -> None:
                 f"the pubs ask for different {name}: {found}. This service takes executor jobs "
                 f"only, which have one value for all pubs: send several jobs"
             )
+
+
+def _validation_error() -> type[ValidationError]:
+    """Return the class; IBM's package has loaded it by then."""
+    from pydantic import ValidationError  # noqa: PLC0415 - every program would pay for it
+
+    return ValidationError
 
 
 def _places(error: ValidationError) -> list[str]:
