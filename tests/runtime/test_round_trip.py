@@ -121,8 +121,8 @@ async def test_an_iteration_costs_two_commits_and_no_reading(
         return await real(self, read, *arguments)
 
     monkeypatch.setattr(Store, "_read", counted)
-    # However slow this machine is, its jobs count as short.
-    monkeypatch.setattr(store, "LINGER_SECONDS", 3600)
+    # However slow this machine is, its jobs count as short, and the index does not come between.
+    monkeypatch.setattr(store, "INDEX_SECONDS", 3600)
     for module in (worker_pool, device_arbiter):
         monkeypatch.setattr(module, "STAGE_SHOWN_SECONDS", 3600)
 
