@@ -61,15 +61,14 @@ host.start = async (baseUrl, token, onlyAnswers) => {
   );
 };
 
-/** What is drawn, by the id of the display. */
+/** Removes what is drawn, by the id of the display. */
 const drawn = new Map();
 let last = Promise.resolve();
 
 async function draw(modelId, display) {
   // As the host does: an output that is renewed is drawn anew.
-  drawn.get(display)?.remove();
+  drawn.get(display)?.();
   const node = document.createElement("div");
-  drawn.set(display, node);
   node.className = "output cell-output-ipywidget-background";
   document.body.append(node);
   new MutationObserver(() => {
@@ -81,6 +80,10 @@ async function draw(modelId, display) {
   const model = await host.manager.get_model(modelId);
   const view = await host.manager.create_view(model);
   await host.manager.display_view(null, view, { node });
+  drawn.set(display, () => {
+    view.remove();
+    node.remove();
+  });
 }
 
 host.run = (code) => {
