@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 
 QUICKSTART = Path(__file__).parents[2] / "examples" / "quickstart.ipynb"
 TIMEOUT_MS = DEADLINE_SECONDS * 1000
+ENDING_SECONDS = 15
+"""How long a server may take to end by itself."""
 
 
 @dataclass(frozen=True)
@@ -191,7 +193,12 @@ def lab(
             yield running
         finally:
             server.terminate()
-            server.wait(DEADLINE_SECONDS)
+            try:
+                server.wait(ENDING_SECONDS)
+            except subprocess.TimeoutExpired:
+                # Idle threads by which the server reads files can keep its process from ending.
+                server.kill()
+                server.wait(DEADLINE_SECONDS)
 
 
 def _answers(running: Lab, server: subprocess.Popen[bytes], folder: Path) -> bool:
