@@ -47,8 +47,11 @@ static: $(VENV)/.dev js/node_modules/.installed
 js-tests: js/node_modules/.installed $(VENV)/.chromium
 	CHROMIUM_PATH="$$($(PYTHON) -m tests.browser.chromium)" $(NPM) test
 
+PARTS := --ignore tests/wheel --ignore tests/conformance
+
 python-tests: $(VENV)/.dev $(VENV)/.chromium
-	$(PYTHON) -m pytest --ignore tests/wheel --ignore tests/conformance
+	$(PYTHON) -m pytest --quiet --numprocesses 2 $(PARTS) -m "not process and not browser and not minute"
+	$(PYTHON) -m pytest $(PARTS) -m "process or browser or minute"
 
 wheel-tests: $(VENV)/.dev $(VENV)/.chromium dist/.built
 	$(PYTHON) -m pytest tests/wheel/test_installed.py
