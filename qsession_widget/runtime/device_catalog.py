@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from qsession_widget.support import structs
+
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
@@ -105,7 +107,7 @@ class Device:
     def _summary(self) -> _Summary:
         # A list of all devices must not hold up others' requests for as long as it takes to make
         # objects of everything in seventy files, which no thread shortens: the GIL is held.
-        return msgspec.json.decode(self._configuration_file.read_bytes(), type=_Summary)
+        return structs.decode(self._configuration_file.read_bytes(), _Summary)
 
     @cached_property
     def configuration(self) -> dict[str, Any]:

@@ -11,10 +11,11 @@ from functools import cache
 from http import HTTPStatus
 from typing import Annotated, Any, ClassVar, TypeAlias, TypeVar, get_args, get_origin
 
-from msgspec import UNSET, Meta, Raw, Struct, UnsetType, ValidationError, convert, field
+from msgspec import UNSET, Meta, Raw, Struct, UnsetType, ValidationError, field
 from msgspec.structs import fields
 
 from qsession_widget.errors import CodecError, ServiceError
+from qsession_widget.support import structs
 from qsession_widget.wire.fields import PROGRAMS
 from qsession_widget.wire.states import (
     JOB_STATUS,
@@ -399,7 +400,7 @@ def read(kind: type[Kind], found: Mapping[str, Any]) -> Kind:
         CodecError: if it has no id, or is not an object.
     """
     try:
-        return convert(found, kind)
+        return structs.convert(found, kind)
     except ValidationError as error:
         if not isinstance(found, Mapping):
             raise CodecError(f"a {kind.__name__} that is not an object: {error}") from error
@@ -422,7 +423,7 @@ def _types(kind: type[Document]) -> dict[str, tuple[str, Any]]:
 def _read_value(wanted: Any, value: Any) -> Any:
     """Read the value of a field; `UNSET` where that is impossible."""
     try:
-        return convert(value, wanted)
+        return structs.convert(value, wanted)
     except ValidationError:
         pass
     for choice in get_args(wanted) or (wanted,):

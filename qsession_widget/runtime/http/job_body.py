@@ -28,6 +28,7 @@ from qsession_widget.runtime.http.requested_shots import (
     Scalar,
     requested,
 )
+from qsession_widget.support import structs
 from qsession_widget.wire.fields import CLASSIFIED, EXECUTOR, role_of
 
 T = TypeVar("T")
@@ -72,6 +73,10 @@ class Body(msgspec.Struct):
     pubs: int | None
     requested: list[RequestedShots]
     role: str | None = None
+
+
+_ANSWER: Any = Body | list[str]
+"""What the process that reads a body writes: what it says, or why it is refused."""
 
 
 def read(raw: bytes | bytearray, max_circuits: int) -> Body:
@@ -165,7 +170,7 @@ def read_elsewhere(raw: bytes | bytearray, max_circuits: int) -> Body:
             f"The body of {len(raw)} bytes takes too much memory or time to read.",
             "Send fewer and larger parts, or several jobs.",
         )
-    found = msgspec.json.decode(answer, type=Body | list[str])
+    found: Body | list[str] = structs.decode(answer, _ANSWER)
     if isinstance(found, list):
         raise RefusedError(*found)
     return found
@@ -178,7 +183,7 @@ def decode(raw: bytes | bytearray | Raw, form: type[T]) -> T:
         RefusedError: for a body that is not JSON, or has another form.
     """
     try:
-        return msgspec.json.decode(raw, type=form)
+        return structs.decode(raw, form)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise RefusedError(f"The body cannot be read as JSON: {error}") from error
 
