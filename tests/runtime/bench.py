@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
@@ -156,18 +157,31 @@ class Bench:
         assert link.process.pid is not None
         return link.process.pid
 
-    def nothing_left(self) -> None:
-        """Check that nothing of a final job stays in memory."""
+    async def nothing_left(self) -> None:
+        """Wait until nothing of a final job is left in memory; fail with what stays."""
+        with contextlib.suppress(TimeoutError):
+            await settles(lambda: not self._left())
+        left = self._left()
+        assert not left, left
+
+    def _left(self) -> dict[str, object]:
         inside = self.coordinator
-        assert (inside._state._jobs, inside._scheduler._jobs) == ({}, {})
-        assert inside._state.timers.next() is None or inside._state.sessions()
-        assert (inside._state.arriving, inside._state._ending) == (0, {})
-        assert not inside._admission._creating
-        assert not inside._admission._opening
-        assert not inside._state._pending
-        assert not inside._state._counts
-        assert not inside._dispatcher._handing_over
-        assert not inside.notifier._waiting
+        state = inside._state
+        timer = None if state.sessions() else state.timers.next()
+        found = {
+            "jobs": state._jobs,
+            "scheduled": inside._scheduler._jobs,
+            "timer": [] if timer is None else [timer],
+            "arriving": state.arriving,
+            "ending": state._ending,
+            "creating": inside._admission._creating,
+            "opening": inside._admission._opening,
+            "pending": state._pending,
+            "counts": state._counts,
+            "handing over": inside._dispatcher._handing_over,
+            "waiting": inside.notifier._waiting,
+        }
+        return {name: each for name, each in found.items() if each}
 
 
 async def settles(condition: Callable[[], bool]) -> None:

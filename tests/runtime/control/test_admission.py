@@ -115,7 +115,7 @@ async def test_a_job_starts_while_it_is_stored_but_is_not_visible_before(
     assert await submitting == job_id
     assert (await bench.ended(job_id)).state is JobState.COMPLETED
     assert await bench.store.result(job_id) is not None
-    bench.nothing_left()
+    await bench.nothing_left()
 
 
 @pytest.mark.usefixtures("patient")
@@ -182,7 +182,7 @@ async def test_a_job_whose_worker_dies_while_it_is_stored_runs_again(tmp_path: P
         assert await submitting == job_id
         await bench.running(job_id, attempt=2)
         assert await inside.cancel_job(job_id)
-        bench.nothing_left()
+        await bench.nothing_left()
 
 
 def written(folder: Path) -> list[dict[str, Any]]:
@@ -226,7 +226,7 @@ async def test_a_replay_after_a_restart_changes_nothing(
             k: replace(v, revision=0) for k, v in live.items()
         }
         assert {each.pid for each in inside.workers()} == {each.pid for each in kept}
-        bench.nothing_left()
+        await bench.nothing_left()
 
 
 @pytest.mark.parametrize("knows", [True, False])
@@ -288,7 +288,7 @@ async def test_concurrent_requests_do_not_exceed_the_limit_of_sessions(tmp_path:
         assert isinstance(await bench.opens(), str), "refused requests take no slot"
         with pytest.raises(TooManyError):
             await bench.opens()
-        bench.nothing_left()
+        await bench.nothing_left()
 
 
 @pytest.mark.usefixtures("patient")
@@ -308,7 +308,7 @@ async def test_a_user_removed_during_a_submission_leaves_nothing_behind(tmp_path
         for late in (bench.opens, bench.submits):
             with pytest.raises(UnknownOwnerError):
                 await late()
-        bench.nothing_left()
+        await bench.nothing_left()
 
 
 async def test_a_client_that_hangs_up_while_its_job_is_stored_leaves_a_job_that_ends(
@@ -320,4 +320,4 @@ async def test_a_client_that_hangs_up_while_its_job_is_stored_leaves_a_job_that_
     submitting.cancel()
     await settles(lambda: not bench.coordinator._state.arriving)
     assert (await bench.ended(job_id)).state is JobState.COMPLETED
-    bench.nothing_left()
+    await bench.nothing_left()

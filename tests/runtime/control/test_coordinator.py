@@ -85,7 +85,7 @@ async def test_a_job_can_be_cancelled_at_every_moment(tmp_path: Path) -> None:
         last = await bench.submits()
         await bench.running(last)
         assert await bench.coordinator.cancel_job(last)
-        bench.nothing_left()
+        await bench.nothing_left()
         executor = bench.coordinator._pool
         await settles(lambda: executor.free == 2)
 
@@ -136,7 +136,7 @@ async def test_a_cancellation_interrupted_by_a_crash_is_resumed(
         assert (await bench.closed(session_id)).state_reason == lifecycle.CANCELLED_BY_USER
         for job_id in job_ids:
             assert (await bench.ended(job_id)).state is JobState.CANCELLED
-        bench.nothing_left()
+        await bench.nothing_left()
 
 
 async def test_tags_given_at_the_moment_of_a_jobs_end_leave_the_end_alone(tmp_path: Path) -> None:
@@ -164,7 +164,7 @@ async def test_a_running_job_can_be_deleted(tmp_path: Path) -> None:
             assert changed.is_set()
         assert await bench.store.job("o", job_id) is None
         assert await bench.store.params(job_id) is None
-        bench.nothing_left()
+        await bench.nothing_left()
         await bench.running(await bench.submits())
 
 

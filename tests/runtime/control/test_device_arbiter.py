@@ -46,7 +46,7 @@ async def test_with_lanes_the_next_job_is_prepared_while_one_is_on_the_device(
         for job_id in (second, third):
             await bench.coordinator.cancel_job(job_id)
         assert (await bench.job(third)).device_seconds == 0
-        bench.nothing_left()
+        await bench.nothing_left()
 
 
 async def test_waiting_for_the_device_is_not_being_prepared(tmp_path: Path) -> None:
@@ -81,4 +81,4 @@ async def test_lanes_lose_no_job(tmp_path: Path) -> None:
         assert {(await bench.ended(each)).state for each in job_ids} == {JobState.COMPLETED}
         await bench.coordinator.close_session(session_id)
         assert (await bench.session(session_id)).state is SessionState.CLOSED
-        bench.nothing_left()
+        await bench.nothing_left()

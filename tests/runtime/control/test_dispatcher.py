@@ -40,7 +40,7 @@ async def test_a_job_runs_and_leaves_nothing_behind(bench: Bench) -> None:
     assert (await bench.session(session_id)).state is SessionState.ACTIVE
     await bench.coordinator.close_session(session_id)
     assert (await bench.session(session_id)).state is SessionState.CLOSED
-    bench.nothing_left()
+    await bench.nothing_left()
     assert bench.coordinator.idle
 
 
@@ -88,7 +88,7 @@ async def test_the_retry_succeeds_and_keeps_its_place_in_the_queue(tmp_path: Pat
         job = await bench.ended(job_id)
         assert (job.state, job.attempts) == (JobState.COMPLETED, 2)
         assert (await bench.ended(second)).started_at is not None
-        bench.nothing_left()
+        await bench.nothing_left()
 
 
 async def test_a_job_beyond_its_limit_is_stopped(tmp_path: Path) -> None:
@@ -138,7 +138,7 @@ async def test_a_job_that_max_time_stops_does_not_end_again_with_the_result_that
         assert (job.state, job.reason_code) == (JobState.CANCELLED, RAN_TOO_LONG)
         assert await bench.store.result(job_id) is None
         assert bench.coordinator._state.pending("o") == 0
-        bench.nothing_left()
+        await bench.nothing_left()
 
 
 async def test_a_payload_that_cannot_be_read_fails_its_job_and_frees_the_device(
@@ -161,7 +161,7 @@ async def test_a_payload_that_cannot_be_read_fails_its_job_and_frees_the_device(
         with closing(sqlite3.connect(tmp_path / "runtime.db")) as other:
             other.execute("drop trigger lose")
         assert (await bench.ended(await bench.submits())).state is JobState.COMPLETED
-        bench.nothing_left()
+        await bench.nothing_left()
 
 
 async def test_a_job_waiting_for_its_device_yields_its_worker_to_an_idle_device(
@@ -186,7 +186,7 @@ async def test_a_job_waiting_for_its_device_yields_its_worker_to_an_idle_device(
         await settles(lambda: len(device.prepared) == 1)
         for job_id in (on_device, waiting):
             assert await bench.coordinator.cancel_job(job_id)
-        bench.nothing_left()
+        await bench.nothing_left()
 
 
 async def test_nothing_starts_while_the_store_is_unavailable(
@@ -210,4 +210,4 @@ async def test_nothing_starts_while_the_store_is_unavailable(
             other.execute("rollback")
         assert (await bench.ended(second)).state is JobState.COMPLETED
         assert inside._dispatcher._probe is None
-        bench.nothing_left()
+        await bench.nothing_left()

@@ -56,7 +56,7 @@ async def test_many_jobs_are_cancelled_in_turns_and_none_of_them_starts_meanwhil
         assert (await bench.session(session_id)).state is SessionState.CLOSED
         await bench.coordinator.cancel_all("o")
         assert {(await bench.job(job_id)).state for job_id in single} == {JobState.CANCELLED}
-        bench.nothing_left()
+        await bench.nothing_left()
 
 
 async def test_cancelling_a_session_while_a_job_is_being_stored_ends_that_job(bench: Bench) -> None:
@@ -69,7 +69,7 @@ async def test_cancelling_a_session_while_a_job_is_being_stored_ends_that_job(be
     assert (await bench.job(job_id)).state is JobState.CANCELLED
     session = await bench.session(session_id)
     assert (session.state, session.queued) == (SessionState.CLOSED, 0)
-    bench.nothing_left()
+    await bench.nothing_left()
 
 
 async def test_closing_a_session_while_a_job_is_being_stored_lets_that_job_run(
@@ -124,7 +124,7 @@ async def test_a_result_that_cannot_be_stored_fails_its_job_with_a_reason(
     with closing(sqlite3.connect(tmp_path / "runtime.db")) as other:
         other.execute("drop trigger refuse")
     assert (await bench.ended(await bench.submits(session_id))).state is JobState.COMPLETED
-    bench.nothing_left()
+    await bench.nothing_left()
 
 
 async def test_a_result_waits_until_the_store_can_be_written(
@@ -151,7 +151,7 @@ async def test_a_result_waits_until_the_store_can_be_written(
         await bench.coordinator.close_session(session_id)
         session = await bench.session(session_id)
         assert session.state is SessionState.CLOSED, "the refused job does not keep it open"
-        bench.nothing_left()
+        await bench.nothing_left()
 
 
 @pytest.mark.parametrize("stops", [False, True])
@@ -172,7 +172,7 @@ async def test_at_max_time_running_jobs_go_on_unless_they_are_to_be_stopped(
         assert (job.reason_code == RAN_TOO_LONG) is stops
         closed = await bench.closed(session_id)
         assert closed.closed_at == NOON + timedelta(seconds=600)
-        bench.nothing_left()
+        await bench.nothing_left()
 
 
 async def test_the_stages_of_a_job_are_kept_and_its_time_on_the_device_is_its_use(
@@ -261,4 +261,4 @@ async def test_many_jobs_end_in_turns_at_their_sessions_maximum_time(tmp_path: P
         assert (await bench.closed(session_id)).queued == 0
         await bench.running(other)
         await inside.cancel_job(other)
-        bench.nothing_left()
+        await bench.nothing_left()
