@@ -24,8 +24,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 SOURCES = Path(qsession_widget.__file__).parent
-OWN = {"events.py", "forking.py", "monitor.py"}
-"""Modules that create Python's own locks, and create them anew after a fork."""
+OWN = {"events.py", "forking.py", "monitor.py", "structs.py"}
+"""Modules that create Python's own locks, and see to it that a forked child finds them free."""
 
 
 class Watched:
