@@ -83,9 +83,6 @@ ARROWS: dict[tuple[SessionState, SessionState], Arrow] = {
     (S.INACTIVE, S.CLOSED): Arrow(
         "M600 262 V384 H407", ("closed, or maximum time over",), (510, 377)
     ),
-    (S.PENDING_INACTIVE, S.CLOSED): Arrow(
-        "M675 62 H716 V402 H407", ("it was closed, and its last job ends",), (560, 419)
-    ),
 }
 """Every transition. `tests/docs/test_diagrams.py` compares them with those of the code."""
 

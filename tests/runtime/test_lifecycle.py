@@ -165,8 +165,23 @@ def test_close_lets_running_and_queued_jobs_finish() -> None:
     session = lifecycle.end(session, at(12, 12))
     assert session.state is ACTIVE
     session = lifecycle.start(session, at(12, 12))
+    assert (session.state, session.state_reason) == (PENDING_CLOSED, "closed by its user")
+    assert lifecycle.next_deadline(session) is None
     session = lifecycle.end(session, at(12, 13))
-    assert history(session)[-1] == (CLOSED, at(12, 13))
+    assert history(session)[-2:] == [(PENDING_CLOSED, at(12, 12)), (CLOSED, at(12, 13))]
+
+
+def test_the_only_job_of_a_closed_session_starts_and_the_session_ends_with_it() -> None:
+    for before in (
+        opened(),
+        lifecycle.tick(lifecycle.end(running(), at(12, 11)), at(12, 20)).session,
+    ):
+        session = lifecycle.close(lifecycle.submit(before), at(12, 21))
+        session = lifecycle.start(session, at(12, 22))
+        assert history(session)[-2:] == [(ACTIVE, at(12, 22)), (PENDING_CLOSED, at(12, 22))]
+        assert session.usage_seconds(at(12, 23)) == before.used_seconds + 60
+        session = lifecycle.end(session, at(12, 23))
+        assert (session.state, session.state_reason) == (CLOSED, "closed by its user")
 
 
 def test_close_with_a_running_job_only_is_pending_closed() -> None:

@@ -223,9 +223,11 @@ def start(session: Session, now: datetime) -> Session:
         busy_since=session.busy_since or now,
         idle_since=None,
     )
-    if session.state is SessionState.ACTIVE:
-        return session
-    return _enter(replace(session, activated_at=now), SessionState.ACTIVE, now, "")
+    if session.state is not SessionState.ACTIVE:
+        reason = "" if session.accepting_jobs else session.state_reason
+        session = _enter(replace(session, activated_at=now), SessionState.ACTIVE, now, reason)
+    # Of a closed session this may be the last one.
+    return _settle(session, now)
 
 
 def may_start(session: Session) -> bool:
