@@ -89,12 +89,11 @@ def counting(cost: Cost, server: psutil.Process) -> Iterator[None]:
         return response
 
     began, ours, theirs = time.perf_counter(), time.process_time(), _processor_seconds(server)
-    # Both clients send through this class, so that what is put in its place counts for both.
-    HTTPAdapter.send = counted  # type: ignore[method-assign]
+    HTTPAdapter.send = counted  # type: ignore[method-assign] # both clients send through it
     try:
         yield
     finally:
-        HTTPAdapter.send = send  # type: ignore[method-assign]
+        HTTPAdapter.send = send  # type: ignore[method-assign] # as it was
     cost.seconds = time.perf_counter() - began
     cost.client_seconds = time.process_time() - ours
     cost.runtime_seconds = _processor_seconds(server) - theirs

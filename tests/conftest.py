@@ -125,10 +125,9 @@ def slow_runtime(slow_home: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def use(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Use a folder for this process's local runtime, and forget every saved account."""
-    # Qiskit, which not all tests need.
-    from qsession_widget.client import default_service, service  # noqa: PLC0415
-    from qsession_widget.client.kept_service import KeptService  # noqa: PLC0415
-    from qsession_widget.transport import accounts  # noqa: PLC0415
+    from qsession_widget.client import default_service, service  # noqa: PLC0415 - Qiskit
+    from qsession_widget.client.kept_service import KeptService  # noqa: PLC0415 - Qiskit
+    from qsession_widget.transport import accounts  # noqa: PLC0415 - not all tests need it
 
     monkeypatch.setenv("QSESSION_HOME", str(folder))
     monkeypatch.setattr(accounts, "account_file", lambda: folder / "no-accounts.json")

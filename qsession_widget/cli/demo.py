@@ -63,7 +63,7 @@ def run(*, headless: bool, jupyter: Sequence[str] = ()) -> int:
     if not (headless or refused):
         console.print(f"\nOpening JupyterLab on {notebook}. Ctrl-C ends it.", soft_wrap=True)
         # JupyterLab replaces this process, so that Ctrl-C and the terminal are its own.
-        os.execv(sys.executable, command)  # noqa: S606  our own interpreter and module, no shell
+        os.execv(sys.executable, command)  # noqa: S606 - our own interpreter and module, no shell
     console.print(f"\nExecuting {notebook}; this takes some seconds ...", soft_wrap=True)
     page = execute(notebook, FOLDER.resolve() / "quickstart.html")
     console.print(f"The notebook was executed: {page.as_uri()}", soft_wrap=True)
@@ -153,7 +153,7 @@ def execute(notebook: Path, page: Path) -> Path:
     """
     make_folder(page.parent)
     # Without the widgets' state the page shows their static HTML, which needs no network.
-    done = subprocess.run(  # noqa: S603  our own interpreter and module, no shell
+    done = subprocess.run(  # noqa: S603 - our own interpreter and module, no shell
         [
             sys.executable,
             *("-m", "nbconvert", str(notebook), "--to", "html", "--execute"),

@@ -194,7 +194,7 @@ def _serve(arguments: list[str]) -> None:
     command = [sys.executable, "-P", "-m", "qsession_widget.runtime", *arguments]
     # Jobs must not be able to read the secrets in the shell's environment.
     variables = environment.for_runtime(os.environ)
-    os.execve(sys.executable, command, variables)  # noqa: S606  our own module, no shell
+    os.execve(sys.executable, command, variables)  # noqa: S606 - our own module, no shell
 
 
 def _status(options: argparse.Namespace) -> int:

@@ -395,7 +395,7 @@ class SessionPanel(Shared, anywidget.AnyWidget):
         made in a cell is the busy one; without the attribute it uses the comm's own subshell.
         """
         if self.comm is not None:
-            self.comm._reply_subshell_for = None  # noqa: SLF001  ipykernel has no public switch
+            self.comm._reply_subshell_for = None  # noqa: SLF001 - ipykernel has no public switch
 
 
 def panel_of(session: Session) -> SessionPanel:

@@ -20,8 +20,8 @@ def _jupyter_server_extension_points() -> list[dict[str, str]]:
 def _load_jupyter_server_extension(app: ServerApp) -> None:
     """Add the extension's addresses to a Jupyter server."""
     # The kernel imports this package too, and Jupyter's server need not be installed there.
-    from qsession_widget.server_extension import handlers, nbextensions  # noqa: PLC0415
+    from qsession_widget.server_extension import handlers, nbextensions  # noqa: PLC0415 - see above
 
     base_url = app.web_app.settings["base_url"]
     found = [*handlers.routes(base_url), *nbextensions.routes(app)]
-    app.web_app.add_handlers(".*$", found)  # type: ignore[no-untyped-call]  # tornado's own
+    app.web_app.add_handlers(".*$", found)  # type: ignore[no-untyped-call] # tornado's own

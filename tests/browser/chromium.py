@@ -30,7 +30,7 @@ def install() -> None:
 
 
 def _from_playwright() -> str | None:
-    from playwright.sync_api import sync_playwright  # noqa: PLC0415  slow, and seldom needed
+    from playwright.sync_api import sync_playwright  # noqa: PLC0415 - slow, and seldom needed
 
     with sync_playwright() as playwright:
         path = playwright.chromium.executable_path
@@ -38,7 +38,7 @@ def _from_playwright() -> str | None:
 
 
 def _run(*command: str) -> None:
-    subprocess.run(command, check=True, stdout=sys.stderr)  # noqa: S603  fixed commands
+    subprocess.run(command, check=True, stdout=sys.stderr)  # noqa: S603 - fixed commands
 
 
 if __name__ == "__main__":

@@ -17,10 +17,10 @@ from tests.browser import chromium, jupyter
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from playwright.sync_api import Browser, Page
+    from playwright.sync_api import Browser, Page, ViewportSize
 
 ARTIFACTS = Path(__file__).parents[1] / "artifacts"
-VIEWPORT = {"width": 1280, "height": 1000}
+VIEWPORT: ViewportSize = {"width": 1280, "height": 1000}
 
 expect.set_options(timeout=jupyter.TIMEOUT_MS)
 
@@ -39,13 +39,23 @@ def browser() -> Iterator[Browser]:
         started.close()
 
 
-@pytest.fixture
-def page(browser: Browser) -> Iterator[Page]:
-    """Yield a page with its own profile."""
-    context = browser.new_context(viewport=VIEWPORT)  # type: ignore[arg-type]
+def _fresh_page(browser: Browser) -> Iterator[Page]:
+    context = browser.new_context(viewport=VIEWPORT)
     context.set_default_timeout(jupyter.TIMEOUT_MS)
     yield context.new_page()
     context.close()
+
+
+@pytest.fixture
+def page(browser: Browser) -> Iterator[Page]:
+    """Yield a page with its own profile."""
+    yield from _fresh_page(browser)
+
+
+@pytest.fixture
+def other_page(browser: Browser) -> Iterator[Page]:
+    """Yield a page of a second person: its own profile, with nothing in common."""
+    yield from _fresh_page(browser)
 
 
 @pytest.fixture
@@ -78,17 +88,6 @@ def lab_without_server(tmp_path: Path, home: Path) -> Iterator[jupyter.Lab]:
         json.dumps({"ServerApp": {"jpserver_extensions": extensions}})
     )
     with jupyter.lab(PYTHON, tmp_path, home, dict(os.environ)) as running:
-        yield running
-
-
-@pytest.fixture
-def bare_lab(tmp_path: Path, home: Path) -> Iterator[jupyter.Lab]:
-    """Run JupyterLab without our extension of its server."""
-    config = tmp_path / "config"
-    config.mkdir()
-    settings = {"ServerApp": {"jpserver_extensions": {"qsession_widget.server_extension": False}}}
-    (config / "jupyter_server_config.json").write_text(json.dumps(settings))
-    with jupyter.lab(Path(sys.executable), tmp_path, home, dict(os.environ)) as running:
         yield running
 
 

@@ -181,7 +181,7 @@ def lab(
         "QSESSION_HOME": str(home),
     }
     with (folder / "lab.log").open("wb") as log:
-        server = subprocess.Popen(  # noqa: S603  our own command
+        server = subprocess.Popen(  # noqa: S603 - our own command
             command, env={**environment, **own}, stdout=log, stderr=log, cwd=folder
         )
         running = Lab(f"http://127.0.0.1:{port}", work, token, settings, path)

@@ -63,7 +63,7 @@ def export(folder: Path) -> Path:
     environment = _write(folder)
     page = folder / "app.html"
     command = [sys.executable, "-m", "marimo", "export", "html", "app.py", "-o", str(page)]
-    subprocess.run(command, check=True, env=environment, cwd=folder)  # noqa: S603  our own command
+    subprocess.run(command, check=True, env=environment, cwd=folder)  # noqa: S603 - our own command
     return page
 
 
@@ -79,7 +79,7 @@ def app(folder: Path, *cells: str) -> Iterator[str]:
     port = free_port()
     command = [sys.executable, "-m", "marimo", "run", "app.py", "--headless", "--no-token"]
     with (folder / "marimo.log").open("wb") as log:
-        server = subprocess.Popen(  # noqa: S603  our own command
+        server = subprocess.Popen(  # noqa: S603 - our own command
             [*command, f"--port={port}"],
             env=environment,
             stdout=log,

@@ -41,7 +41,7 @@ def kernel(folder: Path, ipykernel: str | None, anywidget: str | None) -> Path:
     wanted = [f"{name}=={release}" for name, release in releases.items() if release]
     if wanted:
         install = ("-m", "pip", "install", "--quiet", "--no-deps", "--ignore-installed")
-        subprocess.run([str(python), *install, *wanted], check=True)  # noqa: S603  our own command
+        subprocess.run([str(python), *install, *wanted], check=True)  # noqa: S603 - our own command
     return python
 
 
@@ -56,7 +56,7 @@ def main() -> int:
             with tempfile.TemporaryDirectory() as folder:
                 python = kernel(Path(folder), ipykernel, anywidget)
                 command = [sys.executable, "-m", "pytest", "-q", QUICKSTART, *busy]
-                ran = subprocess.run(  # noqa: S603  our own command
+                ran = subprocess.run(  # noqa: S603 - our own command
                     command,
                     check=False,
                     capture_output=True,

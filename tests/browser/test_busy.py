@@ -149,12 +149,12 @@ def test_a_kernel_without_subshells_acts_at_once_while_a_cell_awaits(
     "QSESSION_KERNEL" not in os.environ, reason="for ipykernel 6, see tests.browser.matrix"
 )
 def test_a_click_reports_that_it_waits_for_an_awaiting_cell(
-    bare_lab: jupyter.Lab, page: Page, tmp_path: Path
+    lab_without_server: jupyter.Lab, page: Page, tmp_path: Path
 ) -> None:
     wait = (
         "import asyncio\nwhile session.details()['accepting_jobs']:\n    await asyncio.sleep(0.05)"
     )
-    click_while_the_kernel_is_deaf(bare_lab, page, tmp_path, wait)
+    click_while_the_kernel_is_deaf(lab_without_server, page, tmp_path, wait)
 
 
 def cancel_what_a_cell_awaits(running: jupyter.Lab, page: Page, folder: Path) -> None:

@@ -107,10 +107,10 @@ BLOCKS = "import time\nwhile session.details()['accepting_jobs']:\n    time.slee
 
 
 def test_a_click_reports_that_it_waits_for_the_cell(
-    bare_lab: Lab, page: Page, tmp_path: Path
+    lab_without_server: Lab, page: Page, tmp_path: Path
 ) -> None:
-    bare_lab.configure(KERNELS, DEAF)
-    click_while_the_kernel_is_deaf(bare_lab, page, tmp_path, BLOCKS)
+    lab_without_server.configure(KERNELS, DEAF)
+    click_while_the_kernel_is_deaf(lab_without_server, page, tmp_path, BLOCKS)
 
 
 def test_the_server_acts_for_a_deaf_kernel_and_notices_tell_of_others(

@@ -117,7 +117,7 @@ def cdn(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     """Fetch what an exported page loads from a CDN; return files by the ends of their URLs."""
     folder = tmp_path_factory.mktemp("cdn")
     command = ["npm", "pack", "--silent", "--pack-destination", str(folder), *WIDGETS_IN_PAGES]
-    subprocess.run(command, check=True, cwd=folder)  # noqa: S603  fixed command
+    subprocess.run(command, check=True, cwd=folder)  # noqa: S603 - fixed command
     for archive in folder.glob("*.tgz"):
         shutil.unpack_archive(archive, folder / archive.name.split("-")[0])
     return {
@@ -134,7 +134,7 @@ def test_nbconvert(
     still = "from qsession_widget import watch\nwatch(session).snapshot()"
     notebook = notebook_of(tmp_path, OPEN, RUN, wait, "session", still)
     command = [sys.executable, "-m", "nbconvert", "--execute", "--to", "html", str(notebook)]
-    subprocess.run(command, check=True, cwd=tmp_path, env={**os.environ, "HOME": str(tmp_path)})  # noqa: S603  our own command
+    subprocess.run(command, check=True, cwd=tmp_path, env={**os.environ, "HOME": str(tmp_path)})  # noqa: S603 - our own command
     exported = notebook.with_suffix(".html")
     session = the_session()
     asked: list[str] = []

@@ -13,14 +13,13 @@ import pytest
 from playwright.sync_api import expect
 
 from tests.browser import jupyter
-from tests.browser.conftest import VIEWPORT
 from tests.browser.test_faults import OPEN, RUN, notebook_of, the_session
 from tests.browser.test_quickstart import long_job
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from playwright.sync_api import Browser, Page
+    from playwright.sync_api import Page
 
 COLLABORATION = "jupyter-collaboration==5.0.4"
 
@@ -43,7 +42,7 @@ def collaboration(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (packages / "shared.pth").write_text(f"import site; site.addsitedir({str(own)!r})\n")
     python = str(folder / "bin" / "python")
     install = [sys.executable, "-m", "pip", "--python", python, "install", "-q", COLLABORATION]
-    subprocess.run(install, check=True)  # noqa: S603  our own command
+    subprocess.run(install, check=True)  # noqa: S603 - our own command
     return folder
 
 
@@ -62,15 +61,6 @@ def shared_lab(tmp_path: Path, home: Path, collaboration: Path) -> Iterator[jupy
     }
     with jupyter.lab(Path(sys.executable), tmp_path, home, environment) as running:
         yield running
-
-
-@pytest.fixture
-def other_page(browser: Browser) -> Iterator[Page]:
-    """Yield a page of a second person: its own profile, with nothing in common."""
-    context = browser.new_context(viewport=VIEWPORT)  # type: ignore[arg-type]
-    context.set_default_timeout(jupyter.TIMEOUT_MS)
-    yield context.new_page()
-    context.close()
 
 
 def test_both_see_and_steer_the_same_session(

@@ -59,7 +59,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Build the page from packages of the npm registry; return its folder."""
     folder = tmp_path_factory.mktemp("npm")
     pack = ["npm", "pack", "--silent", "--pack-destination", str(folder), *PACKAGES]
-    subprocess.run(pack, check=True, cwd=folder)  # noqa: S603  fixed command
+    subprocess.run(pack, check=True, cwd=folder)  # noqa: S603 - fixed command
     for name, archive in (("vscode", "vscode-*.tgz"), ("requirejs", "requirejs-*.tgz")):
         (found,) = folder.glob(archive)
         shutil.unpack_archive(found, folder / name)
@@ -73,7 +73,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
         f"--alias:@vscode/jupyter-ipywidgets8={folder / 'vscode' / 'package'}",
     ]
     environment = {**os.environ, "NODE_PATH": str(MODULES)}
-    subprocess.run(bundle, check=True, env=environment)  # noqa: S603  fixed command
+    subprocess.run(bundle, check=True, env=environment)  # noqa: S603 - fixed command
     return site
 
 

@@ -110,7 +110,7 @@ def test_time_passes_on_a_virtual_clock_alone(
 
 
 def test_serve_runs_in_the_foreground_until_terminated(own_runtime: Path) -> None:
-    served = subprocess.Popen(  # noqa: S603  ours
+    served = subprocess.Popen(  # noqa: S603 - ours
         [*QSESSION, "serve", "--workers", "1"], stdout=subprocess.PIPE, text=True
     )
     try:
@@ -137,7 +137,7 @@ def test_a_wrong_command_line_is_refused(
 
 
 def test_serve_explains_itself() -> None:
-    explained = subprocess.run(  # noqa: S603  ours
+    explained = subprocess.run(  # noqa: S603 - ours
         [*QSESSION, "serve", "--help"], capture_output=True, text=True, check=True
     )
     assert "usage: qsession serve" in explained.stdout
@@ -153,7 +153,7 @@ def test_serve_explains_itself() -> None:
 def test_the_demo_runs_a_session_and_writes_the_notebook_as_a_page(demo_folder: Path) -> None:
     environment = {**os.environ, "QSESSION_HOME": str(demo_folder / "qsession")}
     # Its output is not a terminal, so it must not open JupyterLab.
-    shown = subprocess.run(  # noqa: S603  ours
+    shown = subprocess.run(  # noqa: S603 - ours
         [*QSESSION, "demo"],
         cwd=demo_folder,
         env=environment,
@@ -187,7 +187,7 @@ from qsession_widget.cli.main import main
 demo.show_session = lambda console: None
 main(["demo", "--allow-root", "--", "--no-browser", "--port", "0"])
 """
-    opened = subprocess.Popen(  # noqa: S603  ours
+    opened = subprocess.Popen(  # noqa: S603 - ours
         [sys.executable, "-P", "-c", program],
         cwd=demo_folder,
         env=environment,
@@ -307,7 +307,7 @@ def test_connect_prints_what_the_official_client_needs(
     assert main(["connect", "--format", "python"]) == 0
     compile(capsys.readouterr().out, "printed", "exec")
     environment = {**os.environ, "QSESSION_HOME": str(runtime), "HOME": str(tmp_path)}
-    saved = subprocess.run(  # noqa: S603  ours
+    saved = subprocess.run(  # noqa: S603 - ours
         [*QSESSION, "connect", "--format", "account"],
         env=environment,
         capture_output=True,

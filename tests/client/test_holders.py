@@ -48,7 +48,7 @@ class Kernel:
     """A Jupyter kernel of its own."""
 
     def __init__(self, notebook: str) -> None:
-        environment = {**os.environ, "JPY_SESSION_NAME": f"/home/me/{notebook}"}
+        environment = {**os.environ, "JPY_SESSION_NAME": f"/notebooks/{notebook}"}
         self.manager, self.client = start_new_kernel(env=environment)
 
     def runs(self, code: str) -> str:

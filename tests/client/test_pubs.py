@@ -232,9 +232,24 @@ def test_invalid_observables_are_refused(observables: Any) -> None:
 
 
 @pytest.mark.parametrize(
-    "pubs", [None, 5, "text", b"bytes", {}, {1: 2}, [None], [5], ["x"], [()], [(None, [1.0])],
-             [(bell(), None, 5, 6)], object()], ids=repr
-)  # fmt: skip
+    "pubs",
+    [
+        None,
+        5,
+        "text",
+        b"bytes",
+        {},
+        {1: 2},
+        [None],
+        [5],
+        ["x"],
+        [()],
+        [(None, [1.0])],
+        [(bell(), None, 5, 6)],
+        object(),
+    ],
+    ids=repr,
+)
 def test_invalid_pubs_are_refused(pubs: Any) -> None:
     for primitive in (Sampler(SIMULATOR), Estimator(SIMULATOR)):
         with pytest.raises(InvalidInputError, match="pub"):

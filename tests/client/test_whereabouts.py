@@ -45,7 +45,7 @@ def test_a_console_has_none() -> None:
     assert said(["-"], SAYS) == "None"
 
 
-@pytest.mark.parametrize("name", ["/home/me/secret project/vqe.ipynb", "vqe.ipynb"])
+@pytest.mark.parametrize("name", ["/notebooks/secret project/vqe.ipynb", "vqe.ipynb"])
 def test_what_jupyters_server_tells_the_kernel(name: str) -> None:
     assert said(["-c", SAYS], JPY_SESSION_NAME=name) == "vqe.ipynb"
 

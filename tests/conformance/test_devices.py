@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from functools import cache
+from typing import Any
 
 import pytest
 from qiskit_ibm_runtime.fake_provider import FakeProviderForBackendV2
@@ -15,7 +16,7 @@ NAMES = [name for name in Catalog().names() if name.startswith("fake_")]
 
 
 @cache
-def official() -> dict[str, object]:
+def official() -> dict[str, Any]:
     return {backend.name: backend for backend in FakeProviderForBackendV2().backends()}
 
 
@@ -26,7 +27,7 @@ def test_every_device_of_the_client_is_served() -> None:
 
 @pytest.mark.parametrize("name", NAMES)
 def test_target_is_the_official_one(name: str) -> None:
-    ours, theirs = from_the_wire(name), official()[name].target  # type: ignore[attr-defined]
+    ours, theirs = from_the_wire(name), official()[name].target
     assert (ours.num_qubits, set(ours.operation_names)) == (
         theirs.num_qubits,
         set(theirs.operation_names),

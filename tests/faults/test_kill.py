@@ -139,7 +139,7 @@ def test_a_job_is_not_retried_forever_when_its_runtime_dies_each_time(folder: Pa
                 job_id = job_id or ask(found, "POST", "/jobs", json=body).json()["id"]
                 # Until the last death has been counted, the row is as that runtime left it.
                 deaths = len(ends)
-                query = f"select 1 from jobs where state != 'Queued' and interruptions = {deaths}"  # noqa: S608
+                query = f"select 1 from jobs where state != 'Queued' and interruptions = {deaths}"  # noqa: S608 - a count
                 eventually(partial(rows, folder, query), "its start, or its end")
                 path = f"/jobs/{job_id}?exclude_params=true"
                 ends.append(ask(found, "GET", path).json()["state"])

@@ -167,6 +167,6 @@ def test_the_newest_reasons_are_sent_up_to_a_limit() -> None:
 
 
 def test_no_order_of_states_takes_more_than_a_byte_for_each_job() -> None:
-    chosen = random.Random(1)  # noqa: S311  not for secrets
+    chosen = random.Random(1)  # noqa: S311 - not for secrets
     rows = [job(str(at), chosen.choice(["Completed", "Failed"])) for at in range(10_000)]
     assert len(job_columns.state_bytes(JobList(rows))) <= 10_000

@@ -1,13 +1,16 @@
 from __future__ import annotations
 
 from datetime import timedelta
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from qsession_widget.panel.countdowns import countdowns
 from qsession_widget.panel.text import as_text
 from tests.panel.test_renderings import NOON, job, snapshot
+
+if TYPE_CHECKING:
+    from qsession_widget.monitoring.job_row import JobRow
 
 ACTIVE = {
     "state": "active",
@@ -19,8 +22,8 @@ ACTIVE = {
 }
 
 
-def kinds(*jobs: object, **changes: object) -> list[str]:
-    return [each.kind for each in countdowns(snapshot(*jobs, **changes))]  # type: ignore[arg-type]
+def kinds(*jobs: JobRow, **changes: Any) -> list[str]:
+    return [each.kind for each in countdowns(snapshot(*jobs, **changes))]
 
 
 def test_an_idle_session_runs_towards_two_ends() -> None:

@@ -28,7 +28,7 @@ HOSTILE = "<img src=x onerror=alert(1)>"
 ACTIVE = {"max_ttl": 600, "started_at": "2026-11-22T12:00:00Z", "state": "active"}
 
 
-def job(name: str, state: str = "Completed", **changes: object) -> JobRow:
+def job(name: str, state: str = "Completed", **changes: Any) -> JobRow:
     row = JobRow(
         id=name,
         program_id="sampler",
@@ -37,12 +37,10 @@ def job(name: str, state: str = "Completed", **changes: object) -> JobRow:
         started_at=NOON + timedelta(seconds=1),
         ended_at=NOON + timedelta(seconds=3.5),
     )
-    return replace(row, **changes)  # type: ignore[arg-type]
+    return replace(row, **changes)
 
 
-def snapshot(
-    *jobs: JobRow, session: Mapping[str, Any] | None = None, **changes: object
-) -> Snapshot:
+def snapshot(*jobs: JobRow, session: Mapping[str, Any] | None = None, **changes: Any) -> Snapshot:
     """Make a snapshot; the session's JSON is that of an active one unless it is given."""
     found = ACTIVE if session is None else session
     seen = Snapshot(
@@ -56,7 +54,7 @@ def snapshot(
         jobs=JobList(jobs),
         now=NOON + timedelta(seconds=60),
     )
-    return replace(seen, **changes)  # type: ignore[arg-type]
+    return replace(seen, **changes)
 
 
 def test_text_describes_a_session() -> None:

@@ -522,6 +522,6 @@ def test_no_secret_is_in_the_state(session: Session, runtime: Path, wire: Wire) 
 def test_only_sessions_have_panels(runtime: Path) -> None:
     del runtime
     with pytest.raises(InvalidInputError, match="'fake_manila' is not a session"):
-        SessionPanel("fake_manila")  # type: ignore[arg-type]  # this is what is refused
+        SessionPanel("fake_manila")  # type: ignore[arg-type] # this is what is refused
     with pytest.raises(NotFoundError, match="no-such-session"):
         watch("no-such-session")

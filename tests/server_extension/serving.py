@@ -91,7 +91,7 @@ def serve(
     }
     log = folder / "server.log"
     with log.open("wb") as output:
-        server = subprocess.Popen(  # noqa: S603  our own command
+        server = subprocess.Popen(  # noqa: S603 - our own command
             command, env=environment, stdout=output, stderr=output, cwd=folder
         )
         running = Server(f"http://127.0.0.1:{port}/user/alice", token, log, data)

@@ -156,7 +156,7 @@ def test_a_program_that_ended_is_reported(server: Server) -> None:
         "from qsession_widget import Session\n"
         "print(Session(backend='fake_manila').session_id, flush=True)\nimport os\nos._exit(0)"
     )
-    ran = subprocess.run(  # noqa: S603  our own command
+    ran = subprocess.run(  # noqa: S603 - our own command
         [sys.executable, "-c", opens], check=True, capture_output=True, text=True
     )
     card = listed(server, ran.stdout.strip())
@@ -308,7 +308,7 @@ def test_loading_it_in_the_server_imports_nothing_heavy() -> None:
         "heavy = {'qiskit', 'qiskit_aer', 'numpy', 'anywidget', 'IPython', 'requests'}\n"
         "print(sorted(heavy & sys.modules.keys()))"
     )
-    ran = subprocess.run(  # noqa: S603  our own command
+    ran = subprocess.run(  # noqa: S603 - our own command
         [sys.executable, "-c", loads], check=True, capture_output=True, text=True
     )
     assert ran.stdout.strip() == "[]"

@@ -28,8 +28,8 @@ def wheel() -> Path:
 def installed(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Install the wheel with JupyterLab into a new environment; return its folder of programs."""
     folder = tmp_path_factory.mktemp("venv")
-    subprocess.run([sys.executable, "-m", "venv", str(folder)], check=True)  # noqa: S603  ours
+    subprocess.run([sys.executable, "-m", "venv", str(folder)], check=True)  # noqa: S603 - ours
     programs = folder / "bin"
     install = [str(programs / "python"), "-m", "pip", "install", "--quiet", f"{wheel}[lab]"]
-    subprocess.run(install, check=True)  # noqa: S603  ours
+    subprocess.run(install, check=True)  # noqa: S603 - ours
     return programs

@@ -32,13 +32,13 @@ def no_node(installed: Path) -> dict[str, str]:
 
 def test_jupyterlab_finds_the_extension(installed: Path, no_node: dict[str, str]) -> None:
     command = [str(installed / "jupyter"), "labextension", "list"]
-    listed = subprocess.run(  # noqa: S603  ours
+    listed = subprocess.run(  # noqa: S603 - ours
         command, env=no_node, capture_output=True, text=True, check=True
     )
     plain = re.sub(r"\x1b\[\d+m", "", listed.stdout + listed.stderr)
     assert re.search(r"qsession-widget v\S+ enabled OK", plain), plain
     command = [str(installed / "jupyter"), "server", "extension", "list"]
-    listed = subprocess.run(  # noqa: S603  ours
+    listed = subprocess.run(  # noqa: S603 - ours
         command, env=no_node, capture_output=True, text=True, check=True
     )
     plain = re.sub(r"\x1b\[\d+m", "", listed.stdout + listed.stderr)

@@ -493,7 +493,7 @@ def test_everything_else_is_decoded_unchanged(change: Callable[[QuantumCircuit],
         (A + B).subs({B: 2 * A}), (A + B).assign(B, 0.3), ParameterVector("v", 3)[2] * 0.1,
     ],
     ids=str,
-)  # fmt: skip
+)  # fmt: skip # a line for each would fill a page
 def test_expressions_of_parameters(expression: Any) -> None:
     sent = of(library.RXGate(expression))
     found = again(sent)

@@ -113,8 +113,7 @@ def main(pipe: Connection, lifeline: Connection) -> None:
 
 
 def _take_lasting_memory() -> None:
-    # Imported here because the server imports this module, and must not import Qiskit.
-    from qsession_widget.runtime.worker import primitives  # noqa: PLC0415
+    from qsession_widget.runtime.worker import primitives  # noqa: PLC0415 - imports Qiskit
 
     primitives.take_lasting_memory()
 
@@ -213,8 +212,7 @@ def _send(pipe: Connection, answer: dict[str, Any]) -> None:
 
 
 def _warm_up(device: str) -> None:
-    # Imported here for the same reason as in `_run`.
-    from qsession_widget.runtime.worker import primitives, progress  # noqa: PLC0415
+    from qsession_widget.runtime.worker import primitives, progress  # noqa: PLC0415 - imports Qiskit
 
     # There is no job yet whose stages could be reported.
     progress.start(lambda _stage: None, stays=False)
@@ -247,8 +245,8 @@ def _get_ready_for_executor(device: str, inbox: _Inbox, house: lru_cache.Houseke
 
 
 def _run(pipe: Connection, inbox: _Inbox, task: dict[str, Any]) -> dict[str, Any]:
-    # Imported here because the server imports this module and must not import Qiskit with it.
-    from qsession_widget.runtime.worker import programs, progress  # noqa: PLC0415
+    # The server imports this module, and must not import Qiskit with it.
+    from qsession_widget.runtime.worker import programs, progress  # noqa: PLC0415 - imports Qiskit
 
     began = time.monotonic()
     lru_cache.start()

@@ -24,8 +24,7 @@ _GROUPS = (
 
 def use_only_qiskits_own() -> None:
     """Hide all transpiler plugins except Qiskit's own from this process."""
-    # Imported here because the server imports the worker's loop, and must not import Qiskit.
-    from stevedore import ExtensionManager  # noqa: PLC0415
+    from stevedore import ExtensionManager  # noqa: PLC0415 - the server imports the worker's loop
 
     own = distribution(_OWN).entry_points
     for group in _GROUPS:

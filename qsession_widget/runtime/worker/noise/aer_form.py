@@ -64,15 +64,14 @@ class NoiseInAerForm:
             self._read(model)
 
     def _read(self, model: NoiseModel) -> None:
-        # No public reader gives these.
-        for name, error in model._default_quantum_errors.items():  # noqa: SLF001
+        for name, error in model._default_quantum_errors.items():  # noqa: SLF001 - no public reader
             self._gates.setdefault(name, {})[None] = _Error(error, name, None)
-        for name, places in model._local_quantum_errors.items():  # noqa: SLF001
+        for name, places in model._local_quantum_errors.items():  # noqa: SLF001 - no public reader
             for qubits, error in places.items():
                 self._gates.setdefault(name, {})[qubits] = _Error(error, name, qubits)
-        if model._default_readout_error is not None:  # noqa: SLF001
-            self._readout[None] = _Error(model._default_readout_error, None, None)  # noqa: SLF001
-        for qubits, error in model._local_readout_errors.items():  # noqa: SLF001
+        if model._default_readout_error is not None:  # noqa: SLF001 - no public reader
+            self._readout[None] = _Error(model._default_readout_error, None, None)  # noqa: SLF001 - no public reader
+        for qubits, error in model._local_readout_errors.items():  # noqa: SLF001 - no public reader
             self._readout[qubits] = _Error(error, None, qubits)
 
     @property
