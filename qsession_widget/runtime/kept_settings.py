@@ -7,13 +7,12 @@ same limits. A runtime that shuts down removes the file.
 from __future__ import annotations
 
 import json
-import os
-import tempfile
 from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
 from qsession_widget.runtime.settings import Settings
+from qsession_widget.wire import private_files
 
 _PATHS = ("tls_cert", "tls_key")
 """Settings that are paths, besides the folder itself."""
@@ -36,10 +35,7 @@ def write(settings: Settings) -> None:
     for name in _PATHS:
         # The next runtime may have another working directory.
         found[name] = None if found[name] is None else str(Path(found[name]).absolute())
-    handle, name = tempfile.mkstemp(dir=settings.home, prefix=".settings-")
-    with os.fdopen(handle, "w") as file:
-        json.dump(found, file)
-    Path(name).replace(path(settings.home))
+    private_files.write(path(settings.home), json.dumps(found).encode())
 
 
 def read(home: Path, *, needed: bool) -> Settings | None:

@@ -6,13 +6,10 @@ Its users get a copy of the file, and give it as `verify=`: it is the only one t
 from __future__ import annotations
 
 import logging
-import os
 import socket
-import tempfile
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from ipaddress import ip_address
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from cryptography import x509
@@ -24,6 +21,7 @@ from qsession_widget.wire import private_files
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
+    from pathlib import Path
 
 log = logging.getLogger(__name__)
 
@@ -133,7 +131,7 @@ def _make(certificate: Path, key: Path, names: list[str], now: datetime) -> None
         .add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(public), critical=False)
         .sign(own, hashes.SHA256())
     )
-    _write(
+    private_files.write(
         key,
         own.private_bytes(
             serialization.Encoding.PEM,
@@ -141,16 +139,7 @@ def _make(certificate: Path, key: Path, names: list[str], now: datetime) -> None
             serialization.NoEncryption(),
         ),
     )
-    _write(certificate, made.public_bytes(serialization.Encoding.PEM))
-
-
-def _write(path: Path, content: bytes) -> None:
-    """Write a file atomically, readable by its owner only."""
-    # mkstemp creates it with mode 0600.
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=".certificate-")
-    with os.fdopen(handle, "wb") as file:
-        file.write(content)
-    Path(name).replace(path)
+    private_files.write(certificate, made.public_bytes(serialization.Encoding.PEM))
 
 
 def _general(name: str) -> x509.GeneralName:

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import sys
 import warnings
 
-_OURS = f"{__name__.partition('.')[0]}."
+from qsession_widget.support import whereabouts
 
 
 def warn_user(message: str) -> None:
@@ -14,7 +13,6 @@ def warn_user(message: str) -> None:
     Args:
         message: what happens, and what to write instead.
     """
-    level, frame = 1, sys._getframe()  # noqa: SLF001 - what the warnings module itself looks at
-    while frame.f_back is not None and f"{frame.f_globals.get('__name__')}.".startswith(_OURS):
-        level, frame = level + 1, frame.f_back
-    warnings.warn(message, UserWarning, stacklevel=level)
+    found = whereabouts.users_frame()
+    # This function is the first of the calls.
+    warnings.warn(message, UserWarning, stacklevel=1 if found is None else 1 + found.calls)

@@ -6,7 +6,7 @@ import linecache
 import os
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
     from types import FrameType
@@ -35,14 +35,33 @@ def _name(path: str) -> str:
     return (file.parent if file.name == "__main__.py" else file).name[:_LONGEST]
 
 
-def users_line() -> tuple[str, int] | None:
-    """Return file and line of the innermost code that is not this package's."""
+class UsersFrame(NamedTuple):
+    """The innermost frame whose code is not this package's.
+
+    Attributes:
+        frame: itself.
+        calls: how many of this package's frames are above it, without `users_frame`'s own.
+    """
+
+    frame: FrameType
+    calls: int
+
+
+def users_frame() -> UsersFrame | None:
+    """Return the frame that called into this package; None if a thread has only our own."""
     frame: FrameType | None = sys._getframe(1)  # noqa: SLF001 - inspect's own way takes a hundred times as long
+    calls = 0
     while frame is not None:
         if str(frame.f_globals.get("__name__", "")).partition(".")[0] != _PACKAGE:
-            return frame.f_code.co_filename, frame.f_lineno
-        frame = frame.f_back
+            return UsersFrame(frame, calls)
+        frame, calls = frame.f_back, calls + 1
     return None
+
+
+def users_line() -> tuple[str, int] | None:
+    """Return file and line of the innermost code that is not this package's."""
+    found = users_frame()
+    return None if found is None else (found.frame.f_code.co_filename, found.frame.f_lineno)
 
 
 def described(file: str, line: int) -> str:

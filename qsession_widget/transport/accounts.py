@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -13,7 +12,7 @@ from urllib.parse import urlsplit
 
 from qsession_widget.errors import InvalidInputError
 from qsession_widget.support import validation
-from qsession_widget.wire.private_files import make_folder
+from qsession_widget.wire import private_files
 
 Proxies = Mapping[str, str] | Mapping[str, Mapping[str, str]]
 """Addresses of proxies by scheme, or the same under "urls" as in qiskit-ibm-runtime."""
@@ -331,11 +330,8 @@ def _write(path: Path, saved: dict[str, dict[str, Any]]) -> None:
     """Write the file atomically, readable by its owner only: it holds keys."""
     # A symbolic link stays one.
     path = path.resolve()
-    make_folder(path.parent)
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}-")
-    with os.fdopen(handle, "w", encoding="utf-8") as file:
-        json.dump(saved, file, sort_keys=True, indent=4)
-    Path(name).replace(path)
+    private_files.make_folder(path.parent)
+    private_files.write(path, json.dumps(saved, sort_keys=True, indent=4).encode())
 
 
 def _entry(account: Account, *, default: bool) -> dict[str, Any]:

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import json
 import os
-import tempfile
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 from qsession_widget.errors import RuntimeStartError
-from qsession_widget.wire.private_files import make_folder
+from qsession_widget.wire import private_files
 
 HOME_VARIABLE = "QSESSION_HOME"
 _ROOT = 0
@@ -92,9 +91,5 @@ class Discovery:
 
     def write(self, folder: Path) -> None:
         """Write the file atomically, readable by its owner only."""
-        make_folder(folder)
-        # mkstemp creates the file with mode 0600, so the token is never readable by others.
-        handle, name = tempfile.mkstemp(dir=folder, prefix=".runtime-")
-        with os.fdopen(handle, "w") as file:
-            json.dump(asdict(self), file)
-        Path(name).replace(self.path(folder))
+        private_files.make_folder(folder)
+        private_files.write(self.path(folder), json.dumps(asdict(self)).encode())

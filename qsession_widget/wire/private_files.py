@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING, BinaryIO
-
-if TYPE_CHECKING:
-    from pathlib import Path
+import tempfile
+from pathlib import Path
+from typing import BinaryIO
 
 UMASK = 0o077
 """The umask of a process that creates private files only."""
@@ -30,6 +29,38 @@ def make_folder(path: Path) -> None:
         each.mkdir(mode=FOLDER_MODE, exist_ok=True)
     if not path.is_dir():
         raise NotADirectoryError(f"{path} is not a folder")
+
+
+def write(path: Path, content: bytes) -> None:
+    """Write a file atomically: another process reads the old content or the new one, never a part.
+
+    Args:
+        path: of the file, whose folder exists. A symbolic link is replaced, not followed.
+        content: all of it.
+
+    Raises:
+        OSError: if it cannot be written; what was there stays.
+    """
+    # Creates it with `FILE_MODE`, so that others can never read it, not even for a moment.
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}-")
+    written = Path(name)
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(content)
+        written.replace(path)
+    except BaseException:
+        written.unlink(missing_ok=True)
+        raise
+
+
+def open_anew(path: Path) -> BinaryIO:
+    """Open an empty file for writing, in place of the one that may be there.
+
+    Raises:
+        OSError: if it cannot be opened.
+    """
+    path.unlink(missing_ok=True)
+    return os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, FILE_MODE), "wb")
 
 
 def open_to_append(path: Path) -> BinaryIO:

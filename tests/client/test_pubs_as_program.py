@@ -181,7 +181,11 @@ def test_a_dry_run_goes_to_the_mock(service: QiskitRuntimeService) -> None:
     [
         ({}, [(bell(), None, 10), (bell(), None, 20)], "different shots: 10, 20"),
         ({}, [(bell(), None, 10), bell()], "different shots: 10, none"),
-        ({"simulator": {"noise_model": {"errors": []}}}, [bell()], r"simulator\.noise_model: not"),
+        (
+            {"simulator": {"noise_model": {"errors": []}}},
+            [bell()],
+            r"do not take simulator\.noise_model=\{'errors': \[\]\}: leave it out$",
+        ),
         ({"execution": {"meas_type": "kerneled"}}, [bell()], "meas_type='kerneled'"),
     ],
 )
@@ -197,6 +201,14 @@ def test_a_sampler_says_what_a_program_cannot_be(
     [
         ({}, [0.1, 0.2], r"different precision: 0\.1, 0\.2"),
         ({"resilience": {"pec_mitigation": True}}, [0.1], "requires a noise model"),
+        (
+            {
+                "resilience": {"layer_noise_learning": {"max_layers_to_learn": 3}},
+                "simulator": {"basis_gates": ["cx"]},
+            },
+            [0.1],
+            r"not take simulator\.basis_gates=\['cx'\] or resilience\.layer_noise_learning=\{",
+        ),
     ],
 )
 def test_an_estimator_says_what_a_program_cannot_be(

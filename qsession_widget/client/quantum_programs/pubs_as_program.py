@@ -14,11 +14,11 @@ from qiskit.transpiler import generate_preset_pass_manager
 
 from qsession_widget.errors import InvalidInputError
 from qsession_widget.support.official import needed
+from qsession_widget.support.value_text import shown
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from pydantic import ValidationError
     from qiskit_ibm_runtime.options_models import ExecutorOptions
     from qiskit_ibm_runtime.quantum_program import QuantumProgram
 
@@ -75,17 +75,14 @@ def prepared(
     try:
         given = [_in_few_gates(pub) for pub in pubs] if backend.simulator else pubs
         program, options = module.prepare.prepare(given, kind(**chosen), backend=backend)
-    except _validation_error() as error:
-        raise InvalidInputError(
-            f"{', '.join(_places(error))}: not possible in an executor job, and this service takes "
-            f"a {program_id}'s jobs in that form only"
-        ) from error
     except (IBMInputValueError, BuildError, SamplexError, ValueError) as error:
+        form = f"this service takes a {program_id}'s jobs as executor jobs only"
+        if refused := _refused_options(error, chosen):
+            raise InvalidInputError(
+                f"{form}, and those do not take {' or '.join(refused)}: leave it out"
+            ) from error
         reason = getattr(error, "message", None) or error
-        raise InvalidInputError(
-            f"this service takes a {program_id}'s jobs as executor jobs only, which is not "
-            f"possible here: {reason}"
-        ) from error
+        raise InvalidInputError(f"{form}, which is not possible here: {reason}") from error
     program._semantic_role = ROLES[program_id]  # noqa: SLF001 - as IBM's primitives set it
     return program, options
 
@@ -115,13 +112,22 @@ def _check_alike(pubs: Sequence[SamplerPub | EstimatorPub]) -> None:
             )
 
 
-def _validation_error() -> type[ValidationError]:
-    """Return the class; IBM's package has loaded it by then."""
-    from pydantic import ValidationError  # noqa: PLC0415 - every program would pay for it
+def _refused_options(error: Exception, options: Mapping[str, Any]) -> list[str]:
+    """Return the options that IBM's package has refused, `name=value`; none for other errors.
 
-    return ValidationError
-
-
-def _places(error: ValidationError) -> list[str]:
-    """Return the names of the options that cannot be used, as a user writes them."""
-    return sorted({".".join(map(str, each["loc"])) for each in error.errors()})
+    It checks them by pydantic, whose errors list their places: names of options, followed by names
+    of pydantic's own, such as those of the types that a value may have.
+    """
+    listed = getattr(error, "errors", None)
+    refused: dict[str, object] = {}
+    for each in listed() if callable(listed) else ():
+        value: object = options
+        names: list[str] = []
+        for name in each["loc"]:
+            if not isinstance(value, dict) or name not in value:
+                break
+            value = value[name]
+            names.append(name)
+        if names:
+            refused[".".join(names)] = value
+    return [f"{name}={shown(value)}" for name, value in refused.items()]

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import create_engine, event
 
+from qsession_widget.wire import private_files
+
 if TYPE_CHECKING:
     from sqlalchemy import Connection, Engine
 
@@ -48,7 +50,7 @@ def open_engine(path: Path, busy_milliseconds: int) -> Engine:
         cursor.close()
 
     event.listen(engine, "connect", configure)
-    path.touch(mode=0o600, exist_ok=True)
+    path.touch(mode=private_files.FILE_MODE, exist_ok=True)
     return engine
 
 

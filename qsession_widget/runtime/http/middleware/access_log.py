@@ -23,6 +23,8 @@ from io import TextIOWrapper
 from typing import TYPE_CHECKING, Any, TextIO
 from urllib.parse import quote
 
+from qsession_widget.wire import private_files
+
 if TYPE_CHECKING:
     from pathlib import Path
 
@@ -39,7 +41,6 @@ LOG_BYTES = 10_000_000
 _BUFFERED_SECONDS = 0.1
 _PATH_BYTES = 512
 _STDERR = 2
-_FRESH = os.O_WRONLY | os.O_CREAT | os.O_EXCL
 _COPIED_BYTES = 2**20
 
 _HERE = secrets.token_hex(10)
@@ -158,9 +159,7 @@ def put_aside(file: Path) -> None:
     The file itself stays, since worker processes have it open for appending as well.
     """
     aside = file.with_name(f"{file.name}.1")
-    aside.unlink(missing_ok=True)
-    # Never readable by other users, not even for a moment.
-    with file.open("rb") as source, open(os.open(aside, _FRESH, 0o600), "wb") as target:  # noqa: PTH123 - opened with its mode
+    with file.open("rb") as source, private_files.open_anew(aside) as target:
         shutil.copyfileobj(source, target, _COPIED_BYTES)
     os.truncate(file, 0)
 
