@@ -23,7 +23,7 @@ class Kernel extends FakeModel {
 }
 
 const BEAT_MS = 1000;
-const SILENT = new Set(["stale", "asked", "connecting", "ended"]);
+const SILENT = new Set(["stale", "saved", "asked", "connecting", "ended"]);
 const theme = new URLSearchParams(location.search).get("theme") ?? "light";
 
 if (theme.startsWith("vscode")) {
@@ -45,6 +45,7 @@ for (const [name, traits] of Object.entries(STATES)) {
   document.body.append(title, element);
   const model = new Kernel(traits());
   model.busy = name === "busy";
+  model.hasKernel = name !== "saved";
   mount(model, element);
   if (!SILENT.has(name)) {
     setInterval(() => model.beat(), BEAT_MS);

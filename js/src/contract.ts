@@ -214,7 +214,7 @@ export type Command =
   | { do: "start" }
   /** A virtual clock. */
   | { do: "advance"; seconds: number }
-  /** A front end has loaded the panel. */
+  /** A front end has loaded the panel; the kernel answers at once, in every host. */
   | { do: "here" }
   /** The user is looking at the panel. */
   | { do: "look" }

@@ -8,6 +8,8 @@ export class FakeModel implements Model {
   looks = 0;
   /** How often a front end has said that it has the panel. */
   loaded = 0;
+  /** Whether there is a kernel that answers; there is none in an exported page. */
+  hasKernel = true;
   readonly #traits: Partial<Traits>;
   readonly #listeners = new Map<string, Set<(message: unknown) => void>>();
 
@@ -31,6 +33,9 @@ export class FakeModel implements Model {
   send({ ref, ...command }: Message): void {
     if (command.do === "here") {
       this.loaded += 1;
+      if (this.hasKernel) {
+        this.emit("msg:custom", { here: true });
+      }
       return;
     }
     if (command.do === "look") {

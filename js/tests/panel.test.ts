@@ -354,10 +354,35 @@ describe("a connection that fails", () => {
       .toHaveTextContent(/No answer since 1 min ago/);
   });
 
-  test("state of a notebook saved long ago has its time", () => {
-    const { element } = draw(live({ beat: { n: 9, now: Date.now() - 864e5, rate: 1, every: 1 } }));
-    const badge = element.querySelector("[data-testid=qsw-link]");
-    expect(badge?.textContent).toMatch(/^no connection: as of .*\d/);
+  test("state of a notebook saved long ago has its time", async () => {
+    draw(state("saved"));
+    await expect.element(linkBadge).toHaveTextContent(/^no connection: as of .*\d/);
+  });
+
+  test.each([
+    ["saved", /^saved as of .*\d/],
+    ["ended", "final state"],
+    ["waiting", /^saved as of .*\d/],
+    ["virtual", /^saved as of .*\d/],
+  ])("without a kernel, %s has its time and nothing to press", async (name, words) => {
+    const old = { n: 9, now: Date.now() - 864e5, rate: name === "virtual" ? 0 : 1, every: 1 };
+    const { model, element } = draw({ ...state(name), beat: old }, { hasKernel: false });
+    await expect.element(linkBadge).toHaveTextContent(words);
+    for (const id of [
+      ...["refresh", "refresh-now", "close", "cancel", "cancel-queued", "cancel-job"],
+      ...["close-holder", "advance"],
+    ]) {
+      expect(element.querySelector(`[data-testid=qsw-${id}]`), id).toBeNull();
+    }
+    expect(element.querySelector("input[type=checkbox]")).toBeNull();
+    await page.getByTestId("qsw-open").first().click();
+    await expect.element(page.getByText("cannot be fetched")).toBeVisible();
+    expect(model.sent).toEqual([]);
+    // A kernel that comes after all.
+    model.emit("msg:custom", { here: true });
+    await expect
+      .element(page.getByTestId(name === "ended" ? "qsw-refresh" : "qsw-refresh-now"))
+      .toBeInTheDocument();
   });
 });
 

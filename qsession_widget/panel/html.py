@@ -62,11 +62,10 @@ def as_html(snapshot: Snapshot) -> str:
     )
     costs = [] if snapshot.session.elapsed_time is UNSET else [f"usage: {usage(snapshot)}"]
     kept = [] if snapshot.cache is None else [f"cache: {cache(snapshot.cache)}"]
-    known = " · ".join((job_counts(snapshot.jobs), *left, *costs, *kept))
-    seen = escape(f"{known} · as of {clock_time(snapshot.now)}")
+    known = escape(" · ".join((job_counts(snapshot.jobs), *left, *costs, *kept)))
     return (
         f'<div style="{CARD}">{_title(snapshot)}{_sentences(snapshot)}'
-        f"<div {QUIET}>{seen}</div>{_jobs(snapshot)}{_facts(snapshot)}</div>"
+        f"<div {QUIET}>{known}</div>{_jobs(snapshot)}{_facts(snapshot)}</div>"
     )
 
 
@@ -79,6 +78,7 @@ def _title(snapshot: Snapshot) -> str:
     api = state_words.api_words(snapshot.session.state or None, snapshot.status)
     style = f"background:{PILLS.get(state, GREY)};{PILL}"
     pill = f'<span title="{escape(api)}" style="{style}">{escape(state)}</span>'
+    beside.append(f'<span style="white-space:nowrap">as of {clock_time(snapshot.now)}</span>')
     return (
         f'<div><b style="font-size:16px">{escape(name)}</b> {pill} '
         f"<span {QUIET}>{' · '.join(beside)}</span></div>"

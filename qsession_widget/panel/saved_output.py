@@ -12,12 +12,14 @@ import sys
 import time
 import uuid
 import weakref
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Protocol
 
 from qsession_widget.monitoring.snapshot import LinkState
 from qsession_widget.panel.html import as_html
 from qsession_widget.panel.text import as_text
 from qsession_widget.support import forking
+from qsession_widget.wire.states import JobState
 
 if TYPE_CHECKING:
     from qsession_widget.monitoring.snapshot import Snapshot
@@ -26,7 +28,7 @@ PANEL_MIME = "application/vnd.qsession-widget.panel+json"
 """By which JupyterLab with our extension draws the output."""
 
 EVERY_SECONDS = 60.0
-"""How often outputs are renewed. At the session's end they are renewed at once."""
+"""How often outputs are renewed if the picture differs, and at once at the session's end."""
 
 _MOST_OUTPUTS = 4
 """How many displays of one panel are renewed: the latest."""
@@ -64,7 +66,7 @@ class SavedOutputs:
         self._panel = weakref.ref(panel)
         self._outputs: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {}
         self._lock = forking.Lock()
-        self._renewed_at = 0.0
+        self._looked_at = 0.0
         self._shown: Snapshot | None = None
         self._hooked = False
 
@@ -82,7 +84,7 @@ class SavedOutputs:
             while len(self._outputs) > _MOST_OUTPUTS:
                 del self._outputs[next(iter(self._outputs))]
             self._publish(snapshot, name, update=False)
-            self._renewed_at, self._shown = time.monotonic(), snapshot
+            self._looked_at, self._shown = time.monotonic(), snapshot
             found = shell()
             if found is not None and not self._hooked:
                 self._hooked = True
@@ -91,11 +93,20 @@ class SavedOutputs:
     def renew_in_time(self, snapshot: Snapshot) -> None:
         """Renew the outputs if they are due. Only the monitor's thread may call this."""
         panel = self._panel()
-        if not self._outputs or panel is None or not _differs(snapshot, self._shown):
+        if not self._outputs or panel is None:
             return
-        late = time.monotonic() - self._renewed_at >= EVERY_SECONDS
-        if snapshot.link.state is LinkState.ENDED or (late and (self.kept or not panel.drawn)):
+        late = time.monotonic() - self._looked_at >= EVERY_SECONDS
+        ended = snapshot.link.state is LinkState.ENDED and self._last() is not LinkState.ENDED
+        if not ended and not (late and (self.kept or not panel.drawn)):
+            return
+        self._looked_at = time.monotonic()
+        if _differs(snapshot, self._shown):
             self._renew(snapshot)
+        else:
+            self._shown = snapshot
+
+    def _last(self) -> LinkState | None:
+        return None if self._shown is None else self._shown.link.state
 
     def _after_cell(self, _result: object) -> None:
         """Renew the outputs after a cell where no page draws them, as when nbconvert executes.
@@ -103,8 +114,7 @@ class SavedOutputs:
         Nothing arrives there after the last cell, and nothing is drawn anew.
         """
         panel = self._panel()
-        over = self._shown is not None and self._shown.link.state is LinkState.ENDED
-        if panel is None or over:
+        if panel is None or self._last() is LinkState.ENDED:
             self._unhook()
         elif not panel.drawn:
             snapshot = panel.look()
@@ -124,7 +134,7 @@ class SavedOutputs:
                 return
             for name in self._outputs:
                 self._publish(snapshot, name, update=True)
-            self._renewed_at, self._shown = time.monotonic(), snapshot
+            self._looked_at, self._shown = time.monotonic(), snapshot
 
     def _publish(self, snapshot: Snapshot, name: str, *, update: bool) -> None:
         found = shell()
@@ -140,12 +150,12 @@ class SavedOutputs:
 
 
 def _differs(snapshot: Snapshot, shown: Snapshot | None) -> bool:
-    """Whether a picture of a session would differ from the one that is shown."""
-    if shown is None or snapshot.jobs.unfinished:
+    """Whether a picture of a session would differ from the one that is shown.
+
+    The date and the countdowns alone make no difference: they would mark the notebook as changed
+    each minute. The time for which a job runs does.
+    """
+    if shown is None or snapshot.count(JobState.RUNNING):
         return True
-    return (
-        snapshot.jobs is not shown.jobs
-        or snapshot.details != shown.details
-        or snapshot.status != shown.status
-        or snapshot.link.state is not shown.link.state
-    )
+    then = replace(snapshot, now=shown.now)
+    return as_html(then) != as_html(shown) or as_text(then) != as_text(shown)

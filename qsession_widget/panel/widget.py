@@ -323,6 +323,8 @@ class SessionPanel(Shared, anywidget.AnyWidget):
                 self._monitor.ask(self, lambda: self._peek(job_id))
             case {"do": "here"}:
                 SessionPanel._drawn = True
+                # At once, since some hosts forward only what is sent while a message is handled.
+                self.send({"here": True})
             case {"do": "look"}:
                 SessionPanel._drawn = True
                 if not self.looked_at:

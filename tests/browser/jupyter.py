@@ -65,6 +65,16 @@ class Lab:
         opened.wait_until_idle()
         return opened
 
+    def end_kernels(self) -> None:
+        """Shut down all kernels: a notebook that is opened again gets a new one."""
+        access = {"token": self.token}
+        kernels = requests.get(f"{self.url}/api/kernels", access, timeout=DEADLINE_SECONDS)
+        for kernel in kernels.json():
+            ended = requests.delete(
+                f"{self.url}/api/kernels/{kernel['id']}", params=access, timeout=DEADLINE_SECONDS
+            )
+            ended.raise_for_status()
+
 
 @dataclass(frozen=True)
 class Notebook:

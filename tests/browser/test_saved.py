@@ -70,7 +70,7 @@ def saved(path: Path) -> str:
 
 
 def test_a_saved_notebook_tells_the_end_and_the_panel_is_not_drawn_anew(
-    lab: Lab, page: Page, tmp_path: Path
+    lab: Lab, page: Page, tmp_path: Path, artifacts: Path
 ) -> None:
     notebook = lab.open(page, notebook_of(tmp_path, *CELLS))
     for _ in CELLS:
@@ -98,3 +98,13 @@ def test_a_saved_notebook_tells_the_end_and_the_panel_is_not_drawn_anew(
     assert panel.evaluate("(element) => element.drawnOnce") is True
     assert page.evaluate("() => window.shifts") == []
     expect(page.locator(".jp-Notebook").get_by_test_id("qsw-panel")).to_have_count(1)
+
+    # Without the kernel there is no widget: the picture is shown in its place.
+    lab.end_kernels()
+    lab.visit(page, path.name)
+    output = page.locator(".jp-Notebook .jp-OutputArea-output")
+    expect(output).to_contain_text("Closed at")
+    expect(output).to_contain_text("as of 20")
+    expect(output).not_to_contain_text("Error displaying widget")
+    expect(output.get_by_text("Closed", exact=True)).to_have_css("color", "rgb(255, 255, 255)")
+    page.screenshot(path=artifacts / "saved.png")

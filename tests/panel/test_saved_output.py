@@ -85,6 +85,41 @@ def test_a_host_that_would_draw_the_panel_anew_gets_only_the_end(own_runtime: Pa
     assert all("Closed at" in each for each in pictures), pictures
 
 
+def test_a_picture_that_does_not_differ_is_not_sent_again(own_runtime: Path) -> None:
+    """Only the countdown moves: that alone would mark the notebook as changed each minute."""
+    assert own_runtime
+    manager, client = start_new_kernel()
+    pictures: list[str] = []
+
+    def take(message: dict[str, Any]) -> None:
+        if message["msg_type"] == "update_display_data":
+            pictures.append(message["content"]["data"]["text/plain"])
+
+    def runs(code: str) -> None:
+        reply = client.execute_interactive(code, output_hook=take, timeout=DEADLINE_SECONDS)
+        assert reply["content"]["status"] == "ok", reply["content"]
+
+    look = "seen = panel.beat['n']\npanel._monitor.wait_for(lambda now: now.beat > seen + 2, 20);"
+    try:
+        runs(BEGIN)
+        runs("from qsession_widget.panel import panel_of, saved_output\npanel = panel_of(session)")
+        runs("panel")
+        # As a page in JupyterLab, which keeps what it has drawn. Each round is a minute.
+        runs("panel._view_count = 1\npanel._saved.kept = True\nsaved_output.EVERY_SECONDS = 0.0")
+        runs(look)
+        pictures.clear()
+        runs(look)
+        runs(look)
+        assert pictures == []
+        runs(RUN)
+        runs(look)
+        assert pictures
+    finally:
+        client.stop_channels()
+        manager.shutdown_kernel(now=True)
+    assert "1 job (1 done)" in pictures[-1]
+
+
 def test_outside_of_a_kernel_the_bundle_is_displayed(runtime: Path) -> None:
     assert runtime
     with Session(backend="fake_lima") as session:

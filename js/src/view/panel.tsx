@@ -35,7 +35,7 @@ const TABS = [
 type TabId = (typeof TABS)[number]["id"];
 
 export function Panel({ model }: { model: Model }) {
-  const { snapshot, pulse, asks } = useSession(model);
+  const { snapshot, pulse, answered, asks } = useSession(model);
   const { head, jobs, link, notice } = snapshot;
   const { counts } = jobs.tally;
   const moving = link.state !== "ended" && counts.running + counts.queued > 0;
@@ -43,6 +43,8 @@ export function Panel({ model }: { model: Model }) {
   const stale = isStale(pulse, link.state, now);
   // Times stop counting while it is unknown whether the session still runs.
   const resting = stale || link.state === "retrying";
+  /** What a notebook or a page has saved, without a kernel: there is nothing to press. */
+  const saved = (stale || link.state === "ended") && !answered && pulse.seen !== null;
   const serverNow = serverTime(pulse, resting ? pulse.from : now);
   const word = useSteadyWord(sessionWord(head, counts), now);
   const shownHead = useCalm(head, JSON.stringify([head.why, head.holder, word]), now);
@@ -60,7 +62,7 @@ export function Panel({ model }: { model: Model }) {
   const mainButton = useRef<HTMLButtonElement>(null);
   const announced = useAnnouncement(snapshot, word, stale, now);
   const closed = head.status === CLOSED;
-  const cancellable = useLinger(moving, closed, now);
+  const cancellable = useLinger(moving && !saved, closed || saved, now);
   const isDisabled = (command: SessionCommand) =>
     stale ||
     closed ||
@@ -105,15 +107,24 @@ export function Panel({ model }: { model: Model }) {
   const idCopy = useCopy(id ?? "", "session id");
   /** Whether another action is more urgent than closing, which then goes to the menu. */
   const unsure = stale || pulse.asked || link.state === "retrying";
-  const items: readonly MenuItem[] = [
-    { id: "refresh", name: "Refresh", icon: "retrying", act: commands.refresh },
-    ...(id === null ? [] : [{ id: "copy", ...idCopy, answers: true, act: idCopy.copy }]),
+  const copy: MenuItem = { id: "copy", ...idCopy, answers: true, act: idCopy.copy };
+  const actions: readonly MenuItem[] = [
     item("cancel_queued"),
     ...(head.simulator ? [] : [item("cancel")]),
     ...(unsure && !head.simulator && !closed ? [item("close")] : []),
   ];
+  const items: readonly MenuItem[] = [
+    ...(saved
+      ? []
+      : [{ id: "refresh", name: "Refresh", icon: "retrying", act: commands.refresh } as const]),
+    ...(id === null ? [] : [copy]),
+    ...(saved ? [] : actions),
+  ];
 
   const primary = () => {
+    if (saved) {
+      return null;
+    }
     if (link.state === "retrying" && link.startable && !stale) {
       const starting = commands.isPending("start");
       const start = () => commands.send({ do: "start" });
@@ -169,7 +180,7 @@ export function Panel({ model }: { model: Model }) {
         onOpened={setOpenedId}
         cancellable={cancellable}
         over={link.state === "ended"}
-        disabled={stale}
+        disabled={stale || saved}
         serverNow={serverNow}
       />
     );
@@ -196,13 +207,14 @@ export function Panel({ model }: { model: Model }) {
           <Pill word={word} head={head} stale={resting} />
           <FigureView word={word} head={head} jobs={jobs} serverNow={serverNow} />
           <span class="qsw-main">{primary()}</span>
-          <Menu items={items} buttonRef={menuButton} />
+          {items.length > 0 && <Menu items={items} buttonRef={menuButton} />}
         </div>
         <Sentence
           head={shownHead}
           link={link}
           pulse={pulse}
           stale={stale}
+          saved={saved}
           now={now}
           serverNow={serverNow}
         />
@@ -212,13 +224,13 @@ export function Panel({ model }: { model: Model }) {
         rate={pulse.rate}
         serverNow={serverNow}
         disabled={stale || commands.isPending("advance")}
-        onAdvance={(seconds) => commands.send({ do: "advance", seconds })}
+        onAdvance={saved ? null : (seconds) => commands.send({ do: "advance", seconds })}
       />
       <HolderStrip
         head={shownHead}
         serverNow={serverNow}
         disabled={stale || commands.isPending("close_other")}
-        onClose={(other) => commands.send({ do: "close_other", session_id: other })}
+        onClose={saved ? null : (other) => commands.send({ do: "close_other", session_id: other })}
       />
       {asked !== null && !closed && (
         <Confirm

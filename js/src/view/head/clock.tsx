@@ -14,7 +14,8 @@ interface ClockProps {
   rate: number;
   serverNow: number;
   disabled: boolean;
-  onAdvance: (seconds: number) => void;
+  /** null if nothing can move it. */
+  onAdvance: ((seconds: number) => void) | null;
 }
 
 /** Shown for a service whose clock does not run in real time. */
@@ -30,7 +31,7 @@ export function ClockBanner({ rate, serverNow, disabled, onAdvance }: ClockProps
         Not the real time: this runtime's clock {goes}.{" "}
         {isTime(serverNow) && <time>{absolute(serverNow)}</time>}
       </p>
-      {rate === 0 && (
+      {rate === 0 && onAdvance && (
         <fieldset class="qsw-actions" aria-label="Advance the clock">
           {STEPS.map(([name, seconds]) => (
             <Button

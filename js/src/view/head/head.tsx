@@ -97,7 +97,16 @@ const LINK_WORDS: Readonly<Record<Link["state"], string>> = {
 };
 
 /** The state of the connection, in few words. */
-export function linkWords(link: Link, pulse: Pulse, stale: boolean, now: number): string {
+export function linkWords(
+  link: Link,
+  pulse: Pulse,
+  stale: boolean,
+  saved: boolean,
+  now: number,
+): string {
+  if (saved && stale && pulse.seen !== null) {
+    return `saved as of ${moment(pulse.seen, now)}`;
+  }
   if (stale) {
     return `${silence(pulse)}: ${lastSeen(pulse, now)}`;
   }
@@ -115,6 +124,7 @@ interface SentenceProps {
   link: Link;
   pulse: Pulse;
   stale: boolean;
+  saved: boolean;
   now: number;
   serverNow: number;
 }
@@ -136,9 +146,9 @@ function Trouble({ link, pulse, now }: Pick<SentenceProps, "link" | "pulse" | "n
 
 /** One line: what is wrong with the connection, else why the session is in its state. */
 export function Sentence(props: SentenceProps) {
-  const { head, link, pulse, stale, now, serverNow } = props;
+  const { head, link, pulse, stale, saved, now, serverNow } = props;
   const quiet = !stale && !pulse.asked && (link.state === "live" || link.state === "ended");
-  const words = linkWords(link, pulse, stale, now);
+  const words = linkWords(link, pulse, stale, saved, now);
   const seen =
     pulse.seen !== null && isTime(pulse.seen) ? `Last seen ${absolute(pulse.seen)}` : undefined;
   return (
@@ -151,7 +161,9 @@ export function Sentence(props: SentenceProps) {
           title={seen}
         >
           {!quiet && (
-            <Icon name={stale ? "offline" : link.state === "retrying" ? "retrying" : "queued"} />
+            <Icon
+              name={stale && !saved ? "offline" : link.state === "retrying" ? "retrying" : "queued"}
+            />
           )}
           {words}
         </span>

@@ -47,7 +47,8 @@ interface HolderProps {
   head: Head;
   serverNow: number;
   disabled: boolean;
-  onClose: (sessionId: string) => void;
+  /** null if nothing can be done. */
+  onClose: ((sessionId: string) => void) | null;
 }
 
 /** Who has the device for which this session waits, and what can be done. */
@@ -71,7 +72,7 @@ export function HolderStrip({ head, serverNow, disabled, onClose }: HolderProps)
         )}
         .
       </p>
-      {id !== null && (
+      {id !== null && onClose && (
         <div class="qsw-actions">
           {(panelOf(id) !== null || request(CAN_SHOW, id)) && (
             <Button class="qsw-button" data-testid="qsw-show-holder" onClick={() => show(id)}>

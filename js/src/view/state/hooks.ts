@@ -4,7 +4,7 @@ import { type Active, type Command, type Model, TRAITS } from "../../contract";
 import { reportSent } from "../../registry";
 import { reader, type Snapshot } from "./model";
 import { isAnswered, isUnheard, jobOf, named, nameOf, type Sent, sent } from "./pending";
-import { beatOf, commandsOf } from "./shape";
+import { beatOf, commandsOf, isAnswer } from "./shape";
 
 /** Beats that come so soon after an answer, or after the first messages of a view, belong to it. */
 const ECHO_MS = 2000;
@@ -15,11 +15,14 @@ const ANSWER_MS = 30_000;
 export function useSession(model: Model): {
   snapshot: Snapshot;
   pulse: Pulse;
+  /** Whether a kernel has spoken to this view; none does in an exported page. */
+  answered: boolean;
   /** Records that beats are requested, by a command with this name. */
   asks: (ref: string) => void;
 } {
   const [version, changed] = useReducer((n: number) => n + 1, 0);
   const [pulse, setPulse] = useState(() => firstPulse(beatOf(model.get("beat")), Date.now()));
+  const [answered, setAnswered] = useState(false);
   const asked = useRef({ ref: "", until: 0 });
   const proves = useRef(Date.now() + ECHO_MS);
   const asks = (ref: string, lasts = ANSWER_MS) => {
@@ -32,6 +35,7 @@ export function useSession(model: Model): {
       const beat = beatOf(model.get("beat"));
       if (beat) {
         const now = Date.now();
+        setAnswered(true);
         const requested = now < asked.current.until;
         setPulse(
           requested || now >= proves.current ? pulseOf(beat, now, requested) : echoOf(beat, now),
@@ -43,6 +47,7 @@ export function useSession(model: Model): {
         asks("", ECHO_MS);
       }
     };
+    const onMessage = (message: unknown) => isAnswer(message) && setAnswered(true);
     const onCommLost = () => setPulse((last) => ({ ...last, lost: true }));
     for (const name of TRAITS) {
       model.on(`change:${name}`, onChange);
@@ -50,6 +55,8 @@ export function useSession(model: Model): {
     model.on("change:beat", onBeat);
     model.on("change:commands", onCommands);
     model.on("comm_live_update", onCommLost);
+    model.on("msg:custom", onMessage);
+    model.send(named({ do: "here" }));
     return () => {
       for (const name of TRAITS) {
         model.off(`change:${name}`, onChange);
@@ -57,12 +64,13 @@ export function useSession(model: Model): {
       model.off("change:beat", onBeat);
       model.off("change:commands", onCommands);
       model.off("comm_live_update", onCommLost);
+      model.off("msg:custom", onMessage);
     };
   }, [model]);
   const read = useMemo(() => reader(model), [model]);
   // The version stands for the traits.
   const snapshot = useMemo(read, [read, version]);
-  return { snapshot, pulse, asks };
+  return { snapshot, pulse, answered, asks };
 }
 
 /** The browser's time, updated at this interval while it is visible. */

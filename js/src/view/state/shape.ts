@@ -289,6 +289,11 @@ function circuitOf(value: unknown): Circuit | null {
 }
 
 /** The preview of a job; null for any other message. */
+/** Whether a message is a kernel's answer to `here`. */
+export function isAnswer(message: unknown): boolean {
+  return fields(message).here === true;
+}
+
 export function peekOf(message: unknown): Peek | null {
   const peek = fields(fields(message).peek);
   if (typeof peek.job_id !== "string") {
