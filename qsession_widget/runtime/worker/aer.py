@@ -40,9 +40,12 @@ from qsession_widget.runtime.worker.noise.device_noise import MAX_STATEVECTOR_QU
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
+    from numpy.typing import NDArray
+
     from qsession_widget.runtime.worker.noise.aer_form import Form, Place, Use
     from qsession_widget.runtime.worker.noise.device_noise import DeviceSimulator
-    from qsession_widget.runtime.worker.results.final_state import Complex
+
+    Array = NDArray[Any]
 
 KNOWN_AER = ("0.17.", "0.18.")
 """Releases whose private parts are as this module expects."""
@@ -201,27 +204,23 @@ def execute(
     return found
 
 
-def states(parts: Sequence[tuple[Executable, Sequence[Run]]]) -> list[list[Complex]]:
-    """Return the density matrices that circuits save, of each run of each executable.
+def saved(parts: Sequence[tuple[Executable, Sequence[Run]]]) -> list[list[Array]]:
+    """Return the arrays that circuits save, of each run of each executable.
 
     Args:
-        parts: the executables, whose circuits end with `save_density_matrix` and measure nothing;
-            and their runs.
+        parts: the executables, each with one circuit that ends with an instruction that saves one
+            array, and measures nothing; and their runs.
 
     Raises:
         AerError: where a simulation fails.
     """
-    with progress.on_device(len(parts)):
-        began = datetime.now(UTC)
-        ready: list[_Ready] = []
-        counts = []
-        for executable, runs in parts:
-            some = executable.ready(runs) or []
-            ready += some
-            counts.append(len(some))
-        found = iter(_Call(1, memory=False).saved(ready))
-        for executable, _ in parts:
-            executable.ran = began, datetime.now(UTC)
+    ready: list[_Ready] = []
+    counts = []
+    for executable, runs in parts:
+        some = executable.ready(runs) or []
+        ready += some
+        counts.append(len(some))
+    found = iter(_Call(1, memory=False).saved(ready))
     return [[next(found) for _ in range(count)] for count in counts]
 
 
@@ -304,10 +303,10 @@ class _Call:
                 found.update(zip(some, results, strict=True))
         return [found[index] for index in range(len(ready))]
 
-    def saved(self, ready: Sequence[_Ready]) -> list[Complex]:
-        """Return the density matrices that circuits save, which depend on no seed."""
+    def saved(self, ready: Sequence[_Ready]) -> list[Array]:
+        """Return the arrays that circuits save, which depend on no seed."""
         results = self._run(ready, 0, How(methods.DENSITY_MATRIX, Shape.SUPEROP, True))
-        return [np.asarray(each["data"]["density_matrix"]) for each in results]
+        return [np.asarray(*each["data"].values()) for each in results]
 
     def _apart(self, places: list[int], how: How) -> Iterator[list[int]]:
         """Yield the runs that may be in one call, so that no two of them share shots.

@@ -42,6 +42,7 @@ if TYPE_CHECKING:
 
     from qiskit_aer.noise import NoiseModel
 
+    from qsession_widget.runtime.worker.aer import Array
     from qsession_widget.runtime.worker.circuits.lone_qubits import LoneQubits
     from qsession_widget.runtime.worker.limits import Limits
     from qsession_widget.runtime.worker.noise.aer_form import Form, Place, Use
@@ -56,6 +57,12 @@ QUBITS_TOGETHER = 32
 
 BYTES_OF_AN_ERROR = 20_000
 """Of a gate on one qubit, as measured, with its forms."""
+
+BYTES_OF_A_READING = 500
+"""Of an observable's name, and how it is read."""
+
+BYTES_OF_ARRAYS = 1 << 24
+"""How many bytes of final states are kept: one of ten qubits, or a thousand of five."""
 
 NOT_A_GATE = frozenset({"barrier"})
 
@@ -98,12 +105,14 @@ class FinalState(NamedTuple):
 
     Attributes:
         executable: the circuit, which saves the density matrix of some qubits.
-        qubits: how many they are.
+        key: stands for the circuit and its noise; None if it has no key.
+        qubits: these qubits, in ascending order.
         readout: reads them.
     """
 
     executable: Executable
-    qubits: int
+    key: Hashable | None
+    qubits: Sequence[int]
     readout: Readout
 
 
@@ -152,8 +161,11 @@ class Caches:
         executables: circuits ready for a sampler, by runnable and given noise.
         programs: circuits of quantum programs, by device, content and whether they are whole.
         estimations: circuits ready for an estimator, by runnable, given noise and observables.
+        measurements: how observables are measured, by the set of them.
         states: circuits whose final state is measured, by runnable, given noise and qubits; None
             where that cannot be.
+        readouts: what reads final states, by device, active qubits and given noise.
+        arrays: the last final states, by the circuit's key and the values of its parameters.
     """
 
     def __init__(self) -> None:
@@ -174,8 +186,15 @@ class Caches:
         self.estimations: LruCache[Estimation] = LruCache(
             128, weigh=lambda made: made.executable.weight
         )
+        self.measurements: LruCache[list[Measurement]] = LruCache(
+            64, weigh=lambda made: BYTES_OF_A_READING * sum(len(each.readings) for each in made)
+        )
         self.states: LruCache[FinalState | None] = LruCache(
             128, weigh=lambda made: made.executable.weight if made else 0
+        )
+        self.readouts: LruCache[Readout] = LruCache(64)
+        self.arrays: LruCache[Array] = LruCache(
+            10_000, weigh=lambda made: made.nbytes, most_bytes=BYTES_OF_ARRAYS
         )
         self._catalog: Catalog | None = None
         self._stamps: dict[str, Hashable] = {}
@@ -218,6 +237,8 @@ class Caches:
             self.programs,
             self.estimations,
             self.states,
+            self.readouts,
+            self.arrays,
         ):
             each.clear()
 
@@ -351,7 +372,7 @@ class SimulatedDevice:
         """Return circuits that are ready to measure each of several sets of observables."""
 
         def make() -> Estimation:
-            measured = {each: expectation.measurements(each) for each in labels}
+            measured = {each: self.measurements(each) for each in labels}
             first: dict[frozenset[str], int] = {}
             circuits: list[QuantumCircuit] = []
             for each, found in measured.items():
@@ -363,31 +384,43 @@ class SimulatedDevice:
         key = (runnable.key, self._noise_key, tuple(labels))
         return caches.estimations.get(key, make)
 
+    def measurements(self, labels: frozenset[str]) -> list[Measurement]:
+        """Return how observables are measured."""
+        return caches.measurements.get(labels, lambda: expectation.measurements(labels))
+
     def final_state(self, runnable: Runnable, observed: frozenset[int]) -> FinalState | None:
         """Return a circuit whose final state can be measured; None where that cannot be.
 
         It can where the state is small, nothing is measured before, and noise and errors of reading
         affect the observed qubits one by one.
         """
+        circuit = runnable.circuit
+        active = observed | _active_qubits(circuit)
+        key = None if runnable.key is None else (runnable.key, self._noise_key, active)
 
         def make() -> FinalState | None:
-            circuit = runnable.circuit
-            qubits = sorted(observed | _active_qubits(circuit))
-            simulator = self.simulator(circuit, observed=observed)
+            simulator = caches.simulator(self.name, active, self._given)
             if (
-                len(qubits) > MOST_QUBITS
+                len(active) > MOST_QUBITS
                 or not _only_prepares(circuit)
                 or not simulator.noise.has_quantum_errors
                 or not simulator.noise.reads_one_by_one
             ):
                 return None
+            qubits = sorted(active)
             saving = circuit.copy()
             saving.save_density_matrix(qubits)
-            readout = Readout(expectation.Turns(self._target), simulator.noise, qubits)
-            return FinalState(Executable([saving], simulator), len(qubits), readout)
+            return FinalState(
+                Executable([saving], simulator), key, qubits, self._readout(active, simulator)
+            )
 
-        key = None if runnable.key is None else (runnable.key, self._noise_key, observed)
         return caches.states.get(key, make)
+
+    def _readout(self, active: frozenset[int], simulator: DeviceSimulator) -> Readout:
+        return caches.readouts.get(
+            (self.name, active, self._noise_key),
+            lambda: Readout(expectation.Turns(self._target), simulator.noise),
+        )
 
     def simulator(
         self, *circuits: QuantumCircuit, observed: frozenset[int] = frozenset()
@@ -537,7 +570,7 @@ def _active_qubits(circuit: QuantumCircuit) -> frozenset[int]:
     return frozenset(
         circuit.find_bit(qubit).index
         for instruction in circuit.data
-        if instruction.operation.name not in NOT_A_GATE
+        if instruction.name not in NOT_A_GATE
         for qubit in instruction.qubits
     )
 

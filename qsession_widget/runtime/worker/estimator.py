@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import math
 from datetime import UTC, datetime
-from itertools import groupby
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -18,18 +17,20 @@ from qiskit.primitives.containers.data_bin import DataBin
 from qiskit.primitives.containers.estimator_pub import EstimatorPub
 
 from qsession_widget.errors import InvalidInputError
-from qsession_widget.runtime.worker.aer import Run, execute, states
+from qsession_widget.runtime.worker.aer import Run, execute
+from qsession_widget.runtime.worker.device import caches
 from qsession_widget.runtime.worker.inputs import pubs as pub_inputs
 from qsession_widget.runtime.worker.inputs import seeds
 from qsession_widget.runtime.worker.inputs import shots as shot_rules
 from qsession_widget.runtime.worker.inputs.batches import batches
 from qsession_widget.runtime.worker.outcome import RejectedError
 from qsession_widget.runtime.worker.results import expectation
+from qsession_widget.runtime.worker.results.saved_arrays import Wanted, in_portions
 from qsession_widget.wire.execution_spans import Span
 from qsession_widget.wire.observables import read
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Iterator, Sequence
 
     from qsession_widget.runtime.worker.device import (
         Estimation,
@@ -37,16 +38,14 @@ if TYPE_CHECKING:
         Runnable,
         SimulatedDevice,
     )
-    from qsession_widget.runtime.worker.results.expectation import Measurement
-    from qsession_widget.runtime.worker.results.final_state import Complex, Readout
+    from qsession_widget.runtime.worker.results.expectation import Measurement, Numbers
+    from qsession_widget.runtime.worker.results.saved_arrays import Portion
 
-    Outcomes = dict[int, int]
+    Estimates = dict[tuple[tuple[int, ...], str], tuple[float, float]]
+    """Means, and standard deviations of a single shot, by index of the parameters and label."""
 
 PARTS = 4
 """A pub's circuit, observables, parameter values and precision."""
-
-NUMBERS = 1 << 22
-"""How many numbers of density matrices are held at once: 64 MB."""
 
 
 def estimate(
@@ -125,7 +124,7 @@ def _planned(
     if not supply.given:
         # With a seed, the shots are those of Aer's own runs of circuits that measure.
         state = device.final_state(runnable, expectation.support(*sets))
-        measured = {each: expectation.measurements(each) for each in sets}
+        measured = {each: device.measurements(each) for each in sets}
         if state and state.executable.is_dense(shots * min(map(len, measured.values()))):
             states = [Run(0, by_index[index]) for index in wanted]
             plan = [(index, measured[labels]) for index, labels in wanted.items()]
@@ -150,102 +149,83 @@ def _estimated(batch: Sequence[_Pub]) -> Iterator[tuple[PubResult, Span]]:
         for each in batch:
             yield from _estimated([each])
         return
-    for each, outcomes in zip(batch, found, strict=True):
-        yield _result(each, outcomes)
+    for each, estimates in zip(batch, found, strict=True):
+        yield _result(each, estimates)
 
 
-def _run(batch: Sequence[_Pub]) -> list[list[Outcomes]]:
-    """Run circuits that measure, and return the outcomes of each pub in the order of its plan."""
-    found = execute(
+def _run(batch: Sequence[_Pub]) -> list[Estimates]:
+    """Run circuits that measure, and return the estimates of each pub."""
+    results = execute(
         [(each.estimation.executable, each.runs) for each in batch if each.estimation],
         shots=batch[0].shots,
         seed=next((each.seed for each in batch if each.estimation), None),
         memory=False,
     )
-    results = iter(found)
-    return [
-        [
-            expectation.outcomes(each["counts"], one.pub.circuit.num_clbits)
-            for each in (next(results) if one.estimation else ())
-        ]
-        for one in batch
-    ]
+    of_pubs = iter(results)
+    return [_read(one, next(of_pubs)) if one.estimation else {} for one in batch]
 
 
-def _measured(batch: Sequence[_Pub]) -> list[list[Outcomes]]:
-    """Simulate states and measure them, and return the outcomes as `_run` does."""
-    random = np.random.default_rng()
-    found: list[list[Outcomes]] = [[] for _ in batch]
-    queue = (
-        _One(number, place, run, one.state)
-        for number, one in enumerate(batch)
-        for place, run in enumerate(one.runs)
-        if one.state
-    )
-    for some in _in_memory(queue):
-        parts = [list(each) for _, each in groupby(some, lambda each: each.number)]
-        simulated = states(
-            [(part[0].state.executable, [each.run for each in part]) for part in parts]
-        )
-        for part, matrices in zip(parts, simulated, strict=True):
-            one = batch[part[0].number]
-            plan = [measured for _, measured in one.plan[part[0].place : part[-1].place + 1]]
-            readout = part[0].state.readout
-            found[part[0].number] += _drawn(readout, plan, np.stack(matrices), one.shots, random)
+def _read(one: _Pub, results: Sequence[dict[str, Any]]) -> Estimates:
+    """Return estimates from Aer's data of each run."""
+    found: Estimates = {}
+    measured = [(index, each) for index, some in one.plan for each in some]
+    for (index, each), data in zip(measured, results, strict=True):
+        outcomes = expectation.outcomes(data["counts"], one.pub.circuit.num_clbits)
+        counts = np.array([[*outcomes.values()]], dtype=float)
+        found |= _named([index], each, *each.estimate([*outcomes], counts))
     return found
 
 
-class _One(NamedTuple):
-    """One state to be simulated.
-
-    Attributes:
-        number: of its pub in the batch.
-        place: in the pub's plan.
-    """
-
-    number: int
-    place: int
-    run: Run
-    state: FinalState
-
-
-def _in_memory(queue: Iterable[_One]) -> Iterator[list[_One]]:
-    """Yield the states in order, as many at once as fit into memory."""
-    some: list[_One] = []
-    held = 0
-    for each in queue:
-        size = 4**each.state.qubits
-        if some and held + size > NUMBERS:
-            yield some
-            some, held = [], 0
-        some.append(each)
-        held += size
-    if some:
-        yield some
+def _measured(batch: Sequence[_Pub]) -> list[Estimates]:
+    """Simulate final states and measure them, and return the estimates of each pub."""
+    random = np.random.default_rng()
+    found: list[Estimates] = [{} for _ in batch]
+    wanted = [
+        Wanted(one.state.executable, one.state.key, 4 ** len(one.state.qubits), one.runs)
+        for one in batch
+        if one.state
+    ]
+    for portion in in_portions(wanted, caches.arrays):
+        found[portion.part] |= _drawn(batch[portion.part], portion, random)
+    return found
 
 
-def _drawn(
-    readout: Readout,
-    plan: Sequence[Sequence[Measurement]],
-    matrices: Complex,
-    shots: int,
-    random: np.random.Generator,
-) -> list[Outcomes]:
-    """Return the outcomes of the measurements of each state."""
-    found: list[list[Outcomes]] = [[] for _ in plan]
+def _drawn(one: _Pub, portion: Portion, random: np.random.Generator) -> Estimates:
+    """Measure some of a pub's final states."""
+    found: Estimates = {}
+    if one.state is None:
+        return found
+    plan = one.plan[portion.first : portion.first + len(portion.arrays)]
     # Mostly the same is measured everywhere.
     kinds: dict[int, list[int]] = {}
-    for place, measured in enumerate(plan):
+    for place, (_, measured) in enumerate(plan):
         kinds.setdefault(id(measured), []).append(place)
     for places in kinds.values():
-        for each in plan[places[0]]:
-            drawn = readout.draw(matrices[places], each.basis, shots, random)
-            for place, outcomes in zip(places, drawn, strict=True):
-                found[place].append(outcomes)
-    return [outcomes for each in found for outcomes in each]
+        indices = [plan[place][0] for place in places]
+        states = portion.arrays if len(kinds) == 1 else portion.arrays[places]
+        for each in plan[places[0]][1]:
+            chances = one.state.readout.chances(states, one.state.qubits, each.basis)
+            counts = random.multinomial(one.shots, chances).astype(float)
+            found |= _named(indices, each, *each.estimate(range(counts.shape[1]), counts))
+    return found
 
 
-def _result(one: _Pub, results: Sequence[Outcomes]) -> tuple[PubResult, Span]:
+def _named(
+    indices: Sequence[tuple[int, ...]],
+    measured: Measurement,
+    means: Numbers,
+    spreads: Numbers,
+) -> Estimates:
+    """Return estimates by index of the parameters' values and label."""
+    labels = list(measured.readings)
+    return {
+        (index, label): value
+        for index, row, spread in zip(indices, means.tolist(), spreads.tolist(), strict=True)
+        for label, value in zip(labels, zip(row, spread, strict=True), strict=True)
+    }
+
+
+def _result(one: _Pub, found: Estimates) -> tuple[PubResult, Span]:
     pub, shots = one.pub, one.shots
     metadata = {
         "target_precision": pub.precision,
@@ -258,12 +238,6 @@ def _result(one: _Pub, results: Sequence[Outcomes]) -> tuple[PubResult, Span]:
         empty = PubResult(DataBin(evs=nothing, stds=nothing.copy(), shape=pub.shape), metadata)
         return empty, Span(*(datetime.now(UTC),) * 2, (*pub.shape, shots))
     _, where, observables = expectation.wanted(pub)
-    measured = [(index, each) for index, some in one.plan for each in some]
-    found = {
-        (index, label): value
-        for (index, each), outcomes in zip(measured, results, strict=True)
-        for label, value in each.estimate(outcomes).items()
-    }
     means, spreads = expectation.combined(where, observables, found)
     result = PubResult(
         DataBin(evs=means, stds=np.asarray(spreads / math.sqrt(shots)), shape=means.shape),

@@ -58,6 +58,12 @@ def start() -> None:
     figures.seconds_saved = 0.0
 
 
+class Found(NamedTuple, Generic[T]):
+    """A value that was kept, which may be None."""
+
+    value: T
+
+
 class _Entry(NamedTuple):
     value: Any
     seconds: float
@@ -76,11 +82,18 @@ class LruCache(Generic[T]):
     Args:
         size: how many values at most.
         weigh: estimates the memory of a value in bytes; None if values are few and small.
+        most_bytes: how much it may hold at any time, also during a job; None for no such bound.
     """
 
-    def __init__(self, size: int, weigh: Callable[[T], int] | None = None) -> None:
+    def __init__(
+        self,
+        size: int,
+        weigh: Callable[[T], int] | None = None,
+        most_bytes: int | None = None,
+    ) -> None:
         self._size = size
         self._weigh = weigh
+        self._most_bytes = sys.maxsize if most_bytes is None else most_bytes
         self._kept: OrderedDict[Hashable, _Entry] = OrderedDict()
         self.weight = 0
         """Estimated memory of its values, in bytes."""
@@ -93,26 +106,42 @@ class LruCache(Generic[T]):
             key: None is never cached: a value that is made for it is not kept.
             make: makes the value.
         """
-        found = None if key is None else self._kept.get(key)
+        found = self.find(key)
         if found is not None:
-            self._kept[key] = found._replace(used=next(_moments))
-            self._kept.move_to_end(key)
-            figures.hits += 1
-            figures.seconds_saved += found.seconds
-            value: T = found.value
-            return value
+            return found.value
         started = time.perf_counter()
         value = make()
-        figures.misses += 1
-        if key is not None:
-            self._keep(key, value, time.perf_counter() - started)
+        self.keep(key, value, time.perf_counter() - started)
         return value
 
-    def _keep(self, key: Hashable, value: T, seconds: float) -> None:
+    def find(self, key: Hashable | None) -> Found[T] | None:
+        """Return the value of a key as `Found`; None if it is not there, and has to be made."""
+        found = None if key is None else self._kept.get(key)
+        if found is None:
+            figures.misses += 1
+            return None
+        self._kept[key] = found._replace(used=next(_moments))
+        self._kept.move_to_end(key)
+        figures.hits += 1
+        figures.seconds_saved += found.seconds
+        return Found(found.value)
+
+    def keep(self, key: Hashable | None, value: T, seconds: float) -> None:
+        """Keep a value that was made since `find` did not find it.
+
+        Args:
+            key: nothing is kept for None.
+            value: one that is larger than the cache may be is not kept.
+            seconds: how long it took to make it.
+        """
         weight = 0 if self._weigh is None else self._weigh(value)
+        if key is None or weight > self._most_bytes:
+            return
+        if key in self._kept:
+            self.weight -= self._kept.pop(key).weight
         self._kept[key] = _Entry(value, seconds, weight, next(_moments))
         self.weight += weight
-        if len(self._kept) > self._size:
+        while len(self._kept) > self._size or self.weight > self._most_bytes:
             self.drop_oldest()
 
     def drop_oldest(self) -> None:

@@ -57,6 +57,22 @@ def test_values_without_a_key_are_not_kept() -> None:
     assert CircuitCache().key(dynamic) is None
 
 
+def test_a_cache_with_a_bound_of_its_own_holds_no_more_at_any_time() -> None:
+    kept: LruCache[str] = LruCache(10, weigh=len, most_bytes=10)
+    for key, text in enumerate(["aaaa", "bbbb", "cccc"]):
+        kept.keep(key, text, 0.0)
+        assert kept.weight <= 10
+    assert kept.find(0) is None
+    assert kept.find(2) == ("cccc",)
+    kept.keep(2, "c", 0.0)
+    assert kept.weight == 5, "it took the place of the other"
+    kept.keep(3, "d" * 11, 0.0)
+    assert kept.find(3) is None, "it is larger than the cache"
+    assert kept.weight == 5
+    kept.keep(None, "e", 0.0)
+    assert kept.weight == 5
+
+
 def test_keys_are_short_for_long_circuits() -> None:
     known = CircuitCache()
     text = json.loads(codec.dumps(large(0, 2_000)))["__value__"]

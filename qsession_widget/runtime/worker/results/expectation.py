@@ -6,7 +6,6 @@ parameters, so that they can be cached.
 
 from __future__ import annotations
 
-import math
 from collections import defaultdict
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -20,11 +19,17 @@ from qiskit.transpiler.passes import Optimize1qGatesDecomposition
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from numpy.typing import NDArray
     from qiskit.primitives.containers.estimator_pub import EstimatorPub
     from qiskit.transpiler import Target
 
+    Numbers = NDArray[np.float64]
+
 REGISTER = "__c"
 """Name of the register that measurements go to, unless the circuit has one of that name."""
+
+_MOST_AT_ONCE = 1 << 20
+"""For how many pairs of an outcome and an observable the signs are held at once."""
 
 _BASIS = {**{each: each for each in "IXYZ"}, **dict(zip("+-rl01", "XXYYZZ", strict=True))}
 """Which Pauli is measured for each letter of an observable; `+-rl01` are projectors."""
@@ -53,10 +58,6 @@ class Reading(NamedTuple):
                 masks[kind] |= 1 << bits[qubit]
         return cls(**masks)
 
-    def takes(self, outcome: int) -> bool:
-        """Whether the observable is not zero for an outcome."""
-        return outcome & self.ones == self.ones and not outcome & self.zeros
-
 
 @dataclass(frozen=True)
 class Measurement:
@@ -71,24 +72,52 @@ class Measurement:
     basis: Mapping[int, str]
     readings: Mapping[str, Reading]
 
-    def estimate(self, outcomes: Mapping[int, int]) -> dict[str, tuple[float, float]]:
-        """Return each observable's mean, and the standard deviation of a single shot.
+    def estimate(self, outcomes: Sequence[int], counts: Numbers) -> tuple[Numbers, Numbers]:
+        """Return each observable's mean in each run, and the standard deviation of a single shot.
 
         Args:
-            outcomes: how often each was read; the bits of an outcome are those of the qubits.
+            outcomes: what may have been read; the bits of an outcome are those of the qubits.
+            counts: how often each of them was, of shape (runs, outcomes).
+
+        Returns:
+            Both of shape (runs, observables), in the order of the readings.
         """
-        shots = sum(outcomes.values())
-        found = {}
-        for label, reading in self.readings.items():
-            mask, kept = reading.parity, list(outcomes.items())
-            if reading.ones or reading.zeros:
-                kept = [each for each in kept if reading.takes(each[0])]
-            square = sum(count for _, count in kept) / shots
-            odd = sum(count for outcome, count in kept if (outcome & mask).bit_count() & 1)
-            mean = square - 2 * odd / shots
-            # Rounding must not make it negative.
-            found[label] = mean, math.sqrt(max(square - mean**2, 0.0))
-        return found
+        bits = _bits(outcomes, len(self.basis))
+        shots = counts.sum(axis=1, keepdims=True)
+        readings = list(self.readings.values())
+        step = max(1, _MOST_AT_ONCE // len(bits))
+        parts = []
+        for first in range(0, len(readings), step):
+            taken, odd = _signs(bits, readings[first : first + step])
+            square = counts @ taken / shots
+            parts.append((square, square - 2 * (counts @ odd) / shots))
+        square, mean = (np.concatenate(each, axis=1) for each in zip(*parts, strict=True))
+        # Rounding must not make it negative.
+        return mean, np.sqrt(np.maximum(square - mean**2, 0.0))
+
+
+def _bits(numbers: Sequence[int], width: int) -> Numbers:
+    """Return the lowest bits of numbers, of shape (numbers, width)."""
+    size = -(-width // 8)
+    packed = b"".join([each.to_bytes(size, "little") for each in numbers])
+    rows = np.frombuffer(packed, dtype=np.uint8).reshape(len(numbers), size)
+    return np.unpackbits(rows, axis=1, count=width, bitorder="little").astype(float)
+
+
+def _signs(bits: Numbers, readings: Sequence[Reading]) -> tuple[Numbers, Numbers]:
+    """Return where observables are not zero, and where they are negative.
+
+    Args:
+        bits: of each outcome.
+        readings: of the observables.
+
+    Returns:
+        Zeros and ones, both of shape (outcomes, observables).
+    """
+    width = bits.shape[1]
+    parity, ones, zeros = (_bits(each, width).T for each in zip(*readings, strict=True))
+    taken = (bits @ ones == ones.sum(axis=0)) & (bits @ zeros == 0)
+    return taken.astype(float), taken * (bits @ parity % 2)
 
 
 def wanted(pub: EstimatorPub) -> tuple[dict[tuple[int, ...], frozenset[str]], Any, Any]:

@@ -38,53 +38,35 @@ class Readout:
     Args:
         turns: the device's instructions that turn qubits.
         noise: that follows them.
-        qubits: the qubits of the density matrices, in ascending order; the first is the lowest.
     """
 
-    def __init__(self, turns: Turns, noise: NoiseInAerForm, qubits: Sequence[int]) -> None:
+    def __init__(self, turns: Turns, noise: NoiseInAerForm) -> None:
         self._turns = turns
         self._noise = noise
-        self._qubits = qubits
         self._maps: dict[tuple[int, str], Complex] = {}
 
-    def chances(self, states: Complex, basis: Mapping[int, str]) -> Chances:
+    def chances(self, states: Complex, qubits: Sequence[int], basis: Mapping[int, str]) -> Chances:
         """Return the chance of each outcome.
 
         Args:
             states: density matrices, of shape (n, 2**q, 2**q).
+            qubits: theirs, in ascending order; the first is the lowest.
             basis: the Pauli in whose basis each measured qubit is read, by qubit, in order.
 
         Returns:
             Of shape (n, 2**measured); the first measured qubit is the lowest bit of an outcome.
         """
-        width, count = len(self._qubits), len(states)
+        width, count = len(qubits), len(states)
         # Each qubit has an axis of its own, the highest first, with its part of both indices.
         pairs = [axis for place in range(1, width + 1) for axis in (width + place, place)]
         tensor = states.reshape(count, *[2] * (2 * width)).transpose(0, *pairs)
         left = tensor.reshape(count, 1, -1)
-        for qubit in reversed(self._qubits):
+        for qubit in reversed(qubits):
             read = self._map(qubit, basis[qubit]) if qubit in basis else _TRACE
             left = read @ left.reshape(count, left.shape[1], 4, -1)
             left = left.reshape(count, left.shape[1] * left.shape[2], -1)
         found = left.reshape(count, -1).real.clip(min=0)
         return np.asarray(found / found.sum(axis=1, keepdims=True))
-
-    def draw(
-        self, states: Complex, basis: Mapping[int, str], shots: int, random: np.random.Generator
-    ) -> list[dict[int, int]]:
-        """Measure each state so many times.
-
-        Args:
-            states: as for `chances`.
-            basis: likewise.
-            shots: of each state.
-            random: where the shots come from.
-
-        Returns:
-            For each state, how often each outcome was read.
-        """
-        drawn = random.multinomial(shots, self.chances(states, basis))
-        return [{int(each): int(row[each]) for each in np.flatnonzero(row)} for row in drawn]
 
     def _map(self, qubit: int, pauli: str) -> Complex:
         """Return the chances of reading 0 and 1 as a linear map of the density matrix."""

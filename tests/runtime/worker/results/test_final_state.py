@@ -12,10 +12,10 @@ from qiskit.circuit import Parameter
 from qiskit.circuit.library import real_amplitudes
 from qiskit_aer.noise import NoiseModel, ReadoutError, depolarizing_error
 
-from qsession_widget.runtime.worker import aer, estimator
+from qsession_widget.runtime.worker import aer
 from qsession_widget.runtime.worker.device import SimulatedDevice
 from qsession_widget.runtime.worker.noise.aer_form import NoiseInAerForm
-from qsession_widget.runtime.worker.results import expectation
+from qsession_widget.runtime.worker.results import expectation, saved_arrays
 from tests.runtime.worker.jobs import LARGE, SMALL, run, whole_device
 from tests.statistics import judging
 
@@ -67,45 +67,29 @@ def test_chances_are_those_of_the_whole_simulation(device: str) -> None:
     state = simulated.final_state(runnable, frozenset(places))
     assert state is not None
     runs = [aer.Run(0, [row[each] for each in runnable.columns]) for row in VALUES]
-    (matrices,) = aer.states([(state.executable, runs)])
+    (matrices,) = aer.saved([(state.executable, runs)])
     for basis in BASES:
         there = dict(sorted((places[qubit], pauli) for qubit, pauli in basis.items()))
-        found = state.readout.chances(np.stack(matrices), there)
+        found = state.readout.chances(np.stack(matrices), state.qubits, there)
         for run_, chances in zip(runs, found, strict=True):
             theirs = by_aer(device, runnable.circuit, there, run_.values)
             assert chances == pytest.approx(theirs, abs=1e-9)
-
-
-def test_outcomes_have_their_chances() -> None:
-    simulated = SimulatedDevice(SMALL, 1)
-    runnable = simulated.runnable(prepared())
-    state = simulated.final_state(runnable, frozenset(range(5)))
-    assert state is not None
-    (matrices,) = aer.states([(state.executable, [aer.Run(0, row) for row in VALUES])])
-    basis = {0: "X", 2: "Y", 4: "Z"}
-    drawn = state.readout.draw(np.stack(matrices), basis, 20_000, np.random.default_rng())
-    for outcomes, chances in zip(
-        drawn, state.readout.chances(np.stack(matrices), basis), strict=True
-    ):
-        assert sum(outcomes.values()) == 20_000
-        judging.judge_distribution(outcomes, chances)
 
 
 def mean(circuit: QuantumCircuit, label: str, angle: float) -> float:
     """Return the mean of an observable, from the chances by Aer."""
     (measured,) = expectation.measurements(frozenset({label}))
     chances = by_aer(SMALL, circuit, measured.basis, [angle])
-    return float(
-        sum(measured.estimate({read: 1})[label][0] * chance for read, chance in enumerate(chances))
-    )
+    means, _ = measured.estimate(range(len(chances)), chances[np.newaxis])
+    return float(means[0, 0])
 
 
-@pytest.mark.parametrize("numbers", [estimator.NUMBERS, 1])
+@pytest.mark.parametrize("numbers", [saved_arrays.NUMBERS, 1])
 def test_noisy_estimates_have_the_means_of_the_whole_simulation(
     numbers: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Sweeps, terms on idle qubits, projectors, identities, and several pubs in one job."""
-    monkeypatch.setattr(estimator, "NUMBERS", numbers)
+    monkeypatch.setattr(saved_arrays, "NUMBERS", numbers)
     theta = Parameter("theta")
     circuit = QuantumCircuit(5)
     circuit.sx(0)
