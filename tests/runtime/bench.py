@@ -15,6 +15,7 @@ from qsession_widget.runtime.control.coordinator import Coordinator
 from qsession_widget.runtime.control.state import Phase
 from qsession_widget.runtime.model.job import Job
 from qsession_widget.runtime.settings import Settings
+from qsession_widget.runtime.store.database import Sqlite
 from qsession_widget.runtime.store.store import Store
 from qsession_widget.wire import codec
 from qsession_widget.wire.states import (
@@ -78,7 +79,7 @@ class Bench:
         self.folder = folder
         self.clock = HandClock()
         self.owners = 1
-        self.store = Store(folder / "runtime.db")
+        self.store = Store(Sqlite(folder / "runtime.db"))
         self.coordinator = Coordinator(
             self.store,
             self.clock,

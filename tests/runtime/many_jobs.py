@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from qsession_widget.runtime.model import lifecycle
 from qsession_widget.runtime.model.job import Job
 from qsession_widget.runtime.model.lifecycle import Session
+from qsession_widget.runtime.store.database import Sqlite
 from qsession_widget.runtime.store.store import Store
 from qsession_widget.runtime.store.writes import AddJob, AddSession
 from qsession_widget.wire.fields import ADMINISTRATOR
@@ -43,7 +44,7 @@ def job(number: int, **more: Any) -> Job:
 
 async def fill(folder: Path, count: int) -> None:
     """Put many jobs that have ended into a store, half of them into one session."""
-    store = Store(folder / "runtime.db")
+    store = Store(Sqlite(folder / "runtime.db"))
     try:
         session = Session(
             SESSION, ADMINISTRATOR, "fake_manila", Mode.BATCH, 600, 600, 600, 600, NOON

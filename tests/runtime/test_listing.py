@@ -10,7 +10,7 @@ from collections.abc import Callable
 from contextlib import closing
 from datetime import timedelta
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import pytest
 from alembic import command
@@ -33,7 +33,7 @@ from qsession_widget.runtime.store import (
     usage,
     workloads,
 )
-from qsession_widget.runtime.store.statements import driver
+from qsession_widget.runtime.store.database import Sqlite
 from qsession_widget.runtime.store.store import JobFilter, Store
 from qsession_widget.runtime.store.writes import AddSession, DeleteJob, Retag, Update, index
 from qsession_widget.wire.states import FINAL_JOB_STATES, JobState, Mode, SessionState
@@ -341,7 +341,7 @@ async def test_lists_are_read_while_the_file_cannot_be_written(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Lists may lack earlier commits until the index can be written again."""
-    monkeypatch.setattr(store, "BUSY_MILLISECONDS", 20)
+    monkeypatch.setattr(database, "BUSY_MILLISECONDS", 20)
     monkeypatch.setattr(store, "RETRY_SECONDS", 0.02)
     monkeypatch.setattr(store, "INDEX_SECONDS", 3_600.0)
     with opened(tmp_path) as found:
@@ -411,8 +411,9 @@ def filled(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[int],
         if count in made:
             return made[count]
         path = older_store(tmp_path_factory.mktemp("filled"), count)
-        engine = database.open_engine(path, 0)
-        database.migrate(engine)
+        filled = Sqlite(path, 0)
+        database.migrate(filled)
+        engine = filled.engine
         more = True
         while more:
             with engine.begin() as connection:
@@ -423,6 +424,10 @@ def filled(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[int],
     yield make
     for each in made.values():
         each.dispose()
+
+
+def driver(connection: Connection) -> sqlite3.Connection:
+    return cast("sqlite3.Connection", database.driver(connection))
 
 
 def statements(engine: Engine, query: Query) -> list[str]:
@@ -590,7 +595,7 @@ async def test_a_store_of_an_older_release_is_listed(
     monkeypatch.setattr(listing, "PART", 500)
     count = 1_203
     path = older_store(tmp_path, count)
-    with closing(Store(path)) as found:
+    with closing(Store(Sqlite(path))) as found:
         jobs, total = await found.jobs("o", JobFilter(limit=200, ascending=True, pending=False))
         assert total == sum(state_of(at).final for at in range(0, count, 2))
         assert [job.created_at for job in jobs] == sorted(job.created_at for job in jobs)
@@ -605,8 +610,9 @@ def test_an_index_that_is_half_made_is_finished_at_the_next_start(
 ) -> None:
     monkeypatch.setattr(listing, "PART", 500)
     path = older_store(tmp_path, 1_203)
-    engine = database.open_engine(path, 0)
-    database.migrate(engine)
+    kept = Sqlite(path, 0)
+    database.migrate(kept)
+    engine = kept.engine
 
     def used() -> list[list[usage.Used]]:
         with engine.connect() as connection:
@@ -622,7 +628,7 @@ def test_an_index_that_is_half_made_is_finished_at_the_next_start(
     assert [sorted(each) for each in halfway] == [sorted(each) for each in before]
     assert before[0]
     engine.dispose()
-    with closing(Store(path)) as found:
+    with closing(Store(Sqlite(path))) as found:
         eventually(found._listed.is_set)
         check(path)
         after = found.read_at_start(partial(usage.recent_use, shared=True), NOON)

@@ -15,11 +15,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec import msgpack
 from qiskit import QuantumCircuit
-from sqlalchemy import event
 
 from qsession_widget.runtime import pieces
 from qsession_widget.runtime.pieces import PIECE_BYTES, Content, LongText, cut, digest
-from qsession_widget.runtime.store import idempotency, long_texts, writes
+from qsession_widget.runtime.store import database, idempotency, long_texts, writes
 from qsession_widget.runtime.store import store as store_module
 from qsession_widget.runtime.store.store import Store, StoreUnavailableError
 from qsession_widget.runtime.store.writes import (
@@ -106,15 +105,24 @@ async def test_no_commit_has_more_than_a_few_pieces_and_others_come_between(
     assert sum(commits) == 20
 
 
-async def test_what_is_let_go_of_is_removed_a_few_pieces_at_a_time(tmp_path: Path) -> None:
+async def test_what_is_let_go_of_is_removed_a_few_pieces_at_a_time(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     removed: list[int] = []
+    sweep = long_texts.sweep
 
-    def executed(_connection: Any, cursor: Any, sql: str, *_more: Any) -> None:
-        if sql.startswith("DELETE FROM pieces"):
-            removed.append(cursor.rowcount)
+    def pieces_left() -> int:
+        ((count,),) = rows(tmp_path, "select count(*) from pieces")
+        return int(count)
 
+    def watched(connection: Connection) -> bool:
+        before = pieces_left()
+        more = sweep(connection)
+        removed.append(before - pieces_left())
+        return more
+
+    monkeypatch.setattr(long_texts, "sweep", watched)
     with opened(tmp_path) as store:
-        event.listen(store._engine, "after_cursor_execute", executed)
         store.drop(await store.keep(content(bytes(5 * PIECE_BYTES))))
         await asyncio.to_thread(eventually, lambda: not left(tmp_path), "the end of its pieces")
     assert max(removed) == long_texts.PIECES
@@ -177,7 +185,7 @@ async def test_a_repeated_key_is_compared_by_the_digest(tmp_path: Path) -> None:
 async def test_while_the_disk_is_full_a_payload_is_refused_and_a_result_waits(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(store_module, "BUSY_MILLISECONDS", 50)
+    monkeypatch.setattr(database, "BUSY_MILLISECONDS", 50)
     monkeypatch.setattr(store_module, "RETRY_SECONDS", 0.02)
     with (
         opened(tmp_path) as store,

@@ -33,6 +33,7 @@ from qsession_widget.runtime.store import (
     store,
     workloads,
 )
+from qsession_widget.runtime.store.database import Sqlite
 from qsession_widget.runtime.store.store import (
     DuplicateKeyError,
     JobFilter,
@@ -40,7 +41,7 @@ from qsession_widget.runtime.store.store import (
     StoreUnavailableError,
     StoreUnreadableError,
 )
-from qsession_widget.runtime.store.writes import AddJob, AddSession, DeleteJob, Update
+from qsession_widget.runtime.store.writes import AddJob, AddSession, DeleteJob, Retag, Update
 from qsession_widget.wire.states import FINAL_JOB_STATES, JobState, Mode, SessionState
 from tests.conftest import DEADLINE_SECONDS
 
@@ -50,6 +51,7 @@ if TYPE_CHECKING:
 INDEX = ("unlisted", "entries", "facets", "tags", "usage")
 TABLES = (
     *("sessions", "jobs", "payloads", "results", "users", "clock", "long_texts", "pieces"),
+    "job_tags",
     *INDEX,
 )
 NOON = datetime(2026, 11, 22, 12, 0, 0, 123456, tzinfo=UTC)
@@ -89,7 +91,7 @@ def new(job: Job, key: str | None = None, params: str = "{}") -> AddJob:
 
 @contextmanager
 def opened(folder: Path) -> Iterator[Store]:
-    with closing(Store(folder / "runtime.db")) as found:
+    with closing(Store(Sqlite(folder / "runtime.db"))) as found:
         yield found
 
 
@@ -125,33 +127,28 @@ def test_a_second_start_migrates_nothing(tmp_path: Path) -> None:
     def note(_c: Any, _cursor: Any, statement: str, *_rest: Any) -> None:
         statements.append(statement)
 
-    engine_of = database.open_engine
-
-    def watched(path: Path, busy_milliseconds: int) -> Any:
-        engine = engine_of(path, busy_milliseconds)
-        event.listen(engine, "before_cursor_execute", note)
-        return engine
-
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(store, "open_engine", watched)
-        with opened(tmp_path):
-            pass
+    database = Sqlite(tmp_path / "runtime.db")
+    event.listen(database.engine, "before_cursor_execute", note)
+    Store(database).close()
     assert rows(tmp_path, "select name, sql from sqlite_master order by name") == before
     assert statements, "the second start checked the schema"
     assert not [each for each in statements if each.lstrip().upper().startswith("CREATE")]
 
 
-def test_a_start_on_a_migrated_store_needs_no_alembic(tmp_path: Path) -> None:
+def test_a_start_on_a_migrated_store_needs_neither_alembic_nor_postgresql(tmp_path: Path) -> None:
     with opened(tmp_path):
         pass
     program = (
         "import sys; from pathlib import Path;"
+        "from qsession_widget.runtime.store.database import Sqlite;"
         "from qsession_widget.runtime.store.store import Store;"
-        f"Store(Path({str(tmp_path / 'runtime.db')!r})).close(); print('alembic' in sys.modules)"
+        f"Store(Sqlite(Path({str(tmp_path / 'runtime.db')!r}))).close();"
+        "print([each for each in ('alembic', 'sqlalchemy.dialects.postgresql', 'psycopg') "
+        "if each in sys.modules])"
     )
     arguments = [sys.executable, "-c", program]
     done = subprocess.run(arguments, check=True, capture_output=True, text=True)  # noqa: S603 - ours
-    assert done.stdout == "False\n"
+    assert done.stdout == "[]\n"
 
 
 def test_a_store_of_a_newer_release_is_refused(tmp_path: Path) -> None:
@@ -161,7 +158,7 @@ def test_a_store_of_a_newer_release_is_refused(tmp_path: Path) -> None:
         connection.execute("update alembic_version set version_num = '9999'")
         connection.commit()
     with pytest.raises(StoreUnreadableError, match="9999"):
-        Store(tmp_path / "runtime.db")
+        Store(Sqlite(tmp_path / "runtime.db"))
 
 
 def test_files_of_migrations_begin_with_their_revisions() -> None:
@@ -188,6 +185,7 @@ def test_a_store_of_an_older_release_is_migrated(tmp_path: Path) -> None:
     with opened(tmp_path) as found:
         assert found.unfinished() == ([], [old], 1)
         assert old.pubs is None
+        assert rows(tmp_path, "select job_id, tag from job_tags") == [("j", "x")]
 
 
 def test_sessions_that_an_older_release_cancelled_stay_cancelled(tmp_path: Path) -> None:
@@ -224,22 +222,16 @@ def test_unfinished_jobs_are_found_by_an_index(tmp_path: Path) -> None:
 
 
 def test_an_interrupted_migration_is_rolled_back(tmp_path: Path) -> None:
-    engine_of = database.open_engine
+    database = Sqlite(tmp_path / "runtime.db")
 
-    def failing(path: Path, busy_milliseconds: int) -> Any:
-        engine = engine_of(path, busy_milliseconds)
+    def fail(_c: Any, _cursor: Any, statement: str, *_rest: Any) -> None:
+        if "CREATE TABLE results" in statement:
+            raise KeyboardInterrupt
 
-        def fail(_c: Any, _cursor: Any, statement: str, *_rest: Any) -> None:
-            if "CREATE TABLE results" in statement:
-                raise KeyboardInterrupt
-
-        event.listen(engine, "before_cursor_execute", fail)
-        return engine
-
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(store, "open_engine", failing)
-        with pytest.raises(KeyboardInterrupt):
-            Store(tmp_path / "runtime.db")
+    event.listen(database.engine, "before_cursor_execute", fail)
+    with pytest.raises(KeyboardInterrupt):
+        Store(database)
+    database.engine.dispose()
     assert rows(tmp_path, "select name from sqlite_master") == []
     with opened(tmp_path) as found:
         assert found.unfinished() == ([], [], 0)
@@ -321,6 +313,21 @@ async def test_an_acknowledged_write_is_on_disk(tmp_path: Path) -> None:
             assert connection.exec_driver_sql("pragma synchronous").scalar() == 2, "FULL"
 
 
+async def test_tags_are_rows_of_a_table(tmp_path: Path) -> None:
+    query = "select job_id, tag from job_tags order by job_id, tag"
+    with opened(tmp_path) as found:
+        job = a_job(tags=("b", "a", "b"))
+        await found.write(new(job))
+        await found.write(new(a_job("k", tags=("a",))))
+        assert rows(tmp_path, query) == [("j", "a"), ("j", "b"), ("k", "a")]
+        await found.write(Retag(replace(job, tags=("c",), revision=2)))
+        assert rows(tmp_path, query) == [("j", "c"), ("k", "a")]
+        await found.write(Update(jobs=(replace(job, tags=(), revision=3),)))
+        assert rows(tmp_path, query) == [("k", "a")]
+        await found.write(DeleteJob("k"))
+        assert rows(tmp_path, query) == []
+
+
 async def test_final_jobs_and_closed_sessions_are_not_resumed(tmp_path: Path) -> None:
     with opened(tmp_path) as found:
         session = a_session()
@@ -338,7 +345,7 @@ async def test_final_jobs_and_closed_sessions_are_not_resumed(tmp_path: Path) ->
 
 
 async def test_closing_writes_pending_changes(tmp_path: Path) -> None:
-    found = Store(tmp_path / "runtime.db")
+    found = Store(Sqlite(tmp_path / "runtime.db"))
     futures = [found.write(new(a_job(str(number)))) for number in range(500)]
     await asyncio.to_thread(found.close)
     await asyncio.gather(*futures)
@@ -364,7 +371,10 @@ async def test_a_failing_change_does_not_affect_others_in_its_commit(tmp_path: P
     assert rows(tmp_path, "select count(*) from jobs") == [(49,)]
 
 
-async def test_a_failing_change_costs_few_commits(tmp_path: Path) -> None:
+async def test_a_failing_change_costs_few_commits(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(store, "INDEX_SECONDS", 3_600.0)
     with opened(tmp_path) as found:
         await found.write(new(a_job("taken")))
         commits = []
@@ -407,7 +417,7 @@ def traced(folder: Path) -> Iterator[tuple[Store, list[str]]]:
 
     event.listen(Engine, "connect", trace)
     try:
-        found = Store(folder / "runtime.db")
+        found = Store(Sqlite(folder / "runtime.db"))
     finally:
         event.remove(Engine, "connect", trace)
     with closing(found):
@@ -463,7 +473,7 @@ async def test_no_change_is_lost_while_the_file_cannot_be_written(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """With a lock of another connection, new rows are refused and updates wait in order."""
-    monkeypatch.setattr(store, "BUSY_MILLISECONDS", 20)
+    monkeypatch.setattr(database, "BUSY_MILLISECONDS", 20)
     monkeypatch.setattr(store, "RETRY_SECONDS", 0.02)
     with opened(tmp_path) as found:
         job = a_job()

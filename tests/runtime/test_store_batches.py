@@ -15,6 +15,7 @@ from msgspec.structs import replace as changed
 
 from qsession_widget.runtime.model.user import User
 from qsession_widget.runtime.pieces import LongText
+from qsession_widget.runtime.store.database import Sqlite
 from qsession_widget.runtime.store.store import JobFilter, Store
 from qsession_widget.runtime.store.writes import (
     AddJob,
@@ -147,7 +148,7 @@ class Kept:
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        self.store = Store(path)
+        self.store = Store(Sqlite(path))
 
     async def _write(
         self, history: list[Write], *, together: bool

@@ -394,7 +394,8 @@ class RuntimeState:
         ended = known.job.end(
             state,
             when,
-            reason=reason,
+            # It may quote the name of a circuit. Not every store can keep a NUL character.
+            reason=None if reason is None else reason.replace("\0", "\N{REPLACEMENT CHARACTER}"),
             reason_code=reason_code,
             busy_seconds=busy_seconds,
             interruptions=interruptions,

@@ -52,6 +52,7 @@ from qsession_widget.runtime.http.routes.users import UserRoutes
 from qsession_widget.runtime.http.routes.watch import WatchRoutes
 from qsession_widget.runtime.http.routes.workloads import WorkloadRoutes
 from qsession_widget.runtime.http.serializers import Serializer
+from qsession_widget.runtime.store.database import Sqlite
 from qsession_widget.runtime.store.retention import Retention
 from qsession_widget.runtime.store.store import Store, StoreUnavailableError
 
@@ -91,7 +92,7 @@ def create_app(
         shut_down: ends the server.
     """
     catalog = Catalog(settings.copies, settings.aliases, settings.devices)
-    store = Store(settings.store_folder / "runtime.db")
+    store = Store(Sqlite(settings.store_folder / "runtime.db"))
     registry = UserRegistry(token, store.users())
     coordinator = Coordinator(
         store,

@@ -51,9 +51,10 @@ PATH = "/qsession/openapi.json"
 
 Schema = dict[str, Any]
 TEXT: Schema = {"type": "string"}
-NAME: Schema = {"type": "string", "minLength": 1, "maxLength": bounds.NAME.most}
-FILTER: Schema = {"type": "string", "maxLength": bounds.NAME.most}
-SEARCH: Schema = {"type": "string", "maxLength": bounds.SEARCH.most}
+_WITHOUT_NUL: Schema = {"type": "string", "pattern": r"^[^\u0000]*$"}
+NAME: Schema = {**_WITHOUT_NUL, "minLength": 1, "maxLength": bounds.NAME.most}
+FILTER: Schema = {**_WITHOUT_NUL, "maxLength": bounds.NAME.most}
+SEARCH: Schema = {**_WITHOUT_NUL, "maxLength": bounds.SEARCH.most}
 KEY: Schema = {"type": "string", "maxLength": bounds.KEY.most}
 CURSOR: Schema = {"type": "string", "pattern": "^[0-9]{1,15}$"}
 PROCESS: Schema = {
@@ -70,7 +71,7 @@ INSTANT: Schema = {"type": "string", "format": "date-time"}
 TEXTS: Schema = {"type": "array", "items": TEXT}
 TAGS: Schema = {
     "type": "array",
-    "items": {"type": "string", "maxLength": bounds.TAG.most},
+    "items": {**_WITHOUT_NUL, "maxLength": bounds.TAG.most},
     "maxItems": bounds.TAGS.most,
 }
 ANYTHING: Schema = {"type": "object"}

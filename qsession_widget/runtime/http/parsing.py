@@ -142,7 +142,11 @@ def optional_text(body: dict[str, Any], name: str, bound: Bound = bounds.NAME) -
 
 
 def within(value: str, name: str, bound: Bound) -> str:
-    """Return a string if it is not too long."""
+    """Return a string if it is not too long, and has no NUL, which not every store can keep."""
+    if "\0" in value:
+        raise errors.bad_request(
+            f"{name} has a NUL character: {value!r:.80}.", "Allowed are all other characters."
+        )
     if len(value) > bound.most:
         raise errors.bad_request(
             f"{name} has {len(value)} characters: {value!r:.80}.", f"Allowed are at most {bound}."

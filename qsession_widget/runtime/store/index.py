@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 from sqlalchemy import bindparam, literal_column, select
 
 from qsession_widget.runtime.store import bitmaps, listing, schema
-from qsession_widget.runtime.store.statements import PreparedSelect, driver
+from qsession_widget.runtime.store.database import driver
+from qsession_widget.runtime.store.statements import PreparedSelect
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -123,10 +124,11 @@ class Index:
         )
 
 
-# The plus keeps SQLite from the index by owner, with which it would read all of the owner's jobs.
+# The empty text keeps SQLite from the index by owner, with which it would read all of the owner's
+# jobs.
 _RUNNING = f"""
 SELECT e.number FROM jobs j JOIN entries e ON e.id = j.id
-WHERE +j.owner = ? AND j.state = 'Running' AND j.{schema.UNFINISHED}
+WHERE j.owner || '' = ? AND j.state = 'Running' AND j.{schema.UNFINISHED}
 UNION ALL
 SELECT e.number FROM sessions s JOIN entries e ON e.id = s.id
 WHERE s.owner = ? AND s.state <> 'open' AND s.{schema.OPEN}

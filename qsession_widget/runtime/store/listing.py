@@ -19,14 +19,16 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from sqlalchemy import Integer, func, select, type_coerce
 
 from qsession_widget.runtime.store import bitmaps, schema, usage
-from qsession_widget.runtime.store.statements import driver, literal_sql
+from qsession_widget.runtime.store.database import driver
+from qsession_widget.runtime.store.statements import literal_sql
 from qsession_widget.wire.states import FINAL_JOB_STATES, JobState, Mode, SessionState
 
 if TYPE_CHECKING:
-    import sqlite3
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
 
     from sqlalchemy import Connection
+
+    from qsession_widget.runtime.store.database import Driver
 
 JOBS, ALONE, TAGGED = "jobs", "alone", "tagged"
 """Facets: every job, the jobs without a session, and those with tags."""
@@ -49,7 +51,7 @@ def _jobs_sql() -> str:
     ended = func.coalesce(jobs.c.ended_at, jobs.c.created_at)
     return literal_sql(
         select(
-            *(jobs.c[name] for name in ("id", "owner", "backend", "state", "program_id", "tags")),
+            *(jobs.c[name] for name in ("id", "owner", "backend", "state", "program_id")),
             jobs.c.session_id,
             jobs.c.created_at,
             type_coerce(ended, Integer).label("newest"),
@@ -61,7 +63,7 @@ def _jobs_sql() -> str:
 
 _JOBS_CHANGED = f"""
 SELECT u.number, u.id, j.owner, j.created_at, j.backend, j.state, j.program_id, j.session_id,
-    j.tags, j.newest, j.device, j.running, coalesce(s.mode = '{Mode.DEDICATED.value}', 0),
+    j.newest, j.device, j.running, coalesce(s.mode, '') = '{Mode.DEDICATED.value}',
     e.number, e.owner, e.created_at, e.facets, e.used
 FROM (SELECT number, kind, id FROM unlisted ORDER BY number LIMIT ?) u
 LEFT JOIN ({_jobs_sql()}) j ON j.id = u.id
@@ -69,6 +71,12 @@ LEFT JOIN sessions s ON s.id = j.session_id
 LEFT JOIN entries e ON e.id = u.id
 WHERE u.kind = 'job'
 """  # noqa: S608 - constants of this module
+_TAGS_CHANGED = """
+SELECT t.job_id, t.tag
+FROM (SELECT number, kind, id FROM unlisted ORDER BY number LIMIT ?) u
+JOIN job_tags t ON t.job_id = u.id
+WHERE u.kind = 'job'
+"""
 _SESSIONS_CHANGED = """
 SELECT u.number, u.id, s.owner, s.created_at, s.backend, s.state, s.mode, s.cancelled,
     e.number, e.owner, e.created_at, e.facets, e.used
@@ -106,11 +114,14 @@ def bring_up_to_date(connection: Connection) -> None:
     if not kinds:
         return
     jobs = database.execute(_JOBS_CHANGED, (PART,)).fetchall() if _JOB in kinds else []
+    tags: defaultdict[str, list[str]] = defaultdict(list)
+    for job_id, tag in database.execute(_TAGS_CHANGED, (PART,)) if jobs else ():
+        tags[job_id].append(tag)
     sessions = database.execute(_SESSIONS_CHANGED, (PART,)).fetchall() if _SESSION in kinds else []
     edits = _Edits(database)
     new: list[tuple[int, _Entry]] = []
     for row, entry in (
-        *((row, _job_entry(row)) for row in jobs),
+        *((row, _job_entry(row, tags.get(row[1], ()))) for row in jobs),
         *((row, _session_entry(row)) for row in sessions),
     ):
         place, known, before = row[0], row[-5], _known(row)
@@ -137,18 +148,17 @@ def _known(row: tuple[Any, ...]) -> _Entry | None:
     return _Entry(row[1], owner, created_at, frozenset(json.loads(facets)), spent)
 
 
-def _job_entry(row: tuple[Any, ...]) -> _Entry | None:
+def _job_entry(row: tuple[Any, ...], tags: Sequence[str]) -> _Entry | None:
     _, job_id, owner, created_at, backend, state, program, session_id = row[:8]
     if owner is None:
         # It was deleted.
         return None
-    tags, newest, device, running, dedicated = row[8:13]
+    newest, device, running, dedicated = row[8:12]
     facets = {JOBS, BACKEND + backend, PROGRAM + program}
     facets.add(ALONE if session_id is None else SESSION + session_id)
-    names = json.loads(tags)
-    if names:
+    if tags:
         facets.add(TAGGED)
-        facets.update(TAG + name for name in names)
+        facets.update(TAG + name for name in tags)
     used = None
     if state in _FINAL:
         used = (newest // usage.DAY_MICROSECONDS, dedicated, device, running, newest)
@@ -174,12 +184,12 @@ def _session_entry(row: tuple[Any, ...]) -> _Entry | None:
 class _Edits:
     """Collects the changes of the index's rows, and writes each row once."""
 
-    def __init__(self, database: sqlite3.Connection) -> None:
+    def __init__(self, database: Driver) -> None:
         self._database = database
         self._added: defaultdict[tuple[str, str, int], set[int]] = defaultdict(set)
         self._removed: defaultdict[tuple[str, str, int], set[int]] = defaultdict(set)
         self._tags: defaultdict[tuple[str, str], int] = defaultdict(int)
-        self._used: defaultdict[tuple[str, int, int], list[int]] = defaultdict(lambda: [0, 0, 0])
+        self._used: defaultdict[tuple[str, int, bool], list[int]] = defaultdict(lambda: [0, 0, 0])
 
     def change(self, number: int, before: _Entry, now: _Entry | None) -> None:
         """Change an entry; None removes it."""
@@ -251,7 +261,8 @@ class _Edits:
     def _spend(self, owner: str, used: tuple[int, int, int, int, int] | None, sign: int) -> None:
         if used is not None:
             day, dedicated, device, running, newest = used
-            total = self._used[owner, day, dedicated]
+            # A list of JSON has had it as a number.
+            total = self._used[owner, day, bool(dedicated)]
             total[0] += sign * device
             total[1] += sign * running
             total[2] = max(total[2], newest)
@@ -266,7 +277,7 @@ class _Edits:
         tags = [(*key, step) for key, step in self._tags.items() if step]
         database.executemany(
             "INSERT INTO tags (owner, name, jobs) VALUES (?, ?, ?) "
-            "ON CONFLICT (owner, name) DO UPDATE SET jobs = jobs + excluded.jobs",
+            "ON CONFLICT (owner, name) DO UPDATE SET jobs = tags.jobs + excluded.jobs",
             tags,
         )
         database.executemany(
@@ -276,9 +287,10 @@ class _Edits:
         database.executemany(
             "INSERT INTO usage (owner, day, dedicated, device_microseconds, running_microseconds, "
             "newest) VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT (owner, day, dedicated) DO UPDATE SET "
-            "device_microseconds = device_microseconds + excluded.device_microseconds, "
-            "running_microseconds = running_microseconds + excluded.running_microseconds, "
-            "newest = max(newest, excluded.newest)",
+            "device_microseconds = usage.device_microseconds + excluded.device_microseconds, "
+            "running_microseconds = usage.running_microseconds + excluded.running_microseconds, "
+            "newest = CASE WHEN excluded.newest > usage.newest THEN excluded.newest "
+            "ELSE usage.newest END",
             ((*key, *total) for key, total in self._used.items()),
         )
 

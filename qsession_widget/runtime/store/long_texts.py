@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import bindparam, func, literal_column, select, text, update
+from sqlalchemy import bindparam, false, func, select, text, true, update
 
 from qsession_widget.runtime.pieces import PIECE_BYTES, LongText, cut
 from qsession_widget.runtime.store import schema
+from qsession_widget.runtime.store.database import driver, writing
 from qsession_widget.runtime.store.statements import PreparedSelect
 
 if TYPE_CHECKING:
@@ -69,7 +70,7 @@ def drop_unowned(connection: Connection) -> bool:
         Whether there is something to sweep.
     """
     table = schema.long_texts
-    connection.execute(update(table).where(table.c.job_id.is_(None)).values(dropped=True))
+    connection.execute(update(table).where(table.c.job_id.is_(None)).values(dropped=true()))
     return connection.execute(select(table.c.key).where(text(schema.DROPPED))).first() is not None
 
 
@@ -79,14 +80,13 @@ def sweep(connection: Connection) -> bool:
     Returns:
         Whether there may be more.
     """
-    run = connection.exec_driver_sql
-    found = run(f"SELECT key FROM long_texts WHERE {schema.DROPPED} LIMIT 1").first()  # noqa: S608 - no value in it
+    run = driver(connection).execute
+    found = run(f"SELECT key FROM long_texts WHERE {schema.DROPPED} LIMIT 1").fetchone()  # noqa: S608 - no value in it
     # Mostly there is none, which costs no commit.
     connection.rollback()
     if found is None:
         return False
-    with connection.begin():
-        run("BEGIN IMMEDIATE")
+    with writing(connection):
         (key,) = found
         removed = run(
             "DELETE FROM pieces WHERE key = ? AND number < ? + "
@@ -122,6 +122,6 @@ def size_of_job() -> Any:
     return (
         select(func.coalesce(func.sum(table.c.size), 0))
         .where(table.c.job_id == schema.jobs.c.id)
-        .where(table.c.dropped == literal_column("0"))
+        .where(table.c.dropped.is_(false()))
         .scalar_subquery()
     )

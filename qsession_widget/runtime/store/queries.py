@@ -9,7 +9,17 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from msgspec.structs import replace
-from sqlalchemy import Integer, String, bindparam, func, literal_column, select, text
+from sqlalchemy import (
+    BigInteger,
+    Integer,
+    String,
+    bindparam,
+    cast,
+    func,
+    literal_column,
+    select,
+    text,
+)
 
 from qsession_widget.runtime.device_catalog import MOCK_PREFIX
 from qsession_widget.runtime.model.job import Job
@@ -17,7 +27,7 @@ from qsession_widget.runtime.model.lifecycle import Session
 from qsession_widget.runtime.model.user import User
 from qsession_widget.runtime.store import bitmaps, listing, long_texts, schema
 from qsession_widget.runtime.store.index import Index
-from qsession_widget.runtime.store.statements import PreparedSelect
+from qsession_widget.runtime.store.statements import PreparedSelect, each_of
 from qsession_widget.runtime.store.writes import PARAMS, RESULT
 from qsession_widget.wire.states import JobState, Mode, SessionState
 
@@ -87,12 +97,12 @@ _RESULT = PreparedSelect(
 
 
 def _listed(table: Table, columns: Sequence[ColumnElement[Any]]) -> PreparedSelect:
-    numbers = func.json_each(bindparam("numbers", type_=String)).table_valued("value")
+    numbers = each_of(bindparam("numbers", type_=String)).table_valued("value")
     entries = schema.entries
     return PreparedSelect(
         select(*columns, entries.c.number.label("entry"))
         .select_from(numbers)
-        .join(entries, entries.c.number == numbers.c.value)
+        .join(entries, entries.c.number == cast(numbers.c.value, BigInteger))
         .join(table, table.c.id == entries.c.id)
     )
 
@@ -106,7 +116,7 @@ SELECT max(revision) FROM (
     SELECT max(revision) AS revision FROM sessions
     UNION ALL SELECT max(revision) FROM jobs WHERE session_id IS NULL
     UNION ALL SELECT (SELECT max(revision) FROM jobs WHERE session_id = sessions.id) FROM sessions
-)
+) AS last
 """
 
 

@@ -10,12 +10,12 @@ import asyncio
 import logging
 from dataclasses import dataclass
 from datetime import timedelta
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sqlalchemy import func, literal, or_, select, text, tuple_
 
 from qsession_widget.runtime.store import long_texts, schema
+from qsession_widget.runtime.store.database import database_of
 from qsession_widget.runtime.store.writes import EmptyLog, FreePages, Prune, Sweep
 from qsession_widget.wire.states import SessionState
 
@@ -128,27 +128,12 @@ class Retention:
 
 
 def used_bytes(connection: Connection) -> int:
-    """Return the size of the store: its file without free pages, and its write-ahead log."""
-    # The first is the main database; others belong to one connection only.
-    path = connection.exec_driver_sql("PRAGMA database_list").all()[0][2]
-    try:
-        log_bytes = Path(f"{path}-wal").stat().st_size
-    except FileNotFoundError:
-        log_bytes = 0
-    return _file_bytes(connection) + log_bytes
-
-
-def _file_bytes(connection: Connection) -> int:
-    pages = _pragma(connection, "page_count") - _pragma(connection, "freelist_count")
-    return pages * _pragma(connection, "page_size")
+    """Return the size of the store: what is not free of it, and its logs."""
+    return database_of(connection).used_bytes(connection)
 
 
 def _free_pages(connection: Connection) -> int:
-    """Count the pages that can be returned to the file system, if the file was made for that."""
-    incremental = 2
-    if _pragma(connection, "auto_vacuum") != incremental:
-        return 0
-    return _pragma(connection, "freelist_count")
+    return database_of(connection).free_pages(connection)
 
 
 def _beyond(
@@ -167,7 +152,8 @@ def _beyond(
     """
     excess = 0
     if store_bytes is not None:
-        excess = _file_bytes(connection) - long_texts.dropped_bytes(connection) - store_bytes
+        size = database_of(connection).file_bytes(connection)
+        excess = size - long_texts.dropped_bytes(connection) - store_bytes
     if before is None and excess <= 0:
         return None, []
     jobs, sessions = schema.jobs, schema.sessions
@@ -196,7 +182,3 @@ def _beyond(
             chosen.append(row)
             excess -= row.characters
     return (rows[-1].ended_at, rows[-1].id) if len(rows) == _BATCH else None, chosen
-
-
-def _pragma(connection: Connection, name: str) -> int:
-    return int(connection.exec_driver_sql(f"PRAGMA {name}").scalar_one())

@@ -1,7 +1,7 @@
-"""Durable storage: SQLite with write-ahead log, one writer thread with group commit.
+"""Durable storage: a database with one writer thread with group commit, and threads that read.
 
 A write is done when its future is: then it is on disk, even if the process or machine dies.
-While the file cannot be written (disk full, locked), something new is refused, and what has
+While the database cannot be written (disk full, locked), something new is refused, and what has
 happened already is kept and written later, in order. Reads see only what is committed, each
 from one snapshot, and run on connections of their own.
 """
@@ -20,17 +20,18 @@ from dataclasses import dataclass, field
 from itertools import groupby
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from sqlalchemy.exc import DatabaseError, IntegrityError, OperationalError
+from sqlalchemy.exc import DBAPIError
 
 from qsession_widget.runtime.pieces import Content, LongText
 from qsession_widget.runtime.store import listing, long_texts, queries
-from qsession_widget.runtime.store.database import UnknownSchemaError, migrate, open_engine
+from qsession_widget.runtime.store.database import UnknownSchemaError, database_of, migrate
 from qsession_widget.runtime.store.fair_queue import FairQueue
 from qsession_widget.runtime.store.queries import JobFilter
-from qsession_widget.runtime.store.statements import driver
 from qsession_widget.runtime.store.writes import (
+    AddJob,
     AddPieces,
     AddResultPieces,
+    AddSession,
     DropText,
     EmptyLog,
     Update,
@@ -41,13 +42,13 @@ from qsession_widget.runtime.store.writes import (
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
-    from pathlib import Path
 
     from sqlalchemy import Connection
 
     from qsession_widget.runtime.model.job import Job
     from qsession_widget.runtime.model.lifecycle import Session
     from qsession_widget.runtime.model.user import User
+    from qsession_widget.runtime.store.database import Database
 
 __all__ = [
     "DuplicateKeyError",
@@ -61,9 +62,6 @@ __all__ = [
 T = TypeVar("T")
 
 log = logging.getLogger(__name__)
-
-BUSY_MILLISECONDS = 5_000
-"""How long a write waits for another program that locks the file."""
 
 RETRY_SECONDS = 1.0
 """Pause between two attempts to write to a file that cannot be written."""
@@ -125,18 +123,19 @@ class _Question:
 
 
 class Store:
-    """Sessions and jobs in one SQLite file."""
+    """Sessions and jobs in one database."""
 
-    def __init__(self, path: Path) -> None:
-        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        self._engine = open_engine(path, BUSY_MILLISECONDS)
+    def __init__(self, database: Database) -> None:
+        self._database, self._engine = database, database.engine
         try:
-            migrate(self._engine)
+            migrate(database)
             with self._engine.begin() as connection:
                 self._sweeps = long_texts.drop_unowned(connection)
-        except (DatabaseError, UnknownSchemaError) as error:
+        except (DBAPIError, UnknownSchemaError) as error:
             detail = getattr(error, "orig", None) or error
-            raise StoreUnreadableError(f"the store {path} cannot be opened: {detail}") from error
+            raise StoreUnreadableError(
+                f"the store {database.name} cannot be opened: {detail}"
+            ) from error
         self._questions: FairQueue[_Question] = FairQueue()
         self._long_questions: FairQueue[_Question] = FairQueue()
         self._readers = [
@@ -416,7 +415,9 @@ class Store:
         """Remove some of what no job has any more; more is removed when nothing else waits."""
         try:
             self._sweeps = long_texts.sweep(connection)
-        except OperationalError as error:
+        except DBAPIError as error:
+            if not self._database.may_pass(error.orig):
+                raise
             # It is tried again after the next change that lets go of something.
             self._sweeps = False
             log.warning("what was let go could not be removed: %s", error.orig)
@@ -431,18 +432,18 @@ class Store:
         try:
             with connection.begin():
                 drops = apply(connection, [pending.write for pending in batch])
-        except OperationalError as error:
-            return self._postpone(batch, error)
         except Exception as error:  # noqa: BLE001 - passed on to the caller
+            if isinstance(error, DBAPIError) and self._database.may_pass(error.orig):
+                return self._postpone(batch, error)
             if len(batch) == 1:
-                _settle([(batch[0], _hopeless(batch[0].write, error))])
+                _settle([(batch[0], self._hopeless(batch[0].write, error))])
                 return []
             half = len(batch) // 2
             left = self._commit(connection, batch[:half])
             return [*left, *batch[half:]] if left else self._commit(connection, batch[half:])
         self._sweeps = self._sweeps or drops
         if any(isinstance(pending.write, EmptyLog) for pending in batch):
-            _empty_log(connection)
+            self._database.empty_log(connection)
         if self._listed.is_set() and listing.has_more(connection):
             self._listed.clear()
         self._unlisted_commits += 1
@@ -460,7 +461,9 @@ class Store:
         try:
             with connection.begin():
                 more = index(connection)
-        except OperationalError as error:
+        except DBAPIError as error:
+            if not self._database.may_pass(error.orig):
+                raise
             self._postpone([], error)
             return
         self._note_success()
@@ -472,7 +475,7 @@ class Store:
             self._unlisted_commits = 0
             self._listed.set()
 
-    def _postpone(self, batch: list[_Pending], error: OperationalError) -> list[_Pending]:
+    def _postpone(self, batch: list[_Pending], error: DBAPIError) -> list[_Pending]:
         """Refuse the refusable changes, and keep the others until the file can be written."""
         if not self._unavailable:
             log.error("the store cannot be written; still trying: %s", error.orig)
@@ -481,23 +484,21 @@ class Store:
         _settle([(each, StoreUnavailableError(text)) for each in batch if each.write.refusable])
         return [pending for pending in batch if not pending.write.refusable]
 
+    def _hopeless(self, change: Write, error: Exception) -> Exception:
+        """Return the error for a change that can never be stored."""
+        has_key = isinstance(change, AddSession | AddJob) and change.key is not None
+        if has_key and isinstance(error, DBAPIError) and self._database.is_key_taken(error.orig):
+            return DuplicateKeyError(str(error.orig))
+        log.error("a change cannot be stored", exc_info=error)
+        return error
+
 
 @contextmanager
 def _snapshot(connection: Connection) -> Iterator[None]:
     """Read one state of the store: a job must not be seen without its session's change."""
     with closing(connection.begin()):
-        driver(connection).execute("BEGIN")
+        database_of(connection).begin_to_read(connection)
         yield
-
-
-def _empty_log(connection: Connection) -> None:
-    """Copy the write-ahead log into the file, and empty it unless a reader still needs it."""
-    try:
-        # Without waiting for readers, since the next change would wait, too.
-        driver(connection).execute("PRAGMA busy_timeout=0")
-        driver(connection).execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
-    finally:
-        driver(connection).execute(f"PRAGMA busy_timeout={BUSY_MILLISECONDS}")
 
 
 def _settle(outcomes: list[tuple[_Pending, Exception | None]]) -> None:
@@ -526,13 +527,3 @@ def _tell(
 
 def _can_wait(change: Write) -> bool:
     return isinstance(change, Update) and change.can_wait
-
-
-def _hopeless(change: Write, error: Exception) -> Exception:
-    """Return the error for a change that can never be stored."""
-    if isinstance(error, IntegrityError) and change.refusable:
-        text = str(error.orig)
-        if "idempotency_key" in text:
-            return DuplicateKeyError(text)
-    log.error("a change cannot be stored", exc_info=error)
-    return error

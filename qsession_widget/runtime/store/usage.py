@@ -7,11 +7,13 @@ from datetime import UTC, date, datetime, timedelta
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from sqlalchemy import (
+    BigInteger,
     ColumnElement,
     Connection,
     Integer,
     and_,
     case,
+    cast,
     func,
     literal,
     or_,
@@ -89,7 +91,7 @@ def recent_use(connection: Connection, now: datetime, *, shared: bool) -> list[U
         # A session counts on the day of its last job: its active time is not stored by day.
         last = sessions.c.last_job_started
         # That of an active session may be below 0, by what it is not charged for.
-        charged = func.max(sessions.c.used_seconds, 0.0)
+        charged = case((sessions.c.used_seconds > 0, sessions.c.used_seconds), else_=0.0)
         found += [
             (owner, day, seconds)
             for owner, day, seconds in connection.execute(
@@ -106,7 +108,7 @@ def newest_time(connection: Connection) -> datetime | None:
     """Return the newest time in the store; the runtime's clock may not go back behind it."""
     found = [connection.execute(select(schema.clock.c.now)).scalar_one_or_none()]
     # No time of a job that has ended is later than its end.
-    for table, where in ((schema.jobs, schema.UNFINISHED), (schema.sessions, "1")):
+    for table, where in ((schema.jobs, schema.UNFINISHED), (schema.sessions, "1 = 1")):
         columns = [each for each in table.c if isinstance(each.type, schema.Instant)]
         statement = select(*(func.max(each) for each in columns)).where(text(where))
         found += connection.execute(statement).one()
@@ -126,15 +128,15 @@ def _ended(connection: Connection) -> list[Row[Any]]:
     known = list(connection.execute(select(table)))
     jobs, sessions, unlisted = schema.jobs, schema.sessions, schema.unlisted
     newest = func.coalesce(jobs.c.ended_at, jobs.c.created_at)
-    dedicated = func.coalesce(sessions.c.mode == Mode.DEDICATED.value, 0)
+    dedicated = case((sessions.c.mode == Mode.DEDICATED.value, 1), else_=0)
     # After a migration the index is made while the runtime runs already.
     left = (
         select(
             jobs.c.owner,
             _day(newest).label("day"),
-            type_coerce(dedicated, Integer).label("dedicated"),
-            func.sum(device_microseconds(jobs)).label("device_microseconds"),
-            func.sum(running_microseconds(jobs)).label("running_microseconds"),
+            dedicated.label("dedicated"),
+            _sum(device_microseconds(jobs)).label("device_microseconds"),
+            _sum(running_microseconds(jobs)).label("running_microseconds"),
             type_coerce(func.max(newest), schema.Instant()).label("newest"),
         )
         .select_from(unlisted)
@@ -153,4 +155,9 @@ def _day_of(when: datetime) -> int:
 
 def _day(column: ColumnElement[datetime]) -> ColumnElement[int]:
     """Return the days since 1970 as an SQL expression."""
-    return type_coerce(column, Integer).op("/")(literal(DAY_MICROSECONDS))
+    return type_coerce(column, BigInteger).op("/")(literal(DAY_MICROSECONDS, BigInteger))
+
+
+def _sum(column: ColumnElement[int]) -> ColumnElement[int]:
+    """Return a sum as a whole number, which is a decimal one in PostgreSQL."""
+    return cast(func.sum(column), BigInteger)

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import sqlite3
 from typing import TYPE_CHECKING, Any, ClassVar, assert_never
 
 import msgspec
 from msgspec.structs import asdict
-from sqlalchemy import bindparam, delete, insert, literal_column, update
+from sqlalchemy import bindparam, delete, insert, true, update
 from sqlalchemy.exc import DBAPIError
 
 from qsession_widget.runtime.pieces import LongText
 from qsession_widget.runtime.store import listing, schema
-from qsession_widget.runtime.store.statements import PreparedInsert, PreparedStatement, driver
+from qsession_widget.runtime.store.database import database_of
+from qsession_widget.runtime.store.statements import PreparedInsert, PreparedStatement
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -155,7 +155,7 @@ class Prune(_Change, frozen=True, gc=False):
 
 
 class FreePages(_Change, frozen=True, gc=False):
-    """Return some free pages to the file system."""
+    """Return some free pages to the file system, if the database keeps them."""
 
     count: int
 
@@ -279,23 +279,22 @@ _ADD_PAYLOAD = PreparedInsert(insert(schema.payloads))
 _ADD_RESULT = PreparedInsert(insert(schema.results))
 _ADD_TEXT = PreparedStatement(
     # With each of its pieces.
-    insert(schema.long_texts).prefix_with("OR IGNORE"),
+    insert(schema.long_texts),
     ("key", "size", "digest", "dropped"),
+    " ON CONFLICT (key) DO NOTHING",
 )
 _ADD_PIECE = PreparedInsert(insert(schema.pieces))
 _OWN_TEXT = PreparedStatement(
     update(schema.long_texts).where(_by(schema.long_texts, "key")), ("job_id", "kind", "which")
 )
 _DROP_TEXT = PreparedStatement(
-    update(schema.long_texts)
-    .where(_by(schema.long_texts, "key"))
-    .values(dropped=literal_column("1"))
+    update(schema.long_texts).where(_by(schema.long_texts, "key")).values(dropped=true())
 )
 _DROP_OF_JOB = PreparedStatement(
     update(schema.long_texts)
     .where(_by(schema.long_texts, "job_id"))
     .where(schema.long_texts.c.kind == bindparam("of_kind"))
-    .values(dropped=literal_column("1"))
+    .values(dropped=true())
 )
 _ADD_USER = PreparedInsert(insert(schema.users))
 _CHANGE_SESSION = _change(schema.sessions, _changing(schema.sessions))
@@ -304,11 +303,13 @@ _TAG_JOB = _change(schema.jobs, ("tags", "revision"))
 _DELETE_PAYLOAD = PreparedStatement(delete(schema.payloads).where(_by(schema.payloads, "job_id")))
 _DELETE_RESULT = PreparedStatement(delete(schema.results).where(_by(schema.results, "job_id")))
 _PRUNE_JOB = PreparedStatement(
-    update(schema.jobs).where(_by(schema.jobs, "id")).values(pruned=literal_column("1")), ["which"]
+    update(schema.jobs).where(_by(schema.jobs, "id")).values(pruned=true()), ["which"]
 )
 _DELETE_JOB = PreparedStatement(delete(schema.jobs).where(_by(schema.jobs, "id")))
 _DELETE_USER = PreparedStatement(delete(schema.users).where(_by(schema.users, "name")))
-_SET_CLOCK = PreparedInsert(insert(schema.clock).prefix_with("OR REPLACE"))
+_SET_CLOCK = PreparedStatement(
+    insert(schema.clock), ("id", "now"), " ON CONFLICT (id) DO UPDATE SET now = excluded.now"
+)
 
 
 def apply(connection: Connection, changes: Iterable[Write]) -> bool:
@@ -321,14 +322,15 @@ def apply(connection: Connection, changes: Iterable[Write]) -> bool:
         DBAPIError: SQLAlchemy's error for that of the driver.
     """
     drops = False
+    database = database_of(connection)
     try:
-        driver(connection).execute("BEGIN IMMEDIATE")
+        database.begin(connection)
         for run in _runs(changes):
             rows = _Rows(run)
             rows.write(connection)
             drops = drops or rows.drops
-    except sqlite3.Error as error:
-        raise DBAPIError.instance(None, None, error, sqlite3.Error) from error
+    except database.error as error:
+        raise DBAPIError.instance(None, None, error, database.error) from error
     return drops
 
 
@@ -338,12 +340,13 @@ def index(connection: Connection) -> bool:
     Raises:
         DBAPIError: as by `apply`.
     """
+    database = database_of(connection)
     try:
-        driver(connection).execute("BEGIN IMMEDIATE")
+        database.begin(connection)
         listing.bring_up_to_date(connection)
         return listing.has_more(connection)
-    except sqlite3.Error as error:
-        raise DBAPIError.instance(None, None, error, sqlite3.Error) from error
+    except database.error as error:
+        raise DBAPIError.instance(None, None, error, database.error) from error
 
 
 def _runs(changes: Iterable[Write]) -> Iterator[list[Write]]:
@@ -545,9 +548,8 @@ class _Rows:
         _DELETE_PAYLOAD.run(connection, _which(self.spent_payloads))
         _DELETE_RESULT.run(connection, _which(self.spent_results))
         self._drop(connection)
-        for _ in range(self.free_pages):
-            # Python's sqlite3 takes one step of a statement without rows; each step frees a page.
-            driver(connection).execute("PRAGMA incremental_vacuum(1)")
+        if self.free_pages:
+            database_of(connection).return_pages(connection, self.free_pages)
         _DELETE_USER.run(connection, _which(self.removed_users))
         if self.time is not None:
             _SET_CLOCK.run(connection, [{"id": 1, "now": self.time}])

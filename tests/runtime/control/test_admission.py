@@ -22,7 +22,7 @@ from qsession_widget.runtime.control.admission import (
     UnknownOwnerError,
 )
 from qsession_widget.runtime.model.job import Job
-from qsession_widget.runtime.store import store
+from qsession_widget.runtime.store import database, store
 from qsession_widget.runtime.store.store import StoreUnavailableError
 from qsession_widget.runtime.store.writes import SetClock
 from qsession_widget.wire.states import JobState, Mode, SessionState
@@ -49,7 +49,7 @@ def slow_disk(folder: Path) -> Iterator[sqlite3.Connection]:
 @pytest.fixture
 def patient(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let the store wait for as long as the file is locked."""
-    monkeypatch.setattr(store, "BUSY_MILLISECONDS", int(DEADLINE_SECONDS * 1000))
+    monkeypatch.setattr(database, "BUSY_MILLISECONDS", int(DEADLINE_SECONDS * 1000))
 
 
 def refuse(other: sqlite3.Connection) -> None:

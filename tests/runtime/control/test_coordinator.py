@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from qsession_widget.runtime.model import lifecycle
-from qsession_widget.runtime.store import store
+from qsession_widget.runtime.store import database, store
 from qsession_widget.runtime.store.writes import Update
 from qsession_widget.wire.states import (
     JOB_FAILED,
@@ -94,7 +94,7 @@ async def test_a_cancellation_at_the_moment_of_the_end_reports_the_end(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The response agrees with later reads: the job's end is on disk."""
-    monkeypatch.setattr(store, "BUSY_MILLISECONDS", 20)
+    monkeypatch.setattr(database, "BUSY_MILLISECONDS", 20)
     monkeypatch.setattr(store, "RETRY_SECONDS", 0.02)
 
     async with going(Bench(tmp_path, min_job_seconds=FOR_EVER)) as bench:

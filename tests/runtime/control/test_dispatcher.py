@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from qsession_widget.runtime.control import at_hand
-from qsession_widget.runtime.store import store
+from qsession_widget.runtime.store import database, store
 from qsession_widget.runtime.store.store import StoreUnavailableError
 from qsession_widget.runtime.store.writes import SetClock
 from qsession_widget.wire import codec
@@ -192,7 +192,7 @@ async def test_a_job_waiting_for_its_device_yields_its_worker_to_an_idle_device(
 async def test_nothing_starts_while_the_store_is_unavailable(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(store, "BUSY_MILLISECONDS", 20)
+    monkeypatch.setattr(database, "BUSY_MILLISECONDS", 20)
     monkeypatch.setattr(store, "RETRY_SECONDS", 0.02)
 
     async with going(Bench(tmp_path, min_job_seconds=0.3)) as bench:

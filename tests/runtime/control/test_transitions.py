@@ -14,7 +14,7 @@ import pytest
 
 from qsession_widget.runtime.model import lifecycle
 from qsession_widget.runtime.model.lifecycle import NotAcceptingJobsError
-from qsession_widget.runtime.store import store
+from qsession_widget.runtime.store import database, store
 from qsession_widget.runtime.store.store import StoreUnavailableError
 from qsession_widget.runtime.worker.lru_cache import Figures
 from qsession_widget.runtime.worker.messages import Done
@@ -130,7 +130,7 @@ async def test_a_result_that_cannot_be_stored_fails_its_job_with_a_reason(
 async def test_a_result_waits_until_the_store_can_be_written(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(store, "BUSY_MILLISECONDS", 20)
+    monkeypatch.setattr(database, "BUSY_MILLISECONDS", 20)
     monkeypatch.setattr(store, "RETRY_SECONDS", 0.02)
 
     async with going(Bench(tmp_path, min_job_seconds=0.3)) as bench:

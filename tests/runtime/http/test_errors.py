@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -48,6 +48,26 @@ def test_odd_params_are_taken_or_refused_but_never_a_fault(server: Server, param
         job_id = answer.json()["id"]
         assert server.ended(job_id)["state"]["status"] == "Failed"
         assert server.get(f"/jobs/{job_id}").status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("tags", ["a", "b\0"]),
+        ("backend", "fake\0"),
+        ("session_id", "\0"),
+        ("runtime", "a:\0"),
+    ],
+)
+def test_text_with_a_nul_character_is_refused(server: Server, field: str, value: Any) -> None:
+    said = problem(server.send(**{field: value}), 400)
+    assert "NUL character" in said
+    assert "\\x00" in said
+
+
+def test_nothing_has_an_id_with_a_nul_character(server: Server) -> None:
+    for path in ("/jobs/a%00b", "/jobs/a%00b/results", "/sessions/a%00b", "/workloads/a%00b"):
+        problem(server.get(path), 404)
 
 
 def test_an_oversized_body_is_refused_with_the_limit(server: Server) -> None:
@@ -105,7 +125,7 @@ def test_unreadable_queries(server: Server, query: str) -> None:
         "limit=0",
         "created_after=0001-01-01T00:00:00%2B23:59",
         "created_before=9999-12-31T23:59:59-23:59",
-        "tags=%ff&tags=%00",
+        "tags=%ff&tags=%01",
     ],
 )
 def test_odd_queries_are_answered(server: Server, query: str) -> None:
@@ -117,6 +137,8 @@ def test_odd_queries_are_answered(server: Server, query: str) -> None:
     [
         ("sort=SIDEWAYS", "sort is 'SIDEWAYS'"),
         ("sort=", "sort is ''"),
+        ("tags=a%00b", "tags has a NUL character: 'a\\x00b'"),
+        ("backend=%00", "backend has a NUL character"),
         ("pending=perhaps", "pending is 'perhaps'"),
         ("include_mocks=2", "include_mocks is '2'"),
     ],
