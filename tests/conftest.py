@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 import subprocess
 import sys
 import threading
@@ -11,14 +12,17 @@ from typing import TYPE_CHECKING, Any
 import hypothesis
 import psutil
 import pytest
+import requests
 
 from qsession_widget.errors import ServiceUnavailableError
 from qsession_widget.local import process
 from tests.marks import marks_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Mapping, Sequence
     from pathlib import Path
+
+    from qsession_widget import QiskitRuntimeService
 
 # The time of an example depends on the machine; a deadline would fail on a busy one.
 hypothesis.settings.register_profile("tests", deadline=None)
@@ -62,27 +66,78 @@ def gone(pid: int) -> bool:
         return True
 
 
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def answers_at(url: str) -> bool:
+    """Whether a server answers a GET."""
+    try:
+        return requests.get(url, timeout=2).ok
+    except requests.RequestException:
+        return False
+
+
+@contextmanager
+def served(
+    command: Sequence[str],
+    answers: Callable[[], bool],
+    log: Path,
+    *,
+    environment: Mapping[str, str] | None = None,
+    folder: Path | None = None,
+    killed_after: float | None = None,
+) -> Iterator[None]:
+    """Run a server from when it answers until the block ends.
+
+    Args:
+        command: starts it in the foreground.
+        answers: whether it does.
+        log: takes its output, after what is there.
+        environment: in which it runs; None is this process's.
+        folder: its working directory; None is this process's.
+        killed_after: seconds that it has to end by itself; None is `DEADLINE_SECONDS`, after which
+            the test fails.
+    """
+    with log.open("ab") as output:
+        server = subprocess.Popen(  # noqa: S603 - ours
+            command, stdout=output, stderr=output, env=environment, cwd=folder
+        )
+
+    def ready() -> bool:
+        assert server.poll() is None, log.read_text()
+        return answers()
+
+    try:
+        eventually(ready, f"an answer of {command[0]}")
+        yield
+    finally:
+        server.terminate()
+        try:
+            server.wait(killed_after or DEADLINE_SECONDS)
+        except subprocess.TimeoutExpired:
+            server.kill()
+            server.wait(DEADLINE_SECONDS)
+            if killed_after is None:
+                raise
+
+
 @contextmanager
 def running(folder: Path, *arguments: str) -> Iterator[Path]:
     """Run a runtime with its own arguments, and yield its folder."""
     folder.mkdir(parents=True, exist_ok=True)
-    command = [sys.executable, "-m", "qsession_widget.runtime", "--home", str(folder)]
-    with (folder / "runtime.log").open("ab") as log:
-        child = subprocess.Popen([*command, *arguments], stdout=log, stderr=log)  # noqa: S603 - ours
+    command = [sys.executable, "-m", "qsession_widget.runtime", "--home", str(folder), *arguments]
 
-        def answers() -> bool:
-            assert child.poll() is None, (folder / "runtime.log").read_text()
-            try:
-                return bool(process.endpoint(start=False, folder=folder))
-            except ServiceUnavailableError:
-                return False
-
+    def answers() -> bool:
         try:
-            eventually(answers, "a runtime")
-            yield folder
-        finally:
-            child.terminate()
-            child.wait(DEADLINE_SECONDS)
+            return bool(process.endpoint(start=False, folder=folder))
+        except ServiceUnavailableError:
+            return False
+
+    with served(command, answers, folder / "runtime.log"):
+        yield folder
 
 
 @pytest.fixture(scope="session")
@@ -106,6 +161,16 @@ def own_runtime(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Pat
     use(tmp_path, monkeypatch)
     yield tmp_path
     process.stop(folder=tmp_path)
+
+
+@pytest.fixture
+def service(runtime: Path) -> Iterator[QiskitRuntimeService]:
+    """Yield a connection to that runtime."""
+    from qsession_widget.client.service import QiskitRuntimeService  # noqa: PLC0415 - Qiskit
+
+    assert runtime
+    with QiskitRuntimeService("local") as found:
+        yield found
 
 
 @pytest.fixture(scope="session")

@@ -20,13 +20,13 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from qiskit import QuantumCircuit
 from qiskit.circuit.library import efficient_su2
 from qiskit.quantum_info import SparsePauliOp
 
 from qsession_widget import Estimator, QiskitRuntimeService, Sampler, Session, SessionPanel, local
 from qsession_widget.monitoring.monitor import Monitor
 from qsession_widget.monitoring.snapshot import LinkState
+from tests.client.circuits import measured_bell as bell
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -148,15 +148,6 @@ class Recorder:
 
     def _seconds(self) -> int:
         return round((self._clock - self._begin).total_seconds())
-
-
-def bell() -> QuantumCircuit:
-    """Return the circuit of the sampler's jobs."""
-    circuit = QuantumCircuit(2, name="bell")
-    circuit.h(0)
-    circuit.cx(0, 1)
-    circuit.measure_all()
-    return circuit
 
 
 def loop(folder: Path, service: QiskitRuntimeService) -> dict[str, Any]:

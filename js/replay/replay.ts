@@ -1,5 +1,6 @@
 // Replays recorded sessions with the panel's own module. It makes no request, and works from file://.
 import type { Message, Model, Peek, Traits } from "../src/contract";
+import { LocalModel } from "./local-model";
 
 type Json = null | boolean | number | string | readonly Json[] | { readonly [name: string]: Json };
 type Values = Record<string, Json>;
@@ -71,44 +72,30 @@ function asTrait(value: Json): unknown {
 }
 
 /** A front-end model whose kernel is a recording. */
-class RecordedModel implements Model {
+class RecordedModel extends LocalModel {
   readonly #recording: Recording;
-  readonly #listeners = new Map<string, Set<(message: unknown) => void>>();
-  readonly #traits: Record<string, unknown> = {};
   readonly #heard: string[] = [];
   #values: Values = {};
   #frame = -1;
   #beats = 0;
 
   constructor(recording: Recording) {
+    super();
     this.#recording = recording;
     this.show(0);
   }
 
-  get<K extends keyof Traits>(name: K): Traits[K] | undefined {
-    return this.#traits[name] as Traits[K] | undefined;
-  }
-
-  on(event: string, callback: (message: unknown) => void): void {
-    const listeners = this.#listeners.get(event) ?? new Set();
-    this.#listeners.set(event, listeners.add(callback));
-  }
-
-  off(event: string, callback: (message: unknown) => void): void {
-    this.#listeners.get(event)?.delete(callback);
-  }
-
-  send({ ref, ...command }: Message): void {
+  override send({ ref, ...command }: Message): void {
     if (command.do === "look") {
       return;
     }
     if (command.do === "peek") {
       const peek = this.#peek(command.job_id);
-      setTimeout(() => this.#emit("msg:custom", { peek }));
+      setTimeout(() => this.emit("msg:custom", { peek }));
       return;
     }
     this.#heard.push(ref);
-    this.#receive({
+    this.receive({
       commands: { heard: [...this.#heard], done: [...this.#heard] },
       notice: {
         n: this.#heard.length,
@@ -137,15 +124,15 @@ class RecordedModel implements Model {
       this.#frame = frame;
       const names = new Set([...Object.keys(values), ...Object.keys(before)]);
       const changed = [...names].filter((name) => values[name] !== before[name]);
-      this.#receive(
+      this.receive(
         Object.fromEntries(
           changed.map((name) => [name, name in values ? asTrait(values[name] ?? null) : undefined]),
-        ),
+        ) as Partial<Traits>,
       );
     }
     this.#beats += 1;
     const now = begin + seconds * 1000;
-    this.#receive({ beat: { n: this.#beats, at: Date.now(), now, rate: 1, every: 1 } });
+    this.receive({ beat: { n: this.#beats, at: Date.now(), now, rate: 1, every: 1 } });
   }
 
   /** The preview of a job at this time: before its end it has no result. */
@@ -165,19 +152,6 @@ class RecordedModel implements Model {
     const states = this.get("states");
     const place = this.get("page0")?.ids.indexOf(jobId) ?? -1;
     return place >= 0 && states !== undefined && (states.getUint8(place) & 15) >= FINAL;
-  }
-
-  #receive(traits: Record<string, unknown>): void {
-    Object.assign(this.#traits, traits);
-    for (const name of Object.keys(traits)) {
-      this.#emit(`change:${name}`);
-    }
-  }
-
-  #emit(event: string, message?: unknown): void {
-    for (const callback of this.#listeners.get(event) ?? []) {
-      callback(message);
-    }
   }
 }
 

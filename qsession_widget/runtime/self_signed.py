@@ -30,6 +30,12 @@ _RENEWED_BEFORE = timedelta(days=1)
 _MADE_BEFORE = timedelta(days=1)
 """For users whose clocks are behind."""
 
+_NOT_FOR = (
+    *("content_commitment", "key_encipherment", "data_encipherment", "key_agreement"),
+    *("key_cert_sign", "crl_sign", "encipher_only", "decipher_only"),
+)
+"""Uses that its key does not have: it signs itself, and nothing else."""
+
 _LOCAL = ("localhost", "127.0.0.1", "::1")
 
 
@@ -103,18 +109,7 @@ def _make(certificate: Path, key: Path, names: list[str], now: datetime) -> None
     own = ec.generate_private_key(ec.SECP256R1())
     who = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "qsession-widget runtime")])
     public = own.public_key()
-    use = x509.KeyUsage(
-        digital_signature=True,
-        content_commitment=False,
-        key_encipherment=False,
-        data_encipherment=False,
-        key_agreement=False,
-        # It signs itself, and nothing else.
-        key_cert_sign=False,
-        crl_sign=False,
-        encipher_only=False,
-        decipher_only=False,
-    )
+    use = x509.KeyUsage(digital_signature=True, **dict.fromkeys(_NOT_FOR, False))
     made = (
         x509.CertificateBuilder()
         .subject_name(who)

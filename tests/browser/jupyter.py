@@ -6,8 +6,6 @@ import json
 import os
 import secrets
 import shutil
-import socket
-import subprocess
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,17 +13,19 @@ from typing import TYPE_CHECKING, Any
 
 import requests
 
-from tests.conftest import DEADLINE_SECONDS, eventually
+from tests.conftest import DEADLINE_SECONDS, answers_at, free_port, served
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from playwright.sync_api import Locator, Page
 
+    from qsession_widget import RuntimeJob
+
 QUICKSTART = Path(__file__).parents[2] / "examples" / "quickstart.ipynb"
 TIMEOUT_MS = DEADLINE_SECONDS * 1000
 ENDING_SECONDS = 15
-"""How long a server may take to end by itself."""
+"""How long it may take to end by itself: idle threads that read files can keep it from ending."""
 
 
 @dataclass(frozen=True)
@@ -190,33 +190,19 @@ def lab(
         "IPYTHONDIR": str(folder / "ipython"),
         "QSESSION_HOME": str(home),
     }
-    with (folder / "lab.log").open("wb") as log:
-        server = subprocess.Popen(  # noqa: S603 - our own command
-            command, env={**environment, **own}, stdout=log, stderr=log, cwd=folder
-        )
-        running = Lab(f"http://127.0.0.1:{port}", work, token, settings, path)
-        running.configure("@jupyterlab/apputils-extension:notification", '{"fetchNews": "false"}')
-        try:
-            eventually(lambda: _answers(running, server, folder), "JupyterLab")
-            if kernel:
-                assert _interpreter(running) == kernel
-            yield running
-        finally:
-            server.terminate()
-            try:
-                server.wait(ENDING_SECONDS)
-            except subprocess.TimeoutExpired:
-                # Idle threads by which the server reads files can keep its process from ending.
-                server.kill()
-                server.wait(DEADLINE_SECONDS)
-
-
-def _answers(running: Lab, server: subprocess.Popen[bytes], folder: Path) -> bool:
-    assert server.poll() is None, (folder / "lab.log").read_text()
-    try:
-        return requests.get(f"{running.url}/api", timeout=2).ok
-    except requests.RequestException:
-        return False
+    running = Lab(f"http://127.0.0.1:{port}", work, token, settings, path)
+    running.configure("@jupyterlab/apputils-extension:notification", '{"fetchNews": "false"}')
+    with served(
+        command,
+        lambda: answers_at(f"{running.url}/api"),
+        folder / "lab.log",
+        environment={**environment, **own},
+        folder=folder,
+        killed_after=ENDING_SECONDS,
+    ):
+        if kernel:
+            assert _interpreter(running) == kernel
+        yield running
 
 
 def _kernel(folder: Path, python: str) -> None:
@@ -235,6 +221,11 @@ def _interpreter(running: Lab) -> str:
     return str(found.json()["kernelspecs"]["python3"]["spec"]["argv"][0])
 
 
+def row_of(panel: Locator, job: RuntimeJob) -> Locator:
+    """Return a job's row in a panel."""
+    return panel.locator(f"[data-job-id='{job.job_id()}']")
+
+
 def without_its_end(folder: Path) -> Path:
     """Return a copy of the quickstart that leaves its session open, to be steered."""
     content = json.loads(QUICKSTART.read_text("utf-8"))
@@ -242,12 +233,6 @@ def without_its_end(folder: Path) -> Path:
     copy = folder / QUICKSTART.name
     copy.write_text(json.dumps(content), "utf-8")
     return copy
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def environment_without(*names: str) -> dict[str, str]:

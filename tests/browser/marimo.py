@@ -10,10 +10,7 @@ from importlib.resources import files
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import requests
-
-from tests.browser.jupyter import free_port
-from tests.conftest import DEADLINE_SECONDS, eventually
+from tests.conftest import answers_at, free_port, served
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -78,26 +75,12 @@ def app(folder: Path, *cells: str) -> Iterator[str]:
     environment = _write(folder, *cells)
     port = free_port()
     command = [sys.executable, "-m", "marimo", "run", "app.py", "--headless", "--no-token"]
-    with (folder / "marimo.log").open("wb") as log:
-        server = subprocess.Popen(  # noqa: S603 - our own command
-            [*command, f"--port={port}"],
-            env=environment,
-            stdout=log,
-            stderr=log,
-            cwd=folder,
-        )
-        url = f"http://127.0.0.1:{port}"
-
-        def answers() -> bool:
-            assert server.poll() is None, (folder / "marimo.log").read_text()
-            try:
-                return requests.get(f"{url}/health", timeout=2).ok
-            except requests.RequestException:
-                return False
-
-        try:
-            eventually(answers, "marimo")
-            yield url
-        finally:
-            server.terminate()
-            server.wait(DEADLINE_SECONDS)
+    url = f"http://127.0.0.1:{port}"
+    with served(
+        [*command, f"--port={port}"],
+        lambda: answers_at(f"{url}/health"),
+        folder / "marimo.log",
+        environment=environment,
+        folder=folder,
+    ):
+        yield url

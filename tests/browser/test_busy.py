@@ -11,6 +11,7 @@ import pytest
 from playwright.sync_api import expect
 
 from tests.browser import jupyter, marimo
+from tests.browser.jupyter import row_of
 from tests.browser.test_faults import (
     OPEN,
     RUN,
@@ -68,7 +69,7 @@ def test_marimo_reports_that_a_click_waits_for_the_cell(
         expect(panel).to_be_visible()
         session = the_session()
         jobs = [long_job(session, bindings=5000) for _ in range(2)]
-        held, queued = (panel.locator(f"[data-job-id='{job.job_id()}']") for job in jobs)
+        held, queued = (row_of(panel, job) for job in jobs)
         expect(held).to_have_attribute("data-status", "running")
         expect(queued).to_have_attribute("data-status", "queued")
         queued.get_by_test_id("qsw-cancel-job").click()
@@ -80,7 +81,7 @@ def test_marimo_reports_that_a_click_waits_for_the_cell(
         assert jobs[1].status() == "QUEUED"
         # The panel is updated meanwhile.
         third = long_job(session, bindings=1)
-        row = panel.locator(f"[data-job-id='{third.job_id()}']")
+        row = row_of(panel, third)
         expect(row).to_have_attribute("data-status", "queued")
         expect(waiting).to_have_count(1)
         # This ends the cell.
@@ -98,7 +99,7 @@ def test_marimo_acts_at_once_while_a_task_waits(home: Path, page: Page, tmp_path
         panel = page.get_by_test_id("qsw-panel")
         expect(panel).to_be_visible()
         job = long_job(the_session(), bindings=5000)
-        row = panel.locator(f"[data-job-id='{job.job_id()}']")
+        row = row_of(panel, job)
         expect(row).to_have_attribute("data-status", "running")
         end = tmp_path / "end.txt"
         assert not end.exists()

@@ -11,6 +11,7 @@ from playwright.sync_api import expect
 
 from qsession_widget import QiskitRuntimeService, Session
 from qsession_widget.local import process
+from tests.browser.jupyter import row_of
 from tests.browser.test_quickstart import long_job
 from tests.conftest import eventually
 
@@ -19,9 +20,11 @@ if TYPE_CHECKING:
 
     from playwright.sync_api import Page
 
-    from tests.browser.jupyter import Lab
+    from qsession_widget import RuntimeJob
+    from tests.browser.jupyter import Lab, Notebook
 
 OPEN = 'from qsession_widget import Session\nsession = Session(backend="fake_manila")'
+CELL_RUNS = ".jp-InputPrompt"
 
 
 def notebook_of(folder: Path, *cells: str) -> Path:
@@ -72,7 +75,7 @@ def test_the_panel_survives_the_death_of_the_server(lab: Lab, page: Page, tmp_pa
     os.kill(found["pid"], signal.SIGKILL)
     # The next request starts it again, from this process or the panel.
     job = long_job(session, bindings=5)
-    row = notebook.panel.locator(f"[data-job-id='{job.job_id()}']")
+    row = row_of(notebook.panel, job)
     expect(row).to_have_attribute("data-status", "completed")
     again = process.status()
     assert again is not None
@@ -80,17 +83,30 @@ def test_the_panel_survives_the_death_of_the_server(lab: Lab, page: Page, tmp_pa
     assert again["url"] == found["url"]
 
 
-def test_a_click_acts_while_a_cell_blocks(lab: Lab, page: Page, tmp_path: Path) -> None:
-    wait = "while session.status() != 'Closed':\n    pass"
-    notebook = lab.open(page, notebook_of(tmp_path, OPEN, "session", RUN, wait))
+def block(lab: Lab, page: Page, folder: Path, wait: str) -> tuple[Notebook, Session, RuntimeJob]:
+    """Open a session with a job that stays running, and run a cell that waits.
+
+    Args:
+        lab: where the notebook is opened.
+        page: shows it.
+        folder: for its file.
+        wait: code of the cell, which ends with the session.
+    """
+    notebook = lab.open(page, notebook_of(folder, OPEN, "session", RUN, wait))
     for _ in range(3):
         notebook.run_next()
     session = the_session()
     running = long_job(session, bindings=5000)
-    row = notebook.panel.locator(f"[data-job-id='{running.job_id()}']")
-    expect(row).to_have_attribute("data-status", "running")
+    expect(row_of(notebook.panel, running)).to_have_attribute("data-status", "running")
     notebook.run_next(wait=False)
-    expect(page.locator(".jp-InputPrompt", has_text="[*]")).to_be_visible()
+    expect(page.locator(CELL_RUNS, has_text="[*]")).to_be_visible()
+    return notebook, session, running
+
+
+def test_a_click_acts_while_a_cell_blocks(lab: Lab, page: Page, tmp_path: Path) -> None:
+    wait = "while session.status() != 'Closed':\n    pass"
+    notebook, session, running = block(lab, page, tmp_path, wait)
+    row = row_of(notebook.panel, running)
     row.get_by_test_id("qsw-cancel-job").click()
     expect(row).to_have_attribute("data-status", "cancelled")
     notebook.panel.get_by_test_id("qsw-close").click()
@@ -117,19 +133,11 @@ def test_the_server_acts_for_a_deaf_kernel_and_notices_tell_of_others(
     lab: Lab, page: Page, tmp_path: Path, artifacts: Path
 ) -> None:
     lab.configure(KERNELS, DEAF)
-    notebook = lab.open(page, notebook_of(tmp_path, OPEN, "session", RUN, BLOCKS))
-    for _ in range(3):
-        notebook.run_next()
-    session = the_session()
-    running = long_job(session, bindings=5000)
-    row = notebook.panel.locator(f"[data-job-id='{running.job_id()}']")
-    expect(row).to_have_attribute("data-status", "running")
-    notebook.run_next(wait=False)
-    cell_runs = page.locator(".jp-InputPrompt", has_text="[*]")
-    expect(cell_runs).to_be_visible()
+    notebook, session, running = block(lab, page, tmp_path, BLOCKS)
+    row = row_of(notebook.panel, running)
     row.get_by_test_id("qsw-cancel-job").click()
     expect(row).to_have_attribute("data-status", "cancelled")
-    expect(cell_runs).to_be_visible()
+    expect(page.locator(CELL_RUNS, has_text="[*]")).to_be_visible()
     notice = page.locator(".Toastify__toast", has_text="fake_manila is closed")
     expect(notice).to_have_count(0)
     # Another program closes it.
@@ -144,15 +152,8 @@ def test_the_server_acts_for_a_deaf_kernel_and_notices_tell_of_others(
 
 def click_while_the_kernel_is_deaf(lab: Lab, page: Page, folder: Path, wait: str) -> None:
     """Click while a cell waits for the session's end, and check what the panel shows."""
-    notebook = lab.open(page, notebook_of(folder, OPEN, "session", RUN, wait))
-    for _ in range(3):
-        notebook.run_next()
-    session = the_session()
-    running = long_job(session, bindings=5000)
-    row = notebook.panel.locator(f"[data-job-id='{running.job_id()}']")
-    expect(row).to_have_attribute("data-status", "running")
-    notebook.run_next(wait=False)
-    expect(page.locator(".jp-InputPrompt", has_text="[*]")).to_be_visible()
+    notebook, session, running = block(lab, page, folder, wait)
+    row = row_of(notebook.panel, running)
     row.get_by_test_id("qsw-cancel-job").click()
     waiting = notebook.panel.get_by_test_id("qsw-waiting")
     expect(waiting).to_contain_text(f"Cancel job {running.job_id()} acts after the running cell")

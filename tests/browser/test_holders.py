@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from playwright.sync_api import expect
 
 from qsession_widget import QiskitRuntimeService
+from tests.browser.jupyter import row_of
 from tests.browser.test_faults import OPEN, RUN, notebook_of
 
 if TYPE_CHECKING:
@@ -44,7 +45,7 @@ def test_the_session_that_has_the_device_is_shown_and_closed_by_a_click(
         panel.screenshot(path=artifacts / f"holder-{theme.split()[1].lower()}.png")
     (waiting, *_) = service.jobs()
     assert waiting.session_id == waits.id
-    row = panel.locator(f"[data-job-id='{waiting.job_id()}']")
+    row = row_of(panel, waiting)
     expect(row).to_have_attribute("data-status", "queued")
 
     # The other notebook comes to the front, with its panel in view.

@@ -15,6 +15,7 @@ from playwright.sync_api import expect
 
 from qsession_widget.wire.discovery import Discovery
 from tests.browser import jupyter, marimo
+from tests.browser.jupyter import row_of
 from tests.browser.test_faults import OPEN, RUN, notebook_of, the_session
 from tests.browser.test_quickstart import long_job
 from tests.panel.test_privacy import found_in
@@ -30,10 +31,10 @@ def steer(panel: Locator) -> None:
     session = the_session()
     expect(panel.get_by_test_id("qsw-link")).to_contain_text("live")
     short = long_job(session, bindings=10)
-    row = panel.locator(f"[data-job-id='{short.job_id()}']")
+    row = row_of(panel, short)
     expect(row).to_have_attribute("data-status", "completed")
     running = long_job(session, bindings=5000)
-    row = panel.locator(f"[data-job-id='{running.job_id()}']")
+    row = row_of(panel, running)
     expect(row).to_have_attribute("data-status", "running")
     row.get_by_test_id("qsw-cancel-job").click()
     expect(row).to_have_attribute("data-status", "cancelled")

@@ -10,7 +10,7 @@ from qiskit import QuantumCircuit
 from qiskit.circuit import Parameter
 
 from qsession_widget import QiskitRuntimeService, RuntimeJob, Sampler, Session
-from tests.browser.jupyter import without_its_end
+from tests.browser.jupyter import row_of, without_its_end
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -48,9 +48,7 @@ def test_a_session_is_seen_and_steered(
     expect(panel).to_have_attribute("data-session-id", session_id)
     expect(panel).to_contain_text("fake_manila")
     for job in service.jobs(limit=5):
-        expect(panel.locator(f"[data-job-id='{job.job_id()}']")).to_have_attribute(
-            "data-status", "completed"
-        )
+        expect(row_of(panel, job)).to_have_attribute("data-status", "completed")
 
     # The side panel has a card of the same session, and is closed again.
     notebook.execute("qsession:show-sessions")
@@ -65,10 +63,7 @@ def test_a_session_is_seen_and_steered(
     session = Session.from_id(session_id, service)
     running, queued = long_job(session, bindings=5000), long_job(session, bindings=5000)
     short = long_job(session, bindings=1)
-    rows = {
-        job.job_id(): panel.locator(f"[data-job-id='{job.job_id()}']")
-        for job in (running, queued, short)
-    }
+    rows = {job.job_id(): row_of(panel, job) for job in (running, queued, short)}
     expect(rows[running.job_id()]).to_have_attribute("data-status", "running")
     expect(rows[queued.job_id()]).to_have_attribute("data-status", "queued")
     expect(rows[short.job_id()]).to_have_attribute("data-status", "queued")

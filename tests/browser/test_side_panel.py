@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from playwright.sync_api import expect
 
 from qsession_widget import QiskitRuntimeService, Session
-from tests.browser.jupyter import Notebook
+from tests.browser.jupyter import Notebook, row_of
 from tests.browser.test_faults import notebook_of
 from tests.browser.test_quickstart import long_job
 from tests.conftest import eventually
@@ -155,9 +155,7 @@ def test_sessions_without_a_kernel(lab: Lab, page: Page, tmp_path: Path) -> None
     other = card(page, "Script")
     expect(other).to_have_attribute("data-where", "elsewhere")
     other.get_by_test_id("qsw-card-details").click()
-    expect(other.locator(f"[data-job-id='{job.job_id()}']")).to_have_attribute(
-        "data-status", "running"
-    )
+    expect(row_of(other, job)).to_have_attribute("data-status", "running")
     assert violations(page, "#qsession-sessions") == []
     other.get_by_test_id("qsw-card-cancel-job").click()
     eventually(lambda: job.status() == "CANCELLED")

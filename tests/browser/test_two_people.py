@@ -13,6 +13,7 @@ import pytest
 from playwright.sync_api import expect
 
 from tests.browser import jupyter
+from tests.browser.jupyter import row_of
 from tests.browser.test_faults import OPEN, RUN, notebook_of, the_session
 from tests.browser.test_quickstart import long_job
 
@@ -79,7 +80,7 @@ def test_both_see_and_steer_the_same_session(
 
     # The second acts, and the first sees it.
     job = long_job(session, bindings=5000)
-    rows = [panel.locator(f"[data-job-id='{job.job_id()}']") for panel in panels]
+    rows = [row_of(panel, job) for panel in panels]
     for row in rows:
         expect(row).to_have_attribute("data-status", "running")
     rows[1].get_by_test_id("qsw-cancel-job").click()

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 import pytest
 from playwright.sync_api import expect
 
+from tests.browser.jupyter import row_of
 from tests.browser.test_faults import OPEN, RUN, the_session
 from tests.browser.test_quickstart import long_job
 from tests.server_extension.serving import Server, serve
@@ -116,7 +117,7 @@ def test_vscode(server: Server, page: Page, artifacts: Path) -> None:
 
     # A click waits for the running cell, and says so; the panel is live meanwhile.
     job = long_job(session, bindings=5000)
-    row = panel.locator(f"[data-job-id='{job.job_id()}']")
+    row = row_of(panel, job)
     expect(row).to_have_attribute("data-status", "running")
     wait = "import time\nwhile session.details()['accepting_jobs']:\n    time.sleep(0.05)"
     page.evaluate("(code) => { host.run(code); }", wait)
@@ -136,7 +137,7 @@ def test_a_host_that_forwards_only_answers(server: Server, page: Page, artifacts
     # Not even while it was new.
     assert "live" not in page.evaluate("() => host.said")
     job = long_job(the_session(), bindings=5000)
-    row = panel.locator(f"[data-job-id='{job.job_id()}']")
+    row = row_of(panel, job)
     panel.get_by_test_id("qsw-refresh-now").click()
     expect(link).to_contain_text("as of")
     expect(row).to_have_count(1)

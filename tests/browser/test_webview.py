@@ -15,6 +15,7 @@ import pytest
 from playwright.sync_api import expect
 
 from qsession_widget import Session, SessionPanel
+from tests.browser.jupyter import row_of
 from tests.browser.test_quickstart import long_job
 from tests.conftest import eventually
 from tests.panel.conftest import click
@@ -92,7 +93,7 @@ def test_the_view_needs_nothing_but_its_source(
         page.evaluate("(state) => host.model.receive(readable(state))", state_of(panel))
 
     job = long_job(panel.session, bindings=5000)
-    row = view.locator(f"[data-job-id='{job.job_id()}']")
+    row = row_of(view, job)
     eventually(lambda: job.status() == "RUNNING")
     eventually(lambda: [code & 0xF for code in panel.states] == [RUNNING])
     receive()

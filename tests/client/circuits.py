@@ -18,6 +18,15 @@ def bell() -> QuantumCircuit:
     return circuit
 
 
+def measured_bell() -> QuantumCircuit:
+    """Return the same state, with all qubits measured into the register `meas`."""
+    circuit = QuantumCircuit(2, name="bell")
+    circuit.h(0)
+    circuit.cx(0, 1)
+    circuit.measure_all()
+    return circuit
+
+
 def rotated() -> QuantumCircuit:
     """Return cos(a/2)|0> + sin(a/2)|1> with a phase b: <Z> = cos a, <X> = sin a cos b."""
     circuit = QuantumCircuit(1)

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from qsession_widget import QiskitRuntimeService, Sampler
+from qsession_widget import Sampler
 from qsession_widget.client.default_service import default_service
 from qsession_widget.transport.http import Transport
 from tests.client.circuits import bell
@@ -17,13 +17,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from qsession_widget import RuntimeJob
-
-
-@pytest.fixture
-def service(runtime: Path) -> Iterator[QiskitRuntimeService]:
-    assert runtime
-    with QiskitRuntimeService("local") as found:
-        yield found
 
 
 @pytest.fixture

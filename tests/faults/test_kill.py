@@ -18,7 +18,6 @@ from typing import TYPE_CHECKING, Any
 import psutil
 import pytest
 import requests
-from qiskit import QuantumCircuit
 from starlette.applications import Starlette
 from starlette.responses import JSONResponse
 from starlette.routing import Route
@@ -27,6 +26,7 @@ from qsession_widget import QiskitRuntimeService, Sampler, Session
 from qsession_widget.local import process as local
 from qsession_widget.wire.discovery import Discovery
 from qsession_widget.wire.fields import API_PREFIX
+from tests.client.circuits import measured_bell as bell
 from tests.client.throwaway import serving
 from tests.conftest import DEADLINE_SECONDS, eventually, gone, running
 
@@ -37,14 +37,6 @@ if TYPE_CHECKING:
     from starlette.requests import Request
 
 SERVE = [sys.executable, "-m", "qsession_widget.runtime", "--home"]
-
-
-def bell() -> QuantumCircuit:
-    circuit = QuantumCircuit(2)
-    circuit.h(0)
-    circuit.cx(0, 1)
-    circuit.measure_all()
-    return circuit
 
 
 def kill(pid: int) -> None:

@@ -17,7 +17,6 @@ from tests.client.test_holders import Kernel
 from tests.conftest import eventually
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from pathlib import Path
 
     from qsession_widget.client.backends.backend import Backend
@@ -48,13 +47,6 @@ def shown(job: RuntimeJob) -> tuple[str, str]:
     assert set(bundle) == {"text/plain", "text/html"}
     Tags(bundle["text/html"])
     return bundle["text/plain"], bundle["text/html"]
-
-
-@pytest.fixture
-def service(runtime: Path) -> Iterator[QiskitRuntimeService]:
-    assert runtime
-    with QiskitRuntimeService("local") as found:
-        yield found
 
 
 @pytest.fixture

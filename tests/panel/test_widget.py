@@ -11,13 +11,13 @@ from types import ModuleType, SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from qiskit import QuantumCircuit
 
 from qsession_widget import InvalidInputError, NotFoundError, Sampler, Session, SessionPanel, watch
 from qsession_widget.monitoring.monitor import Monitor
 from qsession_widget.monitoring.snapshot import Holder
 from qsession_widget.panel import panel_of, widget
 from qsession_widget.wire.discovery import Discovery
+from tests.client.circuits import measured_bell as bell
 from tests.conftest import DEADLINE_SECONDS, eventually
 from tests.panel.conftest import Wire, answers, click, shown
 
@@ -39,14 +39,6 @@ def session(runtime: Path) -> Iterator[Session]:
     opened = Session(backend="fake_manila", max_time=600)
     yield opened
     opened.cancel()
-
-
-def bell() -> QuantumCircuit:
-    circuit = QuantumCircuit(2, name="bell")
-    circuit.h(0)
-    circuit.cx(0, 1)
-    circuit.measure_all()
-    return circuit
 
 
 def page_of(panel: SessionPanel) -> Any:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import secrets
-import subprocess
 import sys
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -14,8 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import requests
 
-from tests.browser.jupyter import free_port
-from tests.conftest import DEADLINE_SECONDS, eventually
+from tests.conftest import DEADLINE_SECONDS, answers_at, free_port, served
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -90,22 +88,12 @@ def serve(
         "QSESSION_HOME": str(home),
     }
     log = folder / "server.log"
-    with log.open("wb") as output:
-        server = subprocess.Popen(  # noqa: S603 - our own command
-            command, env=environment, stdout=output, stderr=output, cwd=folder
-        )
-        running = Server(f"http://127.0.0.1:{port}/user/alice", token, log, data)
-
-        def answers() -> bool:
-            assert server.poll() is None, log.read_text()
-            try:
-                return requests.get(f"{running.url}/api", timeout=2).ok
-            except requests.RequestException:
-                return False
-
-        try:
-            eventually(answers, "the Jupyter server")
-            yield running
-        finally:
-            server.terminate()
-            server.wait(DEADLINE_SECONDS)
+    url = f"http://127.0.0.1:{port}/user/alice"
+    with served(
+        command,
+        lambda: answers_at(f"{url}/api"),
+        log,
+        environment=environment,
+        folder=folder,
+    ):
+        yield Server(url, token, log, data)

@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from qiskit import ClassicalRegister, QuantumCircuit, QuantumRegister
+from qiskit import QuantumCircuit
 from qiskit.circuit import Parameter
 from qiskit.circuit.library import efficient_su2
 from qiskit.primitives import (
@@ -35,6 +35,7 @@ from qiskit_ibm_runtime import RuntimeDecoder, RuntimeEncoder
 
 from qsession_widget.errors import CodecError
 from qsession_widget.wire import codec
+from tests.client.circuits import bell
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -59,14 +60,6 @@ directions = pytest.mark.parametrize(
         pytest.param(codec.dumps, codec.loads, id="ours-ours"),
     ],
 )
-
-
-def bell() -> QuantumCircuit:
-    circuit = QuantumCircuit(QuantumRegister(2, "qr"), ClassicalRegister(2, "cr"), name="bell")
-    circuit.h(0)
-    circuit.cx(0, 1)
-    circuit.measure([0, 1], [0, 1])
-    return circuit
 
 
 def branching() -> QuantumCircuit:

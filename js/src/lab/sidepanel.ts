@@ -202,7 +202,7 @@ export class SessionsPanel extends Widget {
                   title: countdown.label,
                   dataset: { nearness: countdown.nearness, testid: "qsw-card-left" },
                 },
-                h.span({ className: "qsw-card-hidden" }, `${countdown.label} `),
+                h.span({ className: "qsw-visually-hidden" }, `${countdown.label} `),
                 clock(countdown.left, countdown.total),
               ),
             ]

@@ -309,16 +309,22 @@ def test_a_circuit_that_aer_runs_otherwise_than_expected_runs_as_in_plain_aer(
             assert ours.data.c.get_bitstrings() == theirs.result().get_memory(), way
 
 
-def test_small_circuits_take_one_thread(way: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Each would wait for threads that have nothing to do."""
-    configs: list[Any] = []
+@pytest.fixture
+def configs(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
+    """Return the settings of Aer's executions, as they are made."""
+    made: list[Any] = []
     real = generate_aer_config
 
     def seen(*arguments: Any, **named: Any) -> Any:
-        configs.append(real(*arguments, **named))
-        return configs[-1]
+        made.append(real(*arguments, **named))
+        return made[-1]
 
     monkeypatch.setattr(aer, "generate_aer_config", seen)
+    return made
+
+
+def test_small_circuits_take_one_thread(way: str, configs: list[Any]) -> None:
+    """Each would wait for threads that have nothing to do."""
     cases = {(SMALL, 5): 1, ("fake_guadalupe", 7): 0, ("aer_simulator", 13): 1}
     for (device, width), threads in cases.items():
         circuit = QuantumCircuit(width)
@@ -331,16 +337,8 @@ def test_small_circuits_take_one_thread(way: str, monkeypatch: pytest.MonkeyPatc
 
 @pytest.mark.parametrize("count", [7, 40])
 def test_many_small_circuits_share_threads_and_have_the_same_shots(
-    way: str, count: int, monkeypatch: pytest.MonkeyPatch
+    way: str, count: int, configs: list[Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    configs: list[Any] = []
-    real = generate_aer_config
-
-    def seen(*arguments: Any, **named: Any) -> Any:
-        configs.append(real(*arguments, **named))
-        return configs[-1]
-
-    monkeypatch.setattr(aer, "generate_aer_config", seen)
     monkeypatch.setattr(aer, "_THREADS", 3)
     circuit, values = rotated(), np.linspace(0, 3, count)
     ours = run("sampler", SMALL, [circuit, values.reshape(count, 1), SHOTS])

@@ -124,23 +124,9 @@ def unmeasured() -> QuantumCircuit:
     return circuit
 
 
-def turned(gate: str, angle: Any) -> QuantumCircuit:
+def with_gate(gate: str, *values: Any) -> QuantumCircuit:
     circuit = QuantumCircuit(1, 1)
-    getattr(circuit, gate)(angle, 0)
-    circuit.measure(0, 0)
-    return circuit
-
-
-def delayed() -> QuantumCircuit:
-    circuit = QuantumCircuit(1, 1)
-    circuit.delay(100, 0)
-    circuit.measure(0, 0)
-    return circuit
-
-
-def reset() -> QuantumCircuit:
-    circuit = QuantumCircuit(1, 1)
-    circuit.reset(0)
+    getattr(circuit, gate)(*values, 0)
     circuit.measure(0, 0)
     return circuit
 
@@ -150,10 +136,10 @@ def reset() -> QuantumCircuit:
     [
         pytest.param(measured_twice(), id="measured twice"),
         pytest.param(unmeasured(), id="not measured"),
-        pytest.param(turned("rx", Parameter("a")), id="another gate with a parameter"),
-        pytest.param(turned("rz", Parameter("a") + 1), id="an expression"),
-        pytest.param(delayed(), id="a delay"),
-        pytest.param(reset(), id="a reset"),
+        pytest.param(with_gate("rx", Parameter("a")), id="another gate with a parameter"),
+        pytest.param(with_gate("rz", Parameter("a") + 1), id="an expression"),
+        pytest.param(with_gate("delay", 100), id="a delay"),
+        pytest.param(with_gate("reset"), id="a reset"),
     ],
 )
 def test_other_qubits_need_a_simulator(circuit: QuantumCircuit) -> None:
@@ -162,5 +148,5 @@ def test_other_qubits_need_a_simulator(circuit: QuantumCircuit) -> None:
 
 
 def test_gates_whose_values_are_numbers_are_simple() -> None:
-    assert is_simple(turned("rx", 0.3).data)
-    assert is_simple(turned("p", Parameter("a")).data)
+    assert is_simple(with_gate("rx", 0.3).data)
+    assert is_simple(with_gate("p", Parameter("a")).data)
