@@ -86,7 +86,7 @@ class RecordedModel extends LocalModel {
   }
 
   override send({ ref, ...command }: Message): void {
-    if (command.do === "look") {
+    if (command.do === "look" || command.do === "here") {
       return;
     }
     if (command.do === "peek") {

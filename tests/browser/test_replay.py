@@ -20,6 +20,7 @@ AXE_OPTIONS = {
     "rules": {"label-content-name-mismatch": {"enabled": False}},
 }
 MOST_BYTES = 300_000
+RECORDING = "This is a recording"
 STATES = {
     "opened": "Waiting",
     "running": "Running",
@@ -70,6 +71,7 @@ def test_each_moment_has_a_link(page: Page, address: str, faults: list[str]) -> 
         expect(page.get_by_test_id("qsw-status")).to_have_text(STATES[moment["id"]])
         expect(page.locator("#caption")).to_have_text(moment["text"])
         expect(page.locator("[aria-current]")).to_have_text(moment["title"])
+        assert page.get_by_text(RECORDING).count() == 0, "only a click is told"
     # And within the page.
     page.get_by_role("link", name="Went idle here").click()
     expect(page.get_by_test_id("qsw-status")).to_have_text("Idle (paid)")
@@ -115,7 +117,7 @@ def test_the_panel_is_the_real_one(page: Page, address: str, faults: list[str]) 
     expect(page.get_by_test_id("qsw-panel")).to_contain_text("default_precision")
     page.get_by_test_id("qsw-close").click()
     page.get_by_test_id("qsw-confirm").click()
-    expect(page.get_by_test_id("qsw-panel")).to_contain_text("This is a recording")
+    expect(page.get_by_test_id("qsw-panel")).to_contain_text(RECORDING)
     expect(page.get_by_test_id("qsw-status")).to_have_text("Running")
     # A moment of another recording is another session.
     page.get_by_role("link", name="Waits for another session").click()
