@@ -509,7 +509,8 @@ class Histories(RuleBasedStateMachine):
         job_id = self.pick(data, JobState.QUEUED)
         self.put(lifecycle.start(self.session, self.now))
         self.live[job_id], self.began[job_id] = JobState.RUNNING, self.now
-        assert self.session.state is ACTIVE
+        ends_with_it = not self.session.accepting_jobs and not self.has_queued
+        assert self.session.state is (PENDING_CLOSED if ends_with_it else ACTIVE)
 
     @rule(data=st.data())
     @precondition(lambda self: self.has_running)
