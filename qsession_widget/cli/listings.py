@@ -19,6 +19,7 @@ from qsession_widget.wire.documents import (
 )
 from qsession_widget.wire.fields import program_word
 from qsession_widget.wire.holders import SHORT_ID
+from qsession_widget.wire.results.summary import Summary
 from qsession_widget.wire.state_words import job_word, state_word
 
 if TYPE_CHECKING:
@@ -70,7 +71,7 @@ def word(session: Mapping[str, Any]) -> str:
 
 def jobs(runtime: Administration, *, pending: bool, limit: int) -> Table:
     """Return a table of one's own jobs, the newest first."""
-    table = _table("Job", "Session", "Backend", "Program", "State", "Created", "Why")
+    table = _table("Job", "Session", "Backend", "Program", "State", "Created", "Result")
     query = {"pending": "true"} if pending else {}
     page = runtime.api.jobs(limit=limit, include_mocks="true", **query)
     for received in page.jobs:
@@ -84,7 +85,7 @@ def jobs(runtime: Administration, *, pending: bool, limit: int) -> Table:
             program_word(known(program.id) or "", known(extras.role)),
             _state(job),
             _time(known(job.created)),
-            Text(known(state.reason) or ""),
+            Text(known(state.reason) or str(Summary.of(extras.result_summary) or "")),
         )
     more = page.count - len(page.jobs)
     if more > 0:
@@ -136,6 +137,6 @@ def _time(text: str | None) -> str:
 def _table(*columns: str) -> Table:
     table = Table(box=None, pad_edge=False, header_style="bold")
     for each in columns:
-        wraps = each == "Why"
+        wraps = each == "Result"
         table.add_column(each, justify="right" if each in _NUMBERS else "left", no_wrap=not wraps)
     return table

@@ -103,6 +103,11 @@ def _ran_seconds(job: RuntimeJob) -> float | None:
     return None if start is None or end is None else (end - start).total_seconds()
 
 
+def _result(job: RuntimeJob) -> str | None:
+    found = job.service.summaries.of(job.document)
+    return None if found is None else str(found)
+
+
 class JobTable(Table[RuntimeJob]):
     """The list that `service.jobs()` returns."""
 
@@ -114,6 +119,7 @@ class JobTable(Table[RuntimeJob]):
         "State": _job_state,
         "Created": lambda job: _time(known(job.document.created)),
         "Ran (s)": _ran_seconds,
+        "Result": _result,
     }
 
 

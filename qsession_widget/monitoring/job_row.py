@@ -18,13 +18,13 @@ from qsession_widget.wire.documents import (
     known,
 )
 from qsession_widget.wire.fields import program_word
+from qsession_widget.wire.results.summary import Summary
 from qsession_widget.wire.states import FINAL_JOB_STATES, PANEL_STAGES, JobState
 
 if TYPE_CHECKING:
     from msgspec import UnsetType
 
     from qsession_widget.client.jobs.job_contents import Contents
-    from qsession_widget.client.jobs.result_summary import Summary
     from qsession_widget.wire.documents import JobDocument, StagesDocument
 
 SUB_STATUSES = tuple(stage.value for stage in PANEL_STAGES)
@@ -68,7 +68,8 @@ class JobRow:
         estimate: None unless it is queued and the service sends one.
         expected_until: when it ends, as the service expects of a job that runs for long.
         expected_by: what that is known by, in the service's words; empty if it does not say.
-        summary: its result in few characters, if it was fetched in this process.
+        summary: its result in few characters, if the service sends that, or if this process has
+            fetched it.
         position: its place among all jobs that wait for the device, 1 for the next; None likewise.
     """
 
@@ -125,6 +126,7 @@ class JobRow:
             expected_by=without_secrets(known(extras.estimated_by) or ""),
             position=_position(state, extras),
             role=role if extras.role is UNSET else extras.role,
+            summary=Summary.of(extras.result_summary),
         )
 
     @property

@@ -119,7 +119,7 @@ class Reader:
         for job in jobs:
             service = self._session.service
             row = JobRow.of(job, now, service.contents.get(job.id))
-            row = replace(row, summary=service.summaries.get(job.id))
+            row = replace(row, summary=service.summaries.of(job))
             self._jobs.put(row)
             if row.pubs is None:
                 self._uncounted.add(row.id)

@@ -115,7 +115,7 @@ def _jobs(snapshot: Snapshot) -> str:
     shown = first_shown(snapshot.jobs, MOST_JOBS)
     if not shown:
         return ""
-    names = ("Job", "Program", "Status", "Created", "Ran")
+    names = ("Job", "Program", "Status", "Result", "Created", "Ran")
     header = _row(f"<th {HEAD}>{name}</th>" for name in names)
     tables = [
         f"<table {TABLE}><thead>{header}</thead>"
@@ -140,10 +140,17 @@ def _job(job: JobRow, snapshot: Snapshot) -> str:
             f"<td {CELL}><code>{escape(job.id)}</code></td>",
             f'<td {CELL} title="{escape(job.program_id)}">{escape(job.program)}</td>',
             f'<td {CELL} title="{escape(job.state)}">{dot} {escape(state)}</td>',
+            f"<td {CELL}>{_result(job)}</td>",
             f"<td {WHOLE}>{clock_time(job.created_at)}</td>",
             f"<td {FIGURE}>{duration(job.duration_seconds(snapshot.now))}</td>",
         )
     )
+
+
+def _result(job: JobRow) -> str:
+    """Return a result, which may be broken between two outcomes only."""
+    parts = escape(str(job.summary or "")).split(" \N{MIDDLE DOT} ")
+    return " \N{MIDDLE DOT} ".join(each.replace(" ", "&nbsp;") for each in parts)
 
 
 def _row(cells: Iterable[str]) -> str:

@@ -114,7 +114,10 @@ def as_html(card: Card) -> str:
     parts = [title]
     parts.extend(f"<div>{escape(each)}</div>" for each in _problems(card))
     parts.append(_times_table(card))
-    parts.extend(_result_table(each) for each in card.preview.get("results", []))
+    results = card.preview.get("results", [])
+    parts.extend(_result_table(each) for each in results)
+    if row.summary and not results:
+        parts.append(f"<div>Result: {escape(str(row.summary))}</div>")
     parts.extend(_circuit_html(card))
     parts.extend(f"<div {QUIET}>{escape(each)}</div>" for each in card.preview.get("notes", []))
     parts.append(_code_html(card))
@@ -132,7 +135,10 @@ def as_text(card: Card) -> str:
         f"  {name:<16}{clock_time(when):<24}{duration(lasted)}".rstrip(f" {UNKNOWN}")
         for name, when, lasted in _times(card)
     )
-    lines.extend(f"  {_place(each)}: {_in_words(each)}" for each in card.preview.get("results", []))
+    results = card.preview.get("results", [])
+    lines.extend(f"  {_place(each)}: {_in_words(each)}" for each in results)
+    if row.summary and not results:
+        lines.append(f"  result: {row.summary}")
     circuit = card.preview.get("circuit")
     if circuit:
         lines.append(f"  circuit: {_described(circuit)}")

@@ -18,9 +18,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
     from datetime import datetime
 
-    from qsession_widget.client.jobs.result_summary import Summary
     from qsession_widget.monitoring.job_list import JobList
     from qsession_widget.monitoring.job_row import Estimate, JobRow
+    from qsession_widget.wire.results.summary import Summary
 
 _CODES: dict[str, int] = {state.value: code for code, state in enumerate(PANEL_STATES)}
 _SUB_CODES: dict[str | None, int] = {

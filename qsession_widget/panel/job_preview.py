@@ -137,7 +137,7 @@ def _results(job: RuntimeJob, notes: list[str]) -> list[dict[str, Any]]:
         notes.append("Its result is large, so it is not fetched here.")
     found: list[dict[str, Any]] = []
     result = job.decode(text) if text else []
-    job.service.summaries.note(job.job_id(), result)
+    job.service.summaries.note(job.document, result)
     for number, data in enumerate(quantum_program.parts_of(result)[:MOST_PUBS]):
         for name, value in list(data.items())[:MOST_PUBS]:
             place = {"pub": number, "name": _short(name, LONGEST_LABEL)}

@@ -151,12 +151,20 @@ def _jobs(snapshot: Snapshot) -> Table:
     table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim")
     for heading in ("Job", "Program", "Status"):
         table.add_column(heading, no_wrap=True)
+    # Where there is no room for all columns, this one is cut.
+    table.add_column("Result")
     table.add_column("Duration", justify="right", no_wrap=True)
     shown = first_shown(snapshot.jobs, MOST_JOBS)
     for job in shown:
         style = _STYLES[JobState(job.state)] if job.state in set(JobState) else ""
         ran = duration(job.duration_seconds(snapshot.now))
-        table.add_row(Text(job.id), Text(job.program), Text(job_state(job), style=style), ran)
+        table.add_row(
+            Text(job.id),
+            Text(job.program),
+            Text(job_state(job), style=style),
+            Text(str(job.summary or ""), no_wrap=True, overflow="ellipsis"),
+            ran,
+        )
     more = len(snapshot.jobs) - len(shown)
     if more:
         table.add_row(Text(f"and {more:,} more", style="dim"))

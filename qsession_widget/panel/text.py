@@ -48,8 +48,9 @@ def as_text(snapshot: Snapshot) -> str:
     shown = first_shown(snapshot.jobs, MOST_JOBS)
     for job in shown:
         ran = duration(job.duration_seconds(snapshot.now))
-        reason = f"  {job.reason}" if job.reason else ""
-        lines.append(f"  {job.id}  {job.program:<9}  {job_state(job):<9}  {ran:>8}{reason}")
+        end = job.reason or job.summary
+        said = f"  {end}" if end else ""
+        lines.append(f"  {job.id}  {job.program:<9}  {job_state(job):<9}  {ran:>8}{said}")
     if len(snapshot.jobs) > len(shown):
         lines.append(f"  and {len(snapshot.jobs) - len(shown):,} more")
     return "\n".join(lines)

@@ -65,15 +65,19 @@ def card(session: SessionDocument, finished: int) -> Json:
 
 
 def job_line(document: JobDocument) -> Json:
-    """Return a job: times in epoch ms, `ran` in ms, which is None until it has ended."""
+    """Return a job: times in epoch ms, `ran` in ms, and its result in few characters.
+
+    The last two are None where there are none, as before its end.
+    """
     row = JobRow.of(document)
     ended = row.started_at is not None and row.ended_at is not None
     return {
         "id": row.id,
-        "program": row.program_id,
+        "program": row.program,
         "state": row.state.lower(),
         "created": _ms(row.created_at),
         "ran": _ms(row.ended_at) - _ms(row.started_at) if ended else None,
+        "result": None if row.summary is None else str(row.summary),
     }
 
 

@@ -215,6 +215,22 @@ class StagesDocument(Document):
     post_processing_at: Maybe[Instant | None] = UNSET
 
 
+class ResultSummaryDocument(Document):
+    """A result in few characters: its first value, or its most frequent outcomes.
+
+    Attributes:
+        value: the expectation value of a first pub that has one only.
+        standard_error: of that value.
+        outcomes: the share of the shots, 0 to 1, of the most frequent outcomes, by their bits.
+    """
+
+    sometimes: ClassVar[frozenset[str]] = frozenset({"value", "standard_error", "outcomes"})
+
+    value: Maybe[float] = UNSET
+    standard_error: Maybe[float] = UNSET
+    outcomes: Maybe[dict[str, float]] = UNSET
+
+
 class JobExtrasDocument(Document):
     """The local runtime's additions to a job.
 
@@ -222,9 +238,13 @@ class JobExtrasDocument(Document):
         number: its place among all jobs by arrival, which orders jobs of the same time.
         held_by: the session for which it waits; null if it waits for none.
         role: what the quantum program of an executor job stands for, such as "estimator".
+        result_summary: its result in few characters; left out where there is none, and for private
+            jobs.
     """
 
-    sometimes: ClassVar[frozenset[str]] = frozenset({"pubs", "number", "estimated_by", "role"})
+    sometimes: ClassVar[frozenset[str]] = frozenset(
+        {"pubs", "number", "estimated_by", "role", "result_summary"}
+    )
 
     queue_position: Maybe[Count | None] = UNSET
     estimate: Maybe[EstimateDocument | None] = UNSET
@@ -238,6 +258,7 @@ class JobExtrasDocument(Document):
     estimated_by: Maybe[str] = UNSET
     held_by: Maybe[HolderDocument | None] = UNSET
     role: Maybe[str] = UNSET
+    result_summary: Maybe[ResultSummaryDocument] = UNSET
 
 
 class JobDocument(Document):

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from qsession_widget.monitoring.job_list import JobList
 from qsession_widget.monitoring.job_row import Estimate, JobRow, Stages
 from qsession_widget.panel import job_columns
+from qsession_widget.wire.results.summary import Summary
 from qsession_widget.wire.states import PANEL_STAGES, PANEL_STATES, JobState
 from tests.panel.test_renderings import NOON, job
 
@@ -89,6 +90,21 @@ def test_words_for_programs_are_sent_where_they_differ() -> None:
     words = ["estimator", "executor", "noise learner", "sampler"]
     assert page["roles"] == [[word, 1] for word in words]
     assert job_columns.page(rows[3:])["roles"] == []
+
+
+def test_results_are_sent_in_few_digits() -> None:
+    rows = [
+        job("j-1", summary=Summary(-1.23456789, 0.001)),
+        job("j-2", summary=Summary(0.5)),
+        job("j-3", summary=Summary(outcomes=(("01", 0.123456), ("10", 0.1)))),
+        job("j-4"),
+    ]
+    assert job_columns.page(rows)["results"] == [
+        [-1.23457, 0.001],
+        [0.5, None],
+        [["01", 0.1235], ["10", 0.1]],
+        None,
+    ]
 
 
 def test_a_jobs_stage_is_part_of_its_state_byte() -> None:

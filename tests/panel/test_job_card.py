@@ -12,6 +12,7 @@ from qiskit.quantum_info import SparsePauliOp
 
 from qsession_widget import Estimator, QiskitRuntimeService, RuntimeJob, Sampler, Session
 from qsession_widget.local import process
+from qsession_widget.panel import job_preview
 from tests.client.circuits import bell
 from tests.client.test_holders import Kernel
 from tests.conftest import eventually
@@ -81,6 +82,16 @@ def test_an_estimators_values_have_their_errors(manila: Backend) -> None:
     for each in (text, html):
         assert each.count(" ± ") == 2
         assert "pub 0, evs" in each
+
+
+def test_a_large_result_is_shown_in_few_characters(
+    manila: Backend, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(job_preview, "_LARGEST_RESULT", 200)
+    job = Sampler(manila).run(bell(), shots=1000)
+    job.wait_for_final_state()
+    for each in shown(job):
+        assert re.search("[rR]esult: (00|11) \\d+ % · (00|11) \\d+ %", each)
 
 
 def test_a_waiting_job_says_how_to_cancel_it(service: QiskitRuntimeService) -> None:

@@ -137,7 +137,7 @@ def test_the_result_column_has_their_results(sent: tuple[Session, list[RuntimeJo
     session, jobs = sent
     for job in jobs:
         job.result()
-    found = [session.service.summaries.get(job.job_id()) for job in jobs]
+    found = [session.service.summaries.of(job.document) for job in jobs]
     sampler, estimator, learner, executor = found
     assert sampler is not None
     assert {len(bits) for bits, _ in sampler.outcomes} == {5}

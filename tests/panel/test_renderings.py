@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import io
+import re
 from contextlib import redirect_stdout
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -18,6 +19,7 @@ from qsession_widget.panel.html import as_html
 from qsession_widget.panel.terminal import render
 from qsession_widget.panel.text import as_text
 from qsession_widget.wire.documents import SessionDocument, read
+from qsession_widget.wire.results.summary import Summary
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -65,6 +67,27 @@ def test_text_describes_a_session() -> None:
     assert text.index("j-2") < text.index("j-1")
     assert "2.5 s" in text
     assert "too wide" in text
+
+
+def test_every_list_shows_results() -> None:
+    value, shots = Summary(-1.8542, 0.004), Summary(outcomes=(("00", 0.49), ("11", 0.46)))
+    seen = snapshot(job("j-1", summary=value), job("j-2", summary=shots), job("j-3"))
+    console = Console(width=120)
+    with console.capture() as captured:
+        console.print(render(seen))
+    for drawn in (as_text(seen), as_html(seen).replace("&nbsp;", " "), captured.get()):
+        assert "\N{MINUS SIGN}1.854 ± 0.004" in drawn
+        assert "00 49 % · 11 46 %" in drawn
+    assert as_html(seen).count("<th ") == 6
+
+
+def test_a_narrow_terminal_cuts_results_and_not_ids() -> None:
+    shots = Summary(outcomes=(("0" * 40, 0.49), ("1" * 40, 0.46)))
+    console = Console(width=80)
+    with console.capture() as captured:
+        console.print(render(snapshot(job("a-job-whose-id-is-long-0123", summary=shots))))
+    (line,) = [each for each in captured.get().splitlines() if "a-job" in each]
+    assert re.search(r"a-job-whose-id-is-long-0123 +sampler +Done +0+… +2\.5 s", line)
 
 
 def test_text_of_many_jobs_is_short() -> None:

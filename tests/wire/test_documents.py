@@ -133,6 +133,8 @@ def sample(wanted: Any) -> Any:
             return cls(**{each.name: sample(each.type) for each in fields if each.name != "params"})
         case inspect.ListType(item_type=item):
             return [sample(item)]
+        case inspect.DictType(key_type=key, value_type=value):
+            return {sample(key): sample(value)}
         case inspect.Metadata(type=inner):
             return sample(inner)
         case _:

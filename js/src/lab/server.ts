@@ -54,6 +54,8 @@ export interface ServerJob {
   created: number;
   /** ms; null until it has ended. */
   ran: number | null;
+  /** In few characters; null where there is none, or the server's extension is older. */
+  result?: string | null;
 }
 
 export interface ServerSession extends Card {

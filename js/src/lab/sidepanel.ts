@@ -343,13 +343,13 @@ export class SessionsPanel extends Widget {
     ];
   }
 
-  #job(card: SessionCard, { id, program, state }: ServerJob): VirtualElement {
+  #job(card: SessionCard, { id, program, state, result }: ServerJob): VirtualElement {
     const isPending = state === "queued" || state === "running";
     const word = state === "completed" ? jobWord("completed") : state;
     return h.li(
       { key: id, dataset: { "job-id": id, status: state } },
       h.code({ title: id }, id),
-      h.span(`${program}, ${word}`),
+      h.span(`${program}, ${word}${result ? `: ${result}` : ""}`),
       ...(isPending
         ? [
             this.#button(

@@ -355,7 +355,7 @@ class RuntimeJob(Shared, PolledJob):
             text = self._result_text()
             kept = (wanted, None if text is None else self.decode(text, wanted))
             if not self._known_to_be_private():
-                self._service.summaries.note(self._job_id, kept[1])
+                self._service.summaries.note(self.document, kept[1])
             with self._lock:
                 if self._result is None or self._result[0] is not wanted:
                     self._result = kept

@@ -324,7 +324,11 @@ class Dispatcher:
         if isinstance(result, Content):
             raise InvalidTransitionError(f"the result of job {job.id} is not kept yet")
         self._transitions.end(
-            job, JobState.COMPLETED, result=result, busy_seconds=done.busy_seconds
+            job,
+            JobState.COMPLETED,
+            result=result,
+            busy_seconds=done.busy_seconds,
+            result_summary=done.summary,
         )
 
     def _count(self, job: Job, cache: Figures) -> None:

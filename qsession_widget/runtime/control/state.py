@@ -388,6 +388,7 @@ class RuntimeState:
         busy_seconds: float | None = None,
         interruptions: int | None = None,
         crashed: bool = False,
+        result_summary: str | None = None,
     ) -> Job:
         """End a job and forget it; `Job.end` describes the arguments."""
         known = self._known(job_id, f"end as {state}")
@@ -400,6 +401,7 @@ class RuntimeState:
             busy_seconds=busy_seconds,
             interruptions=interruptions,
             crashed=crashed,
+            result_summary=result_summary,
         )
         ended = replace(ended, revision=self.next_revision())
         self._remove(known)

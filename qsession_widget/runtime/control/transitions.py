@@ -279,6 +279,7 @@ class Transitions:
         busy_seconds: float | None = None,
         interruptions: int | None = None,
         crashed: bool = False,
+        result_summary: str | None = None,
     ) -> asyncio.Future[None]:
         """End a job in any phase, and store its result; the future is done when it is on disk.
 
@@ -294,6 +295,7 @@ class Transitions:
             busy_seconds=busy_seconds,
             interruptions=interruptions,
             crashed=crashed,
+            result_summary=result_summary,
         )
         if job.state is JobState.RUNNING and state is JobState.CANCELLED:
             self._pool.cancel(job.id)

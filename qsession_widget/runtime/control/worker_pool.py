@@ -461,7 +461,8 @@ def _event(answer: dict[str, Any]) -> Event:
         case "expected":
             return Expected(answer["seconds"], answer["by"])
         case "done":
-            return Done(answer["result"], answer["busy_seconds"], Figures(**answer["cache"]))
+            figures = Figures(**answer["cache"])
+            return Done(answer["result"], answer["busy_seconds"], figures, answer["summary"])
         case "stopped":
             return Stopped()
         case _:

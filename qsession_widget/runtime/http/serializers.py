@@ -8,7 +8,7 @@ from functools import cache
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from msgspec import UNSET, UnsetType
+from msgspec import UNSET, UnsetType, json
 
 from qsession_widget.wire.documents import (
     CacheDocument,
@@ -20,6 +20,7 @@ from qsession_widget.wire.documents import (
     JobStateDocument,
     JobTimesDocument,
     ProgramDocument,
+    ResultSummaryDocument,
     SessionDocument,
     SessionExtrasDocument,
     SessionUsageDocument,
@@ -41,6 +42,8 @@ if TYPE_CHECKING:
     from qsession_widget.runtime.settings import Policy
 
 T = TypeVar("T")
+
+_read_summary = json.Decoder(ResultSummaryDocument).decode
 
 
 def instant(when: datetime) -> str:
@@ -207,6 +210,7 @@ def job_document(
             estimated_by=sent(job.expected_by),
             number=job.number or UNSET,
             held_by=holder_document(holder, job.owner),
+            result_summary=_summary(job),
         ),
         session_id=sent(job.session_id),
         cost=sent(job.cost_seconds),
@@ -214,6 +218,12 @@ def job_document(
         private=job.private or UNSET,
         estimated_running_time_seconds=sent(job.expected_seconds),
     )
+
+
+def _summary(job: Job) -> ResultSummaryDocument | UnsetType:
+    if job.result_summary is None:
+        return UNSET
+    return _read_summary(job.result_summary)
 
 
 def metrics_document(job: Job, *, queue_position: int | None) -> JobMetricsDocument:

@@ -36,6 +36,8 @@ class Job(msgspec.Struct, frozen=True, gc=False):
         role: what its quantum program stands for, such as "estimator"; None if it does not say.
         expected_seconds: how long it runs in all, as its worker estimates for a long one.
         expected_by: what that is known by.
+        result_summary: JSON of its result in few characters; None for private jobs, and where there
+            is none.
         number: its place among all jobs of the store, in order of arrival; 0 where the query did
             not ask for it.
     """
@@ -69,6 +71,7 @@ class Job(msgspec.Struct, frozen=True, gc=False):
     expected_seconds: float | None = None
     expected_by: str | None = None
     role: str | None = None
+    result_summary: str | None = None
     number: int = 0
 
     def start(self, now: datetime) -> Job:
@@ -188,6 +191,7 @@ class Job(msgspec.Struct, frozen=True, gc=False):
         busy_seconds: float | None = None,
         interruptions: int | None = None,
         crashed: bool = False,
+        result_summary: str | None = None,
     ) -> Job:
         """Return the job in a final state.
 
@@ -199,6 +203,7 @@ class Job(msgspec.Struct, frozen=True, gc=False):
             busy_seconds: time that the simulation itself took.
             interruptions: how often the runtime has died during the job, where that has changed.
             crashed: its worker or the runtime died, so that its stages cost nothing.
+            result_summary: of its result; nothing is kept of a private job's.
 
         Raises:
             InvalidTransitionError: the job is final already, or the state is not.
@@ -213,6 +218,7 @@ class Job(msgspec.Struct, frozen=True, gc=False):
             reason_code=reason_code,
             busy_seconds=busy_seconds,
             interruptions=self.interruptions if interruptions is None else interruptions,
+            result_summary=None if self.private else result_summary,
         )
 
     def lose_result(self, reason: str) -> Job:
@@ -224,7 +230,11 @@ class Job(msgspec.Struct, frozen=True, gc=False):
         if not self.state.final:
             raise InvalidTransitionError(f"job {self.id} is {self.state} and has no result to lose")
         return replace(
-            self.without_stages(), state=JobState.FAILED, reason=reason, reason_code=JOB_FAILED
+            self.without_stages(),
+            state=JobState.FAILED,
+            reason=reason,
+            reason_code=JOB_FAILED,
+            result_summary=None,
         )
 
     def _check(self, state: JobState, what: str) -> None:

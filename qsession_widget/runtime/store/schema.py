@@ -166,6 +166,7 @@ jobs = Table(
     Column("expected_seconds", Float),
     Column("expected_by", name()),
     Column("role", name()),
+    Column("result_summary", Text),
     Column("revision", _NUMBER, nullable=False),
     # Whether retention has removed its payload and result.
     Column("pruned", Boolean, nullable=False, server_default="0"),

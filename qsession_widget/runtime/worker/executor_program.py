@@ -44,7 +44,7 @@ from qsession_widget.runtime.worker.inputs import seeds
 from qsession_widget.runtime.worker.inputs.batches import batches
 from qsession_widget.runtime.worker.limits import NO_LIMITS
 from qsession_widget.runtime.worker.outcome import Outcome, RejectedError
-from qsession_widget.runtime.worker.results import bit_arrays
+from qsession_widget.runtime.worker.results import bit_arrays, program_summary
 from qsession_widget.wire import ignored_options
 from qsession_widget.wire.fields import CLASSIFIED, EXTRA
 
@@ -126,7 +126,10 @@ def run(params: str, device_name: str, limits: Limits = NO_LIMITS) -> Outcome:
         stop = max((each for _, each in spans), default=datetime.now(UTC))
         chunks.append(_Chunk(range(first, len(data)), start or spans[0][0], stop))
     busy_seconds = time.perf_counter() - began
-    return Outcome(_answer(inputs, program, data, chunks), busy_seconds)
+    answer = _answer(inputs, program, data, chunks)
+    role = inputs["quantum_program"].get("semantic_role")
+    summary = program_summary.of_program(role, data, answer)
+    return Outcome(answer, busy_seconds, summary)
 
 
 def warm(device_name: str) -> Iterator[None]:

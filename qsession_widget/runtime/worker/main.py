@@ -17,17 +17,20 @@ from dataclasses import asdict
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from msgspec import msgpack
+from msgspec import json, msgpack
 
 from qsession_widget.runtime import bounds
 from qsession_widget.runtime.pieces import PIECE_BYTES, cut
 from qsession_widget.runtime.worker import limits, lru_cache, sandbox, transpiler_plugins
 from qsession_widget.runtime.worker.outcome import RejectedError
+from qsession_widget.wire.results.summary import MOST_BYTES
 from qsession_widget.wire.states import Stage
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from multiprocessing.connection import Connection
+
+    from qsession_widget.wire.results.summary import Summary
 
 log = logging.getLogger(__name__)
 
@@ -299,4 +302,10 @@ def _run(pipe: Connection, inbox: _Inbox, task: dict[str, Any]) -> dict[str, Any
         "result": outcome.result,
         "busy_seconds": outcome.busy_seconds,
         "cache": asdict(lru_cache.figures),
+        "summary": None if outcome.summary is None else _encoded(outcome.summary),
     }
+
+
+def _encoded(summary: Summary) -> str | None:
+    text = json.encode(summary.document).decode()
+    return text if len(text) <= MOST_BYTES else None

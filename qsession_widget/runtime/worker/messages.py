@@ -72,11 +72,16 @@ class Expected:
 
 @dataclass(frozen=True)
 class Done:
-    """The result, the time of the simulation, and the figures of the worker's caches."""
+    """The result, the time of the simulation, and the figures of the worker's caches.
+
+    Attributes:
+        summary: JSON of the result in few characters; None if it has no such form.
+    """
 
     result: str | Content | LongText
     busy_seconds: float
     cache: Figures = field(default_factory=Figures)
+    summary: str | None = None
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from qsession_widget.wire.results.summary import Summary
 
 
 class RejectedError(Exception):
@@ -15,7 +18,9 @@ class Outcome(NamedTuple):
     Attributes:
         result: the encoded result.
         busy_seconds: how long the simulation took.
+        summary: the result in few characters; None if it has no such form.
     """
 
     result: str
     busy_seconds: float
+    summary: Summary | None = None

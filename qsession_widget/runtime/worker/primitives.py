@@ -22,11 +22,13 @@ from qsession_widget.runtime.worker.outcome import Outcome, RejectedError
 from qsession_widget.runtime.worker.sampler import sample
 from qsession_widget.wire import codec, execution_spans, ignored_options
 from qsession_widget.wire.fields import CLASSIFIED, EXTRA
+from qsession_widget.wire.results import outcomes
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from qsession_widget.runtime.worker.limits import Limits
+    from qsession_widget.wire.results.summary import Summary
 
 PROGRAMS = {"sampler": sample, "estimator": estimate}
 
@@ -60,21 +62,8 @@ def run(
     Raises:
         RejectedError: for a payload that cannot be read or run on this device.
     """
-    caches.circuits.release()
-    try:
-        inputs = codec.loads(
-            params,
-            circuit=caches.circuits.decode,
-            opaque=OPAQUE_TYPES,
-            most_bytes=codec.MOST_UNPACKED_BYTES,
-        )
-    except CodecError as error:
-        raise RejectedError(f"The job's params cannot be read: {error}") from error
-    if not isinstance(inputs, dict):
-        raise RejectedError(f"params is {inputs!r:.80}; it has to be an object.")
-    pubs, options = inputs.get("pubs"), inputs.get("options") or {}
-    if not isinstance(pubs, list) or not pubs:
-        raise RejectedError(f"pubs is {pubs!r:.80}; it has to be a list of at least one pub.")
+    inputs = _read(params)
+    pubs, options = inputs["pubs"], inputs.get("options") or {}
     _check_groups(options)
     try:
         shot_rules.check(options)
@@ -89,10 +78,14 @@ def run(
         )
     progress.expect(len(pubs))
     started = time.perf_counter()
-    results, taken = [], []
+    results: list[str] = []
+    taken: list[execution_spans.Span] = []
+    summary: Summary | None = None
     device = SimulatedDevice(backend, optimization_level, limits, given)
     try:
         for result, span in PROGRAMS[program_id](pubs, options, device):
+            if not results:
+                summary = outcomes.of_data(dict(result.data.items()))
             results.append(codec.dumps(result))
             taken.append(span)
             if len(results) < len(pubs):
@@ -104,7 +97,7 @@ def run(
     metadata = _metadata(options, ignored_options.names(program_id, inputs))
     if program_id == "sampler":
         metadata["execution"] = {"execution_spans": execution_spans.document(taken)}
-    return Outcome(codec.joined(results, metadata=metadata), busy_seconds)
+    return Outcome(codec.joined(results, metadata=metadata), busy_seconds, summary)
 
 
 def take_lasting_memory() -> None:
@@ -126,6 +119,26 @@ def warm(backend: str) -> None:
     executable = device.executable(device.runnable(circuit))
     executable.execute([Run(0, ())], shots=1, seed=None, memory=True)
     executable.simulator.noise.write()
+
+
+def _read(params: str) -> dict[str, Any]:
+    """Decode the payload: an object whose `pubs` are a list of at least one pub."""
+    caches.circuits.release()
+    try:
+        inputs = codec.loads(
+            params,
+            circuit=caches.circuits.decode,
+            opaque=OPAQUE_TYPES,
+            most_bytes=codec.MOST_UNPACKED_BYTES,
+        )
+    except CodecError as error:
+        raise RejectedError(f"The job's params cannot be read: {error}") from error
+    if not isinstance(inputs, dict):
+        raise RejectedError(f"params is {inputs!r:.80}; it has to be an object.")
+    pubs = inputs.get("pubs")
+    if not isinstance(pubs, list) or not pubs:
+        raise RejectedError(f"pubs is {pubs!r:.80}; it has to be a list of at least one pub.")
+    return inputs
 
 
 def _check_groups(options: Any) -> None:

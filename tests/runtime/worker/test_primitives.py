@@ -12,6 +12,7 @@ from qsession_widget.runtime.worker import aer, primitives
 from qsession_widget.runtime.worker.inputs import batches
 from qsession_widget.runtime.worker.outcome import RejectedError
 from qsession_widget.wire import codec
+from qsession_widget.wire.results.outcomes import summary_of
 from tests.runtime.worker.jobs import IDEAL, bell, estimate, ghz, sample
 
 
@@ -44,6 +45,20 @@ def test_each_pub_has_a_result_and_all_but_the_last_are_interim_results() -> Non
     assert [each.data.meas.num_shots for each in result] == [10, 20, 30]
     assert [each.data.meas.num_shots for each in interim] == [10, 20]
     assert interim[0].data.meas.get_counts() == result[0].data.meas.get_counts()
+
+
+@pytest.mark.parametrize("program", ["sampler", "estimator"])
+def test_the_first_pub_is_summarised(program: str) -> None:
+    pubs: list[Any] = [[ghz(), [], 50], [ghz(), [], 60]]
+    if program == "estimator":
+        pubs = [[bell(), {"ZZ": 0.5}, [], 0.1], [bell(), {"ZZ": 2.0}, [], 0.1]]
+    text = codec.dumps({"pubs": pubs, "options": {}})
+    outcome = primitives.run(
+        program, text, IDEAL, optimization_level=1, on_interim=lambda _text: None
+    )
+    assert outcome.summary is not None
+    assert outcome.summary == summary_of(codec.loads(outcome.result))
+    assert (outcome.summary.value == 0.5) == (program == "estimator")
 
 
 @pytest.mark.parametrize(

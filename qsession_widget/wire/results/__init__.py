@@ -1,0 +1,1 @@
+"""Results in few characters, for lists of jobs."""
