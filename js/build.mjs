@@ -65,8 +65,20 @@ const VIEW = {
   logLevel: "warning",
 };
 
+// The card of a job that goes on.
+const CARD = {
+  entryPoints: { card: "src/card/card.ts" },
+  outdir: STATIC,
+  bundle: true,
+  minify: true,
+  format: "esm",
+  target: "es2022",
+  charset: "utf8",
+  logLevel: "warning",
+};
+
 const STYLE = {
-  entryPoints: { widget: "src/view/panel.css" },
+  entryPoints: { widget: "src/view/panel.css", card: "src/card/card.css" },
   outdir: STATIC,
   bundle: true,
   minify: true,
@@ -105,6 +117,7 @@ const LAB = {
 await mkdir(STATIC, { recursive: true });
 const [view] = await Promise.all([
   build(VIEW),
+  build(CARD),
   build(STYLE),
   build(REPLAY),
   build(LAB),
@@ -116,7 +129,7 @@ await writeFile(`${STATIC}/sbom.cdx.json`, `${parts}\n`);
 
 if (process.argv.includes("--watch")) {
   // Each change is built again until Ctrl-C; jupyter-builder watches build/lab.js.
-  for (const options of [VIEW, STYLE, REPLAY, LAB]) {
+  for (const options of [VIEW, CARD, STYLE, REPLAY, LAB]) {
     await (await context({ ...options, logLevel: "info" })).watch();
   }
   spawn("jupyter-builder", ["watch", "."], { stdio: "inherit" });

@@ -243,7 +243,7 @@ describe("new jobs", () => {
     const texts = Array.from(cells, (cell) => cell.textContent);
     expect(texts[0]).toBe("estimator, 1 pub");
     expect(texts[1]).toMatch(/^\u22121\.\d{3} ± 0\.004$/);
-    expect(texts[2]).toBe("00 51 % · 11 47 %");
+    expect(texts[2]).toBe("00: 51 % · 11: 47 %");
     expect(cells[2]?.querySelectorAll("rect")).toHaveLength(4);
   });
 });

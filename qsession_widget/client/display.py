@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 PANELS = "qsession_widget.panel"
 TERMINAL = "qsession_widget.panel.terminal"
 JOB_CARD = "qsession_widget.panel.job_card"
+LIVE_CARD = "qsession_widget.panel.live_card"
 EVENTS = "qsession_widget.monitoring.events"
 
 
@@ -36,6 +37,15 @@ def card_of(job: object) -> dict[str, str]:
     cards = import_module(JOB_CARD)
     card = cards.card_of(job)
     return {"text/plain": cards.as_text(card), "text/html": cards.as_html(card)}
+
+
+def follow(job: object) -> bool:
+    """Display a job that goes on as a card that follows it; return whether that was possible.
+
+    Raises:
+        ImportError: if the widget libraries are not installed.
+    """
+    return bool(import_module(LIVE_CARD).display(job))
 
 
 def live(session: object) -> AbstractContextManager[object]:

@@ -1,14 +1,26 @@
-"""Says under a cell what to install, where no front end answers that could draw the panel."""
+"""What widgets have to know of front ends, and what to install where none answers."""
 
 from __future__ import annotations
 
 import asyncio
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import anywidget
 from IPython.core.getipython import get_ipython
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+STATIC = Path(__file__).with_name("static")
+"""The folder of what browsers load."""
+
+FRONT_END = anywidget.__version__.split(".")[0]
+"""The releases of anywidget's front end that can draw a widget: any of the kernel's major version.
+
+Asking for the kernel's own would fail on hubs, where the server has another; asking for any would
+let hosts with a CDN (VS Code, pages of nbconvert) take the newest of all.
+"""
 
 PATIENCE_SECONDS = 5.0
 """How long a front end may take to load the panel's code and to answer."""
@@ -23,6 +35,16 @@ TEXT = (
     "then restart the server and load the page again. "
     "session.live() draws the session as text in a terminal."
 )
+
+
+def take_messages_on_any_shell(widget: anywidget.AnyWidget) -> None:
+    """Let ipykernel 7.4 handle clicks while a cell runs.
+
+    It routes a comm's messages to the shell that last published on it, which for a widget made in a
+    cell is the busy one; without the attribute it uses the comm's own subshell.
+    """
+    if widget.comm is not None:
+        widget.comm._reply_subshell_for = None  # noqa: SLF001 - ipykernel has no public switch
 
 
 def expect_answer(answered: Callable[[], bool]) -> None:

@@ -1,7 +1,7 @@
 """Draws one job as a card, as HTML without scripts and as text: for the end of a cell.
 
 It shows the job as it was when the card was made, with the date. Nothing in it can be clicked,
-since a saved notebook has no kernel. The session's panel is the live view.
+since a saved notebook has no kernel. `live_card` renews it while the job goes on.
 """
 
 from __future__ import annotations
@@ -254,7 +254,7 @@ def _place(found: dict[str, Any]) -> str:
 def _in_words(found: dict[str, Any]) -> str:
     if "counts" in found:
         shots = max(found["shots"], 1)
-        rows = [f"{bits} {count / shots:.1%}" for bits, count in found["counts"][:_MOST_ROWS]]
+        rows = [f"{bits}: {count / shots:.1%}" for bits, count in found["counts"][:_MOST_ROWS]]
         shown = len(found["counts"])
     else:
         rows = [_value(value, error) for _, value, error in found["values"][:_MOST_ROWS]]

@@ -9,7 +9,6 @@ import logging
 import time
 from dataclasses import asdict
 from functools import partial
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import anywidget
@@ -26,7 +25,12 @@ from qsession_widget.panel import job_columns
 from qsession_widget.panel.countdowns import countdowns
 from qsession_widget.panel.experiment import throughput
 from qsession_widget.panel.explanation import why
-from qsession_widget.panel.front_end import expect_answer
+from qsession_widget.panel.front_end import (
+    FRONT_END,
+    STATIC,
+    expect_answer,
+    take_messages_on_any_shell,
+)
 from qsession_widget.panel.html import as_html
 from qsession_widget.panel.job_columns import milliseconds
 from qsession_widget.panel.job_preview import LONGEST_TEXT, peek
@@ -46,16 +50,9 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-_STATIC = Path(__file__).with_name("static")
-if not (_STATIC / "widget.js").is_file():
+if not (STATIC / "widget.js").is_file():
     # Only a clone can lack it; a session is then displayed as text.
     raise ImportError("the panel's front end is not built; run `make build`")
-_FRONT_END = anywidget.__version__.split(".")[0]
-"""The releases of anywidget's front end that can draw a panel: any of the kernel's major version.
-
-Asking for the kernel's own would fail on hubs, where the server has another; asking for any would
-let hosts with a CDN (VS Code, pages of nbconvert) take the newest of all.
-"""
 _FIRST_PAGES = 8
 _MOST_REFS = 16
 _LONGEST_REF = 40
@@ -84,10 +81,10 @@ class SessionPanel(Shared, anywidget.AnyWidget):
     _drawn: ClassVar = False
     """Whether a front end has loaded a panel of this process."""
 
-    _esm = _STATIC / "widget.js"
-    _css = _STATIC / "widget.css"
-    _model_module_version = traitlets.Unicode(_FRONT_END).tag(sync=True)
-    _view_module_version = traitlets.Unicode(_FRONT_END).tag(sync=True)
+    _esm = STATIC / "widget.js"
+    _css = STATIC / "widget.css"
+    _model_module_version = traitlets.Unicode(FRONT_END).tag(sync=True)
+    _view_module_version = traitlets.Unicode(FRONT_END).tag(sync=True)
 
     head = traitlets.Dict().tag(sync=True)
     """The session: id, backend, mode, status, details, deadlines."""
@@ -157,7 +154,7 @@ class SessionPanel(Shared, anywidget.AnyWidget):
         )
         self.on_msg(self._on_message)
         self.observe(lambda _change: self._on_view_count(), "_view_count")
-        self._take_messages_on_any_shell()
+        take_messages_on_any_shell(self)
         self._monitor.add(self)
 
     def __reduce__(self) -> tuple[Any, ...]:
@@ -389,15 +386,6 @@ class SessionPanel(Shared, anywidget.AnyWidget):
             names = [_page_name(at) for at in range(self._room, self._room + lot)]
             self.add_traits(**{name: traitlets.Dict().tag(sync=True) for name in names})
             self._room += lot
-
-    def _take_messages_on_any_shell(self) -> None:
-        """Let ipykernel 7.4 handle clicks while a cell runs.
-
-        It routes a comm's messages to the shell that last published on it, which for a widget
-        made in a cell is the busy one; without the attribute it uses the comm's own subshell.
-        """
-        if self.comm is not None:
-            self.comm._reply_subshell_for = None  # noqa: SLF001 - ipykernel has no public switch
 
 
 def panel_of(session: Session) -> SessionPanel:

@@ -69,6 +69,37 @@ def saved(path: Path) -> str:
     return text
 
 
+JOB_CELLS = (
+    """
+from qsession_widget import QiskitRuntimeService, Sampler
+from tests.client.circuits import bell
+backend = QiskitRuntimeService("local").backend("fake_manila")
+job = Sampler(backend).run([bell()] * 200, shots=20_000)
+""",
+    "job",
+    "job.wait_for_final_state()",
+)
+
+
+def test_a_job_is_cancelled_by_its_card_while_a_cell_waits_for_it(
+    lab: Lab, page: Page, tmp_path: Path, artifacts: Path
+) -> None:
+    notebook = lab.open(page, notebook_of(tmp_path, *JOB_CELLS))
+    for number, _ in enumerate(JOB_CELLS, 1):
+        notebook.run_next(wait=number < len(JOB_CELLS))
+    output = page.locator(".jp-Notebook .jp-OutputArea-output")
+    cancel = output.get_by_role("button", name="Cancel job")
+    expect(output).to_contain_text("On device")
+    for theme in ("JupyterLab Dark", "JupyterLab Light"):
+        notebook.theme(theme)
+        page.screenshot(path=artifacts / f"job-{theme.rpartition(' ')[2].lower()}.png")
+    cancel.click()
+    expect(output).to_contain_text("Cancelled by its user.")
+    expect(cancel).to_have_count(0)
+    notebook.wait_until_idle()
+    page.screenshot(path=artifacts / "job-cancelled.png")
+
+
 def test_a_saved_notebook_tells_the_end_and_the_panel_is_not_drawn_anew(
     lab: Lab, page: Page, tmp_path: Path, artifacts: Path
 ) -> None:

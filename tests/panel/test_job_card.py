@@ -66,7 +66,7 @@ def test_a_finished_job_shows_times_result_circuit_and_code(manila: Backend) -> 
         assert "job = Sampler(manila).run(bell(), shots=100)  # this is the line" in each
         assert "test_job_card.py, line" in each
         assert "cancel" not in each
-    assert re.search(r"00 \d+\.\d%", text)
+    assert re.search(r"00: \d+\.\d%", text)
     assert "<pre" in html
     assert f"service.job(&#x27;{job.job_id()}&#x27;).result()" in html
 

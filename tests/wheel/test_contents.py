@@ -16,7 +16,7 @@ def test_contents(wheel: Path) -> None:
     with ZipFile(wheel) as archive:
         names = archive.namelist()
         data = next(name for name in names if name.endswith("install.json")).split("/")[0]
-        for built in ("widget.js", "widget.css"):
+        for built in ("widget.js", "widget.css", "card.js", "card.css"):
             shipped = archive.read(f"qsession_widget/panel/static/{built}")
             # A stale build would ship unnoticed, so the wheel is compared with the tree.
             assert shipped == (ROOT / "qsession_widget/panel/static" / built).read_bytes()

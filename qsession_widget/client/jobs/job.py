@@ -15,6 +15,7 @@ from qsession_widget.errors import (
     JobCancelledError,
     JobFailedError,
     NotFoundError,
+    QSessionError,
 )
 from qsession_widget.support import validation, whereabouts
 from qsession_widget.support.handles import Shared
@@ -105,6 +106,19 @@ class RuntimeJob(Shared, PolledJob):
             return display.card_of(self)
         except ImportError:
             return {"text/plain": repr(self)}
+
+    def _ipython_display_(self) -> None:
+        """Display the card in a notebook; while the job goes on, one that follows and cancels it.
+
+        Raises:
+            NotImplementedError: where that is not possible; IPython then displays the MIME bundle.
+        """
+        try:
+            follows = display.follow(self)
+        except (ImportError, QSessionError):
+            follows = False
+        if not follows:
+            raise NotImplementedError
 
     def __reduce__(self) -> tuple[Any, ...]:
         # By its id: its state is fetched again where it is unpickled.

@@ -55,7 +55,7 @@ export function SummaryView({ summary }: { summary: Summary }) {
     return <>{measured(first, typeof error === "number" ? error : null)}</>;
   }
   const rows = summary as readonly (readonly [string, number])[];
-  const words = rows.slice(0, 2).map(([bits, share]) => `${bits} ${percent(share)}`);
+  const words = rows.slice(0, 2).map(([bits, share]) => `${bits}: ${percent(share)}`);
   const most = Math.max(...rows.map(([, share]) => share), 1e-9);
   return (
     <span class="qsw-outcomes" title={rows.map(([bits, n]) => `${bits}: ${percent(n)}`).join("\n")}>
