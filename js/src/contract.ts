@@ -16,6 +16,8 @@ export interface Head {
   details: Record<string, unknown>;
   /** A name by which people recognise it. */
   name: string | null;
+  /** Of the notebook's cell that opened it; null if it was opened elsewhere, left out by older kernels. */
+  cell_id?: string | null;
   /** The session that has the device for which this one waits. */
   holder: Holder | null;
   /** Whether an idle session whose kernel is gone gives the device up to those who wait. */

@@ -20,6 +20,8 @@ export interface Registry {
 export const SHOW = "show";
 export const CAN_SHOW = "can-show";
 
+const CONTRACT = "qsession-widget.registry/";
+/** Its number is that of the contract: what either side cannot do without is not changed under it. */
 const KEY = Symbol.for("qsession-widget.registry/1");
 
 type Page = typeof globalThis & { [KEY]?: Registry };
@@ -28,6 +30,13 @@ export function registry(): Registry {
   const page = globalThis as Page;
   page[KEY] ??= { entries: new Set(), changes: new EventTarget() };
   return page[KEY];
+}
+
+/** Whether a kernel of this page has a release of this package with another contract. */
+export function hasOtherContract(): boolean {
+  return Object.getOwnPropertySymbols(globalThis).some(
+    (key) => key !== KEY && key.description?.startsWith(CONTRACT),
+  );
 }
 
 /** Whether the extension can show a session, or does so. */

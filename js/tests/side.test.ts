@@ -85,6 +85,42 @@ test("each session is one card, as long as it is seen", () => {
   expect(cards(panel)).toHaveLength(2);
 });
 
+test("of several panels of one session, that of the notebook that opened it stands for it", () => {
+  const page = new Page();
+  const held = open(live({ head: head({ key: "held", cell_id: null }) }));
+  const opened = open(live({ head: head({ key: "opened", cell_id: "cell-1" }) }));
+  open(live({ head: head({ key: "held too", cell_id: null }) }));
+  expect(page.sessions.onPage().map(({ entry }) => entry)).toEqual([opened.entry]);
+  // Its kernel is gone.
+  opened.close();
+  expect(page.sessions.onPage().map(({ entry }) => entry)).toEqual([held.entry]);
+});
+
+test("panels of a kernel with another contract are missing, which is said", () => {
+  const panel = side(new Page());
+  expect(panel.node.textContent).not.toContain("the same release");
+  const other = Symbol.for("qsession-widget.registry/2");
+  const page: Record<symbol, unknown> = globalThis as never;
+  page[other] = {};
+  onTestFinished(() => {
+    delete page[other];
+  });
+  open();
+  expect(find(panel, "qsw-side-note").textContent).toContain("the same release");
+});
+
+test("its tab has a name where it stands between others", () => {
+  const stack = document.body.appendChild(document.createElement("div"));
+  stack.id = "jp-left-stack";
+  onTestFinished(() => stack.remove());
+  const panel = side(new Page());
+  expect(panel.title.label).toBe("Quantum sessions");
+  Widget.detach(panel);
+  Widget.attach(panel, stack);
+  expect(panel.title.label).toBe("");
+  Widget.detach(panel);
+});
+
 test("a card tells the state, the next deadline, pending jobs and usage", () => {
   const { model } = open(STATES.idle?.());
   const panel = side(new Page());

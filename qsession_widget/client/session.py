@@ -127,6 +127,7 @@ class Session(Shared):
     _service: QiskitRuntimeService
     _device: Backend | None
     _session_id: str | None
+    cell_id: str | None
 
     def __init__(
         self,
@@ -149,6 +150,7 @@ class Session(Shared):
             service, backend = None, service
         seconds = None if max_time is None else parse_duration(max_time)
         self._begin(service_for(service, backend), on_error, tags, name)
+        self.cell_id = whereabouts.cell_id()
         device = self._device = backend_for(self._service, backend)
         # Of several instances of an account, the one that has the backend.
         asked, self._service = self._service, service_of(device)
@@ -305,6 +307,7 @@ class Session(Shared):
             "key": self.key,
             "name": self.name,
             "total_jobs": self.total_jobs,
+            "cell_id": self.cell_id,
             "_service": self._service,
             "_on_error": self._on_error,
             "_tags": self._tags,
@@ -639,6 +642,8 @@ class Session(Shared):
         """A name by which people recognise it."""
         self.total_jobs = None
         """How many jobs it will have, as `progress` was told."""
+        self.cell_id = None
+        """The id of the notebook's cell that opened it; None if it was opened elsewhere."""
         self._service = service
         self._on_error: OnError = on_error
         self._tags = validation.tags("tags", tags) if tags is not None else []

@@ -106,6 +106,7 @@ class Monitor:
             backend_name=session.backend(),
             simulator=session.simulator,
             name=session.name,
+            cell_id=session.cell_id,
             link=Link(LinkState.CONNECTING, since=datetime.now(UTC)),
         )
         self._begin()

@@ -164,6 +164,7 @@ class Snapshot:
         cache: how well caches worked for it.
         policy: whether it reserves its backend, "dedicated" or "shared".
         name: a name by which people recognise it, None if it has none.
+        cell_id: the id of the notebook's cell that opened it, None if it was opened elsewhere.
         holder: who has the device for which it waits; None if it waits for none.
         gives_way: whether the service ends its idle time early when its kernel is gone and
             others wait for the device.
@@ -192,6 +193,7 @@ class Snapshot:
     cache: CacheFigures | None = None
     policy: str | None = None
     name: str | None = None
+    cell_id: str | None = None
     holder: Holder | None = None
     gives_way: bool = False
     total: int | None = None

@@ -441,6 +441,7 @@ def _head(snapshot: Snapshot) -> dict[str, Any]:
         "accepting_jobs": known(snapshot.session.accepting_jobs),
         "details": snapshot.details,
         "name": snapshot.name,
+        "cell_id": snapshot.cell_id,
         "holder": _holder(snapshot),
         "gives_way": snapshot.gives_way,
         "total": snapshot.total,

@@ -1,4 +1,4 @@
-"""Tells which notebook or script this process runs, and which line of the user's code."""
+"""Tells which notebook or script this process runs, which of its cells, and which line of code."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import linecache
 import os
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 if TYPE_CHECKING:
     from types import FrameType
@@ -33,6 +33,19 @@ def _name(path: str) -> str:
     file = Path(path)
     # A package that is run by `python -m`.
     return (file.parent if file.name == "__main__.py" else file).name[:_LONGEST]
+
+
+def cell_id() -> str | None:
+    """Return the id of the notebook's cell that runs now, as its page has told the kernel.
+
+    None outside of a notebook, and where its page tells nothing.
+    """
+    kernel: Any = getattr(_shell(), "kernel", None)
+    try:
+        found = kernel.get_parent()["metadata"]["cellId"]
+    except (AttributeError, LookupError, TypeError):
+        return None
+    return found[:_LONGEST] if isinstance(found, str) else None
 
 
 class UsersFrame(NamedTuple):
@@ -73,7 +86,11 @@ def described(file: str, line: int) -> str:
 
 def _cell(file: str) -> str | None:
     """Return how IPython names the cell that was compiled as a file; None if it was not."""
-    shell = getattr(sys.modules.get("IPython"), "get_ipython", lambda: None)()
-    naming = getattr(getattr(shell, "compile", None), "format_code_name", None)
+    naming = getattr(getattr(_shell(), "compile", None), "format_code_name", None)
     found = None if naming is None else naming(file)
     return None if found is None else str(found[1])
+
+
+def _shell() -> object:
+    """Return IPython's shell; None outside of IPython, which is not imported for this."""
+    return getattr(sys.modules.get("IPython"), "get_ipython", lambda: None)()

@@ -26,6 +26,7 @@ THEMES = ("JupyterLab Light", "JupyterLab Dark", "JupyterLab Dark High Contrast"
 NAMED = """from qsession_widget import Session
 session = Session(backend="fake_manila", max_time="30m", name="Bell pairs")"""
 SECOND = 'second = Session(backend="fake_lima", name="Second")\nsecond'
+ACTIVE_CELL = "() => window.jupyterapp.shell.currentWidget.content.activeCellIndex"
 FILLER = "\n".join(f"# {n}" for n in range(40))
 
 
@@ -84,7 +85,7 @@ def test_an_empty_panel_starts_a_session(lab: Lab, page: Page, tmp_path: Path) -
 
 
 def test_sessions_of_notebooks(lab: Lab, page: Page, tmp_path: Path, artifacts: Path) -> None:
-    cells = (NAMED, "session", FILLER, FILLER, SECOND)
+    cells = (NAMED, FILLER, "session", FILLER, SECOND)
     notebook = lab.open(page, notebook_of(tmp_path, *cells))
     notebook.run_all()
     notebook.execute("qsession:show-sessions")
@@ -94,13 +95,13 @@ def test_sessions_of_notebooks(lab: Lab, page: Page, tmp_path: Path, artifacts: 
     expect(side(page).locator("section")).to_have_attribute("aria-label", "cells.ipynb")
     expect(page.locator(".qsw-statusbar")).to_contain_text("Sessions: 2")
 
-    # To the cell, from the end of the notebook.
-    shown = page.locator(".jp-Notebook").get_by_test_id("qsw-panel").first
-    expect(shown).not_to_be_in_viewport()
+    # To the cell that opened it, which does not show it, from the end of the notebook.
+    source = page.locator(".jp-InputArea", has_text="Bell pairs")
+    opening = page.locator(".jp-Notebook .jp-CodeCell", has=source)
+    expect(opening).not_to_be_in_viewport()
     own.get_by_test_id("qsw-card-cell").click()
-    expect(shown).to_be_in_viewport()
-    index = "() => window.jupyterapp.shell.currentWidget.content.activeCellIndex"
-    assert page.evaluate(index) == 1
+    expect(opening).to_be_in_viewport()
+    assert page.evaluate(ACTIVE_CELL) == 0
 
     # A job of this process: the card follows, and its command acts on the right session.
     session_id = own.get_attribute("data-session")
@@ -222,6 +223,11 @@ def _resume(notebook: Notebook, lost: Locator) -> None:
     notebook.wait_until_idle()
     assert notebook.errors() == []
     expect(lost).to_have_attribute("data-where", "here")
+    # No cell of this kernel has opened it: to the one that shows it.
+    page = notebook.page
+    page.evaluate("() => { window.jupyterapp.shell.currentWidget.content.activeCellIndex = 0; }")
+    lost.get_by_test_id("qsw-card-cell").click()
+    page.wait_for_function(f"({ACTIVE_CELL})() === 2")
 
 
 def _wait_for_saved_layout(page: Page, lab: Lab) -> None:

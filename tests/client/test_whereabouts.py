@@ -62,3 +62,19 @@ def test_a_name_is_no_longer_than_a_label(tmp_path: Path) -> None:
     script = tmp_path / f"{'x' * 200}.py"
     script.write_text(SAYS)
     assert len(said([str(script)])) == 100
+
+
+CELL = "from qsession_widget.support import whereabouts\nprint(whereabouts.cell_id())\n"
+
+
+def test_a_cell_where_a_notebook_runs(tmp_path: Path) -> None:
+    assert said(["-c", CELL]) == "None"
+    # As ipykernel keeps the request that it handles, with and without what the page tells.
+    for metadata, cell in (("{'cellId': 'c-1'}", "c-1"), ("{'cellId': 7}", "None"), ("{}", "None")):
+        kernel = (
+            "import IPython, types\n"
+            "shell = IPython.InteractiveShell.instance()\n"
+            f"request = {{'metadata': {metadata}}}\n"
+            "shell.kernel = types.SimpleNamespace(get_parent=lambda: request)\n"
+        )
+        assert said(["-c", kernel + CELL], IPYTHONDIR=str(tmp_path)) == cell

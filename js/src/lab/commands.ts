@@ -137,12 +137,12 @@ export const commands: JupyterFrontEndPlugin<void> = {
     });
     app.commands.addCommand(COMMAND.goToCell, {
       label: "Go to the Session's Cell",
-      caption: "Show the cell that displays the session",
+      caption: "Show the cell that opened the session",
       isEnabled: can(canReveal),
       execute: async (args) => {
         const card = await actions.choose("Go to the cell of", args, canReveal);
         if (card?.entry) {
-          await told(notebooks.reveal(card.entry));
+          await told(notebooks.revealOpening(card.entry));
         }
       },
     });

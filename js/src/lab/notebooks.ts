@@ -97,27 +97,40 @@ export class Notebooks {
     return this.current !== null || this.#canCreate;
   }
 
-  /** Bring the cell that shows a session into view, and its notebook. */
-  async reveal(entry: Entry): Promise<void> {
+  /** Bring the cell that opened a session into view; where that is not known, as `revealPanel`. */
+  async revealOpening(entry: Entry): Promise<void> {
+    const panel = this.of(entry);
+    const opened = entry.model.get("head")?.cell_id;
+    const cell = panel?.content.widgets.find(({ model }) => model.id === opened);
+    await (panel && cell ? this.#reveal(panel, cell) : this.revealPanel(entry));
+  }
+
+  /** Bring the first cell that shows a session into view, and its notebook. */
+  async revealPanel(entry: Entry): Promise<void> {
     const panel = this.of(entry);
     if (panel === null) {
       return;
     }
-    this.#app.shell.activateById(panel.id);
     const key = entry.model.get("head")?.key;
     const manager = managerOf(entry);
-    for (const [index, cell] of panel.content.widgets.entries()) {
+    for (const cell of panel.content.widgets) {
       for (const id of shownBy(cell).filter((shown) => manager.has_model?.(shown))) {
         const head = (await manager.get_model?.(id))?.get("head") as { key?: unknown } | undefined;
         if (head?.key === key) {
-          panel.content.activeCellIndex = index;
-          await panel.content.scrollToCell(cell, "start");
-          // Activation may have put the cursor into the cell.
-          panel.content.mode = "command";
+          await this.#reveal(panel, cell);
           return;
         }
       }
     }
+    this.#app.shell.activateById(panel.id);
+  }
+
+  async #reveal({ id, content }: NotebookPanel, cell: Cell): Promise<void> {
+    this.#app.shell.activateById(id);
+    content.activeCellIndex = content.widgets.indexOf(cell);
+    await content.scrollToCell(cell, "start");
+    // Activation may have put the cursor into the cell.
+    content.mode = "command";
   }
 
   /**

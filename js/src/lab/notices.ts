@@ -67,6 +67,21 @@ function mayTell(): boolean {
   return "Notification" in globalThis && globalThis.Notification.permission === "granted";
 }
 
+/** Browsers let a page ask only when the user has just clicked in it. */
+function askForPermission(): void {
+  if ("Notification" in globalThis && globalThis.Notification.permission === "default") {
+    Notices.emit("Notices of quantum sessions may also be shown outside of this page.", "info", {
+      autoClose: false,
+      actions: [
+        {
+          label: "Ask the browser",
+          callback: () => void globalThis.Notification.requestPermission(),
+        },
+      ],
+    });
+  }
+}
+
 function read({ composite }: ISettingRegistry.ISettings): Wanted {
   const minutes = composite.endsSoonMinutes;
   return {
@@ -91,14 +106,15 @@ export const notices: JupyterFrontEndPlugin<void> = {
       void app.commands.execute(COMMAND.showSessions);
     });
     void registry?.load(PLUGIN.notices).then((settings) => {
-      shown.wanted = read(settings);
-      settings.changed.connect(() => {
-        const asked = !shown.wanted.browser;
+      const take = () => {
+        const wasOn = shown.wanted.browser;
         shown.wanted = read(settings);
-        if (asked && shown.wanted.browser && "Notification" in globalThis) {
-          void globalThis.Notification.requestPermission();
+        if (shown.wanted.browser && !wasOn) {
+          askForPermission();
         }
-      });
+      };
+      settings.changed.connect(take);
+      take();
     });
   },
 };

@@ -57,6 +57,10 @@ export function pendingOf(jobs: JobList): Pending {
   return pending;
 }
 
+function rank({ live, head }: Pick<PageSession, "live" | "head">): number {
+  return 2 * Number(live) + Number(typeof head.cell_id === "string");
+}
+
 /** Watches every panel of the page; several panels may show one session. */
 export class PageSessions {
   readonly #watched = new Map<Entry, Watched>();
@@ -72,7 +76,10 @@ export class PageSessions {
     this.#match();
   }
 
-  /** Every session once: through the first of its panels whose kernel is heard. */
+  /**
+   * Every session once: through a panel whose kernel is heard, and of those through one of the
+   * kernel that opened it.
+   */
   list(): PageSession[] {
     const found = new Map<string, PageSession>();
     const now = Date.now();
@@ -81,8 +88,10 @@ export class PageSessions {
         const { head, jobs, link } = read();
         const connected = link.state === "live" || link.state === "retrying";
         const live = connected && head.status !== CLOSED && !isStale(pulse, link.state, now);
-        if (!found.get(head.key)?.live) {
-          found.set(head.key, { entry, head, jobs, live, now: serverTime(pulse, now) });
+        const id = head.session_id ?? head.key;
+        const known = found.get(id);
+        if (!known || rank({ live, head }) > rank(known)) {
+          found.set(id, { entry, head, jobs, live, now: serverTime(pulse, now) });
         }
       }
     }

@@ -18,7 +18,7 @@ export const show: JupyterFrontEndPlugin<void> = {
       if (entry && sessions.notebooks.of(entry) !== null) {
         event.preventDefault();
         if (event.type === SHOW) {
-          void sessions.notebooks.reveal(entry);
+          void sessions.notebooks.revealPanel(entry);
         }
       }
     };

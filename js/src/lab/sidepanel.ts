@@ -9,6 +9,7 @@ import type { CommandRegistry } from "@lumino/commands";
 import type { Message } from "@lumino/messaging";
 import { h, VirtualDOM, type VirtualElement } from "@lumino/virtualdom";
 import { Widget } from "@lumino/widgets";
+import { hasOtherContract } from "../registry";
 import { clock, span, thousands } from "../view/ui/format";
 import { jobWord } from "../view/ui/words";
 import type { SessionCard } from "./cards";
@@ -16,6 +17,13 @@ import { sessionIcon } from "./icon";
 import { CATEGORY, COMMAND, PLUGIN, SIDE_PANEL } from "./ids";
 import { type Group, ISessions, type KnownSessions } from "./known";
 import type { ServerJob, ServerSession } from "./server";
+
+const NAME = "Quantum sessions";
+const SIDES = "#jp-left-stack, #jp-right-stack";
+
+const OTHER_CONTRACT =
+  "A kernel of this page has a release of qsession-widget whose panels cannot be listed here. " +
+  "Install the same release in the environments of the kernel and of the Jupyter server.";
 
 /** Of a session's jobs, how many are listed in its card. */
 const MOST_JOBS = 20;
@@ -40,11 +48,11 @@ export class SessionsPanel extends Widget {
     this.#sessions = sessions;
     this.#commands = commands;
     this.id = SIDE_PANEL;
-    this.title.caption = "Quantum sessions";
+    this.title.caption = NAME;
     this.title.icon = sessionIcon;
     this.addClass("qsw-side");
     this.node.setAttribute("role", "region");
-    this.node.setAttribute("aria-label", "Quantum sessions");
+    this.node.setAttribute("aria-label", NAME);
     this.node.tabIndex = -1;
     this.node.addEventListener("keydown", this.#onKey);
     sessions.changed.connect(this.#draw, this);
@@ -62,6 +70,8 @@ export class SessionsPanel extends Widget {
   }
 
   protected override onAfterAttach(): void {
+    // Side bars show icons alone; moved elsewhere, its tab stands between tabs with names.
+    this.title.label = this.node.closest(SIDES) ? "" : NAME;
     this.#wake();
   }
 
@@ -103,13 +113,16 @@ export class SessionsPanel extends Widget {
     }
     const groups = this.#sessions.groups();
     const body = groups.length === 0 ? [this.#empty()] : groups.map((group) => this.#group(group));
-    VirtualDOM.render([this.#header(groups), ...body], this.node);
+    const note = hasOtherContract()
+      ? [h.p({ className: "qsw-side-note", dataset: { testid: "qsw-side-note" } }, OTHER_CONTRACT)]
+      : [];
+    VirtualDOM.render([this.#header(groups), ...body, ...note], this.node);
   }
 
   #header(groups: readonly Group[]): VirtualElement {
     return h.div(
       { className: "qsw-side-header", key: "header" },
-      h.h2("Quantum sessions"),
+      h.h2(NAME),
       this.#iconButton(addIcon, COMMAND.newSession, "New session: insert a cell that opens one"),
       ...(groups.length === 0
         ? []
@@ -246,7 +259,7 @@ export class SessionsPanel extends Widget {
           "Go to cell",
           "qsw-card-cell",
           run(COMMAND.goToCell),
-          `Go to the cell of ${title}`,
+          `Go to the cell that opened ${title}`,
         ),
       );
     }

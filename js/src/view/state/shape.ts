@@ -138,6 +138,7 @@ export function headOf(value: unknown): Head {
     accepting_jobs: typeof head.accepting_jobs === "boolean" ? head.accepting_jobs : null,
     details: fields(head.details),
     name: textOrNull(head.name),
+    cell_id: textOrNull(head.cell_id),
     holder: holderOf(head.holder),
     gives_way: head.gives_way === true,
     total: positive(head.total),
