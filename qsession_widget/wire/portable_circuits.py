@@ -101,7 +101,7 @@ def check_numbers(circuit: QuantumCircuit) -> None:
 
     def check(data: Sequence[CircuitInstruction]) -> dict[int, CircuitInstruction]:
         for each in data:
-            _check_numbers(each.name, getattr(each.operation, "params", ()))
+            _check_numbers(each.name, _params(each))
         return {}
 
     rewritten(circuit, check)
@@ -304,6 +304,13 @@ def _delay_of(operation: Any) -> Delay | None:
 def _composed(value: Any) -> bool:
     """Whether it is an expression of parameters, and not just one of them."""
     return isinstance(value, ParameterExpression) and not isinstance(value, Parameter)
+
+
+def _params(instruction: CircuitInstruction) -> Sequence[Any]:
+    # Qiskit makes an object of a standard gate's operation each time that it is read.
+    one = instruction if instruction.is_standard_gate() else instruction.operation
+    found: Sequence[Any] = getattr(one, "params", ())
+    return found
 
 
 def _check_numbers(what: str, values: Sequence[Any]) -> None:

@@ -50,6 +50,9 @@ if TYPE_CHECKING:
 KNOWN_AER = ("0.17.", "0.18.")
 """Releases whose private parts are as this module expects."""
 
+SAVED = "saved"
+"""What circuits call the array that they save."""
+
 _LONGEST_DELAY = 2**63 - 1
 """In its own unit; Qiskit and Aer count in 64 bits."""
 
@@ -144,11 +147,13 @@ class Executable:
         bound = [_bound(self._circuits[each.circuit], each.values) for each in runs]
         return [_Ready(each, ()) for each in _assembled(bound, self.simulator)]
 
-    def is_dense(self, shots: int) -> bool:
-        """Whether density matrices are the fastest way to so many shots of its only circuit."""
+    def saves_for(self, shots: int) -> bool:
+        """Whether so many shots are best drawn from what its only circuit saves at its end."""
         if self._assembled is None:
             return False
         (circuit,) = self._assembled
+        if not self.simulator.noise.has_quantum_errors:
+            return circuit.is_small
         return circuit.ends_in_one_state and (
             circuit.fastest(shots).method == methods.DENSITY_MATRIX
         )
@@ -208,8 +213,8 @@ def saved(parts: Sequence[tuple[Executable, Sequence[Run]]]) -> list[list[Array]
     """Return the arrays that circuits save, of each run of each executable.
 
     Args:
-        parts: the executables, each with one circuit that ends with an instruction that saves one
-            array, and measures nothing; and their runs.
+        parts: the executables, each with one circuit that saves an array as `SAVED` at its end, and
+            measures nothing; without noise it has gates only. And their runs.
 
     Raises:
         AerError: where a simulation fails.
@@ -305,8 +310,11 @@ class _Call:
 
     def saved(self, ready: Sequence[_Ready]) -> list[Array]:
         """Return the arrays that circuits save, which depend on no seed."""
-        results = self._run(ready, 0, How(methods.DENSITY_MATRIX, Shape.SUPEROP, True))
-        return [np.asarray(*each["data"].values()) for each in results]
+        found: list[Array] = []
+        for how, some in groupby(ready, lambda each: each.circuit.for_saving):
+            results = self._run(list(some), 0, how)
+            found += [np.asarray(each["data"][SAVED]) for each in results]
+        return found
 
     def _apart(self, places: list[int], how: How) -> Iterator[list[int]]:
         """Yield the runs that may be in one call, so that no two of them share shots.
@@ -493,6 +501,13 @@ class _Native:
             return How(methods.AUTOMATIC, Shape.PLAIN, self.ends_in_one_state)
         dense = self.ends_in_one_state and shots > 2**self.width
         return How(methods.AUTOMATIC, Shape.SUPEROP if dense else Shape.PLAIN, dense)
+
+    @property
+    def for_saving(self) -> How:
+        """How its state at the end is simulated, if it is small."""
+        if self.noise.has_quantum_errors:
+            return How(methods.DENSITY_MATRIX, Shape.SUPEROP, True)
+        return How(methods.STATEVECTOR, Shape.PLAIN, True)
 
     def fastest(self, shots: int) -> How:
         """Return how its shots are simulated in the least time."""

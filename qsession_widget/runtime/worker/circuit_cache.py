@@ -188,6 +188,7 @@ def rebindable(circuit: QuantumCircuit) -> bool:
 def _blocks(circuit: QuantumCircuit) -> Iterator[Any]:
     """Yield the circuits inside a circuit that have parameters."""
     for instruction in circuit.data:
-        for block in getattr(instruction.operation, "blocks", ()):
-            if block.parameters:
-                yield block
+        if not instruction.is_standard_gate():
+            for block in getattr(instruction.operation, "blocks", ()):
+                if block.parameters:
+                    yield block

@@ -123,7 +123,7 @@ def _has_while(circuit: QuantumCircuit) -> bool:
     return "while_loop" in circuit.count_ops() or any(
         _has_while(block)
         for instruction in circuit.data
-        if isinstance(instruction.operation, ControlFlowOp)
+        if not instruction.is_standard_gate() and isinstance(instruction.operation, ControlFlowOp)
         for block in instruction.operation.blocks
     )
 

@@ -18,13 +18,13 @@ from qiskit.transpiler import PassManager, Target, generate_preset_pass_manager
 from qsession_widget.errors import InvalidInputError
 from qsession_widget.runtime.device_catalog import Catalog, Device
 from qsession_widget.runtime.worker import classical, official_package
-from qsession_widget.runtime.worker.aer import Executable
+from qsession_widget.runtime.worker.aer import SAVED, Executable
 from qsession_widget.runtime.worker.circuit_cache import (
     BYTES_OF_A_NOISY_QUBIT,
     CircuitCache,
     weight,
 )
-from qsession_widget.runtime.worker.circuits import measure_variants
+from qsession_widget.runtime.worker.circuits import final_measurements, measure_variants
 from qsession_widget.runtime.worker.inputs import shots as shot_rules
 from qsession_widget.runtime.worker.limits import NO_LIMITS
 from qsession_widget.runtime.worker.lru_cache import LruCache
@@ -33,6 +33,7 @@ from qsession_widget.runtime.worker.noise.aer_form import NoiseInAerForm, Shape
 from qsession_widget.runtime.worker.noise.device_noise import DeviceSimulator
 from qsession_widget.runtime.worker.outcome import RejectedError
 from qsession_widget.runtime.worker.results import expectation
+from qsession_widget.runtime.worker.results.drawn_shots import MOST_MEASURED, DrawnShots
 from qsession_widget.runtime.worker.results.final_state import MOST_QUBITS, Readout
 from qsession_widget.wire.delays import delays_of_known_length, transpiled_around_delays
 from qsession_widget.wire.target import CONTROL_FLOW, build_target
@@ -116,6 +117,30 @@ class FinalState(NamedTuple):
     readout: Readout
 
 
+class FinalShots(NamedTuple):
+    """A circuit whose shots are drawn from the chances at its end.
+
+    Attributes:
+        executable: the circuit without its measurements, which saves the chances of the qubits.
+        key: stands for the circuit and its noise; None if it has no key.
+        drawn: draws the shots.
+    """
+
+    executable: Executable
+    key: Hashable | None
+    drawn: DrawnShots
+
+    @property
+    def numbers(self) -> int:
+        """How many chances there are."""
+        return int(2 ** len(self.drawn.bits))
+
+    @property
+    def weight(self) -> int:
+        """Its memory in bytes, about."""
+        return self.executable.weight + self.drawn.weight
+
+
 class Piece(NamedTuple):
     """A circuit of a quantum program, or a part of it, ready to run.
 
@@ -165,7 +190,10 @@ class Caches:
         states: circuits whose final state is measured, by runnable, given noise and qubits; None
             where that cannot be.
         readouts: what reads final states, by device, active qubits and given noise.
-        arrays: the last final states, by the circuit's key and the values of its parameters.
+        final_shots: circuits whose shots are drawn from the chances at their end, by runnable and
+            given noise; None where that cannot be.
+        arrays: the last final states and chances, by the circuit's key and the values of its
+            parameters.
     """
 
     def __init__(self) -> None:
@@ -193,6 +221,9 @@ class Caches:
             128, weigh=lambda made: made.executable.weight if made else 0
         )
         self.readouts: LruCache[Readout] = LruCache(64)
+        self.final_shots: LruCache[FinalShots | None] = LruCache(
+            128, weigh=lambda made: made.weight if made else 0
+        )
         self.arrays: LruCache[Array] = LruCache(
             10_000, weigh=lambda made: made.nbytes, most_bytes=BYTES_OF_ARRAYS
         )
@@ -238,6 +269,7 @@ class Caches:
             self.estimations,
             self.states,
             self.readouts,
+            self.final_shots,
             self.arrays,
         ):
             each.clear()
@@ -368,6 +400,38 @@ class SimulatedDevice:
             lambda: Executable([runnable.circuit], self.simulator(runnable.circuit)),
         )
 
+    def final_shots(self, circuit: QuantumCircuit, key: Hashable | None) -> FinalShots | None:
+        """Return a circuit whose shots can be drawn from the chances at its end.
+
+        Args:
+            circuit: as the device runs it.
+            key: stands for it; None if it has no key.
+
+        Returns:
+            None for a circuit that does not only measure at its end, or has random operations
+            without noise; or where noise and errors of reading affect several measured qubits
+            together.
+        """
+        if key is not None:
+            key = ("shots", key, self._noise_key)
+
+        def make() -> FinalShots | None:
+            found = final_measurements.split(circuit)
+            if found is None or len(found.qubits) > MOST_MEASURED:
+                return None
+            simulator = self.simulator(circuit)
+            noise = simulator.noise
+            if not noise.reads_one_by_one or not (noise.has_quantum_errors or found.unitary):
+                return None
+            found.preparation.save_probabilities([*found.qubits.values()], label=SAVED)
+            return FinalShots(
+                Executable([found.preparation], simulator),
+                key,
+                DrawnShots(circuit, found.qubits, noise),
+            )
+
+        return caches.final_shots.get(key, make)
+
     def estimation(self, runnable: Runnable, labels: Sequence[frozenset[str]]) -> Estimation:
         """Return circuits that are ready to measure each of several sets of observables."""
 
@@ -409,7 +473,7 @@ class SimulatedDevice:
                 return None
             qubits = sorted(active)
             saving = circuit.copy()
-            saving.save_density_matrix(qubits)
+            saving.save_density_matrix(qubits, label=SAVED)
             return FinalState(
                 Executable([saving], simulator), key, qubits, self._readout(active, simulator)
             )
@@ -552,12 +616,15 @@ def in_instruction_set(circuit: QuantumCircuit, target: Target) -> bool:
 def _supported(circuit: QuantumCircuit, places: Sequence[int], target: Target) -> bool:
     """Check a circuit, or a block inside one, whose qubits are at these places of the device."""
     for instruction in circuit.data:
-        operation = instruction.operation
-        if operation.name in NOT_A_GATE:
+        if instruction.name in NOT_A_GATE:
             continue
-        where = tuple(places[circuit.find_bit(qubit).index] for qubit in instruction.qubits)
-        if not target.instruction_supported(operation.name, where):
+        where = tuple([places[circuit.find_bit(qubit).index] for qubit in instruction.qubits])
+        if not target.instruction_supported(instruction.name, where):
             return False
+        if instruction.is_standard_gate():
+            # Qiskit makes an object of its operation each time that it is read.
+            continue
+        operation = instruction.operation
         if isinstance(operation, ControlFlowOp) and not all(
             _supported(block, where, target) for block in operation.blocks
         ):

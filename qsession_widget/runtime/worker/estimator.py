@@ -125,7 +125,7 @@ def _planned(
         # With a seed, the shots are those of Aer's own runs of circuits that measure.
         state = device.final_state(runnable, expectation.support(*sets))
         measured = {each: device.measurements(each) for each in sets}
-        if state and state.executable.is_dense(shots * min(map(len, measured.values()))):
+        if state and state.executable.saves_for(shots * min(map(len, measured.values()))):
             states = [Run(0, by_index[index]) for index in wanted]
             plan = [(index, measured[labels]) for index, labels in wanted.items()]
             return _Pub(pub, shots, plan, state=state, runs=states)

@@ -46,7 +46,13 @@ def way(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iter
 
 
 def forget() -> None:
-    for each in (caches.runnables, caches.executables, caches.estimations, caches.states):
+    for each in (
+        caches.runnables,
+        caches.executables,
+        caches.estimations,
+        caches.states,
+        caches.final_shots,
+    ):
         each.clear()
     caches.circuits.clear()
 

@@ -41,6 +41,7 @@ _NOT_OF_THE_STATE = frozenset(
         "jump",
         "mark",
         "save_density_matrix",
+        "save_probabilities",
     }
 )
 """Instructions that add no entanglement, or would remove it."""
