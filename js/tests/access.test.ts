@@ -24,6 +24,7 @@ function use(theme: (typeof THEMES)[number]): void {
 async function violations(element: HTMLElement): Promise<string[]> {
   const found = await axe.run(element, {
     runOnly: ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa"],
+    rules: { "label-content-name-mismatch": { enabled: true } },
   });
   return found.violations.flatMap(({ id, nodes }) =>
     nodes.map(({ html, failureSummary }) => `${id}: ${html.slice(0, 160)} ${failureSummary}`),

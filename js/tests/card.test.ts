@@ -59,7 +59,8 @@ test("nothing is there to press until a kernel answers, and again when it is gon
   await expect.element(button).not.toBeInTheDocument();
   model.emit("msg:custom", { here: true });
   await expect.element(button).toBeVisible();
-  expect((await axe.run(el)).violations.map(({ id }) => id)).toEqual([]);
+  const found = await axe.run(el, { rules: { "label-content-name-mismatch": { enabled: true } } });
+  expect(found.violations.map(({ id }) => id)).toEqual([]);
   model.emit("comm_live_update");
   await expect.element(button).not.toBeInTheDocument();
   expect(model.sent).toEqual(["here", "here"]);

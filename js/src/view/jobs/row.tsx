@@ -19,10 +19,10 @@ import { runningOf, waitingOf } from "./order";
 
 const TAIL = 6;
 
-/** Ids of one account begin alike, so narrow panels cut the middle. */
+/** Ids of one account begin alike, so narrow panels cut the middle. Beside it stands the whole. */
 function Id({ id }: { id: string }) {
   return (
-    <span class="qsw-id-parts">
+    <span class="qsw-id-parts" aria-hidden="true">
       <span class="qsw-clip">{id.slice(0, -TAIL)}</span>
       <span class="qsw-clip qsw-tail">{id.slice(-TAIL)}</span>
     </span>
@@ -163,10 +163,10 @@ export function JobRow(props: RowProps) {
           class="qsw-open"
           data-testid="qsw-open"
           aria-expanded={open}
-          aria-label={`Job ${job.id}`}
           onClick={props.onToggle}
         >
           <Icon name="chevron" />
+          <span class="qsw-visually-hidden">Job {job.id}</span>
           <Id id={job.id} />
         </Button>
       </td>
