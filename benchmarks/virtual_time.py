@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from qsession_widget.runtime.control.timers import Timers
 from qsession_widget.runtime.model import lifecycle
+from qsession_widget.runtime.model.cost import Cost
 from qsession_widget.runtime.model.lifecycle import Session
 from qsession_widget.runtime.scheduling.scheduler import Scheduler
 from qsession_widget.wire.states import Mode, SessionState
@@ -176,6 +177,6 @@ class World:
         self._scheduler.leave(name, self._instant, used_seconds=job.seconds, completed=True)
         if job.session_id is not None:
             session = self._sessions[job.session_id]
-            self._put(lifecycle.end(session, self._instant, job.seconds))
+            self._put(lifecycle.end(session, self._instant, Cost(job.seconds)))
         if job.then is not None:
             job.then()

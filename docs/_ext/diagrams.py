@@ -17,6 +17,7 @@ from docutils.parsers.rst import directives
 from sphinx.util.docutils import SphinxDirective
 
 from qsession_widget.runtime.model import lifecycle
+from qsession_widget.runtime.model.cost import Cost
 from qsession_widget.wire.states import Mode, SessionState
 
 if TYPE_CHECKING:
@@ -178,7 +179,7 @@ def history(
                 found.session = lifecycle.start(session, when)
             case "end":
                 seconds = (when - dict(found.jobs[job])["start"]).total_seconds()
-                found.session = lifecycle.end(session, when, seconds)
+                found.session = lifecycle.end(session, when, Cost(seconds))
             case "close":
                 found.session = lifecycle.close(session, when)
                 found.notes.append((when, "close()"))

@@ -161,10 +161,14 @@ def test_each_clock_has_a_store_of_its_own(tmp_path: Path) -> None:
         assert found["state"] == "closed"
 
 
-def test_a_fast_clock_does_not_multiply_the_machines_own_preparation(tmp_path: Path) -> None:
+@pytest.mark.parametrize("lanes", ["1", "3"])
+def test_a_fast_clock_does_not_multiply_the_machines_own_preparation(
+    tmp_path: Path, lanes: str
+) -> None:
     """A session paid sixty times for what decoding, transpiling and a first import take here."""
     rate = 600
-    arguments = ("--clock", f"{rate}x", "--workers", "1", "--interactive-seconds", "28800")
+    lengths = ("--interactive-seconds", "28800", "--lanes", lanes)
+    arguments = ("--clock", f"{rate}x", "--workers", "1", *lengths)
     with running(tmp_path, *arguments):
         server = reached(tmp_path)
         session_id = server.open()

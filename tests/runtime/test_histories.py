@@ -15,6 +15,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 
 from qsession_widget.runtime.control.timers import Timers
 from qsession_widget.runtime.model import lifecycle
+from qsession_widget.runtime.model.cost import Cost
 from qsession_widget.runtime.model.lifecycle import Session
 from qsession_widget.runtime.scheduling.scheduler import Scheduler
 from qsession_widget.wire.states import Mode, SessionState
@@ -212,7 +213,7 @@ class Runtime(RuleBasedStateMachine):
             if job.started_at is None:
                 self.put(lifecycle.drop(session, self.now))
             else:
-                self.put(lifecycle.end(session, self.now, seconds))
+                self.put(lifecycle.end(session, self.now, Cost(seconds)))
 
     @rule(data=st.data())
     @precondition(lambda self: self.jobs)

@@ -12,6 +12,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 from msgspec.structs import replace
 
 from qsession_widget.runtime.model import lifecycle
+from qsession_widget.runtime.model.cost import Cost
 from qsession_widget.runtime.model.errors import InvalidTransitionError
 from qsession_widget.runtime.model.lifecycle import NotAcceptingJobsError, Session
 from qsession_widget.wire.states import JobState, Mode, SessionState
@@ -281,7 +282,7 @@ def test_a_running_job_that_is_withdrawn_leaves_the_session_idle() -> None:
 
 
 def test_a_withdrawn_job_leaves_the_session_unchanged() -> None:
-    idle = lifecycle.end(running(), at(12, 11), 1.0)
+    idle = lifecycle.end(running(), at(12, 11), Cost(1.0))
     queued = lifecycle.submit(idle)
     assert lifecycle.withdraw(queued, at(12, 12), idle) == idle
     busy = lifecycle.start(queued, at(12, 12))
@@ -290,7 +291,7 @@ def test_a_withdrawn_job_leaves_the_session_unchanged() -> None:
     both = lifecycle.start(lifecycle.submit(busy), at(12, 13))
     left = lifecycle.withdraw(both, at(12, 14), idle, at(12, 12))
     assert (left.running, left.last_job_started, left.idle_since) == (1, at(12, 13), None)
-    other_ended = lifecycle.end(both, at(12, 14), 1.0)
+    other_ended = lifecycle.end(both, at(12, 14), Cost(1.0))
     left = lifecycle.withdraw(other_ended, at(12, 20), idle, at(12, 12))
     assert left.busy_seconds - idle.busy_seconds == 120, "until the other one ended"
     assert left.idle_since == at(12, 20)
@@ -299,8 +300,8 @@ def test_a_withdrawn_job_leaves_the_session_unchanged() -> None:
 def test_a_refunded_job_was_never_charged() -> None:
     for mode in Mode:
         before = running(mode)
-        after = lifecycle.end(before, at(12, 11), 2.0, 1.0)
-        back = lifecycle.refund(after, 2.0, 1.0)
+        after = lifecycle.end(before, at(12, 11), Cost(2.0, 1.0))
+        back = lifecycle.refund(after, Cost(2.0, 1.0))
         assert (back.on_device_seconds, back.preparing_seconds) == (0, 0)
         assert back.used_seconds == before.used_seconds
 
@@ -324,7 +325,7 @@ def test_impossible_events_are_refused() -> None:
 
 
 def test_usage_of_a_batch_is_the_time_of_its_jobs_on_the_device() -> None:
-    session = lifecycle.end(running(Mode.BATCH), at(12, 40), device_seconds=1800)
+    session = lifecycle.end(running(Mode.BATCH), at(12, 40), Cost(1800))
     assert session.usage_seconds(at(12, 41)) == 1800
     assert lifecycle.tick(session, at(13)).session.usage_seconds(at(19)) == 1800
     assert not session.holds_device
@@ -332,14 +333,14 @@ def test_usage_of_a_batch_is_the_time_of_its_jobs_on_the_device() -> None:
 
 
 def test_usage_is_work_and_idle_time() -> None:
-    session = lifecycle.end(running(), at(12, 11), device_seconds=40, preparing_seconds=15)
+    session = lifecycle.end(running(), at(12, 11), Cost(40, 15))
     session = lifecycle.tick(session, at(12, 12)).session
     assert session.state is INACTIVE
     assert (session.on_device_seconds, session.preparing_seconds) == (40, 15)
     assert session.busy_seconds == 60
     assert session.usage_seconds(at(15)) == 120
     assert session.idle_seconds(at(15)) == 60, "idle time is charged too"
-    batch = lifecycle.end(running(Mode.BATCH), at(12, 11), device_seconds=40)
+    batch = lifecycle.end(running(Mode.BATCH), at(12, 11), Cost(40))
     assert batch.usage_seconds(at(12, 11, 30)) == 40
     assert batch.idle_seconds(at(12, 11, 30)) == 0, "a batch is charged only for its jobs"
 
@@ -518,7 +519,7 @@ class Histories(RuleBasedStateMachine):
         job_id = self.pick(data, JobState.RUNNING)
         seconds = (self.now - self.began[job_id]).total_seconds()
         self.device_seconds += seconds
-        self.put(lifecycle.end(self.session, self.now, seconds))
+        self.put(lifecycle.end(self.session, self.now, Cost(seconds)))
         self.finish(job_id, JobState.COMPLETED)
 
     @rule(data=st.data())

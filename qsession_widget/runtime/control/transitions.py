@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from msgspec.structs import replace
 
 from qsession_widget.runtime.model import lifecycle
+from qsession_widget.runtime.model.cost import cost_of
 from qsession_widget.runtime.model.errors import InvalidTransitionError
 from qsession_widget.runtime.model.job import MAX_ATTEMPTS
 from qsession_widget.runtime.pieces import LongText
@@ -302,7 +303,9 @@ class Transitions:
         session = self._state.session_of(job)
         if session is not None:
             session = self.put_session(
-                lifecycle.end(session, now, *self._cost(ended))
+                lifecycle.end(
+                    session, now, cost_of(ended, session.counted_until, self._state.clock.rate)
+                )
                 if job.state is JobState.RUNNING
                 else lifecycle.drop(session, now)
             )
@@ -342,20 +345,6 @@ class Transitions:
         self._leave(ended)
         return ended
 
-    def _cost(self, job: Job) -> tuple[float, float, float]:
-        """Return what an ended job cost: on the device, preparing, and what of that is free.
-
-        A machine prepares a job no faster under a fast clock. Its own seconds count, and those
-        that the clock makes of them are free. With several lanes one job is prepared while another
-        is on the device, so the session's time passes anyway.
-        """
-        rate, preparing = self._state.clock.rate, job.preparing_seconds
-        if rate <= 1.0:
-            return job.device_seconds, preparing, 0.0
-        own = preparing / rate
-        free = preparing - own if self._state.settings.lanes == 1 else 0.0
-        return job.device_seconds, own, free
-
     def _leave(self, job: Job) -> None:
         """Take a job out of the queues, and grant its device to the next one."""
         following = self._scheduler.leave(
@@ -384,11 +373,11 @@ class Transitions:
         reason = f"Its result cannot be stored: {type(error).__name__}."
         failed = self._state.lose_result(job, reason)
         session = self._state.session_of(job)
-        device_seconds, preparing_seconds, _ = self._cost(job)
+        cost = cost_of(job, None, self._state.clock.rate)
         # A session that the job's end closed is only known from the change that was not written.
         known = [session] if session is not None else change.sessions
         sessions = tuple(
-            self.put_session(lifecycle.refund(each, device_seconds, preparing_seconds))
+            self.put_session(lifecycle.refund(each, cost))
             for each in known
             if session is not None or each.closed_at is not None
         )

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import msgspec
 from msgspec.structs import replace
 
+from qsession_widget.runtime.model.cost import NOTHING, Cost
 from qsession_widget.runtime.model.errors import InvalidTransitionError
 from qsession_widget.wire.states import JobState, Mode, SessionState
 
@@ -46,7 +47,10 @@ class Session(msgspec.Struct, frozen=True, gc=False):
         used_seconds: usage until it was last active; for a batch, the time of its jobs on the
             device. While it is active it may be below 0, by what it is not charged for.
         on_device_seconds: time on the device of its jobs that have ended.
-        preparing_seconds: time for which those were prepared before that.
+        preparing_seconds: time for which those were prepared before that, while none of them was on
+            the device.
+        counted_until: until when the stages of those jobs are counted. Not stored: after a restart
+            no job is in a stage.
         busy_seconds: time during which at least one of its jobs ran, without the present stretch.
         busy_since: start of the present stretch in which at least one of its jobs runs.
         idle_since: since when it is open or active with nothing queued or running.
@@ -87,6 +91,7 @@ class Session(msgspec.Struct, frozen=True, gc=False):
     used_seconds: float = 0.0
     on_device_seconds: float = 0.0
     preparing_seconds: float = 0.0
+    counted_until: datetime | None = None
     busy_seconds: float = 0.0
     busy_since: datetime | None = None
     transitions: tuple[tuple[SessionState, datetime], ...] = ()
@@ -257,32 +262,28 @@ def drop(session: Session, now: datetime, count: int = 1) -> Session:
     return _settle(replace(session, queued=session.queued - count), now)
 
 
-def end(
-    session: Session,
-    now: datetime,
-    device_seconds: float = 0.0,
-    preparing_seconds: float = 0.0,
-    free_seconds: float = 0.0,
-) -> Session:
+def end(session: Session, now: datetime, cost: Cost = NOTHING) -> Session:
     """Remove one of its running jobs, which ended.
 
     Args:
         session: the job's session.
         now: when it ended.
-        device_seconds: how long the job was on the device; 0 if it never was.
-        preparing_seconds: how long it was prepared before that.
-        free_seconds: how much of the time since its start a session is not charged for.
+        cost: what the job cost.
     """
     session = _one_runs_no_more(session, now)
-    of_session = 0.0 if session.mode is Mode.BATCH else free_seconds
+    of_session = 0.0 if session.mode is Mode.BATCH else cost.free_seconds
     session = replace(
         session,
         busy_seconds=session.busy_seconds - of_session,
-        on_device_seconds=session.on_device_seconds + device_seconds,
-        preparing_seconds=session.preparing_seconds + preparing_seconds,
+        on_device_seconds=session.on_device_seconds + cost.device_seconds,
+        preparing_seconds=session.preparing_seconds + cost.preparing_seconds,
+        counted_until=max(
+            (each for each in (session.counted_until, cost.counted_until) if each is not None),
+            default=None,
+        ),
         last_job_completed=now,
         used_seconds=session.used_seconds
-        + (device_seconds if session.mode is Mode.BATCH else -of_session),
+        + (cost.device_seconds if session.mode is Mode.BATCH else -of_session),
     )
     return _settle(session, now)
 
@@ -322,13 +323,13 @@ def withdraw(
     return _settle(session, now)
 
 
-def refund(session: Session, device_seconds: float, preparing_seconds: float) -> Session:
+def refund(session: Session, cost: Cost) -> Session:
     """Take back what an ended job cost, since its result was lost."""
-    of_batch = device_seconds if session.mode is Mode.BATCH else 0.0
+    of_batch = cost.device_seconds if session.mode is Mode.BATCH else 0.0
     return replace(
         session,
-        on_device_seconds=max(0.0, session.on_device_seconds - device_seconds),
-        preparing_seconds=max(0.0, session.preparing_seconds - preparing_seconds),
+        on_device_seconds=max(0.0, session.on_device_seconds - cost.device_seconds),
+        preparing_seconds=max(0.0, session.preparing_seconds - cost.preparing_seconds),
         used_seconds=max(0.0, session.used_seconds - of_batch),
     )
 
