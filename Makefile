@@ -119,6 +119,8 @@ build: $(VENV)/.built
 watch: $(VENV)/.dev ## build the panel and the JupyterLab extension again at each change
 	@# What it leaves is for development: the next make builds the extension anew.
 	@rm -f $(VENV)/.built
+	@# With it, ANYWIDGET_HMR=1 lets a kernel send each build to the panels that are on the screen.
+	@$(PYTHON) $(PIP_INSTALL) "watchfiles>=1,<2"
 	$(NPM) run watch
 
 lock: $(VENV)/.dev ## resolve pyproject.toml anew: what CI and developers install from then on
