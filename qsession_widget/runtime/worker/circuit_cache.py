@@ -6,6 +6,7 @@ import hashlib
 import logging
 from typing import TYPE_CHECKING, Any
 
+from msgspec import msgpack
 from qiskit.circuit import Barrier, Delay, Measure, Parameter, ParameterExpression, Reset
 
 from qsession_widget.runtime.worker.lru_cache import LruCache
@@ -49,7 +50,7 @@ class CircuitCache:
             check_numbers(circuit)
             return circuit, self.key_of(circuit, text)
 
-        given = _digest(text)
+        given = _digest(text.encode("utf-8", "surrogatepass"))
         known = self._decoded.get(given, make)
         self._keys[id(known[0])] = known
         return known[0]
@@ -61,8 +62,7 @@ class CircuitCache:
             circuit: the circuit.
             text: stands for it if it has no structural key.
         """
-        structure = _key_of(circuit)
-        return _digest(text if structure is None else repr(structure))
+        return _key_of(circuit) or _digest(text.encode("utf-8", "surrogatepass"))
 
     def key(self, circuit: QuantumCircuit) -> Hashable | None:
         """Return a key that only circuits which behave the same share.
@@ -73,8 +73,7 @@ class CircuitCache:
         known = self._keys.get(id(circuit))
         if known is not None and known[0] is circuit:
             return known[1]
-        structure = _key_of(circuit)
-        return None if structure is None else _digest(repr(structure))
+        return _key_of(circuit)
 
     def release(self) -> None:
         """Release the circuits of the last job; the cache keeps what it has room for."""
@@ -86,19 +85,20 @@ class CircuitCache:
         self._keys.clear()
 
 
-def _key_of(circuit: QuantumCircuit) -> Hashable | None:
-    """Return a circuit's structural key; None as well if making it fails."""
+def _key_of(circuit: QuantumCircuit) -> bytes | None:
+    """Return a short form of a circuit's structural key; None as well if making it fails."""
     try:
-        return structural_key(circuit)
+        structure = structural_key(circuit)
+        return None if structure is None else _digest(msgpack.encode(structure))
     # Instructions may be of any class; a circuit without a key runs as well, and is not kept.
     except Exception:
         log.debug("circuit %r has no key", circuit.name, exc_info=True)
         return None
 
 
-def _digest(text: str) -> bytes:
-    """Return a short digest of a text, for use in a key."""
-    return hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=32).digest()
+def _digest(data: bytes) -> bytes:
+    """Return a short digest, for use in a key."""
+    return hashlib.blake2b(data, digest_size=32).digest()
 
 
 def weight(*circuits: QuantumCircuit, bytes_each: int = BYTES_OF_AN_INSTRUCTION) -> int:
@@ -158,17 +158,20 @@ def _described(
     values = tuple([_value(value, places) for value in instruction.params])
     if None in values:
         return None
+    find = bits.__getitem__
     return (
         instruction.name,
         instruction.label,
         unit,
         values,
-        tuple([bits[qubit] for qubit in instruction.qubits]),
-        tuple([bits[bit] for bit in instruction.clbits]),
+        tuple(map(find, instruction.qubits)),
+        tuple(map(find, instruction.clbits)),
     )
 
 
 def _value(value: Any, places: dict[Parameter, int]) -> Hashable | None:
+    if type(value) is float:
+        return value
     if isinstance(value, Parameter):
         return "parameter", places[value]
     if isinstance(value, ParameterExpression):

@@ -10,7 +10,9 @@ import json
 import math
 import time
 from datetime import UTC, datetime
+from functools import partial
 from itertools import islice, product
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -310,8 +312,10 @@ def _drawn(
     """
     if not hasattr(item, "samplex"):
         return item.circuit_arguments, {}
-    arguments = item.samplex_arguments
-    arrays = dict(broadcast_sample(item.samplex, arguments, item.shape, generator))
+    # It starts threads for each call by itself, which take longer than they save. What is drawn
+    # does not depend on them.
+    samplex = SimpleNamespace(sample=partial(item.samplex.sample, max_workers=1))
+    arrays = dict(broadcast_sample(samplex, item.samplex_arguments, item.shape, generator))
     return arrays.pop("parameter_values"), arrays
 
 
