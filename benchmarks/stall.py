@@ -1,7 +1,8 @@
-"""What a running job delays: other threads of the kernel and, once cancelled, its worker.
+"""What a running job delays: other threads of the kernel, requests and, once cancelled, its worker.
 
-A thread that wants to run every millisecond notes by how much it is late. On a machine that others
-use too, some of that is theirs: the row "nothing" shows how much.
+A thread that wants to run every millisecond notes by how much it is late; two other processes note
+how long small requests wait. On a machine that others use too, some of that is theirs: the rows
+"nothing" show how much.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from qiskit_ibm_runtime import Session as OfficialSession
 from rich.console import Console
 from rich.table import Table
 
+from benchmarks.large import Runtime, Wait, coin, params_of
 from benchmarks.loops import SHOTS, official_device
 from benchmarks.measure import Samples, arguments, as_json, compare, own_runtime, write
 from qsession_widget import QiskitRuntimeService, Sampler, Session
@@ -116,6 +118,27 @@ def _raw(simulator: Any, circuit: QuantumCircuit) -> object:
     return simulator.run(circuit, shots=SHOTS).result()
 
 
+def answers(seconds: float) -> list[Wait]:
+    """Measure how long small requests wait beside a job of 20 qubits, which has all processors."""
+    there = Runtime()
+    small = there.ended(there.post(params_of(coin())))
+    sampler = Sampler(mode=QiskitRuntimeService(channel="local").backend("aer_simulator"))
+    found = [_waits("nothing", there, small, seconds)]
+    job = sampler.run([_heavy()])
+    while not job.running():
+        time.sleep(0.02)
+    found.append(_waits("a job of 20 qubits", there, small, seconds))
+    job.cancel()
+    return found
+
+
+def _waits(beside: str, there: Runtime, job_id: str, seconds: float) -> Wait:
+    with there.probes(job_id) as probed:
+        time.sleep(seconds)
+    reads, writes = (sorted(each) for each in probed)
+    return Wait(beside, reads[-1], reads[len(reads) * 99 // 100], writes[-1], seconds)
+
+
 def cancellation(rounds: int) -> Samples:
     """Time from cancelling a job of 20 qubits to the result of the next one by the same worker.
 
@@ -162,13 +185,14 @@ def _light() -> QuantumCircuit:
 
 
 def main() -> None:
-    """Print both tables."""
+    """Print all tables."""
     given = arguments(__doc__ or "").parse_args()
     warnings.simplefilter("ignore")
     logging.disable(logging.WARNING)
     rounds = 3 if given.short else 10
     with own_runtime():
         found = stalls(rounds)
+        waits = answers(rounds / 2)
         cancelled = cancellation(rounds)
     table = Table(title="longest stall of another thread during a job", title_justify="left")
     for head in ("", "median ms", "longest ms", "n"):
@@ -178,8 +202,19 @@ def main() -> None:
             each.name, f"{each.median_of_longest:.1f}", f"{each.longest:.1f}", str(each.rounds)
         )
     Console(width=110).print(table)
+    table = Table(title="longest wait of a request meanwhile", title_justify="left")
+    for head in ("", "read ms", "p99", "write ms"):
+        table.add_column(head, justify="right" if head else "left")
+    for wait in waits:
+        times = (wait.read, wait.read_p99, wait.write)
+        table.add_row(wait.beside, *(f"{each:.1f}" for each in times))
+    Console(width=110).print(table)
     compare("cancelling a running job of 20 qubits", [cancelled], cancelled.name)
-    figures = {"stalls": [asdict(each) for each in found], "cancel": as_json([cancelled])}
+    figures = {
+        "stalls": [asdict(each) for each in found],
+        "waits": [asdict(each) for each in waits],
+        "cancel": as_json([cancelled]),
+    }
     write(given.json, figures)
 
 
