@@ -542,7 +542,14 @@ export const STATES: Readonly<Record<string, () => Partial<Traits>>> = {
       beat: { n: 9, now: lastBeat, rate: 1, every: 1 },
     });
   },
-  saved: () => live({ beat: { n: 9, now: Date.now() - 864e5, rate: 1, every: 1 } }),
+  saved: () => {
+    const yesterday = Date.now() - 864e5;
+    return live({
+      head: head({}, yesterday),
+      ...jobTraits(MIXED, yesterday),
+      beat: { n: 9, now: yesterday, rate: 1, every: 1 },
+    });
+  },
   busy: () => live(),
   asked: () => STATES.stale?.() ?? {},
   ended: () =>

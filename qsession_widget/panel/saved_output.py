@@ -16,6 +16,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Protocol
 
 from qsession_widget.monitoring.snapshot import LinkState
+from qsession_widget.panel.explanation import why
 from qsession_widget.panel.html import as_html
 from qsession_widget.panel.text import as_text
 from qsession_widget.support import forking
@@ -156,6 +157,8 @@ def _differs(snapshot: Snapshot, shown: Snapshot | None) -> bool:
     each minute. The time for which a job runs does.
     """
     if shown is None or snapshot.count(JobState.RUNNING):
+        return True
+    if why(snapshot) != why(shown):
         return True
     then = replace(snapshot, now=shown.now)
     return as_html(then) != as_html(shown) or as_text(then) != as_text(shown)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from qsession_widget.panel.experiment import throughput
 from qsession_widget.wire import state_words
 from qsession_widget.wire.documents import known
 from qsession_widget.wire.states import JobState
@@ -13,10 +14,14 @@ if TYPE_CHECKING:
 
 
 def word(snapshot: Snapshot) -> str:
-    """Return the word for a session's state."""
+    """Return the word for a session's state.
+
+    A loop of short jobs runs, also at a moment between two of them.
+    """
     if snapshot.simulator:
         return state_words.SIMULATOR
-    busy = snapshot.count(JobState.RUNNING) + snapshot.count(JobState.QUEUED) > 0
+    unfinished = snapshot.count(JobState.RUNNING) + snapshot.count(JobState.QUEUED)
+    busy = unfinished > 0 or throughput(snapshot) is not None
     return state_words.state_word(
         known(snapshot.session.state),
         accepting_jobs=known(snapshot.session.accepting_jobs),

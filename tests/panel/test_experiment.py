@@ -1,10 +1,12 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from qsession_widget.panel.experiment import throughput
 from qsession_widget.panel.explanation import why
+from qsession_widget.panel.vocabulary import word
 from tests.panel.test_renderings import NOON, job, snapshot
 
 if TYPE_CHECKING:
@@ -37,3 +39,11 @@ def test_the_sentence_of_a_loop_is_the_same_in_and_between_its_jobs() -> None:
     for last in ([], [job("r", "Running", ended_at=None)]):
         said = why(snapshot(*loop(200, 0.125), *last, now=NOON, session=session))
         assert str(said) == ("Running: 8 jobs a second, ahead of the normal queue; usage goes on.")
+
+
+def test_a_loop_runs_also_between_two_of_its_jobs() -> None:
+    """Its sentence says "Running: 8 jobs a second"."""
+    details = {"state": "active", "mode": "dedicated"}
+    seen = snapshot(*loop(200, 0.125), now=NOON, session=details)
+    assert word(seen) == "Running"
+    assert word(replace(seen, now=NOON + timedelta(seconds=1.6))) == "Idle (paid)"

@@ -78,6 +78,8 @@ function Bars({
   );
 }
 
+/** Where the label of a tick would run into that of the end, if the panel is narrow. */
+const LATE = 0.68;
 const CLOCK = new Intl.DateTimeFormat(undefined, { hour: "2-digit", minute: "2-digit" });
 
 interface ChartProps {
@@ -148,7 +150,7 @@ export function Timeline({ head, jobs, serverNow, onOpen }: ChartProps) {
         </div>
         <div class="qsw-axis" aria-hidden="true">
           {ticks.map((tick) => (
-            <span key={tick} style={place(tick)}>
+            <span key={tick} style={place(tick)} data-late={tick > from + LATE * (to - from)}>
               {seconds ? moment(tick, serverNow) : CLOCK.format(tick)}
             </span>
           ))}
