@@ -53,7 +53,8 @@ def main(arguments: list[str] | None = None) -> int:
     if options.version:
         return _say_version()
     if options.command is None:
-        parser.error("which COMMAND? `qsession --help` lists them")
+        parser.print_help()
+        return 0
     options.jupyter = [*unknown, *jupyter]
     try:
         return _RUN[options.command](options)
@@ -76,17 +77,15 @@ def command_line() -> argparse.ArgumentParser:
     )
     commands = parser.add_subparsers(dest="command", metavar="COMMAND")
     commands.add_parser("serve", help="run the local runtime in the foreground", add_help=False)
-    status = commands.add_parser(
-        "status", help="show whether the local runtime runs, and what it is doing"
+    status = _command(
+        commands, "status", "show whether the local runtime runs, and what it is doing"
     )
     status.add_argument(
         "--live",
         action="store_true",
         help="keep the picture up to date until Ctrl-C (in a terminal)",
     )
-    commands.add_parser(
-        "stop", help="stop the local runtime; unfinished jobs continue at its next start"
-    )
+    _command(commands, "stop", "stop the local runtime; unfinished jobs continue at its next start")
     _add_listings(commands)
     cancel = commands.add_parser(
         "cancel",
@@ -97,9 +96,9 @@ def command_line() -> argparse.ArgumentParser:
     which.add_argument(
         "--all", action="store_true", help="all of your jobs; not those of other users"
     )
-    which.add_argument("jobs", nargs="*", default=[], metavar="JOB_ID", help="only these jobs")
-    connect = commands.add_parser(
-        "connect", help="print what IBM's own client needs to use the local runtime"
+    which.add_argument("jobs", nargs="*", default=[], metavar="JOB_ID", help="ids of jobs")
+    connect = _command(
+        commands, "connect", "print what IBM's own client needs to use the local runtime"
     )
     connect.add_argument(
         "--format",
@@ -112,13 +111,11 @@ def command_line() -> argparse.ArgumentParser:
         "user", help="add and remove users; the runtime must run", description=_ABOUT_USERS
     )
     actions = user.add_subparsers(dest="action", required=True, metavar="ACTION")
-    adding = actions.add_parser("add", help="add a user and print their token, once")
-    removing = actions.add_parser(
-        "remove", help="void a user's token and cancel their unfinished jobs"
-    )
+    adding = _command(actions, "add", "add a user and print their token, once")
+    removing = _command(actions, "remove", "void a user's token and cancel their unfinished jobs")
     for action in (adding, removing):
         action.add_argument("name", metavar="NAME")
-    actions.add_parser("list", help="list the users and when they were added")
+    _command(actions, "list", "list the users and when they were added")
     collect = commands.add_parser(
         "gc",
         help="remove inputs and results of finished jobs; the runtime must run",
@@ -137,12 +134,13 @@ def command_line() -> argparse.ArgumentParser:
         metavar="BYTES",
         help="remove the oldest until the store is no larger",
     )
-    clock = commands.add_parser("clock", help="advance the clock of a runtime with a virtual clock")
+    clock = _command(commands, "clock", "advance the clock of a runtime with a virtual clock")
     clock.add_argument("what", choices=("advance",))
     clock.add_argument("duration", metavar="TIME", help="by how much: 8h, 90s, '1h 30m'")
     demo = commands.add_parser(
         "demo",
         help="run a live session in the terminal, then open the notebook",
+        description="Run a live session in the terminal, then open the notebook of the quickstart.",
         usage="qsession demo [-h] [--headless] [[--] OPTION ...]",
         epilog="Other options are passed to JupyterLab, such as --port 9999 or --allow-root.",
     )
@@ -154,10 +152,17 @@ def command_line() -> argparse.ArgumentParser:
     return parser
 
 
+def _command(
+    commands: argparse._SubParsersAction[argparse.ArgumentParser], name: str, help_: str
+) -> argparse.ArgumentParser:
+    """Add a command whose own help begins with what the list of commands says of it."""
+    return commands.add_parser(name, help=help_, description=f"{help_[0].upper()}{help_[1:]}.")
+
+
 def _add_listings(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     """Add the commands that list what the runtime has, and close it."""
-    commands.add_parser("sessions", help="list the open sessions; the runtime must run")
-    listing = commands.add_parser("jobs", help="list your unfinished jobs; the runtime must run")
+    _command(commands, "sessions", "list the open sessions; the runtime must run")
+    listing = _command(commands, "jobs", "list your unfinished jobs; the runtime must run")
     listing.add_argument("--all", action="store_true", help="finished ones too")
     listing.add_argument(
         "--limit", type=_page, default=20, metavar="N", help="at most (default: %(default)s)"
@@ -173,9 +178,13 @@ def _add_listings(commands: argparse._SubParsersAction[argparse.ArgumentParser])
         "--all", action="store_true", help="all of your sessions; not those of other users"
     )
     closed.add_argument(
-        "sessions", nargs="*", default=[], metavar="ID", help="their ids, or the beginning of them"
+        "sessions",
+        nargs="*",
+        default=[],
+        metavar="ID",
+        help="ids of sessions, or the beginning of them",
     )
-    logs = commands.add_parser("logs", help="print the log of a job, or the end of the runtime's")
+    logs = _command(commands, "logs", "print the log of a job, or the end of the runtime's")
     logs.add_argument("job", nargs="?", metavar="JOB_ID", help="a job's id, or the beginning of it")
 
 

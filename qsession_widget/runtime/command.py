@@ -372,7 +372,7 @@ _GROUPS: tuple[tuple[str, str, tuple[tuple[str, Callable[[str], Any], str], ...]
     ),
     (
         "retention",
-        "Payloads and results of finished jobs are removed at the start and every hour.",
+        "Inputs and results of finished jobs are removed at the start and every hour.",
         (
             ("retention_days", _days, "how long to keep them; 0: forever"),
             (

@@ -3,6 +3,7 @@ from __future__ import annotations
 import json
 import os
 import pty
+import re
 import select
 import shlex
 import subprocess
@@ -126,7 +127,7 @@ def test_serve_runs_in_the_foreground_until_terminated(own_runtime: Path) -> Non
     assert process.status(folder=own_runtime) is None
 
 
-@pytest.mark.parametrize("arguments", [[], ["dance"], ["status", "--loudly"]])
+@pytest.mark.parametrize("arguments", [["dance"], ["status", "--loudly"]])
 def test_a_wrong_command_line_is_refused(
     arguments: list[str], capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -134,6 +135,20 @@ def test_a_wrong_command_line_is_refused(
         main(arguments)
     assert ended.value.code == 2
     assert "usage: qsession" in capsys.readouterr().err
+
+
+def test_without_a_command_the_commands_are_listed(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main([]) == 0
+    assert re.search(r"^ +status +show whether", capsys.readouterr().out, re.MULTILINE)
+
+
+@pytest.mark.parametrize(
+    "name", ["status", "stop", "sessions", "jobs", "logs", "clock", "user add"]
+)
+def test_each_command_explains_itself(name: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        main([*name.split(), "--help"])
+    assert re.search(r"\n\n[A-Z][^:]*\.\n", capsys.readouterr().out)
 
 
 def test_serve_explains_itself() -> None:
