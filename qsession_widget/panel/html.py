@@ -44,7 +44,7 @@ if TYPE_CHECKING:
     from qsession_widget.monitoring.job_row import JobRow
     from qsession_widget.monitoring.snapshot import Snapshot
 
-MOST_JOBS = 50
+MOST_JOBS = 20
 UNFOLDED_JOBS = 10
 
 _TIMES = ("_at", "last_job_started", "last_job_completed")
@@ -127,7 +127,8 @@ def _jobs(snapshot: Snapshot) -> str:
     more = f"<div {QUIET}>and {rest:,} more</div>" if rest else ""
     if len(tables) == 1:
         return tables[0] + more
-    folded = f"<summary>{len(shown) - UNFOLDED_JOBS} more jobs</summary>{tables[1]}{more}"
+    others = f"{len(snapshot.jobs) - UNFOLDED_JOBS:,} more jobs"
+    folded = f"<summary>{others}</summary>{tables[1]}{more}"
     return f"{tables[0]}<details>{folded}</details>"
 
 
