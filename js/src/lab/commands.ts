@@ -106,6 +106,16 @@ const canCancel = ({ queued, served, entry }: SessionCard) =>
 const canClose = ({ accepting, served, entry, where }: SessionCard) =>
   accepting && (served || (entry !== null && where === "here"));
 
+/** A command for one session: that of its arguments, the only one, or the one that is chosen. */
+interface CardCommand {
+  label: string;
+  caption: string;
+  /** Title of the dialog in which the session is chosen. */
+  question: string;
+  can: (card: SessionCard) => boolean;
+  execute: (card: SessionCard) => Promise<void>;
+}
+
 export const commands: JupyterFrontEndPlugin<void> = {
   id: PLUGIN.commands,
   description: "Commands for quantum sessions.",
@@ -115,8 +125,18 @@ export const commands: JupyterFrontEndPlugin<void> = {
   activate: (app: JupyterFrontEnd, sessions: KnownSessions, palette: ICommandPalette | null) => {
     const actions = new Actions(app, sessions);
     const { notebooks } = sessions;
-    const can = (test: (card: SessionCard) => boolean) => (args: Args) =>
-      actions.candidates(args, test).length > 0;
+    const onCard = (id: string, { question, can, execute, ...names }: CardCommand) => {
+      app.commands.addCommand(id, {
+        ...names,
+        isEnabled: (args) => actions.candidates(args, can).length > 0,
+        execute: async (args) => {
+          const card = await actions.choose(question, args, can);
+          if (card !== null) {
+            await execute(card);
+          }
+        },
+      });
+    };
     const canReveal = ({ entry }: SessionCard) => entry !== null && notebooks.of(entry) !== null;
     const canAdopt = ({ sessionId, entry }: SessionCard) =>
       notebooks.canInsert && sessionId !== null && entry === null;
@@ -135,56 +155,50 @@ export const commands: JupyterFrontEndPlugin<void> = {
           ),
         ),
     });
-    app.commands.addCommand(COMMAND.goToCell, {
+    onCard(COMMAND.goToCell, {
       label: "Go to the Session's Cell",
       caption: "Show the cell that opened the session",
-      isEnabled: can(canReveal),
-      execute: async (args) => {
-        const card = await actions.choose("Go to the cell of", args, canReveal);
-        if (card?.entry) {
-          await told(notebooks.revealOpening(card.entry));
+      question: "Go to the cell of",
+      can: canReveal,
+      execute: async ({ entry }) => {
+        if (entry !== null) {
+          await told(notebooks.revealOpening(entry));
         }
       },
     });
-    app.commands.addCommand(COMMAND.adopt, {
+    onCard(COMMAND.adopt, {
       label: "Hold the Session in a Notebook",
       caption: "Insert a cell that holds a session whose kernel is gone or elsewhere",
-      isEnabled: can(canAdopt),
-      execute: async (args) => {
-        const card = await actions.choose("Hold in a notebook", args, canAdopt);
-        if (card?.sessionId) {
-          const own = card.path === null ? null : notebooks.at(card.path);
-          await told(
-            notebooks.insert(resume(card.sessionId, card.served), own ?? notebooks.current),
-          );
+      question: "Hold in a notebook",
+      can: canAdopt,
+      execute: async ({ sessionId, path, served }) => {
+        if (sessionId !== null) {
+          const own = path === null ? null : notebooks.at(path);
+          await told(notebooks.insert(resume(sessionId, served), own ?? notebooks.current));
         }
       },
     });
-    app.commands.addCommand(COMMAND.cancelQueued, {
+    onCard(COMMAND.cancelQueued, {
       label: "Cancel a Session's Queued Jobs",
       caption: "Cancel the jobs of a session that have not started",
-      isEnabled: can(canCancel),
-      execute: async (args) => {
-        const card = await actions.choose("Cancel the queued jobs of", args, canCancel);
+      question: "Cancel the queued jobs of",
+      can: canCancel,
+      execute: async (card) => {
         const name = "Cancel queued jobs";
         if (
-          card &&
-          (await confirmed(`${name} of ${card.title}?`, consequence("cancel_queued", card), name))
+          await confirmed(`${name} of ${card.title}?`, consequence("cancel_queued", card), name)
         ) {
           await told(sessions.cancelQueued(card));
         }
       },
     });
-    app.commands.addCommand(COMMAND.closeSession, {
+    onCard(COMMAND.closeSession, {
       label: "Close a Session",
       caption: "Let a session take no new jobs, and end when it has finished those it has",
-      isEnabled: can(canClose),
-      execute: async (args) => {
-        const card = await actions.choose("Close", args, canClose);
-        if (
-          card &&
-          (await confirmed(`Close ${card.title}?`, consequence("close", card), "Close session"))
-        ) {
+      question: "Close",
+      can: canClose,
+      execute: async (card) => {
+        if (await confirmed(`Close ${card.title}?`, consequence("close", card), "Close session")) {
           await told(sessions.close(card));
         }
       },
