@@ -334,7 +334,7 @@ def _start(short: bool) -> Any:
 
 def _panel(short: bool) -> Any:
     count = SHORT_WATCHED if short else WATCHED
-    found = watched(count, 2 if short else 5, 100 if short else 300)
+    found = watched(count, 2 if short else 3, 100 if short else 1000)
     print(
         f"a loop in a session of {found.jobs:,} jobs: p90 {found.p90:.1f} ms, beside a panel "
         f"{found.watched_p90:.1f} ms ({found.ratio:.2f} times), whose thread takes "

@@ -300,7 +300,7 @@ def _shifted(value: Any, begin: datetime, shift: timedelta) -> Any:
     """Move all times in a document: epoch milliseconds and RFC 3339."""
     if isinstance(value, dict):
         return {name: _shifted(each, begin, shift) for name, each in value.items()}
-    if isinstance(value, list):
+    if isinstance(value, list | tuple):
         return [_shifted(each, begin, shift) for each in value]
     if isinstance(value, str):
         return _TIME.sub(lambda each: _moved(each.group(), shift), value)

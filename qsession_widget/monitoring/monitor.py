@@ -40,7 +40,7 @@ LONGEST_UNWATCHED_SECONDS = 60.0
 """Longest such round: a round grows to a tenth of the time since the panel was looked at."""
 _UNWATCHED_PART = 0.1
 
-CORE_SHARE = 0.008
+CORE_SHARE = 0.007
 """Largest share of a core for the polling thread, even while jobs end all the time."""
 _RESERVE_SECONDS = 0.006
 

@@ -172,15 +172,19 @@ def _roles(rows: Sequence[JobRow]) -> list[list[Any]]:
     return _runs(row.program[:_LONGEST_PROGRAM] for row in rows)
 
 
-def _results(rows: Sequence[JobRow]) -> list[list[Any] | None]:
+# Tuples of numbers and texts, of which there are some for each job: the garbage collector follows
+# lists, and would look at all of them each time.
+
+
+def _results(rows: Sequence[JobRow]) -> list[tuple[Any, ...] | None]:
     found = [None if row.summary is None else _result(row.summary) for row in rows]
     return found if any(found) else []
 
 
-def _result(summary: Summary) -> list[Any]:
+def _result(summary: Summary) -> tuple[Any, ...]:
     if summary.value is None:
-        return [[bits, round(share, 4)] for bits, share in summary.outcomes]
-    return [_figures(summary.value), None if summary.error is None else _figures(summary.error)]
+        return tuple((bits, round(share, 4)) for bits, share in summary.outcomes)
+    return _figures(summary.value), None if summary.error is None else _figures(summary.error)
 
 
 def _figures(value: float) -> float:
@@ -188,11 +192,11 @@ def _figures(value: float) -> float:
     return float(f"{value:.6g}")
 
 
-def _stages(row: JobRow) -> list[int | None] | None:
+def _stages(row: JobRow) -> tuple[int | None, ...] | None:
     if row.stages is None:
         return None
     begun = (row.stages.preparing_at, row.stages.on_device_at, row.stages.post_processing_at)
-    return [_between(row.created_at, when) for when in begun]
+    return tuple(_between(row.created_at, when) for when in begun)
 
 
 def _between(start: datetime | None, end: datetime | None) -> int | None:

@@ -100,9 +100,9 @@ def test_results_are_sent_in_few_digits() -> None:
         job("j-4"),
     ]
     assert job_columns.page(rows)["results"] == [
-        [-1.23457, 0.001],
-        [0.5, None],
-        [["01", 0.1235], ["10", 0.1]],
+        (-1.23457, 0.001),
+        (0.5, None),
+        (("01", 0.1235), ("10", 0.1)),
         None,
     ]
 
@@ -118,7 +118,7 @@ def test_a_jobs_stage_is_part_of_its_state_byte() -> None:
     assert job_columns.state_bytes(JobList(rows)) == bytes([0x11, 0x21, 0x31, 0xA1, 5, 0])
     page = job_columns.page(rows[:3])
     assert page["pubs"] == [[3, 2], [None, 1]]
-    assert page["stages"] == [None, [1000, 1250, None], None]
+    assert page["stages"] == [None, (1000, 1250, None), None]
 
 
 def test_the_first_estimates_are_sent_with_their_basis() -> None:
