@@ -12,6 +12,7 @@ import math
 import os
 from contextlib import contextmanager
 from datetime import UTC, datetime
+from functools import partial
 from importlib.metadata import version
 from itertools import groupby
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -38,7 +39,7 @@ from qsession_widget.runtime.worker.noise.aer_form import NoiseInAerForm, Shape
 from qsession_widget.runtime.worker.noise.device_noise import MAX_STATEVECTOR_QUBITS
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from numpy.typing import NDArray
 
@@ -46,6 +47,7 @@ if TYPE_CHECKING:
     from qsession_widget.runtime.worker.noise.device_noise import DeviceSimulator
 
     Array = NDArray[Any]
+    Read = Callable[[int, Mapping[str, Any]], Any]
 
 KNOWN_AER = ("0.17.", "0.18.")
 """Releases whose private parts are as this module expects."""
@@ -58,6 +60,12 @@ _LONGEST_DELAY = 2**63 - 1
 
 _PARALLEL_BITS = 14
 """Aer simulates states of at least 2 to the power of this many numbers on several threads."""
+
+MOST_OUTCOMES = 1 << 17
+"""How many outcomes of runs are held at once in Aer's form: about 200 bytes each."""
+
+_OUTCOMES_OF_A_RUN = 256
+"""What else Aer keeps and returns of a run takes as much memory as so many outcomes."""
 
 _LEAST_FOR_A_THREAD = 8
 """How many executions a thread has at least; a job's memory is that of its threads together."""
@@ -135,17 +143,26 @@ class Executable:
         Raises:
             AerError: where the simulation fails.
         """
-        (found,) = execute([(self, runs)], shots=shots, seed=seed, memory=memory)
+        part = Part(self, runs, lambda _number, data: data)
+        (found,) = execute([part], shots=shots, seed=seed, memory=memory)
         return found
 
-    def ready(self, runs: Sequence[Run]) -> list[_Ready] | None:
-        """Return runs of circuits in Aer's form; None with a release of Aer that is not known."""
+    def ready(self, runs: Sequence[Run], read: Read) -> list[_Ready] | None:
+        """Return runs of circuits in Aer's form; None with a release of Aer that is not known.
+
+        Args:
+            runs: the runs.
+            read: what becomes of Aer's data of each.
+        """
         if not assembles:
             return None
+        reads = [partial(read, number) for number in range(len(runs))]
         if self._assembled is not None:
-            return [_Ready(self._assembled[each.circuit], each.values) for each in runs]
+            pairs = zip(runs, reads, strict=True)
+            return [_Ready(self._assembled[run.circuit], run.values, own) for run, own in pairs]
         bound = [_bound(self._circuits[each.circuit], each.values) for each in runs]
-        return [_Ready(each, ()) for each in _assembled(bound, self.simulator)]
+        natives = _assembled(bound, self.simulator)
+        return [_Ready(each, (), own) for each, own in zip(natives, reads, strict=True)]
 
     def saves_for(self, shots: int) -> bool:
         """Whether so many shots are best drawn from what its only circuit saves at its end."""
@@ -179,33 +196,49 @@ class Executable:
         return found
 
 
+class Part(NamedTuple):
+    """What is to run.
+
+    Attributes:
+        executable: the circuits.
+        runs: of these.
+        read: returns what is kept of a run, from its number and Aer's data, which take far more
+            memory.
+    """
+
+    executable: Executable
+    runs: Sequence[Run]
+    read: Read
+
+
 def execute(
-    parts: Sequence[tuple[Executable, Sequence[Run]]],
-    *,
-    shots: int,
-    seed: int | None,
-    memory: bool,
-) -> list[list[dict[str, Any]]]:
+    parts: Sequence[Part], *, shots: int, seed: int | None, memory: bool
+) -> list[list[Any]]:
     """Run circuits of several executables, as `Executable.execute` does, in as few calls as it can.
 
+    A long sweep takes several: as many runs at once as `MOST_OUTCOMES` allows.
+
     Args:
-        parts: the executables and their runs, in the order in which seeds are counted.
+        parts: in the order in which seeds are counted.
         shots: of each run.
         seed: of the first run; each further run's is `seeds.STEP` more.
-        memory: whether to return each shot.
+        memory: whether Aer returns each shot.
+
+    Returns:
+        What the parts have read, of each run.
 
     Raises:
         AerError: where a simulation fails.
     """
-    if not any(runs for _, runs in parts):
-        for executable, _ in parts:
-            executable.ran = (datetime.now(UTC),) * 2
+    if not any(each.runs for each in parts):
+        for each in parts:
+            each.executable.ran = (datetime.now(UTC),) * 2
         return [[] for _ in parts]
     with progress.on_device(len(parts)):
         began = datetime.now(UTC)
         found = _executed(parts, shots, seed, memory)
-        for executable, _ in parts:
-            executable.ran = began, datetime.now(UTC)
+        for each in parts:
+            each.executable.ran = began, datetime.now(UTC)
     return found
 
 
@@ -222,46 +255,51 @@ def saved(parts: Sequence[tuple[Executable, Sequence[Run]]]) -> list[list[Array]
     ready: list[_Ready] = []
     counts = []
     for executable, runs in parts:
-        some = executable.ready(runs) or []
+        some = executable.ready(runs, lambda _number, data: np.asarray(data[SAVED])) or []
         ready += some
         counts.append(len(some))
     found = iter(_Call(1, memory=False).saved(ready))
     return [[next(found) for _ in range(count)] for count in counts]
 
 
-def _executed(
-    parts: Sequence[tuple[Executable, Sequence[Run]]], shots: int, seed: int | None, memory: bool
-) -> list[list[dict[str, Any]]]:
+def _executed(parts: Sequence[Part], shots: int, seed: int | None, memory: bool) -> list[list[Any]]:
     ready: list[_Ready] = []
     counts = []
-    for executable, runs in parts:
-        some = executable.ready(runs)
+    for executable, runs, read in parts:
+        some = executable.ready(runs, read)
         if some is None:
             return _publicly(parts, shots, seed, memory)
         ready += some
         counts.append(len(some))
     call = _Call(shots, memory)
     results = call.free(ready) if seed is None else call.seeded(ready, seed)
-    data = iter([each["data"] for each in results])
-    return [[next(data) for _ in range(count)] for count in counts]
+    values = iter([each.value for each in results])
+    return [[next(values) for _ in range(count)] for count in counts]
 
 
-def _publicly(
-    parts: Sequence[tuple[Executable, Sequence[Run]]], shots: int, seed: int | None, memory: bool
-) -> list[list[dict[str, Any]]]:
+def _publicly(parts: Sequence[Part], shots: int, seed: int | None, memory: bool) -> list[list[Any]]:
     found, done = [], 0
-    for executable, runs in parts:
+    for executable, runs, read in parts:
         own = None if seed is None else seeds.after(seed, done)
-        found.append(executable.publicly(runs, shots=shots, seed=own, memory=memory))
+        results = executable.publicly(runs, shots=shots, seed=own, memory=memory)
+        found.append([read(number, data) for number, data in enumerate(results)])
         done += len(runs)
     return found
 
 
 class _Ready(NamedTuple):
-    """A run of a circuit in Aer's form."""
+    """A run of a circuit in Aer's form, and what becomes of its data."""
 
     circuit: _Native
     values: Sequence[float]
+    read: Callable[[Mapping[str, Any]], Any]
+
+
+class _Result(NamedTuple):
+    """What was read of a run, and whether Aer drew its shots from one state."""
+
+    value: Any
+    at_once: bool
 
 
 class _Call:
@@ -276,9 +314,9 @@ class _Call:
         self._shots = shots
         self._memory = memory
 
-    def seeded(self, ready: Sequence[_Ready], seed: int) -> list[dict[str, Any]]:
+    def seeded(self, ready: Sequence[_Ready], seed: int) -> list[_Result]:
         """Return the results of runs, each with its seed."""
-        found: list[dict[str, Any]] = []
+        found: list[_Result] = []
         for how, some in groupby(ready, lambda each: each.circuit.as_plain_aer(self._shots)):
             together = list(some)
             own = seeds.after(seed, len(found))
@@ -289,9 +327,9 @@ class _Call:
             found += results
         return found
 
-    def free(self, ready: Sequence[_Ready]) -> list[dict[str, Any]]:
+    def free(self, ready: Sequence[_Ready]) -> list[_Result]:
         """Return the results of runs, each a sample of its own."""
-        found: dict[int, dict[str, Any]] = {}
+        found: dict[int, _Result] = {}
         kinds: dict[How, list[int]] = {}
         for index, each in enumerate(ready):
             kinds.setdefault(each.circuit.fastest(self._shots), []).append(index)
@@ -312,8 +350,7 @@ class _Call:
         """Return the arrays that circuits save, which depend on no seed."""
         found: list[Array] = []
         for how, some in groupby(ready, lambda each: each.circuit.for_saving):
-            results = self._run(list(some), 0, how)
-            found += [np.asarray(each["data"][SAVED]) for each in results]
+            found += [each.value for each in self._run(list(some), 0, how)]
         return found
 
     def _apart(self, places: list[int], how: How) -> Iterator[list[int]]:
@@ -328,16 +365,37 @@ class _Call:
         else:
             yield from ([each] for each in places)
 
-    def _run(self, ready: Sequence[_Ready], seed: int, how: How) -> list[dict[str, Any]]:
+    def _run(self, ready: Sequence[_Ready], seed: int, how: How) -> list[_Result]:
         self._look_ahead(ready, how)
-        return self._simulated(ready, self._shots, seed, how)
+        found: list[_Result] = []
+        for some in self._portions(ready):
+            own = seeds.after(seed, len(found))
+            results = self._simulated(some, self._shots, own, how)
+            for each, result in zip(some, results, strict=True):
+                at_once = bool(result["metadata"].get("measure_sampling"))
+                found.append(_Result(each.read(result["data"]), at_once))
+        return found
+
+    def _portions(self, ready: Sequence[_Ready]) -> Iterator[Sequence[_Ready]]:
+        """Yield the runs in order, as many at once as have `MOST_OUTCOMES` together."""
+        first = held = 0
+        for index, each in enumerate(ready):
+            outcomes = self._shots
+            if not self._memory:
+                outcomes = min(outcomes, 2**each.circuit.compiled.num_clbits)
+            more = outcomes + _OUTCOMES_OF_A_RUN
+            if held and held + more > MOST_OUTCOMES:
+                yield ready[first:index]
+                first, held = index, 0
+            held += more
+        yield ready[first:]
 
     def _look_ahead(self, ready: Sequence[_Ready], how: How) -> None:
         """Report how long these runs will take, if that may be long and can be estimated."""
         tensors = how.method == methods.MPS
         seconds = sum(
             probes.rough_seconds(len(each.compiled.data), each.width, tensors=tensors)
-            for each, _ in ready
+            for each, *_ in ready
         )
         if seconds * (1 if how.at_once else self._shots) < probes.SUSPICIOUS_SECONDS:
             return
@@ -386,11 +444,11 @@ class _Call:
         return results
 
 
-def _as_expected(ready: Sequence[_Ready], results: Sequence[dict[str, Any]], how: How) -> bool:
+def _as_expected(ready: Sequence[_Ready], results: Sequence[_Result], how: How) -> bool:
     """Whether Aer drew the shots as was expected of the circuits; learn from it if not."""
     as_expected = True
     for each, result in zip(ready, results, strict=True):
-        if how.at_once and not result["metadata"].get("measure_sampling"):
+        if how.at_once and not result.at_once:
             each.circuit.ends_in_one_state = as_expected = False
     return as_expected
 
@@ -398,7 +456,7 @@ def _as_expected(ready: Sequence[_Ready], results: Sequence[dict[str, Any]], how
 def _grouped(ready: Sequence[_Ready]) -> list[tuple[_Native, list[Sequence[float]]]]:
     """Group neighbouring runs of one circuit; Aer fills in all their values at once."""
     groups: list[tuple[_Native, list[Sequence[float]]]] = []
-    for circuit, values in ready:
+    for circuit, values, _ in ready:
         if groups and groups[-1][0] is circuit:
             groups[-1][1].append(values)
         else:

@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import math
 from datetime import UTC, datetime
+from functools import partial
+from itertools import chain
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -17,7 +19,7 @@ from qiskit.primitives.containers.data_bin import DataBin
 from qiskit.primitives.containers.estimator_pub import EstimatorPub
 
 from qsession_widget.errors import InvalidInputError
-from qsession_widget.runtime.worker.aer import Run, execute
+from qsession_widget.runtime.worker.aer import Part, Run, execute
 from qsession_widget.runtime.worker.device import caches
 from qsession_widget.runtime.worker.inputs import pubs as pub_inputs
 from qsession_widget.runtime.worker.inputs import seeds
@@ -30,7 +32,7 @@ from qsession_widget.wire.execution_spans import Span
 from qsession_widget.wire.observables import read
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from qsession_widget.runtime.worker.device import (
         Estimation,
@@ -156,24 +158,38 @@ def _estimated(batch: Sequence[_Pub]) -> Iterator[tuple[PubResult, Span]]:
 def _run(batch: Sequence[_Pub]) -> list[Estimates]:
     """Run circuits that measure, and return the estimates of each pub."""
     results = execute(
-        [(each.estimation.executable, each.runs) for each in batch if each.estimation],
+        [
+            Part(each.estimation.executable, each.runs, partial(_read, each, _measurements(each)))
+            for each in batch
+            if each.estimation
+        ],
         shots=batch[0].shots,
         seed=next((each.seed for each in batch if each.estimation), None),
         memory=False,
     )
     of_pubs = iter(results)
-    return [_read(one, next(of_pubs)) if one.estimation else {} for one in batch]
+    return [
+        dict(chain.from_iterable(map(dict.items, next(of_pubs)))) if one.estimation else {}
+        for one in batch
+    ]
 
 
-def _read(one: _Pub, results: Sequence[dict[str, Any]]) -> Estimates:
-    """Return estimates from Aer's data of each run."""
-    found: Estimates = {}
-    measured = [(index, each) for index, some in one.plan for each in some]
-    for (index, each), data in zip(measured, results, strict=True):
-        outcomes = expectation.outcomes(data["counts"], one.pub.circuit.num_clbits)
-        counts = np.array([[*outcomes.values()]], dtype=float)
-        found |= _named([index], each, *each.estimate([*outcomes], counts))
-    return found
+def _measurements(one: _Pub) -> list[tuple[tuple[int, ...], Measurement]]:
+    """Return what each run measures, with its index of the parameters' values."""
+    return [(index, each) for index, some in one.plan for each in some]
+
+
+def _read(
+    one: _Pub,
+    measured: Sequence[tuple[tuple[int, ...], Measurement]],
+    number: int,
+    data: Mapping[str, Any],
+) -> Estimates:
+    """Return the estimates of a run from Aer's data."""
+    index, each = measured[number]
+    outcomes = expectation.outcomes(data["counts"], one.pub.circuit.num_clbits)
+    counts = np.array([[*outcomes.values()]], dtype=float)
+    return _named([index], each, *each.estimate([*outcomes], counts))
 
 
 def _measured(batch: Sequence[_Pub]) -> list[Estimates]:

@@ -33,7 +33,7 @@ from qiskit_ibm_runtime.quantum_program.params_converters import QUANTUM_PROGRAM
 from samplomatic import Twirl, build
 
 from qsession_widget.runtime.worker import progress
-from qsession_widget.runtime.worker.aer import Executable, Run, execute
+from qsession_widget.runtime.worker.aer import Executable, Part, Run, execute
 from qsession_widget.runtime.worker.circuits import components, lone_qubits, measure_variants
 from qsession_widget.runtime.worker.device import (
     QUBITS_TOGETHER,
@@ -105,11 +105,16 @@ def run(params: str, device_name: str, limits: Limits = NO_LIMITS) -> Outcome:
         item, own = given
         values, arrays = _drawn(item, generator)
         rows = _rounded(values).reshape(math.prod(item.shape), item.circuit.num_parameters)
+        registers = bit_arrays.Registers(item.circuit, program.shots)
         parts = [
-            (each.executable, [Run(0, row) for row in rows[:, each.columns].tolist()])
+            Part(
+                each.executable,
+                [Run(0, row) for row in rows[:, each.columns].tolist()],
+                registers.read,
+            )
             for each in own.pieces
         ]
-        return _Drawn(item, arrays, parts, own.lone, rows, supply.take(len(rows)))
+        return _Drawn(item, arrays, parts, registers, own.lone, rows, supply.take(len(rows)))
 
     together = zip(program.items, ready, strict=True)
     for batch in batches(together, read, alike=lambda _one, _other: True):
@@ -124,7 +129,7 @@ def run(params: str, device_name: str, limits: Limits = NO_LIMITS) -> Outcome:
         first, results = len(data), iter(found)
         for each, bits in zip(batch, lone, strict=True):
             data.append(_bits(each, list(islice(results, len(each.parts))), bits, program.shots))
-        spans = [executable.ran for each in batch for executable, _ in each.parts]
+        spans = [executable.ran for each in batch for executable, *_ in each.parts]
         stop = max((each for _, each in spans), default=datetime.now(UTC))
         chunks.append(_Chunk(range(first, len(data)), start or spans[0][0], stop))
     busy_seconds = time.perf_counter() - began
@@ -164,6 +169,7 @@ class _Drawn(NamedTuple):
         item: as it was asked for.
         arrays: what was drawn besides the values of parameters, by name.
         parts: each piece of the circuit with its runs, one for each element of the item.
+        registers: the circuit's, read from these.
         lone: the qubits that need no simulator.
         rows: the values of the circuit's parameters in each run.
         seed: of the first run; None for no seed.
@@ -171,7 +177,8 @@ class _Drawn(NamedTuple):
 
     item: CircuitItem | SamplexItem
     arrays: dict[str, Any]
-    parts: list[tuple[Executable, list[Run]]]
+    parts: list[Part]
+    registers: bit_arrays.Registers
     lone: LoneQubits | None
     rows: np.ndarray[Any, Any]
     seed: int | None
@@ -207,7 +214,7 @@ def _sampled(
 
 def _bits(
     drawn: _Drawn,
-    results: Sequence[list[dict[str, Any]]],
+    results: Sequence[list[Any]],
     lone: np.ndarray[Any, Any] | None,
     shots: int,
 ) -> dict[str, Any]:
@@ -215,7 +222,7 @@ def _bits(
 
     Args:
         drawn: the item.
-        results: Aer's data of the runs of each of its parts. Each part has bits of its own.
+        results: what was read of the runs of each of its parts. Each has bits of its own.
         lone: the bits of qubits that need no simulator.
         shots: of each run.
     """
@@ -223,7 +230,7 @@ def _bits(
     whole = np.zeros((*item.shape, shots, circuit.num_clbits), dtype=bool)
     if lone is not None and drawn.lone is not None:
         whole[..., drawn.lone.bits] = lone.reshape(*item.shape, *lone.shape[1:])
-    read = [bit_arrays.registers(circuit, each, item.shape, shots) for each in results]
+    read = [drawn.registers.arrays(each, item.shape) for each in results]
     found = dict(drawn.arrays)
     for register in circuit.cregs:
         where = bit_arrays.places(circuit, register)

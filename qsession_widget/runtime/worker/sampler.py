@@ -15,7 +15,7 @@ from qiskit.primitives.containers.sampler_pub import SamplerPub
 
 from qsession_widget.errors import InvalidInputError
 from qsession_widget.runtime.worker import classical
-from qsession_widget.runtime.worker.aer import Executable, Run, execute
+from qsession_widget.runtime.worker.aer import Executable, Part, Run, execute
 from qsession_widget.runtime.worker.device import caches
 from qsession_widget.runtime.worker.inputs import pubs as pub_inputs
 from qsession_widget.runtime.worker.inputs import seeds
@@ -121,16 +121,20 @@ def _sampled(batch: Sequence[_Pub]) -> Iterator[tuple[PubResult, Span]]:
 def _run(batch: Sequence[_Pub]) -> list[dict[str, BitArray]]:
     """Run circuits that measure, and return the registers of each pub."""
     first = batch[0]
+    readers = [bit_arrays.Registers(each.circuit, each.pub.shots) for each in batch]
     found = execute(
-        [(each.executable, each.runs) for each in batch],
+        [
+            Part(each.executable, each.runs, reader.read)
+            for each, reader in zip(batch, readers, strict=True)
+        ],
         shots=first.pub.shots,
         seed=first.seed,
         # Without a seed the order of the shots does not matter.
         memory=first.seed is not None,
     )
     return [
-        bit_arrays.registers(each.circuit, results, each.pub.shape, each.pub.shots)
-        for each, results in zip(batch, found, strict=True)
+        reader.arrays(results, each.pub.shape)
+        for each, reader, results in zip(batch, readers, found, strict=True)
     ]
 
 

@@ -356,6 +356,38 @@ def test_many_small_circuits_share_threads_and_have_the_same_shots(
     assert way == "public" or configs[-1].max_parallel_experiments == min(-(-count // 8), 3)
 
 
+@pytest.mark.parametrize(("most", "calls"), [(1, 7), (900, 4), (1 << 17, 1)])
+@pytest.mark.parametrize("program", ["sampler", "estimator"])
+def test_a_long_sweep_runs_in_portions_with_the_same_shots(
+    way: str, program: str, most: int, calls: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Aer's own form of what was read takes much memory, and is not held of all runs."""
+    configs: list[Any] = []
+    real = generate_aer_config
+
+    def seen(*arguments: Any, **named: Any) -> Any:
+        configs.append(real(*arguments, **named))
+        return configs[-1]
+
+    circuit, values = rotated(), np.linspace(0, 3, 7).reshape(7, 1)
+    what: list[Any] = [] if program == "sampler" else [{"Z" * circuit.num_qubits: 1.0}]
+    if program == "estimator":
+        circuit.remove_final_measurements()
+    pub = [circuit, *what, values, SHOTS if program == "sampler" else SHOTS**-0.5]
+    whole = run(program, SMALL, pub)
+    monkeypatch.setattr(aer, "generate_aer_config", seen)
+    monkeypatch.setattr(aer, "MOST_OUTCOMES", most)
+    ours = run(program, SMALL, pub)
+    if program == "sampler":
+        (one,), (other,) = whole.data.values(), ours.data.values()
+        assert np.array_equal(one.array, other.array)
+        assert way == "public" or len(configs) == calls
+    else:
+        assert np.array_equal(whole.data.evs, ours.data.evs)
+        # Of so few bits there are fewer outcomes than shots.
+        assert way == "public" or len(configs) == {900: 3}.get(most, calls)
+
+
 # -- caches ------------------------------------------------------------
 
 

@@ -18,42 +18,60 @@ if TYPE_CHECKING:
     from qiskit.circuit import ClassicalRegister
 
 
-def registers(
-    circuit: QuantumCircuit,
-    results: Sequence[Mapping[str, Any]],
-    shape: tuple[int, ...],
-    shots: int,
-) -> dict[str, BitArray]:
-    """Return the bits of each classical register of a circuit.
+class Registers:
+    """Reads the bits of each classical register of a circuit from Aer's data of its runs.
 
     Args:
         circuit: the circuit.
-        results: Aer's data of each run. Its `memory` is the outcome of each shot as a hexadecimal
-            number; without it the shots of its `counts` are put in a random order. Neither is
-            there if nothing is measured.
-        shape: of the runs.
         shots: of each run.
     """
-    # Seeded by the system each time: workers are forked, and would share what is made before.
-    generator = np.random.default_rng()
-    runs = [_in_order(each, shots, generator) for each in results]
-    # Few outcomes and many shots are the rule.
-    outcomes = {text: int(text, 16) for texts, _ in runs for text in texts}
-    found = {}
-    for register in circuit.cregs:
-        size = -(-register.size // 8)
-        where = places(circuit, register)
-        packed = {
-            text: _read(outcome, where).to_bytes(size, "big") for text, outcome in outcomes.items()
-        }
-        parts = []
-        for texts, order in runs:
-            data = b"".join(map(packed.__getitem__, texts))
-            array = np.frombuffer(data, dtype=np.uint8).reshape(len(texts), size)
-            parts.append(array if order is None else array[order])
-        whole = np.concatenate(parts) if parts else np.zeros((0, size), dtype=np.uint8)
-        found[register.name] = BitArray(whole.reshape(*shape, shots, size), register.size)
-    return found
+
+    def __init__(self, circuit: QuantumCircuit, shots: int) -> None:
+        self._registers = circuit.cregs
+        self._places = [places(circuit, register) for register in circuit.cregs]
+        self._shots = shots
+        # Seeded by the system each time: workers are forked, and would share what is made before.
+        self._generator = np.random.default_rng()
+
+    def read(self, _number: int, data: Mapping[str, Any]) -> list[NDArray[np.uint8]]:
+        """Return the packed bits of each register, a row for each shot.
+
+        Args:
+            data: of a run. Its `memory` is the outcome of each shot as a hexadecimal number;
+                without it the shots of its `counts` are put in a random order. Neither is there if
+                nothing is measured.
+        """
+        texts, order = _in_order(data, self._shots, self._generator)
+        # Few outcomes and many shots are the rule.
+        outcomes = {text: int(text, 16) for text in texts}
+        found = []
+        for register, where in zip(self._registers, self._places, strict=True):
+            size = -(-register.size // 8)
+            packed = {
+                text: _read(outcome, where).to_bytes(size, "big")
+                for text, outcome in outcomes.items()
+            }
+            whole = b"".join(map(packed.__getitem__, texts))
+            array = np.frombuffer(whole, dtype=np.uint8).reshape(len(texts), size)
+            found.append(array if order is None else array[order])
+        return found
+
+    def arrays(
+        self, runs: Sequence[list[NDArray[np.uint8]]], shape: tuple[int, ...]
+    ) -> dict[str, BitArray]:
+        """Return the bits by name of the register.
+
+        Args:
+            runs: what was read of each.
+            shape: of the runs.
+        """
+        found = {}
+        for place, register in enumerate(self._registers):
+            size = -(-register.size // 8)
+            parts = [each[place] for each in runs]
+            whole = np.concatenate(parts) if parts else np.zeros((0, size), dtype=np.uint8)
+            found[register.name] = BitArray(whole.reshape(*shape, self._shots, size), register.size)
+        return found
 
 
 def _in_order(

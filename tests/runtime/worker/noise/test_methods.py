@@ -93,7 +93,7 @@ def test_a_noisy_ghz_state_of_twenty_qubits_is_a_matrix_product_state() -> None:
     assert sum(data["counts"].values()) == 40
     assert sum(min(count, 20 - count) for count in ones) < 20 * 40 / 4
     assert min(ones) < 10 < max(ones)
-    ready = executable.ready([Run(0, ())])
+    ready = executable.ready([Run(0, ())], lambda _number, data: data)
     assert ready is not None
     (found,) = ready
     assert found.circuit.fastest(40).method == methods.MPS
