@@ -7,6 +7,10 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser, Playwright
 
 NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 
@@ -18,6 +22,15 @@ def find() -> str | None:
         return named
     on_path = next((path for name in NAMES if (path := shutil.which(name))), None)
     return on_path or _from_playwright()
+
+
+def launch(playwright: Playwright) -> Browser:
+    """Start a headless Chromium."""
+    return playwright.chromium.launch(
+        executable_path=find(),
+        # As root, Chromium's sandbox cannot start, for example in containers.
+        args=["--no-sandbox", "--disable-gpu", "--disable-quic", "--disable-sync"],
+    )
 
 
 def install() -> None:

@@ -12,7 +12,7 @@ import pytest
 from playwright.sync_api import expect, sync_playwright
 
 from qsession_widget.local import process
-from tests.browser import chromium, jupyter
+from tests.browser import chromium, firefox, jupyter
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -28,13 +28,12 @@ expect.set_options(timeout=jupyter.TIMEOUT_MS)
 # Playwright runs an event loop in this thread, which would disturb tests of other folders.
 @pytest.fixture(scope="package")
 def browser() -> Iterator[Browser]:
-    """Start a headless Chromium."""
+    """Start a headless browser: Chromium, or Firefox as `tests.browser.firefox` chooses."""
     with sync_playwright() as playwright:
-        started = playwright.chromium.launch(
-            executable_path=chromium.find(),
-            # As root, Chromium's sandbox cannot start, for example in containers.
-            args=["--no-sandbox", "--disable-gpu", "--disable-quic", "--disable-sync"],
-        )
+        if os.environ.get(firefox.CHOSEN) == "firefox":
+            started = firefox.launch(playwright)
+        else:
+            started = chromium.launch(playwright)
         yield started
         started.close()
 

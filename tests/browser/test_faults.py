@@ -129,11 +129,32 @@ def test_a_click_reports_that_it_waits_for_the_cell(
     click_while_the_kernel_is_deaf(lab_without_server, page, tmp_path, BLOCKS)
 
 
+OTHER = 'other = Session(backend="fake_lima", name="Other")\ndisplay(other)'
+NOTIFICATIONS = """
+globalThis.shownOutside = [];
+globalThis.Notification = class extends Notification {
+  constructor(text, options) {
+    super(text, options);
+    this.addEventListener("show", () => shownOutside.push(this.title));
+  }
+};
+let hidden = false;
+Object.defineProperty(Document.prototype, "hidden", { get: () => hidden });
+globalThis.hideThePage = (value) => {
+  hidden = value;
+  document.dispatchEvent(new Event("visibilitychange"));
+};
+"""
+"""Keeps what the browser has shown. No page of a headless browser is hidden by itself."""
+
+
 def test_the_server_acts_for_a_deaf_kernel_and_notices_tell_of_others(
     lab: Lab, page: Page, tmp_path: Path, artifacts: Path
 ) -> None:
     lab.configure(KERNELS, DEAF)
-    notebook, session, running = block(lab, page, tmp_path, BLOCKS)
+    page.add_init_script(NOTIFICATIONS)
+    page.context.grant_permissions(["notifications"])
+    notebook, session, running = block(lab, page, tmp_path, f"{OTHER}\n{BLOCKS}")
     row = row_of(notebook.panel, running)
     row.get_by_test_id("qsw-cancel-job").click()
     expect(row).to_have_attribute("data-status", "cancelled")
@@ -141,13 +162,25 @@ def test_the_server_acts_for_a_deaf_kernel_and_notices_tell_of_others(
     notice = page.locator(".Toastify__toast", has_text="fake_manila is closed")
     expect(notice).to_have_count(0)
     # Another program closes it.
+    page.evaluate("() => hideThePage(true)")
     session.close()
     expect(notice).to_be_visible()
+    # Notifications of the browser are off until the user turns them on.
+    assert page.evaluate("() => shownOutside") == []
+    page.evaluate("() => hideThePage(false)")
     page.screenshot(path=artifacts / "notice.png", animations="disabled")
     notebook.wait_until_idle()
-    schema = page.request.get(f"{lab.url}/lab/api/settings/qsession-widget:notices")
-    assert schema.ok
-    assert {"endsSoon", "browser"} <= schema.json()["schema"]["properties"].keys()
+    notebook.execute("settingeditor:open", {"query": "Quantum session notices"})
+    page.get_by_label("Notify outside of the page").check()
+    saved = lab.settings / "qsession-widget" / "notices.jupyterlab-settings"
+    eventually(lambda: saved.exists() and '"browser": true' in saved.read_text())
+    page.screenshot(path=artifacts / "notices-settings.png")
+    page.evaluate("() => hideThePage(true)")
+    (other,) = (each for each in QiskitRuntimeService(channel="local").sessions() if each.name)
+    Session.from_id(other.id, QiskitRuntimeService(channel="local")).close()
+    page.wait_for_function("() => shownOutside.length > 0")
+    (told,) = page.evaluate("() => shownOutside")
+    assert told.startswith("Other is closed.")
 
 
 def click_while_the_kernel_is_deaf(lab: Lab, page: Page, folder: Path, wait: str) -> None:

@@ -16,7 +16,7 @@ import requests
 from tests.conftest import DEADLINE_SECONDS, answers_at, free_port, served
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
 ROOT = Path(__file__).parents[2]
 NAME = "qsession_widget.server_extension"
@@ -55,7 +55,12 @@ class Server:
 
 @contextmanager
 def serve(
-    folder: Path, home: Path, *, enabled: bool = True, settings: str = ""
+    folder: Path,
+    home: Path,
+    *,
+    enabled: bool = True,
+    settings: str = "",
+    variables: Mapping[str, str] | None = None,
 ) -> Iterator[Server]:
     """Run a Jupyter server.
 
@@ -64,6 +69,7 @@ def serve(
         home: of the local runtime.
         enabled: whether the extension is.
         settings: Python code of its configuration.
+        variables: further environment variables.
     """
     token, port = secrets.token_hex(16), free_port()
     config, data = folder / "config", folder / "data"
@@ -81,6 +87,7 @@ def serve(
     ]
     environment = {
         **os.environ,
+        **(variables or {}),
         "HOME": str(folder),
         "JUPYTER_CONFIG_DIR": str(config),
         "JUPYTER_DATA_DIR": str(data),

@@ -300,6 +300,29 @@ def test_scripts_of_widgets_are_served(server: Server) -> None:
             assert session.send(request, timeout=60).status_code in {403, 404}, path
 
 
+NBCLASSIC = ("nbclassic==1.3.3", "nest-asyncio")
+
+
+def test_beside_nbclassic_it_leaves_the_address_to_that(home: Path, tmp_path: Path) -> None:
+    packages, scripts = tmp_path / "packages", tmp_path / "scripts"
+    scripts.mkdir()
+    (scripts / "only_here.js").write_text("define([], () => 1)")
+    install = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--target"]
+    subprocess.run([*install, str(packages), *NBCLASSIC], check=True)  # noqa: S603  our own command
+    variables = {
+        "PYTHONPATH": str(packages),
+        "JUPYTER_CONFIG_PATH": str(packages / "etc" / "jupyter"),
+    }
+    # A folder that nbclassic knows, and Jupyter's paths do not have.
+    settings = f"c.NotebookApp.extra_nbextensions_path = [{str(scripts)!r}]"
+    with serve(tmp_path / "jupyter", home, settings=settings, variables=variables) as server:
+        for name in ("only_here.js", "anywidget/index.js"):
+            found = requests.get(f"{server.url}/nbextensions/{name}", timeout=60)
+            assert found.status_code == 200, name
+        # The rest of our extension is there.
+        assert server.get("sessions")["runtime"] is not None
+
+
 def test_loading_it_in_the_server_imports_nothing_heavy() -> None:
     loads = (
         "import sys, jupyter_server.serverapp\n"
