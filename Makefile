@@ -88,6 +88,7 @@ soak: $(VENV)/.conformance ## by hand: what takes too long for every change
 	QSESSION_KILLS=200 $(PYTHON) -m pytest -s tests/faults/test_soak.py
 	$(PYTHON) -m tests.browser.matrix
 	QSESSION_LAB=$(OLDEST)/bin/python $(PYTHON) -m pytest tests/browser/test_side_panel.py
+	$(PYTHON) -m tests.browser.firefox
 
 docs: $(VENV)/.dev ## the pages; every warning and every link that leads nowhere is an error
 	$(PYTHON) -m sphinx -W --keep-going -q -b html docs docs/_build/html

@@ -127,9 +127,12 @@ def test_sessions_of_notebooks(lab: Lab, page: Page, tmp_path: Path, artifacts: 
     own.get_by_test_id("qsw-card-open").click()
     document = page.locator(".qsw-document").get_by_test_id("qsw-panel")
     expect(document).to_have_attribute("data-session-id", session_id)
+    place = _moved(notebook)
+    expect(own).to_be_visible()
     notebook.execute("docmanager:save-all")
-    _wait_for_saved_layout(page, lab)
+    _wait_for_saved_layout(page, lab, place)
     page.goto(f"{lab.url}/lab?token={lab.token}")
+    expect(page.locator(f"#jp-{place}-stack #qsession-sessions")).to_be_visible()
     expect(document).to_have_attribute("data-session-id", session_id)
     expect(document.get_by_test_id("qsw-link")).to_contain_text("live")
     expect(card(page, "Bell pairs")).to_have_attribute("data-where", "here")
@@ -230,11 +233,24 @@ def _resume(notebook: Notebook, lost: Locator) -> None:
     page.wait_for_function(f"({ACTIVE_CELL})() === 2")
 
 
-def _wait_for_saved_layout(page: Page, lab: Lab) -> None:
+def _moved(notebook: Notebook) -> str:
+    """Move the side panel to the left, if this JupyterLab can (since 4.6); return where it is."""
+    command = "application:move-widget"
+    if not notebook.page.evaluate("(id) => window.jupyterapp.commands.hasCommand(id)", command):
+        return "right"
+    notebook.execute(command, {"id": "qsession-sessions", "area": "left"})
+    return "left"
+
+
+def _wait_for_saved_layout(page: Page, lab: Lab, place: str) -> None:
     """JupyterLab saves the layout a moment after it has changed."""
 
     def saved() -> bool:
         answer = page.request.get(f"{lab.url}/lab/api/workspaces", params={"token": lab.token})
-        return "qsession-panel" in answer.text()
+        layouts = [each["data"] for each in answer.json()["workspaces"]["values"]]
+        return "qsession-panel" in str(layouts) and any(
+            "qsession-sessions" in str(each.get("layout-restorer:data", {}).get(place))
+            for each in layouts
+        )
 
     eventually(saved)
