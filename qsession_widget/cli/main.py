@@ -383,7 +383,10 @@ def _user(options: argparse.Namespace) -> int:
             runtime.remove_user(options.name)
             sys.stdout.write(f"Removed {options.name}.\n")
         case _:
-            for each in runtime.users():
+            users = runtime.users()
+            if not users:
+                sys.stdout.write("There are no users. `qsession user add NAME` adds one.\n")
+            for each in users:
                 sys.stdout.write(f"{each['name']}  since {each['created_at']}\n")
     return 0
 

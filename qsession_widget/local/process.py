@@ -71,7 +71,7 @@ def endpoint(
         if found is not None:
             return found
         if not start or (revive_only and not _died(folder)):
-            raise ServiceUnavailableError(f"no local runtime answers for {folder}")
+            raise _none_answers(folder)
         private_files.make_folder(folder)
         return _started(folder)
 
@@ -222,7 +222,7 @@ def advance_clock(seconds: float, *, folder: Path | None = None) -> dict[str, An
     folder = folder or home()
     found = _answering(folder)
     if found is None:
-        raise ServiceUnavailableError(f"no local runtime answers for {folder}")
+        raise _none_answers(folder)
     endpoint = Endpoint(f"{found.url}{API_PREFIX}/{EXTRA}", BearerAuth(found.token))
     transport = Transport(endpoint, honours_keys=True, proven=True)
     with closing(transport):
@@ -382,3 +382,9 @@ def _spawn(folder: Path, log: Path) -> subprocess.Popen[bytes]:
 def _end_of(log: Path) -> str:
     lines = log.read_text(errors="replace").splitlines()[-_LOG_LINES:]
     return "\n".join([f"the end of its log, {log}:", *lines])
+
+
+def _none_answers(folder: Path) -> ServiceUnavailableError:
+    return ServiceUnavailableError(
+        f"no local runtime answers for {folder}; the first session starts one"
+    )

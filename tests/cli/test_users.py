@@ -44,6 +44,8 @@ def test_an_added_user_can_join_until_removed(
             service.jobs()
         assert main(["user", "remove", "ada"]) == 1
         assert "User not found: ada" in capsys.readouterr().err
+        assert main(["user", "list"]) == 0
+        assert "`qsession user add NAME` adds one" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("arguments", [["user"], ["user", "add"], ["user", "promote"]])
