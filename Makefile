@@ -24,7 +24,7 @@ JS_SOURCES := $(shell find js/src js/replay js/schema js/style js/build.mjs js/s
 PY_SOURCES := $(shell find qsession_widget examples -type f -not -path '*/__pycache__/*' \
 	-not -path '*/labextension/*' -not -path '*/static/*')
 
-.PHONY: bench check chromium conformance docs demo examples lock newest-tests oldest-tests soak test lint python-tests js-tests replay static wheel-tests build clean release-check watch
+.PHONY: bench check chromium conformance docs demo examples lock newest-tests oldest-tests postgresql soak test lint python-tests js-tests replay static wheel-tests build clean release-check watch
 
 demo: $(VENV)/.installed ## run a real session, then open JupyterLab, with its options in ARGS
 	@$(VENV)/bin/qsession demo $(ARGS)
@@ -49,7 +49,7 @@ js-tests: js/node_modules/.installed $(VENV)/.chromium
 
 PARTS := --ignore tests/wheel --ignore tests/conformance
 
-python-tests: $(VENV)/.dev $(VENV)/.chromium
+python-tests: $(VENV)/.dev $(VENV)/.chromium $(VENV)/.postgresql
 	$(PYTHON) -m pytest --quiet --numprocesses 2 $(PARTS) -m "not process and not browser and not minute"
 	$(PYTHON) -m pytest $(PARTS) -m "process or browser or minute"
 
@@ -208,6 +208,14 @@ chromium: $(VENV)/.chromium ## a browser for the tests and for benchmarks.panel
 $(VENV)/.chromium: $(VENV)/.dev
 	@echo "Looking for a Chromium; where there is none it is installed ..."
 	@$(PYTHON) -m tests.browser.chromium
+	@touch $@
+
+postgresql: $(VENV)/.postgresql ## a server for the tests of the store in PostgreSQL
+
+# The tests start it, each time with files of its own; without one, those tests are skipped.
+$(VENV)/.postgresql: $(VENV)/.dev
+	@echo "Looking for PostgreSQL; where there is none it is installed ..."
+	@$(PYTHON) -m tests.postgresql
 	@touch $@
 
 clean:

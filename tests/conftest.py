@@ -17,12 +17,14 @@ import requests
 from qsession_widget.errors import ServiceUnavailableError
 from qsession_widget.local import process
 from tests.marks import marks_of
+from tests.runtime import stores
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
     from pathlib import Path
 
     from qsession_widget import QiskitRuntimeService
+    from tests.postgresql import Cluster
 
 # The time of an example depends on the machine; a deadline would fail on a busy one.
 hypothesis.settings.register_profile("tests", deadline=None)
@@ -161,6 +163,26 @@ def own_runtime(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Pat
     use(tmp_path, monkeypatch)
     yield tmp_path
     process.stop(folder=tmp_path)
+
+
+@pytest.fixture(scope="session")
+def postgresql() -> Iterator[Cluster]:
+    """Run a server of PostgreSQL that all tests share."""
+    from tests import postgresql as servers  # noqa: PLC0415 - needs a driver, which few tests do
+
+    if servers.programs() is None:
+        pytest.skip("no server of PostgreSQL is installed; `make postgresql` tries to")
+    with servers.cluster(fsync="off") as found:
+        yield found
+
+
+@pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.process)])
+def each_store(request: pytest.FixtureRequest) -> Iterator[str]:
+    """Keep the stores of a test in files, and once more in PostgreSQL."""
+    if request.param == "postgresql":
+        stores.keep_in(request.getfixturevalue("postgresql"))
+    yield request.param
+    stores.keep_in(None)
 
 
 @pytest.fixture

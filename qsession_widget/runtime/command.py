@@ -56,6 +56,8 @@ def main(arguments: list[str] | None = None, prog: str = "qsession serve") -> in
         parser.error("--self-signed makes a certificate: leave --tls-cert and --tls-key out")
     if options.tls_key is not None and options.tls_cert is None:
         parser.error("--tls-key is the key of a certificate: add --tls-cert")
+    if options.store is not None and options.clock != clock.REAL:
+        parser.error("--store keeps the real time; with another --clock leave it out")
     options.copies, options.aliases = dict(options.copies), dict(options.aliases)
     try:
         Catalog(options.copies, options.aliases, options.devices)
@@ -282,6 +284,7 @@ def _say_where(discovery: Discovery) -> None:
 _METAVARS = {
     "clock": "real|Nx|virtual",
     "home": "FOLDER",
+    "store": "URL",
     "host": "ADDRESS",
     "cert": "FILE",
     "key": "FILE",
@@ -299,6 +302,11 @@ _GROUPS: tuple[tuple[str, str, tuple[tuple[str, Callable[[str], Any], str], ...]
         "Where it runs, and how much of the machine it uses.",
         (
             ("home", _folder, "folder for its files"),
+            (
+                "store",
+                str,
+                "PostgreSQL for sessions and jobs, instead of a file there: postgresql://USER@HOST/NAME",
+            ),
             ("port", int, "port on 127.0.0.1, or at --host; 0 takes a free one"),
             ("workers", _at_least_one, "processes that run jobs"),
             ("idle_exit_seconds", int, "end after this time without anything to do; 0: never"),

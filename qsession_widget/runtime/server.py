@@ -9,6 +9,7 @@ import secrets
 import signal
 import socket
 import ssl
+import sys
 from contextlib import closing, contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from functools import partial
@@ -18,6 +19,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 import uvicorn
 from filelock import FileLock, Timeout
+from sqlalchemy.exc import DBAPIError
 
 from qsession_widget.runtime import clock, kept_settings
 from qsession_widget.runtime.http.app import create_app
@@ -27,6 +29,8 @@ from qsession_widget.runtime.http.middleware.connection_pool import (
     ConnectionPool,
     raise_descriptor_limit,
 )
+from qsession_widget.runtime.store import places
+from qsession_widget.runtime.store.database import NotAStoreError
 from qsession_widget.runtime.store.store import StoreUnreadableError
 from qsession_widget.wire import private_files
 from qsession_widget.wire.discovery import Discovery
@@ -36,6 +40,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from qsession_widget.runtime.settings import Settings
+    from qsession_widget.runtime.store.database import Database
 
 log = logging.getLogger(__name__)
 
@@ -116,6 +121,11 @@ def _as_before(settings: Settings) -> Settings:
 
 
 def _serve(settings: Settings, on_ready: Callable[[Discovery], None] | None) -> None:
+    database = _database(settings)
+    # A runtime that waits for its turn has no port yet: a load balancer finds the one that serves,
+    # and on one machine both may be given the same port.
+    if not _leads(database):
+        return
     # We hold the lock, so a discovery file was left by a runtime that was killed. Its clients know
     # its port, so this one takes it if it is free. The token is a new one: another program that had
     # the port meanwhile may have received the old one.
@@ -126,13 +136,42 @@ def _serve(settings: Settings, on_ready: Callable[[Discovery], None] | None) -> 
     with closing(outer) if outer else nullcontext():
         listener = _listen(0 if outer else settings.port, previous)
         with listener:
-            _serve_at(listener, outer, settings, on_ready)
+            _serve_at(listener, outer, settings, database, on_ready)
+
+
+def _database(settings: Settings) -> Database:
+    try:
+        if settings.store is None:
+            return places.at(settings.store_folder / places.FILE)
+        return places.at(settings.store)
+    except NotAStoreError as error:
+        raise StartError(str(error)) from error
+
+
+def _leads(database: Database) -> bool:
+    """Wait until no other runtime writes to the store; returns False if Ctrl-C ends the wait."""
+
+    def waits() -> None:
+        log.info("another runtime serves the store %s; this one takes over when it ends", database)
+        # The log buffers its lines, and there is no event loop yet that would write them.
+        sys.stderr.flush()
+
+    try:
+        database.lead(waits)
+    except (DBAPIError, NotAStoreError) as error:
+        detail = getattr(error, "orig", error)
+        raise StartError(f"the store {database} cannot be opened: {detail}") from error
+    except KeyboardInterrupt:
+        log.info("ended")
+        return False
+    return True
 
 
 def _serve_at(
     listener: socket.socket,
     outer: _Outer | None,
     settings: Settings,
+    database: Database,
     on_ready: Callable[[Discovery], None] | None,
 ) -> None:
     url = f"http://{LOOPBACK}:{listener.getsockname()[1]}"
@@ -166,6 +205,7 @@ def _serve_at(
             clock.make(settings.clock),
             token,
             discovery.version,
+            database,
             on_ready=ready,
             shut_down=shut_down,
         )
@@ -184,6 +224,8 @@ def _serve_at(
     Discovery.path(settings.home).unlink(missing_ok=True)
     kept_settings.path(settings.home).unlink(missing_ok=True)
     log.info("ended")
+    if database.superseded:
+        raise StartError(f"another runtime has taken over the store {database}; this one has ended")
 
 
 class _Server(uvicorn.Server):

@@ -26,6 +26,9 @@ class Settings:
 
     Attributes:
         home: folder for all of its files.
+        store: URL of a database of PostgreSQL for sessions and jobs,
+            postgresql://USER@HOST:PORT/DATABASE; None keeps them in a file in that folder. It may
+            contain a password, and is not part of the repr.
         host: address for other machines; None serves this machine only.
         port: TCP port at that address, or else on the loopback interface; 0 takes the previous
             port, or any free one.
@@ -82,6 +85,7 @@ class Settings:
     """
 
     home: Path = field(default_factory=discovery.home)
+    store: str | None = field(default=None, repr=False)
     host: str | None = None
     port: int = 0
     tls_cert: Path | None = None
@@ -121,7 +125,7 @@ class Settings:
 
     @property
     def store_folder(self) -> Path:
-        """The folder of the store: one for each clock, so that no lesson moves the ordinary one."""
+        """The folder of its file: one for each clock, so that no lesson moves the ordinary one."""
         return self.home if self.clock == clock.REAL else self.home / f"clock-{self.clock}"
 
     def interactive_limit(self, mode: Mode) -> int:

@@ -23,7 +23,10 @@ _NAMES = frozenset(
         "LOGNAME",
         "PATH",
         "PWD",
+        "PGPASSFILE",  # where libpq finds how to reach the store, if that is in PostgreSQL
+        "PGSERVICEFILE",
         "QSESSION_HOME",
+        "QSESSION_STORE",
         "SHELL",
         "SOURCE_DATE_EPOCH",
         "TEMP",

@@ -19,10 +19,13 @@ from qiskit import QuantumCircuit
 from qsession_widget import Batch, QiskitRuntimeService, Sampler, Session
 from qsession_widget.local import process
 from tests.conftest import DEADLINE_SECONDS, eventually, gone
-from tests.faults.test_kill import rows
+from tests.runtime import stores
+from tests.runtime.stores import on_both, rows
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    import pytest
 
 KILLS = int(os.environ.get("QSESSION_KILLS", "5"))
 """How many; `make soak` kills 200 times."""
@@ -83,14 +86,21 @@ class Reaper:
             eventually(partial(gone, pid), "its end")
 
 
-def test_every_accepted_job_ends_once_whichever_process_is_killed(own_runtime: Path) -> None:
+@on_both
+def test_every_accepted_job_ends_once_whichever_process_is_killed(
+    own_runtime: Path, each_store: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Threads wait in result() without new calls; no job is lost or duplicated."""
+    kills = KILLS
+    if each_store == "postgresql":
+        monkeypatch.setenv("QSESSION_STORE", stores.place(own_runtime))
+        kills = KILLS if "QSESSION_KILLS" in os.environ else 2
     service = QiskitRuntimeService(channel="local")
-    reaper = Reaper(own_runtime, seed=KILLS)
+    reaper = Reaper(own_runtime, seed=kills)
     ended: dict[str, int] = {}
     submitted: list[str] = []
     with ThreadPoolExecutor(JOBS) as pool:
-        for number in range(KILLS):
+        for number in range(kills):
             kind = Batch if number % 3 == 2 else Session
             session = kind(service, "fake_manila")
             alone = service.backend("aer_simulator")
@@ -110,17 +120,17 @@ def test_every_accepted_job_ends_once_whichever_process_is_killed(own_runtime: P
             assert {job_id: now[job_id] for job_id in ended} == ended, "final jobs do not change"
             ended = now
     assert sorted(ended) == sorted(submitted), "each was accepted once"
-    assert len(set(submitted)) == KILLS * JOBS
+    assert len(set(submitted)) == kills * JOBS
     assert rows(own_runtime, "select state, count(*) from jobs group by state") == [
-        ("Completed", KILLS * JOBS)
+        ("Completed", kills * JOBS)
     ]
     results = "select count(*), count(distinct job_id) from results"
-    assert rows(own_runtime, results) == [(KILLS * JOBS, KILLS * JOBS)]
+    assert rows(own_runtime, results) == [(kills * JOBS, kills * JOBS)]
     again = rows(own_runtime, "select count(*) from jobs where attempts > 1")[0][0]
     # `pytest -s` shows it, for docs/soak.rst.
     sys.stdout.write(
-        f"{KILLS} kills {dict(reaper.killed)}, {len(submitted)} jobs, {again} of them run again "
-        "after their worker was killed\n"
+        f"{each_store}: {kills} kills {dict(reaper.killed)}, {len(submitted)} jobs, "
+        f"{again} of them run again after their worker was killed\n"
     )
 
 

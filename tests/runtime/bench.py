@@ -15,7 +15,6 @@ from qsession_widget.runtime.control.coordinator import Coordinator
 from qsession_widget.runtime.control.state import Phase
 from qsession_widget.runtime.model.job import Job
 from qsession_widget.runtime.settings import Settings
-from qsession_widget.runtime.store.database import Sqlite
 from qsession_widget.runtime.store.store import Store
 from qsession_widget.wire import codec
 from qsession_widget.wire.states import (
@@ -23,6 +22,7 @@ from qsession_widget.wire.states import (
     Mode,
 )
 from tests.conftest import DEADLINE_SECONDS
+from tests.runtime import stores
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
@@ -79,7 +79,7 @@ class Bench:
         self.folder = folder
         self.clock = HandClock()
         self.owners = 1
-        self.store = Store(Sqlite(folder / "runtime.db"))
+        self.store = Store(stores.database(folder))
         self.coordinator = Coordinator(
             self.store,
             self.clock,

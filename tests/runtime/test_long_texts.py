@@ -35,7 +35,8 @@ from qsession_widget.wire import codec
 from qsession_widget.wire.states import JobState
 from tests.conftest import eventually, running
 from tests.runtime.server import Server, coin, reached
-from tests.runtime.test_store import a_job, new, opened, rows
+from tests.runtime.stores import on_both, rows
+from tests.runtime.test_store import a_job, new, opened
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -66,6 +67,7 @@ def left(folder: Path) -> list[Any]:
 # -- in the store --------------------------------------------------------------------------
 
 
+@on_both
 async def test_a_long_text_comes_back_as_it_was(tmp_path: Path) -> None:
     with opened(tmp_path) as store:
         text = await kept(store)
@@ -85,6 +87,7 @@ async def test_a_long_text_comes_back_as_it_was(tmp_path: Path) -> None:
     assert rows(tmp_path, "select body from results") == [("",)]
 
 
+@on_both
 async def test_no_commit_has_more_than_a_few_pieces_and_others_come_between(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -105,6 +108,7 @@ async def test_no_commit_has_more_than_a_few_pieces_and_others_come_between(
     assert sum(commits) == 20
 
 
+@on_both
 async def test_what_is_let_go_of_is_removed_a_few_pieces_at_a_time(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -129,6 +133,7 @@ async def test_what_is_let_go_of_is_removed_a_few_pieces_at_a_time(
     assert sum(removed) == 5
 
 
+@on_both
 @pytest.mark.parametrize("way", ["job", "payload", "result", "private", "refused"])
 async def test_what_no_job_has_any_more_goes(way: str, tmp_path: Path) -> None:
     ended = a_job(state=JobState.COMPLETED, private=way == "private")
@@ -153,6 +158,7 @@ async def test_what_no_job_has_any_more_goes(way: str, tmp_path: Path) -> None:
         await asyncio.to_thread(eventually, lambda: not left(tmp_path), "its end")
 
 
+@on_both
 async def test_what_a_runtime_had_begun_when_it_died_goes_at_the_next_start(tmp_path: Path) -> None:
     with opened(tmp_path) as store:
         await store.keep(content())

@@ -21,7 +21,8 @@ from qsession_widget.wire.states import JobState, SessionState
 from tests.client.circuits import bell
 from tests.conftest import eventually, running
 from tests.runtime.server import problem, reached
-from tests.runtime.test_store import NOON, a_job, a_session, new, opened, rows
+from tests.runtime.stores import on_both, rows
+from tests.runtime.test_store import NOON, a_job, a_session, new, opened
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -60,6 +61,7 @@ def kept(folder: Path) -> dict[str, set[str]]:
     }
 
 
+@on_both
 async def test_old_payloads_are_removed_and_their_jobs_stay(tmp_path: Path) -> None:
     with collecting(tmp_path) as (store, retention):
         failed = a_job("f", state=JobState.FAILED, reason="no", ended_at=NOON - timedelta(days=9))
@@ -72,6 +74,7 @@ async def test_old_payloads_are_removed_and_their_jobs_stay(tmp_path: Path) -> N
     assert rows(tmp_path, "select count(*) from jobs") == [(5,)]
 
 
+@on_both
 async def test_open_sessions_keep_their_payloads(tmp_path: Path) -> None:
     with collecting(tmp_path) as (store, retention):
         for name, state in (("open", SessionState.ACTIVE), ("shut", SessionState.CLOSED)):
@@ -104,6 +107,7 @@ async def test_the_oldest_payloads_are_removed_until_the_file_is_small_enough(
     assert (tmp_path / "runtime.db").stat().st_size <= bound, "the file shrinks"
 
 
+@on_both
 async def test_an_unreachable_bound_does_no_harm(tmp_path: Path) -> None:
     with collecting(tmp_path) as (store, retention):
         await fill(store, [a_job("queued"), ended("old", 1)])

@@ -19,6 +19,7 @@ from qsession_widget.runtime.control import device_arbiter, worker_pool
 from qsession_widget.runtime.http.app import create_app
 from qsession_widget.runtime.settings import Settings
 from qsession_widget.runtime.store import store
+from qsession_widget.runtime.store.database import Sqlite
 from qsession_widget.runtime.store.store import Store
 from tests.conftest import DEADLINE_SECONDS
 from tests.runtime.bench import COIN
@@ -95,7 +96,13 @@ def commits() -> Iterator[list[object]]:
 async def served(settings: Settings) -> AsyncIterator[str]:
     """Serve the application in this loop, and yield its URL."""
     app = create_app(
-        settings, WallClock(), TOKEN, "0", on_ready=lambda: None, shut_down=lambda: None
+        settings,
+        WallClock(),
+        TOKEN,
+        "0",
+        Sqlite(settings.home / "runtime.db"),
+        on_ready=lambda: None,
+        shut_down=lambda: None,
     )
     with server._bind("127.0.0.1", 0) as listener:
         serving = uvicorn.Server(uvicorn.Config(app, log_config=None))

@@ -44,6 +44,8 @@ from qsession_widget.runtime.store.store import (
 from qsession_widget.runtime.store.writes import AddJob, AddSession, DeleteJob, Retag, Update
 from qsession_widget.wire.states import FINAL_JOB_STATES, JobState, Mode, SessionState
 from tests.conftest import DEADLINE_SECONDS
+from tests.runtime import stores
+from tests.runtime.stores import on_both, rows
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -91,13 +93,8 @@ def new(job: Job, key: str | None = None, params: str = "{}") -> AddJob:
 
 @contextmanager
 def opened(folder: Path) -> Iterator[Store]:
-    with closing(Store(Sqlite(folder / "runtime.db"))) as found:
+    with closing(Store(stores.database(folder))) as found:
         yield found
-
-
-def rows(folder: Path, query: str) -> list[Any]:
-    with closing(sqlite3.connect(folder / "runtime.db")) as connection:
-        return connection.execute(query).fetchall()
 
 
 def outcomes(*futures: asyncio.Future[None]) -> Any:
@@ -250,6 +247,7 @@ async def test_files_are_private_to_their_owner(tmp_path: Path) -> None:
 # -- durability ---------------------------------------------------------
 
 
+@on_both
 async def test_what_is_written_is_read_unchanged(tmp_path: Path) -> None:
     session = a_session(
         state=SessionState.ACTIVE,
@@ -313,6 +311,7 @@ async def test_an_acknowledged_write_is_on_disk(tmp_path: Path) -> None:
             assert connection.exec_driver_sql("pragma synchronous").scalar() == 2, "FULL"
 
 
+@on_both
 async def test_tags_are_rows_of_a_table(tmp_path: Path) -> None:
     query = "select job_id, tag from job_tags order by job_id, tag"
     with opened(tmp_path) as found:
@@ -328,6 +327,7 @@ async def test_tags_are_rows_of_a_table(tmp_path: Path) -> None:
         assert rows(tmp_path, query) == []
 
 
+@on_both
 async def test_final_jobs_and_closed_sessions_are_not_resumed(tmp_path: Path) -> None:
     with opened(tmp_path) as found:
         session = a_session()
@@ -344,8 +344,9 @@ async def test_final_jobs_and_closed_sessions_are_not_resumed(tmp_path: Path) ->
         assert found.unfinished() == ([], [], 5)
 
 
+@on_both
 async def test_closing_writes_pending_changes(tmp_path: Path) -> None:
-    found = Store(Sqlite(tmp_path / "runtime.db"))
+    found = Store(stores.database(tmp_path))
     futures = [found.write(new(a_job(str(number)))) for number in range(500)]
     await asyncio.to_thread(found.close)
     await asyncio.gather(*futures)
@@ -355,6 +356,7 @@ async def test_closing_writes_pending_changes(tmp_path: Path) -> None:
 # -- group commit and faults ---------------------------------------------------------------
 
 
+@on_both
 async def test_a_failing_change_does_not_affect_others_in_its_commit(tmp_path: Path) -> None:
     with opened(tmp_path) as found:
         await found.write(new(a_job("taken")))
@@ -371,6 +373,7 @@ async def test_a_failing_change_does_not_affect_others_in_its_commit(tmp_path: P
     assert rows(tmp_path, "select count(*) from jobs") == [(49,)]
 
 
+@on_both
 async def test_a_failing_change_costs_few_commits(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -385,6 +388,7 @@ async def test_a_failing_change_costs_few_commits(
         assert len(commits) == 8, "one commit for each half without the failing change"
 
 
+@on_both
 async def test_a_caller_that_has_gone_does_not_stop_the_store(tmp_path: Path) -> None:
     async def leave() -> None:
         reading = asyncio.create_task(found.job("o", "j"))
@@ -399,6 +403,7 @@ async def test_a_caller_that_has_gone_does_not_stop_the_store(tmp_path: Path) ->
         assert await found.job("o", "j") == a_job()
 
 
+@on_both
 async def test_many_changes_share_a_commit(tmp_path: Path) -> None:
     with opened(tmp_path) as found:
         commits = []
@@ -460,6 +465,7 @@ async def test_a_deferrable_change_shares_the_next_commit(
         assert await found.job("o", "j") == done
 
 
+@on_both
 async def test_a_deferrable_change_is_written_before_a_read(tmp_path: Path) -> None:
     with opened(tmp_path) as found:
         job = a_job()
@@ -502,6 +508,7 @@ async def test_no_change_is_lost_while_the_file_cannot_be_written(
 # -- reading -------------------------------------------------------------------------------
 
 
+@on_both
 async def test_idempotency_keys_are_unique_for_each_owner_and_kind(tmp_path: Path) -> None:
     with opened(tmp_path) as found:
         await found.write(new(a_job("a"), key="k"))
@@ -545,6 +552,7 @@ async def test_a_failing_read_raises_in_its_caller(tmp_path: Path) -> None:
             await asyncio.wait_for(found.write(new(a_job("late"))), DEADLINE_SECONDS)
 
 
+@on_both
 async def test_other_owners_see_nothing(tmp_path: Path) -> None:
     with opened(tmp_path) as found:
         await found.write(AddSession(a_session(), None))
@@ -555,6 +563,7 @@ async def test_other_owners_see_nothing(tmp_path: Path) -> None:
         assert await found.changed("p", "s", 0, 9) == (None, [])
 
 
+@on_both
 async def test_filters(tmp_path: Path) -> None:
     with opened(tmp_path) as found:
         await found.write(AddSession(a_session(), None))
@@ -590,6 +599,7 @@ async def test_filters(tmp_path: Path) -> None:
         assert ([job.id for job in page], total) == (["d", "c"], 5)
 
 
+@on_both
 async def test_jobs_of_one_time_are_listed_in_order_of_submission(tmp_path: Path) -> None:
     # Under a virtual clock all jobs have one time; ids are in no order.
     came = [f"{number * 7919 % 101:03}" for number in range(60)]
@@ -619,6 +629,7 @@ async def test_jobs_of_one_time_are_listed_in_order_of_submission(tmp_path: Path
         )
 
 
+@on_both
 async def test_changes_since_a_revision(tmp_path: Path) -> None:
     with opened(tmp_path) as found:
         await found.write(AddSession(a_session(), None))
@@ -633,6 +644,7 @@ async def test_changes_since_a_revision(tmp_path: Path) -> None:
         assert [job.id for job in jobs] == ["1"], "in the order of the changes"
 
 
+@on_both
 async def test_deleting_a_job_deletes_payload_and_result(tmp_path: Path) -> None:
     with opened(tmp_path) as found:
         await found.write(new(a_job()))

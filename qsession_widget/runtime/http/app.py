@@ -52,7 +52,6 @@ from qsession_widget.runtime.http.routes.users import UserRoutes
 from qsession_widget.runtime.http.routes.watch import WatchRoutes
 from qsession_widget.runtime.http.routes.workloads import WorkloadRoutes
 from qsession_widget.runtime.http.serializers import Serializer
-from qsession_widget.runtime.store.database import Sqlite
 from qsession_widget.runtime.store.retention import Retention
 from qsession_widget.runtime.store.store import Store, StoreUnavailableError
 
@@ -65,6 +64,7 @@ if TYPE_CHECKING:
 
     from qsession_widget.runtime.clock import Clock
     from qsession_widget.runtime.settings import Settings
+    from qsession_widget.runtime.store.database import Database
 
 log = logging.getLogger(__name__)
 
@@ -77,6 +77,7 @@ def create_app(
     clock: Clock,
     token: str,
     version: str,
+    database: Database,
     *,
     on_ready: Callable[[], None],
     shut_down: Callable[[], None],
@@ -88,11 +89,13 @@ def create_app(
         clock: for the times of sessions and jobs.
         token: the administrator's bearer token.
         version: of the package; clients are told.
+        database: keeps the store.
         on_ready: is called as soon as requests can be answered.
         shut_down: ends the server.
     """
     catalog = Catalog(settings.copies, settings.aliases, settings.devices)
-    store = Store(Sqlite(settings.store_folder / "runtime.db"))
+    store = Store(database)
+    store.superseded = shut_down
     registry = UserRegistry(token, store.users())
     coordinator = Coordinator(
         store,

@@ -14,7 +14,7 @@ from sqlalchemy import create_engine, event
 from qsession_widget.wire import private_files
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from sqlalchemy import Connection, Engine
     from sqlalchemy.engine.interfaces import DBAPIConnection
@@ -32,6 +32,14 @@ _OPTION = "database"
 
 class UnknownSchemaError(Exception):
     """The store was written by a newer release."""
+
+
+class NotAStoreError(ValueError):
+    """What was given does not name a database that can keep a store."""
+
+
+class SupersededError(Exception):
+    """Another runtime has taken over the store."""
 
 
 class Cursor(Protocol):
@@ -77,14 +85,82 @@ class Database(ABC):
         engine: makes its connections.
         name: of the database, for messages; without a password.
         error: the driver's class of errors.
+        superseded: whether another runtime has taken it over from this one.
+        beat_seconds: pause between two looks whether its connection is still there; None where it
+            cannot be lost.
     """
 
     error: type[Exception]
+    beat_seconds: float | None = None
+
+    def __str__(self) -> str:
+        return self.name
 
     def __init__(self, engine: Engine, name: str) -> None:
         engine.update_execution_options(**{_OPTION: self})
         self.engine = engine
         self.name = name
+        self.superseded = False
+
+    # -- who writes: a file is locked by the runtime's folder ---------------------------------
+
+    @abstractmethod
+    def lead(self, waits: Callable[[], None] = lambda: None) -> None:
+        """Become the only runtime that writes, as soon as no other one does.
+
+        Args:
+            waits: is called once if there is another one.
+        """
+
+    @abstractmethod
+    def begin_era(self) -> None:
+        """Note in the store that this runtime leads now."""
+
+    def leave(self, connection: Connection) -> None:
+        """Let another runtime lead, and close the writer's connection."""
+        connection.close()
+
+    def writer(self) -> Connection:
+        """Return the connection of the runtime that leads."""
+        return self.engine.connect()
+
+    def reader(self) -> Connection:
+        """Return a new connection for queries."""
+        return self.engine.connect()
+
+    @abstractmethod
+    def check(self, connection: Connection) -> None:
+        """Find out whether the writer's connection is still there, for `is_lost`."""
+
+    def is_lost(self, connection: Connection) -> bool:
+        """Whether a connection has ended by itself."""
+        del connection
+        return False
+
+    def regain(self, connection: Connection) -> bool:
+        """Connect the writer again; returns whether the last batch was committed.
+
+        Raises:
+            DBAPIError: that is not possible yet.
+            SupersededError: another runtime has led meanwhile.
+        """
+        raise NotImplementedError
+
+    # -- transactions ----------------------------------------------------------------------
+
+    @abstractmethod
+    def prepare(self, connection: Connection) -> None:
+        """Create in an empty database what the first migration starts from."""
+
+    @contextmanager
+    def batch(self, connection: Connection) -> Iterator[None]:
+        """Make the changes of a commit in the block, without a query."""
+        self.begin(connection)
+        yield
+
+    @abstractmethod
+    def committed(self) -> None:
+        """Note that the last batch was committed."""
 
     @abstractmethod
     def begin(self, connection: Connection) -> None:
@@ -161,6 +237,21 @@ class Sqlite(Database):
         ):
             cursor.execute(f"PRAGMA {pragma}")
         cursor.close()
+
+    def lead(self, waits: Callable[[], None] = lambda: None) -> None:
+        """Do nothing: the runtime has locked the folder."""
+
+    def begin_era(self) -> None:
+        """Do nothing, likewise."""
+
+    def check(self, connection: Connection) -> None:
+        """Do nothing: a file is always there."""
+
+    def prepare(self, connection: Connection) -> None:
+        """Do nothing: the first migration starts from an empty file."""
+
+    def committed(self) -> None:
+        """Do nothing: a commit of SQLite is made or fails."""
 
     def begin(self, connection: Connection) -> None:
         """Take the lock of the file at once, before anything is read."""
@@ -250,15 +341,21 @@ def migrate(database: Database) -> None:
     with database.engine.connect() as connection, writing(connection):
         # A runtime that is killed between two tables could never start again.
         config.attributes["connection"] = connection
+        if not _has_versions(connection):
+            database.prepare(connection)
         try:
             command.upgrade(config, "head")
         except CommandError as error:
             raise UnknownSchemaError(str(error)) from error
 
 
+def _has_versions(connection: Connection) -> bool:
+    return connection.dialect.has_table(connection, "alembic_version")
+
+
 def _is_migrated(connection: Connection) -> bool:
     """Whether the last of the migrations was made already."""
-    if not connection.dialect.has_table(connection, "alembic_version"):
+    if not _has_versions(connection):
         return False
     found = driver(connection).execute("SELECT version_num FROM alembic_version").fetchall()
     # Each begins with its number, which is what it is called in the database.

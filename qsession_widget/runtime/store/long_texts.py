@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import closing
 from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import bindparam, false, func, select, text, true, update
@@ -81,9 +82,9 @@ def sweep(connection: Connection) -> bool:
         Whether there may be more.
     """
     run = driver(connection).execute
-    found = run(f"SELECT key FROM long_texts WHERE {schema.DROPPED} LIMIT 1").fetchone()  # noqa: S608 - no value in it
     # Mostly there is none, which costs no commit.
-    connection.rollback()
+    with closing(connection.begin()):
+        found = run(f"SELECT key FROM long_texts WHERE {schema.DROPPED} LIMIT 1").fetchone()  # noqa: S608 - no value in it
     if found is None:
         return False
     with writing(connection):

@@ -24,7 +24,12 @@ from sqlalchemy.exc import DBAPIError
 
 from qsession_widget.runtime.pieces import Content, LongText
 from qsession_widget.runtime.store import listing, long_texts, queries
-from qsession_widget.runtime.store.database import UnknownSchemaError, database_of, migrate
+from qsession_widget.runtime.store.database import (
+    SupersededError,
+    UnknownSchemaError,
+    database_of,
+    migrate,
+)
 from qsession_widget.runtime.store.fair_queue import FairQueue
 from qsession_widget.runtime.store.queries import JobFilter
 from qsession_widget.runtime.store.writes import (
@@ -123,12 +128,20 @@ class _Question:
 
 
 class Store:
-    """Sessions and jobs in one database."""
+    """Sessions and jobs in one database.
+
+    Attributes:
+        superseded: is called by the writer's thread when another runtime has taken over the
+            database: nothing can be written any more, and this runtime should end.
+    """
 
     def __init__(self, database: Database) -> None:
         self._database, self._engine = database, database.engine
+        self.superseded: Callable[[], None] = lambda: None
         try:
+            database.lead()
             migrate(database)
+            database.begin_era()
             with self._engine.begin() as connection:
                 self._sweeps = long_texts.drop_unowned(connection)
         except (DBAPIError, UnknownSchemaError) as error:
@@ -141,7 +154,7 @@ class Store:
         self._readers = [
             threading.Thread(
                 target=self._read_loop,
-                args=(self._engine.connect(), questions),
+                args=(database.reader(), questions),
                 name=f"store-reader-{number}",
             )
             for number, questions in enumerate(
@@ -153,6 +166,8 @@ class Store:
         self._uncalled = 0
         self._calls: queue.SimpleQueue[bool] = queue.SimpleQueue()
         self._unavailable = False
+        # Changes of which it is not known whether they are on disk: the connection was lost.
+        self._doubted: list[_Pending] = []
         # Set while the index of lists knows all that is committed.
         self._listed = threading.Event()
         if not self.read_at_start(listing.has_more):
@@ -325,7 +340,7 @@ class Store:
 
     def read_at_start(self, read: Callable[..., T], *arguments: Any) -> T:
         """Run a query before there is an event loop."""
-        with self._engine.connect() as connection, _snapshot(connection):
+        with self._database.reader() as connection, _snapshot(connection):
             return read(connection, *arguments)
 
     async def _read(self, who: str, read: Callable[..., T], *arguments: Any) -> T:
@@ -354,19 +369,34 @@ class Store:
         if question is None:
             return False
         try:
-            with _snapshot(connection):
-                answer = question.read(connection)
+            answer = self._look(connection, question.read)
         except Exception as error:  # noqa: BLE001 - passed on to the caller
             _tell(question.loop, [(question.future, None, error)])
         else:
             _tell(question.loop, [(question.future, answer, None)])
         return True
 
+    def _look(self, connection: Connection, read: Callable[[Connection], T]) -> T:
+        """Run a query, once more where the connection had ended meanwhile."""
+        try:
+            with _snapshot(connection):
+                return read(connection)
+        except Exception:
+            if not self._database.is_lost(connection):
+                raise
+        try:
+            connection.invalidate()
+            with _snapshot(connection):
+                return read(connection)
+        except (DBAPIError, self._database.error) as error:
+            raise StoreUnavailableError(str(getattr(error, "orig", error))) from error
+
     def _write_loop(self) -> None:
         unwritten: list[_Pending] = []
         closing = False
         # Always the same connection: its page cache holds the last changes.
-        with self._engine.connect() as connection:
+        connection = self._database.writer()
+        try:
             while not closing:
                 closing = self._collect(unwritten)
                 idle = not unwritten
@@ -375,6 +405,17 @@ class Store:
                     self._sweep(connection)
                 if not self._listed.is_set() and (idle or self._index_is_due):
                     self._index_more(connection)
+                if idle:
+                    self._database.check(connection)
+                if self._database.is_lost(connection):
+                    closing = self._regain(connection, unwritten, closing=closing)
+        except SupersededError as error:
+            log.error("%s; this one ends", error)  # noqa: TRY400 - it says all
+            self._unavailable = self._closed = self._ended = True
+            self._refuse_late()
+            self.superseded()
+        finally:
+            self._database.leave(connection)
         # What is left to be indexed is so at the next start; lists are not read any more.
         self._listed.set()
         if unwritten:
@@ -404,7 +445,7 @@ class Store:
             return RETRY_SECONDS
         if self._sweeps or self._index_is_due:
             return 0.0
-        return None if self._listed.is_set() else INDEX_SECONDS
+        return self._database.beat_seconds if self._listed.is_set() else INDEX_SECONDS
 
     @property
     def _index_is_due(self) -> bool:
@@ -432,7 +473,12 @@ class Store:
         try:
             with connection.begin():
                 drops = apply(connection, [pending.write for pending in batch])
+                unlisted = self._listed.is_set() and listing.has_more(connection)
+            self._database.committed()
         except Exception as error:  # noqa: BLE001 - passed on to the caller
+            if self._database.is_lost(connection):
+                self._doubted = batch
+                return batch
             if isinstance(error, DBAPIError) and self._database.may_pass(error.orig):
                 return self._postpone(batch, error)
             if len(batch) == 1:
@@ -444,12 +490,52 @@ class Store:
         self._sweeps = self._sweeps or drops
         if any(isinstance(pending.write, EmptyLog) for pending in batch):
             self._database.empty_log(connection)
-        if self._listed.is_set() and listing.has_more(connection):
+        if unlisted:
             self._listed.clear()
         self._unlisted_commits += 1
         self._note_success()
         _settle([(pending, None) for pending in batch])
         return []
+
+    def _regain(self, connection: Connection, unwritten: list[_Pending], *, closing: bool) -> bool:
+        """Wait until the database can be reached again; returns whether the store is to close.
+
+        Changes of which it is not known whether they are on disk are held until that is known; new
+        ones are refused, if they can be.
+        """
+        doubted, self._doubted = self._doubted, []
+        while True:
+            try:
+                made = self._database.regain(connection)
+                break
+            except DBAPIError as error:
+                self._note_failure(error)
+                if closing:
+                    return True
+                closing = self._refuse_new(unwritten, str(error.orig))
+        self._note_success()
+        if made:
+            _settle([(pending, None) for pending in doubted])
+            del unwritten[: len(doubted)]
+        return closing
+
+    def _refuse_new(self, unwritten: list[_Pending], text: str) -> bool:
+        """Collect changes for a while, but refuse those that can be; returns True at the end."""
+        going_on = True
+        with suppress(queue.Empty):
+            going_on = self._calls.get(timeout=RETRY_SECONDS)
+        while self._given:
+            pending = self._given.popleft()
+            if pending.write.refusable:
+                _settle([(pending, StoreUnavailableError(text))])
+            else:
+                unwritten.append(pending)
+        return not going_on
+
+    def _note_failure(self, error: DBAPIError) -> None:
+        if not self._unavailable:
+            log.error("the store cannot be written; still trying: %s", error.orig)
+            self._unavailable = True
 
     def _note_success(self) -> None:
         if self._unavailable:
@@ -477,9 +563,7 @@ class Store:
 
     def _postpone(self, batch: list[_Pending], error: DBAPIError) -> list[_Pending]:
         """Refuse the refusable changes, and keep the others until the file can be written."""
-        if not self._unavailable:
-            log.error("the store cannot be written; still trying: %s", error.orig)
-            self._unavailable = True
+        self._note_failure(error)
         text = str(error.orig)
         _settle([(each, StoreUnavailableError(text)) for each in batch if each.write.refusable])
         return [pending for pending in batch if not pending.write.refusable]

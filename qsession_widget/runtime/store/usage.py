@@ -98,7 +98,7 @@ def recent_use(connection: Connection, now: datetime, *, shared: bool) -> list[U
                 select(sessions.c.owner, _day(last), func.sum(charged))
                 .where(sessions.c.mode == Mode.DEDICATED.value)
                 .where(last >= first)
-                .group_by(sessions.c.owner, _day(last))
+                .group_by(sessions.c.owner, text("2"))
             )
         ]
     return [Used(owner, _EPOCH + timedelta(days=day), seconds) for owner, day, seconds in found]

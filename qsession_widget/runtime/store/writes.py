@@ -324,11 +324,11 @@ def apply(connection: Connection, changes: Iterable[Write]) -> bool:
     drops = False
     database = database_of(connection)
     try:
-        database.begin(connection)
-        for run in _runs(changes):
-            rows = _Rows(run)
-            rows.write(connection)
-            drops = drops or rows.drops
+        with database.batch(connection):
+            for run in _runs(changes):
+                rows = _Rows(run)
+                rows.write(connection)
+                drops = drops or rows.drops
     except database.error as error:
         raise DBAPIError.instance(None, None, error, database.error) from error
     return drops

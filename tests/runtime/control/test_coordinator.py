@@ -21,12 +21,15 @@ from qsession_widget.wire.states import (
     SessionState,
     Stage,
 )
+from tests.runtime import stores
 from tests.runtime.bench import FOR_EVER, NOON, Bench, going, settles
+from tests.runtime.stores import on_both
 
 if TYPE_CHECKING:
     from pathlib import Path
 
 
+@on_both
 async def test_a_shutdown_does_not_count_as_an_attempt(tmp_path: Path) -> None:
     async with going(Bench(tmp_path, min_job_seconds=FOR_EVER)) as bench:
         job_id = await bench.submits()
@@ -36,18 +39,18 @@ async def test_a_shutdown_does_not_count_as_an_attempt(tmp_path: Path) -> None:
         await bench.running(job_id, attempt=2)
 
 
+@on_both
 async def test_a_job_whose_runtime_dies_is_retried_once_and_then_failed(
     tmp_path: Path,
 ) -> None:
     """A crash leaves the job running on disk; a shutdown does not."""
 
     def dies(job_id: str) -> None:
-        with closing(sqlite3.connect(tmp_path / "runtime.db")) as other, other:
-            other.execute(
-                "update jobs set state = 'Running', started_at = created_at, attempts = 1 "
-                "where id = ?",
-                (job_id,),
-            )
+        stores.change(
+            tmp_path,
+            "update jobs set state = 'Running', started_at = created_at, attempts = 1 where id = ?",
+            job_id,
+        )
 
     async with going(Bench(tmp_path, min_job_seconds=FOR_EVER)) as bench:
         session_id = await bench.opens()
@@ -73,6 +76,7 @@ async def test_a_job_whose_runtime_dies_is_retried_once_and_then_failed(
         await bench.running(await bench.submits(session_id)), "and the others go on"
 
 
+@on_both
 async def test_a_job_can_be_cancelled_at_every_moment(tmp_path: Path) -> None:
     async with going(Bench(tmp_path, min_job_seconds=FOR_EVER)) as bench:
         for turns in range(40):
@@ -122,6 +126,7 @@ async def test_a_cancellation_at_the_moment_of_the_end_reports_the_end(
         assert not inside._state._ending
 
 
+@on_both
 async def test_a_cancellation_interrupted_by_a_crash_is_resumed(
     tmp_path: Path,
 ) -> None:
@@ -155,6 +160,7 @@ async def test_tags_given_at_the_moment_of_a_jobs_end_leave_the_end_alone(tmp_pa
         assert job.ended_at is not None
 
 
+@on_both
 async def test_a_running_job_can_be_deleted(tmp_path: Path) -> None:
     async with going(Bench(tmp_path, min_job_seconds=FOR_EVER)) as bench:
         job_id = await bench.submits()
@@ -168,6 +174,7 @@ async def test_a_running_job_can_be_deleted(tmp_path: Path) -> None:
         await bench.running(await bench.submits())
 
 
+@on_both
 async def test_revisions_do_not_come_again_after_deletions_and_a_restart(tmp_path: Path) -> None:
     async with going(Bench(tmp_path)) as bench:
         session_id = await bench.opens()
@@ -206,6 +213,7 @@ async def test_a_policy_that_was_set_does_not_depend_on_the_owners(
             assert bench.coordinator.policy == policy
 
 
+@on_both
 async def test_usage_is_restored_after_a_restart(tmp_path: Path) -> None:
     async with going(Bench(tmp_path, min_job_seconds=FOR_EVER)) as bench:
         for owner, seconds in (("o", 40), ("p", 20)):
@@ -232,6 +240,7 @@ async def test_usage_is_restored_after_a_restart(tmp_path: Path) -> None:
         assert bench.coordinator._scheduler.used_seconds("o") == 0
 
 
+@on_both
 async def test_the_clock_continues_from_the_store_when_the_machines_was_set_back(
     tmp_path: Path,
 ) -> None:

@@ -24,11 +24,13 @@ from qsession_widget.wire.states import (
     Stage,
 )
 from tests.runtime.bench import FOR_EVER, Bench, going, settles
+from tests.runtime.stores import on_both
 
 if TYPE_CHECKING:
     from pathlib import Path
 
 
+@on_both
 async def test_a_job_runs_and_leaves_nothing_behind(bench: Bench) -> None:
     session_id = await bench.opens()
     job_ids = [await bench.submits(session_id) for _ in range(5)]
@@ -81,6 +83,7 @@ async def test_a_job_whose_worker_dies_is_retried_once_and_then_failed(tmp_path:
         await bench.running(waiting)
 
 
+@on_both
 async def test_the_retry_succeeds_and_keeps_its_place_in_the_queue(tmp_path: Path) -> None:
     async with going(Bench(tmp_path, min_job_seconds=0.3)) as bench:
         job_id, second = await bench.submits(), await bench.submits()

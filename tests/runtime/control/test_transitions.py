@@ -27,11 +27,13 @@ from qsession_widget.wire.states import (
     Stage,
 )
 from tests.runtime.bench import FOR_EVER, NOON, Bench, going, settles
+from tests.runtime.stores import on_both
 
 if TYPE_CHECKING:
     from pathlib import Path
 
 
+@on_both
 async def test_many_jobs_are_cancelled_in_turns_and_none_of_them_starts_meanwhile(
     tmp_path: Path,
 ) -> None:
@@ -175,6 +177,7 @@ async def test_at_max_time_running_jobs_go_on_unless_they_are_to_be_stopped(
         await bench.nothing_left()
 
 
+@on_both
 async def test_the_stages_of_a_job_are_kept_and_its_time_on_the_device_is_its_use(
     tmp_path: Path,
 ) -> None:
