@@ -33,6 +33,13 @@ _KERNELS = 2
 _CELL_SECONDS = 120
 WIDGET = "application/vnd.jupyter.widget-view+json"
 """The MIME type of a widget. Its state is not kept, and without it the widget is nothing."""
+_PICTURE = "image/svg+xml"
+_INSTEAD = (
+    "A picture. JupyterLab shows it in a notebook that is trusted (File > Trust Notebook), or has "
+    "been run."
+)
+"""What a page shows that takes no SVG from others; IPython's text is the name of a class."""
+
 _NOISE = (
     (re.compile(r"\b[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}\b"), "SESSION"),
     (re.compile(r"\b[0-9a-f]{20}\b"), "JOB"),
@@ -133,14 +140,20 @@ def without_noise(text: str) -> str:
 
 
 def kept(notebook: Any) -> Any:
-    """Return a notebook as it is committed: without widgets, whose state is not kept."""
+    """Return a notebook as it is committed: without widgets, whose state is not kept.
+
+    Pictures have a text for where they are not shown.
+    """
     notebook.metadata.pop("widgets", None)
     for cell in notebook.cells:
         if cell.cell_type != "code":
             continue
         cell.metadata.pop("execution", None)
         for output in cell.outputs:
-            output.get("data", {}).pop(WIDGET, None)
+            data = output.get("data", {})
+            data.pop(WIDGET, None)
+            if _PICTURE in data:
+                data["text/plain"] = _INSTEAD
             output.get("metadata", {}).pop(WIDGET, None)
     notebook.metadata.language_info = nbformat.from_dict({"name": "python"})
     return notebook

@@ -197,6 +197,7 @@ def test_a_notebook_as_it_is_committed(name: str) -> None:
     source = "\n".join(cell.source for cell in code)
     assert re.search(r"^ *with |\.close\(\)", source, re.MULTILINE)
     assert notebooks.WIDGET not in json.dumps(notebook)
+    assert "<IPython.core.display" not in json.dumps(notebook), "a picture without a text"
 
 
 def check_what_is_shown(notebook: Any) -> None:
