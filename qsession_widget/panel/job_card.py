@@ -193,7 +193,7 @@ def _result_table(found: dict[str, Any]) -> str:
         body = "".join(
             f"<tr><td {WHOLE}><code>{escape(str(bits))}</code></td><td {FIGURE}>{count:,}</td>"
             f'<td {CELL}><span style="{_BAR};width:{round(120 * count / shots)}px"></span> '
-            f"{count / shots:.1%}</td></tr>"
+            f"{100 * count / shots:.1f} %</td></tr>"
             for bits, count in found["counts"][:_MOST_ROWS]
         )
         shown = len(found["counts"])
@@ -254,7 +254,9 @@ def _place(found: dict[str, Any]) -> str:
 def _in_words(found: dict[str, Any]) -> str:
     if "counts" in found:
         shots = max(found["shots"], 1)
-        rows = [f"{bits}: {count / shots:.1%}" for bits, count in found["counts"][:_MOST_ROWS]]
+        rows = [
+            f"{bits}: {100 * count / shots:.1f} %" for bits, count in found["counts"][:_MOST_ROWS]
+        ]
         shown = len(found["counts"])
     else:
         rows = [_value(value, error) for _, value, error in found["values"][:_MOST_ROWS]]

@@ -71,10 +71,10 @@ def saved(path: Path) -> str:
 
 JOB_CELLS = (
     """
-from qsession_widget import QiskitRuntimeService, Sampler
-from tests.client.circuits import bell
-backend = QiskitRuntimeService("local").backend("fake_manila")
-job = Sampler(backend).run([bell()] * 200, shots=20_000)
+from qsession_widget import Session
+from tests.browser.test_quickstart import long_job
+session = Session(backend="fake_manila")
+job = long_job(session, bindings=5000)
 """,
     "job",
     "job.wait_for_final_state()",

@@ -54,7 +54,7 @@ def test_sessions_and_jobs_are_listed_and_closed_by_the_beginning_of_their_ids(
         text = said(capsys, "jobs", "--all")
         assert done.job_id() in text
         assert "Done" in text
-        assert re.search(r"(00|11) \d+ % · (00|11) \d+ %", text)
+        assert re.search(r"(00|11): \d+ % · (00|11): \d+ %", text)
         assert "and 1 more" in said(capsys, "jobs", "--all", "--limit", "1")
         assert "completed" in said(capsys, "logs", done.job_id()[:12])
         # It is what the waiting job's line advises.

@@ -54,7 +54,7 @@ def test_jobs_are_a_list_and_a_table(
     for job, row in zip(found, rows, strict=True):
         what = [job.job_id(), job.session_id, "fake_manila", "sampler", "Done"]
         assert row.split()[:5] == what
-        assert re.search(r"(00|11) \d+ % · (00|11) \d+ %$", row)
+        assert re.search(r"(00|11): \d+ % · (00|11): \d+ %$", row)
     markup = found._repr_html_()
     assert re.sub(r"<[^>]+>", "", markup).count("Done") == 2
     monkeypatch.setattr(tables, "MOST_ROWS", 1)

@@ -10,7 +10,7 @@ from jupyter_client.manager import start_new_kernel
 from qsession_widget import QiskitRuntimeService, Sampler
 from qsession_widget.panel import live_card
 from tests.client.circuits import bell
-from tests.conftest import DEADLINE_SECONDS
+from tests.conftest import DEADLINE_SECONDS, running, use
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -23,7 +23,7 @@ from qsession_widget import QiskitRuntimeService, Sampler
 from qsession_widget.panel import live_card
 from tests.client.circuits import bell
 backend = QiskitRuntimeService("local").backend("fake_manila")
-job = Sampler(backend).run([bell()] * 200, shots=20_000)
+job = Sampler(backend).run([bell()], shots=100)
 """
 
 
@@ -62,6 +62,11 @@ class Front:
         )
         assert reply["content"]["status"] == "ok", reply["content"]
 
+    def ends(self) -> None:
+        """End the kernel."""
+        self.client.stop_channels()
+        self.manager.shutdown_kernel(now=True)
+
     def press(self, what: dict[str, str]) -> None:
         """Send to the only widget what the browser sends."""
         (data,) = self.shown.values()
@@ -81,12 +86,14 @@ class Front:
 
 
 @pytest.fixture
-def front(own_runtime: Path) -> Iterator[Front]:
-    assert own_runtime
+def front(slow_runtime: Path) -> Iterator[Front]:
+    assert slow_runtime
     found = Front()
     yield found
-    found.client.stop_channels()
-    found.manager.shutdown_kernel(now=True)
+    found.ends()
+    with QiskitRuntimeService("local") as service:
+        for job in service.jobs(limit=None, pending=True):
+            job.cancel()
 
 
 def test_a_click_cancels_the_job_and_then_the_card_is_plain_html(front: Front) -> None:
@@ -107,14 +114,27 @@ def test_a_click_cancels_the_job_and_then_the_card_is_plain_html(front: Front) -
         front.take(front.client.get_iopub_msg(timeout=DEADLINE_SECONDS))
 
 
-def test_the_result_is_shown_at_the_end_in_each_output(front: Front) -> None:
-    front.runs(BEGIN)
-    # It waits for the first one.
-    front.runs("first, job = job, Sampler(backend).run([bell()], shots=100)")
-    front.runs("from IPython.display import display\ndisplay(job)\ndisplay(job)")
+def test_the_result_is_shown_at_the_end_in_each_output(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with running(tmp_path, "--min-job-seconds", "2"):
+        use(tmp_path, monkeypatch)
+        front = Front()
+        try:
+            _see_the_result(front)
+        finally:
+            front.ends()
+
+
+def _see_the_result(front: Front) -> None:
+    front.runs(BEGIN + "job.cancel();")
+    front.runs(
+        "from IPython.display import display\njob = Sampler(backend).run([bell()], shots=100)\n"
+        "display(job)\ndisplay(job)"
+    )
     assert all(VIEW in each for each in front.shown.values())
     assert len(front.shown) == 2
-    front.runs("first.cancel()\njob.result();")
+    front.runs("job.result();")
     for name in list(front.shown):
         while VIEW in front.shown[name]:
             front.take(front.client.get_iopub_msg(timeout=DEADLINE_SECONDS))
@@ -150,10 +170,10 @@ def test_beyond_a_number_cards_do_not_follow(front: Front) -> None:
     assert set(result) == PLAIN
 
 
-def test_outside_of_a_kernel_nothing_is_displayed(runtime: Path) -> None:
-    assert runtime
+def test_outside_of_a_kernel_nothing_is_displayed(slow_runtime: Path) -> None:
+    assert slow_runtime
     with QiskitRuntimeService("local") as service:
-        job = Sampler(service.backend("fake_lima")).run([bell()] * 200, shots=8_000)
+        job = Sampler(service.backend("fake_lima")).run([bell()], shots=100)
         assert not live_card.display(job)
         with pytest.raises(NotImplementedError):
             job._ipython_display_()

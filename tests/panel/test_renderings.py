@@ -77,7 +77,7 @@ def test_every_list_shows_results() -> None:
         console.print(render(seen))
     for drawn in (as_text(seen), as_html(seen).replace("&nbsp;", " "), captured.get()):
         assert "\N{MINUS SIGN}1.854 ± 0.004" in drawn
-        assert "00 49 % · 11 46 %" in drawn
+        assert "00: 49 % · 11: 46 %" in drawn
     assert as_html(seen).count("<th ") == 6
 
 

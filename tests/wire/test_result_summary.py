@@ -107,8 +107,8 @@ def test_what_is_sent_of_a_value_is_short_and_read_again(value: float, error: fl
         (of_value(1.0, 5e-324), "1.000000 ± 0.000000"),
         (of_value(1.5e300, 2e299), "1.5e+300 ± 2e+299"),
         (of_value(0.5, 1e12), "0.5 ± 1e+12"),
-        (Summary(outcomes=(("00", 0.491), ("11", 0.457), ("01", 0.03))), "00 49 % · 11 46 %"),
-        (Summary(outcomes=(("1", 1.0),)), "1 100 %"),
+        (Summary(outcomes=(("00", 0.491), ("11", 0.457), ("01", 0.03))), "00: 49 % · 11: 46 %"),
+        (Summary(outcomes=(("1", 1.0),)), "1: 100 %"),
     ],
 )
 def test_it_is_shown_with_as_many_digits_as_count(summary: Summary, text: str) -> None:

@@ -74,11 +74,11 @@ class Summary:
         )
 
     def __str__(self) -> str:
-        """Return it as the panel shows it: "-1.854 ± 0.004", "0000 49 % · 1111 46 %"."""
+        """Return it as the panel shows it: "-1.854 ± 0.004", "0000: 49 % · 1111: 46 %"."""
         if self.value is not None:
             return _measured(self.value, self.error)
         shown = self.outcomes[:_SHOWN_OUTCOMES]
-        return " \N{MIDDLE DOT} ".join(f"{bits} {round(share * 100)} %" for bits, share in shown)
+        return " \N{MIDDLE DOT} ".join(f"{bits}: {round(share * 100)} %" for bits, share in shown)
 
 
 def most_outcomes(bits: int) -> int:
