@@ -27,6 +27,7 @@ from benchmarks.large import Runtime, Wait, coin, params_of
 from benchmarks.loops import SHOTS, official_device
 from benchmarks.measure import Samples, arguments, as_json, compare, own_runtime, write
 from qsession_widget import QiskitRuntimeService, Sampler, Session
+from tests.client import circuits
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -124,7 +125,7 @@ def answers(seconds: float) -> list[Wait]:
     small = there.ended(there.post(params_of(coin())))
     sampler = Sampler(mode=QiskitRuntimeService(channel="local").backend("aer_simulator"))
     found = [_waits("nothing", there, small, seconds)]
-    job = sampler.run([_heavy()])
+    job = sampler.run([circuits.heavy()])
     while not job.running():
         time.sleep(0.02)
     found.append(_waits("a job of 20 qubits", there, small, seconds))
@@ -148,7 +149,7 @@ def cancellation(rounds: int) -> Samples:
     service = QiskitRuntimeService(channel="local")
     names = ("aer_simulator", "ibmq_qasm_simulator")
     samplers = {name: Sampler(mode=service.backend(name)) for name in names}
-    heavy, light = _heavy(), _light()
+    heavy, light = circuits.heavy(), circuits.measured_bell()
     samplers[names[0]].run([light]).result()
     other = samplers[names[1]].run([heavy])
     samples = Samples("from cancel to the next result")
@@ -164,24 +165,6 @@ def cancellation(rounds: int) -> Samples:
         samples.milliseconds[number] = (time.perf_counter() - started) * 1000
     other.cancel()
     return samples
-
-
-def _heavy() -> QuantumCircuit:
-    circuit = QuantumCircuit(20)
-    for _ in range(1_000):
-        circuit.rx(0.3, range(20))
-        for qubit in range(19):
-            circuit.cx(qubit, qubit + 1)
-    circuit.measure_all()
-    return circuit
-
-
-def _light() -> QuantumCircuit:
-    circuit = QuantumCircuit(2)
-    circuit.h(0)
-    circuit.cx(0, 1)
-    circuit.measure_all()
-    return circuit
 
 
 def main() -> None:

@@ -27,6 +27,17 @@ def measured_bell() -> QuantumCircuit:
     return circuit
 
 
+def heavy() -> QuantumCircuit:
+    """Return a circuit of 20 qubits that takes minutes, all of them inside of one call of Aer."""
+    circuit = QuantumCircuit(20)
+    for _ in range(1_000):
+        circuit.rx(0.3, range(20))
+        for qubit in range(19):
+            circuit.cx(qubit, qubit + 1)
+    circuit.measure_all()
+    return circuit
+
+
 def rotated() -> QuantumCircuit:
     """Return cos(a/2)|0> + sin(a/2)|1> with a phase b: <Z> = cos a, <X> = sin a cos b."""
     circuit = QuantumCircuit(1)

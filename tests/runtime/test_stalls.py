@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING
 
 import psutil
 import pytest
-from qiskit import QuantumCircuit
 
 from qsession_widget import Sampler
 from qsession_widget.errors import QSessionError
+from tests.client.circuits import heavy
 from tests.conftest import DEADLINE_SECONDS, eventually
 from tests.runtime.server import reached, worker_of
 
@@ -23,17 +23,6 @@ if TYPE_CHECKING:
 
 REQUESTS = 50
 TICK_SECONDS = 0.001
-
-
-def heavy() -> QuantumCircuit:
-    """Return a circuit of 20 qubits that takes minutes, all of them inside of one call of Aer."""
-    circuit = QuantumCircuit(20)
-    for _ in range(1_000):
-        circuit.rx(0.3, range(20))
-        for qubit in range(19):
-            circuit.cx(qubit, qubit + 1)
-    circuit.measure_all()
-    return circuit
 
 
 def test_a_job_of_20_qubits_stalls_neither_the_server_nor_the_kernel(
