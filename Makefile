@@ -54,7 +54,7 @@ python-tests: $(VENV)/.dev $(VENV)/.chromium $(VENV)/.postgresql
 	$(PYTHON) -m pytest $(PARTS) -m "process or browser or minute"
 
 wheel-tests: $(VENV)/.dev $(VENV)/.chromium dist/.built
-	$(PYTHON) -m pytest tests/wheel/test_installed.py
+	$(PYTHON) -m pytest tests/wheel/test_installed.py tests/wheel/test_two_installs.py
 
 SAMPLE := tests/wire tests/client/test_session.py tests/cli/test_cli.py \
 	tests/panel/test_snapshot.py tests/panel/test_renderings.py tests/runtime/test_devices.py
@@ -72,7 +72,7 @@ conformance: $(VENV)/.conformance ## the official client's own tests, against lo
 	$(PYTHON) -m pytest tests/conformance
 	$(PYTHON) -m tests.conformance.official
 
-soak: $(VENV)/.conformance ## by hand: what takes too long for every change
+soak: $(VENV)/.conformance dist/.built ## by hand: what takes too long for every change
 	$(MAKE) oldest-tests newest-tests
 	$(PYTHON) -m tests.conformance.official --everything
 	$(PYTHON) -m tests.conformance.older
@@ -89,6 +89,7 @@ soak: $(VENV)/.conformance ## by hand: what takes too long for every change
 	$(PYTHON) -m tests.browser.matrix
 	QSESSION_LAB=$(OLDEST)/bin/python $(PYTHON) -m pytest tests/browser/test_side_panel.py
 	$(PYTHON) -m tests.browser.firefox
+	QSESSION_ALL_INSTALLS=1 $(PYTHON) -m pytest tests/wheel/test_two_installs.py
 
 docs: $(VENV)/.dev ## the pages; every warning and every link that leads nowhere is an error
 	$(PYTHON) -m sphinx -W --keep-going -q -b html docs docs/_build/html
