@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import subprocess
 import sys
 import time
 from contextlib import suppress
@@ -134,6 +135,10 @@ def command_line() -> argparse.ArgumentParser:
         metavar="BYTES",
         help="remove the oldest until the store is no larger",
     )
+    store = _command(commands, "store", "copy the store of a runtime that does not run")
+    store.add_argument("what", choices=("copy",))
+    store.add_argument("source", metavar="FROM", help="a folder, a file, or a postgresql:// URL")
+    store.add_argument("target", metavar="TO", help="the same; it must be empty")
     clock = _command(commands, "clock", "advance the clock of a runtime with a virtual clock")
     clock.add_argument("what", choices=("advance",))
     clock.add_argument("duration", metavar="TIME", help="by how much: 8h, 90s, '1h 30m'")
@@ -204,6 +209,12 @@ def _serve(arguments: list[str]) -> None:
     # Jobs must not be able to read the secrets in the shell's environment.
     variables = environment.for_runtime(os.environ)
     os.execve(sys.executable, command, variables)  # noqa: S606 - our own module, no shell
+
+
+def _store(options: argparse.Namespace) -> int:
+    """Run a program of the runtime's: client and runtime share no process."""
+    command = [sys.executable, "-P", "-m", "qsession_widget.runtime.store.copying"]
+    return subprocess.run([*command, options.source, options.target], check=False).returncode  # noqa: S603 - our own module, no shell
 
 
 def _status(options: argparse.Namespace) -> int:
@@ -443,5 +454,6 @@ _RUN: dict[str, Callable[[argparse.Namespace], int]] = {
     "user": _user,
     "gc": _collect,
     "clock": _clock,
+    "store": _store,
     "demo": _demo,
 }

@@ -159,6 +159,10 @@ class Database(ABC):
         yield
 
     @abstractmethod
+    def copied(self, connection: Connection) -> None:
+        """Go on with the numbers of rows after those that were copied, in the transaction."""
+
+    @abstractmethod
     def committed(self) -> None:
         """Note that the last batch was committed."""
 
@@ -249,6 +253,9 @@ class Sqlite(Database):
 
     def prepare(self, connection: Connection) -> None:
         """Do nothing: the first migration starts from an empty file."""
+
+    def copied(self, connection: Connection) -> None:
+        """Do nothing: numbers follow the last row."""
 
     def committed(self) -> None:
         """Do nothing: a commit of SQLite is made or fails."""

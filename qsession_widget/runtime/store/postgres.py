@@ -71,6 +71,15 @@ _SETTINGS = (
 _KEYS = {"sessions_owner_idempotency_key_key", "jobs_owner_idempotency_key_key"}
 """Constraints of idempotency keys."""
 
+_COUNTED = (
+    ("jobs", "rowid"),
+    ("sessions", "rowid"),
+    ("unlisted", "number"),
+    ("entries", "number"),
+    ("facets", "id"),
+)
+"""Columns whose values the server counts."""
+
 _PASSING_CLASSES = ("08", "25", "40", "53", "55", "57", "58")
 """Classes of SQLSTATE: connections, transactions such as read-only ones, conflicts, resources,
 locks, shutdowns, the system."""
@@ -276,6 +285,14 @@ class Postgres(Database):
                 (self._commits + 1, self._epoch),
             )
             yield
+
+    def copied(self, connection: Connection) -> None:
+        """Set the sequences of the columns that count."""
+        for table, column in _COUNTED:
+            driver(connection).execute(
+                f"SELECT setval(pg_get_serial_sequence('{table}', '{column}'), "  # noqa: S608 - names of ours
+                f"coalesce(max({column}), 0) + 1, false) FROM {table}"
+            )
 
     def committed(self) -> None:
         """Note that the last batch was committed."""
