@@ -308,7 +308,7 @@ def test_beside_nbclassic_it_leaves_the_address_to_that(home: Path, tmp_path: Pa
     scripts.mkdir()
     (scripts / "only_here.js").write_text("define([], () => 1)")
     install = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--target"]
-    subprocess.run([*install, str(packages), *NBCLASSIC], check=True)  # noqa: S603  our own command
+    subprocess.run([*install, str(packages), *NBCLASSIC], check=True)  # noqa: S603 - our own command
     variables = {
         "PYTHONPATH": str(packages),
         "JUPYTER_CONFIG_PATH": str(packages / "etc" / "jupyter"),
