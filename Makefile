@@ -86,6 +86,7 @@ soak: $(VENV)/.conformance dist/.built ## by hand: what takes too long for every
 	QSESSION_ALL_SIZES=1 $(PYTHON) -m pytest tests/runtime/worker/noise/test_device_noise_shots.py tests/statistics
 	QSESSION_SOAK_SECONDS=3600 $(PYTHON) -m pytest -s tests/faults/test_memory_soak.py
 	QSESSION_KILLS=200 $(PYTHON) -m pytest -s tests/faults/test_soak.py
+	QSESSION_HOST_KILLS=200 $(PYTHON) -m pytest tests/runtime/dask/test_executor.py -k killed
 	$(PYTHON) -m tests.browser.matrix
 	QSESSION_LAB=$(OLDEST)/bin/python $(PYTHON) -m pytest tests/browser/test_side_panel.py
 	$(PYTHON) -m tests.browser.firefox

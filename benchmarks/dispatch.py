@@ -41,7 +41,7 @@ class Handing:
     async def _start(self) -> None:
         self.executor.start()
 
-    def _receive(self, _job_id: str, event: Event) -> None:
+    def _receive(self, _job_id: str, _attempt: int, event: Event) -> None:
         if isinstance(event, Done):
             self.done.set_result(event)
 

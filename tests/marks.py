@@ -24,6 +24,7 @@ STARTERS = {
     "qsession_widget.local.process",
     "qsession_widget.runtime.control.coordinator.Coordinator",
     "qsession_widget.runtime.control.worker_pool.WorkerPool",
+    "qsession_widget.runtime.dask.worker_host.WorkerHost",
     "qsession_widget.runtime.server.serve",
 }
 """Modules, classes and functions by which processes are started."""

@@ -17,6 +17,7 @@ from sphinx.util.docutils import SphinxDirective
 from qsession_widget import errors
 from qsession_widget.cli.main import command_line
 from qsession_widget.runtime import command
+from qsession_widget.runtime.dask import __main__ as dask_worker
 from qsession_widget.runtime.settings import Settings
 
 if TYPE_CHECKING:
@@ -79,6 +80,10 @@ def _parsers() -> Iterator[tuple[str, argparse.ArgumentParser, str]]:
         if name == "serve":
             runtime = command._parser("qsession serve")
             yield name, runtime, str(runtime.description)
+            continue
+        if name == "worker":
+            worker = dask_worker._parser()
+            yield name, worker, str(worker.description)
             continue
         yield name, parser, _sentence(parser.description or told)
         for action, inner, about in _below(parser):

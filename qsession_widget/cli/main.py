@@ -1,4 +1,4 @@
-"""`qsession`: serve, status, stop, sessions, jobs, close, cancel, logs, connect, user and more."""
+"""`qsession`: serve, worker, status, stop, sessions, jobs, close, cancel, logs, user and more."""
 
 from __future__ import annotations
 
@@ -45,7 +45,9 @@ def main(arguments: list[str] | None = None) -> int:
     """
     arguments = sys.argv[1:] if arguments is None else arguments
     if arguments[:1] == ["serve"]:
-        _serve(arguments[1:])
+        _become("qsession_widget.runtime", arguments[1:])
+    if arguments[:1] == ["worker"]:
+        _become("qsession_widget.runtime.dask", arguments[1:])
     parser = command_line()
     given, jupyter = _split(arguments)
     options, unknown = parser.parse_known_args(given)
@@ -69,7 +71,7 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def command_line() -> argparse.ArgumentParser:
-    """Return the parser of all commands but `serve`, whose options belong to the runtime."""
+    """Return the parser of all commands; options of `serve` and `worker` are the runtime's."""
     parser = argparse.ArgumentParser(
         prog="qsession", description="See and steer quantum sessions; run them locally."
     )
@@ -78,6 +80,9 @@ def command_line() -> argparse.ArgumentParser:
     )
     commands = parser.add_subparsers(dest="command", metavar="COMMAND")
     commands.add_parser("serve", help="run the local runtime in the foreground", add_help=False)
+    commands.add_parser(
+        "worker", help="run jobs of a runtime elsewhere, through a Dask scheduler", add_help=False
+    )
     status = _command(
         commands, "status", "show whether the local runtime runs, and what it is doing"
     )
@@ -139,6 +144,13 @@ def command_line() -> argparse.ArgumentParser:
     store.add_argument("what", choices=("copy",))
     store.add_argument("source", metavar="FROM", help="a folder, a file, or a postgresql:// URL")
     store.add_argument("target", metavar="TO", help="the same; it must be empty")
+    drain = commands.add_parser(
+        "drain",
+        help="let a host of the cluster finish its jobs and leave; the runtime must run",
+        description="Give a host no more jobs. Once those that it has are over, `qsession worker` "
+        "ends there.",
+    )
+    drain.add_argument("host", metavar="HOST", help="its name or address in `qsession status`")
     clock = _command(commands, "clock", "advance the clock of a runtime with a virtual clock")
     clock.add_argument("what", choices=("advance",))
     clock.add_argument("duration", metavar="TIME", help="by how much: 8h, 90s, '1h 30m'")
@@ -201,11 +213,11 @@ def _split(arguments: list[str]) -> tuple[list[str], list[str]]:
     return arguments[:at], arguments[at + 1 :]
 
 
-def _serve(arguments: list[str]) -> None:
-    """Replace this process by the runtime: client and runtime share no process."""
+def _become(module: str, arguments: list[str]) -> None:
+    """Replace this process by the runtime, or a worker: client and runtime share no process."""
     from qsession_widget.wire import environment
 
-    command = [sys.executable, "-P", "-m", "qsession_widget.runtime", *arguments]
+    command = [sys.executable, "-P", "-m", module, *arguments]
     # Jobs must not be able to read the secrets in the shell's environment.
     variables = environment.for_runtime(os.environ)
     os.execve(sys.executable, command, variables)  # noqa: S606 - our own module, no shell
@@ -435,6 +447,16 @@ def _collect(options: argparse.Namespace) -> int:
     return 0
 
 
+def _drain(options: argparse.Namespace) -> int:
+    from qsession_widget.local.admin import Administration
+
+    Administration().drain(options.host)
+    sys.stdout.write(
+        f"{options.host} takes no more jobs, and leaves once those that it has are over.\n"
+    )
+    return 0
+
+
 def _demo(options: argparse.Namespace) -> int:
     from qsession_widget.cli import demo
 
@@ -453,6 +475,7 @@ _RUN: dict[str, Callable[[argparse.Namespace], int]] = {
     "connect": _connect,
     "user": _user,
     "gc": _collect,
+    "drain": _drain,
     "clock": _clock,
     "store": _store,
     "demo": _demo,

@@ -23,6 +23,8 @@ _AHEAD = timedelta(minutes=1)
 
 _STYLES = {
     "busy": "cyan",
+    "draining": "yellow",
+    "refused": "red",
     "starting": "yellow",
     state_words.RUNNING: "cyan",
     state_words.WAITING: "yellow",
@@ -33,7 +35,8 @@ _STYLES = {
 def render(status: Mapping[str, Any]) -> RenderableType:
     """Return a drawing of the JSON of GET /qsession/status."""
     size = Text(f"Store: {status['store']['bytes']:,} bytes")
-    found = (_clock(status), _devices(status), _sessions(status), _workers(status), size)
+    tables = (_devices(status), _sessions(status), _hosts(status), _workers(status))
+    found = (_clock(status), *tables, size)
     parts = [part for part in found if part is not None]
     return Group(*(each for part in parts for each in (Text(), part)))
 
@@ -86,11 +89,29 @@ def _sessions(status: Mapping[str, Any]) -> Table | None:
     return table
 
 
+def _hosts(status: Mapping[str, Any]) -> Table | None:
+    # An older runtime has none.
+    hosts = status.get("hosts")
+    if not hosts:
+        return None
+    table = _table("Host", "State", "Slots", "Busy", "Address", "")
+    for each in hosts:
+        table.add_row(
+            each["host"],
+            _state(each["state"]),
+            str(each["slots"]),
+            str(each["busy"]),
+            each["address"],
+            Text(each["reason"], overflow="fold"),
+        )
+    return table
+
+
 def _workers(status: Mapping[str, Any]) -> Table:
     table = _table("Worker", "State", "Job", "Device")
     for number, each in enumerate(status["workers"], start=1):
         table.add_row(
-            str(each["pid"] or number),
+            each.get("host") or str(each["pid"] or number),
             _state(each["state"]),
             each["job_id"] or "",
             each["device"] or "",
@@ -109,4 +130,4 @@ def _table(*columns: str) -> Table:
     return table
 
 
-_NUMBERS = {"Queued", "Running", "Used"}
+_NUMBERS = {"Queued", "Running", "Used", "Slots", "Busy"}

@@ -118,6 +118,21 @@ class Administration:
         found: dict[str, Any] = answer.json()
         return found
 
+    def drain(self, host: str) -> int:
+        """Drain a host of the cluster: it leaves once the jobs that it has are over.
+
+        Args:
+            host: its name or its address.
+
+        Returns:
+            How many Dask workers are meant by that.
+
+        Raises:
+            NotFoundError: if no host of that name has joined.
+        """
+        answer = self._transport.request("POST", "/hosts/drain", body={"host": host})
+        return int(answer.json()["hosts"])
+
     def add_user(self, name: str) -> str:
         """Add a user.
 

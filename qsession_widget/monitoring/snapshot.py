@@ -168,6 +168,8 @@ class Snapshot:
         holder: who has the device for which it waits; None if it waits for none.
         gives_way: whether the service ends its idle time early when its kernel is gone and
             others wait for the device.
+        workers: how many jobs the service can run at once; None if it does not say.
+        waits_for_worker: whether its jobs wait for one of these workers, and for nothing else.
         total: how many jobs its user expects (`Session.progress`); None if they did not say.
         ended_here: whether this process closed or cancelled it.
         beat: counts the monitor's rounds.
@@ -196,6 +198,8 @@ class Snapshot:
     cell_id: str | None = None
     holder: Holder | None = None
     gives_way: bool = False
+    workers: int | None = None
+    waits_for_worker: bool = False
     total: int | None = None
     ended_here: bool = False
     beat: int = 0

@@ -111,6 +111,8 @@ class Reader:
             name=extras.name or last.name,
             holder=Holder.read(extras.held_by),
             gives_way=extras.gives_way is True,
+            workers=known(extras.workers),
+            waits_for_worker=extras.waits_for_worker is True,
         )
 
     def _read(self, jobs: Iterable[JobDocument]) -> None:

@@ -198,6 +198,20 @@ def _draining(evidence: Evidence) -> tuple[Part, ...]:
     return (f"Takes no new jobs: {because}; {ends}, then the session is over.",)
 
 
+def _waits_for_worker(evidence: Evidence) -> tuple[Part, ...]:
+    waits = _jobs(evidence.queued, "waits", "wait")
+    match evidence.snapshot.workers:
+        case 0:
+            because = "no host has joined the runtime, or the last one has left"
+        case 1:
+            because = "the only one is busy"
+        case None:
+            because = "all are busy"
+        case count:
+            because = f"all {count} are busy"
+    return (f"{waits} for a worker: {because}.",)
+
+
 def _time_is_up(evidence: Evidence) -> tuple[Part, ...]:
     length = whole_duration(known(evidence.session.active_ttl))
     sentence = (
@@ -306,6 +320,12 @@ RULES: tuple[Rule, ...] = (
         _draining,
         ("accepting_jobs", "state_reason"),
         SESSIONS,
+    ),
+    Rule(
+        lambda evidence: evidence.snapshot.waits_for_worker and evidence.queued > 0,
+        _waits_for_worker,
+        ("qsession.waits_for_worker", "qsession.workers"),
+        MODES,
     ),
     Rule(
         lambda evidence: evidence.state == SessionState.INACTIVE,

@@ -14,7 +14,7 @@ from qsession_widget.runtime import allocator, clock, inheritance
 from qsession_widget.runtime.device_catalog import Catalog, UnknownDeviceError
 from qsession_widget.runtime.http.middleware import access_log
 from qsession_widget.runtime.server import AlreadyRunningError, StartError, serve
-from qsession_widget.runtime.settings import POLICIES, Settings
+from qsession_widget.runtime.settings import LOCAL_EXECUTOR, POLICIES, Settings
 from qsession_widget.runtime.store.retention import MOST_DAYS
 from qsession_widget.support.fingerprints import sha256_fingerprint
 from qsession_widget.wire.discovery import LOG_NAME
@@ -238,6 +238,16 @@ def _clock(text: str) -> str:
         raise argparse.ArgumentTypeError(str(error)) from error
 
 
+def _executor(text: str) -> str:
+    scheme, _, place = text.rpartition("://")
+    port = place.rpartition(":")[2]
+    if text not in {LOCAL_EXECUTOR, "dask"} and not (scheme in {"dask", "tls"} and port.isdigit()):
+        raise argparse.ArgumentTypeError(
+            f"{text!r} is none of {LOCAL_EXECUTOR}, dask, dask://HOST:PORT and tls://HOST:PORT"
+        )
+    return text
+
+
 def _folder(text: str) -> Path:
     return Path(text).expanduser().absolute()
 
@@ -286,6 +296,8 @@ _METAVARS = {
     "home": "FOLDER",
     "store": "URL",
     "host": "ADDRESS",
+    "executor": "URL",
+    "ca": "FILE",
     "cert": "FILE",
     "key": "FILE",
     "days": "DAYS",
@@ -323,6 +335,25 @@ _GROUPS: tuple[tuple[str, str, tuple[tuple[str, Callable[[str], Any], str], ...]
                 "beat_seconds",
                 _seconds,
                 "pause between two reports of a program elsewhere; without three it has ended",
+            ),
+        ),
+    ),
+    (
+        "hosts",
+        "More machines, each with `qsession worker`, that run jobs through a Dask scheduler.",
+        (
+            (
+                "executor",
+                _executor,
+                "local, dask (a cluster on this machine), dask://HOST:PORT or tls://HOST:PORT",
+            ),
+            ("executor_ca", Path, "authorities that are trusted with tls://, in PEM"),
+            ("executor_cert", Path, "the runtime's own certificate for that"),
+            ("executor_key", Path, "its key, if that is in another file"),
+            (
+                "host_lease_seconds",
+                _seconds,
+                "how long a host goes on without hearing from the runtime",
             ),
         ),
     ),

@@ -14,7 +14,7 @@ from typing import Any
 from qsession_widget.runtime.settings import Settings
 from qsession_widget.wire import private_files
 
-_PATHS = ("tls_cert", "tls_key")
+_PATHS = ("tls_cert", "tls_key", "executor_ca", "executor_cert", "executor_key")
 """Settings that are paths, besides the folder itself."""
 
 

@@ -29,6 +29,7 @@ from qsession_widget.runtime.http.middleware.connection_pool import (
     ConnectionPool,
     raise_descriptor_limit,
 )
+from qsession_widget.runtime.settings import LOCAL_EXECUTOR
 from qsession_widget.runtime.store import places
 from qsession_widget.runtime.store.database import NotAStoreError
 from qsession_widget.runtime.store.store import StoreUnreadableError
@@ -39,6 +40,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
+    from qsession_widget.runtime.control.executor import MakeExecutor
     from qsession_widget.runtime.settings import Settings
     from qsession_widget.runtime.store.database import Database
 
@@ -66,6 +68,10 @@ class AlreadyRunningError(StartError):
     """Another runtime holds this home folder."""
 
 
+class MissingExtraError(StartError):
+    """An optional part of the package is not installed."""
+
+
 def serve(
     settings: Settings,
     on_ready: Callable[[Discovery], None] | None = None,
@@ -81,6 +87,7 @@ def serve(
 
     Raises:
         AlreadyRunningError: another runtime holds the home folder.
+        MissingExtraError: the executor needs packages that are not installed.
         StartError: the port is taken, or the store cannot be opened.
     """
     private_files.make_folder(settings.home)
@@ -118,6 +125,21 @@ def _as_before(settings: Settings) -> Settings:
     log.info("the runtime that served here died; this one takes its settings")
     # Clients on this machine find any port.
     return replace(before, port=0) if before.host is None else before
+
+
+def _executor(settings: Settings) -> MakeExecutor | None:
+    """Return what makes the executor; None for worker processes on this machine."""
+    if settings.executor == LOCAL_EXECUTOR:
+        return None
+    try:
+        # Half a second and 40 MB that only this needs.
+        from qsession_widget.runtime.dask.executor import DaskExecutor  # noqa: PLC0415 - see above
+    except ImportError as error:
+        raise MissingExtraError(
+            f"--executor {settings.executor} needs Dask ({error}): install it with "
+            "`pip install 'qsession-widget[dask]'`"
+        ) from error
+    return partial(DaskExecutor, settings)
 
 
 def _serve(settings: Settings, on_ready: Callable[[Discovery], None] | None) -> None:
@@ -208,6 +230,7 @@ def _serve_at(
             database,
             on_ready=ready,
             shut_down=shut_down,
+            make_executor=_executor(settings),
         )
     except StoreUnreadableError as error:
         raise StartError(str(error)) from error

@@ -19,6 +19,9 @@ if TYPE_CHECKING:
 Policy = Literal["dedicated", "shared"]
 POLICIES: tuple[Policy, ...] = get_args(Policy)
 
+LOCAL_EXECUTOR = "local"
+"""The executor that runs jobs in processes of this machine."""
+
 
 @dataclass(frozen=True)
 class Settings:
@@ -37,6 +40,12 @@ class Settings:
         self_signed: whether to make a certificate for that address in the folder, instead.
         workers: processes that run jobs. By default one for each processor that the runtime may
             use, but at least two, so that one long job does not block all others.
+        executor: what runs the jobs: "local", processes on this machine; "dask", a Dask cluster of
+            this machine; "dask://HOST:PORT" or "tls://HOST:PORT", the scheduler of another one.
+        executor_ca: file with the authorities that are trusted with "tls://".
+        executor_cert: file with the runtime's certificate for that.
+        executor_key: file with its key; None if it is in the same file.
+        host_lease_seconds: how long a host of a cluster goes on without hearing from the runtime.
         max_session_seconds: longest `max_ttl` of a session, and the default (IBM: 8 hours).
         interactive_seconds: how long an active session may idle (IBM: one minute).
         batch_interactive_seconds: the same for a batch (IBM: one minute in the text, one second in
@@ -92,6 +101,11 @@ class Settings:
     tls_key: Path | None = None
     self_signed: bool = False
     workers: int = field(default_factory=lambda: max(2, processors()))
+    executor: str = LOCAL_EXECUTOR
+    executor_ca: Path | None = None
+    executor_cert: Path | None = None
+    executor_key: Path | None = None
+    host_lease_seconds: float = 15.0
     max_session_seconds: int = 28_800
     interactive_seconds: int = 60
     batch_interactive_seconds: int | None = None

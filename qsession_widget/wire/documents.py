@@ -130,6 +130,8 @@ class SessionExtrasDocument(Document):
         place: the notebook or the script that opened it.
         kernel: whether the programs that use it run: "unknown" if none has given its process.
         gives_way: whether it gives up its backend early once its program has ended.
+        workers: how many jobs the runtime can run at once at present.
+        waits_for_worker: whether its jobs wait, and only for one of these workers.
         estimated_by: what `estimated_running_time_seconds` of the job is known by.
         held_by: the session for which its queued jobs wait; null if they wait for none.
     """
@@ -148,6 +150,8 @@ class SessionExtrasDocument(Document):
     kernel: Maybe[Annotated[str, _one_of(["alive", "gone", "unknown"])]] = UNSET
     gives_way: Maybe[bool] = UNSET
     held_by: Maybe[HolderDocument | None] = UNSET
+    workers: Maybe[Count] = UNSET
+    waits_for_worker: Maybe[bool] = UNSET
 
 
 class SessionDocument(Document):

@@ -41,6 +41,7 @@ _NAMES = frozenset(
     }
 )
 _PREFIXES = (
+    "DASK_DISTRIBUTED__",  # how Dask connects; its secrets are in files
     "DYLD_",  # search paths of libraries on macOS
     "GOMP_",  # threads of OpenMP and of linear algebra libraries
     "KMP_",

@@ -114,6 +114,20 @@ def test_ending() -> None:
     assert "The active time of 8 h ran out" in explained(running("a"), state="pending_inactive")
 
 
+def test_waiting_for_a_worker() -> None:
+    waits = {"waits_for_worker": True, "workers": 4}
+    assert explained(queued("a"), **waits) == "1 job waits for a worker: all 4 are busy."
+    assert explained(queued("a"), queued("b"), **{**waits, "workers": 1}) == (
+        "2 jobs wait for a worker: the only one is busy."
+    )
+    assert explained(queued("a"), state="open", **{**waits, "workers": 0}) == (
+        "1 job waits for a worker: no host has joined the runtime, or the last one has left."
+    )
+    assert explained(queued("a"), **{**waits, "workers": None}).endswith("all are busy.")
+    assert "worker" not in explained(**waits), "no job waits any more"
+    assert "the session is over" in explained(queued("a"), accepting_jobs=False, **waits)
+
+
 def test_without_a_session() -> None:
     assert "simulator" in explained(simulator=True)
     assert why(snapshot(session={})) == (

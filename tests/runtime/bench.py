@@ -13,6 +13,7 @@ from qiskit import QuantumCircuit
 from qsession_widget.runtime.control.admission import NewSession
 from qsession_widget.runtime.control.coordinator import Coordinator
 from qsession_widget.runtime.control.state import Phase
+from qsession_widget.runtime.control.worker_pool import WorkerPool
 from qsession_widget.runtime.model.job import Job
 from qsession_widget.runtime.settings import Settings
 from qsession_widget.runtime.store.store import Store
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
     from pathlib import Path
 
+    from qsession_widget.runtime.control.executor import MakeExecutor
     from qsession_widget.runtime.model.lifecycle import Session
 
 NOON = datetime(2026, 11, 22, 12, tzinfo=UTC)
@@ -74,6 +76,7 @@ class Bench:
         self,
         folder: Path,
         is_known: Callable[[str], bool] = lambda _owner: True,
+        make_executor: MakeExecutor | None = None,
         **settings: Any,
     ) -> None:
         self.folder = folder
@@ -86,6 +89,7 @@ class Bench:
             Settings(home=folder, **{"workers": 2, **settings}),
             several_owners=lambda: self.owners > 1,
             is_known=is_known,
+            make_executor=make_executor,
         )
 
     async def opens(self, mode: Mode = Mode.DEDICATED, seconds: int = 3_600) -> str:
@@ -152,8 +156,14 @@ class Bench:
                     changed.clear()
         return self.pid(job_id)
 
+    @property
+    def pool(self) -> WorkerPool:
+        executor = self.coordinator._executor
+        assert isinstance(executor, WorkerPool)
+        return executor
+
     def pid(self, job_id: str) -> int:
-        link = self.coordinator._pool._by_job[job_id]._link
+        link = self.pool._by_job[job_id]._link
         assert link is not None
         assert link.process.pid is not None
         return link.process.pid

@@ -10,7 +10,7 @@ Calls go down, from the facade to the parts that it puts together::
     |- device_arbiter                grants the devices
     |- state                         owns the unfinished sessions and jobs; has the timers, the
     |                                notifier, and what is at hand of payloads and outcomes
-    `- worker_pool                   runs the jobs
+    `- executor                      runs the jobs: worker_pool, or another one
 
 Two loops go up again, through callbacks that the constructors are given::
 
@@ -22,7 +22,7 @@ Two loops go up again, through callbacks that the constructors are given::
 
     the event loop of a job          a worker says how far it has come
 
-        dispatcher --> WorkerPool.submit ~~ thread of the worker ~~> Coordinator._on_event
+        dispatcher --> Executor.submit ~~ thread of the worker ~~> Coordinator._on_event
             ^                                                                  |
             `--------------------------------------- Dispatcher.receive <------'
 

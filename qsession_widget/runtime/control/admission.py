@@ -300,7 +300,7 @@ class Admission:
             self._transitions.enqueue(known)
             state.at_hand.keep_payload(job.id, params)
         if arrival.end is not None:
-            self._dispatcher.receive(job.id, arrival.end)
+            self._dispatcher.receive(job.id, self._state.attempt(job.id), arrival.end)
 
     def _is_new(self, owner: str, key: str) -> bool:
         """Whether a key was not seen lately. If it was, its job may exist already."""

@@ -34,8 +34,8 @@ if TYPE_CHECKING:
 
     from qsession_widget.runtime.clock import Clock
     from qsession_widget.runtime.control.admission import NewSession
+    from qsession_widget.runtime.control.executor import HostPlace, MakeExecutor, WorkerPlace
     from qsession_widget.runtime.control.notifier import Notifier
-    from qsession_widget.runtime.control.worker_pool import WorkerPlace
     from qsession_widget.runtime.model.job import Job
     from qsession_widget.runtime.model.lifecycle import Session
     from qsession_widget.runtime.pieces import Content
@@ -71,8 +71,10 @@ class Coordinator:
         store: Store,
         clock: Clock,
         settings: Settings,
+        *,
         several_owners: Callable[[], bool] = lambda: False,
         is_known: Callable[[str], bool] = lambda _owner: True,
+        make_executor: MakeExecutor | None = None,
     ) -> None:
         """Put the parts together; `start` starts them.
 
@@ -82,15 +84,17 @@ class Coordinator:
             settings: the settings of the runtime.
             several_owners: whether the runtime has more than one user at present.
             is_known: whether an owner may use the runtime at present.
+            make_executor: makes what runs the jobs; None takes worker processes on this machine.
         """
         self._several_owners = several_owners
         self._state = state = RuntimeState(store, clock, settings, WakeUp(self._look))
-        self._pool = WorkerPool(settings.workers, self._on_event, state.wake_up.request)
+        make = make_executor or partial(WorkerPool, settings.workers)
+        self._executor = make(self._on_event, state.wake_up.request)
         self._scheduler = Scheduler(lanes=settings.lanes, shared=self.policy == "shared")
-        self._arbiter = DeviceArbiter(state, self._scheduler, self._pool)
-        self._transitions = Transitions(state, self._scheduler, self._arbiter, self._pool)
+        self._arbiter = DeviceArbiter(state, self._scheduler, self._executor)
+        self._transitions = Transitions(state, self._scheduler, self._arbiter, self._executor)
         self._dispatcher = Dispatcher(
-            state, self._scheduler, self._arbiter, self._transitions, self._pool
+            state, self._scheduler, self._arbiter, self._transitions, self._executor
         )
         self._heartbeats = Heartbeats(settings.beat_seconds)
         self._admission = Admission(
@@ -142,7 +146,7 @@ class Coordinator:
             self._transitions.enqueue(job)
         if state.empty:
             state.clock.free()
-        self._pool.start()
+        self._executor.start()
         for job in jobs:
             if job.state is JobState.RUNNING:
                 self._transitions.recover(job)
@@ -162,9 +166,13 @@ class Coordinator:
         self._ticker.stop()
         self._abandonment.stop()
         self.notifier.close()
-        self._pool.stop()
+        self._executor.stop()
         for job in self._state.jobs(state=JobState.RUNNING):
             safely(partial(self._transitions.requeue, job, attempts=job.attempts - 1))
+
+    async def close(self) -> None:
+        """Wait until other machines have heard of `stop`, for some seconds at most."""
+        await self._executor.close()
 
     # -- requests --------------------------------------------------------------------------
 
@@ -297,7 +305,25 @@ class Coordinator:
 
     def workers(self) -> list[WorkerPlace]:
         """Return what each worker does."""
-        return self._pool.places()
+        return self._executor.places()
+
+    def hosts(self) -> list[HostPlace]:
+        """Return the machines that lend workers, besides this one."""
+        return self._executor.hosts()
+
+    @property
+    def slots(self) -> int:
+        """How many jobs can run at once; 0 while there is no worker."""
+        return self._executor.slots
+
+    @property
+    def free(self) -> int:
+        """How many jobs could start now, as far as workers are concerned."""
+        return self._executor.free
+
+    def drain(self, host: str) -> int:
+        """Let a machine finish its jobs and leave; returns how many are meant by its name."""
+        return self._executor.drain(host)
 
     def queue_length(self, backend: str) -> int:
         """Return how many jobs of a backend have not ended."""
@@ -332,5 +358,5 @@ class Coordinator:
         safely(self._abandonment.look)
         self._ticker.look()
 
-    def _on_event(self, job_id: str, event: Event) -> None:
-        self._dispatcher.receive(job_id, event)
+    def _on_event(self, job_id: str, attempt: int, event: Event) -> None:
+        self._dispatcher.receive(job_id, attempt, event)

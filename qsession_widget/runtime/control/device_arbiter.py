@@ -14,8 +14,8 @@ from qsession_widget.wire.states import Stage
 if TYPE_CHECKING:
     from datetime import datetime
 
+    from qsession_widget.runtime.control.executor import Executor
     from qsession_widget.runtime.control.state import RuntimeState
-    from qsession_widget.runtime.control.worker_pool import WorkerPool
     from qsession_widget.runtime.model.job import Job
     from qsession_widget.runtime.scheduling.scheduler import Scheduler
     from qsession_widget.runtime.worker.messages import Reached
@@ -27,13 +27,13 @@ class DeviceArbiter:
     Args:
         state: the unfinished sessions and jobs.
         scheduler: knows whose turn it is.
-        pool: runs the jobs.
+        executor: runs the jobs.
     """
 
-    def __init__(self, state: RuntimeState, scheduler: Scheduler, pool: WorkerPool) -> None:
+    def __init__(self, state: RuntimeState, scheduler: Scheduler, executor: Executor) -> None:
         self._state = state
         self._scheduler = scheduler
-        self._pool = pool
+        self._executor = executor
 
     def reached(self, job: Job, event: Reached) -> None:
         """Grant the device to a prepared job in its turn, and to the next one after it."""
@@ -54,7 +54,7 @@ class DeviceArbiter:
         if job_id is not None:
             since = time.monotonic() if since is None else since
             self._note(self._state.require(job_id), Stage.ON_DEVICE, since)
-            self._pool.grant_device(job_id)
+            self._executor.grant_device(job_id)
 
     def _note(self, job: Job, stage: Stage, since: float) -> None:
         """Note a job's stage, and store and show it if it lasts."""
@@ -64,7 +64,11 @@ class DeviceArbiter:
         before = job.on_device_at or job.prepared_at or job.preparing_at or began
         self._state.reach(job.id, stage, max(began, before))
         asyncio.get_running_loop().call_later(
-            max(0.0, STAGE_SHOWN_SECONDS - age), self._show, job.id, job.attempts, stage
+            max(0.0, STAGE_SHOWN_SECONDS - age),
+            self._show,
+            job.id,
+            self._state.attempt(job.id),
+            stage,
         )
 
     def _began(self, since: float) -> datetime:
@@ -74,6 +78,7 @@ class DeviceArbiter:
 
     def _show(self, job_id: str, attempt: int, stage: Stage) -> None:
         state = self._state
-        job = None if state.notifier.closed else state.job(job_id)
-        if job is not None and (job.attempts, job.stage) == (attempt, stage):
+        if state.notifier.closed or not state.runs(job_id, attempt):
+            return
+        if state.require(job_id).stage is stage:
             state.write(Update(jobs=(state.revise(job_id),)))

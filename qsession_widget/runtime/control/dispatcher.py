@@ -13,7 +13,7 @@ from msgspec.structs import replace
 from qsession_widget.runtime.control.state import Phase
 from qsession_widget.runtime.device_catalog import Catalog
 from qsession_widget.runtime.model.errors import InvalidTransitionError
-from qsession_widget.runtime.model.job import MAX_ATTEMPTS
+from qsession_widget.runtime.model.job import MAX_ATTEMPTS, MAX_HOST_LOSSES
 from qsession_widget.runtime.pieces import Content, LongText
 from qsession_widget.runtime.store.store import StoreClosedError
 from qsession_widget.runtime.store.writes import SetClock, Update
@@ -23,6 +23,7 @@ from qsession_widget.runtime.worker.messages import (
     Done,
     Expected,
     Failed,
+    HostLost,
     Interim,
     Lost,
     Reached,
@@ -34,9 +35,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
 
     from qsession_widget.runtime.control.device_arbiter import DeviceArbiter
+    from qsession_widget.runtime.control.executor import Executor
     from qsession_widget.runtime.control.state import RuntimeState
     from qsession_widget.runtime.control.transitions import Transitions
-    from qsession_widget.runtime.control.worker_pool import WorkerPool
     from qsession_widget.runtime.model.job import Job
     from qsession_widget.runtime.model.lifecycle import Session
     from qsession_widget.runtime.scheduling.scheduler import Scheduler
@@ -54,7 +55,7 @@ class Dispatcher:
         scheduler: chooses what starts.
         arbiter: grants the devices.
         transitions: carries out changes.
-        pool: runs the jobs.
+        executor: runs the jobs.
     """
 
     def __init__(
@@ -63,7 +64,7 @@ class Dispatcher:
         scheduler: Scheduler,
         arbiter: DeviceArbiter,
         transitions: Transitions,
-        pool: WorkerPool,
+        executor: Executor,
     ) -> None:
         self._handing_over = 0
         self._probe: asyncio.Future[None] | None = None
@@ -72,7 +73,7 @@ class Dispatcher:
         self._scheduler = scheduler
         self._arbiter = arbiter
         self._transitions = transitions
-        self._pool = pool
+        self._executor = executor
         self._catalog = Catalog(
             state.settings.copies, state.settings.aliases, state.settings.devices
         )
@@ -82,11 +83,11 @@ class Dispatcher:
     def busy(self) -> bool:
         """Whether a worker computes or is about to, or a job is on its way to the disk."""
         on_the_way = self._handing_over or self._state.arriving
-        return bool(on_the_way) or self._pool.free < self._settings.workers
+        return bool(on_the_way) or self._executor.busy
 
     def warm(self, session: Session) -> None:
         """Prepare a worker for the jobs of a session."""
-        self._pool.warm(session.id, self._recorded_name(session.backend))
+        self._executor.warm(session.id, self._recorded_name(session.backend))
 
     # -- to a worker -----------------------------------------------------------------------
 
@@ -95,7 +96,7 @@ class Dispatcher:
         if not self._state.store.available:
             self._wait_for_store()
             return
-        while self._pool.free > self._handing_over:
+        while self._executor.free > self._handing_over:
             job_id = self._scheduler.start_next(self._state.now)
             if job_id is None:
                 return
@@ -111,13 +112,13 @@ class Dispatcher:
 
         The job has been prepared, and its worker's caches make that short the next time.
         """
-        if self._pool.giving_up:
+        if self._executor.giving_up:
             # One at a time: the worker that will be free next is for the idle device.
             return
         job_id = self._scheduler.displaced()
         job = None if job_id is None else self._state.require(job_id)
         if job is not None and job.state is JobState.RUNNING:
-            self._pool.cancel(job.id)
+            self._executor.cancel(job.id)
             self._transitions.requeue(job, attempts=job.attempts - 1)
 
     def _wait_for_store(self) -> None:
@@ -153,6 +154,7 @@ class Dispatcher:
             job: the job as it started.
             counted: done when its start is on disk, where that has to come first.
         """
+        attempt = self._state.attempt(job.id)
         problem: Exception | None = None
         params: str | Content | None = None
         try:
@@ -164,13 +166,16 @@ class Dispatcher:
             problem = error
         finally:
             self._handing_over -= 1
-        now = self._state.job(job.id)
-        if now is None or (now.state, now.attempts) != (job.state, job.attempts):
+        if not self._state.runs(job.id, attempt):
             self._state.wake_up.request()
             return
         if params is None:
             reason = f"Its payload cannot be read: {problem or 'it is not there'}."
             self._transitions.end(job, JobState.FAILED, reason=reason, reason_code=JOB_FAILED)
+            return
+        if not self._executor.free:
+            # Its host has left meanwhile.
+            self._transitions.requeue(job, attempts=job.attempts - 1)
             return
         self._give(job, params)
 
@@ -184,7 +189,7 @@ class Dispatcher:
 
     def _give(self, job: Job, params: str | Content) -> None:
         self._state.hand_over(job.id)
-        self._pool.submit(
+        self._executor.submit(
             Task(
                 job_id=job.id,
                 affinity=job.session_id or job.backend,
@@ -201,6 +206,7 @@ class Dispatcher:
                     result_bytes=self._settings.max_result_bytes,
                 ),
                 asks=self._settings.lanes > 1,
+                attempt=self._state.attempt(job.id),
             )
         )
 
@@ -217,18 +223,18 @@ class Dispatcher:
 
     # -- from a worker ---------------------------------------------------------------------
 
-    def receive(self, job_id: str, event: Event) -> None:
-        """Handle an event of a worker. Those of jobs that have ended are ignored."""
+    def receive(self, job_id: str, attempt: int, event: Event) -> None:
+        """Handle an event of a worker. Only those of the attempt that runs count."""
         state = self._state
         job = state.job(job_id)
         if not isinstance(event, Reached):
             # The worker may be free, whatever follows from the event.
             state.wake_up.request()
-        if job is None or job.state is not JobState.RUNNING:
+        if job is None or not state.runs(job_id, attempt):
             self._ignore(event)
             return
         if isinstance(event, Done) and isinstance(event.result, Content):
-            self._begin(self._keep_result(job, event, event.result))
+            self._begin(self._keep_result(job, attempt, event, event.result))
             return
         if not isinstance(event, GOES_ON) and state.phase(job_id) is Phase.ARRIVING:
             # Handled once the job itself is on disk; if it never is, no client hears of it.
@@ -243,7 +249,7 @@ class Dispatcher:
         else:
             self._follow(job, event)
 
-    async def _keep_result(self, job: Job, done: Done, result: Content) -> None:
+    async def _keep_result(self, job: Job, attempt: int, done: Done, result: Content) -> None:
         """Store a long result, between other changes, before the end that it belongs to."""
         try:
             kept = await self._state.store.keep(result, result=True)
@@ -252,13 +258,13 @@ class Dispatcher:
             return
         except Exception as error:
             log.exception("the result of job %s cannot be stored", job.id)
-            self.receive(job.id, Failed(f"Its result cannot be stored: {type(error).__name__}."))
+            failed = Failed(f"Its result cannot be stored: {type(error).__name__}.")
+            self.receive(job.id, attempt, failed)
             return
-        now = self._state.job(job.id)
-        if now is None or (now.state, now.attempts) != (job.state, job.attempts):
+        if not self._state.runs(job.id, attempt):
             self._state.store.drop(kept)
             return
-        self.receive(job.id, dataclasses.replace(done, result=kept))
+        self.receive(job.id, attempt, dataclasses.replace(done, result=kept))
 
     def _ignore(self, event: Event) -> None:
         if isinstance(event, Done) and isinstance(event.result, LongText):
@@ -281,6 +287,8 @@ class Dispatcher:
             case Failed(reason, traceback):
                 log.info("job %s failed: %s\n%s", job.id, reason, traceback)
                 self._transitions.end(job, JobState.FAILED, reason=reason, reason_code=JOB_FAILED)
+            case HostLost(host):
+                self._lose_host(job, host)
             case Lost(status) if job.attempts < MAX_ATTEMPTS:
                 log.warning("the worker of job %s died with status %s", job.id, status)
                 self._transitions.requeue(job, attempts=job.attempts)
@@ -293,6 +301,20 @@ class Dispatcher:
                 self._transitions.end(
                     job, JobState.FAILED, reason=reason, reason_code=JOB_FAILED, crashed=True
                 )
+
+    def _lose_host(self, job: Job, host: str) -> None:
+        """Run a job again whose machine is lost, which is no attempt of its own."""
+        losses = self._state.lose_host(job.id)
+        if losses < MAX_HOST_LOSSES:
+            log.warning("job %s has lost its host %s, and goes back to its queue", job.id, host)
+            self._transitions.requeue(job, attempts=job.attempts - 1)
+            return
+        reason = (
+            f"It lost the host that ran it {losses} times, last {host}, and is not tried again."
+        )
+        self._transitions.end(
+            job, JobState.FAILED, reason=reason, reason_code=JOB_FAILED, crashed=True
+        )
 
     def look_at(self, job: Job) -> None:
         """End a running job whose time has come: with its result, or at its limit."""

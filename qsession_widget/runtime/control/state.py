@@ -83,6 +83,8 @@ class _Unfinished:
         arrival: set while the job is on its way to the disk.
         inherited: an earlier runtime left it.
         has_worker: its payload was given to a worker.
+        attempt: how often this runtime has started it.
+        host_losses: how often it lost the machine that it ran on.
         interim: results of the pubs that are finished.
         result: set while the end waits for the runtime's time.
     """
@@ -91,6 +93,8 @@ class _Unfinished:
     arrival: Arrival | None = None
     inherited: bool = False
     has_worker: bool = False
+    attempt: int = 0
+    host_losses: int = 0
     interim: list[str] = field(default_factory=list)
     result: Done | None = None
 
@@ -246,6 +250,30 @@ class RuntimeState:
         of = (self._jobs[job_id].job for job_id in self._of_session.get(session_id, ()))
         return [job for job in of if job.state is state]
 
+    def attempt(self, job_id: str) -> int:
+        """Return how often this runtime has started a job; 0 if it has ended or is unknown.
+
+        `Job.attempts` leaves out those that were cut off for no fault of the job.
+        """
+        known = self._jobs.get(job_id)
+        return 0 if known is None else known.attempt
+
+    def runs(self, job_id: str, attempt: int) -> bool:
+        """Whether a job runs, in this attempt."""
+        known = self._jobs.get(job_id)
+        return (
+            known is not None and known.job.state is JobState.RUNNING and known.attempt == attempt
+        )
+
+    def lose_host(self, job_id: str) -> int:
+        """Count that a running job has lost its machine; returns how often it has in all.
+
+        That is kept in memory only: the deaths of the runtime have a bound of their own.
+        """
+        known = self._known(job_id, "lose its host")
+        known.host_losses += 1
+        return known.host_losses
+
     def is_inherited(self, job_id: str) -> bool:
         """Whether an earlier runtime left this unfinished job."""
         known = self._jobs.get(job_id)
@@ -302,7 +330,9 @@ class RuntimeState:
     def start(self, job_id: str) -> Job:
         """Start a queued job."""
         known = self._known(job_id, "start")
-        return self._change(known, known.job.start(self.now))
+        started = self._change(known, known.job.start(self.now))
+        known.attempt += 1
+        return started
 
     def hand_over(self, job_id: str) -> None:
         """Note that a worker has received a running job."""

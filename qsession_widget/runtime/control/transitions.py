@@ -21,8 +21,8 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from qsession_widget.runtime.control.device_arbiter import DeviceArbiter
+    from qsession_widget.runtime.control.executor import Executor
     from qsession_widget.runtime.control.state import RuntimeState
-    from qsession_widget.runtime.control.worker_pool import WorkerPool
     from qsession_widget.runtime.model.job import Job
     from qsession_widget.runtime.model.lifecycle import Session
     from qsession_widget.runtime.scheduling.scheduler import Scheduler
@@ -40,7 +40,7 @@ class Transitions:
         state: the unfinished sessions and jobs.
         scheduler: the queues.
         arbiter: grants the devices.
-        pool: runs the jobs.
+        executor: runs the jobs.
     """
 
     def __init__(
@@ -48,12 +48,12 @@ class Transitions:
         state: RuntimeState,
         scheduler: Scheduler,
         arbiter: DeviceArbiter,
-        pool: WorkerPool,
+        executor: Executor,
     ) -> None:
         self._state = state
         self._scheduler = scheduler
         self._arbiter = arbiter
-        self._pool = pool
+        self._executor = executor
         self._timing_out: dict[str, asyncio.Task[None]] = {}
 
     @property
@@ -299,7 +299,7 @@ class Transitions:
             result_summary=result_summary,
         )
         if job.state is JobState.RUNNING and state is JobState.CANCELLED:
-            self._pool.cancel(job.id)
+            self._executor.cancel(job.id)
         session = self._state.session_of(job)
         if session is not None:
             session = self.put_session(
@@ -332,7 +332,7 @@ class Transitions:
         runs = job.state is JobState.RUNNING
         self._leave(self._state.withdraw(job.id))
         if runs:
-            self._pool.cancel(job.id)
+            self._executor.cancel(job.id)
         self._state.wake_up.request()
         session = self._state.session_of(job)
         if session is not None and before is not None:

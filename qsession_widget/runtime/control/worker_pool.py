@@ -1,7 +1,6 @@
 """A pool of worker processes on this machine, each with one task at a time.
 
-The interface is six calls (`start`, `warm`, `submit`, `grant_device`, `cancel`, `stop`), `free` and
-two callbacks, so that another engine can take its place. Each worker has a thread that waits on
+This is the executor of one machine, see `executor.Executor`. Each worker has a thread that waits on
 its pipe; the callbacks run in the event loop.
 """
 
@@ -19,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 from msgspec import msgpack
 
 from qsession_widget.runtime.control import fork_server
+from qsession_widget.runtime.control.executor import WorkerPlace
 from qsession_widget.runtime.pieces import Content
 from qsession_widget.runtime.worker import main
 from qsession_widget.runtime.worker.lru_cache import Figures
@@ -43,6 +43,8 @@ if TYPE_CHECKING:
     from multiprocessing.connection import Connection
     from multiprocessing.context import ForkServerContext
     from multiprocessing.process import BaseProcess
+
+    from qsession_widget.runtime.control.executor import HostPlace, OnEvent
 
 log = logging.getLogger(__name__)
 
@@ -71,36 +73,21 @@ _REWARM_SECONDS = 0.05
 """Delay before a new process is warmed, so that waiting jobs come first."""
 
 
-@dataclass(frozen=True)
-class WorkerPlace:
-    """What a worker does at present.
-
-    Attributes:
-        state: "starting", "idle" or "busy".
-        job_id: the job that it runs, if any.
-        pid: the id of its process, if there is one.
-    """
-
-    state: str
-    job_id: str | None
-    pid: int | None
-
-
 class WorkerPool:
     """A pool of worker processes with affinity: a session keeps its worker where possible."""
 
     def __init__(
         self,
         workers: int,
-        on_event: Callable[[str, Event], None],
+        on_event: OnEvent,
         on_free: Callable[[], None] = lambda: None,
     ) -> None:
         """Prepare the pool; `start` starts the processes.
 
         Args:
             workers: how many processes.
-            on_event: called in the event loop with the id of a job and an event; after Done, Failed
-                or Lost, the job's worker is free.
+            on_event: called in the event loop with the id of a job, the attempt, and an event;
+                after Done, Failed or Lost, the job's worker is free.
             on_free: called in the event loop when the worker of a cancelled job is free again;
                 there are no events of such a job.
         """
@@ -111,9 +98,19 @@ class WorkerPool:
         self._by_job: dict[str, _Worker] = {}
 
     @property
+    def slots(self) -> int:
+        """How many tasks can run at once."""
+        return len(self._workers)
+
+    @property
     def free(self) -> int:
         """How many tasks can be submitted now."""
         return sum(each.job_id is None for each in self._workers)
+
+    @property
+    def busy(self) -> bool:
+        """Whether a worker has a task, also one that was cancelled and has not stopped yet."""
+        return self.free < len(self._workers)
 
     @property
     def giving_up(self) -> bool:
@@ -123,6 +120,17 @@ class WorkerPool:
     def places(self) -> list[WorkerPlace]:
         """Return what each worker does."""
         return [each.place() for each in self._workers]
+
+    def hosts(self) -> list[HostPlace]:
+        """Return no other machines: all workers are on this one."""
+        return []
+
+    def drain(self, host: str) -> int:  # noqa: ARG002 - an executor's method
+        """Return 0: no host is known here."""
+        return 0
+
+    async def close(self) -> None:
+        """Return at once: the processes die by themselves."""
 
     def start(self) -> None:
         """Start the processes; returns at once."""
@@ -188,19 +196,19 @@ class WorkerPool:
         for each in self._workers:
             each.stop()
 
-    def _receive(self, source: _Worker, job_id: str, event: Event) -> None:
+    def _receive(self, source: _Worker, task: Task, event: Event) -> None:
         unwanted = source.given_up is not None
         if not isinstance(event, GOES_ON):
             source.job_id = source.given_up = None
             if not unwanted:
-                self._by_job.pop(job_id, None)
+                self._by_job.pop(task.job_id, None)
             if isinstance(event, Lost):
                 # Waiting jobs come first.
                 asyncio.get_running_loop().call_later(_REWARM_SECONDS, source.warm_again)
             if unwanted:
                 self._on_free()
         if not unwanted:
-            self._on_event(job_id, event)
+            self._on_event(task.job_id, task.attempt, event)
 
 
 class _Worker:
@@ -222,7 +230,7 @@ class _Worker:
         self._stopping = False
 
     def start(
-        self, loop: asyncio.AbstractEventLoop, receive: Callable[[_Worker, str, Event], None]
+        self, loop: asyncio.AbstractEventLoop, receive: Callable[[_Worker, Task, Event], None]
     ) -> None:
         self._loop, self._receive = loop, receive
         threading.Thread(target=self._serve, name=self._name, daemon=True).start()
@@ -412,11 +420,11 @@ class _Worker:
 
     def _report(self, task: Task, *events: Event) -> None:
         if events and not self._stopping:
-            self._loop.call_soon_threadsafe(self._pass_on, task.job_id, events)
+            self._loop.call_soon_threadsafe(self._pass_on, task, events)
 
-    def _pass_on(self, job_id: str, events: tuple[Event, ...]) -> None:
+    def _pass_on(self, task: Task, events: tuple[Event, ...]) -> None:
         for event in events:
-            self._receive(self, job_id, event)
+            self._receive(self, task, event)
 
 
 @dataclass

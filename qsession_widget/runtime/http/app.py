@@ -40,6 +40,7 @@ from qsession_widget.runtime.http.routes.backends import BackendRoutes
 from qsession_widget.runtime.http.routes.beats import BeatRoutes
 from qsession_widget.runtime.http.routes.clock import ClockRoutes
 from qsession_widget.runtime.http.routes.gc import CollectionRoutes
+from qsession_widget.runtime.http.routes.hosts import HostRoutes
 from qsession_widget.runtime.http.routes.ibm_cloud import IbmCloudRoutes
 from qsession_widget.runtime.http.routes.ids import IdRoutes
 from qsession_widget.runtime.http.routes.jobs import JobRoutes
@@ -63,6 +64,7 @@ if TYPE_CHECKING:
     from starlette.types import ASGIApp, Receive, Scope, Send
 
     from qsession_widget.runtime.clock import Clock
+    from qsession_widget.runtime.control.executor import MakeExecutor
     from qsession_widget.runtime.settings import Settings
     from qsession_widget.runtime.store.database import Database
 
@@ -81,6 +83,7 @@ def create_app(
     *,
     on_ready: Callable[[], None],
     shut_down: Callable[[], None],
+    make_executor: MakeExecutor | None = None,
 ) -> Starlette:
     """Build the application.
 
@@ -92,6 +95,7 @@ def create_app(
         database: keeps the store.
         on_ready: is called as soon as requests can be answered.
         shut_down: ends the server.
+        make_executor: makes what runs the jobs; None takes worker processes on this machine.
     """
     catalog = Catalog(settings.copies, settings.aliases, settings.devices)
     store = Store(database)
@@ -103,6 +107,7 @@ def create_app(
         settings,
         several_owners=lambda: registry.several,
         is_known=lambda owner: registry.hash_for(owner) is not None,
+        make_executor=make_executor,
     )
     resources = Resources(catalog, store)
     serializer = Serializer(clock, coordinator)
@@ -129,6 +134,7 @@ def create_app(
         *CollectionRoutes(store, retention, acts).routes(),
         *StatusRoutes(clock, store, coordinator, version).routes(),
         *BeatRoutes(coordinator).routes(),
+        *HostRoutes(coordinator).routes(),
         *UserRoutes(registry, store, coordinator, acts).routes(),
         *ClockRoutes(clock, coordinator, acts).routes(),
     ]
@@ -150,6 +156,7 @@ def create_app(
             await results.end()
         finally:
             coordinator.stop()
+            await coordinator.close()
             await asyncio.to_thread(store.close)
 
     app = Starlette(

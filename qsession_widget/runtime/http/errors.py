@@ -71,6 +71,11 @@ def user_not_found(name: str) -> Problem:
     )
 
 
+def host_not_found(host: str) -> Problem:
+    """Return the error for a host that has not joined."""
+    return Problem(404, 1200, f"Host not found: {host:.80}", "`qsession status` lists all hosts.")
+
+
 def session_not_found(session_id: str) -> Problem:
     """Return the error for a session that does not exist, or that another user owns."""
     return Problem(404, 1291, f"Session not found: {session_id:.80}", "Check the session id.")

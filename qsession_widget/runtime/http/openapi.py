@@ -422,6 +422,19 @@ OPERATIONS: dict[tuple[str, str], Operation] = {
                             "job_id": _or_null(TEXT),
                             "device": _or_null(TEXT),
                             "pid": _or_null(COUNT),
+                            "host": _or_null(TEXT),
+                        }
+                    )
+                ),
+                "hosts": _list(
+                    _object(
+                        {
+                            "host": TEXT,
+                            "address": TEXT,
+                            "state": _one_of(["ready", "draining", "drained", "refused"]),
+                            "slots": COUNT,
+                            "busy": COUNT,
+                            "reason": TEXT,
                         }
                     )
                 ),
@@ -440,6 +453,9 @@ OPERATIONS: dict[tuple[str, str], Operation] = {
                 "store": _object({"bytes": COUNT}),
             }
         )
+    ),
+    ("POST", "/qsession/hosts/drain"): Operation(
+        _object({"hosts": COUNT}), takes=_object({"host": NAME}), refuses=(400, 403, 404, 413)
     ),
     ("POST", "/qsession/gc"): Operation(
         _object(

@@ -70,7 +70,8 @@ class Serializer:
 
     def session(self, session: Session) -> SessionDocument:
         """Build the document of a session."""
-        waits = session.queued and not session.running
+        waits = bool(session.queued) and not session.running
+        holder = self.coordinator.holder(session.backend, session.id) if waits else None
         return session_document(
             session,
             now=self.clock.now(),
@@ -78,7 +79,9 @@ class Serializer:
             policy=self.coordinator.policy,
             abandoned=self.coordinator.is_abandoned(session),
             gives_way=self.coordinator.gives_way(session),
-            holder=self.coordinator.holder(session.backend, session.id) if waits else None,
+            holder=holder,
+            workers=self.coordinator.slots,
+            waits_for_worker=waits and holder is None and not self.coordinator.free,
         )
 
     def jobs(self, jobs: Sequence[Job]) -> list[JobDocument]:
@@ -106,6 +109,8 @@ def session_document(
     abandoned: bool = False,
     gives_way: bool = False,
     holder: Holder | None = None,
+    workers: int | None = None,
+    waits_for_worker: bool = False,
 ) -> SessionDocument:
     """Build the document of a session, with our own additions under one key."""
     return SessionDocument(
@@ -152,6 +157,8 @@ def session_document(
             kernel=("gone" if abandoned else "alive") if session.processes else "unknown",
             gives_way=gives_way,
             held_by=holder_document(holder, session.owner),
+            workers=sent(workers),
+            waits_for_worker=waits_for_worker,
         ),
     )
 

@@ -17,6 +17,10 @@ MAX_ATTEMPTS = 2
 """How often a job is started: once more after its worker, or the whole runtime, has died."""
 
 
+MAX_HOST_LOSSES = 5
+"""How often a job may lose the machine that it runs on, for which it is hardly to blame."""
+
+
 class Job(msgspec.Struct, frozen=True, gc=False):
     """One job, without its payload and result.
 

@@ -26,6 +26,8 @@ class Task:
         device: name under which its device was recorded; empty if that is the same.
         limits: the limits of the job.
         asks: whether it waits for `grant_device` before it goes on the device.
+        attempt: which start of the job this is, from 1 on. Unlike `Job.attempts` it counts every
+            one, so that each has a number of its own: events say which they are of.
     """
 
     job_id: str
@@ -38,6 +40,7 @@ class Task:
     device: str = ""
     limits: Limits = field(default_factory=Limits)
     asks: bool = False
+    attempt: int = 0
 
 
 @dataclass(frozen=True)
@@ -104,7 +107,14 @@ class Lost:
     exit_code: int | None
 
 
-Event = Interim | Reached | Expected | Done | Failed | Stopped | Lost
+@dataclass(frozen=True)
+class HostLost:
+    """The machine of the worker is gone, or cannot be reached for longer than its lease."""
+
+    host: str
+
+
+Event = Interim | Reached | Expected | Done | Failed | Stopped | Lost | HostLost
 GOES_ON = (Interim, Reached, Expected)
 """Events after which the job goes on."""
 

@@ -153,7 +153,7 @@ async def test_a_job_that_cannot_be_stored_is_undone_at_any_stage(
             await submitting
         assert not inside._state.unfinished
         give_back(tmp_path)
-        await settles(lambda: inside._pool.free == 2)
+        await settles(lambda: inside._executor.free == 2)
         await bench.store.write(SetClock(bench.clock.now()))
         assert inside._scheduler.used_seconds("p") == 0
         after = await bench.session(session_id)
@@ -219,7 +219,7 @@ async def test_a_replay_after_a_restart_changes_nothing(
         before, kept = written(tmp_path), inside.workers()
         live = dict(inside._state._sessions)
         assert await inside.submit(job, COIN, "key") == job_id
-        await settles(lambda: inside._pool.free == 2 and not inside._state.wake_up.requested)
+        await settles(lambda: inside._executor.free == 2 and not inside._state.wake_up.requested)
         await bench.store.write(SetClock(bench.clock.now()))
         assert written(tmp_path) == before
         assert {k: replace(v, revision=0) for k, v in inside._state._sessions.items()} == {
@@ -272,7 +272,7 @@ async def test_a_key_with_another_request_is_refused_and_changes_nothing(
     assert isinstance(one, str)
     await bench.ended(one)
     await inside.delete_job(one)
-    await settles(lambda: inside._pool.free == 2 and not inside._state.wake_up.requested)
+    await settles(lambda: inside._executor.free == 2 and not inside._state.wake_up.requested)
     assert written(tmp_path) == before
     # A key belongs to one user.
     assert await inside.submit(replace(job, owner="p", session_id=None), "{}", "key") != job_id

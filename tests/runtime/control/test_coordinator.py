@@ -90,7 +90,7 @@ async def test_a_job_can_be_cancelled_at_every_moment(tmp_path: Path) -> None:
         await bench.running(last)
         assert await bench.coordinator.cancel_job(last)
         await bench.nothing_left()
-        executor = bench.coordinator._pool
+        executor = bench.coordinator._executor
         await settles(lambda: executor.free == 2)
 
 

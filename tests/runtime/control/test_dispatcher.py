@@ -12,9 +12,11 @@ from typing import TYPE_CHECKING
 import pytest
 
 from qsession_widget.runtime.control import at_hand
+from qsession_widget.runtime.pieces import Content
 from qsession_widget.runtime.store import database, store
 from qsession_widget.runtime.store.store import StoreUnavailableError
 from qsession_widget.runtime.store.writes import SetClock
+from qsession_widget.runtime.worker.messages import Done, Expected, Interim, Lost
 from qsession_widget.wire import codec
 from qsession_widget.wire.states import (
     JOB_FAILED,
@@ -62,7 +64,7 @@ async def test_one_job_at_a_time_on_a_device(tmp_path: Path) -> None:
 async def test_a_worker_prepares_for_a_session_when_it_is_opened(tmp_path: Path) -> None:
     async with going(Bench(tmp_path, workers=3)) as bench:
         session_id = await bench.opens()
-        workers = bench.coordinator._pool._workers
+        workers = bench.pool._workers
         assert [each.affinity for each in workers].count(session_id) == 1
         job_id = await bench.submits(session_id)
         await bench.ended(job_id)
@@ -92,6 +94,25 @@ async def test_the_retry_succeeds_and_keeps_its_place_in_the_queue(tmp_path: Pat
         assert (job.state, job.attempts) == (JobState.COMPLETED, 2)
         assert (await bench.ended(second)).started_at is not None
         await bench.nothing_left()
+
+
+async def test_an_event_counts_only_for_the_attempt_that_runs(tmp_path: Path) -> None:
+    async with going(Bench(tmp_path, min_job_seconds=FOR_EVER)) as bench:
+        job_id = await bench.submits()
+        os.kill(await bench.running(job_id), signal.SIGSEGV)
+        await bench.running(job_id, attempt=2)
+        inside = bench.coordinator
+        assert inside._state.attempt(job_id) == 2
+        before = await bench.job(job_id), list(inside.interim(job_id))
+        for event in (Interim("late"), Expected(9.0, "late"), Done("late", 0.1), Lost(None)):
+            inside._on_event(job_id, 1, event)
+            inside._on_event("unknown", 1, event)
+        inside._on_event(job_id, 1, Done(Content([b"late"]), 0.1))
+        await settles(lambda: not inside._state.wake_up.requested)
+        assert (await bench.job(job_id), inside.interim(job_id)) == before
+        inside._on_event(job_id, 2, Done("{}", 0.1))
+        assert (await bench.ended(job_id)).state is JobState.COMPLETED
+        assert await bench.store.result(job_id) == "{}"
 
 
 async def test_a_job_beyond_its_limit_is_stopped(tmp_path: Path) -> None:
@@ -135,7 +156,7 @@ async def test_a_job_that_max_time_stops_does_not_end_again_with_the_result_that
         await bench.running(job_id)
         bench.clock.moves(hours=1)
         assert (await bench.ended(other)).state is JobState.FAILED
-        await settles(lambda: bench.coordinator._pool.free == 2)
+        await settles(lambda: bench.coordinator._executor.free == 2)
         await bench.store.write(SetClock(bench.clock.now()))
         job = await bench.job(job_id)
         assert (job.state, job.reason_code) == (JobState.CANCELLED, RAN_TOO_LONG)
@@ -209,7 +230,7 @@ async def test_nothing_starts_while_the_store_is_unavailable(
             await settles(lambda: inside._state.job(first) is None)
             await settles(lambda: inside._dispatcher._probe is not None)
             assert inside._state.require(second).state is JobState.QUEUED
-            assert inside._pool.free == 2
+            assert inside._executor.free == 2
             other.execute("rollback")
         assert (await bench.ended(second)).state is JobState.COMPLETED
         assert inside._dispatcher._probe is None

@@ -43,11 +43,22 @@ from tests.runtime.bench import NOON, HandClock
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from qsession_widget.runtime.control.executor import OnEvent
     from qsession_widget.runtime.store.writes import Write
 
 BACKENDS = st.sampled_from(["fake_manila", "fake_torino"])
 OWNERS = st.sampled_from("op")
 PICKS = st.integers(0, 99)
+EVENTS = st.sampled_from(
+    [
+        Interim("one pub"),
+        Reached(Stage.ON_DEVICE),
+        Reached(Stage.POST_PROCESSING),
+        Done("{}", 0.1),
+        Failed("no reason"),
+        Lost(-9),
+    ]
+)
 REFUSALS = (NotAcceptingJobsError, TooManyError, UnknownOwnerError)
 
 
@@ -93,16 +104,19 @@ class Disk:
 class Pool:
     """A pool of workers that the test controls."""
 
-    def __init__(
-        self, workers: int, on_event: Callable[[str, Event], None], on_free: Callable[[], None]
-    ) -> None:
+    def __init__(self, workers: int, on_event: OnEvent, on_free: Callable[[], None]) -> None:
         self.workers, self.on_event, self.on_free = workers, on_event, on_free
         self.tasks: dict[str, Task] = {}
+        self.over: list[Task] = []
         self.given_up = 0
 
     @property
     def free(self) -> int:
         return self.workers - len(self.tasks) - self.given_up
+
+    @property
+    def busy(self) -> bool:
+        return self.free < self.workers
 
     @property
     def giving_up(self) -> bool:
@@ -113,13 +127,16 @@ class Pool:
         self.tasks[task.job_id] = task
 
     def cancel(self, job_id: str) -> None:
-        if self.tasks.pop(job_id, None) is not None:
+        task = self.tasks.pop(job_id, None)
+        if task is not None:
+            self.over.append(task)
             self.given_up += 1
 
     def tell(self, job_id: str, event: Event) -> None:
+        task = self.tasks[job_id]
         if not isinstance(event, GOES_ON):
-            del self.tasks[job_id]
-        self.on_event(job_id, event)
+            self.over.append(self.tasks.pop(job_id))
+        self.on_event(job_id, task.attempt, event)
 
     def is_free(self) -> None:
         self.given_up -= 1
@@ -175,7 +192,7 @@ class Runtime(RuleBasedStateMachine):
                 is_known=self.known.__contains__,
             )
         self.state = self.runtime._state
-        self.pool = cast("Pool", self.runtime._pool)
+        self.pool = cast("Pool", self.runtime._executor)
         self.turns(self.runtime.start)
         for mode, backend in zip(Mode, ("fake_manila", "fake_torino"), strict=True):
             wanted = NewSession("o", backend, mode, 300)
@@ -278,25 +295,29 @@ class Runtime(RuleBasedStateMachine):
     # -- workers ---------------------------------------------------------------------------
 
     @precondition(lambda self: self.pool.tasks)
-    @rule(
-        pick=PICKS,
-        event=st.sampled_from(
-            [
-                Interim("one pub"),
-                Reached(Stage.ON_DEVICE),
-                Reached(Stage.POST_PROCESSING),
-                Done("{}", 0.1),
-                Failed("no reason"),
-                Lost(-9),
-            ]
-        ),
-    )
+    @rule(pick=PICKS, event=EVENTS)
     def tells(self, pick: int, event: Event) -> None:
         job_id = list(self.pool.tasks)[pick % len(self.pool.tasks)]
         if isinstance(event, Reached):
             # Old enough to be shown at once.
             event = Reached(event.stage, time.monotonic() - 1)
         self.turns(lambda: self.pool.tell(job_id, event))
+
+    @precondition(lambda self: self.pool.over)
+    @rule(pick=PICKS, event=EVENTS)
+    def tells_late(self, pick: int, event: Event) -> None:
+        """A worker elsewhere tells of an attempt that is over; the job may run again by now."""
+        task = self.pool.over[pick % len(self.pool.over)]
+        if self.state.runs(task.job_id, task.attempt):
+            # It has ended, and waits for the disk or the clock.
+            return
+
+        def tell() -> None:
+            before = everything(self.state)
+            self.pool.on_event(task.job_id, task.attempt, event)
+            assert everything(self.state) == before
+
+        self.turns(tell)
 
     @precondition(lambda self: self.pool.given_up)
     @rule()
@@ -429,6 +450,7 @@ def everything(state: RuntimeState) -> dict[str, Any]:
             each.arrival,
             each.inherited,
             each.has_worker,
+            each.attempt,
             tuple(each.interim),
             each.result,
         )

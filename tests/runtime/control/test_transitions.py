@@ -224,7 +224,7 @@ async def test_a_pending_outcome_has_the_tags_that_were_set_while_it_was_stored(
         job_id = await bench.submits()
         await bench.running(job_id)
         inside = bench.coordinator
-        inside._dispatcher.receive(job_id, Done("{}", 0.1, Figures()))
+        inside._dispatcher.receive(job_id, 1, Done("{}", 0.1, Figures()))
         await inside.set_tags(await bench.job(job_id), ("new",))
         assert (await bench.ended(job_id)).tags == ("new",)
         at_hand = inside.take_outcome("o", job_id)

@@ -25,7 +25,7 @@ def test_interim_results_are_kept_up_to_their_bound() -> None:
 
 def test_the_pool_preloads_what_workers_run() -> None:
     """The fork server skips modules that it cannot import; then each worker would import Qiskit."""
-    WorkerPool(1, on_event=lambda _job_id, _event: None)
+    WorkerPool(1, on_event=lambda _job_id, _attempt, _event: None)
     preloaded = forkserver._forkserver._preload_modules  # type: ignore[attr-defined] # no public way
     assert primitives.__name__ in preloaded
 

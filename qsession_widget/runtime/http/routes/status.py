@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 from starlette.routing import Route
@@ -58,6 +58,7 @@ class StatusRoutes:
                 "rate": self.clock.rate,
                 "policy": self.coordinator.policy,
                 "workers": self._workers(None if sees_all else owner),
+                "hosts": [asdict(each) for each in self.coordinator.hosts()] if sees_all else [],
                 "devices": self._devices(None if sees_all else owner),
                 "sessions": [
                     serializers.session_document(
@@ -86,6 +87,7 @@ class StatusRoutes:
                     "job_id": job.id if named and job else None,
                     "device": job.backend if job else None,
                     "pid": place.pid if owner is None else None,
+                    "host": (place.host or None) if owner is None else None,
                 }
             )
         return found
