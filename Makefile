@@ -24,7 +24,7 @@ JS_SOURCES := $(shell find js/src js/replay js/schema js/style js/build.mjs js/s
 PY_SOURCES := $(shell find qsession_widget examples -type f -not -path '*/__pycache__/*' \
 	-not -path '*/labextension/*' -not -path '*/static/*')
 
-.PHONY: bench check chromium conformance docs demo examples lock newest-tests oldest-tests postgresql soak test lint python-tests js-tests replay static wheel-tests build clean release-check watch
+.PHONY: bench browser-tests check chromium conformance docs demo examples lock newest-tests oldest-tests postgresql soak test lint process-tests python-tests js-tests replay static wheel-tests build clean release-check watch
 
 demo: $(VENV)/.installed ## run a real session, then open JupyterLab, with its options in ARGS
 	@$(VENV)/bin/qsession demo $(ARGS)
@@ -51,7 +51,14 @@ PARTS := --ignore tests/wheel --ignore tests/conformance
 
 python-tests: $(VENV)/.dev $(VENV)/.chromium $(VENV)/.postgresql
 	$(PYTHON) -m pytest --quiet --numprocesses 2 $(PARTS) -m "not process and not browser and not minute"
-	$(PYTHON) -m pytest $(PARTS) -m "process or browser or minute"
+	@# Those with processes of their own wait most of the time: two halves at once.
+	$(MAKE) --no-print-directory --jobs 2 --output-sync=target browser-tests process-tests
+
+browser-tests: $(VENV)/.dev $(VENV)/.chromium
+	$(PYTHON) -m pytest $(PARTS) -m browser
+
+process-tests: $(VENV)/.dev $(VENV)/.chromium $(VENV)/.postgresql
+	$(PYTHON) -m pytest $(PARTS) -m "(process or minute) and not browser"
 
 wheel-tests: $(VENV)/.dev $(VENV)/.chromium dist/.built
 	$(PYTHON) -m pytest tests/wheel/test_installed.py tests/wheel/test_two_installs.py

@@ -96,7 +96,7 @@ def test_the_runtime_sends_every_required_field() -> None:
     changed = msgspec.structs.replace(SESSION, transitions=((SessionState.OPEN, NOON),))
     estimate = StartEstimate(2.0, "a guess")
     for document in (
-        serializers.session_document(changed, now=NOON, rate=1.0, policy="dedicated"),
+        serializers.session_document(changed, now=NOON, rate=1.0, policy="dedicated", workers=2),
         serializers.job_document(JOB, queue_position=1, estimate=estimate),
         serializers.metrics_document(JOB, queue_position=None),
     ):
