@@ -14,6 +14,7 @@
     + PlanError
   x ServiceUnavailableError (also ConnectionError)
     + RuntimeStartError
+      - RuntimeElsewhereError
   x JobError
     + JobFailedError (also RuntimeError)
     + JobCancelledError (also RuntimeError)
@@ -127,6 +128,18 @@ class ServiceUnavailableError(QSessionError, ConnectionError):
 
 class RuntimeStartError(ServiceUnavailableError):
     """The local runtime could not be started. The message says where its log is."""
+
+
+class RuntimeElsewhereError(RuntimeStartError):
+    """The local runtime of this folder runs on another machine that has the same folder.
+
+    Attributes:
+        host: name of that machine.
+    """
+
+    def __init__(self, message: str, *, host: str) -> None:
+        super().__init__(message)
+        self.host = host
 
 
 class JobError(QSessionError):

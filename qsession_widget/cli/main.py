@@ -234,6 +234,7 @@ def _status(options: argparse.Namespace) -> int:
 
     found = local.status()
     if found is None:
+        local.refuse_elsewhere()
         sys.stdout.write("The local runtime does not run. The first session starts it.\n")
         return 1
     from rich.console import Console

@@ -16,7 +16,11 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from qsession_widget.errors import RuntimeStartError, ServiceUnavailableError
+from qsession_widget.errors import (
+    RuntimeElsewhereError,
+    RuntimeStartError,
+    ServiceUnavailableError,
+)
 from qsession_widget.local.ibm_client import Connection
 from qsession_widget.support import forking
 from qsession_widget.transport.answers import BrokenError, UnsendableError
@@ -62,6 +66,7 @@ def endpoint(
         folder: where it keeps its files; None is `wire.discovery.home()`.
 
     Raises:
+        RuntimeElsewhereError: if it runs on another machine that has the same folder.
         RuntimeStartError: if it cannot be started; the message holds the end of its log.
         ServiceUnavailableError: if it is not running and must not be started.
     """
@@ -70,6 +75,7 @@ def endpoint(
         found = _answering(folder)
         if found is not None:
             return found
+        _refuse_elsewhere(folder)
         if not start or (revive_only and not _died(folder)):
             raise _none_answers(folder)
         private_files.make_folder(folder)
@@ -80,12 +86,37 @@ def _started(folder: Path) -> Discovery:
     try:
         # The first lock is for the threads of this process, the second for all processes.
         with _starting, _lock(folder / "start.lock", START_DEADLINE_SECONDS):
-            return _answering(folder) or _start(folder)
+            found = _answering(folder)
+            if found is not None:
+                return found
+            _refuse_elsewhere(folder)
+            return _start(folder)
     except _LockedError as error:
         raise RuntimeStartError(
             f"another process has been starting the local runtime in {folder} for more than "
             f"{START_DEADLINE_SECONDS:.0f} s"
         ) from error
+
+
+def refuse_elsewhere(*, folder: Path | None = None) -> None:
+    """Do nothing, unless the local runtime runs on another machine that has the same folder.
+
+    Raises:
+        RuntimeElsewhereError: if it does; the message names the machine.
+    """
+    folder = folder or home()
+    with _usable(folder):
+        _refuse_elsewhere(folder)
+
+
+def _refuse_elsewhere(folder: Path) -> None:
+    """Raise an error for a runtime that does not answer here and lives on another machine."""
+    found = Discovery.read(folder)
+    if found is None or not found.elsewhere:
+        return
+    # The process holds the lock as long as it lives, but not each file server tells others.
+    if found.is_renewed(folder) or _is_locked(folder / "server.lock"):
+        raise RuntimeElsewhereError(found.sentence(folder), host=found.host)
 
 
 def connection(*, folder: Path | None = None) -> Connection:
@@ -140,12 +171,14 @@ def stop(*, folder: Path | None = None, timeout_seconds: float = START_DEADLINE_
         True if it was running, False if there was nothing to stop.
 
     Raises:
+        RuntimeElsewhereError: if it runs on another machine that has the same folder.
         ServiceUnavailableError: if it does not end in time.
     """
     folder = folder or home()
     with _usable(folder):
         found = _answering(folder)
         if found is None:
+            _refuse_elsewhere(folder)
             if _died(folder):
                 # Clients that wait for it would start it again.
                 Discovery.path(folder).unlink(missing_ok=True)
@@ -184,6 +217,9 @@ def running(folder: Path) -> Discovery | None:
     It need not answer: it may hang, or be of a release that cannot prove its identity.
     """
     found = Discovery.read(folder)
+    if found is not None and found.elsewhere:
+        # Its number is another process's here.
+        return None
     try:
         command = None if found is None else Path(f"/proc/{found.pid}/cmdline").read_bytes()
     except OSError:
@@ -262,6 +298,14 @@ def _died(folder: Path) -> bool:
         return False
 
 
+def _is_locked(path: Path) -> bool:
+    try:
+        with _lock(path, 0):
+            return False
+    except _LockedError:
+        return True
+
+
 def _ask(found: Discovery) -> dict[str, Any]:
     body = _send("GET", found, "", _PROBE_TIMEOUT_SECONDS).check().json()
     if not isinstance(body, dict) or "features" not in body:
@@ -331,6 +375,7 @@ def _start(folder: Path) -> Discovery:
             return found
         if exit_status == ALREADY_RUNNING_STATUS:
             # Another process's runtime is starting or stopping: wait for it, or start one after it.
+            _refuse_elsewhere(folder)
             other = running(folder)
             if other is not None and other.version != version("qsession-widget"):
                 raise RuntimeStartError(_in_the_way(folder, other))

@@ -23,6 +23,7 @@ from qsession_widget.wire.fields import PROGRAMS
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from qsession_widget.runtime.local_disk import Machine
     from qsession_widget.wire.discovery import Discovery
 
 ALREADY_RUNNING_STATUS = 3
@@ -36,8 +37,17 @@ of the time.
 """
 
 
-def main(arguments: list[str] | None = None, prog: str = "qsession serve") -> int:
+def main(
+    arguments: list[str] | None = None,
+    prog: str = "qsession serve",
+    machine: Machine | None = None,
+) -> int:
     """Run a runtime in the foreground.
+
+    Args:
+        arguments: the options; None takes those of this process.
+        prog: name of the command in its help.
+        machine: what is known of this machine's disks; None looks at them.
 
     Returns:
         Exit status: 0 after a clean end, 3 if another runtime uses the folder, 1 if it cannot
@@ -72,7 +82,7 @@ def main(arguments: list[str] | None = None, prog: str = "qsession serve") -> in
         if hasattr(options, item.name)
     }
     try:
-        serve(Settings(**chosen), _say_where, revive=options.revive)
+        serve(Settings(**chosen), _say_where, revive=options.revive, machine=machine)
     except AlreadyRunningError as error:
         _complain(error)
         return ALREADY_RUNNING_STATUS

@@ -10,7 +10,7 @@ import signal
 import socket
 import ssl
 import sys
-from contextlib import closing, contextmanager, nullcontext
+from contextlib import closing, contextmanager, nullcontext, suppress
 from dataclasses import dataclass, replace
 from functools import partial
 from importlib.metadata import PackageNotFoundError, version
@@ -29,12 +29,13 @@ from qsession_widget.runtime.http.middleware.connection_pool import (
     ConnectionPool,
     raise_descriptor_limit,
 )
+from qsession_widget.runtime.local_disk import Machine, NoLocalDiskError
 from qsession_widget.runtime.settings import LOCAL_EXECUTOR
 from qsession_widget.runtime.store import places
 from qsession_widget.runtime.store.database import NotAStoreError
 from qsession_widget.runtime.store.store import StoreUnreadableError
 from qsession_widget.wire import private_files
-from qsession_widget.wire.discovery import Discovery
+from qsession_widget.wire.discovery import RENEWED_SECONDS, Discovery, this_host
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -77,6 +78,7 @@ def serve(
     on_ready: Callable[[Discovery], None] | None = None,
     *,
     revive: bool = False,
+    machine: Machine | None = None,
 ) -> None:
     """Serve until a signal or a request ends the server.
 
@@ -84,26 +86,64 @@ def serve(
         settings: the settings of the runtime.
         on_ready: called with the runtime's address and token once it serves.
         revive: whether to take the settings of the runtime that died in this folder, if one did.
+        machine: what is known of this machine's disks; None looks at them.
 
     Raises:
         AlreadyRunningError: another runtime holds the home folder.
         MissingExtraError: the executor needs packages that are not installed.
-        StartError: the port is taken, or the store cannot be opened.
+        StartError: the port is taken, or the store cannot be opened, or kept on a local disk.
     """
-    private_files.make_folder(settings.home)
-    lock = FileLock(settings.home / "server.lock", mode=private_files.FILE_MODE)
+    home = settings.home
+    private_files.make_folder(home)
+    with _locked(home / "server.lock", home):
+        previous = Discovery.read(home)
+        if previous is not None and previous.elsewhere and previous.is_renewed(home):
+            # A file server need not tell this machine of a lock that another one has.
+            raise AlreadyRunningError(previous.sentence(home))
+        for name in _PRIVATE_FILES:
+            # Older releases let other users read some of them.
+            private_files.close_to_others(home / name)
+        settings = _as_before(settings) if revive else settings
+        try:
+            # A store that is no file needs no disk.
+            store_home = home if settings.store else (machine or Machine()).store_home(home)
+        except NoLocalDiskError as error:
+            raise StartError(str(error)) from error
+        if store_home == home:
+            _serve(settings, home, on_ready)
+            return
+        with _locked(store_home / "store.lock", home):
+            log.warning(
+                "%s is on a network file system: sessions and jobs are kept in %s, on this machine "
+                "only, and are lost when that is cleared%s",
+                *(home, store_home),
+                "; the runtime.db in the folder is left alone"
+                if (home / "runtime.db").exists()
+                else "",
+            )
+            _serve(settings, store_home, on_ready)
+
+
+@contextmanager
+def _locked(path: Path, home: Path) -> Iterator[None]:
+    """Hold a lock during a block.
+
+    Raises:
+        AlreadyRunningError: another runtime holds it.
+    """
+    lock = FileLock(path, mode=private_files.FILE_MODE)
     try:
         lock.acquire(blocking=False)
     except Timeout:
+        other = Discovery.read(home)
         raise AlreadyRunningError(
-            f"another runtime runs in {settings.home}; stop it with `qsession stop`, or choose "
+            other.sentence(home)
+            if other is not None and other.elsewhere
+            else f"another runtime runs in {home}; stop it with `qsession stop`, or choose "
             "another folder with QSESSION_HOME or --home"
         ) from None
     with lock:
-        for name in _PRIVATE_FILES:
-            # Older releases let other users read some of them.
-            private_files.close_to_others(settings.home / name)
-        _serve(_as_before(settings) if revive else settings, on_ready)
+        yield
 
 
 def _as_before(settings: Settings) -> Settings:
@@ -142,8 +182,10 @@ def _executor(settings: Settings) -> MakeExecutor | None:
     return partial(DaskExecutor, settings)
 
 
-def _serve(settings: Settings, on_ready: Callable[[Discovery], None] | None) -> None:
-    database = _database(settings)
+def _serve(
+    settings: Settings, store_home: Path, on_ready: Callable[[Discovery], None] | None
+) -> None:
+    database = _database(settings, store_home)
     # A runtime that waits for its turn has no port yet: a load balancer finds the one that serves,
     # and on one machine both may be given the same port.
     if not _leads(database):
@@ -158,13 +200,15 @@ def _serve(settings: Settings, on_ready: Callable[[Discovery], None] | None) -> 
     with closing(outer) if outer else nullcontext():
         listener = _listen(0 if outer else settings.port, previous)
         with listener:
-            _serve_at(listener, outer, settings, database, on_ready)
+            _serve_at(
+                listener, outer, settings, database, on_ready, shared=store_home != settings.home
+            )
 
 
-def _database(settings: Settings) -> Database:
+def _database(settings: Settings, store_home: Path) -> Database:
     try:
         if settings.store is None:
-            return places.at(settings.store_folder / places.FILE)
+            return places.at(settings.store_folder(store_home) / places.FILE)
         return places.at(settings.store)
     except NotAStoreError as error:
         raise StartError(str(error)) from error
@@ -195,6 +239,8 @@ def _serve_at(
     settings: Settings,
     database: Database,
     on_ready: Callable[[Discovery], None] | None,
+    *,
+    shared: bool,
 ) -> None:
     url = f"http://{LOOPBACK}:{listener.getsockname()[1]}"
     token = secrets.token_urlsafe(32)
@@ -207,6 +253,8 @@ def _serve_at(
         certificate=""
         if outer is None or outer.certificate is None
         else str(outer.certificate.absolute()),
+        host=this_host(),
+        shared=shared,
     )
 
     def ready() -> None:
@@ -236,7 +284,11 @@ def _serve_at(
         raise StartError(str(error)) from error
     connections = ConnectionPool(raise_descriptor_limit(settings.workers))
     server = _Server(
-        _config(AccessLogMiddleware(app), connections), connections, outer, app.state.release
+        _config(AccessLogMiddleware(app), connections),
+        connections,
+        outer,
+        app.state.release,
+        partial(discovery.renew, settings.home) if discovery.shared else None,
     )
     try:
         server.run(sockets=[listener])
@@ -244,8 +296,9 @@ def _serve_at(
         raise StartError(
             f"the runtime could not start in {settings.home}; its log says why"
         ) from None
-    Discovery.path(settings.home).unlink(missing_ok=True)
-    kept_settings.path(settings.home).unlink(missing_ok=True)
+    if Discovery.read(settings.home) in {None, discovery}:
+        Discovery.path(settings.home).unlink(missing_ok=True)
+        kept_settings.path(settings.home).unlink(missing_ok=True)
     log.info("ended")
     if database.superseded:
         raise StartError(f"another runtime has taken over the store {database}; this one has ended")
@@ -260,17 +313,22 @@ class _Server(uvicorn.Server):
         connections: ConnectionPool,
         outer: _Outer | None,
         release: Callable[[], None],
+        renew: Callable[[], bool] | None,
     ) -> None:
         super().__init__(config)
         self._connections = connections
         self._outer = outer
         self._release = release
+        self._renew = renew
+        self._renewing: asyncio.Task[None] | None = None
         self._second: _Second | None = None
         self._serving: asyncio.Task[None] | None = None
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Start the listener for other machines after the local one."""
         await super().startup(sockets)
+        if self._renew is not None:
+            self._renewing = asyncio.create_task(self._keep_renewing(self._renew))
         if self._outer is not None:
             certificate = {
                 "ssl_certfile": self._outer.certificate,
@@ -293,10 +351,23 @@ class _Server(uvicorn.Server):
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """Release the held requests, then shut down."""
         self._release()
+        if self._renewing is not None:
+            self._renewing.cancel()
         if self._second is not None and self._serving is not None:
             self._second.should_exit = True
             await self._serving
         await super().shutdown(sockets)
+
+    async def _keep_renewing(self, renew: Callable[[], bool]) -> None:
+        """Show other machines that the runtime lives, until the folder is another runtime's."""
+        while True:
+            await asyncio.sleep(RENEWED_SECONDS)
+            # While the file server does not answer, the runtime goes on.
+            with suppress(OSError):
+                if not await asyncio.to_thread(renew):
+                    log.error("the folder is another runtime's now: this one ends")
+                    self.should_exit = True
+                    return
 
 
 class _Second(uvicorn.Server):

@@ -137,10 +137,13 @@ class Settings:
     copies: Mapping[str, int] = field(default_factory=dict)
     aliases: Mapping[str, str] = field(default_factory=dict)
 
-    @property
-    def store_folder(self) -> Path:
-        """The folder of its file: one for each clock, so that no lesson moves the ordinary one."""
-        return self.home if self.clock == clock.REAL else self.home / f"clock-{self.clock}"
+    def store_folder(self, home: Path) -> Path:
+        """Return the folder of the store: one for each clock, so that no lesson moves the real one.
+
+        Args:
+            home: the folder below which it lies, on a disk of this machine.
+        """
+        return home if self.clock == clock.REAL else home / f"clock-{self.clock}"
 
     def interactive_limit(self, mode: Mode) -> int:
         """Return how long an active session of a mode may idle, in seconds."""

@@ -57,6 +57,7 @@ class LocalSessions:
         try:
             return self._asked(self._list)
         except ServiceUnavailableError:
+            process.refuse_elsewhere()
             # It may have ended without removing its file.
             if process.running(home()) is not None:
                 raise

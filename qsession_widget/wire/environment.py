@@ -26,6 +26,7 @@ _NAMES = frozenset(
         "PGPASSFILE",  # where libpq finds how to reach the store, if that is in PostgreSQL
         "PGSERVICEFILE",
         "QSESSION_HOME",
+        "QSESSION_HOST",
         "QSESSION_STORE",
         "SHELL",
         "SOURCE_DATE_EPOCH",

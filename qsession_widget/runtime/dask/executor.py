@@ -75,7 +75,7 @@ class DaskExecutor:
         self._changed = asyncio.Event()
         self._following: asyncio.Task[None] | None = None
         self._closing: asyncio.Task[None] | None = None
-        where = f"{socket.gethostname()}:{settings.store_folder.absolute()}"
+        where = f"{socket.gethostname()}:{settings.store_folder(settings.home).absolute()}"
         self._name = hashlib.sha256(where.encode()).hexdigest()[:16]
 
     # -- what runs ------------------------------------------------------------------------
