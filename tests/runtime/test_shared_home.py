@@ -45,7 +45,7 @@ def on(monkeypatch: pytest.MonkeyPatch, host: str) -> None:
 
 
 def hide(folder: Path) -> Discovery:
-    """Give the runtime an address where nothing answers: the loopback of another machine."""
+    """Change the runtime's address to one without answer: the loopback of another machine."""
     found = Discovery.read(folder)
     assert found is not None
     away = replace(found, url=unused_address())
