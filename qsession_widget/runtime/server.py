@@ -32,7 +32,7 @@ from qsession_widget.runtime.http.middleware.connection_pool import (
 from qsession_widget.runtime.local_disk import Machine, NoLocalDiskError
 from qsession_widget.runtime.settings import LOCAL_EXECUTOR
 from qsession_widget.runtime.store import places
-from qsession_widget.runtime.store.database import NotAStoreError
+from qsession_widget.runtime.store.database import NotAStoreError, Sqlite
 from qsession_widget.runtime.store.store import StoreUnreadableError
 from qsession_widget.wire import private_files
 from qsession_widget.wire.discovery import RENEWED_SECONDS, Discovery, this_host
@@ -208,7 +208,7 @@ def _serve(
 def _database(settings: Settings, store_home: Path) -> Database:
     try:
         if settings.store is None:
-            return places.at(settings.store_folder(store_home) / places.FILE)
+            return Sqlite(settings.store_folder(store_home) / places.FILE)
         return places.at(settings.store)
     except NotAStoreError as error:
         raise StartError(str(error)) from error

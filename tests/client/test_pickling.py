@@ -193,7 +193,13 @@ def test_errors_can_be_pickled() -> None:
     assert len(found) > 15
     for kind in found:
         wanted = inspect.signature(kind.__init__).parameters
-        known = {"status_code": 409, "code": 1217, "job_id": "j1", "candidates": ("j1", "j2")}
+        known = {
+            "status_code": 409,
+            "code": 1217,
+            "job_id": "j1",
+            "candidates": ("j1", "j2"),
+            "host": "login03",
+        }
         named = {name: value for name, value in known.items() if name in wanted}
         error = kind("why", **named)
         error.add_note("and more")

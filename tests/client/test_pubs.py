@@ -190,11 +190,15 @@ def test_numbers_of_numpy_are_numbers(shots: Any, value: Any) -> None:
     assert abs(float(estimated.result()[0].data.evs)) <= 0.5
 
 
-def test_no_parameter_values_give_no_results() -> None:
+@pytest.mark.parametrize("backend", [SIMULATOR, "fake_manila"])
+@pytest.mark.parametrize("seed", [None, 7])
+def test_no_parameter_values_give_no_results(backend: str, seed: int | None) -> None:
     empty = np.zeros((0, 1))
-    job = Sampler(SIMULATOR).run([(turned(), empty)], shots=5)
-    assert job.result()[0].data.meas.shape == (0,)
-    found = Estimator(SIMULATOR).run([(turned(measured=False), "Z", empty)]).result()[0].data
+    options = {"simulator": {"seed_simulator": seed}}
+    job = Sampler(backend, options).run([(turned(), empty), (turned(), [0.0])], shots=5)
+    assert [each.data.meas.shape for each in job.result()] == [(0,), ()]
+    estimator = Estimator(backend, options)
+    found = estimator.run([(turned(measured=False), "Z", empty)]).result()[0].data
     assert (found.evs.shape, found.stds.shape) == ((0,), (0,))
 
 

@@ -105,7 +105,7 @@ def test_the_runtime_sends_those_of_jobs_from_anywhere(
         assert found == summary_of(again["value"].result())
         assert summaries["values"] is None
         listed = {job.job_id(): str(service.summaries.of(job.document)) for job in service.jobs()}
-        assert listed[jobs["shots"].job_id()] == "1 100 %"
+        assert listed[jobs["shots"].job_id()] == "1: 100 %"
         # Fetching a result adds nothing.
         assert again["shots"].result()[0].data.meas.num_shots == 10
         assert service.summaries.since(0) == (0, {})

@@ -163,9 +163,12 @@ def _drawn(batch: Sequence[_Pub]) -> list[dict[str, BitArray]]:
     return [
         {
             register.name: BitArray(
-                of_pub[register.name].reshape(*one.pub.shape, one.pub.shots, -1), register.size
+                # Also where there are no runs, which leave nothing to infer a length from.
+                found.reshape(*one.pub.shape, *found.shape[1:]),
+                register.size,
             )
             for register in one.circuit.cregs
+            for found in [of_pub[register.name]]
         }
         for one, of_pub in zip(batch, packed, strict=True)
     ]
