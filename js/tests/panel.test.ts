@@ -315,7 +315,7 @@ describe("a connection that fails", () => {
     vi.advanceTimersByTime(2000);
     await expect.element(linkBadge).toHaveTextContent(/^no live updates/);
     await expect.element(cancel).toHaveAttribute("aria-disabled", "true");
-    // An update that nobody asked for shows that the host forwards them.
+    // A host that sends an update by itself forwards what the kernel says.
     model.beat();
     await expect.element(linkBadge).toHaveTextContent("live");
     await expect.element(refresh).not.toBeInTheDocument();
