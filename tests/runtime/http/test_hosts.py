@@ -27,7 +27,7 @@ def test_a_host_has_to_be_named(server: Server, body: dict[str, Any]) -> None:
 
 
 def test_only_the_administrator_drains_hosts(server: Server) -> None:
-    answer = add(server, "ida").ask("POST", "/qsession/hosts/drain", json={"host": "h"})
+    answer = add(server, "drainer").ask("POST", "/qsession/hosts/drain", json={"host": "h"})
     assert "administrator" in problem(answer, 403)
 
 
