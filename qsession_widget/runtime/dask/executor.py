@@ -317,8 +317,10 @@ class DaskExecutor:
         if problem is not None:
             log.warning("host %s (%s) is refused. %s", about["host"], address, problem)
             self._refuse(about["host"], address, problem)
-            with contextlib.suppress(Exception):
+            try:
                 await calls.leave(problem)
+            except Exception as error:  # noqa: BLE001 - its lease ends in any case
+                log.debug("host %s was not told: %r", about["host"], error)
             return
         for other in self._all():
             if other.process == about["process"]:
